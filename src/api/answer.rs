@@ -1,0 +1,162 @@
+//! The device API's answers.
+
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::Serialize;
+
+use super::body::DeviceBody;
+use crate::{
+    layer::problem,
+    session::{SessionInfo, UserSessionsError},
+};
+
+type Answer = Response<DeviceBody>;
+
+#[derive(Serialize)]
+struct List {
+    sessions: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    id: String,
+    device: Device,
+    /// `{"city","country"}`, once a place is known.
+    location: Option<()>,
+    ip_address: Option<String>,
+    created_at: String,
+    last_activity: String,
+    current: bool,
+}
+
+#[derive(Serialize)]
+struct Device {
+    label: String,
+    browser: Option<()>,
+    os: Option<()>,
+    kind: Option<()>,
+}
+
+impl From<SessionInfo> for Entry {
+    fn from(info: SessionInfo) -> Self {
+        Self {
+            id: info.id().to_string(),
+            device: Device {
+                label: info.user_agent().unwrap_or("Unknown device").to_owned(),
+                browser: None,
+                os: None,
+                kind: None,
+            },
+            location: None,
+            ip_address: info.address().map(|address| address.to_string()),
+            created_at: info.created_at().to_string(),
+            last_activity: info.last_activity().to_string(),
+            current: info.is_current(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Success {
+    success: bool,
+}
+
+#[derive(Serialize)]
+struct OthersEnded {
+    message: &'static str,
+    ended: usize,
+}
+
+pub(super) fn list(sessions: Vec<SessionInfo>) -> Answer {
+    json(&List {
+        sessions: sessions.into_iter().map(Entry::from).collect(),
+    })
+}
+
+pub(super) fn success() -> Answer {
+    json(&Success { success: true })
+}
+
+pub(super) fn others_ended(ended: usize) -> Answer {
+    json(&OthersEnded {
+        message: "All other sessions logged out",
+        ended,
+    })
+}
+
+pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut answer = refuse(status, "Method not allowed", "method_not_allowed");
+    let allow = HeaderValue::from_static(allow);
+    answer.headers_mut().insert(ALLOW, allow);
+    answer
+}
+
+pub(super) fn not_found() -> Answer {
+    refuse(StatusCode::NOT_FOUND, "Not found", "not_found")
+}
+
+pub(super) fn not_signed_in() -> Answer {
+    refuse(StatusCode::UNAUTHORIZED, "Not signed in", "not_signed_in")
+}
+
+pub(super) fn foreign_origin() -> Answer {
+    let title = "Request from another origin";
+    refuse(StatusCode::FORBIDDEN, title, "foreign_origin")
+}
+
+/// Somebody else's session and none at all are the same.
+pub(super) fn not_yours() -> Answer {
+    refuse(StatusCode::FORBIDDEN, "Not your session", "not_yours")
+}
+
+pub(super) fn unavailable() -> Answer {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut answer = refuse(status, "Sessions are unavailable", "unavailable");
+    let seconds = HeaderValue::from_static("1");
+    answer.headers_mut().insert(RETRY_AFTER, seconds);
+    answer
+}
+
+pub(super) fn misconfigured() -> Answer {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    refuse(status, "Internal server error", "no_session_layer")
+}
+
+pub(super) fn failed(error: &UserSessionsError) -> Answer {
+    match error {
+        UserSessionsError::CallerEnded => not_signed_in(),
+        UserSessionsError::Store(error) => {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                kind = ?error.kind(),
+                "device api without its store"
+            );
+            unavailable()
+        }
+        UserSessionsError::Unknown => not_yours(),
+    }
+}
+
+fn refuse(status: StatusCode, title: &str, reason: &str) -> Answer {
+    let body = problem::body(status, title, reason);
+    answer(status, problem::CONTENT_TYPE, DeviceBody::new(body))
+}
+
+fn json<T: Serialize>(value: &T) -> Answer {
+    // Text, numbers and flags are always JSON.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    answer(StatusCode::OK, "application/json", DeviceBody::new(body))
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: DeviceBody) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,190 @@
+//! [`DeviceApi`]: users see their devices and sign them out.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Extensions, Request, Response};
+use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{answer, body::DeviceBody, route::Route};
+use crate::session::Session;
+
+type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
+
+/// A service over which users list their sessions and end them (ASVS 7.5.2).
+///
+/// Needs nothing but the [`Session`] of the layer around it.
+///
+/// | request | answer |
+/// |---|---|
+/// | `GET /sessions` | 200 `{"sessions":[{"id","device":{"label","browser","os","kind"},"location","ipAddress","createdAt","lastActivity","current"}]}`, the current one first, then by last activity; times are RFC 3339 in UTC |
+/// | `DELETE /sessions/{id}` | 200 `{"success":true}`, again while its end is remembered; 403 for any other id; ending the current one also removes the cookie |
+/// | `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
+/// | without a user | 401; other methods 405 with `Allow`; other paths 404; 503 when the store does not answer |
+///
+/// Errors are `application/problem+json` (RFC 9457). Unsafe requests from other origins are refused
+/// with 403 (ASVS 3.5.1), by [`tower_http::csrf`].
+///
+/// In axum, where the mount strips its prefix:
+///
+/// ```
+/// use axum::Router;
+/// use tower_user_sessions::{DeviceApi, MemoryStore, SessionLayer};
+///
+/// let app: Router = Router::new()
+///     .nest_service("/sessions", DeviceApi::new())
+///     .layer(SessionLayer::new(MemoryStore::new()));
+/// ```
+///
+/// Elsewhere: `DeviceApi::at("/sessions")`.
+#[derive(Clone)]
+#[must_use]
+pub struct DeviceApi {
+    prefix: Option<Arc<str>>,
+    csrf: CsrfLayer<Refuse>,
+}
+
+impl DeviceApi {
+    /// The API under a mount that strips its prefix, such as axum's `nest_service`.
+    pub fn new() -> Self {
+        Self {
+            prefix: None,
+            csrf: CsrfLayer::new()
+                .with_rejection_response((|_| answer::foreign_origin()) as Refuse),
+        }
+    }
+
+    /// The API at this path of the whole: `/sessions`.
+    pub fn at(prefix: &str) -> Self {
+        Self {
+            prefix: Some(Arc::from(prefix.trim_end_matches('/'))),
+            ..Self::new()
+        }
+    }
+
+    /// Lets another origin call the unsafe methods too, written as browsers send it:
+    /// `https://app.example.com`.
+    ///
+    /// Defaults to none but the own.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an origin.
+    pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
+        self.csrf = self.csrf.add_trusted_origin(origin)?;
+        Ok(self)
+    }
+}
+
+impl Default for DeviceApi {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for DeviceApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceApi")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B> Service<Request<B>> for DeviceApi {
+    type Response = Response<DeviceBody>;
+    type Error = Infallible;
+    type Future = DeviceFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> DeviceFuture {
+        let route = Route::of(
+            request.method(),
+            request.uri().path(),
+            self.prefix.as_deref(),
+        );
+        let mut guarded = self.csrf.layer(Routed(route));
+        DeviceFuture(Box::pin(guarded.call(request.map(|_body| ()))))
+    }
+}
+
+/// Answers of a [`DeviceApi`].
+#[must_use = "futures do nothing unless polled"]
+pub struct DeviceFuture(
+    Pin<Box<dyn Future<Output = Result<Response<DeviceBody>, Infallible>> + Send>>,
+);
+
+impl Future for DeviceFuture {
+    type Output = Result<Response<DeviceBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for DeviceFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceFuture(..)")
+    }
+}
+
+/// What is behind the check of the origin.
+struct Routed(Route);
+
+impl Service<Request<()>> for Routed {
+    type Response = Response<DeviceBody>;
+    type Error = Infallible;
+    type Future = DeviceFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> DeviceFuture {
+        let (route, session) = (self.0.clone(), session_of(request.extensions()));
+        DeviceFuture(Box::pin(async move { Ok(respond(route, session).await) }))
+    }
+}
+
+fn session_of(extensions: &Extensions) -> Option<Session> {
+    extensions.get().cloned()
+}
+
+async fn respond(route: Route, session: Option<Session>) -> Response<DeviceBody> {
+    match route {
+        Route::NotFound => return answer::not_found(),
+        Route::Method(allow) => return answer::method_not_allowed(allow),
+        Route::List | Route::End(_) | Route::EndOthers => {}
+    }
+    let Some(session) = session else {
+        tracing::error!(
+            "device api without a session: is it inside a SessionLayer that resolves its path?"
+        );
+        return answer::misconfigured();
+    };
+    if !session.is_available() {
+        return answer::unavailable();
+    }
+    let Some(sessions) = session.user_sessions() else {
+        return answer::not_signed_in();
+    };
+    let done = match route {
+        Route::End(id) => match id.parse() {
+            Ok(id) => sessions.end(id).await.map(|()| answer::success()),
+            Err(_) => return answer::not_yours(),
+        },
+        Route::EndOthers => sessions.end_others().await.map(answer::others_ended),
+        _ => sessions.list().await.map(answer::list),
+    };
+    done.unwrap_or_else(|error| answer::failed(&error))
+}

@@ -1,0 +1,232 @@
+//! [`ResponseFuture`]: from the request to the response head.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    config::Config,
+    passed,
+    reject::{Rejection, Reply, verdict},
+    resolve::Opened,
+};
+use crate::session::{CommitError, OpenSession, Verdict};
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What it takes to finish a response.
+pub(super) struct Finish<R> {
+    pub(super) config: Arc<Config>,
+    pub(super) reply: R,
+    pub(super) grpc: bool,
+}
+
+impl<R> Finish<R> {
+    /// An answer of our own.
+    fn reject<B>(&self, rejection: Rejection) -> Response<B>
+    where
+        R: Reply<B>,
+    {
+        self.reply.reply(rejection.for_grpc(self.grpc))
+    }
+
+    /// The response with what became of the cookie.
+    fn deliver<B>(&self, open: &OpenSession, mut response: Response<B>) -> Response<B> {
+        open.deliver(|change| self.config.cookie.write(change, response.headers_mut()));
+        response
+    }
+}
+
+pin_project! {
+    /// Response future of [`SessionService`](crate::SessionService).
+    ///
+    /// ```text
+    /// Resolve ──▶ Call ──▶ Commit ──▶ response
+    ///    │        ▲   └─ nothing staged ──▲
+    ///    │        └─ no token, or an answer at once: starts here
+    ///    └─ outage: Reject ───────────────▲        Pass: not ours
+    /// ```
+    ///
+    /// Dropping it before the commit began changes nothing; a session that was made and whose
+    /// response never left ends as undelivered.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, R, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, ReqBody, S::Response, S::Error>,
+        finish: Finish<R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, ReqBody, A, E>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        /// `resolve_if` let the request pass.
+        Pass { #[pin] call: S::Future },
+        /// Nothing to wait for: the store did not answer.
+        Reject { rejection: Option<Rejection> },
+        /// Asking the store whose token this is.
+        Resolve { resolve: BoxFuture<Opened>, next: Option<(S, Request<ReqBody>)> },
+        /// The wrapped service is at work.
+        Call { #[pin] call: S::Future, open: Option<OpenSession> },
+        /// The answer waits until what was staged is stored.
+        Commit {
+            commit: BoxFuture<Result<(), CommitError>>,
+            answer: Option<Result<A, E>>,
+            open: OpenSession,
+        },
+    }
+}
+
+impl<S, R, ReqBody> ResponseFuture<S, R, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(super) fn passing(call: S::Future, finish: Finish<R>) -> Self {
+        Self {
+            state: State::Pass { call },
+            finish,
+        }
+    }
+
+    pub(super) fn rejecting(rejection: Rejection, finish: Finish<R>) -> Self {
+        let rejection = Some(rejection);
+        Self {
+            state: State::Reject { rejection },
+            finish,
+        }
+    }
+
+    pub(super) fn resolving(
+        resolve: BoxFuture<Opened>,
+        ready: S,
+        request: Request<ReqBody>,
+        finish: Finish<R>,
+    ) -> Self {
+        let next = Some((ready, request));
+        Self {
+            state: State::Resolve { resolve, next },
+            finish,
+        }
+    }
+
+    pub(super) fn calling(call: S::Future, open: OpenSession, finish: Finish<R>) -> Self {
+        let open = Some(open);
+        Self {
+            state: State::Call { call, open },
+            finish,
+        }
+    }
+}
+
+impl<S, R, ReqBody, ResBody> Future for ResponseFuture<S, R, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    R: Reply<ResBody>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Pass { call } => return passed::scope(|| call.poll(cx)),
+                StateProj::Reject { rejection } => match rejection.take() {
+                    Some(rejection) => return Poll::Ready(Ok(this.finish.reject(rejection))),
+                    None => return Poll::Pending,
+                },
+                StateProj::Resolve { resolve, next } => {
+                    match (ready!(resolve.as_mut().poll(cx)), next.take()) {
+                        (Ok(open), Some((mut service, mut request))) => {
+                            request.extensions_mut().insert(open.session().clone());
+                            State::Call {
+                                call: service.call(request),
+                                open: Some(open),
+                            }
+                        }
+                        // An outage must not look like a sign-out: stop here, keep the cookie.
+                        (Err(rejection), _) => State::Reject {
+                            rejection: Some(rejection),
+                        },
+                        (Ok(_), None) => return Poll::Pending,
+                    }
+                }
+                StateProj::Call { call, open } => {
+                    let answer = ready!(call.poll(cx));
+                    let Some(open) = open.take() else {
+                        return Poll::Pending;
+                    };
+                    let verdict = answer.as_ref().map_or(Verdict::OnlyEnds, verdict);
+                    if !open.close(verdict) {
+                        return Poll::Ready(answer.map(|head| this.finish.deliver(&open, head)));
+                    }
+                    State::Commit {
+                        commit: Box::pin(OpenSession::commit(open.session().clone())),
+                        answer: Some(answer),
+                        open,
+                    }
+                }
+                StateProj::Commit {
+                    commit,
+                    answer,
+                    open,
+                } => {
+                    let committed = ready!(commit.as_mut().poll(cx));
+                    let Some(answer) = answer.take() else {
+                        return Poll::Pending;
+                    };
+                    let rejection = committed.err().and_then(rejection);
+                    return Poll::Ready(answer.map(|head| {
+                        let head = match rejection {
+                            Some(rejection) => this.finish.reject(rejection),
+                            None => head,
+                        };
+                        this.finish.deliver(open, head)
+                    }));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// What the client is told when the response could not be committed; `None` leaves it as it is.
+fn rejection(error: CommitError) -> Option<Rejection> {
+    match error {
+        // The session ended meanwhile: its save is void, the response is not.
+        CommitError::Ended => None,
+        CommitError::LimitReached(reached) => Some(Rejection::limit_reached(reached)),
+        CommitError::Void => Some(Rejection::sign_in_void()),
+        CommitError::Conflict | CommitError::Store(_) => {
+            tracing::error!(error = &error as &dyn Error, "session not committed");
+            Some(Rejection::unavailable())
+        }
+        CommitError::TooLarge | CommitError::Update(_) => {
+            tracing::error!(error = &error as &dyn Error, "session not committed");
+            Some(Rejection::not_stored())
+        }
+    }
+}
+
+impl<S, R, ReqBody> fmt::Debug for ResponseFuture<S, R, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,213 @@
+//! [`SessionLayer`] and its options.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{Response, request::Parts};
+use tower_layer::Layer;
+
+use super::{
+    config::{Config, OnOutage, Predicate},
+    cookie::SessionCookie,
+    reject::{Bare, Rejection},
+    service::SessionService,
+};
+use crate::{
+    model::{Lifetime, Limit, Timestamp},
+    session::{Guests, Rules},
+    store::SharedStore,
+};
+
+/// Gives every request its [`Session`](crate::Session).
+///
+/// See the [crate docs](crate) for an example. Options are consuming and cannot fail; cookie settings
+/// that clash fail where the [`SessionCookie`] is built.
+#[derive(Clone)]
+#[must_use]
+pub struct SessionLayer<R = Bare> {
+    config: Arc<Config>,
+    reply: R,
+}
+
+impl SessionLayer {
+    /// A layer that keeps sessions in this store.
+    pub fn new(store: impl Into<SharedStore>) -> Self {
+        let rules = Rules {
+            store: store.into(),
+            lifetime: Lifetime::default(),
+            limit: Limit::default(),
+            data_limit: 64 * 1024,
+            guests: Guests {
+                allowed: true,
+                idle: Lifetime::default().idle(),
+                data_limit: 4 * 1024,
+            },
+            not_before: None,
+        };
+        Self {
+            config: Arc::new(Config {
+                rules: Arc::new(rules),
+                cookie: SessionCookie::default(),
+                on_outage: OnOutage::default(),
+                resolve_if: None,
+                counts_as_activity: None,
+            }),
+            reply: Bare,
+        }
+    }
+}
+
+impl<R> SessionLayer<R> {
+    fn config(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        Arc::make_mut(&mut self.config().rules)
+    }
+
+    /// The cookie that carries the token.
+    ///
+    /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/.
+    pub fn cookie(mut self, cookie: SessionCookie) -> Self {
+        self.config().cookie = cookie;
+        self
+    }
+
+    /// How long a session lives.
+    ///
+    /// Defaults to 1 day idle, 30 days absolute.
+    pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
+        self.rules().lifetime = lifetime;
+        self
+    }
+
+    /// How many sessions a user may have, unless a login states its own limit.
+    ///
+    /// Defaults to at most 100, evict.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.rules().limit = limit;
+        self
+    }
+
+    /// What happens when the store cannot be asked.
+    ///
+    /// Defaults to [`OnOutage::Refuse`].
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.config().on_outage = on_outage;
+        self
+    }
+
+    /// Which requests have a session. Others pass untouched, without a `Session`: static files,
+    /// health checks.
+    ///
+    /// Defaults to all.
+    pub fn resolve_if(
+        mut self,
+        predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config().resolve_if = Some(Predicate::new(predicate));
+        self
+    }
+
+    /// Which requests prolong their session and move it up in the order of eviction. A page that
+    /// polls in the background should not.
+    ///
+    /// Defaults to all.
+    pub fn counts_as_activity(
+        mut self,
+        predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config().counts_as_activity = Some(Predicate::new(predicate));
+        self
+    }
+
+    /// Voids all sessions that began before this moment, of all users (ASVS 7.4.5).
+    ///
+    /// Defaults to none.
+    pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
+        self.rules().not_before = Some(moment.into());
+        self
+    }
+
+    /// How many bytes of data a user's session may keep.
+    ///
+    /// Defaults to 64 KiB.
+    pub fn data_limit(mut self, bytes: usize) -> Self {
+        self.rules().data_limit = bytes;
+        self
+    }
+
+    /// How many bytes of data a guest's session may keep.
+    ///
+    /// Defaults to 4 KiB.
+    pub fn guest_data_limit(mut self, bytes: usize) -> Self {
+        self.rules().guests.data_limit = bytes;
+        self
+    }
+
+    /// How long a guest's session lives without activity.
+    ///
+    /// Defaults to 1 day.
+    pub fn guest_idle(mut self, idle: Duration) -> Self {
+        self.rules().guests.idle = idle;
+        self
+    }
+
+    /// Whether guests may keep data at all.
+    ///
+    /// Defaults to yes.
+    pub fn guests(mut self, allowed: bool) -> Self {
+        self.rules().guests.allowed = allowed;
+        self
+    }
+
+    /// Answers of our own: [`Bare`], [`Problem`](super::Problem), or a [`Reply`](super::Reply) of yours.
+    ///
+    /// Defaults to [`Bare`]: status and headers, an empty body.
+    pub fn reply<R2>(self, reply: R2) -> SessionLayer<R2> {
+        SessionLayer {
+            config: self.config,
+            reply,
+        }
+    }
+
+    /// Answers of our own by a closure, for body types that are neither `Default` nor `From<Bytes>`.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::{BodyExt, Full, combinators::BoxBody};
+    /// use std::convert::Infallible;
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).reply_with(|rejection| {
+    ///     rejection.into_problem(|bytes| -> BoxBody<Bytes, Infallible> { Full::from(bytes).boxed() })
+    /// });
+    /// # let _ = layer;
+    /// ```
+    pub fn reply_with<F, B>(self, reply: F) -> SessionLayer<F>
+    where
+        F: Fn(Rejection) -> Response<B>,
+    {
+        self.reply(reply)
+    }
+}
+
+impl<S, R: Clone> Layer<S> for SessionLayer<R> {
+    type Service = SessionService<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService {
+            inner,
+            config: Arc::clone(&self.config),
+            reply: self.reply.clone(),
+        }
+    }
+}
+
+impl<R> fmt::Debug for SessionLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! From what a request shows to its session.
+
+use std::{error::Error, future::Future, pin::Pin, sync::Arc};
+
+use http::{
+    header::{COOKIE, Entry, USER_AGENT},
+    request::Parts,
+};
+
+use super::{
+    config::{Config, OnOutage},
+    reject::Rejection,
+};
+use crate::{
+    model::{Arrival, EndReason, Tag, Token},
+    request::{
+        PeerAddr,
+        cookie::{self, Shown},
+    },
+    session::{Current, Live, OpenSession, Sender, Session},
+    store::{Resolve, Resolved, StoreError},
+};
+
+/// A session for the service, or an answer instead of one.
+pub(super) type Opened = Result<OpenSession, Rejection>;
+
+/// What a request shows, before the store was asked.
+pub(super) struct Incoming {
+    arrival: Arrival,
+    sender: Sender,
+    shown: Shown,
+}
+
+/// What came of asking.
+pub(super) enum Asked {
+    Answered(Opened),
+    Waiting(Pin<Box<dyn Future<Output = Opened> + Send>>),
+}
+
+impl Incoming {
+    pub(super) fn read(config: &Config, parts: &mut Parts) -> Self {
+        let arrival = Arrival::now();
+        let shown = cookie::read(&parts.headers, config.cookie.name());
+        if !matches!(shown, Shown::Nothing)
+            && let Entry::Occupied(mut cookies) = parts.headers.entry(COOKIE)
+        {
+            // Keeps the token out of what prints the request's headers further in.
+            cookies
+                .iter_mut()
+                .for_each(|value| value.set_sensitive(true));
+        }
+        Self {
+            arrival,
+            sender: Sender {
+                address: parts.extensions.get().map(|peer: &PeerAddr| peer.ip()),
+                user_agent: parts.headers.get(USER_AGENT).cloned(),
+            },
+            shown,
+        }
+    }
+
+    /// Asks the store whose token it is; anything that is not a token costs no call.
+    pub(super) fn ask(self, config: &Arc<Config>, parts: &Parts) -> Asked {
+        let Self {
+            arrival,
+            sender,
+            shown,
+        } = self;
+        let token = match shown {
+            Shown::Token(token) => token,
+            Shown::Nothing => {
+                return Asked::Answered(Ok(open(config, arrival, sender, Current::Nothing)));
+            }
+            Shown::Malformed => {
+                tracing::debug!("cookie is not a token");
+                let open = open(config, arrival, sender, Current::Nothing);
+                open.remove_cookie();
+                return Asked::Answered(Ok(open));
+            }
+            Shown::Conflict => {
+                tracing::warn!(
+                    cookie = config.cookie.name(),
+                    "two differing session cookies; a leftover with another path or domain?"
+                );
+                return Asked::Answered(Ok(open(config, arrival, sender, Current::Nothing)));
+            }
+        };
+        let tag = token.tag();
+        let resolve = resolve(config, token, parts);
+        if let Some(answer) = config.rules.store.resolve_now(&resolve) {
+            return Asked::Answered(opened(config, arrival, sender, tag, answer));
+        }
+        let config = Arc::clone(config);
+        let answer = config.rules.store.resolve(resolve);
+        Asked::Waiting(Box::pin(async move {
+            opened(&config, arrival, sender, tag, answer.await)
+        }))
+    }
+}
+
+fn resolve(config: &Config, token: Token, parts: &Parts) -> Resolve {
+    let mut resolve = Resolve::new(token);
+    resolve.activity = config.counts_as_activity(parts);
+    resolve.not_before = config.rules.not_before;
+    resolve
+}
+
+fn opened(
+    config: &Config,
+    arrival: Arrival,
+    sender: Sender,
+    tag: Tag,
+    answer: Result<Resolved, StoreError>,
+) -> Opened {
+    let (current, remove) = match answer {
+        Ok(Resolved::Live(found)) => (Current::Live(Live::new(tag, found)), false),
+        Ok(Resolved::Ended(notice)) => match notice.reason {
+            // Nobody ever used these: there is nothing to tell.
+            EndReason::Undelivered | EndReason::Void => (Current::Nothing, true),
+            // The cookie stays until the reason was read; of a replaced session it always does, for
+            // the browser may hold the new one already.
+            _ => (Current::Ended(notice), false),
+        },
+        Ok(Resolved::Unknown) => (Current::Nothing, true),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn Error, kind = ?error.kind(), "session not resolved");
+            match config.on_outage {
+                OnOutage::Refuse => return Err(Rejection::unavailable()),
+                OnOutage::Guest => (Current::Unavailable, false),
+            }
+        }
+    };
+    let open = open(config, arrival, sender, current);
+    if remove {
+        open.remove_cookie();
+    }
+    Ok(open)
+}
+
+fn open(config: &Config, arrival: Arrival, sender: Sender, current: Current) -> OpenSession {
+    let rules = Arc::clone(&config.rules);
+    OpenSession::new(Session::new(rules, arrival, current, sender))
+}

@@ -1,0 +1,251 @@
+//! Time: the only place of the crate that asks the system for it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// A moment by the store's clock: whole milliseconds since the Unix epoch.
+///
+/// `Display` writes RFC 3339 in UTC.
+///
+/// ```
+/// use tower_user_sessions::Timestamp;
+///
+/// let moment = Timestamp::from_millis(1_764_000_000_250);
+/// assert_eq!(moment.to_string(), "2025-11-24T16:00:00.25Z");
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment so many milliseconds after the Unix epoch (before it, if negative).
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This moment and so much later; stays at the end of time rather than wrapping.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(millis(by)))
+    }
+
+    /// This moment and so much earlier.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(by)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .ok()
+            .and_then(|at| {
+                at.format(&time::format_description::well_known::Rfc3339)
+                    .ok()
+            });
+        match text {
+            Some(text) => f.write_str(&text),
+            // Beyond the year 9999, where RFC 3339 ends.
+            None => write!(f, "@{}ms", self.0),
+        }
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(at: Timestamp) -> Self {
+        let by = Duration::from_millis(at.0.unsigned_abs());
+        if at.0 < 0 {
+            UNIX_EPOCH - by
+        } else {
+            UNIX_EPOCH + by
+        }
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        match at.duration_since(UNIX_EPOCH) {
+            Ok(since) => Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            Err(before) => Self(-millis(before.duration())),
+        }
+    }
+}
+
+/// A duration in whole milliseconds, rounded up: an age never looks younger than it is.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
+}
+
+/// A clock that never jumps and counts suspended time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Monotonic(Duration);
+
+impl Monotonic {
+    /// `CLOCK_BOOTTIME`: unlike `Instant`, it goes on while the machine is suspended.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn now() -> Self {
+        let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Self(Duration::new(
+            u64::try_from(at.tv_sec).unwrap_or(0),
+            u32::try_from(at.tv_nsec).unwrap_or(0),
+        ))
+    }
+
+    /// `Instant`, counted from the first time it was asked for.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+    pub(crate) fn now() -> Self {
+        static START: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        Self(START.elapsed())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
+
+    /// Whole milliseconds on this clock.
+    #[cfg(feature = "redis")]
+    pub(crate) fn as_millis(self) -> i64 {
+        i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// When a request arrived, as an app node knows it: only its age is ever told to a store.
+///
+/// An age by a clock that never jumps is all that an app node says of time, so that a wrong wall
+/// clock of its own decides nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    noted: Monotonic,
+    before: Duration,
+}
+
+impl Arrival {
+    /// A request that arrives now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::ago(Duration::ZERO)
+    }
+
+    /// A request that arrived so long ago.
+    #[must_use]
+    pub fn ago(before: Duration) -> Self {
+        Self {
+            noted: Monotonic::now(),
+            before,
+        }
+    }
+
+    /// How long ago that is by now.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.noted.elapsed().saturating_add(self.before)
+    }
+}
+
+/// What a store takes the time from.
+///
+/// The system clock is the wall clock as it stood when the `Clock` was made, moved on by a clock
+/// that does not jump: setting the wall clock later ends and prolongs nothing.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System { wall: Timestamp, since: Monotonic },
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The machine's time.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+    pub fn system() -> Self {
+        Self(Source::System {
+            wall: SystemTime::now().into(),
+            since: Monotonic::now(),
+        })
+    }
+
+    /// What this clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { wall, since } => Timestamp(
+                wall.0
+                    .saturating_add(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)),
+            ),
+            Source::Manual(clock) => clock.now(),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl From<ManualClock> for Clock {
+    fn from(clock: ManualClock) -> Self {
+        Self(Source::Manual(clock))
+    }
+}
+
+/// A clock that stands still until a test moves it. Clones show the same time.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_user_sessions::{MemoryStore, store::{ManualClock, Timestamp}};
+///
+/// let clock = ManualClock::at(Timestamp::from_millis(1_000));
+/// let store = MemoryStore::builder().clock(clock.clone()).build();
+/// clock.advance(Duration::from_secs(86_400));
+/// # let _ = store;
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicI64>);
+
+impl ManualClock {
+    /// A clock that shows this moment.
+    #[must_use]
+    pub fn at(moment: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(moment.0)))
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(millis(by), Ordering::SeqCst);
+    }
+
+    /// Sets it, backwards too: a server's clock may step back.
+    pub fn set(&self, moment: Timestamp) {
+        self.0.store(moment.0, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,231 @@
+//! The app's data of a session: key → bytes, in a length-prefixed form that scripts can merge.
+
+use std::{error, fmt};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The app's data of one session: key → bytes.
+///
+/// Kept in its stored form and read in place: entries of `u16 key length, key, u32 value length,
+/// value`, all big-endian, in the order in which the keys first came. What the values mean is not
+/// this type's business.
+///
+/// ```
+/// use tower_user_sessions::store::{Changes, Data};
+///
+/// let mut changes = Changes::default();
+/// changes.set("cart", "apple");
+/// let data = Data::default().apply(&changes);
+/// assert_eq!(data.get("cart").unwrap(), "apple");
+/// ```
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Data(Bytes);
+
+impl Data {
+    /// The longest key, in bytes.
+    pub const KEY_MAX: usize = 255;
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    ///
+    /// If the lengths in it do not add up, or a key is not UTF-8.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, ParseDataError> {
+        let mut rest: &[u8] = &bytes;
+        while !rest.is_empty() {
+            let (key, _) = entry(&mut rest).ok_or(ParseDataError)?;
+            str::from_utf8(key).map_err(|_invalid| ParseDataError)?;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is kept under this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Bytes> {
+        self.iter()
+            .find_map(|(name, value)| (name == key.as_bytes()).then(|| self.0.slice_ref(value)))
+    }
+
+    /// The entries, each with its key as bytes of UTF-8.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || entry(&mut rest))
+    }
+
+    /// The entries whose keys the predicate names.
+    pub(crate) fn named(
+        &self,
+        mut named: impl FnMut(&str) -> bool,
+    ) -> impl Iterator<Item = (&str, Bytes)> {
+        self.iter().filter_map(move |(key, value)| {
+            let key = str::from_utf8(key).ok()?;
+            named(key).then(|| (key, self.0.slice_ref(value)))
+        })
+    }
+
+    /// This data with these changes: a set key keeps its place, a new one goes to the end.
+    #[must_use]
+    pub fn apply(&self, changes: &Changes) -> Self {
+        if changes.is_empty() {
+            return self.clone();
+        }
+        let mut entries: Vec<(&[u8], &[u8])> = self.iter().collect();
+        for (key, change) in &changes.0 {
+            let key = key.as_bytes();
+            let at = entries.iter().position(|(name, _)| *name == key);
+            match (at, change) {
+                (Some(at), Change::Set(value)) => {
+                    if let Some(slot) = entries.get_mut(at) {
+                        slot.1 = value;
+                    }
+                }
+                (None, Change::Set(value)) => entries.push((key, value)),
+                (Some(at), Change::Remove) => {
+                    entries.remove(at);
+                }
+                (None, Change::Remove) => {}
+            }
+        }
+        let size = entries.iter().map(|(k, v)| 6 + k.len() + v.len()).sum();
+        let mut bytes = BytesMut::with_capacity(size);
+        for (key, value) in entries {
+            put(&mut bytes, key, value);
+        }
+        Self(bytes.freeze())
+    }
+}
+
+/// It may hold anything that the app keeps, so it shows only its size.
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Data({} bytes)", self.0.len())
+    }
+}
+
+/// What happens to one key.
+#[derive(Clone, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "scripts know these two")]
+pub enum Change {
+    /// It gets this value.
+    Set(Bytes),
+    /// It goes away.
+    Remove,
+}
+
+/// Changes to the data of a session, one per key, in the order in which the keys first came.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Changes(Vec<(Box<str>, Change)>);
+
+impl Changes {
+    /// Sets a key.
+    pub fn set(&mut self, key: &str, value: impl Into<Bytes>) {
+        self.put(key, Change::Set(value.into()));
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: &str) {
+        self.put(key, Change::Remove);
+    }
+
+    fn put(&mut self, key: &str, change: Change) {
+        match self.0.iter_mut().find(|(name, _)| **name == *key) {
+            Some((_, slot)) => *slot = change,
+            None => self.0.push((Box::from(key), change)),
+        }
+    }
+
+    /// What happens to this key, if anything.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Change> {
+        self.0
+            .iter()
+            .find_map(|(name, change)| (**name == *key).then_some(change))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The form that scripts read: per change `u8 kind`, then an entry (1), or a key alone (0).
+    #[cfg(feature = "redis")]
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        for (key, change) in &self.0 {
+            match change {
+                Change::Set(value) => {
+                    bytes.put_u8(1);
+                    put(&mut bytes, key.as_bytes(), value);
+                }
+                Change::Remove => {
+                    bytes.put_u8(0);
+                    put_key(&mut bytes, key.as_bytes());
+                }
+            }
+        }
+        bytes.freeze()
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Changes({} keys)", self.0.len())
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(value) => write!(f, "Set({} bytes)", value.len()),
+            Self::Remove => f.write_str("Remove"),
+        }
+    }
+}
+
+/// Takes one entry off the front; `None` at the end, and where lengths do not add up.
+fn entry<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (head, tail) = rest.split_first_chunk::<2>()?;
+    let (key, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*head)))?;
+    let (head, tail) = tail.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*head)).ok()?;
+    let (value, tail) = tail.split_at_checked(length)?;
+    *rest = tail;
+    Some((key, value))
+}
+
+fn put(bytes: &mut BytesMut, key: &[u8], value: &[u8]) {
+    put_key(bytes, key);
+    // Callers check sizes before they stage; 4 GiB is far beyond any limit of theirs.
+    bytes.put_u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
+    bytes.put_slice(value);
+}
+
+fn put_key(bytes: &mut BytesMut, key: &[u8]) {
+    bytes.put_u16(u16::try_from(key.len()).unwrap_or(u16::MAX));
+    bytes.put_slice(key);
+}
+
+/// The bytes are not the data of a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ParseDataError;
+
+impl fmt::Display for ParseDataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not the data of a session")
+    }
+}
+
+impl error::Error for ParseDataError {}

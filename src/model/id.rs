@@ -1,0 +1,110 @@
+//! The public name of a session.
+
+use std::{error, fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::token::RandomError;
+
+/// The public name of a session: shown in lists, logs and events, useless for signing in.
+///
+/// 12 random bytes, written as 16 characters of base64url.
+///
+/// ```
+/// use tower_user_sessions::SessionId;
+///
+/// let id: SessionId = "AAECAwQFBgcICQoL".parse()?;
+/// assert_eq!(id.to_string(), "AAECAwQFBgcICQoL");
+/// assert!("too short".parse::<SessionId>().is_err());
+/// # Ok::<_, tower_user_sessions::store::ParseSessionIdError>(())
+/// ```
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SessionId([u8; 12]);
+
+impl SessionId {
+    /// The id with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
+        Self(bytes)
+    }
+
+    /// A new id from the operating system's generator.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no randomness to give.
+    pub fn random() -> Result<Self, RandomError> {
+        super::token::random().map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+
+    /// Its 16 characters.
+    pub(crate) fn encode(self) -> [u8; 16] {
+        encode_12(self.0)
+    }
+}
+
+/// 12 bytes as 16 characters of base64url.
+pub(super) fn encode_12(bytes: [u8; 12]) -> [u8; 16] {
+    let mut text = [0; 16];
+    // 12 bytes always make 16 characters.
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+    debug_assert_eq!(written, Ok(16));
+    text
+}
+
+/// Writes [`encode_12`]; base64url is ASCII.
+pub(super) fn fmt_12(bytes: [u8; 12], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(str::from_utf8(&encode_12(bytes)).unwrap_or_default())
+}
+
+/// Reads [`encode_12`], in its one canonical spelling.
+pub(super) fn decode_12(text: &[u8]) -> Option<[u8; 12]> {
+    let mut bytes = [0; 12];
+    if text.len() != 16 {
+        return None;
+    }
+    match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bytes) {
+        Ok(12) => Some(bytes),
+        _ => None,
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_12(self.0, f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = ParseSessionIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        decode_12(text.as_bytes())
+            .map(Self)
+            .ok_or(ParseSessionIdError)
+    }
+}
+
+/// The text is not a session id: 16 characters of base64url.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ParseSessionIdError;
+
+impl fmt::Display for ParseSessionIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a session id")
+    }
+}
+
+impl error::Error for ParseSessionIdError {}

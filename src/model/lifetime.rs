@@ -1,0 +1,86 @@
+//! How long a session lives.
+
+use std::time::Duration;
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
+
+/// How long a session lives: idle (renewed by activity) and absolute (renewed by signing in).
+///
+/// Both are always set. Defaults to 1 day idle, 30 days absolute. The presets follow the
+/// reauthentication limits of NIST SP 800-63B-4 (ASVS 7.3.1, 7.3.2).
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_user_sessions::Lifetime;
+///
+/// let lifetime = Lifetime::new(Duration::from_secs(1_800), Duration::from_secs(43_200));
+/// assert_eq!(lifetime.idle(), Duration::from_secs(1_800));
+/// assert_eq!(Lifetime::AAL3.absolute(), Duration::from_secs(12 * 3_600));
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lifetime {
+    idle: Duration,
+    absolute: Duration,
+}
+
+impl Lifetime {
+    /// 30 days, however idle (NIST SP 800-63B-4 §2.1.3).
+    pub const AAL1: Self = Self::new(Duration::from_secs(30 * DAY), Duration::from_secs(30 * DAY));
+
+    /// 24 hours, 1 hour idle (NIST SP 800-63B-4 §2.2.3).
+    pub const AAL2: Self = Self::new(Duration::from_secs(HOUR), Duration::from_secs(24 * HOUR));
+
+    /// 12 hours, 15 minutes idle (NIST SP 800-63B-4 §2.3.3).
+    pub const AAL3: Self = Self::new(
+        Duration::from_secs(HOUR / 4),
+        Duration::from_secs(12 * HOUR),
+    );
+
+    /// The longest a session may live: 400 days, the most that a cookie lasts (RFC 6265bis §5.5).
+    pub const MAX: Duration = Duration::from_secs(400 * DAY);
+
+    /// A lifetime with these two parts.
+    ///
+    /// `absolute` is held between 1 ms and [`MAX`](Self::MAX), `idle` between 1 ms and `absolute`;
+    /// both count in whole milliseconds.
+    #[must_use]
+    pub const fn new(idle: Duration, absolute: Duration) -> Self {
+        let absolute = whole_millis(absolute, Self::MAX);
+        Self {
+            idle: whole_millis(idle, absolute),
+            absolute,
+        }
+    }
+
+    /// How long a session lives without activity.
+    #[must_use]
+    pub const fn idle(self) -> Duration {
+        self.idle
+    }
+
+    /// How long a session lives whatever its activity.
+    #[must_use]
+    pub const fn absolute(self) -> Duration {
+        self.absolute
+    }
+}
+
+const fn whole_millis(of: Duration, most: Duration) -> Duration {
+    let (of, most) = (of.as_millis(), most.as_millis());
+    let millis = if of < 1 {
+        1
+    } else if of > most {
+        most
+    } else {
+        of
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "at most 400 days")]
+    Duration::from_millis(millis as u64)
+}
+
+impl Default for Lifetime {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(DAY), Duration::from_secs(30 * DAY))
+    }
+}

@@ -1,0 +1,27 @@
+//! Values: what a session is made of. No I/O and no HTTP here.
+
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod data;
+pub(crate) mod ended;
+pub(crate) mod id;
+pub(crate) mod lifetime;
+pub(crate) mod limit;
+pub(crate) mod record;
+pub(crate) mod tag;
+pub(crate) mod token;
+pub(crate) mod user;
+
+pub use self::{
+    client::Client,
+    clock::{Arrival, Clock, ManualClock, Timestamp},
+    data::{Change, Changes, Data, ParseDataError},
+    ended::{EndNotice, EndReason},
+    id::{ParseSessionIdError, SessionId},
+    lifetime::Lifetime,
+    limit::{Excess, Limit},
+    record::{Record, RecordError},
+    tag::Tag,
+    token::{Digest, ParseTokenError, RandomError, Token},
+    user::{ParseUserIdError, UserId},
+};

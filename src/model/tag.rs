@@ -1,0 +1,79 @@
+//! The name of one user's corner of the store.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+use super::{id, token::RandomError, user::UserId};
+
+const DOMAIN: &[u8] = b"tower-user-sessions/user/v1\0";
+
+/// Names one user's corner of the store; part of the token, so that a token routes itself.
+///
+/// Of a user: the first 12 bytes of a hash of the user id. Of a guest: random. `Display` writes 16
+/// characters of base64url.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Tag([u8; 12]);
+
+impl Tag {
+    /// The tag with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
+        Self(bytes)
+    }
+
+    /// The tag of a user.
+    #[must_use]
+    pub fn of(user: &UserId) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(DOMAIN);
+        hash.update(user.as_str());
+        Self::cut(hash.finalize().into())
+    }
+
+    /// The tag of a user under a key: user ids cannot be guessed from cookies and keys then.
+    #[must_use]
+    pub fn keyed(key: &[u8], user: &UserId) -> Self {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+            // HMAC takes keys of any length.
+            return Self::of(user);
+        };
+        mac.update(DOMAIN);
+        mac.update(user.as_str().as_bytes());
+        Self::cut(mac.finalize().into_bytes().into())
+    }
+
+    /// A guest's tag.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no randomness to give.
+    pub fn random() -> Result<Self, RandomError> {
+        super::token::random().map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+
+    fn cut(hash: [u8; 32]) -> Self {
+        let mut tag = [0; 12];
+        tag.copy_from_slice(hash.split_at(12).0);
+        Self(tag)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        id::fmt_12(self.0, f)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tag({self})")
+    }
+}

@@ -1,0 +1,181 @@
+//! The secret that a client shows, and the digest that a store keeps of it.
+
+use std::{error, fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use super::{id::SessionId, tag::Tag};
+
+/// The secret a client shows to claim its session.
+///
+/// 48 bytes (tag 12, session id 12, secret 24), written as 64 characters of base64url. Whoever knows
+/// it *is* the user, so [`Debug`](fmt::Debug) keeps it out of logs; only [`encode`](Self::encode)
+/// writes it down. It is zeroed on drop.
+///
+/// ```
+/// use tower_user_sessions::store::{Tag, Token};
+///
+/// let token = Token::random(Tag::random()?)?;
+/// assert_eq!(format!("{token:?}"), "Token(..)");
+/// assert_eq!(token.encode().parse::<Token>()?.digest(), token.digest());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Token([u8; 48]);
+
+impl Token {
+    /// How long a token is as text.
+    pub const TEXT_LEN: usize = 64;
+
+    /// A new token in this corner, with a new session id and secret from the operating system's
+    /// generator.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no randomness to give.
+    pub fn random(tag: Tag) -> Result<Self, RandomError> {
+        let mut bytes = [0; 48];
+        let (head, rest) = bytes.split_at_mut(12);
+        head.copy_from_slice(tag.as_bytes());
+        getrandom::fill(rest).map_err(RandomError)?;
+        Ok(Self(bytes))
+    }
+
+    /// Reads the 64 characters of a token.
+    ///
+    /// # Errors
+    ///
+    /// If it is anything but the one canonical spelling of 48 bytes.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseTokenError> {
+        if text.len() != Self::TEXT_LEN {
+            return Err(ParseTokenError);
+        }
+        let mut bytes = [0; 48];
+        match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bytes) {
+            Ok(48) => Ok(Self(bytes)),
+            _ => Err(ParseTokenError),
+        }
+    }
+
+    /// The 64 characters of this token: the secret itself, for the client alone.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// The corner of the store that it points to.
+    #[must_use]
+    pub fn tag(&self) -> Tag {
+        Tag::from_bytes(self.twelve(0))
+    }
+
+    /// The public name of its session.
+    #[must_use]
+    pub fn session_id(&self) -> SessionId {
+        SessionId::from_bytes(self.twelve(12))
+    }
+
+    /// What a store keeps instead of it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(Sha256::digest(self.0).into())
+    }
+
+    fn twelve(&self, from: usize) -> [u8; 12] {
+        let mut part = [0; 12];
+        for (to, byte) in part.iter_mut().zip(self.0.iter().skip(from)) {
+            *to = *byte;
+        }
+        part
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl FromStr for Token {
+    type Err = ParseTokenError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+/// SHA-256 of a whole token: what a store keeps and compares, in constant time.
+#[derive(Clone, Copy)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(..)")
+    }
+}
+
+/// Bytes of the operating system's generator.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(RandomError)?;
+    Ok(bytes)
+}
+
+/// The text is not a token: 64 characters of base64url. It does not say which text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ParseTokenError;
+
+impl fmt::Display for ParseTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a session token")
+    }
+}
+
+impl error::Error for ParseTokenError {}
+
+/// The operating system had no randomness to give.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomError(getrandom::Error);
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no randomness from the operating system")
+    }
+}
+
+impl error::Error for RandomError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.0)
+    }
+}

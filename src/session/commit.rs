@@ -1,0 +1,369 @@
+//! Stores what is staged.
+
+use std::error::Error;
+
+use super::{
+    Session,
+    error::{CommitError, LimitReached},
+    info::SessionInfo,
+    login::Committed,
+    staged::{Op, PendingLogin, Target, changes, replay},
+    state::{Current, Replaced},
+};
+use crate::{
+    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
+    store::{
+        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreError, Which,
+    },
+};
+
+/// How often an update runs on data that keeps changing before it gives up.
+const UPDATE_TRIES: usize = 16;
+
+/// The stored session that a commit starts from.
+struct Stored {
+    tag: Tag,
+    id: SessionId,
+    revision: u64,
+    data: Data,
+    guest: bool,
+}
+
+enum Plan {
+    Nothing,
+    /// Stores changes of the session that there is.
+    Save(Stored, Vec<Op>),
+    /// Begins a guest session.
+    Guest(Token, Vec<Op>),
+    LogOut(Option<Stored>),
+    LogIn(PendingLogin, Option<Stored>, Vec<Op>),
+}
+
+impl Session {
+    pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
+        let _turn = self.0.turn.lock().await;
+        // Left behind by a commit that was dropped half way.
+        self.end_replaced().await;
+        match self.plan()? {
+            Plan::Nothing => {}
+            Plan::Save(stored, ops) => {
+                let done = self.save(stored, &ops).await;
+                if !matches!(done, Err(CommitError::Store(_))) {
+                    self.state().unstage(ops.len());
+                }
+                done?;
+            }
+            Plan::Guest(token, ops) => self.begin_guest(&token, ops).await?,
+            Plan::LogOut(stored) => {
+                self.log_out_now(stored).await?;
+                if let Plan::Guest(token, ops) = self.plan()? {
+                    self.begin_guest(&token, ops).await?;
+                }
+            }
+            Plan::LogIn(pending, stored, ops) => return self.sign_in(pending, stored, ops).await,
+        }
+        Ok(Committed::default())
+    }
+
+    /// The stored session, as it was read last.
+    fn stored(&self) -> Option<Stored> {
+        let Current::Live(live) = &self.state().current else {
+            return None;
+        };
+        Some(Stored {
+            tag: live.tag,
+            id: live.record.id,
+            revision: live.record.revision,
+            data: live.data.clone(),
+            guest: live.record.user_id().is_none(),
+        })
+    }
+
+    /// What there is to do. Everything stays staged until it is done.
+    fn plan(&self) -> Result<Plan, CommitError> {
+        let stored = self.stored();
+        let mut state = self.state();
+        let ops = state.staged.ops.clone();
+        Ok(match (&state.staged.target, stored) {
+            (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, ops),
+            (Target::LogOut, stored) => Plan::LogOut(stored),
+            (Target::Stay, _) if ops.is_empty() => Plan::Nothing,
+            (Target::Stay, Some(stored)) => Plan::Save(stored, ops),
+            (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
+        })
+    }
+
+    async fn save(&self, stored: Stored, ops: &[Op]) -> Result<(), CommitError> {
+        let Stored {
+            tag,
+            id,
+            mut revision,
+            mut data,
+            guest,
+        } = stored;
+        let rules = &self.0.rules;
+        let mut save = Save::new(tag, id, changes(ops));
+        save.data_limit = if guest {
+            rules.guests.data_limit
+        } else {
+            rules.data_limit
+        };
+        let depends = ops.iter().any(|op| op.again.is_some());
+        for _ in 0..UPDATE_TRIES {
+            save.expect = depends.then_some(revision);
+            match rules.store.save(save.clone()).await? {
+                Saved::Saved { revision: newest } => {
+                    let data = data.apply(&save.changes);
+                    self.state().saved(revision, newest, data);
+                    return Ok(());
+                }
+                Saved::Conflict {
+                    revision: newest,
+                    data: theirs,
+                } => {
+                    (revision, data) = (newest, theirs);
+                    save.changes = replay(ops, &data).map_err(CommitError::Update)?;
+                }
+                Saved::Ended => {
+                    self.state().current = Current::Nothing;
+                    tracing::debug!("session ended while its request was in flight");
+                    return Err(CommitError::Ended);
+                }
+                Saved::TooLarge => return Err(CommitError::TooLarge),
+            }
+        }
+        Err(CommitError::Conflict)
+    }
+
+    async fn begin_guest(&self, token: &Token, ops: Vec<Op>) -> Result<(), CommitError> {
+        let rules = &self.0.rules;
+        let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
+        create.changes = changes(&ops);
+        create.data_limit = rules.guests.data_limit;
+        create.lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
+        match self.create(create, token).await? {
+            Created::Created(new) => {
+                let mut state = self.state();
+                state.guest_token = None;
+                state.unstage(ops.len());
+                state.came_alive(token, *new);
+                Ok(())
+            }
+            Created::TooLarge => {
+                self.state().unstage(ops.len());
+                Err(CommitError::TooLarge)
+            }
+            Created::Ended | Created::LimitReached(_) | Created::Void => {
+                let mut state = self.state();
+                state.guest_token = None;
+                state.unstage(ops.len());
+                Err(CommitError::Ended)
+            }
+        }
+    }
+
+    /// Creates, and keeps in mind that it may have happened until the answer says otherwise.
+    async fn create(&self, create: Create, token: &Token) -> Result<Created, StoreError> {
+        self.state()
+            .expect_delivery(token.tag(), token.session_id());
+        let created = self.0.rules.store.create(create).await?;
+        if !matches!(created, Created::Created(_)) {
+            self.state().not_pending(token.session_id());
+        }
+        Ok(created)
+    }
+
+    async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
+        if let Some(Stored { tag, id, .. }) = stored {
+            let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+            self.0.rules.store.end(end).await?;
+        }
+        let mut state = self.state();
+        state.gone();
+        match &mut state.staged.target {
+            Target::LogIn(pending) => pending.after_logout = false,
+            target => *target = Target::Stay,
+        }
+        Ok(())
+    }
+
+    async fn sign_in(
+        &self,
+        pending: PendingLogin,
+        mut stored: Option<Stored>,
+        mut ops: Vec<Op>,
+    ) -> Result<Committed, CommitError> {
+        if pending.after_logout {
+            self.log_out_now(stored.take()).await?;
+        }
+        let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
+        let replaces = same.as_ref().map(|same| same.id);
+        if let Some(same) = same
+            && ops.iter().any(|op| op.again.is_some())
+        {
+            // An update depends on what it was computed from, which `create` does not look at.
+            match self.save(same, &ops).await {
+                // Replaced or not, the sign-in goes on.
+                Ok(()) | Err(CommitError::Ended) => {}
+                Err(error) => return Err(error),
+            }
+            self.state().unstage(ops.len());
+            ops.clear();
+        }
+        let create = self.creation(&pending, replaces, &ops);
+        let created = self.create(create, &pending.token).await?;
+        match created {
+            Created::Created(new) if self.is_late(&pending, &new) => {
+                let id = new.record.id;
+                let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
+                self.0.rules.store.end(end).await?;
+                let mut state = self.state();
+                state.not_pending(id);
+                state.refuse_login();
+                Err(CommitError::Void)
+            }
+            Created::Created(mut new) => {
+                let evicted = std::mem::take(&mut new.evicted);
+                self.signed_in(&pending, *new, stored, &ops);
+                self.end_replaced().await;
+                Ok(Committed {
+                    evicted: infos(evicted, None),
+                })
+            }
+            Created::LimitReached(mut records) => {
+                records.sort_by_key(|record| std::cmp::Reverse(record.eviction_order()));
+                let mut state = self.state();
+                let current = state.record().map(|record| record.id);
+                state.refuse_login();
+                Err(CommitError::LimitReached(LimitReached {
+                    sessions: infos(records, current),
+                }))
+            }
+            // Ended: it was given up before it was made.
+            Created::Void | Created::Ended => {
+                self.state().refuse_login();
+                Err(CommitError::Void)
+            }
+            Created::TooLarge => {
+                self.state().refuse_login();
+                Err(CommitError::TooLarge)
+            }
+        }
+    }
+
+    fn creation(&self, pending: &PendingLogin, same: Option<SessionId>, ops: &[Op]) -> Create {
+        let rules = &self.0.rules;
+        let PendingLogin { token, login, .. } = pending;
+        let user: UserId = login.user.clone();
+        let mut create = Create::new(token, Some(user), self.authenticated(pending));
+        create.client = self.state().sender.client();
+        create.lifetime = login.lifetime.unwrap_or(rules.lifetime);
+        create.limit = login.limit.unwrap_or(rules.limit);
+        create.replaces = same;
+        create.changes = changes(ops);
+        create.data_limit = rules.data_limit;
+        create.not_before = rules.not_before;
+        create
+    }
+
+    /// When the user proved who they are, as far as the cut goes.
+    fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
+        match (pending.login.since, self.state().own_cut) {
+            // This request ended the user's sessions itself: its sign-in comes after that.
+            (_, Some((tag, cut))) if tag == pending.token.tag() => {
+                Authenticated::At(cut.plus(std::time::Duration::from_millis(1)))
+            }
+            (Some(since), _) => Authenticated::At(since),
+            (None, _) => Authenticated::On(self.0.arrival),
+        }
+    }
+
+    /// The age was taken when sending and the script ran later: with what has passed since, the
+    /// sign-in may turn out to be older than the cut.
+    fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
+        match self.authenticated(pending) {
+            Authenticated::At(_) => false,
+            Authenticated::On(arrival) => new
+                .cut
+                .is_some_and(|cut| new.now.minus(arrival.age()) <= cut),
+        }
+    }
+
+    fn signed_in(
+        &self,
+        pending: &PendingLogin,
+        new: NewSession,
+        other: Option<Stored>,
+        ops: &[Op],
+    ) {
+        let mut state = self.state();
+        state.replaced = other.map(|other| Replaced {
+            tag: other.tag,
+            id: other.id,
+            by: new.record.id,
+            carry: other.guest.then(|| {
+                let named = pending.login.carry.iter();
+                let left_alone =
+                    named.filter(|key| !ops.iter().any(|op| op.own && op.key == **key));
+                (other.revision, left_alone.cloned().collect())
+            }),
+        });
+        state.unstage(ops.len());
+        state.staged.target = Target::Stay;
+        state.came_alive(&pending.token, new);
+    }
+
+    /// Ends the guest's or another user's session that a sign-in replaced. Only after it was
+    /// created: a refused sign-in must not cost the guest's cart. The answer is the sign-in's.
+    async fn end_replaced(&self) {
+        let Some(replaced) = self.state().replaced.clone() else {
+            return;
+        };
+        let store = &self.0.rules.store;
+        let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
+        end.by = Some(replaced.by);
+        end.read_at = replaced.carry.as_ref().map(|(revision, _)| *revision);
+        let mut ended = store.end(end.clone()).await;
+        if ended.is_err() {
+            ended = store.end(end).await;
+        }
+        match ended {
+            Ok(Ended::Ended {
+                data: Some(data), ..
+            }) => self.carry_late(&replaced, &data).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    kind = ?error.kind(),
+                    "replaced session not ended"
+                );
+            }
+        }
+        self.state().replaced = None;
+    }
+
+    /// A parallel request put something into the guest's cart after this one read it.
+    async fn carry_late(&self, replaced: &Replaced, data: &Data) {
+        let Some((_, keys)) = &replaced.carry else {
+            return;
+        };
+        let late: Vec<Op> = data
+            .named(|key| keys.iter().any(|named| **named == *key))
+            .map(|(key, value)| Op::carried(key, value))
+            .collect();
+        let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
+            return;
+        };
+        if let Err(error) = self.save(stored, &late).await {
+            tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
+        }
+    }
+}
+
+fn infos(records: Vec<Record>, current: Option<SessionId>) -> Vec<SessionInfo> {
+    records
+        .into_iter()
+        .map(|record| SessionInfo::new(record, current))
+        .collect()
+}

@@ -1,0 +1,250 @@
+//! What handlers hold: the session of the request, and all sessions of its user.
+
+mod commit;
+mod data;
+mod error;
+mod head;
+mod info;
+mod login;
+mod rules;
+mod staged;
+mod state;
+mod user_sessions;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+pub use self::{
+    error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
+    info::SessionInfo,
+    login::{Committed, Login},
+    user_sessions::UserSessions,
+};
+pub(crate) use self::{
+    head::{CookieChange, OpenSession, Verdict},
+    rules::{Guests, Rules},
+    state::{Current, Live, Sender},
+};
+use self::{staged::Target, state::State};
+use crate::model::{Arrival, EndNotice, SessionId, Timestamp, Token, UserId};
+
+/// The session of one request, as its handler sees it.
+///
+/// The layer puts it into the request's extensions; in axum it is an extractor too. Clones are the
+/// same session. Changes are *staged* and stored when the response head passes back through the
+/// layer; [`commit`](Self::commit) stores them at once. After the head has passed, staging is an
+/// error rather than lost.
+///
+/// ```
+/// use http::Request;
+/// use tower_user_sessions::{Session, SessionError};
+///
+/// fn handle<B>(request: &Request<B>) -> Result<(), SessionError> {
+///     let session: &Session = request.extensions().get().expect("the layer is there");
+///     let visits: u32 = session.get("visits")?.unwrap_or(0);
+///     session.insert("visits", &(visits + 1))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    rules: Arc<Rules>,
+    arrival: Arrival,
+    /// Commits of one session take turns.
+    turn: AsyncMutex<()>,
+    state: Mutex<State>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        rules: Arc<Rules>,
+        arrival: Arrival,
+        current: Current,
+        sender: Sender,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            rules,
+            arrival,
+            turn: AsyncMutex::new(()),
+            state: Mutex::new(State::new(current, sender)),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in one handler clone leaves plain data behind, never a half-made invariant.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose session it is: `None` of a guest. A staged sign-in or sign-out counts already.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        let state = self.state();
+        match &state.staged.target {
+            Target::LogIn(pending) => Some(pending.login.user.clone()),
+            Target::LogOut => None,
+            Target::Stay => state.record().and_then(|record| record.user_id().cloned()),
+        }
+    }
+
+    /// The public name of the session: `None` of a guest for whom nothing is stored.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        let state = self.state();
+        match &state.staged.target {
+            Target::LogIn(pending) => Some(pending.token.session_id()),
+            Target::LogOut => None,
+            Target::Stay => state.record().map(|record| record.id),
+        }
+    }
+
+    /// When the stored session began.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.created_at)
+    }
+
+    /// When the user of the stored session proved who they are; of a guest, when the request arrived
+    /// that began it.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.authenticated_at)
+    }
+
+    /// The stored session's last activity.
+    #[must_use]
+    pub fn last_activity(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.last_activity)
+    }
+
+    /// The store's time when it found the session of this request, for [`Login::since`].
+    #[must_use]
+    pub fn seen_at(&self) -> Option<Timestamp> {
+        match &self.state().current {
+            Current::Live(live) => Some(live.now),
+            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+        }
+    }
+
+    /// Whether the store could be asked: `false` only under `OnOutage::Guest` in an outage. An
+    /// unavailable session has no user, and nothing can be staged on it.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        !matches!(self.state().current, Current::Unavailable)
+    }
+
+    /// Why and when the session of the token that came with this request ended, while its notice is
+    /// kept. Only the holder of the former token is told.
+    ///
+    /// Whoever reads this takes note: the response removes the cookie, so that the notice shows once.
+    #[must_use]
+    pub fn ended(&self) -> Option<EndNotice> {
+        let mut state = self.state();
+        let Current::Ended(notice) = state.current else {
+            return None;
+        };
+        state.note_read();
+        Some(notice)
+    }
+
+    /// Stages a sign-in with the layer's limit and lifetime.
+    ///
+    /// The new session always has a new token and id (ASVS 7.2.4). The guest session before it ends,
+    /// and none of its data comes along; the user's own session before it is replaced and its data
+    /// kept; another user's ends. The limit is enforced when it is committed.
+    ///
+    /// # Errors
+    ///
+    /// If the response head has passed, the session is unavailable, or there is no randomness.
+    pub fn log_in(&self, user: impl Into<UserId>) -> Result<(), SessionError> {
+        self.log_in_with(Login::new(user))
+    }
+
+    /// Stages a sign-in with a limit, a lifetime or data of its own.
+    ///
+    /// ```no_run
+    /// # fn sign_in(session: &tower_user_sessions::Session) -> Result<(), tower_user_sessions::SessionError> {
+    /// use tower_user_sessions::{Lifetime, Limit, Login};
+    ///
+    /// let login = Login::new(42)
+    ///     .limit(Limit::at_most(5))
+    ///     .lifetime(Lifetime::AAL1)
+    ///     .carry(["cart"]);
+    /// session.log_in_with(login)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`log_in`](Self::log_in).
+    pub fn log_in_with(&self, login: Login) -> Result<(), SessionError> {
+        let token =
+            Token::random(self.0.rules.store.tag(&login.user)).map_err(SessionError::random)?;
+        let mut state = self.state();
+        state.stageable()?;
+        state.stage_login(token, login);
+        Ok(())
+    }
+
+    /// Stages the sign-out: the session ends, its data goes, the cookie is removed. What is inserted
+    /// afterwards begins a new guest session.
+    ///
+    /// # Errors
+    ///
+    /// If the response head has passed or the session is unavailable.
+    pub fn log_out(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        state.stage_logout();
+        Ok(())
+    }
+
+    /// Stores what is staged at once, for handlers that must see the outcome: who was evicted, or
+    /// that the limit refuses the sign-in. The cookie goes on whatever response follows; if none
+    /// does, the new session is ended as undelivered.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommitError`]. After a refusal nothing of it is staged any more; after a failure of the
+    /// store it stays staged, and committing again is the same sign-in.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped commit stays staged; committing again is the same sign-in, never a second one.
+    pub async fn commit(&self) -> Result<Committed, CommitError> {
+        self.commit_staged().await
+    }
+
+    /// All sessions of the signed-in user; `None` of a guest. A staged sign-in counts once it is
+    /// committed.
+    #[must_use]
+    pub fn user_sessions(&self) -> Option<UserSessions> {
+        let (user, id) = {
+            let state = self.state();
+            let record = state.record()?;
+            (record.user_id()?.clone(), record.id)
+        };
+        Some(UserSessions::of_session(self, user, Some(id)))
+    }
+
+    /// All sessions of any user, in this request: for a password reset, where a guest proved to be
+    /// this user. A sign-in of that user staged afterwards counts as authenticated at the cut that
+    /// [`end_all`](UserSessions::end_all) makes here.
+    #[must_use]
+    pub fn sessions_of(&self, user: impl Into<UserId>) -> UserSessions {
+        UserSessions::of_session(self, user.into(), None)
+    }
+}
+
+/// Says nothing of the token, and no more of the user than the log may hold.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}

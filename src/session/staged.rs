@@ -1,0 +1,133 @@
+//! What a handler wants to happen to its session.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::{error::SessionError, login::Login};
+use crate::model::{Change, Changes, Data, Record, Token};
+
+#[derive(Default)]
+pub(super) struct Staged {
+    pub(super) target: Target,
+    /// In the order in which they were staged.
+    pub(super) ops: Vec<Op>,
+}
+
+/// Which session the response will belong to.
+#[derive(Default)]
+pub(super) enum Target {
+    /// The one that there is.
+    #[default]
+    Stay,
+    /// None any more.
+    LogOut,
+    /// A new one.
+    LogIn(Box<PendingLogin>),
+}
+
+/// A sign-in under way. Token and id are made when it is staged, so that committing it again is the
+/// same session.
+#[derive(Clone, Debug)]
+pub(super) struct PendingLogin {
+    pub(super) token: Token,
+    pub(super) login: Login,
+    /// The session before it was signed out first: nothing of it stays.
+    pub(super) after_logout: bool,
+}
+
+impl PendingLogin {
+    /// Whether it takes over what this session keeps.
+    pub(super) fn continues(&self, record: &Record) -> bool {
+        !self.after_logout && record.user_id() == Some(&self.login.user)
+    }
+}
+
+/// A change of one key.
+#[derive(Clone)]
+pub(super) struct Op {
+    pub(super) key: Box<str>,
+    /// What the handler sees.
+    pub(super) change: Change,
+    /// Computes the value again from the newest one.
+    pub(super) again: Option<Update>,
+    /// The handler's doing; otherwise it came along from the session before.
+    pub(super) own: bool,
+}
+
+/// A closure of the user's. Its own lock, never the session's, is held while it runs.
+#[derive(Clone)]
+pub(super) struct Update(Arc<Mutex<Again>>);
+
+type Again = dyn FnMut(Option<Bytes>) -> Result<Bytes, SessionError> + Send;
+
+impl Update {
+    pub(super) fn new(
+        again: impl FnMut(Option<Bytes>) -> Result<Bytes, SessionError> + Send + 'static,
+    ) -> Self {
+        Self(Arc::new(Mutex::new(again)))
+    }
+
+    pub(super) fn run(&self, value: Option<Bytes>) -> Result<Bytes, SessionError> {
+        let mut again = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        again(value)
+    }
+}
+
+impl Op {
+    /// A value that came along from the session before.
+    pub(super) fn carried(key: &str, value: Bytes) -> Self {
+        Self {
+            key: key.into(),
+            change: Change::Set(value),
+            again: None,
+            own: false,
+        }
+    }
+}
+
+impl Staged {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.target, Target::Stay) && self.ops.is_empty()
+    }
+
+    /// What is staged for this key.
+    pub(super) fn get(&self, key: &str) -> Option<&Change> {
+        self.ops
+            .iter()
+            .rev()
+            .find_map(|op| (*op.key == *key).then_some(&op.change))
+    }
+}
+
+/// The changes as they stand.
+pub(super) fn changes(ops: &[Op]) -> Changes {
+    let mut changes = Changes::default();
+    ops.iter().for_each(|op| add(&mut changes, op));
+    changes
+}
+
+fn add(changes: &mut Changes, op: &Op) {
+    match &op.change {
+        Change::Set(value) => changes.set(&op.key, value.clone()),
+        Change::Remove => changes.remove(&op.key),
+    }
+}
+
+/// The changes as they come out on this data.
+pub(super) fn replay(ops: &[Op], data: &Data) -> Result<Changes, SessionError> {
+    let mut changes = Changes::default();
+    for op in ops {
+        let Some(again) = &op.again else {
+            add(&mut changes, op);
+            continue;
+        };
+        let before = match changes.get(&op.key) {
+            Some(Change::Set(value)) => Some(value.clone()),
+            Some(Change::Remove) => None,
+            None => data.get(&op.key),
+        };
+        changes.set(&op.key, again.run(before)?);
+    }
+    Ok(changes)
+}

@@ -1,0 +1,304 @@
+//! All that one request knows and wants of its session.
+
+use std::net::IpAddr;
+
+use http::HeaderValue;
+
+use super::{
+    error::{CommitError, SessionError, SessionErrorKind},
+    head::CookieChange,
+    login::Login,
+    rules::Rules,
+    staged::{Op, PendingLogin, Staged, Target},
+};
+use crate::{
+    model::{Client, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token},
+    store::{Found, NewSession},
+};
+
+pub(super) struct State {
+    pub(super) current: Current,
+    pub(super) staged: Staged,
+    pub(super) cookie: CookieChange,
+    pub(super) sender: Sender,
+    /// The token of the guest session that staged data will begin: made once, so that committing
+    /// again is the same session.
+    pub(super) guest_token: Option<Token>,
+    /// A session under another key that a sign-in replaced and that has not ended yet.
+    pub(super) replaced: Option<Replaced>,
+    /// Sessions that may have been made and whose token has not left yet.
+    pub(super) pending: Vec<(Tag, SessionId)>,
+    /// The cut that this request made itself, and whose.
+    pub(super) own_cut: Option<(Tag, Timestamp)>,
+    /// The response head has passed.
+    pub(super) closed: bool,
+}
+
+/// A session that ends because another one took its place.
+#[derive(Clone)]
+pub(super) struct Replaced {
+    pub(super) tag: Tag,
+    pub(super) id: SessionId,
+    pub(super) by: SessionId,
+    /// Of a guest: at which revision the data was read, and the keys that the sign-in carries and
+    /// the handler left alone.
+    pub(super) carry: Option<(u64, Vec<Box<str>>)>,
+}
+
+/// What is stored of the session.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost an allocation a request"
+)]
+#[derive(Debug)]
+pub(crate) enum Current {
+    /// A guest of whom nothing is stored.
+    Nothing,
+    /// A user's session, or a guest's with data.
+    Live(Live),
+    /// A guest who holds the token of a session that ended.
+    Ended(EndNotice),
+    /// The store could not be asked.
+    Unavailable,
+}
+
+/// A stored session as it was read last.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) tag: Tag,
+    pub(crate) record: Record,
+    pub(crate) data: Data,
+    pub(crate) now: Timestamp,
+}
+
+impl Live {
+    pub(crate) fn new(tag: Tag, found: Found) -> Self {
+        let Found { record, data, now } = found;
+        Self {
+            tag,
+            record,
+            data,
+            now,
+        }
+    }
+}
+
+/// Who sent the request, for the session that a sign-in makes.
+#[derive(Debug, Default)]
+pub(crate) struct Sender {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) user_agent: Option<HeaderValue>,
+}
+
+impl Sender {
+    pub(super) fn client(&self) -> Client {
+        Client::new()
+            .with_address(self.address)
+            .with_user_agent(self.user_agent.as_ref().map(HeaderValue::as_bytes))
+    }
+}
+
+impl State {
+    pub(super) fn new(current: Current, sender: Sender) -> Self {
+        Self {
+            current,
+            staged: Staged::default(),
+            cookie: CookieChange::Keep,
+            sender,
+            guest_token: None,
+            replaced: None,
+            pending: Vec::new(),
+            own_cut: None,
+            closed: false,
+        }
+    }
+
+    pub(super) fn record(&self) -> Option<&Record> {
+        match &self.current {
+            Current::Live(live) => Some(&live.record),
+            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+        }
+    }
+
+    /// The stored data that staged changes start from.
+    pub(super) fn base(&self) -> Option<&Data> {
+        let Current::Live(live) = &self.current else {
+            return None;
+        };
+        let stays = match &self.staged.target {
+            Target::Stay => true,
+            Target::LogOut => false,
+            Target::LogIn(pending) => pending.continues(&live.record),
+        };
+        stays.then_some(&live.data)
+    }
+
+    /// The most bytes that the data of the session to come may take.
+    pub(super) fn data_limit(&self, rules: &Rules) -> usize {
+        if self.is_guest() {
+            rules.guests.data_limit
+        } else {
+            rules.data_limit
+        }
+    }
+
+    /// Whether the session to come is a guest's.
+    pub(super) fn is_guest(&self) -> bool {
+        match &self.staged.target {
+            Target::Stay => self
+                .record()
+                .is_none_or(|record| record.user_id().is_none()),
+            Target::LogOut => true,
+            Target::LogIn(_) => false,
+        }
+    }
+
+    pub(super) fn stageable(&self) -> Result<(), SessionError> {
+        if self.closed {
+            return Err(SessionErrorKind::Closed.into());
+        }
+        match self.current {
+            Current::Unavailable => Err(SessionErrorKind::Unavailable.into()),
+            Current::Nothing | Current::Live(_) | Current::Ended(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn stage_login(&mut self, token: Token, login: Login) {
+        let before = match &self.staged.target {
+            Target::LogIn(earlier) => Some(&earlier.login.user),
+            Target::Stay => self.record().and_then(Record::user_id),
+            Target::LogOut => None,
+        };
+        if before != Some(&login.user) {
+            // Another user's data stays behind whatever the login names.
+            let carried = if before.is_none() {
+                self.carried(&login)
+            } else {
+                Vec::new()
+            };
+            self.staged.ops = carried;
+        }
+        let after_logout = match &self.staged.target {
+            Target::LogOut => true,
+            Target::LogIn(earlier) => earlier.after_logout,
+            Target::Stay => false,
+        };
+        self.staged.target = Target::LogIn(Box::new(PendingLogin {
+            token,
+            login,
+            after_logout,
+        }));
+    }
+
+    /// What the login takes along of a guest's data.
+    fn carried(&self, login: &Login) -> Vec<Op> {
+        let stored = self.base().into_iter().flat_map(|data| {
+            data.named(|key| login.carries(key))
+                .map(|(key, value)| Op::carried(key, value))
+        });
+        let staged = self.staged.ops.iter().filter(|op| login.carries(&op.key));
+        // A value computed from the guest's is the user's own from here on.
+        let staged = staged.map(|op| Op {
+            again: None,
+            ..op.clone()
+        });
+        stored.chain(staged).collect()
+    }
+
+    pub(super) fn stage_logout(&mut self) {
+        self.staged = Staged::default();
+        self.staged.target = Target::LogOut;
+    }
+
+    /// The reason was shown: the cookie has done its work.
+    pub(super) fn note_read(&mut self) {
+        if let Current::Ended(notice) = self.current
+            // The browser may hold the successor's cookie already.
+            && notice.reason != EndReason::Replaced
+            && matches!(self.cookie, CookieChange::Keep)
+        {
+            self.cookie = CookieChange::Remove;
+        }
+    }
+
+    /// The token of the guest session that staged data begins.
+    pub(super) fn guest_token(&mut self) -> Result<Token, CommitError> {
+        if let Some(token) = &self.guest_token {
+            return Ok(token.clone());
+        }
+        let token = Tag::random()
+            .and_then(Token::random)
+            .map_err(CommitError::random)?;
+        self.guest_token = Some(token.clone());
+        Ok(token)
+    }
+
+    /// A session whose token has not left yet.
+    pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) {
+        if !self.pending.contains(&(tag, id)) {
+            self.pending.push((tag, id));
+        }
+    }
+
+    /// The session was not made after all, or its token has left.
+    pub(super) fn not_pending(&mut self, id: SessionId) {
+        self.pending.retain(|(_, pending)| *pending != id);
+    }
+
+    /// The stored session is no more, and nothing that was staged for it.
+    pub(super) fn gone(&mut self) {
+        self.current = Current::Nothing;
+        self.cookie = CookieChange::Remove;
+        if matches!(self.staged.target, Target::Stay) {
+            self.staged.ops.clear();
+        }
+    }
+
+    /// The first so many changes are stored, or cannot be.
+    pub(super) fn unstage(&mut self, ops: usize) {
+        let ops = ops.min(self.staged.ops.len());
+        self.staged.ops.drain(..ops);
+    }
+
+    /// Nobody is signed in after all.
+    pub(super) fn refuse_login(&mut self) {
+        self.staged = Staged::default();
+    }
+
+    /// Changes are stored.
+    pub(super) fn saved(&mut self, before: u64, newest: u64, data: Data) {
+        if let Current::Live(live) = &mut self.current {
+            live.data = data;
+            // If others wrote in between, this is not all of the newest data: an update must not
+            // take it for that.
+            live.record.revision = if newest == before + 1 {
+                newest
+            } else {
+                u64::MAX
+            };
+        }
+    }
+
+    /// A session was made for this request.
+    pub(super) fn came_alive(&mut self, token: &Token, new: NewSession) {
+        let NewSession {
+            record, data, now, ..
+        } = new;
+        let absolute = record.deadline.since(record.created_at);
+        self.cookie = CookieChange::Set(token.clone(), absolute);
+        self.current = Current::Live(Live {
+            tag: token.tag(),
+            record,
+            data,
+            now,
+        });
+    }
+
+    /// The corner of the stored session.
+    pub(super) fn tag(&self) -> Option<Tag> {
+        match &self.current {
+            Current::Live(live) => Some(live.tag),
+            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The embedded store: sessions in this process, gone when it ends.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+mod corner;
+mod shard;
+
+use self::{corner::Corner, shard::Shard};
+use super::{
+    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Save, Saved, SessionStore,
+    StoreError, Which,
+};
+use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
+
+/// How many locks share the users among them.
+const SHARDS: usize = 64;
+
+/// Keeps sessions in this process: the default, and right for one node that may forget them when it
+/// restarts.
+///
+/// Clones share the same sessions. Each user's memory is bounded by the limit; what expired goes away
+/// in small steps on other requests, without a background task, and is never seen after its time.
+///
+/// ```
+/// use tower_user_sessions::{MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::new(MemoryStore::new());
+/// # let _ = layer;
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    notice_kept: Duration,
+    tag_key: Option<Box<[u8]>>,
+    hasher: RandomState,
+    shards: Box<[Mutex<Shard>]>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// An empty store with settings of yours.
+    #[must_use]
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder {
+            clock: Clock::system(),
+            notice_kept: NOTICE_KEPT,
+            tag_key: None,
+        }
+    }
+
+    /// How many corners (users and guests) it holds, expired ones that were not swept yet included.
+    #[must_use]
+    pub fn corners(&self) -> usize {
+        self.0
+            .shards
+            .iter()
+            .map(|shard| lock(shard).corners())
+            .sum()
+    }
+
+    fn shard(&self, tag: Tag) -> Option<MutexGuard<'_, Shard>> {
+        let inner = &*self.0;
+        #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
+        let at = inner.hasher.hash_one(tag) as usize % SHARDS;
+        inner.shards.get(at).map(lock)
+    }
+
+    /// Works on a corner, made if `make` and missing; none is left behind empty.
+    fn within<T>(
+        &self,
+        tag: Tag,
+        make: bool,
+        work: impl FnOnce(&mut Corner, Timestamp) -> T,
+    ) -> Option<T> {
+        let mut shard = self.shard(tag)?;
+        // Under the lock, so that time never steps back between two steps on one corner.
+        let now = self.0.clock.now();
+        let done = shard.within(tag, make, now, |corner| work(corner, now));
+        shard.sweep(now);
+        done
+    }
+
+    fn look(&self, resolve: &Resolve) -> Resolved {
+        // Hashed before the lock is taken.
+        let digest = resolve.token.digest();
+        self.within(resolve.token.tag(), false, |corner, now| {
+            corner.resolve(resolve, &digest, now)
+        })
+        .unwrap_or(Resolved::Unknown)
+    }
+}
+
+// A panic while a lock is held leaves plain data behind, never a half-made invariant.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("notice_kept", &self.0.notice_kept)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for MemoryStore {
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        Ok(self.look(resolve))
+    }
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        let kept = self.0.notice_kept;
+        Ok(self
+            .within(create.tag, true, |corner, now| {
+                corner.create(create, now, kept)
+            })
+            .unwrap_or(Created::Ended))
+    }
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        Ok(self
+            .within(save.tag, false, |corner, now| corner.save(save, now))
+            .unwrap_or(Saved::Ended))
+    }
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        Ok(self
+            .within(list.tag, false, |corner, now| corner.list(list, now))
+            .unwrap_or_default())
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        let kept = self.0.notice_kept;
+        // A cut counts for a user without a session too, and so does an id that never came.
+        let make = end.caller.is_none()
+            && (!matches!(end.which, Which::One(_)) || end.reason == EndReason::Undelivered);
+        Ok(self
+            .within(end.tag, make, |corner, now| corner.end(end, now, kept))
+            .unwrap_or(if end.caller.is_some() {
+                Ended::CallerEnded
+            } else {
+                Ended::Unknown
+            }))
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        match &self.0.tag_key {
+            Some(key) => Tag::keyed(key, user),
+            None => Tag::of(user),
+        }
+    }
+
+    fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+        Some(Ok(self.look(resolve)))
+    }
+
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        let end = End::new(tag, Which::One(id), EndReason::Undelivered);
+        let kept = self.0.notice_kept;
+        self.within(tag, true, |corner, now| corner.end(&end, now, kept));
+    }
+}
+
+/// Settings of a [`MemoryStore`].
+#[derive(Clone)]
+pub struct MemoryStoreBuilder {
+    clock: Clock,
+    notice_kept: Duration,
+    tag_key: Option<Box<[u8]>>,
+}
+
+impl MemoryStoreBuilder {
+    /// Takes the time from this clock.
+    ///
+    /// Defaults to the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// How long an end notice is kept.
+    ///
+    /// Defaults to 1 hour.
+    #[must_use]
+    pub fn notice_kept(mut self, kept: Duration) -> Self {
+        self.notice_kept = kept;
+        self
+    }
+
+    /// Derives tags under this key, so that user ids cannot be guessed from cookies.
+    ///
+    /// Defaults to no key. Another key makes other tags: all users are signed out.
+    #[must_use]
+    pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.tag_key = Some(key.into().into_boxed_slice());
+        self
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn build(self) -> MemoryStore {
+        let Self {
+            clock,
+            notice_kept,
+            tag_key,
+        } = self;
+        MemoryStore(Arc::new(Inner {
+            clock,
+            notice_kept,
+            tag_key,
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }))
+    }
+}
+
+/// It may hold a key.
+impl fmt::Debug for MemoryStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStoreBuilder")
+            .field("clock", &self.clock)
+            .field("notice_kept", &self.notice_kept)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! Where sessions live: the contract that every store keeps, and the stores of this crate.
+//!
+//! Most apps only name a store when they build the layer: [`MemoryStore`], or `RedisStore` with the
+//! feature `redis`. To bring a store of your own, implement [`SessionStore`] and run the
+//! `conformance` suite (a feature) against it.
+
+use std::{future::Future, time::Duration};
+
+mod error;
+pub(crate) mod memory;
+mod op;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+mod shared;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisStore, RedisStoreBuilder};
+pub use self::{
+    error::{StoreError, StoreErrorKind},
+    memory::{MemoryStore, MemoryStoreBuilder},
+    op::{
+        Authenticated, Create, Created, End, Ended, Found, List, NewSession, Resolve, Resolved,
+        Save, Saved, Which,
+    },
+    shared::SharedStore,
+};
+pub use crate::model::{
+    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, ManualClock, ParseDataError,
+    ParseSessionIdError, ParseTokenError, ParseUserIdError, RandomError, Record, RecordError, Tag,
+    Timestamp, Token,
+};
+use crate::model::{SessionId, UserId};
+
+/// How long a cut is kept: longer than any sign-in takes.
+pub(crate) const CUT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an end notice is kept unless the store is told otherwise.
+pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How long an id that was ended before it was made is remembered.
+pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
+
+/// Keeps sessions between requests.
+///
+/// Everything about one user (or one guest) is one *corner*, named by a [`Tag`]. Implementors write
+/// `async fn`; the layer erases the type once.
+///
+/// # Contract
+///
+/// The `conformance` suite tests these number by number.
+///
+/// 1. `resolve` gives a session only to the holder of its token, and only while it is live: before
+///    both of its deadlines, not begun before `not_before`, not ended.
+/// 2. `resolve` records the activity when asked to, and never moves it backwards; it prolongs the
+///    idle part of the lifetime, never the absolute one.
+/// 3. After an evicting `create` at most `limit` sessions of the user are live, the new one among
+///    them. The least recently active end; ties by creation, then by the id's text.
+/// 4. A refusing `create` at the limit changes nothing. Expired sessions never count.
+/// 5. `create` with `replaces` ends that session first and keeps its data.
+/// 6. `create` again with the same id and digest is the same session; after that session ended, it
+///    is [`Created::Ended`].
+/// 7. A sign-in authenticated at or before the cut is [`Created::Void`] and changes nothing. A cut
+///    in the future is moved to now by the first sign-in that meets it, which is itself void.
+/// 8. `save` changes a live session only, and never brings one back. Changes are merged key by key;
+///    `expect` makes it depend on the revision; each write counts the revision up.
+/// 9. `create` and `save` that would exceed `data_limit` change nothing.
+/// 10. `list` is exactly the live sessions of the corner.
+/// 11. `end` ends what it names and leaves an end notice, shown only to the holder of the former
+///     token, for a set time; at most as many as the limit of the next `create`, the newest. Ending
+///     twice is known as long as the notice is kept. Ending several sets the cut.
+/// 12. `end` with a `caller` that is not live changes nothing.
+/// 13. Ending an id that is not there as undelivered keeps a later `create` of it from running.
+/// 14. Every method is one atomic step. A dropped future leaves the old state or the new one.
+/// 15. The store owns the time: no moment of the caller's clock takes part in any decision.
+pub trait SessionStore: Send + Sync + 'static {
+    /// Verifies the token, records the activity and reads the session, in one step.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer, which is never the same as "no such session".
+    fn resolve(
+        &self,
+        resolve: &Resolve,
+    ) -> impl Future<Output = Result<Resolved, StoreError>> + Send;
+
+    /// Makes a session and holds its user to the limit, in one step.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. Whether the session was made is not known then: run it again with
+    /// the same id and digest, or give it up with [`end_undelivered`](Self::end_undelivered).
+    fn create(&self, create: &Create) -> impl Future<Output = Result<Created, StoreError>> + Send;
+
+    /// Changes the data of a live session.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. [`StoreErrorKind::Uncertain`] where a conditional write may or
+    /// may not have happened.
+    fn save(&self, save: &Save) -> impl Future<Output = Result<Saved, StoreError>> + Send;
+
+    /// The live sessions of one corner, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer.
+    fn list(&self, list: &List) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+
+    /// Ends sessions of one corner.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. Ending again is harmless.
+    fn end(&self, end: &End) -> impl Future<Output = Result<Ended, StoreError>> + Send;
+
+    /// The corner of a user.
+    ///
+    /// Defaults to [`Tag::of`]; a store that is given a key answers [`Tag::keyed`].
+    fn tag(&self, user: &UserId) -> Tag {
+        Tag::of(user)
+    }
+
+    /// [`resolve`](Self::resolve), if the answer needs no waiting; `None` sends the caller there.
+    ///
+    /// Defaults to `None`. A store in this process saves the caller a box with it.
+    fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+        let _ = resolve;
+        None
+    }
+
+    /// Ends a session whose token never reached its client, without waiting: best effort.
+    ///
+    /// Called from `Drop`. Defaults to nothing: the session then lives unused until it expires.
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        let _ = (tag, id);
+    }
+}

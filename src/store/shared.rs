@@ -1,0 +1,113 @@
+//! A store whose type is erased, once, so that `SessionLayer` and `Session` are plain types.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use super::{
+    Create, Created, End, Ended, List, Resolve, Resolved, Save, Saved, SessionStore, StoreError,
+};
+use crate::model::{Record, SessionId, Tag, UserId};
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// Any [`SessionStore`] behind one plain, clonable type: for apps that choose theirs at run time.
+///
+/// ```
+/// use tower_user_sessions::{MemoryStore, store::SharedStore};
+///
+/// let store: SharedStore = MemoryStore::new().into();
+/// # let _ = store;
+/// ```
+#[derive(Clone)]
+pub struct SharedStore(Arc<dyn ErasedStore>);
+
+/// [`SessionStore`] for a store behind a pointer. Other names, so that neither shadows the other.
+trait ErasedStore: Send + Sync {
+    fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved>;
+    fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created>;
+    fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved>;
+    fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
+    fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
+    fn tag_of(&self, user: &UserId) -> Tag;
+    fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
+    fn give_up(&self, tag: Tag, id: SessionId);
+}
+
+impl<St: SessionStore> ErasedStore for St {
+    fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved> {
+        Box::pin(async move { self.resolve(&resolve).await })
+    }
+
+    fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created> {
+        Box::pin(async move { self.create(&create).await })
+    }
+
+    fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved> {
+        Box::pin(async move { self.save(&save).await })
+    }
+
+    fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>> {
+        Box::pin(async move { self.list(&list).await })
+    }
+
+    fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended> {
+        Box::pin(async move { self.end(&end).await })
+    }
+
+    fn tag_of(&self, user: &UserId) -> Tag {
+        self.tag(user)
+    }
+
+    fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+        self.resolve_now(resolve)
+    }
+
+    fn give_up(&self, tag: Tag, id: SessionId) {
+        self.end_undelivered(tag, id);
+    }
+}
+
+impl SharedStore {
+    pub(crate) fn resolve(&self, resolve: Resolve) -> Answer<Resolved> {
+        Arc::clone(&self.0).resolve_boxed(resolve)
+    }
+
+    pub(crate) fn create(&self, create: Create) -> Answer<Created> {
+        Arc::clone(&self.0).create_boxed(create)
+    }
+
+    pub(crate) fn save(&self, save: Save) -> Answer<Saved> {
+        Arc::clone(&self.0).save_boxed(save)
+    }
+
+    pub(crate) fn list(&self, list: List) -> Answer<Vec<Record>> {
+        Arc::clone(&self.0).list_boxed(list)
+    }
+
+    pub(crate) fn end(&self, end: End) -> Answer<Ended> {
+        Arc::clone(&self.0).end_boxed(end)
+    }
+
+    pub(crate) fn tag(&self, user: &UserId) -> Tag {
+        self.0.tag_of(user)
+    }
+
+    pub(crate) fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+        self.0.resolve_at_once(resolve)
+    }
+
+    pub(crate) fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        self.0.give_up(tag, id);
+    }
+}
+
+impl<St: SessionStore> From<St> for SharedStore {
+    fn from(store: St) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedStore(..)")
+    }
+}
