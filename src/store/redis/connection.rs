@@ -230,13 +230,7 @@ impl Connections {
     /// Cluster there is none, for each primary has a clock of its own.
     fn latest(&self, started: Monotonic) -> Option<i64> {
         let offset = self.offset.load(Ordering::Relaxed);
-        let cluster = {
-            let slot = self.slot();
-            slot.connection
-                .as_ref()
-                .is_some_and(Connection::mends_itself)
-        };
-        if offset == UNKNOWN || cluster {
+        if offset == UNKNOWN || self.pool.is_cluster() {
             return None;
         }
         let given_up = started.as_millis() + millis(self.deadline);

@@ -65,7 +65,6 @@ impl RedisStore {
     }
 
     /// A store behind this pool with settings of yours.
-    #[must_use]
     pub fn builder(pool: impl Into<RedisPool>) -> RedisStoreBuilder {
         RedisStoreBuilder {
             pool: pool.into(),

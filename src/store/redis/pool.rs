@@ -28,6 +28,10 @@ pub(super) enum Connection {
 }
 
 impl RedisPool {
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.0, Kind::Cluster(_))
+    }
+
     /// Takes a connection out of the pool for good: what is checked out and given back costs a round
     /// trip each time, and serves one request at a time.
     pub(super) async fn take(&self, patience: Duration) -> Result<Connection, PoolError> {
@@ -51,11 +55,6 @@ impl Connection {
             Self::Node(connection) => cmd.query_async(connection).await,
             Self::Cluster(connection) => cmd.query_async(connection).await,
         }
-    }
-
-    /// A Cluster connection mends itself; the others must be replaced when they break.
-    pub(super) fn mends_itself(&self) -> bool {
-        matches!(self, Self::Cluster(_))
     }
 }
 
