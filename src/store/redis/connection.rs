@@ -187,11 +187,8 @@ impl Connections {
     /// Gives up a broken connection, unless another caller did already.
     fn forget(&self, generation: u64) {
         let mut slot = self.slot();
-        let mends = slot
-            .connection
-            .as_ref()
-            .is_some_and(Connection::mends_itself);
-        if slot.generation == generation && !mends {
+        // A Cluster connection mends itself.
+        if slot.generation == generation && !self.pool.is_cluster() {
             slot.connection = None;
             self.offset.store(UNKNOWN, Ordering::Relaxed);
         }
