@@ -95,6 +95,11 @@ impl Session {
             (Target::LogOut, stored) => Plan::LogOut(stored),
             (Target::Stay, _) if ops.is_empty() => Plan::Nothing,
             (Target::Stay, Some(stored)) => Plan::Save(stored, ops),
+            // Nothing is left of it: no guest session begins for that.
+            (Target::Stay, None) if Data::default().apply(&changes(&ops)).is_empty() => {
+                state.unstage(ops.len());
+                Plan::Nothing
+            }
             (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
         })
     }
