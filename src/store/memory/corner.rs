@@ -60,14 +60,15 @@ impl Corner {
         if let Some(known) = self.known(create, now) {
             return known;
         }
-        let authenticated = match create.authenticated {
+        let proven = match create.authenticated {
             Authenticated::At(moment) => moment,
             Authenticated::On(arrival) => now.minus(arrival.age()),
-        }
-        .min(now);
-        if create.user.is_some() && self.is_void(authenticated, now) {
+        };
+        if create.user.is_some() && self.is_void(proven, now) {
             return Created::Void;
         }
+        // Not before: a sign-in that follows its own cut within the millisecond is ahead of now.
+        let authenticated = proven.min(now);
         self.purge(now, create.not_before);
 
         let replaced = create
