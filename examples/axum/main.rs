@@ -137,15 +137,15 @@ fn foreign_origin(_: ProtectionError) -> Response {
 
 fn announce(address: SocketAddr) -> io::Result<()> {
     let (ip, port) = (address.ip(), address.port());
+    tracing::info!(%address, "listening");
+    if !ip.is_loopback() {
+        tracing::warn!("browsers keep the cookie over https and on localhost only");
+    }
     if ip.is_loopback() || ip.is_unspecified() {
         writeln!(io::stdout(), "listening on http://localhost:{port}")?;
     } else {
         writeln!(io::stdout(), "listening on http://{address}")?;
     }
-    if !ip.is_loopback() {
-        tracing::warn!("browsers keep the cookie over https and on localhost only");
-    }
-    tracing::info!(%address, "listening");
     io::stdout().flush()
 }
 
