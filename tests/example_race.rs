@@ -126,7 +126,7 @@ async fn at_no_moment_are_more_than_three_live_and_three_are_at_the_end() {
         (seen.most, alice(&redis).list().await.unwrap().len()),
         (3, 3)
     );
-    assert!(seen.looks > SIGN_INS, "only {} looks", seen.looks);
+    assert!(seen.looks > 100, "only {} looks", seen.looks);
     let tokens: Vec<String> = answers.iter().map(Answer::token).collect();
     let live = statuses(&me_of_all(&nodes[0], &tokens).await);
     assert_eq!(live, BTreeMap::from([(200, 3), (401, SIGN_INS - 3)]));

@@ -54,13 +54,7 @@ pub(crate) enum Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let error: &dyn Error = match &self {
-            Self::Commit(error) => error,
-            Self::Session(error) => error,
-            Self::Sessions(error) => error,
-        };
-        tracing::warn!(error, "request failed");
-        match self {
+        match &self {
             Self::Commit(CommitError::Void) | Self::Sessions(UserSessionsError::CallerEnded) => {
                 not_signed_in("not_signed_in")
             }
@@ -68,16 +62,23 @@ impl IntoResponse for Failure {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 problem(status, "The session is full", "too_large")
             }
-            Self::Commit(CommitError::Store(_)) | Self::Sessions(UserSessionsError::Store(_)) => {
+            Self::Commit(CommitError::Store(error))
+            | Self::Sessions(UserSessionsError::Store(error)) => {
+                tracing::warn!(error = error as &dyn Error, "no store");
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 problem(status, "Sessions are unavailable", "unavailable")
             }
-            Self::Commit(_) | Self::Session(_) | Self::Sessions(_) => {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                problem(status, "Internal server error", "internal")
-            }
+            Self::Commit(error) => internal(error),
+            Self::Session(error) => internal(error),
+            Self::Sessions(error) => internal(error),
         }
     }
+}
+
+fn internal(error: &(dyn Error + 'static)) -> Response {
+    tracing::error!(error, "request failed");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    problem(status, "Internal server error", "internal")
 }
 
 impl From<CommitError> for Failure {

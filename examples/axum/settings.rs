@@ -38,45 +38,37 @@ impl Settings {
 
 fn listen() -> Result<SocketAddr, BadSetting> {
     let text = var("LISTEN")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let address = text.parse();
-    address.map_err(|_| {
-        bad(
-            "LISTEN",
-            "an address and port such as 127.0.0.1:3000",
-            &text,
-        )
-    })
+    let Ok(address) = text.parse() else {
+        let wanted = "an address and port such as 127.0.0.1:3000";
+        return Err(bad("LISTEN", wanted, &text));
+    };
+    Ok(address)
 }
 
 fn store() -> Result<SharedStore, BadSetting> {
     let Some(urls) = var("REDIS_URL")? else {
         return Ok(MemoryStore::new().into());
     };
-    // The URL may hold a password, and the causes may quote it: neither is shown.
-    let pool = pool(&urls).map_err(|_| {
-        BadSetting(
+    // The URL may hold a password, and the cause may quote it: neither is shown.
+    let Ok(pool) = pool(&urls) else {
+        return Err(BadSetting(
             "REDIS_URL must be redis://user:password@host:port, or several of a Cluster \
              separated by commas (rediss:// takes a build of the redis crate with TLS)"
                 .to_owned(),
-        )
-    })?;
+        ));
+    };
     Ok(RedisStore::new(pool).into())
 }
 
 fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
     let runtime = Some(Runtime::Tokio1);
-    let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
-    Ok(match urls[..] {
-        [url] => deadpool_redis::Config::from_url(url)
-            .create_pool(runtime)?
-            .into(),
-        _ => {
-            let urls: Vec<String> = urls.into_iter().map(str::to_owned).collect();
-            deadpool_redis::cluster::Config::from_urls(urls)
-                .create_pool(runtime)?
-                .into()
-        }
-    })
+    if !urls.contains(',') {
+        let node = deadpool_redis::Config::from_url(urls);
+        return Ok(node.create_pool(runtime)?.into());
+    }
+    let urls: Vec<String> = urls.split(',').map(|url| url.trim().to_owned()).collect();
+    let cluster = deadpool_redis::cluster::Config::from_urls(urls);
+    Ok(cluster.create_pool(runtime)?.into())
 }
 
 fn limit() -> Result<Limit, BadSetting> {
@@ -92,7 +84,7 @@ fn limit() -> Result<Limit, BadSetting> {
 fn lifetime() -> Result<Lifetime, BadSetting> {
     let longest = Lifetime::MAX.as_secs();
     let absolute = number("ABSOLUTE_SECS", 1..=longest)?
-        .map_or(Lifetime::default().absolute(), Duration::from_secs);
+        .map_or_else(|| Lifetime::default().absolute(), Duration::from_secs);
     let idle = match number("IDLE_SECS", 1..=longest)?.map(Duration::from_secs) {
         Some(idle) if idle > absolute => {
             return Err(BadSetting(format!(

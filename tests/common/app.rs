@@ -36,10 +36,9 @@ impl App {
 
     /// As [`start`](Self::start), with a wall clock that is a day ahead.
     pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new("faketime");
-        command
-            .args(["--exclude-monotonic", "-f", "+1d"])
-            .arg(binary());
+        let mut command = Command::new(binary());
+        // It would leave shared memory behind when the process is killed.
+        command.envs(faketime()).env("FAKETIME_DISABLE_SHM", "1");
         Self::spawn(command, settings)
     }
 
@@ -48,21 +47,20 @@ impl App {
         set(&mut command, settings)
             .stdout(Stdio::piped())
             .stderr(log.reopen().unwrap());
-        let mut child = command.spawn().unwrap_or_else(|error| {
-            panic!("{command:?}: {error} (is it installed? apt-get install faketime)")
-        });
-        let mut line = String::new();
+        let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let port = line
-            .trim_end()
-            .strip_prefix("listening on http://localhost:")
-            .and_then(|port| port.parse().ok());
-        let app = Self {
+        let mut app = Self {
             child,
             log,
-            port: port.unwrap_or_default(),
+            port: 0,
         };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        app.port = line
+            .trim_end()
+            .strip_prefix("listening on http://localhost:")
+            .and_then(|port| port.parse().ok())
+            .unwrap_or_default();
         assert!(app.port != 0, "no address but {line:?}: {}", app.log());
         app
     }
@@ -145,6 +143,24 @@ fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Comma
         .env("LISTEN", "127.0.0.1:0")
         .env("NO_COLOR", "1")
         .envs(settings.iter().copied())
+}
+
+/// What `faketime --exclude-monotonic -f +1d` sets for its child. It is started without that program
+/// in between, which would leave it running when it is killed itself.
+fn faketime() -> Vec<(String, String)> {
+    let output = Command::new("faketime")
+        .args(["--exclude-monotonic", "-f", "+1d", "env"])
+        .output()
+        .unwrap_or_else(|error| panic!("faketime: {error} (apt-get install faketime)"));
+    let environment = String::from_utf8(output.stdout).unwrap();
+    environment
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        // Of that program's own, gone with it.
+        .filter(|(name, _)| *name != "FAKETIME_SHARED")
+        .filter(|(name, _)| *name == "LD_PRELOAD" || name.contains("FAKE"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// `target/<profile>/examples/axum`, beside this very test.
