@@ -15,7 +15,10 @@ use tempfile::NamedTempFile;
 /// How often a state is looked for, 20 ms apart, before it is given up.
 pub const TRIES: u32 = 1_000;
 
-/// A running example, killed by its process id when this is dropped.
+/// How often an example that was asked to stop is looked for, 5 ms apart, before it is killed.
+const PATIENCE_AT_THE_END: u32 = 400;
+
+/// A running example, stopped by its process id when this is dropped.
 pub struct App {
     child: Child,
     log: NamedTempFile,
@@ -37,8 +40,7 @@ impl App {
     /// As [`start`](Self::start), with a wall clock that is a day ahead.
     pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
-        // It would leave shared memory behind when the process is killed.
-        command.envs(faketime()).env("FAKETIME_DISABLE_SHM", "1");
+        command.envs(faketime());
         Self::spawn(command, settings)
     }
 
@@ -97,8 +99,8 @@ impl App {
     }
 
     /// Sends a signal and waits for the end.
-    pub fn stopped_by(self, signal: &str) -> Finished {
-        send_signal(signal, self.child.id());
+    pub fn stopped_by(self, name: &str) -> Finished {
+        assert!(signal(name, self.child.id()));
         self.finished()
     }
 
@@ -115,17 +117,27 @@ impl App {
 }
 
 impl Drop for App {
+    /// Asks first: libfaketime leaves shared memory behind in a process that is killed.
     fn drop(&mut self) {
+        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if running(&mut self.child) && signal("TERM", self.child.id()) {
+            for _ in 0..PATIENCE_AT_THE_END {
+                if !running(&mut self.child) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// `STOP`, `CONT`, `TERM` or `INT`, to this one process.
-pub fn send_signal(signal: &str, process: u32) {
-    let kill = format!("kill -{signal} {process}");
-    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-    assert!(status.success(), "{kill}");
+/// Sends a signal to this one process; whether it could.
+fn signal(name: &str, process: u32) -> bool {
+    let kill = format!("kill -{name} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status();
+    status.is_ok_and(|status| status.success())
 }
 
 fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
