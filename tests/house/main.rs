@@ -1,4 +1,5 @@
-//! The house stands: no import upward, no file of two nouns, scripts that touch one key, one clock.
+//! The house stands: no import upward, no file of two nouns, scripts that touch one key, one clock,
+//! and a SECURITY.md that is true.
 //!
 //! Each check is a function from text to complaints; its own tests show that it can complain.
 #![allow(
@@ -9,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod checklist;
 mod clock;
 mod files;
 mod layers;
@@ -71,6 +73,16 @@ fn every_script_is_short_and_touches_only_the_key_it_declares() {
         .iter()
         .flat_map(|file| scripts::complaints(&file.path, &file.text, &helpers))
         .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn security_md_names_the_tests_that_name_its_lines() {
+    let files = ["src", "tests", "examples", "benches"].map(|folder| under(folder, "rs"));
+    let table = include_str!("../../SECURITY.md");
+
+    let complaints = checklist::complaints(table, &some(files.concat()));
 
     assert_eq!(complaints, [""; 0]);
 }
