@@ -134,7 +134,7 @@
 //! What is promised holds while Redis loses no write that it acknowledged. Asynchronous replication
 //! can lose some in a failover: an ended session may come back then, and a new one be gone.
 //!
-//! For a store of your own see [`SessionStore`](store::SessionStore).
+//! For a store of your own see [`SessionStore`].
 //!
 //! # Outages
 //!
