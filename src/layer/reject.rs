@@ -113,9 +113,9 @@ impl Rejection {
         }
     }
 
-    /// RESOURCE_EXHAUSTED, INTERNAL, UNAUTHENTICATED or UNAVAILABLE.
     fn grpc_status(&self) -> HeaderValue {
         HeaderValue::from_static(match self.kind {
+            // Resource exhausted, internal, unauthenticated, unavailable.
             RejectionKind::LimitReached => "8",
             RejectionKind::NotStored => "13",
             RejectionKind::SignInVoid => "16",
@@ -230,5 +230,5 @@ pub(super) fn verdict<B>(response: &Response<B>) -> Verdict {
     }
 }
 
-/// CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+/// Cancelled, unknown, deadline exceeded, internal, unavailable, data loss.
 const FAILED: [&str; 6] = ["1", "2", "4", "13", "14", "15"];

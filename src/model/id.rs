@@ -64,7 +64,7 @@ pub(super) fn fmt_12(bytes: [u8; 12], f: &mut fmt::Formatter<'_>) -> fmt::Result
 }
 
 /// Reads [`encode_12`], in its one canonical spelling.
-pub(super) fn decode_12(text: &[u8]) -> Option<[u8; 12]> {
+pub(crate) fn decode_12(text: &[u8]) -> Option<[u8; 12]> {
     let mut bytes = [0; 12];
     if text.len() != 16 {
         return None;

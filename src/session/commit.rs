@@ -13,7 +13,8 @@ use super::{
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
     store::{
-        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreError, Which,
+        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreError,
+        StoreErrorKind, Which,
     },
 };
 
@@ -48,7 +49,12 @@ impl Session {
             Plan::Nothing => {}
             Plan::Save(stored, ops) => {
                 let done = self.save(stored, &ops).await;
-                if !matches!(done, Err(CommitError::Store(_))) {
+                let again = match &done {
+                    // It may have happened: running it again could count twice.
+                    Err(CommitError::Store(error)) => error.kind() != StoreErrorKind::Uncertain,
+                    _ => false,
+                };
+                if !again {
                     self.state().unstage(ops.len());
                 }
                 done?;
@@ -89,6 +95,11 @@ impl Session {
             (Target::LogOut, stored) => Plan::LogOut(stored),
             (Target::Stay, _) if ops.is_empty() => Plan::Nothing,
             (Target::Stay, Some(stored)) => Plan::Save(stored, ops),
+            // Nothing is left of it: no guest session begins for that.
+            (Target::Stay, None) if Data::default().apply(&changes(&ops)).is_empty() => {
+                state.unstage(ops.len());
+                Plan::Nothing
+            }
             (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
         })
     }
@@ -210,45 +221,36 @@ impl Session {
             self.state().unstage(ops.len());
             ops.clear();
         }
+        let id = pending.token.session_id();
         let create = self.creation(&pending, replaces, &ops);
-        let created = self.create(create, &pending.token).await?;
-        match created {
+        let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
-                let id = new.record.id;
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
                 self.0.rules.store.end(end).await?;
-                let mut state = self.state();
-                state.not_pending(id);
-                state.refuse_login();
-                Err(CommitError::Void)
+                self.state().not_pending(id);
+                CommitError::Void
             }
             Created::Created(mut new) => {
                 let evicted = std::mem::take(&mut new.evicted);
                 self.signed_in(&pending, *new, stored, &ops);
                 self.end_replaced().await;
-                Ok(Committed {
+                return Ok(Committed {
                     evicted: infos(evicted, None),
-                })
+                });
             }
             Created::LimitReached(mut records) => {
                 records.sort_by_key(|record| std::cmp::Reverse(record.eviction_order()));
-                let mut state = self.state();
-                let current = state.record().map(|record| record.id);
-                state.refuse_login();
-                Err(CommitError::LimitReached(LimitReached {
+                let current = self.state().record().map(|record| record.id);
+                CommitError::LimitReached(LimitReached {
                     sessions: infos(records, current),
-                }))
+                })
             }
             // Ended: it was given up before it was made.
-            Created::Void | Created::Ended => {
-                self.state().refuse_login();
-                Err(CommitError::Void)
-            }
-            Created::TooLarge => {
-                self.state().refuse_login();
-                Err(CommitError::TooLarge)
-            }
-        }
+            Created::Void | Created::Ended => CommitError::Void,
+            Created::TooLarge => CommitError::TooLarge,
+        };
+        self.state().settle_login(id, ops.len());
+        Err(refused)
     }
 
     fn creation(&self, pending: &PendingLogin, same: Option<SessionId>, ops: &[Op]) -> Create {
@@ -308,8 +310,7 @@ impl Session {
                 (other.revision, left_alone.cloned().collect())
             }),
         });
-        state.unstage(ops.len());
-        state.staged.target = Target::Stay;
+        state.settle_login(new.record.id, ops.len());
         state.came_alive(&pending.token, new);
     }
 

@@ -46,10 +46,6 @@ pub(super) struct Replaced {
 }
 
 /// What is stored of the session.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would cost an allocation a request"
-)]
 #[derive(Debug)]
 pub(crate) enum Current {
     /// A guest of whom nothing is stored.
@@ -260,9 +256,15 @@ impl State {
         self.staged.ops.drain(..ops);
     }
 
-    /// Nobody is signed in after all.
-    pub(super) fn refuse_login(&mut self) {
-        self.staged = Staged::default();
+    /// This sign-in is no longer staged, and neither are its changes: made or refused.
+    pub(super) fn settle_login(&mut self, id: SessionId, ops: usize) {
+        self.unstage(ops);
+        // A clone of the handler's may have staged another one meanwhile.
+        if let Target::LogIn(pending) = &self.staged.target
+            && pending.token.session_id() == id
+        {
+            self.staged.target = Target::Stay;
+        }
     }
 
     /// Changes are stored.

@@ -35,10 +35,6 @@ impl Resolve {
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the usual answer is the large one; a box would cost an allocation a request"
-)]
 pub enum Resolved {
     /// A live session.
     Live(Found),

@@ -131,6 +131,7 @@ impl Corner {
     }
 
     fn is_void(&mut self, authenticated: Timestamp, now: Timestamp) -> bool {
+        self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
         match self.cut {
             // The clock stepped back: without this, the user could not sign in until it caught up.
             Some(cut) if cut > now => {
@@ -206,12 +207,10 @@ impl Corner {
     }
 
     fn end_one(&mut self, id: SessionId, end: &End, now: Timestamp, kept: Duration) -> Ended {
-        let at = self.live.iter().position(|live| live.record.id == id);
-        if let Some(at) = at {
+        self.live
+            .retain(|live| live.record.id != id || live.record.is_live(now, None));
+        if let Some(at) = self.live.iter().position(|live| live.record.id == id) {
             let Live { record, data } = self.live.swap_remove(at);
-            if !record.is_live(now, None) {
-                return Ended::Unknown;
-            }
             self.note(&record, end.reason, end.by, now, kept);
             let moved = end.read_at.is_some_and(|read| read != record.revision);
             return Ended::Ended {
@@ -294,8 +293,6 @@ impl Corner {
         self.live
             .retain(|live| live.record.is_live(now, not_before));
         self.notices.retain(|(_, notice)| now < notice.kept_until);
-        if self.cut.is_some_and(|cut| now >= cut.plus(CUT_KEPT)) {
-            self.cut = None;
-        }
+        self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
     }
 }

@@ -1,105 +1,193 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
+use tokio::runtime::Handle;
+
+mod connection;
+mod failure;
+mod keys;
+mod pool;
+mod reply;
+mod script;
+
+use self::{connection::Connections, keys::Keys, script::Scripts};
 use super::{
-    Create, Created, End, Ended, List, Resolve, Resolved, Save, Saved, SessionStore, StoreError,
+    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Save, Saved, SessionStore,
+    StoreError, Which,
 };
-use crate::model::{Clock, Record};
+use crate::model::{Clock, EndReason, Record, SessionId, Tag, UserId};
 
-/// A pool of any of deadpool-redis's three types.
-#[derive(Clone)]
-#[allow(missing_debug_implementations, reason = "draft")]
-pub struct RedisPool(Pools);
+pub use self::pool::RedisPool;
 
-#[derive(Clone)]
-enum Pools {
-    Single(deadpool_redis::Pool),
-    Cluster(deadpool_redis::cluster::Pool),
-    Sentinel(deadpool_redis::sentinel::Pool),
+/// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
+///
+/// Everything about one user is one hash, and every operation is one script with that one key: one
+/// round trip, atomic, on Cluster too. The server's clock decides; no clock of an app node does.
+///
+/// It is built from a pool of yours, so that TLS, passwords, Sentinel and Cluster are configured as
+/// you are used to. It takes one multiplexed connection out of the pool, shares it, and fetches
+/// another one when it breaks.
+///
+/// What is promised holds while Redis loses no write that it acknowledged. Asynchronous replication
+/// can, in a failover: an ended session may come back then, and a new one be gone.
+///
+/// ```no_run
+/// use deadpool_redis::{Config, Runtime};
+/// use tower_user_sessions::{RedisStore, SessionLayer};
+///
+/// let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
+/// let layer = SessionLayer::new(RedisStore::new(pool));
+/// # let _ = layer;
+/// # Ok::<_, deadpool_redis::CreatePoolError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedisStore {
+    scripts: Scripts,
+    tag_key: Option<TagKey>,
 }
 
-impl From<deadpool_redis::Pool> for RedisPool {
-    fn from(pool: deadpool_redis::Pool) -> Self {
-        Self(Pools::Single(pool))
+/// The key that tags are derived under.
+#[derive(Clone)]
+struct TagKey(Box<[u8]>);
+
+impl fmt::Debug for TagKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TagKey(..)")
     }
 }
-
-impl From<deadpool_redis::cluster::Pool> for RedisPool {
-    fn from(pool: deadpool_redis::cluster::Pool) -> Self {
-        Self(Pools::Cluster(pool))
-    }
-}
-
-impl From<deadpool_redis::sentinel::Pool> for RedisPool {
-    fn from(pool: deadpool_redis::sentinel::Pool) -> Self {
-        Self(Pools::Sentinel(pool))
-    }
-}
-
-/// Keeps sessions in Redis.
-#[derive(Clone)]
-#[allow(missing_debug_implementations, reason = "draft")]
-pub struct RedisStore(Arc<RedisPool>);
 
 impl RedisStore {
-    /// A store with the defaults.
+    /// A store behind this pool.
+    #[must_use]
     pub fn new(pool: impl Into<RedisPool>) -> Self {
         Self::builder(pool).build()
     }
 
-    /// Settings.
+    /// A store behind this pool with settings of yours.
     pub fn builder(pool: impl Into<RedisPool>) -> RedisStoreBuilder {
-        RedisStoreBuilder(pool.into())
-    }
-}
-
-/// Settings of a [`RedisStore`].
-#[derive(Clone)]
-#[allow(missing_debug_implementations, reason = "draft")]
-pub struct RedisStoreBuilder(RedisPool);
-
-impl RedisStoreBuilder {
-    /// The key prefix. Default `sessions`.
-    pub fn prefix(self, _prefix: &str) -> Self {
-        self
-    }
-    /// One deadline for checkout and call. Default 1 s.
-    pub fn deadline(self, _deadline: Duration) -> Self {
-        self
-    }
-    /// How long notices are kept. Default 1 h.
-    pub fn notice_kept(self, _kept: Duration) -> Self {
-        self
-    }
-    /// Derives tags under this key.
-    pub fn tag_key(self, _key: impl Into<Vec<u8>>) -> Self {
-        self
-    }
-    /// Clock for tests; passed to the scripts.
-    pub fn clock(self, _clock: impl Into<Clock>) -> Self {
-        self
-    }
-    /// The store.
-    pub fn build(self) -> RedisStore {
-        RedisStore(Arc::new(self.0))
+        RedisStoreBuilder {
+            pool: pool.into(),
+            prefix: "sessions".to_owned(),
+            deadline: Duration::from_secs(1),
+            notice_kept: NOTICE_KEPT,
+            tag_key: None,
+            clock: None,
+        }
     }
 }
 
 impl SessionStore for RedisStore {
-    async fn resolve(&self, _: &Resolve) -> Result<Resolved, StoreError> {
-        todo!()
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        self.scripts.resolve(resolve).await
     }
-    async fn create(&self, _: &Create) -> Result<Created, StoreError> {
-        todo!()
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        self.scripts.create(create).await
     }
-    async fn save(&self, _: &Save) -> Result<Saved, StoreError> {
-        todo!()
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        self.scripts.save(save).await
     }
-    async fn list(&self, _: &List) -> Result<Vec<Record>, StoreError> {
-        todo!()
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        self.scripts.list(list).await
     }
-    async fn end(&self, _: &End) -> Result<Ended, StoreError> {
-        todo!()
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.scripts.end(end).await
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        match &self.tag_key {
+            Some(TagKey(key)) => Tag::keyed(key, user),
+            None => Tag::of(user),
+        }
+    }
+
+    /// Queued behind the `create` on the same connection, so that it runs after it.
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let scripts = self.scripts.clone();
+        runtime.spawn(async move {
+            let end = End::new(tag, Which::One(id), EndReason::Undelivered);
+            if let Err(error) = scripts.end(&end).await {
+                tracing::warn!(kind = ?error.kind(), "undelivered session not ended");
+            }
+        });
+    }
+}
+
+/// Settings of a [`RedisStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RedisStoreBuilder {
+    pool: RedisPool,
+    prefix: String,
+    deadline: Duration,
+    notice_kept: Duration,
+    tag_key: Option<TagKey>,
+    clock: Option<Clock>,
+}
+
+impl RedisStoreBuilder {
+    /// What keys begin with: `prefix:{…}`. Braces in it are left out.
+    ///
+    /// Defaults to `sessions`.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
+    }
+
+    /// How long one operation may take, getting a connection included.
+    ///
+    /// Defaults to 1 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long an end notice is kept.
+    ///
+    /// Defaults to 1 hour.
+    pub fn notice_kept(mut self, kept: Duration) -> Self {
+        self.notice_kept = kept;
+        self
+    }
+
+    /// Derives tags under this key, so that user ids cannot be guessed from cookies and keys.
+    ///
+    /// Defaults to no key. Another key makes other tags: all users are signed out.
+    pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.tag_key = Some(TagKey(key.into().into_boxed_slice()));
+        self
+    }
+
+    /// Passes this clock's time to the scripts, for tests.
+    ///
+    /// Defaults to the server's own, which is what keeps nodes with wrong clocks harmless.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = Some(clock.into());
+        self
+    }
+
+    /// The store. It connects when it is first asked something.
+    #[must_use]
+    pub fn build(self) -> RedisStore {
+        let Self {
+            pool,
+            prefix,
+            deadline,
+            notice_kept,
+            tag_key,
+            clock,
+        } = self;
+        let connections = Connections::new(pool, deadline);
+        RedisStore {
+            scripts: Scripts::new(connections, Keys::new(&prefix), notice_kept, clock),
+            tag_key,
+        }
     }
 }

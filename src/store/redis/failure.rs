@@ -1,0 +1,90 @@
+//! What an error of Redis means for the call that met it.
+
+use deadpool_redis::{
+    PoolError,
+    redis::{ErrorKind, RedisError, ServerErrorKind},
+};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What an error means for the call that met it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Failure {
+    /// The connection is broken; whether the script ran is not known.
+    Broken,
+    /// The server does not know the script; nothing ran.
+    NoScript,
+    /// The server is not ready, or the key lives elsewhere; nothing ran.
+    NotNow,
+    /// This server takes no writes any more; nothing ran.
+    Demoted,
+    /// No answer in time; whether the script ran is not known.
+    Silent,
+    /// Trying again would not help.
+    Final(StoreErrorKind),
+}
+
+impl Failure {
+    pub(super) fn of(error: &RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::Silent;
+        }
+        match error.kind() {
+            ErrorKind::Server(server) => Self::of_server(server, error),
+            ErrorKind::AuthenticationFailed => Self::Final(StoreErrorKind::Denied),
+            ErrorKind::Extension => Self::of_code(error.code()),
+            ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::MasterNameNotFoundBySentinel
+            | ErrorKind::NoValidReplicasFoundBySentinel => Self::NotNow,
+            ErrorKind::Io | ErrorKind::Parse => Self::Broken,
+            _ => Self::Final(StoreErrorKind::Unavailable),
+        }
+    }
+
+    fn of_server(server: ServerErrorKind, error: &RedisError) -> Self {
+        match server {
+            ServerErrorKind::NoScript => Self::NoScript,
+            ServerErrorKind::ReadOnly => Self::Demoted,
+            ServerErrorKind::NoPerm => Self::Final(StoreErrorKind::Denied),
+            ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::BusyLoading => Self::NotNow,
+            _ => Self::of_code(error.code()),
+        }
+    }
+
+    fn of_code(code: Option<&str>) -> Self {
+        match code {
+            Some("OOM") => Self::Final(StoreErrorKind::Full),
+            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Self::Final(StoreErrorKind::Denied),
+            // A script of somebody else's runs for too long.
+            Some("BUSY") => Self::NotNow,
+            _ => Self::Final(StoreErrorKind::Unavailable),
+        }
+    }
+
+    /// The kind of the error that ends the call. `uncertain`: a conditional write was sent.
+    pub(super) fn kind(self, uncertain: bool) -> StoreErrorKind {
+        match self {
+            Self::Broken | Self::Silent if uncertain => StoreErrorKind::Uncertain,
+            Self::Silent => StoreErrorKind::Timeout,
+            Self::Broken | Self::NoScript | Self::NotNow | Self::Demoted => {
+                StoreErrorKind::Unavailable
+            }
+            Self::Final(kind) => kind,
+        }
+    }
+}
+
+/// No connection came out of the pool.
+pub(super) fn no_connection(error: PoolError) -> StoreError {
+    let kind = match &error {
+        PoolError::Backend(error) => Failure::of(error).kind(false),
+        PoolError::Timeout(_) => StoreErrorKind::Timeout,
+        _ => StoreErrorKind::Unavailable,
+    };
+    StoreError::new(kind).with_source(error)
+}

@@ -1,0 +1,99 @@
+#!lua
+--[[
+  Makes a session and holds its user to the limit.
+
+  KEYS[1]   user        hash: session id -> record, session id .. ".data" -> data,
+                        "cut" -> ms
+
+  ARGV[1]   session     session id
+  ARGV[2]   digest      digest of its token, 32 bytes
+  ARGV[3]   by          the session id as 12 bytes, for notices
+  ARGV[4]   kind        1 of a user, 2 of a guest (no limit and no cut)
+  ARGV[5]   body        the body of its record
+  ARGV[6]   idle        ms
+  ARGV[7]   absolute    ms
+  ARGV[8]   at          "age" or "moment"
+  ARGV[9]   proven      how long ago the user proved who they are, or when, ms
+  ARGV[10]  limit       how many sessions the user may have
+  ARGV[11]  refuse      "1" to refuse the excess, "0" to evict it
+  ARGV[12]  replaces    session id that ends first and leaves its data; "" for none
+  ARGV[13]  changes     see `merge`
+  ARGV[14]  most        the most bytes that the data may take
+  ARGV[15]  kept        how long a notice is kept, ms
+  ARGV[16]  not_before  sessions created earlier are void, ms
+  ARGV[17]  latest      the moment after which nobody waits for this, ms; "" if unknown
+  ARGV[18]  given       the time, ms; "" for the server's
+
+  Returns   {1, now, cut or false, record, data, id, record, …}  made; the evicted follow
+            {2, now, id, record, …}  the limit is reached by these; nothing changed
+            {3, now}  proven at or before the cut; nothing changed
+            {4, now}  the id was live once and has ended; nothing changed
+            {5, now}  nobody waits for this any more; nothing changed
+            {6, now}  over the data limit; nothing changed
+]]
+local user = KEYS[1]
+local session, digest, by, kind, body, idle, absolute, at, proven, limit, refuse, replaces,
+  changes, most, kept, not_before, latest, given = unpack(ARGV)
+kind, limit, kept, not_before = tonumber(kind), tonumber(limit), tonumber(kept), tonumber(not_before)
+idle, proven = tonumber(idle), tonumber(proven)
+
+local now = clock(given)
+if latest ~= "" and now > tonumber(latest) then
+  return { 5, now }
+end
+local cut = tonumber(redis.call("HGET", user, "cut") or "")
+if cut and now >= cut + DAY then
+  cut = nil
+end
+local known = redis.call("HGET", user, session)
+if known then
+  if string.sub(known, 51, 82) == digest and live(known, now, -math.huge) then
+    local data = redis.call("HGET", user, session .. ".data") or ""
+    return { 1, now, cut or false, known, string.sub(data, 9) }
+  end
+  return { 4, now }
+end
+proven = math.min(at == "age" and now - proven or proven, now)
+if kind == 1 and cut and (cut > now or proven <= cut) then
+  if cut > now then
+    redis.call("HSET", user, "cut", string.format("%.0f", now))
+  end
+  return { 3, now }
+end
+
+local sessions, notices, passed, old = sort_out(user, now, not_before, replaces)
+local excess = kind == 1 and #sessions + 1 - limit or 0
+if excess > 0 and refuse == "1" then
+  return add({ 2, now }, sessions)
+end
+local data = old and redis.call("HGET", user, replaces .. ".data") or ""
+data = merge(string.sub(data, 9), changes)
+if #data > tonumber(most) then
+  return { 6, now }
+end
+
+local deadline = now + tonumber(absolute)
+local record = struct.pack(">BBi8i8i8i8i8i8", VERSION, kind, 0, now, proven, now, idle, deadline)
+  .. digest .. body
+-- The new session first: an emptied hash would lose its TTL.
+redis.call("HSET", user, session, record)
+if #data > 0 then
+  redis.call("HSET", user, session .. ".data", string.rep("\0", 8) .. data)
+end
+local function finish(each, reason)
+  redis.call("HSET", user, each.id, notice(each.record, reason, now, kept, by))
+  redis.call("HDEL", user, each.id .. ".data")
+  notices[#notices + 1] = { id = each.id, ended = now }
+end
+if old then
+  finish(old, REPLACED)
+end
+table.sort(sessions, less_active)
+local evicted = {}
+for position = 1, excess do
+  evicted[position] = sessions[position]
+  finish(sessions[position], EVICTED)
+end
+drop(user, oldest(notices, limit, passed))
+keep(user, math.max(ttl(now, idle, deadline), #notices > 0 and kept or 0))
+return add({ 1, now, cut or false, record, data }, evicted)

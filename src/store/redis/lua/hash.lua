@@ -1,0 +1,96 @@
+--[[
+  What the scripts need that look at a whole hash or end sessions; put after the prelude.
+]]
+local EVICTED, REPLACED = 2, 4
+local DAY = 86400000
+
+-- The notice of a live record that ends now.
+local function notice(record, reason, now, kept, by)
+  return struct.pack(">BBi8", VERSION, NOTICE, now + kept) .. string.sub(record, 51, 82)
+    .. struct.pack(">Bi8", reason, now) .. by
+end
+
+-- All session ids of the hash, and their records, in chunks that `unpack` can take.
+local function records(key)
+  local ids = {}
+  for _, field in ipairs(redis.call("HKEYS", key)) do
+    if #field == 16 then
+      ids[#ids + 1] = field
+    end
+  end
+  local found = {}
+  for from = 1, #ids, 1000 do
+    local to = math.min(from + 999, #ids)
+    for at, record in ipairs(redis.call("HMGET", key, unpack(ids, from, to))) do
+      found[from + at - 1] = record
+    end
+  end
+  return ids, found
+end
+
+-- Deletes sessions and their data.
+local function drop(key, ids)
+  for from = 1, #ids, 1000 do
+    local to = math.min(from + 999, #ids)
+    redis.call("HDEL", key, unpack(ids, from, to))
+    local data = {}
+    for at = from, to do
+      data[#data + 1] = ids[at] .. ".data"
+    end
+    redis.call("HDEL", key, unpack(data))
+  end
+end
+
+-- The hash by what it holds: live sessions, kept notices, ids of what has passed its time; and
+-- the live session that is replaced, which is not among the first.
+local function sort_out(key, now, not_before, replaces)
+  local sessions, notices, passed, replaced = {}, {}, {}, nil
+  local ids, found = records(key)
+  for at, id in ipairs(ids) do
+    local record = found[at]
+    local created, _, activity = live(record, now, not_before)
+    if created and id == replaces then
+      replaced = { id = id, record = record }
+    elseif created then
+      sessions[#sessions + 1] = { id = id, record = record, created = created, activity = activity }
+    elseif noticed(record, now) then
+      notices[#notices + 1] = { id = id, ended = struct.unpack(">i8", record, 44) }
+    else
+      passed[#passed + 1] = id
+    end
+  end
+  return sessions, notices, passed, replaced
+end
+
+-- The order of eviction.
+local function less_active(a, b)
+  if a.activity ~= b.activity then
+    return a.activity < b.activity
+  elseif a.created ~= b.created then
+    return a.created < b.created
+  end
+  return a.id < b.id
+end
+
+-- What is dropped, with the ids of all notices but the newest so many.
+local function oldest(notices, most, passed)
+  table.sort(notices, function(a, b)
+    if a.ended ~= b.ended then
+      return a.ended < b.ended
+    end
+    return a.id < b.id
+  end)
+  for position = 1, #notices - most do
+    passed[#passed + 1] = notices[position].id
+  end
+  return passed
+end
+
+-- Adds sessions to an answer: id, record, id, record, …
+local function add(answer, sessions)
+  for _, each in ipairs(sessions) do
+    answer[#answer + 1] = each.id
+    answer[#answer + 1] = each.record
+  end
+  return answer
+end

@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+--[[
+  Reads the live sessions of a user, and drops what has passed its time.
+
+  KEYS[1]  user        hash: session id -> record
+
+  ARGV[1]  not_before  sessions created earlier are void, ms
+  ARGV[2]  given       the time, ms; "" for the server's
+
+  Returns  {1, now, id, record, id, record, …}
+]]
+local user = KEYS[1]
+local not_before, given = tonumber(ARGV[1]), ARGV[2]
+
+local ids, found = records(user)
+local now = clock(given)
+local answer, passed = { 1, now }, {}
+for at, id in ipairs(ids) do
+  if live(found[at], now, not_before) then
+    answer[#answer + 1] = id
+    answer[#answer + 1] = found[at]
+  elseif not noticed(found[at], now) then
+    passed[#passed + 1] = id
+  end
+end
+drop(user, passed)
+return answer

@@ -1,0 +1,62 @@
+--[[
+  What every script needs; put before each when it is loaded.
+
+  A live record   version u8, kind u8, revision i64, created i64, authenticated i64,
+                  last activity i64, idle i64, deadline i64, digest 32 bytes, then a body
+                  that only Rust reads. Kind 1 is a user's session, 2 a guest's.
+  An end notice   version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
+                  ended at i64, then 12 bytes of the session that ended it, or none.
+  Data            an operation id of 8 bytes, then entries: key length u16, key, value
+                  length u32, value.
+
+  All big-endian; moments and durations in milliseconds.
+]]
+local VERSION, NOTICE = 1, 3
+
+-- The time: the caller's clock if it gave one (tests do), else the server's, in whole ms.
+local function clock(given)
+  if given ~= "" then
+    return tonumber(given)
+  end
+  local time = redis.call("TIME")
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- created, authenticated, activity, idle, deadline, revision; nothing unless it is live.
+local function live(record, now, not_before)
+  if not record then
+    return nil
+  end
+  local version, kind, revision, created, authenticated, activity, idle, deadline =
+    struct.unpack(">BBi8i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
+  if version ~= VERSION or kind == NOTICE or now >= deadline or now >= activity + idle
+    or created < not_before then
+    return nil
+  end
+  return created, authenticated, activity, idle, deadline, revision
+end
+
+-- Up to when a notice is kept; nothing unless it is one and still kept.
+local function noticed(record, now)
+  if not record or #record < 51 then
+    return nil
+  end
+  local version, kind, kept = struct.unpack(">BBi8", record)
+  if version == VERSION and kind == NOTICE and now < kept then
+    return kept
+  end
+end
+
+-- Keeps the key for so long at least. GT alone never gives a TTL to a key that has none.
+local function keep(key, ttl)
+  local millis = string.format("%.0f", ttl)
+  if redis.call("PEXPIRE", key, millis, "NX") == 0 then
+    redis.call("PEXPIRE", key, millis, "GT")
+  end
+end
+
+-- A session's TTL has a sixteenth of its idle time to spare, so that it need not be renewed on
+-- every request.
+local function ttl(now, idle, deadline)
+  return math.min(now + idle + math.ceil(idle / 16), deadline) - now
+end

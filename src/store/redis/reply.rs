@@ -1,0 +1,83 @@
+//! What a script answered, taken apart from the front.
+
+use std::vec;
+
+use bytes::Bytes;
+use deadpool_redis::redis::Value;
+
+use crate::{
+    model::{Record, SessionId, Timestamp, id::decode_12},
+    store::{StoreError, StoreErrorKind},
+};
+
+/// A reply: an array that begins with the outcome and the store's time.
+#[derive(Debug)]
+pub(super) struct Reply {
+    outcome: i64,
+    now: i64,
+    rest: vec::IntoIter<Value>,
+}
+
+impl Reply {
+    pub(super) fn new(value: Value) -> Result<Self, StoreError> {
+        let Value::Array(values) = value else {
+            return Err(Self::unexpected());
+        };
+        let mut rest = values.into_iter();
+        match (rest.next(), rest.next()) {
+            (Some(Value::Int(outcome)), Some(Value::Int(now))) => Ok(Self { outcome, now, rest }),
+            _ => Err(Self::unexpected()),
+        }
+    }
+
+    /// The answer is none of those that the script's header names.
+    pub(super) fn unexpected() -> StoreError {
+        StoreError::new(StoreErrorKind::Corrupt)
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// The outcome and the store's time.
+    pub(super) fn head(&self) -> (i64, Timestamp) {
+        (self.outcome, Timestamp::from_millis(self.now))
+    }
+
+    pub(super) fn integer(&mut self) -> Result<Option<i64>, StoreError> {
+        match self.rest.next() {
+            Some(Value::Int(integer)) => Ok(Some(integer)),
+            Some(Value::Nil) => Ok(None),
+            _ => Err(Self::unexpected()),
+        }
+    }
+
+    /// A number that counts something.
+    pub(super) fn count(&mut self) -> Result<u64, StoreError> {
+        self.integer()?
+            .and_then(|integer| u64::try_from(integer).ok())
+            .ok_or_else(Self::unexpected)
+    }
+
+    pub(super) fn optional_bytes(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self.rest.next() {
+            Some(Value::BulkString(bytes)) => Ok(Some(bytes.into())),
+            Some(Value::Nil) => Ok(None),
+            _ => Err(Self::unexpected()),
+        }
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Bytes, StoreError> {
+        self.optional_bytes()?.ok_or_else(Self::unexpected)
+    }
+
+    /// All that is left: id, record, id, record, …
+    pub(super) fn records(&mut self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::with_capacity(self.rest.len() / 2);
+        while !self.rest.as_slice().is_empty() {
+            let id = decode_12(&self.bytes()?).ok_or_else(Self::unexpected)?;
+            records.push(Record::decode(SessionId::from_bytes(id), &self.bytes()?)?);
+        }
+        Ok(records)
+    }
+}
