@@ -6,9 +6,7 @@ use super::{
 };
 use crate::{
     model::Limit,
-    store::{
-        Create, Created, Data, Ended, List, ManualClock, Record, Saved, SessionStore, Which,
-    },
+    store::{Create, Created, Data, Ended, List, ManualClock, Record, Saved, SessionStore, Which},
 };
 
 const RACERS: usize = 24;
@@ -95,7 +93,9 @@ async fn refusing_admits_exactly_the_limit<St: SessionStore>(trial: &Trial<St>) 
         .fold((0, 0), |(made, refused), each| match each {
             Created::Created(new) if new.evicted.is_empty() => (made + 1, refused),
             Created::LimitReached(_) => (made, refused + 1),
-            other => trial.broken(&format!("a racer was neither let in nor refused: {other:?}")),
+            other => trial.broken(&format!(
+                "a racer was neither let in nor refused: {other:?}"
+            )),
         });
     trial.same(
         (made, refused),

@@ -62,12 +62,12 @@ async fn its_place_is_free_first<St: SessionStore>(trial: &Trial<St>) {
         let mut create = corner.asks(&token);
         create.replaces = Some(former.session_id());
         create.limit = limit;
-        let made = trial.made(&create, "it takes the replaced one's place").await;
+        let made = trial
+            .made(&create, "it takes the replaced one's place")
+            .await;
 
         trial.same(ids(&made.evicted), ids_of(&[]), "nobody was evicted");
-        corner
-            .holds_exactly(&[&other, &token], "two of two")
-            .await;
+        corner.holds_exactly(&[&other, &token], "two of two").await;
     }
 }
 

@@ -32,13 +32,19 @@ async fn only_what_was_authenticated_after_the_cut_lives<St: SessionStore>(trial
     let token = corner.token();
     let mut create = corner.asks(&token);
 
-    trial.void(&create, "authenticated at the cut, sent at once").await;
+    trial
+        .void(&create, "authenticated at the cut, sent at once")
+        .await;
     create.authenticated = Authenticated::At(cut.plus(SECOND));
-    trial.void(&create, "a moment that is to come counts as now").await;
+    trial
+        .void(&create, "a moment that is to come counts as now")
+        .await;
     trial.clock.advance(MS);
     for at in [cut, cut.minus(MS), cut.minus(SECOND)] {
         create.authenticated = Authenticated::At(at);
-        trial.void(&create, "authenticated at or before the cut").await;
+        trial
+            .void(&create, "authenticated at or before the cut")
+            .await;
     }
     trial.unknown(&token, "void sign-ins make no session").await;
 
@@ -87,11 +93,15 @@ async fn a_cut_in_the_future_is_moved_to_now<St: SessionStore>(trial: &Trial<St>
     trial.clock.set(now);
 
     let mut create = corner.asks(&corner.token());
-    trial.void(&create, "the first one that meets the cut").await;
+    trial
+        .void(&create, "the first one that meets the cut")
+        .await;
     trial.void(&create, "authenticated at the moved cut").await;
     trial.clock.advance(MS);
     create.authenticated = Authenticated::At(now.plus(MS));
-    let made = trial.made(&create, "authenticated after the moved cut").await;
+    let made = trial
+        .made(&create, "authenticated after the moved cut")
+        .await;
     trial.same(made.cut, Some(now), "the cut was moved to now");
     trial.clock.set(cut.plus(MS));
 }

@@ -210,5 +210,7 @@ async fn a_create_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
         .await;
     create.data_limit = whole;
     trial.made(&create, "it fits exactly").await;
-    corner.holds_exactly(&[&token], "it took their places").await;
+    corner
+        .holds_exactly(&[&token], "it took their places")
+        .await;
 }

@@ -49,7 +49,9 @@ pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(Manua
     trial.ends(&end, 0, None, "and again").await;
     end = corner.end(Which::Others(token.session_id()));
     end.caller = Some(token.session_id());
-    trial.ends(&end, 1, None, "the caller ends the others").await;
+    trial
+        .ends(&end, 1, None, "the caller ends the others")
+        .await;
     end = corner.end_one(&token);
     end.caller = Some(token.session_id());
     trial.ends(&end, 1, None, "the caller ends itself").await;

@@ -37,7 +37,10 @@ async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
 
     trial.same(made.evicted, vec![victim], "who was evicted");
     corner
-        .holds_exactly(&[&oldest, &token], "at most the limit, the new one among them")
+        .holds_exactly(
+            &[&oldest, &token],
+            "at most the limit, the new one among them",
+        )
         .await;
     let notice = trial.notice(&idle, "the evicted one's").await;
     let why = (notice.reason, notice.by, notice.ended_at);

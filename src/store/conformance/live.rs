@@ -46,11 +46,7 @@ async fn only_its_token_opens_it<St: SessionStore>(trial: &Trial<St>) {
 }
 
 /// The same id and secret under another tag.
-fn in_corner<St: SessionStore>(
-    trial: &Trial<St>,
-    corner: &Corner<'_, St>,
-    token: &Token,
-) -> Token {
+fn in_corner<St: SessionStore>(trial: &Trial<St>, corner: &Corner<'_, St>, token: &Token) -> Token {
     let text = token.encode();
     let moved = format!("{}{}", corner.tag, text.split_at(16).1);
     moved
@@ -84,7 +80,9 @@ async fn it_dies_at_its_deadline_to_the_millisecond<St: SessionStore>(trial: &Tr
     trial.clock.advance(IDLE / 2 - MS);
     trial.touch(&token, "1 ms before its deadline").await;
     trial.clock.advance(MS);
-    trial.unknown(&token, "at its deadline, however active").await;
+    trial
+        .unknown(&token, "at its deadline, however active")
+        .await;
 }
 
 async fn it_is_void_if_it_began_too_early<St: SessionStore>(trial: &Trial<St>) {
@@ -135,8 +133,36 @@ pub async fn records_activity_forwards_only<St: SessionStore>(
     make: impl AsyncFn(ManualClock) -> St,
 ) {
     let trial = Trial::new(2, make).await;
+    what_is_no_activity_prolongs_nothing(&trial).await;
+    activity_prolongs_the_idle_part(&trial).await;
+}
+
+async fn what_is_no_activity_prolongs_nothing<St: SessionStore>(trial: &Trial<St>) {
     let corner = trial.user();
-    let (token, idle) = (corner.signs_in().await, corner.signs_in().await);
+    let token = corner.signs_in().await;
+    let began = trial.now();
+    trial.clock.advance(IDLE / 2);
+
+    let forged = corner.forged(&token);
+    trial.resolve(&Resolve::new(forged)).await;
+    corner.listed().await;
+    corner
+        .saves(&corner.sets(&token, "key", "value"), "a save")
+        .await;
+    let found = trial.live(&token, "a request that does not count").await;
+    trial.same(
+        found.record.last_activity,
+        began,
+        "neither a forged token, `list`, `save` nor polling is activity",
+    );
+
+    trial.clock.advance(IDLE / 2);
+    trial.unknown(&token, "nothing of that prolongs it").await;
+}
+
+async fn activity_prolongs_the_idle_part<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let token = corner.signs_in().await;
     let began = trial.now();
 
     trial.clock.advance(IDLE / 2);
@@ -146,23 +172,7 @@ pub async fn records_activity_forwards_only<St: SessionStore>(
         trial.now(),
         "the answer has the activity in it",
     );
-    let peeked = trial.live(&idle, "a request that does not count").await;
-    trial.same(
-        peeked.record.last_activity,
-        began,
-        "a request that does not count is no activity",
-    );
-    trial.unknown(&corner.forged(&idle), "a forged token").await;
-    let forged = Resolve::new(corner.forged(&idle));
-    trial.resolve(&forged).await;
-    corner.listed().await;
-    let saved = corner.sets(&idle, "key", "value");
-    corner.saves(&saved, "a save").await;
-
-    trial.clock.advance(IDLE / 2);
-    trial
-        .unknown(&idle, "neither polling, a forged token, `list` nor `save` prolongs it")
-        .await;
+    trial.clock.advance(IDLE - MS);
     let found = trial.live(&token, "activity prolongs the idle part").await;
     let deadline = began.plus(ABSOLUTE);
     trial.same(found.record.deadline, deadline, "the deadline stays");

@@ -91,7 +91,9 @@ async fn several_end_and_that_sets_the_cut<St: SessionStore>(trial: &Trial<St>) 
             "why and by whom",
         );
     }
-    trial.unknown(&expired, "what expired leaves no notice").await;
+    trial
+        .unknown(&expired, "what expired leaves no notice")
+        .await;
     trial
         .void(&corner.asks(&corner.token()), "ending others sets the cut")
         .await;
@@ -154,7 +156,9 @@ async fn data_that_moved_comes_back<St: SessionStore>(trial: &Trial<St>) {
             let mut end = corner.end_one(token);
             end.read_at = read_at;
             let count = usize::from(matches!(trial.peek(token).await, Resolved::Live(_)));
-            trial.ends(&end, count, wanted, "data since it was read").await;
+            trial
+                .ends(&end, count, wanted, "data since it was read")
+                .await;
         }
 
         let again = corner.signs_in().await;

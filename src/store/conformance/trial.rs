@@ -255,7 +255,9 @@ impl<St: SessionStore> Corner<'_, St> {
     pub(super) async fn saves(&self, save: &Save, what: &str) -> u64 {
         match self.trial.save(save).await {
             Saved::Saved { revision } => revision,
-            other => self.trial.broken(&format!("{what}: not saved but {other:?}")),
+            other => self
+                .trial
+                .broken(&format!("{what}: not saved but {other:?}")),
         }
     }
 }
