@@ -10,7 +10,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{
-    MemoryStore, PeerAddr, Session, SessionId, SessionInfo, SessionLayer, UserId, UserSessions,
+    MemoryStore, PeerAddr, Reply, Session, SessionId, SessionInfo, SessionLayer, UserId,
+    UserSessions,
     store::{ManualClock, Timestamp},
 };
 
@@ -33,6 +34,24 @@ pub fn user(id: &str) -> UserId {
 pub async fn ids(store: &MemoryStore, id: &str) -> Vec<SessionId> {
     let live = UserSessions::new(store.clone(), user(id)).list().await;
     live.unwrap().iter().map(SessionInfo::id).collect()
+}
+
+/// Sends one request without a cookie through a layer with any `Reply`.
+pub async fn through<R, B, F, Fut>(layer: &SessionLayer<R>, handler: F) -> Response<B>
+where
+    R: Reply<B> + Clone,
+    F: Fn(Session) -> Fut + Clone,
+    Fut: Future<Output = Response<B>>,
+{
+    let service = service_fn(move |request: Request<()>| {
+        let handled = handler(request.extensions().get::<Session>().unwrap().clone());
+        async move { Ok::<_, std::convert::Infallible>(handled.await) }
+    });
+    layer
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap()
 }
 
 /// What a client got, and what the handler came to.
