@@ -100,6 +100,10 @@ impl Session {
                 state.unstage(ops.len());
                 Plan::Nothing
             }
+            (Target::Stay, None) if !state.may_begin() => {
+                state.unstage(ops.len());
+                return Err(CommitError::Ended);
+            }
             (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
         })
     }
@@ -136,7 +140,7 @@ impl Session {
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
                 Saved::Ended => {
-                    self.state().current = Current::Nothing;
+                    self.state().current = Current::Gone;
                     tracing::debug!("session ended while its request was in flight");
                     return Err(CommitError::Ended);
                 }

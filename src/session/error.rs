@@ -92,7 +92,9 @@ impl error::Error for SessionError {
 pub enum CommitError {
     /// Other requests kept changing what an update depends on.
     Conflict,
-    /// The session ended while the request was in flight. It was not brought back.
+    /// The session ended while the request was in flight, or its token had been replaced before. It
+    /// was not brought back, and no guest session took its place: the browser may hold another
+    /// cookie by now.
     Ended,
     /// The user has as many sessions as the limit allows, and it refuses more. Nothing changed.
     LimitReached(LimitReached),

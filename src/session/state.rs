@@ -54,6 +54,8 @@ pub(crate) enum Current {
     Live(Live),
     /// A guest who holds the token of a session that ended.
     Ended(EndNotice),
+    /// The session ended while the request was in flight.
+    Gone,
     /// The store could not be asked.
     Unavailable,
 }
@@ -112,7 +114,7 @@ impl State {
     pub(super) fn record(&self) -> Option<&Record> {
         match &self.current {
             Current::Live(live) => Some(&live.record),
-            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
         }
     }
 
@@ -155,7 +157,7 @@ impl State {
         }
         match self.current {
             Current::Unavailable => Err(SessionErrorKind::Unavailable.into()),
-            Current::Nothing | Current::Live(_) | Current::Ended(_) => Ok(()),
+            Current::Nothing | Current::Live(_) | Current::Ended(_) | Current::Gone => Ok(()),
         }
     }
 
@@ -214,6 +216,16 @@ impl State {
             && matches!(self.cookie, CookieChange::Keep)
         {
             self.cookie = CookieChange::Remove;
+        }
+    }
+
+    /// Whether staged data may begin a guest session. Not where the browser may hold another cookie
+    /// by now, which a guest's would overwrite: a late request would sign its user out.
+    pub(super) fn may_begin(&self) -> bool {
+        match self.current {
+            Current::Ended(notice) => notice.reason != EndReason::Replaced,
+            Current::Gone => false,
+            Current::Nothing | Current::Live(_) | Current::Unavailable => true,
         }
     }
 
@@ -300,7 +312,7 @@ impl State {
     pub(super) fn tag(&self) -> Option<Tag> {
         match &self.current {
             Current::Live(live) => Some(live.tag),
-            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
         }
     }
 }
