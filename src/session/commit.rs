@@ -13,8 +13,7 @@ use super::{
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
     store::{
-        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreError,
-        StoreErrorKind, Which,
+        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreErrorKind, Which,
     },
 };
 
@@ -89,6 +88,9 @@ impl Session {
     fn plan(&self) -> Result<Plan, CommitError> {
         let stored = self.stored();
         let mut state = self.state();
+        if state.abandoned && !state.staged.is_empty() {
+            return Err(CommitError::Closed);
+        }
         let ops = state.staged.ops.clone();
         Ok(match (&state.staged.target, stored) {
             (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, ops),
@@ -178,12 +180,22 @@ impl Session {
     }
 
     /// Creates, and keeps in mind that it may have happened until the answer says otherwise.
-    async fn create(&self, create: Create, token: &Token) -> Result<Created, StoreError> {
-        self.state()
-            .expect_delivery(token.tag(), token.session_id());
+    async fn create(&self, create: Create, token: &Token) -> Result<Created, CommitError> {
+        {
+            let mut state = self.state();
+            if state.abandoned {
+                return Err(CommitError::Closed);
+            }
+            state.expect_delivery(token.tag(), token.session_id());
+        }
         let created = self.0.rules.store.create(create).await?;
+        let mut state = self.state();
+        if state.abandoned {
+            // Given up meanwhile, by whoever dropped the response.
+            return Err(CommitError::Closed);
+        }
         if !matches!(created, Created::Created(_)) {
-            self.state().not_pending(token.session_id());
+            state.not_pending(token.session_id());
         }
         Ok(created)
     }

@@ -86,6 +86,7 @@ impl Drop for OpenSession {
         let pending = {
             let mut state = self.0.state();
             state.closed = true;
+            state.abandoned = true;
             if state.pending.is_empty() {
                 return;
             }

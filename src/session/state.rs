@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) own_cut: Option<(Tag, Timestamp)>,
     /// The response head has passed.
     pub(super) closed: bool,
+    /// The response is out of reach: a session that is made now would have nobody to go to.
+    pub(super) abandoned: bool,
 }
 
 /// A session that ends because another one took its place.
@@ -108,6 +110,7 @@ impl State {
             pending: Vec::new(),
             own_cut: None,
             closed: false,
+            abandoned: false,
         }
     }
 

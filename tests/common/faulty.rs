@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::Poll,
 };
 
 use tokio::sync::Semaphore;
@@ -191,4 +194,31 @@ impl SessionStore for FaultyStore {
         self.0.plan.lock().unwrap().given_up.push(id);
         self.0.store.end_undelivered(tag, id);
     }
+}
+
+/// Polls until the store has been asked so often; the future is not ready before.
+pub async fn until_asked(
+    faulty: &FaultyStore,
+    method: Method,
+    calls: usize,
+    mut future: Pin<&mut impl Future>,
+) {
+    for _ in 0..100 {
+        let waits = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending()));
+        assert!(waits.await, "ready before the store was asked");
+        if faulty.calls(method) >= calls {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the store was never asked");
+}
+
+/// Polls once.
+pub async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
