@@ -89,31 +89,6 @@ async fn signing_in_again_at_the_limit_frees_the_old_place_first() {
     assert_eq!(ids(&store, "alice").await, [second]);
 }
 
-// T56
-#[tokio::test]
-async fn the_token_of_a_replaced_session_is_a_guests_and_its_cookie_stays() {
-    let (store, _clock) = store();
-    let layer = SessionLayer::new(store);
-    let mut guest = Client::new(&layer);
-    guest.insert("cart", "apple").await;
-    let user = Client::signed_in(&layer, "alice").await;
-
-    for former in [guest, user] {
-        let mut client = former.clone();
-        client.log_in("alice").await;
-        let late = former.request(|session| async move {
-            (
-                session.user_id(),
-                session.ended().map(|notice| notice.reason),
-            )
-        });
-        let late = late.await;
-
-        assert!(late.sets_no_cookie());
-        assert_eq!(late.value(), (None, Some(EndReason::Replaced)));
-    }
-}
-
 #[tokio::test]
 async fn of_a_guests_data_nothing_comes_along_by_default() {
     let (store, _clock) = store();
