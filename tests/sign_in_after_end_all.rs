@@ -7,15 +7,19 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use http::{Request, Response, StatusCode};
-use redis_test::server::RedisServer;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{
-    MemoryStore, RedisStore, Session, SessionLayer, UserId, UserSessions,
+    MemoryStore, Session, SessionLayer, UserId, UserSessions,
     store::{ManualClock, SharedStore, Timestamp},
 };
+
+#[path = "common/redis.rs"]
+mod redis;
+
+use self::redis::Server;
 
 fn standing_clock() -> ManualClock {
     ManualClock::at(Timestamp::from_millis(1_764_000_000_000))
@@ -55,29 +59,9 @@ async fn a_sign_in_within_the_millisecond_of_its_own_cut_stands_in_memory() {
 // T21 T53
 #[tokio::test]
 async fn a_sign_in_within_the_millisecond_of_its_own_cut_stands_in_redis() {
-    let server = RedisServer::new();
-    let (host, port) = server.host_and_port().unwrap();
-    let url = format!("redis://{host}:{port}");
-    wait_for_a_listener(port).await;
-    let pool = deadpool_redis::Config::from_url(url)
-        .create_pool(Some(deadpool_redis::Runtime::Tokio1))
-        .unwrap();
-    let store = RedisStore::builder(pool).clock(standing_clock()).build();
+    let server = Server::start();
 
-    let changed = status_of_a_password_change(store).await;
+    let changed = status_of_a_password_change(server.store(standing_clock())).await;
 
     assert_eq!(changed, (StatusCode::OK, 1));
-}
-
-async fn wait_for_a_listener(port: u16) {
-    for _ in 0..200 {
-        if tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_ok()
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("redis-server did not start (apt-get install redis-server)");
 }

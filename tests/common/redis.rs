@@ -77,12 +77,7 @@ impl Server {
 
     /// Asks the server something on a connection of its own.
     pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &str) -> T {
-        let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut words = command.split(' ');
-        let mut cmd = redis::cmd(words.next().unwrap());
-        cmd.arg(words.collect::<Vec<_>>());
-        cmd.query_async(&mut connection).await.unwrap()
+        ask(&self.url(), command).await
     }
 
     /// Stops the process where it stands.
@@ -135,6 +130,30 @@ impl Drop for Server {
         // SIGKILL also reaches a process that is stopped.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Asks a server something on a connection of its own.
+pub(crate) async fn ask<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut words = command.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    cmd.arg(words.collect::<Vec<_>>());
+    cmd.query_async(&mut connection)
+        .await
+        .unwrap_or_else(|error| panic!("{command}: {error}"))
+}
+
+/// Fails where this program is missing, and says what to do about it.
+pub(crate) fn installed(program: &str, package: &str) {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if let Err(error) = found {
+        panic!("{program} does not run ({error}): apt-get install {package}");
     }
 }
 
