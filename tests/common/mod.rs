@@ -8,6 +8,11 @@
     reason = "no test file uses all of it"
 )]
 
+pub mod app;
+pub mod browser;
+pub mod curl;
 pub mod faulty;
 pub mod http;
 pub mod log;
+pub mod redis;
+pub mod story;
