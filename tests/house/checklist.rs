@@ -48,7 +48,10 @@ fn meant(files: &[File]) -> Proofs {
     for file in files {
         let mut lines: Vec<&str> = Vec::new();
         for text in file.text.lines().map(str::trim) {
-            let words = text.strip_prefix("// ").unwrap_or("").split([' ', ',']);
+            let words = text
+                .strip_prefix("// ")
+                .unwrap_or("")
+                .split([' ', ',', ':']);
             if words.clone().next().is_some_and(is_line) {
                 lines.extend(words.filter(|word| is_line(word)));
             } else if let Some((_, name)) = text.split_once("fn ") {
