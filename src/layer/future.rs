@@ -210,7 +210,7 @@ where
 fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
         // The session ended meanwhile: its save is void, the response is not.
-        CommitError::Ended => None,
+        CommitError::Closed | CommitError::Ended => None,
         CommitError::LimitReached(reached) => Some(Rejection::limit_reached(reached)),
         CommitError::Void => Some(Rejection::sign_in_void()),
         CommitError::Conflict | CommitError::Store(_) => {

@@ -108,6 +108,7 @@ impl Drop for OpenSession {
         let pending = {
             let mut state = self.session.state();
             state.closed = true;
+            state.abandoned = true;
             if state.pending.is_empty() {
                 return;
             }
