@@ -188,7 +188,7 @@ async fn each_operation_is_one_evalsha_that_touches_its_one_key() {
     // The next sign-in must be authenticated after the cut.
     clock.advance(Duration::from_secs(60));
 
-    let (clients, scripts) = monitored(&server, every_operation(&store)).await;
+    let (clients, scripts) = monitored(&server, Box::pin(every_operation(&store))).await;
 
     let key = format!("sessions:{{{}}}", token(&store, "alice").tag());
     assert_eq!(clients.len(), OPERATIONS, "{clients:#?}");

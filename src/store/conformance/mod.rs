@@ -63,19 +63,19 @@ use super::{ManualClock, SessionStore};
 
 /// Proves the whole contract, number by number.
 pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
-    opens_to_its_holder_while_it_lives(&make).await;
-    records_activity_forwards_only(&make).await;
-    evicts_the_least_recently_active(&make).await;
-    refuses_and_changes_nothing(&make).await;
-    replaces_and_keeps_the_data(&make).await;
-    creates_once(&make).await;
-    voids_what_was_authenticated_before_the_cut(&make).await;
-    saves_to_live_sessions_only(&make).await;
-    holds_data_to_its_limit(&make).await;
-    lists_exactly_the_live(&make).await;
-    ends_and_leaves_a_notice(&make).await;
-    obeys_only_a_live_caller(&make).await;
-    remembers_what_was_given_up(&make).await;
-    is_atomic(&make).await;
-    owns_the_time(&make).await;
+    Box::pin(opens_to_its_holder_while_it_lives(&make)).await;
+    Box::pin(records_activity_forwards_only(&make)).await;
+    Box::pin(evicts_the_least_recently_active(&make)).await;
+    Box::pin(refuses_and_changes_nothing(&make)).await;
+    Box::pin(replaces_and_keeps_the_data(&make)).await;
+    Box::pin(creates_once(&make)).await;
+    Box::pin(voids_what_was_authenticated_before_the_cut(&make)).await;
+    Box::pin(saves_to_live_sessions_only(&make)).await;
+    Box::pin(holds_data_to_its_limit(&make)).await;
+    Box::pin(lists_exactly_the_live(&make)).await;
+    Box::pin(ends_and_leaves_a_notice(&make)).await;
+    Box::pin(obeys_only_a_live_caller(&make)).await;
+    Box::pin(remembers_what_was_given_up(&make)).await;
+    Box::pin(is_atomic(&make)).await;
+    Box::pin(owns_the_time(&make)).await;
 }
