@@ -63,11 +63,13 @@ impl Corner {
         let authenticated = match create.authenticated {
             Authenticated::At(moment) => moment,
             Authenticated::On(arrival) => now.minus(arrival.age()),
-        }
-        .min(now);
+        };
+        // Not yet held to now: a sign-in right after its own request's cut, within one millisecond,
+        // states the next one.
         if create.user.is_some() && self.is_void(authenticated, now) {
             return Created::Void;
         }
+        let authenticated = authenticated.min(now);
         self.purge(now, create.not_before);
 
         let replaced = create

@@ -53,13 +53,15 @@ if known then
   end
   return { 4, now }
 end
-proven = math.min(at == "age" and now - proven or proven, now)
+proven = at == "age" and now - proven or proven
 if kind == 1 and cut and (cut > now or proven <= cut) then
   if cut > now then
     redis.call("HSET", user, "cut", string.format("%.0f", now))
   end
   return { 3, now }
 end
+-- Not before: a sign-in that follows its own cut within the millisecond is ahead of now.
+proven = math.min(proven, now)
 
 local sessions, notices, passed, old = sort_out(user, now, not_before, replaces)
 local excess = kind == 1 and #sessions + 1 - limit or 0
