@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use deadpool_redis::{
     Runtime,
@@ -15,17 +15,19 @@ use deadpool_redis::{
 };
 use redis_test::{sentinel::RedisSentinelCluster, server::RedisServer};
 use tower_user_sessions::{
-    RedisStore, UserId,
-    store::{
-        Arrival, Authenticated, Create, Created, ManualClock, Resolve, Resolved, SessionStore,
-        Token, conformance,
-    },
+    RedisStore,
+    store::{ManualClock, Resolve, Resolved, SessionStore, conformance},
 };
 
+#[path = "common/people.rs"]
+mod people;
 #[path = "common/redis.rs"]
 mod redis;
 
-use self::redis::{ask, installed};
+use self::{
+    people::{signs_in, until},
+    redis::{ask, installed},
+};
 
 // One test, for starting this takes seconds.
 // T49
@@ -54,11 +56,7 @@ async fn keeps_the_whole_contract_and_follows_the_master() {
 }
 
 async fn follows_the_master(servers: &RedisSentinelCluster, sentinel: &str, store: &RedisStore) {
-    let user = UserId::from(7);
-    let token = Token::random(store.tag(&user)).unwrap();
-    let create = Create::new(&token, Some(user), Authenticated::On(Arrival::now()));
-    let created = store.create(&create).await.unwrap();
-    assert!(matches!(created, Created::Created(_)), "{created:?}");
+    let token = signs_in(store, "alice").await;
     let (master, replica) = (url(&servers.servers[0]), url(&servers.servers[1]));
     until("the replica has it", async || {
         let keys: usize = ask(&replica, "DBSIZE").await;
@@ -95,16 +93,6 @@ async fn knows_everybody(sentinel: &str) {
         },
     )
     .await;
-}
-
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never came: {what}");
 }
 
 fn url(server: &RedisServer) -> String {

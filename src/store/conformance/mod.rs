@@ -63,7 +63,6 @@ use super::{ManualClock, SessionStore};
 
 /// Proves the whole contract, number by number.
 pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
-    // Boxed one by one: a store's futures may be deep, and the compiler's patience is not endless.
     Box::pin(opens_to_its_holder_while_it_lives(&make)).await;
     Box::pin(records_activity_forwards_only(&make)).await;
     Box::pin(evicts_the_least_recently_active(&make)).await;

@@ -79,6 +79,10 @@ impl<St: SessionStore> Trial<St> {
     }
 
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "each call reads as a sentence, without ampersands"
+    )]
     pub(super) fn same<T: Debug + PartialEq>(&self, found: T, wanted: T, what: &str) {
         if found != wanted {
             self.broken(&format!("{what}: found {found:?}, not {wanted:?}"));
@@ -90,8 +94,10 @@ impl<St: SessionStore> Trial<St> {
         answer.unwrap_or_else(|error| self.broken(&format!("the store cannot answer: {error:?}")))
     }
 
+    // What a store makes of its futures is boxed: nested as deep as the trials are, it would try the
+    // compiler.
     pub(super) async fn resolve(&self, resolve: &Resolve) -> Resolved {
-        self.answered(self.store.resolve(resolve).await)
+        self.answered(Box::pin(self.store.resolve(resolve)).await)
     }
 
     /// What the token opens, without counting as activity.
@@ -132,7 +138,7 @@ impl<St: SessionStore> Trial<St> {
     }
 
     pub(super) async fn create(&self, create: &Create) -> Created {
-        self.answered(self.store.create(create).await)
+        self.answered(Box::pin(self.store.create(create)).await)
     }
 
     pub(super) async fn made(&self, create: &Create, what: &str) -> NewSession {
@@ -159,11 +165,11 @@ impl<St: SessionStore> Trial<St> {
     }
 
     pub(super) async fn save(&self, save: &Save) -> Saved {
-        self.answered(self.store.save(save).await)
+        self.answered(Box::pin(self.store.save(save)).await)
     }
 
     pub(super) async fn end(&self, end: &End) -> Ended {
-        self.answered(self.store.end(end).await)
+        self.answered(Box::pin(self.store.end(end)).await)
     }
 
     /// So many were live and have ended at this moment, with these data.
@@ -223,7 +229,9 @@ impl<St: SessionStore> Corner<'_, St> {
     /// The listed sessions, by id.
     pub(super) async fn listed(&self) -> Vec<Record> {
         let list = List::new(self.tag);
-        let mut listed = self.trial.answered(self.trial.store.list(&list).await);
+        let mut listed = self
+            .trial
+            .answered(Box::pin(self.trial.store.list(&list)).await);
         listed.sort_by_key(|record| record.id);
         listed
     }
