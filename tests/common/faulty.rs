@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
-        Create, Created, End, Ended, List, Record, Resolve, Resolved, Save, Saved, StoreError,
-        StoreErrorKind, Tag,
+        Changes, Create, Created, End, Ended, List, Record, Resolve, Resolved, Save, Saved,
+        StoreError, StoreErrorKind, Tag,
     },
 };
 
@@ -38,6 +38,8 @@ pub enum Fault {
     LateCut,
     /// Does it, and the answer is lost.
     Lose,
+    /// Of `save`: another request changes the data first.
+    Overtake,
 }
 
 /// `MemoryStore` with faults; like a store elsewhere, it never answers at once.
@@ -149,7 +151,7 @@ impl FaultyStore {
                 self.pass().await;
                 done
             }
-            Some(Fault::LateCut) | None => work.await,
+            Some(Fault::LateCut | Fault::Overtake) | None => work.await,
         }
     }
 }
@@ -173,6 +175,12 @@ impl SessionStore for FaultyStore {
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let fault = self.enter(Method::Save);
+        if fault == Some(Fault::Overtake) {
+            let mut changes = Changes::default();
+            changes.set("overtaken", "x");
+            let other = Save::new(save.tag, save.id, changes);
+            self.0.store.save(&other).await?;
+        }
         self.run(fault, self.0.store.save(save)).await
     }
 
