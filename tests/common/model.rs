@@ -331,6 +331,7 @@ impl Corner {
             .known
             .iter()
             .filter_map(|known| self.notice(known.id, now).map(|notice| (known.id, notice)))
+            .filter(|(_, notice)| notice.digest != Digest::from_bytes([0; 32]))
             .map(|(id, notice)| (notice.ended_at, id.to_string(), id))
             .collect();
         notices.sort();
