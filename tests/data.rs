@@ -139,12 +139,12 @@ async fn an_update_runs_again_on_the_newest_value() {
         |session| {
             session
                 .update("log", |log: Option<String>| log.unwrap() + "a")
-                .unwrap()
+                .unwrap();
         },
         |session| {
             session
                 .update("log", |log: Option<String>| log.unwrap() + "b")
-                .unwrap()
+                .unwrap();
         },
     )
     .await;
@@ -362,7 +362,7 @@ async fn an_update_that_fails_on_the_newest_value_is_not_stored() {
         |session| {
             session
                 .update("n", |n: Option<u32>| n.unwrap_or(0) + 1)
-                .unwrap()
+                .unwrap();
         },
         |session| session.insert("n", "text").unwrap(),
     );
@@ -388,7 +388,7 @@ async fn an_update_computed_before_signing_in_again_is_not_lost() {
         |session| {
             session
                 .update("log", |log: Option<String>| log.unwrap() + "b")
-                .unwrap()
+                .unwrap();
         },
     )
     .await;

@@ -71,7 +71,10 @@ async fn a_guests_data_is_bounded_at_4_kib_by_default_and_by_the_layer() {
     for (limit, most) in [(None, 4 * 1024), (Some(200), 200)] {
         let (store, _clock) = store();
         let layer = SessionLayer::new(store);
-        let layer = limit.map_or(layer.clone(), |bytes| layer.guest_data_limit(bytes));
+        let layer = match limit {
+            Some(bytes) => layer.guest_data_limit(bytes),
+            None => layer,
+        };
         // 6 bytes of lengths and 1 of the key, and MessagePack's before the text.
         let text = most - 7 - if most > 263 { 3 } else { 2 };
 

@@ -195,7 +195,7 @@ async fn a_service_that_fails_still_signs_out() {
     let client = Client::signed_in(&layer, "alice").await;
 
     let error = failing(&layer, client.head("/"), |session| {
-        session.log_out().unwrap()
+        session.log_out().unwrap();
     });
 
     assert_eq!(error.await.to_string(), "broken pipe");
