@@ -18,7 +18,9 @@ pub use self::{
         Bare, CookieClash, CookieError, OnOutage, Problem, Rejection, RejectionKind, Reply,
         SameSite, SessionCookie, SessionCookieBuilder, SessionLayer, SessionService,
     },
-    model::{Client, EndNotice, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId},
+    model::{
+        Client, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, SessionId, Timestamp, UserId,
+    },
     request::PeerAddr,
     session::{
         CommitError, Committed, LimitReached, Login, Session, SessionError, SessionErrorKind,
