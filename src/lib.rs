@@ -11,6 +11,8 @@ pub mod store;
 pub use self::api::MissingSession;
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
+#[cfg(feature = "client-ip")]
+pub use self::request::ClientIp;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::{
