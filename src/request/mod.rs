@@ -3,8 +3,12 @@
 #[cfg(feature = "client-ip")]
 mod client_ip;
 pub(crate) mod cookie;
+#[cfg(feature = "geoip")]
+mod geo;
 mod peer;
 
 #[cfg(feature = "client-ip")]
 pub use self::client_ip::ClientIp;
+#[cfg(feature = "geoip")]
+pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::peer::PeerAddr;
