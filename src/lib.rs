@@ -13,6 +13,8 @@ pub use self::api::MissingSession;
 pub use self::api::{DeviceApi, DeviceBody};
 #[cfg(feature = "client-ip")]
 pub use self::request::ClientIp;
+#[cfg(feature = "device")]
+pub use self::request::{Device, DeviceKind};
 #[cfg(feature = "geoip")]
 pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 #[cfg(feature = "redis")]
