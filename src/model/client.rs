@@ -89,12 +89,15 @@ pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
     let head = raw.get(..4 * max).unwrap_or(raw);
     let text = String::from_utf8_lossy(head);
     let mut kept = String::new();
-    for c in text.trim().chars().filter(|c| !c.is_control()) {
+    let plain = text.chars().filter(|c| !c.is_control());
+    for c in plain.skip_while(|c| c.is_whitespace()) {
         if kept.len() + c.len_utf8() > max {
             break;
         }
         kept.push(c);
     }
+    // After the cut, so that cleaning again, as a stored record is, changes nothing.
+    kept.truncate(kept.trim_end().len());
     (!kept.is_empty()).then(|| kept.into_boxed_str())
 }
 

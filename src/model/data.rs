@@ -229,3 +229,23 @@ impl fmt::Display for ParseDataError {
 }
 
 impl error::Error for ParseDataError {}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_written_as_scripts_read_them() {
+        let mut changes = Changes::default();
+        changes.set("a", "old");
+        changes.remove("cart");
+        changes.set("a", "xy");
+
+        let bytes = changes.encode();
+
+        assert_eq!(
+            bytes,
+            [&b"\x01\0\x01a\0\0\0\x02xy"[..], b"\0\0\x04cart"].concat()
+        );
+    }
+}

@@ -13,8 +13,7 @@ use super::{
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
     store::{
-        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreError,
-        StoreErrorKind, Which,
+        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreErrorKind, Which,
     },
 };
 
@@ -42,6 +41,7 @@ enum Plan {
 
 impl Session {
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
+        self.state().committing = true;
         let _turn = self.0.turn.lock().await;
         // Left behind by a commit that was dropped half way.
         self.end_replaced().await;
@@ -89,6 +89,9 @@ impl Session {
     fn plan(&self) -> Result<Plan, CommitError> {
         let stored = self.stored();
         let mut state = self.state();
+        if state.abandoned && !state.staged.is_empty() {
+            return Err(CommitError::Closed);
+        }
         let ops = state.staged.ops.clone();
         Ok(match (&state.staged.target, stored) {
             (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, ops),
@@ -99,6 +102,10 @@ impl Session {
             (Target::Stay, None) if Data::default().apply(&changes(&ops)).is_empty() => {
                 state.unstage(ops.len());
                 Plan::Nothing
+            }
+            (Target::Stay, None) if !state.may_begin() => {
+                state.unstage(ops.len());
+                return Err(CommitError::Ended);
             }
             (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
         })
@@ -136,7 +143,7 @@ impl Session {
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
                 Saved::Ended => {
-                    self.state().current = Current::Nothing;
+                    self.state().current = Current::Gone;
                     tracing::debug!("session ended while its request was in flight");
                     return Err(CommitError::Ended);
                 }
@@ -174,12 +181,22 @@ impl Session {
     }
 
     /// Creates, and keeps in mind that it may have happened until the answer says otherwise.
-    async fn create(&self, create: Create, token: &Token) -> Result<Created, StoreError> {
-        self.state()
-            .expect_delivery(token.tag(), token.session_id());
+    async fn create(&self, create: Create, token: &Token) -> Result<Created, CommitError> {
+        {
+            let mut state = self.state();
+            if state.abandoned {
+                return Err(CommitError::Closed);
+            }
+            state.expect_delivery(token.tag(), token.session_id());
+        }
         let created = self.0.rules.store.create(create).await?;
+        let mut state = self.state();
+        if state.abandoned {
+            // Given up meanwhile, by whoever dropped the response.
+            return Err(CommitError::Closed);
+        }
         if !matches!(created, Created::Created(_)) {
-            self.state().not_pending(token.session_id());
+            state.not_pending(token.session_id());
         }
         Ok(created)
     }

@@ -90,9 +90,13 @@ impl error::Error for SessionError {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum CommitError {
+    /// The response has gone out, or never will: what is still staged has nobody to go to.
+    Closed,
     /// Other requests kept changing what an update depends on.
     Conflict,
-    /// The session ended while the request was in flight. It was not brought back.
+    /// The session ended while the request was in flight, or its token had been replaced before. It
+    /// was not brought back, and no guest session took its place: the browser may hold another
+    /// cookie by now.
     Ended,
     /// The user has as many sessions as the limit allows, and it refuses more. Nothing changed.
     LimitReached(LimitReached),
@@ -124,6 +128,7 @@ impl CommitError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Closed => "the response has gone out, or never will",
             Self::Conflict => "the session's data kept changing",
             Self::Ended => "the session has ended",
             Self::LimitReached(_) => "the user has as many sessions as the limit allows",
@@ -140,9 +145,12 @@ impl error::Error for CommitError {
         match self {
             Self::Store(error) => Some(error),
             Self::Update(error) => Some(error),
-            Self::Conflict | Self::Ended | Self::LimitReached(_) | Self::TooLarge | Self::Void => {
-                None
-            }
+            Self::Closed
+            | Self::Conflict
+            | Self::Ended
+            | Self::LimitReached(_)
+            | Self::TooLarge
+            | Self::Void => None,
         }
     }
 }

@@ -126,7 +126,7 @@ impl Session {
     pub fn seen_at(&self) -> Option<Timestamp> {
         match &self.state().current {
             Current::Live(live) => Some(live.now),
-            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
         }
     }
 
@@ -216,7 +216,8 @@ impl Session {
     ///
     /// A dropped commit stays staged; committing again is the same sign-in, never a second one.
     pub async fn commit(&self) -> Result<Committed, CommitError> {
-        self.commit_staged().await
+        // Boxed, so that handlers stay small.
+        Box::pin(self.commit_staged()).await
     }
 
     /// All sessions of the signed-in user; `None` of a guest. A staged sign-in counts once it is

@@ -30,8 +30,12 @@ pub(super) struct State {
     pub(super) pending: Vec<(Tag, SessionId)>,
     /// The cut that this request made itself, and whose.
     pub(super) own_cut: Option<(Tag, Timestamp)>,
+    /// A commit has begun, and may be under way.
+    pub(super) committing: bool,
     /// The response head has passed.
     pub(super) closed: bool,
+    /// The response is out of reach: a session that is made now would have nobody to go to.
+    pub(super) abandoned: bool,
 }
 
 /// A session that ends because another one took its place.
@@ -54,6 +58,8 @@ pub(crate) enum Current {
     Live(Live),
     /// A guest who holds the token of a session that ended.
     Ended(EndNotice),
+    /// The session ended while the request was in flight.
+    Gone,
     /// The store could not be asked.
     Unavailable,
 }
@@ -105,14 +111,16 @@ impl State {
             replaced: None,
             pending: Vec::new(),
             own_cut: None,
+            committing: false,
             closed: false,
+            abandoned: false,
         }
     }
 
     pub(super) fn record(&self) -> Option<&Record> {
         match &self.current {
             Current::Live(live) => Some(&live.record),
-            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
         }
     }
 
@@ -155,7 +163,7 @@ impl State {
         }
         match self.current {
             Current::Unavailable => Err(SessionErrorKind::Unavailable.into()),
-            Current::Nothing | Current::Live(_) | Current::Ended(_) => Ok(()),
+            Current::Nothing | Current::Live(_) | Current::Ended(_) | Current::Gone => Ok(()),
         }
     }
 
@@ -214,6 +222,16 @@ impl State {
             && matches!(self.cookie, CookieChange::Keep)
         {
             self.cookie = CookieChange::Remove;
+        }
+    }
+
+    /// Whether staged data may begin a guest session. Not where the browser may hold another cookie
+    /// by now, which a guest's would overwrite: a late request would sign its user out.
+    pub(super) fn may_begin(&self) -> bool {
+        match self.current {
+            Current::Ended(notice) => notice.reason != EndReason::Replaced,
+            Current::Gone => false,
+            Current::Nothing | Current::Live(_) | Current::Unavailable => true,
         }
     }
 
@@ -300,7 +318,7 @@ impl State {
     pub(super) fn tag(&self) -> Option<Tag> {
         match &self.current {
             Current::Live(live) => Some(live.tag),
-            Current::Nothing | Current::Ended(_) | Current::Unavailable => None,
+            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    model::{Data, Digest, EndNotice, EndReason, Excess, Limit, Record, SessionId, Timestamp},
+    model::{Data, Digest, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{
         Authenticated, CUT_KEPT, Create, Created, End, Ended, Found, List, NewSession, Resolve,
         Resolved, Save, Saved, TOMBSTONE_KEPT, Which,
@@ -63,11 +63,13 @@ impl Corner {
         let authenticated = match create.authenticated {
             Authenticated::At(moment) => moment,
             Authenticated::On(arrival) => now.minus(arrival.age()),
-        }
-        .min(now);
+        };
+        // Not yet held to now: a sign-in right after its own request's cut, within one millisecond,
+        // states the next one.
         if create.user.is_some() && self.is_void(authenticated, now) {
             return Created::Void;
         }
+        let authenticated = authenticated.min(now);
         self.purge(now, create.not_before);
 
         let replaced = create
@@ -111,7 +113,7 @@ impl Corner {
         record.authenticated_at = authenticated;
         let mut created = NewSession::new(record.clone(), data.clone(), now);
         created.cut = self.cut;
-        created.evicted = self.make_room(create.limit, create.id, now, kept);
+        created.evicted = self.make_room(create, now, kept);
         self.live.push(Live { record, data });
         Created::Created(Box::new(created))
     }
@@ -143,21 +145,18 @@ impl Corner {
         }
     }
 
-    /// Ends the excess and trims the notices.
-    fn make_room(
-        &mut self,
-        limit: Limit,
-        by: SessionId,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Vec<Record> {
-        let most = usize::from(limit.sessions());
+    /// Ends the excess, of which guests have none, and trims the notices.
+    fn make_room(&mut self, create: &Create, now: Timestamp, kept: Duration) -> Vec<Record> {
+        let most = usize::from(create.limit.sessions());
         self.live
             .sort_by_cached_key(|live| live.record.eviction_order());
-        let excess = (self.live.len() + 1).saturating_sub(most);
+        let excess = match create.user {
+            Some(_) => (self.live.len() + 1).saturating_sub(most),
+            None => 0,
+        };
         let evicted: Vec<Record> = self.live.drain(..excess).map(|live| live.record).collect();
         for record in &evicted {
-            self.note(record, EndReason::Evicted, Some(by), now, kept);
+            self.note(record, EndReason::Evicted, Some(create.id), now, kept);
         }
         self.notices
             .sort_by_cached_key(|(id, notice)| (notice.ended_at, id.encode()));

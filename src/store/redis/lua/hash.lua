@@ -10,6 +10,24 @@ local function notice(record, reason, now, kept, by)
     .. struct.pack(">Bi8", reason, now) .. by
 end
 
+-- Ends a live session: its notice takes its place, its data goes.
+local function finish(key, session, reason, now, kept, by)
+  redis.call("HSET", key, session.id, notice(session.record, reason, now, kept, by))
+  redis.call("HDEL", key, session.id .. ".data")
+  return { id = session.id, ended = now }
+end
+
+-- The entries of a session's data.
+local function data_of(key, id)
+  return string.sub(redis.call("HGET", key, id .. ".data") or "", 9)
+end
+
+-- The cut, as long as it counts.
+local function cut_of(key, now)
+  local cut = tonumber(redis.call("HGET", key, "cut") or "")
+  return cut and now < cut + DAY and cut
+end
+
 -- All session ids of the hash, and their records, in chunks that `unpack` can take.
 local function records(key)
   local ids = {}

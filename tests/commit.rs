@@ -1,0 +1,195 @@
+//! When what is staged is stored: with the head, at once by `commit()`, or never.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use tower_user_sessions::{MemoryStore, Session, SessionErrorKind, SessionLayer};
+
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method, until_asked},
+    http::{Client, ids, store, user},
+};
+
+fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
+    let (store, _clock) = store();
+    let faulty = FaultyStore::new(&store);
+    (SessionLayer::new(faulty.clone()), faulty, store)
+}
+
+#[tokio::test]
+async fn with_nothing_staged_the_store_is_asked_once_and_no_cookie_set() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let before = faulty.all_calls();
+
+    let answer = client.send(|session| async move { session.get::<String>("cart").unwrap() });
+
+    assert!(answer.await.sets_no_cookie());
+    assert_eq!(faulty.all_calls() - before, 1);
+}
+
+#[tokio::test]
+async fn all_that_a_handler_stages_is_one_round_trip() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let before = faulty.all_calls();
+
+    client
+        .send(|session| async move {
+            session.insert("a", "1").unwrap();
+            session.insert("b", "2").unwrap();
+            session
+                .update("a", |a: Option<String>| a.unwrap() + "1")
+                .unwrap();
+        })
+        .await;
+
+    assert_eq!(faulty.all_calls() - before, 2);
+    assert_eq!(client.get("a").await.as_deref(), Some("11"));
+}
+
+#[tokio::test]
+async fn a_login_is_one_round_trip_and_one_more_for_the_guest_that_ends_with_it() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+
+    client.log_in("alice").await;
+    let fresh = faulty.all_calls();
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    let before = faulty.all_calls();
+    guest.log_in("alice").await;
+
+    assert_eq!(fresh, 1);
+    assert_eq!(faulty.all_calls() - before, 3);
+    assert_eq!(
+        (faulty.calls(Method::Create), faulty.calls(Method::End)),
+        (3, 1)
+    );
+}
+
+#[tokio::test]
+async fn commit_stores_at_once() {
+    let (layer, _faulty, store) = world();
+
+    let live = Client::new(&layer).request(move |session| {
+        let store = store.clone();
+        async move {
+            session.log_in(user("alice")).unwrap();
+            let before = ids(&store, "alice").await.len();
+            session.commit().await.unwrap();
+            (before, ids(&store, "alice").await.len())
+        }
+    });
+
+    assert_eq!(live.await.value(), (0, 1));
+}
+
+#[tokio::test]
+async fn two_commits_at_once_on_a_new_guest_make_one_session() {
+    let (layer, faulty, store) = world();
+    let mut client = Client::new(&layer);
+
+    let answer = client.send(|session: Session| async move {
+        session.insert("cart", "apple").unwrap();
+        let (one, two) = tokio::join!(session.commit(), session.commit());
+        one.unwrap();
+        two.unwrap();
+    });
+    answer.await;
+
+    assert_eq!(faulty.calls(Method::Create), 1);
+    assert_eq!(store.corners(), 1);
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn two_commits_at_once_of_a_login_make_one_session() {
+    let (layer, faulty, store) = world();
+
+    let answer = Client::new(&layer).request(|session: Session| async move {
+        session.log_in(user("alice")).unwrap();
+        let (one, two) = tokio::join!(session.commit(), session.commit());
+        one.unwrap();
+        two.unwrap();
+    });
+    answer.await;
+
+    assert_eq!(faulty.calls(Method::Create), 1);
+    assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_layer_waits_for_a_commit_that_is_under_way() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    faulty.next(Method::Create, Fault::Hang);
+
+    let asked = faulty.clone();
+    let mut answer = Box::pin(client.request(move |session: Session| {
+        let asked = asked.clone();
+        async move {
+            session.insert("cart", "apple").unwrap();
+            let committing = session.clone();
+            tokio::spawn(async move { committing.commit().await.map(drop) });
+            while asked.calls(Method::Create) == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }));
+    until_asked(&faulty, Method::Create, 1, answer.as_mut()).await;
+    faulty.release();
+    let answer = answer.await;
+    client.keep(&answer);
+
+    assert_eq!(faulty.calls(Method::Create), 1);
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn after_the_head_has_passed_staging_is_a_typed_error() {
+    let (layer, _faulty, store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+
+    let session = client.send(|session| async move { session }).await.value();
+    let kinds = [
+        session.insert("cart", "apple").unwrap_err().kind(),
+        session
+            .update("n", |n: Option<u8>| n.unwrap_or(0))
+            .unwrap_err()
+            .kind(),
+        session.remove("cart").unwrap_err().kind(),
+        session.log_in(user("bob")).unwrap_err().kind(),
+        session.log_out().unwrap_err().kind(),
+    ];
+
+    assert_eq!(kinds, [SessionErrorKind::Closed; 5]);
+    assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_clone_of_the_session_leaves_it_usable() {
+    let (layer, _faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+
+    client
+        .send(|session: Session| async move {
+            let clone = session.clone();
+            let panicked = tokio::spawn(async move {
+                clone.update("cart", |_: Option<String>| -> String {
+                    panic!("the user's own")
+                })
+            });
+            assert!(panicked.await.unwrap_err().is_panic());
+            session.insert("cart", "apple").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}

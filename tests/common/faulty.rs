@@ -1,0 +1,232 @@
+//! A store that fails, hangs, or does what it is asked and then loses the answer.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
+
+use tokio::sync::Semaphore;
+use tower_user_sessions::{
+    MemoryStore, SessionId, SessionStore, UserId,
+    store::{
+        Changes, Create, Created, End, Ended, List, Record, Resolve, Resolved, Save, Saved,
+        StoreError, StoreErrorKind, Tag,
+    },
+};
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Method {
+    Create,
+    End,
+    List,
+    Resolve,
+    Save,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// Does nothing and says so.
+    Fail,
+    /// Waits for [`FaultyStore::release`], then does it.
+    Hang,
+    /// Does it, then waits for [`FaultyStore::release`].
+    HangAfter,
+    /// Of `create`: does it and answers that the user's sessions were ended this very moment.
+    LateCut,
+    /// Does it, and the answer is lost.
+    Lose,
+    /// Of `save`: another request changes the data first.
+    Overtake,
+}
+
+/// `MemoryStore` with faults; like a store elsewhere, it never answers at once.
+#[derive(Clone)]
+pub struct FaultyStore(Arc<Inner>);
+
+struct Inner {
+    store: MemoryStore,
+    gate: Semaphore,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    calls: HashMap<Method, usize>,
+    at: HashMap<(Method, usize), Fault>,
+    always: HashMap<Method, Fault>,
+    given_up: Vec<SessionId>,
+}
+
+impl FaultyStore {
+    pub fn new(store: &MemoryStore) -> Self {
+        Self(Arc::new(Inner {
+            store: store.clone(),
+            gate: Semaphore::new(0),
+            plan: Mutex::default(),
+        }))
+    }
+
+    /// Plans a fault of the next call of this method.
+    pub fn next(&self, method: Method, fault: Fault) {
+        self.nth(method, 1, fault);
+    }
+
+    /// Plans a fault of the n-th call of this method from now on.
+    pub fn nth(&self, method: Method, n: usize, fault: Fault) {
+        let mut plan = self.0.plan.lock().unwrap();
+        let at = plan.calls.get(&method).copied().unwrap_or(0) + n;
+        plan.at.insert((method, at), fault);
+    }
+
+    /// Plans the same fault of every call of these methods.
+    pub fn always(&self, methods: impl IntoIterator<Item = Method>, fault: Fault) {
+        let mut plan = self.0.plan.lock().unwrap();
+        plan.always
+            .extend(methods.into_iter().map(|method| (method, fault)));
+    }
+
+    /// Works again.
+    pub fn mend(&self) {
+        let mut plan = self.0.plan.lock().unwrap();
+        plan.at.clear();
+        plan.always.clear();
+    }
+
+    /// Lets one call that hangs go on.
+    pub fn release(&self) {
+        self.0.gate.add_permits(1);
+    }
+
+    pub fn calls(&self, method: Method) -> usize {
+        let plan = self.0.plan.lock().unwrap();
+        plan.calls.get(&method).copied().unwrap_or(0)
+    }
+
+    /// All calls of all methods.
+    pub fn all_calls(&self) -> usize {
+        self.0.plan.lock().unwrap().calls.values().sum()
+    }
+
+    /// The sessions that were given up as undelivered.
+    pub fn given_up(&self) -> Vec<SessionId> {
+        self.0.plan.lock().unwrap().given_up.clone()
+    }
+
+    /// Counts a call, and says what is planned for it.
+    fn enter(&self, method: Method) -> Option<Fault> {
+        let mut plan = self.0.plan.lock().unwrap();
+        let calls = plan.calls.entry(method).or_default();
+        *calls += 1;
+        let at = (method, *calls);
+        let fault = plan.at.get(&at).or_else(|| plan.always.get(&method));
+        fault.copied()
+    }
+
+    async fn pass(&self) {
+        self.0.gate.acquire().await.unwrap().forget();
+    }
+
+    /// Runs `work` with this fault.
+    async fn run<T>(
+        &self,
+        fault: Option<Fault>,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::task::yield_now().await;
+        match fault {
+            Some(Fault::Fail) => Err(StoreError::new(StoreErrorKind::Unavailable)),
+            Some(Fault::Lose) => {
+                work.await?;
+                Err(StoreError::new(StoreErrorKind::Timeout))
+            }
+            Some(Fault::Hang) => {
+                self.pass().await;
+                work.await
+            }
+            Some(Fault::HangAfter) => {
+                let done = work.await;
+                self.pass().await;
+                done
+            }
+            Some(Fault::LateCut | Fault::Overtake) | None => work.await,
+        }
+    }
+}
+
+impl SessionStore for FaultyStore {
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        let fault = self.enter(Method::Resolve);
+        self.run(fault, self.0.store.resolve(resolve)).await
+    }
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        let fault = self.enter(Method::Create);
+        let mut created = self.run(fault, self.0.store.create(create)).await?;
+        if let Created::Created(new) = &mut created
+            && fault == Some(Fault::LateCut)
+        {
+            new.cut = Some(new.now);
+        }
+        Ok(created)
+    }
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let fault = self.enter(Method::Save);
+        if fault == Some(Fault::Overtake) {
+            let mut changes = Changes::default();
+            changes.set("overtaken", "x");
+            let other = Save::new(save.tag, save.id, changes);
+            self.0.store.save(&other).await?;
+        }
+        self.run(fault, self.0.store.save(save)).await
+    }
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        let fault = self.enter(Method::List);
+        self.run(fault, self.0.store.list(list)).await
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        let fault = self.enter(Method::End);
+        self.run(fault, self.0.store.end(end)).await
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        self.0.store.tag(user)
+    }
+
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        self.0.plan.lock().unwrap().given_up.push(id);
+        self.0.store.end_undelivered(tag, id);
+    }
+}
+
+/// Polls until the store has been asked so often; the future is not ready before.
+pub async fn until_asked(
+    faulty: &FaultyStore,
+    method: Method,
+    calls: usize,
+    mut future: Pin<&mut impl Future>,
+) {
+    for _ in 0..100 {
+        let waits = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending()));
+        assert!(waits.await, "ready before the store was asked");
+        if faulty.calls(method) >= calls {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the store was never asked");
+}
+
+/// Polls once.
+pub async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}

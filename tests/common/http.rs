@@ -1,0 +1,268 @@
+//! Requests through a `SessionLayer` in this process, and a client with a cookie jar.
+
+use std::{
+    future::Future,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_user_sessions::{
+    MemoryStore, PeerAddr, Reply, Session, SessionId, SessionInfo, SessionLayer, UserId,
+    UserSessions,
+    store::{ManualClock, Timestamp},
+};
+
+/// Far longer than any test takes, so that a request's real age never decides.
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An empty store and the clock that moves its time.
+pub fn store() -> (MemoryStore, ManualClock) {
+    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
+    let store = MemoryStore::builder().clock(clock.clone()).build();
+    (store, clock)
+}
+
+pub fn user(id: &str) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+/// The ids of a user's live sessions, the most recently active first.
+pub async fn ids(store: &MemoryStore, id: &str) -> Vec<SessionId> {
+    let live = UserSessions::new(store.clone(), user(id)).list().await;
+    live.unwrap().iter().map(SessionInfo::id).collect()
+}
+
+/// Sends one request without a cookie through a layer with any `Reply`.
+pub async fn through<R, B, F, Fut>(layer: &SessionLayer<R>, handler: F) -> Response<B>
+where
+    R: Reply<B> + Clone,
+    F: Fn(Session) -> Fut + Clone,
+    Fut: Future<Output = Response<B>>,
+{
+    let service = service_fn(move |request: Request<()>| {
+        let handled = handler(request.extensions().get::<Session>().unwrap().clone());
+        async move { Ok::<_, std::convert::Infallible>(handled.await) }
+    });
+    layer
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap()
+}
+
+/// What a client got, and what the handler came to.
+#[derive(Debug)]
+pub struct Answer<T> {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+    handled: Option<T>,
+}
+
+impl<T> Answer<T> {
+    /// What the handler returned.
+    pub fn value(self) -> T {
+        self.handled.unwrap()
+    }
+
+    /// Whether the service was reached.
+    pub fn reached(&self) -> bool {
+        self.handled.is_some()
+    }
+
+    /// All `Set-Cookie` lines.
+    pub fn set_cookies(&self) -> Vec<&str> {
+        let lines = self.headers.get_all(header::SET_COOKIE).iter();
+        lines.map(|line| line.to_str().unwrap()).collect()
+    }
+
+    pub fn sets_no_cookie(&self) -> bool {
+        self.set_cookies().is_empty()
+    }
+
+    pub fn removes_cookie(&self) -> bool {
+        matches!(self.set_cookies()[..], [line] if line.contains("Max-Age=0"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// A browser: keeps the session cookie that it is sent.
+#[derive(Clone)]
+pub struct Client {
+    layer: SessionLayer,
+    /// `name=value`
+    pub cookie: Option<String>,
+    pub user_agent: &'static str,
+    /// Its address, where the app makes that known.
+    pub peer: Option<IpAddr>,
+    /// More headers of its requests.
+    pub headers: HeaderMap,
+}
+
+impl Client {
+    pub fn new(layer: &SessionLayer) -> Self {
+        Self {
+            layer: layer.clone(),
+            cookie: None,
+            user_agent: "test",
+            peer: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// A client that shows these `Cookie` headers, and nothing else.
+    pub fn showing<const N: usize>(layer: &SessionLayer, cookies: [&[u8]; N]) -> Self {
+        let mut client = Self::new(layer);
+        for cookie in cookies {
+            let value = HeaderValue::from_bytes(cookie).unwrap();
+            client.headers.append(header::COOKIE, value);
+        }
+        client
+    }
+
+    /// The same browser before a layer with other settings.
+    pub fn before(&self, layer: &SessionLayer) -> Self {
+        Self {
+            layer: layer.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// A client that is signed in.
+    pub async fn signed_in(layer: &SessionLayer, id: &str) -> Self {
+        let mut client = Self::new(layer);
+        client.log_in(id).await;
+        client
+    }
+
+    pub async fn log_in(&mut self, id: &str) -> SessionId {
+        let user = user(id);
+        let answer = self.send(move |session| {
+            let user = user.clone();
+            async move {
+                session.log_in(user).unwrap();
+                session.id().unwrap()
+            }
+        });
+        let answer = answer.await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.value()
+    }
+
+    /// The user that the next request finds.
+    pub async fn user(&mut self) -> Option<String> {
+        let found = self.send(|session| async move { session.user_id() }).await;
+        found.value().map(|user| user.to_string())
+    }
+
+    /// What the session keeps under this key, as the next request finds it.
+    pub async fn get(&mut self, key: &'static str) -> Option<String> {
+        let found = self.send(move |session| async move { session.get(key).unwrap() });
+        found.await.value()
+    }
+
+    pub async fn insert(&mut self, key: &'static str, value: &'static str) {
+        let answer = self.send(move |session| async move { session.insert(key, value).unwrap() });
+        assert_eq!(answer.await.status, StatusCode::OK);
+    }
+
+    /// Sends a request and keeps the cookie of the answer. The answer is 200 unless the layer
+    /// makes it another.
+    pub async fn send<T, F, Fut>(&mut self, handler: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let answer = self.request(handler).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Sends a request; the cookie of its answer is lost unless it is [kept](Self::keep).
+    pub fn request<T, F, Fut>(
+        &self,
+        handler: F,
+    ) -> impl Future<Output = Answer<T>> + Send + use<T, F, Fut>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        self.answered(move |session| {
+            let handled = handler(session);
+            async move { (Response::new(String::new()), handled.await) }
+        })
+    }
+
+    /// Sends a request whose handler makes the head of the answer too.
+    pub fn answered<T, F, Fut>(
+        &self,
+        handler: F,
+    ) -> impl Future<Output = Answer<T>> + Send + use<T, F, Fut>
+    where
+        T: Send + 'static,
+        F: Fn(Session) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = (Response<String>, T)> + Send + 'static,
+    {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&slot);
+        let service = service_fn(move |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap().clone();
+            let (handled, slot) = (handler(session), Arc::clone(&slot));
+            async move {
+                let (response, value) = handled.await;
+                *slot.lock().unwrap() = Some(value);
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        let sent = self.layer.layer(service).oneshot(self.head("/"));
+        async move {
+            let (head, body) = sent.await.unwrap().into_parts();
+            Answer {
+                status: head.status,
+                headers: head.headers,
+                body,
+                handled: filled.lock().unwrap().take(),
+            }
+        }
+    }
+
+    /// A request of this client.
+    pub fn head(&self, path: &str) -> Request<()> {
+        let mut request = Request::get(path).header(header::USER_AGENT, self.user_agent);
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        let mut request = request.body(()).unwrap();
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(PeerAddr::from(peer));
+        }
+        for (name, value) in &self.headers {
+            request.headers_mut().append(name, value.clone());
+        }
+        request
+    }
+
+    /// The token in the jar.
+    pub fn token(&self) -> String {
+        let (_, token) = self.cookie.as_deref().unwrap().split_once('=').unwrap();
+        token.to_owned()
+    }
+
+    /// Does to the jar what a browser does.
+    pub fn keep<T>(&mut self, answer: &Answer<T>) {
+        for line in answer.set_cookies() {
+            let pair = line.split(';').next().unwrap();
+            let removed = line.contains("Max-Age=0");
+            self.cookie = (!removed).then(|| pair.to_owned());
+        }
+    }
+}
