@@ -165,6 +165,12 @@ pub mod store;
 pub use self::api::MissingSession;
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
+#[cfg(feature = "client-ip")]
+pub use self::request::ClientIp;
+#[cfg(feature = "device")]
+pub use self::request::{Device, DeviceKind};
+#[cfg(feature = "geoip")]
+pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::{
@@ -172,7 +178,9 @@ pub use self::{
         Bare, CookieClash, CookieError, OnOutage, Problem, Rejection, RejectionKind, Reply,
         SameSite, SessionCookie, SessionCookieBuilder, SessionLayer, SessionService,
     },
-    model::{Client, EndNotice, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId},
+    model::{
+        Client, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, SessionId, Timestamp, UserId,
+    },
     request::PeerAddr,
     session::{
         CommitError, Committed, LimitReached, Login, Session, SessionError, SessionErrorKind,

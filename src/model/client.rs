@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::hints::Hints;
+
 /// The longest user agent that is kept, in bytes.
 const USER_AGENT_MAX: usize = 512;
 
@@ -10,6 +12,8 @@ const USER_AGENT_MAX: usize = 512;
 pub struct Client {
     address: Option<IpAddr>,
     user_agent: Option<Box<str>>,
+    // Boxed as a whole: most clients have none, and there is one client for each session.
+    hints: Option<Box<Hints>>,
 }
 
 impl Client {
@@ -34,7 +38,29 @@ impl Client {
     /// Defaults to none.
     #[must_use]
     pub fn with_user_agent(mut self, raw: Option<&[u8]>) -> Self {
-        self.user_agent = raw.and_then(clean);
+        self.user_agent = raw.and_then(|raw| clean(raw, USER_AGENT_MAX));
+        self
+    }
+
+    /// Notes the client hints.
+    ///
+    /// Defaults to none.
+    ///
+    /// ```
+    /// use tower_user_sessions::{Client, Hints};
+    ///
+    /// let client = Client::new().with_hints(
+    ///     Hints::new()
+    ///         .with_brands(Some(br#""Chromium";v="142", "Google Chrome";v="142""#))
+    ///         .with_mobile(Some(b"?0"))
+    ///         .with_platform(Some(br#""Windows""#)),
+    /// );
+    ///
+    /// assert_eq!(client.hints().unwrap().mobile(), Some("?0"));
+    /// ```
+    #[must_use]
+    pub fn with_hints(mut self, hints: Hints) -> Self {
+        self.hints = (!hints.is_empty()).then(|| Box::new(hints));
         self
     }
 
@@ -49,16 +75,23 @@ impl Client {
     pub fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
+
+    /// The cleaned client hints at the sign-in, where there were any.
+    #[must_use]
+    pub fn hints(&self) -> Option<&Hints> {
+        self.hints.as_deref()
+    }
 }
 
-fn clean(raw: &[u8]) -> Option<Box<str>> {
-    // Each byte makes at most one replacement character, so this is enough to fill the 512.
-    let head = raw.get(..4 * USER_AGENT_MAX).unwrap_or(raw);
+/// Text of at most so many bytes, without control characters; `None` if nothing is left.
+pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
+    // What is longer than this is hostile, and work on it has to end.
+    let head = raw.get(..4 * max).unwrap_or(raw);
     let text = String::from_utf8_lossy(head);
     let mut kept = String::new();
     let plain = text.chars().filter(|c| !c.is_control());
     for c in plain.skip_while(|c| c.is_whitespace()) {
-        if kept.len() + c.len_utf8() > USER_AGENT_MAX {
+        if kept.len() + c.len_utf8() > max {
             break;
         }
         kept.push(c);

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod data;
 pub(crate) mod ended;
+pub(crate) mod hints;
 pub(crate) mod id;
 pub(crate) mod lifetime;
 pub(crate) mod limit;
@@ -17,6 +18,7 @@ pub use self::{
     clock::{Arrival, Clock, ManualClock, Timestamp},
     data::{Change, Changes, Data, ParseDataError},
     ended::{EndNotice, EndReason},
+    hints::Hints,
     id::{ParseSessionIdError, SessionId},
     lifetime::Lifetime,
     limit::{Excess, Limit},

@@ -1,6 +1,6 @@
 //! What a store keeps of a live session, and its stored form.
 
-use std::{error, fmt, sync::Arc, time::Duration};
+use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     client::Client,
     clock::{Timestamp, millis},
+    hints::Hints,
     id::SessionId,
     lifetime::Lifetime,
     token::Digest,
@@ -29,7 +30,8 @@ const HEADER: usize = 82;
 ///
 /// Stored as a header that scripts read (`u8 version, u8 kind, i64 revision, i64 created, i64
 /// authenticated, i64 last activity, i64 idle, i64 deadline, 32 bytes digest`, big-endian,
-/// milliseconds), then a `MessagePack` body that only Rust reads (user id, address, user agent).
+/// milliseconds), then a `MessagePack` body that only Rust reads (user id, address, user agent, and
+/// the client hints where there are any).
 ///
 /// Cloning it is cheap: what does not change is shared.
 #[non_exhaustive]
@@ -60,9 +62,34 @@ struct Body {
     client: Client,
 }
 
-/// [`Body`] as it is written.
+/// [`Body`] as it is written: user id, address, user agent, client hints.
 #[derive(Deserialize, Serialize)]
-struct Written<'a>(Option<&'a str>, Option<std::net::IpAddr>, Option<&'a str>);
+struct Written<'a>(
+    Option<&'a str>,
+    Option<IpAddr>,
+    Option<&'a str>,
+    // Left out where there are none: every byte here is one for each session.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<WrittenHints<'a>>,
+);
+
+/// Brands, mobile, platform.
+#[derive(Deserialize, Serialize)]
+struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+impl<'a> From<&'a Hints> for WrittenHints<'a> {
+    fn from(hints: &'a Hints) -> Self {
+        Self(hints.brands(), hints.mobile(), hints.platform())
+    }
+}
+
+impl From<WrittenHints<'_>> for Hints {
+    fn from(WrittenHints(brands, mobile, platform): WrittenHints<'_>) -> Self {
+        Self::new()
+            .with_brands(brands.map(str::as_bytes))
+            .with_mobile(mobile.map(str::as_bytes))
+            .with_platform(platform.map(str::as_bytes))
+    }
+}
 
 impl Record {
     /// A session that begins at `now`.
@@ -151,6 +178,7 @@ impl Record {
             user.as_ref().map(UserId::as_str),
             client.address(),
             client.user_agent(),
+            client.hints().map(WrittenHints::from),
         ))
         .map_err(RecordError::because)
     }
@@ -175,7 +203,7 @@ impl Record {
         let mut digest = [0; 32];
         header.copy_to_slice(&mut digest);
 
-        let Written(user, address, user_agent) =
+        let Written(user, address, user_agent, hints) =
             rmp_serde::from_slice(body).map_err(RecordError::because)?;
         if user.is_some() != (kind == USER) {
             return Err(RecordError(None));
@@ -196,7 +224,8 @@ impl Record {
                     .map_err(RecordError::because)?,
                 client: Client::new()
                     .with_address(address)
-                    .with_user_agent(user_agent.map(str::as_bytes)),
+                    .with_user_agent(user_agent.map(str::as_bytes))
+                    .with_hints(hints.map(Hints::from).unwrap_or_default()),
             }),
         })
     }
@@ -221,5 +250,71 @@ impl fmt::Display for RecordError {
 impl error::Error for RecordError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Tag, Token};
+
+    /// [`Written`] before there were hints.
+    #[derive(Serialize)]
+    struct Before<'a>(Option<&'a str>, Option<IpAddr>, Option<&'a str>);
+
+    const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+
+    fn client() -> Client {
+        Client::new()
+            .with_address(Some([192, 0, 2, 1].into()))
+            .with_user_agent(Some(AGENT.as_bytes()))
+    }
+
+    fn record(client: Client) -> Record {
+        let user = UserId::new("alice").unwrap();
+        let token = Token::random(Tag::random().unwrap()).unwrap();
+        Record::new(
+            token.session_id(),
+            token.digest(),
+            Some(user),
+            client,
+            Lifetime::default(),
+            Timestamp::from_millis(1),
+        )
+    }
+
+    #[test]
+    fn without_hints_the_body_is_what_it_was_before_there_were_any() {
+        let before = Before(Some("alice"), client().address(), Some(AGENT));
+        let before = rmp_serde::to_vec(&before).unwrap();
+
+        let body = record(client()).encode_body().unwrap();
+
+        assert_eq!(body, before);
+    }
+
+    #[test]
+    fn a_body_from_before_there_were_hints_is_still_read() {
+        let record = record(client());
+        let before = Before(Some("alice"), client().address(), Some(AGENT));
+        let mut stored = record.encode().unwrap();
+        stored.truncate(HEADER);
+        stored.extend(rmp_serde::to_vec(&before).unwrap());
+
+        let decoded = Record::decode(record.id, &stored).unwrap();
+
+        assert_eq!(decoded, record);
+    }
+
+    #[test]
+    fn hints_come_back_as_they_were_stored() {
+        let hints = Hints::new()
+            .with_brands(Some(br#""Chromium";v="142""#))
+            .with_platform(Some(br#""Windows""#));
+        let record = record(client().with_hints(hints));
+
+        let decoded = Record::decode(record.id, &record.encode().unwrap()).unwrap();
+
+        assert_eq!(decoded, record);
     }
 }

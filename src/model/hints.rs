@@ -1,0 +1,108 @@
+//! What a browser says of itself in its client hints.
+
+use super::client::clean;
+
+/// The longest of each that is kept, in bytes: 256 in all.
+const BRANDS_MAX: usize = 220;
+const MOBILE_MAX: usize = 4;
+const PLATFORM_MAX: usize = 32;
+
+/// The low-entropy client hints that browsers send without being asked.
+///
+/// They are kept as they came, cleaned like the user agent: control characters are dropped, and all
+/// beyond 220 bytes of brands, 4 of the flag and 32 of the platform.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Hints {
+    brands: Option<Box<str>>,
+    mobile: Option<Box<str>>,
+    platform: Option<Box<str>>,
+}
+
+impl Hints {
+    /// No hints.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes `Sec-CH-UA`, as it came over the wire.
+    ///
+    /// Defaults to none.
+    #[must_use]
+    pub fn with_brands(mut self, raw: Option<&[u8]>) -> Self {
+        self.brands = raw.and_then(|raw| clean(raw, BRANDS_MAX));
+        self
+    }
+
+    /// Notes `Sec-CH-UA-Mobile`, as it came over the wire.
+    ///
+    /// Defaults to none.
+    #[must_use]
+    pub fn with_mobile(mut self, raw: Option<&[u8]>) -> Self {
+        self.mobile = raw.and_then(|raw| clean(raw, MOBILE_MAX));
+        self
+    }
+
+    /// Notes `Sec-CH-UA-Platform`, as it came over the wire.
+    ///
+    /// Defaults to none.
+    #[must_use]
+    pub fn with_platform(mut self, raw: Option<&[u8]>) -> Self {
+        self.platform = raw.and_then(|raw| clean(raw, PLATFORM_MAX));
+        self
+    }
+
+    /// The brands and their versions: `"Chromium";v="142", "Google Chrome";v="142"`.
+    #[must_use]
+    pub fn brands(&self) -> Option<&str> {
+        self.brands.as_deref()
+    }
+
+    /// Whether it asks for a mobile layout: `?1` or `?0`.
+    #[must_use]
+    pub fn mobile(&self) -> Option<&str> {
+        self.mobile.as_deref()
+    }
+
+    /// The platform, in quotes: `"Windows"`.
+    #[must_use]
+    pub fn platform(&self) -> Option<&str> {
+        self.platform.as_deref()
+    }
+
+    /// Whether nothing was said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T37
+    #[test]
+    fn hints_lose_controls_and_take_256_bytes_at_most() {
+        let long = "\x1bü".repeat(40_000);
+        let raw = Some(long.as_bytes());
+
+        let hints = Hints::new()
+            .with_brands(raw)
+            .with_mobile(raw)
+            .with_platform(raw);
+
+        assert_eq!(hints.brands(), Some("ü".repeat(110).as_str()));
+        assert_eq!(hints.mobile(), Some("üü"));
+        assert_eq!(hints.platform(), Some("ü".repeat(16).as_str()));
+    }
+
+    #[test]
+    fn white_space_is_no_hint() {
+        let hints = Hints::new()
+            .with_brands(Some(b" \t"))
+            .with_mobile(Some(b"\r\n"));
+
+        assert!(hints.is_empty());
+    }
+}

@@ -1,0 +1,12 @@
+//! Where in the world an address is.
+
+mod database;
+mod error;
+mod place;
+mod reach;
+
+pub use self::{
+    database::GeoIp,
+    error::{GeoIpError, GeoIpErrorKind},
+    place::{Geo, Place},
+};

@@ -1,0 +1,196 @@
+//! [`Device`]: what people see of a client.
+
+use super::{
+    agent::Agent,
+    bot,
+    brand::{self, Brand},
+    browser,
+    dataset::{self, Entry},
+    in_app,
+    named::Named,
+    platform::Platform,
+    program, tool,
+};
+use crate::model::{Client, Hints};
+
+/// Browser, operating system and kind of a client: what people know their device by.
+///
+/// Read from its client hints first, from its user agent after. Both are what the client says of
+/// itself: fine for a list that its own user reads, never for a decision.
+///
+/// ```
+/// use tower_user_sessions::{Client, Device, DeviceKind};
+///
+/// let client = Client::new().with_user_agent(Some(
+///     b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+///       Chrome/142.0.0.0 Safari/537.36",
+/// ));
+///
+/// let device = Device::of(&client);
+///
+/// assert_eq!(device.label(), "Chrome 142 on Windows");
+/// assert_eq!(device.kind(), DeviceKind::Desktop);
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Device {
+    named: Option<Named>,
+    platform: Option<Platform>,
+    kind: DeviceKind,
+}
+
+/// What kind of thing a client is.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum DeviceKind {
+    /// A program that visits on its own account: a crawler, a link preview, a monitor.
+    Bot,
+    /// A computer.
+    Desktop,
+    /// A phone.
+    Mobile,
+    /// A television, a console, or nothing that can be told.
+    Other,
+    /// A tablet.
+    Tablet,
+    /// A program that somebody calls with: curl, a library, a backup job.
+    Tool,
+}
+
+impl DeviceKind {
+    /// The kind as the device API writes it: `desktop`, `mobile` …
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bot => "bot",
+            Self::Desktop => "desktop",
+            Self::Mobile => "mobile",
+            Self::Other => "other",
+            Self::Tablet => "tablet",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+impl Device {
+    /// What the client says that it is.
+    #[must_use]
+    pub fn of(client: &Client) -> Self {
+        let agent = &Agent::new(client.user_agent().unwrap_or_default());
+        let hints = client.hints();
+        let hinted = hints.and_then(|hints| Platform::hinted(hints, agent));
+        let platform = hinted.or_else(|| Platform::of(agent));
+        let brand = hints.and_then(Hints::brands).and_then(brand::find);
+        let (named, kind) = identify(agent, brand, platform);
+        Self {
+            named,
+            platform,
+            kind,
+        }
+    }
+
+    /// One line for people: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot".
+    ///
+    /// It holds no control characters and none that change the direction of the text, but it may
+    /// hold others that mean something in HTML.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let name = self.named.as_ref().map(|named| match self.shown_version() {
+            Some(version) => format!("{} {version}", named.name),
+            None => named.name.clone().into_owned(),
+        });
+        let on = self.platform.map(|platform| platform.on);
+        match (name, on) {
+            (Some(name), Some(on)) if self.is_on_something() => format!("{name} on {on}"),
+            (Some(name), _) => name,
+            (None, Some(on)) => on.to_owned(),
+            (None, None) => "Unknown device".to_owned(),
+        }
+    }
+
+    /// The browser, app, bot or tool: "Chrome", "Instagram", "Googlebot", "curl".
+    #[must_use]
+    pub fn browser(&self) -> Option<&str> {
+        self.named.as_ref().map(|named| &*named.name)
+    }
+
+    /// The version of it, without zeros at the end: "142", "8.5".
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.named.as_ref()?.version.as_deref()
+    }
+
+    /// The operating system: "Windows", "iOS".
+    #[must_use]
+    pub fn os(&self) -> Option<&str> {
+        self.platform.map(|platform| platform.os)
+    }
+
+    /// What kind of thing it is.
+    #[must_use]
+    pub fn kind(&self) -> DeviceKind {
+        self.kind
+    }
+
+    /// People know the number of a tool and of a computer's browser, and their phone by its make.
+    fn shown_version(&self) -> Option<&str> {
+        let parts = match self.kind {
+            DeviceKind::Desktop => 1,
+            DeviceKind::Tool => 2,
+            DeviceKind::Bot | DeviceKind::Mobile | DeviceKind::Other | DeviceKind::Tablet => {
+                return None;
+            }
+        };
+        let version = self.version()?;
+        let end = version.match_indices('.').nth(parts - 1);
+        let shown = end.map_or(Some(version), |(at, _)| version.get(..at))?;
+        Some(shown.strip_suffix(".0").unwrap_or(shown))
+    }
+
+    /// Bots and tools are the same wherever they run.
+    fn is_on_something(&self) -> bool {
+        !matches!(self.kind, DeviceKind::Bot | DeviceKind::Tool)
+    }
+}
+
+/// What runs on the platform, and what kind of thing that is.
+fn identify(
+    agent: &Agent<'_>,
+    brand: Option<Brand>,
+    platform: Option<Platform>,
+) -> (Option<Named>, DeviceKind) {
+    let kind = platform.map_or(DeviceKind::Other, |platform| platform.kind);
+    // What a program says of itself counts more than the browser that it drives.
+    if let Some(bot) = bot::find(agent) {
+        return (Some(bot), DeviceKind::Bot);
+    }
+    if let Some(tool) = tool::find(agent) {
+        return (Some(tool), DeviceKind::Tool);
+    }
+    let (browser, engine) = match brand {
+        Some(Brand::Headless(named)) => return (Some(named), DeviceKind::Bot),
+        Some(Brand::Browser(named)) => (Some(named), None),
+        Some(Brand::Engine(named)) => (None, Some(named)),
+        None => (None, None),
+    };
+    let named = browser
+        .or_else(|| in_app::find(agent))
+        .or_else(|| browser::find(agent))
+        .or_else(|| in_app::view(agent))
+        .or(engine);
+    if named.is_some() {
+        return (named, kind);
+    }
+    if let Some(program) = program::find(agent) {
+        return match kind {
+            DeviceKind::Mobile | DeviceKind::Tablet => (Some(program), kind),
+            _ => (Some(program), DeviceKind::Tool),
+        };
+    }
+    match dataset::look_up(agent.text()) {
+        Some(Entry { named, kind: own }) => match own {
+            DeviceKind::Bot | DeviceKind::Tool => (named, own),
+            _ => (named, platform.map_or(own, |platform| platform.kind)),
+        },
+        None => (None, kind),
+    }
+}

@@ -1,0 +1,24 @@
+//! What device a client is: client hints first, its user agent after.
+//!
+//! ```text
+//!  Sec-CH-UA ──▶ brand ──┐      user agent ──▶ agent (its words)
+//!                        │                       │
+//!                        ▼                       ▼
+//!  Device ◀── bot? tool? brand? in-app view? browser? program? ◀── woothee
+//!     ▲
+//!     └── platform ◀── Sec-CH-UA-Platform, -Mobile, user agent
+//! ```
+
+mod agent;
+mod bot;
+mod brand;
+mod browser;
+mod dataset;
+mod device;
+mod in_app;
+mod named;
+mod platform;
+mod program;
+mod tool;
+
+pub use self::device::{Device, DeviceKind};

@@ -1,0 +1,103 @@
+//! The name and version of a browser, an app, a bot or a tool.
+
+use std::borrow::Cow;
+
+/// The longest name that is taken from a request, in characters.
+const NAME_MAX: usize = 40;
+
+/// The longest version, in bytes.
+const VERSION_MAX: usize = 20;
+
+/// The name and version of a browser, an app, a bot or a tool.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Named {
+    pub(super) name: Cow<'static, str>,
+    pub(super) version: Option<Box<str>>,
+}
+
+impl Named {
+    /// One that we know.
+    pub(super) fn known(name: &'static str, version: Option<&str>) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            version: version.and_then(digits),
+        }
+    }
+
+    /// One that the request names. What would not show, or would turn the text around it, is left
+    /// out; `None` if nothing remains.
+    pub(super) fn told(name: &str, version: Option<&str>) -> Option<Self> {
+        let name: String = name
+            .chars()
+            .filter(|c| !is_hidden(*c))
+            .take(NAME_MAX)
+            .collect();
+        let name = name.trim();
+        (!name.is_empty()).then(|| Self {
+            name: Cow::Owned(name.to_owned()),
+            version: version.and_then(digits),
+        })
+    }
+
+    /// The same without its version.
+    pub(super) fn unversioned(self) -> Self {
+        Self {
+            version: None,
+            ..self
+        }
+    }
+}
+
+/// The digits and dots at the start, without the zeros that say nothing: `142.0.0.0` is 142.
+fn digits(text: &str) -> Option<Box<str>> {
+    let end = text
+        .bytes()
+        .take(VERSION_MAX)
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
+        .count();
+    let mut version = text.get(..end)?.trim_matches('.');
+    while let Some(shorter) = version.strip_suffix(".0") {
+        version = shorter.trim_end_matches('.');
+    }
+    (!version.is_empty()).then(|| Box::from(version))
+}
+
+/// Control characters, and those of Unicode that only change how the rest is shown.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_ends_where_its_digits_do() {
+        for (told, version) in [
+            ("142.0.0.0", Some("142")),
+            ("8.10.0-DEV", Some("8.10")),
+            ("18.5", Some("18.5")),
+            ("10", Some("10")),
+            ("0", Some("0")),
+            ("..1..0.", Some("1")),
+            ("", None),
+            ("...", None),
+            ("FBIOS", None),
+            ("١٢", None),
+        ] {
+            assert_eq!(digits(told).as_deref(), version, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_show_is_none() {
+        assert_eq!(Named::told("\u{202e}\u{200b}\u{7}", None), None);
+        assert_eq!(
+            Named::told("a\u{202e}b", None).unwrap().name,
+            Cow::Borrowed("ab")
+        );
+    }
+}
