@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!  request ─▶ SessionService ──────────────▶ your service ──────────▶ response
-//!              │ token from the cookie         │ Session (extension)     ▲
+//!              │ token from cookie or bearer   │ Session (extension)     ▲
 //!              │ well formed?                  │  user_id, get, insert   │ Set-Cookie, only when the
 //!              ▼                               │  log_in, log_out …      │ token changed or went away
 //!           store.resolve ── one round trip    ▼ staged changes          │
@@ -88,6 +88,12 @@
 //! # build().unwrap();
 //! # }
 //! ```
+//!
+//! # Tokens
+//!
+//! Browsers hold the token in a [cookie](SessionCookie). Apps and tools show it as `Authorization:
+//! Bearer` where [`SessionLayer::token_source`] says so; the answer to their sign-in carries it once,
+//! in the header [`x-session-token`](SessionLayer::token_header), and never sets a cookie.
 //!
 //! # Sessions
 //!
@@ -181,7 +187,7 @@ pub use self::{
     model::{
         Client, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, SessionId, Timestamp, UserId,
     },
-    request::PeerAddr,
+    request::{PeerAddr, TokenSource},
     session::{
         CommitError, Committed, LimitReached, Login, Session, SessionError, SessionErrorKind,
         SessionInfo, UserSessions, UserSessionsError,

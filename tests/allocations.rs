@@ -16,11 +16,11 @@ use std::{
 
 use http::{
     Request, Response,
-    header::{COOKIE, SET_COOKIE},
+    header::{AUTHORIZATION, COOKIE, SET_COOKIE},
 };
 use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
-    MemoryStore, Session, SessionLayer,
+    MemoryStore, Session, SessionLayer, TokenSource,
     store::{ManualClock, Timestamp},
 };
 
@@ -131,6 +131,25 @@ fn a_hit_that_moves_the_activity_on_takes_no_more() {
     });
 
     assert!(added <= 4, "{added} allocations");
+}
+
+#[test]
+fn a_bearer_takes_no_more_than_a_cookie() {
+    let store = MemoryStore::new();
+    let cookie = sign_in(&SessionLayer::new(store.clone()));
+    let (_, token) = cookie.split_once('=').unwrap();
+
+    for source in [TokenSource::Bearer, TokenSource::CookieThenBearer] {
+        let layer = SessionLayer::new(store.clone()).token_source(source);
+        let added = added(&layer, || {
+            let mut request = with_extension(request("/me"));
+            let value = format!("Bearer {token}").try_into().unwrap();
+            request.headers_mut().insert(AUTHORIZATION, value);
+            request
+        });
+
+        assert!(added <= 2, "{added} allocations");
+    }
 }
 
 #[test]

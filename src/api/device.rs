@@ -31,7 +31,8 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// | without a user | 401; other methods 405 with `Allow`; other paths 404; 503 when the store does not answer |
 ///
 /// Errors are `application/problem+json` (RFC 9457). Unsafe requests from other origins are refused
-/// with 403 (ASVS 3.5.1), by [`tower_http::csrf`].
+/// with 403 (ASVS 3.5.1), by [`tower_http::csrf`]; not where a bearer token says whose session it is,
+/// for no browser adds that by itself.
 ///
 /// In axum, where the mount strips its prefix:
 ///
@@ -113,8 +114,12 @@ impl<B> Service<Request<B>> for DeviceApi {
             request.uri().path(),
             self.prefix.as_deref(),
         );
-        let mut guarded = self.csrf.layer(Routed(route));
-        DeviceFuture(Box::pin(guarded.call(request.map(|_body| ()))))
+        let mut routed = Routed(route);
+        let request = request.map(|_body| ());
+        if session_of(request.extensions()).is_some_and(|session| session.is_by_bearer()) {
+            return routed.call(request);
+        }
+        DeviceFuture(Box::pin(self.csrf.layer(routed).call(request)))
     }
 }
 

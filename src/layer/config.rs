@@ -2,10 +2,21 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Request, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{CACHE_CONTROL, VARY},
+    request::Parts,
+};
 
 use super::cookie::SessionCookie;
-use crate::session::Rules;
+use crate::{
+    model::Token,
+    request::{TokenSource, Way},
+    session::{CookieChange, Rules},
+};
+
+/// The response header that carries the token of a sign-in, unless the app names another.
+pub(super) const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
 
 /// What happens to a request whose token cannot be looked up because the store does not answer.
 #[non_exhaustive]
@@ -44,6 +55,8 @@ pub(super) struct Config {
     /// Every session holds these by a pointer of its own.
     pub(super) rules: Arc<Rules>,
     pub(super) cookie: SessionCookie,
+    pub(super) source: TokenSource,
+    pub(super) token_header: HeaderName,
     pub(super) on_outage: OnOutage,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
@@ -78,5 +91,26 @@ impl Config {
             Asks::Activity
         };
         (Request::from_parts(parts, body), asks)
+    }
+
+    /// Lets a response carry what became of the token: the way that the request showed one.
+    pub(super) fn write(&self, shown: Option<Way>, change: &CookieChange, headers: &mut HeaderMap) {
+        match (shown.unwrap_or(self.source.first()), change) {
+            (Way::Cookie, change) => self.cookie.write(change, headers),
+            (Way::Bearer, CookieChange::Set(token, _)) => self.hand_over(token, headers),
+            // The client forgets its token by itself.
+            (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => {}
+        }
+    }
+
+    fn hand_over(&self, token: &Token, headers: &mut HeaderMap) {
+        // Base64url is always a header value.
+        let Ok(mut value) = HeaderValue::try_from(token.encode()) else {
+            return;
+        };
+        value.set_sensitive(true);
+        headers.insert(&self.token_header, value);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.append(VARY, HeaderValue::from_static("Authorization"));
     }
 }

@@ -39,9 +39,9 @@ impl<R> Finish<R> {
         self.reply.reply(rejection.for_grpc(self.grpc))
     }
 
-    /// The response with what became of the cookie.
+    /// The response with what became of the token.
     fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
-        open.deliver(|change| self.config.cookie.write(change, response.headers_mut()));
+        open.deliver(|shown, change| self.config.write(shown, change, response.headers_mut()));
         response
     }
 }

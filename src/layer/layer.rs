@@ -2,17 +2,18 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Response, request::Parts};
+use http::{HeaderName, Response, request::Parts};
 use tower_layer::Layer;
 
 use super::{
-    config::{Config, OnOutage, Predicate},
+    config::{Config, OnOutage, Predicate, TOKEN_HEADER},
     cookie::SessionCookie,
     reject::{Bare, Rejection},
     service::SessionService,
 };
 use crate::{
     model::{Lifetime, Limit, Timestamp},
+    request::TokenSource,
     session::{Guests, Rules},
     store::SharedStore,
 };
@@ -47,6 +48,8 @@ impl SessionLayer {
             config: Arc::new(Config {
                 rules: Arc::new(rules),
                 cookie: SessionCookie::default(),
+                source: TokenSource::default(),
+                token_header: TOKEN_HEADER,
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
@@ -70,6 +73,33 @@ impl<R> SessionLayer<R> {
     /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/.
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
         self.config().cookie = cookie;
+        self
+    }
+
+    /// Where requests show their token: the cookie, `Authorization: Bearer`, or both.
+    ///
+    /// Defaults to [`TokenSource::Cookie`].
+    ///
+    /// ```
+    /// use tower_user_sessions::{MemoryStore, SessionLayer, TokenSource};
+    ///
+    /// let store = MemoryStore::new();
+    /// let site = SessionLayer::new(store.clone());
+    /// let mobile = SessionLayer::new(store).token_source(TokenSource::Bearer);
+    /// # let _ = (site, mobile);
+    /// ```
+    pub fn token_source(mut self, source: TokenSource) -> Self {
+        self.config().source = source;
+        self
+    }
+
+    /// The response header that carries the token of a sign-in to a client that shows bearer tokens:
+    /// once, with `Cache-Control: no-store`, never in a body or a URL.
+    ///
+    /// Defaults to `x-session-token`. Scripts of another origin read it only if the app's CORS
+    /// settings expose it.
+    pub fn token_header(mut self, name: HeaderName) -> Self {
+        self.config().token_header = name;
         self
     }
 

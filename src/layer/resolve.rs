@@ -2,10 +2,7 @@
 
 use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
-use http::{
-    Request,
-    header::{COOKIE, USER_AGENT},
-};
+use http::{Request, header::USER_AGENT};
 
 use super::{
     config::{Config, OnOutage},
@@ -13,10 +10,7 @@ use super::{
 };
 use crate::{
     model::{Arrival, EndReason, Tag},
-    request::{
-        PeerAddr,
-        cookie::{self, Shown},
-    },
+    request::{PeerAddr, Shown, Way},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError},
 };
@@ -41,12 +35,12 @@ impl Incoming {
     pub(super) fn read<B>(config: &Config, request: &mut Request<B>) -> Self {
         let arrival = Arrival::now();
         let headers = request.headers_mut();
-        let shown = cookie::read(headers, config.cookie.name());
+        let shown = config.source.read(headers, config.cookie.name());
         if !matches!(shown, Shown::Nothing) {
             // Keeps the token out of what prints the request's headers further in.
             headers
                 .iter_mut()
-                .filter(|(name, _)| *name == COOKIE)
+                .filter(|(name, _)| config.source.reads(name))
                 .for_each(|(_, value)| value.set_sensitive(true));
         }
         Self {
@@ -66,23 +60,25 @@ impl Incoming {
             sender,
             shown,
         } = self;
-        let token = match shown {
-            Shown::Token(token) => token,
-            Shown::Nothing => {
-                return Asked::Answered(Ok(open(config, arrival, sender, Current::Nothing)));
-            }
-            Shown::Malformed => {
-                tracing::debug!("cookie is not a token");
-                let open = open(config, arrival, sender, Current::Nothing);
+        let (token, way) = match shown {
+            Shown::Token(token, way) => (token, way),
+            Shown::Nothing => return guest(config, arrival, sender),
+            Shown::Malformed(way) => {
+                tracing::debug!(?way, "not a token");
+                let open = open(config, arrival, sender, Current::Nothing, Some(way));
                 open.remove_cookie();
                 return Asked::Answered(Ok(open));
             }
-            Shown::Conflict => {
+            Shown::TwoCookies => {
                 tracing::warn!(
                     cookie = config.cookie.name(),
                     "two differing session cookies; a leftover with another path or domain?"
                 );
-                return Asked::Answered(Ok(open(config, arrival, sender, Current::Nothing)));
+                return guest(config, arrival, sender);
+            }
+            Shown::TwoTokens => {
+                tracing::debug!("two different tokens in one request");
+                return guest(config, arrival, sender);
             }
         };
         let tag = token.tag();
@@ -90,12 +86,12 @@ impl Incoming {
         resolve.activity = activity;
         resolve.not_before = config.rules.not_before;
         if let Some(answer) = config.rules.store.resolve_now(&resolve) {
-            return Asked::Answered(opened(config, arrival, sender, tag, answer));
+            return Asked::Answered(opened(config, arrival, sender, (tag, way), answer));
         }
         let config = Arc::clone(config);
         let answer = config.rules.store.resolve(resolve);
         Asked::Waiting(Box::pin(async move {
-            opened(&config, arrival, sender, tag, answer.await)
+            opened(&config, arrival, sender, (tag, way), answer.await)
         }))
     }
 }
@@ -104,7 +100,7 @@ fn opened(
     config: &Config,
     arrival: Arrival,
     sender: Sender,
-    tag: Tag,
+    (tag, way): (Tag, Way),
     answer: Result<Resolved, StoreError>,
 ) -> Opened {
     let (current, remove) = match answer {
@@ -125,14 +121,25 @@ fn opened(
             }
         }
     };
-    let open = open(config, arrival, sender, current);
+    let open = open(config, arrival, sender, current, Some(way));
     if remove {
         open.remove_cookie();
     }
     Ok(open)
 }
 
-fn open(config: &Config, arrival: Arrival, sender: Sender, current: Current) -> OpenSession {
+/// A guest's, of whom no token is used.
+fn guest(config: &Config, arrival: Arrival, sender: Sender) -> Asked {
+    Asked::Answered(Ok(open(config, arrival, sender, Current::Nothing, None)))
+}
+
+fn open(
+    config: &Config,
+    arrival: Arrival,
+    sender: Sender,
+    current: Current,
+    shown: Option<Way>,
+) -> OpenSession {
     let rules = Arc::clone(&config.rules);
-    OpenSession::new(Session::new(rules, arrival, current, sender))
+    OpenSession::new(Session::new(rules, arrival, current, sender, shown))
 }

@@ -1,42 +1,15 @@
-//! Reads the token from the `Cookie` headers of a request.
+//! Finds our cookie in the `Cookie` headers of a request.
 
 use http::{HeaderMap, header::COOKIE};
 
-use crate::model::Token;
-
-/// What a request shows under the name of our cookie.
-#[derive(Debug)]
-pub(crate) enum Shown {
-    /// No such cookie.
-    Nothing,
-    /// One that is not a token.
-    Malformed,
-    /// Two that differ: somebody may have planted one, so neither is used.
-    Conflict,
-    /// A well-formed token.
-    Token(Token),
-}
+use super::source::Raw;
 
 /// Looks at all `Cookie` headers (HTTP/2 splits them, RFC 9113 §8.2.3), as bytes: a name that only
 /// looks like ours is another one, and other cookies may hold any bytes.
-pub(crate) fn read(headers: &HeaderMap, name: &str) -> Shown {
-    let mut found: Option<&[u8]> = None;
-    for header in headers.get_all(COOKIE) {
-        for pair in pairs(header.as_bytes()) {
-            let Some(value) = value_of(pair, name.as_bytes()) else {
-                continue;
-            };
-            if found.is_some_and(|first| first != value) {
-                return Shown::Conflict;
-            }
-            found = Some(value);
-        }
-    }
-    match found.map(Token::parse) {
-        None => Shown::Nothing,
-        Some(Err(_)) => Shown::Malformed,
-        Some(Ok(token)) => Shown::Token(token),
-    }
+pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Raw<'a> {
+    let lines = headers.get_all(COOKIE).iter();
+    let pairs = lines.flat_map(|line| pairs(line.as_bytes()));
+    Raw::of(pairs.filter_map(|pair| value_of(pair, name.as_bytes())))
 }
 
 fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {

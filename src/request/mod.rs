@@ -1,11 +1,13 @@
-//! What a request tells: the token in its cookie, where it comes from, and from what device.
+//! What a request tells: the token that it shows, where it comes from, and from what device.
 
+mod bearer;
 #[cfg(feature = "client-ip")]
 mod client_ip;
-pub(crate) mod cookie;
+mod cookie;
 #[cfg(feature = "geoip")]
 mod geo;
 mod peer;
+mod source;
 #[cfg(feature = "device")]
 mod user_agent;
 
@@ -13,6 +15,7 @@ mod user_agent;
 pub use self::client_ip::ClientIp;
 #[cfg(feature = "geoip")]
 pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
-pub use self::peer::PeerAddr;
+pub(crate) use self::source::{Shown, Way};
 #[cfg(feature = "device")]
 pub use self::user_agent::{Device, DeviceKind};
+pub use self::{peer::PeerAddr, source::TokenSource};

@@ -7,9 +7,12 @@ use super::{
     error::CommitError,
     staged::{Staged, Target},
 };
-use crate::model::{EndReason, Token};
+use crate::{
+    model::{EndReason, Token},
+    request::Way,
+};
 
-/// What the response does to the cookie.
+/// What the response does to the cookie, or to the token that is shown in another way.
 #[derive(Debug)]
 pub(crate) enum CookieChange {
     Keep,
@@ -79,12 +82,12 @@ impl OpenSession {
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
-    pub(crate) fn deliver(&mut self, write: impl FnOnce(&CookieChange)) {
+    pub(crate) fn deliver(&mut self, write: impl FnOnce(Option<Way>, &CookieChange)) {
         if self.settled {
             return;
         }
         let mut state = self.session.state();
-        write(&state.cookie);
+        write(self.session.0.shown, &state.cookie);
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
             state.not_pending(id);

@@ -30,7 +30,10 @@ pub(crate) use self::{
     state::{Current, Live, Sender},
 };
 use self::{staged::Target, state::State};
-use crate::model::{Arrival, EndNotice, SessionId, Timestamp, Token, UserId};
+use crate::{
+    model::{Arrival, EndNotice, SessionId, Timestamp, Token, UserId},
+    request::Way,
+};
 
 /// The session of one request, as its handler sees it.
 ///
@@ -55,6 +58,8 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     rules: Arc<Rules>,
     arrival: Arrival,
+    /// How the request showed a token, if it is the one that counts.
+    shown: Option<Way>,
     /// Commits of one session take turns.
     turn: AsyncMutex<()>,
     state: Mutex<State>,
@@ -66,10 +71,12 @@ impl Session {
         arrival: Arrival,
         current: Current,
         sender: Sender,
+        shown: Option<Way>,
     ) -> Self {
         Self(Arc::new(Inner {
             rules,
             arrival,
+            shown,
             turn: AsyncMutex::new(()),
             state: Mutex::new(State::new(current, sender)),
         }))
@@ -78,6 +85,12 @@ impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in one handler clone leaves plain data behind, never a half-made invariant.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a bearer token, which no browser sends by itself, says whose session it is.
+    #[cfg(feature = "api")]
+    pub(crate) fn is_by_bearer(&self) -> bool {
+        self.0.shown == Some(Way::Bearer) && self.state().record().is_some()
     }
 
     /// Whose session it is: `None` of a guest. A staged sign-in or sign-out counts already.

@@ -1,0 +1,134 @@
+//! Where a request shows its token.
+
+use http::{
+    HeaderMap, HeaderName,
+    header::{AUTHORIZATION, COOKIE},
+};
+
+use super::{bearer, cookie};
+use crate::model::Token;
+
+/// Where requests show their token, and so how an answer carries a new one.
+///
+/// A layer that takes both tells browsers and other clients apart by what they show: the answer goes
+/// the way the request came. A request that shows no token says nothing of its kind, and is answered
+/// by the first of the two; so is one that shows the same token twice. Where both kinds of clients
+/// sign in, give each a route with a layer of its own over the same store, and take both where they
+/// meet.
+///
+/// A request that shows two different tokens is a guest's: neither is used, and no cookie is removed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TokenSource {
+    /// `Authorization: Bearer` only. No cookie is read, set or removed.
+    Bearer,
+    /// Both; `Authorization: Bearer` first.
+    BearerThenCookie,
+    /// The cookie only.
+    #[default]
+    Cookie,
+    /// Both; the cookie first.
+    CookieThenBearer,
+}
+
+impl TokenSource {
+    /// How the answer to a request without a token carries one.
+    pub(crate) const fn first(self) -> Way {
+        match self {
+            Self::Bearer | Self::BearerThenCookie => Way::Bearer,
+            Self::Cookie | Self::CookieThenBearer => Way::Cookie,
+        }
+    }
+
+    /// Whether this header may hold a token.
+    pub(crate) fn reads(self, name: &HeaderName) -> bool {
+        match self {
+            Self::Bearer => *name == AUTHORIZATION,
+            Self::Cookie => *name == COOKIE,
+            Self::BearerThenCookie | Self::CookieThenBearer => {
+                *name == AUTHORIZATION || *name == COOKIE
+            }
+        }
+    }
+
+    /// What a request with these headers shows. `cookie` is the name of ours.
+    pub(crate) fn read(self, headers: &HeaderMap, cookie: &str) -> Shown {
+        match self {
+            Self::Bearer => Shown::one(bearer::find(headers), Way::Bearer),
+            Self::Cookie => Shown::one(cookie::find(headers, cookie), Way::Cookie),
+            Self::BearerThenCookie | Self::CookieThenBearer => Shown::both(
+                cookie::find(headers, cookie),
+                bearer::find(headers),
+                self.first(),
+            ),
+        }
+    }
+}
+
+/// How a token travels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    Bearer,
+    Cookie,
+}
+
+/// What is in the place of a token, whatever it is.
+pub(super) enum Raw<'a> {
+    Nothing,
+    One(&'a [u8]),
+    /// Several that differ.
+    Differing,
+}
+
+impl<'a> Raw<'a> {
+    pub(super) fn of(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let Some(first) = values.next() else {
+            return Self::Nothing;
+        };
+        if values.all(|value| value == first) {
+            Self::One(first)
+        } else {
+            Self::Differing
+        }
+    }
+}
+
+/// What a request shows.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// No token.
+    Nothing,
+    /// Something that is not a token in its place.
+    Malformed(Way),
+    /// Two cookies that differ: somebody may have planted one, so neither is used.
+    TwoCookies,
+    /// Two tokens that differ, one of them at least as a bearer.
+    TwoTokens,
+    /// A well-formed token.
+    Token(Token, Way),
+}
+
+impl Shown {
+    fn one(raw: Raw<'_>, way: Way) -> Self {
+        match (raw, way) {
+            (Raw::Nothing, _) => Self::Nothing,
+            (Raw::One(text), way) => match Token::parse(text) {
+                Ok(token) => Self::Token(token, way),
+                Err(_) => Self::Malformed(way),
+            },
+            (Raw::Differing, Way::Bearer) => Self::TwoTokens,
+            (Raw::Differing, Way::Cookie) => Self::TwoCookies,
+        }
+    }
+
+    fn both(cookie: Raw<'_>, bearer: Raw<'_>, first: Way) -> Self {
+        match (cookie, bearer) {
+            (cookie, Raw::Nothing) => Self::one(cookie, Way::Cookie),
+            (Raw::Nothing, bearer) => Self::one(bearer, Way::Bearer),
+            (Raw::One(cookie), Raw::One(bearer)) if cookie == bearer => {
+                Self::one(Raw::One(cookie), first)
+            }
+            _ => Self::TwoTokens,
+        }
+    }
+}
