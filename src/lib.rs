@@ -153,7 +153,9 @@
 //! # Features
 //!
 //! - `api` (default): `DeviceApi`, to list devices and sign them out over HTTP.
-//! - `axum` (default): [`Session`] as an axum extractor.
+//! - `axum` (default): [`Session`] and `User` as axum extractors.
+//! - `client-ip`: `ClientIp`, the address of the client from a header of a trusted proxy.
+//! - `tonic`: the peer's address under a tonic server, and `NamedService` of services in the layers.
 //! - `redis`: `RedisStore`.
 //! - `conformance`: the suite that every store has to pass.
 //! - `uuid`: [`UserId`] from `Uuid`.
@@ -167,10 +169,10 @@ mod request;
 mod session;
 pub mod store;
 
-#[cfg(feature = "axum")]
-pub use self::api::MissingSession;
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
+#[cfg(feature = "axum")]
+pub use self::api::{MissingSession, User};
 #[cfg(feature = "client-ip")]
 pub use self::request::ClientIp;
 #[cfg(feature = "device")]
@@ -181,8 +183,9 @@ pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::store::RedisStore;
 pub use self::{
     layer::{
-        Bare, CookieClash, CookieError, OnOutage, Problem, Rejection, RejectionKind, Reply,
-        SameSite, SessionCookie, SessionCookieBuilder, SessionLayer, SessionService,
+        Bare, BearerLayer, BearerService, CookieClash, CookieError, OnOutage, Problem, Rejection,
+        RejectionKind, Reply, RequireUser, RequireUserService, SameSite, SessionCookie,
+        SessionCookieBuilder, SessionLayer, SessionService,
     },
     model::{
         Client, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, SessionId, Timestamp, UserId,
@@ -199,7 +202,7 @@ pub use self::{
 pub mod future {
     #[cfg(feature = "api")]
     pub use crate::api::DeviceFuture;
-    pub use crate::layer::ResponseFuture;
+    pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
 }
 
 /// The examples of the README compile.

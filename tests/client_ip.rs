@@ -7,10 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
+
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tower_user_sessions::ClientIp;
+use tower_user_sessions::{ClientIp, SessionLayer};
+
+use crate::common::http::{Client, store};
 
 const PROXY: &str = "10.0.0.7";
 
@@ -204,4 +208,34 @@ fn a_header_of_a_megabyte_is_no_address() {
     for (source, name, _) in sources() {
         assert_eq!(shown(&source, &[(name, long.as_bytes())]), None, "{name}");
     }
+}
+
+/// The address that a sign-in from the proxy notes, which sent this `X-Real-Ip`.
+async fn noted(layer: &SessionLayer, x_real_ip: Option<&'static str>) -> Option<IpAddr> {
+    let mut client = Client::new(layer);
+    client.peer = ip(PROXY);
+    let lines = x_real_ip.map(|value| ("x-real-ip", value.as_bytes()));
+    client.headers = headers(lines.as_slice());
+    client.log_in("alice").await;
+    let list = client
+        .send(|session| async move { session.user_sessions().unwrap().list().await.unwrap() })
+        .await
+        .value();
+    list[0].address()
+}
+
+// T38
+#[tokio::test]
+async fn a_sign_in_notes_the_address_from_where_the_layer_is_told_and_else_the_peers() {
+    let (store, _clock) = store();
+    let plain = SessionLayer::new(store.clone());
+    let proxied = SessionLayer::new(store).client_ip(ClientIp::XRealIp);
+
+    assert_eq!(noted(&plain, Some("198.51.100.4")).await, ip(PROXY));
+    assert_eq!(
+        noted(&proxied, Some("198.51.100.4")).await,
+        ip("198.51.100.4")
+    );
+    assert_eq!(noted(&proxied, Some("evil")).await, None);
+    assert_eq!(noted(&proxied, None).await, None);
 }

@@ -10,11 +10,13 @@ mod device;
 mod extract;
 #[cfg(feature = "api")]
 mod route;
-
 #[cfg(feature = "axum")]
-pub use self::extract::MissingSession;
+mod user;
+
 #[cfg(feature = "api")]
 pub use self::{
     body::DeviceBody,
     device::{DeviceApi, DeviceFuture},
 };
+#[cfg(feature = "axum")]
+pub use self::{extract::MissingSession, user::User};

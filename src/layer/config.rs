@@ -1,6 +1,6 @@
 //! The settings of a layer, behind one pointer.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
@@ -50,6 +50,27 @@ impl fmt::Debug for Predicate {
     }
 }
 
+/// Finds the address of the client in the headers, or in the peer's.
+#[derive(Clone)]
+pub(super) struct AddressFrom(Arc<Find>);
+
+type Find = dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync;
+
+impl AddressFrom {
+    #[cfg(feature = "client-ip")]
+    pub(super) fn new(
+        find: impl Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(find))
+    }
+}
+
+impl fmt::Debug for AddressFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AddressFrom(..)")
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     /// Every session holds these by a pointer of its own.
@@ -57,6 +78,8 @@ pub(super) struct Config {
     pub(super) cookie: SessionCookie,
     pub(super) source: TokenSource,
     pub(super) token_header: HeaderName,
+    /// The peer's, if there is none.
+    pub(super) address_from: Option<AddressFrom>,
     pub(super) on_outage: OnOutage,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
@@ -91,6 +114,14 @@ impl Config {
             Asks::Activity
         };
         (Request::from_parts(parts, body), asks)
+    }
+
+    /// The address of the client.
+    pub(super) fn address(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
+        match &self.address_from {
+            None => peer,
+            Some(AddressFrom(find)) => find(headers, peer),
+        }
     }
 
     /// Lets a response carry what became of the token: the way that the request showed one.

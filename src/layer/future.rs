@@ -15,8 +15,9 @@ use tower_service::Service;
 
 use super::{
     config::Config,
+    grpc::verdict,
     passed,
-    reject::{Rejection, Reply, verdict},
+    reject::{Rejection, Reply},
     resolve::Opened,
 };
 use crate::session::{CommitError, OpenSession, Verdict};

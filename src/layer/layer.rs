@@ -50,6 +50,7 @@ impl SessionLayer {
                 cookie: SessionCookie::default(),
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
+                address_from: None,
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
@@ -100,6 +101,17 @@ impl<R> SessionLayer<R> {
     /// settings expose it.
     pub fn token_header(mut self, name: HeaderName) -> Self {
         self.config().token_header = name;
+        self
+    }
+
+    /// Where the address is read from that a sign-in notes.
+    ///
+    /// Defaults to [`ClientIp::Peer`](crate::ClientIp::Peer): no header is trusted.
+    #[cfg(feature = "client-ip")]
+    pub fn client_ip(mut self, source: crate::request::ClientIp) -> Self {
+        let from =
+            super::config::AddressFrom::new(move |headers, peer| source.address(headers, peer));
+        self.config().address_from = Some(from);
         self
     }
 

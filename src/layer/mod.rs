@@ -1,24 +1,31 @@
 //! The middleware: finds the session of each request and commits it with the response.
 
+mod bearer;
 mod config;
 mod cookie;
 mod future;
+pub(crate) mod grpc;
 #[expect(
     clippy::module_inception,
     reason = "the tower quartet: mod, layer, service, future"
 )]
 mod layer;
+#[cfg(feature = "tonic")]
+mod named;
 pub(crate) mod passed;
 pub(crate) mod problem;
 mod reject;
+pub(crate) mod require;
 mod resolve;
 mod service;
 
 pub use self::{
+    bearer::{BearerFuture, BearerLayer, BearerService},
     config::OnOutage,
     cookie::{CookieClash, CookieError, SameSite, SessionCookie, SessionCookieBuilder},
     future::ResponseFuture,
     layer::SessionLayer,
     reject::{Bare, Problem, Rejection, RejectionKind, Reply},
+    require::{RequireUser, RequireUserFuture, RequireUserService},
     service::SessionService,
 };

@@ -2,30 +2,38 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER},
 };
 
-use super::problem;
-use crate::session::{LimitReached, SessionInfo, Verdict};
+use super::{grpc, problem};
+use crate::{
+    model::EndNotice,
+    session::{LimitReached, SessionInfo},
+};
 
-/// Parsed once: the status of every response is looked at.
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Why the layer answers instead of the service, or in place of its answer.
+/// Why a layer answers instead of the service, or in place of its answer.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     kind: RejectionKind,
     grpc: bool,
+    ended: Option<EndNotice>,
+    login: Option<HeaderValue>,
     sessions: Vec<SessionInfo>,
 }
 
-/// Why the layer answers.
+/// Why a layer answers.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RejectionKind {
     /// The user has as many sessions as the limit allows, and it refuses more.
     LimitReached,
+    /// There is no `Session` to ask: a mistake of the app's.
+    NoSession,
+    /// The request is a guest's, and the route is for users.
+    NotSignedIn,
     /// What the handler staged cannot be stored, whatever the store's state.
     NotStored,
     /// The sign-in was authenticated before the user's sessions were ended.
@@ -39,11 +47,13 @@ impl Rejection {
         Self {
             kind,
             grpc: false,
+            ended: None,
+            login: None,
             sessions: Vec::new(),
         }
     }
 
-    pub(super) fn unavailable() -> Self {
+    pub(crate) fn unavailable() -> Self {
         Self::new(RejectionKind::Unavailable)
     }
 
@@ -55,6 +65,26 @@ impl Rejection {
         Self::new(RejectionKind::NotStored)
     }
 
+    pub(crate) fn no_session() -> Self {
+        Self::new(RejectionKind::NoSession)
+    }
+
+    /// With the notice of the session that the guest had, if it ended.
+    pub(crate) fn not_signed_in(ended: Option<EndNotice>) -> Self {
+        Self {
+            ended,
+            ..Self::new(RejectionKind::NotSignedIn)
+        }
+    }
+
+    /// Sends a browser to the page on which people sign in.
+    pub(super) fn to_sign_in(login: HeaderValue) -> Self {
+        Self {
+            login: Some(login),
+            ..Self::new(RejectionKind::NotSignedIn)
+        }
+    }
+
     pub(super) fn limit_reached(reached: LimitReached) -> Self {
         Self {
             sessions: reached.sessions,
@@ -62,7 +92,7 @@ impl Rejection {
         }
     }
 
-    pub(super) fn for_grpc(mut self, grpc: bool) -> Self {
+    pub(crate) fn for_grpc(mut self, grpc: bool) -> Self {
         self.grpc = grpc;
         self
     }
@@ -85,22 +115,44 @@ impl Rejection {
         &self.sessions
     }
 
-    /// The HTTP status that fits: 409, 500, 401 or 503.
+    /// Why the session ended that this guest had, if one did.
+    #[must_use]
+    pub fn ended(&self) -> Option<&EndNotice> {
+        self.ended.as_ref()
+    }
+
+    /// Where a browser is sent to sign in, if it is.
+    #[must_use]
+    pub fn location(&self) -> Option<&HeaderValue> {
+        self.login.as_ref()
+    }
+
+    /// The HTTP status that fits: 409, 500, 401 or 503, and 303 where a browser is sent to sign in.
     #[must_use]
     pub fn status(&self) -> StatusCode {
+        if self.login.is_some() {
+            return StatusCode::SEE_OTHER;
+        }
         match self.kind {
             RejectionKind::LimitReached => StatusCode::CONFLICT,
-            RejectionKind::NotStored => StatusCode::INTERNAL_SERVER_ERROR,
-            RejectionKind::SignInVoid => StatusCode::UNAUTHORIZED,
+            RejectionKind::NoSession | RejectionKind::NotStored => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            RejectionKind::NotSignedIn | RejectionKind::SignInVoid => StatusCode::UNAUTHORIZED,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// The code for machines, as in the `reason` of a problem.
+    /// The code for machines, as in the `reason` of a problem: of a session that ended, why.
     #[must_use]
     pub fn reason(&self) -> &'static str {
+        if let Some(ended) = &self.ended {
+            return ended.reason.as_str();
+        }
         match self.kind {
             RejectionKind::LimitReached => "limit_reached",
+            RejectionKind::NoSession => "no_session",
+            RejectionKind::NotSignedIn => "not_signed_in",
             RejectionKind::NotStored => "not_stored",
             RejectionKind::SignInVoid => "sign_in_void",
             RejectionKind::Unavailable => "unavailable",
@@ -110,6 +162,8 @@ impl Rejection {
     fn title(&self) -> &'static str {
         match self.kind {
             RejectionKind::LimitReached => "Too many sessions",
+            RejectionKind::NoSession => "Internal server error",
+            RejectionKind::NotSignedIn => "Not signed in",
             RejectionKind::NotStored => "Session not stored",
             RejectionKind::SignInVoid => "Sign in again",
             RejectionKind::Unavailable => "Sessions are unavailable",
@@ -120,8 +174,8 @@ impl Rejection {
         HeaderValue::from_static(match self.kind {
             // Resource exhausted, internal, unauthenticated, unavailable.
             RejectionKind::LimitReached => "8",
-            RejectionKind::NotStored => "13",
-            RejectionKind::SignInVoid => "16",
+            RejectionKind::NoSession | RejectionKind::NotStored => "13",
+            RejectionKind::NotSignedIn | RejectionKind::SignInVoid => "16",
             RejectionKind::Unavailable => "14",
         })
     }
@@ -136,7 +190,7 @@ impl Rejection {
     /// response.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
-        if self.grpc {
+        if self.grpc || self.login.is_some() {
             return self.head(body(Bytes::new()));
         }
         let bytes = problem::body(self.status(), self.title(), self.reason());
@@ -151,10 +205,14 @@ impl Rejection {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.grpc {
-            let grpc = HeaderValue::from_static("application/grpc");
-            headers.insert(CONTENT_TYPE, grpc);
-            headers.insert(&GRPC_STATUS, self.grpc_status());
+            let kind = HeaderValue::from_static("application/grpc");
+            headers.insert(CONTENT_TYPE, kind);
+            headers.insert(&grpc::STATUS, self.grpc_status());
+            headers.insert(&GRPC_MESSAGE, HeaderValue::from_static(self.reason()));
             return response;
+        }
+        if let Some(login) = &self.login {
+            headers.insert(LOCATION, login.clone());
         }
         if self.kind == RejectionKind::Unavailable {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -208,32 +266,3 @@ where
         self(rejection)
     }
 }
-
-/// Whether the request is gRPC, which is always POST (not gRPC-Web, whose clients read HTTP statuses).
-pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
-    *request.method() == Method::POST
-        && request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// Whether the service's answer lets sign-ins and data be stored.
-pub(super) fn verdict<B>(response: &Response<B>) -> Verdict {
-    // 408 is what a timeout inside the layer answers for a handler that it aborted.
-    let failed = response.status().is_server_error()
-        || response.status() == StatusCode::REQUEST_TIMEOUT
-        || response
-            .headers()
-            .get(&GRPC_STATUS)
-            .is_some_and(|code| FAILED.iter().any(|failed| code == failed));
-    if failed {
-        Verdict::OnlyEnds
-    } else {
-        Verdict::Store
-    }
-}
-
-/// Cancelled, unknown, deadline exceeded, internal, unavailable, data loss.
-const FAILED: [&str; 6] = ["1", "2", "4", "13", "14", "15"];

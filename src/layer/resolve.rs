@@ -46,7 +46,7 @@ impl Incoming {
         Self {
             arrival,
             sender: Sender {
-                address: request.extensions().get().map(|peer: &PeerAddr| peer.ip()),
+                address: config.address(request.headers(), PeerAddr::of(request.extensions())),
                 user_agent: request.headers().get(USER_AGENT).cloned(),
             },
             shown,

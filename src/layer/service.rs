@@ -12,8 +12,9 @@ use tower_service::Service;
 use super::{
     config::{Asks, Config},
     future::{Finish, ResponseFuture},
+    grpc::is_grpc,
     passed,
-    reject::{Reply, is_grpc},
+    reject::Reply,
     resolve::{Asked, Incoming},
 };
 
@@ -57,7 +58,7 @@ where
             let call = passed::scope(|| self.inner.call(request));
             return ResponseFuture::passing(call, self.finish(false));
         }
-        let finish = self.finish(is_grpc(&request));
+        let finish = self.finish(is_grpc(request.method(), request.headers()));
         let incoming = Incoming::read(&self.config, &mut request);
         match incoming.ask(&self.config, asks == Asks::Activity) {
             Asked::Answered(Ok(open)) => {

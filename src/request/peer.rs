@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::Extensions;
+
 /// The address of the peer: insert it as a request extension, and a sign-in notes it.
 ///
-/// No header is trusted for it. In axum it comes from `ConnectInfo`:
+/// No header is trusted for it. Under a tonic server without TLS it is known already, with the feature
+/// `tonic`. In axum it comes from `ConnectInfo`:
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -25,6 +28,25 @@ impl PeerAddr {
     pub const fn ip(self) -> IpAddr {
         self.0
     }
+
+    /// What the app made known of the peer, or else the framework.
+    pub(crate) fn of(extensions: &Extensions) -> Option<IpAddr> {
+        let noted = extensions.get().map(|peer: &Self| peer.ip());
+        noted.or_else(|| connected(extensions))
+    }
+}
+
+/// The peer of a connection that a tonic server accepted.
+#[cfg(feature = "tonic")]
+fn connected(extensions: &Extensions) -> Option<IpAddr> {
+    let info: &tonic::transport::server::TcpConnectInfo = extensions.get()?;
+    info.remote_addr()
+        .map(|address| PeerAddr::from(address).ip())
+}
+
+#[cfg(not(feature = "tonic"))]
+const fn connected(_extensions: &Extensions) -> Option<IpAddr> {
+    None
 }
 
 impl From<IpAddr> for PeerAddr {

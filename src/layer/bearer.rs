@@ -1,0 +1,174 @@
+//! [`BearerLayer`]: the client's side of bearer tokens.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::config::TOKEN_HEADER;
+use crate::model::Token;
+
+/// For clients: shows a token on each request, and takes the one that a sign-in's answer carries.
+///
+/// Clones share the token. A request that has an `Authorization` already keeps it. Put it around a
+/// service that talks to one server, for every server that it talks to is shown the token: a tonic
+/// `Channel`, say, over TLS.
+///
+/// ```no_run
+/// use tonic::transport::{Channel, Error};
+/// use tower::ServiceBuilder;
+/// use tower_user_sessions::{BearerLayer, BearerService};
+///
+/// # async fn connect() -> Result<BearerService<Channel>, Error> {
+/// let channel = Channel::from_static("https://api.example.com").connect().await?;
+/// let bearer = BearerLayer::new();
+/// let signed_in_or_not = ServiceBuilder::new().layer(bearer.clone()).service(channel);
+/// # Ok(signed_in_or_not)
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BearerLayer {
+    held: Arc<Mutex<Option<Token>>>,
+    header: HeaderName,
+}
+
+impl BearerLayer {
+    /// Without a token yet.
+    pub fn new() -> Self {
+        Self {
+            held: Arc::default(),
+            header: TOKEN_HEADER,
+        }
+    }
+
+    /// The response header that carries the token of a sign-in.
+    ///
+    /// Defaults to `x-session-token`.
+    pub fn token_header(mut self, name: HeaderName) -> Self {
+        self.header = name;
+        self
+    }
+
+    /// The token that is shown: for where the client keeps it between its runs.
+    #[must_use]
+    pub fn token(&self) -> Option<Token> {
+        self.held().clone()
+    }
+
+    /// Shows this token from now on.
+    pub fn show(&self, token: Token) {
+        *self.held() = Some(token);
+    }
+
+    /// Shows none from now on: after a sign-out.
+    pub fn forget(&self) {
+        *self.held() = None;
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Token>> {
+        // A token is replaced as a whole.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn authorize<B>(&self, request: &mut Request<B>) {
+        let Some(token) = self.token() else {
+            return;
+        };
+        // Base64url is always a header value.
+        let line = HeaderValue::try_from(format!("Bearer {}", token.encode()));
+        if let Ok(mut line) = line {
+            line.set_sensitive(true);
+            request.headers_mut().entry(AUTHORIZATION).or_insert(line);
+        }
+    }
+
+    fn take<B>(&self, response: &mut Response<B>) {
+        let Some(value) = response.headers_mut().get_mut(&self.header) else {
+            return;
+        };
+        value.set_sensitive(true);
+        if let Ok(token) = Token::parse(value.as_bytes()) {
+            self.show(token);
+        }
+    }
+}
+
+impl Default for BearerLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for BearerLayer {
+    type Service = BearerService<S>;
+
+    fn layer(&self, inner: S) -> BearerService<S> {
+        BearerService {
+            inner,
+            bearer: self.clone(),
+        }
+    }
+}
+
+/// Shows a token on each request. See [`BearerLayer`] for an example.
+#[derive(Clone, Debug)]
+pub struct BearerService<S> {
+    inner: S,
+    bearer: BearerLayer,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for BearerService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = BearerFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        self.bearer.authorize(&mut request);
+        BearerFuture {
+            answer: self.inner.call(request),
+            bearer: self.bearer.clone(),
+        }
+    }
+}
+
+pin_project! {
+    /// Response future of [`BearerService`](crate::BearerService).
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct BearerFuture<F> {
+        #[pin]
+        answer: F,
+        bearer: BearerLayer,
+    }
+}
+
+impl<F, B, E> Future for BearerFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.answer.poll(cx));
+        if let Ok(response) = &mut answer {
+            this.bearer.take(response);
+        }
+        Poll::Ready(answer)
+    }
+}
