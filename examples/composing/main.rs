@@ -1,0 +1,114 @@
+//! Sessions in the middle of a stack of tower-http layers, each where it belongs. The page
+//! "Composing" of the docs says why.
+//!
+//! ```console
+//! $ cargo run --example composing
+//! ```
+
+use std::{
+    env,
+    io::{self, Write},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderName, Method, StatusCode, header, uri::PathAndQuery},
+    routing::{get, post},
+};
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::CorsLayer,
+    csrf::CsrfLayer,
+    limit::RequestBodyLimitLayer,
+    map_response_body::MapResponseBodyLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    sensitive_headers::SetSensitiveHeadersLayer,
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+use tower_user_sessions::{
+    DeviceApi, MemoryStore, Problem, RequireUser, Session, SessionLayer, TokenSource, User,
+};
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    tracing_subscriber::fmt::init();
+    let address = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    writeln!(
+        io::stdout(),
+        "listening on http://{}",
+        listener.local_addr()?
+    )?;
+    axum::serve(listener, app()).await
+}
+
+fn app() -> Router {
+    let users_only = RequireUser::new()
+        .redirect_to(PathAndQuery::from_static("/"))
+        .reply(Problem);
+    let sessions = SessionLayer::new(MemoryStore::new())
+        .token_source(TokenSource::CookieThenBearer)
+        // No store call for what needs no session.
+        .resolve_if(|request| request.uri.path() != "/health")
+        .reply(Problem);
+    let secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE];
+
+    Router::new()
+        .route("/account", get(account))
+        .nest_service("/sessions", DeviceApi::new())
+        // Only around the routes above.
+        .route_layer(users_only)
+        .route("/", get(async || "POST /login, then GET /account\n"))
+        .route("/login", post(log_in))
+        .route("/health", get(async || "ok\n"))
+        .layer(
+            // From the outside in.
+            ServiceBuilder::new()
+                // Before whatever prints headers.
+                .layer(SetSensitiveHeadersLayer::new(secret))
+                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+                .layer(TraceLayer::new_for_http())
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(cors())
+                .layer(CompressionLayer::new())
+                // What is refused here costs no store call.
+                .layer(GlobalConcurrencyLimitLayer::new(1_000))
+                .layer(RequestBodyLimitLayer::new(64 * 1024))
+                .layer(CsrfLayer::new())
+                .layer(sessions)
+                // `Problem` makes its answers in axum's own body type.
+                .layer(MapResponseBodyLayer::new(Body::new))
+                // Inside: a handler that is aborted stores nothing, and one that panics neither.
+                .layer(TimeoutLayer::with_status_code(
+                    StatusCode::REQUEST_TIMEOUT,
+                    Duration::from_secs(10),
+                ))
+                .layer(CatchPanicLayer::new()),
+        )
+}
+
+/// Preflights carry no token: they end here, before the sessions.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        // Else no script of another origin can read its token.
+        .expose_headers([HeaderName::from_static("x-session-token")])
+}
+
+async fn account(user: User) -> String {
+    format!("Hello {}\n", user.id())
+}
+
+/// A real one checks a password.
+async fn log_in(session: Session) -> Result<(), StatusCode> {
+    session
+        .log_in(1)
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,115 @@
+//! The layer on a bare hyper server, over HTTP/1 and HTTP/2, without a framework.
+//!
+//! ```console
+//! $ cargo run --example hyper
+//! $ curl -c jar -b jar -X POST 'http://localhost:3000/login?alice'
+//! $ curl -c jar -b jar http://localhost:3000/
+//! $ curl -c jar -b jar --http2-prior-knowledge http://localhost:3000/sessions
+//! ```
+
+use std::{
+    convert::Infallible,
+    env,
+    error::Error,
+    io::{self, Write},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_http::csrf::CsrfLayer;
+use tower_user_sessions::{
+    DeviceApi, Limit, MemoryStore, PeerAddr, Rejection, Session, SessionError, SessionLayer, UserId,
+};
+
+/// `BoxBody` is made of neither nothing nor bytes, so answers of the layer's own are made by a function.
+type Body = BoxBody<Bytes, Infallible>;
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    tracing_subscriber::fmt::init();
+    let address = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    writeln!(
+        io::stdout(),
+        "listening on http://{}",
+        listener.local_addr()?
+    )?;
+    let sessions = SessionLayer::new(MemoryStore::new())
+        .limit(Limit::at_most(3))
+        .reply_with(problem);
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let service = ServiceBuilder::new()
+            .map_request(move |mut request: Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(PeerAddr::from(peer));
+                request
+            })
+            // No sign-in or sign-out from other sites.
+            .layer(CsrfLayer::new().with_rejection_response(|_| answer(StatusCode::FORBIDDEN)))
+            .layer(sessions.clone())
+            .service(service_fn(route));
+        tokio::spawn(async move {
+            let connection = auto::Builder::new(TokioExecutor::new());
+            let io = TokioIo::new(stream);
+            let served = connection.serve_connection(io, TowerToHyperService::new(service));
+            if let Err(error) = served.await {
+                tracing::debug!(error = &*error as &dyn Error, "connection broke");
+            }
+        });
+    }
+}
+
+async fn route<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
+    let Some(session) = request.extensions().get::<Session>().cloned() else {
+        return Ok(answer(StatusCode::INTERNAL_SERVER_ERROR));
+    };
+    let done = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/login") => log_in(&session, request.uri().query()),
+        (&Method::POST, "/logout") => session.log_out().map(|()| StatusCode::NO_CONTENT),
+        (&Method::GET, "/") => return Ok(greet(&session)),
+        _ => {
+            let devices = DeviceApi::at("/sessions").oneshot(request).await?;
+            return Ok(devices.map(BodyExt::boxed));
+        }
+    };
+    Ok(answer(done.unwrap_or_else(|error| {
+        tracing::error!(error = &error as &dyn Error, "request failed");
+        StatusCode::INTERNAL_SERVER_ERROR
+    })))
+}
+
+/// A real one reads a form and checks a password.
+fn log_in(session: &Session, user: Option<&str>) -> Result<StatusCode, SessionError> {
+    let Some(user) = user.and_then(|user| UserId::new(user).ok()) else {
+        return Ok(StatusCode::BAD_REQUEST);
+    };
+    session.log_in(user)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn greet(session: &Session) -> Response<Body> {
+    let greeting = match (session.user_id(), session.ended()) {
+        (Some(user), _) => format!("Hello {user}\n"),
+        (None, Some(notice)) => format!("Signed out: {}\n", notice.reason.as_str()),
+        (None, None) => "Hello guest\n".to_owned(),
+    };
+    Response::new(Full::from(greeting).boxed())
+}
+
+fn answer(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Full::default().boxed());
+    *response.status_mut() = status;
+    response
+}
+
+fn problem(rejection: Rejection) -> Response<Body> {
+    rejection.into_problem(|bytes| Full::from(bytes).boxed())
+}

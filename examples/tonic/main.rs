@@ -1,0 +1,59 @@
+//! A gRPC service with sessions: sign in, list devices, end one.
+//!
+//! ```console
+//! $ cargo run --example tonic                # the server, at http://localhost:50051
+//! $ cargo run --example tonic -- client      # walks through it, with two devices
+//! ```
+//!
+//! The generated code is checked in; a test makes it anew from `devices.proto` and compares.
+
+mod client;
+mod service;
+
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated"
+)]
+mod pb {
+    include!("generated/devices.v1.rs");
+}
+
+use std::{env, error::Error, io::Write as _};
+
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tower_user_sessions::{Limit, MemoryStore, SessionLayer, TokenSource};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    tracing_subscriber::fmt::init();
+    let address = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:50051".to_owned());
+    match env::args().nth(1).as_deref() {
+        None | Some("server") => serve(&address).await,
+        Some("client") => client::walk(&address, &mut std::io::stdout()).await,
+        Some(other) => Err(format!("neither server nor client: {other}").into()),
+    }
+}
+
+async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Behind TLS when it is not for this machine alone: whoever sees the token is the user.
+    let listener = TcpListener::bind(address).await?;
+    writeln!(
+        std::io::stdout(),
+        "listening on http://{}",
+        listener.local_addr()?
+    )?;
+    let sessions = SessionLayer::new(MemoryStore::new())
+        .token_source(TokenSource::Bearer)
+        .limit(Limit::at_most(3));
+    service::routes(sessions)
+        .serve_with_incoming(TcpIncoming::from(listener))
+        .await?;
+    Ok(())
+}

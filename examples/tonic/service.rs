@@ -1,0 +1,171 @@
+//! The service: signing in is for everybody, the rest for users.
+
+use std::error::Error;
+
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::Router},
+};
+use tower::Layer;
+use tower_layer::Stack;
+use tower_user_sessions::{
+    Limit, Login, RequireUser, Session, SessionError, SessionInfo, SessionLayer, UserId,
+    UserSessions, UserSessionsError,
+};
+
+use crate::pb::{
+    self,
+    devices_server::{Devices, DevicesServer},
+    sign_in_server::{SignIn, SignInServer},
+};
+
+/// How many devices a user may have who keeps the others.
+const DEVICES: u16 = 3;
+
+/// Both services inside the layer; the one for users inside `RequireUser`, too.
+pub(crate) fn routes(sessions: SessionLayer) -> Router<Stack<SessionLayer, tower_layer::Identity>> {
+    Server::builder()
+        .layer(sessions)
+        .add_service(SignInServer::new(SignInService))
+        .add_service(RequireUser::new().layer(DevicesServer::new(DevicesService)))
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SignInService;
+
+#[tonic::async_trait]
+impl SignIn for SignInService {
+    async fn login(
+        &self,
+        request: Request<pb::LoginRequest>,
+    ) -> Result<Response<pb::LoginReply>, Status> {
+        let session = session(&request)?;
+        let given = request.into_inner();
+        // A real one compares with a hash of the password, and limits the tries.
+        let known = ["alice", "bob"].contains(&given.user.as_str());
+        if !known || given.password != "demo" {
+            return Err(Status::unauthenticated("wrong user or password"));
+        }
+        let user = UserId::new(given.user).map_err(internal)?;
+        let login = Login::new(user);
+        session
+            .log_in_with(if given.keep_others {
+                login.limit(Limit::at_most(DEVICES).refuse())
+            } else {
+                login
+            })
+            .map_err(failed)?;
+        // The layer puts the token into the answer's metadata, or refuses in its place.
+        let device_id = id_of(&session);
+        Ok(Response::new(pb::LoginReply { device_id }))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DevicesService;
+
+#[tonic::async_trait]
+impl Devices for DevicesService {
+    async fn who_am_i(
+        &self,
+        request: Request<pb::WhoAmIRequest>,
+    ) -> Result<Response<pb::WhoAmIReply>, Status> {
+        let user = session(&request)?.user_id().ok_or_else(guest)?;
+        Ok(Response::new(pb::WhoAmIReply {
+            user: user.to_string(),
+        }))
+    }
+
+    async fn list_devices(
+        &self,
+        request: Request<pb::ListDevicesRequest>,
+    ) -> Result<Response<pb::ListDevicesReply>, Status> {
+        let list = sessions(&request)?.list().await.map_err(refused)?;
+        Ok(Response::new(pb::ListDevicesReply {
+            devices: list.iter().map(device).collect(),
+        }))
+    }
+
+    async fn end_device(
+        &self,
+        request: Request<pb::EndDeviceRequest>,
+    ) -> Result<Response<pb::EndDeviceReply>, Status> {
+        let sessions = sessions(&request)?;
+        let id = request.into_inner().id.parse().map_err(|_| not_yours())?;
+        sessions.end(id).await.map_err(refused)?;
+        Ok(Response::new(pb::EndDeviceReply {}))
+    }
+
+    async fn end_other_devices(
+        &self,
+        request: Request<pb::EndOtherDevicesRequest>,
+    ) -> Result<Response<pb::EndOtherDevicesReply>, Status> {
+        let ended = sessions(&request)?.end_others().await.map_err(refused)?;
+        let ended = u32::try_from(ended).map_err(internal)?;
+        Ok(Response::new(pb::EndOtherDevicesReply { ended }))
+    }
+
+    async fn logout(
+        &self,
+        request: Request<pb::LogoutRequest>,
+    ) -> Result<Response<pb::LogoutReply>, Status> {
+        session(&request)?.log_out().map_err(failed)?;
+        Ok(Response::new(pb::LogoutReply {}))
+    }
+}
+
+fn session<T>(request: &Request<T>) -> Result<Session, Status> {
+    let session = request.extensions().get().cloned();
+    session.ok_or_else(|| Status::internal("no session layer"))
+}
+
+fn sessions<T>(request: &Request<T>) -> Result<UserSessions, Status> {
+    session(request)?.user_sessions().ok_or_else(guest)
+}
+
+fn id_of(session: &Session) -> String {
+    session.id().map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn device(info: &SessionInfo) -> pb::Device {
+    pb::Device {
+        id: info.id().to_string(),
+        user_agent: info.user_agent().unwrap_or_default().to_owned(),
+        address: info
+            .address()
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        last_activity: info.last_activity().to_string(),
+        current: info.is_current(),
+    }
+}
+
+fn guest() -> Status {
+    Status::unauthenticated("not_signed_in")
+}
+
+/// Somebody else's device and none at all are the same.
+fn not_yours() -> Status {
+    Status::permission_denied("not_yours")
+}
+
+fn refused(error: UserSessionsError) -> Status {
+    match error {
+        UserSessionsError::CallerEnded => guest(),
+        UserSessionsError::Store(error) => {
+            tracing::warn!(error = &error as &dyn Error, "no store");
+            Status::unavailable("unavailable")
+        }
+        UserSessionsError::Unknown => not_yours(),
+        other => internal(other),
+    }
+}
+
+fn failed(error: SessionError) -> Status {
+    internal(error)
+}
+
+fn internal(error: impl Error + 'static) -> Status {
+    tracing::error!(error = &error as &dyn Error, "request failed");
+    Status::internal("internal")
+}
