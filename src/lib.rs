@@ -150,6 +150,12 @@
 //! response passes back is a 503 in its place, so that a sign-in that is not stored is never answered
 //! with 200. [`SessionLayer::reply`] makes these answers: [`Bare`], [`Problem`] or yours.
 //!
+//! # Frameworks
+//!
+//! [`RequireUser`] answers for guests before a service is called; in axum the extractor `User` does so
+//! per handler. Under tonic answers of our own are gRPC's; [`BearerLayer`] shows the token for a client.
+//! The page [`composing`] says where the layer stands among others.
+//!
 //! # Features
 //!
 //! - `api` (default): `DeviceApi`, to list devices and sign them out over HTTP.
@@ -197,6 +203,9 @@ pub use self::{
     },
     store::{MemoryStore, SessionStore},
 };
+
+#[doc = include_str!("layer/composing.md")]
+pub mod composing {}
 
 /// The futures of the services.
 pub mod future {
