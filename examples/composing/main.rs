@@ -7,6 +7,7 @@
 
 use std::{
     env,
+    error::Error,
     io::{self, Write},
     time::Duration,
 };
@@ -108,7 +109,8 @@ async fn account(user: User) -> String {
 
 /// A real one checks a password.
 async fn log_in(session: Session) -> Result<(), StatusCode> {
-    session
-        .log_in(1)
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    session.log_in(1).map_err(|error| {
+        tracing::error!(error = &error as &dyn Error, "no sign-in");
+        StatusCode::INTERNAL_SERVER_ERROR
+    })
 }

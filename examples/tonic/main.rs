@@ -8,21 +8,8 @@
 //! The generated code is checked in; a test makes it anew from `devices.proto` and compares.
 
 mod client;
+mod pb;
 mod service;
-
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    clippy::nursery,
-    missing_docs,
-    missing_debug_implementations,
-    unreachable_pub,
-    unused_qualifications,
-    reason = "generated"
-)]
-mod pb {
-    include!("generated/devices.v1.rs");
-}
 
 use std::{env, error::Error, io::Write as _};
 

@@ -31,7 +31,7 @@ pub(crate) fn routes(sessions: SessionLayer) -> Router<Stack<SessionLayer, tower
 }
 
 #[derive(Clone, Copy, Debug)]
-struct SignInService;
+pub(crate) struct SignInService;
 
 #[tonic::async_trait]
 impl SignIn for SignInService {
@@ -62,7 +62,7 @@ impl SignIn for SignInService {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct DevicesService;
+pub(crate) struct DevicesService;
 
 #[tonic::async_trait]
 impl Devices for DevicesService {
@@ -91,7 +91,9 @@ impl Devices for DevicesService {
         request: Request<pb::EndDeviceRequest>,
     ) -> Result<Response<pb::EndDeviceReply>, Status> {
         let sessions = sessions(&request)?;
-        let id = request.into_inner().id.parse().map_err(|_| not_yours())?;
+        let Ok(id) = request.into_inner().id.parse() else {
+            return Err(not_yours());
+        };
         sessions.end(id).await.map_err(refused)?;
         Ok(Response::new(pb::EndDeviceReply {}))
     }

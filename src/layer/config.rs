@@ -126,7 +126,7 @@ impl Config {
 
     /// Lets a response carry what became of the token: the way that the request showed one.
     pub(super) fn write(&self, shown: Option<Way>, change: &CookieChange, headers: &mut HeaderMap) {
-        match (shown.unwrap_or(self.source.first()), change) {
+        match (shown.unwrap_or_else(|| self.source.first()), change) {
             (Way::Cookie, change) => self.cookie.write(change, headers),
             (Way::Bearer, CookieChange::Set(token, _)) => self.hand_over(token, headers),
             // The client forgets its token by itself.

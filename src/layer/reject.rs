@@ -19,7 +19,8 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 pub struct Rejection {
     kind: RejectionKind,
     grpc: bool,
-    ended: Option<EndNotice>,
+    // Boxed, so that a refusal stays small: most have none.
+    ended: Option<Box<EndNotice>>,
     login: Option<HeaderValue>,
     sessions: Vec<SessionInfo>,
 }
@@ -72,7 +73,7 @@ impl Rejection {
     /// With the notice of the session that the guest had, if it ended.
     pub(crate) fn not_signed_in(ended: Option<EndNotice>) -> Self {
         Self {
-            ended,
+            ended: ended.map(Box::new),
             ..Self::new(RejectionKind::NotSignedIn)
         }
     }
@@ -118,7 +119,7 @@ impl Rejection {
     /// Why the session ended that this guest had, if one did.
     #[must_use]
     pub fn ended(&self) -> Option<&EndNotice> {
-        self.ended.as_ref()
+        self.ended.as_deref()
     }
 
     /// Where a browser is sent to sign in, if it is.

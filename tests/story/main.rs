@@ -16,20 +16,8 @@ mod http_client;
 mod http_server;
 mod table;
 
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    clippy::nursery,
-    missing_docs,
-    missing_debug_implementations,
-    unreachable_pub,
-    unused_qualifications,
-    dead_code,
-    reason = "generated"
-)]
-mod pb {
-    include!("../../examples/tonic/generated/devices.v1.rs");
-}
+#[path = "../../examples/tonic/pb.rs"]
+mod pb;
 #[path = "../../examples/tonic/service.rs"]
 mod service;
 

@@ -1,0 +1,14 @@
+//! What `devices.proto` makes: `tests/generated.rs` makes it anew.
+#![allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    unused_qualifications,
+    dead_code,
+    reason = "generated"
+)]
+
+include!("generated/devices.v1.rs");
