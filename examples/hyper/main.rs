@@ -37,11 +37,8 @@ async fn main() -> io::Result<()> {
     tracing_subscriber::fmt::init();
     let address = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(address).await?;
-    writeln!(
-        io::stdout(),
-        "listening on http://{}",
-        listener.local_addr()?
-    )?;
+    let port = listener.local_addr()?.port();
+    writeln!(io::stdout(), "listening on http://localhost:{port}")?;
     let sessions = SessionLayer::new(MemoryStore::new())
         .limit(Limit::at_most(3))
         .reply_with(problem);

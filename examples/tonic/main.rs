@@ -31,11 +31,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Behind TLS when it is not for this machine alone: whoever sees the token is the user.
     let listener = TcpListener::bind(address).await?;
-    writeln!(
-        std::io::stdout(),
-        "listening on http://{}",
-        listener.local_addr()?
-    )?;
+    let port = listener.local_addr()?.port();
+    writeln!(std::io::stdout(), "listening on http://localhost:{port}")?;
     let sessions = SessionLayer::new(MemoryStore::new())
         .token_source(TokenSource::Bearer)
         .limit(Limit::at_most(3));

@@ -1,4 +1,4 @@
-//! The axum example as a child process.
+//! The examples as child processes; the one in axum unless another is named.
 
 use std::{
     env,
@@ -34,12 +34,17 @@ pub struct Finished {
 impl App {
     /// On a free port of this machine, with these settings and no others.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        Self::spawn(Command::new(binary()), settings)
+        Self::spawn(Command::new(example("axum")), settings)
+    }
+
+    /// Another example, on a free port of this machine.
+    pub fn start_example(name: &str) -> Self {
+        Self::spawn(Command::new(example(name)), &[])
     }
 
     /// As [`start`](Self::start), with a wall clock that is a day ahead.
     pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example("axum"));
         command.envs(faketime());
         Self::spawn(command, settings)
     }
@@ -70,7 +75,7 @@ impl App {
     /// With these settings, which it is expected to refuse.
     pub fn refused(settings: &[(&str, &str)]) -> Finished {
         let log = NamedTempFile::new().unwrap();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(example("axum"));
         set(&mut command, settings)
             .stdout(Stdio::null())
             .stderr(log.reopen().unwrap());
@@ -175,11 +180,11 @@ fn faketime() -> Vec<(String, String)> {
         .collect()
 }
 
-/// `target/<profile>/examples/axum`, beside this very test.
-fn binary() -> PathBuf {
+/// `target/<profile>/examples/<name>`, beside this very test.
+pub fn example(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
     let profile = test.parent().unwrap().parent().unwrap();
-    let name = format!("axum{}", env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
     let binary = profile.join("examples").join(name);
     assert!(
         binary.exists(),
