@@ -12,24 +12,29 @@
 
 use std::{env, fs, path::Path};
 
+use prost::Message;
+
 #[test]
 fn the_checked_in_code_of_the_tonic_example_is_what_its_proto_file_makes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tonic");
-    let checked_in = folder.join("generated/devices.v1.rs");
     let made = tempfile::tempdir().unwrap();
 
     let files = protox::compile(["devices.proto"], [&folder]).unwrap();
     tonic_prost_build::configure()
         .out_dir(made.path())
-        .compile_fds(files)
+        .compile_fds(files.clone())
         .unwrap();
+    fs::write(made.path().join("devices.v1.bin"), files.encode_to_vec()).unwrap();
 
-    let made = fs::read_to_string(made.path().join("devices.v1.rs")).unwrap();
-    if env::var_os("REGENERATE").is_some() {
-        fs::write(&checked_in, &made).unwrap();
+    for name in ["devices.v1.rs", "devices.v1.bin"] {
+        let made = fs::read(made.path().join(name)).unwrap();
+        let checked_in = folder.join("generated").join(name);
+        if env::var_os("REGENERATE").is_some() {
+            fs::write(&checked_in, &made).unwrap();
+        }
+        assert!(
+            made == fs::read(&checked_in).unwrap_or_default(),
+            "{name} is out of date: REGENERATE=1 cargo test --test generated"
+        );
     }
-    assert!(
-        made == fs::read_to_string(&checked_in).unwrap_or_default(),
-        "out of date: REGENERATE=1 cargo test --test generated"
-    );
 }

@@ -27,6 +27,13 @@ use tonic::{
     service::Routes,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
+use tonic_reflection::{
+    pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    },
+    server::Builder,
+};
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
 use tower_user_sessions::{
     BearerLayer, BearerService, Limit, MemoryStore, OnOutage, PeerAddr, RequireUser, SessionLayer,
@@ -115,6 +122,30 @@ async fn a_service_keeps_its_name_in_the_layers_and_routes_find_it() {
     let phone = BearerLayer::new().layer(server.channel.clone());
     log_in(phone.clone()).await.unwrap();
     assert_eq!(who(phone).await.unwrap(), "alice");
+}
+
+#[tokio::test]
+async fn reflection_goes_on_working_beside_it() {
+    let (store, _clock) = store();
+    let reflection = Builder::configure()
+        .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .unwrap();
+    let server = serve!(service::routes(bearers(&store)).add_service(reflection));
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(server.channel.clone());
+
+    let answers = client.server_reflection_info(tokio_stream::once(ask)).await;
+
+    let answer = answers.unwrap().into_inner().message().await.unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.unwrap().message_response else {
+        panic!("no list");
+    };
+    let names: Vec<&str> = list.service.iter().map(|one| one.name.as_str()).collect();
+    assert!(names.contains(&"devices.v1.Devices") && names.contains(&"devices.v1.SignIn"));
 }
 
 // T38

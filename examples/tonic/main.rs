@@ -15,7 +15,10 @@ use std::{env, error::Error, io::Write as _};
 
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
+use tonic_reflection::server::Builder;
 use tower_user_sessions::{Limit, MemoryStore, SessionLayer, TokenSource};
+
+use self::pb::FILE_DESCRIPTOR_SET;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -36,7 +39,12 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     let sessions = SessionLayer::new(MemoryStore::new())
         .token_source(TokenSource::Bearer)
         .limit(Limit::at_most(3));
+    let reflection =
+        || Builder::configure().register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET);
     service::routes(sessions)
+        .add_service(reflection().build_v1()?)
+        // Older clients, such as Python's.
+        .add_service(reflection().build_v1alpha()?)
         .serve_with_incoming(TcpIncoming::from(listener))
         .await?;
     Ok(())

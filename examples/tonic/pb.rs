@@ -12,3 +12,6 @@
 )]
 
 include!("generated/devices.v1.rs");
+
+/// The same as data, for reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/devices.v1.bin");
