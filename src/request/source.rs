@@ -17,6 +17,8 @@ use crate::model::Token;
 /// meet.
 ///
 /// A request that shows two different tokens is a guest's: neither is used, and no cookie is removed.
+/// Whatever stands after `Bearer` counts as one, so a layer that takes both leaves no room for bearer
+/// tokens of another kind beside the cookie.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TokenSource {

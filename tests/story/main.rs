@@ -14,6 +14,7 @@ mod door;
 mod grpc;
 mod http_client;
 mod http_server;
+mod origin;
 mod table;
 
 #[path = "../../examples/tonic/pb.rs"]
