@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,9 @@ const SENDS: u32 = 3;
 
 /// No sample of the server's time.
 const UNKNOWN: i64 = i64::MIN;
+
+/// The generation of no connection.
+const NONE: u64 = 0;
 
 /// Whether a call of unknown outcome may be sent again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,13 +85,15 @@ impl Connections {
         resend: Resend,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<redis::Value, StoreError> {
-        let sent = AtomicBool::new(false);
+        // The connection whose answer is being waited for.
+        let sent = AtomicU64::new(NONE);
         let attempts = self.attempts(script, key, resend, &sent, arguments);
         match tokio::time::timeout(self.deadline, attempts).await {
             Ok(answer) => answer,
             Err(elapsed) => {
-                self.timed_out();
-                let uncertain = resend == Resend::Never && sent.load(Ordering::Relaxed);
+                let generation = sent.load(Ordering::Relaxed);
+                self.timed_out(generation);
+                let uncertain = resend == Resend::Never && generation != NONE;
                 let kind = Failure::Silent.kind(uncertain);
                 Err(StoreError::new(kind).with_source(elapsed))
             }
@@ -100,7 +105,7 @@ impl Connections {
         script: &Script,
         key: &str,
         resend: Resend,
-        sent: &AtomicBool,
+        sent: &AtomicU64,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<redis::Value, StoreError> {
         let started = Monotonic::now();
@@ -113,7 +118,7 @@ impl Connections {
         let (mut sends, mut pause) = (0, Duration::from_millis(10));
         loop {
             let (generation, mut connection) = self.connection().await?;
-            sent.store(true, Ordering::Relaxed);
+            sent.store(generation, Ordering::Relaxed);
             sends += 1;
             let mut answer = connection.send(&command("EVALSHA", &script.sha1)).await;
             if let Err(error) = &answer
@@ -132,9 +137,12 @@ impl Connections {
             };
             let failure = Failure::of(&error);
             let again = match failure {
-                Failure::NotNow => true,
-                Failure::Demoted => {
-                    self.forget(generation);
+                Failure::NotNow | Failure::Demoted => {
+                    // It answered, and nothing ran.
+                    sent.store(NONE, Ordering::Relaxed);
+                    if failure == Failure::Demoted {
+                        self.forget(generation);
+                    }
                     true
                 }
                 Failure::Broken => {
@@ -142,7 +150,7 @@ impl Connections {
                     resend == Resend::Harmless && sends < SENDS
                 }
                 Failure::Silent => {
-                    self.timed_out();
+                    self.timed_out(generation);
                     false
                 }
                 Failure::NoScript | Failure::Final(_) => false,
@@ -199,9 +207,12 @@ impl Connections {
         }
     }
 
-    fn timed_out(&self) {
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= BLACK_HOLE {
-            let generation = self.slot().generation;
+    /// A call on this connection was not answered. One on a connection that was replaced meanwhile
+    /// says nothing of the new one.
+    fn timed_out(&self, generation: u64) {
+        if self.slot().generation == generation
+            && self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= BLACK_HOLE
+        {
             self.forget(generation);
         }
     }
