@@ -55,6 +55,26 @@ fn crowd(store: &RedisStore, of: usize) -> tokio::task::JoinHandle<Vec<bool>> {
 
 // T59
 #[tokio::test]
+async fn a_crowd_of_callers_who_give_up_does_not_keep_the_store_away() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = RedisStore::builder(pool(&proxy.url()))
+        .deadline(millis(300))
+        .build();
+
+    proxy.hold(Duration::from_secs(60));
+    let crowd = crowd(&store, 300);
+    tokio::time::sleep(millis(600)).await;
+    // Longer than it is from one caller's deadline to the next one's.
+    proxy.hold(millis(100));
+
+    let answered = crowd.await.unwrap();
+    assert_eq!(answered.first(), Some(&false), "nothing was carried");
+    assert_eq!(answered.last(), Some(&true), "the store is back");
+}
+
+// T59
+#[tokio::test]
 async fn late_timeouts_of_a_former_connection_do_not_drop_the_next_one() {
     let server = Server::start();
     let proxy = Proxy::start(server.port).await;

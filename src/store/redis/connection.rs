@@ -9,8 +9,11 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{self, Cmd};
-use tokio::sync::Mutex as AsyncMutex;
+use deadpool_redis::{
+    PoolError,
+    redis::{self, Cmd},
+};
+use tokio::{sync::Mutex as AsyncMutex, task::JoinHandle};
 
 use super::{
     failure::{Failure, no_connection},
@@ -19,11 +22,14 @@ use super::{
 };
 use crate::{
     model::clock::{Monotonic, millis},
-    store::StoreError,
+    store::{StoreError, StoreErrorKind},
 };
 
 /// After so many timeouts in a row a connection counts as a black hole.
 const BLACK_HOLE: u32 = 2;
+
+/// How long fetching a connection may take at least, however short the deadline.
+const FETCHING: Duration = Duration::from_secs(1);
 
 /// How often a call of unknown outcome is sent in all.
 const SENDS: u32 = 3;
@@ -49,12 +55,17 @@ pub(super) struct Connections {
     /// Covers checkout and call.
     deadline: Duration,
     slot: Mutex<Slot>,
-    /// Who holds it fetches the next connection; the others wait for that one.
-    fetching: AsyncMutex<()>,
+    /// Who holds it waits for the next connection; the others wait for that one.
+    fetching: AsyncMutex<Option<Fetch>>,
+    /// In a row, on the connection in the slot.
     timeouts: AtomicU32,
     /// The server's time less ours by the clock that does not jump, in ms, by the last reply.
     offset: AtomicI64,
 }
+
+/// A task of its own, with the connection and the server's time: callers that give up one after the
+/// other, each soon after its turn came, must not start it anew each.
+type Fetch = JoinHandle<Result<(Connection, i64), StoreError>>;
 
 #[derive(Default)]
 struct Slot {
@@ -68,7 +79,7 @@ impl Connections {
             pool,
             deadline,
             slot: Mutex::default(),
-            fetching: AsyncMutex::new(()),
+            fetching: AsyncMutex::default(),
             timeouts: AtomicU32::new(0),
             offset: AtomicI64::new(UNKNOWN),
         }
@@ -175,14 +186,20 @@ impl Connections {
     }
 
     async fn fetch(&self) -> Result<(u64, Connection), StoreError> {
-        let _fetching = self.fetching.lock().await;
+        let mut fetching = self.fetching.lock().await;
         if let Some(found) = self.current() {
             return Ok(found);
         }
-        let mut connection = self.pool.take(self.deadline).await.map_err(no_connection)?;
-        self.sample(&mut connection).await;
+        let fetch = fetching
+            .get_or_insert_with(|| tokio::spawn(fetch(self.pool.clone(), self.deadline)))
+            .await;
+        *fetching = None;
+        let (connection, offset) = fetch.map_err(|stopped| {
+            StoreError::new(StoreErrorKind::Unavailable).with_source(stopped)
+        })??;
         self.timeouts.store(0, Ordering::Relaxed);
         let mut slot = self.slot();
+        self.offset.store(offset, Ordering::Relaxed);
         slot.generation += 1;
         slot.connection = Some(connection.clone());
         Ok((slot.generation, connection))
@@ -201,7 +218,7 @@ impl Connections {
     fn forget(&self, generation: u64) {
         let mut slot = self.slot();
         // A Cluster connection mends itself.
-        if slot.generation == generation && !self.pool.is_cluster() {
+        if slot.generation == generation && slot.connection.is_some() && !self.pool.is_cluster() {
             slot.connection = None;
             self.offset.store(UNKNOWN, Ordering::Relaxed);
         }
@@ -217,24 +234,9 @@ impl Connections {
         }
     }
 
-    /// Asks a new server for its time, so that the very first sign-in carries a deadline.
-    async fn sample(&self, connection: &mut Connection) {
-        self.offset.store(UNKNOWN, Ordering::Relaxed);
-        if let Ok(redis::Value::Array(parts)) = connection.send(&redis::cmd("TIME")).await
-            && let [
-                redis::Value::BulkString(seconds),
-                redis::Value::BulkString(micros),
-            ] = &parts[..]
-            && let (Some(seconds), Some(micros)) = (number(seconds), number(micros))
-        {
-            self.note_time(seconds * 1_000 + micros / 1_000);
-        }
-    }
-
     /// Notes the server's time from a reply that has just come.
     pub(super) fn note_time(&self, server: i64) {
-        let offset = server.saturating_sub(Monotonic::now().as_millis());
-        self.offset.store(offset, Ordering::Relaxed);
+        self.offset.store(offset(server), Ordering::Relaxed);
     }
 
     /// The moment by the server's clock after which this call has been given up.
@@ -249,6 +251,43 @@ impl Connections {
         let given_up = started.as_millis() + millis(self.deadline);
         Some(offset.saturating_add(given_up))
     }
+}
+
+/// A connection out of the pool, and its server's time: the very first sign-in carries a deadline.
+async fn fetch(pool: RedisPool, deadline: Duration) -> Result<(Connection, i64), StoreError> {
+    let fetched = tokio::time::timeout(deadline.max(FETCHING), async {
+        let mut connection = pool.take(deadline).await?;
+        // Of a Cluster it would be any node's, perhaps that of one which does not answer.
+        let offset = if pool.is_cluster() {
+            UNKNOWN
+        } else {
+            sample(&mut connection).await
+        };
+        Ok::<_, PoolError>((connection, offset))
+    });
+    match fetched.await {
+        Ok(fetched) => fetched.map_err(no_connection),
+        Err(elapsed) => Err(StoreError::new(StoreErrorKind::Timeout).with_source(elapsed)),
+    }
+}
+
+/// Asks a server for its time.
+async fn sample(connection: &mut Connection) -> i64 {
+    if let Ok(redis::Value::Array(parts)) = connection.send(&redis::cmd("TIME")).await
+        && let [
+            redis::Value::BulkString(seconds),
+            redis::Value::BulkString(micros),
+        ] = &parts[..]
+        && let (Some(seconds), Some(micros)) = (number(seconds), number(micros))
+    {
+        return offset(seconds * 1_000 + micros / 1_000);
+    }
+    UNKNOWN
+}
+
+/// The server's time, which has just come, less ours.
+fn offset(server: i64) -> i64 {
+    server.saturating_sub(Monotonic::now().as_millis())
 }
 
 fn number(text: &[u8]) -> Option<i64> {
