@@ -121,3 +121,16 @@ async fn a_conditional_write_that_a_busy_server_refused_is_not_uncertain() {
     assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error:?}");
     store.save(&save).await.unwrap();
 }
+
+// T59
+#[tokio::test]
+async fn a_deadline_without_end_is_one() {
+    let server = Server::start();
+    let store = RedisStore::builder(server.pool())
+        .deadline(Duration::MAX)
+        .build();
+
+    let token = signs_in(&store, "alice").await;
+
+    assert!(is_live(&store, &token).await);
+}

@@ -248,7 +248,7 @@ impl Connections {
         if offset == UNKNOWN || self.pool.is_cluster() {
             return None;
         }
-        let given_up = started.as_millis() + millis(self.deadline);
+        let given_up = started.as_millis().saturating_add(millis(self.deadline));
         Some(offset.saturating_add(given_up))
     }
 }
