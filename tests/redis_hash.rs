@@ -10,8 +10,8 @@ use std::time::Duration;
 use tower_user_sessions::{
     EndReason, Lifetime, RedisStore,
     store::{
-        Authenticated, Create, Created, End, Ended, ManualClock, NewSession, Save, SessionStore,
-        Timestamp, Token, Which,
+        Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession, Resolve,
+        Resolved, Save, Saved, SessionStore, Timestamp, Token, Which,
     },
 };
 
@@ -234,4 +234,40 @@ async fn ids_that_were_given_up_fill_no_hash() {
     }
 
     assert_eq!(fields(&server, &first).await, 4_000);
+}
+
+// T60
+#[tokio::test]
+async fn many_keys_that_go_at_once_do_not_block_the_server() {
+    let server = Server::start();
+    let store = RedisStore::new(server.pool());
+    let token = signs_in(&store, "alice").await;
+    let (mut some, mut none) = (Changes::default(), Changes::default());
+    for number in 0..5_900 {
+        some.set(&format!("{number:05}"), "");
+    }
+    for number in (0..5_900).rev() {
+        none.remove(&format!("{number:05}"));
+    }
+    let save = Save::new(token.tag(), token.session_id(), some);
+    store.save(&save).await.unwrap();
+    let before = cpu(&server).await;
+
+    let save = Save::new(token.tag(), token.session_id(), none);
+    let saved = store.save(&save).await.unwrap();
+
+    assert_eq!(saved, Saved::Saved { revision: 2 });
+    let spent = cpu(&server).await - before;
+    assert!(spent < 0.15, "{spent} s");
+}
+
+/// How many seconds the server has worked; unlike the clock, others on this machine do not count.
+async fn cpu(server: &Server) -> f64 {
+    let info: String = server.ask("INFO cpu").await;
+    let of = |name| {
+        info.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+    };
+    of("used_cpu_user:").parse().unwrap()
 }
