@@ -271,3 +271,23 @@ async fn cpu(server: &Server) -> f64 {
     };
     of("used_cpu_user:").parse().unwrap()
 }
+
+// T42 T50
+#[tokio::test]
+async fn a_notice_can_be_kept_for_ever_and_a_day() {
+    let server = Server::start();
+    let store = RedisStore::builder(server.pool())
+        .notice_kept(Duration::MAX)
+        .build();
+    let token = signs_in(&store, "alice").await;
+
+    let ended = store
+        .end(&end(&token, Which::One(token.session_id())))
+        .await
+        .unwrap();
+
+    assert!(matches!(ended, Ended::Ended { count: 1, .. }), "{ended:?}");
+    let resolved = store.resolve(&Resolve::new(token.clone())).await.unwrap();
+    assert!(matches!(resolved, Resolved::Ended(_)), "{resolved:?}");
+    assert!(ttl(&server, &token).await > 399 * DAY);
+}
