@@ -28,8 +28,9 @@ use crate::{
 /// After so many timeouts in a row a connection counts as a black hole.
 const BLACK_HOLE: u32 = 2;
 
-/// How long fetching a connection may take at least, however short the deadline.
-const FETCHING: Duration = Duration::from_secs(1);
+/// How long fetching a connection may take at least, however short the deadline: a Cluster with one
+/// primary stopped takes 2 s.
+const FETCHING: Duration = Duration::from_secs(5);
 
 /// How often a call of unknown outcome is sent in all.
 const SENDS: u32 = 3;
