@@ -140,14 +140,23 @@ pub(crate) async fn ask<T: redis::FromRedisValue>(url: &str, command: &str) -> T
 
 /// The same, where words have spaces in them.
 pub(crate) async fn ask_with<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    try_ask(url, words)
+        .await
+        .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+/// The same of a server that may cut the connection, as one does whose role changes.
+pub(crate) async fn try_ask<T: redis::FromRedisValue>(
+    url: &str,
+    words: &[&str],
+) -> redis::RedisResult<T> {
+    let client = redis::Client::open(url)?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
     let (name, arguments) = words.split_first().unwrap();
     redis::cmd(name)
         .arg(arguments)
         .query_async(&mut connection)
         .await
-        .unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
 /// Fails where this program is missing, and says what to do about it.
