@@ -313,3 +313,23 @@ async fn an_outage_is_logged_with_its_kind_and_no_token() {
     assert!(warning.contains("Unavailable"));
     assert!(!log.text().contains(&client.token()));
 }
+
+// T57
+#[tokio::test]
+async fn an_update_of_unknown_outcome_is_reported_and_not_run_again() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    faulty.next(Method::Save, Fault::Unsure);
+
+    let answer = client.send(|session| async move {
+        session
+            .update("n", |n: Option<u32>| n.unwrap_or(0) + 1)
+            .unwrap();
+        session.commit().await.unwrap_err().store_kind()
+    });
+    let kind = answer.await.value();
+    let n = client.send(|session| async move { session.get::<u32>("n").unwrap() });
+
+    assert_eq!(kind, Some(StoreErrorKind::Uncertain));
+    assert_eq!(n.await.value(), Some(1));
+}

@@ -8,6 +8,7 @@
     reason = "no test file uses all of it"
 )]
 
+pub mod devices;
 pub mod faulty;
 pub mod http;
 pub mod log;
