@@ -9,17 +9,15 @@
 
 mod common;
 
-use http::{Method, Request, StatusCode};
-use tower::ServiceExt;
+use http::StatusCode;
 use tower_user_sessions::{
-    DeviceApi, MemoryStore, OnOutage, SessionId, SessionLayer, UserSessions, store::ManualClock,
+    MemoryStore, OnOutage, SessionId, SessionLayer, UserSessions, store::ManualClock,
 };
 
 use crate::common::{
     devices::{call, signed_in},
     faulty::{self, Fault, FaultyStore, until_asked},
     http::{Client, ids, store, user},
-    log::Log,
 };
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
@@ -189,20 +187,6 @@ async fn a_store_that_does_not_answer_is_503_with_retry_after() {
         assert_eq!(got.header("retry-after"), Some("1"), "{line}");
         assert_eq!(got.header("set-cookie"), None, "{line}");
     }
-}
-
-#[tokio::test]
-async fn without_its_layer_it_is_500_and_the_log_says_what_to_change() {
-    let log = Log::start();
-    let request = Request::builder()
-        .method(Method::GET)
-        .body("any body")
-        .unwrap();
-
-    let got = DeviceApi::new().oneshot(request).await.unwrap();
-
-    assert_eq!(got.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(log.at("ERROR")[0].contains("SessionLayer"));
 }
 
 // T20

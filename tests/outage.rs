@@ -18,7 +18,6 @@ use tower_user_sessions::{
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
     http::{Answer, Client, ids, store, user},
-    log::Log,
 };
 
 fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
@@ -258,21 +257,6 @@ async fn the_guest_of_a_login_ends_at_the_second_try() {
     assert_eq!(found.await.value(), None);
 }
 
-// T5
-#[tokio::test]
-async fn once_created_the_answer_is_the_logins_and_a_guest_that_does_not_end_is_an_event() {
-    let log = Log::start();
-    let (layer, faulty, _store) = world();
-    let mut client = Client::new(&layer);
-    client.insert("cart", "apple").await;
-    faulty.always([Method::End], Fault::Fail);
-
-    client.log_in("alice").await;
-
-    assert_eq!(client.user().await.as_deref(), Some("alice"));
-    assert_eq!(log.at("WARN").len(), 1);
-}
-
 // T33
 #[tokio::test]
 async fn grpc_is_told_of_an_outage_in_its_own_words() {
@@ -295,23 +279,6 @@ async fn grpc_is_told_of_an_outage_in_its_own_words() {
             "{kind}"
         );
     }
-}
-
-// T3
-#[tokio::test]
-async fn an_outage_is_logged_with_its_kind_and_no_token() {
-    let log = Log::start();
-    let (layer, faulty, _store) = world();
-    let mut client = Client::signed_in(&layer, "alice").await;
-    faulty.next(Method::Resolve, Fault::Fail);
-
-    client.send(|_session| async {}).await;
-
-    let [warning] = &log.at("WARN")[..] else {
-        panic!("{}", log.text());
-    };
-    assert!(warning.contains("Unavailable"));
-    assert!(!log.text().contains(&client.token()));
 }
 
 // T57
