@@ -1,4 +1,158 @@
-//! placeholder
+//! Tower middleware that gives every user a managed set of sessions.
+//!
+//! The layer finds the session of each request and records its activity. A user's sessions can be
+//! listed as devices and ended: one, all others, all. How many there may be is limited, in the same
+//! atomic step that creates one, so that concurrent sign-ins on many nodes do not get past it. It
+//! works with any [`tower::Service`](tower_service::Service) over [`http`]: axum, tonic, plain hyper.
+//!
+//! ```text
+//!  request ─▶ SessionService ──────────────▶ your service ──────────▶ response
+//!              │ token from the cookie         │ Session (extension)     ▲
+//!              │ well formed?                  │  user_id, get, insert   │ Set-Cookie, only when the
+//!              ▼                               │  log_in, log_out …      │ token changed or went away
+//!           store.resolve ── one round trip    ▼ staged changes          │
+//!           verify, touch, read             store.create / save / end ───┘
+//!                                           one round trip, only if something is staged
+//! ```
+//!
+//! # Examples
+//!
+//! Any service finds a [`Session`] in the request's extensions:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use http::{Request, Response, StatusCode};
+//! use tower::{ServiceBuilder, service_fn};
+//! use tower_user_sessions::{MemoryStore, Session, SessionError, SessionLayer};
+//!
+//! fn respond(request: &Request<String>) -> Result<StatusCode, SessionError> {
+//!     let session: &Session = request.extensions().get().expect("the layer is there");
+//!     match request.uri().path() {
+//!         // After the password was checked.
+//!         "/login" => session.log_in(42)?,
+//!         "/logout" => session.log_out()?,
+//!         _ if session.user_id().is_none() => return Ok(StatusCode::UNAUTHORIZED),
+//!         _ => session.insert("last_page", request.uri().path())?,
+//!     }
+//!     Ok(StatusCode::OK)
+//! }
+//!
+//! let service = ServiceBuilder::new()
+//!     .layer(SessionLayer::new(MemoryStore::new()))
+//!     .service(service_fn(async |request: Request<String>| {
+//!         let mut response = Response::new(String::new());
+//!         *response.status_mut() =
+//!             respond(&request).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+//!         Ok::<_, Infallible>(response)
+//!     }));
+//! # fn is_service(_: impl tower_service::Service<Request<String>, Response = Response<String>>) {}
+//! # is_service(service);
+//! ```
+//!
+//! In axum, with settings; handlers take the [`Session`] as an argument (feature `axum`):
+//!
+//! ```
+//! # #[cfg(all(feature = "api", feature = "axum", feature = "redis"))] {
+//! use std::time::Duration;
+//!
+//! use axum::{Router, http::StatusCode, routing::get};
+//! use deadpool_redis::{Config, Runtime};
+//! use tower_user_sessions::{
+//!     DeviceApi, Lifetime, Limit, Problem, RedisStore, SameSite, Session, SessionCookie, SessionLayer,
+//! };
+//!
+//! async fn me(session: Session) -> Result<String, StatusCode> {
+//!     let user = session.user_id().ok_or(StatusCode::UNAUTHORIZED)?;
+//!     Ok(user.to_string())
+//! }
+//!
+//! # fn build() -> Result<Router, Box<dyn std::error::Error>> {
+//! let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
+//! let store = RedisStore::builder(pool).prefix("shop").build();
+//! let cookie = SessionCookie::named("__Host-shop").same_site(SameSite::Strict).build()?;
+//! let layer = SessionLayer::new(store)
+//!     .cookie(cookie)
+//!     .lifetime(Lifetime::AAL2)
+//!     .limit(Limit::at_most(3))
+//!     .guest_idle(Duration::from_secs(3_600))
+//!     .resolve_if(|request| !request.uri.path().starts_with("/static/"))
+//!     .counts_as_activity(|request| request.uri.path() != "/poll")
+//!     .reply(Problem);
+//! let app = Router::new()
+//!     .route("/me", get(me))
+//!     .nest_service("/sessions", DeviceApi::new())
+//!     .layer(layer);
+//! # Ok(app)
+//! # }
+//! # build().unwrap();
+//! # }
+//! ```
+//!
+//! # Sessions
+//!
+//! A request without a token has a *guest* session, for which nothing is stored until something is
+//! inserted. A malformed or unknown token is a guest's too, and is never adopted.
+//!
+//! Changes are staged on the [`Session`] and stored when the response head passes back through the
+//! layer, if its status is below 500 and not 408. Ends are stored whatever the status. What a gRPC
+//! head says in `grpc-status` counts the same. With nothing staged there is no second round trip and
+//! no `Set-Cookie`. [`Session::commit`] stores at once, for handlers that must see the outcome.
+//!
+//! Data is merged key by key: parallel requests that change different keys lose nothing.
+//! [`Session::update`] runs again on the newest value where they change the same one.
+//!
+//! # Sign-ins
+//!
+//! [`Session::log_in`] always makes a new token and a new id; what the client held before is dead at
+//! once. A guest's data comes along only where [`Login::carry`] names it. [`Limit`] says how many
+//! sessions a user may have and whether the least recently active one ends or the sign-in is refused
+//! (409, or [`CommitError::LimitReached`]); [`Login::limit`] states one for this sign-in alone. Signing
+//! in again from the same client replaces its session and never counts twice.
+//!
+//! A [`Lifetime`] has two parts: idle, renewed by activity, and absolute, renewed by signing in only.
+//!
+//! # Ends
+//!
+//! [`Session::log_out`], [`UserSessions::end`], [`UserSessions::end_others`],
+//! [`UserSessions::end_all`], eviction and expiry hold from the very next request, on any node. A
+//! request in flight does not bring its session back. "End all" and "end others" also void sign-ins
+//! that were authenticated before them; one that the same handler stages afterwards counts, which is
+//! what a password change needs. [`SessionLayer::not_before`] voids all users' earlier sessions.
+//!
+//! The owner of an ended session is told why, once, by [`Session::ended`]. [`UserSessions::new`] works
+//! outside a request, for administrators and jobs. The feature `api` adds `DeviceApi`, over which users
+//! do it themselves.
+//!
+//! # Stores
+//!
+//! [`MemoryStore`] keeps sessions in this process; they are gone when it ends. `RedisStore` (feature
+//! `redis`) shares them among nodes: Redis 7.0 or newer, or Valkey 8.0 or newer, as one node, with
+//! Sentinel or as a Cluster. Each operation is one round trip to one key. The store owns the time: no
+//! wall clock of an app node takes part in any decision. The token itself is never stored.
+//!
+//! What is promised holds while Redis loses no write that it acknowledged. Asynchronous replication
+//! can lose some in a failover: an ended session may come back then, and a new one be gone.
+//!
+//! For a store of your own see [`SessionStore`].
+//!
+//! # Outages
+//!
+//! A store that does not answer is never "no such session". A request with a token is answered with
+//! 503 and `Retry-After`, its cookie stays, and the service is not called; requests without one go on.
+//! [`OnOutage::Guest`] calls it with an unavailable session instead. What cannot be stored when the
+//! response passes back is a 503 in its place, so that a sign-in that is not stored is never answered
+//! with 200. [`SessionLayer::reply`] makes these answers: [`Bare`], [`Problem`] or yours.
+//!
+//! # Features
+//!
+//! - `api` (default): `DeviceApi`, to list devices and sign them out over HTTP.
+//! - `axum` (default): [`Session`] as an axum extractor.
+//! - `redis`: `RedisStore`.
+//! - `conformance`: the suite that every store has to pass.
+//! - `uuid`: [`UserId`] from `Uuid`.
+//!
+//! The minimum supported Rust version is 1.88.
 
 mod api;
 mod layer;
@@ -33,3 +187,8 @@ pub mod future {
     pub use crate::api::DeviceFuture;
     pub use crate::layer::ResponseFuture;
 }
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -307,7 +307,7 @@ async fn a_session_that_itself_ended_ends_no_others() {
     });
 
     assert!(matches!(
-        late.await.value(),
+        Box::pin(late).await.value(),
         Err(UserSessionsError::CallerEnded)
     ));
     assert_eq!(ids(&store, "alice").await.len(), 1);

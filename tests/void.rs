@@ -71,7 +71,7 @@ async fn a_sign_in_that_straddles_end_others_is_void_too() {
         }
     });
 
-    assert_eq!(answer.await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(Box::pin(answer).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(ids(&store, "alice").await, [id]);
 }
 

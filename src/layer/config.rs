@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::request::Parts;
+use http::{Request, request::Parts};
 
 use super::cookie::SessionCookie;
 use crate::session::Rules;
@@ -49,16 +49,34 @@ pub(super) struct Config {
     pub(super) counts_as_activity: Option<Predicate>,
 }
 
-impl Config {
-    pub(super) fn resolves(&self, parts: &Parts) -> bool {
-        self.resolve_if
-            .as_ref()
-            .is_none_or(|predicate| predicate.holds(parts))
-    }
+/// What a request asks of its session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Asks {
+    /// To pass untouched.
+    Nothing,
+    /// To be resolved, without prolonging it.
+    Resolve,
+    /// To be resolved and prolonged.
+    Activity,
+}
 
-    pub(super) fn counts_as_activity(&self, parts: &Parts) -> bool {
-        self.counts_as_activity
-            .as_ref()
-            .is_none_or(|predicate| predicate.holds(parts))
+impl Config {
+    /// What the predicates say. Without any, the request is not even taken apart.
+    #[inline]
+    pub(super) fn asks<B>(&self, request: Request<B>) -> (Request<B>, Asks) {
+        if self.resolve_if.is_none() && self.counts_as_activity.is_none() {
+            return (request, Asks::Activity);
+        }
+        let (parts, body) = request.into_parts();
+        let holds =
+            |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|it| it.holds(&parts));
+        let asks = if !holds(&self.resolve_if) {
+            Asks::Nothing
+        } else if !holds(&self.counts_as_activity) {
+            Asks::Resolve
+        } else {
+            Asks::Activity
+        };
+        (Request::from_parts(parts, body), asks)
     }
 }

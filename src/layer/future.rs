@@ -40,7 +40,7 @@ impl<R> Finish<R> {
     }
 
     /// The response with what became of the cookie.
-    fn deliver<B>(&self, open: &OpenSession, mut response: Response<B>) -> Response<B> {
+    fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
         open.deliver(|change| self.config.cookie.write(change, response.headers_mut()));
         response
     }
@@ -167,12 +167,14 @@ where
                 }
                 StateProj::Call { call, open } => {
                     let answer = ready!(call.poll(cx));
-                    let Some(open) = open.take() else {
+                    let Some(mut open) = open.take() else {
                         return Poll::Pending;
                     };
                     let verdict = answer.as_ref().map_or(Verdict::OnlyEnds, verdict);
                     if !open.close(verdict) {
-                        return Poll::Ready(answer.map(|head| this.finish.deliver(&open, head)));
+                        return Poll::Ready(
+                            answer.map(|head| this.finish.deliver(&mut open, head)),
+                        );
                     }
                     State::Commit {
                         commit: Box::pin(OpenSession::commit(open.session().clone())),

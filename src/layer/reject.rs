@@ -2,12 +2,15 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::problem;
 use crate::session::{LimitReached, SessionInfo, Verdict};
+
+/// Parsed once: the status of every response is looked at.
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Why the layer answers instead of the service, or in place of its answer.
 #[derive(Clone, Debug)]
@@ -150,7 +153,7 @@ impl Rejection {
         if self.grpc {
             let grpc = HeaderValue::from_static("application/grpc");
             headers.insert(CONTENT_TYPE, grpc);
-            headers.insert("grpc-status", self.grpc_status());
+            headers.insert(&GRPC_STATUS, self.grpc_status());
             return response;
         }
         if self.kind == RejectionKind::Unavailable {
@@ -206,12 +209,14 @@ where
     }
 }
 
-/// Whether the request is gRPC (not gRPC-Web, whose clients read HTTP statuses).
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+/// Whether the request is gRPC, which is always POST (not gRPC-Web, whose clients read HTTP statuses).
+pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::POST
+        && request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// Whether the service's answer lets sign-ins and data be stored.
@@ -221,7 +226,7 @@ pub(super) fn verdict<B>(response: &Response<B>) -> Verdict {
         || response.status() == StatusCode::REQUEST_TIMEOUT
         || response
             .headers()
-            .get("grpc-status")
+            .get(&GRPC_STATUS)
             .is_some_and(|code| FAILED.iter().any(|failed| code == failed));
     if failed {
         Verdict::OnlyEnds

@@ -3,8 +3,8 @@
 use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
 use http::{
-    header::{COOKIE, Entry, USER_AGENT},
-    request::Parts,
+    Request,
+    header::{COOKIE, USER_AGENT},
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     reject::Rejection,
 };
 use crate::{
-    model::{Arrival, EndReason, Tag, Token},
+    model::{Arrival, EndReason, Tag},
     request::{
         PeerAddr,
         cookie::{self, Shown},
@@ -38,29 +38,29 @@ pub(super) enum Asked {
 }
 
 impl Incoming {
-    pub(super) fn read(config: &Config, parts: &mut Parts) -> Self {
+    pub(super) fn read<B>(config: &Config, request: &mut Request<B>) -> Self {
         let arrival = Arrival::now();
-        let shown = cookie::read(&parts.headers, config.cookie.name());
-        if !matches!(shown, Shown::Nothing)
-            && let Entry::Occupied(mut cookies) = parts.headers.entry(COOKIE)
-        {
+        let headers = request.headers_mut();
+        let shown = cookie::read(headers, config.cookie.name());
+        if !matches!(shown, Shown::Nothing) {
             // Keeps the token out of what prints the request's headers further in.
-            cookies
+            headers
                 .iter_mut()
-                .for_each(|value| value.set_sensitive(true));
+                .filter(|(name, _)| *name == COOKIE)
+                .for_each(|(_, value)| value.set_sensitive(true));
         }
         Self {
             arrival,
             sender: Sender {
-                address: parts.extensions.get().map(|peer: &PeerAddr| peer.ip()),
-                user_agent: parts.headers.get(USER_AGENT).cloned(),
+                address: request.extensions().get().map(|peer: &PeerAddr| peer.ip()),
+                user_agent: request.headers().get(USER_AGENT).cloned(),
             },
             shown,
         }
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
-    pub(super) fn ask(self, config: &Arc<Config>, parts: &Parts) -> Asked {
+    pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
         let Self {
             arrival,
             sender,
@@ -86,7 +86,9 @@ impl Incoming {
             }
         };
         let tag = token.tag();
-        let resolve = resolve(config, token, parts);
+        let mut resolve = Resolve::new(token);
+        resolve.activity = activity;
+        resolve.not_before = config.rules.not_before;
         if let Some(answer) = config.rules.store.resolve_now(&resolve) {
             return Asked::Answered(opened(config, arrival, sender, tag, answer));
         }
@@ -96,13 +98,6 @@ impl Incoming {
             opened(&config, arrival, sender, tag, answer.await)
         }))
     }
-}
-
-fn resolve(config: &Config, token: Token, parts: &Parts) -> Resolve {
-    let mut resolve = Resolve::new(token);
-    resolve.activity = config.counts_as_activity(parts);
-    resolve.not_before = config.rules.not_before;
-    resolve
 }
 
 fn opened(

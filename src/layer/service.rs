@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
-    config::Config,
+    config::{Asks, Config},
     future::{Finish, ResponseFuture},
     passed,
     reject::{Reply, is_grpc},
@@ -52,18 +52,17 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        if !self.config.resolves(&parts) {
-            let request = Request::from_parts(parts, body);
+        let (mut request, asks) = self.config.asks(request);
+        if asks == Asks::Nothing {
             let call = passed::scope(|| self.inner.call(request));
             return ResponseFuture::passing(call, self.finish(false));
         }
-        let finish = self.finish(is_grpc(&parts.headers));
-        let incoming = Incoming::read(&self.config, &mut parts);
-        match incoming.ask(&self.config, &parts) {
+        let finish = self.finish(is_grpc(&request));
+        let incoming = Incoming::read(&self.config, &mut request);
+        match incoming.ask(&self.config, asks == Asks::Activity) {
             Asked::Answered(Ok(open)) => {
-                parts.extensions.insert(open.session().clone());
-                let call = self.inner.call(Request::from_parts(parts, body));
+                request.extensions_mut().insert(open.session().clone());
+                let call = self.inner.call(request);
                 ResponseFuture::calling(call, open, finish)
             }
             Asked::Answered(Err(rejection)) => ResponseFuture::rejecting(rejection, finish),
@@ -71,7 +70,6 @@ where
                 // The ready service goes with the request; its clone waits for its own `poll_ready`.
                 let fresh = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, fresh);
-                let request = Request::from_parts(parts, body);
                 ResponseFuture::resolving(resolve, ready, request, finish)
             }
         }

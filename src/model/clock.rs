@@ -92,7 +92,12 @@ impl From<SystemTime> for Timestamp {
 
 /// A duration in whole milliseconds, rounded up: an age never looks younger than it is.
 pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
+    // Not by `as_nanos`: a division of 128 bits takes as long as ten of these.
+    let part = i64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    i64::try_from(duration.as_secs())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000)
+        .saturating_add(part)
 }
 
 /// A clock that never jumps and counts suspended time.

@@ -22,7 +22,7 @@ pub(crate) enum Shown {
 pub(crate) fn read(headers: &HeaderMap, name: &str) -> Shown {
     let mut found: Option<&[u8]> = None;
     for header in headers.get_all(COOKIE) {
-        for pair in header.as_bytes().split(|byte| *byte == b';') {
+        for pair in pairs(header.as_bytes()) {
             let Some(value) = value_of(pair, name.as_bytes()) else {
                 continue;
             };
@@ -37,6 +37,16 @@ pub(crate) fn read(headers: &HeaderMap, name: &str) -> Shown {
         Some(Err(_)) => Shown::Malformed,
         Some(Ok(token)) => Shown::Token(token),
     }
+}
+
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    let ends = memchr::memchr_iter(b';', header).chain([header.len()]);
+    ends.map(move |end| {
+        let pair = header.get(from..end).unwrap_or_default();
+        from = end + 1;
+        pair
+    })
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

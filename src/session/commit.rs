@@ -41,6 +41,7 @@ enum Plan {
 
 impl Session {
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
+        self.state().committing = true;
         let _turn = self.0.turn.lock().await;
         // Left behind by a commit that was dropped half way.
         self.end_replaced().await;

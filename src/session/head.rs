@@ -30,20 +30,27 @@ pub(crate) enum Verdict {
 /// A session whose response is still to come. When it is dropped, what was made and not delivered
 /// ends.
 #[derive(Debug)]
-pub(crate) struct OpenSession(Session);
+pub(crate) struct OpenSession {
+    session: Session,
+    /// Nothing is left to do: no cookie to write, nothing made that is undelivered.
+    settled: bool,
+}
 
 impl OpenSession {
     pub(crate) fn new(session: Session) -> Self {
-        Self(session)
+        Self {
+            session,
+            settled: false,
+        }
     }
 
     pub(crate) fn session(&self) -> &Session {
-        &self.0
+        &self.session
     }
 
     /// Closes the session to its handlers. Whether something is left to commit.
-    pub(crate) fn close(&self, verdict: Verdict) -> bool {
-        let mut state = self.0.state();
+    pub(crate) fn close(&mut self, verdict: Verdict) -> bool {
+        let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::OnlyEnds {
             let Staged { target, .. } = std::mem::take(&mut state.staged);
@@ -57,22 +64,34 @@ impl OpenSession {
             }
         }
         // A commit under way is waited for, and may leave something to do.
-        !state.staged.is_empty() || state.replaced.is_some() || self.0.0.turn.try_lock().is_err()
+        let under_way = state.committing && self.session.0.turn.try_lock().is_err();
+        let left = under_way || !state.staged.is_empty() || state.replaced.is_some();
+        let settled =
+            !left && state.pending.is_empty() && matches!(state.cookie, CookieChange::Keep);
+        drop(state);
+        self.settled = settled;
+        left
     }
 
     /// Removes the cookie whatever became of the session.
     pub(crate) fn remove_cookie(&self) {
-        self.0.state().cookie = CookieChange::Remove;
+        self.session.state().cookie = CookieChange::Remove;
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
-    pub(crate) fn deliver(&self, write: impl FnOnce(&CookieChange)) {
-        let mut state = self.0.state();
+    pub(crate) fn deliver(&mut self, write: impl FnOnce(&CookieChange)) {
+        if self.settled {
+            return;
+        }
+        let mut state = self.session.state();
         write(&state.cookie);
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
             state.not_pending(id);
         }
+        let settled = state.pending.is_empty();
+        drop(state);
+        self.settled = settled;
     }
 
     /// Commits what is left.
@@ -83,8 +102,11 @@ impl OpenSession {
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
         let pending = {
-            let mut state = self.0.state();
+            let mut state = self.session.state();
             state.closed = true;
             state.abandoned = true;
             if state.pending.is_empty() {
@@ -94,7 +116,7 @@ impl Drop for OpenSession {
         };
         for (tag, id) in pending {
             tracing::debug!(reason = EndReason::Undelivered.as_str(), "session given up");
-            self.0.0.rules.store.end_undelivered(tag, id);
+            self.session.0.rules.store.end_undelivered(tag, id);
         }
     }
 }

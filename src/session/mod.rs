@@ -216,7 +216,7 @@ impl Session {
     ///
     /// A dropped commit stays staged; committing again is the same sign-in, never a second one.
     pub async fn commit(&self) -> Result<Committed, CommitError> {
-        // About 15 kB, which would be part of every handler's future that commits.
+        // Boxed, so that handlers stay small.
         Box::pin(self.commit_staged()).await
     }
 

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) pending: Vec<(Tag, SessionId)>,
     /// The cut that this request made itself, and whose.
     pub(super) own_cut: Option<(Tag, Timestamp)>,
+    /// A commit has begun, and may be under way.
+    pub(super) committing: bool,
     /// The response head has passed.
     pub(super) closed: bool,
     /// The response is out of reach: a session that is made now would have nobody to go to.
@@ -109,6 +111,7 @@ impl State {
             replaced: None,
             pending: Vec::new(),
             own_cut: None,
+            committing: false,
             closed: false,
             abandoned: false,
         }

@@ -8,7 +8,12 @@
     reason = "no test file uses all of it"
 )]
 
+pub mod app;
+pub mod browser;
+pub mod curl;
 pub mod devices;
 pub mod faulty;
 pub mod http;
 pub mod log;
+pub mod redis;
+pub mod story;

@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use crate::{
-    model::{Data, Digest, EndNotice, EndReason, Excess, Limit, Record, SessionId, Timestamp},
+    model::{Data, Digest, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{
         Authenticated, CUT_KEPT, Create, Created, End, Ended, Found, List, NewSession, Resolve,
         Resolved, Save, Saved, TOMBSTONE_KEPT, Which,
     },
 };
+
+/// The digest of what was given up before it was made.
+const NOBODY: Digest = Digest::from_bytes([0; 32]);
 
 #[derive(Default)]
 pub(super) struct Corner {
@@ -113,7 +116,7 @@ impl Corner {
         record.authenticated_at = authenticated;
         let mut created = NewSession::new(record.clone(), data.clone(), now);
         created.cut = self.cut;
-        created.evicted = self.make_room(create.limit, create.id, now, kept);
+        created.evicted = self.make_room(create, now, kept);
         self.live.push(Live { record, data });
         Created::Created(Box::new(created))
     }
@@ -145,26 +148,26 @@ impl Corner {
         }
     }
 
-    /// Ends the excess and trims the notices.
-    fn make_room(
-        &mut self,
-        limit: Limit,
-        by: SessionId,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Vec<Record> {
-        let most = usize::from(limit.sessions());
+    /// Ends the excess, of which guests have none, and trims the notices.
+    fn make_room(&mut self, create: &Create, now: Timestamp, kept: Duration) -> Vec<Record> {
+        let most = usize::from(create.limit.sessions());
         self.live
             .sort_by_cached_key(|live| live.record.eviction_order());
-        let excess = (self.live.len() + 1).saturating_sub(most);
+        let excess = match create.user {
+            Some(_) => (self.live.len() + 1).saturating_sub(most),
+            None => 0,
+        };
         let evicted: Vec<Record> = self.live.drain(..excess).map(|live| live.record).collect();
         for record in &evicted {
-            self.note(record, EndReason::Evicted, Some(by), now, kept);
+            self.note(record, EndReason::Evicted, Some(create.id), now, kept);
         }
+        // What was given up before it was made stays for its minute: its `create` may still come.
+        let given_up = |notice: &EndNotice| notice.digest == NOBODY;
         self.notices
-            .sort_by_cached_key(|(id, notice)| (notice.ended_at, id.encode()));
-        let old = self.notices.len().saturating_sub(most);
-        self.notices.drain(..old);
+            .sort_by_cached_key(|(id, notice)| (given_up(notice), notice.ended_at, id.encode()));
+        let told = |(_, notice): &&(SessionId, EndNotice)| !given_up(notice);
+        let old = self.notices.iter().filter(told).count();
+        self.notices.drain(..old.saturating_sub(most));
         evicted
     }
 
@@ -272,9 +275,8 @@ impl Corner {
 
     /// Keeps a `create` of this id that is still on its way from running.
     fn tombstone(&mut self, id: SessionId, now: Timestamp) {
-        let nobody = Digest::from_bytes([0; 32]);
         let until = now.plus(TOMBSTONE_KEPT);
-        let notice = EndNotice::new(nobody, EndReason::Undelivered, now, None, until);
+        let notice = EndNotice::new(NOBODY, EndReason::Undelivered, now, None, until);
         self.notices.push((id, notice));
     }
 

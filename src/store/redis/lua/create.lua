@@ -34,40 +34,33 @@
 local user = KEYS[1]
 local session, digest, by, kind, body, idle, absolute, at, proven, limit, refuse, replaces,
   changes, most, kept, not_before, latest, given = unpack(ARGV)
-kind, limit, kept, not_before = tonumber(kind), tonumber(limit), tonumber(kept), tonumber(not_before)
-idle, proven = tonumber(idle), tonumber(proven)
 
 local now = clock(given)
 if latest ~= "" and now > tonumber(latest) then
   return { 5, now }
 end
-local cut = tonumber(redis.call("HGET", user, "cut") or "")
-if cut and now >= cut + DAY then
-  cut = nil
-end
+local cut = cut_of(user, now)
 local known = redis.call("HGET", user, session)
 if known then
   if string.sub(known, 51, 82) == digest and live(known, now, -math.huge) then
-    local data = redis.call("HGET", user, session .. ".data") or ""
-    return { 1, now, cut or false, known, string.sub(data, 9) }
+    return { 1, now, cut or false, known, data_of(user, session) }
   end
   return { 4, now }
 end
-proven = math.min(at == "age" and now - proven or proven, now)
-if kind == 1 and cut and (cut > now or proven <= cut) then
-  if cut > now then
-    redis.call("HSET", user, "cut", string.format("%.0f", now))
-  end
+proven = tonumber(at == "age" and now - proven or proven)
+if kind == "1" and cut and (cut > now or proven <= cut) then
+  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cut, now)))
   return { 3, now }
 end
+-- Not before: a sign-in that follows its own cut within the millisecond is ahead of now.
+proven = math.min(proven, now)
 
-local sessions, notices, passed, old = sort_out(user, now, not_before, replaces)
-local excess = kind == 1 and #sessions + 1 - limit or 0
+local sessions, notices, passed, old = sort_out(user, now, tonumber(not_before), replaces)
+local excess = kind == "1" and #sessions + 1 - limit or 0
 if excess > 0 and refuse == "1" then
   return add({ 2, now }, sessions)
 end
-local data = old and redis.call("HGET", user, replaces .. ".data") or ""
-data = merge(string.sub(data, 9), changes)
+local data = merge(old and data_of(user, replaces) or "", changes)
 if #data > tonumber(most) then
   return { 6, now }
 end
@@ -80,19 +73,14 @@ redis.call("HSET", user, session, record)
 if #data > 0 then
   redis.call("HSET", user, session .. ".data", string.rep("\0", 8) .. data)
 end
-local function finish(each, reason)
-  redis.call("HSET", user, each.id, notice(each.record, reason, now, kept, by))
-  redis.call("HDEL", user, each.id .. ".data")
-  notices[#notices + 1] = { id = each.id, ended = now }
-end
 if old then
-  finish(old, REPLACED)
+  notices[#notices + 1] = finish(user, old, REPLACED, now, kept, by)
 end
 table.sort(sessions, less_active)
 local evicted = {}
 for position = 1, excess do
   evicted[position] = sessions[position]
-  finish(sessions[position], EVICTED)
+  notices[#notices + 1] = finish(user, evicted[position], EVICTED, now, kept, by)
 end
 drop(user, oldest(notices, limit, passed))
 keep(user, math.max(ttl(now, idle, deadline), #notices > 0 and kept or 0))

@@ -32,11 +32,10 @@ if which == "one" then
   local created, _, _, _, _, revision = live(record, now, -math.huge)
   if created then
     local moved = read_at ~= "" and tonumber(read_at) ~= revision
-    local data = moved and redis.call("HGET", user, session .. ".data")
-    redis.call("HSET", user, session, notice(record, reason, now, kept, by))
-    redis.call("HDEL", user, session .. ".data")
+    local data = moved and data_of(user, session)
+    finish(user, { id = session, record = record }, reason, now, kept, by)
     keep(user, kept)
-    return { 1, now, 1, data and string.sub(data, 9) or moved and "" }
+    return { 1, now, 1, data }
   end
   if noticed(record, now) then
     return { 1, now, 0, false }
@@ -58,8 +57,7 @@ redis.call("HSET", user, "cut", string.format("%.0f", now))
 for at, id in ipairs(ids) do
   if live(found[at], now, -math.huge) then
     if id ~= session then
-      redis.call("HSET", user, id, notice(found[at], reason, now, kept, by))
-      redis.call("HDEL", user, id .. ".data")
+      finish(user, { id = id, record = found[at] }, reason, now, kept, by)
       count = count + 1
     end
   elseif not noticed(found[at], now) then

@@ -10,6 +10,24 @@ local function notice(record, reason, now, kept, by)
     .. struct.pack(">Bi8", reason, now) .. by
 end
 
+-- Ends a live session: its notice takes its place, its data goes.
+local function finish(key, session, reason, now, kept, by)
+  redis.call("HSET", key, session.id, notice(session.record, reason, now, kept, by))
+  redis.call("HDEL", key, session.id .. ".data")
+  return { id = session.id, ended = now }
+end
+
+-- The entries of a session's data.
+local function data_of(key, id)
+  return string.sub(redis.call("HGET", key, id .. ".data") or "", 9)
+end
+
+-- The cut, as long as it counts.
+local function cut_of(key, now)
+  local cut = tonumber(redis.call("HGET", key, "cut") or "")
+  return cut and now < cut + DAY and cut
+end
+
 -- All session ids of the hash, and their records, in chunks that `unpack` can take.
 local function records(key)
   local ids = {}
@@ -41,6 +59,11 @@ local function drop(key, ids)
   end
 end
 
+-- Whether it is the kept notice of an id that was given up before it was made.
+local function given_up(record, now)
+  return noticed(record, now) and string.sub(record, 11, 42) == string.rep("\0", 32)
+end
+
 -- The hash by what it holds: live sessions, kept notices, ids of what has passed its time; and
 -- the live session that is replaced, which is not among the first.
 local function sort_out(key, now, not_before, replaces)
@@ -53,6 +76,8 @@ local function sort_out(key, now, not_before, replaces)
       replaced = { id = id, record = record }
     elseif created then
       sessions[#sessions + 1] = { id = id, record = record, created = created, activity = activity }
+    elseif given_up(record, now) then
+      -- Stays for its minute: its `create` may still come.
     elseif noticed(record, now) then
       notices[#notices + 1] = { id = id, ended = struct.unpack(">i8", record, 44) }
     else

@@ -1,0 +1,127 @@
+//! Serves the three routes that the load harness asks for, until SIGTERM or SIGINT.
+//!
+//! `tower-contender memory|redis --port P [--redis URL] [--workers N]`
+
+use axum::{
+    Router,
+    extract::Query,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    serve::ListenerExt,
+};
+use peers::{BoxError, note_peer, redis_pool, redis_store, sessions};
+use serde::Deserialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tower::{ServiceBuilder, util::MapRequestLayer};
+use tower_user_sessions::{MemoryStore, Session, SessionError, store::SharedStore};
+
+const USAGE: &str = "usage: tower-contender memory|redis --port P [--redis URL] [--workers N]";
+
+#[derive(Deserialize)]
+struct Login {
+    user: u64,
+}
+
+async fn login(session: Session, Query(login): Query<Login>) -> Result<(), Failed> {
+    Ok(session.log_in(login.user)?)
+}
+
+async fn me(session: Session) -> Response {
+    match session.user_id() {
+        Some(user) => user.as_str().to_owned().into_response(),
+        None => StatusCode::UNAUTHORIZED.into_response(),
+    }
+}
+
+async fn logout(session: Session) -> Result<(), Failed> {
+    Ok(session.log_out()?)
+}
+
+struct Failed(SessionError);
+
+impl From<SessionError> for Failed {
+    fn from(error: SessionError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, self.0.to_string()).into_response()
+    }
+}
+
+fn app(store: SharedStore) -> Router {
+    Router::new()
+        .route("/login", post(login))
+        .route("/me", get(me))
+        .route("/logout", post(logout))
+        .layer(
+            ServiceBuilder::new()
+                .layer(MapRequestLayer::new(note_peer))
+                .layer(sessions(store)),
+        )
+}
+
+struct Settings {
+    store: String,
+    port: u16,
+    redis: String,
+    workers: usize,
+}
+
+fn settings() -> Result<Settings, BoxError> {
+    let mut args = std::env::args().skip(1);
+    let mut settings = Settings {
+        store: args.next().ok_or(USAGE)?,
+        port: 0,
+        redis: "redis://127.0.0.1:6379/0".to_owned(),
+        workers: 0,
+    };
+    while let Some(flag) = args.next() {
+        let value = args.next().ok_or(USAGE)?;
+        match flag.as_str() {
+            "--port" => settings.port = value.parse()?,
+            "--redis" => settings.redis = value,
+            "--workers" => settings.workers = value.parse()?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(settings)
+}
+
+fn main() -> Result<(), BoxError> {
+    let Settings {
+        store,
+        port,
+        redis,
+        workers,
+    } = settings()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all();
+    if workers > 0 {
+        runtime.worker_threads(workers);
+    }
+    runtime.build()?.block_on(async move {
+        let store: SharedStore = match store.as_str() {
+            "memory" => MemoryStore::new().into(),
+            "redis" => redis_store(redis_pool(&redis)?).into(),
+            _ => return Err(USAGE.into()),
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+            .await?
+            .tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            });
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        // Not graceful: the load generator keeps its connections.
+        tokio::select! {
+            served = axum::serve(listener, app(store)) => served?,
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,130 @@
+//! Signing in and out, for programs and for browsers without JavaScript.
+
+use std::convert::Infallible;
+
+use axum::{
+    Form, Json,
+    extract::{FromRequest, FromRequestParts, Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+        request::Parts,
+    },
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::{Deserialize, Serialize};
+use tower_user_sessions::{CommitError, Login, Session};
+
+use super::{
+    cart::CART,
+    pages,
+    problem::{Failure, problem},
+    users::Users,
+};
+
+pub(crate) async fn log_in(
+    State(users): State<Users>,
+    session: Session,
+    client: Client,
+    Credentials { username, password }: Credentials,
+) -> Result<Response, Failure> {
+    let Some(user) = users.check(&username, password).await else {
+        let (status, title) = (StatusCode::UNAUTHORIZED, "Wrong name or password");
+        return match client {
+            Client::Page => pages::page(&session, status, Some(title)).await,
+            Client::Program => Ok(problem(status, title, "wrong_credentials")),
+        };
+    };
+    session.log_in_with(Login::new(user).carry([CART]))?;
+    if client == Client::Page {
+        // At once, so that a refusal becomes a page; to programs the layer answers it.
+        match session.commit().await {
+            Ok(_) => {}
+            Err(CommitError::LimitReached(_)) => {
+                let title = "You are signed in on as many devices as you may be";
+                return pages::page(&session, StatusCode::CONFLICT, Some(title)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(done(client))
+}
+
+pub(crate) async fn log_out(session: Session, client: Client) -> Result<Response, Failure> {
+    session.log_out()?;
+    Ok(done(client))
+}
+
+#[derive(Serialize)]
+struct Done {
+    success: bool,
+}
+
+/// The answer to what worked: a page for browsers, JSON for programs.
+pub(crate) fn done(client: Client) -> Response {
+    match client {
+        Client::Page => Redirect::to("/").into_response(),
+        Client::Program => Json(Done { success: true }).into_response(),
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Client {
+    /// A browser that sent a form and will show what comes back.
+    Page,
+    Program,
+}
+
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let html = text(&parts.headers, ACCEPT.as_str()).contains("text/html");
+        Ok(if html && is_form(&parts.headers) {
+            Self::Page
+        } else {
+            Self::Program
+        })
+    }
+}
+
+/// What a sign-in shows, as a form or as JSON. Has no `Debug`: it holds a password.
+#[derive(Deserialize)]
+pub(crate) struct Credentials {
+    username: String,
+    password: String,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Credentials {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if is_form(request.headers()) {
+            let form = Form::from_request(request, state).await;
+            return form
+                .map(|Form(credentials)| credentials)
+                .map_err(|error| unreadable(error.status()));
+        }
+        let json = Json::from_request(request, state).await;
+        json.map(|Json(credentials)| credentials)
+            .map_err(|error| unreadable(error.status()))
+    }
+}
+
+/// Does not quote what was sent: a password may be in it.
+fn unreadable(status: StatusCode) -> Response {
+    let title = "Send username and password as a form or as JSON";
+    problem(status, title, "unreadable")
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    text(headers, CONTENT_TYPE.as_str()).starts_with("application/x-www-form-urlencoded")
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}

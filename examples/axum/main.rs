@@ -1,0 +1,174 @@
+//! A small real app: users sign in from several browsers, see their devices and sign them out.
+//!
+//! ```text
+//! cargo run --example axum
+//! ```
+//!
+//! Users are `alice`, `bob` and `carol`, the password of each is `demo`. Settings come from the
+//! environment:
+//!
+//! | variable | means | default |
+//! |---|---|---|
+//! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster | sessions live in this process |
+//! | `MAX_SESSIONS` | how many a user may have, 1 to 1000 | 3 |
+//! | `EXCESS` | what happens to more: `evict` the least recently active, or `refuse` the sign-in | `evict` |
+//! | `IDLE_SECS` | how long a session lives without activity | 1 day |
+//! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
+//! | `RUST_LOG` | what is logged to stderr | `info` |
+
+mod account;
+mod cart;
+mod login;
+mod pages;
+mod problem;
+mod settings;
+mod users;
+
+use std::{
+    fmt,
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, DefaultBodyLimit, Request},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
+};
+use tokio::{net::TcpListener, signal};
+use tower::ServiceBuilder;
+use tower_http::{
+    csrf::{CsrfLayer, ProtectionError},
+    trace::TraceLayer,
+};
+use tower_user_sessions::{DeviceApi, PeerAddr, Problem, SessionLayer};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
+use self::{problem::problem, settings::Settings, users::Users};
+
+/// The longest request body: a name and a password, and no more.
+const BODY_MAX: usize = 16 * 1024;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let log = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env();
+    let log = match log {
+        Ok(log) => log,
+        Err(error) => return give_up(2, format_args!("RUST_LOG: {error}")),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_writer(io::stderr)
+        .init();
+    let settings = match Settings::from_env() {
+        Ok(settings) => settings,
+        Err(error) => return give_up(2, format_args!("{error}")),
+    };
+    let address = settings.listen;
+    match serve(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => give_up(1, format_args!("cannot serve on {address}: {error}")),
+    }
+}
+
+async fn serve(settings: Settings) -> io::Result<()> {
+    let listener = TcpListener::bind(settings.listen).await?;
+    let app = app(settings, Users::demo()?);
+    announce(listener.local_addr()?)?;
+    let server = axum::serve(
+        listener,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(stop());
+    tokio::select! {
+        served = server => served,
+        // Whoever asks twice does not want to wait for requests that are under way.
+        () = async { stop().await; stop().await } => Ok(()),
+    }
+}
+
+fn app(settings: Settings, users: Users) -> Router {
+    let sessions = SessionLayer::new(settings.store)
+        .limit(settings.limit)
+        .lifetime(settings.lifetime)
+        .resolve_if(|parts| !pages::is_static(parts.uri.path()))
+        .reply(Problem);
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/app.css", get(pages::style))
+        .route("/app.js", get(pages::script))
+        .route("/login", post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .route("/me", get(account::me))
+        .route("/password", post(account::change_password))
+        .route("/cart", get(cart::show))
+        .route("/cart/{item}", post(cart::add))
+        .nest_service("/sessions", DeviceApi::new())
+        .with_state(users)
+        // The first is the outermost.
+        .layer(
+            ServiceBuilder::new()
+                .layer(TraceLayer::new_for_http())
+                .layer(middleware::from_fn(note_peer))
+                // Signing somebody in or out from a foreign page is refused too (login CSRF).
+                .layer(CsrfLayer::new().with_rejection_response(foreign_origin))
+                .layer(sessions)
+                .layer(DefaultBodyLimit::max(BODY_MAX)),
+        )
+}
+
+/// Tells the layer inside where the request came from: a sign-in notes it.
+async fn note_peer(peer: ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(PeerAddr::from(peer.0));
+    next.run(request).await
+}
+
+fn foreign_origin(_: ProtectionError) -> Response {
+    let title = "Request from another origin";
+    problem(StatusCode::FORBIDDEN, title, "foreign_origin")
+}
+
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let (ip, port) = (address.ip(), address.port());
+    tracing::info!(%address, "listening");
+    if !ip.is_loopback() {
+        tracing::warn!("browsers keep the cookie over https and on localhost only");
+    }
+    if ip.is_loopback() || ip.is_unspecified() {
+        writeln!(io::stdout(), "listening on http://localhost:{port}")?;
+    } else {
+        writeln!(io::stdout(), "listening on http://{address}")?;
+    }
+    io::stdout().flush()
+}
+
+/// Waits for ctrl-c, or for what service managers send.
+async fn stop() {
+    #[cfg(unix)]
+    let terminated = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        };
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// One line, whether the log is on or off.
+fn give_up(code: u8, why: fmt::Arguments<'_>) -> ExitCode {
+    // If stderr is closed, the code has to say it alone.
+    let _ = writeln!(io::stderr(), "error: {why}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,127 @@
+//! What the environment says.
+
+use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
+
+use deadpool_redis::{CreatePoolError, Runtime};
+use tower_user_sessions::{
+    Lifetime, Limit, MemoryStore, RedisStore,
+    store::{RedisPool, SharedStore},
+};
+
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) store: SharedStore,
+    pub(crate) limit: Limit,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// A setting that cannot be used; says which, and what it should be.
+#[derive(Debug)]
+pub(crate) struct BadSetting(String);
+
+impl fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Settings {
+    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+        Ok(Self {
+            listen: listen()?,
+            store: store()?,
+            limit: limit()?,
+            lifetime: lifetime()?,
+        })
+    }
+}
+
+fn listen() -> Result<SocketAddr, BadSetting> {
+    let text = var("LISTEN")?.unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let Ok(address) = text.parse() else {
+        let wanted = "an address and port such as 127.0.0.1:3000";
+        return Err(bad("LISTEN", wanted, &text));
+    };
+    Ok(address)
+}
+
+fn store() -> Result<SharedStore, BadSetting> {
+    let Some(urls) = var("REDIS_URL")? else {
+        return Ok(MemoryStore::new().into());
+    };
+    // The URL may hold a password, and the cause may quote it: neither is shown.
+    let Ok(pool) = pool(&urls) else {
+        return Err(BadSetting(
+            "REDIS_URL must be redis://user:password@host:port, or several of a Cluster \
+             separated by commas (rediss:// takes a build of the redis crate with TLS)"
+                .to_owned(),
+        ));
+    };
+    Ok(RedisStore::new(pool).into())
+}
+
+fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
+    let runtime = Some(Runtime::Tokio1);
+    if !urls.contains(',') {
+        let node = deadpool_redis::Config::from_url(urls);
+        return Ok(node.create_pool(runtime)?.into());
+    }
+    let urls: Vec<String> = urls.split(',').map(|url| url.trim().to_owned()).collect();
+    let cluster = deadpool_redis::cluster::Config::from_urls(urls);
+    Ok(cluster.create_pool(runtime)?.into())
+}
+
+fn limit() -> Result<Limit, BadSetting> {
+    let sessions = number("MAX_SESSIONS", 1..=u64::from(Limit::MAX))?.unwrap_or(3);
+    let limit = Limit::at_most(u16::try_from(sessions).unwrap_or(Limit::MAX));
+    match var("EXCESS")?.as_deref() {
+        None | Some("evict") => Ok(limit),
+        Some("refuse") => Ok(limit.refuse()),
+        Some(other) => Err(bad("EXCESS", "evict or refuse", other)),
+    }
+}
+
+fn lifetime() -> Result<Lifetime, BadSetting> {
+    let longest = Lifetime::MAX.as_secs();
+    let absolute = number("ABSOLUTE_SECS", 1..=longest)?
+        .map_or_else(|| Lifetime::default().absolute(), Duration::from_secs);
+    let idle = match number("IDLE_SECS", 1..=longest)?.map(Duration::from_secs) {
+        Some(idle) if idle > absolute => {
+            return Err(BadSetting(format!(
+                "IDLE_SECS ({}) must not be more than ABSOLUTE_SECS ({})",
+                idle.as_secs(),
+                absolute.as_secs()
+            )));
+        }
+        Some(idle) => idle,
+        None => Lifetime::default().idle().min(absolute),
+    };
+    Ok(Lifetime::new(idle, absolute))
+}
+
+fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSetting> {
+    let Some(text) = var(name)? else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
+        _ => {
+            let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+            Err(bad(name, &wanted, &text))
+        }
+    }
+}
+
+/// Set to nothing is not set.
+fn var(name: &str) -> Result<Option<String>, BadSetting> {
+    match env::var(name) {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(BadSetting(format!("{name} is not Unicode"))),
+    }
+}
+
+fn bad(name: &str, wanted: &str, text: &str) -> BadSetting {
+    BadSetting(format!("{name} must be {wanted}, not {text:?}"))
+}

@@ -1,0 +1,81 @@
+//! Who may sign in: three demo users.
+
+use std::{collections::HashMap, io, sync::Arc, thread};
+
+use argon2::{
+    Argon2,
+    password_hash::{
+        PasswordHash, PasswordHashString, PasswordHasher, PasswordVerifier, SaltString,
+    },
+};
+use tokio::{sync::Semaphore, task};
+use tower_user_sessions::UserId;
+
+/// The users and the hashes of their passwords, with the parameters that OWASP names (Argon2id,
+/// 19 MiB, 2 passes).
+#[derive(Clone)]
+pub(crate) struct Users {
+    hashes: Arc<HashMap<UserId, PasswordHashString>>,
+    /// For names that nobody has.
+    decoy: PasswordHashString,
+    /// A check takes a core and 19 MiB: no more at once than there are cores.
+    checks: Arc<Semaphore>,
+}
+
+impl Users {
+    /// `alice`, `bob` and `carol`, the password of each is `demo`.
+    pub(crate) fn demo() -> io::Result<Self> {
+        let mut hashes = HashMap::new();
+        for name in ["alice", "bob", "carol"] {
+            let user = UserId::new(name).map_err(io::Error::other)?;
+            hashes.insert(user, hash("demo")?);
+        }
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            hashes: Arc::new(hashes),
+            decoy: hash("")?,
+            checks: Arc::new(Semaphore::new(cores)),
+        })
+    }
+
+    /// The user, if this is their password. An unknown name costs the same check, so that the time it
+    /// takes tells nobody which names there are.
+    pub(crate) async fn check(&self, name: &str, password: String) -> Option<UserId> {
+        let user = UserId::new(name)
+            .ok()
+            .filter(|user| self.hashes.contains_key(user));
+        let hash = user
+            .as_ref()
+            .and_then(|user| self.hashes.get(user))
+            .unwrap_or(&self.decoy)
+            .clone();
+        // The check goes on when its client has gone, so the permit goes with it.
+        let permit = Arc::clone(&self.checks).acquire_owned().await.ok()?;
+        let right = task::spawn_blocking(move || {
+            let _permit = permit;
+            is_right(&password, &hash.password_hash())
+        });
+        if right.await.unwrap_or(false) {
+            user
+        } else {
+            None
+        }
+    }
+}
+
+fn is_right(password: &str, hash: &PasswordHash<'_>) -> bool {
+    Argon2::default()
+        .verify_password(password.as_bytes(), hash)
+        .is_ok()
+}
+
+fn hash(password: &str) -> io::Result<PasswordHashString> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(io::Error::other)?;
+    SaltString::encode_b64(&salt)
+        .and_then(|salt| {
+            let hash = Argon2::default().hash_password(password.as_bytes(), &salt)?;
+            Ok(hash.serialize())
+        })
+        .map_err(|error| io::Error::other(error.to_string()))
+}

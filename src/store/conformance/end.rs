@@ -1,0 +1,140 @@
+//! Numbers 12 and 13: who may end a session, and ends that come first.
+
+use super::trial::{IDLE, MS, Trial};
+use crate::{
+    model::{EndReason, Limit},
+    store::{Ended, ManualClock, Resolved, SessionStore, Which},
+};
+
+/// Number 12: `end` with a `caller` that is not live changes nothing.
+pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+    let trial = Trial::new(12, make).await;
+    let corner = trial.user();
+    let expired = corner.signs_in().await;
+    trial.clock.advance(IDLE / 2);
+    let (ended, target) = (corner.signs_in().await, corner.signs_in().await);
+    let other = corner.signs_in().await;
+    trial.end(&corner.end_one(&ended)).await;
+    trial.clock.advance(IDLE / 2);
+    let elsewhere = trial.user().signs_in().await;
+
+    for caller in [&expired, &ended, &elsewhere, &corner.token()] {
+        for which in [
+            Which::One(target.session_id()),
+            Which::One(ended.session_id()),
+            Which::One(corner.token().session_id()),
+            Which::Others(other.session_id()),
+            Which::All,
+        ] {
+            let mut end = corner.end(which);
+            end.caller = Some(caller.session_id());
+            trial.same(
+                trial.end(&end).await,
+                Ended::CallerEnded,
+                "the caller is not live",
+            );
+        }
+    }
+    corner
+        .holds_exactly(&[&target, &other], "nothing has ended")
+        .await;
+    let token = corner.token();
+    let made = trial.made(&corner.asks(&token), "no cut was set").await;
+    trial.same(made.cut, None, "no cut was set");
+
+    trial.clock.advance(MS);
+    let mut end = corner.end_one(&target);
+    end.caller = Some(token.session_id());
+    trial.ends(&end, 1, None, "the caller is live").await;
+    trial.ends(&end, 0, None, "and again").await;
+    end = corner.end(Which::Others(token.session_id()));
+    end.caller = Some(token.session_id());
+    trial
+        .ends(&end, 1, None, "the caller ends the others")
+        .await;
+    end = corner.end_one(&token);
+    end.caller = Some(token.session_id());
+    trial.ends(&end, 1, None, "the caller ends itself").await;
+    trial.same(
+        trial.end(&end).await,
+        Ended::CallerEnded,
+        "it is the caller no longer",
+    );
+
+    // A corner that nobody ever used must not come into being by this.
+    let unused = trial.user();
+    let mut end = unused.end(Which::All);
+    end.caller = Some(token.session_id());
+    trial.same(
+        trial.end(&end).await,
+        Ended::CallerEnded,
+        "no such caller in this corner",
+    );
+    trial
+        .made(&unused.asks(&unused.token()), "no cut was set")
+        .await;
+}
+
+/// Number 13: ending an id that is not there as undelivered keeps a later `create` of it from
+/// running.
+pub async fn remembers_what_was_given_up<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+    let trial = Trial::new(13, make).await;
+    an_id_that_was_given_up_is_not_made(&trial).await;
+    not_even_after_many_notices(&trial).await;
+}
+
+async fn not_even_after_many_notices<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let late = corner.token();
+    let mut end = corner.end_one(&late);
+    end.reason = EndReason::Undelivered;
+    trial.end(&end).await;
+    for _ in 0..3 {
+        trial.clock.advance(MS);
+        let mut create = corner.asks(&corner.token());
+        create.limit = Limit::at_most(1);
+        trial.made(&create, "a sign-in that evicts").await;
+    }
+
+    trial
+        .create_ended(&corner.asks(&late), "newer notices do not displace it")
+        .await;
+}
+
+async fn an_id_that_was_given_up_is_not_made<St: SessionStore>(trial: &Trial<St>) {
+    for corner in [trial.user(), trial.guest()] {
+        let (late, revoked, other) = (corner.token(), corner.token(), corner.token());
+        let mut end = corner.end_one(&late);
+        end.reason = EndReason::Undelivered;
+        trial.same(trial.end(&end).await, Ended::Unknown, "nothing to end yet");
+        let end = corner.end_one(&revoked);
+        trial.same(trial.end(&end).await, Ended::Unknown, "nothing to end yet");
+
+        trial
+            .create_ended(&corner.asks(&late), "it was given up")
+            .await;
+        let found = trial.peek(&late).await;
+        trial.holds(
+            !matches!(found, Resolved::Live(_)),
+            "a session that was given up is live",
+        );
+        trial
+            .made(&corner.asks(&revoked), "only *undelivered* is remembered")
+            .await;
+        trial.made(&corner.asks(&other), "another id").await;
+        corner
+            .holds_exactly(&[&revoked, &other], "all but the one given up")
+            .await;
+        trial
+            .create_ended(&corner.asks(&late), "it was given up for good")
+            .await;
+
+        let delivered = corner.signs_in().await;
+        let mut end = corner.end_one(&delivered);
+        end.reason = EndReason::Undelivered;
+        trial.ends(&end, 1, None, "a session that came first").await;
+        trial
+            .create_ended(&corner.asks(&delivered), "sent again after that")
+            .await;
+    }
+}

@@ -1,0 +1,47 @@
+//! Futures side by side, by hand: the suite runs on any runtime.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// All of them at once, in one task; their answers in order.
+pub(super) async fn together<T>(futures: Vec<Boxed<'_, T>>) -> Vec<T> {
+    let mut running: Vec<(Option<Boxed<'_, T>>, Option<T>)> = futures
+        .into_iter()
+        .map(|future| (Some(future), None))
+        .collect();
+    poll_fn(|cx| {
+        let mut waiting = false;
+        for (future, answer) in &mut running {
+            match future.as_mut().map(|future| future.as_mut().poll(cx)) {
+                Some(Poll::Ready(done)) => (*future, *answer) = (None, Some(done)),
+                Some(Poll::Pending) => waiting = true,
+                None => {}
+            }
+        }
+        if waiting {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    running
+        .into_iter()
+        .filter_map(|(_, answer)| answer)
+        .collect()
+}
+
+/// Polls it once and drops it.
+pub(super) async fn begin_and_drop(future: impl Future) {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _ = future.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+}

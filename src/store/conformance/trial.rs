@@ -1,0 +1,292 @@
+//! A store under test, and short words for what is done to it.
+
+use std::{fmt::Debug, time::Duration};
+
+use crate::{
+    model::{EndNotice, EndReason, Lifetime, SessionId, UserId},
+    store::{
+        Authenticated, Changes, Create, Created, Data, End, Ended, Found, List, ManualClock,
+        NewSession, Record, Resolve, Resolved, Save, Saved, SessionStore, StoreError, Tag,
+        Timestamp, Token, Which,
+    },
+};
+
+/// Where the clock of each trial begins.
+const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+pub(super) const IDLE: Duration = Duration::from_secs(600);
+pub(super) const ABSOLUTE: Duration = Duration::from_secs(1_800);
+pub(super) const MS: Duration = Duration::from_millis(1);
+
+/// A new store and its clock, for the proof of one number of the contract.
+pub(super) struct Trial<St> {
+    number: u8,
+    pub(super) store: St,
+    pub(super) clock: ManualClock,
+}
+
+impl<St: SessionStore> Trial<St> {
+    pub(super) async fn new(number: u8, make: impl AsyncFn(ManualClock) -> St) -> Self {
+        let clock = ManualClock::at(START);
+        Self {
+            number,
+            store: make(clock.clone()).await,
+            clock,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A user whom nobody else of this store knows: it may share its backend with other trials.
+    pub(super) fn user(&self) -> Corner<'_, St> {
+        let user = UserId::new(format!("conformance/{}", self.id()));
+        let user = self.random(user);
+        Corner {
+            trial: self,
+            tag: self.store.tag(&user),
+            user: Some(user),
+        }
+    }
+
+    pub(super) fn guest(&self) -> Corner<'_, St> {
+        Corner {
+            trial: self,
+            tag: self.random(Tag::random()),
+            user: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.random(SessionId::random())
+    }
+
+    fn random<T, E: Debug>(&self, value: Result<T, E>) -> T {
+        value.unwrap_or_else(|error| self.broken(&format!("no random values: {error:?}")))
+    }
+
+    #[track_caller]
+    pub(super) fn broken(&self, what: &str) -> ! {
+        panic!("contract {}: {what}", self.number)
+    }
+
+    #[track_caller]
+    pub(super) fn holds(&self, condition: bool, what: &str) {
+        if !condition {
+            self.broken(what);
+        }
+    }
+
+    #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "each call reads as a sentence, without ampersands"
+    )]
+    pub(super) fn same<T: Debug + PartialEq>(&self, found: T, wanted: T, what: &str) {
+        if found != wanted {
+            self.broken(&format!("{what}: found {found:?}, not {wanted:?}"));
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn answered<T>(&self, answer: Result<T, StoreError>) -> T {
+        answer.unwrap_or_else(|error| self.broken(&format!("the store cannot answer: {error:?}")))
+    }
+
+    // What a store makes of its futures is boxed: nested as deep as the trials are, it would try the
+    // compiler.
+    pub(super) async fn resolve(&self, resolve: &Resolve) -> Resolved {
+        self.answered(Box::pin(self.store.resolve(resolve)).await)
+    }
+
+    /// What the token opens, without counting as activity.
+    pub(super) async fn peek(&self, token: &Token) -> Resolved {
+        self.resolve(&quiet(token)).await
+    }
+
+    /// The session of a token that must be live.
+    pub(super) async fn live(&self, token: &Token, what: &str) -> Found {
+        match self.peek(token).await {
+            Resolved::Live(found) => found,
+            other => self.broken(&format!("{what}: not live but {other:?}")),
+        }
+    }
+
+    /// The same as a request that counts as activity.
+    pub(super) async fn touch(&self, token: &Token, what: &str) -> Found {
+        match self.resolve(&Resolve::new(token.clone())).await {
+            Resolved::Live(found) => found,
+            other => self.broken(&format!("{what}: not live but {other:?}")),
+        }
+    }
+
+    pub(super) async fn unknown(&self, token: &Token, what: &str) {
+        let found = self.peek(token).await;
+        self.holds(
+            matches!(found, Resolved::Unknown),
+            &format!("{what}: not unknown but {found:?}"),
+        );
+    }
+
+    /// The notice of a session that must have ended.
+    pub(super) async fn notice(&self, token: &Token, what: &str) -> EndNotice {
+        match self.peek(token).await {
+            Resolved::Ended(notice) => notice,
+            other => self.broken(&format!("{what}: no notice but {other:?}")),
+        }
+    }
+
+    pub(super) async fn create(&self, create: &Create) -> Created {
+        self.answered(Box::pin(self.store.create(create)).await)
+    }
+
+    pub(super) async fn made(&self, create: &Create, what: &str) -> NewSession {
+        match self.create(create).await {
+            Created::Created(made) => *made,
+            other => self.broken(&format!("{what}: not created but {other:?}")),
+        }
+    }
+
+    pub(super) async fn void(&self, create: &Create, what: &str) {
+        let created = self.create(create).await;
+        self.holds(
+            matches!(created, Created::Void),
+            &format!("{what}: not void but {created:?}"),
+        );
+    }
+
+    pub(super) async fn create_ended(&self, create: &Create, what: &str) {
+        let created = self.create(create).await;
+        self.holds(
+            matches!(created, Created::Ended),
+            &format!("{what}: not ended but {created:?}"),
+        );
+    }
+
+    pub(super) async fn save(&self, save: &Save) -> Saved {
+        self.answered(Box::pin(self.store.save(save)).await)
+    }
+
+    pub(super) async fn end(&self, end: &End) -> Ended {
+        self.answered(Box::pin(self.store.end(end)).await)
+    }
+
+    /// So many were live and have ended at this moment, with these data.
+    pub(super) async fn ends(&self, end: &End, count: usize, data: Option<Data>, what: &str) {
+        let wanted = Ended::Ended {
+            count,
+            now: self.now(),
+            data,
+        };
+        self.same(self.end(end).await, wanted, what);
+    }
+}
+
+/// One user or guest of a trial.
+pub(super) struct Corner<'a, St> {
+    trial: &'a Trial<St>,
+    pub(super) user: Option<UserId>,
+    pub(super) tag: Tag,
+}
+
+impl<St: SessionStore> Corner<'_, St> {
+    pub(super) fn token(&self) -> Token {
+        self.trial.random(Token::random(self.tag))
+    }
+
+    /// A token whose session id begins with this character of base64url.
+    pub(super) fn token_named(&self, first: char) -> Token {
+        let text = self.token().encode();
+        let (tag, rest) = text.split_at(16);
+        let (_, rest) = rest.split_at(1);
+        self.trial.random(format!("{tag}{first}{rest}").parse())
+    }
+
+    /// A token of the same session with another secret.
+    pub(super) fn forged(&self, token: &Token) -> Token {
+        let (text, other) = (token.encode(), self.token().encode());
+        let secret = other.split_at(32).1;
+        let name = text.split_at(32).0;
+        self.trial.random(format!("{name}{secret}").parse())
+    }
+
+    /// What would make a session for this token, authenticated now.
+    pub(super) fn asks(&self, token: &Token) -> Create {
+        let now = Authenticated::At(self.trial.now());
+        let mut create = Create::new(token, self.user.clone(), now);
+        create.lifetime = Lifetime::new(IDLE, ABSOLUTE);
+        create
+    }
+
+    /// A new session.
+    pub(super) async fn signs_in(&self) -> Token {
+        let token = self.token();
+        self.trial.made(&self.asks(&token), "a sign-in").await;
+        token
+    }
+
+    /// The listed sessions, by id.
+    pub(super) async fn listed(&self) -> Vec<Record> {
+        let list = List::new(self.tag);
+        let mut listed = self
+            .trial
+            .answered(Box::pin(self.trial.store.list(&list)).await);
+        listed.sort_by_key(|record| record.id);
+        listed
+    }
+
+    /// Exactly these sessions are listed, and each is the one that its token opens.
+    pub(super) async fn holds_exactly(&self, tokens: &[&Token], what: &str) {
+        let mut wanted = Vec::new();
+        for token in tokens {
+            wanted.push(self.trial.live(token, what).await.record);
+        }
+        wanted.sort_by_key(|record| record.id);
+        self.trial.same(self.listed().await, wanted, what);
+    }
+
+    pub(super) fn end_one(&self, token: &Token) -> End {
+        self.end(Which::One(token.session_id()))
+    }
+
+    pub(super) fn end(&self, which: Which) -> End {
+        End::new(self.tag, which, EndReason::Revoked)
+    }
+
+    /// A change of one key.
+    pub(super) fn sets(&self, token: &Token, key: &str, value: &'static str) -> Save {
+        Save::new(self.tag, token.session_id(), set(key, value))
+    }
+
+    /// Saves it, and answers the revision.
+    pub(super) async fn saves(&self, save: &Save, what: &str) -> u64 {
+        match self.trial.save(save).await {
+            Saved::Saved { revision } => revision,
+            other => self
+                .trial
+                .broken(&format!("{what}: not saved but {other:?}")),
+        }
+    }
+}
+
+/// A request that does not count as activity.
+pub(super) fn quiet(token: &Token) -> Resolve {
+    let mut resolve = Resolve::new(token.clone());
+    resolve.activity = false;
+    resolve
+}
+
+pub(super) fn set(key: &str, value: &'static str) -> Changes {
+    let mut changes = Changes::default();
+    changes.set(key, value);
+    changes
+}
+
+pub(super) fn ids<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<SessionId> {
+    records.into_iter().map(|record| record.id).collect()
+}
+
+pub(super) fn ids_of(tokens: &[&Token]) -> Vec<SessionId> {
+    tokens.iter().map(|token| token.session_id()).collect()
+}

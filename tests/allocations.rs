@@ -1,0 +1,155 @@
+//! A request allocates next to nothing: what the layer adds on the embedded store, counted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use http::{
+    Request, Response,
+    header::{COOKIE, SET_COOKIE},
+};
+use tower::{Layer, Service, service_fn};
+use tower_user_sessions::{
+    MemoryStore, Session, SessionLayer,
+    store::{ManualClock, Timestamp},
+};
+
+/// `/in` signs in, `/me` reads the user, everything else leaves the session alone.
+async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
+    let session: Option<&Session> = request.extensions().get();
+    match request.uri().path() {
+        "/in" => session.unwrap().log_in(7).unwrap(),
+        "/me" => assert_eq!(session.unwrap().user_id().unwrap().as_str(), "7"),
+        _ => {}
+    }
+    Ok(Response::new(()))
+}
+
+/// The answer of a service that never waits; the runtime would allocate too.
+fn answer<S>(service: &mut S, request: Request<()>) -> Response<()>
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+{
+    let mut task = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut task).is_ready());
+    match pin!(service.call(request)).poll(&mut task) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// How many allocations it takes to answer, the request itself left out.
+fn allocations<S>(service: &mut S, request: Request<()>) -> u64
+where
+    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+{
+    let counted = allocation_counter::measure(|| {
+        answer(service, request);
+    });
+    counted.count_total
+}
+
+/// What the layer adds to the service's own.
+fn added(layer: &SessionLayer, make: impl Fn() -> Request<()>) -> u64 {
+    let mut service = layer.layer(service_fn(handle));
+    // What is made once, such as the thread's own state, is not the request's.
+    answer(&mut service, make());
+    let bare = allocations(&mut service_fn(bare), make());
+
+    allocations(&mut service, make()) - bare
+}
+
+async fn bare(_request: Request<()>) -> Result<Response<()>, Infallible> {
+    Ok(Response::new(()))
+}
+
+fn request(path: &str) -> Request<()> {
+    Request::builder().uri(path).body(()).unwrap()
+}
+
+/// The cookie of a new session of user 7.
+fn sign_in(layer: &SessionLayer) -> String {
+    let response = answer(&mut layer.layer(service_fn(handle)), request("/in"));
+    let line = response.headers()[SET_COOKIE].to_str().unwrap();
+    line.split(';').next().unwrap().to_owned()
+}
+
+fn with_cookie(path: &str, cookie: &str) -> Request<()> {
+    let mut request = request(path);
+    let value = cookie.try_into().unwrap();
+    request.headers_mut().insert(COOKIE, value);
+    request
+}
+
+/// As a request that another layer has put something into already.
+fn with_extension(mut request: Request<()>) -> Request<()> {
+    request.extensions_mut().insert("another layer's");
+    request
+}
+
+#[test]
+fn reading_the_user_and_recording_the_activity_takes_at_most_4_on_empty_extensions() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let cookie = sign_in(&layer);
+
+    let added = added(&layer, || with_cookie("/me", &cookie));
+
+    assert!(added <= 4, "{added} allocations");
+}
+
+#[test]
+fn reading_the_user_and_recording_the_activity_takes_at_most_2_where_the_map_exists() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let cookie = sign_in(&layer);
+
+    let added = added(&layer, || with_extension(with_cookie("/me", &cookie)));
+
+    assert!(added <= 2, "{added} allocations");
+}
+
+#[test]
+fn a_hit_that_moves_the_activity_on_takes_no_more() {
+    let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
+    let store = MemoryStore::builder().clock(clock.clone()).build();
+    let layer = SessionLayer::new(store);
+    let cookie = sign_in(&layer);
+
+    let added = added(&layer, || {
+        clock.advance(Duration::from_secs(1));
+        with_cookie("/me", &cookie)
+    });
+
+    assert!(added <= 4, "{added} allocations");
+}
+
+#[test]
+fn a_request_without_a_token_takes_no_more_than_a_hit() {
+    let layer = SessionLayer::new(MemoryStore::new());
+
+    let on_empty = added(&layer, || request("/"));
+    let on_existing = added(&layer, || with_extension(request("/")));
+
+    assert!(on_empty <= 4, "{on_empty} allocations");
+    assert!(on_existing <= 2, "{on_existing} allocations");
+}
+
+#[test]
+fn a_request_that_resolve_if_lets_pass_takes_none() {
+    let layer = SessionLayer::new(MemoryStore::new()).resolve_if(|parts| parts.uri.path() != "/");
+    let cookie = sign_in(&layer);
+
+    let added = added(&layer, || with_cookie("/", &cookie));
+
+    assert_eq!(added, 0);
+}

@@ -1,0 +1,189 @@
+//! The axum example as a child process.
+
+use std::{
+    env,
+    fs::File,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::NamedTempFile;
+
+/// How often a state is looked for, 20 ms apart, before it is given up.
+pub const TRIES: u32 = 1_000;
+
+/// How often an example that was asked to stop is looked for, 5 ms apart, before it is killed.
+const PATIENCE_AT_THE_END: u32 = 400;
+
+/// A running example, stopped by its process id when this is dropped.
+pub struct App {
+    child: Child,
+    log: NamedTempFile,
+    port: u16,
+}
+
+/// An example that has ended.
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stderr: String,
+}
+
+impl App {
+    /// On a free port of this machine, with these settings and no others.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(binary()), settings)
+    }
+
+    /// As [`start`](Self::start), with a wall clock that is a day ahead.
+    pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary());
+        command.envs(faketime());
+        Self::spawn(command, settings)
+    }
+
+    fn spawn(mut command: Command, settings: &[(&str, &str)]) -> Self {
+        let log = NamedTempFile::new().unwrap();
+        set(&mut command, settings)
+            .stdout(Stdio::piped())
+            .stderr(log.reopen().unwrap());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut app = Self {
+            child,
+            log,
+            port: 0,
+        };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        app.port = line
+            .trim_end()
+            .strip_prefix("listening on http://localhost:")
+            .and_then(|port| port.parse().ok())
+            .unwrap_or_default();
+        assert!(app.port != 0, "no address but {line:?}: {}", app.log());
+        app
+    }
+
+    /// With these settings, which it is expected to refuse.
+    pub fn refused(settings: &[(&str, &str)]) -> Finished {
+        let log = NamedTempFile::new().unwrap();
+        let mut command = Command::new(binary());
+        set(&mut command, settings)
+            .stdout(Stdio::null())
+            .stderr(log.reopen().unwrap());
+        let app = Self {
+            child: command.spawn().unwrap(),
+            log,
+            port: 0,
+        };
+        app.finished()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// All that it wrote to stderr up to now.
+    pub fn log(&self) -> String {
+        let mut text = Vec::new();
+        let mut file = File::open(self.log.path()).unwrap();
+        std::io::Read::read_to_end(&mut file, &mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn stopped_by(self, name: &str) -> Finished {
+        assert!(signal(name, self.child.id()));
+        self.finished()
+    }
+
+    fn finished(mut self) -> Finished {
+        for _ in 0..TRIES {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let stderr = self.log();
+                return Finished { status, stderr };
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it goes on running: {}", self.log());
+    }
+}
+
+impl Drop for App {
+    /// Asks first: libfaketime leaves shared memory behind in a process that is killed.
+    fn drop(&mut self) {
+        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if running(&mut self.child) && signal("TERM", self.child.id()) {
+            for _ in 0..PATIENCE_AT_THE_END {
+                if !running(&mut self.child) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to this one process; whether it could.
+fn signal(name: &str, process: u32) -> bool {
+    let kill = format!("kill -{name} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
+    for name in [
+        "REDIS_URL",
+        "MAX_SESSIONS",
+        "EXCESS",
+        "IDLE_SECS",
+        "ABSOLUTE_SECS",
+        "RUST_LOG",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .env("LISTEN", "127.0.0.1:0")
+        .env("NO_COLOR", "1")
+        .envs(settings.iter().copied())
+}
+
+/// What `faketime --exclude-monotonic -f +1d` sets for its child. It is started without that program
+/// in between, which would leave it running when it is killed itself.
+fn faketime() -> Vec<(String, String)> {
+    let output = Command::new("faketime")
+        .args(["--exclude-monotonic", "-f", "+1d", "env"])
+        .output()
+        .unwrap_or_else(|error| panic!("faketime: {error} (apt-get install faketime)"));
+    let environment = String::from_utf8(output.stdout).unwrap();
+    environment
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        // Of that program's own, gone with it.
+        .filter(|(name, _)| *name != "FAKETIME_SHARED")
+        .filter(|(name, _)| *name == "LD_PRELOAD" || name.contains("FAKE"))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// `target/<profile>/examples/axum`, beside this very test.
+fn binary() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().unwrap().parent().unwrap();
+    let name = format!("axum{}", env::consts::EXE_SUFFIX);
+    let binary = profile.join("examples").join(name);
+    assert!(
+        binary.exists(),
+        "the example is not built: run `cargo build --examples` first"
+    );
+    binary
+}

@@ -1,0 +1,142 @@
+//! The real `curl`, with a cookie jar and a user agent: a browser as far as cookies go.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::app::App;
+
+pub struct Curl {
+    jar: NamedTempFile,
+    agent: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// The status line and the headers, names in lower case.
+    pub head: String,
+    pub body: String,
+}
+
+impl Curl {
+    /// With an empty jar.
+    pub fn with_agent(agent: &str) -> Self {
+        Self {
+            jar: NamedTempFile::new().unwrap(),
+            agent: agent.to_owned(),
+        }
+    }
+
+    /// Signed in as this user.
+    pub fn signed_in(app: &App, user: &str, agent: &str) -> Self {
+        let curl = Self::with_agent(agent);
+        let answer = curl.log_in(app, user);
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, r#"{"success":true}"#)
+        );
+        curl
+    }
+
+    pub fn log_in(&self, app: &App, user: &str) -> Answer {
+        let form = format!("username={user}&password=demo");
+        self.run(&["-d", &form], &app.url("/login"))
+    }
+
+    pub fn get(&self, app: &App, path: &str) -> Answer {
+        self.run(&[], &app.url(path))
+    }
+
+    pub fn post(&self, app: &App, path: &str) -> Answer {
+        self.run(&["-X", "POST"], &app.url(path))
+    }
+
+    pub fn delete(&self, app: &App, path: &str) -> Answer {
+        self.run(&["-X", "DELETE"], &app.url(path))
+    }
+
+    /// With arguments of curl's own.
+    pub fn run(&self, arguments: &[&str], url: &str) -> Answer {
+        let jar = self.jar.path();
+        let output = Command::new("curl")
+            .args(["-q", "-sS", "-i", "--noproxy", "*", "--max-time", "60"])
+            .args(["-A", &self.agent])
+            .arg("-b")
+            .arg(jar)
+            .arg("-c")
+            .arg(jar)
+            .args(arguments)
+            .arg(url)
+            .output()
+            .unwrap_or_else(|error| panic!("curl: {error} (apt-get install curl)"));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "curl {url}: {errors}");
+        Answer::parse(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// The token in the jar.
+    pub fn token(&self) -> Option<String> {
+        let jar = fs::read_to_string(self.jar.path()).unwrap();
+        jar.lines()
+            .filter_map(|line| line.split_once("\t__Host-session\t"))
+            .map(|(_, token)| token.to_owned())
+            .next()
+    }
+
+    /// The id of its own session.
+    pub fn session(&self, app: &App) -> String {
+        let me = self.get(app, "/me").json();
+        me["session"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether it is signed in.
+    pub fn is_in(&self, app: &App) -> bool {
+        match self.get(app, "/me").status {
+            200 => true,
+            401 => false,
+            other => panic!("/me answered {other}"),
+        }
+    }
+}
+
+impl Answer {
+    fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let head = head
+            .lines()
+            .map(|line| match line.split_once(": ") {
+                Some((name, value)) => format!("{}: {value}\n", name.to_ascii_lowercase()),
+                None => format!("{line}\n"),
+            })
+            .collect();
+        Self {
+            status,
+            head,
+            body: body.to_owned(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+    }
+
+    /// The `reason` of a problem, which it has to be.
+    pub fn reason(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
+        self.json()["reason"].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,166 @@
+//! Random histories: what happens to a few users and guests, in an order that nobody thought of.
+
+use proptest::{collection::vec, option, prelude::*};
+use tower_user_sessions::EndReason;
+
+/// Two users, then two guests.
+pub(crate) const CORNERS: usize = 4;
+
+/// One of a corner's tokens, live or not, by its position from the newest.
+pub(crate) type Pick = usize;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Create {
+        name: char,
+        again: Option<(Pick, bool)>,
+        replaces: Option<Pick>,
+        limit: u16,
+        refuse: bool,
+        short: bool,
+        /// Below zero: a moment that is to come.
+        authenticated_ago: i64,
+        changes: Vec<(usize, Option<u8>)>,
+        data_limit: usize,
+    },
+    Resolve {
+        pick: Pick,
+        activity: bool,
+        forged: bool,
+    },
+    Save {
+        pick: Pick,
+        changes: Vec<(usize, Option<u8>)>,
+        /// The revision that it names, less the right one.
+        expect: Option<i64>,
+        data_limit: usize,
+    },
+    List,
+    End {
+        which: Whom,
+        reason: EndReason,
+        by: Option<Pick>,
+        caller: Option<Pick>,
+        read_at: Option<i64>,
+    },
+    /// An id is given up that has not been made, and may be later.
+    GiveUp {
+        name: char,
+    },
+    Advance(u64),
+    StepBack(u64),
+    NotBefore,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom {
+    One(Pick),
+    Others(Pick),
+    All,
+}
+
+/// What happens, and in which corner.
+pub(crate) fn histories() -> impl Strategy<Value = Vec<(usize, Op)>> {
+    vec((0..CORNERS, ops()), 1..60)
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let name = || prop::sample::select(vec!['-', '0', 'A', '_', 'z']);
+    let pick = || 0..6_usize;
+    let changes = || vec((0..3_usize, option::of(0..4_u8)), 0..3);
+    let data_limit = || prop_oneof![3 => Just(1_000_usize), 1 => Just(20)];
+    let off = || option::weighted(0.4, prop_oneof![2 => Just(0), 1 => -1..=1_i64]);
+    let millis = || {
+        prop_oneof![
+            Just(0_u64),
+            Just(1),
+            Just(4_999),
+            Just(5_000),
+            Just(10_000),
+            Just(19_999),
+            Just(20_000),
+            1..3_000_u64,
+        ]
+    };
+    let reason = prop::sample::select(vec![
+        EndReason::Administrator,
+        EndReason::LoggedOut,
+        EndReason::Revoked,
+        EndReason::Undelivered,
+        EndReason::Void,
+    ]);
+    let create = (
+        name(),
+        option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
+        option::weighted(0.3, pick()),
+        (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
+        prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
+        changes(),
+        data_limit(),
+    )
+        .prop_map(
+            |(
+                name,
+                again,
+                replaces,
+                (limit, refuse, short),
+                authenticated_ago,
+                changes,
+                data_limit,
+            )| {
+                Op::Create {
+                    name,
+                    again,
+                    replaces,
+                    limit,
+                    refuse,
+                    short,
+                    authenticated_ago,
+                    changes,
+                    data_limit,
+                }
+            },
+        );
+    let resolve =
+        (pick(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(|(pick, activity, forged)| {
+            Op::Resolve {
+                pick,
+                activity,
+                forged,
+            }
+        });
+    let save =
+        (pick(), changes(), off(), data_limit()).prop_map(|(pick, changes, expect, data_limit)| {
+            Op::Save {
+                pick,
+                changes,
+                expect,
+                data_limit,
+            }
+        });
+    let whom = prop_oneof![
+        4 => pick().prop_map(Whom::One),
+        1 => pick().prop_map(Whom::Others),
+        1 => Just(Whom::All),
+    ];
+    let callers = (option::of(pick()), option::weighted(0.4, pick()));
+    let end =
+        (whom, reason, callers, off()).prop_map(|(which, reason, (by, caller), read_at)| Op::End {
+            which,
+            reason,
+            by,
+            caller,
+            read_at,
+        });
+    prop_oneof![
+        8 => create,
+        6 => resolve,
+        4 => save,
+        3 => Just(Op::List),
+        4 => end,
+        1 => name().prop_map(|name| Op::GiveUp { name }),
+        5 => millis().prop_map(Op::Advance),
+        1 => millis().prop_map(Op::StepBack),
+        1 => Just(Op::NotBefore),
+    ]
+}

@@ -1,0 +1,114 @@
+//! A TCP proxy before a server: it can lose answers, and lead to another server.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicU32, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// A proxy on a free port of the loopback.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    way: Way,
+}
+
+#[derive(Clone)]
+struct Way {
+    upstream: Arc<AtomicU16>,
+    /// How many more answers to scripts are lost, each with its connection.
+    lose: Arc<AtomicU32>,
+    lost: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(upstream: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let way = Way {
+            upstream: Arc::new(upstream.into()),
+            lose: Arc::default(),
+            lost: Arc::default(),
+        };
+        let shared = way.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(shared.clone().carry(client));
+            }
+        });
+        Self { port, way }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Loses the answers to the next so many scripts: they run, then the connection is cut.
+    pub(crate) fn lose_answers(&self, count: u32) {
+        self.way.lose.store(count, Ordering::SeqCst);
+    }
+
+    /// How many answers were lost.
+    pub(crate) fn lost(&self) -> u32 {
+        self.way.lost.load(Ordering::SeqCst)
+    }
+
+    /// Leads connections that are made from now on to another server.
+    pub(crate) fn lead_to(&self, upstream: u16) {
+        self.way.upstream.store(upstream, Ordering::SeqCst);
+    }
+}
+
+impl Way {
+    async fn carry(self, mut client: TcpStream) {
+        let upstream = (Ipv4Addr::LOCALHOST, self.upstream.load(Ordering::SeqCst));
+        let Ok(mut server) = TcpStream::connect(upstream).await else {
+            return;
+        };
+        let (mut question, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
+        let mut script = false;
+        loop {
+            tokio::select! {
+                Ok(read) = client.read(&mut question) => {
+                    let part = &question[..read];
+                    script = part.windows(4).any(|word| word == b"EVAL");
+                    if read == 0 || server.write_all(part).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(read) = server.read(&mut answer) => {
+                    // An error means that nothing ran: it would be no loss.
+                    let ran = script && !answer.starts_with(b"-");
+                    if read == 0 || ran && self.loses_this() {
+                        return;
+                    }
+                    if client.write_all(&answer[..read]).await.is_err() {
+                        return;
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    fn loses_this(&self) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        let order = Ordering::SeqCst;
+        let loses = self.lose.fetch_update(order, order, one_less).is_ok();
+        self.lost.fetch_add(loses.into(), order);
+        loses
+    }
+}

@@ -1,0 +1,197 @@
+//! A Redis server of a test's own: on a free port of the loopback, stopped by its process id.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::{
+    env,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use deadpool_redis::{Config, Pool, Runtime, redis};
+use tower_user_sessions::{RedisStore, store::ManualClock};
+
+/// A running server; it stops when this is dropped.
+pub(crate) struct Server {
+    program: String,
+    arguments: Vec<String>,
+    dir: tempfile::TempDir,
+    process: Child,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// The installed `redis-server`, or the one that `REDISRS_SERVER_BIN` names.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let program = env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
+        Self::start_program(&program, arguments).unwrap_or_else(|error| {
+            panic!("{program} does not run ({error}): apt-get install redis-server")
+        })
+    }
+
+    /// This program with these arguments.
+    pub(crate) fn start_program(program: &str, arguments: &[&str]) -> std::io::Result<Self> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        // The free port may be somebody else's by the time it is used.
+        for _ in 0..5 {
+            let (dir, port) = (tempfile::tempdir()?, free_port());
+            let process = spawn(program, &arguments, dir.path(), port)?;
+            let mut server = Self {
+                program: program.to_owned(),
+                arguments: arguments.clone(),
+                dir,
+                process,
+                port,
+            };
+            if server.answers() {
+                return Ok(server);
+            }
+        }
+        panic!("{program} {arguments:?} does not answer on any port");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        pool(&self.url())
+    }
+
+    /// A store that goes by this clock.
+    pub(crate) fn store(&self, clock: ManualClock) -> RedisStore {
+        RedisStore::builder(self.pool()).clock(clock).build()
+    }
+
+    /// Asks the server something on a connection of its own.
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &str) -> T {
+        ask(&self.url(), command).await
+    }
+
+    /// Stops the process where it stands.
+    pub(crate) fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.process.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it anew and empty, on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.process = spawn(&self.program, &self.arguments, self.dir.path(), self.port).unwrap();
+        assert!(self.answers(), "the server does not come back");
+    }
+
+    /// Whether it comes to answer at all.
+    fn answers(&mut self) -> bool {
+        for _ in 0..500 {
+            if matches!(self.process.try_wait(), Ok(Some(_))) {
+                return false;
+            }
+            if pings(self.port)
+                .is_ok_and(|answer| answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH"))
+            {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGKILL also reaches a process that is stopped.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Asks a server something on a connection of its own.
+pub(crate) async fn ask<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut words = command.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    cmd.arg(words.collect::<Vec<_>>());
+    cmd.query_async(&mut connection)
+        .await
+        .unwrap_or_else(|error| panic!("{command}: {error}"))
+}
+
+/// Fails where this program is missing, and says what to do about it.
+pub(crate) fn installed(program: &str, package: &str) {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if let Err(error) = found {
+        panic!("{program} does not run ({error}): apt-get install {package}");
+    }
+}
+
+pub(crate) fn pool(url: &str) -> Pool {
+    Config::from_url(url)
+        .create_pool(Some(Runtime::Tokio1))
+        .unwrap()
+}
+
+fn spawn(
+    program: &str,
+    arguments: &[String],
+    dir: &std::path::Path,
+    port: u16,
+) -> std::io::Result<Child> {
+    Command::new(program)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no"])
+        .args(["--repl-diskless-sync-delay", "0"])
+        .arg("--dir")
+        .arg(dir)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn pings(port: u16) -> std::io::Result<[u8; 7]> {
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.write_all(b"PING\r\n")?;
+    let mut answer = [0; 7];
+    socket.read_exact(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,337 @@
+//! What a history happens to: it turns operations into questions, and tells the story.
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tower_user_sessions::{
+    EndReason, Lifetime, Limit, SessionId, Timestamp, UserId,
+    store::{
+        Authenticated, Changes, Create, Created, End, Ended, List, ManualClock, Resolve, Resolved,
+        Save, Saved, SessionStore, Tag, Token, Which,
+    },
+};
+
+use crate::{
+    history::{CORNERS, Op, Pick, Whom},
+    model::{Answer, Model, contents, sorted},
+};
+
+const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+/// A question to a store.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Create(Create),
+    End(End),
+    List(List),
+    Resolve(Resolve),
+    Save(Save),
+}
+
+/// What a history happens to: the names that it uses, the clock, and the model.
+pub(crate) struct World {
+    pub(crate) clock: ManualClock,
+    pub(crate) model: Model,
+    corners: Vec<Corner>,
+    not_before: Option<Timestamp>,
+    made: u32,
+    told: String,
+}
+
+struct Corner {
+    user: Option<UserId>,
+    tag: Tag,
+    tokens: Vec<Token>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        // Histories may share a server, so each has users of its own.
+        static HISTORIES: AtomicU32 = AtomicU32::new(0);
+        let history = HISTORIES.fetch_add(1, Ordering::Relaxed);
+        let corners = (0..CORNERS)
+            .map(|corner| {
+                let user = (corner < CORNERS / 2)
+                    .then(|| UserId::new(format!("user {corner} of history {history}")).unwrap());
+                let guest = format!("g{corner}{history:010}");
+                let tag = match &user {
+                    Some(user) => Tag::of(user),
+                    None => Tag::from_bytes(guest.as_bytes().try_into().unwrap()),
+                };
+                Corner {
+                    user,
+                    tag,
+                    tokens: Vec::new(),
+                }
+            })
+            .collect();
+        Self {
+            clock: ManualClock::at(START),
+            model: Model::default(),
+            corners,
+            not_before: None,
+            made: 0,
+            told: String::new(),
+        }
+    }
+
+    pub(crate) fn tokens(&self, corner: usize) -> &[Token] {
+        &self.corners[corner].tokens
+    }
+
+    /// The questions that an operation puts to a store; none where the contract leaves the answer
+    /// open.
+    pub(crate) fn requests(&mut self, corner: usize, op: &Op) -> Vec<Request> {
+        let now = self.clock.now();
+        let tag = self.corners[corner].tag;
+        let request = match op {
+            Op::Advance(millis) => {
+                self.clock.advance(Duration::from_millis(*millis));
+                self.model.look_at_the_clock(self.clock.now());
+                return Vec::new();
+            }
+            Op::StepBack(millis) => {
+                let back = now.minus(Duration::from_millis(*millis));
+                self.clock.set(self.model.floor.unwrap_or(back).max(back));
+                return Vec::new();
+            }
+            Op::NotBefore => {
+                self.not_before = Some(now);
+                self.model.forget_before(now);
+                // What begins from now on shall not be void at once.
+                self.model.floor = self.model.floor.max(Some(now));
+                // Whether what is void can still be saved to is left open, until it was listed.
+                return (0..CORNERS)
+                    .map(|corner| Request::List(self.list(corner)))
+                    .collect();
+            }
+            Op::List => Request::List(self.list(corner)),
+            Op::GiveUp { name } => {
+                let id = self.token(corner, *name).session_id();
+                Request::End(End::new(tag, Which::One(id), EndReason::Undelivered))
+            }
+            Op::Create { .. } => match self.create(corner, op) {
+                Some(create) => Request::Create(create),
+                None => return Vec::new(),
+            },
+            Op::Resolve {
+                pick,
+                activity,
+                forged,
+            } => {
+                let Some(token) = self.pick(corner, *pick) else {
+                    return Vec::new();
+                };
+                let mut resolve = Resolve::new(if *forged { forge(&token) } else { token });
+                resolve.activity = *activity;
+                resolve.not_before = self.not_before;
+                Request::Resolve(resolve)
+            }
+            Op::Save {
+                pick,
+                changes,
+                expect,
+                data_limit,
+            } => {
+                let Some(id) = self.id(corner, *pick) else {
+                    return Vec::new();
+                };
+                let mut save = Save::new(tag, id, change(changes));
+                save.expect = expect.map(|off| self.revision(tag, id, off));
+                save.data_limit = *data_limit;
+                Request::Save(save)
+            }
+            Op::End {
+                which,
+                reason,
+                by,
+                caller,
+                read_at,
+            } => {
+                let which = match which {
+                    Whom::All => Some(Which::All),
+                    Whom::One(pick) => self.id(corner, *pick).map(Which::One),
+                    Whom::Others(pick) => self.id(corner, *pick).map(Which::Others),
+                };
+                let Some(which) = which else {
+                    return Vec::new();
+                };
+                let mut end = End::new(tag, which, *reason);
+                end.by = by.and_then(|pick| self.id(corner, pick));
+                end.caller = caller.and_then(|pick| self.id(corner, pick));
+                if let (Which::One(id), Some(off)) = (which, read_at) {
+                    end.read_at = Some(self.revision(tag, id, *off));
+                }
+                Request::End(end)
+            }
+        };
+        vec![request]
+    }
+
+    fn create(&mut self, corner: usize, op: &Op) -> Option<Create> {
+        let Op::Create {
+            name,
+            again,
+            replaces,
+            limit,
+            refuse,
+            short,
+            authenticated_ago,
+            changes,
+            data_limit,
+        } = op
+        else {
+            return None;
+        };
+        let now = self.clock.now();
+        let replaces = replaces.and_then(|pick| self.id(corner, pick));
+        let token = match again {
+            None => self.token(corner, *name),
+            Some((pick, forged)) => {
+                let token = self.pick(corner, *pick)?;
+                // Whether anything is left of what has passed its time is the store's own affair.
+                if self.model.has_passed(token.tag(), token.session_id(), now) {
+                    return None;
+                }
+                if *forged {
+                    let forged = forge(&token);
+                    self.corners[corner].tokens.push(forged.clone());
+                    forged
+                } else {
+                    token
+                }
+            }
+        };
+        let at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
+        let user = self.corners[corner].user.clone();
+        let mut create = Create::new(&token, user, Authenticated::At(at));
+        create.lifetime = if *short {
+            Lifetime::new(Duration::from_secs(5), Duration::from_secs(20))
+        } else {
+            Lifetime::new(Duration::from_secs(20), Duration::from_secs(60))
+        };
+        create.limit = Limit::at_most(*limit);
+        if *refuse {
+            create.limit = create.limit.refuse();
+        }
+        create.replaces = replaces.filter(|id| *id != create.id);
+        create.changes = change(changes);
+        create.data_limit = *data_limit;
+        create.not_before = self.not_before;
+        Some(create)
+    }
+
+    pub(crate) fn list(&self, corner: usize) -> List {
+        let mut list = List::new(self.corners[corner].tag);
+        list.not_before = self.not_before;
+        list
+    }
+
+    /// A new token whose session id can be read: its first character, its number, its corner.
+    fn token(&mut self, corner: usize, name: char) -> Token {
+        self.made += 1;
+        let tag = self.corners[corner].tag;
+        let id = format!("{name}-{:03}-of-{corner}------", self.made);
+        let token: Token = format!("{tag}{id}{:A<32}", self.made).parse().unwrap();
+        self.corners[corner].tokens.push(token.clone());
+        token
+    }
+
+    fn pick(&self, corner: usize, pick: Pick) -> Option<Token> {
+        let tokens = &self.corners[corner].tokens;
+        let back = pick.checked_rem(tokens.len())?;
+        tokens.iter().rev().nth(back).cloned()
+    }
+
+    fn id(&self, corner: usize, pick: Pick) -> Option<SessionId> {
+        self.pick(corner, pick).map(|token| token.session_id())
+    }
+
+    /// The revision of a session, and so much more.
+    fn revision(&mut self, tag: Tag, id: SessionId, off: i64) -> u64 {
+        let right = self.model.revision(tag, id, self.clock.now()).unwrap_or(0);
+        right.saturating_add_signed(off)
+    }
+
+    /// What the model answers.
+    pub(crate) fn expects(&mut self, request: &Request) -> Answer {
+        let now = self.clock.now();
+        match request {
+            Request::Create(create) => self.model.create(create, now),
+            Request::End(end) => self.model.end(end, now),
+            Request::List(list) => self.model.list(list, now),
+            Request::Resolve(resolve) => self.model.resolve(resolve, now),
+            Request::Save(save) => self.model.save(save, now),
+        }
+    }
+
+    /// Writes down what happened.
+    pub(crate) fn tell(&mut self, what: &dyn std::fmt::Debug) {
+        let since = self.clock.now().as_millis() - START.as_millis();
+        writeln!(self.told, "{since:>7} ms  {what:?}").unwrap();
+    }
+
+    /// All that happened.
+    pub(crate) fn story(&self) -> &str {
+        &self.told
+    }
+}
+
+/// What a store answers.
+pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answer {
+    match request {
+        Request::Create(create) => match store.create(create).await.unwrap() {
+            Created::Created(made) => Answer::Created {
+                data: contents(&made.data),
+                record: made.record,
+                evicted: made.evicted,
+                now: made.now,
+                cut: made.cut,
+            },
+            Created::Ended => Answer::AlreadyEnded,
+            Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
+            Created::TooLarge => Answer::TooLarge,
+            Created::Void => Answer::Void,
+        },
+        Request::End(end) => match store.end(end).await.unwrap() {
+            Ended::Ended { count, now, data } => {
+                Answer::Ended(count, now, data.map(|data| contents(&data)))
+            }
+            Ended::CallerEnded => Answer::CallerEnded,
+            Ended::Unknown => Answer::Unknown,
+        },
+        Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
+        Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
+            Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),
+            Resolved::Ended(notice) => Answer::Notice(notice),
+            Resolved::Unknown => Answer::Unknown,
+        },
+        Request::Save(save) => match store.save(save).await.unwrap() {
+            Saved::Saved { revision } => Answer::Saved(revision),
+            Saved::Conflict { revision, data } => Answer::Conflict(revision, contents(&data)),
+            Saved::Ended => Answer::NotLive,
+            Saved::TooLarge => Answer::TooLarge,
+        },
+    }
+}
+
+/// The same session id with another secret.
+fn forge(token: &Token) -> Token {
+    let text = token.encode();
+    format!("{}{:_<32}", &text[..32], "").parse().unwrap()
+}
+
+fn change(changes: &[(usize, Option<u8>)]) -> Changes {
+    let mut made = Changes::default();
+    for (key, value) in changes {
+        let key = ["a", "b", "c"][*key];
+        match value {
+            Some(length) => made.set(key, vec![b'x'; usize::from(*length) * 3]),
+            None => made.remove(key),
+        }
+    }
+    made
+}

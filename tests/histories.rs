@@ -1,0 +1,185 @@
+//! Random histories: `MemoryStore` does what the contract says, and `RedisStore` does the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::HashSet;
+
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use tower_user_sessions::{
+    Excess, MemoryStore, RedisStore, SessionId,
+    store::{Resolve, Resolved, SessionStore, Token},
+};
+
+#[path = "common/history.rs"]
+mod history;
+#[path = "common/model.rs"]
+mod model;
+#[path = "common/redis.rs"]
+mod redis;
+#[path = "common/world.rs"]
+mod world;
+
+use self::{
+    history::{Op, histories},
+    model::{Answer, NOTICE_KEPT},
+    redis::Server,
+    world::{Request, World, ask},
+};
+
+/// How many histories each test tries.
+const CASES: u32 = 512;
+
+/// Runs histories, and prints the one that fails: shortened, and each step with its answer.
+fn check(cases: u32, replay: impl Fn(&[(usize, Op)], &mut World) -> Result<(), String>) {
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        ..Config::with_cases(cases)
+    });
+    let outcome = runner.run(&histories(), |history| {
+        let mut world = World::new();
+        replay(&history, &mut world)
+            .map_err(|problem| TestCaseError::fail(format!("{problem}\n\n{}", world.story())))
+    });
+    if let Err(TestError::Fail(story, _)) = outcome {
+        panic!("{story}");
+    }
+    outcome.unwrap();
+}
+
+fn memory(world: &World) -> MemoryStore {
+    MemoryStore::builder()
+        .clock(world.clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .build()
+}
+
+// T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T57 T58
+#[test]
+fn memory_does_what_the_contract_says() {
+    check(2 * CASES, |history, world| {
+        tokio_test::block_on(replay_on_memory(history, world))
+    });
+}
+
+async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<(), String> {
+    let store = memory(world);
+    let mut seen = Seen::default();
+    for (corner, op) in history {
+        world.tell(op);
+        for request in world.requests(*corner, op) {
+            let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
+            world.tell(&(&request, &answer));
+            same("MemoryStore", &answer, "the contract", &expected)?;
+
+            let live = audit(&store, world, *corner, &mut seen).await?;
+            if let (Request::Create(create), Answer::Created { .. }) = (&request, &answer)
+                && create.user.is_some()
+                && create.limit.excess() == Excess::Evict
+                // The same session again frees no place.
+                && !matches!(op, Op::Create { again: Some(_), .. })
+            {
+                holds(live.contains(&create.id), "the new session is not live")?;
+                let most = usize::from(create.limit.sessions());
+                holds(live.len() <= most, "more are live than the limit allows")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which sessions have been live, and which of those have been dead since.
+#[derive(Default)]
+struct Seen {
+    live: HashSet<SessionId>,
+    dead: HashSet<SessionId>,
+}
+
+/// What holds at every moment, whatever the model thinks; the live sessions.
+async fn audit(
+    store: &MemoryStore,
+    world: &World,
+    corner: usize,
+    seen: &mut Seen,
+) -> Result<HashSet<SessionId>, String> {
+    let now = world.clock.now();
+    let list = world.list(corner);
+    let mut listed = HashSet::new();
+    for record in store.list(&list).await.unwrap() {
+        let idle_end = record.last_activity.plus(record.idle);
+        holds(now < record.deadline, "one is live past its deadline")?;
+        holds(now < idle_end, "one is live past its idle time")?;
+        listed.insert(record.id);
+    }
+    let mut live = HashSet::new();
+    for token in world.tokens(corner) {
+        let mut resolve = Resolve::new(token.clone());
+        resolve.activity = false;
+        resolve.not_before = list.not_before;
+        if let Resolved::Live(_) = store.resolve(&resolve).await.unwrap() {
+            live.insert(token.session_id());
+        }
+    }
+    holds(live == listed, "the list is not what resolves")?;
+    holds(live.is_disjoint(&seen.dead), "one came back to life")?;
+    let here: HashSet<SessionId> = world.tokens(corner).iter().map(Token::session_id).collect();
+    seen.live.extend(&live);
+    seen.dead.extend(
+        seen.live
+            .iter()
+            .filter(|id| here.contains(id) && !live.contains(id)),
+    );
+    Ok(live)
+}
+
+// T49 and what the history of `MemoryStore` names
+#[test]
+fn redis_does_what_memory_does() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start();
+    let pool = server.pool();
+
+    check(CASES, |history, world| {
+        let redis = RedisStore::builder(pool.clone())
+            .clock(world.clock.clone())
+            .notice_kept(NOTICE_KEPT)
+            .build();
+        runtime.block_on(replay_on_both(&redis, history, world))
+    });
+}
+
+async fn replay_on_both(
+    redis: &RedisStore,
+    history: &[(usize, Op)],
+    world: &mut World,
+) -> Result<(), String> {
+    let memory = memory(world);
+    for (corner, op) in history {
+        world.tell(op);
+        for request in world.requests(*corner, op) {
+            let expected = world.expects(&request);
+            let in_memory = ask(&memory, &request).await;
+            let in_redis = ask(redis, &request).await;
+            world.tell(&(&request, &in_redis));
+            same("RedisStore", &in_redis, "MemoryStore", &in_memory)?;
+            same("MemoryStore", &in_memory, "the contract", &expected)?;
+        }
+    }
+    Ok(())
+}
+
+fn same(left: &str, a: &Answer, right: &str, b: &Answer) -> Result<(), String> {
+    if a == b {
+        return Ok(());
+    }
+    Err(format!("{left} says {a:#?}\n{right} says {b:#?}"))
+}
+
+fn holds(condition: bool, what: &str) -> Result<(), String> {
+    condition.then_some(()).ok_or_else(|| what.to_owned())
+}

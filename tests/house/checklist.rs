@@ -1,0 +1,132 @@
+//! SECURITY.md says which test proves which line, and the tests say so too.
+
+use std::collections::BTreeMap;
+
+use super::files::File;
+
+/// Line of the checklist to the tests that prove it, as `file::test`.
+type Proofs = BTreeMap<String, Vec<String>>;
+
+/// Where the table of SECURITY.md and the comments of the tests disagree, as the cell should be.
+pub(crate) fn complaints(table: &str, tests: &[File]) -> Vec<String> {
+    let (written, meant) = (written(table), meant(tests));
+    let none = Vec::new();
+    let lines: Vec<&String> = written.keys().chain(meant.keys()).collect();
+    let mut complaints: Vec<String> = lines
+        .into_iter()
+        .filter_map(|line| {
+            let right = meant.get(line).unwrap_or(&none);
+            (written.get(line) != Some(right)).then(|| {
+                let cell: Vec<String> = right.iter().map(|test| format!("`{test}`")).collect();
+                format!("SECURITY.md: {line} is shown by: {}", cell.join(", "))
+            })
+        })
+        .collect();
+    complaints.dedup();
+    complaints
+}
+
+/// What the table says.
+fn written(table: &str) -> Proofs {
+    table
+        .lines()
+        .filter_map(|row| {
+            let row = row.strip_prefix("| ")?.strip_suffix(" |")?;
+            let (line, rest) = row.split_once(" | ").filter(|(line, _)| is_line(line))?;
+            let (_what, shown) = rest.rsplit_once(" | ")?;
+            let shown = shown.split('`').skip(1).step_by(2);
+            let mut tests: Vec<String> = shown.map(ToOwned::to_owned).collect();
+            tests.sort();
+            Some((line.to_owned(), tests))
+        })
+        .collect()
+}
+
+/// What the comments above the tests say.
+fn meant(files: &[File]) -> Proofs {
+    let mut proofs = Proofs::new();
+    for file in files {
+        let mut lines: Vec<&str> = Vec::new();
+        for text in file.text.lines().map(str::trim) {
+            let words = text
+                .strip_prefix("// ")
+                .unwrap_or("")
+                .split([' ', ',', ':']);
+            if words.clone().next().is_some_and(is_line) {
+                lines.extend(words.filter(|word| is_line(word)));
+            } else if let Some((_, name)) = text.split_once("fn ") {
+                let name = name.split(['(', '<']).next().unwrap();
+                let test = format!("{}::{name}", label(&file.path));
+                for line in lines.drain(..) {
+                    proofs
+                        .entry(line.to_owned())
+                        .or_default()
+                        .push(test.clone());
+                }
+            }
+        }
+    }
+    for tests in proofs.values_mut() {
+        tests.sort();
+        tests.dedup();
+    }
+    proofs
+}
+
+fn is_line(word: &str) -> bool {
+    word.strip_prefix('T')
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// `tests/cookie.rs` is `cookie`, `src/model/token.rs` is `model::token`.
+fn label(path: &str) -> String {
+    path.trim_start_matches("src/")
+        .trim_start_matches("tests/")
+        .trim_end_matches(".rs")
+        .trim_end_matches("/mod")
+        .trim_end_matches("/main")
+        .replace('/', "::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test_of(path: &str, text: &str) -> [File; 1] {
+        [File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }]
+    }
+
+    #[test]
+    fn a_table_that_agrees_is_fine() {
+        let tests = test_of(
+            "tests/cookie.rs",
+            "// T6 T7\n#[test]\nfn it_is_secure() {}\n// Why.\nfn helper() {}",
+        );
+        let table = "| line | what |\n| T6 | a | `cookie::it_is_secure` |\n\
+                     | T7 | b | `cookie::it_is_secure`; later: more |\n| T8 | c | Later |";
+
+        assert_eq!(complaints(table, &tests), [""; 0]);
+    }
+
+    #[test]
+    fn a_test_that_is_not_in_the_table_is_a_complaint() {
+        let tests = test_of("src/model/token.rs", "// T1\n#[test]\nasync fn unique() {}");
+
+        assert_eq!(
+            complaints("| T1 | a | Later |", &tests),
+            ["SECURITY.md: T1 is shown by: `model::token::unique`"]
+        );
+        assert_eq!(complaints("", &tests).len(), 1);
+    }
+
+    #[test]
+    fn a_test_that_is_gone_is_a_complaint() {
+        assert_eq!(
+            complaints("| T1 | a | `model::token::unique` |", &[]),
+            ["SECURITY.md: T1 is shown by: "]
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! The house stands: no import upward, no file of two nouns, scripts that touch one key, one clock,
+//! and a SECURITY.md that is true.
+//!
+//! Each check is a function from text to complaints; its own tests show that it can complain.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod checklist;
+mod clock;
+mod files;
+mod layers;
+mod scripts;
+
+use self::files::{File, under};
+
+/// A file past this has two nouns in it.
+const LINES: usize = 400;
+
+/// A check that found nothing to look at has not checked anything.
+fn some(files: Vec<File>) -> Vec<File> {
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn no_module_imports_from_a_floor_above() {
+    let complaints: Vec<String> = some(under("src", "rs"))
+        .iter()
+        .flat_map(|file| layers::complaints(&file.path, &file.text))
+        .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn only_the_clock_asks_the_system_for_the_time() {
+    let complaints: Vec<String> = some(under("src", "rs"))
+        .iter()
+        .filter(|file| file.path != "src/model/clock.rs")
+        .flat_map(|file| clock::complaints(&file.path, &file.text))
+        .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn no_file_is_past_400_lines() {
+    let folders = ["src", "tests", "examples", "benches"];
+    let complaints: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| [under(folder, "rs"), under(folder, "lua")].concat())
+        .filter_map(|file| file.too_long(LINES))
+        .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+// T51
+#[test]
+fn every_script_is_short_and_touches_only_the_key_it_declares() {
+    let files = some(under("src/store/redis/lua", "lua"));
+    let helpers: Vec<String> = files
+        .iter()
+        .flat_map(|file| scripts::helpers(&file.text))
+        .collect();
+
+    let complaints: Vec<String> = files
+        .iter()
+        .flat_map(|file| scripts::complaints(&file.path, &file.text, &helpers))
+        .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn security_md_names_the_tests_that_name_its_lines() {
+    let files = ["src", "tests", "examples", "benches"].map(|folder| under(folder, "rs"));
+    let table = include_str!("../../SECURITY.md");
+
+    let complaints = checklist::complaints(table, &some(files.concat()));
+
+    assert_eq!(complaints, [""; 0]);
+}
