@@ -262,6 +262,7 @@ async fn the_guest_of_a_login_ends_at_the_second_try() {
 async fn grpc_is_told_of_an_outage_in_its_own_words() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
+    client.method = http::Method::POST;
     faulty.always([Method::Resolve], Fault::Fail);
 
     for (kind, status) in [

@@ -11,7 +11,7 @@ mod common;
 
 use std::io;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{Limit, MemoryStore, Session, SessionLayer, UserSessions};
 
@@ -265,6 +265,7 @@ async fn grpc_is_told_of_a_refusal_in_its_own_words() {
     let (layer, _store) = world();
     let mut client = Client::new(&layer.limit(Limit::at_most(1).refuse()));
     client.clone().log_in("alice").await;
+    client.method = Method::POST;
     client
         .headers
         .insert("content-type", HeaderValue::from_static("application/grpc"));
