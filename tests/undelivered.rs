@@ -303,3 +303,31 @@ async fn a_commit_that_lost_its_response_between_two_steps_signs_nobody_in() {
     assert_eq!(ids(&store, "bob").await, []);
     assert_eq!(faulty.calls(Method::Create), 1);
 }
+
+// T57
+#[tokio::test]
+async fn whichever_step_answered_503_a_clone_of_the_session_commits_nothing() {
+    let (layer, faulty, store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let kept = Arc::new(Mutex::new(None));
+    let keeping = Arc::clone(&kept);
+    faulty.next(Method::End, Fault::Fail);
+
+    let answer = client.request(move |session: Session| {
+        *keeping.lock().unwrap() = Some(session.clone());
+        async move {
+            session.log_out().unwrap();
+            session.log_in(user("bob")).unwrap();
+        }
+    });
+    let answer = answer.await;
+    let session = kept.lock().unwrap().take().unwrap();
+    let committed = session.commit().await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        matches!(committed, Err(CommitError::Closed)),
+        "{committed:?}"
+    );
+    assert_eq!(ids(&store, "bob").await, []);
+}

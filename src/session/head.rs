@@ -89,7 +89,8 @@ impl OpenSession {
             let id = token.session_id();
             state.not_pending(id);
         }
-        let settled = state.pending.is_empty();
+        // What could not be stored is still staged, and a clone of the handler's could commit it.
+        let settled = state.pending.is_empty() && state.staged.is_empty();
         drop(state);
         self.settled = settled;
     }
