@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use tower_user_sessions::{CommitError, MemoryStore, Session, SessionLayer};
 
 use crate::common::{
@@ -330,4 +330,24 @@ async fn whichever_step_answered_503_a_clone_of_the_session_commits_nothing() {
         "{committed:?}"
     );
     assert_eq!(ids(&store, "bob").await, []);
+}
+
+// T57
+#[tokio::test]
+async fn a_login_whose_answer_was_lost_and_whose_handler_then_fails_is_given_up() {
+    let (layer, faulty, store) = world();
+    faulty.next(Method::Create, Fault::Lose);
+
+    let answer = Client::new(&layer).answered(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        session.commit().await.unwrap_err();
+        let mut response = Response::new(String::new());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        (response, ())
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie());
+    assert_eq!(faulty.given_up().len(), 1);
+    assert_eq!(ids(&store, "alice").await, []);
 }
