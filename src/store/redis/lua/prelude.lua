@@ -15,11 +15,11 @@ local VERSION, NOTICE = 1, 3
 
 -- The time: the caller's clock if it gave one (tests do), else the server's, in whole ms.
 local function clock(given)
-  if given ~= "" then
+  if given and given ~= "" then
     return tonumber(given)
   end
   local time = redis.call("TIME")
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 -- created, authenticated, activity, idle, deadline, revision; nothing unless it is live.
