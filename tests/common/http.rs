@@ -181,7 +181,7 @@ impl Client {
         F: Fn(Session) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = T> + Send + 'static,
     {
-        let answer = self.request(handler).await;
+        let answer = Box::pin(self.request(handler)).await;
         self.keep(&answer);
         answer
     }
