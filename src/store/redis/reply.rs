@@ -10,7 +10,7 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The outcome of a reply that is a record and nothing else.
+/// The outcome of a reply that is a record, or its header, and nothing else.
 pub(super) const ALONE: i64 = -1;
 
 /// Where a record has its last activity.

@@ -156,7 +156,7 @@ impl Scripts {
         let (outcome, now) = reply.head();
         match outcome {
             ALONE => {
-                let record = Record::decode(create.id, &reply.bytes()?)?;
+                let record = draft.begun(&reply.bytes()?)?;
                 let new = NewSession::new(record, Data::default(), now);
                 Ok(Created::Created(Box::new(new)))
             }

@@ -26,7 +26,8 @@
   ARGV[8]   given       the time, ms; "" for the server's
   The last three may be left out where all are empty.
 
-  Returns   record    made, with nothing else to tell: no cut, no data, nobody evicted
+  Returns   header    made, and no more to tell: no cut, no data, nobody evicted; the first 50
+                      bytes of its record, whose last activity is now
             {1, now, cut or false, record, data, id, record, …}  made; the evicted follow
             {2, now, id, record, …}  the limit is reached by these; nothing changed
             {3, now}  proven at or before the cut; nothing changed
@@ -75,8 +76,8 @@ if #data > most then
 end
 
 local deadline = now + absolute
-local record = struct.pack(">BBi8i8i8i8i8i8", VERSION, kind, 0, now, proven, now, idle, deadline)
-  .. digest .. body
+local header = struct.pack(">BBi8i8i8i8i8i8", VERSION, kind, 0, now, proven, now, idle, deadline)
+local record = header .. digest .. body
 -- The new session first: an emptied hash would lose its TTL.
 redis.call("HSET", user, session, record)
 if #data > 0 then
@@ -98,6 +99,6 @@ if #passed > 0 or #notices > limit then
 end
 keep(user, math.max(ttl(now, idle, deadline), #notices > 0 and kept or 0))
 if not cut and #data == 0 and #evicted == 0 then
-  return record
+  return header
 end
 return add({ 1, now, cut or false, record, data }, evicted)
