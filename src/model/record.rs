@@ -22,6 +22,9 @@ const USER: u8 = 1;
 const GUEST: u8 = 2;
 pub(crate) const NOTICE: u8 = 3;
 
+/// Scripts add this to the kind of a session that has data, so that they look for it only then.
+const WITH_DATA: u8 = 16;
+
 /// How long the header is that scripts read.
 const HEADER: usize = 82;
 
@@ -195,7 +198,7 @@ impl Record {
             return Err(RecordError(None));
         }
         let kind = if body.user.is_some() { USER } else { GUEST };
-        if header.get_u8() != VERSION || header.get_u8() != kind {
+        if header.get_u8() != VERSION || header.get_u8() & !WITH_DATA != kind {
             return Err(RecordError(None));
         }
         let revision = u64::try_from(header.get_i64()).map_err(RecordError::because)?;

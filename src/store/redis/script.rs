@@ -24,6 +24,9 @@ const PRELUDE: &str = include_str!("lua/prelude.lua");
 const HASH: &str = include_str!("lua/hash.lua");
 const DATA: &str = include_str!("lua/data.lua");
 
+/// Where a script wants the preludes: their functions are made anew on each call that gets there.
+const HERE: &str = "\n-- The preludes stand here.\n";
+
 /// What `create.lua` answers when it runs after the caller has given up.
 const LATE: i64 = 5;
 
@@ -35,11 +38,15 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// The first line of `body` says what the server must know of it, so it stays the first.
+    /// Puts the preludes where `body` says, else after its first line: that one tells the server
+    /// what it must know of the script.
     fn new(preludes: &[&str], body: &str) -> Self {
-        let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
-        let mut source = format!("{flags}\n");
-        for part in preludes.iter().chain([&body]) {
+        let (head, tail) = body
+            .split_once(HERE)
+            .or_else(|| body.split_once('\n'))
+            .unwrap_or((body, ""));
+        let mut source = format!("{head}\n");
+        for part in preludes.iter().chain([&tail]) {
             source.push_str(part);
             source.push('\n');
         }

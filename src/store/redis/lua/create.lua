@@ -35,16 +35,31 @@
             {5, now}  nobody waits for this any more; nothing changed
             {6, now}  over the data limit; nothing changed
 ]]
-local user = KEYS[1]
+local call, user = redis.call, KEYS[1]
 local session, digest, by, body, terms, replaces, changes, given = unpack(ARGV)
 local kind, refuse, age, limit, idle, absolute, proven, most, kept, not_before, latest =
   struct.unpack(">BBBI2i8i8i8i8i8i8i8", terms)
 
-local now = clock(given)
+local now = tonumber(given or "")
+if not now then
+  local time = call("TIME")
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 if now > latest then
   return { 5, now }
 end
-local ids, found, has_cut = records(user)
+local deadline = now + absolute
+local fields = call("HKEYS", user)
+if #fields == 0 and not changes then
+  -- Nothing to hold against it, so none of the functions that follow are made.
+  proven = math.min(age == 1 and now - proven or proven, now)
+  local header = struct.pack(">BBi8i8i8i8i8i8", 1, kind, 0, now, proven, now, idle, deadline)
+  call("HSET", user, session, header .. digest .. body)
+  call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))
+  return header
+end
+-- The preludes stand here.
+local ids, found, has_cut = records(user, fields)
 local cut = has_cut and cut_of(user, now)
 for at, id in ipairs(ids) do
   if id == session then
@@ -56,7 +71,7 @@ for at, id in ipairs(ids) do
 end
 proven = age == 1 and now - proven or proven
 if kind == 1 and cut and (cut > now or proven <= cut) then
-  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cut, now)))
+  call("HSET", user, "cut", string.format("%.0f", math.min(cut, now)))
   return { 3, now }
 end
 -- Not before: a sign-in that follows its own cut within the millisecond is ahead of now.
@@ -75,13 +90,13 @@ if #data > most then
   return { 6, now }
 end
 
-local deadline = now + absolute
-local header = struct.pack(">BBi8i8i8i8i8i8", VERSION, kind, 0, now, proven, now, idle, deadline)
+local header = struct.pack(">BBi8i8i8i8i8i8", VERSION, kind + (#data > 0 and 16 or 0), 0, now,
+  proven, now, idle, deadline)
 local record = header .. digest .. body
 -- The new session first: an emptied hash would lose its TTL.
-redis.call("HSET", user, session, record)
+call("HSET", user, session, record)
 if #data > 0 then
-  redis.call("HSET", user, session .. ".data", string.rep("\0", 8) .. data)
+  call("HSET", user, session .. ".data", string.rep("\0", 8) .. data)
 end
 if old then
   notices[#notices + 1] = finish(user, old, REPLACED, now, kept, by)

@@ -28,11 +28,11 @@ local function cut_of(key, now)
   return cut and now < cut + DAY and cut
 end
 
--- All session ids of the hash, their records, in chunks that `unpack` can take, and whether
+-- All session ids among its fields, their records, in chunks that `unpack` can take, and whether
 -- there is a cut.
-local function records(key)
+local function records(key, fields)
   local ids, has_cut = {}, false
-  for _, field in ipairs(redis.call("HKEYS", key)) do
+  for _, field in ipairs(fields) do
     if #field == 16 then
       ids[#ids + 1] = field
     elseif field == "cut" then

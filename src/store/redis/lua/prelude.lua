@@ -1,9 +1,10 @@
 --[[
-  What every script needs; put before each when it is loaded.
+  What scripts need; put before each when it is loaded, or into it where it says so.
 
   A live record   version u8, kind u8, revision i64, created i64, authenticated i64,
                   last activity i64, idle i64, deadline i64, digest 32 bytes, then a body
-                  that only Rust reads. Kind 1 is a user's session, 2 a guest's.
+                  that only Rust reads. Kind 1 is a user's session, 2 a guest's; 16 more
+                  once it has data.
   An end notice   version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
                   ended at i64, then 12 bytes of the session that ended it, or none.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value

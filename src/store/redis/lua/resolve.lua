@@ -23,8 +23,7 @@
 local call, sub = redis.call, string.sub
 local user, session, digest = KEYS[1], ARGV[1], ARGV[2]
 
-local got = call("HMGET", user, session, session .. ".data")
-local record, data = got[1] or "", got[2]
+local record = call("HGET", user, session) or ""
 local now = tonumber(ARGV[5] or "")
 if not now then
   local time = call("TIME")
@@ -45,6 +44,7 @@ local created, _, activity, idle, deadline = struct.unpack(">i8i8i8i8i8", record
 if now >= deadline or now >= activity + idle or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
+local data = kind >= 16 and call("HGET", user, session .. ".data")
 if ARGV[3] == "0" or now <= activity then
   return { 1, now, record, data }
 end
