@@ -1,7 +1,5 @@
 //! Stores what is staged.
 
-use std::error::Error;
-
 use super::{
     Session,
     error::{CommitError, LimitReached},
@@ -12,16 +10,14 @@ use super::{
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
-    store::{
-        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreErrorKind, Which,
-    },
+    store::{Authenticated, Create, Created, End, NewSession, Save, Saved, StoreErrorKind, Which},
 };
 
 /// How often an update runs on data that keeps changing before it gives up.
 const UPDATE_TRIES: usize = 16;
 
 /// The stored session that a commit starts from.
-struct Stored {
+pub(super) struct Stored {
     tag: Tag,
     id: SessionId,
     revision: u64,
@@ -72,7 +68,7 @@ impl Session {
     }
 
     /// The stored session, as it was read last.
-    fn stored(&self) -> Option<Stored> {
+    pub(super) fn stored(&self) -> Option<Stored> {
         let Current::Live(live) = &self.state().current else {
             return None;
         };
@@ -111,7 +107,7 @@ impl Session {
         })
     }
 
-    async fn save(&self, stored: Stored, ops: &[Op]) -> Result<(), CommitError> {
+    pub(super) async fn save(&self, stored: Stored, ops: &[Op]) -> Result<(), CommitError> {
         let Stored {
             tag,
             id,
@@ -329,53 +325,6 @@ impl Session {
         });
         state.settle_login(new.record.id, ops.len());
         state.came_alive(&pending.token, new);
-    }
-
-    /// Ends the guest's or another user's session that a sign-in replaced. Only after it was
-    /// created: a refused sign-in must not cost the guest's cart. The answer is the sign-in's.
-    async fn end_replaced(&self) {
-        let Some(replaced) = self.state().replaced.clone() else {
-            return;
-        };
-        let store = &self.0.rules.store;
-        let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
-        end.by = Some(replaced.by);
-        end.read_at = replaced.carry.as_ref().map(|(revision, _)| *revision);
-        let mut ended = store.end(end.clone()).await;
-        if ended.is_err() {
-            ended = store.end(end).await;
-        }
-        match ended {
-            Ok(Ended::Ended {
-                data: Some(data), ..
-            }) => self.carry_late(&replaced, &data).await,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    kind = ?error.kind(),
-                    "replaced session not ended"
-                );
-            }
-        }
-        self.state().replaced = None;
-    }
-
-    /// A parallel request put something into the guest's cart after this one read it.
-    async fn carry_late(&self, replaced: &Replaced, data: &Data) {
-        let Some((_, keys)) = &replaced.carry else {
-            return;
-        };
-        let late: Vec<Op> = data
-            .named(|key| keys.iter().any(|named| **named == *key))
-            .map(|(key, value)| Op::carried(key, value))
-            .collect();
-        let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
-            return;
-        };
-        if let Err(error) = self.save(stored, &late).await {
-            tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
-        }
     }
 }
 

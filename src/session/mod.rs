@@ -6,6 +6,7 @@ mod error;
 mod head;
 mod info;
 mod login;
+mod replaced;
 mod rules;
 mod staged;
 mod state;
