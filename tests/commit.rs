@@ -9,7 +9,9 @@
 
 mod common;
 
-use tower_user_sessions::{MemoryStore, Session, SessionErrorKind, SessionLayer};
+use std::pin::pin;
+
+use tower_user_sessions::{Login, MemoryStore, Session, SessionErrorKind, SessionLayer};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, until_asked},
@@ -192,4 +194,57 @@ async fn a_panic_in_a_clone_of_the_session_leaves_it_usable() {
         .await;
 
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn a_login_staged_while_a_commit_is_under_way_still_carries() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    faulty.next(Method::Create, Fault::Hang);
+
+    let asked = faulty.clone();
+    client
+        .send(move |session| {
+            let asked = asked.clone();
+            async move {
+                session.insert("cart", "apple").unwrap();
+                let mut commit = pin!(session.commit());
+                until_asked(&asked, Method::Create, 1, commit.as_mut()).await;
+                session
+                    .log_in_with(Login::new(user("alice")).carry(["cart"]))
+                    .unwrap();
+                asked.release();
+                commit.await.unwrap();
+            }
+        })
+        .await;
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn what_is_staged_after_a_logout_while_a_commit_is_under_way_is_kept() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    faulty.next(Method::Save, Fault::Hang);
+
+    let asked = faulty.clone();
+    client
+        .send(move |session| {
+            let asked = asked.clone();
+            async move {
+                session.insert("cart", "apple").unwrap();
+                let mut commit = pin!(session.commit());
+                until_asked(&asked, Method::Save, 1, commit.as_mut()).await;
+                session.log_out().unwrap();
+                session.insert("flash", "bye").unwrap();
+                asked.release();
+                commit.await.unwrap();
+            }
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
 }

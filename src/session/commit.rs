@@ -5,7 +5,7 @@ use super::{
     error::{CommitError, LimitReached},
     info::SessionInfo,
     login::Committed,
-    staged::{Op, PendingLogin, Target, changes, replay},
+    staged::{Batch, Op, PendingLogin, Target, changes, replay},
     state::{Current, Replaced},
 };
 use crate::{
@@ -28,11 +28,11 @@ pub(super) struct Stored {
 enum Plan {
     Nothing,
     /// Stores changes of the session that there is.
-    Save(Stored, Vec<Op>),
+    Save(Stored, Batch),
     /// Begins a guest session.
-    Guest(Token, Vec<Op>),
+    Guest(Token, Batch),
     LogOut(Option<Stored>),
-    LogIn(PendingLogin, Option<Stored>, Vec<Op>),
+    LogIn(PendingLogin, Option<Stored>, Batch),
 }
 
 impl Session {
@@ -43,26 +43,28 @@ impl Session {
         self.end_replaced().await;
         match self.plan()? {
             Plan::Nothing => {}
-            Plan::Save(stored, ops) => {
-                let done = self.save(stored, &ops).await;
+            Plan::Save(stored, batch) => {
+                let done = self.save(stored, &batch.ops).await;
                 let again = match &done {
                     // It may have happened: running it again could count twice.
                     Err(CommitError::Store(error)) => error.kind() != StoreErrorKind::Uncertain,
                     _ => false,
                 };
                 if !again {
-                    self.state().unstage(ops.len());
+                    self.state().unstage(&batch);
                 }
                 done?;
             }
-            Plan::Guest(token, ops) => self.begin_guest(&token, ops).await?,
+            Plan::Guest(token, batch) => self.begin_guest(&token, &batch).await?,
             Plan::LogOut(stored) => {
                 self.log_out_now(stored).await?;
-                if let Plan::Guest(token, ops) = self.plan()? {
-                    self.begin_guest(&token, ops).await?;
+                if let Plan::Guest(token, batch) = self.plan()? {
+                    self.begin_guest(&token, &batch).await?;
                 }
             }
-            Plan::LogIn(pending, stored, ops) => return self.sign_in(pending, stored, ops).await,
+            Plan::LogIn(pending, stored, batch) => {
+                return self.sign_in(pending, stored, batch).await;
+            }
         }
         Ok(Committed::default())
     }
@@ -88,22 +90,22 @@ impl Session {
         if state.abandoned && !state.staged.is_empty() {
             return Err(CommitError::Closed);
         }
-        let ops = state.staged.ops.clone();
+        let batch = state.staged.batch();
         Ok(match (&state.staged.target, stored) {
-            (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, ops),
+            (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, batch),
             (Target::LogOut, stored) => Plan::LogOut(stored),
-            (Target::Stay, _) if ops.is_empty() => Plan::Nothing,
-            (Target::Stay, Some(stored)) => Plan::Save(stored, ops),
+            (Target::Stay, _) if batch.ops.is_empty() => Plan::Nothing,
+            (Target::Stay, Some(stored)) => Plan::Save(stored, batch),
             // Nothing is left of it: no guest session begins for that.
-            (Target::Stay, None) if Data::default().apply(&changes(&ops)).is_empty() => {
-                state.unstage(ops.len());
+            (Target::Stay, None) if Data::default().apply(&changes(&batch.ops)).is_empty() => {
+                state.unstage(&batch);
                 Plan::Nothing
             }
             (Target::Stay, None) if !state.may_begin() => {
-                state.unstage(ops.len());
+                state.unstage(&batch);
                 return Err(CommitError::Ended);
             }
-            (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
+            (Target::Stay, None) => Plan::Guest(state.guest_token()?, batch),
         })
     }
 
@@ -149,28 +151,28 @@ impl Session {
         Err(CommitError::Conflict)
     }
 
-    async fn begin_guest(&self, token: &Token, ops: Vec<Op>) -> Result<(), CommitError> {
+    async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         let rules = &self.0.rules;
         let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
-        create.changes = changes(&ops);
+        create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
         create.lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
         match self.create(create, token).await? {
             Created::Created(new) => {
                 let mut state = self.state();
                 state.guest_token = None;
-                state.unstage(ops.len());
+                state.unstage(batch);
                 state.came_alive(token, *new);
                 Ok(())
             }
             Created::TooLarge => {
-                self.state().unstage(ops.len());
+                self.state().unstage(batch);
                 Err(CommitError::TooLarge)
             }
             Created::Ended | Created::LimitReached(_) | Created::Void => {
                 let mut state = self.state();
                 state.guest_token = None;
-                state.unstage(ops.len());
+                state.unstage(batch);
                 Err(CommitError::Ended)
             }
         }
@@ -215,7 +217,7 @@ impl Session {
         &self,
         pending: PendingLogin,
         mut stored: Option<Stored>,
-        mut ops: Vec<Op>,
+        mut batch: Batch,
     ) -> Result<Committed, CommitError> {
         if pending.after_logout {
             self.log_out_now(stored.take()).await?;
@@ -223,19 +225,19 @@ impl Session {
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = same.as_ref().map(|same| same.id);
         if let Some(same) = same
-            && ops.iter().any(|op| op.again.is_some())
+            && batch.ops.iter().any(|op| op.again.is_some())
         {
             // An update depends on what it was computed from, which `create` does not look at.
-            match self.save(same, &ops).await {
+            match self.save(same, &batch.ops).await {
                 // Replaced or not, the sign-in goes on.
                 Ok(()) | Err(CommitError::Ended) => {}
                 Err(error) => return Err(error),
             }
-            self.state().unstage(ops.len());
-            ops.clear();
+            self.state().unstage(&batch);
+            batch.ops.clear();
         }
         let id = pending.token.session_id();
-        let create = self.creation(&pending, replaces, &ops);
+        let create = self.creation(&pending, replaces, &batch.ops);
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
@@ -245,7 +247,7 @@ impl Session {
             }
             Created::Created(mut new) => {
                 let evicted = std::mem::take(&mut new.evicted);
-                self.signed_in(&pending, *new, stored, &ops);
+                self.signed_in(&pending, *new, stored, &batch);
                 self.end_replaced().await;
                 return Ok(Committed {
                     evicted: infos(evicted, None),
@@ -262,7 +264,7 @@ impl Session {
             Created::Void | Created::Ended => CommitError::Void,
             Created::TooLarge => CommitError::TooLarge,
         };
-        self.state().settle_login(id, ops.len());
+        self.state().settle_login(id, &batch);
         Err(refused)
     }
 
@@ -309,7 +311,7 @@ impl Session {
         pending: &PendingLogin,
         new: NewSession,
         other: Option<Stored>,
-        ops: &[Op],
+        batch: &Batch,
     ) {
         let mut state = self.state();
         state.replaced = other.map(|other| Replaced {
@@ -319,11 +321,11 @@ impl Session {
             carry: other.guest.then(|| {
                 let named = pending.login.carry.iter();
                 let left_alone =
-                    named.filter(|key| !ops.iter().any(|op| op.own && op.key == **key));
+                    named.filter(|key| !batch.ops.iter().any(|op| op.own && op.key == **key));
                 (other.revision, left_alone.cloned().collect())
             }),
         });
-        state.settle_login(new.record.id, ops.len());
+        state.settle_login(new.record.id, batch);
         state.came_alive(&pending.token, new);
     }
 }

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Session,
-    error::CommitError,
-    staged::{Staged, Target},
-};
+use super::{Session, error::CommitError, staged::Target};
 use crate::model::{EndReason, Token};
 
 /// What the response does to the cookie.
@@ -53,8 +49,8 @@ impl OpenSession {
         let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::OnlyEnds {
-            let Staged { target, .. } = std::mem::take(&mut state.staged);
-            let signed_out = match &target {
+            state.staged.put(Vec::new());
+            let signed_out = match std::mem::take(&mut state.staged.target) {
                 Target::Stay => false,
                 Target::LogOut => true,
                 Target::LogIn(pending) => pending.after_logout,

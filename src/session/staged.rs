@@ -12,6 +12,15 @@ pub(super) struct Staged {
     pub(super) target: Target,
     /// In the order in which they were staged.
     pub(super) ops: Vec<Op>,
+    /// Counts how often other changes took their place: a commit under way must not take those for
+    /// the ones that it stores.
+    pub(super) edition: u64,
+}
+
+/// The changes that a commit stores. They stay staged until it is done.
+pub(super) struct Batch {
+    pub(super) ops: Vec<Op>,
+    pub(super) edition: u64,
 }
 
 /// Which session the response will belong to.
@@ -89,6 +98,20 @@ impl Op {
 impl Staged {
     pub(super) fn is_empty(&self) -> bool {
         matches!(self.target, Target::Stay) && self.ops.is_empty()
+    }
+
+    /// Other changes take the place of these.
+    pub(super) fn put(&mut self, ops: Vec<Op>) {
+        self.ops = ops;
+        self.edition += 1;
+    }
+
+    /// The changes as they stand.
+    pub(super) fn batch(&self) -> Batch {
+        Batch {
+            ops: self.ops.clone(),
+            edition: self.edition,
+        }
     }
 
     /// What is staged for this key.

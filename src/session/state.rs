@@ -9,7 +9,7 @@ use super::{
     head::CookieChange,
     login::Login,
     rules::Rules,
-    staged::{Op, PendingLogin, Staged, Target},
+    staged::{Batch, Op, PendingLogin, Staged, Target},
 };
 use crate::{
     model::{Client, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token},
@@ -180,7 +180,7 @@ impl State {
             } else {
                 Vec::new()
             };
-            self.staged.ops = carried;
+            self.staged.put(carried);
         }
         let after_logout = match &self.staged.target {
             Target::LogOut => true,
@@ -210,7 +210,7 @@ impl State {
     }
 
     pub(super) fn stage_logout(&mut self) {
-        self.staged = Staged::default();
+        self.staged.put(Vec::new());
         self.staged.target = Target::LogOut;
     }
 
@@ -264,19 +264,21 @@ impl State {
         self.current = Current::Nothing;
         self.cookie = CookieChange::Remove;
         if matches!(self.staged.target, Target::Stay) {
-            self.staged.ops.clear();
+            self.staged.put(Vec::new());
         }
     }
 
-    /// The first so many changes are stored, or cannot be.
-    pub(super) fn unstage(&mut self, ops: usize) {
-        let ops = ops.min(self.staged.ops.len());
-        self.staged.ops.drain(..ops);
+    /// These changes are stored, or cannot be.
+    pub(super) fn unstage(&mut self, batch: &Batch) {
+        if self.staged.edition == batch.edition {
+            let stored = batch.ops.len().min(self.staged.ops.len());
+            self.staged.ops.drain(..stored);
+        }
     }
 
     /// This sign-in is no longer staged, and neither are its changes: made or refused.
-    pub(super) fn settle_login(&mut self, id: SessionId, ops: usize) {
-        self.unstage(ops);
+    pub(super) fn settle_login(&mut self, id: SessionId, batch: &Batch) {
+        self.unstage(batch);
         // A clone of the handler's may have staged another one meanwhile.
         if let Target::LogIn(pending) = &self.staged.target
             && pending.token.session_id() == id
