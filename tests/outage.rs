@@ -313,3 +313,49 @@ async fn an_outage_is_logged_with_its_kind_and_no_token() {
     assert!(warning.contains("Unavailable"));
     assert!(!log.text().contains(&client.token()));
 }
+
+// T57
+#[tokio::test]
+async fn what_is_staged_after_a_lost_answer_is_stored_too() {
+    for login in [false, true] {
+        let (layer, faulty, _store) = world();
+        let mut client = Client::new(&layer);
+        faulty.next(Method::Create, Fault::Lose);
+
+        let answer = client.send(move |session| async move {
+            if login {
+                session.log_in(user("alice")).unwrap();
+            }
+            session.insert("cart", "apple").unwrap();
+            session.insert("seen", "yes").unwrap();
+            session.commit().await.unwrap_err();
+            session.remove("seen").unwrap();
+            session.insert("step", "2").unwrap();
+        });
+
+        assert_eq!(answer.await.status, StatusCode::OK);
+        assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+        assert_eq!(client.get("step").await.as_deref(), Some("2"), "{login}");
+        assert_eq!(client.get("seen").await, None, "{login}");
+    }
+}
+
+// T57
+#[tokio::test]
+async fn a_guest_session_whose_answer_was_lost_leaves_nothing_after_a_logout() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    faulty.next(Method::Create, Fault::Lose);
+
+    client
+        .send(|session| async move {
+            session.insert("cart", "apple").unwrap();
+            session.commit().await.unwrap_err();
+            session.log_out().unwrap();
+            session.insert("flash", "bye").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
+}

@@ -44,16 +44,7 @@ impl Session {
         match self.plan()? {
             Plan::Nothing => {}
             Plan::Save(stored, batch) => {
-                let done = self.save(stored, &batch.ops).await;
-                let again = match &done {
-                    // It may have happened: running it again could count twice.
-                    Err(CommitError::Store(error)) => error.kind() != StoreErrorKind::Uncertain,
-                    _ => false,
-                };
-                if !again {
-                    self.state().unstage(&batch);
-                }
-                done?;
+                self.save_staged(stored, &batch).await?;
             }
             Plan::Guest(token, batch) => self.begin_guest(&token, &batch).await?,
             Plan::LogOut(stored) => {
@@ -99,6 +90,7 @@ impl Session {
             // Nothing is left of it: no guest session begins for that.
             (Target::Stay, None) if Data::default().apply(&changes(&batch.ops)).is_empty() => {
                 state.unstage(&batch);
+                state.guest_token = None;
                 Plan::Nothing
             }
             (Target::Stay, None) if !state.may_begin() => {
@@ -151,6 +143,27 @@ impl Session {
         Err(CommitError::Conflict)
     }
 
+    async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
+        let done = self.save(stored, &batch.ops).await;
+        let again = match &done {
+            // It may have happened: running it again could count twice.
+            Err(CommitError::Store(error)) => error.kind() != StoreErrorKind::Uncertain,
+            _ => false,
+        };
+        if !again {
+            self.state().unstage(batch);
+        }
+        done
+    }
+
+    /// Stores what a session that was just made is still missing.
+    async fn save_missing(&self) -> Result<(), CommitError> {
+        match self.plan()? {
+            Plan::Save(stored, batch) => self.save_staged(stored, &batch).await,
+            _ => Ok(()),
+        }
+    }
+
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         let rules = &self.0.rules;
         let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
@@ -159,10 +172,16 @@ impl Session {
         create.lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
         match self.create(create, token).await? {
             Created::Created(new) => {
-                let mut state = self.state();
-                state.guest_token = None;
-                state.unstage(batch);
-                state.came_alive(token, *new);
+                let missing = {
+                    let mut state = self.state();
+                    state.guest_token = None;
+                    let missing = state.unstage_made(batch, &new.data);
+                    state.came_alive(token, *new);
+                    missing
+                };
+                if missing {
+                    self.save_missing().await?;
+                }
                 Ok(())
             }
             Created::TooLarge => {
@@ -247,8 +266,11 @@ impl Session {
             }
             Created::Created(mut new) => {
                 let evicted = std::mem::take(&mut new.evicted);
-                self.signed_in(&pending, *new, stored, &batch);
+                let missing = self.signed_in(&pending, *new, stored, &batch);
                 self.end_replaced().await;
+                if missing {
+                    self.save_missing().await?;
+                }
                 return Ok(Committed {
                     evicted: infos(evicted, None),
                 });
@@ -264,7 +286,9 @@ impl Session {
             Created::Void | Created::Ended => CommitError::Void,
             Created::TooLarge => CommitError::TooLarge,
         };
-        self.state().settle_login(id, &batch);
+        let mut state = self.state();
+        state.unstage(&batch);
+        state.settle_login(id);
         Err(refused)
     }
 
@@ -306,13 +330,14 @@ impl Session {
         }
     }
 
+    /// Whether the session is still missing some of these changes.
     fn signed_in(
         &self,
         pending: &PendingLogin,
         new: NewSession,
         other: Option<Stored>,
         batch: &Batch,
-    ) {
+    ) -> bool {
         let mut state = self.state();
         state.replaced = other.map(|other| Replaced {
             tag: other.tag,
@@ -325,8 +350,10 @@ impl Session {
                 (other.revision, left_alone.cloned().collect())
             }),
         });
-        state.settle_login(new.record.id, batch);
+        let missing = state.unstage_made(batch, &new.data);
+        state.settle_login(new.record.id);
         state.came_alive(&pending.token, new);
+        missing
     }
 }
 

@@ -123,6 +123,19 @@ impl Staged {
     }
 }
 
+impl Batch {
+    /// The changes that this data shows no trace of.
+    pub(super) fn missing(&self, data: &Data) -> Vec<Op> {
+        let changes = changes(&self.ops);
+        let missing = self.ops.iter().filter(|op| match changes.get(&op.key) {
+            Some(Change::Set(value)) => data.get(&op.key).as_ref() != Some(value),
+            Some(Change::Remove) => data.get(&op.key).is_some(),
+            None => false,
+        });
+        missing.cloned().collect()
+    }
+}
+
 /// The changes as they stand.
 pub(super) fn changes(ops: &[Op]) -> Changes {
     let mut changes = Changes::default();

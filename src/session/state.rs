@@ -212,6 +212,8 @@ impl State {
     pub(super) fn stage_logout(&mut self) {
         self.staged.put(Vec::new());
         self.staged.target = Target::LogOut;
+        // What began by it, if its answer was lost, keeps what was staged before.
+        self.guest_token = None;
     }
 
     /// The reason was shown: the cookie has done its work.
@@ -276,9 +278,20 @@ impl State {
         }
     }
 
-    /// This sign-in is no longer staged, and neither are its changes: made or refused.
-    pub(super) fn settle_login(&mut self, id: SessionId, batch: &Batch) {
+    /// A session was made with these changes. Those that came after a first try, whose answer was
+    /// lost, are not in it and stay staged. Whether there are such.
+    pub(super) fn unstage_made(&mut self, batch: &Batch, data: &Data) -> bool {
+        let missing = batch.missing(data);
         self.unstage(batch);
+        let left = self.staged.edition == batch.edition && !missing.is_empty();
+        if left {
+            self.staged.ops.splice(..0, missing);
+        }
+        left
+    }
+
+    /// This sign-in is no longer staged: made or refused.
+    pub(super) fn settle_login(&mut self, id: SessionId) {
         // A clone of the handler's may have staged another one meanwhile.
         if let Target::LogIn(pending) = &self.staged.target
             && pending.token.session_id() == id
