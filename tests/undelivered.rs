@@ -242,3 +242,31 @@ async fn a_commit_that_outlives_the_response_costs_the_guest_nothing() {
     assert_eq!(ids(&store, "alice").await, []);
     assert_eq!(guest.get("cart").await.as_deref(), Some("apple"));
 }
+
+// T57
+#[tokio::test]
+async fn after_a_logout_and_login_answered_503_a_clone_commits_nothing() {
+    let (layer, faulty, store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let kept = Arc::new(Mutex::new(None));
+    let keeping = Arc::clone(&kept);
+    faulty.next(Method::End, Fault::Fail);
+
+    let answer = client.request(move |session: Session| {
+        *keeping.lock().unwrap() = Some(session.clone());
+        async move {
+            session.log_out().unwrap();
+            session.log_in(user("bob")).unwrap();
+        }
+    });
+    let answer = answer.await;
+    let session = kept.lock().unwrap().take().unwrap();
+    let committed = session.commit().await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ids(&store, "bob").await, []);
+    assert!(
+        matches!(committed, Err(CommitError::Closed)),
+        "{committed:?}"
+    );
+}

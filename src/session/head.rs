@@ -81,6 +81,8 @@ impl OpenSession {
         }
         let mut state = self.session.state();
         write(&state.cookie);
+        // What is still staged, because the store failed, has nobody to go to from here on.
+        state.abandoned = true;
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
             state.not_pending(id);
