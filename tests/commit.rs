@@ -248,3 +248,58 @@ async fn what_is_staged_after_a_logout_while_a_commit_is_under_way_is_kept() {
     assert_eq!(client.get("cart").await, None);
     assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_runs_while_a_clone_commits_is_not_lost() {
+    let (layer, _faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("log", "0").await;
+
+    client
+        .send(|session: Session| async move {
+            let clone = session.clone();
+            let handle = tokio::runtime::Handle::current();
+            let mut first = true;
+            tokio::task::spawn_blocking(move || {
+                session
+                    .update("log", move |log: Option<String>| {
+                        if std::mem::take(&mut first) {
+                            clone
+                                .update("log", |log: Option<String>| log.unwrap() + "a")
+                                .unwrap();
+                            handle.block_on(clone.commit()).unwrap();
+                        }
+                        log.unwrap() + "b"
+                    })
+                    .unwrap();
+            })
+            .await
+            .unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("log").await.as_deref(), Some("0ab"));
+}
+
+#[tokio::test]
+async fn an_update_may_stage_another_key_while_it_runs() {
+    let (layer, _faulty, _store) = world();
+    let mut client = Client::new(&layer);
+
+    client
+        .send(|session: Session| async move {
+            let clone = session.clone();
+            let mut runs = 0;
+            session
+                .update("n", move |n: Option<u8>| {
+                    runs += 1;
+                    assert!(runs < 5, "runs for ever");
+                    clone.insert("other", "x").unwrap();
+                    n.unwrap_or(0) + 1
+                })
+                .unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("other").await.as_deref(), Some("x"));
+}
