@@ -11,7 +11,9 @@ mod common;
 
 use std::pin::pin;
 
-use tower_user_sessions::{Login, MemoryStore, Session, SessionErrorKind, SessionLayer};
+use tower_user_sessions::{
+    CommitError, Login, MemoryStore, Session, SessionErrorKind, SessionLayer,
+};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, until_asked},
@@ -302,4 +304,21 @@ async fn an_update_may_stage_another_key_while_it_runs() {
         .await;
 
     assert_eq!(client.get("other").await.as_deref(), Some("x"));
+}
+
+#[tokio::test]
+async fn after_an_update_that_gave_up_the_sign_in_with_it_is_not_staged_any_more() {
+    let (layer, faulty, store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let before = ids(&store, "alice").await;
+    faulty.always([Method::Save], Fault::Overtake);
+
+    let answer = client.send(|session| async move {
+        session.update("n", |n: Option<u8>| n.unwrap_or(0)).unwrap();
+        session.log_in(user("alice")).unwrap();
+        matches!(session.commit().await, Err(CommitError::Conflict))
+    });
+
+    assert!(answer.await.value());
+    assert_eq!(ids(&store, "alice").await, before);
 }

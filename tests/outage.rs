@@ -359,3 +359,23 @@ async fn a_guest_session_whose_answer_was_lost_leaves_nothing_after_a_logout() {
     assert_eq!(client.get("cart").await, None);
     assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
 }
+
+// T57
+#[tokio::test]
+async fn an_update_of_unknown_outcome_before_signing_in_again_is_not_run_twice() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("log", "0").await;
+    faulty.next(Method::Save, Fault::Unsure);
+
+    let answer = client.send(|session| async move {
+        session
+            .update("log", |log: Option<String>| log.unwrap() + "a")
+            .unwrap();
+        session.log_in(user("alice")).unwrap();
+        session.commit().await.unwrap_err();
+    });
+    answer.await;
+
+    assert_eq!(client.get("log").await.as_deref(), Some("0a"));
+}

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
-    store::{Authenticated, Create, Created, End, NewSession, Save, Saved, StoreErrorKind, Which},
+    store::{Authenticated, Create, Created, End, NewSession, Save, Saved, Which},
 };
 
 /// How often an update runs on data that keeps changing before it gives up.
@@ -145,12 +145,7 @@ impl Session {
 
     async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
         let done = self.save(stored, &batch.ops).await;
-        let again = match &done {
-            // It may have happened: running it again could count twice.
-            Err(CommitError::Store(error)) => error.kind() != StoreErrorKind::Uncertain,
-            _ => false,
-        };
-        if !again {
+        if !done.as_ref().is_err_and(CommitError::may_run_again) {
             self.state().unstage(batch);
         }
         done
@@ -241,6 +236,7 @@ impl Session {
         if pending.after_logout {
             self.log_out_now(stored.take()).await?;
         }
+        let id = pending.token.session_id();
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = same.as_ref().map(|same| same.id);
         if let Some(same) = same
@@ -248,14 +244,24 @@ impl Session {
         {
             // An update depends on what it was computed from, which `create` does not look at.
             match self.save(same, &batch.ops).await {
-                // Replaced or not, the sign-in goes on.
-                Ok(()) | Err(CommitError::Ended) => {}
-                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.state().unstage(&batch);
+                    batch.ops.clear();
+                }
+                // The sign-in goes on, and what was staged goes into the new session.
+                Err(CommitError::Ended) => {}
+                Err(error) => {
+                    let mut state = self.state();
+                    if !error.may_run_again() {
+                        state.unstage(&batch);
+                    }
+                    if error.store_kind().is_none() {
+                        state.settle_login(id);
+                    }
+                    return Err(error);
+                }
             }
-            self.state().unstage(&batch);
-            batch.ops.clear();
         }
-        let id = pending.token.session_id();
         let create = self.creation(&pending, replaces, &batch.ops);
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {

@@ -40,6 +40,8 @@ pub enum Fault {
     Lose,
     /// Of `save`: another request changes the data first.
     Overtake,
+    /// Does it, and says that it may or may not have happened.
+    Unsure,
 }
 
 /// `MemoryStore` with faults; like a store elsewhere, it never answers at once.
@@ -141,6 +143,10 @@ impl FaultyStore {
             Some(Fault::Lose) => {
                 work.await?;
                 Err(StoreError::new(StoreErrorKind::Timeout))
+            }
+            Some(Fault::Unsure) => {
+                work.await?;
+                Err(StoreError::new(StoreErrorKind::Uncertain))
             }
             Some(Fault::Hang) => {
                 self.pass().await;
