@@ -315,13 +315,11 @@ impl Session {
 
     /// When the user proved who they are, as far as the cut goes.
     fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
-        match (pending.login.since, self.state().own_cut) {
+        match (pending.login.since, pending.own_cut) {
             // This request ended the user's sessions itself: its sign-in comes after that.
-            (_, Some((tag, cut))) if tag == pending.token.tag() => {
-                Authenticated::At(cut.plus(std::time::Duration::from_millis(1)))
-            }
-            (Some(since), _) => Authenticated::At(since),
-            (None, _) => Authenticated::On(self.0.arrival),
+            (_, Some(cut)) => Authenticated::At(cut.plus(std::time::Duration::from_millis(1))),
+            (Some(since), None) => Authenticated::At(since),
+            (None, None) => Authenticated::On(self.0.arrival),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::{error::SessionError, login::Login};
-use crate::model::{Change, Changes, Data, Record, Token};
+use crate::model::{Change, Changes, Data, Record, Timestamp, Token};
 
 #[derive(Default)]
 pub(super) struct Staged {
@@ -43,6 +43,8 @@ pub(super) struct PendingLogin {
     pub(super) login: Login,
     /// The session before it was signed out first: nothing of it stays.
     pub(super) after_logout: bool,
+    /// The cut that its request had made when it was staged.
+    pub(super) own_cut: Option<Timestamp>,
 }
 
 impl PendingLogin {

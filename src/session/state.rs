@@ -188,11 +188,26 @@ impl State {
             Target::LogIn(earlier) => earlier.after_logout,
             Target::Stay => false,
         };
+        let own_cut = self
+            .own_cut
+            .and_then(|(tag, cut)| (tag == token.tag()).then_some(cut));
         self.staged.target = Target::LogIn(Box::new(PendingLogin {
             token,
             login,
             after_logout,
+            own_cut,
         }));
+    }
+
+    /// This request ended the sessions of this corner itself: what it stages from now on comes after
+    /// that, and what it staged before does not.
+    pub(super) fn made_cut(&mut self, tag: Tag, cut: Timestamp) {
+        self.own_cut = Some((tag, cut));
+        if let Target::LogIn(pending) = &mut self.staged.target
+            && pending.token.tag() == tag
+        {
+            pending.own_cut = None;
+        }
     }
 
     /// What the login takes along of a guest's data.
