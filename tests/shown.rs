@@ -307,3 +307,16 @@ async fn the_token_is_in_no_log_line_and_no_debug_of_the_session() {
         assert!(!text.contains(&secret) && !text.contains(&secret[32..]));
     }
 }
+
+// T10
+#[tokio::test]
+async fn a_logout_removes_none_of_two_cookies_that_differ() {
+    let (layer, ours) = signed_in().await;
+    let cookie = format!("__Host-session={ours}; __Host-session=planted");
+
+    let answer = Client::showing(&layer, [cookie.as_bytes()])
+        .request(|session| async move { session.log_out().unwrap() })
+        .await;
+
+    assert!(answer.sets_no_cookie());
+}

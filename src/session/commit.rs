@@ -214,16 +214,19 @@ impl Session {
     }
 
     async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
-        if let Some(Stored { tag, id, .. }) = stored {
-            let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
-            self.0.rules.store.end(end).await?;
-        }
+        let Some(Stored { tag, id, .. }) = stored else {
+            let mut state = self.state();
+            // Any other cookie that came may be one of two, or a former one of a browser that holds
+            // a new one.
+            state.note_read();
+            state.signed_out();
+            return Ok(());
+        };
+        let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+        self.0.rules.store.end(end).await?;
         let mut state = self.state();
         state.gone();
-        match &mut state.staged.target {
-            Target::LogIn(pending) => pending.after_logout = false,
-            target => *target = Target::Stay,
-        }
+        state.signed_out();
         Ok(())
     }
 

@@ -286,6 +286,14 @@ impl State {
         }
     }
 
+    /// The sign-out is done; a sign-in after it may still be staged.
+    pub(super) fn signed_out(&mut self) {
+        match &mut self.staged.target {
+            Target::LogIn(pending) => pending.after_logout = false,
+            target => *target = Target::Stay,
+        }
+    }
+
     /// These changes are stored, or cannot be.
     pub(super) fn unstage(&mut self, batch: &Batch) {
         if self.staged.edition == batch.edition {
