@@ -133,7 +133,7 @@ impl Session {
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
                 Saved::Ended => {
-                    self.state().current = Current::Gone;
+                    self.state().ended_in_flight();
                     tracing::debug!("session ended while its request was in flight");
                     return Err(CommitError::Ended);
                 }

@@ -277,6 +277,14 @@ impl State {
         self.pending.retain(|(_, pending)| *pending != id);
     }
 
+    /// The session ended while the request was in flight: no cookie is set for it.
+    pub(super) fn ended_in_flight(&mut self) {
+        self.current = Current::Gone;
+        if matches!(self.cookie, CookieChange::Set(..)) {
+            self.cookie = CookieChange::Keep;
+        }
+    }
+
     /// The stored session is no more, and nothing that was staged for it.
     pub(super) fn gone(&mut self) {
         self.current = Current::Nothing;
