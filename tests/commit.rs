@@ -9,14 +9,18 @@
 
 mod common;
 
-use std::pin::pin;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+};
 
+use http::{Response, StatusCode};
 use tower_user_sessions::{
     CommitError, Login, MemoryStore, Session, SessionErrorKind, SessionLayer,
 };
 
 use crate::common::{
-    faulty::{Fault, FaultyStore, Method, until_asked},
+    faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
     http::{Client, ids, store, user},
 };
 
@@ -196,6 +200,55 @@ async fn a_panic_in_a_clone_of_the_session_leaves_it_usable() {
         .await;
 
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn a_failed_answer_too_waits_for_a_commit_that_is_under_way() {
+    let (layer, faulty, store) = world();
+    faulty.next(Method::Create, Fault::HangAfter);
+
+    let asked = faulty.clone();
+    let mut answer = Box::pin(Client::new(&layer).answered(move |session: Session| {
+        let asked = asked.clone();
+        async move {
+            session.log_in(user("alice")).unwrap();
+            tokio::spawn(async move { session.commit().await.map(drop) });
+            while asked.calls(Method::Create) == 0 {
+                tokio::task::yield_now().await;
+            }
+            let mut response = Response::new(String::new());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            (response, ())
+        }
+    }));
+    until_asked(&faulty, Method::Create, 1, answer.as_mut()).await;
+    let early = poll_once(answer.as_mut()).await;
+    assert!(early.is_none(), "did not wait");
+    faulty.release();
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.set_cookies().len(), 1);
+    assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn while_the_layer_commits_staging_is_a_typed_error_already() {
+    let (layer, faulty, _store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let kept = Arc::new(Mutex::new(None));
+    let keeping = Arc::clone(&kept);
+    faulty.next(Method::Save, Fault::Hang);
+
+    let mut answer = Box::pin(client.request(move |session: Session| {
+        *keeping.lock().unwrap() = Some(session.clone());
+        async move { session.insert("cart", "apple").unwrap() }
+    }));
+    until_asked(&faulty, Method::Save, 1, answer.as_mut()).await;
+    let session: Session = kept.lock().unwrap().take().unwrap();
+    let late = session.insert("cart", "pear");
+
+    assert_eq!(late.unwrap_err().kind(), SessionErrorKind::Closed);
 }
 
 #[tokio::test]

@@ -100,7 +100,8 @@ impl Session {
         if key.len() > Data::KEY_MAX {
             return Err(SessionErrorKind::KeyTooLong.into());
         }
-        if state.is_guest() && !rules.guests.allowed {
+        let grows = matches!(change, Change::Set(_));
+        if grows && state.is_guest() && !rules.guests.allowed {
             return Err(SessionErrorKind::GuestsOff.into());
         }
         state.staged.ops.push(Op {
@@ -109,7 +110,7 @@ impl Session {
             again,
             own: true,
         });
-        if size(state) > state.data_limit(rules) {
+        if grows && size(state) > state.data_limit(rules) {
             state.staged.ops.pop();
             return Err(SessionErrorKind::TooLarge.into());
         }

@@ -89,13 +89,12 @@ impl OpenSession {
         }
         let mut state = self.session.state();
         write(&state.cookie);
-        // What is still staged, because the store failed, has nobody to go to from here on.
-        state.abandoned = true;
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
             state.not_pending(id);
         }
-        let settled = state.pending.is_empty();
+        // What could not be stored is still staged, and a clone of the handler's could commit it.
+        let settled = state.pending.is_empty() && state.staged.is_empty();
         drop(state);
         self.settled = settled;
     }

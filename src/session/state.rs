@@ -34,8 +34,7 @@ pub(super) struct State {
     pub(super) committing: bool,
     /// The response head has passed.
     pub(super) closed: bool,
-    /// The response has left or is out of reach: a session that is made now would have nobody to go
-    /// to.
+    /// The response is out of reach: a session that is made now would have nobody to go to.
     pub(super) abandoned: bool,
 }
 

@@ -72,7 +72,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     token, for a set time; at most as many as the limit of the next `create`, the newest. Ending
 ///     twice is known as long as the notice is kept. Ending several sets the cut.
 /// 12. `end` with a `caller` that is not live changes nothing.
-/// 13. Ending an id that is not there as undelivered keeps a later `create` of it from running.
+/// 13. Ending an id that is not there as undelivered keeps a later `create` of it from running, for a
+///     minute, however many sessions end meanwhile.
 /// 14. Every method is one atomic step. A dropped future leaves the old state or the new one.
 /// 15. The store owns the time: no moment of the caller's clock takes part in any decision.
 pub trait SessionStore: Send + Sync + 'static {

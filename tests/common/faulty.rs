@@ -40,7 +40,7 @@ pub enum Fault {
     Lose,
     /// Of `save`: another request changes the data first.
     Overtake,
-    /// Does it, and says that it may or may not have happened.
+    /// Does it, and cannot tell whether it did.
     Unsure,
 }
 
@@ -51,6 +51,8 @@ pub struct FaultyStore(Arc<Inner>);
 struct Inner {
     store: MemoryStore,
     gate: Semaphore,
+    /// All users share this corner.
+    corner: Option<Tag>,
     plan: Mutex<Plan>,
 }
 
@@ -64,9 +66,19 @@ struct Plan {
 
 impl FaultyStore {
     pub fn new(store: &MemoryStore) -> Self {
+        Self::with(store, None)
+    }
+
+    /// A store in which the tags of all users are the same.
+    pub fn colliding(store: &MemoryStore) -> Self {
+        Self::with(store, Some(Tag::from_bytes([7; 12])))
+    }
+
+    fn with(store: &MemoryStore, corner: Option<Tag>) -> Self {
         Self(Arc::new(Inner {
             store: store.clone(),
             gate: Semaphore::new(0),
+            corner,
             plan: Mutex::default(),
         }))
     }
@@ -201,7 +213,7 @@ impl SessionStore for FaultyStore {
     }
 
     fn tag(&self, user: &UserId) -> Tag {
-        self.0.store.tag(user)
+        self.0.corner.unwrap_or_else(|| self.0.store.tag(user))
     }
 
     fn end_undelivered(&self, tag: Tag, id: SessionId) {

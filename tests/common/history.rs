@@ -18,7 +18,8 @@ pub(crate) enum Op {
         limit: u16,
         refuse: bool,
         short: bool,
-        authenticated_ago: u64,
+        /// Below zero: a moment that is to come.
+        authenticated_ago: i64,
         changes: Vec<(usize, Option<u8>)>,
         data_limit: usize,
     },
@@ -93,7 +94,7 @@ fn ops() -> impl Strategy<Value = Op> {
         option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
         option::weighted(0.3, pick()),
         (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
-        prop_oneof![3 => Just(0_u64), 1 => 0..6_000_u64],
+        prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
         changes(),
         data_limit(),
     )

@@ -138,7 +138,6 @@ impl Model {
         let Authenticated::At(at) = ask.authenticated else {
             panic!("histories name moments");
         };
-        let at = if at > now { now } else { at };
         let cut = corner.cut;
         if corner.known.iter().any(|known| known.id == ask.id) {
             return match corner.live(ask.id, now) {
@@ -193,7 +192,7 @@ impl Model {
         corner.keep_the_newest_notices(most, now);
         let (user, client) = (ask.user.clone(), ask.client.clone());
         let mut record = Record::new(ask.id, ask.digest, user, client, ask.lifetime, now);
-        record.authenticated_at = at;
+        record.authenticated_at = if at > now { now } else { at };
         corner.known.push(Known {
             id: ask.id,
             state: State::Begun(record.clone(), data.clone()),
@@ -332,6 +331,7 @@ impl Corner {
             .known
             .iter()
             .filter_map(|known| self.notice(known.id, now).map(|notice| (known.id, notice)))
+            .filter(|(_, notice)| notice.digest != Digest::from_bytes([0; 32]))
             .map(|(id, notice)| (notice.ended_at, id.to_string(), id))
             .collect();
         notices.sort();

@@ -205,7 +205,7 @@ impl World {
                 }
             }
         };
-        let at = now.minus(Duration::from_millis(*authenticated_ago));
+        let at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
         let user = self.corners[corner].user.clone();
         let mut create = Create::new(&token, user, Authenticated::At(at));
         create.lifetime = if *short {

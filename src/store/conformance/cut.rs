@@ -16,6 +16,7 @@ pub async fn voids_what_was_authenticated_before_the_cut<St: SessionStore>(
 ) {
     let trial = Trial::new(7, make).await;
     only_what_was_authenticated_after_the_cut_lives(&trial).await;
+    what_follows_the_cut_within_its_millisecond_lives(&trial).await;
     a_void_one_changes_nothing(&trial).await;
     a_cut_in_the_future_is_moved_to_now(&trial).await;
     guests_have_no_cut(&trial).await;
@@ -35,10 +36,6 @@ async fn only_what_was_authenticated_after_the_cut_lives<St: SessionStore>(trial
     trial
         .void(&create, "authenticated at the cut, sent at once")
         .await;
-    create.authenticated = Authenticated::At(cut.plus(SECOND));
-    trial
-        .void(&create, "a moment that is to come counts as now")
-        .await;
     trial.clock.advance(MS);
     for at in [cut, cut.minus(MS), cut.minus(SECOND)] {
         create.authenticated = Authenticated::At(at);
@@ -55,6 +52,24 @@ async fn only_what_was_authenticated_after_the_cut_lives<St: SessionStore>(trial
         made.record.authenticated_at,
         cut.plus(MS),
         "when it was authenticated",
+    );
+}
+
+async fn what_follows_the_cut_within_its_millisecond_lives<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let cut = trial.now();
+    trial.end(&corner.end(Which::All)).await;
+    let mut create = corner.asks(&corner.token());
+    create.authenticated = Authenticated::At(cut.plus(MS));
+
+    let made = trial
+        .made(&create, "stated as authenticated after the cut")
+        .await;
+
+    trial.same(
+        made.record.authenticated_at,
+        trial.now(),
+        "a moment that is to come is kept as now",
     );
 }
 

@@ -2,7 +2,7 @@
 
 use super::trial::{IDLE, MS, Trial};
 use crate::{
-    model::EndReason,
+    model::{EndReason, Limit},
     store::{Ended, ManualClock, Resolved, SessionStore, Which},
 };
 
@@ -79,6 +79,29 @@ pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(Manua
 /// running.
 pub async fn remembers_what_was_given_up<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(13, make).await;
+    an_id_that_was_given_up_is_not_made(&trial).await;
+    not_even_after_many_notices(&trial).await;
+}
+
+async fn not_even_after_many_notices<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let late = corner.token();
+    let mut end = corner.end_one(&late);
+    end.reason = EndReason::Undelivered;
+    trial.end(&end).await;
+    for _ in 0..3 {
+        trial.clock.advance(MS);
+        let mut create = corner.asks(&corner.token());
+        create.limit = Limit::at_most(1);
+        trial.made(&create, "a sign-in that evicts").await;
+    }
+
+    trial
+        .create_ended(&corner.asks(&late), "newer notices do not displace it")
+        .await;
+}
+
+async fn an_id_that_was_given_up_is_not_made<St: SessionStore>(trial: &Trial<St>) {
     for corner in [trial.user(), trial.guest()] {
         let (late, revoked, other) = (corner.token(), corner.token(), corner.token());
         let mut end = corner.end_one(&late);

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// The digest of what was given up before it was made.
+const NOBODY: Digest = Digest::from_bytes([0; 32]);
+
 #[derive(Default)]
 pub(super) struct Corner {
     live: Vec<Live>,
@@ -158,10 +161,13 @@ impl Corner {
         for record in &evicted {
             self.note(record, EndReason::Evicted, Some(create.id), now, kept);
         }
+        // What was given up before it was made stays for its minute: its `create` may still come.
+        let given_up = |notice: &EndNotice| notice.digest == NOBODY;
         self.notices
-            .sort_by_cached_key(|(id, notice)| (notice.ended_at, id.encode()));
-        let old = self.notices.len().saturating_sub(most);
-        self.notices.drain(..old);
+            .sort_by_cached_key(|(id, notice)| (given_up(notice), notice.ended_at, id.encode()));
+        let told = |(_, notice): &&(SessionId, EndNotice)| !given_up(notice);
+        let old = self.notices.iter().filter(told).count();
+        self.notices.drain(..old.saturating_sub(most));
         evicted
     }
 
@@ -269,9 +275,8 @@ impl Corner {
 
     /// Keeps a `create` of this id that is still on its way from running.
     fn tombstone(&mut self, id: SessionId, now: Timestamp) {
-        let nobody = Digest::from_bytes([0; 32]);
         let until = now.plus(TOMBSTONE_KEPT);
-        let notice = EndNotice::new(nobody, EndReason::Undelivered, now, None, until);
+        let notice = EndNotice::new(NOBODY, EndReason::Undelivered, now, None, until);
         self.notices.push((id, notice));
     }
 

@@ -162,6 +162,11 @@ impl Connections {
         if let Some(found) = self.current() {
             return Ok(found);
         }
+        // Boxed: connecting is rare, and its future large.
+        Box::pin(self.fetch()).await
+    }
+
+    async fn fetch(&self) -> Result<(u64, Connection), StoreError> {
         let _fetching = self.fetching.lock().await;
         if let Some(found) = self.current() {
             return Ok(found);

@@ -59,6 +59,11 @@ local function drop(key, ids)
   end
 end
 
+-- Whether it is the kept notice of an id that was given up before it was made.
+local function given_up(record, now)
+  return noticed(record, now) and string.sub(record, 11, 42) == string.rep("\0", 32)
+end
+
 -- The hash by what it holds: live sessions, kept notices, ids of what has passed its time; and
 -- the live session that is replaced, which is not among the first.
 local function sort_out(key, now, not_before, replaces)
@@ -71,6 +76,8 @@ local function sort_out(key, now, not_before, replaces)
       replaced = { id = id, record = record }
     elseif created then
       sessions[#sessions + 1] = { id = id, record = record, created = created, activity = activity }
+    elseif given_up(record, now) then
+      -- Stays for its minute: its `create` may still come.
     elseif noticed(record, now) then
       notices[#notices + 1] = { id = id, ended = struct.unpack(">i8", record, 44) }
     else
