@@ -9,10 +9,15 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+};
 
 use http::{Response, StatusCode};
-use tower_user_sessions::{MemoryStore, Session, SessionErrorKind, SessionLayer};
+use tower_user_sessions::{
+    CommitError, Login, MemoryStore, Session, SessionErrorKind, SessionLayer,
+};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
@@ -244,4 +249,129 @@ async fn while_the_layer_commits_staging_is_a_typed_error_already() {
     let late = session.insert("cart", "pear");
 
     assert_eq!(late.unwrap_err().kind(), SessionErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_login_staged_while_a_commit_is_under_way_still_carries() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    faulty.next(Method::Create, Fault::Hang);
+
+    let asked = faulty.clone();
+    client
+        .send(move |session| {
+            let asked = asked.clone();
+            async move {
+                session.insert("cart", "apple").unwrap();
+                let mut commit = pin!(session.commit());
+                until_asked(&asked, Method::Create, 1, commit.as_mut()).await;
+                session
+                    .log_in_with(Login::new(user("alice")).carry(["cart"]))
+                    .unwrap();
+                asked.release();
+                commit.await.unwrap();
+            }
+        })
+        .await;
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn what_is_staged_after_a_logout_while_a_commit_is_under_way_is_kept() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    faulty.next(Method::Save, Fault::Hang);
+
+    let asked = faulty.clone();
+    client
+        .send(move |session| {
+            let asked = asked.clone();
+            async move {
+                session.insert("cart", "apple").unwrap();
+                let mut commit = pin!(session.commit());
+                until_asked(&asked, Method::Save, 1, commit.as_mut()).await;
+                session.log_out().unwrap();
+                session.insert("flash", "bye").unwrap();
+                asked.release();
+                commit.await.unwrap();
+            }
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_runs_while_a_clone_commits_is_not_lost() {
+    let (layer, _faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("log", "0").await;
+
+    client
+        .send(|session: Session| async move {
+            let clone = session.clone();
+            let handle = tokio::runtime::Handle::current();
+            let mut first = true;
+            tokio::task::spawn_blocking(move || {
+                session
+                    .update("log", move |log: Option<String>| {
+                        if std::mem::take(&mut first) {
+                            clone
+                                .update("log", |log: Option<String>| log.unwrap() + "a")
+                                .unwrap();
+                            handle.block_on(clone.commit()).unwrap();
+                        }
+                        log.unwrap() + "b"
+                    })
+                    .unwrap();
+            })
+            .await
+            .unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("log").await.as_deref(), Some("0ab"));
+}
+
+#[tokio::test]
+async fn an_update_may_stage_another_key_while_it_runs() {
+    let (layer, _faulty, _store) = world();
+    let mut client = Client::new(&layer);
+
+    client
+        .send(|session: Session| async move {
+            let clone = session.clone();
+            let mut runs = 0;
+            session
+                .update("n", move |n: Option<u8>| {
+                    runs += 1;
+                    assert!(runs < 5, "runs for ever");
+                    clone.insert("other", "x").unwrap();
+                    n.unwrap_or(0) + 1
+                })
+                .unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("other").await.as_deref(), Some("x"));
+}
+
+#[tokio::test]
+async fn after_an_update_that_gave_up_the_sign_in_with_it_is_not_staged_any_more() {
+    let (layer, faulty, store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let before = ids(&store, "alice").await;
+    faulty.always([Method::Save], Fault::Overtake);
+
+    let answer = client.send(|session| async move {
+        session.update("n", |n: Option<u8>| n.unwrap_or(0)).unwrap();
+        session.log_in(user("alice")).unwrap();
+        matches!(session.commit().await, Err(CommitError::Conflict))
+    });
+
+    assert!(answer.await.value());
+    assert_eq!(ids(&store, "alice").await, before);
 }

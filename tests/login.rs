@@ -10,7 +10,9 @@
 mod common;
 
 use http::StatusCode;
-use tower_user_sessions::{EndReason, Login, MemoryStore, Session, SessionLayer, store::Tag};
+use tower_user_sessions::{
+    EndReason, Login, MemoryStore, Session, SessionLayer, UserSessions, store::Tag,
+};
 
 use crate::common::http::{Client, ids, store, user};
 
@@ -338,4 +340,27 @@ async fn under_a_key_no_user_can_be_guessed_from_a_cookie() {
         Tag::keyed(b"a secret of the app's", &user("alice")).to_string()
     );
     assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_staged_with_an_update_survives_the_end_of_the_session_it_signs_in_over() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let id = ids(&store, "alice").await[0];
+
+    client
+        .send(move |session| {
+            let admin = UserSessions::new(store.clone(), user("alice"));
+            async move {
+                admin.end(id).await.unwrap();
+                session.insert("theme", "dark").unwrap();
+                session.update("n", |n: Option<u8>| n.unwrap_or(0)).unwrap();
+                session.log_in(user("alice")).unwrap();
+            }
+        })
+        .await;
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_eq!(client.get("theme").await.as_deref(), Some("dark"));
 }

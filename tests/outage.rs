@@ -301,3 +301,69 @@ async fn an_update_of_unknown_outcome_is_reported_and_not_run_again() {
     assert_eq!(kind, Some(StoreErrorKind::Uncertain));
     assert_eq!(n.await.value(), Some(1));
 }
+
+// T57
+#[tokio::test]
+async fn what_is_staged_after_a_lost_answer_is_stored_too() {
+    for login in [false, true] {
+        let (layer, faulty, _store) = world();
+        let mut client = Client::new(&layer);
+        faulty.next(Method::Create, Fault::Lose);
+
+        let answer = client.send(move |session| async move {
+            if login {
+                session.log_in(user("alice")).unwrap();
+            }
+            session.insert("cart", "apple").unwrap();
+            session.insert("seen", "yes").unwrap();
+            session.commit().await.unwrap_err();
+            session.remove("seen").unwrap();
+            session.insert("step", "2").unwrap();
+        });
+
+        assert_eq!(answer.await.status, StatusCode::OK);
+        assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+        assert_eq!(client.get("step").await.as_deref(), Some("2"), "{login}");
+        assert_eq!(client.get("seen").await, None, "{login}");
+    }
+}
+
+// T57
+#[tokio::test]
+async fn a_guest_session_whose_answer_was_lost_leaves_nothing_after_a_logout() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    faulty.next(Method::Create, Fault::Lose);
+
+    client
+        .send(|session| async move {
+            session.insert("cart", "apple").unwrap();
+            session.commit().await.unwrap_err();
+            session.log_out().unwrap();
+            session.insert("flash", "bye").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
+}
+
+// T57
+#[tokio::test]
+async fn an_update_of_unknown_outcome_before_signing_in_again_is_not_run_twice() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("log", "0").await;
+    faulty.next(Method::Save, Fault::Unsure);
+
+    let answer = client.send(|session| async move {
+        session
+            .update("log", |log: Option<String>| log.unwrap() + "a")
+            .unwrap();
+        session.log_in(user("alice")).unwrap();
+        session.commit().await.unwrap_err();
+    });
+    answer.await;
+
+    assert_eq!(client.get("log").await.as_deref(), Some("0a"));
+}

@@ -251,3 +251,16 @@ async fn two_that_are_the_same_are_one() {
 
     assert_eq!(answer.value().as_deref(), Some("alice"));
 }
+
+// T10
+#[tokio::test]
+async fn a_logout_removes_none_of_two_cookies_that_differ() {
+    let (layer, ours) = signed_in().await;
+    let cookie = format!("__Host-session={ours}; __Host-session=planted");
+
+    let answer = Client::showing(&layer, [cookie.as_bytes()])
+        .request(|session| async move { session.log_out().unwrap() })
+        .await;
+
+    assert!(answer.sets_no_cookie());
+}

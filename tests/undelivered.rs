@@ -15,7 +15,7 @@ use std::{
 };
 
 use http::{Response, StatusCode};
-use tower_user_sessions::{CommitError, MemoryStore, Session, SessionLayer};
+use tower_user_sessions::{CommitError, MemoryStore, Session, SessionLayer, UserSessions};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
@@ -350,4 +350,25 @@ async fn a_login_whose_answer_was_lost_and_whose_handler_then_fails_is_given_up(
     assert!(answer.sets_no_cookie());
     assert_eq!(faulty.given_up().len(), 1);
     assert_eq!(ids(&store, "alice").await, []);
+}
+
+#[tokio::test]
+async fn a_reason_whose_answer_was_replaced_is_not_swallowed() {
+    let (layer, faulty, store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let id = ids(&store, "alice").await[0];
+    UserSessions::new(store.clone(), user("alice"))
+        .end(id)
+        .await
+        .unwrap();
+    faulty.next(Method::Create, Fault::Fail);
+
+    let answer = client.request(|session| async move {
+        session.ended().unwrap();
+        session.insert("cart", "apple").unwrap();
+    });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.sets_no_cookie());
 }

@@ -75,14 +75,14 @@ impl Session {
         });
         loop {
             // The closure is the user's: it does not run while the session is locked.
-            let (staged, before) = {
+            let before = {
                 let state = self.state();
                 state.stageable()?;
-                (state.staged.ops.len(), seen(&state, key))
+                seen(&state, key)
             };
-            let value = update.run(before)?;
+            let value = update.run(before.clone())?;
             let mut state = self.state();
-            if state.staged.ops.len() == staged {
+            if seen(&state, key) == before {
                 return self.stage(&mut state, key, Change::Set(value), Some(update));
             }
         }

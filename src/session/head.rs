@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Session,
-    error::CommitError,
-    staged::{Staged, Target},
-};
+use super::{Current, Session, error::CommitError, staged::Target};
 use crate::model::{EndReason, Token};
 
 /// What the response does to the cookie.
@@ -53,8 +49,8 @@ impl OpenSession {
         let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::OnlyEnds {
-            let Staged { target, .. } = std::mem::take(&mut state.staged);
-            let signed_out = match &target {
+            state.staged.put(Vec::new());
+            let signed_out = match std::mem::take(&mut state.staged.target) {
                 Target::Stay => false,
                 Target::LogOut => true,
                 Target::LogIn(pending) => pending.after_logout,
@@ -76,6 +72,14 @@ impl OpenSession {
     /// Removes the cookie whatever became of the session.
     pub(crate) fn remove_cookie(&self) {
         self.session.state().cookie = CookieChange::Remove;
+    }
+
+    /// The service's response is not sent: nobody is told of the reason that its handler read.
+    pub(crate) fn unread(&self) {
+        let mut state = self.session.state();
+        if matches!(state.current, Current::Ended(_)) {
+            state.cookie = CookieChange::Keep;
+        }
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
