@@ -69,7 +69,9 @@ fn clean(raw: &[u8]) -> Option<Box<str>> {
     }
     let text = String::from_utf8_lossy(head);
     let mut kept = String::new();
-    let plain = text.chars().filter(|c| !c.is_control());
+    let plain = text
+        .chars()
+        .filter(|c| !c.is_control() && !is_invisible(*c));
     for c in plain.skip_while(|c| c.is_whitespace()) {
         if kept.len() + c.len_utf8() > USER_AGENT_MAX {
             break;
@@ -81,6 +83,14 @@ fn clean(raw: &[u8]) -> Option<Box<str>> {
     (!kept.is_empty()).then(|| kept.into_boxed_str())
 }
 
+/// Characters that only turn or hide others: with them, a label would read as another device's.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +99,9 @@ mod tests {
     fn a_user_agent_loses_controls_and_all_beyond_512_bytes() {
         let client = Client::new().with_user_agent(Some(b"a\x00b\r\n\x1b[31mc\xff"));
         assert_eq!(client.user_agent(), Some("ab[31mc\u{fffd}"));
+
+        let client = Client::new().with_user_agent(Some("\u{202e}a\u{200b}é\u{feff}".as_bytes()));
+        assert_eq!(client.user_agent(), Some("aé"));
 
         let long = "ü".repeat(40_000);
         let client = Client::new().with_user_agent(Some(long.as_bytes()));
