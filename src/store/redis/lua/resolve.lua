@@ -24,24 +24,25 @@ local call, sub = redis.call, string.sub
 local user, session, digest = KEYS[1], ARGV[1], ARGV[2]
 
 local record = call("HGET", user, session) or ""
-local now = tonumber(ARGV[5] or "")
+local now = ARGV[5] and tonumber(ARGV[5])
 if not now then
   local time = call("TIME")
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local version, kind = string.byte(record, 1, 2)
-if version == 1 and kind == 3 and #record >= 51 then
-  if now < struct.unpack(">i8", record, 3) and sub(record, 11, 42) == digest then
-    return { 2, now, record }
+if #record < 82 then
+  if #record >= 51 then
+    local version, kind, kept = struct.unpack(">BBi8", record)
+    if version == 1 and kind == 3 and now < kept and sub(record, 11, 42) == digest then
+      return { 2, now, record }
+    end
   end
   return { 0, now }
 end
-if version ~= 1 or #record < 82 or sub(record, 51, 82) ~= digest then
-  return { 0, now }
-end
-local created, _, activity, idle, deadline = struct.unpack(">i8i8i8i8i8", record, 11)
-if now >= deadline or now >= activity + idle or ARGV[4] and created < tonumber(ARGV[4]) then
+local version, kind, _, created, _, activity, idle, deadline =
+  struct.unpack(">BBi8i8i8i8i8i8", record)
+if version ~= 1 or sub(record, 51, 82) ~= digest or now >= deadline or now >= activity + idle
+  or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
 local data = kind >= 16 and call("HGET", user, session .. ".data")
@@ -54,7 +55,7 @@ call("HSET", user, session, record)
 -- A session's TTL has a sixteenth of its idle time to spare: the first activity in each
 -- sixteenth renews the key for the rest of it.
 local step = math.ceil(idle / 16)
-if math.floor(now / step) ~= math.floor(activity / step) then
+if now - activity > now % step then
   local ttl = string.format("%.0f", math.min(idle + step, deadline - now))
   if call("PEXPIRE", user, ttl, "NX") == 0 then
     call("PEXPIRE", user, ttl, "GT")
