@@ -11,6 +11,7 @@
 pub mod app;
 pub mod browser;
 pub mod curl;
+pub mod devices;
 pub mod faulty;
 pub mod http;
 pub mod log;
