@@ -4,10 +4,24 @@
 mod answer;
 #[cfg(feature = "api")]
 mod body;
+#[cfg(all(feature = "api", feature = "device"))]
+mod described;
+#[cfg(all(feature = "api", not(feature = "device")))]
+#[path = "undescribed.rs"]
+mod described;
 #[cfg(feature = "api")]
 mod device;
+#[cfg(feature = "api")]
+mod entry;
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(all(feature = "api", feature = "geoip"))]
+mod geo;
+#[cfg(all(feature = "api", feature = "geoip"))]
+mod places;
+#[cfg(all(feature = "api", not(feature = "geoip")))]
+#[path = "no_places.rs"]
+mod places;
 #[cfg(feature = "api")]
 mod route;
 

@@ -1,0 +1,15 @@
+//! Without the feature `geoip` nobody knows a place.
+
+use super::entry::Location;
+use crate::session::SessionInfo;
+
+/// Nobody who knows the place of an address.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places;
+
+impl Places {
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn of(&self, _info: &SessionInfo) -> Option<Location> {
+        None
+    }
+}
