@@ -125,15 +125,23 @@ impl<B> Service<Request<B>> for DeviceApi {
             route,
             places: self.places.clone(),
         });
-        DeviceFuture(Box::pin(guarded.call(request.map(|_body| ()))))
+        DeviceFuture::new(guarded.call(request.map(|_body| ())))
     }
 }
 
-/// Answers of a [`DeviceApi`].
+/// Answers of a [`DeviceApi`] or a `DevicePage`.
 #[must_use = "futures do nothing unless polled"]
 pub struct DeviceFuture(
     Pin<Box<dyn Future<Output = Result<Response<DeviceBody>, Infallible>> + Send>>,
 );
+
+impl DeviceFuture {
+    pub(super) fn new(
+        answer: impl Future<Output = Result<Response<DeviceBody>, Infallible>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(answer))
+    }
+}
 
 impl Future for DeviceFuture {
     type Output = Result<Response<DeviceBody>, Infallible>;
@@ -167,9 +175,7 @@ impl Service<Request<()>> for Routed {
     fn call(&mut self, request: Request<()>) -> DeviceFuture {
         let (route, places) = (self.route.clone(), self.places.clone());
         let session = session_of(request.extensions());
-        DeviceFuture(Box::pin(async move {
-            Ok(respond(route, session, &places).await)
-        }))
+        DeviceFuture::new(async move { Ok(respond(route, session, &places).await) })
     }
 }
 

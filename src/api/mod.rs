@@ -17,6 +17,8 @@ mod entry;
 mod extract;
 #[cfg(all(feature = "api", feature = "geoip"))]
 mod geo;
+#[cfg(feature = "page")]
+mod page;
 #[cfg(all(feature = "api", feature = "geoip"))]
 mod places;
 #[cfg(all(feature = "api", not(feature = "geoip")))]
@@ -27,6 +29,8 @@ mod route;
 
 #[cfg(feature = "axum")]
 pub use self::extract::MissingSession;
+#[cfg(feature = "page")]
+pub use self::page::{DevicePage, Words};
 #[cfg(feature = "api")]
 pub use self::{
     body::DeviceBody,
