@@ -179,7 +179,7 @@ pub fn no_log_and_no_list_holds_a_token(one: &App, two: &App) {
     tablet.post(one, "/sessions/logout-all");
     tablet.post(one, "/logout");
 
-    let logs = one.log() + &two.log();
+    let logs = one.log() + two.log().as_str();
     // Otherwise the log would hold no token because it holds nothing.
     assert!(logs.contains("TRACE"), "{logs}");
     assert_eq!(tokens.len(), 6);

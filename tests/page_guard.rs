@@ -1,0 +1,229 @@
+//! What the device page does against hostile text, foreign forms and foreign frames.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::net::IpAddr;
+
+use http::StatusCode;
+use tower_user_sessions::{DevicePage, Geo, MemoryStore, Place, SessionLayer};
+
+use crate::common::{
+    hostile::STRINGS,
+    http::{Client, ids, store},
+    page::{Shown, unescape, visit},
+};
+
+/// Every address is in this place.
+struct Everywhere(&'static str);
+
+impl Geo for Everywhere {
+    fn place(&self, _address: IpAddr) -> Option<Place> {
+        Some(Place {
+            city: Some(self.0.to_owned()),
+            country: None,
+        })
+    }
+}
+
+/// What a user sees who is called so, whose browser says so, in a place of this name.
+async fn seen(user: &str, agent: &'static str, place: &'static str) -> Shown {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let mut client = Client::new(&layer);
+    client.user_agent = agent;
+    client.peer = Some("192.0.2.7".parse().unwrap());
+    client.log_in(user).await;
+    let page = DevicePage::at("/devices").geo(Everywhere(place));
+    visit(&layer, &page, &client, "GET /devices", &[], "").await
+}
+
+#[tokio::test]
+async fn hostile_text_is_shown_as_text_wherever_it_comes_from() {
+    assert!(STRINGS.len() >= 20);
+    let harmless = seen("alice", "curl/8.5", "Berlin").await.skeleton();
+
+    for hostile in STRINGS {
+        let as_user = seen(hostile, "curl/8.5", "Berlin").await;
+        let as_agent = seen("alice", hostile, "Berlin").await;
+        let as_place = seen("alice", "curl/8.5", hostile).await;
+
+        for (shown, at) in [
+            (&as_user, "user"),
+            (&as_agent, "agent"),
+            (&as_place, "place"),
+        ] {
+            assert_eq!(shown.status, StatusCode::OK);
+            assert_eq!(shown.skeleton(), harmless, "{hostile:?} as {at}");
+        }
+        for shown in [as_user, as_place] {
+            assert!(unescape(&shown.body).contains(hostile), "{hostile:?}");
+        }
+    }
+}
+
+/// Alice on two devices; one of them sends a form with these headers.
+async fn posted(page: &DevicePage, line: &str, headers: &[(&str, &str)]) -> (Shown, MemoryStore) {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let other = Client::new(&layer).log_in("alice").await;
+    let client = Client::signed_in(&layer, "alice").await;
+    let fields = format!("id={other}");
+    (
+        visit(&layer, page, &client, line, headers, &fields).await,
+        store,
+    )
+}
+
+const LINES: [&str; 2] = ["POST /devices/end", "POST /devices/end-others"];
+
+// T40
+#[tokio::test]
+async fn a_form_of_another_site_or_port_is_403_and_ends_nothing() {
+    let page = DevicePage::at("/devices");
+    let foreign: [&[(&str, &str)]; 7] = [
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[
+            ("sec-fetch-site", "same-site"),
+            ("origin", "http://app.test:81"),
+        ],
+        // Browsers that do not send Sec-Fetch-Site.
+        &[("origin", "http://app.test:81")],
+        &[("origin", "https://evil.test")],
+        &[("origin", "https://app.test.evil.test")],
+        &[("origin", "null")],
+    ];
+
+    for headers in foreign {
+        for line in LINES {
+            let (shown, store) = posted(&page, line, headers).await;
+
+            assert_eq!(shown.status, StatusCode::FORBIDDEN, "{line} {headers:?}");
+            assert!(shown.body.contains("That came from another site"));
+            assert_eq!(ids(&store, "alice").await.len(), 2, "{line} {headers:?}");
+        }
+    }
+}
+
+// T40
+#[tokio::test]
+async fn a_form_of_its_own_and_of_a_trusted_origin_is_served() {
+    let page = DevicePage::at("/devices")
+        .add_trusted_origin("https://www.test")
+        .unwrap();
+    let own: [&[(&str, &str)]; 3] = [
+        &[
+            ("sec-fetch-site", "same-origin"),
+            ("origin", "http://app.test"),
+        ],
+        &[("origin", "http://app.test")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://www.test"),
+        ],
+    ];
+
+    for headers in own {
+        for line in LINES {
+            let (shown, store) = posted(&page, line, headers).await;
+
+            assert_eq!(shown.status, StatusCode::SEE_OTHER, "{line} {headers:?}");
+            assert_eq!(ids(&store, "alice").await.len(), 1, "{line} {headers:?}");
+        }
+    }
+}
+
+// T40
+#[tokio::test]
+async fn reading_changes_nothing() {
+    let page = DevicePage::at("/devices");
+    for line in [
+        "GET /devices",
+        "HEAD /devices",
+        "GET /devices/end",
+        "GET /devices/end-others",
+        "HEAD /devices/end-others",
+    ] {
+        let (_shown, store) = posted(&page, line, &[]).await;
+
+        assert_eq!(ids(&store, "alice").await.len(), 2, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn every_page_forbids_what_is_inline_or_foreign_and_is_not_kept() {
+    let page = DevicePage::at("/devices");
+    for line in [
+        "GET /devices",
+        "GET /devices/end-others",
+        "POST /devices/end-others",
+        "POST /devices/end",
+        "GET /devices/end",
+        "GET /elsewhere",
+    ] {
+        let (shown, _store) = posted(&page, line, &[]).await;
+
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            (
+                "content-security-policy",
+                "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; \
+                 base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+            ),
+            ("content-type", "text/html; charset=utf-8"),
+            ("referrer-policy", "same-origin"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(shown.header(name), Some(value), "{line}");
+        }
+        for inline in ["<style", " style=", " onclick=", "javascript:", "//"] {
+            assert!(!shown.body.contains(inline), "{inline} in {line}");
+        }
+        assert!(!shown.body.replace("<script src=", "").contains("<script"));
+    }
+}
+
+#[tokio::test]
+async fn style_and_script_need_no_session_and_are_kept_by_their_hash() {
+    let page = DevicePage::at("/devices");
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let client = Client::signed_in(&layer, "alice").await;
+    let list = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+    let guest = Client::new(&layer);
+
+    for (before, kind) in [
+        (
+            r#"<link rel="stylesheet" href=""#,
+            "text/css; charset=utf-8",
+        ),
+        (r#"<script src=""#, "text/javascript; charset=utf-8"),
+    ] {
+        let (_, rest) = list.body.split_once(before).unwrap();
+        let address = rest.split('"').next().unwrap();
+        let (path, _hash) = address.split_once('?').unwrap();
+        let get = async |path: &str| {
+            let line = format!("GET {path}");
+            visit(&layer, &page, &guest, &line, &[], "").await
+        };
+
+        let kept = get(address).await;
+        let other = get(&format!("{path}?other")).await;
+        let plain = get(path).await;
+
+        let immutable = "public, max-age=31536000, immutable";
+        assert_eq!(kept.header("cache-control"), Some(immutable));
+        assert_eq!(other.header("cache-control"), Some("no-cache"));
+        assert_eq!(plain.header("cache-control"), Some("no-cache"));
+        assert_eq!(kept.header("content-type"), Some(kind));
+        assert_eq!(kept.header("x-content-type-options"), Some("nosniff"));
+        assert!(kept.status == StatusCode::OK && kept.body == plain.body);
+    }
+}
