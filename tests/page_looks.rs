@@ -18,10 +18,11 @@ use axum::{
     response::{Redirect, Response},
     routing::get,
 };
+use serde_json::json;
 use thirtyfour::{By, WebDriver};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower_user_sessions::{
-    DevicePage, Geo, PeerAddr, Place, Session, SessionLayer, UserId, store::ManualClock,
+    DevicePage, Geo, Lifetime, PeerAddr, Place, Session, SessionLayer, UserId, store::ManualClock,
 };
 
 use crate::common::{
@@ -49,7 +50,7 @@ impl Drop for Site {
 impl Site {
     async fn start(user: &'static str, geo: impl Geo) -> Self {
         let (store, clock) = store();
-        let layer = SessionLayer::new(store);
+        let layer = SessionLayer::new(store).lifetime(Lifetime::AAL1);
         let enter = move |session: Session| async move {
             session.log_in(UserId::new(user).unwrap()).unwrap();
             Redirect::to("/devices")
@@ -105,7 +106,7 @@ impl Geo for Atlas {
 
 /// The devices of somebody who has several, the latest last, and how long after each the next one is.
 const DEVICES: [(&str, &str, u64); 4] = [
-    ("Amazon CloudWatch restic/0.17.3", "192.0.2.80", 5 * 86_400),
+    ("restic/0.17.3", "192.0.2.80", 5 * 86_400),
     (
         "Mozilla/5.0 (iPad; CPU OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
          Version/26.0 Mobile/15E148 Safari/604.1",
@@ -158,43 +159,56 @@ const PALE: &str = r"
     return { texts: texts.length, pale, wide: document.documentElement.scrollWidth };
 ";
 
-/// Shows the page so, and keeps a picture for the README: `scripts/screenshots` takes it from here.
-async fn picture(name: &'static str, scheme: &'static str, width: u32, height: u32) {
+/// Looks at the page, keeps a picture of it (`scripts/screenshots` takes those for the README from
+/// here), and says what is wrong with it.
+async fn look(browser: &WebDriver, name: &str, [width, height]: [u32; 2]) {
+    let found = browser.execute(PALE, vec![]).await.unwrap();
+    let found = found.json().clone();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{name}.png"));
+    browser.screenshot(&file).await.unwrap();
+
+    assert_eq!(found["pale"], json!([]), "{name}");
+    assert!(found["texts"].as_u64().unwrap() > 3, "{found}");
+    assert_eq!(found["wide"].as_u64().unwrap(), u64::from(width), "{name}");
+    let png = fs::read(file).unwrap();
+    let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    assert_eq!([size(16), size(20)], [2 * width, 2 * height], "{name}");
+}
+
+/// The list, the dialog before one is signed out, and the page before all others are.
+async fn picture(name: &'static str, scheme: &'static str, size: [u32; 2]) {
     browse(move |browser| async move {
-        resize(&browser, width, height, 2.0).await;
+        resize(&browser, size[0], size[1], 2.0).await;
         prefer(&browser, scheme).await;
-        let _site = at_a_desk(&browser).await;
+        let site = at_a_desk(&browser).await;
+        look(&browser, name, size).await;
 
-        let found = browser.execute(PALE, vec![]).await.unwrap();
-        let found = found.json().clone();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-        fs::create_dir_all(&folder).unwrap();
-        let file = folder.join(format!("{name}.png"));
-        browser.screenshot(&file).await.unwrap();
+        let button = browser.find(By::Css(".device:nth-child(2) button")).await;
+        button.unwrap().click().await.unwrap();
+        look(&browser, &format!("{name}-dialog"), size).await;
 
-        assert_eq!(found["pale"], serde_json::json!([]));
-        assert!(found["texts"].as_u64().unwrap() > 20, "{found}");
-        assert_eq!(found["wide"].as_u64().unwrap(), u64::from(width));
-        let png = fs::read(file).unwrap();
-        let size = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
-        assert_eq!([size(16), size(20)], [2 * width, 2 * height]);
+        let ask = format!("{}/devices/end-others", site.url);
+        browser.goto(ask).await.unwrap();
+        look(&browser, &format!("{name}-ask"), size).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_day_every_text_is_legible() {
-    picture("light", "light", 860, 760).await;
+    picture("light", "light", [860, 830]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_night_every_text_is_legible() {
-    picture("dark", "dark", 860, 760).await;
+    picture("dark", "dark", [860, 830]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_phone_nothing_is_too_wide() {
-    picture("phone", "light", 390, 844).await;
+    picture("phone", "light", [390, 844]).await;
 }
 
 /// Each address `192.0.2.n` is in the n-th hostile place.
@@ -202,10 +216,8 @@ struct Hostile;
 
 impl Geo for Hostile {
     fn place(&self, address: IpAddr) -> Option<Place> {
-        let IpAddr::V4(address) = address else {
-            return None;
-        };
-        let city = STRINGS.get(usize::from(address.octets()[3]))?;
+        let at: usize = address.to_string().strip_prefix("192.0.2.")?.parse().ok()?;
+        let city = STRINGS.get(at)?;
         Some(Place {
             city: Some((*city).to_owned()),
             country: None,

@@ -57,7 +57,7 @@ where
 {
     let profile = TempDir::new().unwrap();
     let driver = Driver::start();
-    let mut chromium = DesiredCapabilities::chromium();
+    let mut chrome = DesiredCapabilities::chrome();
     let profile_switch = format!("--user-data-dir={}", profile.path().display());
     for switch in [
         "--headless",
@@ -73,10 +73,10 @@ where
         "--no-proxy-server",
         &profile_switch,
     ] {
-        chromium.add_arg(switch).unwrap();
+        chrome.add_arg(switch).unwrap();
     }
     let url = format!("http://127.0.0.1:{}", driver.port);
-    let browser = WebDriver::new(url, chromium).await.unwrap();
+    let browser = WebDriver::new(url, chrome).await.unwrap();
 
     let visited = tokio::spawn(visit(browser.clone())).await;
 

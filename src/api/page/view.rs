@@ -55,7 +55,8 @@ pub(super) fn list(
     let main = html! {
         header {
             h1 { (words.title) }
-            p { (words.signed_in_as) " " strong { bdi { (user.as_str()) } } ". " (words.about) }
+            p { (words.signed_in_as) " " strong { bdi { (user.as_str()) } } }
+            p { (words.about) }
         }
         @if let Some(said) = done.words(setup) {
             p.said role="status" { (said) }
@@ -68,7 +69,7 @@ pub(super) fn list(
             form.others method="get" action={ (setup.prefix) "/end-others" }
                 data-ask=(words.ask_others) data-means=(words.ask_others_means)
             {
-                button.strong { (words.sign_out_others) }
+                button { (words.sign_out_others) }
             }
         } @else {
             p.others { (words.nowhere_else) }
@@ -113,7 +114,7 @@ fn whereabouts(setup: &Setup, session: &SessionInfo) -> Markup {
         @if place.is_some() || address.is_some() {
             p {
                 @if let Some(place) = &place { bdi.place { (place) } }
-                @if place.is_some() && address.is_some() { " · " }
+                @if place.is_some() && address.is_some() { span.between { " · " } }
                 @if let Some(address) = address { span.address { (address) } }
             }
         }
