@@ -11,17 +11,13 @@ mod common;
 
 use std::net::IpAddr;
 
-use http::{Request, StatusCode};
-use tower::ServiceExt;
+use http::StatusCode;
 use tower_user_sessions::{
-    DevicePage, Geo, MemoryStore, OnOutage, Place, SessionId, SessionLayer, Words,
-    store::ManualClock,
+    DevicePage, Geo, MemoryStore, Place, SessionId, SessionLayer, Words, store::ManualClock,
 };
 
 use crate::common::{
-    faulty::{self, Fault, FaultyStore},
     http::{Client, DAY, HOUR, ids, store},
-    log::Log,
     page::{Shown, visit},
 };
 
@@ -366,39 +362,4 @@ async fn words_and_style_can_be_replaced() {
     assert_eq!(shown.forms()[0].name, "Safari on iPhone abmelden");
     assert!(shown.rows()[0].contains("vor 0 s"));
     assert_eq!(style.body, "h1 { color: red }");
-}
-
-#[tokio::test]
-async fn a_store_that_does_not_answer_is_503_with_retry_after() {
-    let (memory, _clock) = store();
-    let faulty = FaultyStore::new(&memory);
-    let layer = SessionLayer::new(faulty.clone()).on_outage(OnOutage::Guest);
-    let mut client = Client::new(&layer);
-    let id = client.log_in("alice").await;
-    let page = DevicePage::at("/devices");
-
-    for (method, line) in [
-        (faulty::Method::Resolve, "GET /devices"),
-        (faulty::Method::List, "GET /devices"),
-        (faulty::Method::End, "POST /devices/end"),
-        (faulty::Method::End, "POST /devices/end-others"),
-    ] {
-        faulty.next(method, Fault::Fail);
-        let shown = visit(&layer, &page, &client, line, &[], &format!("id={id}")).await;
-
-        assert_eq!(shown.status, StatusCode::SERVICE_UNAVAILABLE, "{line}");
-        assert_eq!(shown.header("retry-after"), Some("1"), "{line}");
-        assert_eq!(shown.header("set-cookie"), None, "{line}");
-    }
-}
-
-#[tokio::test]
-async fn without_its_layer_it_is_500_and_the_log_says_what_to_change() {
-    let log = Log::start();
-    let request = Request::new(String::new());
-
-    let shown = DevicePage::at("/devices").oneshot(request).await.unwrap();
-
-    assert_eq!(shown.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(log.at("ERROR")[0].contains("SessionLayer"));
 }

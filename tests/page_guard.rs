@@ -1,4 +1,5 @@
-//! What the device page does against hostile text, foreign forms and foreign frames.
+//! What the device page does against hostile text, foreign forms and foreign frames, and when it
+//! cannot answer.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,12 +12,15 @@ mod common;
 
 use std::net::IpAddr;
 
-use http::StatusCode;
-use tower_user_sessions::{DevicePage, Geo, MemoryStore, Place, SessionLayer};
+use http::{Request, StatusCode};
+use tower::ServiceExt;
+use tower_user_sessions::{DevicePage, Geo, MemoryStore, OnOutage, Place, SessionLayer};
 
 use crate::common::{
+    faulty::{self, Fault, FaultyStore},
     hostile::STRINGS,
     http::{Client, ids, store},
+    log::Log,
     page::{Shown, unescape, visit},
 };
 
@@ -226,4 +230,39 @@ async fn style_and_script_need_no_session_and_are_kept_by_their_hash() {
         assert_eq!(kept.header("x-content-type-options"), Some("nosniff"));
         assert!(kept.status == StatusCode::OK && kept.body == plain.body);
     }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_503_with_retry_after() {
+    let (memory, _clock) = store();
+    let faulty = FaultyStore::new(&memory);
+    let layer = SessionLayer::new(faulty.clone()).on_outage(OnOutage::Guest);
+    let mut client = Client::new(&layer);
+    let id = client.log_in("alice").await;
+    let page = DevicePage::at("/devices");
+
+    for (method, line) in [
+        (faulty::Method::Resolve, "GET /devices"),
+        (faulty::Method::List, "GET /devices"),
+        (faulty::Method::End, "POST /devices/end"),
+        (faulty::Method::End, "POST /devices/end-others"),
+    ] {
+        faulty.next(method, Fault::Fail);
+        let shown = visit(&layer, &page, &client, line, &[], &format!("id={id}")).await;
+
+        assert_eq!(shown.status, StatusCode::SERVICE_UNAVAILABLE, "{line}");
+        assert_eq!(shown.header("retry-after"), Some("1"), "{line}");
+        assert_eq!(shown.header("set-cookie"), None, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_layer_it_is_500_and_the_log_says_what_to_change() {
+    let log = Log::start();
+    let request = Request::new(String::new());
+
+    let shown = DevicePage::at("/devices").oneshot(request).await.unwrap();
+
+    assert_eq!(shown.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(log.at("ERROR")[0].contains("SessionLayer"));
 }
