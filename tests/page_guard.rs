@@ -12,7 +12,7 @@ mod common;
 
 use std::net::IpAddr;
 
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use tower::ServiceExt;
 use tower_user_sessions::{DevicePage, Geo, MemoryStore, OnOutage, Place, SessionLayer};
 
@@ -69,6 +69,37 @@ async fn hostile_text_is_shown_as_text_wherever_it_comes_from() {
         for shown in [as_user, as_place] {
             assert!(unescape(&shown.body).contains(hostile), "{hostile:?}");
         }
+    }
+}
+
+// T37
+#[tokio::test]
+async fn odd_bytes_and_endless_headers_are_harmless() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let page = DevicePage::at("/devices");
+    for bytes in [
+        vec![0xff; 200],
+        vec![b'"'; 64 * 1024],
+        b"\xc3\x28\t<b>".to_vec(),
+    ] {
+        let mut client = Client::new(&layer);
+        for name in [
+            "user-agent",
+            "sec-ch-ua",
+            "sec-ch-ua-mobile",
+            "sec-ch-ua-platform",
+        ] {
+            let value = HeaderValue::from_bytes(&bytes).unwrap();
+            client.headers.append(name, value);
+        }
+        client.user_agent = "";
+        client.log_in("alice").await;
+
+        let shown = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+
+        assert_eq!(shown.status, StatusCode::OK);
+        assert!(shown.body.len() < 16 * 1024 && !shown.body.contains("<b>"));
     }
 }
 

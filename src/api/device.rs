@@ -65,7 +65,7 @@ impl DeviceApi {
             prefix: None,
             csrf: CsrfLayer::new()
                 .with_rejection_response((|_| answer::foreign_origin()) as Refuse),
-            places: Places::default(),
+            places: Places::unknown(),
         }
     }
 

@@ -4,10 +4,14 @@ use super::entry::Location;
 use crate::session::SessionInfo;
 
 /// Nobody who knows the place of an address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Places;
 
 impl Places {
+    pub(super) fn unknown() -> Self {
+        Self
+    }
+
     #[expect(clippy::unused_self, reason = "as with the feature")]
     pub(super) fn of(&self, _info: &SessionInfo) -> Option<Location> {
         None

@@ -6,10 +6,14 @@ use super::entry::Location;
 use crate::{request::Geo, session::SessionInfo};
 
 /// Who knows the place of an address, if anybody.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Places(Option<Arc<dyn Geo>>);
 
 impl Places {
+    pub(super) fn unknown() -> Self {
+        Self(None)
+    }
+
     pub(super) fn from(geo: impl Geo) -> Self {
         Self(Some(Arc::new(geo)))
     }

@@ -29,7 +29,7 @@ impl Setup {
             words: Words::default(),
             style: Asset::style(STYLE),
             script: Asset::script(SCRIPT),
-            places: Places::default(),
+            places: Places::unknown(),
         }
     }
 
