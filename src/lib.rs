@@ -122,7 +122,7 @@
 //!
 //! The owner of an ended session is told why, once, by [`Session::ended`]. [`UserSessions::new`] works
 //! outside a request, for administrators and jobs. The feature `api` adds `DeviceApi`, over which users
-//! do it themselves.
+//! do it themselves, and `page` adds `DevicePage`, on which they see where they are signed in.
 //!
 //! # Stores
 //!

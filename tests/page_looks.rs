@@ -211,6 +211,36 @@ async fn on_a_phone_nothing_is_too_wide() {
     picture("phone", "light", [390, 844]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn times_move_on_by_themselves_and_are_exact_on_hover() {
+    browse(|browser| async move {
+        let _site = at_a_desk(&browser).await;
+        let later = r"
+            performance.now = () => 61 * 60 * 1000;
+            refresh();
+            const times = [...document.querySelectorAll('time')];
+            return [times.map((time) => time.textContent), times[0].title];
+        ";
+
+        let found = browser.execute(later, vec![]).await.unwrap();
+
+        let found = found.json().clone();
+        assert_eq!(
+            found[0],
+            json!([
+                "1 hour ago",
+                "1 hour ago",
+                "4 hours ago",
+                "1 day ago",
+                "6 days ago"
+            ])
+        );
+        // In the words and the time zone of the browser.
+        assert!(found[1].as_str().unwrap().contains("November"), "{found}");
+    })
+    .await;
+}
+
 /// Each address `192.0.2.n` is in the n-th hostile place.
 struct Hostile;
 

@@ -4,9 +4,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::Hints;
 
-const BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
-const MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
-const PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
+static BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
+static MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
+static PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 
 /// The client hints as they came: brands, mobile, platform. They are cleaned at a sign-in only.
 #[derive(Debug, Default)]
@@ -15,11 +15,11 @@ pub(crate) struct RawHints(Option<[Option<HeaderValue>; 3]>);
 impl RawHints {
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         // Browsers send all three or none: without brands it is one look.
-        let hints = headers.get(BRANDS).map(|brands| {
+        let hints = headers.get(&BRANDS).map(|brands| {
             [
                 Some(brands.clone()),
-                headers.get(MOBILE).cloned(),
-                headers.get(PLATFORM).cloned(),
+                headers.get(&MOBILE).cloned(),
+                headers.get(&PLATFORM).cloned(),
             ]
         });
         Self(hints)
