@@ -122,7 +122,7 @@
 //!
 //! The owner of an ended session is told why, once, by [`Session::ended`]. [`UserSessions::new`] works
 //! outside a request, for administrators and jobs. The feature `api` adds `DeviceApi`, over which users
-//! do it themselves.
+//! do it themselves, and `page` adds `DevicePage`, on which they see where they are signed in.
 //!
 //! # Stores
 //!
@@ -148,6 +148,11 @@
 //!
 //! - `api` (default): `DeviceApi`, to list devices and sign them out over HTTP.
 //! - `axum` (default): [`Session`] as an axum extractor.
+//! - `client-ip`: `ClientIp`, the address of the client from a header of a trusted proxy.
+//! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
+//!   user agent; `DeviceApi` says it too.
+//! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
+//! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
 //! - `redis`: `RedisStore`.
 //! - `conformance`: the suite that every store has to pass.
 //! - `uuid`: [`UserId`] from `Uuid`.
@@ -165,6 +170,8 @@ pub mod store;
 pub use self::api::MissingSession;
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
+#[cfg(feature = "page")]
+pub use self::api::{DevicePage, Words};
 #[cfg(feature = "client-ip")]
 pub use self::request::ClientIp;
 #[cfg(feature = "device")]

@@ -23,15 +23,18 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (SessionLayer::new(store.clone()), store, clock)
 }
 
+const FIREFOX: &str =
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
+
 // T35
 #[tokio::test]
 async fn the_list_is_the_live_sessions_the_current_first_then_by_last_activity() {
     let (layer, _store, clock) = world();
     let mut current = Client::new(&layer);
-    current.user_agent = "Firefox";
+    current.user_agent = FIREFOX;
     let first = current.log_in("alice").await;
     let mut phone = Client::new(&layer);
-    phone.user_agent = "Chrome\tMobile";
+    phone.user_agent = "curl/8.5.0\t";
     phone.peer = Some("2001:db8::1".parse().unwrap());
     clock.advance(HOUR);
     let second = phone.log_in("alice").await;
@@ -51,9 +54,9 @@ async fn the_list_is_the_live_sessions_the_current_first_then_by_last_activity()
         body = body.replace(&id.to_string(), name);
     }
     insta::assert_snapshot!(body.replace("},{", "},\n{"), @r#"
-    {"sessions":[{"id":"first","device":{"label":"Firefox","browser":null,"os":null,"kind":null},"location":null,"ipAddress":null,"createdAt":"2025-11-24T16:00:00Z","lastActivity":"2025-11-24T16:00:00Z","current":true},
-    {"id":"second","device":{"label":"ChromeMobile","browser":null,"os":null,"kind":null},"location":null,"ipAddress":"2001:db8::1","createdAt":"2025-11-24T17:00:00Z","lastActivity":"2025-11-24T19:00:00Z","current":false},
-    {"id":"third","device":{"label":"test","browser":null,"os":null,"kind":null},"location":null,"ipAddress":null,"createdAt":"2025-11-24T18:00:00Z","lastActivity":"2025-11-24T18:00:00Z","current":false}]}
+    {"sessions":[{"id":"first","device":{"label":"Firefox 144 on Windows","browser":"Firefox","os":"Windows","kind":"desktop"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T16:00:00Z","lastActivity":"2025-11-24T16:00:00Z","current":true},
+    {"id":"second","device":{"label":"curl 8.5","browser":"curl","os":null,"kind":"tool"},"location":null,"ipAddress":"2001:db8::1","createdAt":"2025-11-24T17:00:00Z","lastActivity":"2025-11-24T19:00:00Z","current":false},
+    {"id":"third","device":{"label":"Unknown device","browser":null,"os":null,"kind":"other"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T18:00:00Z","lastActivity":"2025-11-24T18:00:00Z","current":false}]}
     "#);
 }
 

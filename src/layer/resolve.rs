@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{Arrival, EndReason, Tag},
     request::{
-        PeerAddr,
+        PeerAddr, RawHints,
         cookie::{self, Shown},
     },
     session::{Current, Live, OpenSession, Sender, Session},
@@ -54,6 +54,7 @@ impl Incoming {
             sender: Sender {
                 address: request.extensions().get().map(|peer: &PeerAddr| peer.ip()),
                 user_agent: request.headers().get(USER_AGENT).cloned(),
+                hints: RawHints::read(request.headers()),
             },
             shown,
         }

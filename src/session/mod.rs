@@ -2,6 +2,8 @@
 
 mod commit;
 mod data;
+#[cfg(feature = "device")]
+mod device;
 mod error;
 mod head;
 mod info;

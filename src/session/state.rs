@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     model::{Client, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token},
+    request::RawHints,
     store::{Found, NewSession},
 };
 
@@ -90,6 +91,7 @@ impl Live {
 pub(crate) struct Sender {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) hints: RawHints,
 }
 
 impl Sender {
@@ -97,6 +99,7 @@ impl Sender {
         Client::new()
             .with_address(self.address)
             .with_user_agent(self.user_agent.as_ref().map(HeaderValue::as_bytes))
+            .with_hints(self.hints.cleaned())
     }
 }
 
