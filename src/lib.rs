@@ -128,7 +128,7 @@
 //!
 //! The owner of an ended session is told why, once, by [`Session::ended`]. [`UserSessions::new`] works
 //! outside a request, for administrators and jobs. The feature `api` adds `DeviceApi`, over which users
-//! do it themselves.
+//! do it themselves, and `page` adds `DevicePage`, on which they see where they are signed in.
 //!
 //! # Stores
 //!
@@ -161,6 +161,10 @@
 //! - `api` (default): `DeviceApi`, to list devices and sign them out over HTTP.
 //! - `axum` (default): [`Session`] and `User` as axum extractors.
 //! - `client-ip`: `ClientIp`, the address of the client from a header of a trusted proxy.
+//! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
+//!   user agent; `DeviceApi` says it too.
+//! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
+//! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
 //! - `tonic`: the peer's address under a tonic server, and `NamedService` of services in the layers.
 //! - `redis`: `RedisStore`.
 //! - `conformance`: the suite that every store has to pass.
@@ -177,6 +181,8 @@ pub mod store;
 
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
+#[cfg(feature = "page")]
+pub use self::api::{DevicePage, Words};
 #[cfg(feature = "axum")]
 pub use self::api::{MissingSession, User};
 #[cfg(feature = "client-ip")]

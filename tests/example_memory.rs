@@ -209,20 +209,54 @@ fn a_browser_that_the_limit_refuses_is_shown_a_page() {
 }
 
 #[test]
-fn a_user_agent_cannot_become_markup_on_the_page() {
+fn neither_a_user_agent_nor_an_item_can_become_markup() {
     let app = App::start(&[]);
     let agent = r#"<script>alert("x")</script>'&"#;
     let browser = Curl::signed_in(&app, "alice", agent);
     browser.post(&app, "/cart/%3Cimg%20src%3Dx%3E");
 
     let home = browser.get(&app, "/");
+    let devices = browser.get(&app, "/devices");
 
-    let shown = "<li>&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&#39;&amp;<br>";
-    assert!(home.body.contains(shown), "{}", home.body);
     assert!(home.body.contains("<li>&lt;img src=x&gt;</li>"));
-    assert!(!home.body.contains("<script>"));
-    let policy = home.header("content-security-policy").unwrap();
-    assert!(policy.starts_with("default-src 'none';"));
+    for page in [home, devices] {
+        assert!(!page.body.contains("<script>") && !page.body.contains("<img"));
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none';"));
+    }
+}
+
+// T53
+#[test]
+fn a_browser_without_javascript_signs_out_everywhere_else_on_the_devices_page() {
+    let app = App::start(&[]);
+    let phone = Curl::signed_in(&app, "alice", "Phone/2.0");
+    let browser = Curl::signed_in(&app, "alice", "Browser/1.0");
+
+    let page = browser.get(&app, "/devices");
+    let asked = browser.get(&app, "/devices/end-others");
+    let done = browser.post(&app, "/devices/end-others");
+    let back = browser.get(&app, done.header("location").unwrap());
+
+    assert!(page.body.contains("Phone 2") && page.body.contains("127.0.0.1"));
+    assert!(
+        asked
+            .body
+            .contains(r#"<form class="choice" method="post" action="/devices/end-others">"#)
+    );
+    assert_eq!(done.status, 303);
+    assert!(back.body.contains("All other devices are signed out."));
+    assert!(!phone.is_in(&app) && browser.is_in(&app));
+}
+
+#[test]
+fn whoever_is_not_signed_in_is_sent_from_the_devices_page_to_the_start() {
+    let app = App::start(&[]);
+    let guest = Curl::with_agent("Browser/1.0");
+
+    let answer = guest.get(&app, "/devices");
+
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
 }
 
 #[test]
@@ -247,17 +281,15 @@ fn style_and_script_are_served_without_a_session() {
     let planted = ["-H", "cookie: __Host-session=malformed"];
 
     let style = curl.run(&planted, &app.url("/app.css"));
-    let script = curl.run(&planted, &app.url("/app.js"));
+    let of_devices =
+        ["/devices/page.css", "/devices/page.js"].map(|path| curl.run(&planted, &app.url(path)));
 
-    assert_eq!(
-        [style.header("content-type"), script.header("content-type")],
-        [Some("text/css"), Some("text/javascript")]
-    );
-    // A request that had been resolved would have its malformed cookie removed.
-    assert_eq!(
-        [style.header("set-cookie"), script.header("set-cookie")],
-        [None; 2]
-    );
+    assert_eq!(style.header("content-type"), Some("text/css"));
+    for file in of_devices.into_iter().chain([style]) {
+        assert_eq!(file.status, 200);
+        // A request that had been resolved would have its malformed cookie removed.
+        assert_eq!(file.header("set-cookie"), None);
+    }
 }
 
 // T40 T55
@@ -281,10 +313,7 @@ fn a_foreign_page_can_sign_nobody_in_or_out() {
             assert_eq!((path, refused.status), (path, 403));
         }
         assert_eq!(alice.get(&app, "/cart").json(), json!({ "cart": [] }));
-        assert_eq!(
-            labels(&alice.get(&app, "/sessions").json()),
-            ["Desktop/1.0*"]
-        );
+        assert_eq!(labels(&alice.get(&app, "/sessions").json()), ["Desktop 1*"]);
     }
 }
 

@@ -95,6 +95,15 @@ fn a_bad_redis_url_is_refused_without_showing_its_password() {
 }
 
 #[test]
+fn a_geoip_database_that_cannot_be_read_is_a_bad_setting() {
+    let refused = App::refused(&[("GEOIP_DB", "no/such.mmdb")]);
+
+    let line = "error: GEOIP_DB (no/such.mmdb): database of places cannot be read\n";
+    assert_eq!(refused.stderr, line);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
 fn an_address_in_use_ends_it_with_one_clear_line_and_code_1() {
     let first = App::start(&[]);
     let address = format!("127.0.0.1:{}", first.port());

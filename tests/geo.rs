@@ -7,14 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
 #[path = "common/mmdb.rs"]
 mod mmdb;
 
 use std::{error::Error, fs, path::PathBuf, sync::Arc, thread};
 
+use http_body_util::BodyExt;
 use mmdb::Mmdb;
 use tempfile::TempDir;
-use tower_user_sessions::{Geo, GeoIp, GeoIpErrorKind, Place};
+use tower::{Layer, ServiceExt};
+use tower_user_sessions::{DeviceApi, Geo, GeoIp, GeoIpErrorKind, Place, SessionLayer};
 
 /// A file in a directory that goes away with it.
 struct File {
@@ -253,4 +256,34 @@ fn debug_shows_the_settings_and_not_the_database() {
         text,
         format!("GeoIp {{ path: {:?}, language: \"en\", .. }}", file.path)
     );
+}
+
+// T38
+#[tokio::test]
+async fn the_device_api_says_the_place_of_each_address_and_null_where_there_is_none() {
+    let file = File::new(&world());
+    let (store, _clock) = common::http::store();
+    let layer = SessionLayer::new(store);
+    let api = DeviceApi::new().geo(file.open());
+    for (peer, location) in [
+        (
+            Some("81.2.69.1"),
+            r#""location":{"city":"Munich","country":"Germany"},"ipAddress":"81.2.69.1""#,
+        ),
+        (
+            Some("127.0.0.1"),
+            r#""location":null,"ipAddress":"127.0.0.1""#,
+        ),
+        (None, r#""location":null,"ipAddress":null"#),
+    ] {
+        let mut client = common::http::Client::new(&layer);
+        client.peer = peer.map(|peer| peer.parse().unwrap());
+        client.log_in("alice").await;
+
+        let answer = layer.layer(api.clone()).oneshot(client.head("/")).await;
+
+        let body = answer.unwrap().into_body().collect().await.unwrap();
+        let body = String::from_utf8(body.to_bytes().into()).unwrap();
+        assert!(body.contains(location), "{body}");
+    }
 }

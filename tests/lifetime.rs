@@ -259,3 +259,20 @@ async fn what_expired_leaves_the_memory_of_the_store_on_others_requests() {
 
     assert_eq!(store.corners(), 2_000);
 }
+
+// T23
+#[tokio::test]
+async fn a_user_does_not_see_what_not_before_voids() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store);
+    Client::signed_in(&layer, "alice").await;
+    clock.advance(HOUR);
+    let client = Client::signed_in(&layer, "alice").await;
+    let layer = layer.not_before(clock.now());
+
+    let listed = client.before(&layer).request(|session| async move {
+        session.user_sessions().unwrap().list().await.unwrap().len()
+    });
+
+    assert_eq!(listed.await.value(), 1);
+}

@@ -10,7 +10,9 @@
 mod common;
 
 use http::StatusCode;
-use tower_user_sessions::{EndReason, Login, Session, SessionLayer};
+use tower_user_sessions::{
+    EndReason, Login, MemoryStore, Session, SessionLayer, UserSessions, store::Tag,
+};
 
 use crate::common::http::{Client, ids, store, user};
 
@@ -318,4 +320,47 @@ async fn a_login_notes_the_cleaned_user_agent_and_the_peer_that_the_app_made_kno
     let (address, agent) = listed.await.value();
     assert_eq!(address, Some("192.0.2.1".parse().unwrap()));
     assert_eq!(agent.as_deref(), Some("Mozilla/5.0(X11)"));
+}
+
+// T3
+#[tokio::test]
+async fn under_a_key_no_user_can_be_guessed_from_a_cookie() {
+    let store = MemoryStore::builder()
+        .tag_key("a secret of the app's")
+        .build();
+    let layer = SessionLayer::new(store.clone());
+    let mut client = Client::signed_in(&layer, "alice").await;
+
+    let tag = client.token()[..16].to_owned();
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_ne!(tag, Tag::of(&user("alice")).to_string());
+    assert_eq!(
+        tag,
+        Tag::keyed(b"a secret of the app's", &user("alice")).to_string()
+    );
+    assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_staged_with_an_update_survives_the_end_of_the_session_it_signs_in_over() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let id = ids(&store, "alice").await[0];
+
+    client
+        .send(move |session| {
+            let admin = UserSessions::new(store.clone(), user("alice"));
+            async move {
+                admin.end(id).await.unwrap();
+                session.insert("theme", "dark").unwrap();
+                session.update("n", |n: Option<u8>| n.unwrap_or(0)).unwrap();
+                session.log_in(user("alice")).unwrap();
+            }
+        })
+        .await;
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_eq!(client.get("theme").await.as_deref(), Some("dark"));
 }

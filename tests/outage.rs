@@ -18,7 +18,6 @@ use tower_user_sessions::{
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
     http::{Answer, Client, ids, store, user},
-    log::Log,
 };
 
 fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
@@ -258,26 +257,12 @@ async fn the_guest_of_a_login_ends_at_the_second_try() {
     assert_eq!(found.await.value(), None);
 }
 
-// T5
-#[tokio::test]
-async fn once_created_the_answer_is_the_logins_and_a_guest_that_does_not_end_is_an_event() {
-    let log = Log::start();
-    let (layer, faulty, _store) = world();
-    let mut client = Client::new(&layer);
-    client.insert("cart", "apple").await;
-    faulty.always([Method::End], Fault::Fail);
-
-    client.log_in("alice").await;
-
-    assert_eq!(client.user().await.as_deref(), Some("alice"));
-    assert_eq!(log.at("WARN").len(), 1);
-}
-
 // T33
 #[tokio::test]
 async fn grpc_is_told_of_an_outage_in_its_own_words() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
+    client.method = http::Method::POST;
     faulty.always([Method::Resolve], Fault::Fail);
 
     for (kind, status) in [
@@ -297,19 +282,88 @@ async fn grpc_is_told_of_an_outage_in_its_own_words() {
     }
 }
 
-// T3
+// T57
 #[tokio::test]
-async fn an_outage_is_logged_with_its_kind_and_no_token() {
-    let log = Log::start();
+async fn an_update_of_unknown_outcome_is_reported_and_not_run_again() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
-    faulty.next(Method::Resolve, Fault::Fail);
+    faulty.next(Method::Save, Fault::Unsure);
 
-    client.send(|_session| async {}).await;
+    let answer = client.send(|session| async move {
+        session
+            .update("n", |n: Option<u32>| n.unwrap_or(0) + 1)
+            .unwrap();
+        session.commit().await.unwrap_err().store_kind()
+    });
+    let kind = answer.await.value();
+    let n = client.send(|session| async move { session.get::<u32>("n").unwrap() });
 
-    let [warning] = &log.at("WARN")[..] else {
-        panic!("{}", log.text());
-    };
-    assert!(warning.contains("Unavailable"));
-    assert!(!log.text().contains(&client.token()));
+    assert_eq!(kind, Some(StoreErrorKind::Uncertain));
+    assert_eq!(n.await.value(), Some(1));
+}
+
+// T57
+#[tokio::test]
+async fn what_is_staged_after_a_lost_answer_is_stored_too() {
+    for login in [false, true] {
+        let (layer, faulty, _store) = world();
+        let mut client = Client::new(&layer);
+        faulty.next(Method::Create, Fault::Lose);
+
+        let answer = client.send(move |session| async move {
+            if login {
+                session.log_in(user("alice")).unwrap();
+            }
+            session.insert("cart", "apple").unwrap();
+            session.insert("seen", "yes").unwrap();
+            session.commit().await.unwrap_err();
+            session.remove("seen").unwrap();
+            session.insert("step", "2").unwrap();
+        });
+
+        assert_eq!(answer.await.status, StatusCode::OK);
+        assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+        assert_eq!(client.get("step").await.as_deref(), Some("2"), "{login}");
+        assert_eq!(client.get("seen").await, None, "{login}");
+    }
+}
+
+// T57
+#[tokio::test]
+async fn a_guest_session_whose_answer_was_lost_leaves_nothing_after_a_logout() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    faulty.next(Method::Create, Fault::Lose);
+
+    client
+        .send(|session| async move {
+            session.insert("cart", "apple").unwrap();
+            session.commit().await.unwrap_err();
+            session.log_out().unwrap();
+            session.insert("flash", "bye").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
+}
+
+// T57
+#[tokio::test]
+async fn an_update_of_unknown_outcome_before_signing_in_again_is_not_run_twice() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("log", "0").await;
+    faulty.next(Method::Save, Fault::Unsure);
+
+    let answer = client.send(|session| async move {
+        session
+            .update("log", |log: Option<String>| log.unwrap() + "a")
+            .unwrap();
+        session.log_in(user("alice")).unwrap();
+        session.commit().await.unwrap_err();
+    });
+    answer.await;
+
+    assert_eq!(client.get("log").await.as_deref(), Some("0a"));
 }

@@ -92,3 +92,18 @@ async fn a_replaced_token_can_sign_in() {
 
     assert_eq!(former.user().await.as_deref(), Some("alice"));
 }
+
+// T56
+#[tokio::test]
+async fn a_late_logout_with_a_replaced_token_leaves_the_new_cookie() {
+    let (layer, _store, _clock) = world();
+    let mut client = Client::new(&layer);
+    client.insert("cart", "apple").await;
+    let former = client.clone();
+    client.log_in("alice").await;
+
+    let late = former.request(|session| async move { session.log_out().unwrap() });
+    let late = late.await;
+
+    assert!(late.sets_no_cookie());
+}

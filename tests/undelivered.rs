@@ -14,8 +14,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::StatusCode;
-use tower_user_sessions::{CommitError, MemoryStore, Session, SessionLayer};
+use http::{Response, StatusCode};
+use tower_user_sessions::{CommitError, MemoryStore, Session, SessionLayer, UserSessions};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
@@ -241,4 +241,134 @@ async fn a_commit_that_outlives_the_response_costs_the_guest_nothing() {
     );
     assert_eq!(ids(&store, "alice").await, []);
     assert_eq!(guest.get("cart").await.as_deref(), Some("apple"));
+}
+
+// T57
+#[tokio::test]
+async fn after_the_response_was_dropped_a_clone_stores_no_data_either() {
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let kept = Arc::new(Mutex::new(None));
+    let keeping = Arc::clone(&kept);
+
+    let mut answer = Box::pin(client.request(move |session: Session| {
+        *keeping.lock().unwrap() = Some(session.clone());
+        async move {
+            session.insert("cart", "apple").unwrap();
+            std::future::pending::<()>().await;
+        }
+    }));
+    until_asked(&faulty, Method::Resolve, 1, answer.as_mut()).await;
+    while kept.lock().unwrap().is_none() {
+        let _ = poll_once(answer.as_mut()).await;
+    }
+    drop(answer);
+    let session: Session = kept.lock().unwrap().take().unwrap();
+    let committed = session.commit().await;
+
+    assert!(
+        matches!(committed, Err(CommitError::Closed)),
+        "{committed:?}"
+    );
+    assert_eq!(client.get("cart").await, None);
+}
+
+// T57
+#[tokio::test]
+async fn a_commit_that_lost_its_response_between_two_steps_signs_nobody_in() {
+    let (layer, faulty, store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    faulty.next(Method::End, Fault::Hang);
+    let (outcome, committed) = tokio::sync::oneshot::channel();
+    let outcome = Arc::new(Mutex::new(Some(outcome)));
+
+    let mut answer = Box::pin(client.request(move |session: Session| {
+        let outcome = outcome.lock().unwrap().take().unwrap();
+        async move {
+            session.log_out().unwrap();
+            session.log_in(user("bob")).unwrap();
+            tokio::spawn(async move { outcome.send(session.commit().await).unwrap() });
+            std::future::pending::<()>().await;
+        }
+    }));
+    until_asked(&faulty, Method::End, 1, answer.as_mut()).await;
+    drop(answer);
+    faulty.release();
+    let committed = committed.await.unwrap();
+
+    assert!(
+        matches!(committed, Err(CommitError::Closed)),
+        "{committed:?}"
+    );
+    assert_eq!(ids(&store, "bob").await, []);
+    assert_eq!(faulty.calls(Method::Create), 1);
+}
+
+// T57
+#[tokio::test]
+async fn whichever_step_answered_503_a_clone_of_the_session_commits_nothing() {
+    let (layer, faulty, store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let kept = Arc::new(Mutex::new(None));
+    let keeping = Arc::clone(&kept);
+    faulty.next(Method::End, Fault::Fail);
+
+    let answer = client.request(move |session: Session| {
+        *keeping.lock().unwrap() = Some(session.clone());
+        async move {
+            session.log_out().unwrap();
+            session.log_in(user("bob")).unwrap();
+        }
+    });
+    let answer = answer.await;
+    let session = kept.lock().unwrap().take().unwrap();
+    let committed = session.commit().await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        matches!(committed, Err(CommitError::Closed)),
+        "{committed:?}"
+    );
+    assert_eq!(ids(&store, "bob").await, []);
+}
+
+// T57
+#[tokio::test]
+async fn a_login_whose_answer_was_lost_and_whose_handler_then_fails_is_given_up() {
+    let (layer, faulty, store) = world();
+    faulty.next(Method::Create, Fault::Lose);
+
+    let answer = Client::new(&layer).answered(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        session.commit().await.unwrap_err();
+        let mut response = Response::new(String::new());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        (response, ())
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie());
+    assert_eq!(faulty.given_up().len(), 1);
+    assert_eq!(ids(&store, "alice").await, []);
+}
+
+#[tokio::test]
+async fn a_reason_whose_answer_was_replaced_is_not_swallowed() {
+    let (layer, faulty, store) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let id = ids(&store, "alice").await[0];
+    UserSessions::new(store.clone(), user("alice"))
+        .end(id)
+        .await
+        .unwrap();
+    faulty.next(Method::Create, Fault::Fail);
+
+    let answer = client.request(|session| async move {
+        session.ended().unwrap();
+        session.insert("cart", "apple").unwrap();
+    });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.sets_no_cookie());
 }

@@ -11,9 +11,9 @@ mod common;
 
 use std::io;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_user_sessions::{MemoryStore, Session, SessionLayer, UserSessions};
+use tower_user_sessions::{Limit, MemoryStore, Session, SessionLayer, UserSessions};
 
 use crate::common::http::{Answer, Client, ids, store, user};
 
@@ -257,4 +257,23 @@ async fn an_end_before_a_failure_is_not_undone() {
     let left = UserSessions::new(store.clone(), user("alice")).list().await;
     assert_eq!(left.unwrap().len(), 0);
     assert_eq!(store.corners(), 1);
+}
+
+// T27
+#[tokio::test]
+async fn grpc_is_told_of_a_refusal_in_its_own_words() {
+    let (layer, _store) = world();
+    let mut client = Client::new(&layer.limit(Limit::at_most(1).refuse()));
+    client.clone().log_in("alice").await;
+    client.method = Method::POST;
+    client
+        .headers
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+
+    let answer = client.request(|session| async move { session.log_in(user("alice")).unwrap() });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("grpc-status"), Some("8"));
+    assert!(answer.sets_no_cookie());
 }

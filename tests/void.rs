@@ -335,3 +335,18 @@ async fn a_cut_in_the_future_voids_one_sign_in_and_is_now_from_then_on() {
     assert_eq!(first.status, StatusCode::UNAUTHORIZED);
     assert_eq!(ids(&store, "alice").await, [second]);
 }
+
+// T21
+#[tokio::test]
+async fn a_sign_in_staged_before_its_requests_own_end_all_is_void() {
+    let (layer, store, _clock) = world();
+
+    let answer = Client::new(&layer).request(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        session.sessions_of(user("alice")).end_all().await.unwrap();
+    });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ids(&store, "alice").await, []);
+}

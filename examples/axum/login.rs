@@ -31,7 +31,7 @@ pub(crate) async fn log_in(
     let Some(user) = users.check(&username, password).await else {
         let (status, title) = (StatusCode::UNAUTHORIZED, "Wrong name or password");
         return match client {
-            Client::Page => pages::page(&session, status, Some(title)).await,
+            Client::Page => pages::page(&session, status, Some(title)),
             Client::Program => Ok(problem(status, title, "wrong_credentials")),
         };
     };
@@ -42,7 +42,7 @@ pub(crate) async fn log_in(
             Ok(_) => {}
             Err(CommitError::LimitReached(_)) => {
                 let title = "You are signed in on as many devices as you may be";
-                return pages::page(&session, StatusCode::CONFLICT, Some(title)).await;
+                return pages::page(&session, StatusCode::CONFLICT, Some(title));
             }
             Err(error) => return Err(error.into()),
         }

@@ -15,6 +15,7 @@
 //! | `EXCESS` | what happens to more: `evict` the least recently active, or `refuse` the sign-in | `evict` |
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
+//! | `GEOIP_DB` | a MaxMind DB file that tells the place of an address, such as GeoLite2 City | no places |
 //! | `RUST_LOG` | what is logged to stderr | `info` |
 
 mod account;
@@ -46,7 +47,7 @@ use tower_http::{
     csrf::{CsrfLayer, ProtectionError},
     trace::TraceLayer,
 };
-use tower_user_sessions::{DeviceApi, PeerAddr, Problem, SessionLayer};
+use tower_user_sessions::{DeviceApi, DevicePage, PeerAddr, Problem, SessionLayer};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use self::{problem::problem, settings::Settings, users::Users};
@@ -100,17 +101,19 @@ fn app(settings: Settings, users: Users) -> Router {
         .lifetime(settings.lifetime)
         .resolve_if(|parts| !pages::is_static(parts.uri.path()))
         .reply(Problem);
+    let devices = DeviceApi::new().geo(settings.geo.clone());
+    let page = DevicePage::at("/devices").login("/").geo(settings.geo);
     Router::new()
         .route("/", get(pages::index))
         .route("/app.css", get(pages::style))
-        .route("/app.js", get(pages::script))
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
         .route("/me", get(account::me))
         .route("/password", post(account::change_password))
         .route("/cart", get(cart::show))
         .route("/cart/{item}", post(cart::add))
-        .nest_service("/sessions", DeviceApi::new())
+        .nest_service("/devices", page)
+        .nest_service("/sessions", devices)
         .with_state(users)
         // The first is the outermost.
         .layer(

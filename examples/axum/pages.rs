@@ -1,4 +1,4 @@
-//! The one page, which works without JavaScript, and with a little of it.
+//! The page of the shop, without JavaScript. That of the devices is `DevicePage`.
 
 use std::fmt::{self, Write};
 
@@ -12,7 +12,7 @@ use axum::{
     },
     response::{Html, IntoResponse, Response},
 };
-use tower_user_sessions::{EndReason, Session, SessionInfo};
+use tower_user_sessions::{EndReason, Session};
 
 use super::{
     cart::{CART, Cart},
@@ -20,29 +20,24 @@ use super::{
 };
 
 /// Nothing inline, nothing from elsewhere, in nobody's frame.
-const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; \
-                      style-src 'self'; base-uri 'none'; form-action 'self'; \
-                      frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'self'; base-uri 'none'; \
+                      form-action 'self'; frame-ancestors 'none'";
 
 pub(crate) async fn index(session: Session) -> Result<Response, Failure> {
-    page(&session, StatusCode::OK, None).await
+    page(&session, StatusCode::OK, None)
 }
 
 pub(crate) async fn style() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/css")], include_str!("app.css"))
 }
 
-pub(crate) async fn script() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/javascript")], include_str!("app.js"))
-}
-
 /// What needs no session.
 pub(crate) fn is_static(path: &str) -> bool {
-    matches!(path, "/app.css" | "/app.js")
+    matches!(path, "/app.css" | "/devices/page.css" | "/devices/page.js")
 }
 
 /// The page with a message, for whoever the session's user is.
-pub(crate) async fn page(
+pub(crate) fn page(
     session: &Session,
     status: StatusCode,
     message: Option<&str>,
@@ -55,16 +50,14 @@ pub(crate) async fn page(
             format_args!("<p role=\"alert\">{}</p>\n", Escaped(message)),
         );
     }
-    match session.user_sessions() {
-        Some(sessions) => {
-            let list = sessions.list().await?;
-            let user = Escaped(sessions.user_id().as_str());
+    match session.user_id() {
+        Some(user) => {
+            let user = Escaped(user.as_str());
             push(
                 &mut main,
                 format_args!("<p>You are <strong>{user}</strong>.</p>\n"),
             );
             main.push_str(ACCOUNT);
-            devices(&mut main, &list);
         }
         None => main.push_str(SIGN_IN),
     }
@@ -87,33 +80,6 @@ fn farewell(reason: EndReason) -> Option<&'static str> {
         EndReason::Revoked => Some("You were signed out from another of your devices."),
         _ => None,
     }
-}
-
-fn devices(main: &mut String, sessions: &[SessionInfo]) {
-    main.push_str("<h2>Your devices</h2>\n<ul>\n");
-    for session in sessions {
-        let label = Escaped(session.user_agent().unwrap_or("Unknown device"));
-        let (id, seen) = (session.id(), session.last_activity());
-        push(main, format_args!("<li>{label}<br><small>"));
-        if let Some(address) = session.address() {
-            push(main, format_args!("{address}, "));
-        }
-        let here = if session.is_current() {
-            ", this one"
-        } else {
-            ""
-        };
-        push(
-            main,
-            format_args!(
-                "last active <time>{seen}</time>{here}</small>\n\
-                 <button type=\"button\" data-session=\"{id}\" hidden>Sign out</button></li>\n"
-            ),
-        );
-    }
-    main.push_str(
-        "</ul>\n<noscript><p>Signing out a single device takes JavaScript.</p></noscript>\n",
-    );
 }
 
 fn shop(main: &mut String, cart: &Cart) {
@@ -161,7 +127,6 @@ const HEAD: &str = r#"<!doctype html>
 <title>Sessions</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/app.css">
-<script src="/app.js" defer></script>
 </head>
 <body>
 <main>
@@ -176,9 +141,9 @@ const SIGN_IN: &str = r#"<form method="post" action="/login">
 </form>
 "#;
 
-const ACCOUNT: &str = r#"<div class="actions">
+const ACCOUNT: &str = r#"<p><a href="/devices">Where you're signed in</a></p>
+<div class="actions">
 <form method="post" action="/logout"><button>Sign out</button></form>
-<form method="post" action="/sessions/logout-all"><button>Sign out everywhere else</button></form>
 <form method="post" action="/password"><button>Change the password</button></form>
 </div>
 "#;

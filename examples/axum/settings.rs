@@ -4,7 +4,7 @@ use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
-    Lifetime, Limit, MemoryStore, RedisStore,
+    GeoIp, Lifetime, Limit, MemoryStore, RedisStore,
     store::{RedisPool, SharedStore},
 };
 
@@ -13,6 +13,7 @@ pub(crate) struct Settings {
     pub(crate) store: SharedStore,
     pub(crate) limit: Limit,
     pub(crate) lifetime: Lifetime,
+    pub(crate) geo: Option<GeoIp>,
 }
 
 /// A setting that cannot be used; says which, and what it should be.
@@ -32,6 +33,7 @@ impl Settings {
             store: store()?,
             limit: limit()?,
             lifetime: lifetime()?,
+            geo: geo()?,
         })
     }
 }
@@ -97,6 +99,16 @@ fn lifetime() -> Result<Lifetime, BadSetting> {
         None => Lifetime::default().idle().min(absolute),
     };
     Ok(Lifetime::new(idle, absolute))
+}
+
+fn geo() -> Result<Option<GeoIp>, BadSetting> {
+    let Some(path) = var("GEOIP_DB")? else {
+        return Ok(None);
+    };
+    match GeoIp::open(&path) {
+        Ok(geo) => Ok(Some(geo)),
+        Err(error) => Err(BadSetting(format!("GEOIP_DB ({path}): {error}"))),
+    }
 }
 
 fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSetting> {

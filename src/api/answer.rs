@@ -6,7 +6,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::body::DeviceBody;
+use super::{body::DeviceBody, entry::Entry, places::Places};
 use crate::{
     layer::problem,
     session::{SessionInfo, UserSessionsError},
@@ -20,46 +20,6 @@ struct List {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    id: String,
-    device: Device,
-    /// `{"city","country"}`, once a place is known.
-    location: Option<()>,
-    ip_address: Option<String>,
-    created_at: String,
-    last_activity: String,
-    current: bool,
-}
-
-#[derive(Serialize)]
-struct Device {
-    label: String,
-    browser: Option<()>,
-    os: Option<()>,
-    kind: Option<()>,
-}
-
-impl From<SessionInfo> for Entry {
-    fn from(info: SessionInfo) -> Self {
-        Self {
-            id: info.id().to_string(),
-            device: Device {
-                label: info.user_agent().unwrap_or("Unknown device").to_owned(),
-                browser: None,
-                os: None,
-                kind: None,
-            },
-            location: None,
-            ip_address: info.address().map(|address| address.to_string()),
-            created_at: info.created_at().to_string(),
-            last_activity: info.last_activity().to_string(),
-            current: info.is_current(),
-        }
-    }
-}
-
-#[derive(Serialize)]
 struct Success {
     success: bool,
 }
@@ -70,9 +30,10 @@ struct OthersEnded {
     ended: usize,
 }
 
-pub(super) fn list(sessions: Vec<SessionInfo>) -> Answer {
+pub(super) fn list(sessions: &[SessionInfo], places: &Places) -> Answer {
+    let entry = |info| Entry::new(info, places);
     json(&List {
-        sessions: sessions.into_iter().map(Entry::from).collect(),
+        sessions: sessions.iter().map(entry).collect(),
     })
 }
 

@@ -14,7 +14,7 @@ use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{answer, body::DeviceBody, route::Route};
+use super::{answer, body::DeviceBody, places::Places, route::Route};
 use crate::session::Session;
 
 type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
@@ -34,6 +34,11 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// with 403 (ASVS 3.5.1), by [`tower_http::csrf`]; not where a bearer token says whose session it is,
 /// for no browser adds that by itself.
 ///
+/// The label is what people call the device ("Chrome 142 on Windows"), and `kind` is `desktop`,
+/// `mobile`, `tablet`, `bot`, `tool` or `other`, with the feature `device`; without it the label is
+/// the user agent, and `browser`, `os` and `kind` are null. `location` is `{"city","country"}` where
+/// the feature `geoip` is on and a `Geo` was given; else it is null.
+///
 /// In axum, where the mount strips its prefix:
 ///
 /// ```
@@ -51,6 +56,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 pub struct DeviceApi {
     prefix: Option<Arc<str>>,
     csrf: CsrfLayer<Refuse>,
+    pub(super) places: Places,
 }
 
 impl DeviceApi {
@@ -60,6 +66,7 @@ impl DeviceApi {
             prefix: None,
             csrf: CsrfLayer::new()
                 .with_rejection_response((|_| answer::foreign_origin()) as Refuse),
+            places: Places::unknown(),
         }
     }
 
@@ -95,6 +102,7 @@ impl fmt::Debug for DeviceApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeviceApi")
             .field("prefix", &self.prefix)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }
@@ -114,20 +122,31 @@ impl<B> Service<Request<B>> for DeviceApi {
             request.uri().path(),
             self.prefix.as_deref(),
         );
-        let mut routed = Routed(route);
+        let mut routed = Routed {
+            route,
+            places: self.places.clone(),
+        };
         let request = request.map(|_body| ());
         if session_of(request.extensions()).is_some_and(|session| session.is_by_bearer()) {
             return routed.call(request);
         }
-        DeviceFuture(Box::pin(self.csrf.layer(routed).call(request)))
+        DeviceFuture::new(self.csrf.layer(routed).call(request))
     }
 }
 
-/// Answers of a [`DeviceApi`].
+/// Answers of a [`DeviceApi`] or a `DevicePage`.
 #[must_use = "futures do nothing unless polled"]
 pub struct DeviceFuture(
     Pin<Box<dyn Future<Output = Result<Response<DeviceBody>, Infallible>> + Send>>,
 );
+
+impl DeviceFuture {
+    pub(super) fn new(
+        answer: impl Future<Output = Result<Response<DeviceBody>, Infallible>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(answer))
+    }
+}
 
 impl Future for DeviceFuture {
     type Output = Result<Response<DeviceBody>, Infallible>;
@@ -144,7 +163,10 @@ impl fmt::Debug for DeviceFuture {
 }
 
 /// What is behind the check of the origin.
-struct Routed(Route);
+struct Routed {
+    route: Route,
+    places: Places,
+}
 
 impl Service<Request<()>> for Routed {
     type Response = Response<DeviceBody>;
@@ -156,8 +178,9 @@ impl Service<Request<()>> for Routed {
     }
 
     fn call(&mut self, request: Request<()>) -> DeviceFuture {
-        let (route, session) = (self.0.clone(), session_of(request.extensions()));
-        DeviceFuture(Box::pin(async move { Ok(respond(route, session).await) }))
+        let (route, places) = (self.route.clone(), self.places.clone());
+        let session = session_of(request.extensions());
+        DeviceFuture::new(async move { Ok(respond(route, session, &places).await) })
     }
 }
 
@@ -165,7 +188,7 @@ fn session_of(extensions: &Extensions) -> Option<Session> {
     extensions.get().cloned()
 }
 
-async fn respond(route: Route, session: Option<Session>) -> Response<DeviceBody> {
+async fn respond(route: Route, session: Option<Session>, places: &Places) -> Response<DeviceBody> {
     match route {
         Route::NotFound => return answer::not_found(),
         Route::Method(allow) => return answer::method_not_allowed(allow),
@@ -189,7 +212,10 @@ async fn respond(route: Route, session: Option<Session>) -> Response<DeviceBody>
             Err(_) => return answer::not_yours(),
         },
         Route::EndOthers => sessions.end_others().await.map(answer::others_ended),
-        _ => sessions.list().await.map(answer::list),
+        _ => sessions
+            .list()
+            .await
+            .map(|list| answer::list(&list, places)),
     };
     done.unwrap_or_else(|error| answer::failed(&error))
 }

@@ -4,15 +4,33 @@
 mod answer;
 #[cfg(feature = "api")]
 mod body;
+#[cfg(all(feature = "api", feature = "device"))]
+mod described;
+#[cfg(all(feature = "api", not(feature = "device")))]
+#[path = "undescribed.rs"]
+mod described;
 #[cfg(feature = "api")]
 mod device;
+#[cfg(feature = "api")]
+mod entry;
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(all(feature = "api", feature = "geoip"))]
+mod geo;
+#[cfg(feature = "page")]
+mod page;
+#[cfg(all(feature = "api", feature = "geoip"))]
+mod places;
+#[cfg(all(feature = "api", not(feature = "geoip")))]
+#[path = "no_places.rs"]
+mod places;
 #[cfg(feature = "api")]
 mod route;
 #[cfg(feature = "axum")]
 mod user;
 
+#[cfg(feature = "page")]
+pub use self::page::{DevicePage, Words};
 #[cfg(feature = "api")]
 pub use self::{
     body::DeviceBody,

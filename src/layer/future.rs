@@ -195,7 +195,10 @@ where
                     let rejection = committed.err().and_then(rejection);
                     return Poll::Ready(answer.map(|head| {
                         let head = match rejection {
-                            Some(rejection) => this.finish.reject(rejection),
+                            Some(rejection) => {
+                                open.unread();
+                                this.finish.reject(rejection)
+                            }
                             None => head,
                         };
                         this.finish.deliver(open, head)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Arrival, EndReason, Tag},
-    request::{PeerAddr, Shown, Way},
+    request::{PeerAddr, RawHints, Shown, Way},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError},
 };
@@ -48,6 +48,7 @@ impl Incoming {
             sender: Sender {
                 address: config.address(request.headers(), PeerAddr::of(request.extensions())),
                 user_agent: request.headers().get(USER_AGENT).cloned(),
+                hints: RawHints::read(request.headers()),
             },
             shown,
         }

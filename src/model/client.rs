@@ -64,6 +64,19 @@ impl Client {
         self
     }
 
+    /// What a store kept: it was cleaned when it was noted.
+    pub(super) fn stored(
+        address: Option<IpAddr>,
+        user_agent: Option<&str>,
+        hints: Option<Hints>,
+    ) -> Self {
+        Self {
+            address,
+            user_agent: user_agent.map(Box::from),
+            hints: hints.map(Box::new),
+        }
+    }
+
     /// The peer's address at the sign-in.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
@@ -87,9 +100,16 @@ impl Client {
 pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
     // What is longer than this is hostile, and work on it has to end.
     let head = raw.get(..4 * max).unwrap_or(raw);
+    if head.len() <= max && head.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        // What nearly every client sends, at a tenth of the time.
+        let text = str::from_utf8(head).ok()?.trim();
+        return (!text.is_empty()).then(|| Box::from(text));
+    }
     let text = String::from_utf8_lossy(head);
     let mut kept = String::new();
-    let plain = text.chars().filter(|c| !c.is_control());
+    let plain = text
+        .chars()
+        .filter(|c| !c.is_control() && !is_invisible(*c));
     for c in plain.skip_while(|c| c.is_whitespace()) {
         if kept.len() + c.len_utf8() > max {
             break;
@@ -101,6 +121,14 @@ pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
     (!kept.is_empty()).then(|| kept.into_boxed_str())
 }
 
+/// Characters that only turn or hide others: with them, a label would read as another device's.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +137,9 @@ mod tests {
     fn a_user_agent_loses_controls_and_all_beyond_512_bytes() {
         let client = Client::new().with_user_agent(Some(b"a\x00b\r\n\x1b[31mc\xff"));
         assert_eq!(client.user_agent(), Some("ab[31mc\u{fffd}"));
+
+        let client = Client::new().with_user_agent(Some("\u{202e}a\u{200b}é\u{feff}".as_bytes()));
+        assert_eq!(client.user_agent(), Some("aé"));
 
         let long = "ü".repeat(40_000);
         let client = Client::new().with_user_agent(Some(long.as_bytes()));

@@ -71,13 +71,15 @@ impl fmt::Display for Timestamp {
 }
 
 impl From<Timestamp> for SystemTime {
+    /// The Unix epoch for moments that the system's clock cannot show.
     fn from(at: Timestamp) -> Self {
         let by = Duration::from_millis(at.0.unsigned_abs());
-        if at.0 < 0 {
-            UNIX_EPOCH - by
+        let moment = if at.0 < 0 {
+            UNIX_EPOCH.checked_sub(by)
         } else {
-            UNIX_EPOCH + by
-        }
+            UNIX_EPOCH.checked_add(by)
+        };
+        moment.unwrap_or(UNIX_EPOCH)
     }
 }
 

@@ -23,8 +23,14 @@ const USER: u8 = 1;
 const GUEST: u8 = 2;
 pub(crate) const NOTICE: u8 = 3;
 
+/// Scripts add this to the kind of a session that has data, so that they look for it only then.
+const WITH_DATA: u8 = 16;
+
 /// How long the header is that scripts read.
 const HEADER: usize = 82;
+
+/// About how long a body is.
+const BODY: usize = 192;
 
 /// A live session as a store keeps it, without the app's data.
 ///
@@ -153,7 +159,7 @@ impl Record {
     ///
     /// If the body cannot be written; no value that can be built does that.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        let mut bytes = Vec::with_capacity(HEADER + 160);
+        let mut bytes = Vec::with_capacity(HEADER + BODY);
         bytes.put_u8(VERSION);
         bytes.put_u8(if self.user_id().is_some() {
             USER
@@ -174,13 +180,15 @@ impl Record {
     /// The part of the stored form that only Rust reads.
     pub(crate) fn encode_body(&self) -> Result<Vec<u8>, RecordError> {
         let Body { user, client } = &*self.body;
-        rmp_serde::to_vec(&Written(
+        let written = Written(
             user.as_ref().map(UserId::as_str),
             client.address(),
             client.user_agent(),
             client.hints().map(WrittenHints::from),
-        ))
-        .map_err(RecordError::because)
+        );
+        let mut bytes = Vec::with_capacity(BODY);
+        rmp_serde::encode::write(&mut bytes, &written).map_err(RecordError::because)?;
+        Ok(bytes)
     }
 
     /// Reads the stored form.
@@ -189,9 +197,36 @@ impl Record {
     ///
     /// If these are other bytes, or of a version that is not ours.
     pub fn decode(id: SessionId, bytes: &[u8]) -> Result<Self, RecordError> {
-        let (mut header, body) = bytes.split_at_checked(HEADER).ok_or(RecordError(None))?;
-        let (version, kind) = (header.get_u8(), header.get_u8());
-        if version != VERSION || !(kind == USER || kind == GUEST) {
+        let (header, body) = bytes.split_at_checked(HEADER).ok_or(RecordError(None))?;
+        let (times, digest) = header.split_last_chunk().ok_or(RecordError(None))?;
+        let Written(user, address, user_agent, hints) =
+            rmp_serde::from_slice(body).map_err(RecordError::because)?;
+        let user = user.map(UserId::new).transpose();
+        let body = Body {
+            user: user.map_err(RecordError::because)?,
+            client: Client::stored(address, user_agent, hints.map(Hints::from)),
+        };
+        Self::from_parts(id, times, Digest::from_bytes(*digest), Arc::new(body))
+    }
+
+    /// This session as its store has just begun it: what the store decided is read from the header,
+    /// which may end before the digest.
+    #[cfg(feature = "redis")]
+    pub(crate) fn begun(self, header: &[u8]) -> Result<Self, RecordError> {
+        Self::from_parts(self.id, header, self.digest, self.body)
+    }
+
+    fn from_parts(
+        id: SessionId,
+        mut header: &[u8],
+        digest: Digest,
+        body: Arc<Body>,
+    ) -> Result<Self, RecordError> {
+        if header.len() < HEADER - 32 {
+            return Err(RecordError(None));
+        }
+        let kind = if body.user.is_some() { USER } else { GUEST };
+        if header.get_u8() != VERSION || header.get_u8() & !WITH_DATA != kind {
             return Err(RecordError(None));
         }
         let revision = u64::try_from(header.get_i64()).map_err(RecordError::because)?;
@@ -200,33 +235,16 @@ impl Record {
         let last_activity = Timestamp::from_millis(header.get_i64());
         let idle = u64::try_from(header.get_i64()).map_err(RecordError::because)?;
         let deadline = Timestamp::from_millis(header.get_i64());
-        let mut digest = [0; 32];
-        header.copy_to_slice(&mut digest);
-
-        let Written(user, address, user_agent, hints) =
-            rmp_serde::from_slice(body).map_err(RecordError::because)?;
-        if user.is_some() != (kind == USER) {
-            return Err(RecordError(None));
-        }
         Ok(Self {
             id,
-            digest: Digest::from_bytes(digest),
+            digest,
             revision,
             created_at,
             authenticated_at,
             last_activity,
             idle: Duration::from_millis(idle),
             deadline,
-            body: Arc::new(Body {
-                user: user
-                    .map(UserId::new)
-                    .transpose()
-                    .map_err(RecordError::because)?,
-                client: Client::new()
-                    .with_address(address)
-                    .with_user_agent(user_agent.map(str::as_bytes))
-                    .with_hints(hints.map(Hints::from).unwrap_or_default()),
-            }),
+            body,
         })
     }
 }

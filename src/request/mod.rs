@@ -6,6 +6,11 @@ mod client_ip;
 mod cookie;
 #[cfg(feature = "geoip")]
 mod geo;
+#[cfg(feature = "device")]
+mod hints;
+#[cfg(not(feature = "device"))]
+#[path = "no_hints.rs"]
+mod hints;
 mod peer;
 mod source;
 #[cfg(feature = "device")]
@@ -15,7 +20,10 @@ mod user_agent;
 pub use self::client_ip::ClientIp;
 #[cfg(feature = "geoip")]
 pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
-pub(crate) use self::source::{Shown, Way};
 #[cfg(feature = "device")]
 pub use self::user_agent::{Device, DeviceKind};
+pub(crate) use self::{
+    hints::RawHints,
+    source::{Shown, Way},
+};
 pub use self::{peer::PeerAddr, source::TokenSource};

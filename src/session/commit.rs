@@ -1,27 +1,23 @@
 //! Stores what is staged.
 
-use std::error::Error;
-
 use super::{
     Session,
     error::{CommitError, LimitReached},
     info::SessionInfo,
     login::Committed,
-    staged::{Op, PendingLogin, Target, changes, replay},
+    staged::{Batch, Op, PendingLogin, Target, changes, replay},
     state::{Current, Replaced},
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
-    store::{
-        Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, StoreErrorKind, Which,
-    },
+    store::{Authenticated, Create, Created, End, NewSession, Save, Saved, Which},
 };
 
 /// How often an update runs on data that keeps changing before it gives up.
 const UPDATE_TRIES: usize = 16;
 
 /// The stored session that a commit starts from.
-struct Stored {
+pub(super) struct Stored {
     tag: Tag,
     id: SessionId,
     revision: u64,
@@ -32,11 +28,11 @@ struct Stored {
 enum Plan {
     Nothing,
     /// Stores changes of the session that there is.
-    Save(Stored, Vec<Op>),
+    Save(Stored, Batch),
     /// Begins a guest session.
-    Guest(Token, Vec<Op>),
+    Guest(Token, Batch),
     LogOut(Option<Stored>),
-    LogIn(PendingLogin, Option<Stored>, Vec<Op>),
+    LogIn(PendingLogin, Option<Stored>, Batch),
 }
 
 impl Session {
@@ -47,32 +43,25 @@ impl Session {
         self.end_replaced().await;
         match self.plan()? {
             Plan::Nothing => {}
-            Plan::Save(stored, ops) => {
-                let done = self.save(stored, &ops).await;
-                let again = match &done {
-                    // It may have happened: running it again could count twice.
-                    Err(CommitError::Store(error)) => error.kind() != StoreErrorKind::Uncertain,
-                    _ => false,
-                };
-                if !again {
-                    self.state().unstage(ops.len());
-                }
-                done?;
+            Plan::Save(stored, batch) => {
+                self.save_staged(stored, &batch).await?;
             }
-            Plan::Guest(token, ops) => self.begin_guest(&token, ops).await?,
+            Plan::Guest(token, batch) => self.begin_guest(&token, &batch).await?,
             Plan::LogOut(stored) => {
                 self.log_out_now(stored).await?;
-                if let Plan::Guest(token, ops) = self.plan()? {
-                    self.begin_guest(&token, ops).await?;
+                if let Plan::Guest(token, batch) = self.plan()? {
+                    self.begin_guest(&token, &batch).await?;
                 }
             }
-            Plan::LogIn(pending, stored, ops) => return self.sign_in(pending, stored, ops).await,
+            Plan::LogIn(pending, stored, batch) => {
+                return self.sign_in(pending, stored, batch).await;
+            }
         }
         Ok(Committed::default())
     }
 
     /// The stored session, as it was read last.
-    fn stored(&self) -> Option<Stored> {
+    pub(super) fn stored(&self) -> Option<Stored> {
         let Current::Live(live) = &self.state().current else {
             return None;
         };
@@ -92,26 +81,27 @@ impl Session {
         if state.abandoned && !state.staged.is_empty() {
             return Err(CommitError::Closed);
         }
-        let ops = state.staged.ops.clone();
+        let batch = state.staged.batch();
         Ok(match (&state.staged.target, stored) {
-            (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, ops),
+            (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, batch),
             (Target::LogOut, stored) => Plan::LogOut(stored),
-            (Target::Stay, _) if ops.is_empty() => Plan::Nothing,
-            (Target::Stay, Some(stored)) => Plan::Save(stored, ops),
+            (Target::Stay, _) if batch.ops.is_empty() => Plan::Nothing,
+            (Target::Stay, Some(stored)) => Plan::Save(stored, batch),
             // Nothing is left of it: no guest session begins for that.
-            (Target::Stay, None) if Data::default().apply(&changes(&ops)).is_empty() => {
-                state.unstage(ops.len());
+            (Target::Stay, None) if Data::default().apply(&changes(&batch.ops)).is_empty() => {
+                state.unstage(&batch);
+                state.guest_token = None;
                 Plan::Nothing
             }
             (Target::Stay, None) if !state.may_begin() => {
-                state.unstage(ops.len());
+                state.unstage(&batch);
                 return Err(CommitError::Ended);
             }
-            (Target::Stay, None) => Plan::Guest(state.guest_token()?, ops),
+            (Target::Stay, None) => Plan::Guest(state.guest_token()?, batch),
         })
     }
 
-    async fn save(&self, stored: Stored, ops: &[Op]) -> Result<(), CommitError> {
+    pub(super) async fn save(&self, stored: Stored, ops: &[Op]) -> Result<(), CommitError> {
         let Stored {
             tag,
             id,
@@ -143,7 +133,7 @@ impl Session {
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
                 Saved::Ended => {
-                    self.state().current = Current::Gone;
+                    self.state().ended_in_flight();
                     tracing::debug!("session ended while its request was in flight");
                     return Err(CommitError::Ended);
                 }
@@ -153,28 +143,50 @@ impl Session {
         Err(CommitError::Conflict)
     }
 
-    async fn begin_guest(&self, token: &Token, ops: Vec<Op>) -> Result<(), CommitError> {
+    async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
+        let done = self.save(stored, &batch.ops).await;
+        if !done.as_ref().is_err_and(CommitError::may_run_again) {
+            self.state().unstage(batch);
+        }
+        done
+    }
+
+    /// Stores what a session that was just made is still missing.
+    async fn save_missing(&self) -> Result<(), CommitError> {
+        match self.plan()? {
+            Plan::Save(stored, batch) => self.save_staged(stored, &batch).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         let rules = &self.0.rules;
         let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
-        create.changes = changes(&ops);
+        create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
         create.lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
         match self.create(create, token).await? {
             Created::Created(new) => {
-                let mut state = self.state();
-                state.guest_token = None;
-                state.unstage(ops.len());
-                state.came_alive(token, *new);
+                let missing = {
+                    let mut state = self.state();
+                    state.guest_token = None;
+                    let missing = state.unstage_made(batch, &new.data);
+                    state.came_alive(token, *new);
+                    missing
+                };
+                if missing {
+                    self.save_missing().await?;
+                }
                 Ok(())
             }
             Created::TooLarge => {
-                self.state().unstage(ops.len());
+                self.state().unstage(batch);
                 Err(CommitError::TooLarge)
             }
             Created::Ended | Created::LimitReached(_) | Created::Void => {
                 let mut state = self.state();
                 state.guest_token = None;
-                state.unstage(ops.len());
+                state.unstage(batch);
                 Err(CommitError::Ended)
             }
         }
@@ -202,16 +214,19 @@ impl Session {
     }
 
     async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
-        if let Some(Stored { tag, id, .. }) = stored {
-            let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
-            self.0.rules.store.end(end).await?;
-        }
+        let Some(Stored { tag, id, .. }) = stored else {
+            let mut state = self.state();
+            // Any other cookie that came may be one of two, or a former one of a browser that holds
+            // a new one.
+            state.note_read();
+            state.signed_out();
+            return Ok(());
+        };
+        let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+        self.0.rules.store.end(end).await?;
         let mut state = self.state();
         state.gone();
-        match &mut state.staged.target {
-            Target::LogIn(pending) => pending.after_logout = false,
-            target => *target = Target::Stay,
-        }
+        state.signed_out();
         Ok(())
     }
 
@@ -219,27 +234,38 @@ impl Session {
         &self,
         pending: PendingLogin,
         mut stored: Option<Stored>,
-        mut ops: Vec<Op>,
+        mut batch: Batch,
     ) -> Result<Committed, CommitError> {
         if pending.after_logout {
             self.log_out_now(stored.take()).await?;
         }
+        let id = pending.token.session_id();
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = same.as_ref().map(|same| same.id);
         if let Some(same) = same
-            && ops.iter().any(|op| op.again.is_some())
+            && batch.ops.iter().any(|op| op.again.is_some())
         {
             // An update depends on what it was computed from, which `create` does not look at.
-            match self.save(same, &ops).await {
-                // Replaced or not, the sign-in goes on.
-                Ok(()) | Err(CommitError::Ended) => {}
-                Err(error) => return Err(error),
+            match self.save(same, &batch.ops).await {
+                Ok(()) => {
+                    self.state().unstage(&batch);
+                    batch.ops.clear();
+                }
+                // The sign-in goes on, and what was staged goes into the new session.
+                Err(CommitError::Ended) => {}
+                Err(error) => {
+                    let mut state = self.state();
+                    if !error.may_run_again() {
+                        state.unstage(&batch);
+                    }
+                    if error.store_kind().is_none() {
+                        state.settle_login(id);
+                    }
+                    return Err(error);
+                }
             }
-            self.state().unstage(ops.len());
-            ops.clear();
         }
-        let id = pending.token.session_id();
-        let create = self.creation(&pending, replaces, &ops);
+        let create = self.creation(&pending, replaces, &batch.ops);
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
@@ -249,8 +275,11 @@ impl Session {
             }
             Created::Created(mut new) => {
                 let evicted = std::mem::take(&mut new.evicted);
-                self.signed_in(&pending, *new, stored, &ops);
+                let missing = self.signed_in(&pending, *new, stored, &batch);
                 self.end_replaced().await;
+                if missing {
+                    self.save_missing().await?;
+                }
                 return Ok(Committed {
                     evicted: infos(evicted, None),
                 });
@@ -266,7 +295,9 @@ impl Session {
             Created::Void | Created::Ended => CommitError::Void,
             Created::TooLarge => CommitError::TooLarge,
         };
-        self.state().settle_login(id, ops.len());
+        let mut state = self.state();
+        state.unstage(&batch);
+        state.settle_login(id);
         Err(refused)
     }
 
@@ -287,13 +318,11 @@ impl Session {
 
     /// When the user proved who they are, as far as the cut goes.
     fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
-        match (pending.login.since, self.state().own_cut) {
+        match (pending.login.since, pending.own_cut) {
             // This request ended the user's sessions itself: its sign-in comes after that.
-            (_, Some((tag, cut))) if tag == pending.token.tag() => {
-                Authenticated::At(cut.plus(std::time::Duration::from_millis(1)))
-            }
-            (Some(since), _) => Authenticated::At(since),
-            (None, _) => Authenticated::On(self.0.arrival),
+            (_, Some(cut)) => Authenticated::At(cut.plus(std::time::Duration::from_millis(1))),
+            (Some(since), None) => Authenticated::At(since),
+            (None, None) => Authenticated::On(self.0.arrival),
         }
     }
 
@@ -308,13 +337,14 @@ impl Session {
         }
     }
 
+    /// Whether the session is still missing some of these changes.
     fn signed_in(
         &self,
         pending: &PendingLogin,
         new: NewSession,
         other: Option<Stored>,
-        ops: &[Op],
-    ) {
+        batch: &Batch,
+    ) -> bool {
         let mut state = self.state();
         state.replaced = other.map(|other| Replaced {
             tag: other.tag,
@@ -323,59 +353,14 @@ impl Session {
             carry: other.guest.then(|| {
                 let named = pending.login.carry.iter();
                 let left_alone =
-                    named.filter(|key| !ops.iter().any(|op| op.own && op.key == **key));
+                    named.filter(|key| !batch.ops.iter().any(|op| op.own && op.key == **key));
                 (other.revision, left_alone.cloned().collect())
             }),
         });
-        state.settle_login(new.record.id, ops.len());
+        let missing = state.unstage_made(batch, &new.data);
+        state.settle_login(new.record.id);
         state.came_alive(&pending.token, new);
-    }
-
-    /// Ends the guest's or another user's session that a sign-in replaced. Only after it was
-    /// created: a refused sign-in must not cost the guest's cart. The answer is the sign-in's.
-    async fn end_replaced(&self) {
-        let Some(replaced) = self.state().replaced.clone() else {
-            return;
-        };
-        let store = &self.0.rules.store;
-        let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
-        end.by = Some(replaced.by);
-        end.read_at = replaced.carry.as_ref().map(|(revision, _)| *revision);
-        let mut ended = store.end(end.clone()).await;
-        if ended.is_err() {
-            ended = store.end(end).await;
-        }
-        match ended {
-            Ok(Ended::Ended {
-                data: Some(data), ..
-            }) => self.carry_late(&replaced, &data).await,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    kind = ?error.kind(),
-                    "replaced session not ended"
-                );
-            }
-        }
-        self.state().replaced = None;
-    }
-
-    /// A parallel request put something into the guest's cart after this one read it.
-    async fn carry_late(&self, replaced: &Replaced, data: &Data) {
-        let Some((_, keys)) = &replaced.carry else {
-            return;
-        };
-        let late: Vec<Op> = data
-            .named(|key| keys.iter().any(|named| **named == *key))
-            .map(|(key, value)| Op::carried(key, value))
-            .collect();
-        let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
-            return;
-        };
-        if let Err(error) = self.save(stored, &late).await {
-            tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
-        }
+        missing
     }
 }
 

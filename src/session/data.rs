@@ -75,14 +75,14 @@ impl Session {
         });
         loop {
             // The closure is the user's: it does not run while the session is locked.
-            let (staged, before) = {
+            let before = {
                 let state = self.state();
                 state.stageable()?;
-                (state.staged.ops.len(), seen(&state, key))
+                seen(&state, key)
             };
-            let value = update.run(before)?;
+            let value = update.run(before.clone())?;
             let mut state = self.state();
-            if state.staged.ops.len() == staged {
+            if seen(&state, key) == before {
                 return self.stage(&mut state, key, Change::Set(value), Some(update));
             }
         }
@@ -100,7 +100,8 @@ impl Session {
         if key.len() > Data::KEY_MAX {
             return Err(SessionErrorKind::KeyTooLong.into());
         }
-        if state.is_guest() && !rules.guests.allowed {
+        let grows = matches!(change, Change::Set(_));
+        if grows && state.is_guest() && !rules.guests.allowed {
             return Err(SessionErrorKind::GuestsOff.into());
         }
         state.staged.ops.push(Op {
@@ -109,7 +110,7 @@ impl Session {
             again,
             own: true,
         });
-        if size(state) > state.data_limit(rules) {
+        if grows && size(state) > state.data_limit(rules) {
             state.staged.ops.pop();
             return Err(SessionErrorKind::TooLarge.into());
         }

@@ -115,6 +115,13 @@ impl CommitError {
         Self::Update(SessionError::random(source))
     }
 
+    /// Whether a save that failed so may be run again. One of unknown outcome may have happened: an
+    /// update would count twice.
+    pub(super) fn may_run_again(&self) -> bool {
+        self.store_kind()
+            .is_some_and(|kind| kind != StoreErrorKind::Uncertain)
+    }
+
     /// The store's kind of failure, if it was one.
     #[must_use]
     pub fn store_kind(&self) -> Option<StoreErrorKind> {

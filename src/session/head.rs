@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Session,
-    error::CommitError,
-    staged::{Staged, Target},
-};
+use super::{Current, Session, error::CommitError, staged::Target};
 use crate::{
     model::{EndReason, Token},
     request::Way,
@@ -56,8 +52,8 @@ impl OpenSession {
         let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::OnlyEnds {
-            let Staged { target, .. } = std::mem::take(&mut state.staged);
-            let signed_out = match &target {
+            state.staged.put(Vec::new());
+            let signed_out = match std::mem::take(&mut state.staged.target) {
                 Target::Stay => false,
                 Target::LogOut => true,
                 Target::LogIn(pending) => pending.after_logout,
@@ -81,6 +77,14 @@ impl OpenSession {
         self.session.state().cookie = CookieChange::Remove;
     }
 
+    /// The service's response is not sent: nobody is told of the reason that its handler read.
+    pub(crate) fn unread(&self) {
+        let mut state = self.session.state();
+        if matches!(state.current, Current::Ended(_)) {
+            state.cookie = CookieChange::Keep;
+        }
+    }
+
     /// Writes the response's cookie; the session counts as delivered from here on.
     pub(crate) fn deliver(&mut self, write: impl FnOnce(Option<Way>, &CookieChange)) {
         if self.settled {
@@ -92,7 +96,8 @@ impl OpenSession {
             let id = token.session_id();
             state.not_pending(id);
         }
-        let settled = state.pending.is_empty();
+        // What could not be stored is still staged, and a clone of the handler's could commit it.
+        let settled = state.pending.is_empty() && state.staged.is_empty();
         drop(state);
         self.settled = settled;
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Record, SessionId, Timestamp};
+use crate::model::{Client, Record, SessionId, Timestamp};
 
 /// One session of a user, as a list shows it. Nothing in it signs anybody in.
 #[derive(Clone, Debug)]
@@ -58,12 +58,16 @@ impl SessionInfo {
     /// The address that it was signed in from, where the app made it known.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
-        self.record.client().address()
+        self.client().address()
     }
 
     /// The user agent that it was signed in with: cleaned, at most 512 bytes.
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
-        self.record.client().user_agent()
+        self.client().user_agent()
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.record.client()
     }
 }

@@ -2,10 +2,13 @@
 
 mod commit;
 mod data;
+#[cfg(feature = "device")]
+mod device;
 mod error;
 mod head;
 mod info;
 mod login;
+mod replaced;
 mod rules;
 mod staged;
 mod state;
@@ -205,6 +208,10 @@ impl Session {
 
     /// Stages the sign-out: the session ends, its data goes, the cookie is removed. What is inserted
     /// afterwards begins a new guest session.
+    ///
+    /// Where the request found no session, there is nothing to end, and the cookie stays as it would
+    /// without this: it may be one of two that differ, or the former one of a browser that holds a
+    /// new one by now. That of a session that ended for a reason is removed.
     ///
     /// # Errors
     ///

@@ -5,13 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::{error::SessionError, login::Login};
-use crate::model::{Change, Changes, Data, Record, Token};
+use crate::model::{Change, Changes, Data, Record, Timestamp, Token};
 
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) target: Target,
     /// In the order in which they were staged.
     pub(super) ops: Vec<Op>,
+    /// Counts how often other changes took their place: a commit under way must not take those for
+    /// the ones that it stores.
+    pub(super) edition: u64,
+}
+
+/// The changes that a commit stores. They stay staged until it is done.
+pub(super) struct Batch {
+    pub(super) ops: Vec<Op>,
+    pub(super) edition: u64,
 }
 
 /// Which session the response will belong to.
@@ -34,6 +43,8 @@ pub(super) struct PendingLogin {
     pub(super) login: Login,
     /// The session before it was signed out first: nothing of it stays.
     pub(super) after_logout: bool,
+    /// The cut that its request had made when it was staged.
+    pub(super) own_cut: Option<Timestamp>,
 }
 
 impl PendingLogin {
@@ -91,12 +102,39 @@ impl Staged {
         matches!(self.target, Target::Stay) && self.ops.is_empty()
     }
 
+    /// Other changes take the place of these.
+    pub(super) fn put(&mut self, ops: Vec<Op>) {
+        self.ops = ops;
+        self.edition += 1;
+    }
+
+    /// The changes as they stand.
+    pub(super) fn batch(&self) -> Batch {
+        Batch {
+            ops: self.ops.clone(),
+            edition: self.edition,
+        }
+    }
+
     /// What is staged for this key.
     pub(super) fn get(&self, key: &str) -> Option<&Change> {
         self.ops
             .iter()
             .rev()
             .find_map(|op| (*op.key == *key).then_some(&op.change))
+    }
+}
+
+impl Batch {
+    /// The changes that this data shows no trace of.
+    pub(super) fn missing(&self, data: &Data) -> Vec<Op> {
+        let changes = changes(&self.ops);
+        let missing = self.ops.iter().filter(|op| match changes.get(&op.key) {
+            Some(Change::Set(value)) => data.get(&op.key).as_ref() != Some(value),
+            Some(Change::Remove) => data.get(&op.key).is_some(),
+            None => false,
+        });
+        missing.cloned().collect()
     }
 }
 

@@ -9,10 +9,11 @@ use super::{
     head::CookieChange,
     login::Login,
     rules::Rules,
-    staged::{Op, PendingLogin, Staged, Target},
+    staged::{Batch, Op, PendingLogin, Staged, Target},
 };
 use crate::{
     model::{Client, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token},
+    request::RawHints,
     store::{Found, NewSession},
 };
 
@@ -90,6 +91,7 @@ impl Live {
 pub(crate) struct Sender {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) hints: RawHints,
 }
 
 impl Sender {
@@ -97,6 +99,7 @@ impl Sender {
         Client::new()
             .with_address(self.address)
             .with_user_agent(self.user_agent.as_ref().map(HeaderValue::as_bytes))
+            .with_hints(self.hints.cleaned())
     }
 }
 
@@ -180,18 +183,33 @@ impl State {
             } else {
                 Vec::new()
             };
-            self.staged.ops = carried;
+            self.staged.put(carried);
         }
         let after_logout = match &self.staged.target {
             Target::LogOut => true,
             Target::LogIn(earlier) => earlier.after_logout,
             Target::Stay => false,
         };
+        let own_cut = self
+            .own_cut
+            .and_then(|(tag, cut)| (tag == token.tag()).then_some(cut));
         self.staged.target = Target::LogIn(Box::new(PendingLogin {
             token,
             login,
             after_logout,
+            own_cut,
         }));
+    }
+
+    /// This request ended the sessions of this corner itself: what it stages from now on comes after
+    /// that, and what it staged before does not.
+    pub(super) fn made_cut(&mut self, tag: Tag, cut: Timestamp) {
+        self.own_cut = Some((tag, cut));
+        if let Target::LogIn(pending) = &mut self.staged.target
+            && pending.token.tag() == tag
+        {
+            pending.own_cut = None;
+        }
     }
 
     /// What the login takes along of a guest's data.
@@ -210,8 +228,10 @@ impl State {
     }
 
     pub(super) fn stage_logout(&mut self) {
-        self.staged = Staged::default();
+        self.staged.put(Vec::new());
         self.staged.target = Target::LogOut;
+        // What began by it, if its answer was lost, keeps what was staged before.
+        self.guest_token = None;
     }
 
     /// The reason was shown: the cookie has done its work.
@@ -259,24 +279,53 @@ impl State {
         self.pending.retain(|(_, pending)| *pending != id);
     }
 
+    /// The session ended while the request was in flight: no cookie is set for it.
+    pub(super) fn ended_in_flight(&mut self) {
+        self.current = Current::Gone;
+        if matches!(self.cookie, CookieChange::Set(..)) {
+            self.cookie = CookieChange::Keep;
+        }
+    }
+
     /// The stored session is no more, and nothing that was staged for it.
     pub(super) fn gone(&mut self) {
         self.current = Current::Nothing;
         self.cookie = CookieChange::Remove;
         if matches!(self.staged.target, Target::Stay) {
-            self.staged.ops.clear();
+            self.staged.put(Vec::new());
         }
     }
 
-    /// The first so many changes are stored, or cannot be.
-    pub(super) fn unstage(&mut self, ops: usize) {
-        let ops = ops.min(self.staged.ops.len());
-        self.staged.ops.drain(..ops);
+    /// The sign-out is done; a sign-in after it may still be staged.
+    pub(super) fn signed_out(&mut self) {
+        match &mut self.staged.target {
+            Target::LogIn(pending) => pending.after_logout = false,
+            target => *target = Target::Stay,
+        }
     }
 
-    /// This sign-in is no longer staged, and neither are its changes: made or refused.
-    pub(super) fn settle_login(&mut self, id: SessionId, ops: usize) {
-        self.unstage(ops);
+    /// These changes are stored, or cannot be.
+    pub(super) fn unstage(&mut self, batch: &Batch) {
+        if self.staged.edition == batch.edition {
+            let stored = batch.ops.len().min(self.staged.ops.len());
+            self.staged.ops.drain(..stored);
+        }
+    }
+
+    /// A session was made with these changes. Those that came after a first try, whose answer was
+    /// lost, are not in it and stay staged. Whether there are such.
+    pub(super) fn unstage_made(&mut self, batch: &Batch, data: &Data) -> bool {
+        let missing = batch.missing(data);
+        self.unstage(batch);
+        let left = self.staged.edition == batch.edition && !missing.is_empty();
+        if left {
+            self.staged.ops.splice(..0, missing);
+        }
+        left
+    }
+
+    /// This sign-in is no longer staged: made or refused.
+    pub(super) fn settle_login(&mut self, id: SessionId) {
         // A clone of the handler's may have staged another one meanwhile.
         if let Target::LogIn(pending) = &self.staged.target
             && pending.token.session_id() == id

@@ -102,8 +102,9 @@ impl UserSessions {
         self.end_which(Which::One(id)).await.map(|_count| ())
     }
 
-    /// Ends all sessions but the current one, and voids sign-ins that are under way. Returns how many
-    /// ended. Without a current session that is all of them.
+    /// Ends all sessions but the current one, and voids sign-ins that are under way, one that this
+    /// request staged before included: sign in afterwards. Returns how many ended. Without a current
+    /// session that is all of them.
     ///
     /// # Errors
     ///
@@ -148,7 +149,7 @@ impl UserSessions {
                 if let Some(session) = &self.session {
                     let mut state = session.state();
                     if !matches!(which, Which::One(_)) {
-                        state.own_cut = Some((self.tag, now));
+                        state.made_cut(self.tag, now);
                     }
                     if state.tag() == Some(self.tag) && hits(which, state.record()) {
                         state.gone();

@@ -40,6 +40,8 @@ pub enum Fault {
     Lose,
     /// Of `save`: another request changes the data first.
     Overtake,
+    /// Does it, and cannot tell whether it did.
+    Unsure,
 }
 
 /// `MemoryStore` with faults; like a store elsewhere, it never answers at once.
@@ -49,6 +51,8 @@ pub struct FaultyStore(Arc<Inner>);
 struct Inner {
     store: MemoryStore,
     gate: Semaphore,
+    /// All users share this corner.
+    corner: Option<Tag>,
     plan: Mutex<Plan>,
 }
 
@@ -62,9 +66,19 @@ struct Plan {
 
 impl FaultyStore {
     pub fn new(store: &MemoryStore) -> Self {
+        Self::with(store, None)
+    }
+
+    /// A store in which the tags of all users are the same.
+    pub fn colliding(store: &MemoryStore) -> Self {
+        Self::with(store, Some(Tag::from_bytes([7; 12])))
+    }
+
+    fn with(store: &MemoryStore, corner: Option<Tag>) -> Self {
         Self(Arc::new(Inner {
             store: store.clone(),
             gate: Semaphore::new(0),
+            corner,
             plan: Mutex::default(),
         }))
     }
@@ -142,6 +156,10 @@ impl FaultyStore {
                 work.await?;
                 Err(StoreError::new(StoreErrorKind::Timeout))
             }
+            Some(Fault::Unsure) => {
+                work.await?;
+                Err(StoreError::new(StoreErrorKind::Uncertain))
+            }
             Some(Fault::Hang) => {
                 self.pass().await;
                 work.await
@@ -195,7 +213,7 @@ impl SessionStore for FaultyStore {
     }
 
     fn tag(&self, user: &UserId) -> Tag {
-        self.0.store.tag(user)
+        self.0.corner.unwrap_or_else(|| self.0.store.tag(user))
     }
 
     fn end_undelivered(&self, tag: Tag, id: SessionId) {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{
     MemoryStore, PeerAddr, Reply, Session, SessionId, SessionInfo, SessionLayer, UserId,
@@ -99,6 +99,7 @@ pub struct Client {
     layer: SessionLayer,
     /// `name=value`
     pub cookie: Option<String>,
+    pub method: Method,
     pub user_agent: &'static str,
     /// Its address, where the app makes that known.
     pub peer: Option<IpAddr>,
@@ -111,6 +112,7 @@ impl Client {
         Self {
             layer: layer.clone(),
             cookie: None,
+            method: Method::GET,
             user_agent: "test",
             peer: None,
             headers: HeaderMap::new(),
@@ -237,7 +239,10 @@ impl Client {
 
     /// A request of this client.
     pub fn head(&self, path: &str) -> Request<()> {
-        let mut request = Request::get(path).header(header::USER_AGENT, self.user_agent);
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(path)
+            .header(header::USER_AGENT, self.user_agent);
         if let Some(cookie) = &self.cookie {
             request = request.header(header::COOKIE, cookie);
         }

@@ -10,9 +10,13 @@
 
 pub mod app;
 pub mod browser;
+pub mod chromium;
 pub mod curl;
+pub mod devices;
 pub mod faulty;
+pub mod hostile;
 pub mod http;
 pub mod log;
+pub mod page;
 pub mod redis;
 pub mod story;

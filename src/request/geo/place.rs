@@ -34,6 +34,13 @@ impl<G: Geo + ?Sized> Geo for Arc<G> {
     }
 }
 
+/// Without anybody who tells, no place is known.
+impl<G: Geo> Geo for Option<G> {
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        self.as_ref()?.place(address)
+    }
+}
+
 /// A place, in the words of the language that was chosen.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Place {

@@ -10,7 +10,14 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// A reply: an array that begins with the outcome and the store's time.
+/// The outcome of a reply that is a record, or its header, and nothing else.
+pub(super) const ALONE: i64 = -1;
+
+/// Where a record has its last activity.
+const LAST_ACTIVITY: usize = 26;
+
+/// A reply: an array that begins with the outcome and the store's time; or [`ALONE`] a record, whose
+/// last activity is that time.
 #[derive(Debug)]
 pub(super) struct Reply {
     outcome: i64,
@@ -20,10 +27,22 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn new(value: Value) -> Result<Self, StoreError> {
-        let Value::Array(values) = value else {
-            return Err(Self::unexpected());
+        let mut rest = match value {
+            Value::Array(values) => values.into_iter(),
+            Value::BulkString(record) => {
+                let now = record
+                    .get(LAST_ACTIVITY..)
+                    .and_then(|bytes| bytes.first_chunk())
+                    .map(|bytes| i64::from_be_bytes(*bytes))
+                    .ok_or_else(Self::unexpected)?;
+                return Ok(Self {
+                    outcome: ALONE,
+                    now,
+                    rest: vec![Value::BulkString(record)].into_iter(),
+                });
+            }
+            _ => return Err(Self::unexpected()),
         };
-        let mut rest = values.into_iter();
         match (rest.next(), rest.next()) {
             (Some(Value::Int(outcome)), Some(Value::Int(now))) => Ok(Self { outcome, now, rest }),
             _ => Err(Self::unexpected()),

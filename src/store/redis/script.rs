@@ -4,13 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use deadpool_redis::redis::{Cmd, Script as Source, Value};
 
 use super::{
     connection::{Connections, Resend},
     keys::Keys,
-    reply::Reply,
+    reply::{ALONE, Reply},
 };
 use crate::{
     model::{Clock, Data, EndNotice, EndReason, Excess, Record, Timestamp, clock::millis},
@@ -35,14 +35,16 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// The first line of `body` says what the server must know of it, so it stays the first.
+    /// Puts the preludes after the first line of `body`: that one tells the server what it must know
+    /// of the script.
     fn new(preludes: &[&str], body: &str) -> Self {
         let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
-        let mut source = format!("{flags}\n");
-        for part in preludes.iter().chain([&body]) {
-            source.push_str(part);
-            source.push('\n');
-        }
+        Self::of(&[&[flags], preludes, &[body]].concat())
+    }
+
+    /// Takes the parts as they come.
+    fn of(parts: &[&str]) -> Self {
+        let source = parts.join("\n");
         let sha1 = Source::new(&source).get_hash().to_owned();
         Self { source, sha1 }
     }
@@ -78,7 +80,13 @@ impl Scripts {
             notice_kept,
             clock,
             resolve: Script::new(&[PRELUDE], include_str!("lua/resolve.lua")),
-            create: Script::new(&[PRELUDE, HASH, DATA], include_str!("lua/create.lua")),
+            create: Script::of(&[
+                include_str!("lua/create.lua"),
+                PRELUDE,
+                HASH,
+                DATA,
+                include_str!("lua/admit.lua"),
+            ]),
             save: Script::new(&[PRELUDE, DATA], include_str!("lua/save.lua")),
             list: Script::new(&[PRELUDE, HASH], include_str!("lua/list.lua")),
             end: Script::new(&[PRELUDE, HASH], include_str!("lua/end.lua")),
@@ -88,12 +96,14 @@ impl Scripts {
     /// Runs `lua/resolve.lua`.
     pub(super) async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
         let (id, digest) = (resolve.token.session_id(), resolve.token.digest());
+        let usual = resolve.activity && resolve.not_before.is_none() && self.0.clock.is_none();
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
-            cmd.arg(&id.encode())
-                .arg(digest.as_bytes())
-                .arg(u8::from(resolve.activity))
-                .arg(not_before(resolve.not_before))
-                .arg(self.given());
+            cmd.arg(&id.encode()).arg(digest.as_bytes());
+            if !usual {
+                cmd.arg(u8::from(resolve.activity))
+                    .arg(not_before(resolve.not_before))
+                    .arg(self.given());
+            }
         };
         let key = self.0.keys.user(resolve.token.tag());
         let mut reply = self
@@ -101,6 +111,10 @@ impl Scripts {
             .await?;
         let (outcome, now) = reply.head();
         match outcome {
+            ALONE => {
+                let record = Record::decode(id, &reply.bytes()?)?;
+                Ok(Resolved::Live(Found::new(record, Data::default(), now)))
+            }
             1 => {
                 let record = Record::decode(id, &reply.bytes()?)?;
                 Ok(Resolved::Live(Found::new(record, stored(&mut reply)?, now)))
@@ -126,34 +140,18 @@ impl Scripts {
         );
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
         let replaces = create.replaces.map(|id| id.encode());
+        let usual = replaces.is_none() && changes.is_empty() && self.0.clock.is_none();
         let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
-            let (at, proven) = match create.authenticated {
-                Authenticated::At(moment) => ("moment", moment.as_millis()),
-                // Taken anew each time it is sent.
-                Authenticated::On(arrival) => ("age", millis(arrival.age())),
-            };
             cmd.arg(&create.id.encode())
                 .arg(create.digest.as_bytes())
                 .arg(create.id.as_bytes())
-                .arg(if create.user.is_some() { 1 } else { 2 })
                 .arg(&body)
-                .arg(millis(create.lifetime.idle()))
-                .arg(millis(create.lifetime.absolute()))
-                .arg(at)
-                .arg(proven)
-                .arg(create.limit.sessions())
-                .arg(u8::from(create.limit.excess() == Excess::Refuse))
-                .arg(replaces.as_ref().map_or(&b""[..], |id| &id[..]))
-                .arg(&changes[..])
-                .arg(create.data_limit)
-                .arg(millis(self.0.notice_kept))
-                .arg(not_before(create.not_before))
-                .arg(match (&self.0.clock, latest) {
-                    (None, Some(latest)) => latest.to_string(),
-                    // By a clock that was given the server's time means nothing.
-                    _ => String::new(),
-                })
-                .arg(self.given());
+                .arg(self.terms(create, latest));
+            if !usual {
+                cmd.arg(replaces.as_ref().map_or(&b""[..], |id| &id[..]))
+                    .arg(&changes[..])
+                    .arg(self.given());
+            }
         };
         let key = self.0.keys.user(create.tag);
         // Its own id and digest make sending it again the same session.
@@ -165,6 +163,11 @@ impl Scripts {
         }
         let (outcome, now) = reply.head();
         match outcome {
+            ALONE => {
+                let record = draft.begun(&reply.bytes()?)?;
+                let new = NewSession::new(record, Data::default(), now);
+                Ok(Created::Created(Box::new(new)))
+            }
             1 => {
                 let cut = reply.integer()?.map(Timestamp::from_millis);
                 let record = Record::decode(create.id, &reply.bytes()?)?;
@@ -181,6 +184,30 @@ impl Scripts {
             6 => Ok(Created::TooLarge),
             _ => Err(Reply::unexpected()),
         }
+    }
+
+    /// The numbers of `lua/create.lua`.
+    fn terms(&self, create: &Create, latest: Option<i64>) -> Vec<u8> {
+        let (age, proven) = match create.authenticated {
+            Authenticated::At(moment) => (false, moment.as_millis()),
+            // Taken anew each time it is sent.
+            Authenticated::On(arrival) => (true, millis(arrival.age())),
+        };
+        // By a clock that was given, the server's time means nothing.
+        let latest = latest.filter(|_| self.0.clock.is_none());
+        let mut terms = Vec::with_capacity(61);
+        terms.put_u8(if create.user.is_some() { 1 } else { 2 });
+        terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
+        terms.put_u8(u8::from(age));
+        terms.put_u16(create.limit.sessions());
+        terms.put_i64(millis(create.lifetime.idle()));
+        terms.put_i64(millis(create.lifetime.absolute()));
+        terms.put_i64(proven);
+        terms.put_i64(i64::try_from(create.data_limit).unwrap_or(i64::MAX));
+        terms.put_i64(millis(self.0.notice_kept));
+        terms.put_i64(not_before(create.not_before));
+        terms.put_i64(latest.unwrap_or(i64::MAX));
+        terms
     }
 
     /// Runs `lua/save.lua`.

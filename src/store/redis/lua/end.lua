@@ -51,7 +51,7 @@ if which == "one" then
   return { 0, now }
 end
 
-local ids, found = records(user)
+local ids, found = records(user, redis.call("HKEYS", user))
 local count, passed = 0, {}
 redis.call("HSET", user, "cut", string.format("%.0f", now))
 for at, id in ipairs(ids) do

@@ -28,12 +28,15 @@ local function cut_of(key, now)
   return cut and now < cut + DAY and cut
 end
 
--- All session ids of the hash, and their records, in chunks that `unpack` can take.
-local function records(key)
-  local ids = {}
-  for _, field in ipairs(redis.call("HKEYS", key)) do
+-- All session ids among its fields, their records, in chunks that `unpack` can take, and whether
+-- there is a cut.
+local function records(key, fields)
+  local ids, has_cut = {}, false
+  for _, field in ipairs(fields) do
     if #field == 16 then
       ids[#ids + 1] = field
+    elseif field == "cut" then
+      has_cut = true
     end
   end
   local found = {}
@@ -43,7 +46,7 @@ local function records(key)
       found[from + at - 1] = record
     end
   end
-  return ids, found
+  return ids, found, has_cut
 end
 
 -- Deletes sessions and their data.
@@ -66,9 +69,8 @@ end
 
 -- The hash by what it holds: live sessions, kept notices, ids of what has passed its time; and
 -- the live session that is replaced, which is not among the first.
-local function sort_out(key, now, not_before, replaces)
+local function sort_out(ids, found, now, not_before, replaces)
   local sessions, notices, passed, replaced = {}, {}, {}, nil
-  local ids, found = records(key)
   for at, id in ipairs(ids) do
     local record = found[at]
     local created, _, activity = live(record, now, not_before)

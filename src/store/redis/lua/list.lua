@@ -12,7 +12,7 @@
 local user = KEYS[1]
 local not_before, given = tonumber(ARGV[1]), ARGV[2]
 
-local ids, found = records(user)
+local ids, found = records(user, redis.call("HKEYS", user))
 local now = clock(given)
 local answer, passed = { 1, now }, {}
 for at, id in ipairs(ids) do

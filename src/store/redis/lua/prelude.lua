@@ -1,9 +1,10 @@
 --[[
-  What every script needs; put before each when it is loaded.
+  What scripts need; put before each when it is loaded.
 
   A live record   version u8, kind u8, revision i64, created i64, authenticated i64,
                   last activity i64, idle i64, deadline i64, digest 32 bytes, then a body
-                  that only Rust reads. Kind 1 is a user's session, 2 a guest's.
+                  that only Rust reads. Kind 1 is a user's session, 2 a guest's; 16 more
+                  once it has data.
   An end notice   version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
                   ended at i64, then 12 bytes of the session that ended it, or none.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
@@ -15,11 +16,11 @@ local VERSION, NOTICE = 1, 3
 
 -- The time: the caller's clock if it gave one (tests do), else the server's, in whole ms.
 local function clock(given)
-  if given ~= "" then
+  if given and given ~= "" then
     return tonumber(given)
   end
   local time = redis.call("TIME")
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 -- created, authenticated, activity, idle, deadline, revision; nothing unless it is live.

@@ -2,6 +2,9 @@
 --[[
   Verifies a token, records the activity and reads the session.
 
+  It runs on every request, so it stands alone (the functions of a prelude would be made anew
+  each time) and its usual answer is no table: 4.3 µs of the server where both cost 5.9.
+
   KEYS[1]  user        hash: session id -> record, session id .. ".data" -> data
 
   ARGV[1]  session     session id
@@ -9,35 +12,56 @@
   ARGV[3]  counts      "1" if the request counts as activity
   ARGV[4]  not_before  sessions created earlier are void, ms
   ARGV[5]  given       the time, ms; "" for the server's
+  The last three may be left out: the request counts, nothing is void, the server's time.
 
-  Returns  {1, now, record, data or false}  the session is live
+  Returns  record                           the session is live, without data, and its last
+                                            activity is now
+           {1, now, record, data or false}  the session is live
            {2, now, notice}                 it ended, and this is the former token
            {0, now}                         anything else
 ]]
 local user = KEYS[1]
-local session, digest, counts, not_before, given = unpack(ARGV)
+local session, digest, sub = ARGV[1], ARGV[2], string.sub
 
-local got = redis.call("HMGET", user, session, session .. ".data")
-local record, data = got[1], got[2]
-local now = clock(given)
-local created, _, activity, idle, deadline = live(record, now, tonumber(not_before))
-if not created then
-  if noticed(record, now) and string.sub(record, 11, 42) == digest then
-    return { 2, now, record }
+local record = redis.call("HGET", user, session) or ""
+local now = ARGV[5] and tonumber(ARGV[5])
+if not now then
+  local time = redis.call("TIME")
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+if #record < 82 then
+  if #record >= 51 then
+    local version, kind, kept = struct.unpack(">BBi8", record)
+    if version == 1 and kind == 3 and now < kept and sub(record, 11, 42) == digest then
+      return { 2, now, record }
+    end
   end
   return { 0, now }
 end
-if string.sub(record, 51, 82) ~= digest then
+local version, kind, _, created, _, activity, idle, deadline =
+  struct.unpack(">BBi8i8i8i8i8i8", record)
+if version ~= 1 or sub(record, 51, 82) ~= digest or now >= deadline or now >= activity + idle
+  or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
+local data = kind >= 16 and redis.call("HGET", user, session .. ".data")
+if ARGV[3] == "0" or now <= activity then
+  return { 1, now, record, data }
+end
 
-if counts == "1" and now > activity then
-  record = string.sub(record, 1, 26) .. struct.pack(">i8", now) .. string.sub(record, 35)
-  redis.call("HSET", user, session, record)
-  -- The first activity in each sixteenth of the idle time renews the key for the rest of it.
-  local step = math.ceil(idle / 16)
-  if math.floor(now / step) ~= math.floor(activity / step) then
-    keep(user, ttl(now, idle, deadline))
+record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
+redis.call("HSET", user, session, record)
+-- A session's TTL has a sixteenth of its idle time to spare: the first activity in each
+-- sixteenth renews the key for the rest of it.
+local step = math.ceil(idle / 16)
+if now - activity > now % step then
+  local ttl = string.format("%.0f", math.min(idle + step, deadline - now))
+  if redis.call("PEXPIRE", user, ttl, "NX") == 0 then
+    redis.call("PEXPIRE", user, ttl, "GT")
   end
 end
-return { 1, now, record, data }
+if data then
+  return { 1, now, record, data }
+end
+return record

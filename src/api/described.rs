@@ -1,0 +1,26 @@
+//! What a list says of a device.
+
+use serde::Serialize;
+
+use crate::session::SessionInfo;
+
+/// Browser, operating system and kind of a session's device, and one line for people.
+#[derive(Serialize)]
+pub(super) struct Described {
+    label: String,
+    browser: Option<String>,
+    os: Option<String>,
+    kind: Option<&'static str>,
+}
+
+impl Described {
+    pub(super) fn of(info: &SessionInfo) -> Self {
+        let device = info.device();
+        Self {
+            label: device.label(),
+            browser: device.browser().map(ToOwned::to_owned),
+            os: device.os().map(ToOwned::to_owned),
+            kind: Some(device.kind().as_str()),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Without the feature `geoip` nobody knows a place.
+
+use super::entry::Location;
+use crate::session::SessionInfo;
+
+/// Nobody who knows the place of an address.
+#[derive(Clone, Debug)]
+pub(super) struct Places;
+
+impl Places {
+    pub(super) fn unknown() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn of(&self, _info: &SessionInfo) -> Option<Location> {
+        None
+    }
+}

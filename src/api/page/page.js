@@ -1,0 +1,51 @@
+// The page works without this: it asks before it signs anything out, and keeps "2 minutes ago" true.
+"use strict";
+
+const dialog = document.querySelector("dialog");
+let asking;
+
+if (dialog && dialog.showModal) {
+  for (const form of document.querySelectorAll("form[data-ask]")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      asking = form;
+      document.getElementById("ask").textContent = form.dataset.ask;
+      document.getElementById("means").textContent = form.dataset.means;
+      dialog.returnValue = "";
+      dialog.showModal();
+    });
+  }
+
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "yes") {
+      // The one that leads to a page which asks has been answered here.
+      asking.method = "post";
+      asking.submit();
+    }
+  });
+}
+
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en");
+
+// By how long ago it was when the page was made: the clock of this device may be wrong.
+function refresh() {
+  for (const time of document.querySelectorAll("time[data-age]")) {
+    const age = Number(time.dataset.age) + performance.now() / 1000;
+    const unit = UNITS.find(([, seconds]) => age >= seconds);
+    if (unit) {
+      time.textContent = words.format(-Math.floor(age / unit[1]), unit[0]);
+    }
+  }
+}
+
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const moment = new Date(time.dateTime);
+  time.title = moment.toLocaleString(document.documentElement.lang || "en", {
+    dateStyle: "full",
+    timeStyle: "long",
+  });
+}
+
+refresh();
+setInterval(refresh, 15000);

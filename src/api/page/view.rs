@@ -1,0 +1,209 @@
+//! The HTML of the page. All text goes through the templates, which escape it.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::{icon, setup::Setup, words::naming};
+use crate::{
+    api::entry::Location,
+    model::{Timestamp, UserId},
+    session::SessionInfo,
+};
+
+/// What the list is to say that was done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Done {
+    Nothing,
+    Device,
+    Others,
+}
+
+impl Done {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Device => "device",
+            Self::Others => "others",
+        }
+    }
+
+    pub(super) fn read(query: &str) -> Self {
+        match query.strip_prefix("done=") {
+            Some("device") => Self::Device,
+            Some("others") => Self::Others,
+            _ => Self::Nothing,
+        }
+    }
+
+    fn words(self, setup: &Setup) -> Option<&str> {
+        match self {
+            Self::Nothing => None,
+            Self::Device => Some(&setup.words.done_device),
+            Self::Others => Some(&setup.words.done_others),
+        }
+    }
+}
+
+pub(super) fn list(
+    setup: &Setup,
+    user: &UserId,
+    sessions: &[SessionInfo],
+    now: Timestamp,
+    done: Done,
+) -> Markup {
+    let words = &setup.words;
+    let others = sessions.iter().any(|session| !session.is_current());
+    let main = html! {
+        header {
+            h1 { (words.title) }
+            p { (words.signed_in_as) " " strong { bdi { (user.as_str()) } } }
+            p { (words.about) }
+        }
+        @if let Some(said) = done.words(setup) {
+            p.said role="status" { (said) }
+        }
+        // Without its dots, a list is one to Safari only if it says so.
+        ul.devices role="list" {
+            @for session in sessions { (device(setup, session, now)) }
+        }
+        @if others {
+            form.others method="get" action={ (setup.prefix) "/end-others" }
+                data-ask=(words.ask_others) data-means=(words.ask_others_means)
+            {
+                button { (words.sign_out_others) }
+            }
+        } @else {
+            p.others { (words.nowhere_else) }
+        }
+        (dialog(setup))
+    };
+    page(setup, &main)
+}
+
+fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
+    let words = &setup.words;
+    let device = session.device();
+    let label = device.label();
+    let (id, seen) = (session.id().to_string(), session.last_activity());
+    html! {
+        li.device.here[session.is_current()] {
+            (icon::of(device.kind()))
+            div.about {
+                h2 { bdi { (label) } }
+                @if session.is_current() { span.badge { (words.this_device) } }
+                div id={ "about-" (id) } {
+                    (whereabouts(setup, session))
+                    p { (words.last_active) " " (moment(setup, seen, now)) }
+                }
+            }
+            form method="post" action={ (setup.prefix) "/end" }
+                data-ask=(naming(&words.ask_device, &label)) data-means=(words.ask_device_means)
+            {
+                input type="hidden" name="id" value=(id);
+                button aria-label=(naming(&words.sign_out_device, &label))
+                    aria-describedby={ "about-" (id) }
+                { (words.sign_out) }
+            }
+        }
+    }
+}
+
+fn whereabouts(setup: &Setup, session: &SessionInfo) -> Markup {
+    let place = setup.places.of(session).and_then(name_of);
+    let address = session.address();
+    html! {
+        @if place.is_some() || address.is_some() {
+            p {
+                @if let Some(place) = &place { bdi.place { (place) } }
+                @if place.is_some() && address.is_some() { span.between { " · " } }
+                @if let Some(address) = address { span.address { (address) } }
+            }
+        }
+    }
+}
+
+/// "Berlin, Germany"
+fn name_of(Location { city, country }: Location) -> Option<String> {
+    match (city, country) {
+        (Some(city), Some(country)) => Some(format!("{city}, {country}")),
+        (city, country) => city.or(country),
+    }
+}
+
+fn moment(setup: &Setup, seen: Timestamp, now: Timestamp) -> Markup {
+    let age = now.since(seen);
+    // Whole seconds are exact enough for people.
+    let exact = Timestamp::from_millis(seen.as_millis() - seen.as_millis().rem_euclid(1_000));
+    let exact = exact.to_string();
+    html! {
+        time datetime=(exact) title=(exact.replace('T', " ").replace('Z', " UTC"))
+            data-age=(age.as_secs())
+        { ((setup.words.ago)(age)) }
+    }
+}
+
+/// What the script asks with; without it, nobody sees this.
+fn dialog(setup: &Setup) -> Markup {
+    let words = &setup.words;
+    html! {
+        dialog aria-labelledby="ask" aria-describedby="means" {
+            form method="dialog" {
+                h2 #ask {}
+                p #means {}
+                div.choice {
+                    button value="" autofocus { (words.cancel) }
+                    button.strong value="yes" { (words.sign_out) }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn ask_others(setup: &Setup) -> Markup {
+    let words = &setup.words;
+    let main = html! {
+        header {
+            h1 { (words.ask_others) }
+            p { (words.ask_others_means) }
+        }
+        form.choice method="post" action={ (setup.prefix) "/end-others" } {
+            a.button href=(setup.home()) { (words.cancel) }
+            button.strong { (words.sign_out_others) }
+        }
+    };
+    page(setup, &main)
+}
+
+/// A page that says one thing, with the way back to the list.
+pub(super) fn notice(setup: &Setup, what: &str) -> Markup {
+    page(
+        setup,
+        &html! {
+            header { h1 { (what) } }
+            p.choice { a.button href=(setup.home()) { (setup.words.back) } }
+        },
+    )
+}
+
+/// A page that says one thing to somebody who has no list.
+pub(super) fn dead_end(setup: &Setup, what: &str) -> Markup {
+    page(setup, &html! { header { h1 { (what) } } })
+}
+
+fn page(setup: &Setup, main: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang=(setup.words.language) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (setup.words.title) }
+                // Keeps browsers from asking the app for one.
+                link rel="icon" href="data:,";
+                link rel="stylesheet" href={ (setup.prefix) "/page.css?" (setup.style.hash()) };
+                script src={ (setup.prefix) "/page.js?" (setup.script.hash()) } defer {}
+            }
+            body { main { (main) } }
+        }
+    }
+}

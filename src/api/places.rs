@@ -1,0 +1,35 @@
+//! Where the sessions of a list are.
+
+use std::{fmt, sync::Arc};
+
+use super::entry::Location;
+use crate::{request::Geo, session::SessionInfo};
+
+/// Who knows the place of an address, if anybody.
+#[derive(Clone)]
+pub(super) struct Places(Option<Arc<dyn Geo>>);
+
+impl Places {
+    pub(super) fn unknown() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn from(geo: impl Geo) -> Self {
+        Self(Some(Arc::new(geo)))
+    }
+
+    pub(super) fn of(&self, info: &SessionInfo) -> Option<Location> {
+        let place = self.0.as_ref()?.place(info.address()?)?;
+        Some(Location {
+            city: place.city,
+            country: place.country,
+        })
+    }
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = if self.0.is_some() { ".." } else { "" };
+        write!(f, "Places({known})")
+    }
+}

@@ -1,0 +1,25 @@
+//! Without the feature `device` a list has the user agent for a label.
+
+use serde::Serialize;
+
+use crate::session::SessionInfo;
+
+/// The user agent of a session's device.
+#[derive(Serialize)]
+pub(super) struct Described {
+    label: String,
+    browser: (),
+    os: (),
+    kind: (),
+}
+
+impl Described {
+    pub(super) fn of(info: &SessionInfo) -> Self {
+        Self {
+            label: info.user_agent().unwrap_or("Unknown device").to_owned(),
+            browser: (),
+            os: (),
+            kind: (),
+        }
+    }
+}

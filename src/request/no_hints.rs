@@ -1,0 +1,20 @@
+//! Without the feature `device` nobody reads the client hints.
+
+use http::HeaderMap;
+
+use crate::model::Hints;
+
+/// No client hints.
+#[derive(Debug, Default)]
+pub(crate) struct RawHints;
+
+impl RawHints {
+    pub(crate) fn read(_headers: &HeaderMap) -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) fn cleaned(&self) -> Hints {
+        Hints::new()
+    }
+}

@@ -1,0 +1,58 @@
+//! Ends the session under another key that a sign-in replaced.
+
+use std::error::Error;
+
+use super::{Session, staged::Op, state::Replaced};
+use crate::{
+    model::{Data, EndReason},
+    store::{End, Ended, Which},
+};
+
+impl Session {
+    /// Ends the guest's or another user's session that a sign-in replaced. Only after it was
+    /// created: a refused sign-in must not cost the guest's cart. The answer is the sign-in's.
+    pub(super) async fn end_replaced(&self) {
+        let Some(replaced) = self.state().replaced.clone() else {
+            return;
+        };
+        let store = &self.0.rules.store;
+        let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
+        end.by = Some(replaced.by);
+        end.read_at = replaced.carry.as_ref().map(|(revision, _)| *revision);
+        let mut ended = store.end(end.clone()).await;
+        if ended.is_err() {
+            ended = store.end(end).await;
+        }
+        match ended {
+            Ok(Ended::Ended {
+                data: Some(data), ..
+            }) => self.carry_late(&replaced, &data).await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    kind = ?error.kind(),
+                    "replaced session not ended"
+                );
+            }
+        }
+        self.state().replaced = None;
+    }
+
+    /// A parallel request put something into the guest's cart after this one read it.
+    async fn carry_late(&self, replaced: &Replaced, data: &Data) {
+        let Some((_, keys)) = &replaced.carry else {
+            return;
+        };
+        let late: Vec<Op> = data
+            .named(|key| keys.iter().any(|named| **named == *key))
+            .map(|(key, value)| Op::carried(key, value))
+            .collect();
+        let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
+            return;
+        };
+        if let Err(error) = self.save(stored, &late).await {
+            tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A real browser: headless Chromium, driven through chromedriver.
+
+use std::{
+    future::Future,
+    io::{BufRead, BufReader},
+    panic,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+
+/// A chromedriver on a free port, stopped by its process id when this is dropped.
+struct Driver {
+    child: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("chromedriver: {error} (apt-get install chromium chromium-driver)")
+            });
+        let stdout = child.stdout.take().unwrap();
+        let mut driver = Self { child, port: 0 };
+        let started = BufReader::new(stdout)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            });
+        driver.port = started.expect("chromedriver says its port");
+        driver
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Does this in a fresh browser, which is closed whether it works out or not.
+pub async fn browse<F, Fut>(visit: F)
+where
+    F: FnOnce(WebDriver) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let profile = TempDir::new().unwrap();
+    let driver = Driver::start();
+    let mut chrome = DesiredCapabilities::chrome();
+    let profile_switch = format!("--user-data-dir={}", profile.path().display());
+    for switch in [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        "--no-proxy-server",
+        &profile_switch,
+    ] {
+        chrome.add_arg(switch).unwrap();
+    }
+    let url = format!("http://127.0.0.1:{}", driver.port);
+    let browser = WebDriver::new(url, chrome).await.unwrap();
+
+    let visited = tokio::spawn(visit(browser.clone())).await;
+
+    browser.quit().await.unwrap();
+    if let Err(failed) = visited {
+        panic::resume_unwind(failed.into_panic());
+    }
+}
+
+/// The size of the window's inside, and how many pixels there are to one of CSS.
+pub async fn resize(browser: &WebDriver, width: u32, height: u32, scale: f64) {
+    let metrics = json!({
+        "width": width,
+        "height": height,
+        "deviceScaleFactor": scale,
+        "mobile": width < 500,
+    });
+    send(browser, "Emulation.setDeviceMetricsOverride", metrics).await;
+}
+
+/// Light or dark, as the system of its user is.
+pub async fn prefer(browser: &WebDriver, scheme: &str) {
+    let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+    let media = json!({ "features": features });
+    send(browser, "Emulation.setEmulatedMedia", media).await;
+}
+
+/// Makes it a Chrome on Windows to servers, by client hints and by user agent.
+pub async fn pose_as_chrome_on_windows(browser: &WebDriver) {
+    let brands = json!([
+        { "brand": "Chromium", "version": "142" },
+        { "brand": "Google Chrome", "version": "142" },
+        { "brand": "Not_A Brand", "version": "99" },
+    ]);
+    let identity = json!({
+        "userAgent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like \
+                      Gecko) Chrome/142.0.0.0 Safari/537.36",
+        "userAgentMetadata": {
+            "brands": brands,
+            "platform": "Windows",
+            "platformVersion": "15.0.0",
+            "architecture": "x86",
+            "model": "",
+            "mobile": false,
+        },
+    });
+    send(browser, "Emulation.setUserAgentOverride", identity).await;
+}
+
+/// Turns JavaScript off.
+pub async fn without_javascript(browser: &WebDriver) {
+    let off = json!({ "value": true });
+    send(browser, "Emulation.setScriptExecutionDisabled", off).await;
+}
+
+async fn send(browser: &WebDriver, command: &str, parameters: serde_json::Value) {
+    browser.cdp().send_raw(command, parameters).await.unwrap();
+}
