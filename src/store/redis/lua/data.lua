@@ -1,6 +1,17 @@
 --[[
   What the scripts need that change the app's data; put after the prelude.
 ]]
+-- What is added to the kind of a session that has data, so that it is looked for only then.
+local WITH_DATA = 16
+
+-- Keeps a session that begins, and its data.
+local function put(key, id, record, data)
+  redis.call("HSET", key, id, record)
+  if #data > 0 then
+    redis.call("HSET", key, id .. ".data", string.rep("\0", 8) .. data)
+  end
+end
+
 -- Entries of data with changes merged in. A change is kind u8 (1 sets an entry, 0 removes a
 -- key), then the entry or the key.
 local function merge(data, changes)

@@ -3,7 +3,7 @@
   Verifies a token, records the activity and reads the session.
 
   It runs on every request, so it stands alone (the functions of a prelude would be made anew
-  each time) and its usual answer is no table: 4.3 µs of the server where both cost 5.9.
+  each time) and its usual answer is no table: 3.8 µs of Redis where it cost 5.9 without either.
 
   KEYS[1]  user        hash: session id -> record, session id .. ".data" -> data
 
@@ -20,13 +20,13 @@
            {2, now, notice}                 it ended, and this is the former token
            {0, now}                         anything else
 ]]
-local call, sub = redis.call, string.sub
-local user, session, digest = KEYS[1], ARGV[1], ARGV[2]
+local user = KEYS[1]
+local session, digest, sub = ARGV[1], ARGV[2], string.sub
 
-local record = call("HGET", user, session) or ""
+local record = redis.call("HGET", user, session) or ""
 local now = ARGV[5] and tonumber(ARGV[5])
 if not now then
-  local time = call("TIME")
+  local time = redis.call("TIME")
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
@@ -45,20 +45,20 @@ if version ~= 1 or sub(record, 51, 82) ~= digest or now >= deadline or now >= ac
   or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
-local data = kind >= 16 and call("HGET", user, session .. ".data")
+local data = kind >= 16 and redis.call("HGET", user, session .. ".data")
 if ARGV[3] == "0" or now <= activity then
   return { 1, now, record, data }
 end
 
 record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
-call("HSET", user, session, record)
+redis.call("HSET", user, session, record)
 -- A session's TTL has a sixteenth of its idle time to spare: the first activity in each
 -- sixteenth renews the key for the rest of it.
 local step = math.ceil(idle / 16)
 if now - activity > now % step then
   local ttl = string.format("%.0f", math.min(idle + step, deadline - now))
-  if call("PEXPIRE", user, ttl, "NX") == 0 then
-    call("PEXPIRE", user, ttl, "GT")
+  if redis.call("PEXPIRE", user, ttl, "NX") == 0 then
+    redis.call("PEXPIRE", user, ttl, "GT")
   end
 end
 if data then
