@@ -39,6 +39,7 @@ async fn keeps_the_whole_contract_and_does_so_while_slots_move() {
 
     conformance::all(make).await;
     users_live_on_all_primaries(&cluster, &make(ManualClock::at(NOW)).await).await;
+    a_store_starts_while_a_primary_is_stopped(&cluster, &RedisStore::new(pool.clone())).await;
     nothing_is_noticed_of_a_moving_slot(&cluster, &make(ManualClock::at(NOW)).await).await;
 }
 
@@ -52,6 +53,31 @@ async fn users_live_on_all_primaries(cluster: &RedisCluster, store: &RedisStore)
         let keys: usize = ask(&url(server), "DBSIZE").await;
         assert!(keys > 0, "one primary has no user at all");
     }
+}
+
+async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store: &RedisStore) {
+    let stopped = cluster.iter_servers().next().unwrap();
+    let pid = stopped.process.id();
+    signal("-STOP", pid);
+
+    // Two of three users live elsewhere.
+    let mut answered = 0;
+    for _ in 0..12 {
+        let guest = Token::random(Tag::random().unwrap()).unwrap();
+        let found = store.resolve(&Resolve::new(guest)).await;
+        answered += usize::from(found.is_ok());
+    }
+    signal("-CONT", pid);
+
+    assert!(answered > 0, "nobody was answered");
+}
+
+fn signal(signal: &str, pid: u32) {
+    let sent = std::process::Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
 }
 
 async fn nothing_is_noticed_of_a_moving_slot(cluster: &RedisCluster, store: &RedisStore) {

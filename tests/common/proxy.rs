@@ -1,4 +1,5 @@
-//! A TCP proxy before a server: it can lose answers, and lead to another server.
+//! A TCP proxy before a server: it can lose answers, fall silent, be slow to connect, and lead to
+//! another server.
 
 #![allow(
     dead_code,
@@ -13,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU16, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -32,6 +34,12 @@ struct Way {
     /// How many more answers to scripts are lost, each with its connection.
     lose: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
+    /// How many connections were made.
+    made: Arc<AtomicU32>,
+    /// Connections up to this one carry nothing any more.
+    silent: Arc<AtomicU32>,
+    /// How long a new connection carries nothing at first, in ms.
+    hold: Arc<AtomicU32>,
 }
 
 impl Proxy {
@@ -42,6 +50,9 @@ impl Proxy {
             upstream: Arc::new(upstream.into()),
             lose: Arc::default(),
             lost: Arc::default(),
+            made: Arc::default(),
+            silent: Arc::default(),
+            hold: Arc::default(),
         };
         let shared = way.clone();
         tokio::spawn(async move {
@@ -66,6 +77,22 @@ impl Proxy {
         self.way.lost.load(Ordering::SeqCst)
     }
 
+    /// How many connections were made.
+    pub(crate) fn made(&self) -> u32 {
+        self.way.made.load(Ordering::SeqCst)
+    }
+
+    /// Turns the connections that there are into black holes.
+    pub(crate) fn fall_silent(&self) {
+        self.way.silent.store(self.made(), Ordering::SeqCst);
+    }
+
+    /// Lets connections that are made from now on carry nothing for so long.
+    pub(crate) fn hold(&self, patience: Duration) {
+        let millis = u32::try_from(patience.as_millis()).unwrap();
+        self.way.hold.store(millis, Ordering::SeqCst);
+    }
+
     /// Leads connections that are made from now on to another server.
     pub(crate) fn lead_to(&self, upstream: u16) {
         self.way.upstream.store(upstream, Ordering::SeqCst);
@@ -74,6 +101,9 @@ impl Proxy {
 
 impl Way {
     async fn carry(self, mut client: TcpStream) {
+        let number = self.made.fetch_add(1, Ordering::SeqCst) + 1;
+        let hold = self.hold.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(hold.into())).await;
         let upstream = (Ipv4Addr::LOCALHOST, self.upstream.load(Ordering::SeqCst));
         let Ok(mut server) = TcpStream::connect(upstream).await else {
             return;
@@ -84,6 +114,9 @@ impl Way {
             tokio::select! {
                 Ok(read) = client.read(&mut question) => {
                     let part = &question[..read];
+                    if number <= self.silent.load(Ordering::SeqCst) {
+                        std::future::pending::<()>().await;
+                    }
                     script = part.windows(4).any(|word| word == b"EVAL");
                     if read == 0 || server.write_all(part).await.is_err() {
                         return;

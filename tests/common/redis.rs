@@ -135,14 +135,28 @@ impl Drop for Server {
 
 /// Asks a server something on a connection of its own.
 pub(crate) async fn ask<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut words = command.split(' ');
-    let mut cmd = redis::cmd(words.next().unwrap());
-    cmd.arg(words.collect::<Vec<_>>());
-    cmd.query_async(&mut connection)
+    ask_with(url, &command.split(' ').collect::<Vec<_>>()).await
+}
+
+/// The same, where words have spaces in them.
+pub(crate) async fn ask_with<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
+    try_ask(url, words)
         .await
-        .unwrap_or_else(|error| panic!("{command}: {error}"))
+        .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+/// The same of a server that may cut the connection, as one does whose role changes.
+pub(crate) async fn try_ask<T: redis::FromRedisValue>(
+    url: &str,
+    words: &[&str],
+) -> redis::RedisResult<T> {
+    let client = redis::Client::open(url)?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let (name, arguments) = words.split_first().unwrap();
+    redis::cmd(name)
+        .arg(arguments)
+        .query_async(&mut connection)
+        .await
 }
 
 /// Fails where this program is missing, and says what to do about it.

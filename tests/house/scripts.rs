@@ -1,7 +1,8 @@
 //! Scripts: short, with a header, on the one key that they declare.
 //!
 //! A file that begins with `#!lua` is a script. The others hold functions for several scripts, so
-//! they may be longer; those that touch a key take it as their first parameter, `key`.
+//! they may be longer; those that touch a key take it as their first parameter, `key`. `admit.lua` is
+//! the rest of a script and goes by that one's local.
 
 use std::{iter::Peekable, str::Chars};
 
@@ -24,13 +25,15 @@ pub(crate) fn complaints(path: &str, text: &str, helpers: &[String]) -> Vec<Stri
     };
     let (tokens, lines) = lex(code);
     let mut complaints = Vec::new();
-    if is_script && lines >= LINES {
+    if (is_script || path.ends_with("admit.lua")) && lines >= LINES {
         complaints.push(format!("{lines} lines of code, not under {LINES}"));
     }
     let declared = declared_keys(&tokens);
     let used = tokens.iter().filter(|token| *token == "KEYS").count();
     let key = match (is_script, &declared[..]) {
         (true, [name]) if used == 1 => *name,
+        // It goes on where a script leaves off.
+        (false, []) if used == 0 && path.ends_with("admit.lua") => "user",
         (false, []) if used == 0 => "key",
         _ => {
             complaints.push("does not take exactly KEYS[1], once, into a local".to_owned());

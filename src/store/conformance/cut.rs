@@ -108,9 +108,14 @@ async fn a_cut_in_the_future_is_moved_to_now<St: SessionStore>(trial: &Trial<St>
     trial.clock.set(now);
 
     let mut create = corner.asks(&corner.token());
+    create.authenticated = Authenticated::At(cut.plus(MS));
     trial
-        .void(&create, "the first one that meets the cut")
+        .void(
+            &create,
+            "the first one that meets the cut, whatever it says",
+        )
         .await;
+    create.authenticated = Authenticated::At(now);
     trial.void(&create, "authenticated at the moved cut").await;
     trial.clock.advance(MS);
     create.authenticated = Authenticated::At(now.plus(MS));

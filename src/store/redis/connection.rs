@@ -4,13 +4,16 @@ use std::{
     fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use deadpool_redis::redis::{self, Cmd};
-use tokio::sync::Mutex as AsyncMutex;
+use deadpool_redis::{
+    PoolError,
+    redis::{self, Cmd},
+};
+use tokio::{sync::Mutex as AsyncMutex, task::JoinHandle};
 
 use super::{
     failure::{Failure, no_connection},
@@ -19,11 +22,15 @@ use super::{
 };
 use crate::{
     model::clock::{Monotonic, millis},
-    store::StoreError,
+    store::{StoreError, StoreErrorKind},
 };
 
 /// After so many timeouts in a row a connection counts as a black hole.
 const BLACK_HOLE: u32 = 2;
+
+/// How long fetching a connection may take at least, however short the deadline: a Cluster with one
+/// primary stopped takes 2 s.
+const FETCHING: Duration = Duration::from_secs(5);
 
 /// How often a call of unknown outcome is sent in all.
 const SENDS: u32 = 3;
@@ -34,6 +41,9 @@ const ARGUMENTS_SIZE: usize = 448;
 
 /// No sample of the server's time.
 const UNKNOWN: i64 = i64::MIN;
+
+/// The generation of no connection.
+const NONE: u64 = 0;
 
 /// Whether a call of unknown outcome may be sent again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,12 +60,17 @@ pub(super) struct Connections {
     /// Covers checkout and call.
     deadline: Duration,
     slot: Mutex<Slot>,
-    /// Who holds it fetches the next connection; the others wait for that one.
-    fetching: AsyncMutex<()>,
+    /// Who holds it waits for the next connection; the others wait for that one.
+    fetching: AsyncMutex<Option<Fetch>>,
+    /// In a row, on the connection in the slot.
     timeouts: AtomicU32,
     /// The server's time less ours by the clock that does not jump, in ms, by the last reply.
     offset: AtomicI64,
 }
+
+/// A task of its own, with the connection and the server's time: callers that give up one after the
+/// other, each soon after its turn came, must not start it anew each.
+type Fetch = JoinHandle<Result<(Connection, i64), StoreError>>;
 
 #[derive(Default)]
 struct Slot {
@@ -69,7 +84,7 @@ impl Connections {
             pool,
             deadline,
             slot: Mutex::default(),
-            fetching: AsyncMutex::new(()),
+            fetching: AsyncMutex::default(),
             timeouts: AtomicU32::new(0),
             offset: AtomicI64::new(UNKNOWN),
         }
@@ -86,13 +101,15 @@ impl Connections {
         resend: Resend,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<redis::Value, StoreError> {
-        let sent = AtomicBool::new(false);
+        // The connection whose answer is being waited for.
+        let sent = AtomicU64::new(NONE);
         let attempts = self.attempts(script, key, resend, &sent, arguments);
         match tokio::time::timeout(self.deadline, attempts).await {
             Ok(answer) => answer,
             Err(elapsed) => {
-                self.timed_out();
-                let uncertain = resend == Resend::Never && sent.load(Ordering::Relaxed);
+                let generation = sent.load(Ordering::Relaxed);
+                self.timed_out(generation);
+                let uncertain = resend == Resend::Never && generation != NONE;
                 let kind = Failure::Silent.kind(uncertain);
                 Err(StoreError::new(kind).with_source(elapsed))
             }
@@ -104,7 +121,7 @@ impl Connections {
         script: &Script,
         key: &str,
         resend: Resend,
-        sent: &AtomicBool,
+        sent: &AtomicU64,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<redis::Value, StoreError> {
         let started = Monotonic::now();
@@ -117,7 +134,7 @@ impl Connections {
         let (mut sends, mut pause) = (0, Duration::from_millis(10));
         loop {
             let (generation, mut connection) = self.connection().await?;
-            sent.store(true, Ordering::Relaxed);
+            sent.store(generation, Ordering::Relaxed);
             sends += 1;
             let mut answer = connection.send(&command("EVALSHA", &script.sha1)).await;
             if let Err(error) = &answer
@@ -136,9 +153,12 @@ impl Connections {
             };
             let failure = Failure::of(&error);
             let again = match failure {
-                Failure::NotNow => true,
-                Failure::Demoted => {
-                    self.forget(generation);
+                Failure::NotNow | Failure::Demoted => {
+                    // It answered, and nothing ran.
+                    sent.store(NONE, Ordering::Relaxed);
+                    if failure == Failure::Demoted {
+                        self.forget(generation);
+                    }
                     true
                 }
                 Failure::Broken => {
@@ -146,7 +166,7 @@ impl Connections {
                     resend == Resend::Harmless && sends < SENDS
                 }
                 Failure::Silent => {
-                    self.timed_out();
+                    self.timed_out(generation);
                     false
                 }
                 Failure::NoScript | Failure::Final(_) => false,
@@ -171,14 +191,20 @@ impl Connections {
     }
 
     async fn fetch(&self) -> Result<(u64, Connection), StoreError> {
-        let _fetching = self.fetching.lock().await;
+        let mut fetching = self.fetching.lock().await;
         if let Some(found) = self.current() {
             return Ok(found);
         }
-        let mut connection = self.pool.take(self.deadline).await.map_err(no_connection)?;
-        self.sample(&mut connection).await;
+        let fetch = fetching
+            .get_or_insert_with(|| tokio::spawn(fetch(self.pool.clone(), self.deadline)))
+            .await;
+        *fetching = None;
+        let (connection, offset) = fetch.map_err(|stopped| {
+            StoreError::new(StoreErrorKind::Unavailable).with_source(stopped)
+        })??;
         self.timeouts.store(0, Ordering::Relaxed);
         let mut slot = self.slot();
+        self.offset.store(offset, Ordering::Relaxed);
         slot.generation += 1;
         slot.connection = Some(connection.clone());
         Ok((slot.generation, connection))
@@ -197,37 +223,25 @@ impl Connections {
     fn forget(&self, generation: u64) {
         let mut slot = self.slot();
         // A Cluster connection mends itself.
-        if slot.generation == generation && !self.pool.is_cluster() {
+        if slot.generation == generation && slot.connection.is_some() && !self.pool.is_cluster() {
             slot.connection = None;
             self.offset.store(UNKNOWN, Ordering::Relaxed);
         }
     }
 
-    fn timed_out(&self) {
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= BLACK_HOLE {
-            let generation = self.slot().generation;
-            self.forget(generation);
-        }
-    }
-
-    /// Asks a new server for its time, so that the very first sign-in carries a deadline.
-    async fn sample(&self, connection: &mut Connection) {
-        self.offset.store(UNKNOWN, Ordering::Relaxed);
-        if let Ok(redis::Value::Array(parts)) = connection.send(&redis::cmd("TIME")).await
-            && let [
-                redis::Value::BulkString(seconds),
-                redis::Value::BulkString(micros),
-            ] = &parts[..]
-            && let (Some(seconds), Some(micros)) = (number(seconds), number(micros))
+    /// A call on this connection was not answered. One on a connection that was replaced meanwhile
+    /// says nothing of the new one.
+    fn timed_out(&self, generation: u64) {
+        if self.slot().generation == generation
+            && self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= BLACK_HOLE
         {
-            self.note_time(seconds * 1_000 + micros / 1_000);
+            self.forget(generation);
         }
     }
 
     /// Notes the server's time from a reply that has just come.
     pub(super) fn note_time(&self, server: i64) {
-        let offset = server.saturating_sub(Monotonic::now().as_millis());
-        self.offset.store(offset, Ordering::Relaxed);
+        self.offset.store(offset(server), Ordering::Relaxed);
     }
 
     /// The moment by the server's clock after which this call has been given up.
@@ -239,9 +253,46 @@ impl Connections {
         if offset == UNKNOWN || self.pool.is_cluster() {
             return None;
         }
-        let given_up = started.as_millis() + millis(self.deadline);
+        let given_up = started.as_millis().saturating_add(millis(self.deadline));
         Some(offset.saturating_add(given_up))
     }
+}
+
+/// A connection out of the pool, and its server's time: the very first sign-in carries a deadline.
+async fn fetch(pool: RedisPool, deadline: Duration) -> Result<(Connection, i64), StoreError> {
+    let fetched = tokio::time::timeout(deadline.max(FETCHING), async {
+        let mut connection = pool.take(deadline).await?;
+        // Of a Cluster it would be any node's, perhaps that of one which does not answer.
+        let offset = if pool.is_cluster() {
+            UNKNOWN
+        } else {
+            sample(&mut connection).await
+        };
+        Ok::<_, PoolError>((connection, offset))
+    });
+    match fetched.await {
+        Ok(fetched) => fetched.map_err(no_connection),
+        Err(elapsed) => Err(StoreError::new(StoreErrorKind::Timeout).with_source(elapsed)),
+    }
+}
+
+/// Asks a server for its time.
+async fn sample(connection: &mut Connection) -> i64 {
+    if let Ok(redis::Value::Array(parts)) = connection.send(&redis::cmd("TIME")).await
+        && let [
+            redis::Value::BulkString(seconds),
+            redis::Value::BulkString(micros),
+        ] = &parts[..]
+        && let (Some(seconds), Some(micros)) = (number(seconds), number(micros))
+    {
+        return offset(seconds * 1_000 + micros / 1_000);
+    }
+    UNKNOWN
+}
+
+/// The server's time, which has just come, less ours.
+fn offset(server: i64) -> i64 {
+    server.saturating_sub(Monotonic::now().as_millis())
 }
 
 fn number(text: &[u8]) -> Option<i64> {

@@ -16,7 +16,7 @@ use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Save, Saved, SessionStore,
     StoreError, Which,
 };
-use crate::model::{Clock, EndReason, Record, SessionId, Tag, UserId};
+use crate::model::{Clock, EndReason, Lifetime, Record, SessionId, Tag, UserId};
 
 pub use self::pool::RedisPool;
 
@@ -149,11 +149,13 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How long an end notice is kept.
+    /// How long an end notice is kept: at most as long as a session may live,
+    /// [`Lifetime::MAX`].
     ///
     /// Defaults to 1 hour.
     pub fn notice_kept(mut self, kept: Duration) -> Self {
-        self.notice_kept = kept;
+        // Redis refuses a TTL that overflows, in the middle of a script.
+        self.notice_kept = kept.min(Lifetime::MAX);
         self
     }
 

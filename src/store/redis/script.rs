@@ -24,9 +24,6 @@ const PRELUDE: &str = include_str!("lua/prelude.lua");
 const HASH: &str = include_str!("lua/hash.lua");
 const DATA: &str = include_str!("lua/data.lua");
 
-/// Where a script wants the preludes: their functions are made anew on each call that gets there.
-const HERE: &str = "\n-- The preludes stand here.\n";
-
 /// What `create.lua` answers when it runs after the caller has given up.
 const LATE: i64 = 5;
 
@@ -38,18 +35,16 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Puts the preludes where `body` says, else after its first line: that one tells the server
-    /// what it must know of the script.
+    /// Puts the preludes after the first line of `body`: that one tells the server what it must know
+    /// of the script.
     fn new(preludes: &[&str], body: &str) -> Self {
-        let (head, tail) = body
-            .split_once(HERE)
-            .or_else(|| body.split_once('\n'))
-            .unwrap_or((body, ""));
-        let mut source = format!("{head}\n");
-        for part in preludes.iter().chain([&tail]) {
-            source.push_str(part);
-            source.push('\n');
-        }
+        let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
+        Self::of(&[&[flags], preludes, &[body]].concat())
+    }
+
+    /// Takes the parts as they come.
+    fn of(parts: &[&str]) -> Self {
+        let source = parts.join("\n");
         let sha1 = Source::new(&source).get_hash().to_owned();
         Self { source, sha1 }
     }
@@ -85,7 +80,13 @@ impl Scripts {
             notice_kept,
             clock,
             resolve: Script::new(&[PRELUDE], include_str!("lua/resolve.lua")),
-            create: Script::new(&[PRELUDE, HASH, DATA], include_str!("lua/create.lua")),
+            create: Script::of(&[
+                include_str!("lua/create.lua"),
+                PRELUDE,
+                HASH,
+                DATA,
+                include_str!("lua/admit.lua"),
+            ]),
             save: Script::new(&[PRELUDE, DATA], include_str!("lua/save.lua")),
             list: Script::new(&[PRELUDE, HASH], include_str!("lua/list.lua")),
             end: Script::new(&[PRELUDE, HASH], include_str!("lua/end.lua")),

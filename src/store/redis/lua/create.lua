@@ -1,6 +1,7 @@
 #!lua
 --[[
-  Makes a session and holds its user to the limit.
+  Makes a session and holds its user to the limit. Where the user has something already, or
+  the session has data, the preludes and `admit.lua` follow.
 
   KEYS[1]   user        hash: session id -> record, session id .. ".data" -> data,
                         "cut" -> ms
@@ -26,8 +27,8 @@
   ARGV[8]   given       the time, ms; "" for the server's
   The last three may be left out where all are empty.
 
-  Returns   header    made, and there was nothing else; the first 50 bytes of its record,
-                      whose last activity is now
+  Returns   header    made, and no more to tell: no cut, no data, nobody evicted; the first 50
+                      bytes of its record, whose last activity is now
             {1, now, cut or false, record, data, id, record, …}  made; the evicted follow
             {2, now, id, record, …}  the limit is reached by these; nothing changed
             {3, now}  proven at or before the cut; nothing changed
@@ -41,52 +42,20 @@ local kind, refuse, age, limit, idle, absolute, proven, most, kept, not_before, 
   struct.unpack(">BBBI2i8i8i8i8i8i8i8", terms)
 
 local now = tonumber(given or "")
-local time = not now and redis.call("TIME")
-now = now or time[1] * 1000 + math.floor(time[2] / 1000)
+if not now then
+  local time = redis.call("TIME")
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
 if now > latest then
   return { 5, now }
 end
-proven = age == 1 and now - proven or proven
--- Not ahead of now, as a sign-in is that follows its own cut within the millisecond.
-local since, deadline = math.min(proven, now), now + absolute
+local deadline = now + absolute
 local fields = redis.call("HKEYS", user)
-if #fields == 0 and not changes then
-  -- There is nothing to hold against it, so none of the functions that follow are made.
-  local header = struct.pack(">BBi8i8i8i8i8i8", 1, kind, 0, now, since, now, idle, deadline)
+if #fields == 0 and (changes or "") == "" then
+  -- Nothing to hold against it, so none of the functions that follow are made.
+  proven = math.min(age == 1 and now - proven or proven, now)
+  local header = struct.pack(">BBi8i8i8i8i8i8", 1, kind, 0, now, proven, now, idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))
   return header
 end
--- The preludes stand here.
-local ids, found, has_cut = records(user, fields)
-local cut, known = has_cut and cut_of(user, now), found[session]
-if known then
-  local same = string.sub(known, 51, 82) == digest and live(known, now, -math.huge)
-  return same and { 1, now, cut or false, known, data_of(user, session) } or { 4, now }
-end
-if kind == 1 and cut and (cut > now or proven <= cut) then
-  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cut, now)))
-  return { 3, now }
-end
-
-local sessions, notices, passed, old = sort_out(ids, found, now, not_before, replaces)
-local excess = kind == 1 and #sessions + 1 - limit or 0
-if excess > 0 and refuse == 1 then
-  return add({ 2, now }, sessions)
-end
-local data = merge(old and data_of(user, replaces) or "", changes or "")
-if #data > most then
-  return { 6, now }
-end
-
-local record = struct.pack(">BBi8i8i8i8i8i8", VERSION, #data > 0 and kind + WITH_DATA or kind, 0,
-  now, since, now, idle, deadline) .. digest .. body
--- The new session first: an emptied hash would lose its TTL.
-put(user, session, record, data)
-if old then
-  notices[#notices + 1] = finish(user, old, REPLACED, now, kept, by)
-end
-local evicted = evict(user, sessions, excess, notices, now, kept, by)
-drop(user, oldest(notices, limit, passed))
-keep(user, math.max(ttl(now, idle, deadline), #notices > 0 and kept or 0))
-return add({ 1, now, cut or false, record, data }, evicted)

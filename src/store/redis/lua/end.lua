@@ -54,13 +54,13 @@ end
 local ids, found = records(user, redis.call("HKEYS", user))
 local count, passed = 0, {}
 redis.call("HSET", user, "cut", string.format("%.0f", now))
-for _, id in ipairs(ids) do
-  if live(found[id], now, -math.huge) then
+for at, id in ipairs(ids) do
+  if live(found[at], now, -math.huge) then
     if id ~= session then
-      finish(user, { id = id, record = found[id] }, reason, now, kept, by)
+      finish(user, { id = id, record = found[at] }, reason, now, kept, by)
       count = count + 1
     end
-  elseif not noticed(found[id], now) then
+  elseif not noticed(found[at], now) then
     passed[#passed + 1] = id
   end
 end

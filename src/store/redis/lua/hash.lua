@@ -28,8 +28,8 @@ local function cut_of(key, now)
   return cut and now < cut + DAY and cut
 end
 
--- All session ids among its fields, their records by id, in chunks that `unpack` can take,
--- and whether there is a cut.
+-- All session ids among its fields, their records, in chunks that `unpack` can take, and whether
+-- there is a cut.
 local function records(key, fields)
   local ids, has_cut = {}, false
   for _, field in ipairs(fields) do
@@ -43,7 +43,7 @@ local function records(key, fields)
   for from = 1, #ids, 1000 do
     local to = math.min(from + 999, #ids)
     for at, record in ipairs(redis.call("HMGET", key, unpack(ids, from, to))) do
-      found[ids[from + at - 1]] = record
+      found[from + at - 1] = record
     end
   end
   return ids, found, has_cut
@@ -71,8 +71,8 @@ end
 -- the live session that is replaced, which is not among the first.
 local function sort_out(ids, found, now, not_before, replaces)
   local sessions, notices, passed, replaced = {}, {}, {}, nil
-  for _, id in ipairs(ids) do
-    local record = found[id]
+  for at, id in ipairs(ids) do
+    local record = found[at]
     local created, _, activity = live(record, now, not_before)
     if created and id == replaces then
       replaced = { id = id, record = record }
@@ -97,19 +97,6 @@ local function less_active(a, b)
     return a.created < b.created
   end
   return a.id < b.id
-end
-
--- Ends so many, the least recently active, and adds their notices.
-local function evict(key, sessions, excess, notices, now, kept, by)
-  local evicted = {}
-  if excess > 0 then
-    table.sort(sessions, less_active)
-  end
-  for position = 1, excess do
-    evicted[position] = sessions[position]
-    notices[#notices + 1] = finish(key, evicted[position], EVICTED, now, kept, by)
-  end
-  return evicted
 end
 
 -- What is dropped, with the ids of all notices but the newest so many.

@@ -15,11 +15,11 @@ local not_before, given = tonumber(ARGV[1]), ARGV[2]
 local ids, found = records(user, redis.call("HKEYS", user))
 local now = clock(given)
 local answer, passed = { 1, now }, {}
-for _, id in ipairs(ids) do
-  if live(found[id], now, not_before) then
+for at, id in ipairs(ids) do
+  if live(found[at], now, not_before) then
     answer[#answer + 1] = id
-    answer[#answer + 1] = found[id]
-  elseif not noticed(found[id], now) then
+    answer[#answer + 1] = found[at]
+  elseif not noticed(found[at], now) then
     passed[#passed + 1] = id
   end
 end

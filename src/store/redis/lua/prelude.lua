@@ -1,5 +1,5 @@
 --[[
-  What scripts need; put before each when it is loaded, or into it where it says so.
+  What scripts need; put before each when it is loaded.
 
   A live record   version u8, kind u8, revision i64, created i64, authenticated i64,
                   last activity i64, idle i64, deadline i64, digest 32 bytes, then a body

@@ -39,7 +39,7 @@ if #merged > tonumber(limit) then
 end
 
 revision = revision + 1
-local kind = string.byte(record, 2) % WITH_DATA + WITH_DATA
+local kind = string.byte(record, 2) % 16 + 16
 record = struct.pack(">BBi8", VERSION, kind, revision) .. string.sub(record, 11)
 redis.call("HSET", user, session, record, session .. ".data", op .. merged)
 return { 1, now, revision }
