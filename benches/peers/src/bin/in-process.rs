@@ -77,9 +77,12 @@ struct Sample {
     bytes: f64,
 }
 
+/// Runs a scenario so many times.
+type Run = Box<dyn FnMut(&Runtime, Scenario, usize) -> Sample>;
+
 struct Variant {
     name: &'static str,
-    run: Box<dyn FnMut(&Runtime, Scenario, usize) -> Sample>,
+    run: Run,
 }
 
 fn request(path: &'static str, cookie: Option<&HeaderValue>) -> Request<Body> {
@@ -111,6 +114,7 @@ fn cookie(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Signs [`SESSIONS`] users in, and makes the loop over the service.
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn variant<S>(runtime: &Runtime, name: &'static str, mut service: S) -> Variant
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + 'static,
