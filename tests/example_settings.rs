@@ -44,6 +44,11 @@ fn bad_settings_end_it_with_one_clear_line_and_code_2() {
             "34560001",
             "error: ABSOLUTE_SECS must be a whole number from 1 to 34560000, not \"34560001\"\n",
         ),
+        (
+            "COOKIE",
+            "plain",
+            "error: COOKIE must be secure or insecure, not \"plain\"\n",
+        ),
     ] {
         let refused = App::refused(&[(name, value)]);
 

@@ -15,6 +15,7 @@
 //! | `EXCESS` | what happens to more: `evict` the least recently active, or `refuse` the sign-in | `evict` |
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
+//! | `COOKIE` | `insecure` is for clients on this machine that send no Secure cookie over http, such as Python's; browsers and curl do without | `secure` |
 //! | `GEOIP_DB` | a MaxMind DB file that tells the place of an address, such as GeoLite2 City | no places |
 //! | `RUST_LOG` | what is logged to stderr | `info` |
 
@@ -99,6 +100,7 @@ fn app(settings: Settings, users: Users) -> Router {
     let sessions = SessionLayer::new(settings.store)
         .limit(settings.limit)
         .lifetime(settings.lifetime)
+        .cookie(settings.cookie)
         .resolve_if(|parts| !pages::is_static(parts.uri.path()))
         .reply(Problem);
     let devices = DeviceApi::new().geo(settings.geo.clone());

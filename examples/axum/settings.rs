@@ -4,7 +4,7 @@ use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
-    GeoIp, Lifetime, Limit, MemoryStore, RedisStore,
+    GeoIp, Lifetime, Limit, MemoryStore, RedisStore, SessionCookie,
     store::{RedisPool, SharedStore},
 };
 
@@ -13,6 +13,7 @@ pub(crate) struct Settings {
     pub(crate) store: SharedStore,
     pub(crate) limit: Limit,
     pub(crate) lifetime: Lifetime,
+    pub(crate) cookie: SessionCookie,
     pub(crate) geo: Option<GeoIp>,
 }
 
@@ -33,6 +34,7 @@ impl Settings {
             store: store()?,
             limit: limit()?,
             lifetime: lifetime()?,
+            cookie: cookie()?,
             geo: geo()?,
         })
     }
@@ -99,6 +101,14 @@ fn lifetime() -> Result<Lifetime, BadSetting> {
         None => Lifetime::default().idle().min(absolute),
     };
     Ok(Lifetime::new(idle, absolute))
+}
+
+fn cookie() -> Result<SessionCookie, BadSetting> {
+    match var("COOKIE")?.as_deref() {
+        None | Some("secure") => Ok(SessionCookie::default()),
+        Some("insecure") => Ok(SessionCookie::danger_insecure()),
+        Some(other) => Err(bad("COOKIE", "secure or insecure", other)),
+    }
 }
 
 fn geo() -> Result<Option<GeoIp>, BadSetting> {

@@ -152,6 +152,7 @@ fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Comma
         "EXCESS",
         "IDLE_SECS",
         "ABSOLUTE_SECS",
+        "COOKIE",
         "GEOIP_DB",
         "RUST_LOG",
     ] {
