@@ -36,8 +36,8 @@ use tonic_reflection::{
 };
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
 use tower_user_sessions::{
-    BearerLayer, BearerService, Limit, MemoryStore, OnOutage, PeerAddr, RequireUser, SessionLayer,
-    TokenSource,
+    BearerLayer, BearerService, DeviceKind, Limit, MemoryStore, OnOutage, PeerAddr, RequireUser,
+    SessionLayer, TokenSource, UserId, UserSessions,
 };
 
 use self::{
@@ -158,6 +158,22 @@ async fn a_sign_in_notes_the_peer_of_the_connection() {
     log_in(phone.clone()).await.unwrap();
 
     assert_eq!(address(phone).await, "127.0.0.1");
+}
+
+// T37
+#[tokio::test]
+async fn a_sign_in_notes_the_client_as_the_tool_that_it_is() {
+    let (store, _clock) = store();
+    let server = serve!(service::routes(bearers(&store)));
+
+    log_in(BearerLayer::new().layer(server.channel.clone()))
+        .await
+        .unwrap();
+
+    let sessions = UserSessions::new(store, UserId::new("alice").unwrap());
+    let device = sessions.list().await.unwrap()[0].device();
+    assert_eq!(device.kind(), DeviceKind::Tool);
+    assert_eq!(device.browser(), Some("tonic"));
 }
 
 // T38

@@ -1,5 +1,5 @@
 //! Where requests come from, for every server that speaks HTTP: the address by the trusted header, the
-//! origin by the host.
+//! device by its hints, the origin by the host.
 
 use http::Version;
 use serde_json::Value;
@@ -28,7 +28,19 @@ async fn sign_in(server: &Server, version: Version) -> (reqwest::Client, String)
         client.http1_only().build().unwrap()
     };
     let request = client.post(format!("http://{}/login", server.address));
-    let answer = request.header("x-real-ip", "198.51.100.4").send().await;
+    let request = request
+        .header("x-real-ip", "198.51.100.4")
+        .header(
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:1.0) Gecko/20100101 Firefox/1.0",
+        )
+        .header(
+            "sec-ch-ua",
+            r#""Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99""#,
+        )
+        .header("sec-ch-ua-mobile", "?0")
+        .header("sec-ch-ua-platform", r#""Windows""#);
+    let answer = request.send().await;
     let line = answer.unwrap().headers()["set-cookie"].clone();
     let pair = line.to_str().unwrap().split(';').next().unwrap();
     (client, pair.to_owned())
@@ -50,6 +62,21 @@ async fn a_sign_in_notes_the_address_that_the_trusted_proxy_names() {
         let list = list(&server, &client, &cookie).await;
 
         assert_eq!(list[0]["ipAddress"], "198.51.100.4", "{version:?}");
+    }
+}
+
+// T37
+#[tokio::test]
+async fn a_device_is_named_by_its_hints_before_its_user_agent() {
+    for (server, version) in servers().await {
+        let (client, cookie) = sign_in(&server, version).await;
+
+        let list = list(&server, &client, &cookie).await;
+
+        assert_eq!(
+            list[0]["device"]["label"], "Chrome 142 on Windows",
+            "{version:?}"
+        );
     }
 }
 
