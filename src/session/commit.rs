@@ -346,16 +346,18 @@ impl Session {
         batch: &Batch,
     ) -> bool {
         let mut state = self.state();
-        state.replaced = other.map(|other| Replaced {
-            tag: other.tag,
-            id: other.id,
-            by: new.record.id,
-            carry: other.guest.then(|| {
-                let named = pending.login.carry.iter();
-                let left_alone =
-                    named.filter(|key| !batch.ops.iter().any(|op| op.own && op.key == **key));
-                (other.revision, left_alone.cloned().collect())
-            }),
+        state.replaced = other.map(|other| {
+            Box::new(Replaced {
+                tag: other.tag,
+                id: other.id,
+                by: new.record.id,
+                carry: other.guest.then(|| {
+                    let named = pending.login.carry.iter();
+                    let left_alone =
+                        named.filter(|key| !batch.ops.iter().any(|op| op.own && op.key == **key));
+                    (other.revision, left_alone.cloned().collect())
+                }),
+            })
         });
         let missing = state.unstage_made(batch, &new.data);
         state.settle_login(new.record.id);

@@ -14,7 +14,7 @@ pub(crate) enum CookieChange {
     Keep,
     Remove,
     /// With the session's absolute lifetime.
-    Set(Token, Duration),
+    Set(Box<Token>, Duration),
 }
 
 /// What the service's answer says of the changes that were staged.

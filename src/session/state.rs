@@ -17,6 +17,7 @@ use crate::{
     store::{Found, NewSession},
 };
 
+/// It is moved on every request, so what only sign-ins have is boxed.
 pub(super) struct State {
     pub(super) current: Current,
     pub(super) staged: Staged,
@@ -24,9 +25,9 @@ pub(super) struct State {
     pub(super) sender: Sender,
     /// The token of the guest session that staged data will begin: made once, so that committing
     /// again is the same session.
-    pub(super) guest_token: Option<Token>,
+    pub(super) guest_token: Option<Box<Token>>,
     /// A session under another key that a sign-in replaced and that has not ended yet.
-    pub(super) replaced: Option<Replaced>,
+    pub(super) replaced: Option<Box<Replaced>>,
     /// Sessions that may have been made and whose token has not left yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
     /// The cut that this request made itself, and whose.
@@ -258,12 +259,12 @@ impl State {
     /// The token of the guest session that staged data begins.
     pub(super) fn guest_token(&mut self) -> Result<Token, CommitError> {
         if let Some(token) = &self.guest_token {
-            return Ok(token.clone());
+            return Ok((**token).clone());
         }
         let token = Tag::random()
             .and_then(Token::random)
             .map_err(CommitError::random)?;
-        self.guest_token = Some(token.clone());
+        self.guest_token = Some(Box::new(token.clone()));
         Ok(token)
     }
 
@@ -354,7 +355,7 @@ impl State {
             record, data, now, ..
         } = new;
         let absolute = record.deadline.since(record.created_at);
-        self.cookie = CookieChange::Set(token.clone(), absolute);
+        self.cookie = CookieChange::Set(Box::new(token.clone()), absolute);
         self.current = Current::Live(Live {
             tag: token.tag(),
             record,
