@@ -136,6 +136,8 @@ fn an_address_that_is_not_public_has_no_place_whatever_the_database_says() {
         .add("192.0.2.0/24", here, here)
         .add("192.168.0.0/16", here, here)
         .add("2001:db8::/32", here, here)
+        .add("2001::/32", here, here)
+        .add("2002::/16", here, here)
         .add("fc00::/7", here, here)
         .add("fe80::/10", here, here);
     let file = File::new(&all);
@@ -149,6 +151,8 @@ fn an_address_that_is_not_public_has_no_place_whatever_the_database_says() {
         "172.31.0.1",
         "192.0.2.1",
         "192.168.178.20",
+        "2001:0:5102:4501::f5fe:fdfc",
+        "2002:a01:203::1",
         "::1",
         "::ffff:10.1.2.3",
         "2001:db8::1",

@@ -192,6 +192,30 @@ async fn reading_changes_nothing() {
     }
 }
 
+// T40
+#[tokio::test]
+async fn a_link_from_elsewhere_does_not_make_it_say_that_something_was_done() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let client = Client::signed_in(&layer, "alice").await;
+    let page = DevicePage::at("/devices");
+    for done in ["device", "others"] {
+        for (site, is_said) in [
+            ("same-origin", true),
+            ("same-site", false),
+            ("cross-site", false),
+            ("none", false),
+        ] {
+            let headers = [("sec-fetch-site", site)];
+            let line = format!("GET /devices?done={done}");
+
+            let shown = visit(&layer, &page, &client, &line, &headers, "").await;
+
+            assert_eq!(shown.body.contains("role=\"status\""), is_said, "{site}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_page_forbids_what_is_inline_or_foreign_and_is_not_kept() {
     let page = DevicePage::at("/devices");

@@ -177,14 +177,21 @@ where
         let (head, body) = request.into_parts();
         let route = Route::of(&head.method, head.uri.path(), &setup.prefix);
         let query = head.uri.query().unwrap_or_default().to_owned();
+        // A link from elsewhere must not make the page say that something was signed out.
+        let done = match head.headers.get("sec-fetch-site") {
+            Some(site) if site != "same-origin" => Done::Nothing,
+            _ => Done::read(&query),
+        };
         let session = head.extensions.get().cloned();
-        DeviceFuture::new(async move { Ok(respond(&setup, route, &query, session, body).await) })
+        DeviceFuture::new(
+            async move { Ok(respond(&setup, (route, done), &query, session, body).await) },
+        )
     }
 }
 
 async fn respond(
     setup: &Setup,
-    route: Route,
+    (route, said): (Route, Done),
     query: &str,
     session: Option<Session>,
     body: impl Body,
@@ -215,7 +222,7 @@ async fn respond(
             .end_others()
             .await
             .map(|_count| back(setup, Done::Others)),
-        _ => list(setup, &session, &sessions, query).await,
+        _ => list(setup, &session, &sessions, said).await,
     };
     done.unwrap_or_else(|error| setup.failed(&error))
 }
@@ -224,11 +231,11 @@ async fn list(
     setup: &Setup,
     session: &Session,
     sessions: &UserSessions,
-    query: &str,
+    done: Done,
 ) -> Result<Answer, UserSessionsError> {
     let list = sessions.list().await?;
     let (user, now) = (sessions.user_id(), session.seen_at().unwrap_or_default());
-    let page = view::list(setup, user, &list, now, Done::read(query));
+    let page = view::list(setup, user, &list, now, done);
     Ok(html(StatusCode::OK, page))
 }
 

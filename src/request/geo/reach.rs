@@ -30,8 +30,16 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Of what is outside 2000::/3 nothing is routed (RFC 4291 §2.4): loopback, link-local,
     // unique-local, multicast.
     match address.segments() {
-        // Documentation, benchmarks.
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x2001, 2, 0, ..] => false,
+        // Documentation.
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        // Protocol assignments, among them benchmarks, ORCHID, and Teredo, whose address in IPv4
+        // files answer for (RFC 6890, RFC 4380).
+        [0x2001, 0..=0x1ff, ..] => false,
+        // 6to4: files answer for the IPv4 address in it (RFC 3056).
+        [0x2002, high, low, ..] => {
+            let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);
+            is_public_v4(Ipv4Addr::new(a, b, c, d))
+        }
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
@@ -74,8 +82,13 @@ mod tests {
                 "::ffff:10.0.0.1",
                 "64:ff9b:1::1",
                 "100::1",
+                "2001:0:a01:203::1",
                 "2001:2::1",
+                "2001:20::1",
+                "2001:1ff:ffff::1",
                 "2001:db8::1",
+                "2002:a01:203::1",
+                "2002:c0a8:101::1",
                 "3fff::1",
                 "fc00::1",
                 "fd12:3456::1",
@@ -99,7 +112,8 @@ mod tests {
                 "198.20.0.1",
                 "::ffff:1.1.1.1",
                 "2001:db7::1",
-                "2001:2:1::1",
+                "2001:200::1",
+                "2002:5102:4501::1",
                 "2a02:8109::1",
                 "3fff:1000::1",
             ],
