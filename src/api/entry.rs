@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{described::Described, places::Places};
+use super::{described::Described, location::Location, places::Places};
 use crate::session::SessionInfo;
 
 #[derive(Serialize)]
@@ -15,13 +15,6 @@ pub(super) struct Entry {
     created_at: String,
     last_activity: String,
     current: bool,
-}
-
-/// City and country of an address, as far as they are known.
-#[derive(Serialize)]
-pub(super) struct Location {
-    pub(super) city: Option<String>,
-    pub(super) country: Option<String>,
 }
 
 impl Entry {

@@ -17,6 +17,8 @@ mod entry;
 mod extract;
 #[cfg(all(feature = "api", feature = "geoip"))]
 mod geo;
+#[cfg(feature = "api")]
+mod location;
 #[cfg(feature = "page")]
 mod page;
 #[cfg(all(feature = "api", feature = "geoip"))]

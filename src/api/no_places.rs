@@ -1,6 +1,6 @@
 //! Without the feature `geoip` nobody knows a place.
 
-use super::entry::Location;
+use super::location::Location;
 use crate::session::SessionInfo;
 
 /// Nobody who knows the place of an address.

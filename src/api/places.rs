@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::entry::Location;
+use super::location::Location;
 use crate::{request::Geo, session::SessionInfo};
 
 /// Who knows the place of an address, if anybody.

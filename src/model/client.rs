@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::hints::Hints;
+use super::{clean::clean, hints::Hints};
 
 /// The longest user agent that is kept, in bytes.
 const USER_AGENT_MAX: usize = 512;
@@ -96,39 +96,6 @@ impl Client {
     }
 }
 
-/// Text of at most so many bytes, without control characters; `None` if nothing is left.
-pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
-    // What is longer than this is hostile, and work on it has to end.
-    let head = raw.get(..4 * max).unwrap_or(raw);
-    if head.len() <= max && head.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        // What nearly every client sends, at a tenth of the time.
-        let text = str::from_utf8(head).ok()?.trim();
-        return (!text.is_empty()).then(|| Box::from(text));
-    }
-    let text = String::from_utf8_lossy(head);
-    let mut kept = String::new();
-    let plain = text
-        .chars()
-        .filter(|c| !c.is_control() && !is_invisible(*c));
-    for c in plain.skip_while(|c| c.is_whitespace()) {
-        if kept.len() + c.len_utf8() > max {
-            break;
-        }
-        kept.push(c);
-    }
-    // After the cut, so that cleaning again, as a stored record is, changes nothing.
-    kept.truncate(kept.trim_end().len());
-    (!kept.is_empty()).then(|| kept.into_boxed_str())
-}
-
-/// Characters that only turn or hide others: with them, a label would read as another device's.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +106,10 @@ mod tests {
         assert_eq!(client.user_agent(), Some("ab[31mc\u{fffd}"));
 
         let client = Client::new().with_user_agent(Some("\u{202e}a\u{200b}é\u{feff}".as_bytes()));
+        assert_eq!(client.user_agent(), Some("aé"));
+
+        let unseen = "a\u{61c}\u{180e}\u{2028}\u{2029}\u{fff9}\u{e0001}é";
+        let client = Client::new().with_user_agent(Some(unseen.as_bytes()));
         assert_eq!(client.user_agent(), Some("aé"));
 
         let long = "ü".repeat(40_000);

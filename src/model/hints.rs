@@ -1,6 +1,6 @@
 //! What a browser says of itself in its client hints.
 
-use super::client::clean;
+use super::clean::clean;
 
 /// The longest of each that is kept, in bytes: 256 in all.
 const BRANDS_MAX: usize = 220;

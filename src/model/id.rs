@@ -4,7 +4,7 @@ use std::{error, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::token::RandomError;
+use super::random::{self, RandomError};
 
 /// The public name of a session: shown in lists, logs and events, useless for signing in.
 ///
@@ -34,7 +34,7 @@ impl SessionId {
     ///
     /// If the operating system has no randomness to give.
     pub fn random() -> Result<Self, RandomError> {
-        super::token::random().map(Self)
+        random::bytes().map(Self)
     }
 
     /// Its bytes.

@@ -1,5 +1,6 @@
 //! Values: what a session is made of. No I/O and no HTTP here.
 
+mod clean;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod data;
@@ -8,6 +9,7 @@ pub(crate) mod hints;
 pub(crate) mod id;
 pub(crate) mod lifetime;
 pub(crate) mod limit;
+mod random;
 pub(crate) mod record;
 pub(crate) mod tag;
 pub(crate) mod token;
@@ -22,8 +24,9 @@ pub use self::{
     id::{ParseSessionIdError, SessionId},
     lifetime::Lifetime,
     limit::{Excess, Limit},
+    random::RandomError,
     record::{Record, RecordError},
     tag::Tag,
-    token::{Digest, ParseTokenError, RandomError, Token},
+    token::{Digest, ParseTokenError, Token},
     user::{ParseUserIdError, UserId},
 };

@@ -5,7 +5,11 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
-use super::{id, token::RandomError, user::UserId};
+use super::{
+    id,
+    random::{self, RandomError},
+    user::UserId,
+};
 
 const DOMAIN: &[u8] = b"tower-user-sessions/user/v1\0";
 
@@ -50,7 +54,7 @@ impl Tag {
     ///
     /// If the operating system has no randomness to give.
     pub fn random() -> Result<Self, RandomError> {
-        super::token::random().map(Self)
+        random::bytes().map(Self)
     }
 
     /// Its bytes.

@@ -7,7 +7,11 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
 
-use super::{id::SessionId, tag::Tag};
+use super::{
+    id::SessionId,
+    random::{self, RandomError},
+    tag::Tag,
+};
 
 /// The secret a client shows to claim its session.
 ///
@@ -40,7 +44,7 @@ impl Token {
         let mut bytes = [0; 48];
         let (head, rest) = bytes.split_at_mut(12);
         head.copy_from_slice(tag.as_bytes());
-        getrandom::fill(rest).map_err(RandomError)?;
+        random::fill(rest)?;
         Ok(Self(bytes))
     }
 
@@ -153,13 +157,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Bytes of the operating system's generator.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(RandomError)?;
-    Ok(bytes)
-}
-
 /// The text is not a token: 64 characters of base64url. It does not say which text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseTokenError;
@@ -171,19 +168,3 @@ impl fmt::Display for ParseTokenError {
 }
 
 impl error::Error for ParseTokenError {}
-
-/// The operating system had no randomness to give.
-#[derive(Clone, Copy, Debug)]
-pub struct RandomError(getrandom::Error);
-
-impl fmt::Display for RandomError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no randomness from the operating system")
-    }
-}
-
-impl error::Error for RandomError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.0)
-    }
-}

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use super::source::Raw;
+use super::raw::Raw;
 
 /// Looks at all `Authorization` headers, as bytes. Other schemes are not ours; the scheme's case does
 /// not matter (RFC 9110 §11.1).

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::COOKIE};
 
-use super::source::Raw;
+use super::raw::Raw;
 
 /// Looks at all `Cookie` headers (HTTP/2 splits them, RFC 9113 §8.2.3), as bytes: a name that only
 /// looks like ours is another one, and other cookies may hold any bytes.

@@ -12,6 +12,7 @@ mod hints;
 #[path = "no_hints.rs"]
 mod hints;
 mod peer;
+mod raw;
 mod source;
 #[cfg(feature = "device")]
 mod user_agent;

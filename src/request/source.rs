@@ -5,7 +5,7 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
-use super::{bearer, cookie};
+use super::{bearer, cookie, raw::Raw};
 use crate::model::Token;
 
 /// Where requests show their token, and so how an answer carries a new one.
@@ -72,27 +72,6 @@ impl TokenSource {
 pub(crate) enum Way {
     Bearer,
     Cookie,
-}
-
-/// What is in the place of a token, whatever it is.
-pub(super) enum Raw<'a> {
-    Nothing,
-    One(&'a [u8]),
-    /// Several that differ.
-    Differing,
-}
-
-impl<'a> Raw<'a> {
-    pub(super) fn of(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
-        let Some(first) = values.next() else {
-            return Self::Nothing;
-        };
-        if values.all(|value| value == first) {
-            Self::One(first)
-        } else {
-            Self::Differing
-        }
-    }
 }
 
 /// What a request shows.

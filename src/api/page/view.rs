@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::{icon, setup::Setup, words::naming};
 use crate::{
-    api::entry::Location,
+    api::location::Location,
     model::{Timestamp, UserId},
     session::SessionInfo,
 };

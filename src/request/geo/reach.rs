@@ -30,11 +30,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Of what is outside 2000::/3 nothing is routed (RFC 4291 §2.4): loopback, link-local,
     // unique-local, multicast.
     match address.segments() {
-        // Documentation.
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
-        // Protocol assignments, among them benchmarks, ORCHID, and Teredo, whose address in IPv4
-        // files answer for (RFC 6890, RFC 4380).
-        [0x2001, 0..=0x1ff, ..] => false,
+        // Documentation; protocol assignments, among them benchmarks, ORCHID, and Teredo, whose
+        // address in IPv4 files answer for (RFC 6890, RFC 4380).
+        [0x2001, 0xdb8 | 0..=0x1ff, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // 6to4: files answer for the IPv4 address in it (RFC 3056).
         [0x2002, high, low, ..] => {
             let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);

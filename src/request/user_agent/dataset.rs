@@ -2,7 +2,7 @@
 
 use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
-use super::{device::DeviceKind, in_app::APP, named::Named};
+use super::{in_app::APP, kind::DeviceKind, named::Named};
 
 /// What woothee makes of a user agent.
 #[derive(Debug)]

@@ -16,9 +16,10 @@ mod browser;
 mod dataset;
 mod device;
 mod in_app;
+mod kind;
 mod named;
 mod platform;
 mod program;
 mod tool;
 
-pub use self::device::{Device, DeviceKind};
+pub use self::{device::Device, kind::DeviceKind};

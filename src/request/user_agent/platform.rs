@@ -1,6 +1,6 @@
 //! The operating system, and the kind of machine that runs it.
 
-use super::{agent::Agent, device::DeviceKind};
+use super::{agent::Agent, kind::DeviceKind};
 use crate::model::Hints;
 
 /// The operating system, and the kind of machine that runs it.

@@ -18,7 +18,7 @@ use tokio::{sync::Mutex as AsyncMutex, task::JoinHandle};
 use super::{
     failure::{Failure, no_connection},
     pool::{Connection, RedisPool},
-    script::Script,
+    source::Script,
 };
 use crate::{
     model::clock::{Monotonic, millis},

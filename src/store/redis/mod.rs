@@ -10,6 +10,7 @@ mod keys;
 mod pool;
 mod reply;
 mod script;
+mod source;
 
 use self::{connection::Connections, keys::Keys, script::Scripts};
 use super::{

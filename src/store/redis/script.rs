@@ -5,12 +5,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes};
-use deadpool_redis::redis::{Cmd, Script as Source, Value};
+use deadpool_redis::redis::{Cmd, Value};
 
 use super::{
     connection::{Connections, Resend},
     keys::Keys,
     reply::{ALONE, Reply},
+    source::Script,
 };
 use crate::{
     model::{Clock, Data, EndNotice, EndReason, Excess, Record, Timestamp, clock::millis},
@@ -26,29 +27,6 @@ const DATA: &str = include_str!("lua/data.lua");
 
 /// What `create.lua` answers when it runs after the caller has given up.
 const LATE: i64 = 5;
-
-/// A script and its name on the server.
-#[derive(Debug)]
-pub(super) struct Script {
-    pub(super) source: String,
-    pub(super) sha1: String,
-}
-
-impl Script {
-    /// Puts the preludes after the first line of `body`: that one tells the server what it must know
-    /// of the script.
-    fn new(preludes: &[&str], body: &str) -> Self {
-        let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
-        Self::of(&[&[flags], preludes, &[body]].concat())
-    }
-
-    /// Takes the parts as they come.
-    fn of(parts: &[&str]) -> Self {
-        let source = parts.join("\n");
-        let sha1 = Source::new(&source).get_hash().to_owned();
-        Self { source, sha1 }
-    }
-}
 
 /// Every script, hashed once, and what they need to run.
 #[derive(Clone, Debug)]

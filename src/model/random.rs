@@ -1,0 +1,31 @@
+//! Randomness, from the operating system's generator alone.
+
+use std::{error, fmt};
+
+/// Fills the bytes.
+pub(super) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
+    getrandom::fill(bytes).map_err(RandomError)
+}
+
+/// So many bytes.
+pub(super) fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The operating system had no randomness to give.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomError(getrandom::Error);
+
+impl fmt::Display for RandomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no randomness from the operating system")
+    }
+}
+
+impl error::Error for RandomError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
