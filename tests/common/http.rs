@@ -250,6 +250,9 @@ impl Client {
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(PeerAddr::from(peer));
         }
+        if self.headers.contains_key(header::USER_AGENT) {
+            request.headers_mut().remove(header::USER_AGENT);
+        }
         for (name, value) in &self.headers {
             request.headers_mut().append(name, value.clone());
         }
