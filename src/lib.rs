@@ -195,17 +195,18 @@ pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::store::RedisStore;
 pub use self::{
     layer::{
-        Bare, BearerLayer, BearerService, CookieClash, CookieError, OnOutage, Problem, Rejection,
-        RejectionKind, Reply, RequireUser, RequireUserService, SameSite, SessionCookie,
-        SessionCookieBuilder, SessionLayer, SessionService,
+        Bare, BearerLayer, BearerService, CookieClash, CookieError, DeviceCookie, OnOutage,
+        Problem, Rejection, RejectionKind, Reply, RequireUser, RequireUserService, SameSite,
+        SessionCookie, SessionCookieBuilder, SessionLayer, SessionService,
     },
     model::{
-        Client, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, SessionId, Timestamp, UserId,
+        Client, ClientClass, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, Proof,
+        SessionId, Timestamp, UserId,
     },
     request::{PeerAddr, TokenSource},
     session::{
-        CommitError, Committed, LimitReached, Login, Session, SessionError, SessionErrorKind,
-        SessionInfo, UserSessions, UserSessionsError,
+        CommitError, Committed, LimitReached, Login, ParseTicketError, Session, SessionError,
+        SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
 };

@@ -154,7 +154,7 @@ prop_compose! {
         digest in any::<[u8; 32]>(),
         user in option::of("[^\\x00]{1,60}"),
         client in clients(),
-        revision in 0..=i64::MAX as u64,
+        revision in 0..1_u64 << 56,
         times in [moments(), moments(), moments(), moments()],
         idle in 1..=34_560_000_000_u64,
     ) -> Record {
@@ -262,12 +262,12 @@ proptest! {
     #[test]
     fn any_bytes_are_an_end_notice_or_none(bytes in vec(any::<u8>(), 0..70)) {
         let _ = EndNotice::decode(&bytes);
-        for length in [51, 63] {
+        for length in [51, 67] {
             let mut like = bytes.clone();
             like.resize(length, 0);
             like[..2].copy_from_slice(&[1, 3]);
             if let Some(notice) = EndNotice::decode(&like) {
-                prop_assert_eq!(notice.encode(), like);
+                prop_assert_eq!(EndNotice::decode(&notice.encode()), Some(notice));
             }
         }
     }

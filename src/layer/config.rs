@@ -8,9 +8,9 @@ use http::{
     request::Parts,
 };
 
-use super::cookie::SessionCookie;
+use super::{cookie::SessionCookie, device_cookie::DeviceCookie};
 use crate::{
-    model::Token,
+    model::{DeviceId, Token},
     request::{TokenSource, Way},
     session::{CookieChange, Rules},
 };
@@ -80,6 +80,7 @@ pub(super) struct Config {
     pub(super) token_header: HeaderName,
     /// The peer's, if there is none.
     pub(super) address_from: Option<AddressFrom>,
+    pub(super) device_cookie: Option<DeviceCookie>,
     pub(super) on_outage: OnOutage,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
@@ -116,6 +117,11 @@ impl Config {
         (Request::from_parts(parts, body), asks)
     }
 
+    /// The device that a request shows, where that is looked for.
+    pub(super) fn device(&self, headers: &HeaderMap) -> Option<DeviceId> {
+        self.device_cookie.as_ref()?.read(headers)
+    }
+
     /// The address of the client.
     pub(super) fn address(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
         match &self.address_from {
@@ -125,9 +131,20 @@ impl Config {
     }
 
     /// Lets a response carry what became of the token: the way that the request showed one.
-    pub(super) fn write(&self, shown: Option<Way>, change: &CookieChange, headers: &mut HeaderMap) {
+    pub(super) fn write(
+        &self,
+        shown: Option<Way>,
+        change: &CookieChange,
+        device: Option<DeviceId>,
+        headers: &mut HeaderMap,
+    ) {
         match (shown.unwrap_or_else(|| self.source.first()), change) {
-            (Way::Cookie, change) => self.cookie.write(change, headers),
+            (Way::Cookie, change) => {
+                self.cookie.write(change, headers);
+                if let (Some(cookie), Some(device)) = (&self.device_cookie, device) {
+                    cookie.write(device, headers);
+                }
+            }
             (Way::Bearer, CookieChange::Set(token, _)) => self.hand_over(token, headers),
             // The client forgets its token by itself.
             (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => {}

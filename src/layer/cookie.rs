@@ -100,6 +100,12 @@ impl SessionCookie {
         })
     }
 
+    /// The same under another name, which fits as the first did.
+    pub(super) fn renamed(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.0.name);
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -122,7 +128,7 @@ impl SessionCookie {
     }
 
     /// A removal mirrors all that identifies the cookie, or browsers keep it.
-    fn line(&self, value: String, max_age: Duration) -> Option<HeaderValue> {
+    pub(super) fn line(&self, value: String, max_age: Duration) -> Option<HeaderValue> {
         let SessionCookieBuilder {
             name,
             secure,

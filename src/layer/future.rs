@@ -42,7 +42,8 @@ impl<R> Finish<R> {
 
     /// The response with what became of the token.
     fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
-        open.deliver(|shown, change| self.config.write(shown, change, response.headers_mut()));
+        let headers = response.headers_mut();
+        open.deliver(|shown, change, device| self.config.write(shown, change, device, headers));
         response
     }
 }
@@ -216,6 +217,8 @@ fn rejection(error: CommitError) -> Option<Rejection> {
         // The session ended meanwhile: its save is void, the response is not.
         CommitError::Closed | CommitError::Ended => None,
         CommitError::LimitReached(reached) => Some(Rejection::limit_reached(reached)),
+        CommitError::Disabled => Some(Rejection::disabled()),
+        CommitError::NoTicket => Some(Rejection::no_ticket()),
         CommitError::Void => Some(Rejection::sign_in_void()),
         CommitError::Conflict | CommitError::Store(_) => {
             tracing::error!(error = &error as &dyn Error, "session not committed");

@@ -1,6 +1,6 @@
 //! [`SessionLayer`] and its options.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use http::{HeaderName, Response, request::Parts};
 use tower_layer::Layer;
@@ -8,13 +8,14 @@ use tower_layer::Layer;
 use super::{
     config::{Config, OnOutage, Predicate, TOKEN_HEADER},
     cookie::SessionCookie,
+    device_cookie::DeviceCookie,
     reject::{Bare, Rejection},
     service::SessionService,
 };
 use crate::{
-    model::{Lifetime, Limit, Timestamp},
+    model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
-    session::{Guests, Rules},
+    session::{ClassOf, Guests, LimitOf, RotationRules, Rules},
     store::SharedStore,
 };
 
@@ -35,7 +36,7 @@ impl SessionLayer {
         let rules = Rules {
             store: store.into(),
             lifetime: Lifetime::default(),
-            limit: Limit::default(),
+            limit: LimitOf::All(Limit::default()),
             data_limit: 64 * 1024,
             guests: Guests {
                 allowed: true,
@@ -43,6 +44,13 @@ impl SessionLayer {
                 data_limit: 4 * 1024,
             },
             not_before: None,
+            class: ClassOf::default(),
+            rotation: RotationRules {
+                after: None,
+                grace: Duration::from_secs(30),
+                reuse_ends: true,
+            },
+            devices: None,
         };
         Self {
             config: Arc::new(Config {
@@ -51,6 +59,7 @@ impl SessionLayer {
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
                 address_from: None,
+                device_cookie: None,
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
@@ -127,7 +136,80 @@ impl<R> SessionLayer<R> {
     ///
     /// Defaults to at most 100, evict.
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.rules().limit = limit;
+        self.rules().limit = LimitOf::All(limit);
+        self
+    }
+
+    /// How many sessions each user may have, by plan or role, unless a login states its own limit.
+    ///
+    /// ```
+    /// use tower_user_sessions::{Limit, MemoryStore, SessionLayer, UserId};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .limit_of(|user: &UserId| Limit::at_most(if user.as_str() == "admin" { 1 } else { 5 }));
+    /// # let _ = layer;
+    /// ```
+    pub fn limit_of(mut self, limit: impl Fn(&UserId) -> Limit + Send + Sync + 'static) -> Self {
+        self.rules().limit = LimitOf::Each(Arc::new(limit));
+        self
+    }
+
+    /// As [`limit_of`](Self::limit_of), where it takes a database to know. Asked at each sign-in,
+    /// once more if that is committed again.
+    pub fn limit_of_async<F>(mut self, limit: impl Fn(UserId) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Limit> + Send + 'static,
+    {
+        self.rules().limit = LimitOf::Asked(Arc::new(move |user| Box::pin(limit(user))));
+        self
+    }
+
+    /// Which class a client that signs in is of, for [`Limit::of_class`], unless a login states it.
+    ///
+    /// Defaults to [`ClientClass::default`] for all.
+    pub fn class_of(
+        mut self,
+        class: impl Fn(&Client) -> ClientClass + Send + Sync + 'static,
+    ) -> Self {
+        self.rules().class = ClassOf::new(class);
+        self
+    }
+
+    /// Rotates tokens of this age: the next response sets another one, see
+    /// [`Session::rotate`](crate::Session::rotate). 15 minutes are a good choice.
+    ///
+    /// Defaults to never.
+    pub fn rotate_after(mut self, age: Duration) -> Self {
+        self.rules().rotation.after = Some(age);
+        self
+    }
+
+    /// How long a former token still opens its session once its successor was seen. Longer than any
+    /// request takes; a token is not rotated again while the one before is in that time.
+    ///
+    /// Defaults to 30 s.
+    pub fn rotation_grace(mut self, grace: Duration) -> Self {
+        self.rules().rotation.grace = grace.min(Lifetime::MAX);
+        self
+    }
+
+    /// Whether a session ends when a former token of it is shown after its time: somebody has a copy,
+    /// the owner or a thief.
+    ///
+    /// Defaults to yes.
+    pub fn end_on_reuse(mut self, ends: bool) -> Self {
+        self.rules().rotation.reuse_ends = ends;
+        self
+    }
+
+    /// Remembers the devices that sign in as a user, by a cookie that holds a random name of the
+    /// device and opens nothing, so that a sign-in knows the first sight of one
+    /// ([`Committed::first_sight`](crate::Committed::first_sight)). Not for bearer tokens.
+    ///
+    /// Defaults to no such cookie.
+    pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
+        self.rules().devices = Some(cookie.kept());
+        self.config().device_cookie = Some(cookie);
         self
     }
 

@@ -3,6 +3,7 @@
 mod bearer;
 mod config;
 mod cookie;
+mod device_cookie;
 mod future;
 pub(crate) mod grpc;
 #[expect(
@@ -23,6 +24,7 @@ pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     config::OnOutage,
     cookie::{CookieClash, CookieError, SameSite, SessionCookie, SessionCookieBuilder},
+    device_cookie::DeviceCookie,
     future::ResponseFuture,
     layer::SessionLayer,
     reject::{Bare, Problem, Rejection, RejectionKind, Reply},

@@ -9,7 +9,7 @@ use http::{
 use super::{grpc, problem};
 use crate::{
     model::EndNotice,
-    session::{LimitReached, SessionInfo},
+    session::{LimitReached, SessionInfo, Ticket},
 };
 
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -23,16 +23,21 @@ pub struct Rejection {
     ended: Option<Box<EndNotice>>,
     login: Option<HeaderValue>,
     sessions: Vec<SessionInfo>,
+    ticket: Option<Ticket>,
 }
 
 /// Why a layer answers.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RejectionKind {
+    /// The user may not sign in for now.
+    Disabled,
     /// The user has as many sessions as the limit allows, and it refuses more.
     LimitReached,
     /// There is no `Session` to ask: a mistake of the app's.
     NoSession,
+    /// The ticket of a refused sign-in is good no longer.
+    NoTicket,
     /// The request is a guest's, and the route is for users.
     NotSignedIn,
     /// What the handler staged cannot be stored, whatever the store's state.
@@ -51,6 +56,7 @@ impl Rejection {
             ended: None,
             login: None,
             sessions: Vec::new(),
+            ticket: None,
         }
     }
 
@@ -60,6 +66,14 @@ impl Rejection {
 
     pub(super) fn sign_in_void() -> Self {
         Self::new(RejectionKind::SignInVoid)
+    }
+
+    pub(super) fn disabled() -> Self {
+        Self::new(RejectionKind::Disabled)
+    }
+
+    pub(super) fn no_ticket() -> Self {
+        Self::new(RejectionKind::NoTicket)
     }
 
     pub(super) fn not_stored() -> Self {
@@ -89,6 +103,7 @@ impl Rejection {
     pub(super) fn limit_reached(reached: LimitReached) -> Self {
         Self {
             sessions: reached.sessions,
+            ticket: reached.ticket,
             ..Self::new(RejectionKind::LimitReached)
         }
     }
@@ -116,6 +131,12 @@ impl Rejection {
         &self.sessions
     }
 
+    /// What the client may come back with once it has chosen one of them.
+    #[must_use]
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
+    }
+
     /// Why the session ended that this guest had, if one did.
     #[must_use]
     pub fn ended(&self) -> Option<&EndNotice> {
@@ -128,18 +149,21 @@ impl Rejection {
         self.login.as_ref()
     }
 
-    /// The HTTP status that fits: 409, 500, 401 or 503, and 303 where a browser is sent to sign in.
+    /// The HTTP status that fits: 409, 403, 500, 401 or 503, and 303 where a browser is sent to sign in.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         if self.login.is_some() {
             return StatusCode::SEE_OTHER;
         }
         match self.kind {
+            RejectionKind::Disabled => StatusCode::FORBIDDEN,
             RejectionKind::LimitReached => StatusCode::CONFLICT,
             RejectionKind::NoSession | RejectionKind::NotStored => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            RejectionKind::NotSignedIn | RejectionKind::SignInVoid => StatusCode::UNAUTHORIZED,
+            RejectionKind::NoTicket | RejectionKind::NotSignedIn | RejectionKind::SignInVoid => {
+                StatusCode::UNAUTHORIZED
+            }
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -151,8 +175,10 @@ impl Rejection {
             return ended.reason.as_str();
         }
         match self.kind {
+            RejectionKind::Disabled => "sign_in_disabled",
             RejectionKind::LimitReached => "limit_reached",
             RejectionKind::NoSession => "no_session",
+            RejectionKind::NoTicket => "no_ticket",
             RejectionKind::NotSignedIn => "not_signed_in",
             RejectionKind::NotStored => "not_stored",
             RejectionKind::SignInVoid => "sign_in_void",
@@ -162,21 +188,25 @@ impl Rejection {
 
     fn title(&self) -> &'static str {
         match self.kind {
+            RejectionKind::Disabled => "Sign-in disabled",
             RejectionKind::LimitReached => "Too many sessions",
             RejectionKind::NoSession => "Internal server error",
             RejectionKind::NotSignedIn => "Not signed in",
             RejectionKind::NotStored => "Session not stored",
-            RejectionKind::SignInVoid => "Sign in again",
+            RejectionKind::NoTicket | RejectionKind::SignInVoid => "Sign in again",
             RejectionKind::Unavailable => "Sessions are unavailable",
         }
     }
 
     fn grpc_status(&self) -> HeaderValue {
         HeaderValue::from_static(match self.kind {
-            // Resource exhausted, internal, unauthenticated, unavailable.
+            // Permission denied, resource exhausted, internal, unauthenticated, unavailable.
+            RejectionKind::Disabled => "7",
             RejectionKind::LimitReached => "8",
             RejectionKind::NoSession | RejectionKind::NotStored => "13",
-            RejectionKind::NotSignedIn | RejectionKind::SignInVoid => "16",
+            RejectionKind::NoTicket | RejectionKind::NotSignedIn | RejectionKind::SignInVoid => {
+                "16"
+            }
             RejectionKind::Unavailable => "14",
         })
     }

@@ -9,7 +9,7 @@ use super::{
     reject::Rejection,
 };
 use crate::{
-    model::{Arrival, EndReason, Tag},
+    model::{Arrival, EndReason, Token},
     request::{PeerAddr, RawHints, Shown, Way},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError},
@@ -49,6 +49,7 @@ impl Incoming {
                 address: config.address(request.headers(), PeerAddr::of(request.extensions())),
                 user_agent: request.headers().get(USER_AGENT).cloned(),
                 hints: RawHints::read(request.headers()),
+                device: config.device(request.headers()),
             },
             shown,
         }
@@ -66,7 +67,7 @@ impl Incoming {
             Shown::Nothing => return guest(config, arrival, sender),
             Shown::Malformed(way) => {
                 tracing::debug!(?way, "not a token");
-                let open = open(config, arrival, sender, Current::Nothing, Some(way));
+                let open = open(config, arrival, sender, Current::Nothing, (None, Some(way)));
                 open.remove_cookie();
                 return Asked::Answered(Ok(open));
             }
@@ -82,17 +83,18 @@ impl Incoming {
                 return guest(config, arrival, sender);
             }
         };
-        let tag = token.tag();
         let mut resolve = Resolve::new(token);
         resolve.activity = activity;
         resolve.not_before = config.rules.not_before;
         if let Some(answer) = config.rules.store.resolve_now(&resolve) {
-            return Asked::Answered(opened(config, arrival, sender, (tag, way), answer));
+            let shown = (resolve.token, way);
+            return Asked::Answered(opened(config, arrival, sender, shown, answer));
         }
         let config = Arc::clone(config);
+        let shown = (resolve.token.clone(), way);
         let answer = config.rules.store.resolve(resolve);
         Asked::Waiting(Box::pin(async move {
-            opened(&config, arrival, sender, (tag, way), answer.await)
+            opened(&config, arrival, sender, shown, answer.await)
         }))
     }
 }
@@ -101,19 +103,24 @@ fn opened(
     config: &Config,
     arrival: Arrival,
     sender: Sender,
-    (tag, way): (Tag, Way),
+    shown: (Token, Way),
     answer: Result<Resolved, StoreError>,
 ) -> Opened {
     let (current, remove) = match answer {
-        Ok(Resolved::Live(found)) => (Current::Live(Live::new(tag, found)), false),
+        Ok(Resolved::Live(found)) => (Current::Live(Live::new(shown.0.tag(), found)), false),
         Ok(Resolved::Ended(notice)) => match notice.reason {
             // Nobody ever used these: there is nothing to tell.
             EndReason::Undelivered | EndReason::Void => (Current::Nothing, true),
             // The cookie stays until the reason was read; of a replaced session it always does, for
             // the browser may hold the new one already.
-            _ => (Current::Ended(notice), false),
+            _ => (Current::Ended(Box::new(notice)), false),
         },
-        Ok(Resolved::Unknown) => (Current::Nothing, true),
+        Ok(Resolved::Reused(reused)) => {
+            tracing::warn!(ended = reused.ended, "former token used after its time");
+            // The browser may hold the present one.
+            (Current::Gone, false)
+        }
+        Ok(Resolved::Expired(_) | Resolved::Unknown) => (Current::Nothing, true),
         Err(error) => {
             tracing::warn!(error = &error as &dyn Error, kind = ?error.kind(), "session not resolved");
             match config.on_outage {
@@ -122,7 +129,8 @@ fn opened(
             }
         }
     };
-    let open = open(config, arrival, sender, current, Some(way));
+    let (token, way) = shown;
+    let open = open(config, arrival, sender, current, (Some(token), Some(way)));
     if remove {
         open.remove_cookie();
     }
@@ -131,7 +139,13 @@ fn opened(
 
 /// A guest's, of whom no token is used.
 fn guest(config: &Config, arrival: Arrival, sender: Sender) -> Asked {
-    Asked::Answered(Ok(open(config, arrival, sender, Current::Nothing, None)))
+    Asked::Answered(Ok(open(
+        config,
+        arrival,
+        sender,
+        Current::Nothing,
+        (None, None),
+    )))
 }
 
 fn open(
@@ -139,8 +153,8 @@ fn open(
     arrival: Arrival,
     sender: Sender,
     current: Current,
-    shown: Option<Way>,
+    (token, shown): (Option<Token>, Option<Way>),
 ) -> OpenSession {
     let rules = Arc::clone(&config.rules);
-    OpenSession::new(Session::new(rules, arrival, current, sender, shown))
+    OpenSession::new(Session::new(rules, arrival, current, sender, token, shown))
 }

@@ -1,5 +1,7 @@
 //! How many sessions one user may have.
 
+use super::class::ClientClass;
+
 /// How many sessions one user may have, and what happens to the excess (ASVS 7.1.2).
 ///
 /// Defaults to at most 100, evict: a safety bound that keeps every operation small. What counts is
@@ -16,6 +18,8 @@
 pub struct Limit {
     sessions: u16,
     excess: Excess,
+    /// By class; 0 where a class has no limit of its own.
+    classes: [u16; ClientClass::COUNT],
 }
 
 /// What happens to the excess.
@@ -47,7 +51,26 @@ impl Limit {
         Self {
             sessions,
             excess: Excess::Evict,
+            classes: [0; ClientClass::COUNT],
         }
+    }
+
+    /// How many of these may be of this class: held between 1 and [`MAX`](Self::MAX).
+    ///
+    /// A sign-in of the class first ends the least recently active of the class until there is room
+    /// in it, then of all.
+    ///
+    /// Defaults to no limit of its own for any class.
+    #[must_use]
+    pub const fn of_class(mut self, class: ClientClass, sessions: u16) -> Self {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a class is below the count of classes"
+        )]
+        {
+            self.classes[class.index()] = Self::at_most(sessions).sessions;
+        }
+        self
     }
 
     /// Refuses a sign-in over the limit instead of ending others.
@@ -61,6 +84,13 @@ impl Limit {
     #[must_use]
     pub const fn sessions(self) -> u16 {
         self.sessions
+    }
+
+    /// How many sessions of this class, where it has a limit of its own.
+    #[must_use]
+    pub fn class_sessions(self, class: ClientClass) -> Option<u16> {
+        let limit = self.classes.get(class.index()).copied().unwrap_or(0);
+        (limit > 0).then_some(limit)
     }
 
     /// What happens to the excess.

@@ -1,21 +1,28 @@
 //! Values: what a session is made of. No I/O and no HTTP here.
 
+mod body;
+pub(crate) mod class;
 mod clean;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod data;
+mod device_id;
 pub(crate) mod ended;
 pub(crate) mod hints;
 pub(crate) mod id;
 pub(crate) mod lifetime;
 pub(crate) mod limit;
+pub(crate) mod proof;
 mod random;
 pub(crate) mod record;
+pub(crate) mod rotation;
 pub(crate) mod tag;
 pub(crate) mod token;
 pub(crate) mod user;
 
+pub(crate) use self::device_id::DeviceId;
 pub use self::{
+    class::ClientClass,
     client::Client,
     clock::{Arrival, Clock, ManualClock, Timestamp},
     data::{Change, Changes, Data, ParseDataError},
@@ -24,8 +31,10 @@ pub use self::{
     id::{ParseSessionIdError, SessionId},
     lifetime::Lifetime,
     limit::{Excess, Limit},
+    proof::Proof,
     random::RandomError,
     record::{Record, RecordError},
+    rotation::{Former, Rotation, Salt},
     tag::Tag,
     token::{Digest, ParseTokenError, Token},
     user::{ParseUserIdError, UserId},

@@ -3,6 +3,7 @@
 use std::{error, fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
@@ -10,8 +11,12 @@ use zeroize::Zeroize;
 use super::{
     id::SessionId,
     random::{self, RandomError},
+    rotation::Salt,
     tag::Tag,
 };
+
+/// Keeps what is derived here apart from any other use of the same bytes.
+const SUCCESSOR: &[u8] = b"tower-user-sessions/successor/v1\0";
 
 /// The secret a client shows to claim its session.
 ///
@@ -46,6 +51,33 @@ impl Token {
         head.copy_from_slice(tag.as_bytes());
         random::fill(rest)?;
         Ok(Self(bytes))
+    }
+
+    /// The token that takes this one's place in a rotation: of the same session, with a secret that
+    /// only whoever holds this token can derive (HMAC-SHA256 over the salt, with this token as key).
+    #[must_use]
+    pub fn successor(&self, salt: &Salt) -> Self {
+        let mut bytes = self.0;
+        // HMAC takes keys of any length.
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) {
+            mac.update(SUCCESSOR);
+            mac.update(salt.as_bytes());
+            let secret: [u8; 32] = mac.finalize().into_bytes().into();
+            let (_, own) = bytes.split_at_mut(24);
+            own.copy_from_slice(secret.split_at(24).0);
+        }
+        Self(bytes)
+    }
+
+    /// A new token of the same session, with a new secret from the operating system's generator.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system has no randomness to give.
+    pub fn renewed(&self) -> Result<Self, RandomError> {
+        let mut token = Self(self.0);
+        random::fill(token.0.split_at_mut(24).1)?;
+        Ok(token)
     }
 
     /// Reads the 64 characters of a token.

@@ -12,6 +12,14 @@ pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Raw<'a> {
     Raw::of(pairs.filter_map(|pair| value_of(pair, name.as_bytes())))
 }
 
+/// The value of a cookie of this name, if there is one and no other that differs.
+pub(crate) fn named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    match find(headers, name) {
+        Raw::One(value) => Some(value),
+        Raw::Nothing | Raw::Differing => None,
+    }
+}
+
 fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut from = 0;
     let ends = memchr::memchr_iter(b';', header).chain([header.len()]);

@@ -24,6 +24,7 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 #[cfg(feature = "device")]
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
+    cookie::named as named_cookie,
     hints::RawHints,
     source::{Shown, Way},
 };

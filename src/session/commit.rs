@@ -7,10 +7,13 @@ use super::{
     login::Committed,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
     state::{Current, Replaced},
+    ticket::Ticket,
 };
 use crate::{
-    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token, UserId},
-    store::{Authenticated, Create, Created, End, NewSession, Save, Saved, Which},
+    model::{Data, DeviceId, EndReason, Excess, Lifetime, Record, SessionId, Tag, Token, UserId},
+    store::{
+        Authenticated, Create, Created, End, NewSession, Redeem, Save, Saved, SeenDevice, Which,
+    },
 };
 
 /// How often an update runs on data that keeps changing before it gives up.
@@ -42,9 +45,10 @@ impl Session {
         // Left behind by a commit that was dropped half way.
         self.end_replaced().await;
         match self.plan()? {
-            Plan::Nothing => {}
+            Plan::Nothing => self.renew().await?,
             Plan::Save(stored, batch) => {
                 self.save_staged(stored, &batch).await?;
+                self.renew().await?;
             }
             Plan::Guest(token, batch) => self.begin_guest(&token, &batch).await?,
             Plan::LogOut(stored) => {
@@ -183,7 +187,11 @@ impl Session {
                 self.state().unstage(batch);
                 Err(CommitError::TooLarge)
             }
-            Created::Ended | Created::LimitReached(_) | Created::Void => {
+            Created::Disabled
+            | Created::Ended
+            | Created::LimitReached(_)
+            | Created::NoTicket
+            | Created::Void => {
                 let mut state = self.state();
                 state.guest_token = None;
                 state.unstage(batch);
@@ -241,7 +249,11 @@ impl Session {
         }
         let id = pending.token.session_id();
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
-        let replaces = same.as_ref().map(|same| same.id);
+        let replaces = match (&same, &stored) {
+            (Some(shown), _) | (None, Some(shown)) => Some(shown.id),
+            // Sent again with a token that an earlier sign-in replaced: that one's session.
+            (None, None) => self.state().successor().filter(|_| !pending.after_logout),
+        };
         if let Some(same) = same
             && batch.ops.iter().any(|op| op.again.is_some())
         {
@@ -265,7 +277,7 @@ impl Session {
                 }
             }
         }
-        let create = self.creation(&pending, replaces, &batch.ops);
+        let create = self.creation(&pending, replaces, &batch.ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
@@ -275,6 +287,7 @@ impl Session {
             }
             Created::Created(mut new) => {
                 let evicted = std::mem::take(&mut new.evicted);
+                let first_sight = new.first_sight;
                 let missing = self.signed_in(&pending, *new, stored, &batch);
                 self.end_replaced().await;
                 if missing {
@@ -282,6 +295,7 @@ impl Session {
                 }
                 return Ok(Committed {
                     evicted: infos(evicted, None),
+                    first_sight,
                 });
             }
             Created::LimitReached(mut records) => {
@@ -289,10 +303,16 @@ impl Session {
                 let current = self.state().record().map(|record| record.id);
                 CommitError::LimitReached(LimitReached {
                     sessions: infos(records, current),
+                    ticket: pending
+                        .offer
+                        .clone()
+                        .map(|token| Ticket::new(token, pending.login.user.clone())),
                 })
             }
             // Ended: it was given up before it was made.
             Created::Void | Created::Ended => CommitError::Void,
+            Created::Disabled => CommitError::Disabled,
+            Created::NoTicket => CommitError::NoTicket,
             Created::TooLarge => CommitError::TooLarge,
         };
         let mut state = self.state();
@@ -301,19 +321,64 @@ impl Session {
         Err(refused)
     }
 
-    fn creation(&self, pending: &PendingLogin, same: Option<SessionId>, ops: &[Op]) -> Create {
+    async fn creation(
+        &self,
+        pending: &PendingLogin,
+        replaces: Option<SessionId>,
+        ops: &[Op],
+    ) -> Result<Create, CommitError> {
         let rules = &self.0.rules;
-        let PendingLogin { token, login, .. } = pending;
+        let PendingLogin {
+            token,
+            login,
+            offer,
+            ..
+        } = pending;
         let user: UserId = login.user.clone();
         let mut create = Create::new(token, Some(user), self.authenticated(pending));
+        create.limit = match login.limit {
+            Some(limit) => limit,
+            None => rules.limit.user(&login.user).await,
+        };
+        if create.limit.excess() == Excess::Refuse {
+            create.offer = offer.as_ref().map(Ticket::stored);
+        }
+        create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {
+            ticket: Ticket::stored(ticket.token()),
+            ends: *ends,
+        });
+        create.device = self.device()?;
         create.client = self.state().sender.client();
+        create.class = login
+            .class
+            .unwrap_or_else(|| rules.class.client(&create.client));
+        create.counts = login.counts;
+        create.proof = login.proof.clone();
         create.lifetime = login.lifetime.unwrap_or(rules.lifetime);
-        create.limit = login.limit.unwrap_or(rules.limit);
-        create.replaces = same;
+        create.replaces = replaces;
         create.changes = changes(ops);
         create.data_limit = rules.data_limit;
         create.not_before = rules.not_before;
-        create
+        Ok(create)
+    }
+
+    /// The device that signs in, if the layer remembers devices: one that has no name yet gets one.
+    fn device(&self) -> Result<Option<SeenDevice>, CommitError> {
+        let Some(kept) = self.0.rules.devices else {
+            return Ok(None);
+        };
+        let mut state = self.state();
+        let known = state.sender.device.or(state.new_device.as_deref().copied());
+        let device = match known {
+            Some(device) => device,
+            None => {
+                let device = DeviceId::random().map_err(CommitError::random)?;
+                state.new_device = Some(Box::new(device));
+                device
+            }
+        };
+        let digest = device.digest();
+        Ok(Some(SeenDevice { digest, kept }))
     }
 
     /// When the user proved who they are, as far as the cut goes.

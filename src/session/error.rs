@@ -4,7 +4,7 @@ use std::{error, fmt};
 
 use crate::{
     model::RandomError,
-    session::SessionInfo,
+    session::{SessionInfo, Ticket},
     store::{StoreError, StoreErrorKind},
 };
 
@@ -29,8 +29,12 @@ pub enum SessionErrorKind {
     GuestsOff,
     /// The key is over 255 bytes.
     KeyTooLong,
+    /// There is no user whose session it is.
+    NotSignedIn,
     /// The operating system had no randomness for a token.
     Random,
+    /// The ticket is another user's.
+    Ticket,
     /// The data would be over its limit.
     TooLarge,
     /// The store could not be asked for this session.
@@ -73,7 +77,9 @@ impl fmt::Display for SessionError {
             SessionErrorKind::Encode => "the value cannot be stored",
             SessionErrorKind::GuestsOff => "guests may keep no data",
             SessionErrorKind::KeyTooLong => "the key is over 255 bytes",
+            SessionErrorKind::NotSignedIn => "nobody is signed in",
             SessionErrorKind::Random => "no token could be made",
+            SessionErrorKind::Ticket => "the ticket is another user's",
             SessionErrorKind::TooLarge => "the data would be over its limit",
             SessionErrorKind::Unavailable => "the session is unavailable",
         })
@@ -94,12 +100,16 @@ pub enum CommitError {
     Closed,
     /// Other requests kept changing what an update depends on.
     Conflict,
+    /// The user may not sign in for now. Nothing changed.
+    Disabled,
     /// The session ended while the request was in flight, or its token had been replaced before. It
     /// was not brought back, and no guest session took its place: the browser may hold another
     /// cookie by now.
     Ended,
     /// The user has as many sessions as the limit allows, and it refuses more. Nothing changed.
     LimitReached(LimitReached),
+    /// The ticket was used, or its time has passed. Nothing changed.
+    NoTicket,
     /// The store could not answer. What was staged stays staged.
     Store(StoreError),
     /// With what parallel requests stored, the data would be over its limit.
@@ -137,8 +147,10 @@ impl fmt::Display for CommitError {
         f.write_str(match self {
             Self::Closed => "the response has gone out, or never will",
             Self::Conflict => "the session's data kept changing",
+            Self::Disabled => "the user may not sign in for now",
             Self::Ended => "the session has ended",
             Self::LimitReached(_) => "the user has as many sessions as the limit allows",
+            Self::NoTicket => "the ticket is good no longer",
             Self::Store(_) => "the store could not answer",
             Self::TooLarge => "the data would be over its limit",
             Self::Update(_) => "an update failed",
@@ -154,8 +166,10 @@ impl error::Error for CommitError {
             Self::Update(error) => Some(error),
             Self::Closed
             | Self::Conflict
+            | Self::Disabled
             | Self::Ended
             | Self::LimitReached(_)
+            | Self::NoTicket
             | Self::TooLarge
             | Self::Void => None,
         }
@@ -172,8 +186,11 @@ impl From<StoreError> for CommitError {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct LimitReached {
-    /// They, the most recently active first.
+    /// They, the most recently active first: those whose end would help.
     pub sessions: Vec<SessionInfo>,
+    /// With this the client may end one of them and be signed in, see
+    /// [`Login::by_ticket`](crate::Login::by_ticket).
+    pub ticket: Option<Ticket>,
 }
 
 /// A user's sessions could not be listed or ended.

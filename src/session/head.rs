@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Current, Session, error::CommitError, staged::Target};
+use super::{
+    Current, Session,
+    error::CommitError,
+    staged::{Renew, Target},
+};
 use crate::{
-    model::{EndReason, Token},
+    model::{DeviceId, EndReason, Token},
     request::Way,
 };
 
@@ -51,8 +55,12 @@ impl OpenSession {
     pub(crate) fn close(&mut self, verdict: Verdict) -> bool {
         let mut state = self.session.state();
         state.closed = true;
+        if verdict == Verdict::Store {
+            state.stage_due(self.session.0.rules.rotation.after);
+        }
         if verdict == Verdict::OnlyEnds {
             state.staged.put(Vec::new());
+            state.staged.renew = Renew::No;
             let signed_out = match std::mem::take(&mut state.staged.target) {
                 Target::Stay => false,
                 Target::LogOut => true,
@@ -86,12 +94,16 @@ impl OpenSession {
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
-    pub(crate) fn deliver(&mut self, write: impl FnOnce(Option<Way>, &CookieChange)) {
+    pub(crate) fn deliver(
+        &mut self,
+        write: impl FnOnce(Option<Way>, &CookieChange, Option<DeviceId>),
+    ) {
         if self.settled {
             return;
         }
         let mut state = self.session.state();
-        write(self.session.0.shown, &state.cookie);
+        let device = state.new_device.take().map(|device| *device);
+        write(self.session.0.shown, &state.cookie, device);
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
             state.not_pending(id);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Client, Record, SessionId, Timestamp};
+use crate::model::{Client, ClientClass, Proof, Record, SessionId, Timestamp};
 
 /// One session of a user, as a list shows it. Nothing in it signs anybody in.
 #[derive(Clone, Debug)]
@@ -65,6 +65,24 @@ impl SessionInfo {
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
         self.client().user_agent()
+    }
+
+    /// The class of the client that signed in.
+    #[must_use]
+    pub fn class(&self) -> ClientClass {
+        self.record.class
+    }
+
+    /// Whether it counts against the user's limit: not that of the support staff, say.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.record.counts
+    }
+
+    /// How its user proved who they are, where the sign-in noted it.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Proof> {
+        self.record.proof()
     }
 
     pub(super) fn client(&self) -> &Client {

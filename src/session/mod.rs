@@ -8,10 +8,12 @@ mod error;
 mod head;
 mod info;
 mod login;
+mod renew;
 mod replaced;
 mod rules;
 mod staged;
 mod state;
+mod ticket;
 mod user_sessions;
 
 use std::{
@@ -25,16 +27,20 @@ pub use self::{
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
     info::SessionInfo,
     login::{Committed, Login},
+    ticket::{ParseTicketError, Ticket},
     user_sessions::UserSessions,
 };
 pub(crate) use self::{
     head::{CookieChange, OpenSession, Verdict},
-    rules::{Guests, Rules},
+    rules::{ClassOf, Guests, LimitOf, RotationRules, Rules},
     state::{Current, Live, Sender},
 };
-use self::{staged::Target, state::State};
+use self::{
+    staged::{Renew, Target},
+    state::State,
+};
 use crate::{
-    model::{Arrival, EndNotice, SessionId, Timestamp, Token, UserId},
+    model::{Arrival, EndNotice, Proof, Record, SessionId, Timestamp, Token, UserId},
     request::Way,
 };
 
@@ -74,6 +80,7 @@ impl Session {
         arrival: Arrival,
         current: Current,
         sender: Sender,
+        token: Option<Token>,
         shown: Option<Way>,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -81,7 +88,7 @@ impl Session {
             arrival,
             shown,
             turn: AsyncMutex::new(()),
-            state: Mutex::new(State::new(current, sender)),
+            state: Mutex::new(State::new(current, sender, token)),
         }))
     }
 
@@ -160,9 +167,10 @@ impl Session {
     #[must_use]
     pub fn ended(&self) -> Option<EndNotice> {
         let mut state = self.state();
-        let Current::Ended(notice) = state.current else {
+        let Current::Ended(notice) = &state.current else {
             return None;
         };
+        let notice = (**notice).clone();
         state.note_read();
         Some(notice)
     }
@@ -196,14 +204,84 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`log_in`](Self::log_in).
+    /// As [`log_in`](Self::log_in); and if the login's ticket is not of its user.
     pub fn log_in_with(&self, login: Login) -> Result<(), SessionError> {
-        let token =
-            Token::random(self.0.rules.store.tag(&login.user)).map_err(SessionError::random)?;
+        let tag = self.0.rules.store.tag(&login.user);
+        let ticket = login.ticket.as_ref();
+        if ticket.is_some_and(|(ticket, _)| ticket.token().tag() != tag) {
+            return Err(SessionErrorKind::Ticket.into());
+        }
+        let token = Token::random(tag).map_err(SessionError::random)?;
+        let offer = Token::random(tag).map_err(SessionError::random)?;
         let mut state = self.state();
         state.stageable()?;
-        state.stage_login(token, login);
+        state.stage_login(token, login, Some(offer));
         Ok(())
+    }
+
+    /// Stages another token for the session that there is (ASVS 7.2.4). Its id, its place in the list
+    /// and its lifetime stay; so does what it opens: this is not a new sign-in.
+    ///
+    /// The former token goes on until the new one was seen on a request, and for the grace of
+    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that, so that
+    /// neither requests in parallel nor a lost answer sign anybody out. While a former token is still
+    /// in that time, the token stays as it is. Nothing happens to a guest of whom nothing is stored,
+    /// nor where a sign-in or a sign-out is staged.
+    ///
+    /// # Errors
+    ///
+    /// If the response head has passed or the session is unavailable.
+    pub fn rotate(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        if matches!(state.staged.target, Target::Stay)
+            && matches!(state.staged.renew, Renew::No)
+            && state.record().is_some()
+        {
+            state.staged.renew = Renew::Rotate;
+        }
+        Ok(())
+    }
+
+    /// Stages that the user has proved anew who they are (ASVS 7.2.4, 7.5.1): the session has a new
+    /// token, its former ones are void at once, and both parts of its lifetime begin again. Its id and
+    /// its data stay.
+    ///
+    /// Nothing happens where a sign-in is staged, which does all of that.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionErrorKind::NotSignedIn`] of a guest; if the response head has passed, the session is
+    /// unavailable, or there is no randomness.
+    pub fn reauthenticated(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        match &state.staged.target {
+            Target::Stay => {}
+            Target::LogIn(_) => return Ok(()),
+            Target::LogOut => return Err(SessionErrorKind::NotSignedIn.into()),
+        }
+        let signed_in = state
+            .record()
+            .is_some_and(|record| record.user_id().is_some());
+        let next = match &state.token {
+            Some(token) if signed_in => token.renewed().map_err(SessionError::random)?,
+            _ => return Err(SessionErrorKind::NotSignedIn.into()),
+        };
+        state.staged.renew = Renew::Prove(Box::new(next));
+        Ok(())
+    }
+
+    /// How the user of the stored session proved who they are, where the sign-in noted it.
+    #[must_use]
+    pub fn proof(&self) -> Option<Proof> {
+        self.state().record().and_then(Record::proof).cloned()
+    }
+
+    /// Whether the stored session counts against its user's limit.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.state().record().is_none_or(|record| record.counts)
     }
 
     /// Stages the sign-out: the session ends, its data goes, the cookie is removed. What is inserted

@@ -1,9 +1,9 @@
 //! The settings of a layer that its sessions work by.
 
-use std::time::Duration;
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
-    model::{Lifetime, Limit, Timestamp},
+    model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     store::SharedStore,
 };
 
@@ -11,10 +11,14 @@ use crate::{
 pub(crate) struct Rules {
     pub(crate) store: SharedStore,
     pub(crate) lifetime: Lifetime,
-    pub(crate) limit: Limit,
+    pub(crate) limit: LimitOf,
+    pub(crate) class: ClassOf,
     pub(crate) data_limit: usize,
     pub(crate) guests: Guests,
     pub(crate) not_before: Option<Timestamp>,
+    pub(crate) rotation: RotationRules,
+    /// How long a user's devices are remembered, if they are.
+    pub(crate) devices: Option<Duration>,
 }
 
 /// What a guest may keep: they cost memory before anybody has signed in.
@@ -23,4 +27,65 @@ pub(crate) struct Guests {
     pub(crate) allowed: bool,
     pub(crate) idle: Duration,
     pub(crate) data_limit: usize,
+}
+
+/// When tokens rotate, and what becomes of former ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RotationRules {
+    /// The age at which a token rotates by itself.
+    pub(crate) after: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) reuse_ends: bool,
+}
+
+type Asked = Pin<Box<dyn Future<Output = Limit> + Send>>;
+
+/// How many sessions a user may have.
+#[derive(Clone)]
+pub(crate) enum LimitOf {
+    All(Limit),
+    Each(Arc<dyn Fn(&UserId) -> Limit + Send + Sync>),
+    Asked(Arc<dyn Fn(UserId) -> Asked + Send + Sync>),
+}
+
+impl LimitOf {
+    pub(crate) async fn user(&self, user: &UserId) -> Limit {
+        match self {
+            Self::All(limit) => *limit,
+            Self::Each(limit) => limit(user),
+            Self::Asked(limit) => limit(user.clone()).await,
+        }
+    }
+}
+
+impl fmt::Debug for LimitOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(limit) => limit.fmt(f),
+            Self::Each(_) | Self::Asked(_) => f.write_str("LimitOf(..)"),
+        }
+    }
+}
+
+/// Which class a client is of.
+#[derive(Clone, Default)]
+pub(crate) struct ClassOf(Option<Arc<dyn Fn(&Client) -> ClientClass + Send + Sync>>);
+
+impl ClassOf {
+    pub(crate) fn new(class: impl Fn(&Client) -> ClientClass + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(class)))
+    }
+
+    pub(crate) fn client(&self, client: &Client) -> ClientClass {
+        self.0
+            .as_ref()
+            .map(|class| class(client))
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ClassOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClassOf(..)")
+    }
 }

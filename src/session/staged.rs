@@ -10,6 +10,8 @@ use crate::model::{Change, Changes, Data, Record, Timestamp, Token};
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) target: Target,
+    /// What becomes of the token of the session that stays.
+    pub(super) renew: Renew,
     /// In the order in which they were staged.
     pub(super) ops: Vec<Op>,
     /// Counts how often other changes took their place: a commit under way must not take those for
@@ -35,6 +37,20 @@ pub(super) enum Target {
     LogIn(Box<PendingLogin>),
 }
 
+/// What becomes of the token of the session that stays.
+#[derive(Clone, Default)]
+pub(super) enum Renew {
+    #[default]
+    No,
+    /// It is due for another one, or has one that may not have arrived: that can wait if it must.
+    Due,
+    /// It gets another one.
+    Rotate,
+    /// Its user has proved anew who they are: this is the new one, made once, so that committing again
+    /// comes to the same.
+    Prove(Box<Token>),
+}
+
 /// A sign-in under way. Token and id are made when it is staged, so that committing it again is the
 /// same session.
 #[derive(Clone, Debug)]
@@ -45,6 +61,8 @@ pub(super) struct PendingLogin {
     pub(super) after_logout: bool,
     /// The cut that its request had made when it was staged.
     pub(super) own_cut: Option<Timestamp>,
+    /// The ticket that a refusal leaves.
+    pub(super) offer: Option<Token>,
 }
 
 impl PendingLogin {
@@ -99,7 +117,9 @@ impl Op {
 
 impl Staged {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self.target, Target::Stay) && self.ops.is_empty()
+        matches!(self.target, Target::Stay)
+            && matches!(self.renew, Renew::No)
+            && self.ops.is_empty()
     }
 
     /// Other changes take the place of these.

@@ -9,10 +9,12 @@ use super::{
     head::CookieChange,
     login::Login,
     rules::Rules,
-    staged::{Batch, Op, PendingLogin, Staged, Target},
+    staged::{Batch, Op, PendingLogin, Renew, Staged, Target},
 };
 use crate::{
-    model::{Client, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token},
+    model::{
+        Client, Data, DeviceId, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token,
+    },
     request::RawHints,
     store::{Found, NewSession},
 };
@@ -23,6 +25,10 @@ pub(super) struct State {
     pub(super) staged: Staged,
     pub(super) cookie: CookieChange,
     pub(super) sender: Sender,
+    /// The token that the client holds, as far as it is known.
+    pub(super) token: Option<Token>,
+    /// The device of a sign-in that had none.
+    pub(super) new_device: Option<Box<DeviceId>>,
     /// The token of the guest session that staged data will begin: made once, so that committing
     /// again is the same session.
     pub(super) guest_token: Option<Box<Token>>,
@@ -59,7 +65,7 @@ pub(crate) enum Current {
     /// A user's session, or a guest's with data.
     Live(Live),
     /// A guest who holds the token of a session that ended.
-    Ended(EndNotice),
+    Ended(Box<EndNotice>),
     /// The session ended while the request was in flight.
     Gone,
     /// The store could not be asked.
@@ -93,6 +99,8 @@ pub(crate) struct Sender {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) hints: RawHints,
+    /// By its cookie, where the layer looks for one.
+    pub(crate) device: Option<DeviceId>,
 }
 
 impl Sender {
@@ -105,12 +113,14 @@ impl Sender {
 }
 
 impl State {
-    pub(super) fn new(current: Current, sender: Sender) -> Self {
+    pub(super) fn new(current: Current, sender: Sender, token: Option<Token>) -> Self {
         Self {
             current,
+            token,
             staged: Staged::default(),
             cookie: CookieChange::Keep,
             sender,
+            new_device: None,
             guest_token: None,
             replaced: None,
             pending: Vec::new(),
@@ -171,7 +181,7 @@ impl State {
         }
     }
 
-    pub(super) fn stage_login(&mut self, token: Token, login: Login) {
+    pub(super) fn stage_login(&mut self, token: Token, login: Login, offer: Option<Token>) {
         let before = match &self.staged.target {
             Target::LogIn(earlier) => Some(&earlier.login.user),
             Target::Stay => self.record().and_then(Record::user_id),
@@ -199,7 +209,9 @@ impl State {
             login,
             after_logout,
             own_cut,
+            offer,
         }));
+        self.staged.renew = Renew::No;
     }
 
     /// This request ended the sessions of this corner itself: what it stages from now on comes after
@@ -231,13 +243,14 @@ impl State {
     pub(super) fn stage_logout(&mut self) {
         self.staged.put(Vec::new());
         self.staged.target = Target::LogOut;
+        self.staged.renew = Renew::No;
         // What began by it, if its answer was lost, keeps what was staged before.
         self.guest_token = None;
     }
 
     /// The reason was shown: the cookie has done its work.
     pub(super) fn note_read(&mut self) {
-        if let Current::Ended(notice) = self.current
+        if let Current::Ended(notice) = &self.current
             // The browser may hold the successor's cookie already.
             && notice.reason != EndReason::Replaced
             && matches!(self.cookie, CookieChange::Keep)
@@ -249,7 +262,7 @@ impl State {
     /// Whether staged data may begin a guest session. Not where the browser may hold another cookie
     /// by now, which a guest's would overwrite: a late request would sign its user out.
     pub(super) fn may_begin(&self) -> bool {
-        match self.current {
+        match &self.current {
             Current::Ended(notice) => notice.reason != EndReason::Replaced,
             Current::Gone => false,
             Current::Nothing | Current::Live(_) | Current::Unavailable => true,
@@ -268,6 +281,14 @@ impl State {
         Ok(token)
     }
 
+    /// The session that took the place of the one whose token the request showed.
+    pub(super) fn successor(&self) -> Option<SessionId> {
+        match &self.current {
+            Current::Ended(notice) if notice.reason == EndReason::Replaced => notice.by,
+            _ => None,
+        }
+    }
+
     /// A session whose token has not left yet.
     pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) {
         if !self.pending.contains(&(tag, id)) {
@@ -283,6 +304,7 @@ impl State {
     /// The session ended while the request was in flight: no cookie is set for it.
     pub(super) fn ended_in_flight(&mut self) {
         self.current = Current::Gone;
+        self.staged.renew = Renew::No;
         if matches!(self.cookie, CookieChange::Set(..)) {
             self.cookie = CookieChange::Keep;
         }
@@ -292,6 +314,7 @@ impl State {
     pub(super) fn gone(&mut self) {
         self.current = Current::Nothing;
         self.cookie = CookieChange::Remove;
+        self.staged.renew = Renew::No;
         if matches!(self.staged.target, Target::Stay) {
             self.staged.put(Vec::new());
         }
@@ -356,6 +379,7 @@ impl State {
         } = new;
         let absolute = record.deadline.since(record.created_at);
         self.cookie = CookieChange::Set(Box::new(token.clone()), absolute);
+        self.token = Some(token.clone());
         self.current = Current::Live(Live {
             tag: token.tag(),
             record,

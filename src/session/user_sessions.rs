@@ -1,8 +1,10 @@
 //! All sessions of one user.
 
+use std::time::Duration;
+
 use super::{Session, error::UserSessionsError, info::SessionInfo};
 use crate::{
-    model::{EndReason, Record, SessionId, Tag, UserId},
+    model::{EndReason, Proof, SessionId, Tag, UserId},
     store::{End, Ended, List, SharedStore, Which},
 };
 
@@ -30,6 +32,9 @@ pub struct UserSessions {
     current: Option<SessionId>,
     /// The request that it asks in.
     session: Option<Session>,
+    /// Why sessions end by it, if that is said.
+    reason: Option<EndReason>,
+    spare_uncounted: bool,
 }
 
 impl UserSessions {
@@ -43,6 +48,8 @@ impl UserSessions {
             user,
             current: None,
             session: None,
+            reason: None,
+            spare_uncounted: false,
         }
     }
 
@@ -52,6 +59,26 @@ impl UserSessions {
             session: Some(session.clone()),
             ..Self::new(session.0.rules.store.clone(), user)
         }
+    }
+
+    /// Why the sessions that are ended from here end, for their notices: after a change of password
+    /// [`EndReason::CredentialsChanged`], by order of the identity provider
+    /// [`EndReason::IdentityProvider`].
+    ///
+    /// Defaults to [`EndReason::Revoked`] in a request, and [`EndReason::Administrator`] outside.
+    #[must_use]
+    pub fn because(mut self, reason: EndReason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// Whether sessions that do not count against the limit stay, where others or all are ended.
+    ///
+    /// Defaults to no.
+    #[must_use]
+    pub fn spare_uncounted(mut self, spare: bool) -> Self {
+        self.spare_uncounted = spare;
+        self
     }
 
     /// Whose sessions they are.
@@ -86,6 +113,19 @@ impl UserSessions {
             .into_iter()
             .map(|record| SessionInfo::new(record, self.current))
             .collect())
+    }
+
+    /// How many live sessions there are.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing.
+    pub async fn count(&self) -> Result<usize, UserSessionsError> {
+        Ok(self.list().await?.len())
     }
 
     /// Ends one session. Again while its notice is kept: the same answer.
@@ -134,40 +174,109 @@ impl UserSessions {
         self.end_which(Which::All).await
     }
 
+    /// Ends all sessions and refuses the user's sign-ins for so long, at most 400 days: for a user who
+    /// is disabled. Whether they may sign in later is the app's own to know: what a store keeps has an
+    /// end. Returns how many ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_others`](Self::end_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`end_others`](Self::end_others).
+    pub async fn disable_for(&self, duration: Duration) -> Result<usize, UserSessionsError> {
+        let mut end = self.order(Which::All);
+        end.reason = self.reason.unwrap_or(EndReason::Disabled);
+        end.spare_uncounted = false;
+        end.bar = Some(duration.max(Duration::from_millis(1)));
+        self.give(end).await
+    }
+
+    /// Lets a user sign in again who was disabled. Sessions that there may be end.
+    ///
+    /// # Errors
+    ///
+    /// As [`end_others`](Self::end_others).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`end_others`](Self::end_others).
+    pub async fn enable(&self) -> Result<(), UserSessionsError> {
+        let mut end = self.order(Which::All);
+        end.bar = Some(Duration::ZERO);
+        self.give(end).await.map(|_count| ())
+    }
+
+    /// Ends the sessions that the identity provider knows by this name, the `sid` of its logout token
+    /// (`OpenID` Connect Back-Channel Logout 1.0 §2.4), of this user, its `sub`. Returns how many
+    /// ended. Two steps and one more for each: a sign-in under way with this `sid` is not stopped.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call has ended some, all or none; calling again is harmless.
+    pub async fn end_external(&self, sid: &str) -> Result<usize, UserSessionsError> {
+        let mut count = 0;
+        for info in self.list().await? {
+            if info.proof().and_then(Proof::external_sid) == Some(sid) {
+                let mut end = self.order(Which::One(info.id()));
+                end.reason = self.reason.unwrap_or(EndReason::IdentityProvider);
+                count += self.give(end).await?;
+            }
+        }
+        Ok(count)
+    }
+
     async fn end_which(&self, which: Which) -> Result<usize, UserSessionsError> {
+        self.give(self.order(which)).await
+    }
+
+    fn order(&self, which: Which) -> End {
         let reason = match (which, self.current) {
-            (_, None) => EndReason::Administrator,
             (Which::One(id), Some(current)) if id == current => EndReason::LoggedOut,
-            (_, Some(_)) => EndReason::Revoked,
+            (_, None) => self.reason.unwrap_or(EndReason::Administrator),
+            (_, Some(_)) => self.reason.unwrap_or(EndReason::Revoked),
         };
         let mut end = End::new(self.tag, which, reason);
+        end.spare_uncounted = self.spare_uncounted;
         end.by = self.current;
         // Signing out oneself is harmless when it has happened already.
         end.caller = self.current.filter(|id| which != Which::One(*id));
+        end
+    }
+
+    async fn give(&self, end: End) -> Result<usize, UserSessionsError> {
+        let which = end.which;
         match self.store.end(end).await? {
-            Ended::Ended { count, now, .. } => {
+            Ended::Ended { ids, now, .. } => {
                 if let Some(session) = &self.session {
                     let mut state = session.state();
                     if !matches!(which, Which::One(_)) {
                         state.made_cut(self.tag, now);
                     }
-                    if state.tag() == Some(self.tag) && hits(which, state.record()) {
+                    let own = state.record().map(|record| record.id);
+                    if state.tag() == Some(self.tag) && self.hits(which, own, &ids) {
                         state.gone();
                     }
                 }
-                Ok(count)
+                Ok(ids.len())
             }
             Ended::CallerEnded => Err(UserSessionsError::CallerEnded),
             Ended::Unknown => Err(UserSessionsError::Unknown),
         }
     }
-}
 
-/// Whether this session is one of those that ended.
-fn hits(which: Which, record: Option<&Record>) -> bool {
-    record.is_some_and(|record| match which {
-        Which::All => true,
-        Which::One(id) => record.id == id,
-        Which::Others(keep) => record.id != keep,
-    })
+    /// Whether the request's own session is one of those that ended, now or before.
+    fn hits(&self, which: Which, own: Option<SessionId>, ids: &[SessionId]) -> bool {
+        own.is_some_and(|own| match which {
+            Which::One(id) => own == id,
+            Which::All | Which::Others(_) if self.spare_uncounted => ids.contains(&own),
+            Which::All => true,
+            Which::Others(keep) => own != keep,
+        })
+    }
 }

@@ -22,15 +22,16 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
-        Authenticated, Create, Created, End, Ended, Found, List, NewSession, Resolve, Resolved,
-        Save, Saved, Which,
+        Authenticated, Create, Created, End, Ended, Found, List, NewSession, Redeem, Renewal,
+        Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
+        UNCOUNTED_MAX, Which,
     },
     shared::SharedStore,
 };
 pub use crate::model::{
-    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, ManualClock, ParseDataError,
-    ParseSessionIdError, ParseTokenError, ParseUserIdError, RandomError, Record, RecordError, Tag,
-    Timestamp, Token,
+    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, Former, ManualClock, ParseDataError,
+    ParseSessionIdError, ParseTokenError, ParseUserIdError, RandomError, Record, RecordError,
+    Rotation, Salt, Tag, Timestamp, Token,
 };
 use crate::model::{SessionId, UserId};
 
@@ -39,6 +40,18 @@ pub(crate) const CUT_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an end notice is kept unless the store is told otherwise.
 pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How long a ticket is good for.
+pub(crate) const TICKET_KEPT: Duration = Duration::from_secs(5 * 60);
+
+/// The most tickets of one user.
+pub(crate) const TICKETS_MAX: usize = 4;
+
+/// The most devices of one user that are remembered.
+pub(crate) const DEVICES_MAX: usize = 32;
+
+/// The most former sessions of other corners whose successors are remembered.
+pub(crate) const MARKERS_MAX: usize = 8;
 
 /// How long an id that was ended before it was made is remembered.
 pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
@@ -56,10 +69,14 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///    both of its deadlines, not begun before `not_before`, not ended.
 /// 2. `resolve` records the activity when asked to, and never moves it backwards; it prolongs the
 ///    idle part of the lifetime, never the absolute one.
-/// 3. After an evicting `create` at most `limit` sessions of the user are live, the new one among
-///    them. The least recently active end; ties by creation, then by the id's text.
-/// 4. A refusing `create` at the limit changes nothing. Expired sessions never count.
-/// 5. `create` with `replaces` ends that session first and keeps its data.
+/// 3. After an evicting `create` at most `limit` counted sessions of the user are live, the new one
+///    among them, and at most its class's limit of its class. The least recently active end: first
+///    of the class, then of all; ties by creation, then by the id's text.
+/// 4. A refusing `create` at the limit changes nothing but that it leaves the ticket that it offers.
+///    Expired sessions never count. The ticket works once, for five minutes, in its corner.
+/// 5. `create` with `replaces` ends that session first and keeps its data; if that one was replaced
+///    before, the session that took its place. An id that is not of the corner is remembered for a
+///    minute, so that a second sign-in that names it replaces the first.
 /// 6. `create` again with the same id and digest is the same session; after that session ended, it
 ///    is [`Created::Ended`].
 /// 7. A sign-in authenticated at or before the cut is [`Created::Void`] and changes nothing. A cut
@@ -76,6 +93,12 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     minute, however many sessions end meanwhile.
 /// 14. Every method is one atomic step. A dropped future leaves the old state or the new one.
 /// 15. The store owns the time: no moment of the caller's clock takes part in any decision.
+/// 16. `rotate` changes the token and nothing else that is listed. A derived successor leaves the
+///     former token open until the successor was resolved, and for the grace after that; meanwhile
+///     requests with the former token all come to the same successor. After a proven one former
+///     tokens open nothing. A former token after its time is [`Resolved::Reused`], and ends the session
+///     where it was asked to; any other wrong secret is unknown.
+/// 17. A barred user's `create` is [`Created::Disabled`] and changes nothing.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
@@ -102,6 +125,13 @@ pub trait SessionStore: Send + Sync + 'static {
     /// If the store cannot answer. [`StoreErrorKind::Uncertain`] where a conditional write may or
     /// may not have happened.
     fn save(&self, save: &Save) -> impl Future<Output = Result<Saved, StoreError>> + Send;
+
+    /// Gives a live session another token.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. Asking again with the same digests is harmless.
+    fn rotate(&self, rotate: &Rotate) -> impl Future<Output = Result<Rotated, StoreError>> + Send;
 
     /// The live sessions of one corner, in no particular order.
     ///

@@ -3,7 +3,8 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
-    Create, Created, End, Ended, List, Resolve, Resolved, Save, Saved, SessionStore, StoreError,
+    Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
+    SessionStore, StoreError,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -25,6 +26,7 @@ trait ErasedStore: Send + Sync {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved>;
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created>;
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved>;
+    fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated>;
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
     fn tag_of(&self, user: &UserId) -> Tag;
@@ -43,6 +45,10 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved> {
         Box::pin(async move { self.save(&save).await })
+    }
+
+    fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated> {
+        Box::pin(async move { self.rotate(&rotate).await })
     }
 
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>> {
@@ -77,6 +83,10 @@ impl SharedStore {
 
     pub(crate) fn save(&self, save: Save) -> Answer<Saved> {
         Arc::clone(&self.0).save_boxed(save)
+    }
+
+    pub(crate) fn rotate(&self, rotate: Rotate) -> Answer<Rotated> {
+        Arc::clone(&self.0).rotate_boxed(rotate)
     }
 
     pub(crate) fn list(&self, list: List) -> Answer<Vec<Record>> {

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
-        Changes, Create, Created, End, Ended, List, Record, Resolve, Resolved, Save, Saved,
-        StoreError, StoreErrorKind, Tag,
+        Changes, Create, Created, End, Ended, List, Record, Resolve, Resolved, Rotate, Rotated,
+        Save, Saved, StoreError, StoreErrorKind, Tag,
     },
 };
 
@@ -23,6 +23,7 @@ pub enum Method {
     End,
     List,
     Resolve,
+    Rotate,
     Save,
 }
 
@@ -200,6 +201,11 @@ impl SessionStore for FaultyStore {
             self.0.store.save(&other).await?;
         }
         self.run(fault, self.0.store.save(save)).await
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        let fault = self.enter(Method::Rotate);
+        self.run(fault, self.0.store.rotate(rotate)).await
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {

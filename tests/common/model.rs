@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tower_user_sessions::{
-    EndNotice, EndReason, Excess, SessionId, Timestamp,
+    Client, EndNotice, EndReason, Excess, SessionId, Timestamp,
     store::{
         Authenticated, Change, Changes, Create, Data, Digest, End, List, Record, Resolve, Save,
         Tag, Which,
@@ -16,6 +16,12 @@ pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(30);
 
 /// How long what was given up before it was made is remembered.
 const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
+
+/// The most sessions elsewhere whose successors are remembered.
+const MARKERS: usize = 8;
+
+/// The session that causes an end, and what is known of its client.
+type Cause = (Option<SessionId>, Option<Client>);
 
 pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -158,7 +164,7 @@ impl Model {
             }
         }
 
-        let replaced = ask.replaces.filter(|id| corner.live(*id, now).is_some());
+        let replaced = ask.replaces.and_then(|id| corner.successor(id, now));
         let mut rivals: Vec<Record> = corner
             .all_live(now)
             .into_iter()
@@ -178,8 +184,16 @@ impl Model {
             return Answer::TooLarge;
         }
 
+        let (user, client) = (ask.user.clone(), ask.client.clone());
+        let mut record = Record::new(ask.id, ask.digest, user, client, ask.lifetime, now);
+        record.authenticated_at = if at > now { now } else { at };
+        let by = (Some(ask.id), Some(record.client().clone()));
         if let Some(id) = replaced {
-            corner.ends(id, EndReason::Replaced, Some(ask.id), now);
+            corner.ends(id, EndReason::Replaced, &by, now);
+        } else if let Some(id) = ask.replaces
+            && corner.notice(id, now).is_none()
+        {
+            corner.mark(id, EndReason::Replaced, Some(ask.id), now);
         }
         let excess = match ask.user {
             Some(_) => (rivals.len() + 1).saturating_sub(most),
@@ -187,12 +201,13 @@ impl Model {
         };
         let evicted = rivals[..excess].to_vec();
         for record in &evicted {
-            corner.ends(record.id, EndReason::Evicted, Some(ask.id), now);
+            corner.ends(record.id, EndReason::Evicted, &by, now);
         }
-        corner.keep_the_newest_notices(most, now);
-        let (user, client) = (ask.user.clone(), ask.client.clone());
-        let mut record = Record::new(ask.id, ask.digest, user, client, ask.lifetime, now);
-        record.authenticated_at = if at > now { now } else { at };
+        let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
+        corner.keep_the_newest(most, now, |notice| !nobody(notice));
+        corner.keep_the_newest(MARKERS, now, |notice| {
+            nobody(notice) && notice.reason == EndReason::Replaced
+        });
         corner.known.push(Known {
             id: ask.id,
             state: State::Begun(record.clone(), data.clone()),
@@ -255,8 +270,9 @@ impl Model {
         };
         let mut ended = corner.all_live(now);
         ended.retain(|record| Some(record.id) != keep);
+        let by = corner.causing(ask.by, now);
         for record in &ended {
-            corner.ends(record.id, ask.reason, ask.by, now);
+            corner.ends(record.id, ask.reason, &by, now);
         }
         corner.cut = Some(now);
         Answer::Ended(ended.len(), now, None)
@@ -287,10 +303,30 @@ impl Corner {
     }
 
     fn notice(&self, id: SessionId, now: Timestamp) -> Option<EndNotice> {
-        self.known.iter().find_map(|known| match known.state {
-            State::Ended(notice) if known.id == id && now < notice.kept_until => Some(notice),
+        self.known.iter().find_map(|known| match &known.state {
+            State::Ended(notice) if known.id == id && now < notice.kept_until => {
+                Some(notice.clone())
+            }
             _ => None,
         })
+    }
+
+    /// The live session that this one is, or that took its place.
+    fn successor(&mut self, mut id: SessionId, now: Timestamp) -> Option<SessionId> {
+        while self.live(id, now).is_none() {
+            let notice = self.notice(id, now)?;
+            if notice.reason != EndReason::Replaced {
+                return None;
+            }
+            id = notice.by?;
+        }
+        Some(id)
+    }
+
+    /// A session that causes an end, and its client while it is live.
+    fn causing(&mut self, by: Option<SessionId>, now: Timestamp) -> Cause {
+        let live = by.and_then(|by| self.live(by, now));
+        (by, live.map(|(record, _)| record.client().clone()))
     }
 
     fn becomes(&mut self, id: SessionId, state: State) {
@@ -300,38 +336,45 @@ impl Corner {
         }
     }
 
-    fn ends(&mut self, id: SessionId, why: EndReason, by: Option<SessionId>, now: Timestamp) {
+    fn ends(&mut self, id: SessionId, why: EndReason, (by, client): &Cause, now: Timestamp) {
         if let Some((record, _)) = self.live(id, now) {
             let until = now.plus(NOTICE_KEPT);
-            let notice = EndNotice::new(record.digest, why, now, by, until);
+            let mut notice = EndNotice::new(record.digest, why, now, *by, until);
+            notice.by_client = client.clone().map(Box::new);
             self.becomes(id, State::Ended(notice));
         }
+    }
+
+    /// Leaves a notice that no token opens.
+    fn mark(&mut self, id: SessionId, why: EndReason, by: Option<SessionId>, now: Timestamp) {
+        let (nobody, until) = (Digest::from_bytes([0; 32]), now.plus(TOMBSTONE_KEPT));
+        let notice = EndNotice::new(nobody, why, now, by, until);
+        self.becomes(id, State::Ended(notice));
     }
 
     fn end_one(&mut self, id: SessionId, ask: &End, now: Timestamp) -> Answer {
         if let Some((record, data)) = self.live(id, now) {
             let moved = ask.read_at.is_some_and(|read| read != record.revision);
             let data = moved.then(|| data.clone());
-            self.ends(id, ask.reason, ask.by, now);
+            let by = self.causing(ask.by, now);
+            self.ends(id, ask.reason, &by, now);
             return Answer::Ended(1, now, data);
         }
         if self.notice(id, now).is_some() {
             return Answer::Ended(0, now, None);
         }
         if ask.reason == EndReason::Undelivered {
-            let (nobody, until) = (Digest::from_bytes([0; 32]), now.plus(TOMBSTONE_KEPT));
-            let notice = EndNotice::new(nobody, ask.reason, now, None, until);
-            self.becomes(id, State::Ended(notice));
+            self.mark(id, ask.reason, None, now);
         }
         Answer::Unknown
     }
 
-    fn keep_the_newest_notices(&mut self, most: usize, now: Timestamp) {
+    fn keep_the_newest(&mut self, most: usize, now: Timestamp, which: impl Fn(&EndNotice) -> bool) {
         let mut notices: Vec<(Timestamp, String, SessionId)> = self
             .known
             .iter()
             .filter_map(|known| self.notice(known.id, now).map(|notice| (known.id, notice)))
-            .filter(|(_, notice)| notice.digest != Digest::from_bytes([0; 32]))
+            .filter(|(_, notice)| which(notice))
             .map(|(id, notice)| (notice.ended_at, id.to_string(), id))
             .collect();
         notices.sort();

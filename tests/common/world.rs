@@ -295,10 +295,11 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
             Created::TooLarge => Answer::TooLarge,
             Created::Void => Answer::Void,
+            other @ (Created::Disabled | Created::NoTicket) => panic!("{other:?}"),
         },
         Request::End(end) => match store.end(end).await.unwrap() {
-            Ended::Ended { count, now, data } => {
-                Answer::Ended(count, now, data.map(|data| contents(&data)))
+            Ended::Ended { ids, now, data } => {
+                Answer::Ended(ids.len(), now, data.map(|data| contents(&data)))
             }
             Ended::CallerEnded => Answer::CallerEnded,
             Ended::Unknown => Answer::Unknown,
@@ -307,7 +308,9 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
             Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),
             Resolved::Ended(notice) => Answer::Notice(notice),
-            Resolved::Unknown => Answer::Unknown,
+            // Whether the store has dropped it by then is its own affair.
+            Resolved::Expired(_) | Resolved::Unknown => Answer::Unknown,
+            other @ Resolved::Reused(_) => panic!("{other:?}"),
         },
         Request::Save(save) => match store.save(save).await.unwrap() {
             Saved::Saved { revision } => Answer::Saved(revision),

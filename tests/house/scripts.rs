@@ -1,13 +1,16 @@
 //! Scripts: short, with a header, on the one key that they declare.
 //!
 //! A file that begins with `#!lua` is a script. The others hold functions for several scripts, so
-//! they may be longer; those that touch a key take it as their first parameter, `key`. `admit.lua` is
-//! the rest of a script and goes by that one's local.
+//! they may be longer; those that touch a key take it as their first parameter, `key`. Some are what
+//! follows a script, and go by that one's local.
 
 use std::{iter::Peekable, str::Chars};
 
 /// How many lines of code a script stays under.
 const LINES: usize = 50;
+
+/// The files that follow a script.
+const FOLLOW: [&str; 3] = ["admit.lua", "seat.lua", "unusual.lua"];
 
 /// What is wrong with this file. `helpers` are the functions of all files that take a key first.
 pub(crate) fn complaints(path: &str, text: &str, helpers: &[String]) -> Vec<String> {
@@ -23,9 +26,10 @@ pub(crate) fn complaints(path: &str, text: &str, helpers: &[String]) -> Vec<Stri
     else {
         return vec![format!("{path}: no header")];
     };
+    let follows = FOLLOW.iter().any(|name| path.ends_with(name));
     let (tokens, lines) = lex(code);
     let mut complaints = Vec::new();
-    if (is_script || path.ends_with("admit.lua")) && lines >= LINES {
+    if (is_script || follows) && lines >= LINES {
         complaints.push(format!("{lines} lines of code, not under {LINES}"));
     }
     let declared = declared_keys(&tokens);
@@ -33,7 +37,7 @@ pub(crate) fn complaints(path: &str, text: &str, helpers: &[String]) -> Vec<Stri
     let key = match (is_script, &declared[..]) {
         (true, [name]) if used == 1 => *name,
         // It goes on where a script leaves off.
-        (false, []) if used == 0 && path.ends_with("admit.lua") => "user",
+        (false, []) if used == 0 && follows => "user",
         (false, []) if used == 0 => "key",
         _ => {
             complaints.push("does not take exactly KEYS[1], once, into a local".to_owned());

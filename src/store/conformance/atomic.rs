@@ -174,7 +174,7 @@ async fn only_one_of_many_ends_it<St: SessionStore>(trial: &Trial<St>) {
     let count: usize = ended
         .into_iter()
         .map(|ended| match ended {
-            Ended::Ended { count, .. } => count,
+            Ended::Ended { ids, .. } => ids.len(),
             other => trial.broken(&format!("ended many times, it was {other:?}")),
         })
         .sum();

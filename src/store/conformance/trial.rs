@@ -124,7 +124,7 @@ impl<St: SessionStore> Trial<St> {
     pub(super) async fn unknown(&self, token: &Token, what: &str) {
         let found = self.peek(token).await;
         self.holds(
-            matches!(found, Resolved::Unknown),
+            matches!(found, Resolved::Expired(_) | Resolved::Unknown),
             &format!("{what}: not unknown but {found:?}"),
         );
     }
@@ -174,12 +174,11 @@ impl<St: SessionStore> Trial<St> {
 
     /// So many were live and have ended at this moment, with these data.
     pub(super) async fn ends(&self, end: &End, count: usize, data: Option<Data>, what: &str) {
-        let wanted = Ended::Ended {
-            count,
-            now: self.now(),
-            data,
+        let ended = match self.end(end).await {
+            Ended::Ended { ids, now, data } => (ids.len(), now, data),
+            other => self.broken(&format!("{what}: not ended but {other:?}")),
         };
-        self.same(self.end(end).await, wanted, what);
+        self.same(ended, (count, self.now(), data), what);
     }
 }
 

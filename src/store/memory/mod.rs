@@ -11,8 +11,8 @@ mod shard;
 
 use self::{corner::Corner, shard::Shard};
 use super::{
-    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Save, Saved, SessionStore,
-    StoreError, Which,
+    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
+    Saved, SessionStore, StoreError, Which,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
 
@@ -92,8 +92,9 @@ impl MemoryStore {
     fn look(&self, resolve: &Resolve) -> Resolved {
         // Hashed before the lock is taken.
         let digest = resolve.token.digest();
+        let kept = self.0.notice_kept;
         self.within(resolve.token.tag(), false, |corner, now| {
-            corner.resolve(resolve, &digest, now)
+            corner.resolve(resolve, &digest, now, kept)
         })
         .unwrap_or(Resolved::Unknown)
     }
@@ -136,6 +137,15 @@ impl SessionStore for MemoryStore {
         Ok(self
             .within(save.tag, false, |corner, now| corner.save(save, now))
             .unwrap_or(Saved::Ended))
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        let kept = self.0.notice_kept;
+        Ok(self
+            .within(rotate.tag, false, |corner, now| {
+                corner.rotate(rotate, now, kept)
+            })
+            .unwrap_or(Rotated::Ended))
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {

@@ -14,8 +14,8 @@ mod source;
 
 use self::{connection::Connections, keys::Keys, script::Scripts};
 use super::{
-    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Save, Saved, SessionStore,
-    StoreError, Which,
+    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
+    Saved, SessionStore, StoreError, Which,
 };
 use crate::model::{Clock, EndReason, Lifetime, Record, SessionId, Tag, UserId};
 
@@ -89,6 +89,10 @@ impl SessionStore for RedisStore {
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         self.scripts.save(save).await
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        self.scripts.rotate(rotate).await
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {

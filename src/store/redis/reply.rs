@@ -90,6 +90,16 @@ impl Reply {
         self.optional_bytes()?.ok_or_else(Self::unexpected)
     }
 
+    /// All that is left: id, id, …
+    pub(super) fn ids(&mut self) -> Result<Vec<SessionId>, StoreError> {
+        let mut ids = Vec::with_capacity(self.rest.len());
+        while !self.rest.as_slice().is_empty() {
+            let id = decode_12(&self.bytes()?).ok_or_else(Self::unexpected)?;
+            ids.push(SessionId::from_bytes(id));
+        }
+        Ok(ids)
+    }
+
     /// All that is left: id, record, id, record, …
     pub(super) fn records(&mut self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::with_capacity(self.rest.len() / 2);

@@ -3,29 +3,37 @@
   Ends sessions of a user: end notices take their places, their data goes.
 
   KEYS[1]  user       hash: session id -> record, session id .. ".data" -> data,
-                      "cut" -> ms
+                      "cut" -> ms, "barred" -> ms
 
   ARGV[1]  which      "one", "others" or "all"; the latter two set the cut
   ARGV[2]  session    the one that ends, or that stays; "" for all
   ARGV[3]  reason     code for the notice
-  ARGV[4]  by         12 bytes of the session that causes it; "" for none
+  ARGV[4]  by         the session that causes it; "" for none
   ARGV[5]  caller     a session that must be live for this to happen; "" for none
   ARGV[6]  read_at    the revision at which its data was read; "" if it was not
   ARGV[7]  kept       how long a notice is kept, ms
   ARGV[8]  tombstone  how long an id that is not there is remembered, ms; "0" not at all
-  ARGV[9]  given      the time, ms; "" for the server's
+  ARGV[9]  spare      "1" if sessions that do not count stay, where several end
+  ARGV[10] bar        how long the user may not sign in, ms; "0" lets them again; "" as it is
+  ARGV[11] given      the time, ms; "" for the server's
 
-  Returns  {1, now, count, data or false}  so many were live and have ended
+  Returns  {1, now, data or false, id, …}  these were live and have ended
            {2, now}                        the caller is not live; nothing changed
            {0, now}                        there is no such session; nothing changed
 ]]
 local user = KEYS[1]
-local which, session, reason, by, caller, read_at, kept, tombstone, given = unpack(ARGV)
-kept, tombstone, reason = tonumber(kept), tonumber(tombstone), tonumber(reason)
+local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, given =
+  unpack(ARGV)
+kept, tombstone = tonumber(kept), tonumber(tombstone)
 
 local now = clock(given)
 if caller ~= "" and not live(redis.call("HGET", user, caller), now, -math.huge) then
   return { 2, now }
+end
+local cause = { reason = tonumber(reason), kept = kept, by = by, body = "" }
+local causing = by ~= "" and redis.call("HGET", user, by)
+if causing and live(causing, now, -math.huge) then
+  cause.body = body_of(causing)
 end
 if which == "one" then
   local record = redis.call("HGET", user, session)
@@ -33,37 +41,41 @@ if which == "one" then
   if created then
     local moved = read_at ~= "" and tonumber(read_at) ~= revision
     local data = moved and data_of(user, session)
-    finish(user, { id = session, record = record }, reason, now, kept, by)
+    finish(user, { id = session, record = record }, cause, now)
     keep(user, kept)
-    return { 1, now, 1, data }
+    return { 1, now, data, session }
   end
   if noticed(record, now) then
-    return { 1, now, 0, false }
+    return { 1, now, false }
   end
   -- A `create` that is still on its way finds this, and does not run.
   if tombstone > 0 and redis.call("HLEN", user) < 4000 then
-    local nobody = string.rep("\0", 82)
-    redis.call("HSET", user, session, notice(nobody, reason, now, tombstone, ""))
+    mark(user, session, cause.reason, "", tombstone, now)
     keep(user, tombstone)
-  elseif record then
+  elseif record and is_over(record, now) then
     drop(user, { session })
   end
   return { 0, now }
 end
 
 local ids, found = records(user, redis.call("HKEYS", user))
-local count, passed = 0, {}
+local answer, passed = { 1, now, false }, {}
 redis.call("HSET", user, "cut", string.format("%.0f", now))
+if tonumber(bar) == 0 then
+  redis.call("HDEL", user, "barred")
+elseif bar ~= "" then
+  redis.call("HSET", user, "barred", string.format("%.0f", now + bar))
+end
 for at, id in ipairs(ids) do
   if live(found[at], now, -math.huge) then
-    if id ~= session then
-      finish(user, { id = id, record = found[at] }, reason, now, kept, by)
-      count = count + 1
+    if id ~= session and (spare == "" or string.byte(found[at], 3) ~= 255) then
+      finish(user, { id = id, record = found[at] }, cause, now)
+      answer[#answer + 1] = id
     end
-  elseif not noticed(found[at], now) then
+  elseif is_over(found[at], now) then
     passed[#passed + 1] = id
   end
 end
 drop(user, passed)
-keep(user, math.max(DAY, kept))
-return { 1, now, count, false }
+keep(user, math.max(DAY, kept, tonumber(bar) or 0))
+return answer

@@ -1,20 +1,43 @@
 --[[
   What the scripts need that look at a whole hash or end sessions; put after the prelude.
 ]]
-local EVICTED, REPLACED = 2, 4
 local DAY = 86400000
 
--- The notice of a live record that ends now.
-local function notice(record, reason, now, kept, by)
-  return struct.pack(">BBi8", VERSION, NOTICE, now + kept) .. string.sub(record, 51, 82)
-    .. struct.pack(">Bi8", reason, now) .. by
+-- What only Rust reads of a live record.
+local function body_of(record)
+  return string.sub(record, string.byte(record, 2) % 64 >= 32 and 206 or 83)
+end
+
+-- The notice of a live record that ends now. `cause`: reason, how long it is kept, the session
+-- that causes it ("" for none) and the body of that one, which is left out where it is long.
+local function notice(record, cause, now)
+  local kind, former, by, body = NOTICE, "", cause.by, cause.body
+  if string.byte(record, 2) >= 64 then
+    -- The present token may never have arrived.
+    kind, former = NOTICE + 32, string.sub(record, 124, 155)
+  end
+  if #body > 512 then
+    body = ""
+  end
+  if by == "" and #former + #body > 0 then
+    by = string.rep("\0", 16)
+  end
+  return struct.pack(">BBi8", VERSION, kind, now + cause.kept) .. string.sub(record, 51, 82)
+    .. struct.pack(">Bi8", cause.reason, now) .. by .. former .. body
 end
 
 -- Ends a live session: its notice takes its place, its data goes.
-local function finish(key, session, reason, now, kept, by)
-  redis.call("HSET", key, session.id, notice(session.record, reason, now, kept, by))
+local function finish(key, session, cause, now)
+  redis.call("HSET", key, session.id, notice(session.record, cause, now))
   redis.call("HDEL", key, session.id .. ".data")
   return { id = session.id, ended = now }
+end
+
+-- A notice that no token opens: of an id that was given up before it was made, or (reason
+-- replaced) of a session elsewhere that the session `by` took the place of.
+local function mark(key, id, reason, by, kept, now)
+  local cause = { reason = reason, kept = kept, by = by, body = "" }
+  redis.call("HSET", key, id, notice(string.rep("\0", 82), cause, now))
 end
 
 -- The entries of a session's data.
@@ -28,15 +51,15 @@ local function cut_of(key, now)
   return cut and now < cut + DAY and cut
 end
 
--- All session ids among its fields, their records, in chunks that `unpack` can take, and whether
--- there is a cut.
+-- All session ids among its fields, their records, in chunks that `unpack` can take, and what
+-- other fields there are.
 local function records(key, fields)
-  local ids, has_cut = {}, false
+  local ids, others = {}, {}
   for _, field in ipairs(fields) do
     if #field == 16 then
       ids[#ids + 1] = field
-    elseif field == "cut" then
-      has_cut = true
+    else
+      others[field] = true
     end
   end
   local found = {}
@@ -46,7 +69,7 @@ local function records(key, fields)
       found[from + at - 1] = record
     end
   end
-  return ids, found, has_cut
+  return ids, found, others
 end
 
 -- Deletes sessions and their data.
@@ -62,55 +85,17 @@ local function drop(key, ids)
   end
 end
 
--- Whether it is the kept notice of an id that was given up before it was made.
-local function given_up(record, now)
-  return noticed(record, now) and string.sub(record, 11, 42) == string.rep("\0", 32)
+-- Whether it is a ticket that is still good.
+local function is_ticket(record, now)
+  local version, kind = string.byte(record, 1, 2)
+  return version == VERSION and kind == TICKET and #record >= 82
+    and now < struct.unpack(">i8", record, 43)
 end
 
--- The hash by what it holds: live sessions, kept notices, ids of what has passed its time; and
--- the live session that is replaced, which is not among the first.
-local function sort_out(ids, found, now, not_before, replaces)
-  local sessions, notices, passed, replaced = {}, {}, {}, nil
-  for at, id in ipairs(ids) do
-    local record = found[at]
-    local created, _, activity = live(record, now, not_before)
-    if created and id == replaces then
-      replaced = { id = id, record = record }
-    elseif created then
-      sessions[#sessions + 1] = { id = id, record = record, created = created, activity = activity }
-    elseif given_up(record, now) then
-      -- Stays for its minute: its `create` may still come.
-    elseif noticed(record, now) then
-      notices[#notices + 1] = { id = id, ended = struct.unpack(">i8", record, 44) }
-    else
-      passed[#passed + 1] = id
-    end
-  end
-  return sessions, notices, passed, replaced
-end
-
--- The order of eviction.
-local function less_active(a, b)
-  if a.activity ~= b.activity then
-    return a.activity < b.activity
-  elseif a.created ~= b.created then
-    return a.created < b.created
-  end
-  return a.id < b.id
-end
-
--- What is dropped, with the ids of all notices but the newest so many.
-local function oldest(notices, most, passed)
-  table.sort(notices, function(a, b)
-    if a.ended ~= b.ended then
-      return a.ended < b.ended
-    end
-    return a.id < b.id
-  end)
-  for position = 1, #notices - most do
-    passed[#passed + 1] = notices[position].id
-  end
-  return passed
+-- Whether what is not live can go: it is ours, and its time is over.
+local function is_over(record, now)
+  return string.byte(record, 1) == VERSION and not noticed(record, now)
+    and not is_ticket(record, now)
 end
 
 -- Adds sessions to an answer: id, record, id, record, …

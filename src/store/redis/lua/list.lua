@@ -19,7 +19,7 @@ for at, id in ipairs(ids) do
   if live(found[at], now, not_before) then
     answer[#answer + 1] = id
     answer[#answer + 1] = found[at]
-  elseif not noticed(found[at], now) then
+  elseif is_over(found[at], now) then
     passed[#passed + 1] = id
   end
 end

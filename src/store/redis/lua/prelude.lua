@@ -1,18 +1,24 @@
 --[[
   What scripts need; put before each when it is loaded.
 
-  A live record   version u8, kind u8, revision i64, created i64, authenticated i64,
-                  last activity i64, idle i64, deadline i64, digest 32 bytes, then a body
-                  that only Rust reads. Kind 1 is a user's session, 2 a guest's; 16 more
-                  once it has data.
+  A live record   version u8, kind u8, class u8, revision u56, created i64, authenticated i64,
+                  last activity i64, idle i64, deadline i64, digest 32 bytes; where the session
+                  had another token, what is kept of that, see `rotate.lua`; then a body that
+                  only Rust reads. Kind 1 is a user's session, 2 a guest's; 16 more once it has
+                  data, 32 more once it had another token, 64 more while the present one has not
+                  been shown. Class 255 does not count against the limit.
   An end notice   version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
-                  ended at i64, then 12 bytes of the session that ended it, or none.
+                  ended at i64; then nothing, or 16 characters of the session that ended it
+                  (zeros for none), the digest of the token before where kind is 35, and the
+                  body of the session that ended it.
+  A ticket        as a live record without a body, kind 4; live until its deadline.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
                   length u32, value.
 
-  All big-endian; moments and durations in milliseconds.
+  All big-endian; moments and durations in milliseconds. What is of another version is some
+  other node's, and left alone.
 ]]
-local VERSION, NOTICE = 1, 3
+local VERSION, NOTICE, TICKET = 1, 3, 4
 
 -- The time: the caller's clock if it gave one (tests do), else the server's, in whole ms.
 local function clock(given)
@@ -28,9 +34,9 @@ local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, revision, created, authenticated, activity, idle, deadline =
-    struct.unpack(">BBi8i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
-  if version ~= VERSION or kind == NOTICE or now >= deadline or now >= activity + idle
+  local version, kind, _, revision, created, authenticated, activity, idle, deadline =
+    struct.unpack(">BBBI7i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
+  if version ~= VERSION or kind % 16 > 2 or now >= deadline or now >= activity + idle
     or created < not_before then
     return nil
   end
@@ -43,7 +49,7 @@ local function noticed(record, now)
     return nil
   end
   local version, kind, kept = struct.unpack(">BBi8", record)
-  if version == VERSION and kind == NOTICE and now < kept then
+  if version == VERSION and kind % 32 == NOTICE and now < kept then
     return kept
   end
 end

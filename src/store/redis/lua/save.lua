@@ -39,7 +39,8 @@ if #merged > tonumber(limit) then
 end
 
 revision = revision + 1
-local kind = string.byte(record, 2) % 16 + 16
-record = struct.pack(">BBi8", VERSION, kind, revision) .. string.sub(record, 11)
+local kind, class = string.byte(record, 2, 3)
+kind = kind % 32 < 16 and kind + 16 or kind
+record = struct.pack(">BBBI7", VERSION, kind, class, revision) .. string.sub(record, 11)
 redis.call("HSET", user, session, record, session .. ".data", op .. merged)
 return { 1, now, revision }

@@ -1,16 +1,18 @@
 //! What a store keeps of a live session, and its stored form.
 
-use std::{error, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{error, fmt, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut};
-use serde::{Deserialize, Serialize};
 
 use super::{
+    body::{Body, NOTED_MAX},
+    class::ClientClass,
     client::Client,
     clock::{Timestamp, millis},
-    hints::Hints,
     id::SessionId,
     lifetime::Lifetime,
+    proof::Proof,
+    rotation::{BLOCK, Rotation},
     token::Digest,
     user::UserId,
 };
@@ -26,18 +28,27 @@ pub(crate) const NOTICE: u8 = 3;
 /// Scripts add this to the kind of a session that has data, so that they look for it only then.
 const WITH_DATA: u8 = 16;
 
+/// Added to the kind of a session that had another token, which has a [`Rotation`] before its body.
+const ROTATED: u8 = 32;
+
+/// Added besides while the present token has not been shown yet.
+const UNSEEN: u8 = 64;
+
+/// The class byte of a session that does not count against the limit.
+pub(crate) const UNCOUNTED: u8 = 255;
+
 /// How long the header is that scripts read.
 const HEADER: usize = 82;
 
-/// About how long a body is.
-const BODY: usize = 192;
+/// About how long a stored session is.
+const ABOUT: usize = HEADER + 192;
 
 /// A live session as a store keeps it, without the app's data.
 ///
-/// Stored as a header that scripts read (`u8 version, u8 kind, i64 revision, i64 created, i64
-/// authenticated, i64 last activity, i64 idle, i64 deadline, 32 bytes digest`, big-endian,
-/// milliseconds), then a `MessagePack` body that only Rust reads (user id, address, user agent, and
-/// the client hints where there are any).
+/// Stored as a header that scripts read (`u8 version, u8 kind, u8 class, u56 revision, i64 created,
+/// i64 authenticated, i64 last activity, i64 idle, i64 deadline, 32 bytes digest`, big-endian,
+/// milliseconds), then a [`Rotation`] where there was one, then a `MessagePack` body that only Rust
+/// reads (user id, address, user agent; the client hints and the proof where there are any).
 ///
 /// Cloning it is cheap: what does not change is shared.
 #[non_exhaustive]
@@ -47,7 +58,7 @@ pub struct Record {
     pub id: SessionId,
     /// Digest of its token.
     pub digest: Digest,
-    /// Counts the writes to its data.
+    /// Counts the writes to its data; below 2 to the power of 56.
     pub revision: u64,
     /// When it began.
     pub created_at: Timestamp,
@@ -59,42 +70,13 @@ pub struct Record {
     pub idle: Duration,
     /// When it ends, whatever its activity.
     pub deadline: Timestamp,
+    /// The class of its client.
+    pub class: ClientClass,
+    /// Whether it counts against its user's limit.
+    pub counts: bool,
+    /// What it keeps of former tokens, if it had any.
+    pub rotation: Option<Arc<Rotation>>,
     body: Arc<Body>,
-}
-
-#[derive(Debug, Eq, PartialEq)]
-struct Body {
-    user: Option<UserId>,
-    client: Client,
-}
-
-/// [`Body`] as it is written: user id, address, user agent, client hints.
-#[derive(Deserialize, Serialize)]
-struct Written<'a>(
-    Option<&'a str>,
-    Option<IpAddr>,
-    Option<&'a str>,
-    // Left out where there are none: every byte here is one for each session.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<WrittenHints<'a>>,
-);
-
-/// Brands, mobile, platform.
-#[derive(Deserialize, Serialize)]
-struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
-
-impl<'a> From<&'a Hints> for WrittenHints<'a> {
-    fn from(hints: &'a Hints) -> Self {
-        Self(hints.brands(), hints.mobile(), hints.platform())
-    }
-}
-
-impl From<WrittenHints<'_>> for Hints {
-    fn from(WrittenHints(brands, mobile, platform): WrittenHints<'_>) -> Self {
-        Self::new()
-            .with_brands(brands.map(str::as_bytes))
-            .with_mobile(mobile.map(str::as_bytes))
-            .with_platform(platform.map(str::as_bytes))
-    }
 }
 
 impl Record {
@@ -117,8 +99,49 @@ impl Record {
             last_activity: now,
             idle: lifetime.idle(),
             deadline: now.plus(lifetime.absolute()),
-            body: Arc::new(Body { user, client }),
+            class: ClientClass::default(),
+            counts: true,
+            rotation: None,
+            body: Arc::new(Body {
+                user,
+                client,
+                proof: None,
+            }),
         }
+    }
+
+    /// Notes how the user proved who they are.
+    #[must_use]
+    pub fn with_proof(mut self, proof: Proof) -> Self {
+        let Body { user, client, .. } = &*self.body;
+        self.body = Arc::new(Body {
+            user: user.clone(),
+            client: client.clone(),
+            proof: (!proof.is_empty()).then(|| Box::new(proof)),
+        });
+        self
+    }
+
+    /// How the user proved who they are, where the app noted it.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Proof> {
+        self.body.proof.as_deref()
+    }
+
+    /// When its present token was made.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        self.rotation
+            .as_ref()
+            .map_or(self.created_at, |rotation| rotation.issued_at)
+    }
+
+    /// Its client, as far as an end notice that it causes says of it: nothing where that would take
+    /// too much room.
+    #[must_use]
+    pub fn noted_client(&self) -> Option<Client> {
+        let body = self.body.encode().ok()?;
+        (body.len() <= NOTED_MAX).then(|| self.client().clone())
     }
 
     /// Whose session it is; `None` of a guest.
@@ -159,36 +182,45 @@ impl Record {
     ///
     /// If the body cannot be written; no value that can be built does that.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        let mut bytes = Vec::with_capacity(HEADER + BODY);
+        let mut bytes = Vec::with_capacity(ABOUT);
         bytes.put_u8(VERSION);
-        bytes.put_u8(if self.user_id().is_some() {
-            USER
+        bytes.put_u8(self.kind());
+        let class = if self.counts {
+            self.class.number()
         } else {
-            GUEST
-        });
-        bytes.put_i64(i64::try_from(self.revision).unwrap_or(i64::MAX));
+            UNCOUNTED
+        };
+        bytes.put_u8(class);
+        bytes.put_uint(self.revision, 7);
         bytes.put_i64(self.created_at.as_millis());
         bytes.put_i64(self.authenticated_at.as_millis());
         bytes.put_i64(self.last_activity.as_millis());
         bytes.put_i64(millis(self.idle));
         bytes.put_i64(self.deadline.as_millis());
         bytes.put_slice(self.digest.as_bytes());
+        if let Some(rotation) = &self.rotation {
+            rotation.encode(&mut bytes);
+        }
         bytes.extend(self.encode_body()?);
         Ok(bytes)
     }
 
+    fn kind(&self) -> u8 {
+        let kind = if self.user_id().is_some() {
+            USER
+        } else {
+            GUEST
+        };
+        match &self.rotation {
+            None => kind,
+            Some(rotation) if rotation.is_unseen() => kind + ROTATED + UNSEEN,
+            Some(_) => kind + ROTATED,
+        }
+    }
+
     /// The part of the stored form that only Rust reads.
     pub(crate) fn encode_body(&self) -> Result<Vec<u8>, RecordError> {
-        let Body { user, client } = &*self.body;
-        let written = Written(
-            user.as_ref().map(UserId::as_str),
-            client.address(),
-            client.user_agent(),
-            client.hints().map(WrittenHints::from),
-        );
-        let mut bytes = Vec::with_capacity(BODY);
-        rmp_serde::encode::write(&mut bytes, &written).map_err(RecordError::because)?;
-        Ok(bytes)
+        self.body.encode()
     }
 
     /// Reads the stored form.
@@ -197,16 +229,20 @@ impl Record {
     ///
     /// If these are other bytes, or of a version that is not ours.
     pub fn decode(id: SessionId, bytes: &[u8]) -> Result<Self, RecordError> {
-        let (header, body) = bytes.split_at_checked(HEADER).ok_or(RecordError(None))?;
+        let (header, rest) = bytes.split_at_checked(HEADER).ok_or(RecordError(None))?;
         let (times, digest) = header.split_last_chunk().ok_or(RecordError(None))?;
-        let Written(user, address, user_agent, hints) =
-            rmp_serde::from_slice(body).map_err(RecordError::because)?;
-        let user = user.map(UserId::new).transpose();
-        let body = Body {
-            user: user.map_err(RecordError::because)?,
-            client: Client::stored(address, user_agent, hints.map(Hints::from)),
+        let rotated = times.get(1).is_some_and(|kind| kind & ROTATED != 0);
+        let (rotation, body) = if rotated {
+            let (block, body) = rest.split_first_chunk::<BLOCK>().ok_or(RecordError(None))?;
+            let rotation = Rotation::decode(block).ok_or(RecordError(None))?;
+            (Some(Arc::new(rotation)), body)
+        } else {
+            (None, rest)
         };
-        Self::from_parts(id, times, Digest::from_bytes(*digest), Arc::new(body))
+        let body = Arc::new(Body::decode(body)?);
+        let mut record = Self::from_parts(id, times, Digest::from_bytes(*digest), body)?;
+        record.rotation = rotation;
+        Ok(record)
     }
 
     /// This session as its store has just begun it: what the store decided is read from the header,
@@ -226,10 +262,13 @@ impl Record {
             return Err(RecordError(None));
         }
         let kind = if body.user.is_some() { USER } else { GUEST };
-        if header.get_u8() != VERSION || header.get_u8() & !WITH_DATA != kind {
+        let flags = WITH_DATA | ROTATED | UNSEEN;
+        if header.get_u8() != VERSION || header.get_u8() & !flags != kind {
             return Err(RecordError(None));
         }
-        let revision = u64::try_from(header.get_i64()).map_err(RecordError::because)?;
+        let class = header.get_u8();
+        let counts = class != UNCOUNTED;
+        let revision = header.get_uint(7);
         let created_at = Timestamp::from_millis(header.get_i64());
         let authenticated_at = Timestamp::from_millis(header.get_i64());
         let last_activity = Timestamp::from_millis(header.get_i64());
@@ -244,6 +283,9 @@ impl Record {
             last_activity,
             idle: Duration::from_millis(idle),
             deadline,
+            class: ClientClass::new(if counts { class } else { 0 }),
+            counts,
+            rotation: None,
             body,
         })
     }
@@ -254,7 +296,7 @@ impl Record {
 pub struct RecordError(Option<Box<dyn error::Error + Send + Sync>>);
 
 impl RecordError {
-    fn because(source: impl error::Error + Send + Sync + 'static) -> Self {
+    pub(super) fn because(source: impl error::Error + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(source)))
     }
 }
@@ -272,67 +314,4 @@ impl error::Error for RecordError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Tag, Token};
-
-    /// [`Written`] before there were hints.
-    #[derive(Serialize)]
-    struct Before<'a>(Option<&'a str>, Option<IpAddr>, Option<&'a str>);
-
-    const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
-
-    fn client() -> Client {
-        Client::new()
-            .with_address(Some([192, 0, 2, 1].into()))
-            .with_user_agent(Some(AGENT.as_bytes()))
-    }
-
-    fn record(client: Client) -> Record {
-        let user = UserId::new("alice").unwrap();
-        let token = Token::random(Tag::random().unwrap()).unwrap();
-        Record::new(
-            token.session_id(),
-            token.digest(),
-            Some(user),
-            client,
-            Lifetime::default(),
-            Timestamp::from_millis(1),
-        )
-    }
-
-    #[test]
-    fn without_hints_the_body_is_what_it_was_before_there_were_any() {
-        let before = Before(Some("alice"), client().address(), Some(AGENT));
-        let before = rmp_serde::to_vec(&before).unwrap();
-
-        let body = record(client()).encode_body().unwrap();
-
-        assert_eq!(body, before);
-    }
-
-    #[test]
-    fn a_body_from_before_there_were_hints_is_still_read() {
-        let record = record(client());
-        let before = Before(Some("alice"), client().address(), Some(AGENT));
-        let mut stored = record.encode().unwrap();
-        stored.truncate(HEADER);
-        stored.extend(rmp_serde::to_vec(&before).unwrap());
-
-        let decoded = Record::decode(record.id, &stored).unwrap();
-
-        assert_eq!(decoded, record);
-    }
-
-    #[test]
-    fn hints_come_back_as_they_were_stored() {
-        let hints = Hints::new()
-            .with_brands(Some(br#""Chromium";v="142""#))
-            .with_platform(Some(br#""Windows""#));
-        let record = record(client().with_hints(hints));
-
-        let decoded = Record::decode(record.id, &record.encode().unwrap()).unwrap();
-
-        assert_eq!(decoded, record);
-    }
-}
+mod tests;

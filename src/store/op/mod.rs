@@ -1,8 +1,16 @@
 //! What a store is asked, and what it answers.
 
+use std::time::Duration;
+
+mod create;
+mod rotate;
+
+pub use self::{
+    create::{Create, Created, NewSession, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
+    rotate::{Renewal, Rotate, Rotated},
+};
 use crate::model::{
-    Arrival, Changes, Client, Data, Digest, EndNotice, EndReason, Lifetime, Limit, Record,
-    SessionId, Tag, Timestamp, Token, UserId,
+    Arrival, Changes, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token,
 };
 
 /// Asks whose token this is.
@@ -38,10 +46,35 @@ impl Resolve {
 pub enum Resolved {
     /// A live session.
     Live(Found),
-    /// A session that ended, and its notice is still kept.
+    /// A session that ended, and its notice is still kept; or a former token of one whose user proved
+    /// anew who they are, which was replaced by that.
     Ended(EndNotice),
+    /// A session that passed one of its deadlines, the first time that this is seen.
+    Expired(Record),
+    /// A former token after its time: somebody may have a copy of it.
+    Reused(Reused),
     /// None that is known.
     Unknown,
+}
+
+/// A former token that was shown after its time.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Reused {
+    /// The session that it opened once.
+    pub record: Record,
+    /// Whether the session has ended by this.
+    pub ended: bool,
+    /// The store's time when it was read.
+    pub now: Timestamp,
+}
+
+impl Reused {
+    /// A former token of this session, shown at `now`.
+    #[must_use]
+    pub fn new(record: Record, ended: bool, now: Timestamp) -> Self {
+        Self { record, ended, now }
+    }
 }
 
 /// A live session with its data.
@@ -74,102 +107,12 @@ pub enum Authenticated {
     On(Arrival),
 }
 
-/// Asks for a new session.
-#[non_exhaustive]
-#[derive(Clone, Debug)]
-pub struct Create {
-    /// The corner.
-    pub tag: Tag,
-    /// The new session's public name.
-    pub id: SessionId,
-    /// Digest of its token.
-    pub digest: Digest,
-    /// Whose it is; `None` of a guest, for whom there is no limit and no cut.
-    pub user: Option<UserId>,
-    /// What is known of the client.
-    pub client: Client,
-    /// How long it lives.
-    pub lifetime: Lifetime,
-    /// When the user proved who they are.
-    pub authenticated: Authenticated,
-    /// How many sessions the user may have, and what happens to the excess.
-    pub limit: Limit,
-    /// A session of the same corner that ends first and leaves its data to the new one.
-    pub replaces: Option<SessionId>,
-    /// Its data, or what changes in the data of the one that it replaces.
-    pub changes: Changes,
-    /// The most bytes that its data may take.
-    pub data_limit: usize,
-    /// Sessions that began earlier are void and do not count.
-    pub not_before: Option<Timestamp>,
-}
-
-impl Create {
-    /// A session for this token, with defaults for the rest: at most 100 sessions, data of 64 KiB.
-    #[must_use]
-    pub fn new(token: &Token, user: Option<UserId>, authenticated: Authenticated) -> Self {
-        Self {
-            tag: token.tag(),
-            id: token.session_id(),
-            digest: token.digest(),
-            user,
-            client: Client::default(),
-            lifetime: Lifetime::default(),
-            authenticated,
-            limit: Limit::default(),
-            replaces: None,
-            changes: Changes::default(),
-            data_limit: 64 * 1024,
-            not_before: None,
-        }
-    }
-}
-
-/// What became of a new session.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "every caller must answer all of them"
-)]
-pub enum Created {
-    /// It is live.
-    Created(Box<NewSession>),
-    /// A session of this id was live before and has ended since.
-    Ended,
-    /// The user has as many sessions as the limit allows: these. Nothing changed.
-    LimitReached(Vec<Record>),
-    /// Its data is over the limit. Nothing changed.
-    TooLarge,
-    /// It was authenticated before the user's sessions were ended. Nothing changed.
-    Void,
-}
-
-/// A session that was just made.
-#[non_exhaustive]
-#[derive(Clone, Debug)]
-pub struct NewSession {
-    /// The session.
-    pub record: Record,
-    /// Its data.
-    pub data: Data,
-    /// The sessions that ended for it, the least recently active first.
-    pub evicted: Vec<Record>,
-    /// The store's time when it was made.
-    pub now: Timestamp,
-    /// The user's cut, if there is one.
-    pub cut: Option<Timestamp>,
-}
-
-impl NewSession {
-    /// A session that was made at `now` and needed nobody's place.
-    #[must_use]
-    pub fn new(record: Record, data: Data, now: Timestamp) -> Self {
-        Self {
-            record,
-            data,
-            evicted: Vec::new(),
-            now,
-            cut: None,
+impl Authenticated {
+    /// The moment, seen from this one.
+    pub(crate) fn counted_back(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::On(arrival) => now.minus(arrival.age()),
         }
     }
 }
@@ -278,6 +221,10 @@ pub struct End {
     pub caller: Option<SessionId>,
     /// The revision at which the ended session's data was read: if it moved, the answer has the data.
     pub read_at: Option<u64>,
+    /// Whether sessions that do not count against the limit stay, where several end.
+    pub spare_uncounted: bool,
+    /// Refuses the user's sign-ins for so long, where all end; zero lets them in again.
+    pub bar: Option<Duration>,
 }
 
 impl End {
@@ -291,6 +238,8 @@ impl End {
             by: None,
             caller: None,
             read_at: None,
+            spare_uncounted: false,
+            bar: None,
         }
     }
 }
@@ -304,8 +253,9 @@ impl End {
 pub enum Ended {
     /// They have ended.
     Ended {
-        /// How many were live until now: 0 of one whose notice is still kept.
-        count: usize,
+        /// Those that were live until now, in no particular order: none of one whose notice is still
+        /// kept.
+        ids: Vec<SessionId>,
         /// The store's time: the cut, where one was set.
         now: Timestamp,
         /// Data that was written since it was read.

@@ -1,0 +1,75 @@
+//! The cookie by which a device is known again.
+
+use std::time::Duration;
+
+use http::{HeaderMap, header::SET_COOKIE};
+
+use super::cookie::{CookieError, SessionCookie};
+use crate::{
+    model::{DeviceId, Lifetime},
+    request::named_cookie,
+};
+
+/// The cookie by which a device is known again when it signs in: a random name, no fingerprint. It
+/// opens nothing, and no script reads it.
+///
+/// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days; devices are
+/// remembered for 90 days after the user's last sign-in, 32 of them.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct DeviceCookie {
+    cookie: SessionCookie,
+    kept: Duration,
+}
+
+impl DeviceCookie {
+    /// With the defaults.
+    pub fn new() -> Self {
+        Self::of(SessionCookie::default().renamed("__Host-device"))
+    }
+
+    /// A cookie of this name.
+    ///
+    /// # Errors
+    ///
+    /// If the name is none, or clashes with a cookie that is Secure and has no Domain.
+    pub fn named(name: impl Into<String>) -> Result<Self, CookieError> {
+        Ok(Self::of(SessionCookie::named(name).build()?))
+    }
+
+    fn of(cookie: SessionCookie) -> Self {
+        Self {
+            cookie,
+            kept: Duration::from_secs(90 * 24 * 60 * 60),
+        }
+    }
+
+    /// How long a user's devices are remembered after the last sign-in of any: at most 400 days.
+    ///
+    /// Defaults to 90 days.
+    pub fn remembered_for(mut self, kept: Duration) -> Self {
+        self.kept = kept.min(Lifetime::MAX);
+        self
+    }
+
+    pub(super) fn kept(&self) -> Duration {
+        self.kept
+    }
+
+    pub(super) fn read(&self, headers: &HeaderMap) -> Option<DeviceId> {
+        DeviceId::parse(named_cookie(headers, self.cookie.name())?)
+    }
+
+    pub(super) fn write(&self, device: DeviceId, headers: &mut HeaderMap) {
+        let line = self.cookie.line(device.encode(), Lifetime::MAX);
+        if let Some(line) = line {
+            headers.append(SET_COOKIE, line);
+        }
+    }
+}
+
+impl Default for DeviceCookie {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,106 @@
+//! The part of a record that only Rust reads.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    client::Client,
+    hints::Hints,
+    proof::{Proof, WrittenProof},
+    record::RecordError,
+    user::UserId,
+};
+
+/// About how long a body is.
+const LEN: usize = 192;
+
+/// The longest body that an end notice carries along, in bytes.
+pub(super) const NOTED_MAX: usize = 512;
+
+/// Whose session it is, from where, and how they proved it.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Body {
+    pub(super) user: Option<UserId>,
+    pub(super) client: Client,
+    // Boxed: few apps note any of it.
+    pub(super) proof: Option<Box<Proof>>,
+}
+
+/// [`Body`] as it is written: user id, address, user agent, client hints, proof.
+#[derive(Deserialize, Serialize)]
+struct Written<'a>(
+    Option<&'a str>,
+    Option<IpAddr>,
+    Option<&'a str>,
+    // Left out where there is nothing behind either: every byte here is one for each session.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<WrittenHints<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<WrittenProof<'a>>,
+);
+
+/// [`Written`] where there is a proof: without hints, a nil keeps its place.
+#[derive(Serialize)]
+struct WrittenWhole<'a>(
+    Option<&'a str>,
+    Option<IpAddr>,
+    Option<&'a str>,
+    Option<WrittenHints<'a>>,
+    WrittenProof<'a>,
+);
+
+/// Brands, mobile, platform.
+#[derive(Deserialize, Serialize)]
+struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+impl<'a> From<&'a Hints> for WrittenHints<'a> {
+    fn from(hints: &'a Hints) -> Self {
+        Self(hints.brands(), hints.mobile(), hints.platform())
+    }
+}
+
+impl From<WrittenHints<'_>> for Hints {
+    fn from(WrittenHints(brands, mobile, platform): WrittenHints<'_>) -> Self {
+        Self::new()
+            .with_brands(brands.map(str::as_bytes))
+            .with_mobile(mobile.map(str::as_bytes))
+            .with_platform(platform.map(str::as_bytes))
+    }
+}
+
+impl Body {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        let Self {
+            user,
+            client,
+            proof,
+        } = self;
+        let user = user.as_ref().map(UserId::as_str);
+        let (address, user_agent) = (client.address(), client.user_agent());
+        let hints = client.hints().map(WrittenHints::from);
+        let mut bytes = Vec::with_capacity(LEN);
+        let written = match proof {
+            Some(proof) => {
+                let proof = WrittenProof::from(&**proof);
+                let whole = WrittenWhole(user, address, user_agent, hints, proof);
+                rmp_serde::encode::write(&mut bytes, &whole)
+            }
+            None => {
+                let written = Written(user, address, user_agent, hints, None);
+                rmp_serde::encode::write(&mut bytes, &written)
+            }
+        };
+        written.map_err(RecordError::because)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let Written(user, address, user_agent, hints, proof) =
+            rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
+        let user = user.map(UserId::new).transpose();
+        Ok(Self {
+            user: user.map_err(RecordError::because)?,
+            client: Client::stored(address, user_agent, hints.map(Hints::from)),
+            proof: proof.map(|proof| Box::new(Proof::from(proof))),
+        })
+    }
+}

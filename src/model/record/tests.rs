@@ -1,0 +1,117 @@
+//! Records as they are stored.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::*;
+use crate::model::{Former, Hints, Salt, Tag, Token};
+
+/// A body before there were hints.
+#[derive(Serialize)]
+struct Before<'a>(Option<&'a str>, Option<IpAddr>, Option<&'a str>);
+
+const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+
+fn client() -> Client {
+    Client::new()
+        .with_address(Some([192, 0, 2, 1].into()))
+        .with_user_agent(Some(AGENT.as_bytes()))
+}
+
+fn record(client: Client) -> Record {
+    let user = UserId::new("alice").unwrap();
+    let token = Token::random(Tag::random().unwrap()).unwrap();
+    Record::new(
+        token.session_id(),
+        token.digest(),
+        Some(user),
+        client,
+        Lifetime::default(),
+        Timestamp::from_millis(1),
+    )
+}
+
+#[test]
+fn without_hints_the_body_is_what_it_was_before_there_were_any() {
+    let before = Before(Some("alice"), client().address(), Some(AGENT));
+    let before = rmp_serde::to_vec(&before).unwrap();
+
+    let body = record(client()).encode_body().unwrap();
+
+    assert_eq!(body, before);
+}
+
+#[test]
+fn a_body_from_before_there_were_hints_is_still_read() {
+    let record = record(client());
+    let before = Before(Some("alice"), client().address(), Some(AGENT));
+    let mut stored = record.encode().unwrap();
+    stored.truncate(HEADER);
+    stored.extend(rmp_serde::to_vec(&before).unwrap());
+
+    let decoded = Record::decode(record.id, &stored).unwrap();
+
+    assert_eq!(decoded, record);
+}
+
+#[test]
+fn hints_come_back_as_they_were_stored() {
+    let hints = Hints::new()
+        .with_brands(Some(br#""Chromium";v="142""#))
+        .with_platform(Some(br#""Windows""#));
+    let record = record(client().with_hints(hints));
+
+    let decoded = Record::decode(record.id, &record.encode().unwrap()).unwrap();
+
+    assert_eq!(decoded, record);
+}
+
+#[test]
+fn a_proof_comes_back_as_it_was_stored_with_hints_and_without() {
+    let proof = Proof::new()
+        .with_methods(["pwd", "otp"])
+        .with_level("aal2")
+        .with_external_sid("08a5019c-17e1");
+    let hints = Hints::new().with_mobile(Some(b"?1"));
+    let records = [
+        record(client()).with_proof(proof.clone()),
+        record(client().with_hints(hints)).with_proof(proof),
+    ];
+
+    let decoded = records
+        .clone()
+        .map(|record| Record::decode(record.id, &record.encode().unwrap()).unwrap());
+
+    assert_eq!(decoded, records);
+}
+
+#[test]
+fn class_and_rotation_come_back_as_they_were_stored() {
+    let former = Former {
+        digest: Digest::from_bytes([7; 32]),
+        until: Former::UNSEEN,
+        void: false,
+    };
+    let mut record = record(client());
+    record.class = ClientClass::new(3);
+    record.revision = 1 << 52;
+    record.rotation = Some(Arc::new(Rotation {
+        issued_at: Timestamp::from_millis(5),
+        grace: Duration::from_secs(30),
+        notice_kept: Duration::from_secs(60),
+        reuse_ends: true,
+        salt: Salt::from_bytes([9; 16]),
+        formers: [Some(former), None],
+    }));
+    let mut uncounted = record.clone();
+    uncounted.class = ClientClass::default();
+    uncounted.counts = false;
+    let records = [record, uncounted];
+
+    let decoded = records
+        .clone()
+        .map(|record| Record::decode(record.id, &record.encode().unwrap()).unwrap());
+
+    assert_eq!(decoded, records);
+}

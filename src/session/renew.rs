@@ -1,0 +1,166 @@
+//! Gives a session that stays another token.
+
+use std::error::Error;
+
+use super::{
+    Session,
+    error::CommitError,
+    head::CookieChange,
+    staged::{Renew, Target},
+    state::{Current, Live, State},
+};
+use crate::{
+    model::{Lifetime, Record, Salt, Token},
+    store::{Authenticated, Renewal, Rotate, Rotated},
+};
+
+impl Session {
+    /// Renews the token as it is staged, of a session that is stored and stays.
+    pub(super) async fn renew(&self) -> Result<(), CommitError> {
+        let (renew, token) = {
+            let state = self.state();
+            let stays = matches!(state.staged.target, Target::Stay);
+            match (&state.current, &state.token) {
+                (Current::Live(_), Some(token)) if stays => {
+                    (state.staged.renew.clone(), token.clone())
+                }
+                _ => return Ok(()),
+            }
+        };
+        let done = match renew {
+            Renew::No => return Ok(()),
+            Renew::Due => match self.rotate_now(&token).await {
+                Err(CommitError::Store(error)) => {
+                    // The token that there is goes on.
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        kind = ?error.kind(),
+                        "token not rotated"
+                    );
+                    Ok(())
+                }
+                done => done,
+            },
+            Renew::Rotate => self.rotate_now(&token).await,
+            Renew::Prove(next) => self.prove_now(&token, &next).await,
+        };
+        if !done.as_ref().is_err_and(CommitError::may_run_again) {
+            self.state().staged.renew = Renew::No;
+        }
+        done
+    }
+
+    async fn rotate_now(&self, token: &Token) -> Result<(), CommitError> {
+        let salt = Salt::random().map_err(CommitError::random)?;
+        let next = token.successor(&salt);
+        match self.ask(token, &next, Renewal::Derived(salt)).await? {
+            Rotated::Rotated(record) => self.state().renewed(next, *record),
+            Rotated::Took(salt) => self.state().handed_over(token.successor(&salt)),
+            Rotated::Kept => {}
+            Rotated::Ended => return Err(self.ended_meanwhile()),
+        }
+        Ok(())
+    }
+
+    async fn prove_now(&self, token: &Token, next: &Token) -> Result<(), CommitError> {
+        let (tag, id) = (next.tag(), next.session_id());
+        let lifetime = {
+            let mut state = self.state();
+            if state.abandoned {
+                return Err(CommitError::Closed);
+            }
+            let Some(record) = state.record() else {
+                return Ok(());
+            };
+            let lifetime = lifetime(record);
+            state.expect_delivery(tag, id);
+            lifetime
+        };
+        let proven = Renewal::Proven {
+            authenticated: Authenticated::On(self.0.arrival),
+            lifetime,
+        };
+        let answer = self.ask(token, next, proven).await;
+        let mut state = self.state();
+        if state.abandoned {
+            return Err(CommitError::Closed);
+        }
+        match answer {
+            Ok(Rotated::Rotated(record)) => {
+                state.renewed(next.clone(), *record);
+                return Ok(());
+            }
+            // Whether it happened is not known: ending the session would not make it better.
+            Err(error) => {
+                state.not_pending(id);
+                return Err(error);
+            }
+            Ok(Rotated::Took(_) | Rotated::Kept | Rotated::Ended) => state.not_pending(id),
+        }
+        drop(state);
+        Err(self.ended_meanwhile())
+    }
+
+    async fn ask(
+        &self,
+        token: &Token,
+        next: &Token,
+        renewal: Renewal,
+    ) -> Result<Rotated, CommitError> {
+        let rules = &self.0.rules;
+        let mut rotate = Rotate::new(token, next, renewal);
+        rotate.grace = rules.rotation.grace;
+        rotate.reuse_ends = rules.rotation.reuse_ends;
+        Ok(rules.store.rotate(rotate).await?)
+    }
+
+    fn ended_meanwhile(&self) -> CommitError {
+        self.state().ended_in_flight();
+        tracing::debug!("session ended while its request was in flight");
+        CommitError::Ended
+    }
+}
+
+impl State {
+    /// Stages what is due of itself: a token of this age, or one whose successor may not have arrived.
+    pub(super) fn stage_due(&mut self, after: Option<std::time::Duration>) {
+        let Current::Live(Live { record, now, .. }) = &self.current else {
+            return;
+        };
+        let unseen = record
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.is_unseen());
+        let old = after.is_some_and(|after| now.since(record.issued_at()) >= after);
+        let idle = matches!(self.staged.target, Target::Stay)
+            && matches!(self.staged.renew, Renew::No)
+            && matches!(self.cookie, CookieChange::Keep);
+        if idle && (unseen || old) && self.token.is_some() {
+            self.staged.renew = Renew::Due;
+        }
+    }
+
+    /// The session has another token.
+    fn renewed(&mut self, token: Token, record: Record) {
+        if let Current::Live(live) = &mut self.current {
+            live.record = record;
+        }
+        self.handed_over(token);
+    }
+
+    /// The client is given this token, for what is left of the session's life.
+    fn handed_over(&mut self, token: Token) {
+        if let Current::Live(live) = &self.current {
+            let left = live.record.deadline.since(live.now);
+            self.cookie = CookieChange::Set(Box::new(token.clone()), left);
+        }
+        self.token = Some(token);
+    }
+}
+
+/// How long this session was made to live.
+fn lifetime(record: &Record) -> Lifetime {
+    // A sign-in proves before it begins, a re-authentication after.
+    let from = record.authenticated_at.max(record.created_at);
+    Lifetime::new(record.idle, record.deadline.since(from))
+}

@@ -1,0 +1,181 @@
+//! How a session is made, and its user held to the limit.
+
+use std::time::Duration;
+
+use super::{Cause, Corner, Live, room::excess};
+use crate::{
+    model::{Client, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
+    store::{CUT_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed},
+};
+
+/// How often a session may have been replaced while a sign-in was on its way.
+const HOPS: usize = 16;
+
+/// What a refused sign-in may come back with.
+pub(super) struct Ticket {
+    ticket: Ticketed,
+    authenticated: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Corner {
+    pub(in super::super) fn create(
+        &mut self,
+        create: &Create,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Created {
+        if let Some(known) = self.known(create, now) {
+            return known;
+        }
+        let mut authenticated = create.authenticated.counted_back(now);
+        if let Some(Redeem { ticket, .. }) = create.redeem {
+            let mut held = self.tickets.iter();
+            match held.find(|held| held.ticket == ticket && now < held.until) {
+                Some(held) => authenticated = held.authenticated,
+                None => return Created::NoTicket,
+            }
+        }
+        if create.user.is_some() && self.barred.is_some_and(|until| now < until) {
+            return Created::Disabled;
+        }
+        // Not yet held to now: a sign-in right after its own request's cut, within one millisecond,
+        // states the next one.
+        if create.user.is_some() && self.is_void(authenticated, now) {
+            return Created::Void;
+        }
+        let authenticated = authenticated.min(now);
+        self.purge(now, create.not_before);
+
+        let replaced = self.replaced(create.replaces, now);
+        let chosen = create.redeem.and_then(|redeem| redeem.ends);
+        let rivals = self.live.iter().map(|live| &live.record);
+        let rivals =
+            rivals.filter(|record| Some(record.id) != replaced && Some(record.id) != chosen);
+        let (goes, offered) = excess(create, rivals);
+        if create.limit.excess() == Excess::Refuse && !goes.is_empty() {
+            self.leave_ticket(create.offer, authenticated, now);
+            return Created::LimitReached(offered);
+        }
+        let base = self
+            .live
+            .iter()
+            .find(|live| Some(live.record.id) == replaced);
+        let data = base
+            .map(|live| live.data.clone())
+            .unwrap_or_default()
+            .apply(&create.changes);
+        if data.as_bytes().len() > create.data_limit {
+            return Created::TooLarge;
+        }
+
+        let mut record = Record::new(
+            create.id,
+            create.digest,
+            create.user.clone(),
+            create.client.clone(),
+            create.lifetime,
+            now,
+        )
+        .with_proof(create.proof.clone());
+        record.authenticated_at = authenticated;
+        record.class = create.class;
+        record.counts = create.counts;
+        let by = (create.id, record.noted_client());
+        let cause = |reason| cause(reason, &by, kept);
+        if let Some(id) = replaced {
+            self.evict(&[id], &cause(EndReason::Replaced), now);
+        } else if let Some(id) = create.replaces
+            && !self.notices.iter().any(|(of, _)| *of == id)
+        {
+            self.mark(id, EndReason::Replaced, Some(create.id), now);
+        }
+        if let Some(redeem) = create.redeem {
+            self.tickets.retain(|held| held.ticket != redeem.ticket);
+        }
+        let mut created = NewSession::new(record.clone(), data.clone(), now);
+        created.cut = self.cut;
+        created.replaced = replaced;
+        created.evicted = self.evict(chosen.as_slice(), &cause(EndReason::Revoked), now);
+        let evicted = self.evict(&goes, &cause(EndReason::Evicted), now);
+        created.evicted.extend(evicted);
+        created.first_sight = create
+            .device
+            .is_some_and(|device| self.devices.note(device, now));
+        self.trim(create);
+        self.live.push(Live { record, data });
+        Created::Created(Box::new(created))
+    }
+
+    /// The answer for an id that has been here before.
+    fn known(&self, create: &Create, now: Timestamp) -> Option<Created> {
+        if self.notices.iter().any(|(id, _)| *id == create.id) {
+            return Some(Created::Ended);
+        }
+        let live = self.live.iter().find(|live| live.record.id == create.id)?;
+        if live.record.digest != create.digest || !live.record.is_live(now, None) {
+            return Some(Created::Ended);
+        }
+        let mut same = NewSession::new(live.record.clone(), live.data.clone(), now);
+        same.cut = self.cut;
+        Some(Created::Created(Box::new(same)))
+    }
+
+    fn is_void(&mut self, authenticated: Timestamp, now: Timestamp) -> bool {
+        self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
+        match self.cut {
+            // The clock stepped back: without this, the user could not sign in until it caught up.
+            Some(cut) if cut > now => {
+                self.cut = Some(now);
+                true
+            }
+            Some(cut) => authenticated <= cut,
+            None => false,
+        }
+    }
+
+    /// The live session whose place a sign-in takes: the one that its client showed, or whichever
+    /// took that one's place meanwhile.
+    fn replaced(&self, shown: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
+        let mut id = shown?;
+        for _ in 0..HOPS {
+            if self.live.iter().any(|live| live.record.id == id) {
+                return Some(id);
+            }
+            match self.notice(id, now) {
+                Some(EndNotice {
+                    reason: EndReason::Replaced,
+                    by: Some(by),
+                    ..
+                }) => id = *by,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    fn leave_ticket(&mut self, offer: Option<Ticketed>, authenticated: Timestamp, now: Timestamp) {
+        let Some(ticket) = offer else {
+            return;
+        };
+        self.tickets.push(Ticket {
+            ticket,
+            authenticated,
+            until: now.plus(TICKET_KEPT),
+        });
+        self.tickets
+            .sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
+        let old = self.tickets.len().saturating_sub(TICKETS_MAX);
+        self.tickets.drain(..old);
+    }
+}
+
+fn cause(reason: EndReason, by: &(SessionId, Option<Client>), kept: Duration) -> Cause {
+    let (by, client) = by;
+    Cause {
+        reason,
+        by: Some(*by),
+        client: client.clone(),
+        kept,
+    }
+}

@@ -1,0 +1,129 @@
+//! Everything about one user or one guest, and what may happen to it.
+//!
+//! The same rules as `redis/lua/*.lua`, on values; the random histories hold the two together.
+
+mod admit;
+mod end;
+mod room;
+mod token;
+
+use std::time::Duration;
+
+use self::{admit::Ticket, room::Devices};
+use crate::{
+    model::{Client, Data, Digest, EndNotice, EndReason, Record, SessionId, Timestamp},
+    store::{CUT_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
+};
+
+/// The digest of what nobody ever held a token of.
+const NOBODY: Digest = Digest::from_bytes([0; 32]);
+
+#[derive(Default)]
+pub(super) struct Corner {
+    live: Vec<Live>,
+    notices: Vec<(SessionId, EndNotice)>,
+    cut: Option<Timestamp>,
+    /// Up to when the user may not sign in.
+    barred: Option<Timestamp>,
+    tickets: Vec<Ticket>,
+    devices: Devices,
+}
+
+struct Live {
+    record: Record,
+    data: Data,
+}
+
+/// Why a session ends, for its notice.
+struct Cause {
+    reason: EndReason,
+    by: Option<SessionId>,
+    /// What is known of the client of the session that causes it.
+    client: Option<Client>,
+    kept: Duration,
+}
+
+impl Corner {
+    /// Up to when any of it is needed.
+    pub(super) fn kept_until(&self) -> Option<Timestamp> {
+        let live = self.live.iter().map(|live| live.record.expires_at());
+        let notices = self.notices.iter().map(|(_, notice)| notice.kept_until);
+        let cut = self.cut.map(|cut| cut.plus(CUT_KEPT));
+        let tickets = self.tickets.iter().map(|ticket| ticket.until);
+        live.chain(notices)
+            .chain(cut)
+            .chain(self.barred)
+            .chain(tickets)
+            .chain(self.devices.kept_until())
+            .max()
+    }
+
+    pub(super) fn save(&mut self, save: &Save, now: Timestamp) -> Saved {
+        let Some(live) = self.live_mut(save.id, now) else {
+            return Saved::Ended;
+        };
+        let revision = live.record.revision;
+        if save.expect.is_some_and(|expected| expected != revision) {
+            return Saved::Conflict {
+                revision,
+                data: live.data.clone(),
+            };
+        }
+        let data = live.data.apply(&save.changes);
+        if data.as_bytes().len() > save.data_limit {
+            return Saved::TooLarge;
+        }
+        live.data = data;
+        live.record.revision = revision + 1;
+        Saved::Saved {
+            revision: revision + 1,
+        }
+    }
+
+    pub(super) fn list(&mut self, list: &List, now: Timestamp) -> Vec<Record> {
+        self.purge(now, list.not_before);
+        self.live.iter().map(|live| live.record.clone()).collect()
+    }
+
+    fn note(&mut self, record: &Record, cause: &Cause, now: Timestamp) {
+        let until = now.plus(cause.kept);
+        let mut notice = EndNotice::new(record.digest, cause.reason, now, cause.by, until);
+        notice.by_client = cause.client.clone().map(Box::new);
+        notice.former = match record.rotation.as_deref() {
+            Some(rotation) if rotation.is_unseen() => {
+                rotation.formers[0].map(|former| former.digest)
+            }
+            _ => None,
+        };
+        self.notices.push((record.id, notice));
+    }
+
+    /// A notice that no token opens, for a minute.
+    fn mark(&mut self, id: SessionId, reason: EndReason, by: Option<SessionId>, now: Timestamp) {
+        let until = now.plus(TOMBSTONE_KEPT);
+        let notice = EndNotice::new(NOBODY, reason, now, by, until);
+        self.notices.push((id, notice));
+    }
+
+    fn notice(&self, id: SessionId, now: Timestamp) -> Option<&EndNotice> {
+        self.notices
+            .iter()
+            .find_map(|(of, notice)| (*of == id && now < notice.kept_until).then_some(notice))
+    }
+
+    fn live_mut(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Live> {
+        self.live
+            .iter_mut()
+            .find(|live| live.record.id == id && live.record.is_live(now, None))
+    }
+
+    /// Drops what has passed its time.
+    fn purge(&mut self, now: Timestamp, not_before: Option<Timestamp>) {
+        self.live
+            .retain(|live| live.record.is_live(now, not_before));
+        self.notices.retain(|(_, notice)| now < notice.kept_until);
+        self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
+        self.barred = self.barred.filter(|until| now < *until);
+        self.tickets.retain(|ticket| now < ticket.until);
+    }
+}

@@ -1,0 +1,57 @@
+--[[
+  What follows `resolve.lua` and the preludes: notices, deadlines, former tokens, and the first
+  sight of a new one. Arguments and returns stand there.
+]]
+local TOKEN_REUSE = 10
+
+if noticed(record, now) then
+  local opens = sub(record, 11, 42) == digest
+    or string.byte(record, 2) == 35 and sub(record, 68, 99) == digest
+  return opens and { 2, now, record } or { 0, now }
+end
+if version ~= VERSION or kind % 16 > 2 or ARGV[4] and created < tonumber(ARGV[4]) then
+  return { 0, now }
+end
+-- Where the record has the former token that is shown.
+local former = nil
+if sub(record, 51, 82) ~= digest then
+  if kind % 64 < 32 then
+    return { 0, now }
+  end
+  former = sub(record, 124, 155) == digest and 124 or sub(record, 165, 196) == digest and 165
+  if not former then
+    return { 0, now }
+  end
+end
+if now >= deadline or now >= activity + idle then
+  if former then
+    return { 0, now }
+  end
+  drop(user, { session })
+  return { 3, now, record }
+end
+if former then
+  local good, void = struct.unpack(">i8B", record, former + 32)
+  if now >= good then
+    local kept, ends = struct.unpack(">i8B", record, 99)
+    if ends == 1 then
+      local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "" }
+      finish(user, { id = session, record = record }, cause, now)
+      keep(user, kept)
+    end
+    return { 4, now, record, ends }
+  elseif void == 1 then
+    return { 5, now, record }
+  end
+elseif kind >= 64 then
+  -- The new token is shown: from now on the time of the former one runs out.
+  local good = now + struct.unpack(">i8", record, 91)
+  record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
+    .. struct.pack(">i8", good) .. sub(record, 164)
+end
+if ARGV[3] ~= "0" and now > activity then
+  record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
+  keep(user, ttl(now, idle, deadline))
+end
+redis.call("HSET", user, session, record)
+return { 1, now, record, kind % 32 >= 16 and redis.call("HGET", user, session .. ".data") }

@@ -1,0 +1,116 @@
+//! The scripts that change data, list and end.
+
+use deadpool_redis::redis::Cmd;
+
+use super::{
+    super::{connection::Resend, reply::Reply},
+    Scripts, not_before,
+};
+use crate::{
+    model::{Data, EndReason, Lifetime, Record, clock::millis},
+    store::{End, Ended, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which},
+};
+
+impl Scripts {
+    /// Runs `lua/save.lua`.
+    pub(in super::super) async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let (op, changes) = (operation()?, save.changes.encode());
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(&save.id.encode())
+                .arg(&op)
+                .arg(
+                    save.expect
+                        .map_or(String::new(), |expect| expect.to_string()),
+                )
+                .arg(&changes[..])
+                .arg(save.data_limit)
+                .arg(self.given());
+        };
+        let key = self.0.keys.user(save.tag);
+        let resend = match save.expect {
+            None => Resend::Harmless,
+            Some(_) => Resend::Never,
+        };
+        let mut reply = self.run(&self.0.save, &key, resend, arguments).await?;
+        let (outcome, _now) = reply.head();
+        match outcome {
+            1 => Ok(Saved::Saved {
+                revision: reply.count()?,
+            }),
+            2 => Ok(Saved::Conflict {
+                revision: reply.count()?,
+                data: Data::from_bytes(reply.bytes()?)?,
+            }),
+            3 => Ok(Saved::TooLarge),
+            0 => Ok(Saved::Ended),
+            _ => Err(Reply::unexpected()),
+        }
+    }
+
+    /// Runs `lua/list.lua`.
+    pub(in super::super) async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(not_before(list.not_before)).arg(self.given());
+        };
+        let key = self.0.keys.user(list.tag);
+        let mut reply = self
+            .run(&self.0.list, &key, Resend::Harmless, arguments)
+            .await?;
+        reply.records()
+    }
+
+    /// Runs `lua/end.lua`.
+    pub(in super::super) async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        let (which, session) = match end.which {
+            Which::All => ("all", None),
+            Which::One(id) => ("one", Some(id.encode())),
+            Which::Others(keep) => ("others", Some(keep.encode())),
+        };
+        let tombstone = match end.reason {
+            EndReason::Undelivered => millis(TOMBSTONE_KEPT),
+            _ => 0,
+        };
+        let caller = end.caller.map(|id| id.encode());
+        let by = end.by.map(|id| id.encode());
+        // Redis refuses a TTL that overflows, in the middle of a script.
+        let bar = end
+            .bar
+            .map(|bar| millis(bar.min(Lifetime::MAX)).to_string());
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(which)
+                .arg(session.as_ref().map_or(&b""[..], |id| &id[..]))
+                .arg(end.reason.code())
+                .arg(by.as_ref().map_or(&b""[..], |by| &by[..]))
+                .arg(caller.as_ref().map_or(&b""[..], |id| &id[..]))
+                .arg(end.read_at.map_or(String::new(), |read| read.to_string()))
+                .arg(millis(self.0.notice_kept))
+                .arg(tombstone)
+                .arg(if end.spare_uncounted { "1" } else { "" })
+                .arg(bar.as_deref().unwrap_or_default())
+                .arg(self.given());
+        };
+        let key = self.0.keys.user(end.tag);
+        let mut reply = self
+            .run(&self.0.end, &key, Resend::Harmless, arguments)
+            .await?;
+        let (outcome, now) = reply.head();
+        match outcome {
+            1 => {
+                let data = reply.optional_bytes()?.map(Data::from_bytes).transpose()?;
+                let ids = reply.ids()?;
+                Ok(Ended::Ended { ids, now, data })
+            }
+            2 => Ok(Ended::CallerEnded),
+            0 => Ok(Ended::Unknown),
+            _ => Err(Reply::unexpected()),
+        }
+    }
+}
+
+/// Names one operation, so that the client's resending it does not make it happen twice.
+fn operation() -> Result<[u8; 8], StoreError> {
+    let mut op = [0; 8];
+    getrandom::fill(&mut op)
+        .map_err(|source| StoreError::new(StoreErrorKind::Unavailable).with_source(source))?;
+    Ok(op)
+}

@@ -1,0 +1,146 @@
+//! The script that makes a session.
+
+use bytes::BufMut;
+use deadpool_redis::redis::Cmd;
+
+use super::{
+    super::{
+        connection::Resend,
+        reply::{ALONE, Reply},
+    },
+    Scripts, not_before, proven,
+};
+use crate::{
+    model::{
+        Data, Excess, Record, SessionId, Timestamp, clock::millis, id::decode_12, record::UNCOUNTED,
+    },
+    store::{
+        Create, Created, NewSession, Redeem, SeenDevice, StoreError, StoreErrorKind, Ticketed,
+        UNCOUNTED_MAX,
+    },
+};
+
+/// What `create.lua` answers when it runs after the caller has given up.
+const LATE: i64 = 5;
+
+impl Scripts {
+    /// Runs `lua/create.lua`.
+    pub(in super::super) async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        let draft = Record::new(
+            create.id,
+            create.digest,
+            create.user.clone(),
+            create.client.clone(),
+            create.lifetime,
+            Timestamp::default(),
+        )
+        .with_proof(create.proof.clone());
+        let (body, changes) = (draft.encode_body()?, create.changes.encode());
+        let replaces = create.replaces.map(|id| id.encode());
+        let (redeem, device) = (redeem(create.redeem), device(create.device));
+        let offer = create.offer.map_or_else(Vec::new, ticketed);
+        let usual = replaces.is_none()
+            && [&changes[..], &redeem, &device, &offer].concat().is_empty()
+            && self.0.clock.is_none();
+        let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
+            cmd.arg(&create.id.encode())
+                .arg(create.digest.as_bytes())
+                .arg(&body)
+                .arg(self.terms(create, latest));
+            if !usual {
+                cmd.arg(replaces.as_ref().map_or(&b""[..], |id| &id[..]))
+                    .arg(&changes[..])
+                    .arg(self.given())
+                    .arg(&redeem)
+                    .arg(&device)
+                    .arg(&offer);
+            }
+        };
+        let key = self.0.keys.user(create.tag);
+        // Its own id and digest make sending it again the same session.
+        let run = || self.run(&self.0.create, &key, Resend::Harmless, &arguments);
+        let mut reply = run().await?;
+        if reply.head().0 == LATE {
+            // The sample of the server's time was off; this reply brought a new one.
+            reply = run().await?;
+        }
+        let (outcome, now) = reply.head();
+        match outcome {
+            ALONE => {
+                let record = draft.begun(&reply.bytes()?)?;
+                let new = NewSession::new(record, Data::default(), now);
+                Ok(Created::Created(Box::new(new)))
+            }
+            1 => {
+                let cut = reply.integer()?.map(Timestamp::from_millis);
+                let record = Record::decode(create.id, &reply.bytes()?)?;
+                let data = Data::from_bytes(reply.bytes()?)?;
+                let mut new = NewSession::new(record, data, now);
+                new.cut = cut;
+                new.replaced = decode_12(&reply.bytes()?).map(SessionId::from_bytes);
+                new.first_sight = reply.count()? == 1;
+                new.evicted = reply.records()?;
+                Ok(Created::Created(Box::new(new)))
+            }
+            2 => Ok(Created::LimitReached(reply.records()?)),
+            3 => Ok(Created::Void),
+            4 => Ok(Created::Ended),
+            LATE => Err(StoreError::new(StoreErrorKind::Timeout)),
+            6 => Ok(Created::TooLarge),
+            7 => Ok(Created::NoTicket),
+            8 => Ok(Created::Disabled),
+            _ => Err(Reply::unexpected()),
+        }
+    }
+
+    /// The numbers of `lua/create.lua`.
+    fn terms(&self, create: &Create, latest: Option<i64>) -> Vec<u8> {
+        let (age, proven) = proven(create.authenticated);
+        let (class, limit, class_limit) = if create.counts {
+            let of_class = create.limit.class_sessions(create.class);
+            let limit = create.limit.sessions();
+            (create.class.number(), limit, of_class.unwrap_or(0))
+        } else {
+            (UNCOUNTED, UNCOUNTED_MAX, 0)
+        };
+        // By a clock that was given, the server's time means nothing.
+        let latest = latest.filter(|_| self.0.clock.is_none());
+        let mut terms = Vec::with_capacity(64);
+        terms.put_u8(if create.user.is_some() { 1 } else { 2 });
+        terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
+        terms.put_u8(age);
+        terms.put_u8(class);
+        terms.put_u16(limit);
+        terms.put_u16(class_limit);
+        terms.put_i64(millis(create.lifetime.idle()));
+        terms.put_i64(millis(create.lifetime.absolute()));
+        terms.put_i64(proven);
+        terms.put_i64(i64::try_from(create.data_limit).unwrap_or(i64::MAX));
+        terms.put_i64(millis(self.0.notice_kept));
+        terms.put_i64(not_before(create.not_before));
+        terms.put_i64(latest.unwrap_or(i64::MAX));
+        terms
+    }
+}
+
+/// A ticket's id and digest.
+fn ticketed(ticket: Ticketed) -> Vec<u8> {
+    [&ticket.id.encode()[..], ticket.digest.as_bytes()].concat()
+}
+
+/// A ticket, and the session that ends for it; nothing of none.
+fn redeem(redeem: Option<Redeem>) -> Vec<u8> {
+    let Some(Redeem { ticket, ends }) = redeem else {
+        return Vec::new();
+    };
+    let ends = ends.map(|id| id.encode());
+    let ends = ends.as_ref().map_or(&[][..], |id| &id[..]);
+    [&ticketed(ticket), ends].concat()
+}
+
+/// A device and how long it is kept; nothing of none.
+fn device(device: Option<SeenDevice>) -> Vec<u8> {
+    device.map_or_else(Vec::new, |SeenDevice { digest, kept }| {
+        [&digest[..], &millis(kept).to_be_bytes()].concat()
+    })
+}

@@ -1,0 +1,143 @@
+//! The scripts about a session's token.
+
+use bytes::{BufMut, Bytes};
+use deadpool_redis::redis::Cmd;
+
+use super::{
+    super::{
+        connection::Resend,
+        reply::{ALONE, Reply},
+    },
+    Scripts, not_before, proven,
+};
+use crate::{
+    model::{Data, EndNotice, Lifetime, Record, Salt, clock::millis},
+    store::{
+        Authenticated, Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, StoreError,
+    },
+};
+
+impl Scripts {
+    /// Runs `lua/resolve.lua`.
+    pub(in super::super) async fn resolve(
+        &self,
+        resolve: &Resolve,
+    ) -> Result<Resolved, StoreError> {
+        let (id, digest) = (resolve.token.session_id(), resolve.token.digest());
+        let usual = resolve.activity && resolve.not_before.is_none() && self.0.clock.is_none();
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(&id.encode()).arg(digest.as_bytes());
+            if !usual {
+                cmd.arg(u8::from(resolve.activity))
+                    .arg(not_before(resolve.not_before))
+                    .arg(self.given());
+            }
+        };
+        let key = self.0.keys.user(resolve.token.tag());
+        let mut reply = self
+            .run(&self.0.resolve, &key, Resend::Harmless, arguments)
+            .await?;
+        let (outcome, now) = reply.head();
+        match outcome {
+            ALONE => {
+                let record = Record::decode(id, &reply.bytes()?)?;
+                Ok(Resolved::Live(Found::new(record, Data::default(), now)))
+            }
+            1 => {
+                let record = Record::decode(id, &reply.bytes()?)?;
+                Ok(Resolved::Live(Found::new(record, stored(&mut reply)?, now)))
+            }
+            2 => {
+                let notice = EndNotice::decode(&reply.bytes()?);
+                Ok(notice.map_or(Resolved::Unknown, Resolved::Ended))
+            }
+            3 => Ok(Resolved::Expired(Record::decode(id, &reply.bytes()?)?)),
+            4 => {
+                let record = Record::decode(id, &reply.bytes()?)?;
+                let ended = reply.count()? == 1;
+                Ok(Resolved::Reused(Reused::new(record, ended, now)))
+            }
+            5 => {
+                let record = Record::decode(id, &reply.bytes()?)?;
+                let former = record.rotation.as_ref();
+                let former = former.and_then(|rotation| rotation.former(&digest));
+                let former = former.ok_or_else(Reply::unexpected)?;
+                Ok(Resolved::Ended(EndNotice::superseded(&record, &former)))
+            }
+            0 => Ok(Resolved::Unknown),
+            _ => Err(Reply::unexpected()),
+        }
+    }
+
+    /// Runs `lua/rotate.lua`.
+    pub(in super::super) async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(&rotate.id.encode())
+                .arg(rotate.former.as_bytes())
+                .arg(rotate.digest.as_bytes())
+                .arg(self.rotation_terms(rotate))
+                .arg(self.given());
+        };
+        let key = self.0.keys.user(rotate.tag);
+        // The digests make sending it again the same rotation.
+        let mut reply = self
+            .run(&self.0.rotate, &key, Resend::Harmless, arguments)
+            .await?;
+        let (outcome, _now) = reply.head();
+        match outcome {
+            1 => {
+                let record = Record::decode(rotate.id, &reply.bytes()?)?;
+                Ok(Rotated::Rotated(Box::new(record)))
+            }
+            2 => {
+                let salt = reply.bytes()?.first_chunk().copied();
+                let salt = salt.ok_or_else(Reply::unexpected)?;
+                Ok(Rotated::Took(Salt::from_bytes(salt)))
+            }
+            3 => Ok(Rotated::Kept),
+            0 => Ok(Rotated::Ended),
+            _ => Err(Reply::unexpected()),
+        }
+    }
+
+    /// The numbers of `lua/rotate.lua`.
+    fn rotation_terms(&self, rotate: &Rotate) -> Vec<u8> {
+        let (anew, authenticated, lifetime, salt) = match rotate.renewal {
+            Renewal::Derived(salt) => (
+                0,
+                Authenticated::At(Default::default()),
+                Lifetime::default(),
+                salt,
+            ),
+            Renewal::Proven {
+                authenticated,
+                lifetime,
+            } => (1, authenticated, lifetime, Salt::from_bytes([0; 16])),
+        };
+        let (age, proven) = proven(authenticated);
+        let mut terms = Vec::with_capacity(59);
+        terms.put_u8(anew);
+        terms.put_u8(age);
+        terms.put_u8(u8::from(rotate.reuse_ends));
+        terms.put_i64(millis(rotate.grace));
+        terms.put_i64(millis(self.0.notice_kept));
+        terms.put_i64(proven);
+        terms.put_i64(millis(lifetime.idle()));
+        terms.put_i64(millis(lifetime.absolute()));
+        terms.put_slice(salt.as_bytes());
+        terms
+    }
+}
+
+/// Stored data: its entries come after the operation that wrote them last.
+fn stored(reply: &mut Reply) -> Result<Data, StoreError> {
+    let Some(bytes) = reply.optional_bytes()? else {
+        return Ok(Data::default());
+    };
+    let entries: Bytes = if bytes.len() >= 8 {
+        bytes.slice(8..)
+    } else {
+        return Err(Reply::unexpected());
+    };
+    Ok(Data::from_bytes(entries)?)
+}
