@@ -1,6 +1,7 @@
 //! What handlers hold: the session of the request, and all sessions of its user.
 
 mod commit;
+mod creation;
 mod data;
 #[cfg(feature = "device")]
 mod device;

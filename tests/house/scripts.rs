@@ -10,7 +10,7 @@ use std::{iter::Peekable, str::Chars};
 const LINES: usize = 50;
 
 /// The files that follow a script.
-const FOLLOW: [&str; 3] = ["admit.lua", "seat.lua", "unusual.lua"];
+const FOLLOW: [&str; 4] = ["admit.lua", "seat.lua", "several.lua", "unusual.lua"];
 
 /// What is wrong with this file. `helpers` are the functions of all files that take a key first.
 pub(crate) fn complaints(path: &str, text: &str, helpers: &[String]) -> Vec<String> {

@@ -12,9 +12,9 @@ pub(super) struct Script {
 impl Script {
     /// Puts the preludes after the first line of `body`: that one tells the server what it must know
     /// of the script.
-    pub(super) fn new(preludes: &[&str], body: &str) -> Self {
+    pub(super) fn new(preludes: &[&str], body: &str, follows: &[&str]) -> Self {
         let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
-        Self::of(&[&[flags], preludes, &[body]].concat())
+        Self::of(&[&[flags], preludes, &[body], follows].concat())
     }
 
     /// Takes the parts as they come.

@@ -3,11 +3,6 @@
 ]]
 local DAY = 86400000
 
--- What only Rust reads of a live record.
-local function body_of(record)
-  return string.sub(record, string.byte(record, 2) % 64 >= 32 and 206 or 83)
-end
-
 -- The notice of a live record that ends now. `cause`: reason, how long it is kept, the session
 -- that causes it ("" for none) and the body of that one, which is left out where it is long.
 local function notice(record, cause, now)

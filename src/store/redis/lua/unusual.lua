@@ -12,13 +12,10 @@ end
 if version ~= VERSION or kind % 16 > 2 or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
--- Where the record has the former token that is shown.
 local former = nil
 if sub(record, 51, 82) ~= digest then
-  if kind % 64 < 32 then
-    return { 0, now }
-  end
-  former = sub(record, 124, 155) == digest and 124 or sub(record, 165, 196) == digest and 165
+  local newer, older = formers(record)
+  former = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
   if not former then
     return { 0, now }
   end
@@ -31,7 +28,7 @@ if now >= deadline or now >= activity + idle then
   return { 3, now, record }
 end
 if former then
-  local good, void = struct.unpack(">i8B", record, former + 32)
+  local good, void = good_until(former)
   if now >= good then
     local kept, ends = struct.unpack(">i8B", record, 99)
     if ends == 1 then
@@ -45,9 +42,8 @@ if former then
   end
 elseif kind >= 64 then
   -- The new token is shown: from now on the time of the former one runs out.
-  local good = now + struct.unpack(">i8", record, 91)
   record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
-    .. struct.pack(">i8", good) .. sub(record, 164)
+    .. struct.pack(">i8", now + grace_of(record)) .. sub(record, 164)
 end
 if ARGV[3] ~= "0" and now > activity then
   record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)

@@ -22,6 +22,7 @@ use crate::{
 };
 
 const PRELUDE: &str = include_str!("../lua/prelude.lua");
+const TOKENS: &str = include_str!("../lua/tokens.lua");
 const HASH: &str = include_str!("../lua/hash.lua");
 const DATA: &str = include_str!("../lua/data.lua");
 
@@ -58,6 +59,7 @@ impl Scripts {
             resolve: Script::of(&[
                 include_str!("../lua/resolve.lua"),
                 PRELUDE,
+                TOKENS,
                 HASH,
                 include_str!("../lua/unusual.lua"),
             ]),
@@ -70,10 +72,14 @@ impl Scripts {
                 include_str!("../lua/admit.lua"),
                 include_str!("../lua/seat.lua"),
             ]),
-            save: Script::new(&[PRELUDE, DATA], include_str!("../lua/save.lua")),
-            rotate: Script::new(&[PRELUDE], include_str!("../lua/rotate.lua")),
-            list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua")),
-            end: Script::new(&[PRELUDE, HASH], include_str!("../lua/end.lua")),
+            save: Script::new(&[PRELUDE, DATA], include_str!("../lua/save.lua"), &[]),
+            rotate: Script::new(&[PRELUDE, TOKENS], include_str!("../lua/rotate.lua"), &[]),
+            list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
+            end: Script::new(
+                &[PRELUDE, TOKENS, HASH],
+                include_str!("../lua/end.lua"),
+                &[include_str!("../lua/several.lua")],
+            ),
         }))
     }
 

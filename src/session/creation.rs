@@ -1,0 +1,95 @@
+//! What a sign-in asks of the store.
+
+use super::{
+    Session,
+    error::CommitError,
+    staged::{Op, PendingLogin, changes},
+    ticket::Ticket,
+};
+use crate::{
+    model::{DeviceId, Excess, SessionId, UserId},
+    store::{Authenticated, Create, NewSession, Redeem, SeenDevice},
+};
+
+impl Session {
+    pub(super) async fn creation(
+        &self,
+        pending: &PendingLogin,
+        replaces: Option<SessionId>,
+        ops: &[Op],
+    ) -> Result<Create, CommitError> {
+        let rules = &self.0.rules;
+        let PendingLogin {
+            token,
+            login,
+            offer,
+            ..
+        } = pending;
+        let user: UserId = login.user.clone();
+        let mut create = Create::new(token, Some(user), self.authenticated(pending));
+        create.limit = match login.limit {
+            Some(limit) => limit,
+            None => rules.limit.user(&login.user).await,
+        };
+        if create.limit.excess() == Excess::Refuse {
+            create.offer = offer.as_ref().map(Ticket::stored);
+        }
+        create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {
+            ticket: Ticket::stored(ticket.token()),
+            ends: *ends,
+        });
+        create.device = self.device()?;
+        create.client = self.state().sender.client();
+        create.class = login
+            .class
+            .unwrap_or_else(|| rules.class.client(&create.client));
+        create.counts = login.counts;
+        create.proof = login.proof.clone();
+        create.lifetime = login.lifetime.unwrap_or(rules.lifetime);
+        create.replaces = replaces;
+        create.changes = changes(ops);
+        create.data_limit = rules.data_limit;
+        create.not_before = rules.not_before;
+        Ok(create)
+    }
+
+    /// The device that signs in, if the layer remembers devices: one that has no name yet gets one.
+    fn device(&self) -> Result<Option<SeenDevice>, CommitError> {
+        let Some(kept) = self.0.rules.devices else {
+            return Ok(None);
+        };
+        let mut state = self.state();
+        let known = state.sender.device.or(state.new_device.as_deref().copied());
+        let device = match known {
+            Some(device) => device,
+            None => {
+                let device = DeviceId::random().map_err(CommitError::random)?;
+                state.new_device = Some(Box::new(device));
+                device
+            }
+        };
+        let digest = device.digest();
+        Ok(Some(SeenDevice { digest, kept }))
+    }
+
+    /// When the user proved who they are, as far as the cut goes.
+    fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
+        match (pending.login.since, pending.own_cut) {
+            // This request ended the user's sessions itself: its sign-in comes after that.
+            (_, Some(cut)) => Authenticated::At(cut.plus(std::time::Duration::from_millis(1))),
+            (Some(since), None) => Authenticated::At(since),
+            (None, None) => Authenticated::On(self.0.arrival),
+        }
+    }
+
+    /// The age was taken when sending and the script ran later: with what has passed since, the
+    /// sign-in may turn out to be older than the cut.
+    pub(super) fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
+        match self.authenticated(pending) {
+            Authenticated::At(_) => false,
+            Authenticated::On(arrival) => new
+                .cut
+                .is_some_and(|cut| new.now.minus(arrival.age()) <= cut),
+        }
+    }
+}

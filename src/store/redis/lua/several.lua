@@ -1,0 +1,25 @@
+--[[
+  What follows `end.lua` where several sessions end, and the cut is set. Arguments and returns
+  stand there.
+]]
+local ids, found = records(user, redis.call("HKEYS", user))
+local answer, passed = { 1, now, false }, {}
+redis.call("HSET", user, "cut", string.format("%.0f", now))
+if tonumber(bar) == 0 then
+  redis.call("HDEL", user, "barred")
+elseif bar ~= "" then
+  redis.call("HSET", user, "barred", string.format("%.0f", now + bar))
+end
+for at, id in ipairs(ids) do
+  if live(found[at], now, -math.huge) then
+    if id ~= session and (spare == "" or string.byte(found[at], 3) ~= 255) then
+      finish(user, { id = id, record = found[at] }, cause, now)
+      answer[#answer + 1] = id
+    end
+  elseif is_over(found[at], now) then
+    passed[#passed + 1] = id
+  end
+end
+drop(user, passed)
+keep(user, math.max(DAY, kept, tonumber(bar) or 0))
+return answer
