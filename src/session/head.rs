@@ -102,7 +102,8 @@ impl OpenSession {
             return;
         }
         let mut state = self.session.state();
-        let device = state.new_device.take().map(|device| *device);
+        let made = matches!(state.cookie, CookieChange::Set(..));
+        let device = state.new_device.take().filter(|_| made).map(|it| *it);
         write(self.session.0.shown, &state.cookie, device);
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
