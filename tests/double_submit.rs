@@ -9,12 +9,16 @@
 
 mod common;
 
+use std::time::Duration;
+
 use tower_user_sessions::{Limit, Login, MemoryStore, SessionId, SessionLayer, store::ManualClock};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
     http::{Client, HOUR, ids, store, user},
 };
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     let (store, clock) = store();
@@ -35,14 +39,17 @@ async fn browser(layer: &SessionLayer, of_user: bool) -> Client {
 // T54
 #[tokio::test]
 async fn in_turn_the_later_sign_in_takes_the_place_of_the_earlier() {
-    let (layer, store, _clock) = world();
+    let (layer, store, clock) = world();
     let phone = Client::signed_in(&layer, "alice").await;
     for of_user in [false, true] {
         let former = browser(&layer, of_user).await;
         let (mut first, mut second, mut third) = (former.clone(), former.clone(), former);
 
+        clock.advance(SECOND);
         first.log_in("alice").await;
+        clock.advance(SECOND);
         second.log_in("alice").await;
+        clock.advance(SECOND);
         let last = third.log_in("alice").await;
 
         let live = ids(&store, "alice").await;
@@ -92,7 +99,7 @@ async fn an_hour_later_the_notice_still_names_the_successor_of_a_users_session()
     let (layer, store, clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     client.clone().log_in("alice").await;
-    clock.advance(HOUR - std::time::Duration::from_secs(1));
+    clock.advance(HOUR - SECOND);
 
     client.clone().log_in("alice").await;
 
