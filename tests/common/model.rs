@@ -204,8 +204,8 @@ impl Model {
             corner.ends(record.id, EndReason::Evicted, &by, now);
         }
         let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
-        corner.keep_the_newest(most, now, |notice| !nobody(notice));
-        corner.keep_the_newest(MARKERS, now, |notice| {
+        corner.keep_the_newest(most, now, replaced, |notice| !nobody(notice));
+        corner.keep_the_newest(MARKERS, now, None, |notice| {
             nobody(notice) && notice.reason == EndReason::Replaced
         });
         corner.known.push(Known {
@@ -369,17 +369,23 @@ impl Corner {
         Answer::Unknown
     }
 
-    fn keep_the_newest(&mut self, most: usize, now: Timestamp, which: impl Fn(&EndNotice) -> bool) {
-        let mut notices: Vec<(Timestamp, String, SessionId)> = self
+    fn keep_the_newest(
+        &mut self,
+        most: usize,
+        now: Timestamp,
+        last: Option<SessionId>,
+        which: impl Fn(&EndNotice) -> bool,
+    ) {
+        let mut notices: Vec<(Timestamp, bool, String, SessionId)> = self
             .known
             .iter()
             .filter_map(|known| self.notice(known.id, now).map(|notice| (known.id, notice)))
             .filter(|(_, notice)| which(notice))
-            .map(|(id, notice)| (notice.ended_at, id.to_string(), id))
+            .map(|(id, notice)| (notice.ended_at, Some(id) == last, id.to_string(), id))
             .collect();
         notices.sort();
         let old = notices.len().saturating_sub(most);
-        for (_, _, id) in &notices[..old] {
+        for (.., id) in &notices[..old] {
             self.becomes(*id, State::Dropped);
         }
     }

@@ -102,7 +102,7 @@ impl Corner {
         created.first_sight = create
             .device
             .is_some_and(|device| self.devices.note(device, now));
-        self.trim(create);
+        self.trim(create, replaced);
         self.live.push(Live { record, data });
         Created::Created(Box::new(created))
     }

@@ -101,10 +101,12 @@ impl Corner {
         evicted
     }
 
-    /// Keeps the newest notices, as many as the limit, and the newest markers.
-    pub(super) fn trim(&mut self, create: &Create) {
-        self.notices
-            .sort_by_cached_key(|(id, notice)| (notice.ended_at, id.encode()));
+    /// Keeps the newest notices, as many as the limit, and the newest markers. What was replaced just
+    /// now is the last of its moment to be forgotten: a second submit follows it.
+    pub(super) fn trim(&mut self, create: &Create, replaced: Option<SessionId>) {
+        self.notices.sort_by_cached_key(|(id, notice)| {
+            (notice.ended_at, Some(*id) == replaced, id.encode())
+        });
         self.keep_newest(usize::from(create.limit.sessions()), |notice| {
             notice.digest != NOBODY
         });

@@ -19,6 +19,8 @@ local function finished(each, reason)
 end
 if old then
   finished(old, REPLACED)
+  -- The last of its moment to be forgotten: a second submit follows it.
+  notices[#notices].ended = now + 0.5
 elseif replaces ~= "" and not noticed(by_id[replaces], now) then
   mark(user, replaces, REPLACED, session, MINUTE, now)
   all.markers[#all.markers + 1] = { id = replaces, ended = now }
