@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Arrival, EndReason, Token},
-    request::{PeerAddr, RawHints, Shown, Way},
+    request::{PeerAddr, RawHints, Shown},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError},
 };
@@ -18,10 +18,9 @@ use crate::{
 /// A session for the service, or an answer instead of one.
 pub(super) type Opened = Result<OpenSession, Rejection>;
 
-/// What a request shows, before the store was asked.
+/// What a request shows, before the store was asked, and its session, in the one place where it stays.
 pub(super) struct Incoming {
-    arrival: Arrival,
-    sender: Sender,
+    open: OpenSession,
     shown: Shown,
 }
 
@@ -43,31 +42,27 @@ impl Incoming {
                 .filter(|(name, _)| config.source.reads(name))
                 .for_each(|(_, value)| value.set_sensitive(true));
         }
+        let sender = Sender {
+            address: config.address(request.headers(), PeerAddr::of(request.extensions())),
+            user_agent: request.headers().get(USER_AGENT).cloned(),
+            hints: RawHints::read(request.headers()),
+            device: config.device(request.headers()),
+        };
+        let session = Session::new(Arc::clone(&config.rules), arrival, sender, shown.way());
         Self {
-            arrival,
-            sender: Sender {
-                address: config.address(request.headers(), PeerAddr::of(request.extensions())),
-                user_agent: request.headers().get(USER_AGENT).cloned(),
-                hints: RawHints::read(request.headers()),
-                device: config.device(request.headers()),
-            },
+            open: OpenSession::new(session),
             shown,
         }
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
     pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
-        let Self {
-            arrival,
-            sender,
-            shown,
-        } = self;
-        let (token, way) = match shown {
-            Shown::Token(token, way) => (token, way),
-            Shown::Nothing => return guest(config, arrival, sender),
+        let Self { mut open, shown } = self;
+        let token = match shown {
+            Shown::Token(token, _way) => token,
+            Shown::Nothing => return Asked::Answered(Ok(open)),
             Shown::Malformed(way) => {
                 tracing::debug!(?way, "not a token");
-                let open = open(config, arrival, sender, Current::Nothing, (None, Some(way)));
                 open.remove_cookie();
                 return Asked::Answered(Ok(open));
             }
@@ -76,38 +71,38 @@ impl Incoming {
                     cookie = config.cookie.name(),
                     "two differing session cookies; a leftover with another path or domain?"
                 );
-                return guest(config, arrival, sender);
+                return Asked::Answered(Ok(open));
             }
             Shown::TwoTokens => {
                 tracing::debug!("two different tokens in one request");
-                return guest(config, arrival, sender);
+                return Asked::Answered(Ok(open));
             }
         };
         let mut resolve = Resolve::new(token);
         resolve.activity = activity;
         resolve.not_before = config.rules.not_before;
         if let Some(answer) = config.rules.store.resolve_now(&resolve) {
-            let shown = (resolve.token, way);
-            return Asked::Answered(opened(config, arrival, sender, shown, answer));
+            return Asked::Answered(
+                opened(config, &mut open, resolve.token, answer).map(|()| open),
+            );
         }
         let config = Arc::clone(config);
-        let shown = (resolve.token.clone(), way);
+        let token = resolve.token.clone();
         let answer = config.rules.store.resolve(resolve);
         Asked::Waiting(Box::pin(async move {
-            opened(&config, arrival, sender, shown, answer.await)
+            opened(&config, &mut open, token, answer.await).map(|()| open)
         }))
     }
 }
 
 fn opened(
     config: &Config,
-    arrival: Arrival,
-    sender: Sender,
-    shown: (Token, Way),
+    open: &mut OpenSession,
+    token: Token,
     answer: Result<Resolved, StoreError>,
-) -> Opened {
+) -> Result<(), Rejection> {
     let (current, remove) = match answer {
-        Ok(Resolved::Live(found)) => (Current::Live(Live::new(shown.0.tag(), found)), false),
+        Ok(Resolved::Live(found)) => (Current::Live(Live::new(token.tag(), found)), false),
         Ok(Resolved::Ended(notice)) => match notice.reason {
             // Nobody ever used these: there is nothing to tell.
             EndReason::Undelivered | EndReason::Void => (Current::Nothing, true),
@@ -129,32 +124,9 @@ fn opened(
             }
         }
     };
-    let (token, way) = shown;
-    let open = open(config, arrival, sender, current, (Some(token), Some(way)));
+    open.found(token, current);
     if remove {
         open.remove_cookie();
     }
-    Ok(open)
-}
-
-/// A guest's, of whom no token is used.
-fn guest(config: &Config, arrival: Arrival, sender: Sender) -> Asked {
-    Asked::Answered(Ok(open(
-        config,
-        arrival,
-        sender,
-        Current::Nothing,
-        (None, None),
-    )))
-}
-
-fn open(
-    config: &Config,
-    arrival: Arrival,
-    sender: Sender,
-    current: Current,
-    (token, shown): (Option<Token>, Option<Way>),
-) -> OpenSession {
-    let rules = Arc::clone(&config.rules);
-    OpenSession::new(Session::new(rules, arrival, current, sender, token, shown))
+    Ok(())
 }

@@ -90,6 +90,14 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
+    /// How it shows a token, if it is the one that counts.
+    pub(crate) fn way(&self) -> Option<Way> {
+        match self {
+            Self::Malformed(way) | Self::Token(_, way) => Some(*way),
+            Self::Nothing | Self::TwoCookies | Self::TwoTokens => None,
+        }
+    }
+
     fn one(raw: Raw<'_>, way: Way) -> Self {
         match (raw, way) {
             (Raw::Nothing, _) => Self::Nothing,

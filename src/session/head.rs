@@ -47,6 +47,15 @@ impl OpenSession {
         }
     }
 
+    /// What the store says of the token that was shown. Before anybody else holds the session, so that
+    /// it is put in its place without a lock, and what is known of the sender stays where it is.
+    pub(crate) fn found(&mut self, token: Token, current: Current) {
+        if let Some(state) = self.session.own_state() {
+            state.current = current;
+            state.token = Some(token);
+        }
+    }
+
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }

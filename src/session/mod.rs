@@ -79,9 +79,7 @@ impl Session {
     pub(crate) fn new(
         rules: Arc<Rules>,
         arrival: Arrival,
-        current: Current,
         sender: Sender,
-        token: Option<Token>,
         shown: Option<Way>,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -89,8 +87,19 @@ impl Session {
             arrival,
             shown,
             turn: AsyncMutex::new(()),
-            state: Mutex::new(State::new(current, sender, token)),
+            state: Mutex::new(State::new(sender)),
         }))
+    }
+
+    /// The state of a session that nobody else holds yet.
+    fn own_state(&mut self) -> Option<&mut State> {
+        let inner = Arc::get_mut(&mut self.0)?;
+        Some(
+            inner
+                .state
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

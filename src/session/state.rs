@@ -113,10 +113,10 @@ impl Sender {
 }
 
 impl State {
-    pub(super) fn new(current: Current, sender: Sender, token: Option<Token>) -> Self {
+    pub(super) fn new(sender: Sender) -> Self {
         Self {
-            current,
-            token,
+            current: Current::Nothing,
+            token: None,
             staged: Staged::default(),
             cookie: CookieChange::Keep,
             sender,
