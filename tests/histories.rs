@@ -12,12 +12,12 @@ use std::collections::HashSet;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use tower_user_sessions::{
     Excess, MemoryStore, RedisStore, SessionId,
-    store::{Resolve, Resolved, SessionStore, Token},
+    store::{Record, Resolve, SessionStore, Token},
 };
 
 #[path = "common/history.rs"]
 mod history;
-#[path = "common/model.rs"]
+#[path = "common/model/mod.rs"]
 mod model;
 #[path = "common/redis.rs"]
 mod redis;
@@ -25,7 +25,7 @@ mod redis;
 mod world;
 
 use self::{
-    history::{Op, histories},
+    history::{CORNERS, Op, histories},
     model::{Answer, NOTICE_KEPT},
     redis::Server,
     world::{Request, World, ask},
@@ -80,14 +80,38 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
             let live = audit(&store, world, *corner, &mut seen).await?;
             if let (Request::Create(create), Answer::Created { .. }) = (&request, &answer)
                 && create.user.is_some()
+                && create.counts
                 && create.limit.excess() == Excess::Evict
                 // The same session again frees no place.
                 && !matches!(op, Op::Create { again: Some(_), .. })
             {
-                holds(live.contains(&create.id), "the new session is not live")?;
+                let ids = || live.iter().map(|record| record.id);
+                holds(
+                    ids().any(|id| id == create.id),
+                    "the new session is not live",
+                )?;
+                let counted = live.iter().filter(|record| record.counts);
                 let most = usize::from(create.limit.sessions());
-                holds(live.len() <= most, "more are live than the limit allows")?;
+                holds(
+                    counted.clone().count() <= most,
+                    "more are live than the limit allows",
+                )?;
+                let of_class = counted.filter(|record| record.class == create.class);
+                let most = create.limit.class_sessions(create.class);
+                let most = most.map_or(usize::MAX, usize::from);
+                holds(
+                    of_class.count() <= most,
+                    "more of a class are live than its limit allows",
+                )?;
             }
+        }
+    }
+    for corner in 0..CORNERS {
+        for token in world.tokens(corner).to_vec() {
+            let request = Request::Resolve(Resolve::new(token));
+            let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
+            world.tell(&(&request, &answer));
+            same("MemoryStore", &answer, "the contract", &expected)?;
         }
     }
     Ok(())
@@ -106,26 +130,15 @@ async fn audit(
     world: &World,
     corner: usize,
     seen: &mut Seen,
-) -> Result<HashSet<SessionId>, String> {
+) -> Result<Vec<Record>, String> {
     let now = world.clock.now();
-    let list = world.list(corner);
-    let mut listed = HashSet::new();
-    for record in store.list(&list).await.unwrap() {
+    let listed = store.list(&world.list(corner)).await.unwrap();
+    for record in &listed {
         let idle_end = record.last_activity.plus(record.idle);
         holds(now < record.deadline, "one is live past its deadline")?;
         holds(now < idle_end, "one is live past its idle time")?;
-        listed.insert(record.id);
     }
-    let mut live = HashSet::new();
-    for token in world.tokens(corner) {
-        let mut resolve = Resolve::new(token.clone());
-        resolve.activity = false;
-        resolve.not_before = list.not_before;
-        if let Resolved::Live(_) = store.resolve(&resolve).await.unwrap() {
-            live.insert(token.session_id());
-        }
-    }
-    holds(live == listed, "the list is not what resolves")?;
+    let live: HashSet<SessionId> = listed.iter().map(|record| record.id).collect();
     holds(live.is_disjoint(&seen.dead), "one came back to life")?;
     let here: HashSet<SessionId> = world.tokens(corner).iter().map(Token::session_id).collect();
     seen.live.extend(&live);
@@ -134,7 +147,7 @@ async fn audit(
             .iter()
             .filter(|id| here.contains(id) && !live.contains(id)),
     );
-    Ok(live)
+    Ok(listed)
 }
 
 // T49 and what the history of `MemoryStore` names

@@ -22,11 +22,21 @@ pub(crate) enum Op {
         authenticated_ago: i64,
         changes: Vec<(usize, Option<u8>)>,
         data_limit: usize,
+        with: With,
     },
     Resolve {
         pick: Pick,
         activity: bool,
         forged: bool,
+    },
+    Rotate {
+        pick: Pick,
+        forged: bool,
+        proven: bool,
+        /// With the token that an earlier one was asked for.
+        again: bool,
+        short: bool,
+        reuse_ends: bool,
     },
     Save {
         pick: Pick,
@@ -42,6 +52,8 @@ pub(crate) enum Op {
         by: Option<Pick>,
         caller: Option<Pick>,
         read_at: Option<i64>,
+        spare: bool,
+        bar: Option<u64>,
     },
     /// An id is given up that has not been made, and may be later.
     GiveUp {
@@ -50,6 +62,19 @@ pub(crate) enum Op {
     Advance(u64),
     StepBack(u64),
     NotBefore,
+}
+
+/// What a sign-in has besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct With {
+    pub(crate) class: u8,
+    pub(crate) class_limit: Option<u16>,
+    pub(crate) counts: bool,
+    pub(crate) device: Option<u8>,
+    /// The session that it replaces is of the next corner.
+    pub(crate) elsewhere: bool,
+    /// A ticket, whether it is forged, and whose session ends for it.
+    pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +122,7 @@ fn ops() -> impl Strategy<Value = Op> {
         prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
         changes(),
         data_limit(),
+        with(),
     )
         .prop_map(
             |(
@@ -107,6 +133,7 @@ fn ops() -> impl Strategy<Value = Op> {
                 authenticated_ago,
                 changes,
                 data_limit,
+                with,
             )| {
                 Op::Create {
                     name,
@@ -118,7 +145,25 @@ fn ops() -> impl Strategy<Value = Op> {
                     authenticated_ago,
                     changes,
                     data_limit,
+                    with,
                 }
+            },
+        );
+    let rotate = (
+        pick(),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.1),
+        (any::<bool>(), any::<bool>()),
+    )
+        .prop_map(
+            |(pick, forged, proven, again, (short, reuse_ends))| Op::Rotate {
+                pick,
+                forged,
+                proven,
+                again,
+                short,
+                reuse_ends,
             },
         );
     let resolve =
@@ -144,17 +189,25 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => Just(Whom::All),
     ];
     let callers = (option::of(pick()), option::weighted(0.4, pick()));
-    let end =
-        (whom, reason, callers, off()).prop_map(|(which, reason, (by, caller), read_at)| Op::End {
+    let ending = (
+        any::<bool>(),
+        option::weighted(0.2, prop_oneof![Just(0_u64), Just(1), 1..20_000_u64]),
+    );
+    let end = (whom, reason, callers, off(), ending).prop_map(
+        |(which, reason, (by, caller), read_at, (spare, bar))| Op::End {
             which,
             reason,
             by,
             caller,
             read_at,
-        });
+            spare,
+            bar,
+        },
+    );
     prop_oneof![
         8 => create,
         6 => resolve,
+        4 => rotate,
         4 => save,
         3 => Just(Op::List),
         4 => end,
@@ -163,4 +216,27 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => millis().prop_map(Op::StepBack),
         1 => Just(Op::NotBefore),
     ]
+}
+
+fn with() -> impl Strategy<Value = With> {
+    let pick = || 0..6_usize;
+    let redeem = (pick(), prop::bool::weighted(0.2), option::of(pick()));
+    (
+        0..3_u8,
+        option::weighted(0.4, 1..=2_u16),
+        prop::bool::weighted(0.8),
+        option::weighted(0.3, 0..4_u8),
+        prop::bool::weighted(0.1),
+        option::weighted(0.2, redeem),
+    )
+        .prop_map(
+            |(class, class_limit, counts, device, elsewhere, redeem)| With {
+                class,
+                class_limit,
+                counts,
+                device,
+                elsewhere,
+                redeem,
+            },
+        )
 }

@@ -7,27 +7,29 @@ use std::{
 };
 
 use tower_user_sessions::{
-    EndReason, Lifetime, Limit, SessionId, Timestamp, UserId,
+    ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Changes, Create, Created, End, Ended, List, ManualClock, Resolve, Resolved,
-        Save, Saved, SessionStore, Tag, Token, Which,
+        Authenticated, Changes, Create, Created, Digest, End, Ended, List, ManualClock, Redeem,
+        Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Save, Saved, SeenDevice, SessionStore,
+        Tag, Ticketed, Token, Which,
     },
 };
 
 use crate::{
-    history::{CORNERS, Op, Pick, Whom},
+    history::{CORNERS, Op, Pick, Whom, With},
     model::{Answer, Model, contents, sorted},
 };
 
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
 /// A question to a store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Request {
     Create(Create),
     End(End),
     List(List),
     Resolve(Resolve),
+    Rotate(Rotate),
     Save(Save),
 }
 
@@ -45,6 +47,7 @@ struct Corner {
     user: Option<UserId>,
     tag: Tag,
     tokens: Vec<Token>,
+    tickets: Vec<Ticketed>,
 }
 
 impl World {
@@ -65,6 +68,7 @@ impl World {
                     user,
                     tag,
                     tokens: Vec::new(),
+                    tickets: Vec::new(),
                 }
             })
             .collect();
@@ -130,6 +134,10 @@ impl World {
                 resolve.not_before = self.not_before;
                 Request::Resolve(resolve)
             }
+            Op::Rotate { .. } => match self.rotate(corner, op) {
+                Some(rotate) => Request::Rotate(rotate),
+                None => return Vec::new(),
+            },
             Op::Save {
                 pick,
                 changes,
@@ -150,6 +158,8 @@ impl World {
                 by,
                 caller,
                 read_at,
+                spare,
+                bar,
             } => {
                 let which = match which {
                     Whom::All => Some(Which::All),
@@ -165,6 +175,8 @@ impl World {
                 if let (Which::One(id), Some(off)) = (which, read_at) {
                     end.read_at = Some(self.revision(tag, id, *off));
                 }
+                end.spare_uncounted = *spare;
+                end.bar = bar.map(Duration::from_millis);
                 Request::End(end)
             }
         };
@@ -182,12 +194,14 @@ impl World {
             authenticated_ago,
             changes,
             data_limit,
+            with,
         } = op
         else {
             return None;
         };
         let now = self.clock.now();
-        let replaces = replaces.and_then(|pick| self.id(corner, pick));
+        let of = (corner + usize::from(with.elsewhere)) % CORNERS;
+        let replaces = replaces.and_then(|pick| self.id(of, pick));
         let token = match again {
             None => self.token(corner, *name),
             Some((pick, forged)) => {
@@ -221,7 +235,77 @@ impl World {
         create.changes = change(changes);
         create.data_limit = *data_limit;
         create.not_before = self.not_before;
+        self.equip(corner, &mut create, *with);
         Some(create)
+    }
+
+    /// What a sign-in has besides.
+    fn equip(&mut self, corner: usize, create: &mut Create, with: With) {
+        create.class = ClientClass::new(with.class);
+        create.counts = with.counts;
+        if let Some(limit) = with.class_limit {
+            create.limit = create.limit.of_class(create.class, limit);
+        }
+        create.device = with.device.map(|device| SeenDevice {
+            digest: [device; 12],
+            kept: Duration::from_secs(40),
+        });
+        let tickets = &self.corners[corner].tickets;
+        create.redeem = with.redeem.and_then(|(pick, forged, ends)| {
+            let back = pick.checked_rem(tickets.len())?;
+            let mut ticket = tickets[tickets.len() - 1 - back];
+            if forged {
+                ticket.digest = Digest::from_bytes([1; 32]);
+            }
+            let ends = ends.and_then(|pick| self.id(corner, pick));
+            Some(Redeem { ticket, ends })
+        });
+        if create.limit.excess() == Excess::Refuse {
+            self.made += 1;
+            let offer = Ticketed {
+                id: format!("ticket-{:03}------", self.made).parse().unwrap(),
+                digest: create.digest,
+            };
+            create.offer = Some(offer);
+            self.corners[corner].tickets.push(offer);
+        }
+    }
+
+    fn rotate(&mut self, corner: usize, op: &Op) -> Option<Rotate> {
+        let Op::Rotate {
+            pick,
+            forged,
+            proven,
+            again,
+            short,
+            reuse_ends,
+        } = op
+        else {
+            return None;
+        };
+        let token = self.pick(corner, *pick)?;
+        let shown = if *forged { forge(&token) } else { token };
+        self.made += 1;
+        let mut salt = [0; 16];
+        salt[..4].copy_from_slice(&self.made.to_be_bytes());
+        let salt = Salt::from_bytes(salt);
+        let next = match self.pick(corner, 0) {
+            Some(last) if *again && last.session_id() == shown.session_id() => last,
+            _ => shown.successor(&salt),
+        };
+        let renewal = if *proven {
+            Renewal::Proven {
+                authenticated: Authenticated::At(self.clock.now()),
+                lifetime: Lifetime::new(Duration::from_secs(5), Duration::from_secs(30)),
+            }
+        } else {
+            Renewal::Derived(salt)
+        };
+        self.corners[corner].tokens.push(next.clone());
+        let mut rotate = Rotate::new(&shown, &next, renewal);
+        rotate.grace = Duration::from_millis(if *short { 0 } else { 4_000 });
+        rotate.reuse_ends = *reuse_ends;
+        Some(rotate)
     }
 
     pub(crate) fn list(&self, corner: usize) -> List {
@@ -264,6 +348,7 @@ impl World {
             Request::End(end) => self.model.end(end, now),
             Request::List(list) => self.model.list(list, now),
             Request::Resolve(resolve) => self.model.resolve(resolve, now),
+            Request::Rotate(rotate) => self.model.rotate(rotate, now),
             Request::Save(save) => self.model.save(save, now),
         }
     }
@@ -288,6 +373,8 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
                 data: contents(&made.data),
                 record: made.record,
                 evicted: made.evicted,
+                replaced: made.replaced,
+                first_sight: made.first_sight,
                 now: made.now,
                 cut: made.cut,
             },
@@ -295,11 +382,13 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
             Created::TooLarge => Answer::TooLarge,
             Created::Void => Answer::Void,
-            other @ (Created::Disabled | Created::NoTicket) => panic!("{other:?}"),
+            Created::Disabled => Answer::Disabled,
+            Created::NoTicket => Answer::NoTicket,
         },
         Request::End(end) => match store.end(end).await.unwrap() {
-            Ended::Ended { ids, now, data } => {
-                Answer::Ended(ids.len(), now, data.map(|data| contents(&data)))
+            Ended::Ended { mut ids, now, data } => {
+                ids.sort();
+                Answer::Ended(ids, now, data.map(|data| contents(&data)))
             }
             Ended::CallerEnded => Answer::CallerEnded,
             Ended::Unknown => Answer::Unknown,
@@ -310,7 +399,13 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Resolved::Ended(notice) => Answer::Notice(notice),
             // Whether the store has dropped it by then is its own affair.
             Resolved::Expired(_) | Resolved::Unknown => Answer::Unknown,
-            other @ Resolved::Reused(_) => panic!("{other:?}"),
+            Resolved::Reused(reused) => Answer::Reused(reused.record.id, reused.ended),
+        },
+        Request::Rotate(rotate) => match store.rotate(rotate).await.unwrap() {
+            Rotated::Rotated(record) => Answer::Rotated(*record),
+            Rotated::Took(salt) => Answer::Took(salt),
+            Rotated::Kept => Answer::Kept,
+            Rotated::Ended => Answer::NotLive,
         },
         Request::Save(save) => match store.save(save).await.unwrap() {
             Saved::Saved { revision } => Answer::Saved(revision),

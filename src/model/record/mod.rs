@@ -70,7 +70,7 @@ pub struct Record {
     pub idle: Duration,
     /// When it ends, whatever its activity.
     pub deadline: Timestamp,
-    /// The class of its client.
+    /// The class of its client; the default one where it does not count.
     pub class: ClientClass,
     /// Whether it counts against its user's limit.
     pub counts: bool,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Cause, Corner, Live, room::excess};
 use crate::{
-    model::{Client, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
+    model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{CUT_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed},
 };
 
@@ -79,7 +79,11 @@ impl Corner {
         )
         .with_proof(create.proof.clone());
         record.authenticated_at = authenticated;
-        record.class = create.class;
+        record.class = if create.counts {
+            create.class
+        } else {
+            ClientClass::default()
+        };
         record.counts = create.counts;
         let by = (create.id, record.noted_client());
         let cause = |reason| cause(reason, &by, kept);

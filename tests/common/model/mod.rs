@@ -1,0 +1,251 @@
+//! The contract of `SessionStore`, told once more in the plainest way: nothing is ever forgotten,
+//! and every question looks at everything.
+
+mod corner;
+mod sign_in;
+mod token;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tower_user_sessions::{
+    Client, EndNotice, SessionId, Timestamp,
+    store::{
+        Change, Changes, Create, Data, End, List, Record, Resolve, Rotate, Salt, Save, Tag,
+        Ticketed, Which,
+    },
+};
+
+/// How long an end notice is kept in histories.
+pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(30);
+
+/// How long what was given up before it was made is remembered.
+const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
+
+/// How long a ticket is good for, and how many there are at most.
+const TICKET_KEPT: Duration = Duration::from_secs(300);
+const TICKETS: usize = 4;
+
+/// The most devices of a user that are remembered.
+const DEVICES: usize = 32;
+
+/// The most sessions elsewhere whose successors are remembered.
+const MARKERS: usize = 8;
+
+/// The session that causes an end, and what is known of its client.
+type Cause = (Option<SessionId>, Option<Client>);
+
+pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What a store or the model answers, in a form that can be compared.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Live(Record, Contents, Timestamp),
+    Notice(EndNotice),
+    /// And whether the session has ended by it.
+    Reused(SessionId, bool),
+    Unknown,
+    Created {
+        record: Record,
+        data: Contents,
+        evicted: Vec<Record>,
+        replaced: Option<SessionId>,
+        first_sight: bool,
+        now: Timestamp,
+        cut: Option<Timestamp>,
+    },
+    AlreadyEnded,
+    Disabled,
+    LimitReached(Vec<Record>),
+    NoTicket,
+    TooLarge,
+    Void,
+    Saved(u64),
+    Conflict(u64, Contents),
+    NotLive,
+    Listed(Vec<Record>),
+    Ended(Vec<SessionId>, Timestamp, Option<Contents>),
+    CallerEnded,
+    Rotated(Record),
+    Took(Salt),
+    Kept,
+}
+
+pub(crate) fn contents(data: &Data) -> Contents {
+    data.iter()
+        .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .collect()
+}
+
+pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| record.id.to_string());
+    records
+}
+
+/// A session of whatever state, or an id that was given up.
+#[derive(Clone)]
+struct Known {
+    id: SessionId,
+    state: State,
+}
+
+#[derive(Clone)]
+enum State {
+    Begun(Record, Contents),
+    Ended(EndNotice),
+    /// Nothing is left of it.
+    Dropped,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    corners: BTreeMap<[u8; 12], Corner>,
+    /// The latest end of anything that has passed: the clock must not step back behind it, for
+    /// whether a store has dropped it by then is its own affair.
+    pub(crate) floor: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+struct Corner {
+    known: Vec<Known>,
+    cut: Option<Timestamp>,
+    /// Up to when nobody signs in.
+    barred: Option<Timestamp>,
+    /// With when it was proven and up to when it is good.
+    tickets: Vec<(Ticketed, Timestamp, Timestamp)>,
+    /// With up to when all of them are remembered.
+    devices: (Vec<[u8; 12]>, Option<Timestamp>),
+}
+
+impl Model {
+    fn corner(&mut self, tag: Tag) -> &mut Corner {
+        self.corners.entry(*tag.as_bytes()).or_default()
+    }
+
+    /// Notes what has passed by now.
+    pub(crate) fn look_at_the_clock(&mut self, now: Timestamp) {
+        let ends = self
+            .corners
+            .values()
+            .flat_map(|corner| &corner.known)
+            .filter_map(|known| match &known.state {
+                State::Begun(record, _) => Some(record.expires_at()),
+                State::Ended(notice) => Some(notice.kept_until),
+                State::Dropped => None,
+            });
+        let others = self.corners.values().flat_map(|corner| {
+            let tickets = corner.tickets.iter().map(|(_, _, until)| *until);
+            tickets.chain(corner.barred).chain(corner.devices.1)
+        });
+        let passed = ends.chain(others).filter(|end| *end <= now).max();
+        self.floor = self.floor.max(passed);
+    }
+
+    /// Whether something was known of this id and its time has passed.
+    pub(crate) fn has_passed(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> bool {
+        let known = self.corner(tag).known.iter().find(|known| known.id == id);
+        known.is_some_and(|known| match &known.state {
+            State::Begun(record, _) => !record.is_live(now, None),
+            State::Ended(notice) => now >= notice.kept_until,
+            State::Dropped => true,
+        })
+    }
+
+    pub(crate) fn revision(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<u64> {
+        Some(self.corner(tag).live(id, now)?.0.revision)
+    }
+
+    pub(crate) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
+        self.corner(ask.token.tag()).resolve(ask, now)
+    }
+
+    pub(crate) fn create(&mut self, ask: &Create, now: Timestamp) -> Answer {
+        self.corner(ask.tag).create(ask, now)
+    }
+
+    pub(crate) fn rotate(&mut self, ask: &Rotate, now: Timestamp) -> Answer {
+        self.corner(ask.tag).rotate(ask, now)
+    }
+
+    pub(crate) fn save(&mut self, ask: &Save, now: Timestamp) -> Answer {
+        let Some((record, data)) = self.corner(ask.tag).live(ask.id, now) else {
+            return Answer::NotLive;
+        };
+        if ask
+            .expect
+            .is_some_and(|expected| expected != record.revision)
+        {
+            return Answer::Conflict(record.revision, data.clone());
+        }
+        let mut merged = data.clone();
+        merge(&mut merged, &ask.changes);
+        if size(&merged) > ask.data_limit {
+            return Answer::TooLarge;
+        }
+        *data = merged;
+        record.revision += 1;
+        Answer::Saved(record.revision)
+    }
+
+    pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
+        Answer::Listed(sorted(self.corner(ask.tag).all_live(now)))
+    }
+
+    /// Nothing is left of sessions that began earlier.
+    pub(crate) fn forget_before(&mut self, moment: Timestamp) {
+        for known in self
+            .corners
+            .values_mut()
+            .flat_map(|corner| &mut corner.known)
+        {
+            if matches!(&known.state, State::Begun(record, _) if record.created_at < moment) {
+                known.state = State::Dropped;
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, ask: &End, now: Timestamp) -> Answer {
+        let corner = self.corner(ask.tag);
+        if ask.caller.is_some_and(|id| corner.live(id, now).is_none()) {
+            return Answer::CallerEnded;
+        }
+        let keep = match ask.which {
+            Which::One(id) => return corner.end_one(id, ask, now),
+            Which::Others(keep) => Some(keep),
+            Which::All => None,
+        };
+        let mut ended = corner.all_live(now);
+        ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
+        let by = corner.causing(ask.by, now);
+        for record in &ended {
+            corner.ends(record.id, ask.reason, &by, now);
+        }
+        corner.cut = Some(now);
+        if let Some(bar) = ask.bar {
+            corner.barred = (!bar.is_zero()).then(|| now.plus(bar));
+        }
+        let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
+        ids.sort();
+        Answer::Ended(ids, now, None)
+    }
+}
+
+fn merge(data: &mut Contents, changes: &Changes) {
+    for key in ["a", "b", "c"] {
+        match changes.get(key) {
+            Some(Change::Set(value)) => {
+                data.insert(key.into(), value.to_vec());
+            }
+            Some(Change::Remove) => {
+                data.remove(key.as_bytes());
+            }
+            None => {}
+        }
+    }
+}
+
+/// As it counts against the limit: six bytes and its own for each entry.
+fn size(data: &Contents) -> usize {
+    data.iter()
+        .map(|(key, value)| 6 + key.len() + value.len())
+        .sum()
+}

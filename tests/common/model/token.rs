@@ -1,0 +1,154 @@
+//! Tokens, present and former.
+
+use std::sync::Arc;
+
+use tower_user_sessions::{
+    EndNotice, EndReason, Timestamp,
+    store::{Authenticated, Former, Record, Renewal, Resolve, Rotate, Rotation, Salt},
+};
+
+use super::{Answer, Corner, NOTICE_KEPT};
+
+impl Corner {
+    pub(super) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
+        let (id, digest) = (ask.token.session_id(), ask.token.digest());
+        let Some((record, data)) = self.live(id, now) else {
+            return match self.notice(id, now) {
+                Some(notice) if notice.opens_to(&digest) => Answer::Notice(notice),
+                _ => Answer::Unknown,
+            };
+        };
+        if record.digest == digest {
+            if let Some(rotation) = &mut record.rotation {
+                Arc::make_mut(rotation).seen(now);
+            }
+        } else {
+            let Some(former) = former(record, &ask.token.digest()) else {
+                return Answer::Unknown;
+            };
+            if now >= former.until {
+                let ends = record.rotation.as_ref().unwrap().reuse_ends;
+                if ends {
+                    self.ends(id, EndReason::TokenReuse, &(None, None), now);
+                }
+                return Answer::Reused(id, ends);
+            }
+            if former.void {
+                return Answer::Notice(EndNotice::new(
+                    digest,
+                    EndReason::Replaced,
+                    record.issued_at(),
+                    Some(id),
+                    former.until,
+                ));
+            }
+        }
+        if ask.activity && now > record.last_activity {
+            record.last_activity = now;
+        }
+        Answer::Live(record.clone(), data.clone(), now)
+    }
+
+    pub(super) fn rotate(&mut self, ask: &Rotate, now: Timestamp) -> Answer {
+        let Some((record, _)) = self.live(ask.id, now) else {
+            return Answer::NotLive;
+        };
+        if record.digest == ask.digest {
+            return Answer::Rotated(record.clone());
+        }
+        let open = former(record, &ask.former).filter(|it| now < it.until && !it.void);
+        let is_present = record.digest == ask.former;
+        if !is_present && open.is_none() {
+            return Answer::NotLive;
+        }
+        let before = record.rotation.as_deref().copied();
+        let issued = |salt, formers| {
+            Some(Arc::new(Rotation {
+                issued_at: now,
+                grace: ask.grace,
+                notice_kept: NOTICE_KEPT,
+                reuse_ends: ask.reuse_ends,
+                salt,
+                formers,
+            }))
+        };
+        match ask.renewal {
+            Renewal::Derived(_) if !is_present => {
+                let before = before.unwrap();
+                if before.is_unseen() {
+                    Answer::Took(before.salt)
+                } else {
+                    Answer::Kept
+                }
+            }
+            Renewal::Derived(salt) => {
+                if let Some(rotation) = &mut record.rotation {
+                    Arc::make_mut(rotation).seen(now);
+                    if rotation.formers.iter().flatten().any(|it| now < it.until) {
+                        return Answer::Kept;
+                    }
+                }
+                let former = Former {
+                    digest: record.digest,
+                    until: Former::UNSEEN,
+                    void: false,
+                };
+                let newer = before.and_then(|before| before.formers[0]);
+                record.rotation = issued(
+                    salt,
+                    [Some(former), newer.map(|newer| settled(newer, record, now))],
+                );
+                record.digest = ask.digest;
+                Answer::Rotated(record.clone())
+            }
+            Renewal::Proven {
+                authenticated,
+                lifetime,
+            } => {
+                let Authenticated::At(at) = authenticated else {
+                    panic!("histories name moments");
+                };
+                let until = now.plus(ask.grace);
+                let void = |it: Former| Former {
+                    until: it.until.min(until),
+                    void: true,
+                    ..it
+                };
+                let shown = open.or_else(|| {
+                    let newer = before.and_then(|before| before.formers[0])?;
+                    Some(settled(newer, record, now))
+                });
+                let present = Former {
+                    digest: record.digest,
+                    until,
+                    void: true,
+                };
+                record.rotation =
+                    issued(Salt::from_bytes([0; 16]), [Some(present), shown.map(void)]);
+                record.digest = ask.digest;
+                record.authenticated_at = at.min(now);
+                record.last_activity = record.last_activity.max(now);
+                record.idle = lifetime.idle();
+                record.deadline = now.plus(lifetime.absolute());
+                Answer::Rotated(record.clone())
+            }
+        }
+    }
+}
+
+/// The former token of a session with this digest.
+fn former(record: &Record, digest: &tower_user_sessions::store::Digest) -> Option<Former> {
+    record.rotation.as_ref()?.former(digest)
+}
+
+/// A former token once the one after it has been shown.
+fn settled(former: Former, record: &Record, now: Timestamp) -> Former {
+    let grace = record
+        .rotation
+        .as_ref()
+        .map_or_else(Default::default, |rotation| rotation.grace);
+    Former {
+        until: former.until.min(now.plus(grace)),
+        ..former
+    }
+}
