@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     client::Client,
     hints::Hints,
+    open::Open,
     proof::{Proof, WrittenProof},
     record::RecordError,
     user::UserId,
@@ -27,15 +28,18 @@ pub(super) struct Body {
     pub(super) proof: Option<Box<Proof>>,
 }
 
-/// [`Body`] as it is written: user id, address, user agent, client hints, proof.
+/// [`Body`] as it is written: user id, address, user agent, client hints, proof. What is added goes to
+/// the end, where nodes that do not know it pass it over.
 #[derive(Deserialize, Serialize)]
 struct Written<'a>(
     Option<&'a str>,
     Option<IpAddr>,
     Option<&'a str>,
     // Left out where there is nothing behind either: every byte here is one for each session.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<WrittenHints<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<WrittenProof<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    Option<Open<WrittenHints<'a>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    Option<Open<WrittenProof<'a>>>,
 );
 
 /// [`Written`] where there is a proof: without hints, a nil keeps its place.
@@ -85,7 +89,7 @@ impl Body {
                 rmp_serde::encode::write(&mut bytes, &whole)
             }
             None => {
-                let written = Written(user, address, user_agent, hints, None);
+                let written = Written(user, address, user_agent, hints.map(Open), None);
                 rmp_serde::encode::write(&mut bytes, &written)
             }
         };
@@ -94,13 +98,13 @@ impl Body {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Written(user, address, user_agent, hints, proof) =
+        let Open(Written(user, address, user_agent, hints, proof)) =
             rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
         let user = user.map(UserId::new).transpose();
         Ok(Self {
             user: user.map_err(RecordError::because)?,
-            client: Client::stored(address, user_agent, hints.map(Hints::from)),
-            proof: proof.map(|proof| Box::new(Proof::from(proof))),
+            client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
+            proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
         })
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod hints;
 pub(crate) mod id;
 pub(crate) mod lifetime;
 pub(crate) mod limit;
+mod open;
 pub(crate) mod proof;
 mod random;
 pub(crate) mod record;

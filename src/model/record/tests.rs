@@ -115,3 +115,45 @@ fn class_and_rotation_come_back_as_they_were_stored() {
 
     assert_eq!(decoded, records);
 }
+
+/// A body, and hints, of which a newer node of our version writes more.
+#[derive(Serialize)]
+struct After<'a>(
+    Option<&'a str>,
+    Option<IpAddr>,
+    Option<&'a str>,
+    Option<(&'a str, &'a str, &'a str, u8)>,
+    Option<(Vec<&'a str>, &'a str, &'a str, &'a str)>,
+    (&'a str, u8),
+    Option<bool>,
+);
+
+#[test]
+fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
+    let hints = ("\"Chromium\";v=\"142\"", "?0", "\"Windows\"");
+    let after = After(
+        Some("alice"),
+        client().address(),
+        Some(AGENT),
+        Some((hints.0, hints.1, hints.2, 1)),
+        Some((vec!["pwd"], "aal1", "sid", "more")),
+        ("more", 1),
+        None,
+    );
+    let hints = Hints::new()
+        .with_brands(Some(hints.0.as_bytes()))
+        .with_mobile(Some(hints.1.as_bytes()))
+        .with_platform(Some(hints.2.as_bytes()));
+    let proof = Proof::new()
+        .with_methods(["pwd"])
+        .with_level("aal1")
+        .with_external_sid("sid");
+    let record = record(client().with_hints(hints)).with_proof(proof);
+    let mut stored = record.encode().unwrap();
+    stored.truncate(HEADER);
+    stored.extend(rmp_serde::to_vec(&after).unwrap());
+
+    let decoded = Record::decode(record.id, &stored).unwrap();
+
+    assert_eq!(decoded, record);
+}

@@ -42,6 +42,21 @@ pub use self::pool::RedisPool;
 /// # let _ = layer;
 /// # Ok::<_, deadpool_redis::CreatePoolError>(())
 /// ```
+///
+/// # Rolling upgrades
+///
+/// What is stored begins with the version of its form: 1 so far, and the changelog says when another
+/// one comes. Nodes of two versions can share a Redis. What is of the other version stays as it is,
+/// whatever a node does with the rest of a user's hash, and opens nothing there:
+///
+/// - Its token is unknown: the request is a guest's, and the cookie is removed. So keep each client on
+///   nodes of one version.
+/// - It is not listed, and each version holds a user to the limit by itself.
+/// - It is not ended, by "end all" and for a disabled user neither. So keep the time short in which
+///   both versions run, and end sessions on nodes of both.
+///
+/// What only adds to the end of what is noted of a client is no new version: nodes that do not know it
+/// pass it over. A session of our version that cannot be read is unknown, too, and a warning.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     scripts: Scripts,

@@ -1,6 +1,6 @@
 //! What a script answered, taken apart from the front.
 
-use std::vec;
+use std::{error::Error, vec};
 
 use bytes::Bytes;
 use deadpool_redis::redis::Value;
@@ -100,12 +100,24 @@ impl Reply {
         Ok(ids)
     }
 
-    /// All that is left: id, record, id, record, …
+    /// The record of this session; none where nobody can read what scripts took for one.
+    pub(super) fn record(&mut self, id: SessionId) -> Result<Option<Record>, StoreError> {
+        let record = Record::decode(id, &self.bytes()?).inspect_err(|error| {
+            tracing::warn!(
+                error = error as &dyn Error,
+                "a stored session cannot be read"
+            );
+        });
+        Ok(record.ok())
+    }
+
+    /// All that is left, and can be read: id, record, id, record, …
     pub(super) fn records(&mut self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::with_capacity(self.rest.len() / 2);
         while !self.rest.as_slice().is_empty() {
             let id = decode_12(&self.bytes()?).ok_or_else(Self::unexpected)?;
-            records.push(Record::decode(SessionId::from_bytes(id), &self.bytes()?)?);
+            // One that cannot be read must not hide the others.
+            records.extend(self.record(SessionId::from_bytes(id))?);
         }
         Ok(records)
     }

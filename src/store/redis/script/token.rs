@@ -39,32 +39,31 @@ impl Scripts {
             .await?;
         let (outcome, now) = reply.head();
         match outcome {
-            ALONE => {
-                let record = Record::decode(id, &reply.bytes()?)?;
-                Ok(Resolved::Live(Found::new(record, Data::default(), now)))
-            }
-            1 => {
-                let record = Record::decode(id, &reply.bytes()?)?;
-                Ok(Resolved::Live(Found::new(record, stored(&mut reply)?, now)))
-            }
+            0 => return Ok(Resolved::Unknown),
             2 => {
                 let notice = EndNotice::decode(&reply.bytes()?);
-                Ok(notice.map_or(Resolved::Unknown, Resolved::Ended))
+                return Ok(notice.map_or(Resolved::Unknown, Resolved::Ended));
             }
-            3 => Ok(Resolved::Expired(Record::decode(id, &reply.bytes()?)?)),
+            _ => {}
+        }
+        // Not an error: that would keep its browser from signing in anew.
+        let Some(record) = reply.record(id)? else {
+            return Ok(Resolved::Unknown);
+        };
+        match outcome {
+            ALONE => Ok(Resolved::Live(Found::new(record, Data::default(), now))),
+            1 => Ok(Resolved::Live(Found::new(record, stored(&mut reply)?, now))),
+            3 => Ok(Resolved::Expired(record)),
             4 => {
-                let record = Record::decode(id, &reply.bytes()?)?;
                 let ended = reply.count()? == 1;
                 Ok(Resolved::Reused(Reused::new(record, ended, now)))
             }
             5 => {
-                let record = Record::decode(id, &reply.bytes()?)?;
                 let former = record.rotation.as_ref();
                 let former = former.and_then(|rotation| rotation.former(&digest));
                 let former = former.ok_or_else(Reply::unexpected)?;
                 Ok(Resolved::Ended(EndNotice::superseded(&record, &former)))
             }
-            0 => Ok(Resolved::Unknown),
             _ => Err(Reply::unexpected()),
         }
     }

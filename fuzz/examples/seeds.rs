@@ -1,0 +1,167 @@
+//! Writes the seeds of the fuzz targets: `cargo run --example seeds` in this folder.
+
+use std::{error::Error, fs, path::Path, sync::Arc, time::Duration};
+
+use tower_user_sessions::{
+    Client, ClientClass, EndReason, Hints, Lifetime, Proof, SessionId, Timestamp, UserId,
+    store::{Digest, EndNotice, Former, Record, Rotation, Salt},
+};
+
+/// A name, and bytes.
+type Seed = (&'static str, Vec<u8>);
+
+const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    write("cookie_header", cookie_headers())?;
+    write("end_notice", end_notices())?;
+    write("stored_record", stored_records()?)?;
+    write("token_text", token_texts())?;
+    Ok(())
+}
+
+fn write(target: &str, seeds: Vec<Seed>) -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("seeds")
+        .join(target);
+    fs::create_dir_all(&folder)?;
+    for (name, bytes) in seeds {
+        fs::write(folder.join(name), bytes)?;
+    }
+    Ok(())
+}
+
+/// Lines as `Request::of` reads them: 1 is a live token, 2 one that nobody has, 3 our cookie's name.
+fn cookie_headers() -> Vec<Seed> {
+    let seeds: [(_, &[u8]); 17] = [
+        ("live", b"0\nc\x03=\x01"),
+        ("unknown", b"0\nc\x03=\x02"),
+        ("malformed", b"0\nc\x03=short"),
+        ("empty", b"0\nc\x03="),
+        ("among-others", b"0\nca=b; \x03=\x01; c=\"d\""),
+        ("in-several-headers", b"0\nca=b\nc\x03=\x01\nc;;=;"),
+        ("twice", b"0\nc\x03=\x01; \x03=\x01"),
+        ("differing", b"0\nc\x03=\x01; \x03=\x02"),
+        ("spaces-and-tabs", b"0\nc \t\x03\t= \x01 ;"),
+        (
+            "odd-bytes",
+            b"0\nc\xff\xfe=\xc3\x28; \x03=\x01; \xe2\x80\x80\x03=\x02",
+        ),
+        (
+            "other-case",
+            b"0\nc__host-session=\x02; x\x03=\x02; \x03=\x01",
+        ),
+        ("cookie-and-bearer", b"1\nc\x03=\x01\naBearer \x01"),
+        ("cookie-and-other-bearer", b"3\nc\x03=\x01\nabearer\t\x02"),
+        ("bearer", b"2\naBEARER \x01"),
+        ("basic", b"1\naBasic YTpi\nc\x03=\x01"),
+        ("log-in", b"5\nc\x03=\x01\naBearer \x01"),
+        ("log-out", b"8\nc\x03=\x01"),
+    ];
+    let seeds = seeds.into_iter();
+    seeds.map(|(name, text)| (name, text.to_vec())).collect()
+}
+
+fn token_texts() -> Vec<Seed> {
+    let token = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v";
+    vec![
+        ("token", token.into()),
+        ("short", token[..63].into()),
+        ("padded", format!("{}=", &token[..63]).into()),
+        ("of-another-alphabet", token.replace('A', "+").into()),
+        ("long", format!("{token}A").into()),
+        ("not-ascii", token.replace("AA", "\u{e9}").into()),
+    ]
+}
+
+fn client() -> Client {
+    let agent = b"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+    Client::new()
+        .with_address(Some([192, 0, 2, 1].into()))
+        .with_user_agent(Some(agent))
+}
+
+fn hinted() -> Client {
+    let hints = Hints::new()
+        .with_brands(Some(br#""Chromium";v="142""#))
+        .with_mobile(Some(b"?0"))
+        .with_platform(Some(br#""Windows""#));
+    let address = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1];
+    client()
+        .with_address(Some(address.into()))
+        .with_hints(hints)
+}
+
+fn record(user: Option<UserId>, client: Client) -> Record {
+    let (id, digest) = (SessionId::from_bytes([7; 12]), Digest::from_bytes([9; 32]));
+    Record::new(id, digest, user, client, Lifetime::default(), NOW)
+}
+
+fn stored_records() -> Result<Vec<Seed>, Box<dyn Error>> {
+    let alice = UserId::new("alice")?;
+    let proof = Proof::new()
+        .with_methods(["pwd", "otp"])
+        .with_level("aal2")
+        .with_external_sid("08a5019c-17e1");
+    let mut rotated = record(Some(alice.clone()), client());
+    rotated.class = ClientClass::new(3);
+    rotated.rotation = Some(Arc::new(Rotation {
+        issued_at: NOW,
+        grace: Duration::from_secs(30),
+        notice_kept: Duration::from_secs(3_600),
+        reuse_ends: true,
+        salt: Salt::from_bytes([3; 16]),
+        formers: [
+            Some(Former {
+                digest: Digest::from_bytes([4; 32]),
+                until: Former::UNSEEN,
+                void: false,
+            }),
+            Some(Former {
+                digest: Digest::from_bytes([5; 32]),
+                until: NOW,
+                void: true,
+            }),
+        ],
+    }));
+    let mut uncounted = record(Some(UserId::from(42)), Client::new());
+    uncounted.counts = false;
+    let user = record(Some(alice.clone()), hinted()).encode()?;
+    let truncated = user[..user.len() - 9].to_vec();
+    let newer = [&[user[0] + 1], &user[1..]].concat();
+    Ok(vec![
+        ("guest", record(None, client()).encode()?),
+        ("newer", newer),
+        (
+            "proven",
+            record(Some(alice), client()).with_proof(proof).encode()?,
+        ),
+        ("rotated", rotated.encode()?),
+        ("truncated", truncated),
+        ("uncounted", uncounted.encode()?),
+        ("user", user),
+    ])
+}
+
+fn end_notices() -> Vec<Seed> {
+    let (digest, kept) = (Digest::from_bytes([9; 32]), Duration::from_secs(3_600));
+    let by = SessionId::from_bytes([7; 12]);
+    let notice = |reason, by| EndNotice::new(digest, reason, NOW, by, NOW.plus(kept));
+    let mut evicted = notice(EndReason::Evicted, Some(by));
+    evicted.by_client = Some(Box::new(hinted()));
+    let mut reused = notice(EndReason::TokenReuse, None);
+    reused.former = Some(Digest::from_bytes([5; 32]));
+    let mut both = evicted.clone();
+    both.former = reused.former;
+    let evicted = evicted.encode();
+    let newer = [&[evicted[0] + 1], &evicted[1..]].concat();
+    vec![
+        ("by-and-former", both.encode()),
+        ("newer", newer),
+        ("reused", reused.encode()),
+        ("revoked", notice(EndReason::Revoked, Some(by)).encode()),
+        ("signed-out", notice(EndReason::LoggedOut, None).encode()),
+        ("truncated", evicted[..evicted.len() - 9].to_vec()),
+        ("evicted", evicted),
+    ]
+}

@@ -1,0 +1,114 @@
+//! Any bytes in the `Cookie` and `Authorization` headers of a request through the layer.
+#![no_main]
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use fuzz::{Act, Counting, Request, Shown};
+use http::{HeaderMap, Response, header::SET_COOKIE};
+use libfuzzer_sys::fuzz_target;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_user_sessions::{
+    Session, SessionCookie, SessionLayer, SessionStore, UserId,
+    store::{Arrival, Authenticated, Create, Created, Tag, Token},
+};
+
+const NAME: &str = "__Host-session";
+
+fuzz_target!(|bytes: &[u8]| {
+    let store = Counting::default();
+    let live = signed_in(&store);
+    let unknown = Token::random(Tag::random().unwrap()).unwrap().encode();
+    let Request {
+        source,
+        act,
+        headers,
+    } = Request::of(bytes, &live, &unknown, NAME);
+    let shown = Shown::of(source, &headers, NAME);
+    let before = store.calls();
+
+    let cookie = SessionCookie::named(NAME).build().unwrap();
+    let layer = SessionLayer::new(store.clone())
+        .cookie(cookie)
+        .token_source(source);
+    let response = answer(&layer, act, headers);
+    let calls = store.calls() - before;
+    let (head, user) = response.into_parts();
+
+    assert_eq!(head.status, 200);
+    let set: Vec<&[u8]> = cookies_set(&head.headers);
+    assert!(set.len() <= 1, "two cookies of our name");
+    let (token, by_cookie) = match &shown {
+        Shown::One(text, by_cookie) => (is_token(text).then_some(text), *by_cookie),
+        Shown::Nothing | Shown::Differing => (None, false),
+    };
+    let found = token.is_some_and(|text| *text == live.as_bytes());
+    assert_eq!(user.is_some(), found, "the user of {shown:?}");
+    if act != Act::Nothing {
+        return;
+    }
+    assert_eq!(
+        calls,
+        usize::from(token.is_some()),
+        "store calls of {shown:?}"
+    );
+    let removes = by_cookie && !found;
+    assert_eq!(set.len(), usize::from(removes), "the cookie of {shown:?}");
+    assert!(set.iter().all(|line| line.starts_with(b"__Host-session=;")));
+});
+
+/// 64 characters of base64url: 48 bytes, with no bit to spare.
+fn is_token(text: &[u8]) -> bool {
+    let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    text.len() == 64 && text.iter().all(in_alphabet)
+}
+
+/// The token of a user who is signed in.
+fn signed_in(store: &Counting) -> String {
+    let user = UserId::new("alice").unwrap();
+    let token = Token::random(store.tag(&user)).unwrap();
+    let create = Create::new(&token, Some(user), Authenticated::On(Arrival::now()));
+    let created = at_once(store.create(&create)).unwrap();
+    assert!(matches!(created, Created::Created(_)));
+    token.encode()
+}
+
+/// The answer, whose body is the user whom the service saw.
+fn answer(layer: &SessionLayer, act: Act, headers: HeaderMap) -> Response<Option<UserId>> {
+    let service = service_fn(async |request: http::Request<()>| {
+        let session: &Session = request.extensions().get().unwrap();
+        let user = session.user_id();
+        match act {
+            Act::Nothing => Ok(()),
+            Act::Insert => session.insert("key", "value"),
+            Act::LogIn => session.log_in(42),
+            Act::LogOut => session.log_out(),
+        }
+        .unwrap();
+        Ok::<_, Infallible>(Response::new(user))
+    });
+    let mut request = http::Request::new(());
+    *request.headers_mut() = headers;
+    let Ok(response) = at_once(layer.layer(service).oneshot(request));
+    response
+}
+
+fn cookies_set(headers: &HeaderMap) -> Vec<&[u8]> {
+    let lines = headers.get_all(SET_COOKIE).iter();
+    let lines = lines.map(|line| line.as_bytes());
+    lines
+        .filter(|line| line.starts_with(NAME.as_bytes()))
+        .collect()
+}
+
+/// The outcome of what need not wait: the store is in this process.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("there is nothing to wait for"),
+    }
+}
