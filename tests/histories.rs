@@ -19,6 +19,8 @@ use tower_user_sessions::{
 mod history;
 #[path = "common/model/mod.rs"]
 mod model;
+#[path = "common/question.rs"]
+mod question;
 #[path = "common/redis.rs"]
 mod redis;
 #[path = "common/world.rs"]
@@ -27,8 +29,9 @@ mod world;
 use self::{
     history::{CORNERS, Op, histories},
     model::{Answer, NOTICE_KEPT},
+    question::{Request, ask},
     redis::Server,
-    world::{Request, World, ask},
+    world::World,
 };
 
 /// How many histories each test tries.

@@ -37,13 +37,14 @@ const OTHER_VERSIONS: [&str; 3] = [
 
 /// What is no session: cut off in the header, in the body, all of it; of kinds that there are not; a
 /// guest's with a user; a body of other bytes.
-const NO_SESSIONS: [&str; 7] = [
+const NO_SESSIONS: [&str; 8] = [
     r"r:sub(1, 81)",
     r"r:sub(1, 82)",
     r"r:sub(1, -4)",
     r"''",
     r"'\1\0' .. r:sub(3)",
     r"'\1\2' .. r:sub(3)",
+    r"'\1\129' .. r:sub(3)",
     r"r:sub(1, 82) .. '\255\255'",
 ];
 
@@ -270,4 +271,30 @@ async fn a_ticket_of_another_version_lets_nobody_in() {
 
     assert!(matches!(answer, Created::NoTicket), "{answer:?}");
     assert_eq!(stored(&server, &refused).await, Some(before));
+}
+
+// T19 T21 T22
+#[tokio::test]
+async fn end_all_and_end_others_end_what_is_of_another_version_too() {
+    let server = Server::start();
+    let store = RedisStore::new(server.pool());
+
+    for (user, all) in [("alice", true), ("bob", false)] {
+        let mine = signs_in(&store, user).await;
+        let other = signs_in(&store, user).await;
+        let save = Save::new(other.tag(), other.session_id(), set("cart", "apple"));
+        store.save(&save).await.unwrap();
+        rewrite(&server, &other, OTHER_VERSIONS[0]).await;
+        let which = if all {
+            Which::All
+        } else {
+            Which::Others(mine.session_id())
+        };
+
+        store.end(&end(&mine, which)).await.unwrap();
+
+        assert_eq!(stored(&server, &other).await, None, "{user}");
+        assert!(!has_data(&server, &other).await, "{user}");
+        assert_eq!(is_live(&store, &mine).await, !all);
+    }
 }

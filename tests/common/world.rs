@@ -9,29 +9,18 @@ use std::{
 use tower_user_sessions::{
     ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Changes, Create, Created, Digest, End, Ended, List, ManualClock, Redeem,
-        Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Save, Saved, SeenDevice, SessionStore,
-        Tag, Ticketed, Token, Which,
+        Authenticated, Changes, Create, Digest, End, List, ManualClock, Redeem, Renewal, Resolve,
+        Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
     },
 };
 
 use crate::{
     history::{CORNERS, Op, Pick, Whom, With},
-    model::{Answer, Model, contents, sorted},
+    model::{Answer, Model},
+    question::Request,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
-
-/// A question to a store.
-#[derive(Clone, Debug)]
-pub(crate) enum Request {
-    Create(Create),
-    End(End),
-    List(List),
-    Resolve(Resolve),
-    Rotate(Rotate),
-    Save(Save),
-}
 
 /// What a history happens to: the names that it uses, the clock, and the model.
 pub(crate) struct World {
@@ -342,15 +331,7 @@ impl World {
 
     /// What the model answers.
     pub(crate) fn expects(&mut self, request: &Request) -> Answer {
-        let now = self.clock.now();
-        match request {
-            Request::Create(create) => self.model.create(create, now),
-            Request::End(end) => self.model.end(end, now),
-            Request::List(list) => self.model.list(list, now),
-            Request::Resolve(resolve) => self.model.resolve(resolve, now),
-            Request::Rotate(rotate) => self.model.rotate(rotate, now),
-            Request::Save(save) => self.model.save(save, now),
-        }
+        request.put_to(&mut self.model, self.clock.now())
     }
 
     /// Writes down what happened.
@@ -362,57 +343,6 @@ impl World {
     /// All that happened.
     pub(crate) fn story(&self) -> &str {
         &self.told
-    }
-}
-
-/// What a store answers.
-pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answer {
-    match request {
-        Request::Create(create) => match store.create(create).await.unwrap() {
-            Created::Created(made) => Answer::Created {
-                data: contents(&made.data),
-                record: made.record,
-                evicted: made.evicted,
-                replaced: made.replaced,
-                first_sight: made.first_sight,
-                now: made.now,
-                cut: made.cut,
-            },
-            Created::Ended => Answer::AlreadyEnded,
-            Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
-            Created::TooLarge => Answer::TooLarge,
-            Created::Void => Answer::Void,
-            Created::Disabled => Answer::Disabled,
-            Created::NoTicket => Answer::NoTicket,
-        },
-        Request::End(end) => match store.end(end).await.unwrap() {
-            Ended::Ended { mut ids, now, data } => {
-                ids.sort();
-                Answer::Ended(ids, now, data.map(|data| contents(&data)))
-            }
-            Ended::CallerEnded => Answer::CallerEnded,
-            Ended::Unknown => Answer::Unknown,
-        },
-        Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
-        Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
-            Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),
-            Resolved::Ended(notice) => Answer::Notice(notice),
-            // Whether the store has dropped it by then is its own affair.
-            Resolved::Expired(_) | Resolved::Unknown => Answer::Unknown,
-            Resolved::Reused(reused) => Answer::Reused(reused.record.id, reused.ended),
-        },
-        Request::Rotate(rotate) => match store.rotate(rotate).await.unwrap() {
-            Rotated::Rotated(record) => Answer::Rotated(*record),
-            Rotated::Took(salt) => Answer::Took(salt),
-            Rotated::Kept => Answer::Kept,
-            Rotated::Ended => Answer::NotLive,
-        },
-        Request::Save(save) => match store.save(save).await.unwrap() {
-            Saved::Saved { revision } => Answer::Saved(revision),
-            Saved::Conflict { revision, data } => Answer::Conflict(revision, contents(&data)),
-            Saved::Ended => Answer::NotLive,
-            Saved::TooLarge => Answer::TooLarge,
-        },
     }
 }
 

@@ -263,7 +263,9 @@ impl Record {
         }
         let kind = if body.user.is_some() { USER } else { GUEST };
         let flags = WITH_DATA | ROTATED | UNSEEN;
-        if header.get_u8() != VERSION || header.get_u8() & !flags != kind {
+        let (version, written) = (header.get_u8(), header.get_u8());
+        let unseen_of_none = written & (UNSEEN | ROTATED) == UNSEEN;
+        if version != VERSION || written & !flags != kind || unseen_of_none {
             return Err(RecordError(None));
         }
         let class = header.get_u8();

@@ -52,8 +52,7 @@ pub use self::pool::RedisPool;
 /// - Its token is unknown: the request is a guest's, and the cookie is removed. So keep each client on
 ///   nodes of one version.
 /// - It is not listed, and each version holds a user to the limit by itself.
-/// - It is not ended, by "end all" and for a disabled user neither. So keep the time short in which
-///   both versions run, and end sessions on nodes of both.
+/// - It is not ended by its id. "End all" and "end others" end it too, without a notice.
 ///
 /// What only adds to the end of what is noted of a client is no new version: nodes that do not know it
 /// pass it over. A session of our version that cannot be read is unknown, too, and a warning.

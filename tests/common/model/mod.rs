@@ -1,6 +1,8 @@
 //! The contract of `SessionStore`, told once more in the plainest way: nothing is ever forgotten,
 //! and every question looks at everything.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 mod corner;
 mod sign_in;
 mod token;

@@ -16,7 +16,8 @@ for at, id in ipairs(ids) do
       finish(user, { id = id, record = found[at] }, cause, now)
       answer[#answer + 1] = id
     end
-  elseif is_over(found[at], now) then
+  elseif is_over(found[at], now) or id ~= session and string.byte(found[at], 1) ~= VERSION then
+    -- Of another version: nobody here can tell whether it is live, and what ends has to end.
     passed[#passed + 1] = id
   end
 end

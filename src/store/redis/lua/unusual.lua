@@ -9,7 +9,9 @@ if noticed(record, now) then
     or string.byte(record, 2) == 35 and sub(record, 68, 99) == digest
   return opens and { 2, now, record } or { 0, now }
 end
-if version ~= VERSION or kind % 16 > 2 or ARGV[4] and created < tonumber(ARGV[4]) then
+local rotated = kind % 64 > 31
+if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotated
+  or rotated and #record < 205 or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
 local former = nil
