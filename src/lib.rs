@@ -163,6 +163,7 @@
 //! - `client-ip`: `ClientIp`, the address of the client from a header of a trusted proxy.
 //! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
 //!   user agent; `DeviceApi` says it too.
+//! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
 //! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
 //! - `tonic`: the peer's address under a tonic server, and `NamedService` of services in the layers.
@@ -213,6 +214,50 @@ pub use self::{
 
 #[doc = include_str!("layer/composing.md")]
 pub mod composing {}
+
+/// What happens to users' sessions, for audits and alerts.
+///
+/// [`SessionLayer::events`] takes a sink; [`channel`](events::channel) is one that never slows a request.
+/// The same is told to `tracing`, under the target `tower_user_sessions::audit` at debug level, for it
+/// names users and sessions.
+///
+/// | event | raised when |
+/// |---|---|
+/// | `created` | a user signed in |
+/// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
+/// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
+/// | `expired` | a session past its deadline was seen, the first time |
+/// | `rotated` | a session has another token |
+/// | `reauthenticated` | a user proved anew who they are |
+/// | `token_reuse` | a former token was shown after its time |
+/// | `new_device` | a user signed in on a device for the first time ([`SessionLayer::device_cookie`]) |
+///
+/// Guests raise none. A `session-revoked` event of `OpenID` CAEP is an `ended` one: `event_timestamp` is
+/// [`at`](events::Event::at), `initiating_entity` is [`initiator`](events::Event::initiator),
+/// `reason_admin` is [`reason`](events::Event::reason), and the subject is
+/// [`user`](events::Event::user) with [`session`](events::Event::session).
+///
+/// # Metrics
+///
+/// With the feature `metrics`, the facade of that name is told:
+///
+/// | metric | kind | labels |
+/// |---|---|---|
+/// | `tower_user_sessions_resolves_total` | counter | `outcome`: live, ended, expired, reused, unknown, error |
+/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end; not of what a store answers at once |
+/// | `tower_user_sessions_logins_total` | counter | |
+/// | `tower_user_sessions_refusals_total` | counter | `reason` |
+/// | `tower_user_sessions_ends_total` | counter | `reason` |
+/// | `tower_user_sessions_evictions_total` | counter | |
+/// | `tower_user_sessions_notices_shown_total` | counter | |
+/// | `tower_user_sessions_token_reuse_total` | counter | |
+/// | `tower_user_sessions_dropped_events_total` | counter | |
+pub mod events {
+    pub use crate::{
+        model::{Event, EventKind, Initiator, Refusal},
+        session::{EventReceiver, EventSender, EventSink, channel},
+    };
+}
 
 /// The futures of the services.
 pub mod future {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
-    session::{ClassOf, Guests, LimitOf, RotationRules, Rules},
+    session::{Audit, ClassOf, EventSink, Guests, LimitOf, RotationRules, Rules},
     store::SharedStore,
 };
 
@@ -51,6 +51,7 @@ impl SessionLayer {
                 reuse_ends: true,
             },
             devices: None,
+            audit: Audit::default(),
         };
         Self {
             config: Arc::new(Config {
@@ -199,6 +200,14 @@ impl<R> SessionLayer<R> {
     /// Defaults to yes.
     pub fn end_on_reuse(mut self, ends: bool) -> Self {
         self.rules().rotation.reuse_ends = ends;
+        self
+    }
+
+    /// Tells this sink what happens to users' sessions, see [`events`](crate::events).
+    ///
+    /// Defaults to none.
+    pub fn events(mut self, sink: impl EventSink) -> Self {
+        self.rules().audit = Audit::new(sink);
         self
     }
 

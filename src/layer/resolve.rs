@@ -12,7 +12,7 @@ use crate::{
     model::{Arrival, EndReason, Token},
     request::{PeerAddr, RawHints, Shown},
     session::{Current, Live, OpenSession, Sender, Session},
-    store::{Resolve, Resolved, StoreError},
+    store::{Resolve, Resolved, StoreError, meter},
 };
 
 /// A session for the service, or an answer instead of one.
@@ -101,6 +101,7 @@ fn opened(
     token: Token,
     answer: Result<Resolved, StoreError>,
 ) -> Result<(), Rejection> {
+    meter::resolved(&answer);
     let (current, remove) = match answer {
         Ok(Resolved::Live(found)) => (Current::Live(Live::new(token.tag(), found)), false),
         Ok(Resolved::Ended(notice)) => match notice.reason {
@@ -112,10 +113,15 @@ fn opened(
         },
         Ok(Resolved::Reused(reused)) => {
             tracing::warn!(ended = reused.ended, "former token used after its time");
+            open.session().tell_reused(&reused);
             // The browser may hold the present one.
             (Current::Gone, false)
         }
-        Ok(Resolved::Expired(_) | Resolved::Unknown) => (Current::Nothing, true),
+        Ok(Resolved::Expired(record)) => {
+            open.session().tell_expired(&record);
+            (Current::Nothing, true)
+        }
+        Ok(Resolved::Unknown) => (Current::Nothing, true),
         Err(error) => {
             tracing::warn!(error = &error as &dyn Error, kind = ?error.kind(), "session not resolved");
             match config.on_outage {

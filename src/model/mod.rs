@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod data;
 mod device_id;
 pub(crate) mod ended;
+pub(crate) mod event;
 pub(crate) mod hints;
 pub(crate) mod id;
 pub(crate) mod lifetime;
@@ -28,6 +29,7 @@ pub use self::{
     clock::{Arrival, Clock, ManualClock, Timestamp},
     data::{Change, Changes, Data, ParseDataError},
     ended::{EndNotice, EndReason},
+    event::{Event, EventKind, Initiator, Refusal},
     hints::Hints,
     id::{ParseSessionIdError, SessionId},
     lifetime::Lifetime,

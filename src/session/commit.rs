@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
-    store::{Authenticated, Create, Created, End, NewSession, Save, Saved, Which},
+    store::{Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, Which},
 };
 
 /// How often an update runs on data that keeps changing before it gives up.
@@ -228,8 +228,14 @@ impl Session {
             state.signed_out();
             return Ok(());
         };
+        let user = self.state().record().and_then(Record::user_id).cloned();
         let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
-        self.0.rules.store.end(end).await?;
+        let ended = self.0.rules.store.end(end).await?;
+        if let (Ended::Ended { ids, now, .. }, Some(user)) = (ended, user)
+            && !ids.is_empty()
+        {
+            self.tell_ended(&user, id, EndReason::LoggedOut, Some(id), now);
+        }
         let mut state = self.state();
         state.gone();
         state.signed_out();
@@ -284,6 +290,7 @@ impl Session {
                 CommitError::Void
             }
             Created::Created(mut new) => {
+                self.tell_signed_in(&pending, &new);
                 let evicted = std::mem::take(&mut new.evicted);
                 let first_sight = new.first_sight;
                 let missing = self.signed_in(&pending, *new, stored, &batch);
@@ -313,6 +320,9 @@ impl Session {
             Created::NoTicket => CommitError::NoTicket,
             Created::TooLarge => CommitError::TooLarge,
         };
+        if let Some(refusal) = refused.refusal() {
+            self.tell_refused(&pending, refusal);
+        }
         let mut state = self.state();
         state.unstage(&batch);
         state.settle_login(id);
@@ -328,8 +338,10 @@ impl Session {
         batch: &Batch,
     ) -> bool {
         let mut state = self.state();
+        let user = state.record().and_then(Record::user_id).cloned();
         state.replaced = other.map(|other| {
             Box::new(Replaced {
+                user,
                 tag: other.tag,
                 id: other.id,
                 by: new.record.id,

@@ -3,7 +3,7 @@
 use std::{error, fmt};
 
 use crate::{
-    model::RandomError,
+    model::{RandomError, Refusal},
     session::{SessionInfo, Ticket},
     store::{StoreError, StoreErrorKind},
 };
@@ -123,6 +123,17 @@ pub enum CommitError {
 impl CommitError {
     pub(super) fn random(source: RandomError) -> Self {
         Self::Update(SessionError::random(source))
+    }
+
+    /// Why a sign-in was refused, if it was.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Disabled => Some(Refusal::Disabled),
+            Self::LimitReached(_) => Some(Refusal::LimitReached),
+            Self::NoTicket => Some(Refusal::NoTicket),
+            Self::Void => Some(Refusal::Void),
+            _ => None,
+        }
     }
 
     /// Whether a save that failed so may be run again. One of unknown outcome may have happened: an

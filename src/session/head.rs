@@ -135,16 +135,24 @@ impl Drop for OpenSession {
         if self.settled {
             return;
         }
-        let pending = {
+        let (pending, record) = {
             let mut state = self.session.state();
             state.closed = true;
             state.abandoned = true;
             if state.pending.is_empty() {
                 return;
             }
-            std::mem::take(&mut state.pending)
+            let record = state.record().cloned();
+            (std::mem::take(&mut state.pending), record)
         };
         for (tag, id) in pending {
+            if let Some(record) = record.as_ref().filter(|record| record.id == id)
+                && let Some(user) = record.user_id()
+            {
+                let at = record.last_activity;
+                self.session
+                    .tell_ended(user, id, EndReason::Undelivered, None, at);
+            }
             tracing::debug!(reason = EndReason::Undelivered.as_str(), "session given up");
             self.session.0.rules.store.end_undelivered(tag, id);
         }

@@ -1,5 +1,6 @@
 //! What handlers hold: the session of the request, and all sessions of its user.
 
+pub(crate) mod audit;
 mod commit;
 mod creation;
 mod data;
@@ -12,8 +13,10 @@ mod login;
 mod renew;
 mod replaced;
 mod rules;
+mod sender;
 mod staged;
 mod state;
+mod tell;
 mod ticket;
 mod user_sessions;
 
@@ -24,17 +27,20 @@ use std::{
 
 use tokio::sync::Mutex as AsyncMutex;
 
+pub(crate) use self::{
+    audit::Audit,
+    head::{CookieChange, OpenSession, Verdict},
+    rules::{ClassOf, Guests, LimitOf, RotationRules, Rules},
+    sender::Sender,
+    state::{Current, Live},
+};
 pub use self::{
+    audit::{EventReceiver, EventSender, EventSink, channel},
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
     info::SessionInfo,
     login::{Committed, Login},
     ticket::{ParseTicketError, Ticket},
     user_sessions::UserSessions,
-};
-pub(crate) use self::{
-    head::{CookieChange, OpenSession, Verdict},
-    rules::{ClassOf, Guests, LimitOf, RotationRules, Rules},
-    state::{Current, Live, Sender},
 };
 use self::{
     staged::{Renew, Target},
@@ -43,6 +49,7 @@ use self::{
 use crate::{
     model::{Arrival, EndNotice, Proof, Record, SessionId, Timestamp, Token, UserId},
     request::Way,
+    store::meter,
 };
 
 /// The session of one request, as its handler sees it.
@@ -181,6 +188,7 @@ impl Session {
             return None;
         };
         let notice = (**notice).clone();
+        meter::shown();
         state.note_read();
         Some(notice)
     }

@@ -10,7 +10,7 @@ use super::{
     state::{Current, Live, State},
 };
 use crate::{
-    model::{Lifetime, Record, Salt, Token},
+    model::{EventKind, Lifetime, Record, Salt, Token},
     store::{Authenticated, Renewal, Rotate, Rotated},
 };
 
@@ -54,7 +54,10 @@ impl Session {
         let salt = Salt::random().map_err(CommitError::random)?;
         let next = token.successor(&salt);
         match self.ask(token, &next, Renewal::Derived(salt)).await? {
-            Rotated::Rotated(record) => self.state().renewed(next, *record),
+            Rotated::Rotated(record) => {
+                self.tell_renewed(EventKind::Rotated, &record);
+                self.state().renewed(next, *record);
+            }
             Rotated::Took(salt) => self.state().handed_over(token.successor(&salt)),
             Rotated::Kept => {}
             Rotated::Ended => return Err(self.ended_meanwhile()),
@@ -81,6 +84,9 @@ impl Session {
             lifetime,
         };
         let answer = self.ask(token, next, proven).await;
+        if let Ok(Rotated::Rotated(record)) = &answer {
+            self.tell_renewed(EventKind::Reauthenticated, record);
+        }
         let mut state = self.state();
         if state.abandoned {
             return Err(CommitError::Closed);

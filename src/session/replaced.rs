@@ -23,6 +23,13 @@ impl Session {
         if ended.is_err() {
             ended = store.end(end).await;
         }
+        if let Some(user) = &replaced.user
+            && let Ok(Ended::Ended { ids, now, .. }) = &ended
+            && ids.contains(&replaced.id)
+        {
+            let reason = EndReason::Replaced;
+            self.tell_ended(user, replaced.id, reason, Some(replaced.by), *now);
+        }
         match ended {
             Ok(Ended::Ended {
                 data: Some(data), ..

@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use super::audit::Audit;
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     store::SharedStore,
@@ -19,6 +20,7 @@ pub(crate) struct Rules {
     pub(crate) rotation: RotationRules,
     /// How long a user's devices are remembered, if they are.
     pub(crate) devices: Option<Duration>,
+    pub(crate) audit: Audit,
 }
 
 /// What a guest may keep: they cost memory before anybody has signed in.

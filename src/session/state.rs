@@ -1,21 +1,17 @@
 //! All that one request knows and wants of its session.
 
-use std::net::IpAddr;
-
-use http::HeaderValue;
-
 use super::{
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
     login::Login,
     rules::Rules,
+    sender::Sender,
     staged::{Batch, Op, PendingLogin, Renew, Staged, Target},
 };
 use crate::{
     model::{
-        Client, Data, DeviceId, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token,
+        Data, DeviceId, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token, UserId,
     },
-    request::RawHints,
     store::{Found, NewSession},
 };
 
@@ -49,6 +45,8 @@ pub(super) struct State {
 /// A session that ends because another one took its place.
 #[derive(Clone)]
 pub(super) struct Replaced {
+    /// Whose it was; `None` of a guest.
+    pub(super) user: Option<UserId>,
     pub(super) tag: Tag,
     pub(super) id: SessionId,
     pub(super) by: SessionId,
@@ -90,25 +88,6 @@ impl Live {
             data,
             now,
         }
-    }
-}
-
-/// Who sent the request, for the session that a sign-in makes.
-#[derive(Debug, Default)]
-pub(crate) struct Sender {
-    pub(crate) address: Option<IpAddr>,
-    pub(crate) user_agent: Option<HeaderValue>,
-    pub(crate) hints: RawHints,
-    /// By its cookie, where the layer looks for one.
-    pub(crate) device: Option<DeviceId>,
-}
-
-impl Sender {
-    pub(super) fn client(&self) -> Client {
-        Client::new()
-            .with_address(self.address)
-            .with_user_agent(self.user_agent.as_ref().map(HeaderValue::as_bytes))
-            .with_hints(self.hints.cleaned())
     }
 }
 

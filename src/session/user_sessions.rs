@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Session, error::UserSessionsError, info::SessionInfo};
+use super::{
+    Session,
+    audit::{Audit, EventSink},
+    error::UserSessionsError,
+    info::SessionInfo,
+    tell::initiator,
+};
 use crate::{
-    model::{EndReason, Proof, SessionId, Tag, UserId},
-    store::{End, Ended, List, SharedStore, Which},
+    model::{EndReason, Event, EventKind, Proof, SessionId, Tag, Timestamp, UserId},
+    store::{End, Ended, List, SharedStore, Which, meter},
 };
 
 /// All sessions of one user: list them, end one, end others, end all.
@@ -34,6 +40,8 @@ pub struct UserSessions {
     session: Option<Session>,
     /// Why sessions end by it, if that is said.
     reason: Option<EndReason>,
+    /// Who keeps watch, outside a request.
+    audit: Audit,
     spare_uncounted: bool,
 }
 
@@ -49,6 +57,7 @@ impl UserSessions {
             current: None,
             session: None,
             reason: None,
+            audit: Audit::default(),
             spare_uncounted: false,
         }
     }
@@ -69,6 +78,15 @@ impl UserSessions {
     #[must_use]
     pub fn because(mut self, reason: EndReason) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// Tells this sink what ends, for an administrator or a job; in a request the layer's sink is told.
+    ///
+    /// Defaults to none.
+    #[must_use]
+    pub fn events(mut self, sink: impl EventSink) -> Self {
+        self.audit = Audit::new(sink);
         self
     }
 
@@ -250,9 +268,12 @@ impl UserSessions {
     }
 
     async fn give(&self, end: End) -> Result<usize, UserSessionsError> {
-        let which = end.which;
+        let (which, reason, by) = (end.which, end.reason, end.by);
         match self.store.end(end).await? {
             Ended::Ended { ids, now, .. } => {
+                for id in &ids {
+                    self.tell_ended(*id, reason, by, now);
+                }
                 if let Some(session) = &self.session {
                     let mut state = session.state();
                     if !matches!(which, Which::One(_)) {
@@ -268,6 +289,19 @@ impl UserSessions {
             Ended::CallerEnded => Err(UserSessionsError::CallerEnded),
             Ended::Unknown => Err(UserSessionsError::Unknown),
         }
+    }
+
+    fn tell_ended(&self, id: SessionId, reason: EndReason, by: Option<SessionId>, now: Timestamp) {
+        if let Some(session) = &self.session {
+            session.tell_ended(&self.user, id, reason, by, now);
+            return;
+        }
+        meter::ended(reason);
+        self.audit.raise(|| {
+            Event::new(EventKind::Ended, now, initiator(reason, by.is_some()))
+                .to(self.user.clone(), Some(id))
+                .because(reason, by)
+        });
     }
 
     /// Whether the request's own session is one of those that ended, now or before.

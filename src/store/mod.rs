@@ -8,6 +8,11 @@ use std::{future::Future, time::Duration};
 
 mod error;
 pub(crate) mod memory;
+#[cfg(feature = "metrics")]
+pub(crate) mod meter;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_meter.rs"]
+pub(crate) mod meter;
 mod op;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-    SessionStore, StoreError,
+    SessionStore, StoreError, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -36,27 +36,27 @@ trait ErasedStore: Send + Sync {
 
 impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved> {
-        Box::pin(async move { self.resolve(&resolve).await })
+        Box::pin(async move { timed("resolve", self.resolve(&resolve)).await })
     }
 
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created> {
-        Box::pin(async move { self.create(&create).await })
+        Box::pin(async move { timed("create", self.create(&create)).await })
     }
 
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved> {
-        Box::pin(async move { self.save(&save).await })
+        Box::pin(async move { timed("save", self.save(&save)).await })
     }
 
     fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated> {
-        Box::pin(async move { self.rotate(&rotate).await })
+        Box::pin(async move { timed("rotate", self.rotate(&rotate)).await })
     }
 
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>> {
-        Box::pin(async move { self.list(&list).await })
+        Box::pin(async move { timed("list", self.list(&list)).await })
     }
 
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended> {
-        Box::pin(async move { self.end(&end).await })
+        Box::pin(async move { timed("end", self.end(&end)).await })
     }
 
     fn tag_of(&self, user: &UserId) -> Tag {

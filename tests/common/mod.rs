@@ -9,6 +9,7 @@
 )]
 
 pub mod app;
+pub mod book;
 pub mod browser;
 pub mod chromium;
 pub mod curl;

@@ -1,0 +1,201 @@
+//! What happened to a session, for whoever keeps watch.
+
+use std::sync::Arc;
+
+use super::{
+    client::Client, clock::Timestamp, ended::EndReason, id::SessionId, record::Record, user::UserId,
+};
+
+/// What happened to a session: who, what, when, where, by whom and why (ASVS 16.2.1).
+///
+/// It holds no token and nothing that one could be made of. Cloning it is cheap.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// When, by the store's clock; a refused sign-in of a client without a session by the node's.
+    pub at: Timestamp,
+    /// Whose session it is.
+    pub user: Option<UserId>,
+    /// The session's public name.
+    pub session: Option<SessionId>,
+    /// Why it ended, if it did.
+    pub reason: Option<EndReason>,
+    /// On whose behalf.
+    pub initiator: Initiator,
+    /// The session that caused it: that signed in, or from which another was ended.
+    pub by: Option<SessionId>,
+    origin: Origin,
+}
+
+/// What happened. The code for machines is [`as_str`](Self::as_str).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum EventKind {
+    /// A user signed in.
+    Created,
+    /// A session ended, for the event's reason.
+    Ended,
+    /// A session passed one of its deadlines; raised where that is seen first.
+    Expired,
+    /// A user signed in on a device for the first time, as far as that is remembered.
+    NewDevice,
+    /// A user proved anew who they are.
+    Reauthenticated,
+    /// A sign-in was refused.
+    Refused(Refusal),
+    /// A session has another token.
+    Rotated,
+    /// A former token was shown after its time.
+    TokenReuse,
+}
+
+/// Why a sign-in was refused.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refusal {
+    /// The user may not sign in for now.
+    Disabled,
+    /// The limit refuses more sessions.
+    LimitReached,
+    /// The ticket of an earlier refusal is good no longer.
+    NoTicket,
+    /// It was authenticated before the user's sessions were ended.
+    Void,
+}
+
+/// On whose behalf something happened: the `initiating_entity` of CAEP.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Initiator {
+    /// An administrator, or a job of theirs.
+    Admin,
+    /// A rule: the limit, a deadline, reuse of a token.
+    Policy,
+    /// The app or the layer by itself.
+    System,
+    /// The user.
+    User,
+}
+
+/// Where it came from.
+#[derive(Clone, Debug)]
+enum Origin {
+    Unknown,
+    /// From the client of this session.
+    Session(Record),
+    Request(Arc<Client>),
+}
+
+impl EventKind {
+    /// The code for machines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Ended => "ended",
+            Self::Expired => "expired",
+            Self::NewDevice => "new_device",
+            Self::Reauthenticated => "reauthenticated",
+            Self::Refused(_) => "refused",
+            Self::Rotated => "rotated",
+            Self::TokenReuse => "token_reuse",
+        }
+    }
+}
+
+impl Refusal {
+    /// The code for machines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::LimitReached => "limit_reached",
+            Self::NoTicket => "no_ticket",
+            Self::Void => "void",
+        }
+    }
+}
+
+impl Initiator {
+    /// The code for machines, as CAEP has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Policy => "policy",
+            Self::System => "system",
+            Self::User => "user",
+        }
+    }
+}
+
+impl Event {
+    /// Something that happened to nobody known yet; the fields say more.
+    #[must_use]
+    pub fn new(kind: EventKind, at: Timestamp, initiator: Initiator) -> Self {
+        Self {
+            kind,
+            at,
+            user: None,
+            session: None,
+            reason: None,
+            initiator,
+            by: None,
+            origin: Origin::Unknown,
+        }
+    }
+
+    /// What is known of the client that the event came from: its address and its user agent.
+    #[must_use]
+    pub fn client(&self) -> Option<&Client> {
+        match &self.origin {
+            Origin::Unknown => None,
+            Origin::Session(record) => Some(record.client()),
+            Origin::Request(client) => Some(client),
+        }
+    }
+
+    /// The code for machines of why it ended or was refused.
+    #[must_use]
+    pub fn why(&self) -> Option<&'static str> {
+        match self.kind {
+            EventKind::Refused(refusal) => Some(refusal.as_str()),
+            _ => self.reason.map(EndReason::as_str),
+        }
+    }
+
+    /// To this session.
+    pub(crate) fn of(mut self, record: &Record) -> Self {
+        self.user = record.user_id().cloned();
+        self.session = Some(record.id);
+        self
+    }
+
+    /// To a session of this user.
+    pub(crate) fn to(mut self, user: UserId, session: Option<SessionId>) -> Self {
+        self.user = Some(user);
+        self.session = session;
+        self
+    }
+
+    /// An end for this reason, caused by a session if one did.
+    pub(crate) fn because(mut self, reason: EndReason, by: Option<SessionId>) -> Self {
+        self.reason = Some(reason);
+        self.by = by;
+        self
+    }
+
+    /// From the client of this session.
+    pub(crate) fn from_session(mut self, record: Record) -> Self {
+        self.origin = Origin::Session(record);
+        self
+    }
+
+    /// From this client.
+    pub(crate) fn from_client(mut self, client: Client) -> Self {
+        self.origin = Origin::Request(Arc::new(client));
+        self
+    }
+}

@@ -1,0 +1,29 @@
+//! Who sent the request.
+
+use std::net::IpAddr;
+
+use http::HeaderValue;
+
+use crate::{
+    model::{Client, DeviceId},
+    request::RawHints,
+};
+
+/// Who sent the request, for the session that a sign-in makes.
+#[derive(Debug, Default)]
+pub(crate) struct Sender {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) hints: RawHints,
+    /// By its cookie, where the layer looks for one.
+    pub(crate) device: Option<DeviceId>,
+}
+
+impl Sender {
+    pub(super) fn client(&self) -> Client {
+        Client::new()
+            .with_address(self.address)
+            .with_user_agent(self.user_agent.as_ref().map(HeaderValue::as_bytes))
+            .with_hints(self.hints.cleaned())
+    }
+}

@@ -1,0 +1,151 @@
+//! Which events a request raises.
+
+use super::{Session, staged::PendingLogin};
+use crate::{
+    model::{
+        Clock, EndReason, Event, EventKind, Initiator, Record, Refusal, SessionId, Timestamp,
+        UserId,
+    },
+    store::{NewSession, Reused, meter},
+};
+
+impl Session {
+    /// A sign-in is done, and ended these others.
+    pub(super) fn tell_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
+        let (record, at) = (&new.record, new.now);
+        let audit = &self.0.rules.audit;
+        meter::signed_in();
+        audit.raise(|| {
+            let event = Event::new(EventKind::Created, at, Initiator::User).of(record);
+            event.from_session(record.clone())
+        });
+        if new.first_sight {
+            audit.raise(|| {
+                let event = Event::new(EventKind::NewDevice, at, Initiator::User).of(record);
+                event.from_session(record.clone())
+            });
+        }
+        let ended = |user: Option<UserId>, id, reason, initiator| {
+            meter::ended(reason);
+            audit.raise(|| {
+                let mut event = Event::new(EventKind::Ended, at, initiator);
+                event.user = user;
+                event.session = Some(id);
+                event
+                    .because(reason, Some(record.id))
+                    .from_session(record.clone())
+            });
+        };
+        if let Some(replaced) = new.replaced {
+            let user = record.user_id().cloned();
+            ended(user, replaced, EndReason::Replaced, Initiator::User);
+        }
+        let ticket = pending.login.ticket.as_ref();
+        let chosen = ticket.and_then(|(_, ends)| *ends);
+        for evicted in &new.evicted {
+            let user = evicted.user_id().cloned();
+            if Some(evicted.id) == chosen {
+                ended(user, evicted.id, EndReason::Revoked, Initiator::User);
+            } else {
+                ended(user, evicted.id, EndReason::Evicted, Initiator::Policy);
+            }
+        }
+    }
+
+    pub(super) fn tell_refused(&self, pending: &PendingLogin, refusal: Refusal) {
+        meter::refused(refusal);
+        self.0.rules.audit.raise(|| {
+            let (at, client) = (self.now(), self.state().sender.client());
+            let user = pending.login.user.clone();
+            Event::new(EventKind::Refused(refusal), at, Initiator::Policy)
+                .to(user, None)
+                .from_client(client)
+        });
+    }
+
+    /// This request ended a session of this user.
+    pub(super) fn tell_ended(
+        &self,
+        user: &UserId,
+        id: SessionId,
+        reason: EndReason,
+        by: Option<SessionId>,
+        at: Timestamp,
+    ) {
+        meter::ended(reason);
+        self.0.rules.audit.raise(|| {
+            let client = self.state().sender.client();
+            Event::new(EventKind::Ended, at, initiator(reason, by.is_some()))
+                .to(user.clone(), Some(id))
+                .because(reason, by)
+                .from_client(client)
+        });
+    }
+
+    /// The token of this session is another one now.
+    pub(super) fn tell_renewed(&self, kind: EventKind, record: &Record) {
+        if record.user_id().is_none() {
+            return;
+        }
+        self.0.rules.audit.raise(|| {
+            let client = self.state().sender.client();
+            let initiator = match kind {
+                EventKind::Rotated => Initiator::System,
+                _ => Initiator::User,
+            };
+            let event = Event::new(kind, record.issued_at(), initiator);
+            event.of(record).from_client(client)
+        });
+    }
+
+    /// A former token was shown after its time.
+    pub(crate) fn tell_reused(&self, reused: &Reused) {
+        let (record, now) = (&reused.record, reused.now);
+        meter::reused();
+        if record.user_id().is_none() {
+            return;
+        }
+        self.0.rules.audit.raise(|| {
+            let client = self.state().sender.client();
+            let event = Event::new(EventKind::TokenReuse, now, Initiator::Policy);
+            event.of(record).from_client(client)
+        });
+        if let (true, Some(user)) = (reused.ended, record.user_id()) {
+            self.tell_ended(user, record.id, EndReason::TokenReuse, None, now);
+        }
+    }
+
+    /// A session was seen to have passed one of its deadlines.
+    pub(crate) fn tell_expired(&self, record: &Record) {
+        if record.user_id().is_none() {
+            return;
+        }
+        self.0.rules.audit.raise(|| {
+            let client = self.state().sender.client();
+            let event = Event::new(EventKind::Expired, record.expires_at(), Initiator::Policy);
+            event.of(record).from_client(client)
+        });
+    }
+
+    /// About the store's time; where the request found no session, this node's.
+    fn now(&self) -> Timestamp {
+        match self.seen_at() {
+            Some(seen) => seen.plus(self.0.arrival.age()),
+            None => Clock::system().now(),
+        }
+    }
+}
+
+/// On whose behalf sessions end for this reason; whether a session of the user's asked for it.
+pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
+    match reason {
+        EndReason::Administrator | EndReason::Disabled => Initiator::Admin,
+        EndReason::Evicted | EndReason::TokenReuse | EndReason::Void => Initiator::Policy,
+        EndReason::IdentityProvider | EndReason::Undelivered => Initiator::System,
+        EndReason::CredentialsChanged if !by_user => Initiator::Admin,
+        EndReason::CredentialsChanged
+        | EndReason::LoggedOut
+        | EndReason::Replaced
+        | EndReason::Revoked => Initiator::User,
+    }
+}

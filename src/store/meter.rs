@@ -1,0 +1,67 @@
+//! What is measured, through the `metrics` facade.
+
+use std::future::Future;
+
+use metrics::{counter, histogram};
+
+use super::{Resolved, StoreError};
+use crate::model::{Arrival, EndReason, Refusal};
+
+/// On every request, so each label is written out: a name that is known beforehand costs no allocation.
+pub(crate) fn resolved(answer: &Result<Resolved, StoreError>) {
+    let counter = match answer {
+        Ok(Resolved::Live(_)) => {
+            counter!("tower_user_sessions_resolves_total", "outcome" => "live")
+        }
+        Ok(Resolved::Ended(_)) => {
+            counter!("tower_user_sessions_resolves_total", "outcome" => "ended")
+        }
+        Ok(Resolved::Expired(_)) => {
+            counter!("tower_user_sessions_resolves_total", "outcome" => "expired")
+        }
+        Ok(Resolved::Reused(_)) => {
+            counter!("tower_user_sessions_resolves_total", "outcome" => "reused")
+        }
+        Ok(Resolved::Unknown) => {
+            counter!("tower_user_sessions_resolves_total", "outcome" => "unknown")
+        }
+        Err(_) => counter!("tower_user_sessions_resolves_total", "outcome" => "error"),
+    };
+    counter.increment(1);
+}
+
+pub(crate) fn signed_in() {
+    counter!("tower_user_sessions_logins_total").increment(1);
+}
+
+pub(crate) fn refused(refusal: Refusal) {
+    counter!("tower_user_sessions_refusals_total", "reason" => refusal.as_str()).increment(1);
+}
+
+pub(crate) fn ended(reason: EndReason) {
+    counter!("tower_user_sessions_ends_total", "reason" => reason.as_str()).increment(1);
+    if reason == EndReason::Evicted {
+        counter!("tower_user_sessions_evictions_total").increment(1);
+    }
+}
+
+pub(crate) fn shown() {
+    counter!("tower_user_sessions_notices_shown_total").increment(1);
+}
+
+pub(crate) fn reused() {
+    counter!("tower_user_sessions_token_reuse_total").increment(1);
+}
+
+pub(crate) fn dropped() {
+    counter!("tower_user_sessions_dropped_events_total").increment(1);
+}
+
+/// Runs an operation of a store, and measures how long it takes.
+pub(crate) async fn timed<T>(operation: &'static str, work: impl Future<Output = T>) -> T {
+    let began = Arrival::now();
+    let done = work.await;
+    histogram!("tower_user_sessions_store_seconds", "operation" => operation)
+        .record(began.age().as_secs_f64());
+    done
+}

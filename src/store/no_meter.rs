@@ -1,0 +1,27 @@
+//! Stands in for what is measured, without the feature `metrics`.
+
+use std::future::Future;
+
+use super::{Resolved, StoreError};
+use crate::model::{EndReason, Refusal};
+
+pub(crate) fn resolved(_answer: &Result<Resolved, StoreError>) {}
+
+pub(crate) fn signed_in() {}
+
+pub(crate) fn refused(_refusal: Refusal) {}
+
+pub(crate) fn ended(_reason: EndReason) {}
+
+pub(crate) fn shown() {}
+
+pub(crate) fn reused() {}
+
+pub(crate) fn dropped() {}
+
+pub(crate) fn timed<T>(
+    _operation: &'static str,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    work
+}

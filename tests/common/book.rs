@@ -1,0 +1,52 @@
+//! A sink of events that takes them down.
+
+use std::sync::{Arc, Mutex};
+
+use tower_user_sessions::{
+    EndReason, SessionId, Timestamp,
+    events::{Event, EventKind, Initiator},
+};
+
+/// Takes events down.
+#[derive(Clone, Default)]
+pub struct Book(pub Arc<Mutex<Vec<Event>>>);
+
+/// An event without its origin, in a form that can be compared.
+pub type Told = (
+    EventKind,
+    Timestamp,
+    Option<String>,
+    Option<SessionId>,
+    Option<EndReason>,
+    Initiator,
+    Option<SessionId>,
+);
+
+fn told(event: &Event) -> Told {
+    (
+        event.kind,
+        event.at,
+        event.user.as_ref().map(ToString::to_string),
+        event.session,
+        event.reason,
+        event.initiator,
+        event.by,
+    )
+}
+
+impl Book {
+    pub fn sink(&self) -> impl Fn(Event) + Send + Sync + 'static {
+        let book = Arc::clone(&self.0);
+        move |event| book.lock().unwrap().push(event)
+    }
+
+    /// What was told since the last time.
+    pub fn news(&self) -> Vec<Told> {
+        self.0
+            .lock()
+            .unwrap()
+            .drain(..)
+            .map(|event| told(&event))
+            .collect()
+    }
+}
