@@ -197,14 +197,15 @@ pub use self::store::RedisStore;
 pub use self::{
     layer::{
         Bare, BearerLayer, BearerService, CookieClash, CookieError, DeviceCookie, OnOutage,
-        Problem, Rejection, RejectionKind, Reply, RequireUser, RequireUserService, SameSite,
-        SessionCookie, SessionCookieBuilder, SessionLayer, SessionService,
+        Problem, Rejection, RejectionKind, Reply, RequireFresh, RequireFreshService, RequireUser,
+        RequireUserService, SameSite, SessionCookie, SessionCookieBuilder, SessionLayer,
+        SessionService,
     },
     model::{
         Client, ClientClass, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, Proof,
         SessionId, Timestamp, UserId,
     },
-    request::{PeerAddr, TokenSource},
+    request::{EndWords, PeerAddr, TokenSource},
     session::{
         CommitError, Committed, LimitReached, Login, ParseTicketError, Session, SessionError,
         SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,

@@ -1,5 +1,7 @@
 //! The device API's answers.
 
+use std::time::Duration;
+
 use http::{
     HeaderValue, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
@@ -8,7 +10,7 @@ use serde::Serialize;
 
 use super::{body::DeviceBody, entry::Entry, places::Places};
 use crate::{
-    layer::problem,
+    layer::{Rejection, problem},
     session::{SessionInfo, UserSessionsError},
 };
 
@@ -60,8 +62,15 @@ pub(super) fn not_found() -> Answer {
     refuse(StatusCode::NOT_FOUND, "Not found", "not_found")
 }
 
+/// Without the reason of a session that ended: a request in the background would take it away from the
+/// page that shows it.
 pub(super) fn not_signed_in() -> Answer {
-    refuse(StatusCode::UNAUTHORIZED, "Not signed in", "not_signed_in")
+    Rejection::not_signed_in(None).into_problem(DeviceBody::new)
+}
+
+/// A session ends only for whoever proved who they are not long ago.
+pub(super) fn stale(within: Duration) -> Answer {
+    Rejection::stale(within).into_problem(DeviceBody::new)
 }
 
 pub(super) fn foreign_origin() -> Answer {
@@ -103,7 +112,7 @@ pub(super) fn failed(error: &UserSessionsError) -> Answer {
 }
 
 fn refuse(status: StatusCode, title: &str, reason: &str) -> Answer {
-    let body = problem::body(status, title, reason);
+    let body = problem::body(status, title, reason, problem::Details::default());
     answer(status, problem::CONTENT_TYPE, DeviceBody::new(body))
 }
 

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Extensions, Request, Response};
@@ -25,7 +26,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 ///
 /// | request | answer |
 /// |---|---|
-/// | `GET /sessions` | 200 `{"sessions":[{"id","device":{"label","browser","os","kind"},"location","ipAddress","createdAt","lastActivity","current"}]}`, the current one first, then by last activity; times are RFC 3339 in UTC |
+/// | `GET /sessions` | 200 `{"sessions":[{"id","device":{"label","browser","os","kind"},"location","ipAddress","createdAt","lastActivity","current"}]}`, and `"counts":false` of those that do not count against the limit; the current one first, then by last activity; times are RFC 3339 in UTC |
 /// | `DELETE /sessions/{id}` | 200 `{"success":true}`, again while its end is remembered; 403 for any other id; ending the current one also removes the cookie |
 /// | `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
 /// | without a user | 401; other methods 405 with `Allow`; other paths 404; 503 when the store does not answer |
@@ -57,6 +58,8 @@ pub struct DeviceApi {
     prefix: Option<Arc<str>>,
     csrf: CsrfLayer<Refuse>,
     pub(super) places: Places,
+    fresh: Option<Duration>,
+    spare_uncounted: bool,
 }
 
 impl DeviceApi {
@@ -67,6 +70,8 @@ impl DeviceApi {
             csrf: CsrfLayer::new()
                 .with_rejection_response((|_| answer::foreign_origin()) as Refuse),
             places: Places::unknown(),
+            fresh: None,
+            spare_uncounted: false,
         }
     }
 
@@ -76,6 +81,24 @@ impl DeviceApi {
             prefix: Some(Arc::from(prefix.trim_end_matches('/'))),
             ..Self::new()
         }
+    }
+
+    /// Ends sessions only for whoever proved who they are within this time (ASVS 7.5.2), and answers
+    /// others as [`RequireFresh`](crate::RequireFresh) does. Signing out oneself and the list are for
+    /// all users.
+    ///
+    /// Defaults to no such rule.
+    pub fn require_fresh(mut self, within: Duration) -> Self {
+        self.fresh = Some(within);
+        self
+    }
+
+    /// Whether sessions that do not count against the limit stay when all others are ended.
+    ///
+    /// Defaults to no.
+    pub fn spare_uncounted(mut self, spare: bool) -> Self {
+        self.spare_uncounted = spare;
+        self
     }
 
     /// Lets another origin call the unsafe methods too, written as browsers send it:
@@ -125,6 +148,8 @@ impl<B> Service<Request<B>> for DeviceApi {
         let mut routed = Routed {
             route,
             places: self.places.clone(),
+            fresh: self.fresh,
+            spare_uncounted: self.spare_uncounted,
         };
         let request = request.map(|_body| ());
         if session_of(request.extensions()).is_some_and(|session| session.is_by_bearer()) {
@@ -163,9 +188,12 @@ impl fmt::Debug for DeviceFuture {
 }
 
 /// What is behind the check of the origin.
+#[derive(Clone)]
 struct Routed {
     route: Route,
     places: Places,
+    fresh: Option<Duration>,
+    spare_uncounted: bool,
 }
 
 impl Service<Request<()>> for Routed {
@@ -178,9 +206,8 @@ impl Service<Request<()>> for Routed {
     }
 
     fn call(&mut self, request: Request<()>) -> DeviceFuture {
-        let (route, places) = (self.route.clone(), self.places.clone());
-        let session = session_of(request.extensions());
-        DeviceFuture::new(async move { Ok(respond(route, session, &places).await) })
+        let (routed, session) = (self.clone(), session_of(request.extensions()));
+        DeviceFuture::new(async move { Ok(routed.respond(session).await) })
     }
 }
 
@@ -188,34 +215,40 @@ fn session_of(extensions: &Extensions) -> Option<Session> {
     extensions.get().cloned()
 }
 
-async fn respond(route: Route, session: Option<Session>, places: &Places) -> Response<DeviceBody> {
-    match route {
-        Route::NotFound => return answer::not_found(),
-        Route::Method(allow) => return answer::method_not_allowed(allow),
-        Route::List | Route::End(_) | Route::EndOthers => {}
+impl Routed {
+    async fn respond(self, session: Option<Session>) -> Response<DeviceBody> {
+        match self.route {
+            Route::NotFound => return answer::not_found(),
+            Route::Method(allow) => return answer::method_not_allowed(allow),
+            Route::List | Route::End(_) | Route::EndOthers => {}
+        }
+        let Some(session) = session else {
+            tracing::error!(
+                "device api without a session: is it inside a SessionLayer that resolves its path?"
+            );
+            return answer::misconfigured();
+        };
+        if !session.is_available() {
+            return answer::unavailable();
+        }
+        let Some(sessions) = session.user_sessions() else {
+            return answer::not_signed_in();
+        };
+        let sessions = sessions.spare_uncounted(self.spare_uncounted);
+        let stale = self.fresh.filter(|within| !session.is_fresh(*within));
+        let done = match (self.route, stale) {
+            (Route::End(id), stale) => match (id.parse(), stale) {
+                (Err(_), _) => return answer::not_yours(),
+                (Ok(id), Some(within)) if session.id() != Some(id) => return answer::stale(within),
+                (Ok(id), _) => sessions.end(id).await.map(|()| answer::success()),
+            },
+            (Route::EndOthers, Some(within)) => return answer::stale(within),
+            (Route::EndOthers, None) => sessions.end_others().await.map(answer::others_ended),
+            _ => sessions
+                .list()
+                .await
+                .map(|list| answer::list(&list, &self.places)),
+        };
+        done.unwrap_or_else(|error| answer::failed(&error))
     }
-    let Some(session) = session else {
-        tracing::error!(
-            "device api without a session: is it inside a SessionLayer that resolves its path?"
-        );
-        return answer::misconfigured();
-    };
-    if !session.is_available() {
-        return answer::unavailable();
-    }
-    let Some(sessions) = session.user_sessions() else {
-        return answer::not_signed_in();
-    };
-    let done = match route {
-        Route::End(id) => match id.parse() {
-            Ok(id) => sessions.end(id).await.map(|()| answer::success()),
-            Err(_) => return answer::not_yours(),
-        },
-        Route::EndOthers => sessions.end_others().await.map(answer::others_ended),
-        _ => sessions
-            .list()
-            .await
-            .map(|list| answer::list(&list, places)),
-    };
-    done.unwrap_or_else(|error| answer::failed(&error))
 }

@@ -15,6 +15,9 @@ pub(super) struct Entry {
     created_at: String,
     last_activity: String,
     current: bool,
+    /// Said only of those that do not count against the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<bool>,
 }
 
 impl Entry {
@@ -27,6 +30,7 @@ impl Entry {
             created_at: info.created_at().to_string(),
             last_activity: info.last_activity().to_string(),
             current: info.is_current(),
+            counts: (!info.counts()).then_some(false),
         }
     }
 }

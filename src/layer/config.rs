@@ -12,11 +12,16 @@ use super::{cookie::SessionCookie, device_cookie::DeviceCookie};
 use crate::{
     model::{DeviceId, Token},
     request::{TokenSource, Way},
-    session::{CookieChange, Rules},
+    session::{CookieChange, Delivery, Rules},
 };
 
 /// The response header that carries the token of a sign-in, unless the app names another.
 pub(super) const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-token");
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// Not the cache: browsers stall while they clear it.
+const CLEARED: &str = "\"cookies\", \"storage\"";
 
 /// What happens to a request whose token cannot be looked up because the store does not answer.
 #[non_exhaustive]
@@ -82,6 +87,7 @@ pub(super) struct Config {
     pub(super) address_from: Option<AddressFrom>,
     pub(super) device_cookie: Option<DeviceCookie>,
     pub(super) on_outage: OnOutage,
+    pub(super) clear_site_data: bool,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
 }
@@ -131,17 +137,17 @@ impl Config {
     }
 
     /// Lets a response carry what became of the token: the way that the request showed one.
-    pub(super) fn write(
-        &self,
-        shown: Option<Way>,
-        change: &CookieChange,
-        device: Option<DeviceId>,
-        headers: &mut HeaderMap,
-    ) {
-        match (shown.unwrap_or_else(|| self.source.first()), change) {
+    pub(super) fn write(&self, delivery: &Delivery<'_>, headers: &mut HeaderMap) {
+        if self.clear_site_data && delivery.signed_out {
+            headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
+        }
+        match (
+            delivery.shown.unwrap_or_else(|| self.source.first()),
+            delivery.change,
+        ) {
             (Way::Cookie, change) => {
                 self.cookie.write(change, headers);
-                if let (Some(cookie), Some(device)) = (&self.device_cookie, device) {
+                if let (Some(cookie), Some(device)) = (&self.device_cookie, delivery.device) {
                     cookie.write(device, headers);
                 }
             }

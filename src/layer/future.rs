@@ -43,7 +43,7 @@ impl<R> Finish<R> {
     /// The response with what became of the token.
     fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
         let headers = response.headers_mut();
-        open.deliver(|shown, change, device| self.config.write(shown, change, device, headers));
+        open.deliver(|delivery| self.config.write(delivery, headers));
         response
     }
 }

@@ -61,6 +61,7 @@ impl SessionLayer {
                 token_header: TOKEN_HEADER,
                 address_from: None,
                 device_cookie: None,
+                clear_site_data: false,
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
@@ -227,6 +228,16 @@ impl<R> SessionLayer<R> {
     /// Defaults to [`OnOutage::Refuse`].
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
         self.config().on_outage = on_outage;
+        self
+    }
+
+    /// Whether the response that signs a session out also tells the browser to forget the site's cookies
+    /// and what its scripts stored (`Clear-Site-Data: "cookies", "storage"`). Never its cache, which
+    /// browsers take long to clear. The device cookie goes too.
+    ///
+    /// Defaults to no.
+    pub fn clear_site_data(mut self, clear: bool) -> Self {
+        self.config().clear_site_data = clear;
         self
     }
 

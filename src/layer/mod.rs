@@ -4,6 +4,7 @@ mod bearer;
 mod config;
 mod cookie;
 mod device_cookie;
+mod fresh;
 mod future;
 pub(crate) mod grpc;
 #[expect(
@@ -25,6 +26,7 @@ pub use self::{
     config::OnOutage,
     cookie::{CookieClash, CookieError, SameSite, SessionCookie, SessionCookieBuilder},
     device_cookie::DeviceCookie,
+    fresh::{RequireFresh, RequireFreshService},
     future::ResponseFuture,
     layer::SessionLayer,
     reject::{Bare, Problem, Rejection, RejectionKind, Reply},

@@ -1,12 +1,17 @@
 //! Failures of ours become responses, by a policy that can be replaced.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER},
+    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::{grpc, problem};
+use super::{
+    grpc,
+    problem::{self, Chosen, Details, EndDetails},
+};
 use crate::{
     model::EndNotice,
     session::{LimitReached, SessionInfo, Ticket},
@@ -22,6 +27,8 @@ pub struct Rejection {
     // Boxed, so that a refusal stays small: most have none.
     ended: Option<Box<EndNotice>>,
     login: Option<HeaderValue>,
+    /// How old a sign-in may be, in seconds.
+    max_age: Option<u64>,
     sessions: Vec<SessionInfo>,
     ticket: Option<Ticket>,
 }
@@ -44,6 +51,8 @@ pub enum RejectionKind {
     NotStored,
     /// The sign-in was authenticated before the user's sessions were ended.
     SignInVoid,
+    /// The user has to prove anew who they are.
+    StaleSignIn,
     /// The store did not answer.
     Unavailable,
 }
@@ -55,6 +64,7 @@ impl Rejection {
             grpc: false,
             ended: None,
             login: None,
+            max_age: None,
             sessions: Vec::new(),
             ticket: None,
         }
@@ -97,6 +107,14 @@ impl Rejection {
         Self {
             login: Some(login),
             ..Self::new(RejectionKind::NotSignedIn)
+        }
+    }
+
+    /// Asks a user to prove anew who they are.
+    pub(crate) fn stale(within: Duration) -> Self {
+        Self {
+            max_age: Some(within.as_secs()),
+            ..Self::new(RejectionKind::StaleSignIn)
         }
     }
 
@@ -161,9 +179,10 @@ impl Rejection {
             RejectionKind::NoSession | RejectionKind::NotStored => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            RejectionKind::NoTicket | RejectionKind::NotSignedIn | RejectionKind::SignInVoid => {
-                StatusCode::UNAUTHORIZED
-            }
+            RejectionKind::NoTicket
+            | RejectionKind::NotSignedIn
+            | RejectionKind::SignInVoid
+            | RejectionKind::StaleSignIn => StatusCode::UNAUTHORIZED,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -182,6 +201,7 @@ impl Rejection {
             RejectionKind::NotSignedIn => "not_signed_in",
             RejectionKind::NotStored => "not_stored",
             RejectionKind::SignInVoid => "sign_in_void",
+            RejectionKind::StaleSignIn => "insufficient_user_authentication",
             RejectionKind::Unavailable => "unavailable",
         }
     }
@@ -194,6 +214,7 @@ impl Rejection {
             RejectionKind::NotSignedIn => "Not signed in",
             RejectionKind::NotStored => "Session not stored",
             RejectionKind::NoTicket | RejectionKind::SignInVoid => "Sign in again",
+            RejectionKind::StaleSignIn => "Prove who you are again",
             RejectionKind::Unavailable => "Sessions are unavailable",
         }
     }
@@ -204,9 +225,10 @@ impl Rejection {
             RejectionKind::Disabled => "7",
             RejectionKind::LimitReached => "8",
             RejectionKind::NoSession | RejectionKind::NotStored => "13",
-            RejectionKind::NoTicket | RejectionKind::NotSignedIn | RejectionKind::SignInVoid => {
-                "16"
-            }
+            RejectionKind::NoTicket
+            | RejectionKind::NotSignedIn
+            | RejectionKind::SignInVoid
+            | RejectionKind::StaleSignIn => "16",
             RejectionKind::Unavailable => "14",
         })
     }
@@ -224,7 +246,13 @@ impl Rejection {
         if self.grpc || self.login.is_some() {
             return self.head(body(Bytes::new()));
         }
-        let bytes = problem::body(self.status(), self.title(), self.reason());
+        let details = Details {
+            ended: self.ended.as_deref().map(EndDetails::from),
+            max_age: self.max_age,
+            ticket: self.ticket.as_ref().map(Ticket::encode),
+            sessions: self.sessions.iter().map(Chosen::from).collect(),
+        };
+        let bytes = problem::body(self.status(), self.title(), self.reason(), details);
         let mut response = self.head(body(bytes));
         let json = HeaderValue::from_static(problem::CONTENT_TYPE);
         response.headers_mut().insert(CONTENT_TYPE, json);
@@ -244,6 +272,17 @@ impl Rejection {
         }
         if let Some(login) = &self.login {
             headers.insert(LOCATION, login.clone());
+        }
+        if let Some(max_age) = self.max_age {
+            // RFC 9470 §3.
+            let challenge = format!(
+                "Bearer error=\"insufficient_user_authentication\", \
+                 error_description=\"A more recent authentication is required\", \
+                 max_age=\"{max_age}\""
+            );
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
         }
         if self.kind == RejectionKind::Unavailable {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -161,15 +161,10 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let state = match self.refusal(&request) {
-            None => State::Call {
-                call: self.inner.call(request),
-            },
-            Some(rejection) => State::Answer {
-                answer: Some(self.guard.reply.reply(rejection)),
-            },
-        };
-        RequireUserFuture { state }
+        match self.refusal(&request) {
+            None => RequireUserFuture::calling(self.inner.call(request)),
+            Some(rejection) => RequireUserFuture::answering(self.guard.reply.reply(rejection)),
+        }
     }
 }
 
@@ -183,7 +178,8 @@ impl<S: fmt::Debug, R> fmt::Debug for RequireUserService<S, R> {
 }
 
 pin_project! {
-    /// Response future of [`RequireUserService`](crate::RequireUserService).
+    /// Response future of [`RequireUserService`](crate::RequireUserService) and
+    /// [`RequireFreshService`](crate::RequireFreshService).
     #[must_use = "futures do nothing unless polled"]
     pub struct RequireUserFuture<F, B> {
         #[pin]
@@ -198,6 +194,20 @@ pin_project! {
         Call { #[pin] call: F },
         /// Nothing to wait for: the request is not a user's.
         Answer { answer: Option<Response<B>> },
+    }
+}
+
+impl<F, B> RequireUserFuture<F, B> {
+    pub(super) fn calling(call: F) -> Self {
+        let state = State::Call { call };
+        Self { state }
+    }
+
+    pub(super) fn answering(answer: Response<B>) -> Self {
+        let answer = Some(answer);
+        Self {
+            state: State::Answer { answer },
+        }
     }
 }
 
@@ -245,7 +255,7 @@ fn is_guest(session: &Session) -> bool {
 }
 
 /// Whether a browser asks for a page. Older ones do not say what for.
-fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+pub(super) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return false;
     }

@@ -4,6 +4,7 @@ mod bearer;
 #[cfg(feature = "client-ip")]
 mod client_ip;
 mod cookie;
+mod end_words;
 #[cfg(feature = "geoip")]
 mod geo;
 #[cfg(feature = "device")]
@@ -11,6 +12,11 @@ mod hints;
 #[cfg(not(feature = "device"))]
 #[path = "no_hints.rs"]
 mod hints;
+#[cfg(feature = "device")]
+mod label;
+#[cfg(not(feature = "device"))]
+#[path = "no_label.rs"]
+mod label;
 mod peer;
 mod raw;
 mod source;
@@ -26,6 +32,7 @@ pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
     cookie::named as named_cookie,
     hints::RawHints,
+    label::label,
     source::{Shown, Way},
 };
-pub use self::{peer::PeerAddr, source::TokenSource};
+pub use self::{end_words::EndWords, peer::PeerAddr, source::TokenSource};

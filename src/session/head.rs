@@ -21,6 +21,18 @@ pub(crate) enum CookieChange {
     Set(Box<Token>, Duration),
 }
 
+/// What a response carries besides what the service put there.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    /// How the request showed its token.
+    pub(crate) shown: Option<Way>,
+    pub(crate) change: &'a CookieChange,
+    /// The name that a device gets.
+    pub(crate) device: Option<DeviceId>,
+    /// The session of the request was signed out by it.
+    pub(crate) signed_out: bool,
+}
+
 /// What the service's answer says of the changes that were staged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
@@ -103,17 +115,19 @@ impl OpenSession {
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
-    pub(crate) fn deliver(
-        &mut self,
-        write: impl FnOnce(Option<Way>, &CookieChange, Option<DeviceId>),
-    ) {
+    pub(crate) fn deliver(&mut self, write: impl FnOnce(&Delivery<'_>)) {
         if self.settled {
             return;
         }
         let mut state = self.session.state();
         let made = matches!(state.cookie, CookieChange::Set(..));
         let device = state.new_device.take().filter(|_| made).map(|it| *it);
-        write(self.session.0.shown, &state.cookie, device);
+        write(&Delivery {
+            shown: self.session.0.shown,
+            change: &state.cookie,
+            device,
+            signed_out: state.signed_out && !made,
+        });
         if let CookieChange::Set(token, _) = &state.cookie {
             let id = token.session_id();
             state.not_pending(id);

@@ -85,7 +85,7 @@ impl SessionInfo {
         self.record.proof()
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         self.record.client()
     }
 }

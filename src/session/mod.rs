@@ -23,13 +23,14 @@ mod user_sessions;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::Mutex as AsyncMutex;
 
 pub(crate) use self::{
     audit::Audit,
-    head::{CookieChange, OpenSession, Verdict},
+    head::{CookieChange, Delivery, OpenSession, Verdict},
     rules::{ClassOf, Guests, LimitOf, RotationRules, Rules},
     sender::Sender,
     state::{Current, Live},
@@ -153,6 +154,28 @@ impl Session {
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
         self.state().record().map(|record| record.authenticated_at)
+    }
+
+    /// How long ago the user proved who they are, by the store's clock; `None` of a guest. Zero where a
+    /// sign-in or a re-authentication is staged.
+    #[must_use]
+    pub fn authentication_age(&self) -> Option<Duration> {
+        let state = self.state();
+        match (&state.staged.target, &state.staged.renew, &state.current) {
+            (Target::LogIn(_), _, _) => Some(Duration::ZERO),
+            (Target::Stay, Renew::Prove(_), Current::Live(_)) => Some(Duration::ZERO),
+            (Target::Stay, _, Current::Live(live)) => {
+                live.record.user_id()?;
+                Some(live.now.since(live.record.authenticated_at))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the user proved who they are within this time (ASVS 7.5.3).
+    #[must_use]
+    pub fn is_fresh(&self, within: Duration) -> bool {
+        self.authentication_age().is_some_and(|age| age <= within)
     }
 
     /// The stored session's last activity.

@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) own_cut: Option<(Tag, Timestamp)>,
     /// A commit has begun, and may be under way.
     pub(super) committing: bool,
+    /// The session of the request was signed out by it.
+    pub(super) signed_out: bool,
     /// The response head has passed.
     pub(super) closed: bool,
     /// The response is out of reach: a session that is made now would have nobody to go to.
@@ -104,6 +106,7 @@ impl State {
             replaced: None,
             pending: Vec::new(),
             own_cut: None,
+            signed_out: false,
             committing: false,
             closed: false,
             abandoned: false,
@@ -293,6 +296,7 @@ impl State {
     pub(super) fn gone(&mut self) {
         self.current = Current::Nothing;
         self.cookie = CookieChange::Remove;
+        self.signed_out = true;
         self.staged.renew = Renew::No;
         if matches!(self.staged.target, Target::Stay) {
             self.staged.put(Vec::new());

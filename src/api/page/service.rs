@@ -5,6 +5,7 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode};
@@ -92,6 +93,24 @@ impl DevicePage {
     /// Defaults to nowhere: they get a page with status 401.
     pub fn login(mut self, path: &str) -> Self {
         self.setup().login = Some(escaped(path));
+        self
+    }
+
+    /// Ends sessions only for whoever proved who they are within this time (ASVS 7.5.2); others are sent
+    /// to this page of the same origin to prove it anew. Signing out oneself and the list are for all
+    /// users.
+    ///
+    /// Defaults to no such rule.
+    pub fn require_fresh(mut self, within: Duration, path: &str) -> Self {
+        self.setup().fresh = Some((within, escaped(path)));
+        self
+    }
+
+    /// Whether sessions that do not count against the limit stay when all others are ended.
+    ///
+    /// Defaults to no.
+    pub fn spare_uncounted(mut self, spare: bool) -> Self {
+        self.setup().spare_uncounted = spare;
         self
     }
 
@@ -215,8 +234,12 @@ async fn respond(
     let Some(sessions) = session.user_sessions() else {
         return setup.not_signed_in();
     };
+    let sessions = sessions.spare_uncounted(setup.spare_uncounted);
+    if let (Route::AskOthers | Route::EndOthers, Some(prove)) = (&route, setup.stale(&session)) {
+        return see(prove);
+    }
     let done = match route {
-        Route::End => end(setup, &sessions, body).await,
+        Route::End => end(setup, &session, &sessions, body).await,
         Route::AskOthers => Ok(html(StatusCode::OK, view::ask_others(setup))),
         Route::EndOthers => sessions
             .end_others()
@@ -241,12 +264,16 @@ async fn list(
 
 async fn end(
     setup: &Setup,
+    session: &Session,
     sessions: &UserSessions,
     body: impl Body,
 ) -> Result<Answer, UserSessionsError> {
     let Some(id) = form::session_id(body).await else {
         return Ok(setup.not_yours());
     };
+    if let Some(prove) = setup.stale(session).filter(|_| session.id() != Some(id)) {
+        return Ok(see(prove));
+    }
     sessions.end(id).await?;
     Ok(back(setup, Done::Device))
 }

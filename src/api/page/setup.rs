@@ -1,7 +1,9 @@
 //! How a device page is set up.
 
+use std::time::Duration;
+
 use super::{asset::Asset, words::Words};
-use crate::api::places::Places;
+use crate::{api::places::Places, session::Session};
 
 pub(super) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -17,6 +19,9 @@ pub(super) struct Setup {
     pub(super) style: Asset,
     pub(super) script: Asset,
     pub(super) places: Places,
+    /// How long ago users may have proved who they are to end sessions, and where they do it anew.
+    pub(super) fresh: Option<(Duration, String)>,
+    pub(super) spare_uncounted: bool,
 }
 
 impl Setup {
@@ -30,7 +35,15 @@ impl Setup {
             style: Asset::style(STYLE),
             script: Asset::script(SCRIPT),
             places: Places::unknown(),
+            fresh: None,
+            spare_uncounted: false,
         }
+    }
+
+    /// Where a user has to prove anew who they are before they end sessions.
+    pub(super) fn stale(&self, session: &Session) -> Option<&str> {
+        let (within, prove) = self.fresh.as_ref()?;
+        (!session.is_fresh(*within)).then_some(prove)
     }
 
     /// The address of the page itself.
