@@ -268,7 +268,7 @@ fn the_page_says_once_why_a_session_ended() {
     let first = evicted.get(&app, "/");
     let second = evicted.get(&app, "/");
 
-    let why = "You were signed out because you signed in elsewhere.";
+    let why = "You were signed out because you signed in on Phone 2 (1 device at most).";
     assert!(first.body.contains(why));
     assert!(!second.body.contains(why));
     assert_eq!(evicted.token(), None);

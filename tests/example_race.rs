@@ -22,7 +22,7 @@ use tokio::{
     sync::Mutex,
     task::{JoinHandle, JoinSet},
 };
-use tower_user_sessions::{RedisStore, UserId, UserSessions};
+use tower_user_sessions::{ClientClass, RedisStore, SessionInfo, UserId, UserSessions};
 
 use self::common::{
     app::App,
@@ -154,4 +154,69 @@ async fn refusing_admits_exactly_three_and_evicts_nobody() {
     assert_eq!(live, BTreeMap::from([(200, 3)]));
     let cookies = refused.iter().filter(|answer| answer.cookie.is_some());
     assert_eq!(cookies.count(), 0);
+}
+
+const AGENTS: [&str; 3] = [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) \
+     Chrome/142.0.0.0 Mobile Safari/537.36",
+    "curl/8.5.0",
+];
+
+/// How many of alice's sessions are of each class: computers, phones, others; and in all.
+fn by_class(list: &[SessionInfo]) -> [usize; 4] {
+    let of = |number| {
+        let class = ClientClass::new(number);
+        list.iter().filter(|info| info.class() == class).count()
+    };
+    [of(1), of(2), of(3), list.len()]
+}
+
+// T30
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mixed_classes_are_never_over_their_limits_nor_over_that_of_all() {
+    let _turn = TURN.lock().await;
+    let redis = Server::start();
+    let url = redis.url();
+    let settings = [
+        ("REDIS_URL", url.as_str()),
+        ("MAX_SESSIONS", "6"),
+        ("MAX_BROWSERS", "2"),
+        ("MAX_PHONES", "1"),
+        ("MAX_TOOLS", "5"),
+    ];
+    let nodes = [0, 1].map(|_| App::start(&settings));
+    let (sessions, done) = (alice(&redis), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::clone(&done);
+    let watching = tokio::spawn(async move {
+        let (mut most, mut looks) = ([0; 4], 0);
+        while !stop.load(Ordering::Relaxed) {
+            let live = by_class(&sessions.list().await.unwrap());
+            most.iter_mut()
+                .zip(live)
+                .for_each(|(most, live)| *most = live.max(*most));
+            looks += 1;
+        }
+        (most, looks)
+    });
+    let client = browser::patient(PATIENCE);
+    let mut racers = JoinSet::new();
+    for racer in 0..SIGN_INS {
+        let (url, client) = (nodes[racer % 2].url("/login"), client.clone());
+        let agent = AGENTS[racer / 2 % 3];
+        racers.spawn(async move { browser::log_in(&client, url, agent).await });
+    }
+
+    let answers = racers.join_all().await;
+
+    done.store(true, Ordering::Relaxed);
+    let (most, looks) = watching.await.unwrap();
+    assert_eq!(statuses(&answers), BTreeMap::from([(200, SIGN_INS)]));
+    let within = most
+        .iter()
+        .zip([2, 1, 5, 6])
+        .all(|(most, limit)| *most <= limit);
+    assert!(within, "{most:?}");
+    assert!(looks > 100, "only {looks} looks");
+    assert_eq!(by_class(&alice(&redis).list().await.unwrap())[3], 6);
 }

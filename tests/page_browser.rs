@@ -9,49 +9,22 @@
 
 mod common;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, response::Html, routing::get};
-use thirtyfour::{By, WebDriver, extensions::query::ElementQueryable};
+use thirtyfour::{By, WebDriver};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::common::{
     app::App,
     chromium::{browse, without_javascript},
     curl::Curl,
+    tee::Tee,
+    visit::{at, click, find, sign_in, sign_in_at},
 };
 
 const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
-
-/// As a person would, on the page that the example starts with.
-async fn sign_in(browser: &WebDriver, app: &App) {
-    browser.goto(at(app, "/")).await.unwrap();
-    for (name, value) in [("username", "alice"), ("password", "demo")] {
-        let field = browser.find(By::Name(name)).await.unwrap();
-        field.send_keys(value).await.unwrap();
-    }
-    click(browser, "button").await;
-    find(browser, r#"a[href="/devices"]"#).await;
-}
-
-fn at(app: &App, path: &str) -> String {
-    format!("http://localhost:{}{path}", app.port())
-}
-
-/// Waits until there is one.
-async fn find(browser: &WebDriver, css: &str) -> thirtyfour::WebElement {
-    let query = browser.query(By::Css(css.to_owned()));
-    query
-        .wait(Duration::from_secs(30), Duration::from_millis(50))
-        .first()
-        .await
-        .unwrap()
-}
-
-async fn click(browser: &WebDriver, css: &str) {
-    find(browser, css).await.click().await.unwrap();
-}
 
 /// The names of the devices, first to last.
 async fn devices(browser: &WebDriver) -> Vec<String> {
@@ -169,9 +142,11 @@ async fn foreign_app(target: String) -> (SocketAddr, JoinHandle<()>) {
 async fn a_foreign_form_is_refused_from_another_port_and_from_another_site() {
     let app = Arc::new(App::start(&[]));
     let curl = Curl::signed_in(&app, "alice", "curl/8.5.0");
-    let (foreign, server) = foreign_app(at(&app, "")).await;
+    let tee = Tee::before(app.port()).await;
+    let home = format!("http://localhost:{}", tee.port);
+    let (foreign, server) = foreign_app(home.clone()).await;
     browse(move |browser| async move {
-        sign_in(&browser, &app).await;
+        sign_in_at(&browser, &format!("{home}/")).await;
 
         // The same site, to which the browser does send the cookie; then another one.
         for host in ["localhost", "127.0.0.1"] {
@@ -182,8 +157,18 @@ async fn a_foreign_form_is_refused_from_another_port_and_from_another_site() {
 
             assert!(shown.contains("Request from another origin"), "{shown}");
             assert!(curl.is_in(&app), "{host}");
+            let sent = tee.sent();
+            let origin = format!("Origin: http://{host}:{}\r\n", foreign.port());
+            let posts = sent.split("POST /devices/end-others ").skip(1);
+            let ours: Vec<&str> = posts.filter(|post| post.contains(&origin)).collect();
+            // The other site's form comes without it: SameSite=Lax.
+            let carried = ours.iter().map(|post| {
+                let head = post.split("\r\n\r\n").next().unwrap();
+                head.contains("Cookie: __Host-session=")
+            });
+            assert_eq!(carried.collect::<Vec<_>>(), [host == "localhost"]);
         }
-        browser.goto(at(&app, "/devices")).await.unwrap();
+        browser.goto(format!("{home}/devices")).await.unwrap();
         assert_eq!(devices(&browser).await.len(), 2);
     })
     .await;

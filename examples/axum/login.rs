@@ -17,7 +17,7 @@ use tower_user_sessions::{CommitError, Login, Session};
 
 use super::{
     cart::CART,
-    pages,
+    pages, picker,
     problem::{Failure, problem},
     users::Users,
 };
@@ -40,10 +40,7 @@ pub(crate) async fn log_in(
         // At once, so that a refusal becomes a page; to programs the layer answers it.
         match session.commit().await {
             Ok(_) => {}
-            Err(CommitError::LimitReached(_)) => {
-                let title = "You are signed in on as many devices as you may be";
-                return pages::page(&session, StatusCode::CONFLICT, Some(title));
-            }
+            Err(CommitError::LimitReached(reached)) => return Ok(picker::page(&reached)),
             Err(error) => return Err(error.into()),
         }
     }

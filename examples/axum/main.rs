@@ -12,6 +12,7 @@
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
 //! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster | sessions live in this process |
 //! | `MAX_SESSIONS` | how many a user may have, 1 to 1000 | 3 |
+//! | `MAX_BROWSERS`, `MAX_PHONES`, `MAX_TOOLS` | how many of these may be computers, phones and tablets, other clients | no limits of their own |
 //! | `EXCESS` | what happens to more: `evict` the least recently active, or `refuse` the sign-in | `evict` |
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
@@ -22,7 +23,9 @@
 mod account;
 mod cart;
 mod login;
+mod markup;
 mod pages;
+mod picker;
 mod problem;
 mod settings;
 mod users;
@@ -36,7 +39,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Request},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request},
     http::StatusCode,
     middleware::{self, Next},
     response::Response,
@@ -55,6 +58,29 @@ use self::{problem::problem, settings::Settings, users::Users};
 
 /// The longest request body: a name and a password, and no more.
 const BODY_MAX: usize = 16 * 1024;
+
+/// What handlers ask for.
+#[derive(Clone)]
+struct Shop {
+    users: Users,
+    most: Most,
+}
+
+/// On how many devices a user may be signed in.
+#[derive(Clone, Copy)]
+struct Most(u16);
+
+impl FromRef<Shop> for Users {
+    fn from_ref(shop: &Shop) -> Self {
+        shop.users.clone()
+    }
+}
+
+impl FromRef<Shop> for Most {
+    fn from_ref(shop: &Shop) -> Self {
+        shop.most
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -97,8 +123,10 @@ async fn serve(settings: Settings) -> io::Result<()> {
 }
 
 fn app(settings: Settings, users: Users) -> Router {
+    let most = Most(settings.limit.sessions());
     let sessions = SessionLayer::new(settings.store)
         .limit(settings.limit)
+        .class_of(settings::class_of)
         .lifetime(settings.lifetime)
         .cookie(settings.cookie)
         .resolve_if(|parts| !pages::is_static(parts.uri.path()))
@@ -109,6 +137,7 @@ fn app(settings: Settings, users: Users) -> Router {
         .route("/", get(pages::index))
         .route("/app.css", get(pages::style))
         .route("/login", post(login::log_in))
+        .route("/login/pick", post(picker::pick))
         .route("/logout", post(login::log_out))
         .route("/me", get(account::me))
         .route("/password", post(account::change_password))
@@ -116,7 +145,7 @@ fn app(settings: Settings, users: Users) -> Router {
         .route("/cart/{item}", post(cart::add))
         .nest_service("/devices", page)
         .nest_service("/sessions", devices)
-        .with_state(users)
+        .with_state(Shop { users, most })
         // The first is the outermost.
         .layer(
             ServiceBuilder::new()

@@ -1,30 +1,45 @@
 //! The page of the shop, without JavaScript. That of the devices is `DevicePage`.
 
-use std::fmt::{self, Write};
-
 use axum::{
+    extract::State,
     http::{
-        StatusCode,
+        HeaderMap, StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
             X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{Html, IntoResponse, Response},
 };
-use tower_user_sessions::{EndReason, Session};
+use tower_user_sessions::{EndNotice, EndReason, EndWords, Session};
 
 use super::{
+    Most,
     cart::{CART, Cart},
+    markup::{Escaped, push},
     problem::Failure,
 };
+
+/// Marks the session of a guest who is shown the form.
+const FORM_SHOWN: &str = "form_shown";
 
 /// Nothing inline, nothing from elsewhere, in nobody's frame.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
 
-pub(crate) async fn index(session: Session) -> Result<Response, Failure> {
-    page(&session, StatusCode::OK, None)
+pub(crate) async fn index(
+    State(most): State<Most>,
+    headers: HeaderMap,
+    session: Session,
+) -> Result<Response, Failure> {
+    let farewell = session.ended().and_then(|notice| farewell(&notice, most));
+    let accept = headers.get(ACCEPT).map(|accept| accept.as_bytes());
+    let browser = accept.is_some_and(|accept| accept.starts_with(b"text/html"));
+    if browser && session.user_id().is_none() && session.id().is_none() {
+        // So that both halves of a double click on "Sign in" show the same token.
+        session.insert(FORM_SHOWN, &true)?;
+    }
+    page(&session, StatusCode::OK, farewell.as_deref())
 }
 
 pub(crate) async fn style() -> impl IntoResponse {
@@ -36,19 +51,15 @@ pub(crate) fn is_static(path: &str) -> bool {
     matches!(path, "/app.css" | "/devices/page.css" | "/devices/page.js")
 }
 
-/// The page with a message, for whoever the session's user is.
+/// The page with a message in markup, for whoever the session's user is.
 pub(crate) fn page(
     session: &Session,
     status: StatusCode,
     message: Option<&str>,
 ) -> Result<Response, Failure> {
     let mut main = String::new();
-    let ended = session.ended().map(|notice| notice.reason);
-    if let Some(message) = message.or_else(|| ended.and_then(farewell)) {
-        push(
-            &mut main,
-            format_args!("<p role=\"alert\">{}</p>\n", Escaped(message)),
-        );
+    if let Some(message) = message {
+        push(&mut main, format_args!("<p role=\"alert\">{message}</p>\n"));
     }
     match session.user_id() {
         Some(user) => {
@@ -62,6 +73,11 @@ pub(crate) fn page(
         None => main.push_str(SIGN_IN),
     }
     shop(&mut main, &session.get(CART)?.unwrap_or_default());
+    Ok(whole(status, &main))
+}
+
+/// A whole page around this.
+pub(crate) fn whole(status: StatusCode, main: &str) -> Response {
     let headers = [
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -69,17 +85,25 @@ pub(crate) fn page(
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     let html = Html(format!("{HEAD}{main}{FOOT}"));
-    Ok((status, headers, html).into_response())
+    (status, headers, html).into_response()
 }
 
-/// What to tell somebody whose session ended.
-fn farewell(reason: EndReason) -> Option<&'static str> {
-    match reason {
-        EndReason::Administrator => Some("An administrator signed you out."),
-        EndReason::Evicted => Some("You were signed out because you signed in elsewhere."),
-        EndReason::Revoked => Some("You were signed out from another of your devices."),
-        _ => None,
+/// What to tell somebody whose session ended: why, and when.
+fn farewell(notice: &EndNotice, Most(most): Most) -> Option<String> {
+    if matches!(notice.reason, EndReason::LoggedOut | EndReason::Replaced) {
+        return None;
     }
+    let mut words = EndWords::default();
+    let devices = if most == 1 { "device" } else { "devices" };
+    words.evicted = format!(
+        "You were signed out because you signed in on {{device}} ({most} {devices} at most)."
+    )
+    .into();
+    let (message, at) = (words.message(notice), notice.ended_at.to_string());
+    Some(format!(
+        "{} <time datetime=\"{at}\">{at}</time>",
+        Escaped(&message)
+    ))
 }
 
 fn shop(main: &mut String, cart: &Cart) {
@@ -93,30 +117,6 @@ fn shop(main: &mut String, cart: &Cart) {
         push(main, format_args!("<li>{}</li>\n", Escaped(item)));
     }
     main.push_str("</ul>\n");
-}
-
-fn push(main: &mut String, text: fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = main.write_fmt(text);
-}
-
-/// Text that cannot become markup. User agents are whatever a client chose to send.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 const HEAD: &str = r#"<!doctype html>

@@ -4,9 +4,14 @@ use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
-    GeoIp, Lifetime, Limit, MemoryStore, RedisStore, SessionCookie,
+    Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, RedisStore,
+    SessionCookie,
     store::{RedisPool, SharedStore},
 };
+
+const BROWSER: ClientClass = ClientClass::new(1);
+const PHONE: ClientClass = ClientClass::new(2);
+const TOOL: ClientClass = ClientClass::new(3);
 
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
@@ -77,11 +82,29 @@ fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
 
 fn limit() -> Result<Limit, BadSetting> {
     let sessions = number("MAX_SESSIONS", 1..=u64::from(Limit::MAX))?.unwrap_or(3);
-    let limit = Limit::at_most(u16::try_from(sessions).unwrap_or(Limit::MAX));
+    let mut limit = Limit::at_most(u16::try_from(sessions).unwrap_or(Limit::MAX));
+    for (name, class) in [
+        ("MAX_BROWSERS", BROWSER),
+        ("MAX_PHONES", PHONE),
+        ("MAX_TOOLS", TOOL),
+    ] {
+        if let Some(most) = number(name, 1..=u64::from(Limit::MAX))? {
+            limit = limit.of_class(class, u16::try_from(most).unwrap_or(Limit::MAX));
+        }
+    }
     match var("EXCESS")?.as_deref() {
         None | Some("evict") => Ok(limit),
         Some("refuse") => Ok(limit.refuse()),
         Some(other) => Err(bad("EXCESS", "evict or refuse", other)),
+    }
+}
+
+/// Which class a client is of.
+pub(crate) fn class_of(client: &Client) -> ClientClass {
+    match Device::of(client).kind() {
+        DeviceKind::Desktop => BROWSER,
+        DeviceKind::Mobile | DeviceKind::Tablet => PHONE,
+        _ => TOOL,
     }
 }
 

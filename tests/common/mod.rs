@@ -21,3 +21,5 @@ pub mod log;
 pub mod page;
 pub mod redis;
 pub mod story;
+pub mod tee;
+pub mod visit;

@@ -1,0 +1,74 @@
+//! The way out where the limit refuses: the user picks the device that is signed out instead.
+
+use axum::{
+    Form,
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+use tower_user_sessions::{CommitError, LimitReached, Login, Session, SessionInfo, Ticket};
+
+use super::{
+    cart::CART,
+    markup::{Escaped, push},
+    pages,
+    problem::Failure,
+};
+
+/// What the picker's form sends. Has no `Debug`: the ticket signs in.
+#[derive(Deserialize)]
+pub(crate) struct Pick {
+    ticket: String,
+    session: String,
+}
+
+/// Which device to sign out, for a sign-in that the limit refused.
+pub(crate) fn page(reached: &LimitReached) -> Response {
+    let mut main = "<p role=\"alert\">You are signed in on as many devices as you may be. \
+                    Which one do you want to sign out?</p>\n"
+        .to_owned();
+    if let Some(ticket) = &reached.ticket {
+        for info in &reached.sessions {
+            choice(&mut main, ticket, info);
+        }
+    }
+    main.push_str("<p><a href=\"/\">None of them</a></p>\n");
+    pages::whole(StatusCode::CONFLICT, &main)
+}
+
+fn choice(main: &mut String, ticket: &Ticket, info: &SessionInfo) {
+    let (device, last) = (info.device().label(), info.last_activity());
+    push(
+        main,
+        format_args!(
+            "<form method=\"post\" action=\"/login/pick\">\n\
+             <input type=\"hidden\" name=\"ticket\" value=\"{}\">\n\
+             <input type=\"hidden\" name=\"session\" value=\"{}\">\n\
+             <p><strong>{}</strong>, last active <time datetime=\"{last}\">{last}</time></p>\n\
+             <button>Sign out {}</button>\n</form>\n",
+            Escaped(&ticket.encode()),
+            info.id(),
+            Escaped(&device),
+            Escaped(&device),
+        ),
+    );
+}
+
+/// Signs out the device that was picked, and in here.
+pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Response, Failure> {
+    let (Ok(ticket), Ok(id)) = (pick.ticket.parse(), pick.session.parse()) else {
+        return too_late(&session);
+    };
+    session.log_in_with(Login::by_ticket(ticket, Some(id)).carry([CART]))?;
+    match session.commit().await {
+        Ok(_) => Ok(Redirect::to("/").into_response()),
+        Err(CommitError::LimitReached(reached)) => Ok(page(&reached)),
+        Err(CommitError::NoTicket | CommitError::Void) => too_late(&session),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn too_late(session: &Session) -> Result<Response, Failure> {
+    let message = "That took too long. Please sign in again.";
+    pages::page(session, StatusCode::UNAUTHORIZED, Some(message))
+}
