@@ -16,13 +16,15 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use tokio::{net::TcpListener, task::JoinSet};
-use tower_user_sessions::{EndReason, Limit, RedisStore, Session, SessionLayer, UserId};
+use tower_user_sessions::{
+    EndReason, Limit, RedisStore, Session, SessionLayer, UserId, store::Arrival,
+};
 
 use self::common::redis::Server;
 
@@ -103,7 +105,7 @@ async fn rotation_signs_nobody_out_and_a_former_token_is_reuse_at_the_end() {
     let (client, jar) = (reqwest::Client::new(), Jar::default());
     jar.keep(&client.get(format!("{url}/login")).send().await.unwrap());
     let (answers, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let until = Instant::now() + LASTS;
+    let began = Arrival::now();
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let (url, jar) = (format!("{url}/me"), jar.clone());
@@ -111,7 +113,7 @@ async fn rotation_signs_nobody_out_and_a_former_token_is_reuse_at_the_end() {
         let client = reqwest::Client::new();
         connections.spawn(async move {
             let mut statuses = HashSet::new();
-            while Instant::now() < until {
+            while began.age() < LASTS {
                 let response = ask(&client, &url, &jar.cookie()).await;
                 statuses.insert(response.status().as_u16());
                 answers.fetch_add(1, Ordering::Relaxed);

@@ -111,3 +111,15 @@ async fn contract_14_is_atomic() {
 async fn contract_15_owns_the_time() {
     conformance::owns_the_time(make).await;
 }
+
+// T36 T46 T47 T48
+#[tokio::test]
+async fn contract_16_rotates_and_signs_nobody_out() {
+    conformance::rotates_and_signs_nobody_out(make).await;
+}
+
+// T22
+#[tokio::test]
+async fn contract_17_bars_and_lets_in_again() {
+    conformance::bars_and_lets_in_again(make).await;
+}

@@ -30,7 +30,7 @@ pub struct Rejection {
     /// How old a sign-in may be, in seconds.
     max_age: Option<u64>,
     sessions: Vec<SessionInfo>,
-    ticket: Option<Ticket>,
+    ticket: Option<Box<Ticket>>,
 }
 
 /// Why a layer answers.
@@ -121,7 +121,7 @@ impl Rejection {
     pub(super) fn limit_reached(reached: LimitReached) -> Self {
         Self {
             sessions: reached.sessions,
-            ticket: reached.ticket,
+            ticket: reached.ticket.map(Box::new),
             ..Self::new(RejectionKind::LimitReached)
         }
     }
@@ -152,7 +152,7 @@ impl Rejection {
     /// What the client may come back with once it has chosen one of them.
     #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
-        self.ticket.as_ref()
+        self.ticket.as_deref()
     }
 
     /// Why the session ended that this guest had, if one did.
@@ -249,7 +249,7 @@ impl Rejection {
         let details = Details {
             ended: self.ended.as_deref().map(EndDetails::from),
             max_age: self.max_age,
-            ticket: self.ticket.as_ref().map(Ticket::encode),
+            ticket: self.ticket.as_deref().map(Ticket::encode),
             sessions: self.sessions.iter().map(Chosen::from).collect(),
         };
         let bytes = problem::body(self.status(), self.title(), self.reason(), details);

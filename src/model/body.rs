@@ -82,16 +82,13 @@ impl Body {
         let (address, user_agent) = (client.address(), client.user_agent());
         let hints = client.hints().map(WrittenHints::from);
         let mut bytes = Vec::with_capacity(LEN);
-        let written = match proof {
-            Some(proof) => {
-                let proof = WrittenProof::from(&**proof);
-                let whole = WrittenWhole(user, address, user_agent, hints, proof);
-                rmp_serde::encode::write(&mut bytes, &whole)
-            }
-            None => {
-                let written = Written(user, address, user_agent, hints.map(Open), None);
-                rmp_serde::encode::write(&mut bytes, &written)
-            }
+        let written = if let Some(proof) = proof {
+            let proof = WrittenProof::from(&**proof);
+            let whole = WrittenWhole(user, address, user_agent, hints, proof);
+            rmp_serde::encode::write(&mut bytes, &whole)
+        } else {
+            let written = Written(user, address, user_agent, hints.map(Open), None);
+            rmp_serde::encode::write(&mut bytes, &written)
         };
         written.map_err(RecordError::because)?;
         Ok(bytes)

@@ -188,13 +188,13 @@ impl Event {
     }
 
     /// From the client of this session.
-    pub(crate) fn from_session(mut self, record: Record) -> Self {
+    pub(crate) fn at_session(mut self, record: Record) -> Self {
         self.origin = Origin::Session(record);
         self
     }
 
     /// From this client.
-    pub(crate) fn from_client(mut self, client: Client) -> Self {
+    pub(crate) fn at_client(mut self, client: Client) -> Self {
         self.origin = Origin::Request(Arc::new(client));
         self
     }

@@ -33,7 +33,7 @@ enum Plan {
     /// Begins a guest session.
     Guest(Token, Batch),
     LogOut(Option<Stored>),
-    LogIn(PendingLogin, Option<Stored>, Batch),
+    LogIn(Box<PendingLogin>, Option<Stored>, Batch),
 }
 
 impl Session {
@@ -56,7 +56,7 @@ impl Session {
                 }
             }
             Plan::LogIn(pending, stored, batch) => {
-                return self.sign_in(pending, stored, batch).await;
+                return self.sign_in(*pending, stored, batch).await;
             }
         }
         Ok(Committed::default())
@@ -85,7 +85,7 @@ impl Session {
         }
         let batch = state.staged.batch();
         Ok(match (&state.staged.target, stored) {
-            (Target::LogIn(pending), stored) => Plan::LogIn((**pending).clone(), stored, batch),
+            (Target::LogIn(pending), stored) => Plan::LogIn(pending.clone(), stored, batch),
             (Target::LogOut, stored) => Plan::LogOut(stored),
             (Target::Stay, _) if batch.ops.is_empty() => Plan::Nothing,
             (Target::Stay, Some(stored)) => Plan::Save(stored, batch),

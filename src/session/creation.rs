@@ -59,14 +59,16 @@ impl Session {
             return Ok(None);
         };
         let mut state = self.state();
-        let known = state.sender.device.or(state.new_device.as_deref().copied());
-        let device = match known {
-            Some(device) => device,
-            None => {
-                let device = DeviceId::random().map_err(CommitError::random)?;
-                state.new_device = Some(Box::new(device));
-                device
-            }
+        let known = state
+            .sender
+            .device
+            .or_else(|| state.new_device.as_deref().copied());
+        let device = if let Some(device) = known {
+            device
+        } else {
+            let device = DeviceId::random().map_err(CommitError::random)?;
+            state.new_device = Some(Box::new(device));
+            device
         };
         let digest = device.digest();
         Ok(Some(SeenDevice { digest, kept }))

@@ -162,8 +162,9 @@ impl Session {
     pub fn authentication_age(&self) -> Option<Duration> {
         let state = self.state();
         match (&state.staged.target, &state.staged.renew, &state.current) {
-            (Target::LogIn(_), _, _) => Some(Duration::ZERO),
-            (Target::Stay, Renew::Prove(_), Current::Live(_)) => Some(Duration::ZERO),
+            (Target::LogIn(_), _, _) | (Target::Stay, Renew::Prove(_), Current::Live(_)) => {
+                Some(Duration::ZERO)
+            }
             (Target::Stay, _, Current::Live(live)) => {
                 live.record.user_id()?;
                 Some(live.now.since(live.record.authenticated_at))

@@ -17,12 +17,12 @@ impl Session {
         meter::signed_in();
         audit.raise(|| {
             let event = Event::new(EventKind::Created, at, Initiator::User).of(record);
-            event.from_session(record.clone())
+            event.at_session(record.clone())
         });
         if new.first_sight {
             audit.raise(|| {
                 let event = Event::new(EventKind::NewDevice, at, Initiator::User).of(record);
-                event.from_session(record.clone())
+                event.at_session(record.clone())
             });
         }
         let ended = |user: Option<UserId>, id, reason, initiator| {
@@ -33,7 +33,7 @@ impl Session {
                 event.session = Some(id);
                 event
                     .because(reason, Some(record.id))
-                    .from_session(record.clone())
+                    .at_session(record.clone())
             });
         };
         if let Some(replaced) = new.replaced {
@@ -59,7 +59,7 @@ impl Session {
             let user = pending.login.user.clone();
             Event::new(EventKind::Refused(refusal), at, Initiator::Policy)
                 .to(user, None)
-                .from_client(client)
+                .at_client(client)
         });
     }
 
@@ -78,7 +78,7 @@ impl Session {
             Event::new(EventKind::Ended, at, initiator(reason, by.is_some()))
                 .to(user.clone(), Some(id))
                 .because(reason, by)
-                .from_client(client)
+                .at_client(client)
         });
     }
 
@@ -94,7 +94,7 @@ impl Session {
                 _ => Initiator::User,
             };
             let event = Event::new(kind, record.issued_at(), initiator);
-            event.of(record).from_client(client)
+            event.of(record).at_client(client)
         });
     }
 
@@ -108,7 +108,7 @@ impl Session {
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
             let event = Event::new(EventKind::TokenReuse, now, Initiator::Policy);
-            event.of(record).from_client(client)
+            event.of(record).at_client(client)
         });
         if let (true, Some(user)) = (reused.ended, record.user_id()) {
             self.tell_ended(user, record.id, EndReason::TokenReuse, None, now);
@@ -123,7 +123,7 @@ impl Session {
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
             let event = Event::new(EventKind::Expired, record.expires_at(), Initiator::Policy);
-            event.of(record).from_client(client)
+            event.of(record).at_client(client)
         });
     }
 

@@ -12,6 +12,7 @@ use crate::model::{Answer, Model, contents, sorted};
 
 /// A question to a store.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few are held at a time")]
 pub(crate) enum Request {
     Create(Create),
     End(End),

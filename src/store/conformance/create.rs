@@ -1,6 +1,9 @@
 //! Numbers 5 and 6: sessions that take another's place, and sessions that are asked for twice.
 
-use super::trial::{MS, Trial, ids, ids_of, set};
+use super::{
+    follow,
+    trial::{MS, Trial, ids, ids_of, set},
+};
 use crate::{
     model::{EndReason, Limit},
     store::{Authenticated, Created, Data, ManualClock, SessionStore, Which},
@@ -13,6 +16,7 @@ pub async fn replaces_and_keeps_the_data<St: SessionStore>(make: impl AsyncFn(Ma
     its_place_is_free_first(&trial).await;
     a_refused_one_replaces_nothing(&trial).await;
     only_a_live_session_leaves_its_data(&trial).await;
+    follow::follows_to_the_successor(&trial).await;
 }
 
 async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {

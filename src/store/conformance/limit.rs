@@ -1,6 +1,9 @@
 //! Numbers 3 and 4: how many sessions a user may have.
 
-use super::trial::{IDLE, MS, Trial, ids, ids_of};
+use super::{
+    class, ticket,
+    trial::{IDLE, MS, Trial, ids, ids_of},
+};
 use crate::{
     model::{EndReason, Limit},
     store::{Created, ManualClock, SessionStore},
@@ -18,6 +21,7 @@ pub async fn evicts_the_least_recently_active<St: SessionStore>(
     a_lowered_limit_ends_all_the_excess(&trial).await;
     what_is_not_live_does_not_count(&trial).await;
     guests_have_no_limit(&trial).await;
+    class::has_its_own_limit(&trial).await;
 }
 
 async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
@@ -195,4 +199,5 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
     corner
         .holds_exactly(&[&token, &last, &again], "three of three")
         .await;
+    ticket::is_left_by_a_refusal_and_works_once(&trial).await;
 }

@@ -37,18 +37,24 @@
 #![expect(clippy::panic, reason = "a suite fails by panicking")]
 
 mod atomic;
+mod barred;
+mod class;
 mod create;
 mod cut;
 mod data;
 mod end;
+mod follow;
 mod join;
 mod limit;
 mod live;
 mod notice;
+mod rotation;
+mod ticket;
 mod trial;
 
 pub use self::{
     atomic::is_atomic,
+    barred::bars_and_lets_in_again,
     create::{creates_once, replaces_and_keeps_the_data},
     cut::{owns_the_time, voids_what_was_authenticated_before_the_cut},
     data::{holds_data_to_its_limit, saves_to_live_sessions_only},
@@ -58,6 +64,7 @@ pub use self::{
         lists_exactly_the_live, opens_to_its_holder_while_it_lives, records_activity_forwards_only,
     },
     notice::ends_and_leaves_a_notice,
+    rotation::rotates_and_signs_nobody_out,
 };
 use super::{ManualClock, SessionStore};
 
@@ -78,4 +85,6 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(remembers_what_was_given_up(&make)).await;
     Box::pin(is_atomic(&make)).await;
     Box::pin(owns_the_time(&make)).await;
+    Box::pin(rotates_and_signs_nobody_out(&make)).await;
+    Box::pin(bars_and_lets_in_again(&make)).await;
 }

@@ -6,8 +6,8 @@ use crate::{
     model::{EndNotice, EndReason, Lifetime, SessionId, UserId},
     store::{
         Authenticated, Changes, Create, Created, Data, End, Ended, Found, List, ManualClock,
-        NewSession, Record, Resolve, Resolved, Save, Saved, SessionStore, StoreError, Tag,
-        Timestamp, Token, Which,
+        NewSession, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, SessionStore,
+        StoreError, Tag, Timestamp, Token, Which,
     },
 };
 
@@ -62,7 +62,7 @@ impl<St: SessionStore> Trial<St> {
         self.random(SessionId::random())
     }
 
-    fn random<T, E: Debug>(&self, value: Result<T, E>) -> T {
+    pub(super) fn random<T, E: Debug>(&self, value: Result<T, E>) -> T {
         value.unwrap_or_else(|error| self.broken(&format!("no random values: {error:?}")))
     }
 
@@ -162,6 +162,10 @@ impl<St: SessionStore> Trial<St> {
             matches!(created, Created::Ended),
             &format!("{what}: not ended but {created:?}"),
         );
+    }
+
+    pub(super) async fn rotate(&self, rotate: &Rotate) -> Rotated {
+        self.answered(Box::pin(self.store.rotate(rotate)).await)
     }
 
     pub(super) async fn save(&self, save: &Save) -> Saved {

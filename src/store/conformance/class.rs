@@ -1,0 +1,118 @@
+//! Number 3, of classes, of sessions that do not count and of devices.
+
+use std::time::Duration;
+
+use super::trial::{Corner, MS, Trial, ids, ids_of};
+use crate::{
+    model::{ClientClass, Limit, Token},
+    store::{Create, SeenDevice, SessionStore, UNCOUNTED_MAX},
+};
+
+const PHONE: ClientClass = ClientClass::new(1);
+
+pub(super) async fn has_its_own_limit<St: SessionStore>(trial: &Trial<St>) {
+    the_own_class_is_trimmed_first(trial).await;
+    what_does_not_count_takes_no_place(trial).await;
+    a_device_is_seen_for_the_first_time_once(trial).await;
+}
+
+/// A session of this class, a moment later than all before.
+async fn of_class<St: SessionStore>(
+    trial: &Trial<St>,
+    corner: &Corner<'_, St>,
+    class: ClientClass,
+) -> (Token, Create) {
+    trial.clock.advance(MS);
+    let token = corner.token();
+    let mut create = corner.asks(&token);
+    create.class = class;
+    create.limit = Limit::at_most(3).of_class(PHONE, 1);
+    (token, create)
+}
+
+async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let mut tokens = Vec::new();
+    for class in [ClientClass::default(), PHONE, ClientClass::default()] {
+        let (token, create) = of_class(trial, &corner, class).await;
+        trial.made(&create, "a sign-in").await;
+        tokens.push(token);
+    }
+
+    let (phone, create) = of_class(trial, &corner, PHONE).await;
+    let made = trial.made(&create, "another phone").await;
+    let (other, create) = of_class(trial, &corner, ClientClass::default()).await;
+    let then = trial.made(&create, "one more in all").await;
+
+    let [first, old_phone, third] = &tokens[..] else {
+        trial.broken("three were made");
+    };
+    trial.same(
+        ids(&made.evicted),
+        ids_of(&[old_phone]),
+        "the own class first",
+    );
+    trial.same(
+        ids(&then.evicted),
+        ids_of(&[first]),
+        "then the least active of all",
+    );
+    corner
+        .holds_exactly(&[third, &phone, &other], "three")
+        .await;
+}
+
+async fn what_does_not_count_takes_no_place<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let uncounted = async || {
+        let (token, mut create) = of_class(trial, &corner, PHONE).await;
+        create.counts = false;
+        create.limit = Limit::at_most(1);
+        (token, trial.made(&create, "one that does not count").await)
+    };
+    let (first, made) = uncounted().await;
+    trial.holds(!made.record.counts, "it is marked");
+    let (own, mut create) = of_class(trial, &corner, PHONE).await;
+    create.limit = Limit::at_most(1);
+    let made = trial.made(&create, "one that counts").await;
+    trial.same(
+        ids(&made.evicted),
+        ids_of(&[]),
+        "it ends none that does not",
+    );
+    for _ in 1..UNCOUNTED_MAX {
+        let (_, made) = uncounted().await;
+        trial.same(ids(&made.evicted), ids_of(&[]), "up to sixteen");
+    }
+
+    let (_, made) = uncounted().await;
+
+    trial.same(ids(&made.evicted), ids_of(&[&first]), "the seventeenth");
+    trial.live(&own, "the one that counts").await;
+}
+
+async fn a_device_is_seen_for_the_first_time_once<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let first_sight = async |device: u8| {
+        let (_, mut create) = of_class(trial, &corner, PHONE).await;
+        let kept = Duration::from_secs(60);
+        create.device = Some(SeenDevice {
+            digest: [device; 12],
+            kept,
+        });
+        trial
+            .made(&create, "a sign-in on a device")
+            .await
+            .first_sight
+    };
+
+    trial.holds(first_sight(1).await, "the first sight");
+    trial.holds(!first_sight(1).await, "the second");
+    trial.holds(first_sight(2).await, "another device");
+    trial.clock.advance(Duration::from_secs(60));
+    trial.holds(first_sight(1).await, "forgotten");
+    for device in 2..34 {
+        first_sight(device).await;
+    }
+    trial.holds(first_sight(1).await, "after 32 others");
+}

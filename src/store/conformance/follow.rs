@@ -1,0 +1,57 @@
+//! Number 5, of sign-ins that show the same former token.
+
+use super::trial::{MS, Trial, ids, ids_of};
+use crate::{model::Limit, store::SessionStore};
+
+pub(super) async fn follows_to_the_successor<St: SessionStore>(trial: &Trial<St>) {
+    of_the_same_corner(trial).await;
+    of_another_corner(trial).await;
+}
+
+async fn of_the_same_corner<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let other = corner.signs_in().await;
+    trial.clock.advance(MS);
+    let shown = corner.signs_in().await;
+    let mut last = shown.session_id();
+    for _ in 0..2 {
+        trial.clock.advance(MS);
+        let token = corner.token();
+        let mut create = corner.asks(&token);
+        create.limit = Limit::at_most(2);
+        create.replaces = Some(shown.session_id());
+
+        let made = trial.made(&create, "a sign-in with the same token").await;
+
+        trial.same(made.replaced, Some(last), "whose place it takes");
+        trial.same(ids(&made.evicted), ids_of(&[]), "and nobody else's");
+        last = token.session_id();
+    }
+    trial.live(&other, "the other session").await;
+}
+
+async fn of_another_corner<St: SessionStore>(trial: &Trial<St>) {
+    let (corner, elsewhere) = (trial.user(), trial.guest());
+    let shown = elsewhere.signs_in().await;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let token = corner.token();
+        let mut create = corner.asks(&token);
+        create.replaces = Some(shown.session_id());
+        made.push((token, trial.made(&create, "a guest's sign-in").await));
+    }
+
+    let [(first, one), (second, two)] = &made[..] else {
+        trial.broken("two were made");
+    };
+    trial.same(one.replaced, None, "the first takes nobody's place");
+    trial.same(
+        two.replaced,
+        Some(first.session_id()),
+        "the second the first's",
+    );
+    corner.holds_exactly(&[second], "one place").await;
+    trial
+        .live(&shown, "the guest's session is another corner's")
+        .await;
+}

@@ -1,0 +1,213 @@
+//! Number 16: a session's token changes, and nothing else.
+
+use std::time::Duration;
+
+use super::trial::{Corner, IDLE, MS, Trial, quiet};
+use crate::{
+    model::{EndReason, Lifetime, Record, Token},
+    store::{
+        Authenticated, ManualClock, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, SessionStore,
+    },
+};
+
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Number 16: `rotate` changes the token and nothing else that is listed; nobody is signed out by it,
+/// and a former token after its time is reuse.
+pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+    let trial = Trial::new(16, make).await;
+    only_the_token_changes(&trial).await;
+    requests_come_to_one_successor(&trial).await;
+    the_former_one_goes_on_until_the_grace_is_over(&trial).await;
+    reuse_ends_the_session_where_it_was_asked_to(&trial).await;
+    it_waits_while_a_former_one_is_in_its_time(&trial).await;
+    a_proven_one_ends_the_former_at_once(&trial).await;
+    what_has_ended_stays_ended(&trial).await;
+}
+
+/// The next token of this one, asked for; and what came of it.
+async fn derived<St: SessionStore>(
+    trial: &Trial<St>,
+    token: &Token,
+    salt: u8,
+    reuse_ends: bool,
+) -> (Token, Rotated) {
+    let salt = Salt::from_bytes([salt; 16]);
+    let next = token.successor(&salt);
+    let mut rotate = Rotate::new(token, &next, Renewal::Derived(salt));
+    rotate.grace = GRACE;
+    rotate.reuse_ends = reuse_ends;
+    (next, trial.rotate(&rotate).await)
+}
+
+/// A session whose token has rotated: the former one, the present one.
+async fn rotated<St: SessionStore>(
+    trial: &Trial<St>,
+    corner: &Corner<'_, St>,
+    reuse_ends: bool,
+) -> (Token, Token) {
+    let former = corner.signs_in().await;
+    let (next, outcome) = derived(trial, &former, 1, reuse_ends).await;
+    let done = matches!(outcome, Rotated::Rotated(_));
+    trial.holds(done, &format!("a rotation: {outcome:?}"));
+    (former, next)
+}
+
+/// A record without what a rotation may change.
+fn but_for_its_token(mut record: Record, of: &Record) -> Record {
+    record.digest = of.digest;
+    record.rotation.clone_from(&of.rotation);
+    record
+}
+
+async fn only_the_token_changes<St: SessionStore>(trial: &Trial<St>) {
+    for corner in [trial.user(), trial.guest()] {
+        let token = corner.signs_in().await;
+        let before = trial.live(&token, "before").await.record;
+        trial.clock.advance(MS);
+
+        let (next, _) = derived(trial, &token, 1, true).await;
+
+        let after = trial.live(&next, "the successor").await.record;
+        trial.same(
+            but_for_its_token(after, &before),
+            before,
+            "all but the token",
+        );
+    }
+}
+
+async fn requests_come_to_one_successor<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let (former, next) = rotated(trial, &corner, true).await;
+
+    let (_, other) = derived(trial, &former, 2, true).await;
+    let (_, again) = derived(trial, &former, 1, true).await;
+
+    let Rotated::Took(salt) = other else {
+        trial.broken(&format!("another request with the former token: {other:?}"));
+    };
+    trial.same(
+        former.successor(&salt).digest(),
+        next.digest(),
+        "one successor",
+    );
+    let same = matches!(again, Rotated::Rotated(_));
+    trial.holds(same, "asked again with the same digests");
+}
+
+async fn the_former_one_goes_on_until_the_grace_is_over<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let (former, next) = rotated(trial, &corner, false).await;
+    trial.clock.advance(IDLE - MS);
+    trial.touch(&former, "the successor was not seen").await;
+    trial.touch(&next, "the successor").await;
+    trial.clock.advance(GRACE - MS);
+    trial.live(&former, "within the grace").await;
+    trial.clock.advance(MS);
+
+    let reused = trial.peek(&former).await;
+
+    let told = matches!(&reused, Resolved::Reused(reused) if !reused.ended);
+    trial.holds(told, &format!("after the grace: {reused:?}"));
+    trial
+        .live(&next, "reuse ends nothing where it was not asked to")
+        .await;
+    trial
+        .unknown(&corner.forged(&former), "any other secret")
+        .await;
+}
+
+async fn reuse_ends_the_session_where_it_was_asked_to<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let (former, next) = rotated(trial, &corner, true).await;
+    trial.live(&next, "the successor").await;
+    trial.clock.advance(GRACE);
+    trial
+        .unknown(&corner.forged(&former), "any other secret")
+        .await;
+    trial.live(&next, "which ends nothing").await;
+
+    let reused = trial.peek(&former).await;
+
+    let told = matches!(&reused, Resolved::Reused(reused) if reused.ended);
+    trial.holds(told, &format!("reuse: {reused:?}"));
+    let notice = trial.notice(&next, "its owner's").await;
+    trial.same(notice.reason, EndReason::TokenReuse, "why it ended");
+    trial.unknown(&former, "again").await;
+}
+
+async fn it_waits_while_a_former_one_is_in_its_time<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let (_, next) = rotated(trial, &corner, true).await;
+    trial.live(&next, "the successor").await;
+    trial.clock.advance(GRACE - MS);
+    let (_, early) = derived(trial, &next, 2, true).await;
+    trial.clock.advance(MS);
+    let (third, later) = derived(trial, &next, 2, true).await;
+
+    trial.holds(
+        matches!(early, Rotated::Kept),
+        &format!("within the grace: {early:?}"),
+    );
+    trial.holds(
+        matches!(later, Rotated::Rotated(_)),
+        &format!("after it: {later:?}"),
+    );
+    trial.live(&third, "the third token").await;
+}
+
+async fn a_proven_one_ends_the_former_at_once<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let (first, former) = rotated(trial, &corner, true).await;
+    trial.touch(&former, "the successor").await;
+    trial.clock.advance(MS);
+    let next = trial.random(former.renewed());
+    let proven = Renewal::Proven {
+        authenticated: Authenticated::At(trial.now()),
+        lifetime: Lifetime::new(2 * IDLE, 4 * IDLE),
+    };
+
+    let outcome = trial.rotate(&Rotate::new(&former, &next, proven)).await;
+
+    let done = matches!(outcome, Rotated::Rotated(_));
+    trial.holds(done, &format!("a re-authentication: {outcome:?}"));
+    for dead in [&first, &former] {
+        let notice = trial.notice(dead, "of a former token").await;
+        let why = (notice.reason, notice.by);
+        let wanted = (EndReason::Replaced, Some(next.session_id()));
+        trial.same(why, wanted, "a former token opens nothing");
+    }
+    let record = trial.live(&next, "the new token").await.record;
+    let times = (record.authenticated_at, record.idle, record.deadline);
+    let wanted = (trial.now(), 2 * IDLE, trial.now().plus(4 * IDLE));
+    trial.same(times, wanted, "both parts of the lifetime begin again");
+}
+
+async fn what_has_ended_stays_ended<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let ended = corner.signs_in().await;
+    trial.ends(&corner.end_one(&ended), 1, None, "an end").await;
+    let (next, outcome) = derived(trial, &ended, 1, true).await;
+    trial.holds(matches!(outcome, Rotated::Ended), &format!("{outcome:?}"));
+    trial.unknown(&next, "no successor of what has ended").await;
+
+    let (former, _) = rotated(trial, &corner, true).await;
+    trial
+        .ends(&corner.end_one(&former), 1, None, "an end")
+        .await;
+    trial
+        .notice(&former, "whose successor was never seen")
+        .await;
+
+    let expired = corner.signs_in().await;
+    trial.clock.advance(IDLE);
+    let (next, outcome) = derived(trial, &expired, 1, true).await;
+    trial.holds(matches!(outcome, Rotated::Ended), &format!("{outcome:?}"));
+    let found = trial.resolve(&Resolve::new(next)).await;
+    trial.holds(
+        matches!(found, Resolved::Unknown),
+        "nor of what has expired",
+    );
+    trial.resolve(&quiet(&expired)).await;
+}
