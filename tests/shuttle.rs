@@ -15,7 +15,11 @@ mod common;
 
 use std::sync::Arc;
 
-use shuttle::future::{block_on, spawn, yield_now};
+use shuttle::{
+    Config, Runner,
+    future::{block_on, spawn, yield_now},
+    scheduler::{PctScheduler, RandomScheduler},
+};
 use tower_user_sessions::{
     Limit, MemoryStore, SessionId, SessionLayer, SessionStore, UserId, UserSessions,
     store::{
@@ -75,8 +79,16 @@ impl SessionStore for Yielding {
 
 /// Runs this under many schedules.
 fn scheduled<Fut: Future<Output = ()> + Send + 'static>(scenario: fn() -> Fut) {
-    shuttle::check_random(move || block_on(scenario()), SCHEDULES);
-    shuttle::check_pct(move || block_on(scenario()), SCHEDULES, 3);
+    let config = || {
+        let mut config = Config::new();
+        // Requests are deep, without optimisation most of all.
+        config.stack_size = 1024 * 1024;
+        config
+    };
+    let random = Runner::new(RandomScheduler::new(SCHEDULES), config());
+    random.run(move || block_on(scenario()));
+    let probabilistic = Runner::new(PctScheduler::new(3, SCHEDULES), config());
+    probabilistic.run(move || block_on(scenario()));
 }
 
 fn world(limit: Limit) -> (SessionLayer, MemoryStore, ManualClock) {
