@@ -130,6 +130,30 @@
 //! outside a request, for administrators and jobs. The feature `api` adds `DeviceApi`, over which users
 //! do it themselves, and `page` adds `DevicePage`, on which they see where they are signed in.
 //!
+//! [`EndWords`] makes a sentence of it ("You were signed out because you signed in on Firefox 145 on
+//! Windows."). [`UserSessions::disable_for`] also refuses later sign-ins for a while.
+//!
+//! # Tokens that change
+//!
+//! [`Session::rotate`] gives a session another token, and [`SessionLayer::rotate_after`] does by itself.
+//! The former one goes on until the new one was seen and for a grace after that, so that requests in
+//! parallel and lost answers sign nobody out; then it is reuse, and ends the session.
+//! [`Session::reauthenticated`] says that the user proved anew who they are: the former token is dead at
+//! once. [`RequireFresh`] asks for that where a sign-in is old.
+//!
+//! # Plans, classes, exceptions
+//!
+//! [`SessionLayer::limit_of`] says how many sessions each user may have, [`Limit::of_class`] how many of a
+//! class of clients ([`SessionLayer::class_of`]). [`Login::counts`] makes one that does not count. Where
+//! the limit refuses, [`LimitReached::ticket`] lets the user end a session of their choice and go on
+//! ([`Login::by_ticket`]).
+//!
+//! # Watch
+//!
+//! [`events`] tells what happened to whom, to a channel, to `tracing` and as metrics.
+//! [`SessionLayer::device_cookie`] knows the first sight of a device. The page `threats` (with all
+//! features) says what attackers may try and what holds there.
+//!
 //! # Stores
 //!
 //! [`MemoryStore`] keeps sessions in this process; they are gone when it ends. `RedisStore` (feature
@@ -215,6 +239,10 @@ pub use self::{
 
 #[doc = include_str!("layer/composing.md")]
 pub mod composing {}
+
+#[cfg(all(feature = "api", feature = "page"))]
+#[doc = include_str!("threats.md")]
+pub mod threats {}
 
 /// What happens to users' sessions, for audits and alerts.
 ///
