@@ -17,8 +17,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_user_sessions::{
     EndReason, RedisStore, UserId,
     store::{
-        Create, Created, End, Ended, List, ManualClock, Resolve, Resolved, Save, Saved,
-        SessionStore, StoreErrorKind, Timestamp, Token, Which,
+        Create, Created, End, Ended, List, ManualClock, Renewal, Resolve, Resolved, Rotate,
+        Rotated, Salt, Save, Saved, SessionStore, StoreErrorKind, Timestamp, Token, Which,
     },
 };
 
@@ -207,7 +207,7 @@ async fn each_operation_is_one_evalsha_that_touches_its_one_key() {
     }
 }
 
-const OPERATIONS: usize = 8;
+const OPERATIONS: usize = 9;
 
 /// Each once, and so that none ends early.
 async fn every_operation(store: &RedisStore) {
@@ -220,6 +220,10 @@ async fn every_operation(store: &RedisStore) {
     let saved = store.save(&save).await.unwrap();
     assert!(matches!(saved, Saved::Saved { .. }));
     assert_eq!(listed(store, first.tag()).await.len(), 2);
+    let salt = Salt::from_bytes([7; 16]);
+    let rotate = Rotate::new(&second, &second.successor(&salt), Renewal::Derived(salt));
+    let rotated = store.rotate(&rotate).await.unwrap();
+    assert!(matches!(rotated, Rotated::Rotated(_)));
     for (which, ended) in [
         (Which::One(second.session_id()), 1),
         (Which::Others(first.session_id()), 0),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    client::Client, clock::Timestamp, ended::EndReason, id::SessionId, record::Record, user::UserId,
+    body::Body, client::Client, clock::Timestamp, ended::EndReason, id::SessionId, record::Record,
+    user::UserId,
 };
 
 /// What happened to a session: who, what, when, where, by whom and why (ASVS 16.2.1).
@@ -84,7 +85,7 @@ pub enum Initiator {
 enum Origin {
     Unknown,
     /// From the client of this session.
-    Session(Record),
+    Session(Arc<Body>),
     Request(Arc<Client>),
 }
 
@@ -152,7 +153,7 @@ impl Event {
     pub fn client(&self) -> Option<&Client> {
         match &self.origin {
             Origin::Unknown => None,
-            Origin::Session(record) => Some(record.client()),
+            Origin::Session(body) => Some(&body.client),
             Origin::Request(client) => Some(client),
         }
     }
@@ -188,8 +189,8 @@ impl Event {
     }
 
     /// From the client of this session.
-    pub(crate) fn at_session(mut self, record: Record) -> Self {
-        self.origin = Origin::Session(record);
+    pub(crate) fn at_session(mut self, record: &Record) -> Self {
+        self.origin = Origin::Session(record.shared());
         self
     }
 

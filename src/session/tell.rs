@@ -17,12 +17,12 @@ impl Session {
         meter::signed_in();
         audit.raise(|| {
             let event = Event::new(EventKind::Created, at, Initiator::User).of(record);
-            event.at_session(record.clone())
+            event.at_session(record)
         });
         if new.first_sight {
             audit.raise(|| {
                 let event = Event::new(EventKind::NewDevice, at, Initiator::User).of(record);
-                event.at_session(record.clone())
+                event.at_session(record)
             });
         }
         let ended = |user: Option<UserId>, id, reason, initiator| {
@@ -31,9 +31,7 @@ impl Session {
                 let mut event = Event::new(EventKind::Ended, at, initiator);
                 event.user = user;
                 event.session = Some(id);
-                event
-                    .because(reason, Some(record.id))
-                    .at_session(record.clone())
+                event.because(reason, Some(record.id)).at_session(record)
             });
         };
         if let Some(replaced) = new.replaced {

@@ -267,7 +267,8 @@ impl Client {
 
     /// Does to the jar what a browser does.
     pub fn keep<T>(&mut self, answer: &Answer<T>) {
-        for line in answer.set_cookies() {
+        let lines = answer.set_cookies().into_iter();
+        for line in lines.filter(|line| !line.starts_with("__Host-device=")) {
             let pair = line.split(';').next().unwrap();
             let removed = line.contains("Max-Age=0");
             self.cookie = (!removed).then(|| pair.to_owned());

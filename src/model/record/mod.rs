@@ -144,6 +144,11 @@ impl Record {
         (body.len() <= NOTED_MAX).then(|| self.client().clone())
     }
 
+    /// What does not change of it.
+    pub(super) fn shared(&self) -> Arc<Body> {
+        Arc::clone(&self.body)
+    }
+
     /// Whose session it is; `None` of a guest.
     #[must_use]
     pub fn user_id(&self) -> Option<&UserId> {

@@ -17,7 +17,7 @@ pub(super) async fn has_its_own_limit<St: SessionStore>(trial: &Trial<St>) {
 }
 
 /// A session of this class, a moment later than all before.
-async fn of_class<St: SessionStore>(
+fn of_class<St: SessionStore>(
     trial: &Trial<St>,
     corner: &Corner<'_, St>,
     class: ClientClass,
@@ -34,14 +34,14 @@ async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
     let corner = trial.user();
     let mut tokens = Vec::new();
     for class in [ClientClass::default(), PHONE, ClientClass::default()] {
-        let (token, create) = of_class(trial, &corner, class).await;
+        let (token, create) = of_class(trial, &corner, class);
         trial.made(&create, "a sign-in").await;
         tokens.push(token);
     }
 
-    let (phone, create) = of_class(trial, &corner, PHONE).await;
+    let (phone, create) = of_class(trial, &corner, PHONE);
     let made = trial.made(&create, "another phone").await;
-    let (other, create) = of_class(trial, &corner, ClientClass::default()).await;
+    let (other, create) = of_class(trial, &corner, ClientClass::default());
     let then = trial.made(&create, "one more in all").await;
 
     let [first, old_phone, third] = &tokens[..] else {
@@ -65,14 +65,14 @@ async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
 async fn what_does_not_count_takes_no_place<St: SessionStore>(trial: &Trial<St>) {
     let corner = trial.user();
     let uncounted = async || {
-        let (token, mut create) = of_class(trial, &corner, PHONE).await;
+        let (token, mut create) = of_class(trial, &corner, PHONE);
         create.counts = false;
         create.limit = Limit::at_most(1);
         (token, trial.made(&create, "one that does not count").await)
     };
     let (first, made) = uncounted().await;
     trial.holds(!made.record.counts, "it is marked");
-    let (own, mut create) = of_class(trial, &corner, PHONE).await;
+    let (own, mut create) = of_class(trial, &corner, PHONE);
     create.limit = Limit::at_most(1);
     let made = trial.made(&create, "one that counts").await;
     trial.same(
@@ -94,7 +94,7 @@ async fn what_does_not_count_takes_no_place<St: SessionStore>(trial: &Trial<St>)
 async fn a_device_is_seen_for_the_first_time_once<St: SessionStore>(trial: &Trial<St>) {
     let corner = trial.user();
     let first_sight = async |device: u8| {
-        let (_, mut create) = of_class(trial, &corner, PHONE).await;
+        let (_, mut create) = of_class(trial, &corner, PHONE);
         let kept = Duration::from_secs(60);
         create.device = Some(SeenDevice {
             digest: [device; 12],
