@@ -1,0 +1,21 @@
+//! x
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+mod check;
+mod corner;
+mod cut;
+mod double;
+mod given_up;
+mod guest;
+mod model;
+mod node;
+mod props;
+mod rules;
+mod scene;
+mod sign_in;
+mod world;
