@@ -15,6 +15,7 @@ mod guest;
 mod model;
 mod node;
 mod props;
+mod rotation;
 mod rules;
 mod scene;
 mod sign_in;

@@ -173,11 +173,11 @@ fn one_place(scene: &Scene, world: &World) -> bool {
 
 fn password(scene: &Scene, world: &World) -> bool {
     world.behind > 0
-        || sign_ins(scene, world).all(|(request, corner, _)| match request.own_cut {
-            Some((_, at)) => {
-                request.outcome() != Some(Outcome::Void) || world.seen.cut[corner] > Some(at)
-            }
-            None => true,
+        || sign_ins(scene, world).all(|(request, corner, _)| {
+            let again = |(_, at)| world.seen.cut[corner] > Some(at);
+            request.outcome() != Some(Outcome::Void)
+                || request.made
+                || request.own_cut.is_none_or(again)
         })
 }
 
