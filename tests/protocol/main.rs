@@ -9,9 +9,11 @@
 mod check;
 mod corner;
 mod cut;
+mod data;
 mod double;
 mod given_up;
 mod guest;
+mod key;
 mod model;
 mod node;
 mod props;
@@ -19,4 +21,5 @@ mod rotation;
 mod rules;
 mod scene;
 mod sign_in;
+mod turns;
 mod world;
