@@ -50,6 +50,8 @@ pub(crate) enum Reason {
 pub(crate) enum Proven {
     Ago(Moment),
     At(Moment),
+    /// Just after this cut, which its own request made.
+    After(Moment),
 }
 
 /// What `create.lua` is given.
@@ -127,12 +129,15 @@ impl Corner {
         let mut proven = match create.proven {
             Some(Proven::Ago(age)) => now - age,
             Some(Proven::At(moment)) => moment,
+            Some(Proven::After(cut)) => cut + 1,
             None => now,
         };
-        let ahead = |cut| rules.cut_moves && cut > now;
-        if let Some(cut) = self.cut.filter(|_| create.proven.is_some())
-            && (ahead(cut) || proven <= cut)
-        {
+        let is_void = |cut: Moment| match create.proven {
+            Some(Proven::After(own)) => cut != own,
+            Some(_) => rules.cut_moves && cut > now || proven <= cut,
+            None => false,
+        };
+        if let Some(cut) = self.cut.filter(|cut| is_void(*cut)) {
             if rules.cut_moves {
                 self.cut = Some(cut.min(now));
             }

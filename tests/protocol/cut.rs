@@ -8,8 +8,8 @@ use crate::{
     scene::{ANNA, Budget, Deed, Plan, Scene, Sight, Token},
 };
 
-fn scene(rules: Rules, deeds: [Deed; 3]) -> Scene {
-    let [first, second, third] = deeds;
+fn scene(rules: Rules, deeds: &[Deed], budget: Budget) -> Scene {
+    let plans = deeds.iter().zip([(0, 1), (1, 2), (1, 2)]);
     Scene {
         rules,
         limit: Limit {
@@ -18,74 +18,86 @@ fn scene(rules: Rules, deeds: [Deed; 3]) -> Scene {
         },
         jars: [None, Some(Token::old(ANNA))],
         sessions: vec![Token::old(ANNA)],
-        plans: vec![
-            Plan {
-                browser: 0,
-                node: 1,
-                deed: first,
-            },
-            Plan {
-                browser: 1,
-                node: 2,
-                deed: second,
-            },
-            Plan {
-                browser: 1,
-                node: 2,
-                deed: third,
-            },
-        ],
-        budget: Budget {
-            ticks: 3,
-            breaks: 1,
-            ..Budget::default()
-        },
+        plans: plans
+            .map(|(deed, (browser, node))| Plan {
+                browser,
+                node,
+                deed: *deed,
+            })
+            .collect(),
+        budget,
         deadline: None,
-        shows: &[Sight::Void, Sight::VoidLater],
+        shows: &[],
     }
 }
 
-/// A sign-in, one in the handler that changes the password, and an administrator's end of all.
-fn password(rules: Rules) -> Scene {
-    scene(
-        rules,
-        [Deed::LogIn(ANNA), Deed::Password(ANNA), Deed::EndAll(ANNA)],
-    )
-}
-
-/// Two sign-ins and an end of all, while the clock steps back.
-fn back(rules: Rules) -> Scene {
-    let mut scene = scene(
-        rules,
-        [Deed::LogIn(ANNA), Deed::LogIn(ANNA), Deed::EndAll(ANNA)],
-    );
-    scene.budget = Budget {
-        ticks: 4,
-        back: 2,
+/// Sign-ins and an end of all.
+fn straddle(rules: Rules) -> Scene {
+    let budget = Budget {
+        ticks: 3,
+        breaks: 1,
         ..Budget::default()
     };
+    let mut scene = scene(rules, &[Deed::LogIn(ANNA), Deed::EndAll(ANNA)], budget);
+    scene.shows = &[Sight::Void, Sight::VoidLater, Sight::Again];
     scene
 }
 
+/// While the clock steps back.
+fn back(rules: Rules) -> Scene {
+    let deeds = [Deed::LogIn(ANNA), Deed::LogIn(ANNA), Deed::EndAll(ANNA)];
+    let budget = Budget {
+        ticks: 2,
+        back: 2,
+        ..Budget::default()
+    };
+    let mut scene = scene(rules, &deeds, budget);
+    scene.shows = &[Sight::Void, Sight::VoidLater, Sight::AllSignedIn];
+    scene
+}
+
+/// A sign-in in the handler that changes the password, and an administrator's end of all.
+fn password(rules: Rules, budget: Budget) -> Scene {
+    let mut scene = scene(rules, &[Deed::EndAll(ANNA), Deed::Password(ANNA)], budget);
+    scene.shows = &[Sight::PasswordChanged, Sight::Void];
+    scene
+}
+
+const STEADY: Budget = Budget {
+    ticks: 2,
+    back: 0,
+    breaks: 1,
+    drops: 0,
+    losses: 0,
+};
+
+/// Further than the time that passes: no moment comes twice.
+const STEPS_BACK: Budget = Budget {
+    ticks: 2,
+    back: 3,
+    breaks: 1,
+    drops: 0,
+    losses: 0,
+};
+
 #[test]
-fn a_password_is_changed() {
-    holds(password(Rules::ALL), 1);
+fn a_sign_in_and_an_end_of_all() {
+    holds(straddle(Rules::ALL), 1);
 }
 
 #[test]
-fn the_clock_steps_back() {
+fn two_sign_ins_and_an_end_of_all_while_the_clock_steps_back() {
     holds(back(Rules::ALL), 1);
 }
 
 #[test]
-fn a_password_is_changed_while_the_clock_steps_back() {
-    let mut scene = password(Rules::ALL);
-    scene.budget = Budget {
-        ticks: 3,
-        back: 2,
-        ..Budget::default()
-    };
-    holds(scene, 1);
+fn a_changed_password_and_an_end_of_all() {
+    holds(password(Rules::ALL, STEADY), 1);
+}
+
+#[test]
+fn a_changed_password_and_an_end_of_all_while_the_clock_steps_back() {
+    holds(password(Rules::ALL, STEPS_BACK), 1);
 }
 
 #[test]
@@ -94,7 +106,7 @@ fn without_checking_again() {
         checked_again: false,
         ..Rules::ALL
     };
-    breaks(password(rules), CUT_WINS);
+    breaks(straddle(rules), CUT_WINS);
 }
 
 #[test]
@@ -103,7 +115,7 @@ fn without_a_new_age() {
         new_age: false,
         ..Rules::ALL
     };
-    breaks(password(rules), VOID_IS_NOTHING);
+    breaks(straddle(rules), VOID_IS_NOTHING);
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn without_counting_suspension() {
         counts_suspension: false,
         ..Rules::ALL
     };
-    breaks(password(rules), CUT_WINS);
+    breaks(straddle(rules), CUT_WINS);
 }
 
 #[test]
@@ -121,7 +133,25 @@ fn without_the_own_cut() {
         own_cut: false,
         ..Rules::ALL
     };
-    breaks(password(rules), PASSWORD);
+    breaks(password(rules, STEADY), PASSWORD);
+}
+
+#[test]
+fn without_naming_the_own_cut() {
+    let rules = Rules {
+        names_cut: false,
+        ..Rules::ALL
+    };
+    breaks(password(rules, STEPS_BACK), CUT_WINS);
+}
+
+#[test]
+fn without_staying_in_the_present() {
+    let rules = Rules {
+        never_ahead: false,
+        ..Rules::ALL
+    };
+    breaks(password(rules, STEADY), NOT_AHEAD);
 }
 
 #[test]
@@ -131,13 +161,4 @@ fn without_moving_the_cut() {
         ..Rules::ALL
     };
     breaks(back(rules), NOT_LOCKED_OUT);
-}
-
-#[test]
-fn without_staying_in_the_present() {
-    let rules = Rules {
-        never_ahead: false,
-        ..Rules::ALL
-    };
-    breaks(password(rules), NOT_AHEAD);
 }

@@ -153,6 +153,7 @@ impl<'a> Node<'a> {
             self.age()
         };
         let proven = match request.own_cut {
+            Some((cut, _)) if rules.own_cut && rules.names_cut => Proven::After(cut),
             Some((cut, _)) if rules.own_cut => Proven::At(cut + 1),
             _ => Proven::Ago(age),
         };

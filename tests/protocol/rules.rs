@@ -11,6 +11,8 @@ pub(crate) struct Rules {
     pub(crate) counts_suspension: bool,
     /// A sign-in after its own request's "end all" counts from that cut.
     pub(crate) own_cut: bool,
+    /// It names that cut: any other is a later one, whatever the clock did.
+    pub(crate) names_cut: bool,
     /// A cut in the future moves to now.
     pub(crate) cut_moves: bool,
     /// Nobody counts as authenticated in the future.
@@ -79,6 +81,7 @@ impl Rules {
         new_age: true,
         counts_suspension: true,
         own_cut: true,
+        names_cut: true,
         cut_moves: true,
         never_ahead: true,
         knows_its_own: true,
