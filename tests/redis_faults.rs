@@ -3,7 +3,7 @@
 use std::{error::Error, pin::pin, task::Poll, time::Duration};
 
 use tower_user_sessions::{
-    EndReason, RedisStore,
+    EndReason, Limit, RedisStore,
     store::{
         Created, End, Ended, Resolve, Resolved, Save, Saved, SessionStore, StoreError,
         StoreErrorKind, Which,
@@ -99,6 +99,27 @@ async fn a_sign_in_whose_answer_was_lost_is_one_session() {
         (second.session_id(), "apple".into())
     );
     assert_eq!(listed(&store, first.tag()).await, ids(&[&second]));
+}
+
+// T57: one whose answer was lost may run yet.
+#[tokio::test]
+async fn a_sign_in_that_was_sent_twice_and_refused_is_not_made_later() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = RedisStore::new(pool(&proxy.url()));
+    let first = signs_in(&store, "alice").await;
+    let mut create = asks("alice", &token(&store, "alice"));
+    create.limit = Limit::at_most(1).refuse();
+
+    proxy.lose_answers(1);
+    let refused = store.create(&create).await.unwrap();
+
+    assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
+    assert_eq!(proxy.lost(), 1);
+    create.limit = Limit::at_most(2);
+    let late = store.create(&create).await.unwrap();
+    assert!(matches!(late, Created::Ended), "{late:?}");
+    assert_eq!(listed(&store, first.tag()).await, ids(&[&first]));
 }
 
 // T57

@@ -211,6 +211,26 @@ async fn the_own_cut_saves_from_no_later_one() {
     assert_eq!(ids(&store, "alice").await, []);
 }
 
+// T21: the server's clock stepped back in between.
+#[tokio::test]
+async fn the_own_cut_saves_from_no_later_one_by_a_clock_that_stepped_back() {
+    let (layer, store, clock) = world();
+    let others = admin(&store, "alice");
+
+    let answer = Client::new(&layer).request(move |session| {
+        let (others, clock) = (others.clone(), clock.clone());
+        async move {
+            session.sessions_of(user("alice")).end_all().await.unwrap();
+            clock.set(clock.now().minus(HOUR));
+            others.end_all().await.unwrap();
+            session.log_in(user("alice")).unwrap();
+        }
+    });
+
+    assert_eq!(answer.await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ids(&store, "alice").await, []);
+}
+
 // T21
 #[tokio::test]
 async fn the_own_cut_of_one_user_saves_no_others_sign_in() {

@@ -78,7 +78,7 @@ impl Session {
     fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
         match (pending.login.since, pending.own_cut) {
             // This request ended the user's sessions itself: its sign-in comes after that.
-            (_, Some(cut)) => Authenticated::At(cut.plus(std::time::Duration::from_millis(1))),
+            (_, Some(cut)) => Authenticated::After(cut),
             (Some(since), None) => Authenticated::At(since),
             (None, None) => Authenticated::On(self.0.arrival),
         }
@@ -88,7 +88,7 @@ impl Session {
     /// sign-in may turn out to be older than the cut.
     pub(super) fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
         match self.authenticated(pending) {
-            Authenticated::At(_) => false,
+            Authenticated::After(_) | Authenticated::At(_) => false,
             Authenticated::On(arrival) => new
                 .cut
                 .is_some_and(|cut| new.now.minus(arrival.age()) <= cut),

@@ -80,7 +80,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the cut",
         CREATE,
-        "if kind == 1 and cut and (cut > now or proven <= cut) then",
+        "if kind == 1 and cut and void then",
         "if false then",
     ),
     rule(

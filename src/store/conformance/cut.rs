@@ -17,6 +17,7 @@ pub async fn voids_what_was_authenticated_before_the_cut<St: SessionStore>(
     let trial = Trial::new(7, make).await;
     only_what_was_authenticated_after_the_cut_lives(&trial).await;
     what_follows_the_cut_within_its_millisecond_lives(&trial).await;
+    what_follows_its_own_cut_lives_unless_another_came(&trial).await;
     a_void_one_changes_nothing(&trial).await;
     a_cut_in_the_future_is_moved_to_now(&trial).await;
     guests_have_no_cut(&trial).await;
@@ -71,6 +72,33 @@ async fn what_follows_the_cut_within_its_millisecond_lives<St: SessionStore>(tri
         trial.now(),
         "a moment that is to come is kept as now",
     );
+}
+
+async fn what_follows_its_own_cut_lives_unless_another_came<St: SessionStore>(trial: &Trial<St>) {
+    let corner = trial.user();
+    let own = trial.now();
+    trial.end(&corner.end(Which::All)).await;
+    let mut create = corner.asks(&corner.token());
+    create.authenticated = Authenticated::After(own);
+    let made = trial.made(&create, "after its own cut").await;
+    trial.same(made.cut, Some(own), "the cut is its own");
+    trial.same(
+        made.record.authenticated_at,
+        trial.now(),
+        "a moment that is to come is kept as now",
+    );
+
+    // The store's clock steps back: another cut is the smaller number, and the later one.
+    trial.clock.set(own.minus(SECOND));
+    let mut create = corner.asks(&corner.token());
+    create.authenticated = Authenticated::After(own);
+    trial.made(&create, "no other cut came").await;
+    trial.end(&corner.end(Which::All)).await;
+    create = corner.asks(&corner.token());
+    create.authenticated = Authenticated::After(own);
+    trial.void(&create, "another cut came").await;
+    trial.clock.set(own.plus(SECOND));
+    trial.void(&create, "whatever the time").await;
 }
 
 async fn a_void_one_changes_nothing<St: SessionStore>(trial: &Trial<St>) {

@@ -99,8 +99,11 @@ impl Found {
 
 /// When the user proved who they are.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_enums, reason = "a store must know both")]
+#[expect(clippy::exhaustive_enums, reason = "a store must know all of them")]
 pub enum Authenticated {
+    /// Just after this cut, which the same request made. Any other cut is a later one, whatever the
+    /// store's clock did meanwhile.
+    After(Timestamp),
     /// At this moment by the store's clock.
     At(Timestamp),
     /// On a request that arrived then: the store counts back its age when it sends and when it runs.
@@ -111,6 +114,7 @@ impl Authenticated {
     /// The moment, seen from this one.
     pub(crate) fn counted_back(self, now: Timestamp) -> Timestamp {
         match self {
+            Self::After(cut) => cut.plus(Duration::from_millis(1)),
             Self::At(moment) => moment,
             Self::On(arrival) => now.minus(arrival.age()),
         }

@@ -15,9 +15,9 @@ mod source;
 use self::{connection::Connections, keys::Keys, script::Scripts};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError, Which,
+    Saved, SessionStore, StoreError,
 };
-use crate::model::{Clock, EndReason, Lifetime, Record, SessionId, Tag, UserId};
+use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
 pub use self::pool::RedisPool;
 
@@ -130,12 +130,7 @@ impl SessionStore for RedisStore {
             return;
         };
         let scripts = self.scripts.clone();
-        runtime.spawn(async move {
-            let end = End::new(tag, Which::One(id), EndReason::Undelivered);
-            if let Err(error) = scripts.end(&end).await {
-                tracing::warn!(kind = ?error.kind(), "undelivered session not ended");
-            }
-        });
+        runtime.spawn(async move { scripts.give_up(tag, id).await });
     }
 }
 

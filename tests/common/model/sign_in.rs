@@ -96,8 +96,12 @@ impl Corner {
             self.tickets.retain(|(ticket, ..)| *ticket != redeem.ticket);
         }
         let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
-        let most = usize::from(ask.limit.sessions());
-        self.keep_the_newest(most, now, replaced, |notice| !nobody(notice));
+        let most = if ask.counts {
+            ask.limit.sessions()
+        } else {
+            UNCOUNTED_MAX
+        };
+        self.keep_the_newest(usize::from(most), now, replaced, |notice| !nobody(notice));
         self.keep_the_newest(MARKERS, now, None, |notice| {
             nobody(notice) && notice.reason == EndReason::Replaced
         });

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::{Cause, Corner, Live, room::excess};
 use crate::{
     model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
-    store::{CUT_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed},
+    store::{
+        Authenticated, CUT_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX,
+        Ticketed,
+    },
 };
 
 /// How often a session may have been replaced while a sign-in was on its way.
@@ -28,23 +31,22 @@ impl Corner {
         if let Some(known) = self.known(create, now) {
             return known;
         }
-        let mut authenticated = create.authenticated.counted_back(now);
+        let mut authenticated = create.authenticated;
         if let Some(Redeem { ticket, .. }) = create.redeem {
             let mut held = self.tickets.iter();
             match held.find(|held| held.ticket == ticket && now < held.until) {
-                Some(held) => authenticated = held.authenticated,
+                Some(held) => authenticated = Authenticated::At(held.authenticated),
                 None => return Created::NoTicket,
             }
         }
         if create.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Created::Disabled;
         }
-        // Not yet held to now: a sign-in right after its own request's cut, within one millisecond,
-        // states the next one.
         if create.user.is_some() && self.is_void(authenticated, now) {
             return Created::Void;
         }
-        let authenticated = authenticated.min(now);
+        // A sign-in right after its own request's cut, within one millisecond, is ahead of now.
+        let authenticated = authenticated.counted_back(now).min(now);
         self.purge(now, create.not_before);
 
         let replaced = self.replaced(create.replaces, now);
@@ -125,16 +127,19 @@ impl Corner {
         Some(Created::Created(Box::new(same)))
     }
 
-    fn is_void(&mut self, authenticated: Timestamp, now: Timestamp) -> bool {
+    fn is_void(&mut self, authenticated: Authenticated, now: Timestamp) -> bool {
         self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
-        match self.cut {
+        match (self.cut, authenticated) {
+            // Any other is a later one, even where the clock stepped back meanwhile.
+            (Some(cut), Authenticated::After(own)) if cut == own => false,
             // The clock stepped back: without this, the user could not sign in until it caught up.
-            Some(cut) if cut > now => {
+            (Some(cut), _) if cut > now => {
                 self.cut = Some(now);
                 true
             }
-            Some(cut) => authenticated <= cut,
-            None => false,
+            (Some(_), Authenticated::After(_)) => true,
+            (Some(cut), _) => authenticated.counted_back(now) <= cut,
+            (None, _) => false,
         }
     }
 

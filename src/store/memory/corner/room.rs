@@ -107,9 +107,12 @@ impl Corner {
         self.notices.sort_by_cached_key(|(id, notice)| {
             (notice.ended_at, Some(*id) == replaced, id.encode())
         });
-        self.keep_newest(usize::from(create.limit.sessions()), |notice| {
-            notice.digest != NOBODY
-        });
+        let most = if create.counts {
+            create.limit.sessions()
+        } else {
+            UNCOUNTED_MAX
+        };
+        self.keep_newest(usize::from(most), |notice| notice.digest != NOBODY);
         // What was given up before it was made stays for its minute: its `create` may still come.
         self.keep_newest(MARKERS_MAX, |notice| {
             notice.digest == NOBODY && notice.reason == EndReason::Replaced

@@ -12,7 +12,8 @@
   ARGV[4]   terms       big-endian, one argument because each costs as much as a field here:
                         kind         u8   1 of a user, 2 of a guest (no limit and no cut)
                         refuse       u8   1 to refuse the excess, 0 to evict it
-                        age          u8   1 if `proven` is an age, 0 if a moment
+                        age          u8   1 if `proven` is an age, 0 if a moment, 2 if the moment
+                                          after a cut that the same request made
                         class        u8   of its client; 255 does not count
                         limit        u16  how many sessions the user may have
                         class_limit  u16  how many of the class; 0 where it has no limit

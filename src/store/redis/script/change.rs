@@ -7,7 +7,7 @@ use super::{
     Scripts, not_before,
 };
 use crate::{
-    model::{Data, EndReason, Lifetime, Record, clock::millis},
+    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, clock::millis},
     store::{End, Ended, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which},
 };
 
@@ -44,6 +44,14 @@ impl Scripts {
             3 => Ok(Saved::TooLarge),
             0 => Ok(Saved::Ended),
             _ => Err(Reply::unexpected()),
+        }
+    }
+
+    /// Ends what never reached its client, and keeps what may still come from being made.
+    pub(in super::super) async fn give_up(&self, tag: Tag, id: SessionId) {
+        let end = End::new(tag, Which::One(id), EndReason::Undelivered);
+        if let Err(error) = self.end(&end).await {
+            tracing::warn!(kind = ?error.kind(), "undelivered session not ended");
         }
     }
 

@@ -1,5 +1,7 @@
 //! The script that makes a session.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::BufMut;
 use deadpool_redis::redis::Cmd;
 
@@ -42,7 +44,9 @@ impl Scripts {
         let usual = replaces.is_none()
             && [&changes[..], &redeem, &device, &offer].concat().is_empty()
             && self.0.clock.is_none();
+        let sends = AtomicU32::new(0);
         let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
+            sends.fetch_add(1, Ordering::Relaxed);
             cmd.arg(&create.id.encode())
                 .arg(create.digest.as_bytes())
                 .arg(&body)
@@ -63,6 +67,10 @@ impl Scripts {
         if reply.head().0 == LATE {
             // The sample of the server's time was off; this reply brought a new one.
             reply = run().await?;
+        }
+        if reply.head().0 > 1 && sends.into_inner() > 1 {
+            // One whose answer was lost may run yet: what was refused must not be made by it.
+            self.give_up(create.tag, create.id).await;
         }
         let (outcome, now) = reply.head();
         match outcome {

@@ -112,9 +112,11 @@ fn not_before(moment: Option<Timestamp>) -> i64 {
     moment.map_or(i64::MIN, Timestamp::as_millis)
 }
 
-/// When the user proved who they are, as scripts are told: 1 and an age, or 0 and a moment.
+/// When the user proved who they are, as scripts are told: 1 and an age, 0 and a moment, or 2 and the
+/// moment after a cut of the request's own.
 fn proven(authenticated: Authenticated) -> (u8, i64) {
     match authenticated {
+        Authenticated::After(cut) => (2, cut.as_millis().saturating_add(1)),
         Authenticated::At(moment) => (0, moment.as_millis()),
         // Taken anew each time it is sent.
         Authenticated::On(arrival) => (1, millis(arrival.age())),

@@ -1,0 +1,164 @@
+//! Sign-ins, a changed password, and ends of all in between.
+
+use crate::{
+    check::{breaks, holds},
+    corner::Limit,
+    props::{CUT_WINS, NOT_AHEAD, NOT_LOCKED_OUT, PASSWORD, VOID_IS_NOTHING},
+    rules::Rules,
+    scene::{ANNA, Budget, Deed, Plan, Scene, Sight, Token},
+};
+
+fn scene(rules: Rules, deeds: &[Deed], budget: Budget) -> Scene {
+    let plans = deeds.iter().zip([(0, 1), (1, 2), (1, 2)]);
+    Scene {
+        rules,
+        limit: Limit {
+            sessions: 3,
+            refuse: false,
+        },
+        jars: [None, Some(Token::old(ANNA))],
+        sessions: vec![Token::old(ANNA)],
+        plans: plans
+            .map(|(deed, (browser, node))| Plan {
+                browser,
+                node,
+                deed: *deed,
+            })
+            .collect(),
+        budget,
+        deadline: None,
+        shows: &[],
+    }
+}
+
+/// Sign-ins and an end of all.
+fn straddle(rules: Rules) -> Scene {
+    let budget = Budget {
+        ticks: 3,
+        breaks: 1,
+        ..Budget::default()
+    };
+    let mut scene = scene(rules, &[Deed::LogIn(ANNA), Deed::EndAll(ANNA)], budget);
+    scene.shows = &[Sight::Void, Sight::VoidLater, Sight::Again];
+    scene
+}
+
+/// While the clock steps back.
+fn back(rules: Rules) -> Scene {
+    let deeds = [Deed::LogIn(ANNA), Deed::LogIn(ANNA), Deed::EndAll(ANNA)];
+    let budget = Budget {
+        ticks: 2,
+        back: 2,
+        ..Budget::default()
+    };
+    let mut scene = scene(rules, &deeds, budget);
+    scene.shows = &[Sight::Void, Sight::VoidLater, Sight::AllSignedIn];
+    scene
+}
+
+/// A sign-in in the handler that changes the password, and an administrator's end of all.
+fn password(rules: Rules, budget: Budget) -> Scene {
+    let mut scene = scene(rules, &[Deed::EndAll(ANNA), Deed::Password(ANNA)], budget);
+    scene.shows = &[Sight::PasswordChanged, Sight::Void];
+    scene
+}
+
+const STEADY: Budget = Budget {
+    ticks: 2,
+    back: 0,
+    breaks: 1,
+    drops: 0,
+    losses: 0,
+};
+
+/// Further than the time that passes: no moment comes twice.
+const STEPS_BACK: Budget = Budget {
+    ticks: 2,
+    back: 3,
+    breaks: 1,
+    drops: 0,
+    losses: 0,
+};
+
+#[test]
+fn a_sign_in_and_an_end_of_all() {
+    holds(straddle(Rules::ALL), 1);
+}
+
+#[test]
+fn two_sign_ins_and_an_end_of_all_while_the_clock_steps_back() {
+    holds(back(Rules::ALL), 1);
+}
+
+#[test]
+fn a_changed_password_and_an_end_of_all() {
+    holds(password(Rules::ALL, STEADY), 1);
+}
+
+#[test]
+fn a_changed_password_and_an_end_of_all_while_the_clock_steps_back() {
+    holds(password(Rules::ALL, STEPS_BACK), 1);
+}
+
+#[test]
+fn without_checking_again() {
+    let rules = Rules {
+        checked_again: false,
+        ..Rules::ALL
+    };
+    breaks(straddle(rules), CUT_WINS);
+}
+
+#[test]
+fn without_a_new_age() {
+    let rules = Rules {
+        new_age: false,
+        ..Rules::ALL
+    };
+    breaks(straddle(rules), VOID_IS_NOTHING);
+}
+
+#[test]
+fn without_counting_suspension() {
+    let rules = Rules {
+        counts_suspension: false,
+        ..Rules::ALL
+    };
+    breaks(straddle(rules), CUT_WINS);
+}
+
+#[test]
+fn without_the_own_cut() {
+    let rules = Rules {
+        own_cut: false,
+        ..Rules::ALL
+    };
+    breaks(password(rules, STEADY), PASSWORD);
+}
+
+#[test]
+fn without_naming_the_own_cut() {
+    let rules = Rules {
+        names_cut: false,
+        ..Rules::ALL
+    };
+    breaks(password(rules, STEPS_BACK), CUT_WINS);
+}
+
+#[test]
+fn without_staying_in_the_present() {
+    let rules = Rules {
+        never_ahead: false,
+        ..Rules::ALL
+    };
+    breaks(password(rules, STEADY), NOT_AHEAD);
+}
+
+#[test]
+fn without_moving_the_cut() {
+    let rules = Rules {
+        cut_moves: false,
+        ..Rules::ALL
+    };
+    breaks(back(rules), NOT_LOCKED_OUT);
+}

@@ -1,0 +1,72 @@
+//! Two sign-ins sent with the same former token, at once or in turn.
+
+use crate::{
+    check::{breaks, holds},
+    corner::Limit,
+    props::ONE_PLACE,
+    rules::Rules,
+    scene::{ANNA, BERT, Budget, Deed, GUEST, Plan, Scene, Sight, Token},
+};
+
+fn scene(rules: Rules, former: Token) -> Scene {
+    let again = Plan {
+        browser: 0,
+        node: 1,
+        deed: Deed::LogIn(ANNA),
+    };
+    Scene {
+        rules,
+        limit: Limit {
+            sessions: 5,
+            refuse: false,
+        },
+        jars: [Some(former), None],
+        sessions: vec![former],
+        plans: vec![again, Plan { node: 2, ..again }, again],
+        budget: Budget {
+            breaks: 1,
+            losses: 2,
+            ..Budget::default()
+        },
+        deadline: None,
+        shows: &[
+            Sight::Followed,
+            Sight::Again,
+            Sight::AllSignedIn,
+            Sight::CookieStayed,
+        ],
+    }
+}
+
+#[test]
+fn sign_ins_of_one_guest() {
+    holds(scene(Rules::ALL, Token::old(GUEST)), 1);
+}
+
+#[test]
+fn sign_ins_of_one_user() {
+    holds(scene(Rules::ALL, Token::old(ANNA)), 1);
+}
+
+#[test]
+fn sign_ins_of_another_user() {
+    holds(scene(Rules::ALL, Token::old(BERT)), 1);
+}
+
+#[test]
+fn without_following() {
+    let rules = Rules {
+        follows: false,
+        ..Rules::ALL
+    };
+    breaks(scene(rules, Token::old(ANNA)), ONE_PLACE);
+}
+
+#[test]
+fn without_a_marker() {
+    let rules = Rules {
+        marker: false,
+        ..Rules::ALL
+    };
+    breaks(scene(rules, Token::old(GUEST)), ONE_PLACE);
+}

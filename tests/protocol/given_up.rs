@@ -1,0 +1,79 @@
+//! Sign-ins whose caller gives up: the node's deadline passes, or its client leaves.
+
+use crate::{
+    check::{breaks, holds},
+    corner::Limit,
+    props::{GIVEN_UP, NOTHING_UNDELIVERED},
+    rules::Rules,
+    scene::{ANNA, Budget, Deed, Plan, Scene, Sight, Token},
+};
+
+fn scene(rules: Rules) -> Scene {
+    Scene {
+        rules,
+        limit: Limit {
+            sessions: 1,
+            refuse: false,
+        },
+        jars: [None, None],
+        sessions: vec![Token::old(ANNA)],
+        plans: vec![
+            Plan {
+                browser: 0,
+                node: 1,
+                deed: Deed::LogIn(ANNA),
+            },
+            Plan {
+                browser: 1,
+                node: 2,
+                deed: Deed::LogIn(ANNA),
+            },
+        ],
+        budget: Budget {
+            ticks: 3,
+            breaks: 1,
+            drops: 1,
+            ..Budget::default()
+        },
+        deadline: Some(1),
+        shows: &[
+            Sight::Eviction,
+            Sight::Undelivered,
+            Sight::Tombstone,
+            Sight::Late,
+            Sight::AllSignedIn,
+        ],
+    }
+}
+
+#[test]
+fn two_sign_ins_that_may_be_given_up() {
+    holds(scene(Rules::ALL), 1);
+}
+
+#[test]
+fn without_a_latest_moment() {
+    let rules = Rules {
+        latest: false,
+        ..Rules::ALL
+    };
+    breaks(scene(rules), GIVEN_UP);
+}
+
+#[test]
+fn without_giving_up() {
+    let rules = Rules {
+        gives_up: false,
+        ..Rules::ALL
+    };
+    breaks(scene(rules), NOTHING_UNDELIVERED);
+}
+
+#[test]
+fn without_a_tombstone() {
+    let rules = Rules {
+        tombstone: false,
+        ..Rules::ALL
+    };
+    breaks(scene(rules), NOTHING_UNDELIVERED);
+}
