@@ -244,7 +244,7 @@ impl Session {
 
     async fn sign_in(
         &self,
-        pending: PendingLogin,
+        mut pending: PendingLogin,
         mut stored: Option<Stored>,
         mut batch: Batch,
     ) -> Result<Committed, CommitError> {
@@ -281,7 +281,7 @@ impl Session {
                 }
             }
         }
-        let create = self.creation(&pending, replaces, &batch.ops).await?;
+        let create = self.creation(&mut pending, replaces, &batch.ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);

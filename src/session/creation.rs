@@ -14,11 +14,12 @@ use crate::{
 impl Session {
     pub(super) async fn creation(
         &self,
-        pending: &PendingLogin,
+        pending: &mut PendingLogin,
         replaces: Option<SessionId>,
         ops: &[Op],
     ) -> Result<Create, CommitError> {
         let rules = &self.0.rules;
+        let authenticated = self.authenticated(pending);
         let PendingLogin {
             token,
             login,
@@ -26,12 +27,13 @@ impl Session {
             ..
         } = pending;
         let user: UserId = login.user.clone();
-        let mut create = Create::new(token, Some(user), self.authenticated(pending));
+        let mut create = Create::new(token, Some(user), authenticated);
         create.limit = match login.limit {
             Some(limit) => limit,
             None => rules.limit.user(&login.user).await,
         };
         if create.limit.excess() == Excess::Refuse {
+            *offer = self.state().offer(token)?;
             create.offer = offer.as_ref().map(Ticket::stored);
         }
         create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {

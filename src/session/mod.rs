@@ -254,10 +254,9 @@ impl Session {
             return Err(SessionErrorKind::Ticket.into());
         }
         let token = Token::random(tag).map_err(SessionError::random)?;
-        let offer = Token::random(tag).map_err(SessionError::random)?;
         let mut state = self.state();
         state.stageable()?;
-        state.stage_login(token, login, Some(offer));
+        state.stage_login(token, login);
         Ok(())
     }
 

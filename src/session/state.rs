@@ -163,7 +163,7 @@ impl State {
         }
     }
 
-    pub(super) fn stage_login(&mut self, token: Token, login: Login, offer: Option<Token>) {
+    pub(super) fn stage_login(&mut self, token: Token, login: Login) {
         let before = match &self.staged.target {
             Target::LogIn(earlier) => Some(&earlier.login.user),
             Target::Stay => self.record().and_then(Record::user_id),
@@ -191,9 +191,23 @@ impl State {
             login,
             after_logout,
             own_cut,
-            offer,
+            offer: None,
         }));
         self.staged.renew = Renew::No;
+    }
+
+    /// The ticket that a refusal of this sign-in leaves: made once, and only where one may be refused.
+    pub(super) fn offer(&mut self, login: &Token) -> Result<Option<Token>, CommitError> {
+        match &mut self.staged.target {
+            Target::LogIn(pending) if pending.token.session_id() == login.session_id() => {
+                if pending.offer.is_none() {
+                    let ticket = Token::random(login.tag()).map_err(CommitError::random)?;
+                    pending.offer = Some(ticket);
+                }
+                Ok(pending.offer.clone())
+            }
+            _ => Ok(None),
+        }
     }
 
     /// This request ended the sessions of this corner itself: what it stages from now on comes after

@@ -25,27 +25,25 @@ impl Session {
                 event.at_session(record)
             });
         }
-        let ended = |user: Option<UserId>, id, reason, initiator| {
+        // All of one user's: what has ended is not touched again for it, cold as it is by now.
+        let ended = |id, reason, initiator| {
             meter::ended(reason);
             audit.raise(|| {
-                let mut event = Event::new(EventKind::Ended, at, initiator);
-                event.user = user;
+                let mut event = Event::new(EventKind::Ended, at, initiator).of(record);
                 event.session = Some(id);
                 event.because(reason, Some(record.id)).at_session(record)
             });
         };
         if let Some(replaced) = new.replaced {
-            let user = record.user_id().cloned();
-            ended(user, replaced, EndReason::Replaced, Initiator::User);
+            ended(replaced, EndReason::Replaced, Initiator::User);
         }
         let ticket = pending.login.ticket.as_ref();
         let chosen = ticket.and_then(|(_, ends)| *ends);
         for evicted in &new.evicted {
-            let user = evicted.user_id().cloned();
             if Some(evicted.id) == chosen {
-                ended(user, evicted.id, EndReason::Revoked, Initiator::User);
+                ended(evicted.id, EndReason::Revoked, Initiator::User);
             } else {
-                ended(user, evicted.id, EndReason::Evicted, Initiator::Policy);
+                ended(evicted.id, EndReason::Evicted, Initiator::Policy);
             }
         }
     }
