@@ -1,4 +1,5 @@
 //! Runs a model over all of its states.
+#![allow(clippy::print_stdout, reason = "shown with --nocapture")]
 
 use std::{collections::BTreeSet, fmt::Debug, hash::Hash};
 
@@ -26,7 +27,7 @@ where
     assert!(states >= at_least, "{states} states, fewer than {at_least}");
 }
 
-/// There is a way to break this property; prints the shortest.
+/// There is a way to break this property, which is printed.
 #[track_caller]
 pub(crate) fn breaks<M>(model: M, property: &'static str)
 where

@@ -75,7 +75,7 @@ pub(crate) struct Limit {
 /// What `create.lua` answers.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Created {
-    Created {
+    Made {
         now: Moment,
         cut: Option<Moment>,
         again: bool,
@@ -116,7 +116,7 @@ impl Corner {
         match self.records.get(&create.id) {
             Some(Record::Live(_)) if rules.knows_its_own => {
                 let cut = self.cut;
-                return Created::Created {
+                return Created::Made {
                     now,
                     cut,
                     again: true,
@@ -190,7 +190,7 @@ impl Corner {
         for id in &room {
             self.finish(*id, Reason::Evicted, by);
         }
-        Created::Created {
+        Created::Made {
             now,
             cut: self.cut,
             again: false,

@@ -80,28 +80,32 @@ const STEPS_BACK: Budget = Budget {
     losses: 0,
 };
 
+// T21
 #[test]
-fn a_sign_in_and_an_end_of_all() {
-    holds(straddle(Rules::ALL), 1);
+fn a_sign_in_never_survives_a_later_end_of_all() {
+    holds(straddle(Rules::ALL), 50_000);
+}
+
+// T21 T52
+#[test]
+fn nor_does_it_while_the_clock_steps_back_which_locks_nobody_out() {
+    holds(back(Rules::ALL), 250_000);
+}
+
+// T21 T53
+#[test]
+fn a_changed_password_signs_in_and_survives_no_later_end_of_all() {
+    holds(password(Rules::ALL, STEADY), 25_000);
+}
+
+// T21
+#[test]
+fn a_changed_password_survives_no_later_end_of_all_while_the_clock_steps_back() {
+    holds(password(Rules::ALL, STEPS_BACK), 110_000);
 }
 
 #[test]
-fn two_sign_ins_and_an_end_of_all_while_the_clock_steps_back() {
-    holds(back(Rules::ALL), 1);
-}
-
-#[test]
-fn a_changed_password_and_an_end_of_all() {
-    holds(password(Rules::ALL, STEADY), 1);
-}
-
-#[test]
-fn a_changed_password_and_an_end_of_all_while_the_clock_steps_back() {
-    holds(password(Rules::ALL, STEPS_BACK), 1);
-}
-
-#[test]
-fn without_checking_again() {
+fn an_age_that_is_not_checked_again_survives_the_cut_in_a_late_script() {
     let rules = Rules {
         checked_again: false,
         ..Rules::ALL
@@ -110,7 +114,7 @@ fn without_checking_again() {
 }
 
 #[test]
-fn without_a_new_age() {
+fn a_call_sent_again_with_its_old_age_makes_what_is_void() {
     let rules = Rules {
         new_age: false,
         ..Rules::ALL
@@ -119,7 +123,7 @@ fn without_a_new_age() {
 }
 
 #[test]
-fn without_counting_suspension() {
+fn a_clock_that_stops_in_suspension_survives_the_cut() {
     let rules = Rules {
         counts_suspension: false,
         ..Rules::ALL
@@ -128,7 +132,7 @@ fn without_counting_suspension() {
 }
 
 #[test]
-fn without_the_own_cut() {
+fn without_its_own_cut_a_changed_password_does_not_sign_in() {
     let rules = Rules {
         own_cut: false,
         ..Rules::ALL
@@ -137,7 +141,7 @@ fn without_the_own_cut() {
 }
 
 #[test]
-fn without_naming_the_own_cut() {
+fn an_own_cut_that_is_but_a_moment_survives_a_later_one_when_the_clock_steps_back() {
     let rules = Rules {
         names_cut: false,
         ..Rules::ALL
@@ -146,7 +150,7 @@ fn without_naming_the_own_cut() {
 }
 
 #[test]
-fn without_staying_in_the_present() {
+fn without_now_as_a_bound_somebody_is_authenticated_in_the_future() {
     let rules = Rules {
         never_ahead: false,
         ..Rules::ALL
@@ -155,7 +159,7 @@ fn without_staying_in_the_present() {
 }
 
 #[test]
-fn without_moving_the_cut() {
+fn a_cut_that_stays_in_the_future_locks_its_user_out() {
     let rules = Rules {
         cut_moves: false,
         ..Rules::ALL

@@ -342,18 +342,20 @@ fn and_an_end(rules: Rules) -> Saves {
     }
 }
 
+// T57
 #[test]
-fn two_keys_and_two_updates() {
-    holds(saves(Rules::ALL), 1);
+fn changes_of_two_keys_and_two_updates_are_all_kept() {
+    holds(saves(Rules::ALL), 180_000);
+}
+
+// T20
+#[test]
+fn no_save_brings_a_session_back() {
+    holds(and_an_end(Rules::ALL), 80_000);
 }
 
 #[test]
-fn a_key_two_updates_and_an_end() {
-    holds(and_an_end(Rules::ALL), 1);
-}
-
-#[test]
-fn without_merging() {
+fn storing_all_data_at_once_loses_another_requests_key() {
     breaks(
         saves(Rules {
             merges: false,
@@ -364,7 +366,7 @@ fn without_merging() {
 }
 
 #[test]
-fn without_comparing() {
+fn an_update_that_compares_no_revision_is_lost() {
     breaks(
         saves(Rules {
             compares: false,
@@ -375,7 +377,7 @@ fn without_comparing() {
 }
 
 #[test]
-fn without_sending_an_update_once() {
+fn an_update_that_is_sent_again_counts_twice() {
     breaks(
         saves(Rules {
             update_once: false,
@@ -386,7 +388,7 @@ fn without_sending_an_update_once() {
 }
 
 #[test]
-fn without_a_live_session() {
+fn a_save_that_does_not_ask_brings_a_session_back() {
     breaks(
         and_an_end(Rules {
             saves_live: false,

@@ -38,23 +38,26 @@ fn scene(rules: Rules, former: Token) -> Scene {
     }
 }
 
+// T29 T54
 #[test]
-fn sign_ins_of_one_guest() {
-    holds(scene(Rules::ALL, Token::old(GUEST)), 1);
+fn sign_ins_sent_with_one_guests_token_take_one_place() {
+    holds(scene(Rules::ALL, Token::old(GUEST)), 100_000);
+}
+
+// T29 T54
+#[test]
+fn sign_ins_sent_with_one_token_of_the_user_take_one_place() {
+    holds(scene(Rules::ALL, Token::old(ANNA)), 35_000);
+}
+
+// T54
+#[test]
+fn sign_ins_sent_with_one_token_of_another_user_take_one_place() {
+    holds(scene(Rules::ALL, Token::old(BERT)), 100_000);
 }
 
 #[test]
-fn sign_ins_of_one_user() {
-    holds(scene(Rules::ALL, Token::old(ANNA)), 1);
-}
-
-#[test]
-fn sign_ins_of_another_user() {
-    holds(scene(Rules::ALL, Token::old(BERT)), 1);
-}
-
-#[test]
-fn without_following() {
+fn a_sign_in_that_follows_nobody_takes_a_second_place() {
     let rules = Rules {
         follows: false,
         ..Rules::ALL
@@ -63,7 +66,7 @@ fn without_following() {
 }
 
 #[test]
-fn without_a_marker() {
+fn without_a_marker_a_guests_second_sign_in_takes_a_second_place() {
     let rules = Rules {
         marker: false,
         ..Rules::ALL

@@ -270,13 +270,14 @@ fn key(rules: Rules) -> Key {
     }
 }
 
+// T14 T50
 #[test]
-fn sessions_notices_and_a_cut_in_one_key() {
-    holds(key(Rules::ALL), 1);
+fn a_key_has_a_ttl_and_outlives_what_is_in_it() {
+    holds(key(Rules::ALL), 1_000_000);
 }
 
 #[test]
-fn without_nx() {
+fn gt_alone_leaves_a_key_without_a_ttl() {
     breaks(
         key(Rules {
             nx: false,
@@ -287,7 +288,7 @@ fn without_nx() {
 }
 
 #[test]
-fn without_gt() {
+fn without_gt_a_notice_takes_a_session_along() {
     breaks(
         key(Rules {
             gt: false,
@@ -298,7 +299,7 @@ fn without_gt() {
 }
 
 #[test]
-fn without_time_to_spare() {
+fn a_ttl_of_just_the_idle_time_loses_a_session_that_is_used() {
     breaks(
         key(Rules {
             spare: false,
@@ -309,7 +310,7 @@ fn without_time_to_spare() {
 }
 
 #[test]
-fn without_the_later_activity() {
+fn an_activity_that_moves_back_shortens_a_session() {
     breaks(
         key(Rules {
             activity_max: false,

@@ -182,7 +182,7 @@ impl<'a> Node<'a> {
             return;
         };
         match (wish, answer) {
-            (Wish::Create, Answer::Created(created)) => self.created(created),
+            (Wish::Create, Answer::Created(created)) => self.created(&created),
             (Wish::Void, _) => self.answer(Cookie::Keep, Outcome::Void),
             (Wish::Other, Answer::Ended { data }) if data > 0 => self.ask(Wish::Carry(data)),
             (Wish::Carry(_), Answer::Saved(false)) => self.answer(Cookie::Keep, Outcome::Ended),
@@ -197,9 +197,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn created(&mut self, created: Created) {
+    fn created(&mut self, created: &Created) {
         match created {
-            Created::Created { now, cut, .. } => {
+            Created::Made { now, cut, .. } => {
                 let rules = self.scene.rules;
                 let by_age = !rules.own_cut || self.world.requests[self.at].own_cut.is_none();
                 let older = cut.is_some_and(|cut| now - self.age() <= cut);

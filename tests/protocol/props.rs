@@ -207,9 +207,7 @@ impl Sight {
                 answered(world, |created| *created == Created::Late)
             }),
             Self::Again => ("a sign-in is sent twice", |_, world| {
-                answered(world, |it| {
-                    matches!(it, Created::Created { again: true, .. })
-                })
+                answered(world, |it| matches!(it, Created::Made { again: true, .. }))
             }),
             Self::CartMoved => ("what is put late comes along", |_, world| {
                 let mut stages = world.requests.iter().map(|request| request.stage);

@@ -206,13 +206,14 @@ fn commits(rules: Rules) -> Commits {
     Commits { rules, drops: 1 }
 }
 
+// T57
 #[test]
-fn two_commits_of_one_session() {
-    holds(commits(Rules::ALL), 1);
+fn two_commits_at_once_or_one_after_the_other_store_once() {
+    holds(commits(Rules::ALL), 20);
 }
 
 #[test]
-fn without_turns() {
+fn commits_that_take_no_turns_run_an_update_twice() {
     breaks(
         commits(Rules {
             turns: false,
@@ -223,7 +224,7 @@ fn without_turns() {
 }
 
 #[test]
-fn without_making_the_token_once() {
+fn a_token_made_anew_for_each_try_makes_two_sessions() {
     breaks(
         commits(Rules {
             made_once: false,

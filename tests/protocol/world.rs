@@ -263,7 +263,7 @@ impl World {
     fn note_created(&mut self, flying: &Flying, corner: usize, created: &Created) {
         let request = &mut self.requests[flying.request];
         match created {
-            Created::Created { again, room, .. } => {
+            Created::Made { again, room, .. } => {
                 let gave_up = request.outcome() == Some(Outcome::Unavailable);
                 self.seen.evicted_late |= gave_up && !room.is_empty();
                 self.seen.evicted_twice |= request.made && !room.is_empty();
