@@ -67,7 +67,7 @@ async fn an_end_is_a_session_revoked_event_of_caep() {
     let revoked = json!({
         "sub_id": {
             "format": "complex",
-            "user": { "format": "opaque", "id": event.user.as_ref().unwrap().as_str() },
+            "user": { "format": "opaque", "id": event.user().unwrap().as_str() },
             "session": { "format": "opaque", "id": event.session.unwrap().to_string() },
         },
         "events": { "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {

@@ -17,8 +17,6 @@ pub struct Event {
     pub kind: EventKind,
     /// When, by the store's clock; a refused sign-in of a client without a session by the node's.
     pub at: Timestamp,
-    /// Whose session it is.
-    pub user: Option<UserId>,
     /// The session's public name.
     pub session: Option<SessionId>,
     /// Why it ended, if it did.
@@ -27,6 +25,8 @@ pub struct Event {
     pub initiator: Initiator,
     /// The session that caused it: that signed in, or from which another was ended.
     pub by: Option<SessionId>,
+    /// Whose session it is, where the origin does not say it.
+    user: Option<UserId>,
     origin: Origin,
 }
 
@@ -84,7 +84,8 @@ pub enum Initiator {
 #[derive(Clone, Debug)]
 enum Origin {
     Unknown,
-    /// From the client of this session.
+    /// From the client of a session of the same user. One pointer for both: an event is made where a
+    /// sign-in waits for it.
     Session(Arc<Body>),
     Request(Arc<Client>),
 }
@@ -148,6 +149,15 @@ impl Event {
         }
     }
 
+    /// Whose session it is.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        match &self.origin {
+            Origin::Session(body) => body.user.as_ref(),
+            Origin::Unknown | Origin::Request(_) => self.user.as_ref(),
+        }
+    }
+
     /// What is known of the client that the event came from: its address and its user agent.
     #[must_use]
     pub fn client(&self) -> Option<&Client> {
@@ -188,8 +198,9 @@ impl Event {
         self
     }
 
-    /// From the client of this session.
-    pub(crate) fn at_session(mut self, record: &Record) -> Self {
+    /// From the client of this session, to it or to another one of its user's.
+    pub(crate) fn at_session(mut self, record: &Record, to: SessionId) -> Self {
+        self.session = Some(to);
         self.origin = Origin::Session(record.shared());
         self
     }

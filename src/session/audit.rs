@@ -1,14 +1,15 @@
 //! Tells whoever keeps watch what happened.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::{
     model::{Event, SessionId},
@@ -48,43 +49,85 @@ impl<F: Fn(Event) + Send + Sync + 'static> EventSink for F {
 /// ```
 #[must_use]
 pub fn channel(capacity: usize) -> (EventSender, EventReceiver) {
-    let (sender, receiver) = mpsc::channel(capacity.max(1));
-    let dropped = Arc::new(AtomicU64::new(0));
-    let sender = EventSender {
-        sender,
-        dropped: Arc::clone(&dropped),
+    let queue = Arc::new(Queue {
+        capacity: capacity.max(1),
+        waiting: Mutex::default(),
+        dropped: AtomicU64::new(0),
+        came: Notify::new(),
+    });
+    let senders = Arc::new(Senders(Arc::clone(&queue)));
+    let receiver = EventReceiver {
+        senders: Arc::downgrade(&senders),
+        taken: VecDeque::new(),
+        queue,
     };
-    (sender, EventReceiver { receiver, dropped })
+    (EventSender(senders), receiver)
+}
+
+/// What a channel holds. Taken out as a whole, so that sender and receiver hardly ever meet: a sign-in
+/// pays for one short lock, where a queue without locks would make it pay for its nodes.
+#[derive(Debug)]
+struct Queue {
+    capacity: usize,
+    waiting: Mutex<VecDeque<Event>>,
+    dropped: AtomicU64,
+    came: Notify,
+}
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        // A panic while it is held leaves whole events behind.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the receiver when the last sender is gone.
+#[derive(Debug)]
+struct Senders(Arc<Queue>);
+
+impl Drop for Senders {
+    fn drop(&mut self) {
+        self.0.came.notify_one();
+    }
 }
 
 /// The end of a [`channel`] that layers hold.
 #[derive(Clone, Debug)]
-pub struct EventSender {
-    sender: mpsc::Sender<Event>,
-    dropped: Arc<AtomicU64>,
-}
+pub struct EventSender(Arc<Senders>);
 
 /// The end of a [`channel`] that events come out of.
 #[derive(Debug)]
 pub struct EventReceiver {
-    receiver: mpsc::Receiver<Event>,
-    dropped: Arc<AtomicU64>,
+    queue: Arc<Queue>,
+    senders: Weak<Senders>,
+    /// Out of the queue, and not yet asked for.
+    taken: VecDeque<Event>,
 }
 
 impl EventSink for EventSender {
     fn event(&self, event: Event) {
-        if self.sender.try_send(event).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let queue = &self.0.0;
+        let mut waiting = queue.waiting();
+        let first = waiting.is_empty();
+        let fits = waiting.len() < queue.capacity;
+        if fits {
+            waiting.push_back(event);
+        }
+        drop(waiting);
+        if !fits {
+            queue.dropped.fetch_add(1, Ordering::Relaxed);
             meter::dropped();
+        } else if first {
+            queue.came.notify_one();
         }
     }
 }
 
 impl EventSender {
-    /// How many events were dropped: they did not fit, or nobody receives any more.
+    /// How many events were dropped: they did not fit.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.0.0.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -95,7 +138,14 @@ impl EventReceiver {
     ///
     /// A dropped call takes no event.
     pub async fn recv(&mut self) -> Option<Event> {
-        self.receiver.recv().await
+        loop {
+            if let Some(event) = self.try_recv() {
+                return Some(event);
+            }
+            if !self.wait().await {
+                return self.try_recv();
+            }
+        }
     }
 
     /// All events that wait, in their order, once there is one; none once all senders are gone.
@@ -107,20 +157,49 @@ impl EventReceiver {
     ///
     /// A dropped call takes no event.
     pub async fn batch(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
-        self.receiver.recv_many(&mut events, usize::MAX).await;
-        events
+        loop {
+            self.take();
+            if !self.taken.is_empty() {
+                return self.taken.drain(..).collect();
+            }
+            if !self.wait().await {
+                self.take();
+                return self.taken.drain(..).collect();
+            }
+        }
     }
 
     /// The next event, if one waits.
     pub fn try_recv(&mut self) -> Option<Event> {
-        self.receiver.try_recv().ok()
+        if self.taken.is_empty() {
+            self.take();
+        }
+        self.taken.pop_front()
     }
 
     /// How many events were dropped: they did not fit.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.queue.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Takes all that waits, and leaves an empty queue behind that has its room already.
+    fn take(&mut self) {
+        let mut waiting = self.queue.waiting();
+        if self.taken.is_empty() {
+            std::mem::swap(&mut *waiting, &mut self.taken);
+        } else {
+            self.taken.append(&mut waiting);
+        }
+    }
+
+    /// Waits for an event. Whether there is still somebody to send one.
+    async fn wait(&self) -> bool {
+        if self.senders.strong_count() == 0 {
+            return false;
+        }
+        self.queue.came.notified().await;
+        true
     }
 }
 
@@ -155,7 +234,7 @@ fn log(event: &Event) {
         target: "tower_user_sessions::audit",
         kind = event.kind.as_str(),
         at = %event.at,
-        user = event.user.as_ref().map(tracing::field::display),
+        user = event.user().map(tracing::field::display),
         session = event.session.map(tracing::field::display::<SessionId>),
         why = event.why(),
         initiator = event.initiator.as_str(),

@@ -353,7 +353,8 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// A dropped commit stays staged; committing again is the same sign-in, never a second one.
+    /// A dropped commit stays staged; committing again is the same sign-in, never a second one. An
+    /// [`update`](Self::update) whose commit was dropped may have happened, and counts again then.
     pub async fn commit(&self) -> Result<Committed, CommitError> {
         // Boxed, so that handlers stay small.
         Box::pin(self.commit_staged()).await

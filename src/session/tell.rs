@@ -16,22 +16,20 @@ impl Session {
         let audit = &self.0.rules.audit;
         meter::signed_in();
         audit.raise(|| {
-            let event = Event::new(EventKind::Created, at, Initiator::User).of(record);
-            event.at_session(record)
+            Event::new(EventKind::Created, at, Initiator::User).at_session(record, record.id)
         });
         if new.first_sight {
             audit.raise(|| {
-                let event = Event::new(EventKind::NewDevice, at, Initiator::User).of(record);
-                event.at_session(record)
+                Event::new(EventKind::NewDevice, at, Initiator::User).at_session(record, record.id)
             });
         }
         // All of one user's: what has ended is not touched again for it, cold as it is by now.
         let ended = |id, reason, initiator| {
             meter::ended(reason);
             audit.raise(|| {
-                let mut event = Event::new(EventKind::Ended, at, initiator).of(record);
-                event.session = Some(id);
-                event.because(reason, Some(record.id)).at_session(record)
+                Event::new(EventKind::Ended, at, initiator)
+                    .because(reason, Some(record.id))
+                    .at_session(record, id)
             });
         };
         if let Some(replaced) = new.replaced {

@@ -26,7 +26,7 @@ fn told(event: &Event) -> Told {
     (
         event.kind,
         event.at,
-        event.user.as_ref().map(ToString::to_string),
+        event.user().map(ToString::to_string),
         event.session,
         event.reason,
         event.initiator,

@@ -75,7 +75,7 @@ impl Corner {
         match ask.renewal {
             Renewal::Derived(_) if !is_present => {
                 let before = before.unwrap();
-                if before.is_unseen() {
+                if before.is_unseen() && before.formers[0] == open {
                     Answer::Took(before.salt)
                 } else {
                     Answer::Kept

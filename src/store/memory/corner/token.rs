@@ -115,7 +115,9 @@ impl Corner {
         let shown = match (standing(record, &rotate.former), record.rotation.as_deref()) {
             (Standing::Present, _) => None,
             (Standing::Former(former), Some(before)) if now < former.until && !former.void => {
-                match (anew, before.is_unseen()) {
+                // The salt is the newer one's: an older one would derive nothing from it.
+                let took = before.is_unseen() && before.formers[0] == Some(former);
+                match (anew, took) {
                     (true, _) => Some(former),
                     (false, true) => return Rotated::Took(before.salt),
                     (false, false) => return Rotated::Kept,

@@ -52,7 +52,9 @@ elseif present ~= former then
   if not shown then
     return { 0, now }
   elseif anew == 0 then
-    return kind >= 64 and { 2, now, sub(record, 108, 123) } or { 3, now }
+    -- The salt is the newer one's: an older one would derive nothing from it.
+    local took = kind >= 64 and shown == newer
+    return took and { 2, now, sub(record, 108, 123) } or { 3, now }
   end
   -- Whoever proves who they are ends the present token too.
   former, newer = present, shown
