@@ -276,3 +276,22 @@ async fn a_user_does_not_see_what_not_before_voids() {
 
     assert_eq!(listed.await.value(), 1);
 }
+
+// T18: there is no throttle that could shorten or stretch it.
+#[tokio::test]
+async fn each_request_renews_the_idle_part_however_soon_it_follows_the_last() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store.clone()).lifetime(Lifetime::new(HOUR, DAY));
+    let mut client = Client::signed_in(&layer, "alice").await;
+    for _ in 0..3 {
+        clock.advance(MILLI);
+        client.user().await;
+    }
+
+    clock.advance(HOUR - MILLI);
+    let before = ids(&store, "alice").await.len();
+    clock.advance(MILLI);
+    let after = ids(&store, "alice").await.len();
+
+    assert_eq!((before, after), (1, 0));
+}
