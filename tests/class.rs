@@ -10,9 +10,11 @@
 mod common;
 
 use http::StatusCode;
+use http_body_util::BodyExt;
+use tower::{Layer, ServiceExt};
 use tower_user_sessions::{
-    Client as Sender, ClientClass, CommitError, EndReason, Limit, Login, MemoryStore, SessionId,
-    SessionLayer, UserId, UserSessions,
+    Client as Sender, ClientClass, CommitError, DeviceApi, DevicePage, EndReason, Limit, Login,
+    MemoryStore, SessionId, SessionLayer, UserId, UserSessions,
     store::{ManualClock, UNCOUNTED_MAX},
 };
 
@@ -266,4 +268,50 @@ async fn one_who_ends_all_but_what_does_not_count_and_does_not_count_stays() {
     assert_eq!(ended.value(), 1);
     assert_eq!(support.user().await.as_deref(), Some("alice"));
     assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+/// What a list or a page says to a user with a support session, and after all others were ended there.
+#[tokio::test]
+async fn the_api_and_the_page_mark_what_does_not_count_and_spare_it_when_told() {
+    let (layer, store, _clock) = world(Limit::at_most(3));
+    let support = Login::new(user("alice")).counts(false);
+    let (mut support, _) = log_in_with(&layer, support).await;
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client
+        .headers
+        .insert("sec-fetch-site", "same-origin".parse().unwrap());
+    let api = layer.layer(DeviceApi::at("/sessions").spare_uncounted(true));
+    let page = layer.layer(DevicePage::at("/devices"));
+
+    let list = api.clone().oneshot(client.head("/sessions")).await.unwrap();
+    let list = list.into_body().collect().await.unwrap().to_bytes();
+    let shown = page
+        .oneshot(client.head("/devices").map(|()| String::new()))
+        .await
+        .unwrap();
+    let shown = shown.into_body().collect().await.unwrap().to_bytes();
+    client.method = http::Method::POST;
+    let ended = api
+        .oneshot(client.head("/sessions/logout-all"))
+        .await
+        .unwrap();
+
+    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+    let marks: Vec<_> = list["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["counts"])
+        .collect();
+    assert_eq!(
+        marks,
+        [&serde_json::Value::Null, &serde_json::Value::Bool(false)]
+    );
+    assert_eq!(
+        str::from_utf8(&shown).unwrap().matches(">Support<").count(),
+        1
+    );
+    assert_eq!(ended.status(), StatusCode::OK);
+    assert_eq!(support.user().await.as_deref(), Some("alice"));
+    assert_eq!(ids(&store, "alice").await.len(), 2);
 }

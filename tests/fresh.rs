@@ -17,10 +17,11 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
-    DeviceApi, DevicePage, MemoryStore, Problem, RequireFresh, SessionLayer, store::ManualClock,
+    DeviceApi, DevicePage, Login, MemoryStore, Problem, RequireFresh, SessionLayer,
+    store::ManualClock,
 };
 
-use crate::common::http::{Client, HOUR, ids, store};
+use crate::common::http::{Client, HOUR, ids, store, user};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const MS: Duration = Duration::from_millis(1);
@@ -276,4 +277,73 @@ async fn the_device_page_sends_a_stale_sign_in_to_prove_itself() {
     assert_eq!(status, StatusCode::SEE_OTHER);
     assert_ne!(location, "/prove");
     assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+// T39
+#[tokio::test]
+async fn a_sign_in_is_fresh_up_to_the_moment_and_not_after() {
+    let (layer, _store, clock) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let age = client.request(|session| async move { session.authentication_age().unwrap() });
+    let since_arrival = age.await.value();
+    clock.advance(FIVE_MINUTES - since_arrival);
+
+    let at_the_moment = guarded(&client, &layer, guard()).await.status();
+    clock.advance(MS);
+    let after = guarded(&client, &layer, guard()).await.status();
+
+    assert_eq!(
+        (at_the_moment, after),
+        (StatusCode::OK, StatusCode::UNAUTHORIZED)
+    );
+}
+
+// T39
+#[tokio::test]
+async fn only_navigations_of_users_are_sent_on() {
+    let (layer, _store, clock) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    clock.advance(HOUR);
+    let guard = || guard().redirect_to(PathAndQuery::from_static("/prove"));
+    client
+        .headers
+        .insert("sec-fetch-mode", "cors".parse().unwrap());
+    let script = guarded(&client, &layer, guard()).await;
+    let mut guest = Client::new(&layer);
+    guest
+        .headers
+        .insert("sec-fetch-mode", "navigate".parse().unwrap());
+    let guest = guarded(&guest, &layer, guard()).await;
+
+    assert_eq!(script.status(), StatusCode::UNAUTHORIZED);
+    assert!(script.headers().contains_key("www-authenticate"));
+    assert_eq!(guest.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn without_a_layer_around_it_is_a_mistake_of_the_apps() {
+    let service = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = ServiceBuilder::new().layer(guard()).service(service);
+
+    let answer = service.oneshot(Request::new(())).await.unwrap();
+
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+// T39
+#[tokio::test]
+async fn a_staged_sign_in_that_states_an_earlier_moment_is_not_fresh() {
+    let (layer, _store, _clock) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+
+    let fresh = client.request(|session| async move {
+        let since = session.seen_at().unwrap().minus(HOUR);
+        let login = Login::new(user("alice")).since(since);
+        session.log_in_with(login).unwrap();
+        session.is_fresh(FIVE_MINUTES)
+    });
+
+    assert!(!fresh.await.value());
 }

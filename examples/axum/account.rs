@@ -5,10 +5,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tower_user_sessions::Session;
+use tower_user_sessions::{EndReason, Session};
 
 use super::{
-    cart::{CART, Cart},
     login::{self, Client},
     problem::{Failure, not_signed_in},
 };
@@ -36,17 +35,14 @@ pub(crate) async fn me(session: Session) -> Response {
     .into_response()
 }
 
-/// Shows what a new password does to sessions: all end, whoever had stolen one is out, and this
-/// browser is signed in anew. The demo's password itself stays `demo`.
+/// Shows what a new password does to sessions: all others end, whoever had stolen one is out, and this
+/// browser goes on with a new token. The demo's password itself stays `demo`.
 pub(crate) async fn change_password(session: Session, client: Client) -> Result<Response, Failure> {
     let Some(sessions) = session.user_sessions() else {
         return Ok(not_signed_in("not_signed_in"));
     };
-    let cart: Option<Cart> = session.get(CART)?;
-    sessions.end_all().await?;
-    session.log_in(sessions.user_id().clone())?;
-    if let Some(cart) = cart {
-        session.insert(CART, &cart)?;
-    }
+    let sessions = sessions.because(EndReason::CredentialsChanged);
+    sessions.end_others().await?;
+    session.reauthenticated()?;
     Ok(login::done(client))
 }

@@ -58,8 +58,8 @@ impl RequireFresh {
 }
 
 impl<R> RequireFresh<R> {
-    /// Sends the navigations of browsers to this page of the same origin, where users prove anew who
-    /// they are; guests too, so it is for whoever is not signed in as well.
+    /// Sends the navigations of users' browsers to this page of the same origin, where they prove anew
+    /// who they are. Guests are not: put a [`RequireUser`](super::RequireUser) around.
     ///
     /// Defaults to none: they are answered as all others.
     pub fn redirect_to(mut self, page: impl Into<PathAndQuery>) -> Self {
@@ -122,10 +122,10 @@ impl<S, R> RequireFreshService<S, R> {
         }
         let (method, headers) = (request.method(), request.headers());
         if let Some(prove) = &self.guard.prove
-            && session.is_some_and(Session::is_available)
+            && session.is_some_and(|session| session.user_id().is_some())
             && is_navigation(method, headers)
         {
-            return Some(Rejection::to_sign_in(prove.clone()));
+            return Some(Rejection::to_prove(prove.clone()));
         }
         let rejection = match user_of(session) {
             Ok(_user) => Rejection::stale(self.guard.within),

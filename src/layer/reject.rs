@@ -110,6 +110,14 @@ impl Rejection {
         }
     }
 
+    /// Sends a user's browser to the page where they prove anew who they are.
+    pub(super) fn to_prove(page: HeaderValue) -> Self {
+        Self {
+            login: Some(page),
+            ..Self::new(RejectionKind::StaleSignIn)
+        }
+    }
+
     /// Asks a user to prove anew who they are.
     pub(crate) fn stale(within: Duration) -> Self {
         Self {

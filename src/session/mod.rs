@@ -157,14 +157,18 @@ impl Session {
     }
 
     /// How long ago the user proved who they are, by the store's clock; `None` of a guest. Zero where a
-    /// sign-in or a re-authentication is staged.
+    /// sign-in or a re-authentication is staged; `None` where the sign-in states an earlier moment, by
+    /// [`Login::since`] or by a ticket.
     #[must_use]
     pub fn authentication_age(&self) -> Option<Duration> {
         let state = self.state();
         match (&state.staged.target, &state.staged.renew, &state.current) {
-            (Target::LogIn(_), _, _) | (Target::Stay, Renew::Prove(_), Current::Live(_)) => {
-                Some(Duration::ZERO)
+            (Target::LogIn(pending), _, _) => {
+                let login = &pending.login;
+                let now = login.since.is_none() && login.ticket.is_none();
+                now.then_some(Duration::ZERO)
             }
+            (Target::Stay, Renew::Prove(_), Current::Live(_)) => Some(Duration::ZERO),
             (Target::Stay, _, Current::Live(live)) => {
                 live.record.user_id()?;
                 Some(live.now.since(live.record.authenticated_at))

@@ -90,6 +90,7 @@ fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
             div.about {
                 h2 { bdi { (label) } }
                 @if session.is_current() { span.badge { (words.this_device) } }
+                @if !session.counts() { span.badge { (words.uncounted) } }
                 div id={ "about-" (id) } {
                     (whereabouts(setup, session))
                     p { (words.last_active) " " (moment(setup, seen, now)) }

@@ -34,6 +34,8 @@ pub struct Words {
     pub about: Cow<'static, str>,
     /// "This device"
     pub this_device: Cow<'static, str>,
+    /// "Support", of a session that does not count against the limit.
+    pub uncounted: Cow<'static, str>,
     /// "Last active", before "2 minutes ago".
     pub last_active: Cow<'static, str>,
     /// How long ago: "2 minutes ago".
@@ -86,6 +88,7 @@ impl Default for Words {
             signed_in_as: "Signed in as".into(),
             about: "Don’t know one of these devices? Sign it out and change your password.".into(),
             this_device: "This device".into(),
+            uncounted: "Support".into(),
             last_active: "Last active".into(),
             ago: ago::english,
             sign_out: "Sign out".into(),
