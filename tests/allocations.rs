@@ -20,8 +20,11 @@ use http::{
 };
 use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
-    MemoryStore, Session, SessionLayer, TokenSource,
-    store::{ManualClock, Timestamp},
+    MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
+    store::{
+        Create, Created, End, Ended, List, ManualClock, Record, Resolve, Resolved, Rotate, Rotated,
+        Save, Saved, StoreError, Timestamp,
+    },
 };
 
 /// `/in` signs in, `/me` reads the user, everything else leaves the session alone.
@@ -195,4 +198,43 @@ fn a_request_that_resolve_if_lets_pass_takes_none() {
     let added = added(&layer, || with_cookie("/", &cookie));
 
     assert_eq!(added, 0);
+}
+
+/// A store that has to be waited for, as one elsewhere.
+struct Elsewhere(MemoryStore);
+
+impl SessionStore for Elsewhere {
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        self.0.resolve(resolve).await
+    }
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        self.0.create(create).await
+    }
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        self.0.save(save).await
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        self.0.rotate(rotate).await
+    }
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        self.0.list(list).await
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.0.end(end).await
+    }
+}
+
+#[test]
+fn a_store_that_is_waited_for_and_measured_takes_two_boxes_more() {
+    let layer = SessionLayer::new(Elsewhere(MemoryStore::new()));
+    let cookie = sign_in(&layer);
+
+    let added = added(&layer, || with_extension(with_cookie("/me", &cookie)));
+
+    assert!(added <= 4, "{added} allocations");
 }

@@ -12,7 +12,7 @@ mod common;
 use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
-use tower_user_sessions::{DeviceApi, MemoryStore, Session, SessionCookie, SessionLayer};
+use tower_user_sessions::{DeviceApi, Limit, MemoryStore, Session, SessionCookie, SessionLayer};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
@@ -170,4 +170,43 @@ async fn an_extractor_on_a_request_that_resolve_if_let_pass_says_so() {
         panic!("{}", log.text());
     };
     assert!(line.contains("`resolve_if`") && line.contains("resolve this path"));
+}
+
+// T3 T44
+#[tokio::test]
+async fn events_are_logged_at_debug_under_a_target_of_their_own_without_token_or_address() {
+    let log = Log::start();
+    let (layer, _faulty, _store) = world();
+    let layer = layer.limit(Limit::at_most(1));
+    let mut first = Client::new(&layer);
+    first.user_agent = "Firefox";
+    first.peer = Some([192, 0, 2, 1].into());
+    let evicted = first.log_in("alice").await;
+
+    let mut second = first.before(&layer);
+    second.cookie = None;
+    let by = second.log_in("alice").await;
+
+    let told: Vec<String> = log.at("tower_user_sessions::audit");
+    assert_eq!(told.len(), 3, "{}", log.text());
+    assert!(told.iter().all(|line| line.contains("DEBUG")));
+    let end = &told[2];
+    for field in [
+        "kind=\"ended\"".to_owned(),
+        "user=alice".to_owned(),
+        format!("session={evicted}"),
+        "why=\"evicted\"".to_owned(),
+        "initiator=\"policy\"".to_owned(),
+        format!("by={by}"),
+    ] {
+        assert!(end.contains(&field), "{field}: {end}");
+    }
+    for secret in [
+        &first.token()[32..],
+        &second.token()[32..],
+        "192.0.2.1",
+        "Firefox",
+    ] {
+        assert!(told.iter().all(|line| !line.contains(secret)), "{secret}");
+    }
 }

@@ -18,8 +18,8 @@ use crate::{
 
 /// Takes events. A function of an [`Event`] is one.
 ///
-/// It is called while a request is answered, so it must not wait: [`channel`] makes one that never
-/// does.
+/// It is called while a request is answered, also where its future is dropped, so it must neither wait
+/// nor panic: [`channel`] makes one that never does.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one event.
     fn event(&self, event: Event);

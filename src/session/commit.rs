@@ -7,7 +7,6 @@ use super::{
     login::Committed,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
     state::{Current, Replaced},
-    ticket::Ticket,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
@@ -284,6 +283,7 @@ impl Session {
         let create = self.creation(&mut pending, replaces, &batch.ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
+                self.tell_room_made(&pending, &new);
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
                 self.0.rules.store.end(end).await?;
                 self.state().not_pending(id);
@@ -308,10 +308,7 @@ impl Session {
                 let current = self.state().record().map(|record| record.id);
                 CommitError::LimitReached(LimitReached {
                     sessions: infos(records, current),
-                    ticket: pending
-                        .offer
-                        .clone()
-                        .map(|token| Ticket::new(token, pending.login.user.clone())),
+                    ticket: pending.ticket(),
                 })
             }
             // Ended: it was given up before it was made.

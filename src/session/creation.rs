@@ -32,7 +32,8 @@ impl Session {
             Some(limit) => limit,
             None => rules.limit.user(&login.user).await,
         };
-        if create.limit.excess() == Excess::Refuse {
+        // One that comes with a ticket leaves no other: its five minutes have an end.
+        if create.limit.excess() == Excess::Refuse && login.ticket.is_none() {
             *offer = self.state().offer(token)?;
             create.offer = offer.as_ref().map(Ticket::stored);
         }

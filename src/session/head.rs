@@ -163,7 +163,7 @@ impl Drop for OpenSession {
             if let Some(record) = record.as_ref().filter(|record| record.id == id)
                 && let Some(user) = record.user_id()
             {
-                let at = record.last_activity;
+                let at = self.session.now();
                 self.session
                     .tell_ended(user, id, EndReason::Undelivered, None, at);
             }

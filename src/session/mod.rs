@@ -292,7 +292,8 @@ impl Session {
     /// token, its former ones are void at once, and both parts of its lifetime begin again. Its id and
     /// its data stay.
     ///
-    /// Nothing happens where a sign-in is staged, which does all of that.
+    /// Nothing happens where a sign-in is staged, which does all of that. As of a sign-in, a session whose
+    /// new token never left for its client ends.
     ///
     /// # Errors
     ///

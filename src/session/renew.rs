@@ -27,7 +27,7 @@ impl Session {
                 _ => return Ok(()),
             }
         };
-        let done = match renew {
+        let done = match &renew {
             Renew::No => return Ok(()),
             Renew::Due => match self.rotate_now(&token).await {
                 Err(CommitError::Store(error)) => {
@@ -42,10 +42,14 @@ impl Session {
                 done => done,
             },
             Renew::Rotate => self.rotate_now(&token).await,
-            Renew::Prove(next) => self.prove_now(&token, &next).await,
+            Renew::Prove(next) => self.prove_now(&token, next).await,
         };
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
-            self.state().staged.renew = Renew::No;
+            let mut state = self.state();
+            // A clone of the handler's may have staged another one meanwhile.
+            if state.staged.renew.is(&renew) {
+                state.staged.renew = Renew::No;
+            }
         }
         done
     }

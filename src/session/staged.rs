@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::{error::SessionError, login::Login};
+use super::{error::SessionError, login::Login, ticket::Ticket};
 use crate::model::{Change, Changes, Data, Record, Timestamp, Token};
 
 #[derive(Default)]
@@ -51,6 +51,17 @@ pub(super) enum Renew {
     Prove(Box<Token>),
 }
 
+impl Renew {
+    /// Whether it is this one that was asked for.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Prove(one), Self::Prove(other)) => one.digest() == other.digest(),
+            (Self::No, Self::No) | (Self::Due, Self::Due) | (Self::Rotate, Self::Rotate) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A sign-in under way. Token and id are made when it is staged, so that committing it again is the
 /// same session.
 #[derive(Clone, Debug)]
@@ -66,6 +77,17 @@ pub(super) struct PendingLogin {
 }
 
 impl PendingLogin {
+    /// With what its client may come back once the limit has refused it.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        match &self.login.ticket {
+            Some((ticket, _)) => Some(ticket.clone()),
+            None => {
+                let user = self.login.user.clone();
+                self.offer.clone().map(|token| Ticket::new(token, user))
+            }
+        }
+    }
+
     /// Whether it takes over what this session keeps.
     pub(super) fn continues(&self, record: &Record) -> bool {
         !self.after_logout && record.user_id() == Some(&self.login.user)

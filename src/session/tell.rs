@@ -23,6 +23,13 @@ impl Session {
                 Event::new(EventKind::NewDevice, at, Initiator::User).at_session(record, record.id)
             });
         }
+        self.tell_room_made(pending, new);
+    }
+
+    /// A sign-in ended these others, whatever became of itself.
+    pub(super) fn tell_room_made(&self, pending: &PendingLogin, new: &NewSession) {
+        let (record, at) = (&new.record, new.now);
+        let audit = &self.0.rules.audit;
         // All of one user's: what has ended is not touched again for it, cold as it is by now.
         let ended = |id, reason, initiator| {
             meter::ended(reason);
@@ -122,7 +129,7 @@ impl Session {
     }
 
     /// About the store's time; where the request found no session, this node's.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         match self.seen_at() {
             Some(seen) => seen.plus(self.0.arrival.age()),
             None => Clock::system().now(),

@@ -58,8 +58,10 @@ impl Corner {
         }
         let open = former(record, &ask.former).filter(|it| now < it.until && !it.void);
         let is_present = record.digest == ask.former;
+        let derived = matches!(ask.renewal, Renewal::Derived(_));
         if !is_present && open.is_none() {
-            return Answer::NotLive;
+            let known = derived && former(record, &ask.former).is_some();
+            return if known { Answer::Kept } else { Answer::NotLive };
         }
         let before = record.rotation.as_deref().copied();
         let issued = |salt, formers| {
@@ -129,7 +131,8 @@ impl Corner {
                 record.authenticated_at = at.min(now);
                 record.last_activity = record.last_activity.max(now);
                 record.idle = lifetime.idle();
-                record.deadline = now.plus(lifetime.absolute());
+                let from = record.authenticated_at.max(record.created_at);
+                record.deadline = from.plus(lifetime.absolute());
                 Answer::Rotated(record.clone())
             }
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Cause, Corner};
 use crate::{
-    model::{Digest, EndNotice, EndReason, Former, Record, Rotation, Salt, Timestamp},
+    model::{Digest, EndNotice, EndReason, Former, Lifetime, Record, Rotation, Salt, Timestamp},
     store::{Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated},
 };
 
@@ -111,6 +111,7 @@ impl Corner {
             // Sent again.
             return Rotated::Rotated(Box::new(record.clone()));
         }
+        let grace = rotate.grace.min(Lifetime::MAX);
         let anew = matches!(rotate.renewal, Renewal::Proven { .. });
         let shown = match (standing(record, &rotate.former), record.rotation.as_deref()) {
             (Standing::Present, _) => None,
@@ -123,6 +124,8 @@ impl Corner {
                     (false, false) => return Rotated::Kept,
                 }
             }
+            // Of a request that took longer than the token had: the session is none the worse.
+            (Standing::Former(_), _) if !anew => return Rotated::Kept,
             _ => return Rotated::Ended,
         };
         let salt = match rotate.renewal {
@@ -136,7 +139,7 @@ impl Corner {
         let formers = if anew {
             // Whoever proves who they are ends the present token too.
             let earlier = shown.or_else(|| before.and_then(|[newer, _]| newer));
-            Some(voided(record.digest, earlier, now.plus(rotate.grace)))
+            Some(voided(record.digest, earlier, now.plus(grace)))
         } else {
             followed(record.digest, before, now)
         };
@@ -145,7 +148,7 @@ impl Corner {
         };
         record.rotation = Some(Arc::new(Rotation {
             issued_at: now,
-            grace: rotate.grace,
+            grace,
             notice_kept: kept,
             reuse_ends: rotate.reuse_ends,
             salt,
@@ -160,7 +163,8 @@ impl Corner {
             record.authenticated_at = authenticated.counted_back(now).min(now);
             record.last_activity = record.last_activity.max(now);
             record.idle = lifetime.idle();
-            record.deadline = now.plus(lifetime.absolute());
+            let from = record.authenticated_at.max(record.created_at);
+            record.deadline = from.plus(lifetime.absolute());
         }
         Rotated::Rotated(Box::new(record.clone()))
     }

@@ -35,13 +35,16 @@ end
 -- Not before: a sign-in that follows its own cut within the millisecond is ahead of now.
 proven = math.min(proven, now)
 
-local replaced, chosen = successor(by_id, replaces, now), string.sub(redeem, 49)
+local replaced, chosen = successor(by_id, replaces, now, not_before), string.sub(redeem, 49)
 local all = sort_out(ids, found, now, not_before, replaced, chosen)
 local goes, offered = {}, {}
 if kind == 1 then
   goes, offered = excess(all.sessions, class, limit, class_limit)
 end
 if #goes > 0 and refuse == 1 then
+  if #all.passed > 0 then
+    drop(user, all.passed)
+  end
   if offer ~= "" then
     leave(user, offer, all.tickets, proven, now)
   end

@@ -7,10 +7,10 @@ local MINUTE = 60000
 
 -- The live session whose place a sign-in takes: the one that its client showed, or whichever
 -- took that one's place meanwhile.
-local function successor(by_id, id, now)
+local function successor(by_id, id, now, not_before)
   for _ = 1, 16 do
     local record = by_id[id]
-    if live(record, now, -math.huge) then
+    if live(record, now, not_before) then
       return id
     elseif not noticed(record, now) or string.byte(record, 43) ~= REPLACED then
       return nil

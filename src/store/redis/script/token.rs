@@ -118,7 +118,7 @@ impl Scripts {
         terms.put_u8(anew);
         terms.put_u8(age);
         terms.put_u8(u8::from(rotate.reuse_ends));
-        terms.put_i64(millis(rotate.grace));
+        terms.put_i64(millis(rotate.grace.min(Lifetime::MAX)));
         terms.put_i64(millis(self.0.notice_kept));
         terms.put_i64(proven);
         terms.put_i64(millis(lifetime.idle()));
