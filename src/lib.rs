@@ -261,7 +261,8 @@ pub mod threats {}
 /// | `token_reuse` | a former token was shown after its time |
 /// | `new_device` | a user signed in on a device for the first time ([`SessionLayer::device_cookie`]) |
 ///
-/// Guests raise none. A `session-revoked` event of `OpenID` CAEP is an `ended` one: `event_timestamp` is
+/// Guests raise none. Each is told at most once: where a store's answer was lost, what the repetition finds
+/// done is not told. What expired and nobody asked for is not told either. A `session-revoked` event of `OpenID` CAEP is an `ended` one: `event_timestamp` is
 /// [`at`](events::Event::at), `initiating_entity` is [`initiator`](events::Event::initiator),
 /// `reason_admin` is [`reason`](events::Event::reason), and the subject is
 /// [`user`](events::Event::user) with [`session`](events::Event::session).

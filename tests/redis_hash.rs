@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, RedisStore,
+    EndReason, Lifetime, Limit, RedisStore,
     store::{
         Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession, Resolve,
-        Resolved, Save, Saved, SessionStore, Timestamp, Token, Which,
+        Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
     },
 };
 
@@ -293,4 +293,40 @@ async fn a_notice_can_be_kept_for_ever_and_a_day() {
     let resolved = store.resolve(&Resolve::new(token.clone())).await.unwrap();
     assert!(matches!(resolved, Resolved::Ended(_)), "{resolved:?}");
     assert!(ttl(&server, &token).await > 399 * DAY);
+}
+
+// T50
+#[tokio::test]
+async fn refusals_leave_no_tickets_behind_that_have_passed() {
+    let server = Server::start();
+    let clock = ManualClock::at(NOW);
+    let store = server.store(clock.clone());
+    let first = signs_in_at(&store, &clock).await;
+    let mut counts = Vec::new();
+
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(301));
+        let (token, ticket) = (token(&store, "alice"), token(&store, "alice"));
+        let mut create = asks("alice", &token);
+        create.authenticated = Authenticated::At(clock.now());
+        create.limit = Limit::at_most(1).refuse();
+        create.offer = Some(Ticketed {
+            id: ticket.session_id(),
+            digest: ticket.digest(),
+        });
+        let refused = store.create(&create).await.unwrap();
+        assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
+        counts.push(fields(&server, &first).await);
+    }
+
+    assert_eq!(counts, [2; 5]);
+}
+
+/// A session of alice's by this clock.
+async fn signs_in_at(store: &RedisStore, clock: &ManualClock) -> Token {
+    let token = token(store, "alice");
+    let mut create = asks("alice", &token);
+    create.authenticated = Authenticated::At(clock.now());
+    makes(store, &create).await;
+    token
 }

@@ -232,3 +232,28 @@ fn anything_else_is_no_ticket() {
         assert!(text.parse::<Ticket>().is_err(), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_of_it_leaves_no_other_so_its_time_has_an_end() {
+    let (layer, _store, clock) = world();
+    let (ticket, sessions) = refused(&layer).await;
+    clock.advance(FIVE_MINUTES - MS);
+    let login = Login::by_ticket(ticket.encode().parse().unwrap(), None);
+
+    let again = Client::new(&layer).request(move |session| {
+        let login = login.clone();
+        async move {
+            session.log_in_with(login).unwrap();
+            match session.commit().await {
+                Err(CommitError::LimitReached(reached)) => reached.ticket.unwrap().encode(),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    let again: Ticket = again.await.value().parse().unwrap();
+    clock.advance(MS);
+    let late = redeems(&mut Client::new(&layer), &again, Some(sessions[0])).await;
+
+    assert_eq!(again.encode(), ticket.encode());
+    assert_eq!(late.status, StatusCode::UNAUTHORIZED);
+}

@@ -15,7 +15,8 @@ use super::{
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
-    /// When, by the store's clock; a refused sign-in of a client without a session by the node's.
+    /// When, by the store's clock; a refused sign-in of a client without a session by the node's. Of
+    /// what expired, when it did.
     pub at: Timestamp,
     /// The session's public name.
     pub session: Option<SessionId>,

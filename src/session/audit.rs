@@ -51,7 +51,7 @@ impl<F: Fn(Event) + Send + Sync + 'static> EventSink for F {
 pub fn channel(capacity: usize) -> (EventSender, EventReceiver) {
     let queue = Arc::new(Queue {
         capacity: capacity.max(1),
-        waiting: Mutex::default(),
+        waiting: Mutex::new(Some(VecDeque::new())),
         dropped: AtomicU64::new(0),
         came: Notify::new(),
     });
@@ -69,13 +69,14 @@ pub fn channel(capacity: usize) -> (EventSender, EventReceiver) {
 #[derive(Debug)]
 struct Queue {
     capacity: usize,
-    waiting: Mutex<VecDeque<Event>>,
+    /// Nothing any more once the receiver is gone.
+    waiting: Mutex<Option<VecDeque<Event>>>,
     dropped: AtomicU64,
     came: Notify,
 }
 
 impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Event>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<Event>>> {
         // A panic while it is held leaves whole events behind.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,26 +109,37 @@ impl EventSink for EventSender {
     fn event(&self, event: Event) {
         let queue = &self.0.0;
         let mut waiting = queue.waiting();
-        let first = waiting.is_empty();
-        let fits = waiting.len() < queue.capacity;
-        if fits {
-            waiting.push_back(event);
-        }
-        drop(waiting);
-        if !fits {
+        let room = waiting
+            .as_mut()
+            .filter(|waiting| waiting.len() < queue.capacity);
+        let Some(room) = room else {
+            drop(waiting);
             queue.dropped.fetch_add(1, Ordering::Relaxed);
             meter::dropped();
-        } else if first {
+            return;
+        };
+        let first = room.is_empty();
+        room.push_back(event);
+        drop(waiting);
+        if first {
             queue.came.notify_one();
         }
     }
 }
 
 impl EventSender {
-    /// How many events were dropped: they did not fit.
+    /// How many events were dropped: they did not fit, or nobody receives any more.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Nobody keeps what nobody will take.
+impl Drop for EventReceiver {
+    fn drop(&mut self) {
+        let left = self.queue.waiting().take();
+        drop(left);
     }
 }
 
@@ -186,10 +198,13 @@ impl EventReceiver {
     /// Takes all that waits, and leaves an empty queue behind that has its room already.
     fn take(&mut self) {
         let mut waiting = self.queue.waiting();
+        let Some(waiting) = waiting.as_mut() else {
+            return;
+        };
         if self.taken.is_empty() {
-            std::mem::swap(&mut *waiting, &mut self.taken);
+            std::mem::swap(waiting, &mut self.taken);
         } else {
-            self.taken.append(&mut waiting);
+            self.taken.append(waiting);
         }
     }
 

@@ -206,10 +206,15 @@ impl Session {
             }
             state.expect_delivery(token.tag(), token.session_id());
         }
+        let chosen = create.redeem.as_ref().and_then(|redeem| redeem.ends);
         let created = self.0.rules.store.create(create).await?;
         let mut state = self.state();
         if state.abandoned {
-            // Given up meanwhile, by whoever dropped the response.
+            drop(state);
+            // Given up meanwhile, by whoever dropped the response. Others have ended for it.
+            if let Created::Created(new) = &created {
+                self.tell_ended_for(new, chosen);
+            }
             return Err(CommitError::Closed);
         }
         if !matches!(created, Created::Created(_)) {
@@ -283,7 +288,8 @@ impl Session {
         let create = self.creation(&mut pending, replaces, &batch.ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
-                self.tell_room_made(&pending, &new);
+                let ticket = pending.login.ticket.as_ref();
+                self.tell_ended_for(&new, ticket.and_then(|(_, ends)| *ends));
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
                 self.0.rules.store.end(end).await?;
                 self.state().not_pending(id);

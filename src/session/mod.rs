@@ -216,7 +216,10 @@ impl Session {
             return None;
         };
         let notice = (**notice).clone();
-        meter::shown();
+        if matches!(state.cookie, CookieChange::Keep) {
+            // Read again, it is no other one.
+            meter::shown();
+        }
         state.note_read();
         Some(notice)
     }

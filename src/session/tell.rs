@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Session {
-    /// A sign-in is done, and ended these others.
+    /// A sign-in is done, and ended others.
     pub(super) fn tell_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
         let (record, at) = (&new.record, new.now);
         let audit = &self.0.rules.audit;
@@ -23,17 +23,17 @@ impl Session {
                 Event::new(EventKind::NewDevice, at, Initiator::User).at_session(record, record.id)
             });
         }
-        self.tell_room_made(pending, new);
+        let ticket = pending.login.ticket.as_ref();
+        self.tell_ended_for(new, ticket.and_then(|(_, ends)| *ends));
     }
 
-    /// A sign-in ended these others, whatever became of itself.
-    pub(super) fn tell_room_made(&self, pending: &PendingLogin, new: &NewSession) {
+    /// These ended for a sign-in, whatever became of it afterwards. The user may have chosen one by a ticket.
+    pub(super) fn tell_ended_for(&self, new: &NewSession, chosen: Option<SessionId>) {
         let (record, at) = (&new.record, new.now);
-        let audit = &self.0.rules.audit;
         // All of one user's: what has ended is not touched again for it, cold as it is by now.
         let ended = |id, reason, initiator| {
             meter::ended(reason);
-            audit.raise(|| {
+            self.0.rules.audit.raise(|| {
                 Event::new(EventKind::Ended, at, initiator)
                     .because(reason, Some(record.id))
                     .at_session(record, id)
@@ -42,8 +42,6 @@ impl Session {
         if let Some(replaced) = new.replaced {
             ended(replaced, EndReason::Replaced, Initiator::User);
         }
-        let ticket = pending.login.ticket.as_ref();
-        let chosen = ticket.and_then(|(_, ends)| *ends);
         for evicted in &new.evicted {
             if Some(evicted.id) == chosen {
                 ended(evicted.id, EndReason::Revoked, Initiator::User);
@@ -102,10 +100,10 @@ impl Session {
     /// A former token was shown after its time.
     pub(crate) fn tell_reused(&self, reused: &Reused) {
         let (record, now) = (&reused.record, reused.now);
-        meter::reused();
         if record.user_id().is_none() {
             return;
         }
+        meter::reused();
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
             let event = Event::new(EventKind::TokenReuse, now, Initiator::Policy);

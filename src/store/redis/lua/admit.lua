@@ -42,9 +42,7 @@ if kind == 1 then
   goes, offered = excess(all.sessions, class, limit, class_limit)
 end
 if #goes > 0 and refuse == 1 then
-  if #all.passed > 0 then
-    drop(user, all.passed)
-  end
+  drop(user, all.passed)
   if offer ~= "" then
     leave(user, offer, all.tickets, proven, now)
   end
