@@ -79,13 +79,11 @@ pub(super) struct PendingLogin {
 impl PendingLogin {
     /// With what its client may come back once the limit has refused it.
     pub(super) fn ticket(&self) -> Option<Ticket> {
-        match &self.login.ticket {
-            Some((ticket, _)) => Some(ticket.clone()),
-            None => {
-                let user = self.login.user.clone();
-                self.offer.clone().map(|token| Ticket::new(token, user))
-            }
+        if let Some((ticket, _)) = &self.login.ticket {
+            return Some(ticket.clone());
         }
+        let offer = self.offer.clone()?;
+        Some(Ticket::new(offer, self.login.user.clone()))
     }
 
     /// Whether it takes over what this session keeps.
