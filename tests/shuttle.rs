@@ -227,6 +227,7 @@ fn parallel_rotations_come_to_one_successor() {
         tokens.sort();
         tokens.dedup();
         assert_eq!(tokens.len(), 1);
+        assert_ne!(*tokens[0], client.token());
         assert!(done.iter().all(|(found, _)| *found == Some(user("alice"))));
     });
 }

@@ -14,11 +14,11 @@ async fn of_the_same_corner<St: SessionStore>(trial: &Trial<St>) {
     trial.clock.advance(MS);
     let shown = corner.signs_in().await;
     let mut last = shown.session_id();
-    for _ in 0..2 {
+    for _ in 0..4 {
         trial.clock.advance(MS);
         let token = corner.token();
         let mut create = corner.asks(&token);
-        create.limit = Limit::at_most(2);
+        create.limit = Limit::at_most(8);
         create.replaces = Some(shown.session_id());
 
         let made = trial.made(&create, "a sign-in with the same token").await;

@@ -102,6 +102,8 @@ async fn the_former_one_goes_on_until_the_grace_is_over<St: SessionStore>(trial:
     trial.clock.advance(IDLE - MS);
     trial.touch(&former, "the successor was not seen").await;
     trial.touch(&next, "the successor").await;
+    let (_, kept) = derived(trial, &former, 3, false).await;
+    trial.holds(matches!(kept, Rotated::Kept), "no upgrade once it was seen");
     trial.clock.advance(GRACE - MS);
     trial.live(&former, "within the grace").await;
     trial.clock.advance(MS);
@@ -178,6 +180,8 @@ async fn a_proven_one_ends_the_former_at_once<St: SessionStore>(trial: &Trial<St
         let wanted = (EndReason::Replaced, Some(next.session_id()));
         trial.same(why, wanted, "a former token opens nothing");
     }
+    let again = trial.rotate(&Rotate::new(&former, &next, proven)).await;
+    trial.holds(matches!(again, Rotated::Rotated(_)), "sent again");
     let record = trial.live(&next, "the new token").await.record;
     let times = (record.authenticated_at, record.idle, record.deadline);
     let wanted = (trial.now(), 2 * IDLE, trial.now().plus(4 * IDLE));
