@@ -26,8 +26,6 @@ pub struct Event {
     pub initiator: Initiator,
     /// The session that caused it: that signed in, or from which another was ended.
     pub by: Option<SessionId>,
-    /// Whose session it is, where the origin does not say it.
-    user: Option<UserId>,
     origin: Origin,
 }
 
@@ -81,14 +79,16 @@ pub enum Initiator {
     User,
 }
 
-/// Where it came from.
+/// To whom it happened, and where it came from. Small, so that an event fits into one line of a cache:
+/// it goes from the core that signs somebody in to the one that keeps watch.
 #[derive(Clone, Debug)]
 enum Origin {
     Unknown,
+    User(UserId),
     /// From the client of a session of the same user. One pointer for both: an event is made where a
     /// sign-in waits for it.
     Session(Arc<Body>),
-    Request(Arc<Client>),
+    Request(Arc<(Option<UserId>, Client)>),
 }
 
 impl EventKind {
@@ -141,7 +141,6 @@ impl Event {
         Self {
             kind,
             at,
-            user: None,
             session: None,
             reason: None,
             initiator,
@@ -155,7 +154,9 @@ impl Event {
     pub fn user(&self) -> Option<&UserId> {
         match &self.origin {
             Origin::Session(body) => body.user.as_ref(),
-            Origin::Unknown | Origin::Request(_) => self.user.as_ref(),
+            Origin::User(user) => Some(user),
+            Origin::Request(request) => request.0.as_ref(),
+            Origin::Unknown => None,
         }
     }
 
@@ -163,9 +164,9 @@ impl Event {
     #[must_use]
     pub fn client(&self) -> Option<&Client> {
         match &self.origin {
-            Origin::Unknown => None,
+            Origin::Unknown | Origin::User(_) => None,
             Origin::Session(body) => Some(&body.client),
-            Origin::Request(client) => Some(client),
+            Origin::Request(request) => Some(&request.1),
         }
     }
 
@@ -180,14 +181,17 @@ impl Event {
 
     /// To this session.
     pub(crate) fn of(mut self, record: &Record) -> Self {
-        self.user = record.user_id().cloned();
+        self.origin = record
+            .user_id()
+            .cloned()
+            .map_or(Origin::Unknown, Origin::User);
         self.session = Some(record.id);
         self
     }
 
     /// To a session of this user.
     pub(crate) fn to(mut self, user: UserId, session: Option<SessionId>) -> Self {
-        self.user = Some(user);
+        self.origin = Origin::User(user);
         self.session = session;
         self
     }
@@ -208,7 +212,17 @@ impl Event {
 
     /// From this client.
     pub(crate) fn at_client(mut self, client: Client) -> Self {
-        self.origin = Origin::Request(Arc::new(client));
+        self.origin = Origin::Request(Arc::new((self.user().cloned(), client)));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_no_longer_than_a_line_of_a_cache() {
+        assert!(size_of::<Event>() <= 64, "{}", size_of::<Event>());
     }
 }
