@@ -12,23 +12,14 @@ mod common;
 use proptest::prelude::*;
 use serde_json::json;
 use tower_user_sessions::{
-    Limit, MemoryStore, SessionId, SessionLayer,
+    Limit, SessionId, SessionLayer,
     events::{self, EventKind},
-    store::ManualClock,
 };
 
 use crate::common::{
-    book::Book,
+    book::world,
     http::{Client, HOUR, ids, store},
 };
-
-fn world(limit: Limit) -> (SessionLayer, Book, MemoryStore, ManualClock) {
-    let ((store, clock), book) = (store(), Book::default());
-    let layer = SessionLayer::new(store.clone())
-        .limit(limit)
-        .events(book.sink());
-    (layer, book, store, clock)
-}
 
 // T45
 #[tokio::test]

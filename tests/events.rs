@@ -11,23 +11,14 @@ mod common;
 
 use http::StatusCode;
 use tower_user_sessions::{
-    DeviceCookie, EndReason, Lifetime, Limit, MemoryStore, SessionLayer, UserSessions,
+    DeviceCookie, EndReason, Lifetime, Limit, SessionLayer, UserSessions,
     events::{EventKind, Initiator, Refusal},
-    store::ManualClock,
 };
 
 use crate::common::{
-    book::Book,
+    book::{Book, world},
     http::{Client, HOUR, store, user},
 };
-
-fn world(limit: Limit) -> (SessionLayer, Book, MemoryStore, ManualClock) {
-    let ((store, clock), book) = (store(), Book::default());
-    let layer = SessionLayer::new(store.clone())
-        .limit(limit)
-        .events(book.sink());
-    (layer, book, store, clock)
-}
 
 fn alice() -> Option<String> {
     Some("alice".to_owned())

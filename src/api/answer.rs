@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
 };
 use serde::Serialize;
 
@@ -84,11 +84,7 @@ pub(super) fn not_yours() -> Answer {
 }
 
 pub(super) fn unavailable() -> Answer {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    let mut answer = refuse(status, "Sessions are unavailable", "unavailable");
-    let seconds = HeaderValue::from_static("1");
-    answer.headers_mut().insert(RETRY_AFTER, seconds);
-    answer
+    Rejection::unavailable().into_problem(DeviceBody::new)
 }
 
 pub(super) fn misconfigured() -> Answer {

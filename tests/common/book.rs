@@ -3,9 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use tower_user_sessions::{
-    EndReason, SessionId, Timestamp,
+    EndReason, Limit, MemoryStore, SessionId, SessionLayer, Timestamp,
     events::{Event, EventKind, Initiator},
+    store::ManualClock,
 };
+
+use super::http::store;
 
 /// Takes events down.
 #[derive(Clone, Default)]
@@ -49,4 +52,13 @@ impl Book {
             .map(|event| told(&event))
             .collect()
     }
+}
+
+/// A layer with this limit that tells a book.
+pub fn world(limit: Limit) -> (SessionLayer, Book, MemoryStore, ManualClock) {
+    let ((store, clock), book) = (store(), Book::default());
+    let layer = SessionLayer::new(store.clone())
+        .limit(limit)
+        .events(book.sink());
+    (layer, book, store, clock)
 }
