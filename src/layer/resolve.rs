@@ -35,16 +35,20 @@ impl Incoming {
         let arrival = Arrival::now();
         let headers = request.headers_mut();
         let shown = config.source.read(headers, config.cookie.name());
-        if !matches!(shown, Shown::Nothing) {
-            // Keeps the token out of what prints the request's headers further in.
-            headers
-                .iter_mut()
-                .filter(|(name, _)| config.source.reads(name))
-                .for_each(|(_, value)| value.set_sensitive(true));
+        let shows = !matches!(shown, Shown::Nothing);
+        let mut user_agent = None;
+        // One walk is less than two lookups.
+        for (name, value) in headers {
+            if *name == USER_AGENT {
+                user_agent.get_or_insert_with(|| value.clone());
+            } else if shows && config.source.reads(name) {
+                // Keeps the token out of what prints the request's headers further in.
+                value.set_sensitive(true);
+            }
         }
         let sender = Sender {
             address: config.address(request.headers(), PeerAddr::of(request.extensions())),
-            user_agent: request.headers().get(USER_AGENT).cloned(),
+            user_agent,
             hints: RawHints::read(request.headers()),
             device: config.device(request.headers()),
         };

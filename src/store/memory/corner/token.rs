@@ -73,7 +73,9 @@ impl Corner {
         if resolve.activity {
             record.last_activity = record.last_activity.max(now);
         }
-        Resolved::Live(Found::new(record.clone(), live.data.clone(), now))
+        // First what may be a call, so that the record is copied to where it stays.
+        let data = live.data.clone();
+        Resolved::Live(Found::new(record.clone(), data, now))
     }
 
     fn reused(&mut self, at: usize, now: Timestamp, kept: Duration) -> Resolved {
