@@ -12,13 +12,13 @@ mod common;
 use proptest::prelude::*;
 use serde_json::json;
 use tower_user_sessions::{
-    Limit, SessionId, SessionLayer,
-    events::{self, EventKind},
+    DeviceCookie, Limit, Login, SessionId, SessionLayer,
+    events::{self, EventKind, EventReceiver},
 };
 
 use crate::common::{
-    book::world,
-    http::{Client, HOUR, ids, store},
+    book::{self, Book, world},
+    http::{Client, HOUR, ids, store, user},
 };
 
 // T45
@@ -41,6 +41,96 @@ async fn what_does_not_fit_is_dropped_and_counted_and_no_request_waits() {
     assert_eq!(ids(&store, "alice").await.len(), 5);
     drop((layer, sender));
     assert!(receiver.recv().await.is_none());
+}
+
+/// A channel with room for so many events, and the layers with and without it of a store in which alice
+/// has three sessions: these.
+async fn watched(capacity: usize) -> (EventReceiver, [SessionLayer; 2], Vec<SessionId>) {
+    let (store, clock) = store();
+    let (sender, receiver) = events::channel(capacity);
+    let layer = SessionLayer::new(store).device_cookie(DeviceCookie::new());
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(Client::new(&layer).log_in("alice").await);
+        clock.advance(HOUR);
+    }
+    (receiver, [layer.clone().events(sender), layer], ids)
+}
+
+/// A sign-in that leaves its user no other session.
+async fn only_session(layer: &SessionLayer) -> SessionId {
+    let login = || Login::new(user("alice")).limit(Limit::at_most(1));
+    let answer = Client::new(layer)
+        .send(move |session| async move {
+            session.log_in_with(login()).unwrap();
+            session.id().unwrap()
+        })
+        .await;
+    answer.value()
+}
+
+// T44
+#[tokio::test]
+async fn the_channel_tells_of_a_sign_in_what_a_function_is_told() {
+    let mut told_to = Vec::new();
+    for by_channel in [true, false] {
+        let (mut receiver, [layer, unwatched], mut ids) = watched(16).await;
+        let book = Book::default();
+        let layer = if by_channel {
+            layer
+        } else {
+            unwatched.events(book.sink())
+        };
+
+        ids.push(only_session(&layer).await);
+
+        let mut told = book.news();
+        while let Some(event) = receiver.try_recv() {
+            assert_eq!(event.client().unwrap().user_agent(), Some("test"));
+            told.push(book::told(&event));
+        }
+        let named = |id: Option<SessionId>| ids.iter().position(|known| Some(*known) == id);
+        let told = told
+            .into_iter()
+            .map(|(kind, at, user, session, why, whose, by)| {
+                (kind, at, user, named(session), why, whose, named(by))
+            });
+        told_to.push(told.collect::<Vec<_>>());
+    }
+
+    let which: Vec<_> = told_to[0]
+        .iter()
+        .map(|told| (told.0, told.3, told.6))
+        .collect();
+    let began = |kind| (kind, Some(3), None);
+    let ended = |which| (EventKind::Ended, Some(which), Some(3));
+    let all = [
+        began(EventKind::Created),
+        began(EventKind::NewDevice),
+        ended(0),
+        ended(1),
+        ended(2),
+    ];
+    assert_eq!(which, all);
+    assert_eq!(told_to[0], told_to[1]);
+}
+
+// T45
+#[tokio::test]
+async fn of_a_sign_in_the_channel_takes_what_there_is_room_for() {
+    for room in 1..=5 {
+        let (mut receiver, [layer, _unwatched], _ids) = watched(room).await;
+
+        only_session(&layer).await;
+        only_session(&layer).await;
+        drop(layer);
+
+        // Created, a new device, three evicted; then created, a new device, one evicted.
+        assert_eq!(receiver.dropped(), 8 - u64::try_from(room).unwrap());
+        let first = receiver.recv().await.unwrap();
+        assert_eq!(first.kind, EventKind::Created);
+        assert_eq!(receiver.batch().await.len(), room - 1);
+    }
 }
 
 // T44

@@ -204,6 +204,7 @@ impl Event {
     }
 
     /// From the client of this session, to it or to another one of its user's.
+    #[inline]
     pub(crate) fn at_session(mut self, record: &Record, to: SessionId) -> Self {
         self.session = Some(to);
         self.origin = Origin::Session(record.shared());

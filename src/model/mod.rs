@@ -15,6 +15,7 @@ pub(crate) mod lifetime;
 pub(crate) mod limit;
 mod open;
 pub(crate) mod proof;
+mod raised;
 mod random;
 pub(crate) mod record;
 pub(crate) mod rotation;
@@ -22,7 +23,6 @@ pub(crate) mod tag;
 pub(crate) mod token;
 pub(crate) mod user;
 
-pub(crate) use self::device_id::DeviceId;
 pub use self::{
     class::ClientClass,
     client::Client,
@@ -41,4 +41,8 @@ pub use self::{
     tag::Tag,
     token::{Digest, ParseTokenError, Token},
     user::{ParseUserIdError, UserId},
+};
+pub(crate) use self::{
+    device_id::DeviceId,
+    raised::{EndedFor, Other, Raised},
 };

@@ -3,8 +3,8 @@
 use super::{Session, staged::PendingLogin};
 use crate::{
     model::{
-        Clock, EndReason, Event, EventKind, Initiator, Record, Refusal, SessionId, Timestamp,
-        UserId,
+        Clock, EndReason, EndedFor, Event, EventKind, Initiator, Other, Raised, Record, Refusal,
+        SessionId, Timestamp, UserId,
     },
     store::{NewSession, Reused, meter},
 };
@@ -12,43 +12,35 @@ use crate::{
 impl Session {
     /// A sign-in is done, and ended others.
     pub(super) fn tell_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
-        let (record, at) = (&new.record, new.now);
-        let audit = &self.0.rules.audit;
-        meter::signed_in();
-        audit.raise(|| {
-            Event::new(EventKind::Created, at, Initiator::User).at_session(record, record.id)
-        });
-        if new.first_sight {
-            audit.raise(|| {
-                Event::new(EventKind::NewDevice, at, Initiator::User).at_session(record, record.id)
-            });
-        }
         let ticket = pending.login.ticket.as_ref();
-        self.tell_ended_for(new, ticket.and_then(|(_, ends)| *ends));
+        let chosen = ticket.and_then(|(_, ends)| *ends);
+        meter::signed_in();
+        meter_ended(new, chosen);
+        let count = 1 + usize::from(new.first_sight) + ended_count(new);
+        self.0.rules.audit.raise_all(count, || {
+            let record = &new.record;
+            let created = Event::new(EventKind::Created, new.now, Initiator::User);
+            let device = new.first_sight.then_some(Other::NewDevice);
+            let ended = ended_for(new, chosen).map(Other::Ended);
+            let created = created.at_session(record, record.id);
+            Raised::new(created, device.into_iter().chain(ended))
+        });
     }
 
     /// These ended for a sign-in, whatever became of it afterwards. The user may have chosen one by a ticket.
     pub(super) fn tell_ended_for(&self, new: &NewSession, chosen: Option<SessionId>) {
-        let (record, at) = (&new.record, new.now);
-        // All of one user's: what has ended is not touched again for it, cold as it is by now.
-        let ended = |id, reason, initiator| {
-            meter::ended(reason);
-            self.0.rules.audit.raise(|| {
-                Event::new(EventKind::Ended, at, initiator)
-                    .because(reason, Some(record.id))
-                    .at_session(record, id)
-            });
+        meter_ended(new, chosen);
+        let mut ended = ended_for(new, chosen);
+        let Some(first) = ended.next() else {
+            return;
         };
-        if let Some(replaced) = new.replaced {
-            ended(replaced, EndReason::Replaced, Initiator::User);
-        }
-        for evicted in &new.evicted {
-            if Some(evicted.id) == chosen {
-                ended(evicted.id, EndReason::Revoked, Initiator::User);
-            } else {
-                ended(evicted.id, EndReason::Evicted, Initiator::Policy);
-            }
-        }
+        self.0.rules.audit.raise_all(ended_count(new), || {
+            let record = &new.record;
+            let event = Event::new(EventKind::Ended, new.now, first.initiator)
+                .because(first.reason, Some(record.id))
+                .at_session(record, first.session);
+            Raised::new(event, ended.map(Other::Ended))
+        });
     }
 
     pub(super) fn tell_refused(&self, pending: &PendingLogin, refusal: Refusal) {
@@ -133,6 +125,33 @@ impl Session {
             None => Clock::system().now(),
         }
     }
+}
+
+/// All of one user's: what has ended is not touched again for it, cold as it is by now.
+fn ended_for(new: &NewSession, chosen: Option<SessionId>) -> impl Iterator<Item = EndedFor> {
+    let ended = |session, reason, initiator| EndedFor {
+        session,
+        reason,
+        initiator,
+    };
+    let replaced = new.replaced;
+    let replaced = replaced.map(|id| ended(id, EndReason::Replaced, Initiator::User));
+    let evicted = new.evicted.iter().map(move |evicted| {
+        if Some(evicted.id) == chosen {
+            ended(evicted.id, EndReason::Revoked, Initiator::User)
+        } else {
+            ended(evicted.id, EndReason::Evicted, Initiator::Policy)
+        }
+    });
+    replaced.into_iter().chain(evicted)
+}
+
+fn ended_count(new: &NewSession) -> usize {
+    usize::from(new.replaced.is_some()) + new.evicted.len()
+}
+
+fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
+    ended_for(new, chosen).for_each(|ended| meter::ended(ended.reason));
 }
 
 /// On whose behalf sessions end for this reason; whether a session of the user's asked for it.

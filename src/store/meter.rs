@@ -53,8 +53,8 @@ pub(crate) fn reused() {
     counter!("tower_user_sessions_token_reuse_total").increment(1);
 }
 
-pub(crate) fn dropped() {
-    counter!("tower_user_sessions_dropped_events_total").increment(1);
+pub(crate) fn dropped(events: u64) {
+    counter!("tower_user_sessions_dropped_events_total").increment(events);
 }
 
 /// Runs an operation of a store, and measures how long it takes.

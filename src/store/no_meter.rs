@@ -17,7 +17,7 @@ pub(crate) fn shown() {}
 
 pub(crate) fn reused() {}
 
-pub(crate) fn dropped() {}
+pub(crate) fn dropped(_events: u64) {}
 
 pub(crate) fn timed<T>(
     _operation: &'static str,

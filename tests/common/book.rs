@@ -25,7 +25,7 @@ pub type Told = (
     Option<SessionId>,
 );
 
-fn told(event: &Event) -> Told {
+pub fn told(event: &Event) -> Told {
     (
         event.kind,
         event.at,

@@ -1,14 +1,16 @@
-//! What the event channel costs a sign-in: blocks of sign-ins with it and without it, by turns.
+//! What the event channel costs a sign-in: blocks of sign-ins without it, with it, and without it again.
 //!
-//! `events [--pairs N] [--logins N]`
+//! `events [--rounds N] [--logins N]`
 //!
 //! One thread signs users in, at the limit of three, as fast as it can; another takes the events out.
-//! Prints sign-ins per second and the median of the paired ratios, what was dropped, and whether the
-//! events add up to what the store has at the end. A second run with a channel of one event shows that
-//! drops are counted.
+//! Prints sign-ins per second, and medians over rounds: of a block with the channel over the mean of the
+//! two around it, and of the second of those over the first, which shows the noise. All are of one store:
+//! two of the same size differ by as much as the channel costs, by where their sessions lie.
+//!
+//! Then a store from its beginning: it fails unless the events add up to what the store has at the end.
+//! A second run of all that with a channel of one event shows that drops are counted.
 
 use std::{
-    collections::HashMap,
     thread,
     time::{Duration, Instant},
 };
@@ -59,6 +61,7 @@ fn on_core() -> f64 {
     first.unwrap_or_default()
 }
 
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 /// Signs in so many users, one after the other; how long one took, in ns: by the clock, and of a core.
 fn block(runtime: &Runtime, layer: &SessionLayer, logins: usize) -> [f64; 2] {
     let mut app: Router = Router::new()
@@ -82,28 +85,37 @@ fn block(runtime: &Runtime, layer: &SessionLayer, logins: usize) -> [f64; 2] {
     taken.map(|ns| ns / logins as f64)
 }
 
-/// Counts what began less what ended, until all senders are gone.
-fn counted(mut events: EventReceiver) -> Result<(i64, u64, u64), std::io::Error> {
+/// What came out of a channel.
+#[derive(Default)]
+struct Tally {
+    began: u64,
+    ended: u64,
+    other: u64,
+    dropped: u64,
+}
+
+/// Takes events out until all senders are gone.
+fn tally(mut events: EventReceiver) -> Result<Tally, std::io::Error> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    let (mut live, mut received) = (0, 0);
+    let mut tally = Tally::default();
     runtime.block_on(async {
         loop {
             let batch = events.batch().await;
             if batch.is_empty() {
                 break;
             }
-            received += batch.len() as u64;
             for event in batch {
-                live += match event.kind {
-                    EventKind::Created => 1,
-                    EventKind::Ended => -1,
-                    _ => 0,
-                };
+                match event.kind {
+                    EventKind::Created => tally.began += 1,
+                    EventKind::Ended => tally.ended += 1,
+                    _ => tally.other += 1,
+                }
             }
             tokio::time::sleep(PAUSE).await;
         }
     });
-    Ok((live, received, events.dropped()))
+    tally.dropped = events.dropped();
+    Ok(tally)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -111,47 +123,83 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn main() -> Result<(), BoxError> {
-    let (pairs, logins) = (number("--pairs", 15), number("--logins", 100_000));
-    let users: Vec<UserId> = (0..USERS as u64).map(UserId::from).collect();
-    let runtime = Builder::new_current_thread().build()?;
-    let (plain, watched) = (MemoryStore::new(), MemoryStore::new());
-    let layer = |store: &MemoryStore| SessionLayer::new(store.clone()).limit(Limit::at_most(3));
+fn layer(store: &MemoryStore) -> SessionLayer {
+    SessionLayer::new(store.clone()).limit(Limit::at_most(3))
+}
 
+/// How much longer a sign-in takes with the channel.
+fn cost(
+    runtime: &Runtime,
+    capacity: usize,
+    rounds: usize,
+    logins: usize,
+) -> Result<Tally, BoxError> {
+    let (sender, receiver) = events::channel(capacity);
+    let consumer = thread::spawn(move || tally(receiver));
+    let store = MemoryStore::new();
+    let (without, with) = (layer(&store), layer(&store).events(sender));
+    // Until each user has as many sessions as they may.
+    block(runtime, &without, 3 * USERS);
+    block(runtime, &with, logins);
+    let mut times = [const { Vec::new() }; 2];
+    let mut ratios = [const { Vec::new() }; 3];
+    for _ in 0..rounds {
+        let before = block(runtime, &without, logins);
+        let watched = block(runtime, &with, logins);
+        let after = block(runtime, &without, logins);
+        times[0].push(before[0]);
+        times[1].push(watched[0]);
+        ratios[0].push(2. * watched[0] / (before[0] + after[0]));
+        ratios[1].push(2. * watched[1] / (before[1] + after[1]));
+        ratios[2].push(after[0] / before[0]);
+    }
+    drop(with);
+    for (name, ns) in ["without", "with"].into_iter().zip(times.map(median)) {
+        println!("  {name}: {ns:.0} ns a sign-in, {:.0} a second", 1e9 / ns);
+    }
+    let [by_clock, of_core, noise] = ratios.map(median);
+    println!("  with over without: {by_clock:.3} by the clock, {of_core:.3} of a core");
+    println!("  without over without: {noise:.3}");
+    Ok(consumer.join().map_err(|_| "the consumer fell")??)
+}
+
+/// Whether the events of a store add up to what it has at the end.
+fn adds_up(runtime: &Runtime, capacity: usize, logins: usize) -> Result<Tally, BoxError> {
+    let (sender, receiver) = events::channel(capacity);
+    let consumer = thread::spawn(move || tally(receiver));
+    let store = MemoryStore::new();
+    let with = layer(&store).events(sender);
+    block(runtime, &with, logins);
+    drop(with);
+    let tally = consumer.join().map_err(|_| "the consumer fell")??;
+    let mut stored = 0;
+    for user in 0..USERS as u64 {
+        let sessions = UserSessions::new(store.clone(), UserId::from(user));
+        stored += runtime.block_on(sessions.count())? as u64;
+    }
+    let raised = 2 * logins as u64 - stored;
+    let told = tally.began + tally.ended + tally.other + tally.dropped;
+    println!("  a new store: {stored} sessions, {raised} events raised, {told} taken or dropped");
+    if raised != told || tally.dropped == 0 && tally.began - tally.ended != stored {
+        return Err("the events do not add up".into());
+    }
+    Ok(tally)
+}
+
+fn main() -> Result<(), BoxError> {
+    let (rounds, logins) = (number("--rounds", 15), number("--logins", 50_000));
+    let runtime = Builder::new_current_thread().build()?;
     for capacity in [1 << 20, 1] {
-        let (sender, receiver) = events::channel(capacity);
-        let consumer = thread::spawn(move || counted(receiver));
-        let (without, with) = (layer(&plain), layer(&watched).events(sender));
-        block(&runtime, &without, logins);
-        block(&runtime, &with, logins);
-        let (mut ratios, mut of_core) = (Vec::new(), Vec::new());
-        let mut times = HashMap::<&str, Vec<f64>>::new();
-        for _ in 0..pairs {
-            let before = block(&runtime, &without, logins);
-            let after = block(&runtime, &with, logins);
-            ratios.push(after[0] / before[0]);
-            of_core.push(after[1] / before[1]);
-            times.entry("without").or_default().push(before[0]);
-            times.entry("with").or_default().push(after[0]);
-        }
-        drop(with);
-        let (live, received, dropped) = consumer.join().map_err(|_| "the consumer fell")??;
         println!("channel of {capacity}:");
-        for (name, values) in times {
-            let ns = median(values);
-            println!("  {name}: {ns:.0} ns a sign-in, {:.0} a second", 1e9 / ns);
-        }
-        let (by_clock, of_core) = (median(ratios), median(of_core));
-        println!("  paired ratio, median: {by_clock:.3} by the clock, {of_core:.3} of a core");
-        println!("  received {received}, dropped {dropped}");
-        if capacity > 1 {
-            let mut stored = 0;
-            for user in &users {
-                let sessions = UserSessions::new(watched.clone(), user.clone());
-                stored += i64::try_from(runtime.block_on(sessions.count())?)?;
-            }
-            println!("  began less ended: {live}, in the store: {stored}");
-        }
+        let cost = cost(&runtime, capacity, rounds, logins)?;
+        let whole = adds_up(&runtime, capacity, 10 * logins)?;
+        let [taken, dropped] = [cost, whole]
+            .iter()
+            .fold([0, 0], |[taken, dropped], tally| {
+                let came = tally.began + tally.ended + tally.other;
+                [taken + came, dropped + tally.dropped]
+            });
+        println!("  taken {taken}, dropped {dropped}");
     }
     Ok(())
 }

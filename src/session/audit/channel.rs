@@ -1,8 +1,7 @@
-//! Tells whoever keeps watch what happened.
+//! The channel that events wait in for whoever keeps watch.
 
 use std::{
     collections::VecDeque,
-    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -11,25 +10,11 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::EventSink;
 use crate::{
-    model::{Event, SessionId},
+    model::{Event, Raised},
     store::meter,
 };
-
-/// Takes events. A function of an [`Event`] is one.
-///
-/// It is called while a request is answered, also where its future is dropped, so it must neither wait
-/// nor panic: [`channel`] makes one that never does.
-pub trait EventSink: Send + Sync + 'static {
-    /// Takes one event.
-    fn event(&self, event: Event);
-}
-
-impl<F: Fn(Event) + Send + Sync + 'static> EventSink for F {
-    fn event(&self, event: Event) {
-        self(event);
-    }
-}
 
 /// A channel that never slows a request: what does not fit is dropped and counted.
 ///
@@ -51,13 +36,14 @@ impl<F: Fn(Event) + Send + Sync + 'static> EventSink for F {
 pub fn channel(capacity: usize) -> (EventSender, EventReceiver) {
     let queue = Arc::new(Queue {
         capacity: capacity.max(1),
-        waiting: Mutex::new(Some(VecDeque::new())),
+        waiting: Mutex::new(Some(Waiting::default())),
         dropped: AtomicU64::new(0),
         came: Notify::new(),
     });
     let senders = Arc::new(Senders(Arc::clone(&queue)));
     let receiver = EventReceiver {
         senders: Arc::downgrade(&senders),
+        spare: Vec::new(),
         taken: VecDeque::new(),
         queue,
     };
@@ -65,20 +51,67 @@ pub fn channel(capacity: usize) -> (EventSender, EventReceiver) {
 }
 
 /// What a channel holds. Taken out as a whole, so that sender and receiver hardly ever meet: a sign-in
-/// pays for one short lock, where a queue without locks would make it pay for its nodes.
+/// pays for one short lock, where a queue without locks would make it pay for its nodes. Whom it
+/// evicted costs it no more: what a step raised becomes events at the receiver's.
 #[derive(Debug)]
 struct Queue {
     capacity: usize,
     /// Nothing any more once the receiver is gone.
-    waiting: Mutex<Option<VecDeque<Event>>>,
+    waiting: Mutex<Option<Waiting>>,
     dropped: AtomicU64,
     came: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    steps: Vec<Raised>,
+    events: usize,
+}
+
 impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<Event>>> {
-        // A panic while it is held leaves whole events behind.
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
+        // A panic while it is held leaves whole steps behind.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes so many events of one step, or what there is room for.
+    fn take(&self, count: usize, events: impl FnOnce() -> Raised) {
+        let mut waiting = self.waiting();
+        match &mut *waiting {
+            Some(room) if room.events + count <= self.capacity => {
+                let first = room.steps.is_empty();
+                room.events += count;
+                room.steps.push(events());
+                drop(waiting);
+                if first {
+                    self.came.notify_one();
+                }
+            }
+            _ => self.take_some(waiting, count, events()),
+        }
+    }
+
+    /// Takes what there is room for, and counts the rest.
+    #[cold]
+    fn take_some(
+        &self,
+        mut waiting: MutexGuard<'_, Option<Waiting>>,
+        count: usize,
+        events: Raised,
+    ) {
+        let mut fit = 0;
+        if let Some(waiting) = &mut *waiting {
+            fit = self.capacity - waiting.events;
+            waiting.steps.extend(events.take(fit).map(Raised::from));
+            waiting.events = self.capacity;
+        }
+        drop(waiting);
+        if fit > 0 {
+            self.came.notify_one();
+        }
+        let dropped = u64::try_from(count - fit).unwrap_or(u64::MAX);
+        self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        meter::dropped(dropped);
     }
 }
 
@@ -101,33 +134,23 @@ pub struct EventSender(Arc<Senders>);
 pub struct EventReceiver {
     queue: Arc<Queue>,
     senders: Weak<Senders>,
+    /// The room that the queue has next.
+    spare: Vec<Raised>,
     /// Out of the queue, and not yet asked for.
     taken: VecDeque<Event>,
 }
 
 impl EventSink for EventSender {
     fn event(&self, event: Event) {
-        let queue = &self.0.0;
-        let mut waiting = queue.waiting();
-        let room = waiting
-            .as_mut()
-            .filter(|waiting| waiting.len() < queue.capacity);
-        let Some(room) = room else {
-            drop(waiting);
-            queue.dropped.fetch_add(1, Ordering::Relaxed);
-            meter::dropped();
-            return;
-        };
-        let first = room.is_empty();
-        room.push_back(event);
-        drop(waiting);
-        if first {
-            queue.came.notify_one();
-        }
+        self.take(1, || event.into());
     }
 }
 
 impl EventSender {
+    pub(super) fn take(&self, count: usize, events: impl FnOnce() -> Raised) {
+        self.0.0.take(count, events);
+    }
+
     /// How many events were dropped: they did not fit, or nobody receives any more.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -198,14 +221,13 @@ impl EventReceiver {
     /// Takes all that waits, and leaves an empty queue behind that has its room already.
     fn take(&mut self) {
         let mut waiting = self.queue.waiting();
-        let Some(waiting) = waiting.as_mut() else {
+        let Some(Waiting { steps, events }) = waiting.as_mut() else {
             return;
         };
-        if self.taken.is_empty() {
-            std::mem::swap(waiting, &mut self.taken);
-        } else {
-            self.taken.append(waiting);
-        }
+        *events = 0;
+        std::mem::swap(steps, &mut self.spare);
+        drop(waiting);
+        self.taken.extend(self.spare.drain(..).flatten());
     }
 
     /// Waits for an event. Whether there is still somebody to send one.
@@ -215,50 +237,5 @@ impl EventReceiver {
         }
         self.queue.came.notified().await;
         true
-    }
-}
-
-/// Where events go.
-#[derive(Clone, Default)]
-pub(crate) struct Audit(Option<Arc<dyn EventSink>>);
-
-impl Audit {
-    pub(crate) fn new(sink: impl EventSink) -> Self {
-        Self(Some(Arc::new(sink)))
-    }
-
-    /// Raises an event, which is made only if somebody takes it.
-    pub(crate) fn raise(&self, event: impl FnOnce() -> Event) {
-        let logged = tracing::enabled!(target: "tower_user_sessions::audit", tracing::Level::DEBUG);
-        if self.0.is_none() && !logged {
-            return;
-        }
-        let event = event();
-        if logged {
-            log(&event);
-        }
-        if let Some(sink) = &self.0 {
-            sink.event(event);
-        }
-    }
-}
-
-/// At debug level, for it names users and sessions; where they came from stays out of logs.
-fn log(event: &Event) {
-    tracing::debug!(
-        target: "tower_user_sessions::audit",
-        kind = event.kind.as_str(),
-        at = %event.at,
-        user = event.user().map(tracing::field::display),
-        session = event.session.map(tracing::field::display::<SessionId>),
-        why = event.why(),
-        initiator = event.initiator.as_str(),
-        by = event.by.map(tracing::field::display::<SessionId>),
-    );
-}
-
-impl fmt::Debug for Audit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Audit(..)")
     }
 }

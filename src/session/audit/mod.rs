@@ -1,0 +1,105 @@
+//! Tells whoever keeps watch what happened.
+
+mod channel;
+
+use std::{any::Any, fmt, sync::Arc};
+
+pub use self::channel::{EventReceiver, EventSender, channel};
+use crate::model::{Event, Raised, SessionId};
+
+/// Takes events. A function of an [`Event`] is one.
+///
+/// It is called while a request is answered, also where its future is dropped, so it must neither wait
+/// nor panic: [`channel`] makes one that never does.
+pub trait EventSink: Send + Sync + 'static {
+    /// Takes one event.
+    fn event(&self, event: Event);
+}
+
+impl<F: Fn(Event) + Send + Sync + 'static> EventSink for F {
+    fn event(&self, event: Event) {
+        self(event);
+    }
+}
+
+/// Where events go.
+#[derive(Clone, Default)]
+pub(crate) struct Audit(Option<Sink>);
+
+/// The channel takes what a sign-in raised as one thing, for the cost of one event.
+#[derive(Clone)]
+enum Sink {
+    Channel(EventSender),
+    Other(Arc<dyn EventSink>),
+}
+
+impl Audit {
+    pub(crate) fn new(sink: impl EventSink) -> Self {
+        let channel = (&sink as &dyn Any).downcast_ref::<EventSender>().cloned();
+        Self(Some(match channel {
+            Some(channel) => Sink::Channel(channel),
+            None => Sink::Other(Arc::new(sink)),
+        }))
+    }
+
+    /// Raises an event, which is made only if somebody takes it.
+    pub(crate) fn raise(&self, event: impl FnOnce() -> Event) {
+        if self.0.is_some() || is_logged() {
+            let event = event();
+            self.raise_all(1, || event.into());
+        }
+    }
+
+    /// Raises so many events of one step, which are made only if somebody takes them: where they will
+    /// wait, under the channel's lock, so that making them must take none.
+    pub(crate) fn raise_all(&self, count: usize, events: impl FnOnce() -> Raised) {
+        if is_logged() {
+            self.raise_logged(count, events());
+        } else {
+            self.hand_over(count, events);
+        }
+    }
+
+    #[cold]
+    fn raise_logged(&self, count: usize, events: Raised) {
+        events.clone().for_each(|event| log(&event));
+        self.hand_over(count, || events);
+    }
+
+    fn hand_over(&self, count: usize, events: impl FnOnce() -> Raised) {
+        let events = || {
+            let events = events();
+            debug_assert_eq!(events.len(), count, "as many as were said");
+            events
+        };
+        match &self.0 {
+            None => {}
+            Some(Sink::Channel(channel)) => channel.take(count, events),
+            Some(Sink::Other(sink)) => events().for_each(|event| sink.event(event)),
+        }
+    }
+}
+
+fn is_logged() -> bool {
+    tracing::enabled!(target: "tower_user_sessions::audit", tracing::Level::DEBUG)
+}
+
+/// At debug level, for it names users and sessions; where they came from stays out of logs.
+fn log(event: &Event) {
+    tracing::debug!(
+        target: "tower_user_sessions::audit",
+        kind = event.kind.as_str(),
+        at = %event.at,
+        user = event.user().map(tracing::field::display),
+        session = event.session.map(tracing::field::display::<SessionId>),
+        why = event.why(),
+        initiator = event.initiator.as_str(),
+        by = event.by.map(tracing::field::display::<SessionId>),
+    );
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Audit(..)")
+    }
+}
