@@ -204,10 +204,9 @@ impl Event {
     }
 
     /// From the client of this session, to it or to another one of its user's.
-    #[inline]
-    pub(crate) fn at_session(mut self, record: &Record, to: SessionId) -> Self {
+    pub(super) fn at_session(mut self, client: Arc<Body>, to: SessionId) -> Self {
         self.session = Some(to);
-        self.origin = Origin::Session(record.shared());
+        self.origin = Origin::Session(client);
         self
     }
 

@@ -44,5 +44,5 @@ pub use self::{
 };
 pub(crate) use self::{
     device_id::DeviceId,
-    raised::{EndedFor, Other, Raised},
+    raised::{EndedFor, Raised, SignIn},
 };

@@ -1,34 +1,40 @@
 //! What one step did, as one thing: the events are made of it where they are read.
 
+use std::sync::Arc;
+
 use super::{
+    body::Body,
+    clock::Timestamp,
     ended::EndReason,
     event::{Event, EventKind, Initiator},
     id::SessionId,
+    record::Record,
 };
 
-/// The events of one step, in their order: of a sign-in and of whom it evicted, say.
-///
-/// Small, and made without an allocation where it stands for no more than two.
+/// The events of one step. As small as one of them, since it goes from core to core.
 #[derive(Clone, Debug)]
-pub(crate) struct Raised {
-    next: Option<Event>,
-    others: Others,
+pub(crate) enum Raised {
+    Event(Event),
+    SignIn(SignIn),
 }
 
-/// Nearly every sign-in evicts one session or none.
+/// A sign-in and what ended for it.
 #[derive(Clone, Debug)]
-enum Others {
+pub(crate) struct SignIn {
+    at: Timestamp,
+    id: SessionId,
+    body: Arc<Body>,
+    began: bool,
+    first_sight: bool,
+    ended: Several,
+}
+
+/// Nearly every sign-in evicts one session or none: that costs no allocation.
+#[derive(Clone, Debug)]
+enum Several {
     None,
-    One(Other),
-    /// The last one first.
-    Many(Vec<Other>),
-}
-
-/// What happened beside another event: at the same time, to the same user, from the same client.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Other {
-    NewDevice,
-    Ended(EndedFor),
+    One(EndedFor),
+    More(Box<[EndedFor]>),
 }
 
 /// A session that ended for one that signed in.
@@ -39,151 +45,98 @@ pub(crate) struct EndedFor {
     pub(crate) initiator: Initiator,
 }
 
-impl Raised {
+impl SignIn {
+    /// What ended for a sign-in that came to nothing itself.
     #[inline]
-    pub(crate) fn new(first: Event, mut others: impl Iterator<Item = Other>) -> Self {
-        let others = match (others.next(), others.next()) {
-            (Some(one), Some(two)) => Others::many([one, two].into_iter().chain(others)),
-            (Some(one), None) => Others::One(one),
-            (None, _) => Others::None,
-        };
+    pub(crate) fn new(
+        at: Timestamp,
+        record: &Record,
+        ended: impl Iterator<Item = EndedFor>,
+    ) -> Self {
         Self {
-            next: Some(first),
-            others,
+            at,
+            id: record.id,
+            body: record.shared(),
+            began: false,
+            first_sight: false,
+            ended: Several::of(ended),
         }
+    }
+
+    /// It began a session; whether on a device that was never seen before.
+    pub(crate) fn began(mut self, first_sight: bool) -> Self {
+        self.began = true;
+        self.first_sight = first_sight;
+        self
+    }
+
+    fn event(&self, kind: EventKind, session: SessionId, initiator: Initiator) -> Event {
+        let event = Event::new(kind, self.at, initiator);
+        event.at_session(Arc::clone(&self.body), session)
     }
 }
 
-impl Others {
+impl Several {
+    #[inline]
+    fn of(mut ended: impl Iterator<Item = EndedFor>) -> Self {
+        match (ended.next(), ended.next()) {
+            (Some(one), Some(two)) => Self::more([one, two].into_iter().chain(ended)),
+            (Some(one), None) => Self::One(one),
+            (None, _) => Self::None,
+        }
+    }
+
     #[cold]
-    fn many(others: impl Iterator<Item = Other>) -> Self {
-        let mut many: Vec<Other> = others.collect();
-        many.reverse();
-        Self::Many(many)
+    fn more(ended: impl Iterator<Item = EndedFor>) -> Self {
+        Self::More(ended.collect())
     }
 
-    fn len(&self) -> usize {
+    fn as_slice(&self) -> &[EndedFor] {
         match self {
-            Self::None => 0,
-            Self::One(_) => 1,
-            Self::Many(many) => many.len(),
-        }
-    }
-
-    fn take(&mut self) -> Option<Other> {
-        match self {
-            Self::None => None,
-            Self::One(one) => {
-                let one = *one;
-                *self = Self::None;
-                Some(one)
-            }
-            Self::Many(many) => many.pop(),
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
         }
     }
 }
 
-impl Other {
-    fn beside(self, event: &Event) -> Event {
-        let mut other = event.clone();
+impl Raised {
+    /// How many events it stands for.
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Self::NewDevice => other.kind = EventKind::NewDevice,
-            Self::Ended(ended) => {
-                other.kind = EventKind::Ended;
-                other.initiator = ended.initiator;
-                other.reason = Some(ended.reason);
-                // By whatever ended the one before, or by the sign-in itself.
-                other.by = event.by.or(event.session);
-                other.session = Some(ended.session);
+            Self::Event(_) => 1,
+            Self::SignIn(step) => {
+                let new = usize::from(step.began) + usize::from(step.first_sight);
+                new + step.ended.as_slice().len()
             }
         }
-        other
     }
-}
 
-impl From<Event> for Raised {
-    fn from(event: Event) -> Self {
-        Self {
-            next: Some(event),
-            others: Others::None,
+    /// Makes the events, in their order.
+    pub(crate) fn tell(self, mut tell: impl FnMut(Event)) {
+        let step = match self {
+            Self::Event(event) => return tell(event),
+            Self::SignIn(step) => step,
+        };
+        if step.began {
+            tell(step.event(EventKind::Created, step.id, Initiator::User));
+        }
+        if step.first_sight {
+            tell(step.event(EventKind::NewDevice, step.id, Initiator::User));
+        }
+        for ended in step.ended.as_slice() {
+            let event = step.event(EventKind::Ended, ended.session, ended.initiator);
+            tell(event.because(ended.reason, Some(step.id)));
         }
     }
 }
-
-impl Iterator for Raised {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        let event = self.next.take()?;
-        self.next = self.others.take().map(|other| other.beside(&event));
-        Some(event)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.next.as_ref().map_or(0, |_| 1 + self.others.len());
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for Raised {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Timestamp, UserId};
-
-    fn id(byte: u8) -> SessionId {
-        SessionId::from_bytes([byte; 12])
-    }
 
     #[test]
-    fn what_ended_beside_a_sign_in_ended_by_it() {
-        let created = Event::new(
-            EventKind::Created,
-            Timestamp::from_millis(5),
-            Initiator::User,
-        )
-        .to(UserId::from(7), Some(id(1)));
-        let evicted = |session| {
-            Other::Ended(EndedFor {
-                session,
-                reason: EndReason::Evicted,
-                initiator: Initiator::Policy,
-            })
-        };
-        let others = [Other::NewDevice, evicted(id(2)), evicted(id(3))];
-        for count in 0..=others.len() {
-            let raised = Raised::new(created.clone(), others.into_iter().take(count));
-            assert_eq!(raised.len(), 1 + count);
-            let told: Vec<_> = raised
-                .map(|event| {
-                    (
-                        event.kind,
-                        event.session,
-                        event.reason,
-                        event.initiator,
-                        event.by,
-                    )
-                })
-                .collect();
-            let by = Some(id(1));
-            let ended = |session| {
-                let reason = Some(EndReason::Evicted);
-                (
-                    EventKind::Ended,
-                    Some(session),
-                    reason,
-                    Initiator::Policy,
-                    by,
-                )
-            };
-            let all = [
-                (EventKind::Created, by, None, Initiator::User, None),
-                (EventKind::NewDevice, by, None, Initiator::User, None),
-                ended(id(2)),
-                ended(id(3)),
-            ];
-            assert_eq!(told, all[..=count]);
-        }
+    fn a_step_is_no_longer_than_a_line_of_a_cache() {
+        assert!(size_of::<Raised>() <= 64, "{}", size_of::<Raised>());
     }
 }

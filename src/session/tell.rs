@@ -3,8 +3,8 @@
 use super::{Session, staged::PendingLogin};
 use crate::{
     model::{
-        Clock, EndReason, EndedFor, Event, EventKind, Initiator, Other, Raised, Record, Refusal,
-        SessionId, Timestamp, UserId,
+        Clock, EndReason, EndedFor, Event, EventKind, Initiator, Record, Refusal, SessionId,
+        SignIn, Timestamp, UserId,
     },
     store::{NewSession, Reused, meter},
 };
@@ -16,31 +16,20 @@ impl Session {
         let chosen = ticket.and_then(|(_, ends)| *ends);
         meter::signed_in();
         meter_ended(new, chosen);
-        let count = 1 + usize::from(new.first_sight) + ended_count(new);
-        self.0.rules.audit.raise_all(count, || {
-            let record = &new.record;
-            let created = Event::new(EventKind::Created, new.now, Initiator::User);
-            let device = new.first_sight.then_some(Other::NewDevice);
-            let ended = ended_for(new, chosen).map(Other::Ended);
-            let created = created.at_session(record, record.id);
-            Raised::new(created, device.into_iter().chain(ended))
+        self.0.rules.audit.raise_step(|| {
+            let ended = ended_for(new, chosen);
+            SignIn::new(new.now, &new.record, ended).began(new.first_sight)
         });
     }
 
     /// These ended for a sign-in, whatever became of it afterwards. The user may have chosen one by a ticket.
     pub(super) fn tell_ended_for(&self, new: &NewSession, chosen: Option<SessionId>) {
         meter_ended(new, chosen);
-        let mut ended = ended_for(new, chosen);
-        let Some(first) = ended.next() else {
-            return;
-        };
-        self.0.rules.audit.raise_all(ended_count(new), || {
-            let record = &new.record;
-            let event = Event::new(EventKind::Ended, new.now, first.initiator)
-                .because(first.reason, Some(record.id))
-                .at_session(record, first.session);
-            Raised::new(event, ended.map(Other::Ended))
-        });
+        if new.replaced.is_some() || !new.evicted.is_empty() {
+            let ended = ended_for(new, chosen);
+            let audit = &self.0.rules.audit;
+            audit.raise_step(|| SignIn::new(new.now, &new.record, ended));
+        }
     }
 
     pub(super) fn tell_refused(&self, pending: &PendingLogin, refusal: Refusal) {
@@ -144,10 +133,6 @@ fn ended_for(new: &NewSession, chosen: Option<SessionId>) -> impl Iterator<Item 
         }
     });
     replaced.into_iter().chain(evicted)
-}
-
-fn ended_count(new: &NewSession) -> usize {
-    usize::from(new.replaced.is_some()) + new.evicted.len()
 }
 
 fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {

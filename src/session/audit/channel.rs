@@ -74,44 +74,57 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes so many events of one step, or what there is room for.
-    fn take(&self, count: usize, events: impl FnOnce() -> Raised) {
+    /// Takes what a step raised, or what there is room for. It is made where it will wait, under the
+    /// lock, so that making it must take none.
+    fn take(&self, raised: impl FnOnce() -> Raised) {
         let mut waiting = self.waiting();
         match &mut *waiting {
-            Some(room) if room.events + count <= self.capacity => {
+            Some(room) if room.events < self.capacity => {
                 let first = room.steps.is_empty();
-                room.events += count;
-                room.steps.push(events());
+                room.steps.push(raised());
+                room.events += room.steps.last().map_or(0, Raised::len);
+                let over = room.events.saturating_sub(self.capacity);
+                if over > 0 {
+                    room.shorten(over);
+                }
                 drop(waiting);
                 if first {
                     self.came.notify_one();
                 }
+                if over > 0 {
+                    self.count_dropped(over);
+                }
             }
-            _ => self.take_some(waiting, count, events()),
+            _ => {
+                drop(waiting);
+                self.count_dropped(raised().len());
+            }
         }
     }
 
-    /// Takes what there is room for, and counts the rest.
     #[cold]
-    fn take_some(
-        &self,
-        mut waiting: MutexGuard<'_, Option<Waiting>>,
-        count: usize,
-        events: Raised,
-    ) {
-        let mut fit = 0;
-        if let Some(waiting) = &mut *waiting {
-            fit = self.capacity - waiting.events;
-            waiting.steps.extend(events.take(fit).map(Raised::from));
-            waiting.events = self.capacity;
-        }
-        drop(waiting);
-        if fit > 0 {
-            self.came.notify_one();
-        }
-        let dropped = u64::try_from(count - fit).unwrap_or(u64::MAX);
-        self.dropped.fetch_add(dropped, Ordering::Relaxed);
-        meter::dropped(dropped);
+    fn count_dropped(&self, events: usize) {
+        let events = u64::try_from(events).unwrap_or(u64::MAX);
+        self.dropped.fetch_add(events, Ordering::Relaxed);
+        meter::dropped(events);
+    }
+}
+
+impl Waiting {
+    /// Drops the last events, all of them of the last step.
+    #[cold]
+    fn shorten(&mut self, by: usize) {
+        let Some(last) = self.steps.pop() else {
+            return;
+        };
+        self.events -= by;
+        let mut left = last.len() - by;
+        last.tell(|event| {
+            if left > 0 {
+                left -= 1;
+                self.steps.push(Raised::Event(event));
+            }
+        });
     }
 }
 
@@ -142,13 +155,13 @@ pub struct EventReceiver {
 
 impl EventSink for EventSender {
     fn event(&self, event: Event) {
-        self.take(1, || event.into());
+        self.take(|| Raised::Event(event));
     }
 }
 
 impl EventSender {
-    pub(super) fn take(&self, count: usize, events: impl FnOnce() -> Raised) {
-        self.0.0.take(count, events);
+    pub(super) fn take(&self, raised: impl FnOnce() -> Raised) {
+        self.0.0.take(raised);
     }
 
     /// How many events were dropped: they did not fit, or nobody receives any more.
@@ -227,7 +240,9 @@ impl EventReceiver {
         *events = 0;
         std::mem::swap(steps, &mut self.spare);
         drop(waiting);
-        self.taken.extend(self.spare.drain(..).flatten());
+        for raised in self.spare.drain(..) {
+            raised.tell(|event| self.taken.push_back(event));
+        }
     }
 
     /// Waits for an event. Whether there is still somebody to send one.

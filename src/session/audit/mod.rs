@@ -5,7 +5,7 @@ mod channel;
 use std::{any::Any, fmt, sync::Arc};
 
 pub use self::channel::{EventReceiver, EventSender, channel};
-use crate::model::{Event, Raised, SessionId};
+use crate::model::{Event, Raised, SessionId, SignIn};
 
 /// Takes events. A function of an [`Event`] is one.
 ///
@@ -46,36 +46,39 @@ impl Audit {
     pub(crate) fn raise(&self, event: impl FnOnce() -> Event) {
         if self.0.is_some() || is_logged() {
             let event = event();
-            self.raise_all(1, || event.into());
+            self.hand_over(|| Raised::Event(event));
         }
     }
 
-    /// Raises so many events of one step, which are made only if somebody takes them: where they will
-    /// wait, under the channel's lock, so that making them must take none.
-    pub(crate) fn raise_all(&self, count: usize, events: impl FnOnce() -> Raised) {
+    /// Raises what a sign-in did, which is made only if somebody takes it. Making it must take no lock:
+    /// the channel's is held meanwhile.
+    pub(crate) fn raise_step(&self, step: impl FnOnce() -> SignIn) {
+        self.hand_over(|| Raised::SignIn(step()));
+    }
+
+    fn hand_over(&self, raised: impl FnOnce() -> Raised) {
         if is_logged() {
-            self.raise_logged(count, events());
-        } else {
-            self.hand_over(count, events);
+            return self.log(raised());
+        }
+        if let Some(sink) = &self.0 {
+            sink.take(raised);
         }
     }
 
     #[cold]
-    fn raise_logged(&self, count: usize, events: Raised) {
-        events.clone().for_each(|event| log(&event));
-        self.hand_over(count, || events);
+    fn log(&self, raised: Raised) {
+        raised.clone().tell(|event| log(&event));
+        if let Some(sink) = &self.0 {
+            sink.take(|| raised);
+        }
     }
+}
 
-    fn hand_over(&self, count: usize, events: impl FnOnce() -> Raised) {
-        let events = || {
-            let events = events();
-            debug_assert_eq!(events.len(), count, "as many as were said");
-            events
-        };
-        match &self.0 {
-            None => {}
-            Some(Sink::Channel(channel)) => channel.take(count, events),
-            Some(Sink::Other(sink)) => events().for_each(|event| sink.event(event)),
+impl Sink {
+    fn take(&self, raised: impl FnOnce() -> Raised) {
+        match self {
+            Self::Channel(channel) => channel.take(raised),
+            Self::Other(sink) => raised().tell(|event| sink.event(event)),
         }
     }
 }
