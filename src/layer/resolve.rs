@@ -36,20 +36,26 @@ impl Incoming {
         let headers = request.headers_mut();
         let shown = config.source.read(headers, config.cookie.name());
         let shows = !matches!(shown, Shown::Nothing);
-        let mut user_agent = None;
-        // One walk is less than two lookups.
+        let (mut user_agent, mut hints) = (None, false);
+        // One walk is less than a lookup of each.
         for (name, value) in headers {
             if *name == USER_AGENT {
                 user_agent.get_or_insert_with(|| value.clone());
             } else if shows && config.source.reads(name) {
                 // Keeps the token out of what prints the request's headers further in.
                 value.set_sensitive(true);
+            } else {
+                hints |= RawHints::begin_with(name);
             }
         }
         let sender = Sender {
             address: config.address(request.headers(), PeerAddr::of(request.extensions())),
             user_agent,
-            hints: RawHints::read(request.headers()),
+            hints: if hints {
+                RawHints::read(request.headers())
+            } else {
+                RawHints::default()
+            },
             device: config.device(request.headers()),
         };
         let session = Session::new(Arc::clone(&config.rules), arrival, sender, shown.way());

@@ -13,8 +13,13 @@ static PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 pub(crate) struct RawHints(Option<[Option<HeaderValue>; 3]>);
 
 impl RawHints {
+    /// Whether this header says that there are hints. Browsers send all three or none.
+    pub(crate) fn begin_with(name: &HeaderName) -> bool {
+        *name == BRANDS
+    }
+
+    /// Of a request that has a header which they begin with.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
-        // Browsers send all three or none: without brands it is one look.
         let hints = headers.get(&BRANDS).map(|brands| {
             [
                 Some(brands.clone()),

@@ -1,16 +1,20 @@
 //! Without the feature `device` nobody reads the client hints.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::model::Hints;
 
 /// No client hints.
 #[derive(Debug, Default)]
-pub(crate) struct RawHints;
+pub(crate) struct RawHints(());
 
 impl RawHints {
+    pub(crate) const fn begin_with(_name: &HeaderName) -> bool {
+        false
+    }
+
     pub(crate) fn read(_headers: &HeaderMap) -> Self {
-        Self
+        Self(())
     }
 
     #[expect(clippy::unused_self, reason = "as with the feature")]
