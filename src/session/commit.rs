@@ -288,8 +288,7 @@ impl Session {
         let create = self.creation(&mut pending, replaces, &batch.ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
-                let ticket = pending.login.ticket.as_ref();
-                self.tell_ended_for(&new, ticket.and_then(|(_, ends)| *ends));
+                self.tell_ended_for(&new, pending.chosen());
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
                 self.0.rules.store.end(end).await?;
                 self.state().not_pending(id);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::{error::SessionError, login::Login, ticket::Ticket};
-use crate::model::{Change, Changes, Data, Record, Timestamp, Token};
+use crate::model::{Change, Changes, Data, Record, SessionId, Timestamp, Token};
 
 #[derive(Default)]
 pub(super) struct Staged {
@@ -84,6 +84,11 @@ impl PendingLogin {
         }
         let offer = self.offer.clone()?;
         Some(Ticket::new(offer, self.login.user.clone()))
+    }
+
+    /// The session that its user chose to end by a ticket.
+    pub(super) fn chosen(&self) -> Option<SessionId> {
+        self.login.ticket.as_ref().and_then(|(_, ends)| *ends)
     }
 
     /// Whether it takes over what this session keeps.

@@ -12,8 +12,7 @@ use crate::{
 impl Session {
     /// A sign-in is done, and ended others.
     pub(super) fn tell_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
-        let ticket = pending.login.ticket.as_ref();
-        let chosen = ticket.and_then(|(_, ends)| *ends);
+        let chosen = pending.chosen();
         meter::signed_in();
         meter_ended(new, chosen);
         self.0.rules.audit.raise_step(|| {

@@ -42,7 +42,8 @@ impl Audit {
         }))
     }
 
-    /// Raises an event, which is made only if somebody takes it.
+    /// Raises an event, which is made only if somebody takes it; before the channel's lock is held, for
+    /// it takes the session's.
     pub(crate) fn raise(&self, event: impl FnOnce() -> Event) {
         if self.0.is_some() || is_logged() {
             let event = event();
@@ -58,33 +59,30 @@ impl Audit {
 
     fn hand_over(&self, raised: impl FnOnce() -> Raised) {
         if is_logged() {
-            return self.log(raised());
-        }
-        if let Some(sink) = &self.0 {
-            sink.take(raised);
+            let raised = raised();
+            log_all(&raised);
+            self.take(|| raised);
+        } else {
+            self.take(raised);
         }
     }
 
-    #[cold]
-    fn log(&self, raised: Raised) {
-        raised.clone().tell(|event| log(&event));
-        if let Some(sink) = &self.0 {
-            sink.take(|| raised);
-        }
-    }
-}
-
-impl Sink {
     fn take(&self, raised: impl FnOnce() -> Raised) {
-        match self {
-            Self::Channel(channel) => channel.take(raised),
-            Self::Other(sink) => raised().tell(|event| sink.event(event)),
+        match &self.0 {
+            None => {}
+            Some(Sink::Channel(channel)) => channel.take(raised),
+            Some(Sink::Other(sink)) => raised().tell(|event| sink.event(event)),
         }
     }
 }
 
 fn is_logged() -> bool {
     tracing::enabled!(target: "tower_user_sessions::audit", tracing::Level::DEBUG)
+}
+
+#[cold]
+fn log_all(raised: &Raised) {
+    raised.clone().tell(|event| log(&event));
 }
 
 /// At debug level, for it names users and sessions; where they came from stays out of logs.
