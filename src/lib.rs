@@ -136,9 +136,9 @@
 //! # Tokens that change
 //!
 //! [`Session::rotate`] gives a session another token, and [`SessionLayer::rotate_after`] does by itself.
-//! The former one goes on until the new one was seen and for a grace after that, so that requests in
+//! The previous one goes on until the new one was seen and for a grace after that, so that requests in
 //! parallel and lost answers sign nobody out; then it is reuse, and ends the session.
-//! [`Session::reauthenticated`] says that the user proved anew who they are: the former token is dead at
+//! [`Session::reauthenticated`] says that the user proved again who they are: the previous token is dead at
 //! once. [`RequireFresh`] asks for that where a sign-in is old.
 //!
 //! # Plans, classes, exceptions
@@ -257,8 +257,8 @@ pub mod threats {}
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
 /// | `expired` | a session past its deadline was seen, the first time |
 /// | `rotated` | a session has another token |
-/// | `reauthenticated` | a user proved anew who they are |
-/// | `token_reuse` | a former token was shown after its time |
+/// | `reauthenticated` | a user proved again who they are |
+/// | `token_reuse` | a previous token was shown after its time |
 /// | `new_device` | a user signed in on a device for the first time ([`SessionLayer::device_cookie`]) |
 ///
 /// Guests raise none. Each is told at most once: where a store's answer was lost, what the repetition finds

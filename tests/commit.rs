@@ -113,7 +113,7 @@ async fn two_commits_at_once_on_a_new_guest_make_one_session() {
     answer.await;
 
     assert_eq!(faulty.calls(Method::Create), 1);
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
 }
 

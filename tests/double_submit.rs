@@ -1,4 +1,4 @@
-//! Double submits: two sign-ins that show the same former token take one place.
+//! Double submits: two sign-ins that show the same previous token take one place.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -42,8 +42,8 @@ async fn in_turn_the_later_sign_in_takes_the_place_of_the_earlier() {
     let (layer, store, clock) = world();
     let phone = Client::signed_in(&layer, "alice").await;
     for of_user in [false, true] {
-        let former = browser(&layer, of_user).await;
-        let (mut first, mut second, mut third) = (former.clone(), former.clone(), former);
+        let previous = browser(&layer, of_user).await;
+        let (mut first, mut second, mut third) = (previous.clone(), previous.clone(), previous);
 
         clock.advance(SECOND);
         first.log_in("alice").await;
@@ -71,8 +71,8 @@ async fn at_once_the_later_sign_in_takes_the_place_of_the_earlier() {
     let layer = SessionLayer::new(faulty.clone()).limit(Limit::at_most(2));
     let phone = Client::signed_in(&layer, "alice").await;
     for of_user in [false, true] {
-        let former = browser(&layer, of_user).await;
-        let (mut first, mut second) = (former.clone(), former);
+        let previous = browser(&layer, of_user).await;
+        let (mut first, mut second) = (previous.clone(), previous);
         let calls = faulty.calls(Method::Create);
         faulty.nth(Method::Create, 1, Fault::HangAfter);
         let mut slow = Box::pin(first.log_in("alice"));
@@ -139,10 +139,10 @@ async fn what_the_earlier_sign_in_kept_goes_on_in_the_later() {
 #[tokio::test]
 async fn a_sign_in_as_somebody_else_takes_no_ones_place() {
     let (layer, store, _clock) = world();
-    let former = Client::signed_in(&layer, "alice").await;
-    former.clone().log_in("alice").await;
+    let previous = Client::signed_in(&layer, "alice").await;
+    previous.clone().log_in("alice").await;
 
-    former.clone().log_in("bob").await;
+    previous.clone().log_in("bob").await;
 
     assert_eq!(ids(&store, "alice").await.len(), 1);
     assert_eq!(ids(&store, "bob").await.len(), 1);
@@ -152,10 +152,10 @@ async fn a_sign_in_as_somebody_else_takes_no_ones_place() {
 #[tokio::test]
 async fn a_sign_in_after_a_sign_out_in_the_same_request_takes_no_ones_place() {
     let (layer, store, _clock) = world();
-    let former = Client::signed_in(&layer, "alice").await;
-    former.clone().log_in("alice").await;
+    let previous = Client::signed_in(&layer, "alice").await;
+    previous.clone().log_in("alice").await;
 
-    let both = former.request(|session| async move {
+    let both = previous.request(|session| async move {
         session.log_out().unwrap();
         session.log_in_with(Login::new(user("alice"))).unwrap();
     });

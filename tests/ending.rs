@@ -64,7 +64,7 @@ async fn a_logout_takes_the_data_along_and_what_is_inserted_after_it_is_a_new_gu
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("cart", "apple").await;
-    let former = client.token();
+    let previous = client.token();
 
     client
         .send(|session| async move {
@@ -74,7 +74,7 @@ async fn a_logout_takes_the_data_along_and_what_is_inserted_after_it_is_a_new_gu
         })
         .await;
 
-    assert_ne!(client.token(), former);
+    assert_ne!(client.token(), previous);
     assert_eq!(client.user().await, None);
     assert_eq!(client.get("flash").await.as_deref(), Some("bye"));
     assert_eq!(client.get("cart").await, None);
@@ -162,20 +162,20 @@ async fn without_a_notice_an_ended_session_is_an_unknown_token() {
 
 // T42
 #[tokio::test]
-async fn only_the_holder_of_the_former_token_is_told() {
+async fn only_the_holder_of_the_previous_token_is_told() {
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
-    let mut former = client.clone();
+    let mut previous = client.clone();
     client
         .send(|session| async move { session.log_out().unwrap() })
         .await;
-    let token = former.token();
+    let token = previous.token();
     let other = if token.ends_with('A') { 'B' } else { 'A' };
-    let mut guesser = former.clone();
+    let mut guesser = previous.clone();
     guesser.cookie = Some(format!("__Host-session={}{other}", &token[..63]));
 
     assert_eq!(reason(&mut guesser).await, None);
-    assert_eq!(reason(&mut former).await, Some(EndReason::LoggedOut));
+    assert_eq!(reason(&mut previous).await, Some(EndReason::LoggedOut));
 }
 
 // T24
@@ -235,7 +235,7 @@ async fn end_others_keeps_exactly_the_current_one() {
 
 // T53
 #[tokio::test]
-async fn after_a_factor_changed_the_handler_ends_the_others_and_signs_in_anew() {
+async fn after_a_factor_changed_the_handler_ends_the_others_and_signs_in_again() {
     let (layer, store, _clock) = world();
     let mut other = Client::signed_in(&layer, "alice").await;
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -334,7 +334,7 @@ async fn a_request_in_flight_while_its_session_ends_brings_nothing_back() {
     assert_eq!(late.status, StatusCode::OK);
     assert!(late.sets_no_cookie());
     assert_eq!(ids(&store, "alice").await, []);
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
 }
 
 // T20
@@ -358,7 +358,7 @@ async fn commit_says_that_the_session_ended_in_flight_and_nothing_begins_after_i
 
     assert!(late.sets_no_cookie());
     assert!(matches!(late.value(), Err(CommitError::Ended)));
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
 }
 
 // T20

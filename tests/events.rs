@@ -248,7 +248,7 @@ async fn rotation_re_authentication_and_reuse_are_events() {
     let (layer, book, _store, clock) = world(Limit::default());
     let mut client = Client::new(&layer);
     let id = client.log_in("alice").await;
-    let former = client.clone();
+    let previous = client.clone();
     book.news();
 
     client
@@ -258,7 +258,7 @@ async fn rotation_re_authentication_and_reuse_are_events() {
         .send(|session| async move { session.reauthenticated().unwrap() })
         .await;
     clock.advance(HOUR);
-    former.request(|_session| async {}).await;
+    previous.request(|_session| async {}).await;
 
     let (now, then) = (clock.now(), clock.now().minus(HOUR));
     assert_eq!(

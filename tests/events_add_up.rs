@@ -28,7 +28,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    book::{Book, Told},
+    book::{Book, Reported},
     faulty::{Fault, FaultyStore, Method},
     http::{Client, HOUR, ids, store, user},
 };
@@ -72,7 +72,7 @@ fn counted(recorder: &DebuggingRecorder) -> BTreeMap<String, u64> {
 }
 
 /// What these events should have been counted as.
-fn tallied(news: &[Told]) -> BTreeMap<String, u64> {
+fn tallied(news: &[Reported]) -> BTreeMap<String, u64> {
     let mut tallied = BTreeMap::new();
     for (kind, _, _, _, reason, ..) in news {
         let names: Vec<String> = match (kind, reason) {
@@ -96,7 +96,7 @@ fn tallied(news: &[Told]) -> BTreeMap<String, u64> {
 }
 
 /// Which sessions are live, as the events have it; each ends once, and only what began.
-fn live(news: &[Told]) -> Vec<SessionId> {
+fn live(news: &[Reported]) -> Vec<SessionId> {
     let mut live: Vec<SessionId> = Vec::new();
     for (kind, _, _, session, ..) in news {
         match kind {
@@ -142,12 +142,12 @@ async fn step(world: &World, client: &mut Client, step: u8) {
             sessions.end_all().await.unwrap();
         }
         7 => {
-            let former = client.clone();
+            let previous = client.clone();
             let rotate = |session: Session| async move { session.rotate().unwrap() };
             client.send(rotate).await;
             client.user().await;
             world.clock.advance(Duration::from_secs(60));
-            former.request(|_session| async {}).await;
+            previous.request(|_session| async {}).await;
         }
         _ => client.insert("cart", "apple").await,
     }
@@ -187,15 +187,15 @@ proptest! {
 
 // T45
 #[tokio::test]
-async fn what_a_sign_in_evicted_that_turned_out_void_is_told() {
+async fn what_a_sign_in_evicted_that_turned_out_rejected_is_told() {
     let world = world(Limit::at_most(1));
     Client::signed_in(&world.layer, "alice").await;
     world.clock.advance(HOUR);
-    world.faulty.next(Method::Create, Fault::LateCut);
+    world.faulty.next(Method::Create, Fault::LateCutoff);
 
-    let void = Client::new(&world.layer)
+    let rejected = Client::new(&world.layer)
         .request(|session| async move { session.log_in(user("alice")).unwrap() });
-    void.await;
+    rejected.await;
 
     assert_eq!(live(&world.book.news()), []);
     assert_eq!(stored(&world.store).await, []);

@@ -67,8 +67,8 @@ fn a_guest_takes_the_cart_along_and_gets_a_new_token() {
 
 // T5 T21 T53
 #[test]
-fn a_new_password_ends_all_sessions_and_signs_in_anew() {
-    tell(story::a_new_password_ends_all_sessions_and_signs_in_anew);
+fn a_new_password_ends_all_sessions_and_signs_in_again() {
+    tell(story::a_new_password_ends_all_sessions_and_signs_in_again);
 }
 
 // T3

@@ -320,7 +320,7 @@ async fn a_timeout_inside_the_layer_stores_nothing() {
 
     assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
     assert!(answer.headers().get(header::SET_COOKIE).is_none());
-    assert_eq!(store.corners(), 0);
+    assert_eq!(store.sets(), 0);
 }
 
 // T57

@@ -31,7 +31,7 @@ async fn a_guest_who_keeps_nothing_has_no_session() {
 
     assert!(answer.sets_no_cookie());
     assert_eq!(answer.value(), None);
-    assert_eq!(store.corners(), 0);
+    assert_eq!(store.sets(), 0);
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_guests_first_value_begins_a_session_and_the_next_one_belongs_to_it() 
 
     assert_eq!(client.token(), token);
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
 }
 
 #[tokio::test]

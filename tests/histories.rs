@@ -73,14 +73,14 @@ fn memory_does_what_the_contract_says() {
 async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<(), String> {
     let store = memory(world);
     let mut seen = Seen::default();
-    for (corner, op) in history {
+    for (set, op) in history {
         world.tell(op);
-        for request in world.requests(*corner, op) {
+        for request in world.requests(*set, op) {
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
             world.tell(&(&request, &answer));
             same("MemoryStore", &answer, "the contract", &expected)?;
 
-            let live = audit(&store, world, *corner, &mut seen).await?;
+            let live = audit(&store, world, *set, &mut seen).await?;
             if let (Request::Create(create), Answer::Created { .. }) = (&request, &answer)
                 && create.user.is_some()
                 && create.counts
@@ -109,8 +109,8 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
             }
         }
     }
-    for corner in 0..CORNERS {
-        for token in world.tokens(corner).to_vec() {
+    for set in 0..CORNERS {
+        for token in world.tokens(set).to_vec() {
             let request = Request::Resolve(Resolve::new(token));
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
             world.tell(&(&request, &answer));
@@ -131,11 +131,11 @@ struct Seen {
 async fn audit(
     store: &MemoryStore,
     world: &World,
-    corner: usize,
+    set: usize,
     seen: &mut Seen,
 ) -> Result<Vec<Record>, String> {
     let now = world.clock.now();
-    let listed = store.list(&world.list(corner)).await.unwrap();
+    let listed = store.list(&world.list(set)).await.unwrap();
     for record in &listed {
         let idle_end = record.last_activity.plus(record.idle);
         holds(now < record.deadline, "one is live past its deadline")?;
@@ -143,7 +143,7 @@ async fn audit(
     }
     let live: HashSet<SessionId> = listed.iter().map(|record| record.id).collect();
     holds(live.is_disjoint(&seen.dead), "one came back to life")?;
-    let here: HashSet<SessionId> = world.tokens(corner).iter().map(Token::session_id).collect();
+    let here: HashSet<SessionId> = world.tokens(set).iter().map(Token::session_id).collect();
     seen.live.extend(&live);
     seen.dead.extend(
         seen.live
@@ -175,9 +175,9 @@ async fn replay_on_both(
     world: &mut World,
 ) -> Result<(), String> {
     let memory = memory(world);
-    for (corner, op) in history {
+    for (set, op) in history {
         world.tell(op);
-        for request in world.requests(*corner, op) {
+        for request in world.requests(*set, op) {
             let expected = world.expects(&request);
             let in_memory = ask(&memory, &request).await;
             let in_redis = ask(redis, &request).await;

@@ -196,7 +196,7 @@ async fn remember_me_is_another_lifetime_of_the_same_login() {
 
 // T23
 #[tokio::test]
-async fn not_before_voids_the_sessions_of_all_users_that_began_earlier_and_no_other() {
+async fn not_before_rejects_the_sessions_of_all_users_that_began_earlier_and_no_other() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store);
     let alice = Client::signed_in(&layer, "alice").await;
@@ -213,7 +213,7 @@ async fn not_before_voids_the_sessions_of_all_users_that_began_earlier_and_no_ot
 
 // T23 T28
 #[tokio::test]
-async fn what_not_before_voids_is_neither_listed_nor_counted() {
+async fn what_not_before_rejects_is_neither_listed_nor_counted() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store.clone());
     Client::signed_in(&layer, "alice").await;
@@ -257,12 +257,12 @@ async fn what_expired_leaves_the_memory_of_the_store_on_others_requests() {
         Client::new(&layer).insert("cart", "apple").await;
     }
 
-    assert_eq!(store.corners(), 2_000);
+    assert_eq!(store.sets(), 2_000);
 }
 
 // T23
 #[tokio::test]
-async fn a_user_does_not_see_what_not_before_voids() {
+async fn a_user_does_not_see_what_not_before_rejects() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store);
     Client::signed_in(&layer, "alice").await;

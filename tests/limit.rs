@@ -204,7 +204,7 @@ async fn guests_never_count() {
     let id = guest.log_in("alice").await;
 
     assert_eq!(ids(&store, "alice").await, [id]);
-    assert_eq!(store.corners(), 4 + 1);
+    assert_eq!(store.sets(), 4 + 1);
 }
 
 #[tokio::test]

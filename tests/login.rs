@@ -232,7 +232,7 @@ async fn signing_out_and_in_again_in_one_handler_leaves_nothing_of_the_first_ses
     let (store, _clock) = store();
     let mut client = Client::signed_in(&SessionLayer::new(store.clone()), "alice").await;
     client.insert("cart", "apple").await;
-    let former = client.clone();
+    let previous = client.clone();
 
     client
         .send(|session| async move {
@@ -242,7 +242,7 @@ async fn signing_out_and_in_again_in_one_handler_leaves_nothing_of_the_first_ses
         .await;
 
     let ended =
-        former.request(|session| async move { session.ended().map(|notice| notice.reason) });
+        previous.request(|session| async move { session.ended().map(|notice| notice.reason) });
     assert_eq!(ended.await.value(), Some(EndReason::LoggedOut));
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     assert_eq!(client.get("cart").await, None);
@@ -263,7 +263,7 @@ async fn the_last_of_several_logins_in_one_handler_is_the_one() {
 
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     assert_eq!(ids(&store, "bob").await, []);
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
 }
 
 #[tokio::test]

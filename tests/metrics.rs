@@ -153,13 +153,13 @@ fn refusals_reuse_and_dropped_events_are_counted() {
             let refused = Client::new(&layer)
                 .request(|session| async move { session.log_in(user("alice")).unwrap() });
             refused.await;
-            let mut former = client.clone();
+            let mut previous = client.clone();
             client
                 .send(|session| async move { session.rotate().unwrap() })
                 .await;
             client.user().await;
             clock.advance(HOUR);
-            former.user().await;
+            previous.user().await;
         });
     });
 

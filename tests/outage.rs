@@ -204,7 +204,7 @@ async fn a_guest_session_whose_answer_was_lost_is_one_after_committing_again() {
     });
 
     assert_eq!(answer.await.status, StatusCode::OK);
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
 }
 

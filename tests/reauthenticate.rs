@@ -1,4 +1,4 @@
-//! Re-authentication: a new token, the former one dead at once, and both lifetimes anew.
+//! Re-authentication: a new token, the previous one dead at once, and both lifetimes again.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -36,14 +36,14 @@ async fn reauthenticates(client: &mut Client) {
 
 // T5
 #[tokio::test]
-async fn the_former_token_is_dead_at_once_and_its_late_requests_touch_no_cookie() {
+async fn the_previous_token_is_dead_at_once_and_its_late_requests_touch_no_cookie() {
     let (layer, store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
-    let (former, id) = (client.clone(), ids(&store, "alice").await);
+    let (previous, id) = (client.clone(), ids(&store, "alice").await);
 
     reauthenticates(&mut client).await;
 
-    let late = former.request(|session| async move {
+    let late = previous.request(|session| async move {
         (
             session.user_id(),
             session.ended().map(|notice| notice.reason),
@@ -61,31 +61,31 @@ async fn the_former_token_is_dead_at_once_and_its_late_requests_touch_no_cookie(
 async fn a_token_from_before_is_reuse_once_no_late_request_can_have_it() {
     let (layer, store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
-    let mut former = client.clone();
+    let mut previous = client.clone();
     reauthenticates(&mut client).await;
     clock.advance(GRACE - MS);
-    former.clone().user().await;
+    previous.clone().user().await;
     assert_eq!(ids(&store, "alice").await.len(), 1);
     clock.advance(MS);
 
-    former.user().await;
+    previous.user().await;
 
     assert!(ids(&store, "alice").await.is_empty());
 }
 
 // T5
 #[tokio::test]
-async fn former_tokens_of_a_rotation_are_dead_too() {
+async fn previous_tokens_of_a_rotation_are_dead_too() {
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
-    let mut former = client.clone();
+    let mut previous = client.clone();
     let rotation = client.send(|session| async move { session.rotate().unwrap() });
     rotation.await;
     let mut rotated = client.clone();
 
     reauthenticates(&mut client).await;
 
-    assert_eq!(former.user().await, None);
+    assert_eq!(previous.user().await, None);
     assert_eq!(rotated.user().await, None);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
@@ -215,7 +215,7 @@ async fn after_a_change_of_password_the_others_end_and_this_one_has_a_new_token(
     let (layer, store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut other = Client::signed_in(&layer, "alice").await;
-    let former = client.token();
+    let previous = client.token();
 
     let change = client.send(|session| async move {
         let sessions = session.user_sessions().unwrap();
@@ -225,7 +225,7 @@ async fn after_a_change_of_password_the_others_end_and_this_one_has_a_new_token(
     });
     change.await;
 
-    assert_ne!(client.token(), former);
+    assert_ne!(client.token(), previous);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     let told = other.send(|session| async move { session.ended().map(|it| it.reason) });
     assert_eq!(told.await.value(), Some(EndReason::CredentialsChanged));

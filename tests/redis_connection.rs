@@ -75,7 +75,7 @@ async fn a_crowd_of_callers_who_give_up_does_not_keep_the_store_away() {
 
 // T59
 #[tokio::test]
-async fn late_timeouts_of_a_former_connection_do_not_drop_the_next_one() {
+async fn late_timeouts_of_a_previous_connection_do_not_drop_the_next_one() {
     let server = Server::start();
     let proxy = Proxy::start(server.port).await;
     let store = RedisStore::builder(pool(&proxy.url()))

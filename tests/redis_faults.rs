@@ -290,12 +290,12 @@ async fn a_connection_that_the_server_cut_is_replaced_unnoticed() {
 // T59
 #[tokio::test]
 async fn a_demoted_server_is_left_for_the_one_that_took_over() {
-    let (former, next) = (Server::start(), Server::start());
-    let proxy = Proxy::start(former.port).await;
+    let (previous, next) = (Server::start(), Server::start());
+    let proxy = Proxy::start(previous.port).await;
     let store = RedisStore::new(pool(&proxy.url()));
     let token = signs_in(&store, "alice").await;
     let _: () = next
-        .ask(&format!("REPLICAOF 127.0.0.1 {}", former.port))
+        .ask(&format!("REPLICAOF 127.0.0.1 {}", previous.port))
         .await;
     until("it is a copy", async || {
         next.ask::<usize>("DBSIZE").await == 1
@@ -303,12 +303,12 @@ async fn a_demoted_server_is_left_for_the_one_that_took_over() {
     .await;
 
     let _: () = next.ask("REPLICAOF NO ONE").await;
-    let _: () = former
+    let _: () = previous
         .ask(&format!("REPLICAOF 127.0.0.1 {}", next.port))
         .await;
     proxy.lead_to(next.port);
 
-    // The connection to the former one is whole, but takes no writes.
+    // The connection to the previous one is whole, but takes no writes.
     assert!(is_live(&store, &token).await);
     signs_in(&store, "alice").await;
     assert_eq!(listed(&store, token.tag()).await.len(), 2);

@@ -108,7 +108,7 @@ async fn a_key_outlives_the_idle_time_of_whoever_was_active_since() {
 
 // T42 T50
 #[tokio::test]
-async fn a_key_is_kept_for_its_notices_and_its_cut() {
+async fn a_key_is_kept_for_its_notices_and_its_cutoff() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
 
@@ -129,12 +129,12 @@ async fn a_key_is_kept_for_its_notices_and_its_cut() {
     assert!(ttl(&server, &short).await > HOUR - MINUTE, "its notice");
 
     store.end(&end(&next, Which::All)).await.unwrap();
-    assert!(ttl(&server, &next).await > DAY - MINUTE, "the cut");
+    assert!(ttl(&server, &next).await > DAY - MINUTE, "the cutoff");
 }
 
 // T21
 #[tokio::test]
-async fn the_cut_is_kept_to_the_millisecond() {
+async fn the_cutoff_is_kept_to_the_millisecond() {
     let server = Server::start();
     let clock = ManualClock::at(NOW.plus(Duration::from_millis(1_234_567)));
     let store = server.store(clock.clone());
@@ -142,25 +142,25 @@ async fn the_cut_is_kept_to_the_millisecond() {
     let mut create = asks("alice", &token);
 
     let ended = store.end(&end(&token, Which::All)).await.unwrap();
-    let Ended::Ended { now: cut, .. } = ended else {
+    let Ended::Ended { now: cutoff, .. } = ended else {
         panic!("{ended:?}");
     };
-    create.authenticated = Authenticated::At(cut);
-    let void = store.create(&create).await.unwrap();
-    assert!(matches!(void, Created::Void), "{void:?}");
-    clock.set(cut.minus(Duration::from_millis(1_111)));
-    let void = store.create(&create).await.unwrap();
-    assert!(matches!(void, Created::Void), "{void:?}");
+    create.authenticated = Authenticated::At(cutoff);
+    let rejected = store.create(&create).await.unwrap();
+    assert!(matches!(rejected, Created::Rejected), "{rejected:?}");
+    clock.set(cutoff.minus(Duration::from_millis(1_111)));
+    let rejected = store.create(&create).await.unwrap();
+    assert!(matches!(rejected, Created::Rejected), "{rejected:?}");
 
     let moved = clock.now();
     create.authenticated = Authenticated::At(moved.plus(Duration::from_millis(1)));
-    assert_eq!(makes(&store, &create).await.cut, Some(moved));
+    assert_eq!(makes(&store, &create).await.cutoff, Some(moved));
 
     // For a day.
     for (at, kept) in [(DAY - Duration::from_millis(1), Some(moved)), (DAY, None)] {
         clock.set(moved.plus(at));
         let create = asks("alice", &people::token(&store, "alice"));
-        assert_eq!(makes(&store, &create).await.cut, kept);
+        assert_eq!(makes(&store, &create).await.cutoff, kept);
     }
 }
 

@@ -55,10 +55,10 @@ async fn no_operation_leaves_a_key_without_a_ttl() {
     every_key_has_a_ttl(&server, 4).await;
 
     // And these change what is there.
-    let former = signs_in(&store, "bob").await;
+    let previous = signs_in(&store, "bob").await;
     let next = token(&store, "bob");
     let mut create = asks("bob", &next);
-    create.replaces = Some(former.session_id());
+    create.replaces = Some(previous.session_id());
     store.create(&create).await.unwrap();
     every_key_has_a_ttl(&server, 5).await;
     let save = Save::new(next.tag(), next.session_id(), set("cart", "apple"));
@@ -121,16 +121,16 @@ async fn ten_thousand_sign_ins_of_one_user_leave_a_small_hash() {
     let store = RedisStore::new(server.pool());
     let tag = token(&store, "alice").tag();
 
-    let mut former = None;
+    let mut previous = None;
     for round in 0..10_000 {
         let token = token(&store, "alice");
         let mut create = asks("alice", &token);
         create.changes = set("cart", "apple");
         // Some sign in again on the same device, some leave, most just come.
-        create.replaces = former.filter(|_| round % 3 == 0);
+        create.replaces = previous.filter(|_| round % 3 == 0);
         let created = store.create(&create).await.unwrap();
         assert!(matches!(created, Created::Created(_)), "{created:?}");
-        former = Some(token.session_id());
+        previous = Some(token.session_id());
         if round % 7 == 0 {
             let which = Which::One(token.session_id());
             let end = End::new(tag, which, EndReason::LoggedOut);
@@ -185,7 +185,7 @@ async fn each_operation_is_one_evalsha_that_touches_its_one_key() {
     let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
     let store = server.store(clock.clone());
     every_operation(&store).await;
-    // The next sign-in must be authenticated after the cut.
+    // The next sign-in must be authenticated after the cutoff.
     clock.advance(Duration::from_secs(60));
 
     let (clients, scripts) = monitored(&server, Box::pin(every_operation(&store))).await;

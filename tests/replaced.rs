@@ -28,10 +28,10 @@ async fn the_token_of_a_replaced_session_is_a_guests_and_its_cookie_stays() {
     guest.insert("cart", "apple").await;
     let user = Client::signed_in(&layer, "alice").await;
 
-    for former in [guest, user] {
-        let mut client = former.clone();
+    for previous in [guest, user] {
+        let mut client = previous.clone();
         client.log_in("alice").await;
-        let late = former.request(|session| async move {
+        let late = previous.request(|session| async move {
             (
                 session.user_id(),
                 session.ended().map(|notice| notice.reason),
@@ -50,9 +50,9 @@ async fn a_late_answer_to_a_token_that_was_replaced_touches_no_cookie() {
     let (layer, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
-    let former = guest.clone();
+    let previous = guest.clone();
 
-    let late = former.request(move |session: Session| {
+    let late = previous.request(move |session: Session| {
         let mut guest = guest.clone();
         async move {
             guest.log_in("alice").await;
@@ -69,10 +69,10 @@ async fn data_of_a_request_with_a_replaced_token_begins_no_guest_over_the_new_co
     let (layer, _store, _clock) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;
-    let former = client.clone();
+    let previous = client.clone();
     client.log_in("alice").await;
 
-    let late = former.request(|session| async move { session.insert("visits", "2").unwrap() });
+    let late = previous.request(|session| async move { session.insert("visits", "2").unwrap() });
     let late = late.await;
     client.keep(&late);
 
@@ -85,12 +85,12 @@ async fn data_of_a_request_with_a_replaced_token_begins_no_guest_over_the_new_co
 async fn a_replaced_token_can_sign_in() {
     let (layer, _store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
-    let mut former = client.clone();
-    former.clone().log_in("alice").await;
+    let mut previous = client.clone();
+    previous.clone().log_in("alice").await;
 
-    former.log_in("alice").await;
+    previous.log_in("alice").await;
 
-    assert_eq!(former.user().await.as_deref(), Some("alice"));
+    assert_eq!(previous.user().await.as_deref(), Some("alice"));
 }
 
 // T56
@@ -99,10 +99,10 @@ async fn a_late_logout_with_a_replaced_token_leaves_the_new_cookie() {
     let (layer, _store, _clock) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;
-    let former = client.clone();
+    let previous = client.clone();
     client.log_in("alice").await;
 
-    let late = former.request(|session| async move { session.log_out().unwrap() });
+    let late = previous.request(|session| async move { session.log_out().unwrap() });
     let late = late.await;
 
     assert!(late.sets_no_cookie());

@@ -48,10 +48,10 @@ async fn successor(client: &Client) -> Client {
 
 /// A user's browser before and after its token rotated, the new one seen.
 async fn seen(layer: &SessionLayer) -> (Client, Client) {
-    let former = Client::signed_in(layer, "alice").await;
-    let mut present = successor(&former).await;
+    let previous = Client::signed_in(layer, "alice").await;
+    let mut present = successor(&previous).await;
     assert_eq!(present.user().await.as_deref(), Some("alice"));
-    (former, present)
+    (previous, present)
 }
 
 // T36
@@ -77,7 +77,7 @@ async fn a_rotated_session_keeps_its_id_its_place_and_its_times() {
 
 // T46
 #[tokio::test]
-async fn requests_with_the_former_token_come_to_one_successor() {
+async fn requests_with_the_previous_token_come_to_one_successor() {
     let (layer, _store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
 
@@ -112,12 +112,12 @@ async fn a_lost_answer_locks_nobody_out_and_the_next_one_hands_the_token_over() 
 
 // T46 T61
 #[tokio::test]
-async fn once_the_successor_was_seen_the_former_token_goes_on_for_the_grace_without_a_cookie() {
+async fn once_the_successor_was_seen_the_previous_token_goes_on_for_the_grace_without_a_cookie() {
     let (layer, _store, clock) = world();
-    let (former, _present) = seen(&layer).await;
+    let (previous, _present) = seen(&layer).await;
     clock.advance(GRACE - MS);
 
-    let late = former.request(|session| async move { session.user_id() });
+    let late = previous.request(|session| async move { session.user_id() });
     let late = late.await;
 
     assert!(late.sets_no_cookie());
@@ -126,11 +126,11 @@ async fn once_the_successor_was_seen_the_former_token_goes_on_for_the_grace_with
 
 // T61
 #[tokio::test]
-async fn a_former_token_whose_successor_was_seen_rotates_to_nothing() {
+async fn a_previous_token_whose_successor_was_seen_rotates_to_nothing() {
     let (layer, _store, _clock) = world();
-    let (former, mut present) = seen(&layer).await;
+    let (previous, mut present) = seen(&layer).await;
 
-    let answer = rotated(&former).await;
+    let answer = rotated(&previous).await;
 
     assert!(answer.sets_no_cookie());
     assert_eq!(present.user().await.as_deref(), Some("alice"));
@@ -138,12 +138,12 @@ async fn a_former_token_whose_successor_was_seen_rotates_to_nothing() {
 
 // T47
 #[tokio::test]
-async fn after_the_grace_a_former_token_is_reuse_and_ends_the_session() {
+async fn after_the_grace_a_previous_token_is_reuse_and_ends_the_session() {
     let (layer, store, clock) = world();
-    let (former, present) = seen(&layer).await;
+    let (previous, present) = seen(&layer).await;
     clock.advance(GRACE);
 
-    let reused = former.request(|session| async move { (session.user_id(), session.ended()) });
+    let reused = previous.request(|session| async move { (session.user_id(), session.ended()) });
     let reused = reused.await;
 
     assert!(reused.sets_no_cookie());
@@ -158,10 +158,10 @@ async fn after_the_grace_a_former_token_is_reuse_and_ends_the_session() {
 async fn reuse_ends_nothing_where_the_layer_says_so() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store).end_on_reuse(false);
-    let (mut former, mut present) = seen(&layer).await;
+    let (mut previous, mut present) = seen(&layer).await;
     clock.advance(GRACE);
 
-    assert_eq!(former.user().await, None);
+    assert_eq!(previous.user().await, None);
     assert_eq!(present.user().await.as_deref(), Some("alice"));
 }
 
@@ -169,10 +169,10 @@ async fn reuse_ends_nothing_where_the_layer_says_so() {
 #[tokio::test]
 async fn any_other_wrong_secret_is_unknown_and_ends_nothing() {
     let (layer, _store, clock) = world();
-    let (former, mut present) = seen(&layer).await;
+    let (previous, mut present) = seen(&layer).await;
     clock.advance(GRACE);
-    let mut stranger = former.clone();
-    let known = &former.token()[..32];
+    let mut stranger = previous.clone();
+    let known = &previous.token()[..32];
     stranger.cookie = Some(format!("__Host-session={known}{:A<32}", ""));
 
     assert_eq!(stranger.user().await, None);
@@ -185,7 +185,7 @@ async fn any_other_wrong_secret_is_unknown_and_ends_nothing() {
 #[tokio::test]
 async fn a_token_stays_while_the_one_before_is_in_its_time() {
     let (layer, _store, clock) = world();
-    let (_former, mut present) = seen(&layer).await;
+    let (_previous, mut present) = seen(&layer).await;
     let kept = present.token();
     clock.advance(GRACE - MS);
 

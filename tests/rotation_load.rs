@@ -99,7 +99,7 @@ async fn ask(client: &reqwest::Client, url: &str, cookie: &str) -> reqwest::Resp
 
 // T46 T47 T48
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rotation_signs_nobody_out_and_a_former_token_is_reuse_at_the_end() {
+async fn rotation_signs_nobody_out_and_a_previous_token_is_reuse_at_the_end() {
     let redis = Server::start();
     let url = serve(&redis).await;
     let (client, jar) = (reqwest::Client::new(), Jar::default());
@@ -139,9 +139,9 @@ async fn rotation_signs_nobody_out_and_a_former_token_is_reuse_at_the_end() {
     ask(&client, &format!("{url}/me"), &present).await;
 
     // Once its grace is over, which the server's clock decides.
-    let former = &tokens[tokens.len() - 2];
+    let previous = &tokens[tokens.len() - 2];
     for _ in 0..200 {
-        let answer = ask(&client, &format!("{url}/me"), former).await;
+        let answer = ask(&client, &format!("{url}/me"), previous).await;
         if answer.status() == 401 {
             let why = ask(&client, &format!("{url}/why"), &present).await;
             assert_eq!(why.text().await.unwrap(), "token_reuse");
@@ -149,5 +149,5 @@ async fn rotation_signs_nobody_out_and_a_former_token_is_reuse_at_the_end() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the former token was never reuse");
+    panic!("the previous token was never reuse");
 }

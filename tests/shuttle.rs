@@ -159,14 +159,14 @@ fn end_all_beats_what_was_proven_before_it() {
         let answers = all(sign_ins).await;
         ending.await.unwrap();
 
-        // The clock stands still: what arrived before the cut was proven at its moment or earlier.
+        // The clock stands still: what arrived before the cutoff was proven at its moment or earlier.
         let live = ids(&store, "alice").await;
         for answer in answers {
             let signed_in = answer.status == 200;
             let (before, id) = answer.value();
             if before && signed_in {
                 let made_before = !live.contains(&id.unwrap());
-                assert!(made_before, "a sign-in from before the cut is live");
+                assert!(made_before, "a sign-in from before the cutoff is live");
             }
         }
         clock.advance(HOUR);

@@ -143,7 +143,7 @@ async fn what_cannot_be_written_or_read_is_an_error_and_stages_nothing() {
         answer.value(),
         (SessionErrorKind::Encode, SessionErrorKind::KeyTooLong)
     );
-    assert_eq!(store.corners(), 0);
+    assert_eq!(store.sets(), 0);
 }
 
 #[tokio::test]

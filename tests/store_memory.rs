@@ -60,8 +60,8 @@ async fn contract_6_creates_once() {
 
 // T21
 #[tokio::test]
-async fn contract_7_voids_what_was_authenticated_before_the_cut() {
-    conformance::voids_what_was_authenticated_before_the_cut(make).await;
+async fn contract_7_rejects_what_was_authenticated_before_the_cutoff() {
+    conformance::rejects_what_was_authenticated_before_the_cutoff(make).await;
 }
 
 // T20

@@ -69,7 +69,7 @@ async fn follows_the_master(servers: &RedisSentinelCluster, sentinel: &str, stor
         role(&replica).await.contains("role:master")
     })
     .await;
-    until("the former master is a replica", async || {
+    until("the previous master is a replica", async || {
         role(&master).await.contains("role:slave")
     })
     .await;

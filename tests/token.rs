@@ -135,7 +135,7 @@ fn reasons() -> impl Strategy<Value = EndReason> {
         EndReason::Replaced,
         EndReason::Revoked,
         EndReason::Undelivered,
-        EndReason::Void,
+        EndReason::Rejected,
     ])
 }
 
@@ -231,10 +231,10 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_off_record_is_an_error(record in records(), cut in any::<prop::sample::Index>()) {
+    fn a_cut_off_record_is_an_error(record in records(), cutoff in any::<prop::sample::Index>()) {
         let bytes = record.encode().unwrap();
 
-        let head = &bytes[..cut.index(bytes.len())];
+        let head = &bytes[..cutoff.index(bytes.len())];
 
         prop_assert!(Record::decode(record.id, head).is_err());
     }

@@ -67,7 +67,7 @@ async fn from_500_on_and_at_408_a_sign_in_is_not_stored_and_the_answer_stays() {
 
         assert_eq!(answer.status, status);
         assert!(answer.sets_no_cookie(), "{status}");
-        assert_eq!(store.corners(), 0, "{status}");
+        assert_eq!(store.sets(), 0, "{status}");
     }
 }
 
@@ -79,7 +79,7 @@ async fn a_failed_grpc_head_counts_as_a_server_error() {
         let answer = sign_in(&layer, 200, Some(code)).await;
 
         assert!(answer.sets_no_cookie(), "{code}");
-        assert_eq!(store.corners(), 0, "{code}");
+        assert_eq!(store.sets(), 0, "{code}");
     }
 }
 
@@ -185,7 +185,7 @@ async fn a_service_that_fails_stores_no_sign_in_and_its_error_stays_as_it_is() {
     });
 
     assert_eq!(error.await.to_string(), "broken pipe");
-    assert_eq!(store.corners(), 0);
+    assert_eq!(store.sets(), 0);
 }
 
 // T19
@@ -256,7 +256,7 @@ async fn an_end_before_a_failure_is_not_undone() {
     error.await;
     let left = UserSessions::new(store.clone(), user("alice")).list().await;
     assert_eq!(left.unwrap().len(), 0);
-    assert_eq!(store.corners(), 1);
+    assert_eq!(store.sets(), 1);
 }
 
 // T27

@@ -55,9 +55,8 @@ pub(crate) enum Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match &self {
-            Self::Commit(CommitError::Void) | Self::Sessions(UserSessionsError::CallerEnded) => {
-                not_signed_in("not_signed_in")
-            }
+            Self::Commit(CommitError::Rejected)
+            | Self::Sessions(UserSessionsError::CallerEnded) => not_signed_in("not_signed_in"),
             Self::Session(error) if error.kind() == SessionErrorKind::TooLarge => {
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
                 problem(status, "The session is full", "too_large")

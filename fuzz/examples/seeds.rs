@@ -4,7 +4,7 @@ use std::{error::Error, fs, path::Path, sync::Arc, time::Duration};
 
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Hints, Lifetime, Proof, SessionId, Timestamp, UserId,
-    store::{Digest, EndNotice, Former, Record, Rotation, Salt},
+    store::{Digest, EndNotice, Previous, Record, Rotation, Salt},
 };
 
 /// A name, and bytes.
@@ -111,16 +111,16 @@ fn stored_records() -> Result<Vec<Seed>, Box<dyn Error>> {
         notice_kept: Duration::from_secs(3_600),
         reuse_ends: true,
         salt: Salt::from_bytes([3; 16]),
-        formers: [
-            Some(Former {
+        previous: [
+            Some(Previous {
                 digest: Digest::from_bytes([4; 32]),
-                until: Former::UNSEEN,
-                void: false,
+                until: Previous::UNUSED,
+                rejected: false,
             }),
-            Some(Former {
+            Some(Previous {
                 digest: Digest::from_bytes([5; 32]),
                 until: NOW,
-                void: true,
+                rejected: true,
             }),
         ],
     }));
@@ -150,13 +150,13 @@ fn end_notices() -> Vec<Seed> {
     let mut evicted = notice(EndReason::Evicted, Some(by));
     evicted.by_client = Some(Box::new(hinted()));
     let mut reused = notice(EndReason::TokenReuse, None);
-    reused.former = Some(Digest::from_bytes([5; 32]));
+    reused.previous = Some(Digest::from_bytes([5; 32]));
     let mut both = evicted.clone();
-    both.former = reused.former;
+    both.previous = reused.previous;
     let evicted = evicted.encode();
     let newer = [&[evicted[0] + 1], &evicted[1..]].concat();
     vec![
-        ("by-and-former", both.encode()),
+        ("by-and-previous", both.encode()),
         ("newer", newer),
         ("reused", reused.encode()),
         ("revoked", notice(EndReason::Revoked, Some(by)).encode()),

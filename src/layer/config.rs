@@ -123,7 +123,7 @@ impl Config {
         (Request::from_parts(parts, body), asks)
     }
 
-    /// The device that a request shows, where that is looked for.
+    /// The device that a request sends, where that is looked for.
     pub(super) fn device(&self, headers: &HeaderMap) -> Option<DeviceId> {
         self.device_cookie.as_ref()?.read(headers)
     }
@@ -142,7 +142,7 @@ impl Config {
             headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
         }
         match (
-            delivery.shown.unwrap_or_else(|| self.source.first()),
+            delivery.sent.unwrap_or_else(|| self.source.first()),
             delivery.change,
         ) {
             (Way::Cookie, change) => {

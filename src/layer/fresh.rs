@@ -1,4 +1,4 @@
-//! [`RequireFresh`]: asks users whose sign-in is old to prove anew who they are.
+//! [`RequireFresh`]: asks users whose sign-in is old to prove again who they are.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::session::Session;
 
-/// Lets through users who proved who they are not long ago, and asks others to do it anew (step-up,
+/// Lets through users who proved who they are not long ago, and asks others to do it again (step-up,
 /// RFC 9470; ASVS 7.5.1, 7.5.3). It stands inside a [`SessionLayer`](super::SessionLayer).
 ///
 /// What counts is the sign-in or the re-authentication ([`Session::reauthenticated`]), by the store's
@@ -58,7 +58,7 @@ impl RequireFresh {
 }
 
 impl<R> RequireFresh<R> {
-    /// Sends the navigations of users' browsers to this page of the same origin, where they prove anew
+    /// Sends the navigations of users' browsers to this page of the same origin, where they prove again
     /// who they are. Guests are not: put a [`RequireUser`](super::RequireUser) around.
     ///
     /// Defaults to none: they are answered as all others.
@@ -107,7 +107,7 @@ impl<R> fmt::Debug for RequireFresh<R> {
     }
 }
 
-/// Asks users whose sign-in is old to prove anew who they are. See [`RequireFresh`] for an example.
+/// Asks users whose sign-in is old to prove again who they are. See [`RequireFresh`] for an example.
 #[derive(Clone)]
 pub struct RequireFreshService<S, R> {
     inner: S,

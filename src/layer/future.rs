@@ -219,7 +219,7 @@ fn rejection(error: CommitError) -> Option<Rejection> {
         CommitError::LimitReached(reached) => Some(Rejection::limit_reached(reached)),
         CommitError::Disabled => Some(Rejection::disabled()),
         CommitError::NoTicket => Some(Rejection::no_ticket()),
-        CommitError::Void => Some(Rejection::sign_in_void()),
+        CommitError::Rejected => Some(Rejection::sign_in_rejected()),
         CommitError::Conflict | CommitError::Store(_) => {
             tracing::error!(error = &error as &dyn Error, "session not committed");
             Some(Rejection::unavailable())

@@ -186,7 +186,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How long a former token still opens its session once its successor was seen. Longer than any
+    /// How long a previous token still opens its session once its successor was seen. Longer than any
     /// request takes; a token is not rotated again while the one before is in that time.
     ///
     /// Defaults to 30 s.
@@ -195,7 +195,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Whether a session ends when a former token of it is shown after its time: somebody has a copy,
+    /// Whether a session ends when a previous token of it is shown after its time: somebody has a copy,
     /// the owner or a thief.
     ///
     /// Defaults to yes.

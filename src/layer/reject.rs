@@ -50,8 +50,8 @@ pub enum RejectionKind {
     /// What the handler staged cannot be stored, whatever the store's state.
     NotStored,
     /// The sign-in was authenticated before the user's sessions were ended.
-    SignInVoid,
-    /// The user has to prove anew who they are.
+    SignInRejected,
+    /// The user has to prove again who they are.
     StaleSignIn,
     /// The store did not answer.
     Unavailable,
@@ -74,8 +74,8 @@ impl Rejection {
         Self::new(RejectionKind::Unavailable)
     }
 
-    pub(super) fn sign_in_void() -> Self {
-        Self::new(RejectionKind::SignInVoid)
+    pub(super) fn sign_in_rejected() -> Self {
+        Self::new(RejectionKind::SignInRejected)
     }
 
     pub(super) fn disabled() -> Self {
@@ -110,7 +110,7 @@ impl Rejection {
         }
     }
 
-    /// Sends a user's browser to the page where they prove anew who they are.
+    /// Sends a user's browser to the page where they prove again who they are.
     pub(super) fn to_prove(page: HeaderValue) -> Self {
         Self {
             login: Some(page),
@@ -118,7 +118,7 @@ impl Rejection {
         }
     }
 
-    /// Asks a user to prove anew who they are.
+    /// Asks a user to prove again who they are.
     pub(crate) fn stale(within: Duration) -> Self {
         Self {
             max_age: Some(within.as_secs()),
@@ -189,7 +189,7 @@ impl Rejection {
             }
             RejectionKind::NoTicket
             | RejectionKind::NotSignedIn
-            | RejectionKind::SignInVoid
+            | RejectionKind::SignInRejected
             | RejectionKind::StaleSignIn => StatusCode::UNAUTHORIZED,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -208,7 +208,7 @@ impl Rejection {
             RejectionKind::NoTicket => "no_ticket",
             RejectionKind::NotSignedIn => "not_signed_in",
             RejectionKind::NotStored => "not_stored",
-            RejectionKind::SignInVoid => "sign_in_void",
+            RejectionKind::SignInRejected => "sign_in_void",
             RejectionKind::StaleSignIn => "insufficient_user_authentication",
             RejectionKind::Unavailable => "unavailable",
         }
@@ -221,7 +221,7 @@ impl Rejection {
             RejectionKind::NoSession => "Internal server error",
             RejectionKind::NotSignedIn => "Not signed in",
             RejectionKind::NotStored => "Session not stored",
-            RejectionKind::NoTicket | RejectionKind::SignInVoid => "Sign in again",
+            RejectionKind::NoTicket | RejectionKind::SignInRejected => "Sign in again",
             RejectionKind::StaleSignIn => "Prove who you are again",
             RejectionKind::Unavailable => "Sessions are unavailable",
         }
@@ -235,7 +235,7 @@ impl Rejection {
             RejectionKind::NoSession | RejectionKind::NotStored => "13",
             RejectionKind::NoTicket
             | RejectionKind::NotSignedIn
-            | RejectionKind::SignInVoid
+            | RejectionKind::SignInRejected
             | RejectionKind::StaleSignIn => "16",
             RejectionKind::Unavailable => "14",
         })

@@ -1,4 +1,4 @@
-//! From what a request shows to its session.
+//! From what a request sends to its session.
 
 use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Arrival, EndReason, Token},
-    request::{PeerAddr, RawHints, Shown},
+    request::{PeerAddr, RawHints, Sent},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError, meter},
 };
@@ -18,10 +18,10 @@ use crate::{
 /// A session for the service, or an answer instead of one.
 pub(super) type Opened = Result<OpenSession, Rejection>;
 
-/// What a request shows, before the store was asked, and its session, in the one place where it stays.
+/// What a request sends, before the store was asked, and its session, in the one place where it stays.
 pub(super) struct Incoming {
     open: OpenSession,
-    shown: Shown,
+    sent: Sent,
 }
 
 /// What came of asking.
@@ -34,14 +34,14 @@ impl Incoming {
     pub(super) fn read<B>(config: &Config, request: &mut Request<B>) -> Self {
         let arrival = Arrival::now();
         let headers = request.headers_mut();
-        let shown = config.source.read(headers, config.cookie.name());
-        let shows = !matches!(shown, Shown::Nothing);
+        let sent = config.source.read(headers, config.cookie.name());
+        let sends = !matches!(sent, Sent::Nothing);
         let (mut user_agent, mut hints) = (None, false);
         // One walk is less than a lookup of each.
         for (name, value) in headers {
             if *name == USER_AGENT {
                 user_agent.get_or_insert_with(|| value.clone());
-            } else if shows && config.source.reads(name) {
+            } else if sends && config.source.reads(name) {
                 // Keeps the token out of what prints the request's headers further in.
                 value.set_sensitive(true);
             } else {
@@ -58,32 +58,32 @@ impl Incoming {
             },
             device: config.device(request.headers()),
         };
-        let session = Session::new(Arc::clone(&config.rules), arrival, sender, shown.way());
+        let session = Session::new(Arc::clone(&config.rules), arrival, sender, sent.way());
         Self {
             open: OpenSession::new(session),
-            shown,
+            sent,
         }
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
     pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
-        let Self { mut open, shown } = self;
-        let token = match shown {
-            Shown::Token(token, _way) => token,
-            Shown::Nothing => return Asked::Answered(Ok(open)),
-            Shown::Malformed(way) => {
+        let Self { mut open, sent } = self;
+        let token = match sent {
+            Sent::Token(token, _way) => token,
+            Sent::Nothing => return Asked::Answered(Ok(open)),
+            Sent::Malformed(way) => {
                 tracing::debug!(?way, "not a token");
                 open.remove_cookie();
                 return Asked::Answered(Ok(open));
             }
-            Shown::TwoCookies => {
+            Sent::TwoCookies => {
                 tracing::warn!(
                     cookie = config.cookie.name(),
                     "two differing session cookies; a leftover with another path or domain?"
                 );
                 return Asked::Answered(Ok(open));
             }
-            Shown::TwoTokens => {
+            Sent::TwoTokens => {
                 tracing::debug!("two different tokens in one request");
                 return Asked::Answered(Ok(open));
             }
@@ -116,19 +116,19 @@ fn opened(
         Ok(Resolved::Live(found)) => (Current::Live(Live::new(token.tag(), found)), false),
         Ok(Resolved::Ended(notice)) => match notice.reason {
             // Nobody ever used these: there is nothing to tell.
-            EndReason::Undelivered | EndReason::Void => (Current::Nothing, true),
+            EndReason::Undelivered | EndReason::Rejected => (Current::Nothing, true),
             // The cookie stays until the reason was read; of a replaced session it always does, for
             // the browser may hold the new one already.
             _ => (Current::Ended(Box::new(notice)), false),
         },
         Ok(Resolved::Reused(reused)) => {
-            tracing::warn!(ended = reused.ended, "former token used after its time");
-            open.session().tell_reused(&reused);
+            tracing::warn!(ended = reused.ended, "previous token used after its time");
+            open.session().report_reused(&reused);
             // The browser may hold the present one.
             (Current::Gone, false)
         }
         Ok(Resolved::Expired(record)) => {
-            open.session().tell_expired(&record);
+            open.session().report_expired(&record);
             (Current::Nothing, true)
         }
         Ok(Resolved::Unknown) => (Current::Nothing, true),

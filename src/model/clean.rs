@@ -20,7 +20,7 @@ pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
         }
         kept.push(c);
     }
-    // After the cut, so that cleaning again, as a stored record is, changes nothing.
+    // After the cutoff, so that cleaning again, as a stored record is, changes nothing.
     kept.truncate(kept.trim_end().len());
     (!kept.is_empty()).then(|| kept.into_boxed_str())
 }

@@ -108,8 +108,8 @@ mod tests {
         let client = Client::new().with_user_agent(Some("\u{202e}a\u{200b}é\u{feff}".as_bytes()));
         assert_eq!(client.user_agent(), Some("aé"));
 
-        let unseen = "a\u{61c}\u{180e}\u{2028}\u{2029}\u{fff9}\u{e0001}é";
-        let client = Client::new().with_user_agent(Some(unseen.as_bytes()));
+        let unused = "a\u{61c}\u{180e}\u{2028}\u{2029}\u{fff9}\u{e0001}é";
+        let client = Client::new().with_user_agent(Some(unused.as_bytes()));
         assert_eq!(client.user_agent(), Some("aé"));
 
         let long = "ü".repeat(40_000);

@@ -8,7 +8,7 @@ use super::{
     clock::Timestamp,
     id::{SessionId, decode_12},
     record::{self, Record},
-    rotation::Former,
+    rotation::Previous,
     token::Digest,
 };
 
@@ -32,12 +32,12 @@ pub enum EndReason {
     Replaced,
     /// The user ended it from another session.
     Revoked,
-    /// A former token of it was shown after its time: somebody has a copy.
+    /// A previous token of it was shown after its time: somebody has a copy.
     TokenReuse,
     /// The answer that carried its token never left.
     Undelivered,
     /// The sign-in was authenticated before the user's sessions were all ended.
-    Void,
+    Rejected,
 }
 
 impl EndReason {
@@ -55,7 +55,7 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::TokenReuse => "token_reuse",
             Self::Undelivered => "undelivered",
-            Self::Void => "void",
+            Self::Rejected => "void",
         }
     }
 
@@ -68,7 +68,7 @@ impl EndReason {
             Self::Replaced => 4,
             Self::Administrator => 5,
             Self::Undelivered => 6,
-            Self::Void => 7,
+            Self::Rejected => 7,
             Self::CredentialsChanged => 8,
             Self::Disabled => 9,
             Self::TokenReuse => 10,
@@ -84,7 +84,7 @@ impl EndReason {
             4 => Self::Replaced,
             5 => Self::Administrator,
             6 => Self::Undelivered,
-            7 => Self::Void,
+            7 => Self::Rejected,
             8 => Self::CredentialsChanged,
             9 => Self::Disabled,
             10 => Self::TokenReuse,
@@ -94,7 +94,7 @@ impl EndReason {
     }
 }
 
-/// Added to the kind of a notice that opens to a former token too.
+/// Added to the kind of a notice that opens to a previous token too.
 const WITH_FORMER: u8 = 32;
 
 /// What stays in the store for a while after a session ended, so that its owner can be told why.
@@ -116,10 +116,10 @@ pub struct EndNotice {
     pub by_client: Option<Box<Client>>,
     /// Up to when the notice is kept.
     pub kept_until: Timestamp,
-    /// Digest of the former token: only its holder is shown the notice.
+    /// Digest of the previous token: only its holder is shown the notice.
     pub digest: Digest,
     /// Digest of the token before that one, where that one may never have reached its client.
-    pub former: Option<Digest>,
+    pub previous: Option<Digest>,
 }
 
 impl EndNotice {
@@ -139,19 +139,19 @@ impl EndNotice {
             by_client: None,
             kept_until,
             digest,
-            former: None,
+            previous: None,
         }
     }
 
-    /// What the holder of a former token is told when the user of its session has proved anew who they
+    /// What the holder of a previous token is told when the user of its session has proved again who they
     /// are.
-    pub(crate) fn superseded(record: &Record, former: &Former) -> Self {
+    pub(crate) fn superseded(record: &Record, previous: &Previous) -> Self {
         Self::new(
-            former.digest,
+            previous.digest,
             EndReason::Replaced,
             record.issued_at(),
             Some(record.id),
-            former.until,
+            previous.until,
         )
     }
 
@@ -165,7 +165,7 @@ impl EndNotice {
     /// Whether it is shown to the holder of the token with this digest.
     #[must_use]
     pub fn opens_to(&self, digest: &Digest) -> bool {
-        self.digest == *digest || self.former.is_some_and(|former| former == *digest)
+        self.digest == *digest || self.previous.is_some_and(|previous| previous == *digest)
     }
 
     /// The stored form.
@@ -175,23 +175,23 @@ impl EndNotice {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(67);
         bytes.put_u8(record::VERSION);
-        let with_former = if self.former.is_some() {
+        let with_previous = if self.previous.is_some() {
             WITH_FORMER
         } else {
             0
         };
-        bytes.put_u8(record::NOTICE + with_former);
+        bytes.put_u8(record::NOTICE + with_previous);
         bytes.put_i64(self.kept_until.as_millis());
         bytes.put_slice(self.digest.as_bytes());
         bytes.put_u8(self.reason.code());
         bytes.put_i64(self.ended_at.as_millis());
         if let Some(by) = self.by {
             bytes.put_slice(&by.encode());
-        } else if self.former.is_some() || self.by_client.is_some() {
+        } else if self.previous.is_some() || self.by_client.is_some() {
             bytes.put_bytes(0, 16);
         }
-        if let Some(former) = self.former {
-            bytes.put_slice(former.as_bytes());
+        if let Some(previous) = self.previous {
+            bytes.put_slice(previous.as_bytes());
         }
         if let Some(client) = &self.by_client {
             let body = Body {
@@ -232,8 +232,8 @@ impl EndNotice {
             }
         }
         if kind & WITH_FORMER != 0 {
-            let former = bytes.split_off(..32)?.first_chunk().copied()?;
-            notice.former = Some(Digest::from_bytes(former));
+            let previous = bytes.split_off(..32)?.first_chunk().copied()?;
+            notice.previous = Some(Digest::from_bytes(previous));
         }
         if !bytes.is_empty() {
             let Body { client, .. } = Body::decode(bytes).ok()?;

@@ -41,13 +41,13 @@ pub enum EventKind {
     Expired,
     /// A user signed in on a device for the first time, as far as that is remembered.
     NewDevice,
-    /// A user proved anew who they are.
+    /// A user proved again who they are.
     Reauthenticated,
     /// A sign-in was refused.
     Refused(Refusal),
     /// A session has another token.
     Rotated,
-    /// A former token was shown after its time.
+    /// A previous token was shown after its time.
     TokenReuse,
 }
 
@@ -62,7 +62,7 @@ pub enum Refusal {
     /// The ticket of an earlier refusal is good no longer.
     NoTicket,
     /// It was authenticated before the user's sessions were ended.
-    Void,
+    Rejected,
 }
 
 /// On whose behalf something happened: the `initiating_entity` of CAEP.
@@ -116,7 +116,7 @@ impl Refusal {
             Self::Disabled => "disabled",
             Self::LimitReached => "limit_reached",
             Self::NoTicket => "no_ticket",
-            Self::Void => "void",
+            Self::Rejected => "void",
         }
     }
 }

@@ -37,7 +37,7 @@ pub use self::{
     proof::Proof,
     random::RandomError,
     record::{Record, RecordError},
-    rotation::{Former, Rotation, Salt},
+    rotation::{Previous, Rotation, Salt},
     tag::Tag,
     token::{Digest, ParseTokenError, Token},
     user::{ParseUserIdError, UserId},

@@ -113,20 +113,20 @@ impl Raised {
     }
 
     /// Makes the events, in their order.
-    pub(crate) fn tell(self, mut tell: impl FnMut(Event)) {
+    pub(crate) fn report(self, mut report: impl FnMut(Event)) {
         let step = match self {
-            Self::Event(event) => return tell(event),
+            Self::Event(event) => return report(event),
             Self::SignIn(step) => step,
         };
         if step.began {
-            tell(step.event(EventKind::Created, step.id, Initiator::User));
+            report(step.event(EventKind::Created, step.id, Initiator::User));
         }
         if step.first_sight {
-            tell(step.event(EventKind::NewDevice, step.id, Initiator::User));
+            report(step.event(EventKind::NewDevice, step.id, Initiator::User));
         }
         for ended in step.ended.as_slice() {
             let event = step.event(EventKind::Ended, ended.session, ended.initiator);
-            tell(event.because(ended.reason, Some(step.id)));
+            report(event.because(ended.reason, Some(step.id)));
         }
     }
 }

@@ -43,64 +43,64 @@ impl Salt {
 /// A token that a session had before its present one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "every store must keep all of it")]
-pub struct Former {
+pub struct Previous {
     /// Its digest.
     pub digest: Digest,
     /// From when on showing it is reuse; [`UNSEEN`](Self::UNSEEN) until its successor was seen.
     pub until: Timestamp,
-    /// Whether it opens nothing even before that: the user signed in anew.
-    pub void: bool,
+    /// Whether it opens nothing even before that: the user signed in again.
+    pub rejected: bool,
 }
 
-impl Former {
+impl Previous {
     /// Its successor has not been seen yet.
-    pub const UNSEEN: Timestamp = Timestamp::from_millis(i64::MAX);
+    pub const UNUSED: Timestamp = Timestamp::from_millis(i64::MAX);
 }
 
 /// What a session that was rotated or re-authenticated keeps of it.
 ///
 /// Stored between the header and the body of its record: `i64 issued at, i64 grace, i64 how long its
 /// notice is kept, u8 whether reuse ends it, 16 bytes salt`, then twice `32 bytes digest, i64 until, u8
-/// void`, the newest former token first, zeros where there is none; big-endian, milliseconds.
+/// void`, the newest previous token first, zeros where there is none; big-endian, milliseconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "every store must keep all of it")]
 pub struct Rotation {
     /// When the present token was made.
     pub issued_at: Timestamp,
-    /// How long a former token still opens the session once its successor was seen.
+    /// How long a previous token still opens the session once its successor was seen.
     pub grace: Duration,
     /// How long a notice is kept, should reuse end the session.
     pub notice_kept: Duration,
-    /// Whether reuse of a former token ends the session.
+    /// Whether reuse of a previous token ends the session.
     pub reuse_ends: bool,
     /// What the present token was derived with.
     pub salt: Salt,
-    /// The former tokens, the newest first.
-    pub formers: [Option<Former>; 2],
+    /// The previous tokens, the newest first.
+    pub previous: [Option<Previous>; 2],
 }
 
 impl Rotation {
     /// Whether the present token has been derived and not been shown yet.
     #[must_use]
-    pub fn is_unseen(&self) -> bool {
-        matches!(self.formers[0], Some(former) if former.until == Former::UNSEEN)
+    pub fn is_unused(&self) -> bool {
+        matches!(self.previous[0], Some(previous) if previous.until == Previous::UNUSED)
     }
 
-    /// The former token with this digest.
+    /// The previous token with this digest.
     #[must_use]
-    pub fn former(&self, digest: &Digest) -> Option<Former> {
-        self.formers
+    pub fn previous(&self, digest: &Digest) -> Option<Previous> {
+        self.previous
             .into_iter()
             .flatten()
-            .find(|former| former.digest == *digest)
+            .find(|previous| previous.digest == *digest)
     }
 
     /// The present token was shown: the time of the one before it begins to run out.
     pub fn seen(&mut self, now: Timestamp) {
-        if self.is_unseen()
-            && let [Some(former), _] = &mut self.formers
+        if self.is_unused()
+            && let [Some(previous), _] = &mut self.previous
         {
-            former.until = now.plus(self.grace);
+            previous.until = now.plus(self.grace);
         }
     }
 
@@ -110,12 +110,12 @@ impl Rotation {
         bytes.put_i64(millis(self.notice_kept));
         bytes.put_u8(u8::from(self.reuse_ends));
         bytes.put_slice(self.salt.as_bytes());
-        for former in self.formers {
-            match former {
-                Some(former) => {
-                    bytes.put_slice(former.digest.as_bytes());
-                    bytes.put_i64(former.until.as_millis());
-                    bytes.put_u8(u8::from(former.void));
+        for previous in self.previous {
+            match previous {
+                Some(previous) => {
+                    bytes.put_slice(previous.digest.as_bytes());
+                    bytes.put_i64(previous.until.as_millis());
+                    bytes.put_u8(u8::from(previous.rejected));
                 }
                 None => bytes.put_bytes(0, 41),
             }
@@ -131,16 +131,16 @@ impl Rotation {
         let reuse_ends = bytes.get_u8() != 0;
         let mut salt = [0; 16];
         bytes.copy_to_slice(&mut salt);
-        let mut formers = [None; 2];
-        for slot in &mut formers {
+        let mut previous = [None; 2];
+        for slot in &mut previous {
             let mut digest = [0; 32];
             bytes.copy_to_slice(&mut digest);
             let until = Timestamp::from_millis(bytes.get_i64());
-            let void = bytes.get_u8() != 0;
-            *slot = (digest != [0; 32]).then_some(Former {
+            let rejected = bytes.get_u8() != 0;
+            *slot = (digest != [0; 32]).then_some(Previous {
                 digest: Digest::from_bytes(digest),
                 until,
-                void,
+                rejected,
             });
         }
         Some(Self {
@@ -149,7 +149,7 @@ impl Rotation {
             notice_kept,
             reuse_ends,
             salt: Salt(salt),
-            formers,
+            previous,
         })
     }
 }

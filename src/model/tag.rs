@@ -1,4 +1,4 @@
-//! The name of one user's corner of the store.
+//! The name of one user's session set of the store.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{
 
 const DOMAIN: &[u8] = b"tower-user-sessions/user/v1\0";
 
-/// Names one user's corner of the store; part of the token, so that a token routes itself.
+/// Names one user's session set of the store; part of the token, so that a token routes itself.
 ///
 /// Of a user: the first 12 bytes of a hash of the user id. Of a guest: random. `Display` writes 16
 /// characters of base64url.

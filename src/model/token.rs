@@ -41,7 +41,7 @@ impl Token {
     /// How long a token is as text.
     pub const TEXT_LEN: usize = 64;
 
-    /// A new token in this corner, with a new session id and secret from the operating system's
+    /// A new token in this session set, with a new session id and secret from the operating system's
     /// generator.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Token {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The corner of the store that it points to.
+    /// The session set of the store that it points to.
     #[must_use]
     pub fn tag(&self) -> Tag {
         Tag::from_bytes(self.twelves().0)

@@ -41,7 +41,7 @@ pub struct EndWords {
     pub replaced: Cow<'static, str>,
     /// The user ended it from `{device}`.
     pub revoked: Cow<'static, str>,
-    /// A former token of it was shown after its time.
+    /// A previous token of it was shown after its time.
     pub token_reuse: Cow<'static, str>,
     /// The sign-in came to nothing.
     pub undelivered: Cow<'static, str>,
@@ -61,7 +61,7 @@ impl EndWords {
             EndReason::Replaced => &self.replaced,
             EndReason::Revoked => &self.revoked,
             EndReason::TokenReuse => &self.token_reuse,
-            EndReason::Undelivered | EndReason::Void => &self.undelivered,
+            EndReason::Undelivered | EndReason::Rejected => &self.undelivered,
         };
         let device = notice.by_client().and_then(label);
         sentence.replace(

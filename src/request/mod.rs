@@ -1,4 +1,4 @@
-//! What a request tells: the token that it shows, where it comes from, and from what device.
+//! What a request tells: the token that it sends, where it comes from, and from what device.
 
 mod bearer;
 #[cfg(feature = "client-ip")]
@@ -33,6 +33,6 @@ pub(crate) use self::{
     cookie::named as named_cookie,
     hints::RawHints,
     label::label,
-    source::{Shown, Way},
+    source::{Sent, Way},
 };
 pub use self::{end_words::EndWords, peer::PeerAddr, source::TokenSource};

@@ -1,4 +1,4 @@
-//! Where a request shows its token.
+//! Where a request sends its token.
 
 use http::{
     HeaderMap, HeaderName,
@@ -11,12 +11,12 @@ use crate::model::Token;
 /// Where requests show their token, and so how an answer carries a new one.
 ///
 /// A layer that takes both tells browsers and other clients apart by what they show: the answer goes
-/// the way the request came. A request that shows no token says nothing of its kind, and is answered
-/// by the first of the two; so is one that shows the same token twice. Where both kinds of clients
+/// the way the request came. A request that sends no token says nothing of its kind, and is answered
+/// by the first of the two; so is one that sends the same token twice. Where both kinds of clients
 /// sign in, give each a route with a layer of its own over the same store, and take both where they
 /// meet.
 ///
-/// A request that shows two different tokens is a guest's: neither is used, and no cookie is removed.
+/// A request that sends two different tokens is a guest's: neither is used, and no cookie is removed.
 /// Whatever stands after `Bearer` counts as one, so a layer that takes both leaves no room for bearer
 /// tokens of another kind beside the cookie.
 #[non_exhaustive]
@@ -53,12 +53,12 @@ impl TokenSource {
         }
     }
 
-    /// What a request with these headers shows. `cookie` is the name of ours.
-    pub(crate) fn read(self, headers: &HeaderMap, cookie: &str) -> Shown {
+    /// What a request with these headers sends. `cookie` is the name of ours.
+    pub(crate) fn read(self, headers: &HeaderMap, cookie: &str) -> Sent {
         match self {
-            Self::Bearer => Shown::one(bearer::find(headers), Way::Bearer),
-            Self::Cookie => Shown::one(cookie::find(headers, cookie), Way::Cookie),
-            Self::BearerThenCookie | Self::CookieThenBearer => Shown::both(
+            Self::Bearer => Sent::one(bearer::find(headers), Way::Bearer),
+            Self::Cookie => Sent::one(cookie::find(headers, cookie), Way::Cookie),
+            Self::BearerThenCookie | Self::CookieThenBearer => Sent::both(
                 cookie::find(headers, cookie),
                 bearer::find(headers),
                 self.first(),
@@ -74,9 +74,9 @@ pub(crate) enum Way {
     Cookie,
 }
 
-/// What a request shows.
+/// What a request sends.
 #[derive(Debug)]
-pub(crate) enum Shown {
+pub(crate) enum Sent {
     /// No token.
     Nothing,
     /// Something that is not a token in its place.
@@ -89,8 +89,8 @@ pub(crate) enum Shown {
     Token(Token, Way),
 }
 
-impl Shown {
-    /// How it shows a token, if it is the one that counts.
+impl Sent {
+    /// How it sends a token, if it is the one that counts.
     pub(crate) fn way(&self) -> Option<Way> {
         match self {
             Self::Malformed(way) | Self::Token(_, way) => Some(*way),

@@ -188,7 +188,7 @@ impl Session {
             | Created::Ended
             | Created::LimitReached(_)
             | Created::NoTicket
-            | Created::Void => {
+            | Created::Rejected => {
                 let mut state = self.state();
                 state.guest_token = None;
                 state.unstage(batch);
@@ -213,7 +213,7 @@ impl Session {
             drop(state);
             // Given up meanwhile, by whoever dropped the response. Others have ended for it.
             if let Created::Created(new) = &created {
-                self.tell_ended_for(new, chosen);
+                self.report_ended_for(new, chosen);
             }
             return Err(CommitError::Closed);
         }
@@ -226,7 +226,7 @@ impl Session {
     async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
         let Some(Stored { tag, id, .. }) = stored else {
             let mut state = self.state();
-            // Any other cookie that came may be one of two, or a former one of a browser that holds
+            // Any other cookie that came may be one of two, or a previous one of a browser that holds
             // a new one.
             state.note_read();
             state.signed_out();
@@ -238,7 +238,7 @@ impl Session {
         if let (Ended::Ended { ids, now, .. }, Some(user)) = (ended, user)
             && !ids.is_empty()
         {
-            self.tell_ended(&user, id, EndReason::LoggedOut, Some(id), now);
+            self.report_ended(&user, id, EndReason::LoggedOut, Some(id), now);
         }
         let mut state = self.state();
         state.gone();
@@ -258,7 +258,7 @@ impl Session {
         let id = pending.token.session_id();
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = match (&same, &stored) {
-            (Some(shown), _) | (None, Some(shown)) => Some(shown.id),
+            (Some(sent), _) | (None, Some(sent)) => Some(sent.id),
             // Sent again with a token that an earlier sign-in replaced: that one's session.
             (None, None) => self.state().successor().filter(|_| !pending.after_logout),
         };
@@ -288,14 +288,14 @@ impl Session {
         let create = self.creation(&mut pending, replaces, &batch.ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
-                self.tell_ended_for(&new, pending.chosen());
-                let end = End::new(pending.token.tag(), Which::One(id), EndReason::Void);
+                self.report_ended_for(&new, pending.chosen());
+                let end = End::new(pending.token.tag(), Which::One(id), EndReason::Rejected);
                 self.0.rules.store.end(end).await?;
                 self.state().not_pending(id);
-                CommitError::Void
+                CommitError::Rejected
             }
             Created::Created(mut new) => {
-                self.tell_signed_in(&pending, &new);
+                self.report_signed_in(&pending, &new);
                 let evicted = std::mem::take(&mut new.evicted);
                 let first_sight = new.first_sight;
                 let missing = self.signed_in(&pending, *new, stored, &batch);
@@ -317,13 +317,13 @@ impl Session {
                 })
             }
             // Ended: it was given up before it was made.
-            Created::Void | Created::Ended => CommitError::Void,
+            Created::Rejected | Created::Ended => CommitError::Rejected,
             Created::Disabled => CommitError::Disabled,
             Created::NoTicket => CommitError::NoTicket,
             Created::TooLarge => CommitError::TooLarge,
         };
         if let Some(refusal) = refused.refusal() {
-            self.tell_refused(&pending, refusal);
+            self.report_refused(&pending, refusal);
         }
         let mut state = self.state();
         state.unstage(&batch);

@@ -77,24 +77,24 @@ impl Session {
         Ok(Some(SeenDevice { digest, kept }))
     }
 
-    /// When the user proved who they are, as far as the cut goes.
+    /// When the user proved who they are, as far as the cutoff goes.
     fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
-        match (pending.login.since, pending.own_cut) {
+        match (pending.login.since, pending.own_cutoff) {
             // This request ended the user's sessions itself: its sign-in comes after that.
-            (_, Some(cut)) => Authenticated::After(cut),
+            (_, Some(cutoff)) => Authenticated::After(cutoff),
             (Some(since), None) => Authenticated::At(since),
             (None, None) => Authenticated::On(self.0.arrival),
         }
     }
 
     /// The age was taken when sending and the script ran later: with what has passed since, the
-    /// sign-in may turn out to be older than the cut.
+    /// sign-in may turn out to be older than the cutoff.
     pub(super) fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
         match self.authenticated(pending) {
             Authenticated::After(_) | Authenticated::At(_) => false,
             Authenticated::On(arrival) => new
-                .cut
-                .is_some_and(|cut| new.now.minus(arrival.age()) <= cut),
+                .cutoff
+                .is_some_and(|cutoff| new.now.minus(arrival.age()) <= cutoff),
         }
     }
 }

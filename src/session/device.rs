@@ -5,7 +5,7 @@ use crate::request::Device;
 
 impl SessionInfo {
     /// The device that it was signed in with, as far as its client hints and user agent tell. Read
-    /// anew on each call, which takes some microseconds.
+    /// again on each call, which takes some microseconds.
     #[must_use]
     pub fn device(&self) -> Device {
         Device::of(self.client())

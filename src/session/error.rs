@@ -117,7 +117,7 @@ pub enum CommitError {
     /// An update failed on the newest value.
     Update(SessionError),
     /// The sign-in was authenticated before the user's sessions were ended. Nobody is signed in.
-    Void,
+    Rejected,
 }
 
 impl CommitError {
@@ -131,7 +131,7 @@ impl CommitError {
             Self::Disabled => Some(Refusal::Disabled),
             Self::LimitReached(_) => Some(Refusal::LimitReached),
             Self::NoTicket => Some(Refusal::NoTicket),
-            Self::Void => Some(Refusal::Void),
+            Self::Rejected => Some(Refusal::Rejected),
             _ => None,
         }
     }
@@ -165,7 +165,7 @@ impl fmt::Display for CommitError {
             Self::Store(_) => "the store could not answer",
             Self::TooLarge => "the data would be over its limit",
             Self::Update(_) => "an update failed",
-            Self::Void => "the sign-in is older than the end of the user's sessions",
+            Self::Rejected => "the sign-in is older than the end of the user's sessions",
         })
     }
 }
@@ -182,7 +182,7 @@ impl error::Error for CommitError {
             | Self::LimitReached(_)
             | Self::NoTicket
             | Self::TooLarge
-            | Self::Void => None,
+            | Self::Rejected => None,
         }
     }
 }

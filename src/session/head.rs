@@ -12,7 +12,7 @@ use crate::{
     request::Way,
 };
 
-/// What the response does to the cookie, or to the token that is shown in another way.
+/// What the response does to the cookie, or to the token that is sent in another way.
 #[derive(Debug)]
 pub(crate) enum CookieChange {
     Keep,
@@ -25,7 +25,7 @@ pub(crate) enum CookieChange {
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     /// How the request showed its token.
-    pub(crate) shown: Option<Way>,
+    pub(crate) sent: Option<Way>,
     pub(crate) change: &'a CookieChange,
     /// The name that a device gets.
     pub(crate) device: Option<DeviceId>,
@@ -59,7 +59,7 @@ impl OpenSession {
         }
     }
 
-    /// What the store says of the token that was shown. Before anybody else holds the session, so that
+    /// What the store says of the token that was sent. Before anybody else holds the session, so that
     /// it is put in its place without a lock, and what is known of the sender stays where it is.
     pub(crate) fn found(&mut self, token: Token, current: Current) {
         if let Some(state) = self.session.own_state() {
@@ -123,7 +123,7 @@ impl OpenSession {
         let made = matches!(state.cookie, CookieChange::Set(..));
         let device = state.new_device.take().filter(|_| made).map(|it| *it);
         write(&Delivery {
-            shown: self.session.0.shown,
+            sent: self.session.0.sent,
             change: &state.cookie,
             device,
             signed_out: state.signed_out && !made,
@@ -165,7 +165,7 @@ impl Drop for OpenSession {
             {
                 let at = self.session.now();
                 self.session
-                    .tell_ended(user, id, EndReason::Undelivered, None, at);
+                    .report_ended(user, id, EndReason::Undelivered, None, at);
             }
             tracing::debug!(reason = EndReason::Undelivered.as_str(), "session given up");
             self.session.0.rules.store.end_undelivered(tag, id);

@@ -12,11 +12,11 @@ mod info;
 mod login;
 mod renew;
 mod replaced;
+mod report;
 mod rules;
 mod sender;
 mod staged;
 mod state;
-mod tell;
 mod ticket;
 mod user_sessions;
 
@@ -77,7 +77,7 @@ struct Inner {
     rules: Arc<Rules>,
     arrival: Arrival,
     /// How the request showed a token, if it is the one that counts.
-    shown: Option<Way>,
+    sent: Option<Way>,
     /// Commits of one session take turns.
     turn: AsyncMutex<()>,
     state: Mutex<State>,
@@ -88,12 +88,12 @@ impl Session {
         rules: Arc<Rules>,
         arrival: Arrival,
         sender: Sender,
-        shown: Option<Way>,
+        sent: Option<Way>,
     ) -> Self {
         Self(Arc::new(Inner {
             rules,
             arrival,
-            shown,
+            sent,
             turn: AsyncMutex::new(()),
             state: Mutex::new(State::new(sender)),
         }))
@@ -118,7 +118,7 @@ impl Session {
     /// Whether a bearer token, which no browser sends by itself, says whose session it is.
     #[cfg(feature = "api")]
     pub(crate) fn is_by_bearer(&self) -> bool {
-        self.0.shown == Some(Way::Bearer) && self.state().record().is_some()
+        self.0.sent == Some(Way::Bearer) && self.state().record().is_some()
     }
 
     /// Whose session it is: `None` of a guest. A staged sign-in or sign-out counts already.
@@ -206,7 +206,7 @@ impl Session {
     }
 
     /// Why and when the session of the token that came with this request ended, while its notice is
-    /// kept. Only the holder of the former token is told.
+    /// kept. Only the holder of the previous token is told.
     ///
     /// Whoever reads this takes note: the response removes the cookie, so that the notice shows once.
     #[must_use]
@@ -270,9 +270,9 @@ impl Session {
     /// Stages another token for the session that there is (ASVS 7.2.4). Its id, its place in the list
     /// and its lifetime stay; so does what it opens: this is not a new sign-in.
     ///
-    /// The former token goes on until the new one was seen on a request, and for the grace of
+    /// The previous token goes on until the new one was seen on a request, and for the grace of
     /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that, so that
-    /// neither requests in parallel nor a lost answer sign anybody out. While a former token is still
+    /// neither requests in parallel nor a lost answer sign anybody out. While a previous token is still
     /// in that time, the token stays as it is. Nothing happens to a guest of whom nothing is stored,
     /// nor where a sign-in or a sign-out is staged.
     ///
@@ -291,8 +291,8 @@ impl Session {
         Ok(())
     }
 
-    /// Stages that the user has proved anew who they are (ASVS 7.2.4, 7.5.1): the session has a new
-    /// token, its former ones are void at once, and both parts of its lifetime begin again. Its id and
+    /// Stages that the user has proved again who they are (ASVS 7.2.4, 7.5.1): the session has a new
+    /// token, its previous ones are void at once, and both parts of its lifetime begin again. Its id and
     /// its data stay.
     ///
     /// Nothing happens where a sign-in is staged, which does all of that. As of a sign-in, a session whose
@@ -337,7 +337,7 @@ impl Session {
     /// afterwards begins a new guest session.
     ///
     /// Where the request found no session, there is nothing to end, and the cookie stays as it would
-    /// without this: it may be one of two that differ, or the former one of a browser that holds a
+    /// without this: it may be one of two that differ, or the previous one of a browser that holds a
     /// new one by now. That of a session that ended for a reason is removed.
     ///
     /// # Errors
@@ -381,7 +381,7 @@ impl Session {
     }
 
     /// All sessions of any user, in this request: for a password reset, where a guest proved to be
-    /// this user. A sign-in of that user staged afterwards counts as authenticated at the cut that
+    /// this user. A sign-in of that user staged afterwards counts as authenticated at the cutoff that
     /// [`end_all`](UserSessions::end_all) makes here.
     #[must_use]
     pub fn sessions_of(&self, user: impl Into<UserId>) -> UserSessions {

@@ -59,7 +59,7 @@ impl Session {
         let next = token.successor(&salt);
         match self.ask(token, &next, Renewal::Derived(salt)).await? {
             Rotated::Rotated(record) => {
-                self.tell_renewed(EventKind::Rotated, &record);
+                self.report_renewed(EventKind::Rotated, &record);
                 self.state().renewed(next, *record);
             }
             Rotated::Took(salt) => self.state().handed_over(token.successor(&salt)),
@@ -89,7 +89,7 @@ impl Session {
         };
         let answer = self.ask(token, next, proven).await;
         if let Ok(Rotated::Rotated(record)) = &answer {
-            self.tell_renewed(EventKind::Reauthenticated, record);
+            self.report_renewed(EventKind::Reauthenticated, record);
         }
         let mut state = self.state();
         if state.abandoned {
@@ -137,15 +137,15 @@ impl State {
         let Current::Live(Live { record, now, .. }) = &self.current else {
             return;
         };
-        let unseen = record
+        let unused = record
             .rotation
             .as_ref()
-            .is_some_and(|rotation| rotation.is_unseen());
+            .is_some_and(|rotation| rotation.is_unused());
         let old = after.is_some_and(|after| now.since(record.issued_at()) >= after);
         let idle = matches!(self.staged.target, Target::Stay)
             && matches!(self.staged.renew, Renew::No)
             && matches!(self.cookie, CookieChange::Keep);
-        if idle && (unseen || old) && self.token.is_some() {
+        if idle && (unused || old) && self.token.is_some() {
             self.staged.renew = Renew::Due;
         }
     }

@@ -28,7 +28,7 @@ impl Session {
             && ids.contains(&replaced.id)
         {
             let reason = EndReason::Replaced;
-            self.tell_ended(user, replaced.id, reason, Some(replaced.by), *now);
+            self.report_ended(user, replaced.id, reason, Some(replaced.by), *now);
         }
         match ended {
             Ok(Ended::Ended {

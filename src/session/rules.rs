@@ -31,7 +31,7 @@ pub(crate) struct Guests {
     pub(crate) data_limit: usize,
 }
 
-/// When tokens rotate, and what becomes of former ones.
+/// When tokens rotate, and what becomes of previous ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RotationRules {
     /// The age at which a token rotates by itself.

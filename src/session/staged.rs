@@ -46,7 +46,7 @@ pub(super) enum Renew {
     Due,
     /// It gets another one.
     Rotate,
-    /// Its user has proved anew who they are: this is the new one, made once, so that committing again
+    /// Its user has proved again who they are: this is the new one, made once, so that committing again
     /// comes to the same.
     Prove(Box<Token>),
 }
@@ -70,8 +70,8 @@ pub(super) struct PendingLogin {
     pub(super) login: Login,
     /// The session before it was signed out first: nothing of it stays.
     pub(super) after_logout: bool,
-    /// The cut that its request had made when it was staged.
-    pub(super) own_cut: Option<Timestamp>,
+    /// The cutoff that its request had made when it was staged.
+    pub(super) own_cutoff: Option<Timestamp>,
     /// The ticket that a refusal leaves.
     pub(super) offer: Option<Token>,
 }

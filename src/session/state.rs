@@ -32,8 +32,8 @@ pub(super) struct State {
     pub(super) replaced: Option<Box<Replaced>>,
     /// Sessions that may have been made and whose token has not left yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
-    /// The cut that this request made itself, and whose.
-    pub(super) own_cut: Option<(Tag, Timestamp)>,
+    /// The cutoff that this request made itself, and whose.
+    pub(super) own_cutoff: Option<(Tag, Timestamp)>,
     /// A commit has begun, and may be under way.
     pub(super) committing: bool,
     /// The session of the request was signed out by it.
@@ -105,7 +105,7 @@ impl State {
             guest_token: None,
             replaced: None,
             pending: Vec::new(),
-            own_cut: None,
+            own_cutoff: None,
             signed_out: false,
             committing: false,
             closed: false,
@@ -183,14 +183,14 @@ impl State {
             Target::LogIn(earlier) => earlier.after_logout,
             Target::Stay => false,
         };
-        let own_cut = self
-            .own_cut
-            .and_then(|(tag, cut)| (tag == token.tag()).then_some(cut));
+        let own_cutoff = self
+            .own_cutoff
+            .and_then(|(tag, cutoff)| (tag == token.tag()).then_some(cutoff));
         self.staged.target = Target::LogIn(Box::new(PendingLogin {
             token,
             login,
             after_logout,
-            own_cut,
+            own_cutoff,
             offer: None,
         }));
         self.staged.renew = Renew::No;
@@ -210,14 +210,14 @@ impl State {
         }
     }
 
-    /// This request ended the sessions of this corner itself: what it stages from now on comes after
+    /// This request ended the sessions of this session set itself: what it stages from now on comes after
     /// that, and what it staged before does not.
-    pub(super) fn made_cut(&mut self, tag: Tag, cut: Timestamp) {
-        self.own_cut = Some((tag, cut));
+    pub(super) fn made_cutoff(&mut self, tag: Tag, cutoff: Timestamp) {
+        self.own_cutoff = Some((tag, cutoff));
         if let Target::LogIn(pending) = &mut self.staged.target
             && pending.token.tag() == tag
         {
-            pending.own_cut = None;
+            pending.own_cutoff = None;
         }
     }
 
@@ -385,7 +385,7 @@ impl State {
         });
     }
 
-    /// The corner of the stored session.
+    /// The session set of the stored session.
     pub(super) fn tag(&self) -> Option<Tag> {
         match &self.current {
             Current::Live(live) => Some(live.tag),

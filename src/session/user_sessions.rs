@@ -7,7 +7,7 @@ use super::{
     audit::{Audit, EventSink},
     error::UserSessionsError,
     info::SessionInfo,
-    tell::initiator,
+    report::initiator,
 };
 use crate::{
     model::{EndReason, Event, EventKind, Proof, SessionId, Tag, Timestamp, UserId},
@@ -272,12 +272,12 @@ impl UserSessions {
         match self.store.end(end).await? {
             Ended::Ended { ids, now, .. } => {
                 for id in &ids {
-                    self.tell_ended(*id, reason, by, now);
+                    self.report_ended(*id, reason, by, now);
                 }
                 if let Some(session) = &self.session {
                     let mut state = session.state();
                     if !matches!(which, Which::One(_)) {
-                        state.made_cut(self.tag, now);
+                        state.made_cutoff(self.tag, now);
                     }
                     let own = state.record().map(|record| record.id);
                     if state.tag() == Some(self.tag) && self.hits(which, own, &ids) {
@@ -291,9 +291,15 @@ impl UserSessions {
         }
     }
 
-    fn tell_ended(&self, id: SessionId, reason: EndReason, by: Option<SessionId>, now: Timestamp) {
+    fn report_ended(
+        &self,
+        id: SessionId,
+        reason: EndReason,
+        by: Option<SessionId>,
+        now: Timestamp,
+    ) {
         if let Some(session) = &self.session {
-            session.tell_ended(&self.user, id, reason, by, now);
+            session.report_ended(&self.user, id, reason, by, now);
             return;
         }
         meter::ended(reason);

@@ -15,7 +15,7 @@ use super::http::store;
 pub struct Book(pub Arc<Mutex<Vec<Event>>>);
 
 /// An event without its origin, in a form that can be compared.
-pub type Told = (
+pub type Reported = (
     EventKind,
     Timestamp,
     Option<String>,
@@ -25,7 +25,7 @@ pub type Told = (
     Option<SessionId>,
 );
 
-pub fn told(event: &Event) -> Told {
+pub fn told(event: &Event) -> Reported {
     (
         event.kind,
         event.at,
@@ -44,7 +44,7 @@ impl Book {
     }
 
     /// What was told since the last time.
-    pub fn news(&self) -> Vec<Told> {
+    pub fn news(&self) -> Vec<Reported> {
         self.0
             .lock()
             .unwrap()

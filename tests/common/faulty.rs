@@ -36,7 +36,7 @@ pub enum Fault {
     /// Does it, then waits for [`FaultyStore::release`].
     HangAfter,
     /// Of `create`: does it and answers that the user's sessions were ended this very moment.
-    LateCut,
+    LateCutoff,
     /// Does it, and the answer is lost.
     Lose,
     /// Of `save`: another request changes the data first.
@@ -52,8 +52,8 @@ pub struct FaultyStore(Arc<Inner>);
 struct Inner {
     store: MemoryStore,
     gate: Semaphore,
-    /// All users share this corner.
-    corner: Option<Tag>,
+    /// All users share this session set.
+    set: Option<Tag>,
     plan: Mutex<Plan>,
 }
 
@@ -75,11 +75,11 @@ impl FaultyStore {
         Self::with(store, Some(Tag::from_bytes([7; 12])))
     }
 
-    fn with(store: &MemoryStore, corner: Option<Tag>) -> Self {
+    fn with(store: &MemoryStore, set: Option<Tag>) -> Self {
         Self(Arc::new(Inner {
             store: store.clone(),
             gate: Semaphore::new(0),
-            corner,
+            set,
             plan: Mutex::default(),
         }))
     }
@@ -170,7 +170,7 @@ impl FaultyStore {
                 self.pass().await;
                 done
             }
-            Some(Fault::LateCut | Fault::Overtake) | None => work.await,
+            Some(Fault::LateCutoff | Fault::Overtake) | None => work.await,
         }
     }
 }
@@ -185,9 +185,9 @@ impl SessionStore for FaultyStore {
         let fault = self.enter(Method::Create);
         let mut created = self.run(fault, self.0.store.create(create)).await?;
         if let Created::Created(new) = &mut created
-            && fault == Some(Fault::LateCut)
+            && fault == Some(Fault::LateCutoff)
         {
-            new.cut = Some(new.now);
+            new.cutoff = Some(new.now);
         }
         Ok(created)
     }
@@ -219,7 +219,7 @@ impl SessionStore for FaultyStore {
     }
 
     fn tag(&self, user: &UserId) -> Tag {
-        self.0.corner.unwrap_or_else(|| self.0.store.tag(user))
+        self.0.set.unwrap_or_else(|| self.0.store.tag(user))
     }
 
     fn end_undelivered(&self, tag: Tag, id: SessionId) {

@@ -6,7 +6,7 @@ use tower_user_sessions::EndReason;
 /// Two users, then two guests.
 pub(crate) const CORNERS: usize = 4;
 
-/// One of a corner's tokens, live or not, by its position from the newest.
+/// One of a session set's tokens, live or not, by its position from the newest.
 pub(crate) type Pick = usize;
 
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub(crate) struct With {
     pub(crate) class_limit: Option<u16>,
     pub(crate) counts: bool,
     pub(crate) device: Option<u8>,
-    /// The session that it replaces is of the next corner.
+    /// The session that it replaces is of the next session set.
     pub(crate) elsewhere: bool,
     /// A ticket, whether it is forged, and whose session ends for it.
     pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
@@ -84,7 +84,7 @@ pub(crate) enum Whom {
     All,
 }
 
-/// What happens, and in which corner.
+/// What happens, and in which session set.
 pub(crate) fn histories() -> impl Strategy<Value = Vec<(usize, Op)>> {
     vec((0..CORNERS, ops()), 1..60)
 }
@@ -112,7 +112,7 @@ fn ops() -> impl Strategy<Value = Op> {
         EndReason::LoggedOut,
         EndReason::Revoked,
         EndReason::Undelivered,
-        EndReason::Void,
+        EndReason::Rejected,
     ]);
     let create = (
         name(),

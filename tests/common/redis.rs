@@ -102,7 +102,7 @@ impl Server {
         self.process.wait().unwrap();
     }
 
-    /// Starts it anew and empty, on the same port.
+    /// Starts it again and empty, on the same port.
     pub(crate) fn restart(&mut self) {
         self.process = spawn(&self.program, &self.arguments, self.dir.path(), self.port).unwrap();
         assert!(self.answers(), "the server does not come back");

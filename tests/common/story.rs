@@ -140,7 +140,7 @@ pub fn a_guest_takes_the_cart_along_and_gets_a_new_token(one: &App, two: &App) {
     assert_eq!(planted.json(), json!({ "cart": [] }));
 }
 
-pub fn a_new_password_ends_all_sessions_and_signs_in_anew(one: &App, two: &App) {
+pub fn a_new_password_ends_all_sessions_and_signs_in_again(one: &App, two: &App) {
     let [desktop, phone, tablet] = three_devices(one, two);
     assert_eq!(desktop.post(one, "/cart/tea").status, 200);
     let before = desktop.token().unwrap();

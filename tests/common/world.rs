@@ -26,13 +26,13 @@ const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) model: Model,
-    corners: Vec<Corner>,
+    sets: Vec<SessionSet>,
     not_before: Option<Timestamp>,
     made: u32,
     told: String,
 }
 
-struct Corner {
+struct SessionSet {
     user: Option<UserId>,
     tag: Tag,
     tokens: Vec<Token>,
@@ -44,16 +44,16 @@ impl World {
         // Histories may share a server, so each has users of its own.
         static HISTORIES: AtomicU32 = AtomicU32::new(0);
         let history = HISTORIES.fetch_add(1, Ordering::Relaxed);
-        let corners = (0..CORNERS)
-            .map(|corner| {
-                let user = (corner < CORNERS / 2)
-                    .then(|| UserId::new(format!("user {corner} of history {history}")).unwrap());
-                let guest = format!("g{corner}{history:010}");
+        let sets = (0..CORNERS)
+            .map(|set| {
+                let user = (set < CORNERS / 2)
+                    .then(|| UserId::new(format!("user {set} of history {history}")).unwrap());
+                let guest = format!("g{set}{history:010}");
                 let tag = match &user {
                     Some(user) => Tag::of(user),
                     None => Tag::from_bytes(guest.as_bytes().try_into().unwrap()),
                 };
-                Corner {
+                SessionSet {
                     user,
                     tag,
                     tokens: Vec::new(),
@@ -64,22 +64,22 @@ impl World {
         Self {
             clock: ManualClock::at(START),
             model: Model::default(),
-            corners,
+            sets,
             not_before: None,
             made: 0,
             told: String::new(),
         }
     }
 
-    pub(crate) fn tokens(&self, corner: usize) -> &[Token] {
-        &self.corners[corner].tokens
+    pub(crate) fn tokens(&self, set: usize) -> &[Token] {
+        &self.sets[set].tokens
     }
 
     /// The questions that an operation puts to a store; none where the contract leaves the answer
     /// open.
-    pub(crate) fn requests(&mut self, corner: usize, op: &Op) -> Vec<Request> {
+    pub(crate) fn requests(&mut self, set: usize, op: &Op) -> Vec<Request> {
         let now = self.clock.now();
-        let tag = self.corners[corner].tag;
+        let tag = self.sets[set].tag;
         let request = match op {
             Op::Advance(millis) => {
                 self.clock.advance(Duration::from_millis(*millis));
@@ -98,15 +98,15 @@ impl World {
                 self.model.floor = self.model.floor.max(Some(now));
                 // Whether what is void can still be saved to is left open, until it was listed.
                 return (0..CORNERS)
-                    .map(|corner| Request::List(self.list(corner)))
+                    .map(|set| Request::List(self.list(set)))
                     .collect();
             }
-            Op::List => Request::List(self.list(corner)),
+            Op::List => Request::List(self.list(set)),
             Op::GiveUp { name } => {
-                let id = self.token(corner, *name).session_id();
+                let id = self.token(set, *name).session_id();
                 Request::End(End::new(tag, Which::One(id), EndReason::Undelivered))
             }
-            Op::Create { .. } => match self.create(corner, op) {
+            Op::Create { .. } => match self.create(set, op) {
                 Some(create) => Request::Create(create),
                 None => return Vec::new(),
             },
@@ -115,7 +115,7 @@ impl World {
                 activity,
                 forged,
             } => {
-                let Some(token) = self.pick(corner, *pick) else {
+                let Some(token) = self.pick(set, *pick) else {
                     return Vec::new();
                 };
                 let mut resolve = Resolve::new(if *forged { forge(&token) } else { token });
@@ -123,7 +123,7 @@ impl World {
                 resolve.not_before = self.not_before;
                 Request::Resolve(resolve)
             }
-            Op::Rotate { .. } => match self.rotate(corner, op) {
+            Op::Rotate { .. } => match self.rotate(set, op) {
                 Some(rotate) => Request::Rotate(rotate),
                 None => return Vec::new(),
             },
@@ -133,7 +133,7 @@ impl World {
                 expect,
                 data_limit,
             } => {
-                let Some(id) = self.id(corner, *pick) else {
+                let Some(id) = self.id(set, *pick) else {
                     return Vec::new();
                 };
                 let mut save = Save::new(tag, id, change(changes));
@@ -152,15 +152,15 @@ impl World {
             } => {
                 let which = match which {
                     Whom::All => Some(Which::All),
-                    Whom::One(pick) => self.id(corner, *pick).map(Which::One),
-                    Whom::Others(pick) => self.id(corner, *pick).map(Which::Others),
+                    Whom::One(pick) => self.id(set, *pick).map(Which::One),
+                    Whom::Others(pick) => self.id(set, *pick).map(Which::Others),
                 };
                 let Some(which) = which else {
                     return Vec::new();
                 };
                 let mut end = End::new(tag, which, *reason);
-                end.by = by.and_then(|pick| self.id(corner, pick));
-                end.caller = caller.and_then(|pick| self.id(corner, pick));
+                end.by = by.and_then(|pick| self.id(set, pick));
+                end.caller = caller.and_then(|pick| self.id(set, pick));
                 if let (Which::One(id), Some(off)) = (which, read_at) {
                     end.read_at = Some(self.revision(tag, id, *off));
                 }
@@ -172,7 +172,7 @@ impl World {
         vec![request]
     }
 
-    fn create(&mut self, corner: usize, op: &Op) -> Option<Create> {
+    fn create(&mut self, set: usize, op: &Op) -> Option<Create> {
         let Op::Create {
             name,
             again,
@@ -189,19 +189,19 @@ impl World {
             return None;
         };
         let now = self.clock.now();
-        let of = (corner + usize::from(with.elsewhere)) % CORNERS;
+        let of = (set + usize::from(with.elsewhere)) % CORNERS;
         let replaces = replaces.and_then(|pick| self.id(of, pick));
         let token = match again {
-            None => self.token(corner, *name),
+            None => self.token(set, *name),
             Some((pick, forged)) => {
-                let token = self.pick(corner, *pick)?;
+                let token = self.pick(set, *pick)?;
                 // Whether anything is left of what has passed its time is the store's own affair.
                 if self.model.has_passed(token.tag(), token.session_id(), now) {
                     return None;
                 }
                 if *forged {
                     let forged = forge(&token);
-                    self.corners[corner].tokens.push(forged.clone());
+                    self.sets[set].tokens.push(forged.clone());
                     forged
                 } else {
                     token
@@ -209,7 +209,7 @@ impl World {
             }
         };
         let at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
-        let user = self.corners[corner].user.clone();
+        let user = self.sets[set].user.clone();
         let mut create = Create::new(&token, user, Authenticated::At(at));
         create.lifetime = if *short {
             Lifetime::new(Duration::from_secs(5), Duration::from_secs(20))
@@ -224,12 +224,12 @@ impl World {
         create.changes = change(changes);
         create.data_limit = *data_limit;
         create.not_before = self.not_before;
-        self.equip(corner, &mut create, *with);
+        self.equip(set, &mut create, *with);
         Some(create)
     }
 
     /// What a sign-in has besides.
-    fn equip(&mut self, corner: usize, create: &mut Create, with: With) {
+    fn equip(&mut self, set: usize, create: &mut Create, with: With) {
         create.class = ClientClass::new(with.class);
         create.counts = with.counts;
         if let Some(limit) = with.class_limit {
@@ -239,14 +239,14 @@ impl World {
             digest: [device; 12],
             kept: Duration::from_secs(40),
         });
-        let tickets = &self.corners[corner].tickets;
+        let tickets = &self.sets[set].tickets;
         create.redeem = with.redeem.and_then(|(pick, forged, ends)| {
             let back = pick.checked_rem(tickets.len())?;
             let mut ticket = tickets[tickets.len() - 1 - back];
             if forged {
                 ticket.digest = Digest::from_bytes([1; 32]);
             }
-            let ends = ends.and_then(|pick| self.id(corner, pick));
+            let ends = ends.and_then(|pick| self.id(set, pick));
             Some(Redeem { ticket, ends })
         });
         if create.limit.excess() == Excess::Refuse {
@@ -256,11 +256,11 @@ impl World {
                 digest: create.digest,
             };
             create.offer = Some(offer);
-            self.corners[corner].tickets.push(offer);
+            self.sets[set].tickets.push(offer);
         }
     }
 
-    fn rotate(&mut self, corner: usize, op: &Op) -> Option<Rotate> {
+    fn rotate(&mut self, set: usize, op: &Op) -> Option<Rotate> {
         let Op::Rotate {
             pick,
             forged,
@@ -272,15 +272,15 @@ impl World {
         else {
             return None;
         };
-        let token = self.pick(corner, *pick)?;
-        let shown = if *forged { forge(&token) } else { token };
+        let token = self.pick(set, *pick)?;
+        let sent = if *forged { forge(&token) } else { token };
         self.made += 1;
         let mut salt = [0; 16];
         salt[..4].copy_from_slice(&self.made.to_be_bytes());
         let salt = Salt::from_bytes(salt);
-        let next = match self.pick(corner, 0) {
-            Some(last) if *again && last.session_id() == shown.session_id() => last,
-            _ => shown.successor(&salt),
+        let next = match self.pick(set, 0) {
+            Some(last) if *again && last.session_id() == sent.session_id() => last,
+            _ => sent.successor(&salt),
         };
         let renewal = if *proven {
             Renewal::Proven {
@@ -290,37 +290,37 @@ impl World {
         } else {
             Renewal::Derived(salt)
         };
-        self.corners[corner].tokens.push(next.clone());
-        let mut rotate = Rotate::new(&shown, &next, renewal);
+        self.sets[set].tokens.push(next.clone());
+        let mut rotate = Rotate::new(&sent, &next, renewal);
         rotate.grace = Duration::from_millis(if *short { 0 } else { 4_000 });
         rotate.reuse_ends = *reuse_ends;
         Some(rotate)
     }
 
-    pub(crate) fn list(&self, corner: usize) -> List {
-        let mut list = List::new(self.corners[corner].tag);
+    pub(crate) fn list(&self, set: usize) -> List {
+        let mut list = List::new(self.sets[set].tag);
         list.not_before = self.not_before;
         list
     }
 
-    /// A new token whose session id can be read: its first character, its number, its corner.
-    fn token(&mut self, corner: usize, name: char) -> Token {
+    /// A new token whose session id can be read: its first character, its number, its session set.
+    fn token(&mut self, set: usize, name: char) -> Token {
         self.made += 1;
-        let tag = self.corners[corner].tag;
-        let id = format!("{name}-{:03}-of-{corner}------", self.made);
+        let tag = self.sets[set].tag;
+        let id = format!("{name}-{:03}-of-{set}------", self.made);
         let token: Token = format!("{tag}{id}{:A<32}", self.made).parse().unwrap();
-        self.corners[corner].tokens.push(token.clone());
+        self.sets[set].tokens.push(token.clone());
         token
     }
 
-    fn pick(&self, corner: usize, pick: Pick) -> Option<Token> {
-        let tokens = &self.corners[corner].tokens;
+    fn pick(&self, set: usize, pick: Pick) -> Option<Token> {
+        let tokens = &self.sets[set].tokens;
         let back = pick.checked_rem(tokens.len())?;
         tokens.iter().rev().nth(back).cloned()
     }
 
-    fn id(&self, corner: usize, pick: Pick) -> Option<SessionId> {
-        self.pick(corner, pick).map(|token| token.session_id())
+    fn id(&self, set: usize, pick: Pick) -> Option<SessionId> {
+        self.pick(set, pick).map(|token| token.session_id())
     }
 
     /// The revision of a session, and so much more.

@@ -26,6 +26,25 @@ pub(crate) fn complaints(table: &str, tests: &[File]) -> Vec<String> {
     complaints
 }
 
+/// The table with the tests that the comments name.
+pub(crate) fn corrected(table: &str, tests: &[File]) -> String {
+    let meant = meant(tests);
+    let rows = table.lines().map(|row| {
+        let cell = row
+            .strip_suffix(" |")
+            .and_then(|row| row.rsplit_once(" | "));
+        let line = row.strip_prefix("| ").and_then(|row| row.split(' ').next());
+        let (Some((rest, shown)), Some(tests)) = (cell, line.and_then(|line| meant.get(line)))
+        else {
+            return format!("{row}\n");
+        };
+        let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
+        let remark = shown.rsplit('`').next().filter(|_| shown.contains('`'));
+        format!("{rest} | {}{} |\n", tests.join(", "), remark.unwrap_or(""))
+    });
+    rows.collect()
+}
+
 /// What the table says.
 fn written(table: &str) -> Proofs {
     table
@@ -120,6 +139,20 @@ mod tests {
             ["SECURITY.md: T1 is shown by: `model::token::unique`"]
         );
         assert_eq!(complaints("", &tests).len(), 1);
+    }
+
+    #[test]
+    fn a_corrected_table_agrees() {
+        let tests = test_of("src/model/token.rs", "// T1\n#[test]\nfn unique() {}");
+        let table = "| line | what |\n| T1 | a | `model::token::old`; later: more |\n";
+
+        let corrected = corrected(table, &tests);
+
+        assert_eq!(
+            corrected,
+            "| line | what |\n| T1 | a | `model::token::unique`; later: more |\n"
+        );
+        assert_eq!(complaints(&corrected, &tests), [""; 0]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
         "if false then",
     ),
     rule(
-        "create: the cut",
+        "create: the cutoff",
         CREATE,
         "if kind == 1 and cut and void then",
         "if false then",
@@ -130,13 +130,13 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: the token that is shown",
         ROTATE,
-        "elseif present ~= former then",
+        "elseif present ~= previous then",
         "elseif false then",
     ),
     rule(
-        "rotate: former tokens in their time",
+        "rotate: previous tokens in their time",
         ROTATE,
-        "if anew == 0 and (now < good_until(newer)",
+        "if again == 0 and (now < good_until(newer)",
         "if false and (now < good_until(newer)",
     ),
     rule(
@@ -146,7 +146,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
         "if false and not live",
     ),
     rule(
-        "end: the cut",
+        "end: the cutoff",
         END,
         "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", now))",
         "",

@@ -283,12 +283,12 @@ impl Tasks {
             Answer::Created { .. } => {
                 if let Seen::Live {
                     tag: before,
-                    id: shown,
+                    id: sent,
                     ..
                 } = seen
                     && before != tag
                 {
-                    self.tasks[task].replaced = Some((before, shown, id));
+                    self.tasks[task].replaced = Some((before, sent, id));
                 }
                 if delivered {
                     self.tasks[task].jar = Some(token);
@@ -303,11 +303,11 @@ impl Tasks {
     }
 
     fn rotate(&mut self, task: usize, delivered: bool, proven: bool) {
-        let Some(shown) = self.tasks[task].jar.clone() else {
+        let Some(sent) = self.tasks[task].jar.clone() else {
             return;
         };
         let salt = Salt::from_bytes(*self.name().first_chunk().unwrap());
-        let next = shown.successor(&salt);
+        let next = sent.successor(&salt);
         let renewal = if proven {
             Renewal::Proven {
                 authenticated: Authenticated::At(self.now),
@@ -316,11 +316,11 @@ impl Tasks {
         } else {
             Renewal::Derived(salt)
         };
-        let mut rotate = Rotate::new(&shown, &next, renewal);
+        let mut rotate = Rotate::new(&sent, &next, renewal);
         rotate.grace = Duration::from_secs(4);
         let next = match self.ask(task, Request::Rotate(rotate)) {
             Answer::Rotated(_) => next,
-            Answer::Took(salt) => shown.successor(&salt),
+            Answer::Took(salt) => sent.successor(&salt),
             _ => return,
         };
         if delivered {

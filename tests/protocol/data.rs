@@ -299,7 +299,7 @@ impl Model for Saves {
             Property::sometimes("all is done", |_, state: &State| {
                 state.requests.iter().all(|stage| *stage == Stage::Done)
             }),
-            Property::sometimes("an update runs anew", |_, state: &State| {
+            Property::sometimes("an update runs again", |_, state: &State| {
                 state
                     .flight
                     .iter()

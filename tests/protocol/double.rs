@@ -1,14 +1,14 @@
-//! Two sign-ins sent with the same former token, at once or in turn.
+//! Two sign-ins sent with the same previous token, at once or in turn.
 
 use crate::{
     check::{breaks, holds},
-    corner::Limit,
     props::ONE_PLACE,
     rules::Rules,
     scene::{ANNA, BERT, Budget, Deed, GUEST, Plan, Scene, Sight, Token},
+    session_set::Limit,
 };
 
-fn scene(rules: Rules, former: Token) -> Scene {
+fn scene(rules: Rules, previous: Token) -> Scene {
     let again = Plan {
         browser: 0,
         node: 1,
@@ -20,8 +20,8 @@ fn scene(rules: Rules, former: Token) -> Scene {
             sessions: 5,
             refuse: false,
         },
-        jars: [Some(former), None],
-        sessions: vec![former],
+        jars: [Some(previous), None],
+        sessions: vec![previous],
         plans: vec![again, Plan { node: 2, ..again }, again],
         budget: Budget {
             breaks: 1,

@@ -2,10 +2,10 @@
 
 use crate::{
     check::{breaks, holds},
-    corner::Limit,
     props::{GIVEN_UP, NOTHING_UNDELIVERED},
     rules::Rules,
     scene::{ANNA, Budget, Deed, Plan, Scene, Sight, Token},
+    session_set::Limit,
 };
 
 fn scene(rules: Rules) -> Scene {

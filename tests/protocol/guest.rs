@@ -2,10 +2,10 @@
 
 use crate::{
     check::{breaks, holds},
-    corner::Limit,
     props::{CART_KEPT, COSTS_NOTHING, LATE_ANSWER},
     rules::Rules,
     scene::{ANNA, Budget, Deed, GUEST, Plan, Scene, Sight, Token},
+    session_set::Limit,
 };
 
 fn scene(rules: Rules) -> Scene {

@@ -1,7 +1,7 @@
 //! One key of Redis: its TTL, and what it holds until when.
 //!
 //! A session's idle time is four ticks, of which a quarter stands for the sixteenth that the TTL has to
-//! spare; its absolute time is ten. A notice is kept for one, a cut for three.
+//! spare; its absolute time is ten. A notice is kept for one, a cutoff for three.
 
 use stateright::{Model, Property};
 
@@ -15,7 +15,7 @@ const HAS_TTL: &str = "no key is without a TTL";
 /// Row "a lifetime has two parts"; T14, T15.
 const SESSION_KEPT: &str = "a key outlives the sessions in it";
 /// Row "login while end all runs"; T21.
-const CUT_KEPT: &str = "a key outlives its cut";
+const CUTOFF_KEPT: &str = "a key outlives its cutoff";
 /// Row "an app node's wall clock": the store's may step back; store contract 2.
 const NOT_SHORTENED: &str = "no request shortens a session";
 
@@ -23,7 +23,7 @@ const IDLE: i8 = 4;
 const STEP: i8 = 2;
 const ABSOLUTE: i8 = 10;
 const NOTICE: i8 = 1;
-const CUT: i8 = 3;
+const CUTOFF: i8 = 3;
 
 #[derive(Clone, Debug)]
 struct Key {
@@ -52,7 +52,7 @@ struct Fields {
     sessions: [Option<Session>; 2],
     /// When the notice of each goes.
     notices: [Option<i8>; 2],
-    cut: Option<i8>,
+    cutoff: Option<i8>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -99,7 +99,7 @@ impl Fields {
         for notice in &mut self.notices {
             *notice = notice.filter(|kept| now < *kept);
         }
-        self.cut = self.cut.filter(|cut| now < cut + CUT);
+        self.cutoff = self.cutoff.filter(|cutoff| now < cutoff + CUTOFF);
     }
 }
 
@@ -216,11 +216,11 @@ impl Model for Key {
             }
             Act::EndAll => {
                 for fields in [&mut state.fields, &mut state.wanted] {
-                    fields.cut = Some(now);
+                    fields.cutoff = Some(now);
                     (0..2).for_each(|at| fields.end(at, now));
                     fields.drop_passed(now);
                 }
-                state.keep(CUT.max(NOTICE), rules);
+                state.keep(CUTOFF.max(NOTICE), rules);
             }
         }
         if !matches!(act, Act::Tick | Act::StepBack) {
@@ -242,16 +242,20 @@ impl Model for Key {
                     wanted(at).is_none() || wanted(at) == state.fields.live(at, state.now)
                 })
             }),
-            Property::always(CUT_KEPT, |_, state: &State| {
-                state.wanted.cut.is_none() || state.wanted.cut == state.fields.cut
+            Property::always(CUTOFF_KEPT, |_, state: &State| {
+                state.wanted.cutoff.is_none() || state.wanted.cutoff == state.fields.cutoff
             }),
             Property::always(NOT_SHORTENED, |_, state: &State| !state.shortened),
             Property::sometimes("a key is over", |_, state: &State| {
                 state.fields.is_empty() && state.deeds < 3
             }),
-            Property::sometimes("two sessions share a key with a cut", |_, state: &State| {
-                state.fields.cut.is_some() && state.fields.sessions.iter().all(Option::is_some)
-            }),
+            Property::sometimes(
+                "two sessions share a key with a cutoff",
+                |_, state: &State| {
+                    state.fields.cutoff.is_some()
+                        && state.fields.sessions.iter().all(Option::is_some)
+                },
+            ),
             Property::sometimes("a session reaches its absolute end", |_, state: &State| {
                 let over =
                     |it: &Session| it.deadline <= state.now && state.now < it.activity + IDLE;

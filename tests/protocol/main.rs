@@ -18,7 +18,7 @@
 //! | [`rotation`] | one session, up to 3 requests in parallel and 5 in all, 5 ticks with a grace of 2, 1 lost answer; or 4 requests, a thief and a stranger |
 //! | [`data`] | four requests that set keys, update or end; 1 broken connection |
 //! | [`turns`] | two commits of one request, at once or the second because the first was dropped |
-//! | [`key`] | one key with two sessions, their notices and a cut, 6 operations in 11 ticks, the clock steps back by 3 |
+//! | [`key`] | one key with two sessions, their notices and a cutoff, 6 operations in 11 ticks, the clock steps back by 3 |
 //!
 //! # Rules
 //!
@@ -33,10 +33,10 @@
 //! | `NX`, then `GT` (4) | `nx`, `gt` | `HAS_TTL`, `SESSION_KEPT` |
 //! | last activity = max(stored, now) (4) | `activity_max` | `NOT_SHORTENED` |
 //! | what is ahead of now counts as now (4) | `never_ahead` | `NOT_AHEAD` |
-//! | a cut in the future moves to now (4) | `cut_moves` | `NOT_LOCKED_OUT` |
-//! | the layer checks the cut again (4) | `checked_again` | `CUT_WINS` |
+//! | a cutoff in the future moves to now (4) | `cut_moves` | `NOT_LOCKED_OUT` |
+//! | the layer checks the cutoff again (4) | `checked_again` | `CUT_WINS` |
 //! | ages count suspended time (4) | `counts_suspension` | `CUT_WINS` |
-//! | a sign-in after its own `end_all` counts from that cut (4) | `own_cut` | `PASSWORD` |
+//! | a sign-in after its own `end_all` counts from that cutoff (4) | `own_cut` | `PASSWORD` |
 //! | … and from no other, whatever the clock did | `names_cut` | `CUT_WINS` |
 //! | an end as undelivered behind a `create` that timed out (4) | `gives_up`, `tombstone` | `NOTHING_UNDELIVERED` |
 //! | … and behind a refusal of what was sent twice | `gives_up_copies` | `NOTHING_UNDELIVERED` |
@@ -50,8 +50,8 @@
 //! | the cookie of a replaced session stays (5) | `keeps_cookie` | `LATE_ANSWER` |
 //! | a double submit follows the successor | `follows`, `marker` | `ONE_PLACE` |
 //! | a successor is derived, by a salt that is kept | `derived` | `CONVERGES` |
-//! | the former token goes on until it was followed, and for a grace | `until_seen`, `grace` | `LOGS_NOBODY_OUT` |
-//! | no rotation while any former token is in its time | `one_at_a_time` | `LOGS_NOBODY_OUT` |
+//! | the previous token goes on until it was followed, and for a grace | `until_seen`, `grace` | `LOGS_NOBODY_OUT` |
+//! | no rotation while any previous token is in its time | `one_at_a_time` | `LOGS_NOBODY_OUT` |
 //! | no `Set-Cookie` once the successor was seen | `no_upgrade` | `NO_UPGRADE` |
 //! | reuse ends the session, any other wrong secret is unknown | `reuse_ends`, `knows_formers` | `REUSE_ENDS`, `STRANGER` |
 //! | rows of §5: merged by key, compared, no save to an ended session | `merges`, `compares`, `saves_live` | `BOTH_KEPT`, `data::COUNTS_ONCE`, `data::STAYS_ENDED` |
@@ -74,8 +74,8 @@
 //! # What is left out, because it does not hold
 //!
 //! - A clock that steps *forward* (a failover to a server that is ahead), and `Login::since` with a clock
-//!   that steps back: a sign-in that was under way then counts as that much later, and may survive a cut.
-//!   As lifetimes do, the cut holds to within the skew between servers.
+//!   that steps back: a sign-in that was under way then counts as that much later, and may survive a cutoff.
+//!   As lifetimes do, the cutoff holds to within the skew between servers.
 //! - A sign-in that only the layer finds void has made room already: for what its script ran late.
 //! - Where the answer to a guest's end is lost, what was put into its cart late is lost with it
 //!   (`unsure`): asked again, the store has the notice only.
@@ -92,8 +92,7 @@
 )]
 
 mod check;
-mod corner;
-mod cut;
+mod cutoff;
 mod data;
 mod double;
 mod given_up;
@@ -106,6 +105,7 @@ mod props;
 mod rotation;
 mod rules;
 mod scene;
+mod session_set;
 mod sign_in;
 mod tokens;
 mod turns;

@@ -3,10 +3,10 @@
 use stateright::{Model, Property};
 
 use crate::{
-    corner::{Reason, Record},
     node::Node,
     props,
     scene::{Deed, Scene},
+    session_set::{Reason, Record},
     world::{Act, Call, Cookie, Current, Flying, Stage, World},
 };
 
@@ -86,7 +86,7 @@ impl Model for Scene {
             Act::StepBack => {
                 let back = std::mem::take(&mut world.left.back);
                 world.behind = i8::try_from(back).unwrap();
-                world.seen.void = None;
+                world.seen.rejected = None;
             }
             Act::Send(at) => self.send(&mut world, at),
             Act::Commit(at) => Node::new(self, &mut world, at).commit(),
@@ -146,22 +146,22 @@ impl Scene {
         let request = &mut world.requests[at];
         request.arrival = world.time;
         request.stage = Stage::Open;
-        let shown = match plan.deed {
+        let sent = match plan.deed {
             // From somewhere else.
             Deed::EndAll(_) | Deed::Revoke(_) => None,
             Deed::LogIn(_) | Deed::Password(_) | Deed::Put(_) | Deed::Look => {
                 world.jars[plan.browser]
             }
         };
-        let Some(token) = shown else {
+        let Some(token) = sent else {
             return;
         };
-        let corner = &mut world.corners[token.corner];
-        corner.touch(token.id, now);
-        request.current = match corner.records.get(&token.id) {
+        let set = &mut world.sets[token.set];
+        set.touch(token.id, now);
+        request.current = match set.records.get(&token.id) {
             Some(Record::Live(live)) => Current::Live(token, *live),
             Some(Record::Ended {
-                reason: Reason::Undelivered | Reason::Void,
+                reason: Reason::Undelivered | Reason::Rejected,
                 ..
             })
             | None => Current::Nothing,
@@ -181,7 +181,7 @@ impl Scene {
             Cookie::Set(token) => *jar = Some(token),
             Cookie::Remove => {
                 if let Some(token) = jar.take() {
-                    world.seen.signed_out_late |= world.corners[token.corner].is_live(token.id);
+                    world.seen.signed_out_late |= world.sets[token.set].is_live(token.id);
                 }
             }
             Cookie::Keep => {}

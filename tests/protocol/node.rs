@@ -1,8 +1,8 @@
 //! The layer: what a node sends for a request, and what it makes of the answers.
 
 use crate::{
-    corner::{Create, Created, Proven, Reason},
     scene::{Deed, GUEST, Plan, Scene, Token},
+    session_set::{Create, Created, Proven, Reason},
     world::{Answer, Call, Cookie, Current, Flying, Outcome, Stage, Wish, World},
 };
 
@@ -33,21 +33,18 @@ impl<'a> Node<'a> {
 
     fn token(&self) -> Option<Token> {
         match self.plan().deed {
-            Deed::LogIn(corner) | Deed::Password(corner) => Some(Token {
-                corner,
-                id: self.id(),
-            }),
+            Deed::LogIn(set) | Deed::Password(set) => Some(Token { set, id: self.id() }),
             Deed::EndAll(_) | Deed::Revoke(_) | Deed::Put(_) | Deed::Look => None,
         }
     }
 
-    /// The session of another corner that its sign-in ends.
+    /// The session of another session set that its sign-in ends.
     fn other(&self) -> Option<Token> {
         match self.world.requests[self.at].current {
-            Current::Live(shown, _) => self
+            Current::Live(sent, _) => self
                 .token()
-                .filter(|token| token.corner != shown.corner)
-                .map(|_| shown),
+                .filter(|token| token.set != sent.set)
+                .map(|_| sent),
             Current::Nothing | Current::Ended(..) => None,
         }
     }
@@ -61,16 +58,16 @@ impl<'a> Node<'a> {
                     self.send_behind(Wish::Other);
                 }
             }
-            (Deed::EndAll(_) | Deed::Password(_), _) => self.ask(Wish::Cut),
+            (Deed::EndAll(_) | Deed::Password(_), _) => self.ask(Wish::Cutoff),
             (Deed::Revoke(_), _) => self.ask(Wish::Revoke),
             (Deed::Put(_), Current::Live(..)) => self.ask(Wish::Save),
             (Deed::Put(_), _) => self.answer(Cookie::Keep, Outcome::Refused),
-            (Deed::Look, current) => self.answer(self.shown(current), Outcome::Done),
+            (Deed::Look, current) => self.answer(self.sent(current), Outcome::Done),
         }
     }
 
-    /// What a page does to the cookie that it was shown, having read why the session ended.
-    fn shown(&self, current: Current) -> Cookie {
+    /// What a page does to the cookie that it was sent, having read why the session ended.
+    fn sent(&self, current: Current) -> Cookie {
         match current {
             Current::Live(..) => Cookie::Keep,
             // The browser may hold the new one already.
@@ -118,26 +115,26 @@ impl<'a> Node<'a> {
     fn call(&self, wish: Wish) -> Call {
         let own = self.token().unwrap_or(Token::old(GUEST));
         match (wish, self.plan().deed) {
-            (Wish::Create, _) => Call::Create(own.corner, self.create()),
-            (Wish::Cut, Deed::EndAll(corner)) => Call::Cut(corner),
-            (Wish::Cut, _) => Call::Cut(own.corner),
-            (Wish::Void, _) => end(own, Reason::Void),
+            (Wish::Create, _) => Call::Create(own.set, self.create()),
+            (Wish::Cutoff, Deed::EndAll(set)) => Call::Cutoff(set),
+            (Wish::Cutoff, _) => Call::Cutoff(own.set),
+            (Wish::Rejected, _) => end(own, Reason::Rejected),
             (Wish::Revoke, Deed::Revoke(token)) => end(token, Reason::Revoked),
             (Wish::Carry(keys), _) => Call::Save {
-                corner: own.corner,
+                set: own.set,
                 id: own.id,
                 keys,
             },
             (_, deed) => match (deed, self.world.requests[self.at].current) {
-                (Deed::Put(keys), Current::Live(Token { corner, id }, _)) => {
-                    Call::Save { corner, id, keys }
+                (Deed::Put(keys), Current::Live(Token { set, id }, _)) => {
+                    Call::Save { set, id, keys }
                 }
-                (_, Current::Live(Token { corner, id }, live)) => Call::End {
-                    corner,
+                (_, Current::Live(Token { set, id }, live)) => Call::End {
+                    set,
                     id,
                     reason: Reason::Replaced,
                     by: Some(self.id()),
-                    read_at: (corner == GUEST).then_some(live.revision),
+                    read_at: (set == GUEST).then_some(live.revision),
                 },
                 _ => end(own, Reason::Undelivered),
             },
@@ -152,9 +149,9 @@ impl<'a> Node<'a> {
         } else {
             self.age()
         };
-        let proven = match request.own_cut {
-            Some((cut, _)) if rules.own_cut && rules.names_cut => Proven::After(cut),
-            Some((cut, _)) if rules.own_cut => Proven::At(cut + 1),
+        let proven = match request.own_cutoff {
+            Some((cutoff, _)) if rules.own_cutoff && rules.names_cutoff => Proven::After(cutoff),
+            Some((cutoff, _)) if rules.own_cutoff => Proven::At(cutoff + 1),
             _ => Proven::Ago(age),
         };
         let waited = self.world.time - request.since;
@@ -166,12 +163,12 @@ impl<'a> Node<'a> {
                 .deadline
                 .map(|deadline| self.world.now() - waited + deadline),
             replaces: match request.current {
-                Current::Live(shown, _) => Some(shown.id),
+                Current::Live(sent, _) => Some(sent.id),
                 Current::Ended(Reason::Replaced, by) if rules.follows => by,
                 Current::Ended(..) | Current::Nothing => None,
             },
             data: match request.current {
-                Current::Live(shown, live) if shown.corner == GUEST => live.data,
+                Current::Live(sent, live) if sent.set == GUEST => live.data,
                 _ => 0,
             },
         }
@@ -183,13 +180,13 @@ impl<'a> Node<'a> {
         };
         match (wish, answer) {
             (Wish::Create, Answer::Created(created)) => self.created(&created),
-            (Wish::Void, _) => self.answer(Cookie::Keep, Outcome::Void),
+            (Wish::Rejected, _) => self.answer(Cookie::Keep, Outcome::Rejected),
             (Wish::Other, Answer::Ended { data }) if data > 0 => self.ask(Wish::Carry(data)),
             (Wish::Carry(_), Answer::Saved(false)) => self.answer(Cookie::Keep, Outcome::Ended),
             (Wish::Other | Wish::Carry(_), _) => self.signed_in(),
-            (Wish::Cut, Answer::Cut(now, at)) if self.token().is_some() => {
+            (Wish::Cutoff, Answer::Cutoff(now, at)) if self.token().is_some() => {
                 let request = &mut self.world.requests[self.at];
-                (request.own_cut, request.current) = (Some((now, at)), Current::Nothing);
+                (request.own_cutoff, request.current) = (Some((now, at)), Current::Nothing);
                 self.ask(Wish::Create);
             }
             (Wish::Save, Answer::Saved(false)) => self.answer(Cookie::Keep, Outcome::Refused),
@@ -199,12 +196,12 @@ impl<'a> Node<'a> {
 
     fn created(&mut self, created: &Created) {
         match created {
-            Created::Made { now, cut, .. } => {
+            Created::Made { now, cutoff, .. } => {
                 let rules = self.scene.rules;
-                let by_age = !rules.own_cut || self.world.requests[self.at].own_cut.is_none();
-                let older = cut.is_some_and(|cut| now - self.age() <= cut);
+                let by_age = !rules.own_cutoff || self.world.requests[self.at].own_cutoff.is_none();
+                let older = cutoff.is_some_and(|cutoff| now - self.age() <= cutoff);
                 if rules.checked_again && by_age && older {
-                    self.ask(Wish::Void);
+                    self.ask(Wish::Rejected);
                 } else if rules.ends_after_created && self.other().is_some() {
                     self.ask(Wish::Other);
                 } else {
@@ -212,7 +209,7 @@ impl<'a> Node<'a> {
                 }
             }
             Created::LimitReached => self.refused(Outcome::Refused),
-            Created::Void | Created::Ended => self.refused(Outcome::Void),
+            Created::Rejected | Created::Ended => self.refused(Outcome::Rejected),
             // The sample of the server's time was off: once more, with a deadline of its own.
             Created::Late if self.world.requests[self.at].tries <= SENDS => {
                 self.world.requests[self.at].since = self.world.time;
@@ -282,11 +279,11 @@ impl<'a> Node<'a> {
                 self.world.requests[self.at].unsure = true;
                 self.signed_in();
             }
-            Wish::Create | Wish::Void => {
+            Wish::Create | Wish::Rejected => {
                 self.answer(Cookie::Keep, Outcome::Unavailable);
                 self.end_undelivered();
             }
-            Wish::Cut | Wish::Save | Wish::Revoke => {
+            Wish::Cutoff | Wish::Save | Wish::Revoke => {
                 self.answer(Cookie::Keep, Outcome::Unavailable);
             }
         }
@@ -297,7 +294,7 @@ impl<'a> Node<'a> {
         let stage = self.world.requests[self.at].stage;
         self.forget_answers();
         self.answer(Cookie::Keep, Outcome::Dropped);
-        let pending = [Wish::Create, Wish::Void, Wish::Other];
+        let pending = [Wish::Create, Wish::Rejected, Wish::Other];
         if matches!(stage, Stage::Asked(wish) if pending.contains(&wish))
             || matches!(stage, Stage::Asked(Wish::Carry(_)))
         {
@@ -314,9 +311,9 @@ impl<'a> Node<'a> {
     }
 }
 
-fn end(Token { corner, id }: Token, reason: Reason) -> Call {
+fn end(Token { set, id }: Token, reason: Reason) -> Call {
     Call::End {
-        corner,
+        set,
         id,
         reason,
         by: None,

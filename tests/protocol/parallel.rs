@@ -2,7 +2,7 @@
 
 use crate::{
     rules::Rules,
-    tokens::{Former, GRACE, Record, Token},
+    tokens::{GRACE, Previous, Record, Token},
 };
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -82,8 +82,8 @@ impl State {
         if request.token == record.present {
             record.see(now, rules);
         } else {
-            match record.former(request.token) {
-                Some(Former { until, .. }) if until.is_none_or(|until| now < until) => {
+            match record.previous(request.token) {
+                Some(Previous { until, .. }) if until.is_none_or(|until| now < until) => {
                     self.seen.in_grace |= until.is_some();
                 }
                 Some(_) => {
@@ -100,7 +100,7 @@ impl State {
                 }
             }
         }
-        let stage = Stage::Open { due: record.unseen };
+        let stage = Stage::Open { due: record.unused };
         self.put(Request { stage, ..request });
     }
 
@@ -110,13 +110,13 @@ impl State {
         let Some(record) = &mut self.record else {
             return;
         };
-        let (before, unseen) = (record.present, record.unseen);
+        let (before, unused) = (record.present, record.unused);
         let Some(next) = record.rotate(request.token, now, rules) else {
             self.seen.kept = true;
             return;
         };
         self.seen.took |= request.token != before;
-        self.seen.upgraded |= request.token != before && !unseen;
+        self.seen.upgraded |= request.token != before && !unused;
         if !answered {
             return;
         }

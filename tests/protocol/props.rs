@@ -5,8 +5,8 @@
 use stateright::Property;
 
 use crate::{
-    corner::{Created, Id, Reason, Record},
     scene::{ANNA, BERT, Deed, OLD, Scene, Sight},
+    session_set::{Created, Id, Reason, Record},
     world::{Answer, Current, Outcome, Request, Stage, Wish, World},
 };
 
@@ -15,7 +15,7 @@ pub(crate) const WITHIN_THE_LIMIT: &str = "never more are live than the limit";
 /// Row "request in flight while its session ends"; T19, T20.
 pub(crate) const STAYS_ENDED: &str = "what ended stays ended";
 /// Row "login while end all or end others runs"; T21.
-pub(crate) const CUT_WINS: &str = "no sign-in survives a later cut";
+pub(crate) const CUTOFF_WINS: &str = "no sign-in survives a later cutoff";
 /// Row "store cannot answer at commit"; T33, T57.
 pub(crate) const NOTHING_UNDELIVERED: &str = "no session without a response";
 /// T57: evicts nobody after its caller gave up.
@@ -44,10 +44,10 @@ type Holds = fn(&Scene, &World) -> bool;
 const ALWAYS: [(&str, Holds); 14] = [
     (WITHIN_THE_LIMIT, within_the_limit),
     (STAYS_ENDED, |_, world| !world.seen.came_back),
-    (CUT_WINS, |scene, world| {
-        !signed_in(scene, world).any(|(request, corner, id)| {
-            let before = |cut| request.is_before(cut);
-            world.corners[corner].is_live(id) && world.seen.cut[corner].is_some_and(before)
+    (CUTOFF_WINS, |scene, world| {
+        !signed_in(scene, world).any(|(request, set, id)| {
+            let before = |cutoff| request.is_before(cutoff);
+            world.sets[set].is_live(id) && world.seen.cutoff[set].is_some_and(before)
         })
     }),
     (NOTHING_UNDELIVERED, nothing_undelivered),
@@ -57,11 +57,11 @@ const ALWAYS: [(&str, Holds); 14] = [
     (CART_KEPT, cart_kept),
     (ONE_PLACE, one_place),
     (LATE_ANSWER, |_, world| !world.seen.signed_out_late),
-    (VOID_IS_NOTHING, |_, world| !world.seen.made_though_void),
+    (VOID_IS_NOTHING, |_, world| !world.seen.made_though_rejected),
     (NOT_LOCKED_OUT, |_, world| !world.seen.locked_out),
     (PASSWORD, password),
     (NOT_AHEAD, |_, world| {
-        let mut live = world.corners.iter().flat_map(|corner| corner.live());
+        let mut live = world.sets.iter().flat_map(|set| set.live());
         live.all(|(_, live)| live.proven <= live.created)
     }),
 ];
@@ -89,30 +89,27 @@ fn sign_ins<'a>(
 ) -> impl Iterator<Item = (&'a Request, usize, Id)> {
     let requests = scene.plans.iter().zip(&world.requests).zip(0..);
     requests.filter_map(|((plan, request), id)| match plan.deed {
-        Deed::LogIn(corner) | Deed::Password(corner) => Some((request, corner, id)),
+        Deed::LogIn(set) | Deed::Password(set) => Some((request, set, id)),
         Deed::EndAll(_) | Deed::Revoke(_) | Deed::Put(_) | Deed::Look => None,
     })
 }
 
 fn within_the_limit(scene: &Scene, world: &World) -> bool {
-    let live = |corner: usize| world.corners[corner].live().count();
+    let live = |set: usize| world.sets[set].live().count();
     [ANNA, BERT]
         .into_iter()
-        .all(|corner| live(corner) <= scene.limit.sessions)
+        .all(|set| live(set) <= scene.limit.sessions)
 }
 
 fn nothing_undelivered(scene: &Scene, world: &World) -> bool {
     !world.is_at_rest()
-        || sign_ins(scene, world).all(|(request, corner, id)| {
-            !world.corners[corner].is_live(id) || request.outcome() == Some(Outcome::SignedIn)
+        || sign_ins(scene, world).all(|(request, set, id)| {
+            !world.sets[set].is_live(id) || request.outcome() == Some(Outcome::SignedIn)
         })
 }
 
 fn costs_nothing(_: &Scene, world: &World) -> bool {
-    let records = world
-        .corners
-        .iter()
-        .flat_map(|corner| corner.records.values());
+    let records = world.sets.iter().flat_map(|set| set.records.values());
     !world.is_at_rest()
         || records.into_iter().all(|record| match record {
             Record::Ended {
@@ -140,18 +137,16 @@ fn cart_kept(scene: &Scene, world: &World) -> bool {
         let Some(Record::Ended {
             reason: Reason::Replaced,
             by: Some(by),
-        }) = world.corners[cart.corner].records.get(&cart.id)
+        }) = world.sets[cart.set].records.get(&cart.id)
         else {
             return true;
         };
         signed_in(scene, world)
             .filter(|(request, _, id)| id == by && !request.unsure)
-            .all(
-                |(_, corner, id)| match world.corners[corner].records.get(&id) {
-                    Some(Record::Live(live)) => live.data & keys == keys,
-                    _ => true,
-                },
-            )
+            .all(|(_, set, id)| match world.sets[set].records.get(&id) {
+                Some(Record::Live(live)) => live.data & keys == keys,
+                _ => true,
+            })
     })
 }
 
@@ -159,12 +154,12 @@ fn one_place(scene: &Scene, world: &World) -> bool {
     !world.is_at_rest()
         || scene.jars.iter().enumerate().all(|(browser, jar)| {
             let places = |of: usize| {
-                let own = signed_in(scene, world).filter(|(_, corner, id)| {
+                let own = signed_in(scene, world).filter(|(_, set, id)| {
                     let plan = scene.plans[usize::from(*id)];
-                    plan.browser == browser && *corner == of && world.corners[of].is_live(*id)
+                    plan.browser == browser && *set == of && world.sets[of].is_live(*id)
                 });
-                let before = jar
-                    .is_some_and(|token| token.corner == of && world.corners[of].is_live(token.id));
+                let before =
+                    jar.is_some_and(|token| token.set == of && world.sets[of].is_live(token.id));
                 own.count() + usize::from(before)
             };
             jar.is_none() || places(ANNA) <= 1 && places(BERT) <= 1
@@ -173,11 +168,11 @@ fn one_place(scene: &Scene, world: &World) -> bool {
 
 fn password(scene: &Scene, world: &World) -> bool {
     world.behind > 0
-        || sign_ins(scene, world).all(|(request, corner, _)| {
-            let again = |(_, at)| world.seen.cut[corner] > Some(at);
-            request.outcome() != Some(Outcome::Void)
+        || sign_ins(scene, world).all(|(request, set, _)| {
+            let again = |(_, at)| world.seen.cutoff[set] > Some(at);
+            request.outcome() != Some(Outcome::Rejected)
                 || request.made
-                || request.own_cut.is_none_or(again)
+                || request.own_cutoff.is_none_or(again)
         })
 }
 
@@ -190,12 +185,12 @@ impl Sight {
             Self::Refusal => ("the limit refuses", |scene, world| {
                 sign_ins(scene, world).any(|(it, ..)| it.outcome() == Some(Outcome::Refused))
             }),
-            Self::Void => ("the script finds a sign-in void", |_, world| {
-                let mut void = world.requests.iter().filter(|request| !request.made);
-                void.any(|request| request.outcome() == Some(Outcome::Void))
+            Self::Rejected => ("the script finds a sign-in void", |_, world| {
+                let mut rejected = world.requests.iter().filter(|request| !request.made);
+                rejected.any(|request| request.outcome() == Some(Outcome::Rejected))
             }),
-            Self::VoidLater => ("the layer finds a sign-in void", |_, world| {
-                ended(world, Reason::Void)
+            Self::RejectedLater => ("the layer finds a sign-in void", |_, world| {
+                ended(world, Reason::Rejected)
             }),
             Self::Undelivered => ("a session is given up", |scene, world| {
                 given_up(scene, world, true)
@@ -214,38 +209,34 @@ impl Sight {
                 stages.any(|stage| matches!(stage, Stage::Asked(Wish::Carry(_))))
             }),
             Self::Followed => ("a sign-in follows another", |scene, world| {
-                sign_ins(scene, world)
-                    .any(|(_, corner, id)| world.corners[corner].has(id, Reason::Replaced))
+                sign_ins(scene, world).any(|(_, set, id)| world.sets[set].has(id, Reason::Replaced))
             }),
             Self::AllSignedIn => ("all are signed in", |scene, world| {
                 let all = signed_in(scene, world).count() == sign_ins(scene, world).count();
                 all && world.is_at_rest()
             }),
             Self::OtherUser => ("another user takes over a browser", |_, world| {
-                world.corners[ANNA].has(OLD[ANNA], Reason::Replaced) && world.is_at_rest()
+                world.sets[ANNA].has(OLD[ANNA], Reason::Replaced) && world.is_at_rest()
             }),
             Self::CookieStayed => ("a replaced token is shown", |_, world| {
                 let mut shown = world.requests.iter().map(|request| request.current);
                 shown.any(|it| matches!(it, Current::Ended(Reason::Replaced, _)))
             }),
             Self::PasswordChanged => ("a password is changed", |scene, world| {
-                signed_in(scene, world).any(|(request, ..)| request.own_cut.is_some())
+                signed_in(scene, world).any(|(request, ..)| request.own_cutoff.is_some())
             }),
         }
     }
 }
 
 fn ended(world: &World, reason: Reason) -> bool {
-    let mut records = world
-        .corners
-        .iter()
-        .flat_map(|corner| corner.records.values());
+    let mut records = world.sets.iter().flat_map(|set| set.records.values());
     records.any(|record| matches!(record, Record::Ended { reason: found, .. } if *found == reason))
 }
 
 fn given_up(scene: &Scene, world: &World, made: bool) -> bool {
-    sign_ins(scene, world).any(|(request, corner, id)| {
-        request.made == made && world.corners[corner].has(id, Reason::Undelivered)
+    sign_ins(scene, world).any(|(request, set, id)| {
+        request.made == made && world.sets[set].has(id, Reason::Undelivered)
     })
 }
 

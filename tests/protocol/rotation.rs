@@ -56,8 +56,8 @@ impl Model for Rotation {
         let record = Record {
             present: 0,
             made: 0,
-            unseen: false,
-            formers: [None; 2],
+            unused: false,
+            previous: [None; 2],
         };
         vec![State {
             time: 0,
@@ -142,7 +142,7 @@ impl Model for Rotation {
             }
             Act::MakeUp => {
                 state.left[4] -= 1;
-                if !self.rules.knows_formers && state.record.take().is_some() {
+                if !self.rules.knows_previous && state.record.take().is_some() {
                     state.seen.ended_by_stranger = true;
                 }
             }
@@ -191,19 +191,20 @@ impl Model for Rotation {
                 state.seen.took
             }),
             Property::sometimes("a rotation is refused", |_, state: &State| state.seen.kept),
-            Property::sometimes("a former token is used in its grace", |_, state: &State| {
-                state.seen.in_grace
-            }),
+            Property::sometimes(
+                "a previous token is used in its grace",
+                |_, state: &State| state.seen.in_grace,
+            ),
             Property::sometimes("the second successor is there", |_, state: &State| {
                 state
                     .record
                     .as_ref()
-                    .is_some_and(|record| record.present == 2 && !record.unseen)
+                    .is_some_and(|record| record.present == 2 && !record.unused)
             }),
         ];
         if self.thefts > 0 {
             properties.push(Property::sometimes(
-                "a former token is reused",
+                "a previous token is reused",
                 |_, state: &State| state.seen.reused,
             ));
         }
@@ -257,7 +258,7 @@ fn random_successors_do_not_converge() {
 }
 
 #[test]
-fn a_former_token_that_does_not_wait_to_be_followed_locks_out_who_lost_a_cookie() {
+fn a_previous_token_that_does_not_wait_to_be_followed_locks_out_who_lost_a_cookie() {
     breaks(
         parallel(Rules {
             until_seen: false,
@@ -279,7 +280,7 @@ fn without_a_grace_a_parallel_request_is_logged_out() {
 }
 
 #[test]
-fn a_rotation_that_waits_for_one_former_token_of_two_logs_out() {
+fn a_rotation_that_waits_for_one_previous_token_of_two_logs_out() {
     breaks(
         parallel(Rules {
             one_at_a_time: false,
@@ -290,7 +291,7 @@ fn a_rotation_that_waits_for_one_former_token_of_two_logs_out() {
 }
 
 #[test]
-fn a_former_token_that_is_answered_once_its_successor_was_seen_upgrades_a_thief() {
+fn a_previous_token_that_is_answered_once_its_successor_was_seen_upgrades_a_thief() {
     breaks(
         attacked(Rules {
             no_upgrade: false,
@@ -315,7 +316,7 @@ fn reuse_that_ends_nothing_leaves_the_session_to_the_thief() {
 fn taking_any_wrong_secret_for_reuse_lets_a_stranger_end_a_session() {
     breaks(
         attacked(Rules {
-            knows_formers: false,
+            knows_previous: false,
             ..Rules::ALL
         }),
         STRANGER,

@@ -3,18 +3,18 @@
 /// All of them hold, unless a test takes one out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// The layer holds a new session against the cut again, with the time since its request arrived.
+    /// The layer holds a new session against the cutoff again, with the time since its request arrived.
     pub(crate) checked_again: bool,
     /// A call that is sent again has a new age.
     pub(crate) new_age: bool,
     /// A node's clock counts the time for which the node was suspended.
     pub(crate) counts_suspension: bool,
-    /// A sign-in after its own request's "end all" counts from that cut.
-    pub(crate) own_cut: bool,
-    /// It names that cut: any other is a later one, whatever the clock did.
-    pub(crate) names_cut: bool,
-    /// A cut in the future moves to now.
-    pub(crate) cut_moves: bool,
+    /// A sign-in after its own request's "end all" counts from that cutoff.
+    pub(crate) own_cutoff: bool,
+    /// It names that cutoff: any other is a later one, whatever the clock did.
+    pub(crate) names_cutoff: bool,
+    /// A cutoff in the future moves to now.
+    pub(crate) cutoff_moves: bool,
     /// Nobody counts as authenticated in the future.
     pub(crate) never_ahead: bool,
     /// A `create` that finds its id live, with its digest, gives the same answer.
@@ -37,7 +37,7 @@ pub(crate) struct Rules {
     pub(crate) keeps_cookie: bool,
     /// A sign-in that names a session which was replaced takes the place of its successor.
     pub(crate) follows: bool,
-    /// A user's corner remembers who took the place of a session of another corner.
+    /// A user's session set remembers who took the place of a session of another session set.
     pub(crate) marker: bool,
     /// Commits of one session take turns.
     pub(crate) turns: bool,
@@ -59,20 +59,20 @@ pub(crate) struct Rules {
     pub(crate) gt: bool,
     /// The TTL has a part of the idle time to spare, as not every request renews it.
     pub(crate) spare: bool,
-    /// A successor is derived from the former token and a salt that the record keeps.
+    /// A successor is derived from the previous token and a salt that the record keeps.
     pub(crate) derived: bool,
-    /// The former token opens the session until its successor was seen.
+    /// The previous token opens the session until its successor was seen.
     pub(crate) until_seen: bool,
     /// And for a grace after that.
     pub(crate) grace: bool,
-    /// A former token whose successor was seen gets no `Set-Cookie`.
+    /// A previous token whose successor was seen gets no `Set-Cookie`.
     pub(crate) no_upgrade: bool,
-    /// No rotation while a former token is in its time.
+    /// No rotation while a previous token is in its time.
     pub(crate) one_at_a_time: bool,
-    /// A former token after its time ends the session.
+    /// A previous token after its time ends the session.
     pub(crate) reuse_ends: bool,
-    /// Reuse is a kept former token, any other wrong secret is unknown.
-    pub(crate) knows_formers: bool,
+    /// Reuse is a kept previous token, any other wrong secret is unknown.
+    pub(crate) knows_previous: bool,
 }
 
 impl Rules {
@@ -80,9 +80,9 @@ impl Rules {
         checked_again: true,
         new_age: true,
         counts_suspension: true,
-        own_cut: true,
-        names_cut: true,
-        cut_moves: true,
+        own_cutoff: true,
+        names_cutoff: true,
+        cutoff_moves: true,
         never_ahead: true,
         knows_its_own: true,
         stays_ended: true,
@@ -111,6 +111,6 @@ impl Rules {
         no_upgrade: true,
         one_at_a_time: true,
         reuse_ends: true,
-        knows_formers: true,
+        knows_previous: true,
     };
 }

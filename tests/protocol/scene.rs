@@ -1,32 +1,29 @@
 //! What a model is about: who wants what, and how much may go wrong.
 
 use crate::{
-    corner::{Id, Limit, Moment},
     rules::Rules,
+    session_set::{Id, Limit, Moment},
 };
 
-/// The corners: of two users, and of one guest.
+/// The session sets: of two users, and of one guest.
 pub(crate) const ANNA: usize = 0;
 pub(crate) const BERT: usize = 1;
 pub(crate) const GUEST: usize = 2;
 
-/// A session of before, in each corner.
+/// A session of before, in each session set.
 pub(crate) const OLD: [Id; 3] = [10, 11, 12];
 
 /// What a cookie holds.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Token {
-    pub(crate) corner: usize,
+    pub(crate) set: usize,
     pub(crate) id: Id,
 }
 
 impl Token {
     /// Of the session of before.
-    pub(crate) const fn old(corner: usize) -> Self {
-        Self {
-            corner,
-            id: OLD[corner],
-        }
+    pub(crate) const fn old(set: usize) -> Self {
+        Self { set, id: OLD[set] }
     }
 }
 
@@ -92,10 +89,10 @@ pub(crate) enum Sight {
     Eviction,
     /// The limit refused a sign-in.
     Refusal,
-    /// The script found a sign-in older than the cut.
-    Void,
+    /// The script found a sign-in older than the cutoff.
+    Rejected,
     /// The layer did.
-    VoidLater,
+    RejectedLater,
     /// A session ended because its response went nowhere.
     Undelivered,
     /// An id was given up before it was made.

@@ -3,10 +3,10 @@
 
 use crate::{
     check::{breaks, holds},
-    corner::Limit,
     props::{COSTS_NOTHING, NOTHING_UNDELIVERED, ONCE, STAYS_ENDED},
     rules::Rules,
     scene::{ANNA, BERT, Budget, Deed, Plan, Scene, Sight, Token},
+    session_set::Limit,
 };
 
 fn scene(rules: Rules, meanwhile: Deed) -> Scene {
@@ -52,10 +52,7 @@ fn scene(rules: Rules, meanwhile: Deed) -> Scene {
 }
 
 fn first() -> Deed {
-    Deed::Revoke(Token {
-        corner: BERT,
-        id: 0,
-    })
+    Deed::Revoke(Token { set: BERT, id: 0 })
 }
 
 // T20 T21 T25 T57
@@ -66,8 +63,8 @@ fn sign_ins_on_two_nodes_hold_while_all_sessions_end() {
         Sight::Eviction,
         Sight::Again,
         Sight::OtherUser,
-        Sight::Void,
-        Sight::VoidLater,
+        Sight::Rejected,
+        Sight::RejectedLater,
     ];
 
     holds(scene, 550_000);

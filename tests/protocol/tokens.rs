@@ -1,4 +1,4 @@
-//! The store: a session's present token and its former ones, and the scripts on them.
+//! The store: a session's present token and its previous ones, and the scripts on them.
 
 use crate::rules::Rules;
 
@@ -13,34 +13,35 @@ pub(crate) struct Record {
     pub(crate) present: Token,
     /// How many tokens there were.
     pub(crate) made: Token,
-    /// The present one has not been shown.
-    pub(crate) unseen: bool,
+    /// The present one has not been sent.
+    pub(crate) unused: bool,
     /// The newer first.
-    pub(crate) formers: [Option<Former>; 2],
+    pub(crate) previous: [Option<Previous>; 2],
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Former {
+pub(crate) struct Previous {
     pub(crate) token: Token,
     /// From when on it is reuse; not before its successor was seen.
     pub(crate) until: Option<u8>,
 }
 
 impl Record {
-    pub(crate) fn former(&self, token: Token) -> Option<Former> {
-        self.formers
+    pub(crate) fn previous(&self, token: Token) -> Option<Previous> {
+        self.previous
             .into_iter()
             .flatten()
-            .find(|former| former.token == token)
+            .find(|previous| previous.token == token)
     }
 
     /// `rotate.lua`: the token for the answer.
-    pub(crate) fn rotate(&mut self, shown: Token, now: u8, rules: Rules) -> Option<Token> {
-        let open = |former: &Former| former.until.is_none_or(|until| now < until);
-        if shown != self.present {
-            let newest = self.formers[0].filter(|former| former.token == shown && open(former));
+    pub(crate) fn rotate(&mut self, sent: Token, now: u8, rules: Rules) -> Option<Token> {
+        let open = |previous: &Previous| previous.until.is_none_or(|until| now < until);
+        if sent != self.present {
+            let newest =
+                self.previous[0].filter(|previous| previous.token == sent && open(previous));
             newest?;
-            if !self.unseen {
+            if !self.unused {
                 return (!rules.no_upgrade).then_some(self.present);
             }
             if !rules.derived {
@@ -51,34 +52,28 @@ impl Record {
         }
         self.see(now, rules);
         let open = self
-            .formers
+            .previous
             .iter()
             .flatten()
-            .filter(|former| open(former))
+            .filter(|previous| open(previous))
             .count();
         if open > usize::from(!rules.one_at_a_time) {
             return None;
         }
         self.made += 1;
         self.present = self.made;
-        self.unseen = true;
+        self.unused = true;
         let until = (!rules.until_seen).then_some(now + GRACE);
-        self.formers = [
-            Some(Former {
-                token: shown,
-                until,
-            }),
-            self.formers[0],
-        ];
+        self.previous = [Some(Previous { token: sent, until }), self.previous[0]];
         Some(self.present)
     }
 
-    /// The present token is shown.
+    /// The present token is sent.
     pub(crate) fn see(&mut self, now: u8, rules: Rules) {
-        if std::mem::take(&mut self.unseen)
-            && let Some(former) = &mut self.formers[0]
+        if std::mem::take(&mut self.unused)
+            && let Some(previous) = &mut self.previous[0]
         {
-            former.until = Some(if rules.grace { now + GRACE } else { now });
+            previous.until = Some(if rules.grace { now + GRACE } else { now });
         }
     }
 }

@@ -75,7 +75,7 @@ impl State {
             .map(|(_, known)| known)
     }
 
-    /// What the store makes of it, and whether the update has to run anew on something newer.
+    /// What the store makes of it, and whether the update has to run again on something newer.
     fn store(&mut self, plan: Plan) -> Result<Option<Known>, Known> {
         match plan {
             Plan::Nothing => Ok(None),
@@ -224,7 +224,7 @@ fn commits_that_take_no_turns_run_an_update_twice() {
 }
 
 #[test]
-fn a_token_made_anew_for_each_try_makes_two_sessions() {
+fn a_token_made_again_for_each_try_makes_two_sessions() {
     breaks(
         commits(Rules {
             made_once: false,

@@ -1,8 +1,8 @@
 //! Browsers, nodes, the store, and what is on its way between them.
 
 use crate::{
-    corner::{Corner, Create, Created, Id, Live, Moment, Reason, Record},
     scene::{ANNA, BERT, Budget, GUEST, Scene, Token},
+    session_set::{Create, Created, Id, Live, Moment, Reason, Record, SessionSet},
 };
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -10,7 +10,7 @@ pub(crate) struct World {
     /// As it is; the store's clock may be behind.
     pub(crate) time: Moment,
     pub(crate) behind: Moment,
-    pub(crate) corners: [Corner; 3],
+    pub(crate) sets: [SessionSet; 3],
     pub(crate) requests: Vec<Request>,
     pub(crate) jars: [Option<Token>; 2],
     /// Sorted, so that the same messages are the same state.
@@ -23,14 +23,14 @@ pub(crate) struct World {
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Seen {
     /// When, by true time, a user's sessions were ended last.
-    pub(crate) cut: [Option<Moment>; 3],
+    pub(crate) cutoff: [Option<Moment>; 3],
     /// When a script last found a sign-in void.
-    pub(crate) void: Option<Moment>,
+    pub(crate) rejected: Option<Moment>,
     pub(crate) came_back: bool,
     pub(crate) evicted_late: bool,
     pub(crate) evicted_twice: bool,
     pub(crate) locked_out: bool,
-    pub(crate) made_though_void: bool,
+    pub(crate) made_though_rejected: bool,
     pub(crate) signed_out_late: bool,
 }
 
@@ -48,16 +48,16 @@ pub(crate) struct Flying {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Call {
     Create(usize, Create),
-    Cut(usize),
+    Cutoff(usize),
     End {
-        corner: usize,
+        set: usize,
         id: Id,
         reason: Reason,
         by: Option<Id>,
         read_at: Option<u8>,
     },
     Save {
-        corner: usize,
+        set: usize,
         id: Id,
         keys: u8,
     },
@@ -67,7 +67,7 @@ pub(crate) enum Call {
 pub(crate) enum Answer {
     Created(Created),
     /// By the store's clock, and as it was.
-    Cut(Moment, Moment),
+    Cutoff(Moment, Moment),
     Ended {
         data: u8,
     },
@@ -82,7 +82,7 @@ pub(crate) struct Request {
     pub(crate) slept: Moment,
     pub(crate) current: Current,
     /// When its own "end all" ran, by the store's clock and as it was.
-    pub(crate) own_cut: Option<(Moment, Moment)>,
+    pub(crate) own_cutoff: Option<(Moment, Moment)>,
     /// How many messages it sent, how many of them for what it waits for, and since when.
     pub(crate) sends: u8,
     pub(crate) tries: u8,
@@ -116,10 +116,10 @@ pub(crate) enum Stage {
 /// What a request waits for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Wish {
-    Cut,
+    Cutoff,
     Create,
     /// Its own session is void, and ends.
-    Void,
+    Rejected,
     /// The session before it ends.
     Other,
     /// What was put into that one late goes into the new one.
@@ -140,7 +140,7 @@ pub(crate) enum Outcome {
     SignedIn,
     Done,
     Refused,
-    Void,
+    Rejected,
     Unavailable,
     Dropped,
     /// Its session ended while it was under way.
@@ -171,15 +171,15 @@ pub(crate) enum Act {
 
 impl World {
     pub(crate) fn new(scene: &Scene) -> Self {
-        let mut corners = [ANNA, BERT, GUEST].map(|_| Corner::default());
+        let mut sets = [ANNA, BERT, GUEST].map(|_| SessionSet::default());
         for token in &scene.sessions {
             let live = Record::Live(Live::default());
-            corners[token.corner].records.insert(token.id, live);
+            sets[token.set].records.insert(token.id, live);
         }
         Self {
             time: 0,
             behind: 0,
-            corners,
+            sets,
             requests: scene.plans.iter().map(|_| Request::new()).collect(),
             jars: scene.jars,
             flight: Vec::new(),
@@ -220,31 +220,29 @@ impl World {
         let (now, rules) = (self.now(), scene.rules);
         let before: Vec<(usize, Id)> = self.ended();
         let answer = match flying.call.clone() {
-            Call::Create(corner, create) => {
-                let created = self.corners[corner].create(create, now, scene.limit, rules);
-                self.note_created(&flying, corner, &created);
+            Call::Create(set, create) => {
+                let created = self.sets[set].create(create, now, scene.limit, rules);
+                self.note_created(&flying, set, &created);
                 Answer::Created(created)
             }
-            Call::Cut(corner) => {
-                self.corners[corner].end_all(now);
-                self.seen.cut[corner] = Some(self.time);
-                Answer::Cut(now, self.time)
+            Call::Cutoff(set) => {
+                self.sets[set].end_all(now);
+                self.seen.cutoff[set] = Some(self.time);
+                Answer::Cutoff(now, self.time)
             }
             Call::End {
-                corner,
+                set,
                 id,
                 reason,
                 by,
                 read_at,
             } => {
-                let data = self.corners[corner].end(id, reason, by, read_at, rules);
+                let data = self.sets[set].end(id, reason, by, read_at, rules);
                 Answer::Ended { data }
             }
-            Call::Save { corner, id, keys } => Answer::Saved(self.corners[corner].put(id, keys)),
+            Call::Save { set, id, keys } => Answer::Saved(self.sets[set].put(id, keys)),
         };
-        let back = before
-            .iter()
-            .any(|(corner, id)| self.corners[*corner].is_live(*id));
+        let back = before.iter().any(|(set, id)| self.sets[*set].is_live(*id));
         self.seen.came_back |= back;
         if self.is_awaited(&flying) {
             flying.answer = Some(answer);
@@ -253,14 +251,13 @@ impl World {
     }
 
     fn ended(&self) -> Vec<(usize, Id)> {
-        let corners = self.corners.iter().enumerate();
-        let records =
-            corners.flat_map(|(at, corner)| corner.records.iter().map(move |it| (at, it)));
+        let sets = self.sets.iter().enumerate();
+        let records = sets.flat_map(|(at, set)| set.records.iter().map(move |it| (at, it)));
         let ended = records.filter(|(_, (_, record))| matches!(record, Record::Ended { .. }));
-        ended.map(|(corner, (id, _))| (corner, *id)).collect()
+        ended.map(|(set, (id, _))| (set, *id)).collect()
     }
 
-    fn note_created(&mut self, flying: &Flying, corner: usize, created: &Created) {
+    fn note_created(&mut self, flying: &Flying, set: usize, created: &Created) {
         let request = &mut self.requests[flying.request];
         match created {
             Created::Made { again, room, .. } => {
@@ -268,15 +265,17 @@ impl World {
                 self.seen.evicted_late |= gave_up && !room.is_empty();
                 self.seen.evicted_twice |= request.made && !room.is_empty();
                 request.made = true;
-                let void = self.seen.cut[corner].is_some_and(|cut| request.is_before(cut));
+                let rejected =
+                    self.seen.cutoff[set].is_some_and(|cutoff| request.is_before(cutoff));
                 let at_once = flying.sent_at == self.time;
-                self.seen.made_though_void |= void && at_once && !again;
+                self.seen.made_though_rejected |= rejected && at_once && !again;
             }
-            Created::Void => {
-                let (void, cut) = (self.seen.void, self.seen.cut[corner]);
-                let again = void.is_some_and(|void| request.arrival > void && cut < Some(void));
+            Created::Rejected => {
+                let (rejected, cutoff) = (self.seen.rejected, self.seen.cutoff[set]);
+                let again = rejected
+                    .is_some_and(|rejected| request.arrival > rejected && cutoff < Some(rejected));
                 self.seen.locked_out |= again;
-                self.seen.void = Some(self.time);
+                self.seen.rejected = Some(self.time);
             }
             Created::Ended | Created::Late | Created::LimitReached => {}
         }
@@ -290,7 +289,7 @@ impl Request {
             arrival: 0,
             slept: 0,
             current: Current::Nothing,
-            own_cut: None,
+            own_cutoff: None,
             sends: 0,
             tries: 0,
             since: 0,
@@ -300,11 +299,11 @@ impl Request {
         }
     }
 
-    /// Whether its user proved who they are before this cut; an "end all" of its own is before that.
-    pub(crate) fn is_before(&self, cut: Moment) -> bool {
-        match self.own_cut {
-            Some((_, at)) => at < cut,
-            None => self.arrival <= cut,
+    /// Whether its user proved who they are before this cutoff; an "end all" of its own is before that.
+    pub(crate) fn is_before(&self, cutoff: Moment) -> bool {
+        match self.own_cutoff {
+            Some((_, at)) => at < cutoff,
+            None => self.arrival <= cutoff,
         }
     }
 

@@ -97,7 +97,7 @@ impl DevicePage {
     }
 
     /// Ends sessions only for whoever proved who they are within this time (ASVS 7.5.2); others are sent
-    /// to this page of the same origin to prove it anew. Signing out oneself and the list are for all
+    /// to this page of the same origin to prove it again. Signing out oneself and the list are for all
     /// users.
     ///
     /// Defaults to no such rule.

@@ -19,7 +19,7 @@ pub(super) struct Setup {
     pub(super) style: Asset,
     pub(super) script: Asset,
     pub(super) places: Places,
-    /// How long ago users may have proved who they are to end sessions, and where they do it anew.
+    /// How long ago users may have proved who they are to end sessions, and where they do it again.
     pub(super) fresh: Option<(Duration, String)>,
     pub(super) spare_uncounted: bool,
 }
@@ -40,7 +40,7 @@ impl Setup {
         }
     }
 
-    /// Where a user has to prove anew who they are before they end sessions.
+    /// Where a user has to prove again who they are before they end sessions.
     pub(super) fn stale(&self, session: &Session) -> Option<&str> {
         let (within, prove) = self.fresh.as_ref()?;
         (!session.is_fresh(*within)).then_some(prove)

@@ -32,7 +32,7 @@ const WITH_DATA: u8 = 16;
 const ROTATED: u8 = 32;
 
 /// Added besides while the present token has not been shown yet.
-const UNSEEN: u8 = 64;
+const UNUSED: u8 = 64;
 
 /// The class byte of a session that does not count against the limit.
 pub(crate) const UNCOUNTED: u8 = 255;
@@ -74,7 +74,7 @@ pub struct Record {
     pub class: ClientClass,
     /// Whether it counts against its user's limit.
     pub counts: bool,
-    /// What it keeps of former tokens, if it had any.
+    /// What it keeps of previous tokens, if it had any.
     pub rotation: Option<Arc<Rotation>>,
     body: Arc<Body>,
 }
@@ -218,7 +218,7 @@ impl Record {
         };
         match &self.rotation {
             None => kind,
-            Some(rotation) if rotation.is_unseen() => kind + ROTATED + UNSEEN,
+            Some(rotation) if rotation.is_unused() => kind + ROTATED + UNUSED,
             Some(_) => kind + ROTATED,
         }
     }
@@ -267,10 +267,10 @@ impl Record {
             return Err(RecordError(None));
         }
         let kind = if body.user.is_some() { USER } else { GUEST };
-        let flags = WITH_DATA | ROTATED | UNSEEN;
+        let flags = WITH_DATA | ROTATED | UNUSED;
         let (version, written) = (header.get_u8(), header.get_u8());
-        let unseen_of_none = written & (UNSEEN | ROTATED) == UNSEEN;
-        if version != VERSION || written & !flags != kind || unseen_of_none {
+        let unused_of_none = written & (UNUSED | ROTATED) == UNUSED;
+        if version != VERSION || written & !flags != kind || unused_of_none {
             return Err(RecordError(None));
         }
         let class = header.get_u8();

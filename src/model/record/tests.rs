@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::*;
-use crate::model::{Former, Hints, Salt, Tag, Token};
+use crate::model::{Hints, Previous, Salt, Tag, Token};
 
 /// A body before there were hints.
 #[derive(Serialize)]
@@ -88,10 +88,10 @@ fn a_proof_comes_back_as_it_was_stored_with_hints_and_without() {
 
 #[test]
 fn class_and_rotation_come_back_as_they_were_stored() {
-    let former = Former {
+    let previous = Previous {
         digest: Digest::from_bytes([7; 32]),
-        until: Former::UNSEEN,
-        void: false,
+        until: Previous::UNUSED,
+        rejected: false,
     };
     let mut record = record(client());
     record.class = ClientClass::new(3);
@@ -102,7 +102,7 @@ fn class_and_rotation_come_back_as_they_were_stored() {
         notice_kept: Duration::from_secs(60),
         reuse_ends: true,
         salt: Salt::from_bytes([9; 16]),
-        formers: [Some(former), None],
+        previous: [Some(previous), None],
     }));
     let mut uncounted = record.clone();
     uncounted.class = ClientClass::default();

@@ -68,14 +68,14 @@ impl GeoIp {
         self
     }
 
-    /// Reads the file again, for all clones; meanwhile the former contents answer. It blocks the
+    /// Reads the file again, for all clones; meanwhile the previous contents answer. It blocks the
     /// thread, as [`open`](Self::open) does.
     ///
     /// Replace the file by renaming the new one to its path, so that it is never half written.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is no `MaxMind` DB; the former contents then go on answering.
+    /// If the file cannot be read, or is no `MaxMind` DB; the previous contents then go on answering.
     pub fn reload(&self) -> Result<(), GeoIpError> {
         let database = Arc::new(Reader::open_readfile(&self.path)?);
         *self

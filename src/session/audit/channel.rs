@@ -119,7 +119,7 @@ impl Waiting {
         };
         self.events -= by;
         let mut left = last.len() - by;
-        last.tell(|event| {
+        last.report(|event| {
             if left > 0 {
                 left -= 1;
                 self.steps.push(Raised::Event(event));
@@ -241,7 +241,7 @@ impl EventReceiver {
         std::mem::swap(steps, &mut self.spare);
         drop(waiting);
         for raised in self.spare.drain(..) {
-            raised.tell(|event| self.taken.push_back(event));
+            raised.report(|event| self.taken.push_back(event));
         }
     }
 

@@ -71,7 +71,7 @@ impl Audit {
         match &self.0 {
             None => {}
             Some(Sink::Channel(channel)) => channel.take(raised),
-            Some(Sink::Other(sink)) => raised().tell(|event| sink.event(event)),
+            Some(Sink::Other(sink)) => raised().report(|event| sink.event(event)),
         }
     }
 }
@@ -82,7 +82,7 @@ fn is_logged() -> bool {
 
 #[cold]
 fn log_all(raised: &Raised) {
-    raised.clone().tell(|event| log(&event));
+    raised.clone().report(|event| log(&event));
 }
 
 /// At debug level, for it names users and sessions; where they came from stays out of logs.

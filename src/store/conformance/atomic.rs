@@ -2,7 +2,7 @@
 
 use super::{
     join::{begin_and_drop, together},
-    trial::{Corner, MS, Trial, ids, set},
+    trial::{MS, SessionSet, Trial, ids, set},
 };
 use crate::{
     model::Limit,
@@ -20,14 +20,14 @@ pub async fn is_atomic<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) 
     one_sign_in_sent_many_times_is_one_session(&trial).await;
     no_write_is_lost(&trial).await;
     only_one_of_many_ends_it(&trial).await;
-    nobody_slips_past_the_cut(&trial).await;
+    nobody_slips_past_the_cutoff(&trial).await;
     a_dropped_future_leaves_no_half(&trial).await;
 }
 
 async fn no_watcher_sees_more_than_the_limit<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let racers = sign_ins(&corner, Limit::at_most(3));
-    let list = List::new(corner.tag);
+    let session_set = trial.user();
+    let racers = sign_ins(&session_set, Limit::at_most(3));
+    let list = List::new(session_set.tag);
 
     let seen = together::<(Vec<Record>, usize)>(
         racers
@@ -46,7 +46,7 @@ async fn no_watcher_sees_more_than_the_limit<St: SessionStore>(trial: &Trial<St>
     )
     .await;
 
-    let live = ids(&corner.listed().await);
+    let live = ids(&session_set.listed().await);
     trial.same(live.len(), 3, "as many as the limit in the end");
     trial.holds(
         seen.iter().all(|(_, most)| *most <= 3),
@@ -60,10 +60,10 @@ async fn no_watcher_sees_more_than_the_limit<St: SessionStore>(trial: &Trial<St>
     trial.same(ends, wanted, "each one was evicted once, or is live");
 }
 
-fn sign_ins<St: SessionStore>(corner: &Corner<'_, St>, limit: Limit) -> Vec<Create> {
+fn sign_ins<St: SessionStore>(session_set: &SessionSet<'_, St>, limit: Limit) -> Vec<Create> {
     (0..RACERS)
         .map(|_| {
-            let mut create = corner.asks(&corner.token());
+            let mut create = session_set.asks(&session_set.token());
             create.limit = limit;
             create
         })
@@ -82,9 +82,9 @@ async fn race<St: SessionStore>(trial: &Trial<St>, racers: &[Create]) -> Vec<Cre
 }
 
 async fn refusing_admits_exactly_the_limit<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let first = corner.signs_in().await;
-    let racers = sign_ins(&corner, Limit::at_most(3).refuse());
+    let session_set = trial.user();
+    let first = session_set.signs_in().await;
+    let racers = sign_ins(&session_set, Limit::at_most(3).refuse());
 
     let created = race(trial, &racers).await;
 
@@ -103,13 +103,13 @@ async fn refusing_admits_exactly_the_limit<St: SessionStore>(trial: &Trial<St>) 
         "who was let in, and refused",
     );
     trial.live(&first, "nobody was evicted").await;
-    trial.same(corner.listed().await.len(), 3, "three of three");
+    trial.same(session_set.listed().await.len(), 3, "three of three");
 }
 
 async fn one_sign_in_sent_many_times_is_one_session<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.token();
-    let racers = vec![corner.asks(&token); RACERS];
+    let session_set = trial.user();
+    let token = session_set.token();
+    let racers = vec![session_set.asks(&token); RACERS];
 
     let created = race(trial, &racers).await;
 
@@ -120,20 +120,20 @@ async fn one_sign_in_sent_many_times_is_one_session<St: SessionStore>(trial: &Tr
             other => trial.broken(&format!("sent many times, it was {other:?}")),
         }
     }
-    corner.holds_exactly(&[&token], "one session").await;
+    session_set.holds_exactly(&[&token], "one session").await;
 }
 
 async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let saves: Vec<_> = (0..RACERS)
-        .map(|racer| corner.sets(&token, &format!("key {racer}"), "value"))
+        .map(|racer| session_set.sets(&token, &format!("key {racer}"), "value"))
         .collect();
 
     let mut saved = together(
         saves
             .iter()
-            .map(|save| Box::pin(corner.saves(save, "one of many writes")) as _)
+            .map(|save| Box::pin(session_set.saves(save, "one of many writes")) as _)
             .collect(),
     )
     .await;
@@ -143,7 +143,7 @@ async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
     saved.dedup();
     trial.same(saved.len(), RACERS, "each write is a revision of its own");
 
-    let mut save = corner.sets(&token, "count", "1");
+    let mut save = session_set.sets(&token, "count", "1");
     save.expect = Some(found.record.revision);
     let saved = together(
         (0..RACERS)
@@ -160,9 +160,9 @@ async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn only_one_of_many_ends_it<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
-    let end = corner.end_one(&token);
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let end = session_set.end_one(&token);
 
     let ended = together(
         (0..RACERS)
@@ -182,10 +182,10 @@ async fn only_one_of_many_ends_it<St: SessionStore>(trial: &Trial<St>) {
     trial.notice(&token, "it has ended").await;
 }
 
-async fn nobody_slips_past_the_cut<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let racers = sign_ins(&corner, Limit::at_most(3));
-    let end = corner.end(Which::All);
+async fn nobody_slips_past_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let racers = sign_ins(&session_set, Limit::at_most(3));
+    let end = session_set.end(Which::All);
 
     together(
         racers
@@ -205,34 +205,34 @@ async fn nobody_slips_past_the_cut<St: SessionStore>(trial: &Trial<St>) {
     )
     .await;
 
-    corner
-        .holds_exactly(&[], "authenticated before the cut, none is left")
+    session_set
+        .holds_exactly(&[], "authenticated before the cutoff, none is left")
         .await;
 }
 
 async fn a_dropped_future_leaves_no_half<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let former = corner.signs_in().await;
+    let session_set = trial.user();
+    let previous = session_set.signs_in().await;
     trial.clock.advance(MS);
-    let other = corner.signs_in().await;
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let other = session_set.signs_in().await;
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(2);
-    create.replaces = Some(former.session_id());
+    create.replaces = Some(previous.session_id());
 
     begin_and_drop(Box::pin(trial.store.create(&create))).await;
     // Sent or not, it runs before or after this; either way, as a whole.
-    let live = ids(&corner.listed().await);
-    let [former, other, new] =
-        [&former, &other, &token].map(|token| live.contains(&token.session_id()));
+    let live = ids(&session_set.listed().await);
+    let [previous, other, new] =
+        [&previous, &other, &token].map(|token| live.contains(&token.session_id()));
     trial.holds(
         // Neither, both, or given up after both.
-        other && !(former && new),
+        other && !(previous && new),
         "a dropped `create` left a half",
     );
 
-    let token = corner.signs_in().await;
-    let mut save = corner.sets(&token, "cart", "apple");
+    let token = session_set.signs_in().await;
+    let mut save = session_set.sets(&token, "cart", "apple");
     save.changes.set("page", "3");
     begin_and_drop(Box::pin(trial.store.save(&save))).await;
     let found = trial.live(&token, "a dropped `save`").await;
@@ -254,5 +254,5 @@ async fn a_dropped_future_leaves_no_half<St: SessionStore>(trial: &Trial<St>) {
     }
     let mut create = user.asks(&user.token());
     create.changes = set("cart", "apple");
-    trial.void(&create, "the cut is there").await;
+    trial.rejected(&create, "the cutoff is there").await;
 }

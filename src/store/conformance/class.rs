@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::trial::{Corner, MS, Trial, ids, ids_of};
+use super::trial::{MS, SessionSet, Trial, ids, ids_of};
 use crate::{
     model::{ClientClass, Limit, Token},
     store::{Create, SeenDevice, SessionStore, UNCOUNTED_MAX},
@@ -19,29 +19,29 @@ pub(super) async fn has_its_own_limit<St: SessionStore>(trial: &Trial<St>) {
 /// A session of this class, a moment later than all before.
 fn of_class<St: SessionStore>(
     trial: &Trial<St>,
-    corner: &Corner<'_, St>,
+    session_set: &SessionSet<'_, St>,
     class: ClientClass,
 ) -> (Token, Create) {
     trial.clock.advance(MS);
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.class = class;
     create.limit = Limit::at_most(3).of_class(PHONE, 1);
     (token, create)
 }
 
 async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+    let session_set = trial.user();
     let mut tokens = Vec::new();
     for class in [ClientClass::default(), PHONE, ClientClass::default()] {
-        let (token, create) = of_class(trial, &corner, class);
+        let (token, create) = of_class(trial, &session_set, class);
         trial.made(&create, "a sign-in").await;
         tokens.push(token);
     }
 
-    let (phone, create) = of_class(trial, &corner, PHONE);
+    let (phone, create) = of_class(trial, &session_set, PHONE);
     let made = trial.made(&create, "another phone").await;
-    let (other, create) = of_class(trial, &corner, ClientClass::default());
+    let (other, create) = of_class(trial, &session_set, ClientClass::default());
     let then = trial.made(&create, "one more in all").await;
 
     let [first, old_phone, third] = &tokens[..] else {
@@ -57,22 +57,22 @@ async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
         ids_of(&[first]),
         "then the least active of all",
     );
-    corner
+    session_set
         .holds_exactly(&[third, &phone, &other], "three")
         .await;
 }
 
 async fn what_does_not_count_takes_no_place<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+    let session_set = trial.user();
     let uncounted = async || {
-        let (token, mut create) = of_class(trial, &corner, PHONE);
+        let (token, mut create) = of_class(trial, &session_set, PHONE);
         create.counts = false;
         create.limit = Limit::at_most(1);
         (token, trial.made(&create, "one that does not count").await)
     };
     let (first, made) = uncounted().await;
     trial.holds(!made.record.counts, "it is marked");
-    let (own, mut create) = of_class(trial, &corner, PHONE);
+    let (own, mut create) = of_class(trial, &session_set, PHONE);
     create.limit = Limit::at_most(1);
     let made = trial.made(&create, "one that counts").await;
     trial.same(
@@ -92,9 +92,9 @@ async fn what_does_not_count_takes_no_place<St: SessionStore>(trial: &Trial<St>)
 }
 
 async fn a_device_is_seen_for_the_first_time_once<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+    let session_set = trial.user();
     let first_sight = async |device: u8| {
-        let (_, mut create) = of_class(trial, &corner, PHONE);
+        let (_, mut create) = of_class(trial, &session_set, PHONE);
         let kept = Duration::from_secs(60);
         create.device = Some(SeenDevice {
             digest: [device; 12],

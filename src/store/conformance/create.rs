@@ -20,18 +20,18 @@ pub async fn replaces_and_keeps_the_data<St: SessionStore>(make: impl AsyncFn(Ma
 }
 
 async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
-    for corner in [trial.user(), trial.guest()] {
-        let (former, other) = (corner.signs_in().await, corner.signs_in().await);
-        corner
-            .saves(&corner.sets(&former, "cart", "apple"), "a save")
+    for session_set in [trial.user(), trial.guest()] {
+        let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
+        session_set
+            .saves(&session_set.sets(&previous, "cart", "apple"), "a save")
             .await;
-        corner
-            .saves(&corner.sets(&former, "gone", "soon"), "a save")
+        session_set
+            .saves(&session_set.sets(&previous, "gone", "soon"), "a save")
             .await;
 
-        let token = corner.token();
-        let mut create = corner.asks(&token);
-        create.replaces = Some(former.session_id());
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
+        create.replaces = Some(previous.session_id());
         create.changes = set("page", "3");
         create.changes.remove("gone");
         let made = trial.made(&create, "a sign-in that replaces").await;
@@ -43,13 +43,13 @@ async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
         let found = trial.live(&token, "the new one").await;
         trial.same(found.data, wanted, "so it is stored");
         trial.same(ids(&made.evicted), ids_of(&[]), "nobody was evicted");
-        let notice = trial.notice(&former, "the replaced one's").await;
+        let notice = trial.notice(&previous, "the replaced one's").await;
         trial.same(
             (notice.reason, notice.by),
             (EndReason::Replaced, Some(token.session_id())),
             "why it ended",
         );
-        corner
+        session_set
             .holds_exactly(&[&other, &token], "the others stay")
             .await;
     }
@@ -57,30 +57,32 @@ async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
 
 async fn its_place_is_free_first<St: SessionStore>(trial: &Trial<St>) {
     for limit in [Limit::at_most(2), Limit::at_most(2).refuse()] {
-        let corner = trial.user();
-        let other = corner.signs_in().await;
+        let session_set = trial.user();
+        let other = session_set.signs_in().await;
         trial.clock.advance(MS);
-        let former = corner.signs_in().await;
+        let previous = session_set.signs_in().await;
 
-        let token = corner.token();
-        let mut create = corner.asks(&token);
-        create.replaces = Some(former.session_id());
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
+        create.replaces = Some(previous.session_id());
         create.limit = limit;
         let made = trial
             .made(&create, "it takes the replaced one's place")
             .await;
 
         trial.same(ids(&made.evicted), ids_of(&[]), "nobody was evicted");
-        corner.holds_exactly(&[&other, &token], "two of two").await;
+        session_set
+            .holds_exactly(&[&other, &token], "two of two")
+            .await;
     }
 }
 
 async fn a_refused_one_replaces_nothing<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let (former, other) = (corner.signs_in().await, corner.signs_in().await);
+    let session_set = trial.user();
+    let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
 
-    let mut create = corner.asks(&corner.token());
-    create.replaces = Some(former.session_id());
+    let mut create = session_set.asks(&session_set.token());
+    create.replaces = Some(previous.session_id());
     create.limit = Limit::at_most(1).refuse();
     let created = trial.create(&create).await;
 
@@ -88,23 +90,23 @@ async fn a_refused_one_replaces_nothing<St: SessionStore>(trial: &Trial<St>) {
         matches!(created, Created::LimitReached(_)),
         "one of two is replaced, but only one may be",
     );
-    corner
-        .holds_exactly(&[&former, &other], "a refusal changes nothing")
+    session_set
+        .holds_exactly(&[&previous, &other], "a refusal changes nothing")
         .await;
 }
 
 async fn only_a_live_session_leaves_its_data<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let ended = corner.signs_in().await;
-    corner
-        .saves(&corner.sets(&ended, "cart", "apple"), "a save")
+    let session_set = trial.user();
+    let ended = session_set.signs_in().await;
+    session_set
+        .saves(&session_set.sets(&ended, "cart", "apple"), "a save")
         .await;
-    trial.end(&corner.end_one(&ended)).await;
+    trial.end(&session_set.end_one(&ended)).await;
     let stranger = trial.user().signs_in().await;
 
-    for replaced in [&ended, &stranger, &corner.token()] {
-        let token = corner.token();
-        let mut create = corner.asks(&token);
+    for replaced in [&ended, &stranger, &session_set.token()] {
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
         create.replaces = Some(replaced.session_id());
         let made = trial.made(&create, "nothing to replace").await;
         trial.same(made.data, Data::default(), "nothing to keep");
@@ -124,21 +126,21 @@ pub async fn creates_once<St: SessionStore>(make: impl AsyncFn(ManualClock) -> S
 }
 
 async fn again_is_the_same_session<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let (former, victim) = (corner.signs_in().await, corner.signs_in().await);
+    let session_set = trial.user();
+    let (previous, victim) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.clock.advance(MS);
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(1);
-    create.replaces = Some(former.session_id());
+    create.replaces = Some(previous.session_id());
     create.changes = set("cart", "apple");
     let made = trial.made(&create, "a sign-in").await;
     trial.same(ids(&made.evicted), ids_of(&[&victim]), "who was evicted");
 
     // What may have happened before the answer was given up for lost.
     trial.clock.advance(MS);
-    let revision = corner
-        .saves(&corner.sets(&token, "cart", "pear"), "a save")
+    let revision = session_set
+        .saves(&session_set.sets(&token, "cart", "pear"), "a save")
         .await;
     let touched = trial.touch(&token, "an active session").await;
     create.limit = Limit::at_most(1).refuse();
@@ -149,36 +151,38 @@ async fn again_is_the_same_session<St: SessionStore>(trial: &Trial<St>) {
     trial.same(again.record, touched.record, "the same session");
     trial.same(again.data, touched.data, "with the same data");
     trial.same(ids(&again.evicted), ids_of(&[]), "it evicts nobody again");
-    corner.holds_exactly(&[&token], "one session").await;
+    session_set.holds_exactly(&[&token], "one session").await;
 }
 
 async fn another_secret_is_refused<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
-    let forged = corner.forged(&token);
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let forged = session_set.forged(&token);
 
     trial
-        .create_ended(&corner.asks(&forged), "another secret for a live id")
+        .create_ended(&session_set.asks(&forged), "another secret for a live id")
         .await;
 
     trial.unknown(&forged, "the other secret").await;
-    corner.holds_exactly(&[&token], "the session stays").await;
-    trial.end(&corner.end_one(&token)).await;
-    trial
-        .create_ended(&corner.asks(&forged), "another secret for an ended id")
+    session_set
+        .holds_exactly(&[&token], "the session stays")
         .await;
-    corner.holds_exactly(&[], "nobody signed in").await;
+    trial.end(&session_set.end_one(&token)).await;
+    trial
+        .create_ended(&session_set.asks(&forged), "another secret for an ended id")
+        .await;
+    session_set.holds_exactly(&[], "nobody signed in").await;
 }
 
 async fn whatever_ended_it_it_stays_ended<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let revoked = corner.signs_in().await;
-    trial.end(&corner.end_one(&revoked)).await;
-    let signed_out = corner.signs_in().await;
-    trial.end(&corner.end(Which::All)).await;
+    let session_set = trial.user();
+    let revoked = session_set.signs_in().await;
+    trial.end(&session_set.end_one(&revoked)).await;
+    let signed_out = session_set.signs_in().await;
+    trial.end(&session_set.end(Which::All)).await;
     trial.clock.advance(MS);
-    let replaced = corner.signs_in().await;
-    let mut create = corner.asks(&corner.token());
+    let replaced = session_set.signs_in().await;
+    let mut create = session_set.asks(&session_set.token());
     create.replaces = Some(replaced.session_id());
     trial.made(&create, "a sign-in that replaces").await;
 
@@ -188,13 +192,13 @@ async fn whatever_ended_it_it_stays_ended<St: SessionStore>(trial: &Trial<St>) {
     create.limit = Limit::at_most(1);
     trial.made(&create, "a sign-in at the limit").await;
 
-    for (corner, token) in [
-        (&corner, &revoked),
-        (&corner, &signed_out),
-        (&corner, &replaced),
+    for (session_set, token) in [
+        (&session_set, &revoked),
+        (&session_set, &signed_out),
+        (&session_set, &replaced),
         (&crowded, &evicted),
     ] {
-        let again = corner.asks(token);
+        let again = session_set.asks(token);
         trial.create_ended(&again, "an ended id, again").await;
         trial.notice(token, "its notice stays").await;
     }

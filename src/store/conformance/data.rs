@@ -16,9 +16,9 @@ pub async fn saves_to_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
 }
 
 async fn changes_are_merged_key_by_key<St: SessionStore>(trial: &Trial<St>) {
-    for corner in [trial.user(), trial.guest()] {
-        let token = corner.token();
-        let mut create = corner.asks(&token);
+    for session_set in [trial.user(), trial.guest()] {
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
         create.changes = set("cart", "apple");
         create.changes.set("page", "1");
         let made = trial.made(&create, "a session with data").await;
@@ -34,8 +34,8 @@ async fn changes_are_merged_key_by_key<St: SessionStore>(trial: &Trial<St>) {
         let mut back = set("cart", "");
         back.remove("theme");
         for changes in [replaced, removed, back, Changes::default()] {
-            let save = Save::new(corner.tag, token.session_id(), changes);
-            let saved = corner.saves(&save, "a change").await;
+            let save = Save::new(session_set.tag, token.session_id(), changes);
+            let saved = session_set.saves(&save, "a change").await;
             trial.same(saved, revision + 1, "each write counts the revision up");
             revision = saved;
             data = data.apply(&save.changes);
@@ -57,14 +57,14 @@ fn pairs(data: &Data) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 async fn it_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let revision = trial.live(&token, "a new session").await.record.revision;
-    let mut save = corner.sets(&token, "count", "1");
+    let mut save = session_set.sets(&token, "count", "1");
     save.expect = Some(revision);
-    let newer = corner.saves(&save, "the expected revision").await;
+    let newer = session_set.saves(&save, "the expected revision").await;
 
-    let mut late = corner.sets(&token, "count", "2");
+    let mut late = session_set.sets(&token, "count", "2");
     late.expect = Some(revision);
     for expected in [revision, newer + 1] {
         late.expect = Some(expected);
@@ -86,23 +86,23 @@ async fn it_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) {
     );
     late.expect = Some(newer);
     trial.same(
-        corner.saves(&late, "the newest revision").await,
+        session_set.saves(&late, "the newest revision").await,
         newer + 1,
         "it is saved now",
     );
 }
 
 async fn any_bytes_come_back<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let every: Vec<u8> = (0..=u8::MAX).collect();
     let mut changes = Changes::default();
     changes.set("", "an empty key");
     changes.set("schlüssel\0", every);
     changes.set(&"k".repeat(Data::KEY_MAX), vec![0; 20_000]);
 
-    let save = Save::new(corner.tag, token.session_id(), changes);
-    corner.saves(&save, "odd bytes").await;
+    let save = Save::new(session_set.tag, token.session_id(), changes);
+    session_set.saves(&save, "odd bytes").await;
 
     let found = trial.live(&token, "a live session").await;
     let wanted = Data::default().apply(&save.changes);
@@ -113,16 +113,16 @@ async fn any_bytes_come_back<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn nothing_is_brought_back<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let (idle, ended) = (corner.signs_in().await, corner.signs_in().await);
-    trial.end(&corner.end_one(&ended)).await;
+    let session_set = trial.user();
+    let (idle, ended) = (session_set.signs_in().await, session_set.signs_in().await);
+    trial.end(&session_set.end_one(&ended)).await;
     let elsewhere = trial.user().signs_in().await;
     for (token, what) in [
-        (&corner.token(), "a session that nobody made"),
-        (&elsewhere, "a session of another corner"),
+        (&session_set.token(), "a session that nobody made"),
+        (&elsewhere, "a session of another session set"),
         (&ended, "an ended session"),
     ] {
-        let saved = trial.save(&corner.sets(token, "key", "value")).await;
+        let saved = trial.save(&session_set.sets(token, "key", "value")).await;
         trial.same(saved, Saved::Ended, what);
     }
     trial.notice(&ended, "an ended session stays ended").await;
@@ -130,22 +130,25 @@ async fn nothing_is_brought_back<St: SessionStore>(trial: &Trial<St>) {
     trial.same(found.data, Data::default(), "the other's data");
 
     trial.clock.advance(IDLE - MS);
-    corner
-        .saves(&corner.sets(&idle, "key", "value"), "1 ms before its end")
+    session_set
+        .saves(
+            &session_set.sets(&idle, "key", "value"),
+            "1 ms before its end",
+        )
         .await;
     trial.clock.advance(MS);
-    let saved = trial.save(&corner.sets(&idle, "key", "value")).await;
+    let saved = trial.save(&session_set.sets(&idle, "key", "value")).await;
     trial.same(saved, Saved::Ended, "an expired session");
     trial.unknown(&idle, "an expired session stays so").await;
-    corner.holds_exactly(&[], "nothing is live").await;
+    session_set.holds_exactly(&[], "nothing is live").await;
 
-    let active = corner.signs_in().await;
+    let active = session_set.signs_in().await;
     for _ in 0..5 {
         trial.clock.advance(ABSOLUTE / 6);
         trial.touch(&active, "an active session").await;
     }
     trial.clock.advance(ABSOLUTE / 6);
-    let saved = trial.save(&corner.sets(&active, "key", "value")).await;
+    let saved = trial.save(&session_set.sets(&active, "key", "value")).await;
     trial.same(saved, Saved::Ended, "a session at its deadline");
 }
 
@@ -157,13 +160,13 @@ pub async fn holds_data_to_its_limit<St: SessionStore>(make: impl AsyncFn(Manual
 }
 
 async fn a_save_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
-    corner
-        .saves(&corner.sets(&token, "cart", "apple"), "a save")
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    session_set
+        .saves(&session_set.sets(&token, "cart", "apple"), "a save")
         .await;
     let before = trial.live(&token, "a live session").await;
-    let mut save = corner.sets(&token, "page", "3");
+    let mut save = session_set.sets(&token, "page", "3");
     let whole = before.data.apply(&save.changes).as_bytes().len();
 
     save.data_limit = whole - 1;
@@ -179,20 +182,20 @@ async fn a_save_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
         "nothing changed",
     );
     save.data_limit = whole;
-    corner.saves(&save, "it fits exactly").await;
+    session_set.saves(&save, "it fits exactly").await;
 }
 
 async fn a_create_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let (former, other) = (corner.signs_in().await, corner.signs_in().await);
-    corner
-        .saves(&corner.sets(&former, "cart", "apple"), "a save")
+    let session_set = trial.user();
+    let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
+    session_set
+        .saves(&session_set.sets(&previous, "cart", "apple"), "a save")
         .await;
-    let before = trial.live(&former, "the one to replace").await;
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let before = trial.live(&previous, "the one to replace").await;
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(1);
-    create.replaces = Some(former.session_id());
+    create.replaces = Some(previous.session_id());
     create.changes = set("page", "3");
     let whole = before.data.apply(&create.changes).as_bytes().len();
 
@@ -203,14 +206,14 @@ async fn a_create_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
         "one byte too many, with what it keeps",
     );
     trial.unknown(&token, "nothing was made").await;
-    let after = trial.live(&former, "nothing was replaced").await;
+    let after = trial.live(&previous, "nothing was replaced").await;
     trial.same(after.data, before.data, "its data is as it was");
-    corner
-        .holds_exactly(&[&former, &other], "nothing was evicted")
+    session_set
+        .holds_exactly(&[&previous, &other], "nothing was evicted")
         .await;
     create.data_limit = whole;
     trial.made(&create, "it fits exactly").await;
-    corner
+    session_set
         .holds_exactly(&[&token], "it took their places")
         .await;
 }

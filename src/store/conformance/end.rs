@@ -9,24 +9,24 @@ use crate::{
 /// Number 12: `end` with a `caller` that is not live changes nothing.
 pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(12, make).await;
-    let corner = trial.user();
-    let expired = corner.signs_in().await;
+    let session_set = trial.user();
+    let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
-    let (ended, target) = (corner.signs_in().await, corner.signs_in().await);
-    let other = corner.signs_in().await;
-    trial.end(&corner.end_one(&ended)).await;
+    let (ended, target) = (session_set.signs_in().await, session_set.signs_in().await);
+    let other = session_set.signs_in().await;
+    trial.end(&session_set.end_one(&ended)).await;
     trial.clock.advance(IDLE / 2);
     let elsewhere = trial.user().signs_in().await;
 
-    for caller in [&expired, &ended, &elsewhere, &corner.token()] {
+    for caller in [&expired, &ended, &elsewhere, &session_set.token()] {
         for which in [
             Which::One(target.session_id()),
             Which::One(ended.session_id()),
-            Which::One(corner.token().session_id()),
+            Which::One(session_set.token().session_id()),
             Which::Others(other.session_id()),
             Which::All,
         ] {
-            let mut end = corner.end(which);
+            let mut end = session_set.end(which);
             end.caller = Some(caller.session_id());
             trial.same(
                 trial.end(&end).await,
@@ -35,24 +35,26 @@ pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(Manua
             );
         }
     }
-    corner
+    session_set
         .holds_exactly(&[&target, &other], "nothing has ended")
         .await;
-    let token = corner.token();
-    let made = trial.made(&corner.asks(&token), "no cut was set").await;
-    trial.same(made.cut, None, "no cut was set");
+    let token = session_set.token();
+    let made = trial
+        .made(&session_set.asks(&token), "no cutoff was set")
+        .await;
+    trial.same(made.cutoff, None, "no cutoff was set");
 
     trial.clock.advance(MS);
-    let mut end = corner.end_one(&target);
+    let mut end = session_set.end_one(&target);
     end.caller = Some(token.session_id());
     trial.ends(&end, 1, None, "the caller is live").await;
     trial.ends(&end, 0, None, "and again").await;
-    end = corner.end(Which::Others(token.session_id()));
+    end = session_set.end(Which::Others(token.session_id()));
     end.caller = Some(token.session_id());
     trial
         .ends(&end, 1, None, "the caller ends the others")
         .await;
-    end = corner.end_one(&token);
+    end = session_set.end_one(&token);
     end.caller = Some(token.session_id());
     trial.ends(&end, 1, None, "the caller ends itself").await;
     trial.same(
@@ -61,17 +63,17 @@ pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(Manua
         "it is the caller no longer",
     );
 
-    // A corner that nobody ever used must not come into being by this.
+    // A session set that nobody ever used must not come into being by this.
     let unused = trial.user();
     let mut end = unused.end(Which::All);
     end.caller = Some(token.session_id());
     trial.same(
         trial.end(&end).await,
         Ended::CallerEnded,
-        "no such caller in this corner",
+        "no such caller in this session set",
     );
     trial
-        .made(&unused.asks(&unused.token()), "no cut was set")
+        .made(&unused.asks(&unused.token()), "no cutoff was set")
         .await;
 }
 
@@ -84,34 +86,38 @@ pub async fn remembers_what_was_given_up<St: SessionStore>(make: impl AsyncFn(Ma
 }
 
 async fn not_even_after_many_notices<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let late = corner.token();
-    let mut end = corner.end_one(&late);
+    let session_set = trial.user();
+    let late = session_set.token();
+    let mut end = session_set.end_one(&late);
     end.reason = EndReason::Undelivered;
     trial.end(&end).await;
     for _ in 0..3 {
         trial.clock.advance(MS);
-        let mut create = corner.asks(&corner.token());
+        let mut create = session_set.asks(&session_set.token());
         create.limit = Limit::at_most(1);
         trial.made(&create, "a sign-in that evicts").await;
     }
 
     trial
-        .create_ended(&corner.asks(&late), "newer notices do not displace it")
+        .create_ended(&session_set.asks(&late), "newer notices do not displace it")
         .await;
 }
 
 async fn an_id_that_was_given_up_is_not_made<St: SessionStore>(trial: &Trial<St>) {
-    for corner in [trial.user(), trial.guest()] {
-        let (late, revoked, other) = (corner.token(), corner.token(), corner.token());
-        let mut end = corner.end_one(&late);
+    for session_set in [trial.user(), trial.guest()] {
+        let (late, revoked, other) = (
+            session_set.token(),
+            session_set.token(),
+            session_set.token(),
+        );
+        let mut end = session_set.end_one(&late);
         end.reason = EndReason::Undelivered;
         trial.same(trial.end(&end).await, Ended::Unknown, "nothing to end yet");
-        let end = corner.end_one(&revoked);
+        let end = session_set.end_one(&revoked);
         trial.same(trial.end(&end).await, Ended::Unknown, "nothing to end yet");
 
         trial
-            .create_ended(&corner.asks(&late), "it was given up")
+            .create_ended(&session_set.asks(&late), "it was given up")
             .await;
         let found = trial.peek(&late).await;
         trial.holds(
@@ -119,22 +125,25 @@ async fn an_id_that_was_given_up_is_not_made<St: SessionStore>(trial: &Trial<St>
             "a session that was given up is live",
         );
         trial
-            .made(&corner.asks(&revoked), "only *undelivered* is remembered")
+            .made(
+                &session_set.asks(&revoked),
+                "only *undelivered* is remembered",
+            )
             .await;
-        trial.made(&corner.asks(&other), "another id").await;
-        corner
+        trial.made(&session_set.asks(&other), "another id").await;
+        session_set
             .holds_exactly(&[&revoked, &other], "all but the one given up")
             .await;
         trial
-            .create_ended(&corner.asks(&late), "it was given up for good")
+            .create_ended(&session_set.asks(&late), "it was given up for good")
             .await;
 
-        let delivered = corner.signs_in().await;
-        let mut end = corner.end_one(&delivered);
+        let delivered = session_set.signs_in().await;
+        let mut end = session_set.end_one(&delivered);
         end.reason = EndReason::Undelivered;
         trial.ends(&end, 1, None, "a session that came first").await;
         trial
-            .create_ended(&corner.asks(&delivered), "sent again after that")
+            .create_ended(&session_set.asks(&delivered), "sent again after that")
             .await;
     }
 }

@@ -1,25 +1,25 @@
-//! Number 5, of sign-ins that show the same former token.
+//! Number 5, of sign-ins that show the same previous token.
 
 use super::trial::{MS, Trial, ids, ids_of};
 use crate::{model::Limit, store::SessionStore};
 
 pub(super) async fn follows_to_the_successor<St: SessionStore>(trial: &Trial<St>) {
-    of_the_same_corner(trial).await;
-    of_another_corner(trial).await;
+    of_the_same_session_set(trial).await;
+    of_another_set(trial).await;
 }
 
-async fn of_the_same_corner<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let other = corner.signs_in().await;
+async fn of_the_same_session_set<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let other = session_set.signs_in().await;
     trial.clock.advance(MS);
-    let shown = corner.signs_in().await;
-    let mut last = shown.session_id();
+    let sent = session_set.signs_in().await;
+    let mut last = sent.session_id();
     for _ in 0..4 {
         trial.clock.advance(MS);
-        let token = corner.token();
-        let mut create = corner.asks(&token);
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
         create.limit = Limit::at_most(8);
-        create.replaces = Some(shown.session_id());
+        create.replaces = Some(sent.session_id());
 
         let made = trial.made(&create, "a sign-in with the same token").await;
 
@@ -30,14 +30,14 @@ async fn of_the_same_corner<St: SessionStore>(trial: &Trial<St>) {
     trial.live(&other, "the other session").await;
 }
 
-async fn of_another_corner<St: SessionStore>(trial: &Trial<St>) {
-    let (corner, elsewhere) = (trial.user(), trial.guest());
-    let shown = elsewhere.signs_in().await;
+async fn of_another_set<St: SessionStore>(trial: &Trial<St>) {
+    let (session_set, elsewhere) = (trial.user(), trial.guest());
+    let sent = elsewhere.signs_in().await;
     let mut made = Vec::new();
     for _ in 0..2 {
-        let token = corner.token();
-        let mut create = corner.asks(&token);
-        create.replaces = Some(shown.session_id());
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
+        create.replaces = Some(sent.session_id());
         made.push((token, trial.made(&create, "a guest's sign-in").await));
     }
 
@@ -50,8 +50,8 @@ async fn of_another_corner<St: SessionStore>(trial: &Trial<St>) {
         Some(first.session_id()),
         "the second the first's",
     );
-    corner.holds_exactly(&[second], "one place").await;
+    session_set.holds_exactly(&[second], "one place").await;
     trial
-        .live(&shown, "the guest's session is another corner's")
+        .live(&sent, "the guest's session is another session set's")
         .await;
 }

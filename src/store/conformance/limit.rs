@@ -25,22 +25,22 @@ pub async fn evicts_the_least_recently_active<St: SessionStore>(
 }
 
 async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let oldest = corner.signs_in().await;
+    let session_set = trial.user();
+    let oldest = session_set.signs_in().await;
     trial.clock.advance(MS);
-    let idle = corner.signs_in().await;
+    let idle = session_set.signs_in().await;
     trial.clock.advance(MS);
     trial.touch(&oldest, "the oldest is the active one").await;
     trial.clock.advance(MS);
     let victim = trial.live(&idle, "polling moves nobody up").await.record;
 
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(2);
     let made = trial.made(&create, "a sign-in at the limit").await;
 
     trial.same(made.evicted, vec![victim], "who was evicted");
-    corner
+    session_set
         .holds_exactly(
             &[&oldest, &token],
             "at most the limit, the new one among them",
@@ -53,17 +53,17 @@ async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn ties_go_by_creation<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let (older, younger) = (corner.token_named('z'), corner.token_named('-'));
-    trial.made(&corner.asks(&older), "the older").await;
+    let session_set = trial.user();
+    let (older, younger) = (session_set.token_named('z'), session_set.token_named('-'));
+    trial.made(&session_set.asks(&older), "the older").await;
     trial.clock.advance(MS);
-    trial.made(&corner.asks(&younger), "the younger").await;
+    trial.made(&session_set.asks(&younger), "the younger").await;
     trial.clock.advance(MS);
     trial.touch(&older, "active at the same time").await;
     trial.touch(&younger, "active at the same time").await;
 
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(2);
     let made = trial.made(&create, "a sign-in at the limit").await;
 
@@ -75,15 +75,17 @@ async fn ties_go_by_creation<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn further_ties_go_by_the_text_of_the_id<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+    let session_set = trial.user();
     // ASCII order; the order of the bytes that they stand for is another one: A a 0 - _.
-    let order = ['-', '0', 'A', '_', 'a'].map(|first| corner.token_named(first));
+    let order = ['-', '0', 'A', '_', 'a'].map(|first| session_set.token_named(first));
     for token in order.iter().rev() {
-        trial.made(&corner.asks(token), "one of five at once").await;
+        trial
+            .made(&session_set.asks(token), "one of five at once")
+            .await;
     }
 
-    let token = corner.token_named('-');
-    let mut create = corner.asks(&token);
+    let token = session_set.token_named('-');
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(2);
     let made = trial.made(&create, "a sign-in over the limit").await;
 
@@ -93,19 +95,21 @@ async fn further_ties_go_by_the_text_of_the_id<St: SessionStore>(trial: &Trial<S
         ids_of(&[first, second, third, fourth]),
         "ties go by the text of the id, and never to the new one",
     );
-    corner.holds_exactly(&[last, &token], "two are left").await;
+    session_set
+        .holds_exactly(&[last, &token], "two are left")
+        .await;
 }
 
 async fn a_lowered_limit_ends_all_the_excess<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let first = corner.signs_in().await;
+    let session_set = trial.user();
+    let first = session_set.signs_in().await;
     trial.clock.advance(MS);
-    let second = corner.signs_in().await;
+    let second = session_set.signs_in().await;
     trial.clock.advance(MS);
-    let third = corner.signs_in().await;
+    let third = session_set.signs_in().await;
 
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(1);
     let made = trial.made(&create, "a sign-in under a lower limit").await;
 
@@ -114,23 +118,23 @@ async fn a_lowered_limit_ends_all_the_excess<St: SessionStore>(trial: &Trial<St>
         ids_of(&[&first, &second, &third]),
         "all the excess ends, the least recently active first",
     );
-    corner.holds_exactly(&[&token], "one is left").await;
+    session_set.holds_exactly(&[&token], "one is left").await;
 }
 
 async fn what_is_not_live_does_not_count<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let expired = corner.signs_in().await;
+    let session_set = trial.user();
+    let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
-    let ended = corner.signs_in().await;
-    trial.end(&corner.end_one(&ended)).await;
-    let void = corner.signs_in().await;
+    let ended = session_set.signs_in().await;
+    trial.end(&session_set.end_one(&ended)).await;
+    let rejected = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
-    let live = corner.signs_in().await;
+    let live = session_set.signs_in().await;
     trial.unknown(&expired, "one has expired").await;
-    trial.live(&void, "one began early").await;
+    trial.live(&rejected, "one began early").await;
 
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(2);
     create.not_before = Some(trial.now());
     let made = trial.made(&create, "a sign-in at the limit").await;
@@ -140,16 +144,16 @@ async fn what_is_not_live_does_not_count<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn guests_have_no_limit<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.guest();
-    let first = corner.signs_in().await;
-    let second = corner.token();
+    let session_set = trial.guest();
+    let first = session_set.signs_in().await;
+    let second = session_set.token();
     for excess in [Limit::at_most(1), Limit::at_most(1).refuse()] {
-        let mut create = corner.asks(&second);
+        let mut create = session_set.asks(&second);
         create.limit = excess;
         let made = trial.made(&create, "a guest's session").await;
         trial.same(ids(&made.evicted), ids_of(&[]), "guests evict nobody");
     }
-    corner
+    session_set
         .holds_exactly(&[&first, &second], "guests never count")
         .await;
 }
@@ -157,15 +161,15 @@ async fn guests_have_no_limit<St: SessionStore>(trial: &Trial<St>) {
 /// Number 4: a refusing `create` at the limit changes nothing; expired sessions never count.
 pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(4, make).await;
-    let corner = trial.user();
-    let first = corner.signs_in().await;
+    let session_set = trial.user();
+    let first = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
-    let second = corner.signs_in().await;
-    let before = corner.listed().await;
+    let second = session_set.signs_in().await;
+    let before = session_set.listed().await;
 
     for limit in [2, 1] {
-        let token = corner.token();
-        let mut create = corner.asks(&token);
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
         create.limit = Limit::at_most(limit).refuse();
         let Created::LimitReached(mut by) = trial.create(&create).await else {
             trial.broken("a sign-in at the limit was not refused");
@@ -173,30 +177,30 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
         by.sort_by_key(|record| record.id);
         trial.same(by, before.clone(), "the refusal names the live sessions");
         trial.unknown(&token, "the refused one").await;
-        corner
+        session_set
             .holds_exactly(&[&first, &second], "a refusal changes nothing")
             .await;
     }
 
-    let token = corner.token();
-    let mut create = corner.asks(&token);
+    let token = session_set.token();
+    let mut create = session_set.asks(&token);
     create.limit = Limit::at_most(3).refuse();
     trial.made(&create, "a sign-in below the limit").await;
-    corner
+    session_set
         .holds_exactly(&[&first, &second, &token], "three of three")
         .await;
 
     trial.clock.advance(IDLE / 2);
-    let last = corner.token();
-    let mut create = corner.asks(&last);
+    let last = session_set.token();
+    let mut create = session_set.asks(&last);
     create.limit = Limit::at_most(3).refuse();
     trial.made(&create, "the expired one does not count").await;
-    trial.end(&corner.end_one(&second)).await;
-    let again = corner.token();
-    create = corner.asks(&again);
+    trial.end(&session_set.end_one(&second)).await;
+    let again = session_set.token();
+    create = session_set.asks(&again);
     create.limit = Limit::at_most(3).refuse();
     trial.made(&create, "the ended one does not count").await;
-    corner
+    session_set
         .holds_exactly(&[&token, &last, &again], "three of three")
         .await;
     ticket::is_left_by_a_refusal_and_works_once(&trial).await;

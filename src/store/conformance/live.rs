@@ -1,6 +1,6 @@
 //! Numbers 1, 2 and 10: which sessions are live.
 
-use super::trial::{ABSOLUTE, Corner, IDLE, MS, Trial, ids, ids_of, quiet};
+use super::trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, ids, ids_of, quiet};
 use crate::{
     model::Client,
     store::{List, ManualClock, Resolve, Resolved, SessionStore, Token},
@@ -14,16 +14,16 @@ pub async fn opens_to_its_holder_while_it_lives<St: SessionStore>(
     only_its_token_opens_it(&trial).await;
     it_dies_of_idleness_to_the_millisecond(&trial).await;
     it_dies_at_its_deadline_to_the_millisecond(&trial).await;
-    it_is_void_if_it_began_too_early(&trial).await;
+    it_is_rejected_if_it_began_too_early(&trial).await;
     an_answer_at_once_is_the_same(&trial).await;
 }
 
 async fn only_its_token_opens_it<St: SessionStore>(trial: &Trial<St>) {
-    for corner in [trial.user(), trial.guest()] {
-        let stranger = corner.token();
+    for session_set in [trial.user(), trial.guest()] {
+        let stranger = session_set.token();
         trial.unknown(&stranger, "a token that nobody made").await;
-        let token = corner.token();
-        let mut create = corner.asks(&token);
+        let token = session_set.token();
+        let mut create = session_set.asks(&token);
         create.client = Client::new()
             .with_address(Some([192, 0, 2, 1].into()))
             .with_user_agent(Some(b"Agent/1.0"));
@@ -32,23 +32,27 @@ async fn only_its_token_opens_it<St: SessionStore>(trial: &Trial<St>) {
         let found = trial.live(&token, "its token").await;
         trial.same(found.record, made.record, "the session is what was made");
         trial.same(found.now, trial.now(), "it is read at the store's time");
-        let forged = corner.forged(&token);
+        let forged = session_set.forged(&token);
         trial
             .unknown(&forged, "another secret for the same id")
             .await;
         trial.unknown(&stranger, "a token that nobody made").await;
-        let elsewhere = in_corner(trial, &trial.user(), &token);
+        let elsewhere = in_set(trial, &trial.user(), &token);
         trial
-            .unknown(&elsewhere, "the same id in another corner")
+            .unknown(&elsewhere, "the same id in another session set")
             .await;
-        corner.holds_exactly(&[&token], "one session").await;
+        session_set.holds_exactly(&[&token], "one session").await;
     }
 }
 
 /// The same id and secret under another tag.
-fn in_corner<St: SessionStore>(trial: &Trial<St>, corner: &Corner<'_, St>, token: &Token) -> Token {
+fn in_set<St: SessionStore>(
+    trial: &Trial<St>,
+    session_set: &SessionSet<'_, St>,
+    token: &Token,
+) -> Token {
     let text = token.encode();
-    let moved = format!("{}{}", corner.tag, text.split_at(16).1);
+    let moved = format!("{}{}", session_set.tag, text.split_at(16).1);
     moved
         .parse()
         .unwrap_or_else(|error| trial.broken(&format!("not a token: {error}")))
@@ -85,9 +89,9 @@ async fn it_dies_at_its_deadline_to_the_millisecond<St: SessionStore>(trial: &Tr
         .await;
 }
 
-async fn it_is_void_if_it_began_too_early<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+async fn it_is_rejected_if_it_began_too_early<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let began = trial.now();
     trial.clock.advance(MS);
 
@@ -107,11 +111,11 @@ async fn it_is_void_if_it_began_too_early<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn an_answer_at_once_is_the_same<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let answers = [
         trial.store.resolve_now(&quiet(&token)),
-        trial.store.resolve_now(&quiet(&corner.token())),
+        trial.store.resolve_now(&quiet(&session_set.token())),
     ];
     let [Some(live), Some(unknown)] = answers else {
         return;
@@ -138,16 +142,16 @@ pub async fn records_activity_forwards_only<St: SessionStore>(
 }
 
 async fn what_is_no_activity_prolongs_nothing<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let began = trial.now();
     trial.clock.advance(IDLE / 2);
 
-    let forged = corner.forged(&token);
+    let forged = session_set.forged(&token);
     trial.resolve(&Resolve::new(forged)).await;
-    corner.listed().await;
-    corner
-        .saves(&corner.sets(&token, "key", "value"), "a save")
+    session_set.listed().await;
+    session_set
+        .saves(&session_set.sets(&token, "key", "value"), "a save")
         .await;
     let found = trial.live(&token, "a request that does not count").await;
     trial.same(
@@ -161,8 +165,8 @@ async fn what_is_no_activity_prolongs_nothing<St: SessionStore>(trial: &Trial<St
 }
 
 async fn activity_prolongs_the_idle_part<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
     let began = trial.now();
 
     trial.clock.advance(IDLE / 2);
@@ -185,30 +189,32 @@ async fn activity_prolongs_the_idle_part<St: SessionStore>(trial: &Trial<St>) {
         latest.record.last_activity,
         "activity never moves backwards",
     );
-    corner.holds_exactly(&[&token], "what is listed").await;
+    session_set.holds_exactly(&[&token], "what is listed").await;
 }
 
-/// Number 10: `list` is exactly the live sessions of the corner.
+/// Number 10: `list` is exactly the live sessions of the session set.
 pub async fn lists_exactly_the_live<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(10, make).await;
-    let (corner, other) = (trial.user(), trial.user());
-    corner.holds_exactly(&[], "a corner that nobody used").await;
-    let expired = corner.signs_in().await;
+    let (session_set, other) = (trial.user(), trial.user());
+    session_set
+        .holds_exactly(&[], "a session set that nobody used")
+        .await;
+    let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
-    let (early, ended) = (corner.signs_in().await, corner.signs_in().await);
+    let (early, ended) = (session_set.signs_in().await, session_set.signs_in().await);
     other.signs_in().await;
     trial.clock.advance(MS);
-    let late = corner.signs_in().await;
-    corner
+    let late = session_set.signs_in().await;
+    session_set
         .holds_exactly(&[&expired, &early, &ended, &late], "all are live")
         .await;
 
-    trial.end(&corner.end_one(&ended)).await;
+    trial.end(&session_set.end_one(&ended)).await;
     trial.clock.advance(IDLE / 2 - MS);
-    corner
+    session_set
         .holds_exactly(&[&early, &late], "one ended, one expired")
         .await;
-    let mut list = List::new(corner.tag);
+    let mut list = List::new(session_set.tag);
     list.not_before = Some(trial.live(&late, "the latest").await.record.created_at);
     let listed = trial.answered(trial.store.list(&list).await);
     trial.same(
@@ -218,5 +224,5 @@ pub async fn lists_exactly_the_live<St: SessionStore>(make: impl AsyncFn(ManualC
     );
 
     trial.clock.advance(IDLE);
-    corner.holds_exactly(&[], "all have expired").await;
+    session_set.holds_exactly(&[], "all have expired").await;
 }

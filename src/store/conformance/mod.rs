@@ -40,7 +40,7 @@ mod atomic;
 mod barred;
 mod class;
 mod create;
-mod cut;
+mod cutoff;
 mod data;
 mod end;
 mod follow;
@@ -56,7 +56,7 @@ pub use self::{
     atomic::is_atomic,
     barred::bars_and_lets_in_again,
     create::{creates_once, replaces_and_keeps_the_data},
-    cut::{owns_the_time, voids_what_was_authenticated_before_the_cut},
+    cutoff::{owns_the_time, rejects_what_was_authenticated_before_the_cutoff},
     data::{holds_data_to_its_limit, saves_to_live_sessions_only},
     end::{obeys_only_a_live_caller, remembers_what_was_given_up},
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
@@ -76,7 +76,7 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(refuses_and_changes_nothing(&make)).await;
     Box::pin(replaces_and_keeps_the_data(&make)).await;
     Box::pin(creates_once(&make)).await;
-    Box::pin(voids_what_was_authenticated_before_the_cut(&make)).await;
+    Box::pin(rejects_what_was_authenticated_before_the_cutoff(&make)).await;
     Box::pin(saves_to_live_sessions_only(&make)).await;
     Box::pin(holds_data_to_its_limit(&make)).await;
     Box::pin(lists_exactly_the_live(&make)).await;

@@ -6,12 +6,12 @@ use crate::{
     store::{Data, Ended, ManualClock, Resolved, SessionStore, Which},
 };
 
-/// Number 11: `end` ends what it names and leaves an end notice for the holder of the former token.
+/// Number 11: `end` ends what it names and leaves an end notice for the holder of the previous token.
 pub async fn ends_and_leaves_a_notice<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(11, make).await;
     one_ends_and_its_holder_is_told(&trial).await;
     every_reason_is_told(&trial).await;
-    several_end_and_that_sets_the_cut(&trial).await;
+    several_end_and_that_sets_the_cutoff(&trial).await;
     what_is_not_there_does_not_end(&trial).await;
     data_that_moved_comes_back(&trial).await;
     notices_are_kept_for_a_set_time(&trial).await;
@@ -19,10 +19,10 @@ pub async fn ends_and_leaves_a_notice<St: SessionStore>(make: impl AsyncFn(Manua
 }
 
 async fn one_ends_and_its_holder_is_told<St: SessionStore>(trial: &Trial<St>) {
-    for corner in [trial.user(), trial.guest()] {
-        let (token, by) = (corner.signs_in().await, corner.signs_in().await);
+    for session_set in [trial.user(), trial.guest()] {
+        let (token, by) = (session_set.signs_in().await, session_set.signs_in().await);
         trial.clock.advance(MS);
-        let mut end = corner.end_one(&token);
+        let mut end = session_set.end_one(&token);
         end.by = Some(by.session_id());
 
         trial.ends(&end, 1, None, "one session").await;
@@ -36,9 +36,9 @@ async fn one_ends_and_its_holder_is_told<St: SessionStore>(trial: &Trial<St>) {
         trial.same(notice.digest, token.digest(), "whose notice it is");
         trial.holds(notice.kept_until > trial.now(), "it is kept for a while");
         trial
-            .unknown(&corner.forged(&token), "nobody else is told")
+            .unknown(&session_set.forged(&token), "nobody else is told")
             .await;
-        corner.holds_exactly(&[&by], "the other stays").await;
+        session_set.holds_exactly(&[&by], "the other stays").await;
 
         trial.clock.advance(MS);
         end.reason = EndReason::LoggedOut;
@@ -49,7 +49,7 @@ async fn one_ends_and_its_holder_is_told<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn every_reason_is_told<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+    let session_set = trial.user();
     for reason in [
         EndReason::Administrator,
         EndReason::Evicted,
@@ -57,10 +57,10 @@ async fn every_reason_is_told<St: SessionStore>(trial: &Trial<St>) {
         EndReason::Replaced,
         EndReason::Revoked,
         EndReason::Undelivered,
-        EndReason::Void,
+        EndReason::Rejected,
     ] {
-        let token = corner.signs_in().await;
-        let mut end = corner.end_one(&token);
+        let token = session_set.signs_in().await;
+        let mut end = session_set.end_one(&token);
         end.reason = reason;
         trial.ends(&end, 1, None, "one session").await;
         let notice = trial.notice(&token, "its holder is told").await;
@@ -68,21 +68,23 @@ async fn every_reason_is_told<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn several_end_and_that_sets_the_cut<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+async fn several_end_and_that_sets_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
     let elsewhere = trial.user().signs_in().await;
-    let expired = corner.signs_in().await;
+    let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
-    let (ended, kept) = (corner.signs_in().await, corner.signs_in().await);
-    let (second, third) = (corner.signs_in().await, corner.signs_in().await);
+    let (ended, kept) = (session_set.signs_in().await, session_set.signs_in().await);
+    let (second, third) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.touch(&elsewhere, "another user's").await;
-    trial.end(&corner.end_one(&ended)).await;
+    trial.end(&session_set.end_one(&ended)).await;
     trial.clock.advance(IDLE / 2);
 
-    let mut end = corner.end(Which::Others(kept.session_id()));
+    let mut end = session_set.end(Which::Others(kept.session_id()));
     end.by = Some(kept.session_id());
     trial.ends(&end, 2, None, "two others").await;
-    corner.holds_exactly(&[&kept], "all but one ended").await;
+    session_set
+        .holds_exactly(&[&kept], "all but one ended")
+        .await;
     for token in [&second, &third] {
         let notice = trial.notice(token, "each holder is told").await;
         trial.same(
@@ -95,38 +97,44 @@ async fn several_end_and_that_sets_the_cut<St: SessionStore>(trial: &Trial<St>) 
         .unknown(&expired, "what expired leaves no notice")
         .await;
     trial
-        .void(&corner.asks(&corner.token()), "ending others sets the cut")
+        .rejected(
+            &session_set.asks(&session_set.token()),
+            "ending others sets the cutoff",
+        )
         .await;
 
     trial.clock.advance(MS);
     trial
-        .ends(&corner.end(Which::All), 1, None, "all the rest")
+        .ends(&session_set.end(Which::All), 1, None, "all the rest")
         .await;
     trial.notice(&kept, "the last one, too").await;
     trial
-        .void(&corner.asks(&corner.token()), "ending all sets the cut")
+        .rejected(
+            &session_set.asks(&session_set.token()),
+            "ending all sets the cutoff",
+        )
         .await;
     trial
-        .ends(&corner.end(Which::All), 0, None, "nobody is left")
+        .ends(&session_set.end(Which::All), 0, None, "nobody is left")
         .await;
     trial.live(&elsewhere, "another user's session").await;
 }
 
 async fn what_is_not_there_does_not_end<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let (expired, elsewhere) = (corner.signs_in().await, trial.user().signs_in().await);
+    let session_set = trial.user();
+    let (expired, elsewhere) = (session_set.signs_in().await, trial.user().signs_in().await);
     for (token, what) in [
-        (&corner.token(), "a session that nobody made"),
-        (&elsewhere, "a session of another corner"),
+        (&session_set.token(), "a session that nobody made"),
+        (&elsewhere, "a session of another session set"),
     ] {
-        let end = corner.end_one(token);
+        let end = session_set.end_one(token);
         trial.same(trial.end(&end).await, Ended::Unknown, what);
     }
     trial.live(&elsewhere, "the other's session").await;
     trial.live(&expired, "the user's own session").await;
 
     trial.clock.advance(IDLE);
-    let end = corner.end_one(&expired);
+    let end = session_set.end_one(&expired);
     trial.same(
         trial.end(&end).await,
         Ended::Unknown,
@@ -137,15 +145,15 @@ async fn what_is_not_there_does_not_end<St: SessionStore>(trial: &Trial<St>) {
 
 async fn data_that_moved_comes_back<St: SessionStore>(trial: &Trial<St>) {
     for written in [None, Some(("cart", "apple"))] {
-        let corner = trial.guest();
-        let (still, moved) = (corner.signs_in().await, corner.signs_in().await);
+        let session_set = trial.guest();
+        let (still, moved) = (session_set.signs_in().await, session_set.signs_in().await);
         let read = trial.live(&still, "read before").await.record.revision;
         let (key, value) = written.unwrap_or(("", ""));
-        let mut save = corner.sets(&moved, key, value);
+        let mut save = session_set.sets(&moved, key, value);
         if written.is_none() {
             save.changes.remove("");
         }
-        let revision = corner.saves(&save, "a parallel request").await;
+        let revision = session_set.saves(&save, "a parallel request").await;
         let data = Data::default().apply(&save.changes);
 
         for (token, read_at, wanted) in [
@@ -153,7 +161,7 @@ async fn data_that_moved_comes_back<St: SessionStore>(trial: &Trial<St>) {
             (&moved, Some(read), Some(data)),
             (&moved, Some(read), None),
         ] {
-            let mut end = corner.end_one(token);
+            let mut end = session_set.end_one(token);
             end.read_at = read_at;
             let count = usize::from(matches!(trial.peek(token).await, Resolved::Live(_)));
             trial
@@ -161,11 +169,11 @@ async fn data_that_moved_comes_back<St: SessionStore>(trial: &Trial<St>) {
                 .await;
         }
 
-        let again = corner.signs_in().await;
-        let mut end = corner.end_one(&again);
-        let save = corner.sets(&again, "cart", "apple");
+        let again = session_set.signs_in().await;
+        let mut end = session_set.end_one(&again);
+        let save = session_set.sets(&again, "cart", "apple");
         trial.same(
-            corner.saves(&save, "the same writes").await,
+            session_set.saves(&save, "the same writes").await,
             revision,
             "the same revision",
         );
@@ -175,9 +183,9 @@ async fn data_that_moved_comes_back<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn notices_are_kept_for_a_set_time<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
-    let token = corner.signs_in().await;
-    let end = corner.end_one(&token);
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let end = session_set.end_one(&token);
     trial.end(&end).await;
     let kept_until = trial.notice(&token, "its holder is told").await.kept_until;
 
@@ -194,12 +202,12 @@ async fn notices_are_kept_for_a_set_time<St: SessionStore>(trial: &Trial<St>) {
 }
 
 async fn the_newest_notices_are_kept<St: SessionStore>(trial: &Trial<St>) {
-    let corner = trial.user();
+    let session_set = trial.user();
     let mut tokens = Vec::new();
     for first in ['a', '_', 'A', '0', '-'] {
-        let token = corner.token_named(first);
-        trial.made(&corner.asks(&token), "a sign-in").await;
-        trial.end(&corner.end_one(&token)).await;
+        let token = session_set.token_named(first);
+        trial.made(&session_set.asks(&token), "a sign-in").await;
+        trial.end(&session_set.end_one(&token)).await;
         trial.clock.advance(MS);
         tokens.push(token);
     }
@@ -207,7 +215,7 @@ async fn the_newest_notices_are_kept<St: SessionStore>(trial: &Trial<St>) {
         trial.notice(token, "without a sign-in none goes").await;
     }
 
-    let mut create = corner.asks(&corner.token());
+    let mut create = session_set.asks(&session_set.token());
     create.limit = Limit::at_most(2);
     trial.made(&create, "the next sign-in").await;
 

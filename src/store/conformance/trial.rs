@@ -40,18 +40,18 @@ impl<St: SessionStore> Trial<St> {
     }
 
     /// A user whom nobody else of this store knows: it may share its backend with other trials.
-    pub(super) fn user(&self) -> Corner<'_, St> {
+    pub(super) fn user(&self) -> SessionSet<'_, St> {
         let user = UserId::new(format!("conformance/{}", self.id()));
         let user = self.random(user);
-        Corner {
+        SessionSet {
             trial: self,
             tag: self.store.tag(&user),
             user: Some(user),
         }
     }
 
-    pub(super) fn guest(&self) -> Corner<'_, St> {
-        Corner {
+    pub(super) fn guest(&self) -> SessionSet<'_, St> {
+        SessionSet {
             trial: self,
             tag: self.random(Tag::random()),
             user: None,
@@ -148,10 +148,10 @@ impl<St: SessionStore> Trial<St> {
         }
     }
 
-    pub(super) async fn void(&self, create: &Create, what: &str) {
+    pub(super) async fn rejected(&self, create: &Create, what: &str) {
         let created = self.create(create).await;
         self.holds(
-            matches!(created, Created::Void),
+            matches!(created, Created::Rejected),
             &format!("{what}: not void but {created:?}"),
         );
     }
@@ -187,13 +187,13 @@ impl<St: SessionStore> Trial<St> {
 }
 
 /// One user or guest of a trial.
-pub(super) struct Corner<'a, St> {
+pub(super) struct SessionSet<'a, St> {
     trial: &'a Trial<St>,
     pub(super) user: Option<UserId>,
     pub(super) tag: Tag,
 }
 
-impl<St: SessionStore> Corner<'_, St> {
+impl<St: SessionStore> SessionSet<'_, St> {
     pub(super) fn token(&self) -> Token {
         self.trial.random(Token::random(self.tag))
     }

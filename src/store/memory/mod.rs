@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-mod corner;
+mod session_set;
 mod shard;
 
-use self::{corner::Corner, shard::Shard};
+use self::{session_set::SessionSet, shard::Shard};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, SessionStore, StoreError, Which,
@@ -58,14 +58,10 @@ impl MemoryStore {
         }
     }
 
-    /// How many corners (users and guests) it holds, expired ones that were not swept yet included.
+    /// How many session sets (users and guests) it holds, expired ones that were not swept yet included.
     #[must_use]
-    pub fn corners(&self) -> usize {
-        self.0
-            .shards
-            .iter()
-            .map(|shard| lock(shard).corners())
-            .sum()
+    pub fn sets(&self) -> usize {
+        self.0.shards.iter().map(|shard| lock(shard).sets()).sum()
     }
 
     fn shard(&self, tag: Tag) -> Option<MutexGuard<'_, Shard>> {
@@ -74,17 +70,17 @@ impl MemoryStore {
         self.0.shards.get(at).map(lock)
     }
 
-    /// Works on a corner, made if `make` and missing; none is left behind empty.
+    /// Works on a session set, made if `make` and missing; none is left behind empty.
     fn within<T>(
         &self,
         tag: Tag,
         make: bool,
-        work: impl FnOnce(&mut Corner, Timestamp) -> T,
+        work: impl FnOnce(&mut SessionSet, Timestamp) -> T,
     ) -> Option<T> {
         let mut shard = self.shard(tag)?;
-        // Under the lock, so that time never steps back between two steps on one corner.
+        // Under the lock, so that time never steps back between two steps on one session set.
         let now = self.0.clock.now();
-        let done = shard.within(tag, make, now, |corner| work(corner, now));
+        let done = shard.within(tag, make, now, |set| work(set, now));
         shard.sweep(now);
         done
     }
@@ -93,8 +89,8 @@ impl MemoryStore {
         // Hashed before the lock is taken.
         let digest = resolve.token.digest();
         let kept = self.0.notice_kept;
-        self.within(resolve.token.tag(), false, |corner, now| {
-            corner.resolve(resolve, &digest, now, kept)
+        self.within(resolve.token.tag(), false, |set, now| {
+            set.resolve(resolve, &digest, now, kept)
         })
         .unwrap_or(Resolved::Unknown)
     }
@@ -127,40 +123,36 @@ impl SessionStore for MemoryStore {
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
         let kept = self.0.notice_kept;
         Ok(self
-            .within(create.tag, true, |corner, now| {
-                corner.create(create, now, kept)
-            })
+            .within(create.tag, true, |set, now| set.create(create, now, kept))
             .unwrap_or(Created::Ended))
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         Ok(self
-            .within(save.tag, false, |corner, now| corner.save(save, now))
+            .within(save.tag, false, |set, now| set.save(save, now))
             .unwrap_or(Saved::Ended))
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
         let kept = self.0.notice_kept;
         Ok(self
-            .within(rotate.tag, false, |corner, now| {
-                corner.rotate(rotate, now, kept)
-            })
+            .within(rotate.tag, false, |set, now| set.rotate(rotate, now, kept))
             .unwrap_or(Rotated::Ended))
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
         Ok(self
-            .within(list.tag, false, |corner, now| corner.list(list, now))
+            .within(list.tag, false, |set, now| set.list(list, now))
             .unwrap_or_default())
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         let kept = self.0.notice_kept;
-        // A cut counts for a user without a session too, and so does an id that never came.
+        // A cutoff counts for a user without a session too, and so does an id that never came.
         let make = end.caller.is_none()
             && (!matches!(end.which, Which::One(_)) || end.reason == EndReason::Undelivered);
         Ok(self
-            .within(end.tag, make, |corner, now| corner.end(end, now, kept))
+            .within(end.tag, make, |set, now| set.end(end, now, kept))
             .unwrap_or(if end.caller.is_some() {
                 Ended::CallerEnded
             } else {
@@ -182,7 +174,7 @@ impl SessionStore for MemoryStore {
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
         let kept = self.0.notice_kept;
-        self.within(tag, true, |corner, now| corner.end(&end, now, kept));
+        self.within(tag, true, |set, now| set.end(&end, now, kept));
     }
 }
 

@@ -5,46 +5,46 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-use super::corner::Corner;
+use super::session_set::SessionSet;
 use crate::model::{Tag, Timestamp};
 
-/// How many corners one operation looks at on the side. More than the one that an operation can add,
+/// How many session sets one operation looks at on the side. More than the one that an operation can add,
 /// so that the sweep always catches up.
 const SWEPT: usize = 2;
 
 #[derive(Default)]
 pub(super) struct Shard {
-    corners: HashMap<Tag, Corner>,
-    /// One entry per corner: when to look at it next. Activity makes it come early, never late.
+    sets: HashMap<Tag, SessionSet>,
+    /// One entry per session set: when to look at it next. Activity makes it come early, never late.
     due: BinaryHeap<Reverse<(Timestamp, [u8; 12])>>,
 }
 
 impl Shard {
-    pub(super) fn corners(&self) -> usize {
-        self.corners.len()
+    pub(super) fn sets(&self) -> usize {
+        self.sets.len()
     }
 
-    /// Works on one corner.
+    /// Works on one session set.
     pub(super) fn within<T>(
         &mut self,
         tag: Tag,
         make: bool,
         now: Timestamp,
-        work: impl FnOnce(&mut Corner) -> T,
+        work: impl FnOnce(&mut SessionSet) -> T,
     ) -> Option<T> {
-        if let Some(corner) = self.corners.get_mut(&tag) {
-            return Some(work(corner));
+        if let Some(set) = self.sets.get_mut(&tag) {
+            return Some(work(set));
         }
         if !make {
             return None;
         }
-        let mut corner = Corner::default();
-        let done = work(&mut corner);
-        if let Some(until) = corner.kept_until()
+        let mut set = SessionSet::default();
+        let done = work(&mut set);
+        if let Some(until) = set.kept_until()
             && until > now
         {
             self.due.push(Reverse((until, *tag.as_bytes())));
-            self.corners.insert(tag, corner);
+            self.sets.insert(tag, set);
         }
         Some(done)
     }
@@ -60,10 +60,10 @@ impl Shard {
             }
             self.due.pop();
             let tag = Tag::from_bytes(tag);
-            match self.corners.get(&tag).and_then(Corner::kept_until) {
+            match self.sets.get(&tag).and_then(SessionSet::kept_until) {
                 Some(until) if until > now => self.due.push(Reverse((until, *tag.as_bytes()))),
                 _ => {
-                    self.corners.remove(&tag);
+                    self.sets.remove(&tag);
                 }
             }
         }

@@ -12,13 +12,13 @@ use crate::model::{
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// The corner.
+    /// The session set.
     pub tag: Tag,
     /// The new session's public name.
     pub id: SessionId,
     /// Digest of its token.
     pub digest: Digest,
-    /// Whose it is; `None` of a guest, for whom there is no limit and no cut.
+    /// Whose it is; `None` of a guest, for whom there is no limit and no cutoff.
     pub user: Option<UserId>,
     /// What is known of the client.
     pub client: Client,
@@ -35,7 +35,7 @@ pub struct Create {
     /// Whether it counts against the limit; of those that do not, a user has at most
     /// [`UNCOUNTED_MAX`].
     pub counts: bool,
-    /// The session that the client showed: one of the same corner ends first and leaves its data to
+    /// The session that the client showed: one of the same session set ends first and leaves its data to
     /// the new one. If it was replaced before, the session that took its place does.
     pub replaces: Option<SessionId>,
     /// A ticket to leave behind if the limit refuses this sign-in.
@@ -86,7 +86,7 @@ pub const UNCOUNTED_MAX: u16 = 16;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "a ticket is no more than this")]
 pub struct Ticketed {
-    /// Its name in the corner.
+    /// Its name in the session set.
     pub id: SessionId,
     /// Digest of its secret.
     pub digest: Digest,
@@ -136,7 +136,7 @@ pub enum Created {
     /// Its data is over the limit. Nothing changed.
     TooLarge,
     /// It was authenticated before the user's sessions were ended. Nothing changed.
-    Void,
+    Rejected,
 }
 
 /// A session that was just made.
@@ -155,8 +155,8 @@ pub struct NewSession {
     pub first_sight: bool,
     /// The store's time when it was made.
     pub now: Timestamp,
-    /// The user's cut, if there is one.
-    pub cut: Option<Timestamp>,
+    /// The user's cutoff, if there is one.
+    pub cutoff: Option<Timestamp>,
 }
 
 impl NewSession {
@@ -170,7 +170,7 @@ impl NewSession {
             replaced: None,
             first_sight: false,
             now,
-            cut: None,
+            cutoff: None,
         }
     }
 }

@@ -46,18 +46,18 @@ impl Resolve {
 pub enum Resolved {
     /// A live session.
     Live(Found),
-    /// A session that ended, and its notice is still kept; or a former token of one whose user proved
-    /// anew who they are, which was replaced by that.
+    /// A session that ended, and its notice is still kept; or a previous token of one whose user proved
+    /// again who they are, which was replaced by that.
     Ended(EndNotice),
     /// A session that passed one of its deadlines, the first time that this is seen.
     Expired(Record),
-    /// A former token after its time: somebody may have a copy of it.
+    /// A previous token after its time: somebody may have a copy of it.
     Reused(Reused),
     /// None that is known.
     Unknown,
 }
 
-/// A former token that was shown after its time.
+/// A previous token that was shown after its time.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Reused {
@@ -70,7 +70,7 @@ pub struct Reused {
 }
 
 impl Reused {
-    /// A former token of this session, shown at `now`.
+    /// A previous token of this session, shown at `now`.
     #[must_use]
     pub fn new(record: Record, ended: bool, now: Timestamp) -> Self {
         Self { record, ended, now }
@@ -101,7 +101,7 @@ impl Found {
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a store must know all of them")]
 pub enum Authenticated {
-    /// Just after this cut, which the same request made. Any other cut is a later one, whatever the
+    /// Just after this cutoff, which the same request made. Any other cutoff is a later one, whatever the
     /// store's clock did meanwhile.
     After(Timestamp),
     /// At this moment by the store's clock.
@@ -114,7 +114,7 @@ impl Authenticated {
     /// The moment, seen from this one.
     pub(crate) fn counted_back(self, now: Timestamp) -> Timestamp {
         match self {
-            Self::After(cut) => cut.plus(Duration::from_millis(1)),
+            Self::After(cutoff) => cutoff.plus(Duration::from_millis(1)),
             Self::At(moment) => moment,
             Self::On(arrival) => now.minus(arrival.age()),
         }
@@ -125,7 +125,7 @@ impl Authenticated {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Save {
-    /// The corner.
+    /// The session set.
     pub tag: Tag,
     /// The session.
     pub id: SessionId,
@@ -176,18 +176,18 @@ pub enum Saved {
     TooLarge,
 }
 
-/// Asks for the live sessions of a corner.
+/// Asks for the live sessions of a session set.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct List {
-    /// The corner.
+    /// The session set.
     pub tag: Tag,
     /// Sessions that began earlier are void.
     pub not_before: Option<Timestamp>,
 }
 
 impl List {
-    /// All live sessions of this corner.
+    /// All live sessions of this session set.
     #[must_use]
     pub fn new(tag: Tag) -> Self {
         Self {
@@ -197,15 +197,15 @@ impl List {
     }
 }
 
-/// Which sessions of a corner.
+/// Which sessions of a session set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a store must know all three")]
 pub enum Which {
-    /// All of them; sets the cut.
+    /// All of them; sets the cutoff.
     All,
     /// This one.
     One(SessionId),
-    /// All but this one; sets the cut.
+    /// All but this one; sets the cutoff.
     Others(SessionId),
 }
 
@@ -213,7 +213,7 @@ pub enum Which {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct End {
-    /// The corner.
+    /// The session set.
     pub tag: Tag,
     /// Which sessions.
     pub which: Which,
@@ -260,13 +260,13 @@ pub enum Ended {
         /// Those that were live until now, in no particular order: none of one whose notice is still
         /// kept.
         ids: Vec<SessionId>,
-        /// The store's time: the cut, where one was set.
+        /// The store's time: the cutoff, where one was set.
         now: Timestamp,
         /// Data that was written since it was read.
         data: Option<Data>,
     },
     /// The caller's own session is not live. Nothing changed.
     CallerEnded,
-    /// There is no such session in this corner, nor a notice of one.
+    /// There is no such session in this session set, nor a notice of one.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! One shared connection, fetched anew when it breaks, and the rules for trying again.
+//! One shared connection, fetched again when it breaks, and the rules for trying again.
 
 use std::{
     fmt,
@@ -54,7 +54,7 @@ pub(super) enum Resend {
     Never,
 }
 
-/// One shared connection, fetched anew when it breaks.
+/// One shared connection, fetched again when it breaks.
 pub(super) struct Connections {
     pool: RedisPool,
     /// Covers checkout and call.
@@ -69,7 +69,7 @@ pub(super) struct Connections {
 }
 
 /// A task of its own, with the connection and the server's time: callers that give up one after the
-/// other, each soon after its turn came, must not start it anew each.
+/// other, each soon after its turn came, must not start it again each.
 type Fetch = JoinHandle<Result<(Connection, i64), StoreError>>;
 
 #[derive(Default)]
@@ -92,7 +92,7 @@ impl Connections {
 
     /// Runs a script on the key, in one round trip unless something goes wrong.
     ///
-    /// `arguments` writes what comes after the key, anew each time it is sent; it is told the moment
+    /// `arguments` writes what comes after the key, again each time it is sent; it is told the moment
     /// by the server's clock after which nobody waits for the answer.
     pub(super) async fn run(
         &self,

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
-mod corner;
+mod session_set;
 mod sign_in;
 mod token;
 
@@ -53,14 +53,14 @@ pub(crate) enum Answer {
         replaced: Option<SessionId>,
         first_sight: bool,
         now: Timestamp,
-        cut: Option<Timestamp>,
+        cutoff: Option<Timestamp>,
     },
     AlreadyEnded,
     Disabled,
     LimitReached(Vec<Record>),
     NoTicket,
     TooLarge,
-    Void,
+    Rejected,
     Saved(u64),
     Conflict(u64, Contents),
     NotLive,
@@ -100,16 +100,16 @@ enum State {
 
 #[derive(Clone, Default)]
 pub(crate) struct Model {
-    corners: BTreeMap<[u8; 12], Corner>,
+    sets: BTreeMap<[u8; 12], SessionSet>,
     /// The latest end of anything that has passed: the clock must not step back behind it, for
     /// whether a store has dropped it by then is its own affair.
     pub(crate) floor: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
-struct Corner {
+struct SessionSet {
     known: Vec<Known>,
-    cut: Option<Timestamp>,
+    cutoff: Option<Timestamp>,
     /// Up to when nobody signs in.
     barred: Option<Timestamp>,
     /// With when it was proven and up to when it is good.
@@ -119,24 +119,24 @@ struct Corner {
 }
 
 impl Model {
-    fn corner(&mut self, tag: Tag) -> &mut Corner {
-        self.corners.entry(*tag.as_bytes()).or_default()
+    fn set(&mut self, tag: Tag) -> &mut SessionSet {
+        self.sets.entry(*tag.as_bytes()).or_default()
     }
 
     /// Notes what has passed by now.
     pub(crate) fn look_at_the_clock(&mut self, now: Timestamp) {
         let ends = self
-            .corners
+            .sets
             .values()
-            .flat_map(|corner| &corner.known)
+            .flat_map(|set| &set.known)
             .filter_map(|known| match &known.state {
                 State::Begun(record, _) => Some(record.expires_at()),
                 State::Ended(notice) => Some(notice.kept_until),
                 State::Dropped => None,
             });
-        let others = self.corners.values().flat_map(|corner| {
-            let tickets = corner.tickets.iter().map(|(_, _, until)| *until);
-            tickets.chain(corner.barred).chain(corner.devices.1)
+        let others = self.sets.values().flat_map(|set| {
+            let tickets = set.tickets.iter().map(|(_, _, until)| *until);
+            tickets.chain(set.barred).chain(set.devices.1)
         });
         let passed = ends.chain(others).filter(|end| *end <= now).max();
         self.floor = self.floor.max(passed);
@@ -144,7 +144,7 @@ impl Model {
 
     /// Whether something was known of this id and its time has passed.
     pub(crate) fn has_passed(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> bool {
-        let known = self.corner(tag).known.iter().find(|known| known.id == id);
+        let known = self.set(tag).known.iter().find(|known| known.id == id);
         known.is_some_and(|known| match &known.state {
             State::Begun(record, _) => !record.is_live(now, None),
             State::Ended(notice) => now >= notice.kept_until,
@@ -153,23 +153,23 @@ impl Model {
     }
 
     pub(crate) fn revision(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<u64> {
-        Some(self.corner(tag).live(id, now)?.0.revision)
+        Some(self.set(tag).live(id, now)?.0.revision)
     }
 
     pub(crate) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
-        self.corner(ask.token.tag()).resolve(ask, now)
+        self.set(ask.token.tag()).resolve(ask, now)
     }
 
     pub(crate) fn create(&mut self, ask: &Create, now: Timestamp) -> Answer {
-        self.corner(ask.tag).create(ask, now)
+        self.set(ask.tag).create(ask, now)
     }
 
     pub(crate) fn rotate(&mut self, ask: &Rotate, now: Timestamp) -> Answer {
-        self.corner(ask.tag).rotate(ask, now)
+        self.set(ask.tag).rotate(ask, now)
     }
 
     pub(crate) fn save(&mut self, ask: &Save, now: Timestamp) -> Answer {
-        let Some((record, data)) = self.corner(ask.tag).live(ask.id, now) else {
+        let Some((record, data)) = self.set(ask.tag).live(ask.id, now) else {
             return Answer::NotLive;
         };
         if ask
@@ -189,16 +189,12 @@ impl Model {
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
-        Answer::Listed(sorted(self.corner(ask.tag).all_live(now)))
+        Answer::Listed(sorted(self.set(ask.tag).all_live(now)))
     }
 
     /// Nothing is left of sessions that began earlier.
     pub(crate) fn forget_before(&mut self, moment: Timestamp) {
-        for known in self
-            .corners
-            .values_mut()
-            .flat_map(|corner| &mut corner.known)
-        {
+        for known in self.sets.values_mut().flat_map(|set| &mut set.known) {
             if matches!(&known.state, State::Begun(record, _) if record.created_at < moment) {
                 known.state = State::Dropped;
             }
@@ -206,24 +202,24 @@ impl Model {
     }
 
     pub(crate) fn end(&mut self, ask: &End, now: Timestamp) -> Answer {
-        let corner = self.corner(ask.tag);
-        if ask.caller.is_some_and(|id| corner.live(id, now).is_none()) {
+        let set = self.set(ask.tag);
+        if ask.caller.is_some_and(|id| set.live(id, now).is_none()) {
             return Answer::CallerEnded;
         }
         let keep = match ask.which {
-            Which::One(id) => return corner.end_one(id, ask, now),
+            Which::One(id) => return set.end_one(id, ask, now),
             Which::Others(keep) => Some(keep),
             Which::All => None,
         };
-        let mut ended = corner.all_live(now);
+        let mut ended = set.all_live(now);
         ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
-        let by = corner.causing(ask.by, now);
+        let by = set.causing(ask.by, now);
         for record in &ended {
-            corner.ends(record.id, ask.reason, &by, now);
+            set.ends(record.id, ask.reason, &by, now);
         }
-        corner.cut = Some(now);
+        set.cutoff = Some(now);
         if let Some(bar) = ask.bar {
-            corner.barred = (!bar.is_zero()).then(|| now.plus(bar));
+            set.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
         ids.sort();

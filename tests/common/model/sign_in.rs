@@ -6,16 +6,16 @@ use tower_user_sessions::{
 };
 
 use super::{
-    Answer, Contents, Corner, DEVICES, Known, MARKERS, State, TICKET_KEPT, TICKETS, merge, size,
-    sorted,
+    Answer, Contents, DEVICES, Known, MARKERS, SessionSet, State, TICKET_KEPT, TICKETS, merge,
+    size, sorted,
 };
 
-impl Corner {
+impl SessionSet {
     pub(super) fn create(&mut self, ask: &Create, now: Timestamp) -> Answer {
         let Authenticated::At(mut at) = ask.authenticated else {
             panic!("histories name moments");
         };
-        let cut = self.cut;
+        let cutoff = self.cutoff;
         if self.known.iter().any(|known| known.id == ask.id) {
             return match self.live(ask.id, now) {
                 Some((record, data)) if record.digest == ask.digest => Answer::Created {
@@ -25,7 +25,7 @@ impl Corner {
                     replaced: None,
                     first_sight: false,
                     now,
-                    cut,
+                    cutoff,
                 },
                 _ => Answer::AlreadyEnded,
             };
@@ -42,10 +42,10 @@ impl Corner {
         if ask.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Answer::Disabled;
         }
-        if let (Some(cut), Some(_)) = (cut, &ask.user) {
-            self.cut = Some(cut.min(now));
-            if cut > now || at <= cut {
-                return Answer::Void;
+        if let (Some(cutoff), Some(_)) = (cutoff, &ask.user) {
+            self.cutoff = Some(cutoff.min(now));
+            if cutoff > now || at <= cutoff {
+                return Answer::Rejected;
             }
         }
 
@@ -117,7 +117,7 @@ impl Corner {
             replaced,
             first_sight,
             now,
-            cut,
+            cutoff,
         }
     }
 

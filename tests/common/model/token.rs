@@ -1,15 +1,15 @@
-//! Tokens, present and former.
+//! Tokens, present and previous.
 
 use std::sync::Arc;
 
 use tower_user_sessions::{
     EndNotice, EndReason, Timestamp,
-    store::{Authenticated, Former, Record, Renewal, Resolve, Rotate, Rotation, Salt},
+    store::{Authenticated, Previous, Record, Renewal, Resolve, Rotate, Rotation, Salt},
 };
 
-use super::{Answer, Corner, NOTICE_KEPT};
+use super::{Answer, NOTICE_KEPT, SessionSet};
 
-impl Corner {
+impl SessionSet {
     pub(super) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
         let (id, digest) = (ask.token.session_id(), ask.token.digest());
         let Some((record, data)) = self.live(id, now) else {
@@ -23,23 +23,23 @@ impl Corner {
                 Arc::make_mut(rotation).seen(now);
             }
         } else {
-            let Some(former) = former(record, &ask.token.digest()) else {
+            let Some(previous) = previous(record, &ask.token.digest()) else {
                 return Answer::Unknown;
             };
-            if now >= former.until {
+            if now >= previous.until {
                 let ends = record.rotation.as_ref().unwrap().reuse_ends;
                 if ends {
                     self.ends(id, EndReason::TokenReuse, &(None, None), now);
                 }
                 return Answer::Reused(id, ends);
             }
-            if former.void {
+            if previous.rejected {
                 return Answer::Notice(EndNotice::new(
                     digest,
                     EndReason::Replaced,
                     record.issued_at(),
                     Some(id),
-                    former.until,
+                    previous.until,
                 ));
             }
         }
@@ -56,28 +56,28 @@ impl Corner {
         if record.digest == ask.digest {
             return Answer::Rotated(record.clone());
         }
-        let open = former(record, &ask.former).filter(|it| now < it.until && !it.void);
-        let is_present = record.digest == ask.former;
+        let open = previous(record, &ask.previous).filter(|it| now < it.until && !it.rejected);
+        let is_present = record.digest == ask.previous;
         let derived = matches!(ask.renewal, Renewal::Derived(_));
         if !is_present && open.is_none() {
-            let known = derived && former(record, &ask.former).is_some();
+            let known = derived && previous(record, &ask.previous).is_some();
             return if known { Answer::Kept } else { Answer::NotLive };
         }
         let before = record.rotation.as_deref().copied();
-        let issued = |salt, formers| {
+        let issued = |salt, previous| {
             Some(Arc::new(Rotation {
                 issued_at: now,
                 grace: ask.grace,
                 notice_kept: NOTICE_KEPT,
                 reuse_ends: ask.reuse_ends,
                 salt,
-                formers,
+                previous,
             }))
         };
         match ask.renewal {
             Renewal::Derived(_) if !is_present => {
                 let before = before.unwrap();
-                if before.is_unseen() && before.formers[0] == open {
+                if before.is_unused() && before.previous[0] == open {
                     Answer::Took(before.salt)
                 } else {
                     Answer::Kept
@@ -86,19 +86,22 @@ impl Corner {
             Renewal::Derived(salt) => {
                 if let Some(rotation) = &mut record.rotation {
                     Arc::make_mut(rotation).seen(now);
-                    if rotation.formers.iter().flatten().any(|it| now < it.until) {
+                    if rotation.previous.iter().flatten().any(|it| now < it.until) {
                         return Answer::Kept;
                     }
                 }
-                let former = Former {
+                let previous = Previous {
                     digest: record.digest,
-                    until: Former::UNSEEN,
-                    void: false,
+                    until: Previous::UNUSED,
+                    rejected: false,
                 };
-                let newer = before.and_then(|before| before.formers[0]);
+                let newer = before.and_then(|before| before.previous[0]);
                 record.rotation = issued(
                     salt,
-                    [Some(former), newer.map(|newer| settled(newer, record, now))],
+                    [
+                        Some(previous),
+                        newer.map(|newer| settled(newer, record, now)),
+                    ],
                 );
                 record.digest = ask.digest;
                 Answer::Rotated(record.clone())
@@ -111,22 +114,24 @@ impl Corner {
                     panic!("histories name moments");
                 };
                 let until = now.plus(ask.grace);
-                let void = |it: Former| Former {
+                let rejected = |it: Previous| Previous {
                     until: it.until.min(until),
-                    void: true,
+                    rejected: true,
                     ..it
                 };
-                let shown = open.or_else(|| {
-                    let newer = before.and_then(|before| before.formers[0])?;
+                let sent = open.or_else(|| {
+                    let newer = before.and_then(|before| before.previous[0])?;
                     Some(settled(newer, record, now))
                 });
-                let present = Former {
+                let present = Previous {
                     digest: record.digest,
                     until,
-                    void: true,
+                    rejected: true,
                 };
-                record.rotation =
-                    issued(Salt::from_bytes([0; 16]), [Some(present), shown.map(void)]);
+                record.rotation = issued(
+                    Salt::from_bytes([0; 16]),
+                    [Some(present), sent.map(rejected)],
+                );
                 record.digest = ask.digest;
                 record.authenticated_at = at.min(now);
                 record.last_activity = record.last_activity.max(now);
@@ -139,19 +144,19 @@ impl Corner {
     }
 }
 
-/// The former token of a session with this digest.
-fn former(record: &Record, digest: &tower_user_sessions::store::Digest) -> Option<Former> {
-    record.rotation.as_ref()?.former(digest)
+/// The previous token of a session with this digest.
+fn previous(record: &Record, digest: &tower_user_sessions::store::Digest) -> Option<Previous> {
+    record.rotation.as_ref()?.previous(digest)
 }
 
-/// A former token once the one after it has been shown.
-fn settled(former: Former, record: &Record, now: Timestamp) -> Former {
+/// A previous token once the one after it has been sent.
+fn settled(previous: Previous, record: &Record, now: Timestamp) -> Previous {
     let grace = record
         .rotation
         .as_ref()
         .map_or_else(Default::default, |rotation| rotation.grace);
-    Former {
-        until: former.until.min(now.plus(grace)),
-        ..former
+    Previous {
+        until: previous.until.min(now.plus(grace)),
+        ..previous
     }
 }

@@ -8,11 +8,11 @@ local by_id = {}
 for at, id in ipairs(ids) do
   by_id[id] = found[at]
 end
-local cut = others.cut and cut_of(user, now)
+local cutoff = others.cutoff and cutoff_of(user, now)
 local again = by_id[session]
 if again then
   local same = string.sub(again, 51, 82) == digest and live(again, now, -math.huge)
-  return same and { 1, now, cut or false, again, data_of(user, session), "", 0 } or { 4, now }
+  return same and { 1, now, cutoff or false, again, data_of(user, session), "", 0 } or { 4, now }
 end
 proven = age == 1 and now - proven or proven
 if redeem ~= "" then
@@ -27,12 +27,12 @@ if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barr
   return { 8, now }
 end
 -- Any cut but its request's own is a later one, even where the clock stepped back meanwhile.
-local void = age ~= 2 and cut and (cut > now or proven <= cut) or age == 2 and cut ~= proven - 1
-if kind == 1 and cut and void then
-  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cut, now)))
+local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
+if kind == 1 and cutoff and rejected then
+  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cutoff, now)))
   return { 3, now }
 end
--- Not before: a sign-in that follows its own cut within the millisecond is ahead of now.
+-- Not before: a sign-in that follows its own cutoff within the millisecond is ahead of now.
 proven = math.min(proven, now)
 
 local replaced, chosen = successor(by_id, replaces, now, not_before), string.sub(redeem, 49)

@@ -10,10 +10,10 @@
   ARGV[2]   digest      digest of its token, 32 bytes
   ARGV[3]   body        the body of its record
   ARGV[4]   terms       big-endian, one argument because each costs as much as a field here:
-                        kind         u8   1 of a user, 2 of a guest (no limit and no cut)
+                        kind         u8   1 of a user, 2 of a guest (no limit and no cutoff)
                         refuse       u8   1 to refuse the excess, 0 to evict it
                         age          u8   1 if `proven` is an age, 0 if a moment, 2 if the moment
-                                          after a cut that the same request made
+                                          after a cutoff that the same request made
                         class        u8   of its client; 255 does not count
                         limit        u16  how many sessions the user may have
                         class_limit  u16  how many of the class; 0 where it has no limit
@@ -34,13 +34,13 @@
   ARGV[10]  offer       id (16) and digest (32 bytes) of the ticket that a refusal leaves; ""
   The last six may be left out where all are empty.
 
-  Returns   header    made, and no more to tell: no cut, no data, nobody evicted; the first 50
+  Returns   header    made, and no more to tell: no cutoff, no data, nobody evicted; the first 50
                       bytes of its record, whose last activity is now
             {1, now, cut or false, record, data, replaced or "", first sight 1 or 0, id,
              record, …}  made; those that ended for it follow
             {2, now, id, record, …}  the limit is reached by these; nothing changed but the
                       ticket that was left
-            {3, now}  proven at or before the cut; nothing changed
+            {3, now}  proven at or before the cutoff; nothing changed
             {4, now}  the id was live once and has ended; nothing changed
             {5, now}  nobody waits for this any more; nothing changed
             {6, now}  over the data limit; nothing changed

@@ -5,7 +5,7 @@
   KEYS[1]  user       hash: session id -> record, session id .. ".data" -> data,
                       "cut" -> ms, "barred" -> ms
 
-  ARGV[1]  which      "one", "others" or "all"; the latter two set the cut
+  ARGV[1]  which      "one", "others" or "all"; the latter two set the cutoff
   ARGV[2]  session    the one that ends, or that stays; "" for all
   ARGV[3]  reason     code for the notice
   ARGV[4]  by         the session that causes it; "" for none

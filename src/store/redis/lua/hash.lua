@@ -6,19 +6,19 @@ local DAY = 86400000
 -- The notice of a live record that ends now. `cause`: reason, how long it is kept, the session
 -- that causes it ("" for none) and the body of that one, which is left out where it is long.
 local function notice(record, cause, now)
-  local kind, former, by, body = NOTICE, "", cause.by, cause.body
+  local kind, previous, by, body = NOTICE, "", cause.by, cause.body
   if string.byte(record, 2) >= 64 then
     -- The present token may never have arrived.
-    kind, former = NOTICE + 32, string.sub(record, 124, 155)
+    kind, previous = NOTICE + 32, string.sub(record, 124, 155)
   end
   if #body > 512 then
     body = ""
   end
-  if by == "" and #former + #body > 0 then
+  if by == "" and #previous + #body > 0 then
     by = string.rep("\0", 16)
   end
   return struct.pack(">BBi8", VERSION, kind, now + cause.kept) .. string.sub(record, 51, 82)
-    .. struct.pack(">Bi8", cause.reason, now) .. by .. former .. body
+    .. struct.pack(">Bi8", cause.reason, now) .. by .. previous .. body
 end
 
 -- Ends a live session: its notice takes its place, its data goes.
@@ -40,10 +40,10 @@ local function data_of(key, id)
   return string.sub(redis.call("HGET", key, id .. ".data") or "", 9)
 end
 
--- The cut, as long as it counts.
-local function cut_of(key, now)
-  local cut = tonumber(redis.call("HGET", key, "cut") or "")
-  return cut and now < cut + DAY and cut
+-- The cutoff, as long as it counts.
+local function cutoff_of(key, now)
+  local cutoff = tonumber(redis.call("HGET", key, "cut") or "")
+  return cutoff and now < cutoff + DAY and cutoff
 end
 
 -- All session ids among its fields, their records, in chunks that `unpack` can take, and what

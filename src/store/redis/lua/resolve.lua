@@ -3,7 +3,7 @@
   Verifies a token, records the activity and reads the session.
 
   It runs on every request, so the usual case stands alone (the functions of a prelude would be
-  made anew each time) and its answer is no table: 4.3 µs of the server where both cost 5.9. For
+  made again each time) and its answer is no table: 4.3 µs of the server where both cost 5.9. For
   any other the preludes and `unusual.lua` follow.
 
   KEYS[1]  user        hash: session id -> record, session id .. ".data" -> data
@@ -18,12 +18,12 @@
   Returns  record                           the session is live, without data, and its last
                                             activity is now
            {1, now, record, data or false}  the session is live; the token is the one that the
-                                            record has, or a former one in its time
-           {2, now, notice}                 it ended, and this is the former token
+                                            record has, or a previous one in its time
+           {2, now, notice}                 it ended, and this is the previous token
            {3, now, record}                 it passed a deadline, and is dropped
-           {4, now, record, ended}          reuse of a former token; ended is 1 if the session
+           {4, now, record, ended}          reuse of a previous token; ended is 1 if the session
                                             has ended by it, else 0
-           {5, now, record}                 a former token, void since the user proved anew who
+           {5, now, record}                 a previous token, void since the user proved again who
                                             they are
            {0, now}                         anything else
 ]]

@@ -1,5 +1,5 @@
 --[[
-  What follows `end.lua` where several sessions end, and the cut is set. Arguments and returns
+  What follows `end.lua` where several sessions end, and the cutoff is set. Arguments and returns
   stand there.
 ]]
 local ids, found = records(user, redis.call("HKEYS", user))

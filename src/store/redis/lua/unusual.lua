@@ -1,5 +1,5 @@
 --[[
-  What follows `resolve.lua` and the preludes: notices, deadlines, former tokens, and the first
+  What follows `resolve.lua` and the preludes: notices, deadlines, previous tokens, and the first
   sight of a new one. Arguments and returns stand there.
 ]]
 local TOKEN_REUSE = 10
@@ -14,23 +14,23 @@ if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotate
   or rotated and #record < 205 or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now }
 end
-local former = nil
+local previous = nil
 if sub(record, 51, 82) ~= digest then
-  local newer, older = formers(record)
-  former = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
-  if not former then
+  local newer, older = previous(record)
+  previous = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
+  if not previous then
     return { 0, now }
   end
 end
 if now >= deadline or now >= activity + idle then
-  if former then
+  if previous then
     return { 0, now }
   end
   drop(user, { session })
   return { 3, now, record }
 end
-if former then
-  local good, void = good_until(former)
+if previous then
+  local good, rejected = good_until(previous)
   if now >= good then
     local kept, ends = struct.unpack(">i8B", record, 99)
     if ends == 1 then
@@ -39,11 +39,11 @@ if former then
       keep(user, kept)
     end
     return { 4, now, record, ends }
-  elseif void == 1 then
+  elseif rejected == 1 then
     return { 5, now, record }
   end
 elseif kind >= 64 then
-  -- The new token is shown: from now on the time of the former one runs out.
+  -- The new token is shown: from now on the time of the previous one runs out.
   record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
     .. struct.pack(">i8", now + grace_of(record)) .. sub(record, 164)
 end

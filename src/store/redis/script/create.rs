@@ -85,18 +85,18 @@ impl Scripts {
                 Ok(Created::Created(Box::new(new)))
             }
             1 => {
-                let cut = reply.integer()?.map(Timestamp::from_millis);
+                let cutoff = reply.integer()?.map(Timestamp::from_millis);
                 let record = Record::decode(create.id, &reply.bytes()?)?;
                 let data = Data::from_bytes(reply.bytes()?)?;
                 let mut new = NewSession::new(record, data, now);
-                new.cut = cut;
+                new.cutoff = cutoff;
                 new.replaced = decode_12(&reply.bytes()?).map(SessionId::from_bytes);
                 new.first_sight = reply.count()? == 1;
                 new.evicted = reply.records()?;
                 Ok(Created::Created(Box::new(new)))
             }
             2 => Ok(Created::LimitReached(reply.records()?)),
-            3 => Ok(Created::Void),
+            3 => Ok(Created::Rejected),
             4 => Ok(Created::Ended),
             LATE => Err(StoreError::new(StoreErrorKind::Timeout)),
             6 => Ok(Created::TooLarge),

@@ -113,12 +113,12 @@ fn not_before(moment: Option<Timestamp>) -> i64 {
 }
 
 /// When the user proved who they are, as scripts are told: 1 and an age, 0 and a moment, or 2 and the
-/// moment after a cut of the request's own.
+/// moment after a cutoff of the request's own.
 fn proven(authenticated: Authenticated) -> (u8, i64) {
     match authenticated {
-        Authenticated::After(cut) => (2, cut.as_millis().saturating_add(1)),
+        Authenticated::After(cutoff) => (2, cutoff.as_millis().saturating_add(1)),
         Authenticated::At(moment) => (0, moment.as_millis()),
-        // Taken anew each time it is sent.
+        // Taken again each time it is sent.
         Authenticated::On(arrival) => (1, millis(arrival.age())),
     }
 }

@@ -46,7 +46,7 @@ impl Scripts {
             }
             _ => {}
         }
-        // Not an error: that would keep its browser from signing in anew.
+        // Not an error: that would keep its browser from signing in again.
         let Some(record) = reply.record(id)? else {
             return Ok(Resolved::Unknown);
         };
@@ -59,10 +59,10 @@ impl Scripts {
                 Ok(Resolved::Reused(Reused::new(record, ended, now)))
             }
             5 => {
-                let former = record.rotation.as_ref();
-                let former = former.and_then(|rotation| rotation.former(&digest));
-                let former = former.ok_or_else(Reply::unexpected)?;
-                Ok(Resolved::Ended(EndNotice::superseded(&record, &former)))
+                let previous = record.rotation.as_ref();
+                let previous = previous.and_then(|rotation| rotation.previous(&digest));
+                let previous = previous.ok_or_else(Reply::unexpected)?;
+                Ok(Resolved::Ended(EndNotice::superseded(&record, &previous)))
             }
             _ => Err(Reply::unexpected()),
         }
@@ -72,7 +72,7 @@ impl Scripts {
     pub(in super::super) async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(&rotate.id.encode())
-                .arg(rotate.former.as_bytes())
+                .arg(rotate.previous.as_bytes())
                 .arg(rotate.digest.as_bytes())
                 .arg(self.rotation_terms(rotate))
                 .arg(self.given());

@@ -2,12 +2,12 @@
 
 use tower_user_sessions::{
     EndNotice, EndReason, SessionId, Timestamp,
-    store::{Digest, End, Former, Record},
+    store::{Digest, End, Previous, Record},
 };
 
-use super::{Answer, Cause, Contents, Corner, Known, NOTICE_KEPT, State, TOMBSTONE_KEPT};
+use super::{Answer, Cause, Contents, Known, NOTICE_KEPT, SessionSet, State, TOMBSTONE_KEPT};
 
-impl Corner {
+impl SessionSet {
     pub(super) fn live(
         &mut self,
         id: SessionId,
@@ -79,9 +79,9 @@ impl Corner {
             let until = now.plus(NOTICE_KEPT);
             let mut notice = EndNotice::new(record.digest, why, now, *by, until);
             notice.by_client = client.clone().map(Box::new);
-            notice.former = record.rotation.as_ref().and_then(|rotation| {
-                let former = rotation.formers[0].unwrap();
-                (former.until == Former::UNSEEN).then_some(former.digest)
+            notice.previous = record.rotation.as_ref().and_then(|rotation| {
+                let previous = rotation.previous[0].unwrap();
+                (previous.until == Previous::UNUSED).then_some(previous.digest)
             });
             self.becomes(id, State::Ended(notice));
         }

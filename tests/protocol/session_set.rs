@@ -1,4 +1,4 @@
-//! The store: one user's or guest's corner, and the scripts on it, each in one step.
+//! The store: one user's or guest's session set, and the scripts on it, each in one step.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ pub(crate) type Id = u8;
 pub(crate) type Moment = i8;
 
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub(crate) struct Corner {
+pub(crate) struct SessionSet {
     pub(crate) records: BTreeMap<Id, Record>,
-    pub(crate) cut: Option<Moment>,
+    pub(crate) cutoff: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -42,7 +42,7 @@ pub(crate) enum Reason {
     Replaced,
     Revoked,
     Undelivered,
-    Void,
+    Rejected,
 }
 
 /// When the user proved who they are.
@@ -50,7 +50,7 @@ pub(crate) enum Reason {
 pub(crate) enum Proven {
     Ago(Moment),
     At(Moment),
-    /// Just after this cut, which its own request made.
+    /// Just after this cutoff, which its own request made.
     After(Moment),
 }
 
@@ -77,17 +77,17 @@ pub(crate) struct Limit {
 pub(crate) enum Created {
     Made {
         now: Moment,
-        cut: Option<Moment>,
+        cutoff: Option<Moment>,
         again: bool,
         room: Vec<Id>,
     },
     Ended,
     Late,
     LimitReached,
-    Void,
+    Rejected,
 }
 
-impl Corner {
+impl SessionSet {
     pub(crate) fn live(&self) -> impl Iterator<Item = (Id, Live)> {
         self.records.iter().filter_map(|(id, record)| match record {
             Record::Live(live) => Some((*id, *live)),
@@ -115,10 +115,10 @@ impl Corner {
         }
         match self.records.get(&create.id) {
             Some(Record::Live(_)) if rules.knows_its_own => {
-                let cut = self.cut;
+                let cutoff = self.cutoff;
                 return Created::Made {
                     now,
-                    cut,
+                    cutoff,
                     again: true,
                     room: Vec::new(),
                 };
@@ -129,19 +129,19 @@ impl Corner {
         let mut proven = match create.proven {
             Some(Proven::Ago(age)) => now - age,
             Some(Proven::At(moment)) => moment,
-            Some(Proven::After(cut)) => cut + 1,
+            Some(Proven::After(cutoff)) => cutoff + 1,
             None => now,
         };
-        let is_void = |cut: Moment| match create.proven {
-            Some(Proven::After(own)) => cut != own,
-            Some(_) => rules.cut_moves && cut > now || proven <= cut,
+        let is_rejected = |cutoff: Moment| match create.proven {
+            Some(Proven::After(own)) => cutoff != own,
+            Some(_) => rules.cutoff_moves && cutoff > now || proven <= cutoff,
             None => false,
         };
-        if let Some(cut) = self.cut.filter(|cut| is_void(*cut)) {
-            if rules.cut_moves {
-                self.cut = Some(cut.min(now));
+        if let Some(cutoff) = self.cutoff.filter(|cutoff| is_rejected(*cutoff)) {
+            if rules.cutoff_moves {
+                self.cutoff = Some(cutoff.min(now));
             }
-            return Created::Void;
+            return Created::Rejected;
         }
         if rules.never_ahead {
             proven = proven.min(now);
@@ -192,7 +192,7 @@ impl Corner {
         }
         Created::Made {
             now,
-            cut: self.cut,
+            cutoff: self.cutoff,
             again: false,
             room,
         }
@@ -237,7 +237,7 @@ impl Corner {
     }
 
     pub(crate) fn end_all(&mut self, now: Moment) {
-        self.cut = Some(now);
+        self.cutoff = Some(now);
         let live: Vec<Id> = self.live().map(|(id, _)| id).collect();
         for id in live {
             self.finish(id, Reason::Revoked, None);

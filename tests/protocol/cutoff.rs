@@ -2,10 +2,10 @@
 
 use crate::{
     check::{breaks, holds},
-    corner::Limit,
-    props::{CUT_WINS, NOT_AHEAD, NOT_LOCKED_OUT, PASSWORD, VOID_IS_NOTHING},
+    props::{CUTOFF_WINS, NOT_AHEAD, NOT_LOCKED_OUT, PASSWORD, VOID_IS_NOTHING},
     rules::Rules,
     scene::{ANNA, Budget, Deed, Plan, Scene, Sight, Token},
+    session_set::Limit,
 };
 
 fn scene(rules: Rules, deeds: &[Deed], budget: Budget) -> Scene {
@@ -39,7 +39,7 @@ fn straddle(rules: Rules) -> Scene {
         ..Budget::default()
     };
     let mut scene = scene(rules, &[Deed::LogIn(ANNA), Deed::EndAll(ANNA)], budget);
-    scene.shows = &[Sight::Void, Sight::VoidLater, Sight::Again];
+    scene.shows = &[Sight::Rejected, Sight::RejectedLater, Sight::Again];
     scene
 }
 
@@ -52,14 +52,14 @@ fn back(rules: Rules) -> Scene {
         ..Budget::default()
     };
     let mut scene = scene(rules, &deeds, budget);
-    scene.shows = &[Sight::Void, Sight::VoidLater, Sight::AllSignedIn];
+    scene.shows = &[Sight::Rejected, Sight::RejectedLater, Sight::AllSignedIn];
     scene
 }
 
 /// A sign-in in the handler that changes the password, and an administrator's end of all.
 fn password(rules: Rules, budget: Budget) -> Scene {
     let mut scene = scene(rules, &[Deed::EndAll(ANNA), Deed::Password(ANNA)], budget);
-    scene.shows = &[Sight::PasswordChanged, Sight::Void];
+    scene.shows = &[Sight::PasswordChanged, Sight::Rejected];
     scene
 }
 
@@ -105,16 +105,16 @@ fn a_changed_password_survives_no_later_end_of_all_while_the_clock_steps_back() 
 }
 
 #[test]
-fn an_age_that_is_not_checked_again_survives_the_cut_in_a_late_script() {
+fn an_age_that_is_not_checked_again_survives_the_cutoff_in_a_late_script() {
     let rules = Rules {
         checked_again: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), CUT_WINS);
+    breaks(straddle(rules), CUTOFF_WINS);
 }
 
 #[test]
-fn a_call_sent_again_with_its_old_age_makes_what_is_void() {
+fn a_call_sent_again_with_its_old_age_makes_what_is_rejected() {
     let rules = Rules {
         new_age: false,
         ..Rules::ALL
@@ -123,30 +123,30 @@ fn a_call_sent_again_with_its_old_age_makes_what_is_void() {
 }
 
 #[test]
-fn a_clock_that_stops_in_suspension_survives_the_cut() {
+fn a_clock_that_stops_in_suspension_survives_the_cutoff() {
     let rules = Rules {
         counts_suspension: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), CUT_WINS);
+    breaks(straddle(rules), CUTOFF_WINS);
 }
 
 #[test]
-fn without_its_own_cut_a_changed_password_does_not_sign_in() {
+fn without_its_own_cutoff_a_changed_password_does_not_sign_in() {
     let rules = Rules {
-        own_cut: false,
+        own_cutoff: false,
         ..Rules::ALL
     };
     breaks(password(rules, STEADY), PASSWORD);
 }
 
 #[test]
-fn an_own_cut_that_is_but_a_moment_survives_a_later_one_when_the_clock_steps_back() {
+fn an_own_cutoff_that_is_but_a_moment_survives_a_later_one_when_the_clock_steps_back() {
     let rules = Rules {
-        names_cut: false,
+        names_cutoff: false,
         ..Rules::ALL
     };
-    breaks(password(rules, STEPS_BACK), CUT_WINS);
+    breaks(password(rules, STEPS_BACK), CUTOFF_WINS);
 }
 
 #[test]
@@ -159,9 +159,9 @@ fn without_now_as_a_bound_somebody_is_authenticated_in_the_future() {
 }
 
 #[test]
-fn a_cut_that_stays_in_the_future_locks_its_user_out() {
+fn a_cutoff_that_stays_in_the_future_locks_its_user_out() {
     let rules = Rules {
-        cut_moves: false,
+        cutoff_moves: false,
         ..Rules::ALL
     };
     breaks(back(rules), NOT_LOCKED_OUT);

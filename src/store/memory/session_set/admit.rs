@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Cause, Corner, Live, room::excess};
+use super::{Cause, Live, SessionSet, room::excess};
 use crate::{
     model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{
-        Authenticated, CUT_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX,
+        Authenticated, CUTOFF_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX,
         Ticketed,
     },
 };
@@ -21,7 +21,7 @@ pub(super) struct Ticket {
     pub(super) until: Timestamp,
 }
 
-impl Corner {
+impl SessionSet {
     pub(in super::super) fn create(
         &mut self,
         create: &Create,
@@ -42,8 +42,8 @@ impl Corner {
         if create.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Created::Disabled;
         }
-        if create.user.is_some() && self.is_void(authenticated, now) {
-            return Created::Void;
+        if create.user.is_some() && self.is_rejected(authenticated, now) {
+            return Created::Rejected;
         }
         // A sign-in right after its own request's cut, within one millisecond, is ahead of now.
         let authenticated = authenticated.counted_back(now).min(now);
@@ -100,7 +100,7 @@ impl Corner {
             self.tickets.retain(|held| held.ticket != redeem.ticket);
         }
         let mut created = NewSession::new(record.clone(), data.clone(), now);
-        created.cut = self.cut;
+        created.cutoff = self.cutoff;
         created.replaced = replaced;
         created.evicted = self.evict(chosen.as_slice(), &cause(EndReason::Revoked), now);
         let evicted = self.evict(&goes, &cause(EndReason::Evicted), now);
@@ -123,30 +123,30 @@ impl Corner {
             return Some(Created::Ended);
         }
         let mut same = NewSession::new(live.record.clone(), live.data.clone(), now);
-        same.cut = self.cut;
+        same.cutoff = self.cutoff;
         Some(Created::Created(Box::new(same)))
     }
 
-    fn is_void(&mut self, authenticated: Authenticated, now: Timestamp) -> bool {
-        self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
-        match (self.cut, authenticated) {
+    fn is_rejected(&mut self, authenticated: Authenticated, now: Timestamp) -> bool {
+        self.cutoff = self.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
+        match (self.cutoff, authenticated) {
             // Any other is a later one, even where the clock stepped back meanwhile.
-            (Some(cut), Authenticated::After(own)) if cut == own => false,
+            (Some(cutoff), Authenticated::After(own)) if cutoff == own => false,
             // The clock stepped back: without this, the user could not sign in until it caught up.
-            (Some(cut), _) if cut > now => {
-                self.cut = Some(now);
+            (Some(cutoff), _) if cutoff > now => {
+                self.cutoff = Some(now);
                 true
             }
             (Some(_), Authenticated::After(_)) => true,
-            (Some(cut), _) => authenticated.counted_back(now) <= cut,
+            (Some(cutoff), _) => authenticated.counted_back(now) <= cutoff,
             (None, _) => false,
         }
     }
 
     /// The live session whose place a sign-in takes: the one that its client showed, or whichever
     /// took that one's place meanwhile.
-    fn replaced(&self, shown: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
-        let mut id = shown?;
+    fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
+        let mut id = sent?;
         for _ in 0..HOPS {
             if self.live.iter().any(|live| live.record.id == id) {
                 return Some(id);

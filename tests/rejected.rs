@@ -34,7 +34,7 @@ fn admin(store: &MemoryStore, id: &str) -> UserSessions {
 
 // T21
 #[tokio::test]
-async fn a_sign_in_that_straddles_end_all_is_void() {
+async fn a_sign_in_that_straddles_end_all_is_rejected() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "alice");
 
@@ -54,7 +54,7 @@ async fn a_sign_in_that_straddles_end_all_is_void() {
 
 // T21
 #[tokio::test]
-async fn a_sign_in_that_straddles_end_others_is_void_too() {
+async fn a_sign_in_that_straddles_end_others_is_rejected_too() {
     let (layer, store, _clock) = world();
     let mut laptop = Client::new(&layer);
     let id = laptop.log_in("alice").await;
@@ -77,7 +77,7 @@ async fn a_sign_in_that_straddles_end_others_is_void_too() {
 
 // T21
 #[tokio::test]
-async fn a_void_sign_in_has_a_reason_of_its_own() {
+async fn a_rejected_sign_in_has_a_reason_of_its_own() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "alice");
 
@@ -98,7 +98,7 @@ async fn a_void_sign_in_has_a_reason_of_its_own() {
 
 // T21
 #[tokio::test]
-async fn a_void_sign_in_leaves_the_guest_as_it_was() {
+async fn a_rejected_sign_in_leaves_the_guest_as_it_was() {
     let (layer, store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -111,7 +111,7 @@ async fn a_void_sign_in_leaves_the_guest_as_it_was() {
             session.log_in(user("alice")).unwrap();
             let committed = session.commit().await;
             (
-                matches!(committed, Err(CommitError::Void)),
+                matches!(committed, Err(CommitError::Rejected)),
                 session.user_id(),
             )
         }
@@ -123,7 +123,7 @@ async fn a_void_sign_in_leaves_the_guest_as_it_was() {
 
 // T21
 #[tokio::test]
-async fn a_sign_in_on_a_later_request_is_not_void() {
+async fn a_sign_in_on_a_later_request_is_not_rejected() {
     let (layer, store, clock) = world();
     admin(&store, "alice").end_all().await.unwrap();
     clock.advance(HOUR);
@@ -135,7 +135,7 @@ async fn a_sign_in_on_a_later_request_is_not_void() {
 
 // T21
 #[tokio::test]
-async fn a_cut_of_one_user_voids_no_others_sign_in() {
+async fn a_cutoff_of_one_user_rejects_no_others_sign_in() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "bob");
 
@@ -157,7 +157,7 @@ async fn end_all_and_a_sign_in_after_it_in_one_handler_is_a_password_change() {
     let (layer, store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("cart", "apple").await;
-    let mut former = client.clone();
+    let mut previous = client.clone();
 
     let answer = client.send(|session| async move {
         session.user_sessions().unwrap().end_all().await.unwrap();
@@ -169,7 +169,7 @@ async fn end_all_and_a_sign_in_after_it_in_one_handler_is_a_password_change() {
     assert_eq!(ids(&store, "alice").await, [id]);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     assert_eq!(client.get("cart").await, None);
-    assert_eq!(former.user().await, None);
+    assert_eq!(previous.user().await, None);
 }
 
 // T21
@@ -193,7 +193,7 @@ async fn a_guest_who_resets_a_password_ends_all_and_signs_in() {
 
 // T21
 #[tokio::test]
-async fn the_own_cut_saves_from_no_later_one() {
+async fn the_own_cutoff_saves_from_no_later_one() {
     let (layer, store, clock) = world();
     let others = admin(&store, "alice");
 
@@ -213,7 +213,7 @@ async fn the_own_cut_saves_from_no_later_one() {
 
 // T21: the server's clock stepped back in between.
 #[tokio::test]
-async fn the_own_cut_saves_from_no_later_one_by_a_clock_that_stepped_back() {
+async fn the_own_cutoff_saves_from_no_later_one_by_a_clock_that_stepped_back() {
     let (layer, store, clock) = world();
     let others = admin(&store, "alice");
 
@@ -233,7 +233,7 @@ async fn the_own_cut_saves_from_no_later_one_by_a_clock_that_stepped_back() {
 
 // T21
 #[tokio::test]
-async fn the_own_cut_of_one_user_saves_no_others_sign_in() {
+async fn the_own_cutoff_of_one_user_saves_no_others_sign_in() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "bob");
 
@@ -307,10 +307,10 @@ async fn a_sign_in_counts_from_its_first_factor_and_never_from_the_future() {
 
 // T21: the age was taken when sending, the script ran later.
 #[tokio::test]
-async fn a_sign_in_that_the_answer_shows_to_be_older_than_the_cut_is_void() {
+async fn a_sign_in_that_the_answer_shows_to_be_older_than_the_cutoff_is_rejected() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
-    faulty.next(Method::Create, Fault::LateCut);
+    faulty.next(Method::Create, Fault::LateCutoff);
 
     let answer = Client::new(&SessionLayer::new(faulty))
         .request(|session| async move { session.log_in(user("alice")).unwrap() })
@@ -326,7 +326,7 @@ async fn a_sign_in_that_the_answer_shows_to_be_older_than_the_cut_is_void() {
 async fn a_late_sign_in_that_cannot_be_ended_is_given_up() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
-    faulty.next(Method::Create, Fault::LateCut);
+    faulty.next(Method::Create, Fault::LateCutoff);
     faulty.next(Method::End, Fault::Fail);
 
     let answer = Client::new(&SessionLayer::new(faulty.clone()))
@@ -341,7 +341,7 @@ async fn a_late_sign_in_that_cannot_be_ended_is_given_up() {
 
 // T21: the server's clock stepped back.
 #[tokio::test]
-async fn a_cut_in_the_future_voids_one_sign_in_and_is_now_from_then_on() {
+async fn a_cutoff_in_the_future_rejects_one_sign_in_and_is_now_from_then_on() {
     let (layer, store, clock) = world();
     admin(&store, "alice").end_all().await.unwrap();
     clock.set(clock.now().minus(DAY / 2));
@@ -358,7 +358,7 @@ async fn a_cut_in_the_future_voids_one_sign_in_and_is_now_from_then_on() {
 
 // T21
 #[tokio::test]
-async fn a_sign_in_staged_before_its_requests_own_end_all_is_void() {
+async fn a_sign_in_staged_before_its_requests_own_end_all_is_rejected() {
     let (layer, store, _clock) = world();
 
     let answer = Client::new(&layer).request(|session| async move {

@@ -11,7 +11,7 @@ use crate::{
 
 impl Session {
     /// A sign-in is done, and ended others.
-    pub(super) fn tell_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
+    pub(super) fn report_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
         let chosen = pending.chosen();
         meter::signed_in();
         meter_ended(new, chosen);
@@ -22,7 +22,7 @@ impl Session {
     }
 
     /// These ended for a sign-in, whatever became of it afterwards. The user may have chosen one by a ticket.
-    pub(super) fn tell_ended_for(&self, new: &NewSession, chosen: Option<SessionId>) {
+    pub(super) fn report_ended_for(&self, new: &NewSession, chosen: Option<SessionId>) {
         meter_ended(new, chosen);
         if new.replaced.is_some() || !new.evicted.is_empty() {
             let ended = ended_for(new, chosen);
@@ -31,7 +31,7 @@ impl Session {
         }
     }
 
-    pub(super) fn tell_refused(&self, pending: &PendingLogin, refusal: Refusal) {
+    pub(super) fn report_refused(&self, pending: &PendingLogin, refusal: Refusal) {
         meter::refused(refusal);
         self.0.rules.audit.raise(|| {
             let (at, client) = (self.now(), self.state().sender.client());
@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// This request ended a session of this user.
-    pub(super) fn tell_ended(
+    pub(super) fn report_ended(
         &self,
         user: &UserId,
         id: SessionId,
@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// The token of this session is another one now.
-    pub(super) fn tell_renewed(&self, kind: EventKind, record: &Record) {
+    pub(super) fn report_renewed(&self, kind: EventKind, record: &Record) {
         if record.user_id().is_none() {
             return;
         }
@@ -77,8 +77,8 @@ impl Session {
         });
     }
 
-    /// A former token was shown after its time.
-    pub(crate) fn tell_reused(&self, reused: &Reused) {
+    /// A previous token was shown after its time.
+    pub(crate) fn report_reused(&self, reused: &Reused) {
         let (record, now) = (&reused.record, reused.now);
         if record.user_id().is_none() {
             return;
@@ -90,12 +90,12 @@ impl Session {
             event.of(record).at_client(client)
         });
         if let (true, Some(user)) = (reused.ended, record.user_id()) {
-            self.tell_ended(user, record.id, EndReason::TokenReuse, None, now);
+            self.report_ended(user, record.id, EndReason::TokenReuse, None, now);
         }
     }
 
     /// A session was seen to have passed one of its deadlines.
-    pub(crate) fn tell_expired(&self, record: &Record) {
+    pub(crate) fn report_expired(&self, record: &Record) {
         if record.user_id().is_none() {
             return;
         }
@@ -142,7 +142,7 @@ fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
 pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
     match reason {
         EndReason::Administrator | EndReason::Disabled => Initiator::Admin,
-        EndReason::Evicted | EndReason::TokenReuse | EndReason::Void => Initiator::Policy,
+        EndReason::Evicted | EndReason::TokenReuse | EndReason::Rejected => Initiator::Policy,
         EndReason::IdentityProvider | EndReason::Undelivered => Initiator::System,
         EndReason::CredentialsChanged if !by_user => Initiator::Admin,
         EndReason::CredentialsChanged

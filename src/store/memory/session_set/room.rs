@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Cause, Corner, NOBODY};
+use super::{Cause, NOBODY, SessionSet};
 use crate::{
     model::{EndNotice, EndReason, Record, SessionId, Timestamp},
     store::{Create, DEVICES_MAX, MARKERS_MAX, SeenDevice, UNCOUNTED_MAX},
@@ -82,7 +82,7 @@ pub(super) fn excess<'a>(
     (goes, offered)
 }
 
-impl Corner {
+impl SessionSet {
     /// Ends these, in their order, and returns them.
     pub(super) fn evict(
         &mut self,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Cause, Corner, Live};
+use super::{Cause, Live, SessionSet};
 use crate::{
     model::{EndReason, Record, SessionId, Timestamp},
     store::{End, Ended, Which},
 };
 
-impl Corner {
+impl SessionSet {
     pub(in super::super) fn end(&mut self, end: &End, now: Timestamp, kept: Duration) -> Ended {
         if let Some(caller) = end.caller
             && self.live_mut(caller, now).is_none()
@@ -71,7 +71,7 @@ impl Corner {
         for Live { record, .. } in &go {
             self.note(record, cause, now);
         }
-        self.cut = Some(now);
+        self.cutoff = Some(now);
         if let Some(bar) = end.bar {
             self.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }

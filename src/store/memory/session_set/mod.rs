@@ -12,17 +12,17 @@ use std::time::Duration;
 use self::{admit::Ticket, room::Devices};
 use crate::{
     model::{Client, Data, Digest, EndNotice, EndReason, Record, SessionId, Timestamp},
-    store::{CUT_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
+    store::{CUTOFF_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
 };
 
 /// The digest of what nobody ever held a token of.
 const NOBODY: Digest = Digest::from_bytes([0; 32]);
 
 #[derive(Default)]
-pub(super) struct Corner {
+pub(super) struct SessionSet {
     live: Vec<Live>,
     notices: Vec<(SessionId, EndNotice)>,
-    cut: Option<Timestamp>,
+    cutoff: Option<Timestamp>,
     /// Up to when the user may not sign in.
     barred: Option<Timestamp>,
     tickets: Vec<Ticket>,
@@ -43,15 +43,15 @@ struct Cause {
     kept: Duration,
 }
 
-impl Corner {
+impl SessionSet {
     /// Up to when any of it is needed.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
         let live = self.live.iter().map(|live| live.record.expires_at());
         let notices = self.notices.iter().map(|(_, notice)| notice.kept_until);
-        let cut = self.cut.map(|cut| cut.plus(CUT_KEPT));
+        let cutoff = self.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));
         let tickets = self.tickets.iter().map(|ticket| ticket.until);
         live.chain(notices)
-            .chain(cut)
+            .chain(cutoff)
             .chain(self.barred)
             .chain(tickets)
             .chain(self.devices.kept_until())
@@ -89,9 +89,9 @@ impl Corner {
         let until = now.plus(cause.kept);
         let mut notice = EndNotice::new(record.digest, cause.reason, now, cause.by, until);
         notice.by_client = cause.client.clone().map(Box::new);
-        notice.former = match record.rotation.as_deref() {
-            Some(rotation) if rotation.is_unseen() => {
-                rotation.formers[0].map(|former| former.digest)
+        notice.previous = match record.rotation.as_deref() {
+            Some(rotation) if rotation.is_unused() => {
+                rotation.previous[0].map(|previous| previous.digest)
             }
             _ => None,
         };
@@ -122,7 +122,7 @@ impl Corner {
         self.live
             .retain(|live| live.record.is_live(now, not_before));
         self.notices.retain(|(_, notice)| now < notice.kept_until);
-        self.cut = self.cut.filter(|cut| now < cut.plus(CUT_KEPT));
+        self.cutoff = self.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
         self.barred = self.barred.filter(|until| now < *until);
         self.tickets.retain(|ticket| now < ticket.until);
     }

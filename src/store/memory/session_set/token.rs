@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cause, Corner};
+use super::{Cause, SessionSet};
 use crate::{
-    model::{Digest, EndNotice, EndReason, Former, Lifetime, Record, Rotation, Salt, Timestamp},
+    model::{Digest, EndNotice, EndReason, Lifetime, Previous, Record, Rotation, Salt, Timestamp},
     store::{Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated},
 };
 
 /// What a token is to a session.
 enum Standing {
     Present,
-    Former(Former),
+    Previous(Previous),
     Stranger,
 }
 
@@ -19,14 +19,14 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
     if record.digest == *digest {
         return Standing::Present;
     }
-    let former = record
+    let previous = record
         .rotation
         .as_ref()
-        .and_then(|rotation| rotation.former(digest));
-    former.map_or(Standing::Stranger, Standing::Former)
+        .and_then(|rotation| rotation.previous(digest));
+    previous.map_or(Standing::Stranger, Standing::Previous)
 }
 
-impl Corner {
+impl SessionSet {
     pub(in super::super) fn resolve(
         &mut self,
         resolve: &Resolve,
@@ -51,21 +51,21 @@ impl Corner {
         {
             return Resolved::Unknown;
         }
-        let former = match standing(record, digest) {
+        let previous = match standing(record, digest) {
             Standing::Present => None,
-            Standing::Former(former) => Some(former),
+            Standing::Previous(previous) => Some(previous),
             Standing::Stranger => return Resolved::Unknown,
         };
         if !record.is_live(now, None) {
-            return match former {
+            return match previous {
                 None => Resolved::Expired(self.live.swap_remove(at).record),
                 Some(_) => Resolved::Unknown,
             };
         }
-        match former {
-            Some(former) if now >= former.until => return self.reused(at, now, kept),
-            Some(former) if former.void => {
-                return Resolved::Ended(EndNotice::superseded(record, &former));
+        match previous {
+            Some(previous) if now >= previous.until => return self.reused(at, now, kept),
+            Some(previous) if previous.rejected => {
+                return Resolved::Ended(EndNotice::superseded(record, &previous));
             }
             Some(_) => {}
             None => seen(record, now),
@@ -115,37 +115,42 @@ impl Corner {
         }
         let grace = rotate.grace.min(Lifetime::MAX);
         let anew = matches!(rotate.renewal, Renewal::Proven { .. });
-        let shown = match (standing(record, &rotate.former), record.rotation.as_deref()) {
+        let sent = match (
+            standing(record, &rotate.previous),
+            record.rotation.as_deref(),
+        ) {
             (Standing::Present, _) => None,
-            (Standing::Former(former), Some(before)) if now < former.until && !former.void => {
+            (Standing::Previous(previous), Some(before))
+                if now < previous.until && !previous.rejected =>
+            {
                 // The salt is the newer one's: an older one would derive nothing from it.
-                let took = before.is_unseen() && before.formers[0] == Some(former);
+                let took = before.is_unused() && before.previous[0] == Some(previous);
                 match (anew, took) {
-                    (true, _) => Some(former),
+                    (true, _) => Some(previous),
                     (false, true) => return Rotated::Took(before.salt),
                     (false, false) => return Rotated::Kept,
                 }
             }
             // Of a request that took longer than the token had: the session is none the worse.
-            (Standing::Former(_), _) if !anew => return Rotated::Kept,
+            (Standing::Previous(_), _) if !anew => return Rotated::Kept,
             _ => return Rotated::Ended,
         };
         let salt = match rotate.renewal {
             Renewal::Derived(salt) => salt,
             Renewal::Proven { .. } => Salt::from_bytes([0; 16]),
         };
-        if shown.is_none() {
+        if sent.is_none() {
             seen(record, now);
         }
-        let before = record.rotation.as_deref().map(|before| before.formers);
-        let formers = if anew {
+        let before = record.rotation.as_deref().map(|before| before.previous);
+        let previous = if anew {
             // Whoever proves who they are ends the present token too.
-            let earlier = shown.or_else(|| before.and_then(|[newer, _]| newer));
-            Some(voided(record.digest, earlier, now.plus(grace)))
+            let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
+            Some(rejected(record.digest, earlier, now.plus(grace)))
         } else {
             followed(record.digest, before, now)
         };
-        let Some(formers) = formers else {
+        let Some(previous) = previous else {
             return Rotated::Kept;
         };
         record.rotation = Some(Arc::new(Rotation {
@@ -154,7 +159,7 @@ impl Corner {
             notice_kept: kept,
             reuse_ends: rotate.reuse_ends,
             salt,
-            formers,
+            previous,
         }));
         record.digest = rotate.digest;
         if let Renewal::Proven {
@@ -172,45 +177,45 @@ impl Corner {
     }
 }
 
-/// The present token was shown.
+/// The present token was sent.
 fn seen(record: &mut Record, now: Timestamp) {
     if let Some(rotation) = &mut record.rotation
-        && rotation.is_unseen()
+        && rotation.is_unused()
     {
         Arc::make_mut(rotation).seen(now);
     }
 }
 
-/// The former tokens once this one has a successor; `None` while an earlier one is still in its time:
+/// The previous tokens once this one has a successor; `None` while an earlier one is still in its time:
 /// a late answer could give a browser a token back that has been followed by two others.
 fn followed(
     digest: Digest,
-    before: Option<[Option<Former>; 2]>,
+    before: Option<[Option<Previous>; 2]>,
     now: Timestamp,
-) -> Option<[Option<Former>; 2]> {
+) -> Option<[Option<Previous>; 2]> {
     let mut all = before.into_iter().flatten().flatten();
-    if all.any(|former| now < former.until) {
+    if all.any(|previous| now < previous.until) {
         return None;
     }
-    let former = Former {
+    let previous = Previous {
         digest,
-        until: Former::UNSEEN,
-        void: false,
+        until: Previous::UNUSED,
+        rejected: false,
     };
-    Some([Some(former), before.and_then(|[newer, _]| newer)])
+    Some([Some(previous), before.and_then(|[newer, _]| newer)])
 }
 
-/// The former tokens once none of them opens anything.
-fn voided(digest: Digest, earlier: Option<Former>, until: Timestamp) -> [Option<Former>; 2] {
-    let former = Former {
+/// The previous tokens once none of them opens anything.
+fn rejected(digest: Digest, earlier: Option<Previous>, until: Timestamp) -> [Option<Previous>; 2] {
+    let previous = Previous {
         digest,
         until,
-        void: true,
+        rejected: true,
     };
-    let earlier = earlier.map(|earlier| Former {
+    let earlier = earlier.map(|earlier| Previous {
         until: earlier.until.min(until),
-        void: true,
+        rejected: true,
         ..earlier
     });
-    [Some(former), earlier]
+    [Some(previous), earlier]
 }
