@@ -83,7 +83,7 @@ fn debug_never_shows_the_secret_nor_its_digest() {
 fn what_is_not_a_token_is_not_repeated_in_its_error() {
     let error = "my-password".parse::<Token>().unwrap_err();
 
-    insta::assert_snapshot!(error, @"not a session token");
+    insta::assert_snapshot!(error, @"not a session token, which has 64 characters of base64url");
 }
 
 // T3 T4
