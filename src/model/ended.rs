@@ -35,7 +35,7 @@ pub enum EndReason {
     Replaced,
     /// The user ended it from another session, for example from the list of devices.
     Revoked,
-    /// A request sent a previous token after its grace period: somebody else may have a copy.
+    /// A request sent a previous token after its grace period: another client may have a copy.
     TokenReuse,
     /// The response with its token was never sent.
     Undelivered,

@@ -54,7 +54,7 @@ pub enum EventKind {
     Refused(Refusal),
     /// A session got a new token.
     Rotated,
-    /// A request sent a previous token after its grace period: somebody else may have a copy.
+    /// A request sent a previous token after its grace period: another client may have a copy.
     TokenReuse,
 }
 

@@ -51,7 +51,7 @@ pub enum Resolved {
     Ended(EndNotice),
     /// The session expired, and this is the first request since then. The next one is `Unknown`.
     Expired(Record),
-    /// A previous token after its grace period: somebody else may have a copy of it.
+    /// A previous token after its grace period: another client may have a copy of it.
     Reused(Reused),
     /// The store knows no session with this token.
     Unknown,

@@ -123,7 +123,7 @@ fn paragraphs(lines: &[Line]) -> Vec<Vec<Line>> {
             continue;
         }
         let heading = text.starts_with('#');
-        let column = line.columns && text.contains("  ");
+        let column = line.columns && (text.contains("  ") || text.starts_with('{'));
         let item = after_mark(text);
         if text.is_empty() || heading || column || item.is_some() {
             paragraphs.push(Vec::new());
