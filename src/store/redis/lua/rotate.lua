@@ -5,8 +5,8 @@
   The record then has these fields between its header and its body:
 
   Rotation        issued at i64, grace i64, how long an end notice is kept i64, whether reuse ends
-                  the session u8, salt of the current token 16 bytes, two previous tokens, the
-                  newer first, in the format of `tokens.lua`
+                  the session u8, salt of the current token 16 bytes. Two previous tokens follow,
+                  the newer first, in the format of `tokens.lua`.
 
   KEYS[1]  user      hash: session id -> record
 
