@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{DeviceApi, MemoryStore, Session, SessionLayer, TokenSource};

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use http::StatusCode;
 use tower_user_sessions::{DeviceApi, MemoryStore, SessionLayer, store::ManualClock};
 

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use proptest::prelude::*;
 use serde_json::json;
 use tower_user_sessions::{

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;

@@ -7,17 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-#[path = "common/mmdb.rs"]
-mod mmdb;
-
 use std::{error::Error, fs, path::PathBuf, sync::Arc, thread};
 
 use http_body_util::BodyExt;
-use mmdb::Mmdb;
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt};
 use tower_user_sessions::{DeviceApi, Geo, GeoIp, GeoIpErrorKind, Place, SessionLayer};
+
+use crate::common::{
+    self,
+    mmdb::{self, Mmdb},
+};
 
 /// A file in a directory that goes away with it.
 struct File {

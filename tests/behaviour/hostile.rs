@@ -8,12 +8,10 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_user_sessions::{ClientIp, SessionLayer, TokenSource, UserSessions};
 
-use self::common::{
+use crate::common::{
     faulty::FaultyStore,
     http::{Client, store, user},
 };

@@ -8,8 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::net::IpAddr;
 
 use http::{HeaderValue, Request, StatusCode};

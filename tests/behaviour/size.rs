@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use http::StatusCode;
 use serde::{Serialize, Serializer, ser::Error as _};
 use tower_user_sessions::{

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::io;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};

@@ -15,22 +15,11 @@ use tower_user_sessions::{
     store::{Record, Resolve, SessionStore, Token},
 };
 
-#[path = "common/history.rs"]
-mod history;
-#[path = "common/model/mod.rs"]
-mod model;
-#[path = "common/question.rs"]
-mod question;
-#[path = "common/redis.rs"]
-mod redis;
-#[path = "common/world.rs"]
-mod world;
-
-use self::{
+use crate::{
+    common::redis::Server,
     history::{CORNERS, Op, histories},
     model::{Answer, NOTICE_KEPT},
     question::{Request, ask},
-    redis::Server,
     world::World,
 };
 

@@ -11,8 +11,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::sync::Arc;
 
 use shuttle::{

@@ -16,14 +16,7 @@ use tower_user_sessions::{
     store::{Resolve, Save, SessionStore, StoreErrorKind},
 };
 
-#[path = "common/people.rs"]
-mod people;
-#[path = "common/proxy.rs"]
-mod proxy;
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::{
+use crate::common::{
     people::{guest, is_live, set, signs_in, until},
     proxy::Proxy,
     redis::{Server, pool},

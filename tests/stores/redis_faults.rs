@@ -10,14 +10,7 @@ use tower_user_sessions::{
     },
 };
 
-#[path = "common/people.rs"]
-mod people;
-#[path = "common/proxy.rs"]
-mod proxy;
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::{
+use crate::common::{
     people::{asks, guest, ids, is_live, listed, set, signs_in, token, until},
     proxy::Proxy,
     redis::{Server, free_port, pool},

@@ -15,13 +15,8 @@ use tower_user_sessions::{
     },
 };
 
-#[path = "common/people.rs"]
-mod people;
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::{
-    people::{asks, guest, is_live, listed, set, signs_in, token},
+use crate::common::{
+    people::{self, asks, guest, is_live, listed, set, signs_in, token},
     redis::{Server, ask_with},
 };
 

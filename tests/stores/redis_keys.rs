@@ -22,12 +22,7 @@ use tower_user_sessions::{
     },
 };
 
-#[path = "common/people.rs"]
-mod people;
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::{
+use crate::common::{
     people::{asks, guest, is_live, listed, set, signs_in, token},
     redis::Server,
 };

@@ -8,10 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-#[path = "common/people.rs"]
-mod people;
-
 use tower_user_sessions::{
     EndReason, Limit, RedisStore, SessionLayer,
     store::{
@@ -20,12 +16,10 @@ use tower_user_sessions::{
     },
 };
 
-use self::{
-    common::{
-        http::Client,
-        redis::{Server, ask_with},
-    },
+use crate::common::{
+    http::Client,
     people::{asks, is_live, listed, set, signs_in, token},
+    redis::{Server, ask_with},
 };
 
 /// A session of another version, in Lua, made of one of ours: `r`.

@@ -16,10 +16,7 @@ use tower_user_sessions::{
     store::{ManualClock, SharedStore, Timestamp},
 };
 
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::redis::Server;
+use crate::common::redis::Server;
 
 fn standing_clock() -> ManualClock {
     ManualClock::at(Timestamp::from_millis(1_764_000_000_000))

@@ -17,10 +17,7 @@ use tower_user_sessions::{
     },
 };
 
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::redis::{ask, installed};
+use crate::common::redis::{ask, installed};
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 

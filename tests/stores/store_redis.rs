@@ -15,10 +15,7 @@ use tower_user_sessions::{
     },
 };
 
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::redis::Server;
+use crate::common::redis::Server;
 
 // T49 T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T53 T57 T58
 #[tokio::test]

@@ -19,12 +19,7 @@ use tower_user_sessions::{
     store::{ManualClock, Resolve, Resolved, SessionStore, conformance},
 };
 
-#[path = "common/people.rs"]
-mod people;
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::{
+use crate::common::{
     people::{signs_in, until},
     redis::{ask, installed, try_ask},
 };

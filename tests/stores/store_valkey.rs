@@ -11,10 +11,7 @@ use std::env;
 
 use tower_user_sessions::store::{ManualClock, conformance};
 
-#[path = "common/redis.rs"]
-mod redis;
-
-use self::redis::Server;
+use crate::common::redis::Server;
 
 /// `VALKEY_SERVER_BIN`, or `valkey-server` on the `PATH`.
 fn valkey() -> Server {

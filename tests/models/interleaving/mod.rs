@@ -12,13 +12,7 @@
 )]
 
 mod aims;
-#[path = "../common/model/mod.rs"]
-mod model;
 mod mutant;
-#[path = "../common/question.rs"]
-mod question;
-#[path = "../common/redis.rs"]
-mod redis;
 mod tasks;
 
 use std::fmt::Write as _;
@@ -33,11 +27,13 @@ use tower_user_sessions::{
 
 use self::{
     aims::Transition,
-    model::NOTICE_KEPT,
     mutant::{MUTANTS, Mutant},
-    question::ask,
-    redis::Server,
     tasks::Tasks,
+};
+use crate::{
+    common::redis::{self, Server},
+    model::NOTICE_KEPT,
+    question::ask,
 };
 
 /// How many transitions a history has.

@@ -12,8 +12,8 @@ use tower_user_sessions::{
     },
 };
 
+use super::aims::{Aim, TASKS, Transition, transitions};
 use crate::{
-    aims::{Aim, TASKS, Transition, transitions},
     model::{Answer, Model},
     question::Request,
 };

@@ -1,6 +1,6 @@
 //! Sign-ins, a changed password, and ends of all in between.
 
-use crate::{
+use super::{
     check::{breaks, holds},
     props::{CUTOFF_WINS, NOT_AHEAD, NOT_LOCKED_OUT, PASSWORD, VOID_IS_NOTHING},
     rules::Rules,

@@ -1,6 +1,6 @@
 //! Two sign-ins sent with the same previous token, at once or in turn.
 
-use crate::{
+use super::{
     check::{breaks, holds},
     props::ONE_PLACE,
     rules::Rules,

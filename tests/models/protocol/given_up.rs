@@ -1,6 +1,6 @@
 //! Sign-ins whose caller gives up: the node's deadline passes, or its client leaves.
 
-use crate::{
+use super::{
     check::{breaks, holds},
     props::{GIVEN_UP, NOTHING_UNDELIVERED},
     rules::Rules,

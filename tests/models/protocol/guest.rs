@@ -1,6 +1,6 @@
 //! A guest with a cart signs in, while another request puts something into the cart.
 
-use crate::{
+use super::{
     check::{breaks, holds},
     props::{CART_KEPT, COSTS_NOTHING, LATE_ANSWER},
     rules::Rules,

@@ -2,7 +2,7 @@
 
 use stateright::{Model, Property};
 
-use crate::{
+use super::{
     node::Node,
     props,
     scene::{Deed, Scene},

@@ -1,6 +1,6 @@
 //! The layer: what a node sends for a request, and what it makes of the answers.
 
-use crate::{
+use super::{
     scene::{Deed, GUEST, Plan, Scene, Token},
     session_set::{Create, Created, Proven, Reason},
     world::{Answer, Call, Cookie, Current, Flying, Outcome, Stage, Wish, World},

@@ -1,6 +1,6 @@
 //! A browser's requests in parallel, and what may be seen of them.
 
-use crate::{
+use super::{
     rules::Rules,
     tokens::{GRACE, Previous, Record, Token},
 };

@@ -4,7 +4,7 @@
 
 use stateright::Property;
 
-use crate::{
+use super::{
     scene::{ANNA, BERT, Deed, OLD, Scene, Sight},
     session_set::{Created, Id, Reason, Record},
     world::{Answer, Current, Outcome, Request, Stage, Wish, World},

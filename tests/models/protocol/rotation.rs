@@ -5,7 +5,7 @@
 
 use stateright::{Model, Property};
 
-use crate::{
+use super::{
     check::{breaks, holds},
     parallel::{Request, Seen, Stage, State},
     rules::Rules,

@@ -1,6 +1,6 @@
 //! What a model is about: who wants what, and how much may go wrong.
 
-use crate::{
+use super::{
     rules::Rules,
     session_set::{Id, Limit, Moment},
 };

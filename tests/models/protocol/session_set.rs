@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::rules::Rules;
+use super::rules::Rules;
 
 /// A session's public name; that of the request that makes it, or one from before.
 pub(crate) type Id = u8;

@@ -1,7 +1,7 @@
 //! Two nodes, two users' keys: Anna's browser signs in as Bert, Bert signs in on another one, and all
 //! of Bert's sessions end meanwhile, or just the one.
 
-use crate::{
+use super::{
     check::{breaks, holds},
     props::{COSTS_NOTHING, NOTHING_UNDELIVERED, ONCE, STAYS_ENDED},
     rules::Rules,

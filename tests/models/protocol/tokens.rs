@@ -1,6 +1,6 @@
 //! The store: a session's present token and its previous ones, and the scripts on them.
 
-use crate::rules::Rules;
+use super::rules::Rules;
 
 /// In ticks.
 pub(crate) const GRACE: u8 = 2;

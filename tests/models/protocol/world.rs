@@ -1,6 +1,6 @@
 //! Browsers, nodes, the store, and what is on its way between them.
 
-use crate::{
+use super::{
     scene::{ANNA, BERT, Budget, GUEST, Scene, Token},
     session_set::{Create, Created, Id, Live, Moment, Reason, Record, SessionSet},
 };

@@ -7,13 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::sync::Arc;
 
 use thirtyfour::{By, Cookie};
 
-use self::common::{
+use crate::common::{
     app::App,
     chromium::browse,
     curl::Curl,

@@ -7,15 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, response::Html, routing::get};
 use thirtyfour::{By, WebDriver};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use self::common::{
+use crate::common::{
     app::App,
     chromium::{browse, without_javascript},
     curl::Curl,

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{fs, net::IpAddr, path::Path, time::Duration};
 
 use axum::{

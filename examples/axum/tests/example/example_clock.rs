@@ -7,13 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::time::Duration;
 
 use tower_user_sessions::{RedisStore, SessionInfo, Timestamp, UserId, UserSessions};
 
-use self::common::{app::App, curl::Curl, redis::Server, story};
+use crate::common::{app::App, curl::Curl, redis::Server, story};
 
 /// Sessions that a day would end, idle or not.
 const IDLE: u64 = 3_600;

@@ -1,4 +1,4 @@
-//! `cargo run --example axum` on the embedded store, driven by `curl`.
+//! `cargo run -p example-axum` on the embedded store, driven by `curl`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,11 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use serde_json::json;
 
-use self::common::{
+use crate::common::{
     app::App,
     curl::Curl,
     story::{self, labels},

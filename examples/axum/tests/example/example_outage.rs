@@ -7,14 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::json;
 
-use self::common::{
+use crate::common::{
     app::{App, TRIES},
     browser::{self, Answer},
     curl::Curl,

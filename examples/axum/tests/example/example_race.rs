@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     sync::{
@@ -24,7 +22,7 @@ use tokio::{
 };
 use tower_user_sessions::{ClientClass, RedisStore, SessionInfo, UserId, UserSessions};
 
-use self::common::{
+use crate::common::{
     app::App,
     browser::{self, Answer},
     redis::Server,

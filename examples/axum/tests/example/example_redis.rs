@@ -7,9 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
-use self::common::{app::App, redis::Server, story};
+use crate::common::{app::App, redis::Server, story};
 
 /// Tells a story with two processes and one Redis.
 fn tell(story: impl Fn(&App, &App)) {

@@ -7,9 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
-use self::common::{app::App, curl::Curl};
+use crate::common::{app::App, curl::Curl};
 
 #[test]
 fn bad_settings_end_it_with_one_clear_line_and_code_2() {

@@ -8,8 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{
     collections::HashSet,
     sync::{
@@ -26,7 +24,7 @@ use tower_user_sessions::{
     EndReason, Limit, RedisStore, Session, SessionLayer, UserId, store::Arrival,
 };
 
-use self::common::redis::Server;
+use crate::common::redis::Server;
 
 const CONNECTIONS: usize = 32;
 const LASTS: Duration = Duration::from_secs(30);

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{Router, body::Body, routing::get};

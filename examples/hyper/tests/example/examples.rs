@@ -1,5 +1,4 @@
-//! The smaller examples run and do what they say: hyper, composing and tonic. The one in axum has test
-//! files of its own.
+//! The example runs and does what it says.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,19 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
-use std::process::Command;
-
-use crate::common::{
-    app::{App, example},
-    curl::Curl,
-};
+use crate::common::{app::App, curl::Curl};
 
 // T10
 #[test]
 fn hyper_serves_http1_and_http2_with_one_jar() {
-    let app = App::start_example("hyper");
+    let app = App::start(&[]);
     let curl = Curl::with_agent("curl/8");
     assert_eq!(curl.get(&app, "/").body, "Hello guest\n");
 
@@ -43,55 +35,11 @@ fn hyper_serves_http1_and_http2_with_one_jar() {
 // T55
 #[test]
 fn hyper_lets_no_foreign_page_sign_anybody_in() {
-    let app = App::start_example("hyper");
+    let app = App::start(&[]);
     let curl = Curl::with_agent("curl/8");
     let foreign = ["-X", "POST", "-H", "Origin: https://evil.test"];
 
     let refused = curl.run(&foreign, &app.url("/login?alice"));
 
     assert_eq!((refused.status, curl.token()), (403, None));
-}
-
-#[test]
-fn composing_serves_users_and_sends_guests_to_sign_in() {
-    let app = App::start_example("composing");
-    let curl = Curl::with_agent("curl/8");
-    let navigation = ["-H", "Sec-Fetch-Mode: navigate"];
-
-    let guest = curl.run(&navigation, &app.url("/account"));
-    let refused = curl.get(&app, "/account");
-    let signed_in = curl.post(&app, "/login");
-    let account = curl.get(&app, "/account");
-
-    assert_eq!((guest.status, guest.header("location")), (303, Some("/")));
-    assert_eq!(
-        (refused.status, refused.reason().as_str()),
-        (401, "not_signed_in")
-    );
-    assert!(signed_in.header("x-request-id").is_some());
-    assert_eq!(account.body, "Hello 1\n");
-    assert_eq!(curl.get(&app, "/health").body, "ok\n");
-    assert_eq!(curl.get(&app, "/sessions").status, 200);
-}
-
-#[test]
-fn the_tonic_client_walks_through_the_tonic_server() {
-    let app = App::start_example("tonic");
-
-    let walk = Command::new(example("tonic"))
-        .arg("client")
-        .env("LISTEN", format!("127.0.0.1:{}", app.port()))
-        .output()
-        .unwrap();
-
-    let said = String::from_utf8(walk.stdout).unwrap();
-    let lines: Vec<&str> = said.lines().collect();
-    assert!(walk.status.success(), "{said}");
-    assert_eq!(lines[0], "signed in twice as alice");
-    assert!(lines[1].starts_with("  laptop/1.0 ") && lines[1].ends_with("this device"));
-    assert!(lines[2].starts_with("  phone/1.0 ") && lines[2].contains("at 127.0.0.1"));
-    assert_eq!(
-        lines[3..],
-        ["the phone is out: revoked", "signed out: true"]
-    );
 }

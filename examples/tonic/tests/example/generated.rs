@@ -1,7 +1,7 @@
 //! The code that is generated from a proto file is the one that is checked in: nobody needs `protoc`
 //! or a build script.
 //!
-//! After a change of the proto file: `REGENERATE=1 cargo test --test generated`.
+//! After a change of the proto file: `REGENERATE=1 cargo test -p example-tonic generated`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,10 +16,10 @@ use prost::Message;
 
 #[test]
 fn the_checked_in_code_of_the_tonic_example_is_what_its_proto_file_makes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tonic");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = tempfile::tempdir().unwrap();
 
-    let files = protox::compile(["devices.proto"], [&folder]).unwrap();
+    let files = protox::compile(["devices.proto"], [folder]).unwrap();
     tonic_prost_build::configure()
         .out_dir(made.path())
         .compile_fds(files.clone())
@@ -34,7 +34,7 @@ fn the_checked_in_code_of_the_tonic_example_is_what_its_proto_file_makes() {
         }
         assert!(
             made == fs::read(&checked_in).unwrap_or_default(),
-            "{name} is out of date: REGENERATE=1 cargo test --test generated"
+            "{name} is out of date: REGENERATE=1 cargo test -p example-tonic generated"
         );
     }
 }

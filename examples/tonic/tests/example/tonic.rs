@@ -8,13 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
-#[path = "../examples/tonic/pb.rs"]
-mod pb;
-#[path = "../examples/tonic/service.rs"]
-mod service;
-
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, Request};
@@ -40,16 +33,16 @@ use tower_user_sessions::{
     SessionLayer, TokenSource, UserId, UserSessions,
 };
 
-use self::{
+use crate::{
     common::{
         faulty::{Fault, FaultyStore, Method},
         http::{ids, store},
     },
     pb::{
-        ListDevicesRequest, LoginRequest, WhoAmIRequest, devices_client::DevicesClient,
+        self, ListDevicesRequest, LoginRequest, WhoAmIRequest, devices_client::DevicesClient,
         devices_server::DevicesServer, sign_in_client::SignInClient, sign_in_server::SignInServer,
     },
-    service::{DevicesService, SignInService},
+    service::{self, DevicesService, SignInService},
 };
 
 /// A server on a free port, stopped when it is dropped.

@@ -8,8 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod door;
 mod grpc;
 mod http_client;
@@ -17,25 +15,23 @@ mod http_server;
 mod origin;
 mod table;
 
-#[path = "../../examples/tonic/pb.rs"]
-mod pb;
-#[path = "../../examples/tonic/service.rs"]
-mod service;
-
 use std::time::Duration;
 
 use tower_user_sessions::{Limit, MemoryStore, SessionLayer, store::ManualClock};
 
 use self::{
+    door::{Deed, Door, Outcome, Who},
+    grpc::Grpc,
+    http_client::Http,
+    table::story,
+};
+use crate::{
     common::{
         faulty::{Fault, FaultyStore, Method},
         http,
         redis::Server as Redis,
     },
-    door::{Deed, Door, Outcome, Who},
-    grpc::Grpc,
-    http_client::Http,
-    table::story,
+    pb, service,
 };
 
 /// The store that the story is told on, and how it fails.
