@@ -1,5 +1,5 @@
-//! Clients that others wrote get along with the sessions: curl by both versions of HTTP, Python's
-//! cookie jar, Python's grpcio with reflection. Browsers have test files of their own.
+//! Clients of other projects work with the sessions: curl over both versions of HTTP, Python's
+//! cookie jar, Python's grpcio with reflection. Browsers have their own test files.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,7 +23,7 @@ use self::common::{
 const HTTP1: &str = "--http1.1";
 const HTTP2: &str = "--http2-prior-knowledge";
 
-/// Asks by one version of HTTP, and checks that it was that one.
+/// Sends a request over one version of HTTP, and checks that this version was used.
 fn ask(curl: &Curl, version: &str, method: &str, url: &str) -> Answer {
     let answer = curl.run(&[version, "-X", method], url);
     let line = if version == HTTP2 {
@@ -35,7 +35,7 @@ fn ask(curl: &Curl, version: &str, method: &str, url: &str) -> Answer {
     answer
 }
 
-/// What a script in this folder saw of the example.
+/// The output of a Python script of this folder, run against the example.
 fn python(script: &str, address: &str) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
@@ -56,7 +56,7 @@ fn python(script: &str, address: &str) -> Value {
 }
 
 #[test]
-fn curl_signs_in_asks_who_it_is_lists_and_signs_out_by_each_version_of_http() {
+fn curl_signs_in_lists_devices_and_signs_out_over_each_version_of_http() {
     let app = App::start_example("hyper");
     for version in [HTTP1, HTTP2] {
         let curl = Curl::with_agent("curl/8");
@@ -79,7 +79,7 @@ fn curl_signs_in_asks_who_it_is_lists_and_signs_out_by_each_version_of_http() {
 
 // T10
 #[test]
-fn several_cookie_headers_of_curl_are_read_by_each_version_of_http() {
+fn several_cookie_headers_of_curl_are_read_over_each_version_of_http() {
     let app = App::start_example("hyper");
     let browser = Curl::with_agent("curl/8");
     ask(&browser, HTTP1, "POST", &app.url("/login?alice"));
@@ -137,7 +137,7 @@ fn a_cookie_jar_of_python_sends_no_secure_cookie_over_http() {
 }
 
 #[test]
-fn grpcio_finds_the_services_by_both_versions_of_reflection() {
+fn grpcio_finds_the_services_through_both_versions_of_reflection() {
     let app = App::start_example("tonic");
 
     let seen = python("grpcio.py", &format!("127.0.0.1:{}", app.port()));

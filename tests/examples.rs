@@ -1,5 +1,5 @@
-//! The smaller examples run and do what they say: hyper, composing and tonic. The one in axum has test
-//! files of its own.
+//! The smaller examples run and do what they say: hyper, composing and tonic. The one in axum has
+//! its own test files.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,7 +19,7 @@ use crate::common::{
 
 // T10
 #[test]
-fn hyper_serves_http1_and_http2_with_one_jar() {
+fn hyper_serves_one_cookie_jar_over_http1_and_http2() {
     let app = App::start_example("hyper");
     let curl = Curl::with_agent("curl/8");
     assert_eq!(curl.get(&app, "/").body, "Hello guest\n");
@@ -42,7 +42,7 @@ fn hyper_serves_http1_and_http2_with_one_jar() {
 
 // T55
 #[test]
-fn hyper_lets_no_foreign_page_sign_anybody_in() {
+fn hyper_refuses_a_sign_in_from_another_origin() {
     let app = App::start_example("hyper");
     let curl = Curl::with_agent("curl/8");
     let foreign = ["-X", "POST", "-H", "Origin: https://evil.test"];
@@ -75,7 +75,7 @@ fn composing_serves_users_and_sends_guests_to_sign_in() {
 }
 
 #[test]
-fn the_tonic_client_walks_through_the_tonic_server() {
+fn the_tonic_client_runs_through_every_call_of_the_tonic_server() {
     let app = App::start_example("tonic");
 
     let walk = Command::new(example("tonic"))

@@ -1,7 +1,7 @@
-//! The code that is generated from a proto file is the one that is checked in: nobody needs `protoc`
-//! or a build script.
+//! The checked-in code of the proto file is up to date, so that users need neither `protoc` nor a
+//! build script.
 //!
-//! After a change of the proto file: `REGENERATE=1 cargo test --test generated`.
+//! After a change of the proto file run `REGENERATE=1 cargo test --test generated`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! "End all" followed by a sign-in in one handler leaves that sign-in standing, however fast.
+//! "End all" followed by a sign-in in one handler keeps that sign-in, also within one millisecond.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -25,7 +25,7 @@ fn standing_clock() -> ManualClock {
     ManualClock::at(Timestamp::from_millis(1_764_000_000_000))
 }
 
-/// Changes a password: ends all, then signs in, within one millisecond.
+/// Changes a password: ends all sessions, then signs in, within one millisecond.
 async fn status_of_a_password_change(store: impl Into<SharedStore>) -> (StatusCode, usize) {
     let store = store.into();
     let alice = UserId::new("alice").unwrap();

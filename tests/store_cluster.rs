@@ -24,7 +24,7 @@ use self::redis::{ask, installed};
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
-// One test: under some runners each test is a process of its own, and would start its own Cluster.
+// One test: some runners use a process per test, and each would start its own Cluster.
 // T49 T51
 #[tokio::test]
 async fn keeps_the_whole_contract_and_does_so_while_slots_move() {
@@ -60,7 +60,7 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
     let pid = stopped.process.id();
     signal("-STOP", pid);
 
-    // Two of three users live elsewhere.
+    // Two of three users are on other primaries.
     let mut answered = 0;
     for _ in 0..12 {
         let guest = Token::random(Tag::random().unwrap()).unwrap();
@@ -69,7 +69,7 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
     }
     signal("-CONT", pid);
 
-    assert!(answered > 0, "nobody was answered");
+    assert!(answered > 0, "no request was answered");
 }
 
 fn signal(signal: &str, pid: u32) {

@@ -29,7 +29,7 @@ use self::{
     redis::{ask, installed, try_ask},
 };
 
-// One test, for starting this takes seconds.
+// One test, because starting this takes seconds.
 // T49
 #[tokio::test]
 async fn keeps_the_whole_contract_and_follows_the_master() {
@@ -87,7 +87,7 @@ async fn role(server: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A sentinel that knows no others agrees to nothing.
+/// A sentinel that does not know the others cannot agree to a failover.
 async fn knows_everybody(sentinel: &str) {
     until(
         "the sentinels know each other and the replica",
