@@ -38,7 +38,7 @@ async fn keeps_the_whole_contract_and_follows_the_master() {
     let servers = RedisSentinelCluster::new(1, 1, 3);
     let sentinels: Vec<String> = servers.iter_sentinel_servers().map(url).collect();
     for sentinel in &sentinels {
-        knows_everybody(sentinel).await;
+        sees_the_replica_and_its_peers(sentinel).await;
     }
     let pool = Config::from_urls(
         sentinels.clone(),
@@ -88,7 +88,7 @@ async fn role(server: &str) -> String {
 }
 
 /// A sentinel that does not know the others cannot agree to a failover.
-async fn knows_everybody(sentinel: &str) {
+async fn sees_the_replica_and_its_peers(sentinel: &str) {
     until(
         "the sentinels know each other and the replica",
         async || {

@@ -32,7 +32,7 @@ fn scene(rules: Rules, deeds: &[Deed], budget: Budget) -> Scene {
 }
 
 /// Sign-ins and an end of all sessions.
-fn straddle(rules: Rules) -> Scene {
+fn sign_ins_and_end_all(rules: Rules) -> Scene {
     let budget = Budget {
         ticks: 3,
         breaks: 1,
@@ -83,7 +83,7 @@ const STEPS_BACK: Budget = Budget {
 // T21
 #[test]
 fn a_sign_in_never_survives_a_later_end_all() {
-    holds(straddle(Rules::ALL), 50_000);
+    holds(sign_ins_and_end_all(Rules::ALL), 50_000);
 }
 
 // T21 T52
@@ -110,7 +110,7 @@ fn without_the_second_check_a_late_script_survives_the_cutoff() {
         checked_again: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), CUTOFF_WINS);
+    breaks(sign_ins_and_end_all(rules), CUTOFF_WINS);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_call_sent_again_with_its_old_age_makes_a_session_that_must_be_rejected() {
         new_age: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), REJECTED_IS_NOTHING);
+    breaks(sign_ins_and_end_all(rules), REJECTED_IS_NOTHING);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn with_a_clock_that_stops_in_suspension_a_sign_in_survives_the_cutoff() {
         counts_suspension: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), CUTOFF_WINS);
+    breaks(sign_ins_and_end_all(rules), CUTOFF_WINS);
 }
 
 #[test]
