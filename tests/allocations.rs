@@ -102,7 +102,7 @@ fn with_extension(mut request: Request<()>) -> Request<()> {
 }
 
 #[test]
-fn reading_the_user_and_recording_the_activity_takes_at_most_4_on_empty_extensions() {
+fn reading_the_user_and_recording_the_activity_takes_at_most_4_allocations_on_empty_extensions() {
     let layer = SessionLayer::new(MemoryStore::new());
     let cookie = sign_in(&layer);
 
@@ -112,7 +112,8 @@ fn reading_the_user_and_recording_the_activity_takes_at_most_4_on_empty_extensio
 }
 
 #[test]
-fn reading_the_user_and_recording_the_activity_takes_at_most_2_where_the_map_exists() {
+fn reading_the_user_and_recording_the_activity_takes_at_most_2_allocations_on_existing_extensions()
+{
     let layer = SessionLayer::new(MemoryStore::new());
     let cookie = sign_in(&layer);
 

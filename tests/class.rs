@@ -69,7 +69,7 @@ async fn log_in_with(layer: &SessionLayer, login: Login) -> (Client, Result<Vec<
 
 // T30
 #[tokio::test]
-async fn a_class_over_its_limit_ends_its_own_least_recently_active() {
+async fn a_class_over_its_limit_evicts_its_own_least_recently_active_session() {
     let (layer, store, clock) = world(limit());
     let phone = signs_in(&layer, &clock, "phone").await;
     let first = signs_in(&layer, &clock, "browser").await;

@@ -169,7 +169,7 @@ async fn in_axum_layer_wraps_the_fallback_and_route_layer_does_not() {
 }
 
 #[tokio::test]
-async fn a_stack_is_erased_into_one_type_and_its_clones_share_the_sessions() {
+async fn a_stack_can_be_boxed_into_one_type_and_its_clones_share_the_sessions() {
     let (store, _clock) = store();
     let (one, two) = {
         let stack = stack(SessionLayer::new(store));
@@ -207,7 +207,7 @@ async fn a_concurrency_limit_inside_counts_the_ready_instance_that_is_called() {
 }
 
 #[tokio::test]
-async fn require_user_is_as_ready_as_what_it_wraps_and_calls_it_for_users_only() {
+async fn require_user_polls_the_wrapped_service_ready_and_calls_it_for_users_only() {
     let (store, _clock) = store();
     let (mut service, mut handle) =
         mock::spawn_layer::<Request<()>, Response<()>, _>(RequireUser::new());

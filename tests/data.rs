@@ -150,7 +150,7 @@ async fn an_update_runs_again_on_the_newest_value() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_update_of_many_at_once_is_lost() {
+async fn of_many_updates_at_once_none_is_lost() {
     let (layer, _store) = world();
     let client = Client::signed_in(&layer, "alice").await;
 

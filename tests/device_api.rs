@@ -160,7 +160,7 @@ async fn logout_all_ends_all_other_sessions_and_says_how_many() {
 }
 
 #[tokio::test]
-async fn it_can_be_mounted_anywhere() {
+async fn the_device_api_can_be_mounted_anywhere() {
     let (layer, _store, _clock) = world();
     let (client, _) = signed_in(&layer, "alice").await;
 

@@ -115,7 +115,7 @@ async fn the_next_request_of_a_revoked_session_is_a_guest() {
 }
 
 #[tokio::test]
-async fn the_reason_stays_until_it_is_read_and_then_the_cookie_goes() {
+async fn the_reason_stays_until_it_is_read_and_then_the_cookie_is_removed() {
     let (layer, _store, clock) = world();
     let mut phone = Client::new(&layer);
     let id = phone.log_in("alice").await;

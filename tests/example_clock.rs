@@ -110,7 +110,7 @@ fn the_list_follows_the_true_order_of_activity() {
 
 // T21 T52
 #[test]
-fn a_new_password_through_a_node_a_day_ahead_rejects_no_later_sign_in() {
+fn a_password_change_on_a_node_a_day_ahead_rejects_no_later_sign_in() {
     let (_redis, right, ahead) = nodes();
     let desktop = Curl::signed_in(&right, "alice", "Desktop/1.0");
 

@@ -15,7 +15,7 @@ use std::{env, fs, path::Path};
 use prost::Message;
 
 #[test]
-fn the_checked_in_code_of_the_tonic_example_is_what_its_proto_file_makes() {
+fn the_checked_in_code_of_the_tonic_example_matches_its_proto_file() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tonic");
     let made = tempfile::tempdir().unwrap();
 

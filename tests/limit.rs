@@ -130,7 +130,7 @@ async fn the_evicted_client_learns_why() {
 
 // T25
 #[tokio::test]
-async fn commit_says_who_was_evicted() {
+async fn commit_lists_the_evicted_sessions() {
     let (layer, _store, clock) = limited(Limit::at_most(3));
     let clients = three(&layer, &clock).await;
 

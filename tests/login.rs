@@ -324,7 +324,7 @@ async fn a_login_stores_the_cleaned_user_agent_and_the_peer_that_the_app_set() {
 
 // T3
 #[tokio::test]
-async fn under_a_key_no_user_can_be_guessed_from_a_cookie() {
+async fn with_a_tag_key_no_user_can_be_guessed_from_a_cookie() {
     let store = MemoryStore::builder()
         .tag_key("a secret of the app's")
         .build();

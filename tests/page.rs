@@ -118,7 +118,7 @@ async fn each_row_has_the_exact_moment_and_an_icon_of_its_kind() {
 }
 
 #[tokio::test]
-async fn client_hints_name_a_browser_before_its_user_agent_does() {
+async fn client_hints_win_over_the_user_agent_on_the_page() {
     let world = World::new();
     let mut client = Client::new(&world.layer);
     client.user_agent = WINDOWS_CHROME;

@@ -193,7 +193,7 @@ async fn an_outage_is_a_503_and_the_session_does_not_change() {
 }
 
 #[tokio::test]
-async fn two_commits_of_one_request_are_one_renewal() {
+async fn two_commits_of_one_request_re_authenticate_once() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone());
     let mut client = Client::signed_in(&layer, "alice").await;

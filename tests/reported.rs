@@ -109,7 +109,7 @@ async fn a_stranger_with_a_made_up_token_of_the_same_session_learns_nothing() {
 
 // T42
 #[tokio::test]
-async fn a_session_ended_from_another_device_says_which() {
+async fn a_session_ended_from_another_device_names_that_device() {
     let (_, store, clock) = world();
     let layer = SessionLayer::new(store);
     let ended = Client::signed_in(&layer, "alice").await;

@@ -258,7 +258,7 @@ async fn a_request_that_failed_rotates_nothing() {
 
 // T20 T21
 #[tokio::test]
-async fn rotation_does_not_bring_back_a_session_that_ended_meanwhile() {
+async fn rotation_does_not_bring_an_ended_session_back() {
     let (layer, store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let sessions = UserSessions::new(store.clone(), user("alice"));

@@ -170,7 +170,7 @@ async fn only_space_and_tab_around_name_and_value_are_trimmed() {
 
 // T10
 #[tokio::test]
-async fn a_foreign_cookie_in_odd_bytes_signs_nobody_out() {
+async fn another_cookie_in_odd_bytes_does_not_hide_the_session_cookie() {
     let (layer, token) = signed_in().await;
     let ours = format!("__Host-session={token}");
     let foreign: [&[u8]; 4] = [b"a=\xff\xfe", b"\xe9t\xe9=1", b"no-equals-sign", b"=\x80"];
@@ -254,7 +254,7 @@ async fn two_equal_cookies_count_as_one() {
 
 // T10
 #[tokio::test]
-async fn a_logout_removes_none_of_two_cookies_that_differ() {
+async fn a_logout_removes_neither_of_two_differing_cookies() {
     let (layer, ours) = signed_in().await;
     let cookie = format!("__Host-session={ours}; __Host-session=planted");
 

@@ -48,7 +48,7 @@ async fn status_of_a_password_change(store: impl Into<SharedStore>) -> (StatusCo
 
 // T21 T53
 #[tokio::test]
-async fn a_sign_in_within_the_millisecond_of_its_own_cutoff_stands_in_memory() {
+async fn a_sign_in_in_the_millisecond_of_its_own_end_all_is_kept_in_memory() {
     let store = MemoryStore::builder().clock(standing_clock()).build();
 
     let changed = status_of_a_password_change(store).await;
@@ -58,7 +58,7 @@ async fn a_sign_in_within_the_millisecond_of_its_own_cutoff_stands_in_memory() {
 
 // T21 T53
 #[tokio::test]
-async fn a_sign_in_within_the_millisecond_of_its_own_cutoff_stands_in_redis() {
+async fn a_sign_in_in_the_millisecond_of_its_own_end_all_is_kept_in_redis() {
     let server = Server::start();
 
     let changed = status_of_a_password_change(server.store(standing_clock())).await;

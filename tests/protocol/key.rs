@@ -314,7 +314,7 @@ fn a_ttl_of_exactly_the_idle_time_loses_an_active_session() {
 }
 
 #[test]
-fn an_activity_that_moves_back_shortens_a_session() {
+fn a_last_activity_that_moves_back_shortens_a_session() {
     breaks(
         key(Rules {
             activity_max: false,

@@ -71,7 +71,7 @@
 //! | whole milliseconds | `redis_hash::the_cutoff_is_kept_to_the_millisecond` |
 //! | retries of the Cluster client | `store_cluster::keeps_the_whole_contract_and_does_so_while_slots_move` |
 //! | two cookies that differ | `shown::of_two_differing_cookies_neither_is_used_or_removed` |
-//! | other cookies in odd bytes | `shown::a_foreign_cookie_in_odd_bytes_signs_nobody_out` |
+//! | other cookies in odd bytes | `shown::another_cookie_in_odd_bytes_does_not_hide_the_session_cookie` |
 //!
 //! # What is left out, because it does not hold
 //!
