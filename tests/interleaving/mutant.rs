@@ -80,7 +80,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the cutoff",
         CREATE,
-        "if kind == 1 and cut and void then",
+        "if kind == 1 and cutoff and rejected then",
         "if false then",
     ),
     rule(
@@ -136,7 +136,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: previous tokens in their time",
         ROTATE,
-        "if again == 0 and (now < good_until(newer)",
+        "if reauth == 0 and (now < good_until(newer)",
         "if false and (now < good_until(newer)",
     ),
     rule(
