@@ -1,4 +1,4 @@
-//! `Session` as an axum extractor, and what it says where there is none.
+//! `Session` as an axum extractor, and its error where there is no session.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -61,7 +61,7 @@ async fn a_handler_takes_the_session_of_its_request() {
 }
 
 #[tokio::test]
-async fn the_two_are_told_apart_in_any_order_on_one_thread() {
+async fn a_missing_layer_and_a_skipped_request_give_different_reasons() {
     let (store, _clock) = store();
     let passing = app().layer(SessionLayer::new(store).resolve_if(|_| false));
 

@@ -24,7 +24,7 @@ async fn keeps_the_whole_contract() {
 
 // T14 T15 T24
 #[tokio::test]
-async fn contract_1_opens_to_its_holder_while_it_lives() {
+async fn contract_1_resolves_a_live_session_by_its_token() {
     conformance::opens_to_its_holder_while_it_lives(make).await;
 }
 
@@ -90,7 +90,7 @@ async fn contract_11_ends_and_leaves_a_notice() {
 
 // T20
 #[tokio::test]
-async fn contract_12_obeys_only_a_live_caller() {
+async fn contract_12_ends_only_for_a_live_caller() {
     conformance::obeys_only_a_live_caller(make).await;
 }
 
@@ -120,6 +120,6 @@ async fn contract_16_rotates_and_signs_nobody_out() {
 
 // T22
 #[tokio::test]
-async fn contract_17_bars_and_lets_in_again() {
+async fn contract_17_disables_and_enables_users() {
     conformance::bars_and_lets_in_again(make).await;
 }
