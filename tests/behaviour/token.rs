@@ -83,7 +83,7 @@ fn debug_never_prints_the_secret_or_its_digest() {
 fn the_parse_error_does_not_repeat_the_text() {
     let error = "my-password".parse::<Token>().unwrap_err();
 
-    insta::assert_snapshot!(error, @"not a session token");
+    insta::assert_snapshot!(error, @"not a session token, which has 64 characters of base64url");
 }
 
 // T3 T4

@@ -24,9 +24,9 @@ pub(crate) struct Rule {
 }
 
 const RESOLVE: &str = "Verifies a token, records the activity";
-const CREATE: &str = "Makes a session and holds its user to the limit";
+const CREATE: &str = "Makes a session and enforces the user's limit";
 const SAVE: &str = "Merges changes into the data of a live session";
-const ROTATE: &str = "Gives a live session another token";
+const ROTATE: &str = "Gives a live session a new token";
 const END: &str = "Ends sessions of a user";
 const LIST: &str = "Reads the live sessions of a user";
 
@@ -130,13 +130,13 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: the token that is sent",
         ROTATE,
-        "elseif present ~= previous then",
+        "elseif present ~= sent then",
         "elseif false then",
     ),
     rule(
         "rotate: previous tokens in their time",
         ROTATE,
-        "if reauth == 0 and (now < good_until(newer)",
+        "if again == 0 and (now < good_until(newer)",
         "if false and (now < good_until(newer)",
     ),
     rule(
