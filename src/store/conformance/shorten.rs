@@ -60,12 +60,15 @@ async fn both_parts_become_shorter<St: SessionStore>(trial: &Trial<St>) {
         let again = shorten(&session_set, trial, &token, SHORT).await;
         trial.same(again.2, deadline, "the same again is the same");
 
-        for _ in 0..3 {
+        trial.touch(&token, "still within it").await;
+        for _ in 0..2 {
             trial.clock.advance(SHORT.idle() - MS);
             trial
                 .touch(&token, "active within the shorter idle time")
                 .await;
         }
+        trial.clock.advance(SHORT.idle() - MS);
+        trial.live(&token, "a moment before the shorter deadline").await;
         trial.clock.advance(MS * 3);
         trial.unknown(&token, "past the shorter deadline").await;
         trial.same(

@@ -193,7 +193,10 @@ impl Model {
         };
         record.idle = record.idle.min(to.idle());
         record.deadline = record.deadline.min(now.plus(to.absolute()));
-        Answer::Shortened(record.revision, record.idle, record.deadline)
+        let answer = Answer::Shortened(record.revision, record.idle, record.deadline);
+        // It may be over by this.
+        self.look_at_the_clock(now);
+        answer
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
