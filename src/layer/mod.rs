@@ -14,13 +14,16 @@ pub(crate) mod grpc;
 mod layer;
 #[cfg(feature = "tonic")]
 mod named;
-pub(crate) mod passed;
 pub(crate) mod problem;
 mod reject;
 pub(crate) mod require;
 mod resolve;
 mod service;
+#[cfg(feature = "test")]
+mod signed_in;
 
+#[cfg(feature = "test")]
+pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     config::OnOutage,

@@ -94,9 +94,9 @@ async fn by_default_no_guest_data_is_carried_over() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("next", "https://evil.test").await;
+    client.insert("csrf", "planted").await;
 
     let seen = client.send(|session| async move {
-        session.insert("csrf", "planted").unwrap();
         session.log_in(user("alice")).unwrap();
         (
             session.get::<String>("next").unwrap(),
