@@ -204,12 +204,12 @@ mod request;
 mod session;
 pub mod store;
 
+#[cfg(feature = "axum")]
+pub use self::api::User;
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
 #[cfg(feature = "page")]
 pub use self::api::{DevicePage, Words};
-#[cfg(feature = "axum")]
-pub use self::api::{MissingSession, User};
 #[cfg(feature = "client-ip")]
 pub use self::request::ClientIp;
 #[cfg(feature = "device")]
@@ -231,8 +231,8 @@ pub use self::{
     },
     request::{EndWords, PeerAddr, TokenSource},
     session::{
-        CommitError, Committed, LimitReached, Login, ParseTicketError, Session, SessionError,
-        SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,
+        CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Session,
+        SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
 };

@@ -33,10 +33,10 @@ mod user;
 
 #[cfg(feature = "page")]
 pub use self::page::{DevicePage, Words};
+#[cfg(feature = "axum")]
+pub use self::user::User;
 #[cfg(feature = "api")]
 pub use self::{
     body::DeviceBody,
     device::{DeviceApi, DeviceFuture},
 };
-#[cfg(feature = "axum")]
-pub use self::{extract::MissingSession, user::User};

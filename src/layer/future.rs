@@ -16,11 +16,13 @@ use tower_service::Service;
 use super::{
     config::Config,
     grpc::verdict,
-    passed,
     reject::{Rejection, Reply},
     resolve::Opened,
 };
-use crate::session::{CommitError, OpenSession, Verdict};
+use crate::{
+    request::passed,
+    session::{CommitError, OpenSession, Verdict},
+};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

@@ -14,7 +14,6 @@ pub(crate) mod grpc;
 mod layer;
 #[cfg(feature = "tonic")]
 mod named;
-pub(crate) mod passed;
 pub(crate) mod problem;
 mod reject;
 pub(crate) mod require;

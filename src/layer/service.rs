@@ -13,10 +13,10 @@ use super::{
     config::{Asks, Config},
     future::{Finish, ResponseFuture},
     grpc::is_grpc,
-    passed,
     reject::Reply,
     resolve::{Asked, Incoming},
 };
+use crate::request::passed;
 
 /// Gives every request its [`Session`](crate::Session).
 ///

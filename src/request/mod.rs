@@ -17,6 +17,7 @@ mod label;
 #[cfg(not(feature = "device"))]
 #[path = "no_label.rs"]
 mod label;
+pub(crate) mod passed;
 mod peer;
 mod raw;
 mod source;

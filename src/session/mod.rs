@@ -10,6 +10,7 @@ mod error;
 mod head;
 mod info;
 mod login;
+mod missing;
 mod renew;
 mod replaced;
 mod report;
@@ -40,6 +41,7 @@ pub use self::{
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
     info::SessionInfo,
     login::{Committed, Login},
+    missing::MissingSession,
     ticket::{ParseTicketError, Ticket},
     user_sessions::UserSessions,
 };
