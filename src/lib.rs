@@ -229,7 +229,7 @@ pub use self::{
         Client, ClientClass, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, Proof,
         SessionId, Timestamp, UserId,
     },
-    request::{EndWords, PeerAddr, TokenSource},
+    request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
         CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Session,
         SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,

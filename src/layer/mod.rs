@@ -4,6 +4,7 @@ mod bearer;
 mod config;
 mod cookie;
 mod device_cookie;
+pub(crate) mod failure;
 mod fresh;
 mod future;
 pub(crate) mod grpc;
@@ -12,13 +13,19 @@ pub(crate) mod grpc;
     reason = "the tower quartet: mod, layer, service, future"
 )]
 mod layer;
+pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
 pub(crate) mod problem;
+pub(crate) mod redirect;
 mod reject;
+mod reply;
+mod requests;
 pub(crate) mod require;
 mod resolve;
 mod service;
+#[cfg(feature = "tonic")]
+mod status;
 
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
@@ -28,7 +35,8 @@ pub use self::{
     fresh::{RequireFresh, RequireFreshService},
     future::ResponseFuture,
     layer::SessionLayer,
-    reject::{Bare, Problem, Rejection, RejectionKind, Reply},
+    reject::{Rejection, RejectionKind},
+    reply::{Bare, Problem, Reply},
     require::{RequireUser, RequireUserFuture, RequireUserService},
     service::SessionService,
 };
