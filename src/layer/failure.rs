@@ -28,7 +28,8 @@ impl From<SessionError> for Rejection {
             SessionErrorKind::Closed
             | SessionErrorKind::Encode
             | SessionErrorKind::KeyTooLong
-            | SessionErrorKind::Random => RejectionKind::NotStored,
+            | SessionErrorKind::Random
+            | SessionErrorKind::UserId => RejectionKind::NotStored,
         };
         tracing::error!(error = &error as &dyn Error, "session not changed or read");
         Self::new(kind).detailed(in_full(&error))

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
-    session::{Audit, ClassOf, EventSink, Guests, LimitOf, RotationRules, Rules},
+    session::{Audit, ClassOf, EventSink, LimitOf, Rules},
     store::SharedStore,
 };
 
@@ -47,29 +47,9 @@ impl SessionLayer {
     /// ```
     pub fn new(store: impl Into<SharedStore>) -> Self {
         mistake::note_layer();
-        let rules = Rules {
-            store: store.into(),
-            lifetime: Lifetime::default(),
-            limit: LimitOf::All(Limit::default()),
-            data_limit: 64 * 1024,
-            guests: Guests {
-                allowed: true,
-                idle: Lifetime::default().idle(),
-                data_limit: 4 * 1024,
-            },
-            not_before: None,
-            class: ClassOf::default(),
-            rotation: RotationRules {
-                after: None,
-                grace: Duration::from_secs(30),
-                reuse_ends: true,
-            },
-            devices: None,
-            audit: Audit::default(),
-        };
         Self {
             config: Arc::new(Config {
-                rules: Arc::new(rules),
+                rules: Arc::new(Rules::new(store.into())),
                 cookie: SessionCookie::default(),
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
@@ -151,6 +131,25 @@ impl<R> SessionLayer<R> {
     /// Defaults to 1 day idle, 30 days absolute.
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.rules().lifetime = lifetime;
+        self
+    }
+
+    /// Whether browsers keep the cookie when they close, unless a login says otherwise
+    /// ([`Login::persistent`](crate::Login::persistent)).
+    ///
+    /// With `false` the cookie has no `Max-Age`: the browser deletes it when it closes. The session itself
+    /// lives until its lifetime is over. Cookies of guest sessions follow this setting too.
+    ///
+    /// Defaults to `true`.
+    ///
+    /// ```
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).persistent(false);
+    /// # let _ = layer;
+    /// ```
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.rules().persistent = persistent;
         self
     }
 

@@ -24,9 +24,13 @@ mod requests;
 pub(crate) mod require;
 mod resolve;
 mod service;
+#[cfg(feature = "test")]
+mod signed_in;
 #[cfg(feature = "tonic")]
 mod status;
 
+#[cfg(feature = "test")]
+pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     config::OnOutage,

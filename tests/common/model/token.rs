@@ -151,12 +151,16 @@ fn previous(record: &Record, digest: &tower_user_sessions::store::Digest) -> Opt
 
 /// A previous token once the one after it has been sent.
 fn settled(previous: Previous, record: &Record, now: Timestamp) -> Previous {
+    // Once settled it stays so, whatever the clock does.
+    if previous.until != Previous::UNUSED {
+        return previous;
+    }
     let grace = record
         .rotation
         .as_ref()
         .map_or_else(Default::default, |rotation| rotation.grace);
     Previous {
-        until: previous.until.min(now.plus(grace)),
+        until: now.plus(grace),
         ..previous
     }
 }
