@@ -230,7 +230,7 @@ pub use self::{
         CertainUserId, Client, ClientClass, EndNotice, EndReason, Excess, Hints, IntoUserId,
         Lifetime, Limit, Proof, SessionId, Timestamp, UserId,
     },
-    request::{EndWords, PeerAddr, TokenSource},
+    request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
         CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Session,
         SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,

@@ -112,6 +112,10 @@ impl SessionCookie {
         &self.0.name
     }
 
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.secure
+    }
+
     /// Sets or removes the cookie on a response.
     pub(super) fn write(&self, change: &CookieChange, headers: &mut HeaderMap) {
         let (value, max_age) = match change {

@@ -10,7 +10,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, uri::PathAndQuery};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -147,7 +147,7 @@ async fn a_browsers_navigation_is_redirected_to_the_step_up_page() {
     client
         .headers
         .insert("sec-fetch-mode", "navigate".parse().unwrap());
-    let guard = guard().redirect_to(PathAndQuery::from_static("/prove"));
+    let guard = guard().redirect_to("/prove");
 
     let answer = guarded(&client, &layer, guard).await;
 
@@ -302,7 +302,7 @@ async fn only_navigations_of_users_are_redirected() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
-    let guard = || guard().redirect_to(PathAndQuery::from_static("/prove"));
+    let guard = || guard().redirect_to("/prove");
     client
         .headers
         .insert("sec-fetch-mode", "cors".parse().unwrap());

@@ -266,7 +266,7 @@ async fn a_form_with_an_id_that_is_not_the_users_gets_the_same_403() {
 async fn without_a_user_it_is_a_401_page_or_a_redirect_to_sign_in() {
     let world = World::new();
     let guest = Client::new(&world.layer);
-    let away = world.page.clone().login("/sign in");
+    let away = world.page.clone().login("/sign%20in");
 
     for line in ["GET /devices", "GET /devices/end-others"] {
         let view = world.send(&guest, line, "").await;
