@@ -242,7 +242,7 @@ pub mod threats {}
 /// | `expired` | a request sent the token of an expired session, the first time |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
-/// | `token_reuse` | a request sent a previous token after its time: somebody has a copy |
+/// | `token_reuse` | a request sent a previous token after its time: there is a copy of it |
 /// | `new_device` | a user signed in on a device for the first time ([`SessionLayer::device_cookie`]) |
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
