@@ -1,4 +1,4 @@
-//! What the environment says.
+//! Settings from the environment.
 
 use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) geo: Option<GeoIp>,
 }
 
-/// A setting that cannot be used; says which, and what it should be.
+/// A setting that cannot be used. The text says which, and what it should be.
 #[derive(Debug)]
 pub(crate) struct BadSetting(String);
 
@@ -58,7 +58,7 @@ fn store() -> Result<SharedStore, BadSetting> {
     let Some(urls) = var("REDIS_URL")? else {
         return Ok(MemoryStore::new().into());
     };
-    // The URL may hold a password, and the cause may quote it: neither is shown.
+    // The URL may contain a password, and the cause may quote it, so neither is printed.
     let Ok(pool) = pool(&urls) else {
         return Err(BadSetting(
             "REDIS_URL must be redis://user:password@host:port, or several of a Cluster \
@@ -99,7 +99,7 @@ fn limit() -> Result<Limit, BadSetting> {
     }
 }
 
-/// Which class a client is of.
+/// The class of a client, for limits of its own.
 pub(crate) fn class_of(client: &Client) -> ClientClass {
     match Device::of(client).kind() {
         DeviceKind::Desktop => BROWSER,
@@ -157,7 +157,7 @@ fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSett
     }
 }
 
-/// Set to nothing is not set.
+/// An empty variable counts as not set.
 fn var(name: &str) -> Result<Option<String>, BadSetting> {
     match env::var(name) {
         Ok(text) if text.is_empty() => Ok(None),
