@@ -203,6 +203,9 @@ pub mod guide {
     pub mod writing_a_store {}
 
     #[doc = include_str!("guide/coming_from.md")]
+    #[doc = "```diff"]
+    #[doc = include_str!("guide/coming_from.diff")]
+    #[doc = "```"]
     pub mod coming_from {}
 }
 
