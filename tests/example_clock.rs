@@ -76,7 +76,7 @@ async fn nothing_lives_longer_for_a_node_a_day_ahead() {
     let (list, after) = (listed(&redis).await, time_of(&redis).await);
     for session in &list {
         assert!(before <= session.created_at() && session.created_at() <= after);
-        let lives = session.expires_at().since(session.last_activity());
+        let lives = session.idle_expires_at().since(session.last_activity());
         assert_eq!(lives, Duration::from_secs(IDLE));
     }
     assert_eq!(list.len(), 2);

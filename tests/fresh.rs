@@ -12,7 +12,7 @@ mod common;
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, uri::PathAndQuery};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -149,7 +149,7 @@ async fn a_browsers_navigation_is_sent_to_where_users_prove_it() {
     client
         .headers
         .insert("sec-fetch-mode", "navigate".parse().unwrap());
-    let guard = guard().redirect_to(PathAndQuery::from_static("/prove"));
+    let guard = guard().redirect_to("/prove");
 
     let answer = guarded(&client, &layer, guard).await;
 
@@ -304,7 +304,7 @@ async fn only_navigations_of_users_are_sent_on() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
-    let guard = || guard().redirect_to(PathAndQuery::from_static("/prove"));
+    let guard = || guard().redirect_to("/prove");
     client
         .headers
         .insert("sec-fetch-mode", "cors".parse().unwrap());

@@ -96,9 +96,9 @@ async fn of_a_guests_data_nothing_comes_along_by_default() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("next", "https://evil.test").await;
+    client.insert("csrf", "planted").await;
 
     let seen = client.send(|session| async move {
-        session.insert("csrf", "planted").unwrap();
         session.log_in(user("alice")).unwrap();
         (
             session.get::<String>("next").unwrap(),

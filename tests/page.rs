@@ -269,7 +269,7 @@ async fn a_form_that_names_no_session_of_this_user_is_the_same_403() {
 async fn without_a_user_it_is_a_page_with_401_or_the_way_to_sign_in() {
     let world = World::new();
     let guest = Client::new(&world.layer);
-    let away = world.page.clone().login("/sign in");
+    let away = world.page.clone().login("/sign%20in");
 
     for line in ["GET /devices", "GET /devices/end-others"] {
         let shown = world.send(&guest, line, "").await;

@@ -12,7 +12,7 @@ mod common;
 use std::convert::Infallible;
 
 use axum::{Router, body::Body, routing::get};
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
@@ -68,7 +68,7 @@ fn guard() -> RequireUser<Problem> {
 }
 
 fn redirecting() -> RequireUser<Problem> {
-    guard().redirect_to(PathAndQuery::from_static("/login?from=guard"))
+    guard().redirect_to("/login?from=guard")
 }
 
 fn by<const N: usize>(
@@ -264,7 +264,12 @@ async fn without_a_session_it_fails_closed_and_says_so_in_the_log() {
         send_to_axum(&layer, guest.head("/")).await,
     ] {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(body, problem("Internal server error", 500, "no_session"));
+        // In release builds there is no detail.
+        let start = r#"{"type":"about:blank","title":"Internal server error","status":500,"reason":"no_session""#;
+        assert!(
+            body.starts_with(start) && body.contains("`resolve_if`"),
+            "{body}"
+        );
     }
     assert_eq!(log.at("ERROR").len(), 2);
 }

@@ -91,7 +91,7 @@ async fn what_parallel_requests_together_put_over_the_limit_is_not_stored() {
         |session| session.insert("b", &"x".repeat(60)).unwrap(),
     );
 
-    assert_eq!(status.await, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(status.await, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(client.get("a").await, None);
     assert_eq!(client.get("b").await.unwrap().len(), 60);
 }
@@ -169,5 +169,5 @@ async fn what_cannot_be_stored_is_a_problem_of_its_own() {
     let sent = tower::ServiceExt::oneshot(tower::Layer::layer(&layer, service), client.head("/"));
 
     let body = sent.await.unwrap().into_body();
-    insta::assert_snapshot!(str::from_utf8(&body).unwrap(), @r#"{"type":"about:blank","title":"Session not stored","status":500,"reason":"not_stored"}"#);
+    insta::assert_snapshot!(str::from_utf8(&body).unwrap(), @r#"{"type":"about:blank","title":"Session not stored","status":413,"detail":"the data would be over its limit","reason":"not_stored"}"#);
 }

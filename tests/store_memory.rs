@@ -123,3 +123,8 @@ async fn contract_16_rotates_and_signs_nobody_out() {
 async fn contract_17_bars_and_lets_in_again() {
     conformance::bars_and_lets_in_again(make).await;
 }
+
+#[tokio::test]
+async fn contract_18_shortens_and_never_prolongs() {
+    conformance::shortens_and_never_prolongs(make).await;
+}

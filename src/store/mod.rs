@@ -104,6 +104,9 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     tokens open nothing. A previous token after its time is [`Resolved::Reused`], and ends the session
 ///     where it was asked to; any other wrong secret is unknown.
 /// 17. A barred user's `create` is [`Created::Disabled`] and changes nothing.
+/// 18. `save` with `shorten` takes the shorter of what is stored and what is given, part by part; the
+///     absolute part counts from now. It never makes a life longer. Without changes it leaves data and
+///     revision alone, and with changes both happen or neither.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///

@@ -44,6 +44,8 @@ pub(crate) enum Op {
         /// The revision that it names, less the right one.
         expect: Option<i64>,
         data_limit: usize,
+        /// Idle and absolute, in seconds.
+        shorten: Option<(u64, u64)>,
     },
     List,
     End {
@@ -174,15 +176,16 @@ fn ops() -> impl Strategy<Value = Op> {
                 forged,
             }
         });
-    let save =
-        (pick(), changes(), off(), data_limit()).prop_map(|(pick, changes, expect, data_limit)| {
-            Op::Save {
-                pick,
-                changes,
-                expect,
-                data_limit,
-            }
-        });
+    let shorten = option::weighted(0.2, (1..30_u64, 1..90_u64));
+    let save = (pick(), changes(), off(), data_limit(), shorten).prop_map(
+        |(pick, changes, expect, data_limit, shorten)| Op::Save {
+            pick,
+            changes,
+            expect,
+            data_limit,
+            shorten,
+        },
+    );
     let whom = prop_oneof![
         4 => pick().prop_map(Whom::One),
         1 => pick().prop_map(Whom::Others),

@@ -80,6 +80,11 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         },
         Request::Save(save) => match store.save(save).await.unwrap() {
             Saved::Saved { revision } => Answer::Saved(revision),
+            Saved::Shortened {
+                revision,
+                idle,
+                deadline,
+            } => Answer::Shortened(revision, idle, deadline),
             Saved::Conflict { revision, data } => Answer::Conflict(revision, contents(&data)),
             Saved::Ended => Answer::NotLive,
             Saved::TooLarge => Answer::TooLarge,

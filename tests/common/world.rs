@@ -132,6 +132,7 @@ impl World {
                 changes,
                 expect,
                 data_limit,
+                shorten,
             } => {
                 let Some(id) = self.id(set, *pick) else {
                     return Vec::new();
@@ -139,6 +140,9 @@ impl World {
                 let mut save = Save::new(tag, id, change(changes));
                 save.expect = expect.map(|off| self.revision(tag, id, off));
                 save.data_limit = *data_limit;
+                save.shorten = shorten.map(|(idle, absolute)| {
+                    Lifetime::new(Duration::from_secs(idle), Duration::from_secs(absolute))
+                });
                 Request::Save(save)
             }
             Op::End {

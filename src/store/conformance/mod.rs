@@ -49,6 +49,7 @@ mod limit;
 mod live;
 mod notice;
 mod rotation;
+mod shorten;
 mod ticket;
 mod trial;
 
@@ -65,6 +66,7 @@ pub use self::{
     },
     notice::ends_and_leaves_a_notice,
     rotation::rotates_and_signs_nobody_out,
+    shorten::shortens_and_never_prolongs,
 };
 use super::{ManualClock, SessionStore};
 
@@ -87,4 +89,5 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(owns_the_time(&make)).await;
     Box::pin(rotates_and_signs_nobody_out(&make)).await;
     Box::pin(bars_and_lets_in_again(&make)).await;
+    Box::pin(shortens_and_never_prolongs(&make)).await;
 }

@@ -28,6 +28,8 @@ pub struct Create {
     pub authenticated: Authenticated,
     /// How the user proved it.
     pub proof: Proof,
+    /// Whether the browser keeps the session's cookie when it closes; see [`Record::with_persistent`].
+    pub persistent: bool,
     /// How many sessions the user may have, and what happens to the excess.
     pub limit: Limit,
     /// The class of the client, which may have a limit of its own.
@@ -65,6 +67,7 @@ impl Create {
             lifetime: Lifetime::default(),
             authenticated,
             proof: Proof::default(),
+            persistent: true,
             limit: Limit::default(),
             class: ClientClass::default(),
             counts: true,

@@ -62,6 +62,7 @@ pub(crate) enum Answer {
     TooLarge,
     Rejected,
     Saved(u64),
+    Shortened(u64, Duration, Timestamp),
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
@@ -130,7 +131,7 @@ impl Model {
             .values()
             .flat_map(|set| &set.known)
             .filter_map(|known| match &known.state {
-                State::Begun(record, _) => Some(record.expires_at()),
+                State::Begun(record, _) => Some(record.idle_expires_at()),
                 State::Ended(notice) => Some(notice.kept_until),
                 State::Dropped => None,
             });
@@ -183,9 +184,19 @@ impl Model {
         if size(&merged) > ask.data_limit {
             return Answer::TooLarge;
         }
-        *data = merged;
-        record.revision += 1;
-        Answer::Saved(record.revision)
+        if !ask.changes.is_empty() || ask.shorten.is_none() {
+            *data = merged;
+            record.revision += 1;
+        }
+        let Some(to) = ask.shorten else {
+            return Answer::Saved(record.revision);
+        };
+        record.idle = record.idle.min(to.idle());
+        record.deadline = record.deadline.min(now.plus(to.absolute()));
+        let answer = Answer::Shortened(record.revision, record.idle, record.deadline);
+        // It may be over by this.
+        self.look_at_the_clock(now);
+        answer
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
