@@ -80,7 +80,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the cutoff",
         CREATE,
-        "if kind == 1 and cut and void then",
+        "if kind == 1 and cutoff and rejected then",
         "if false then",
     ),
     rule(
@@ -128,7 +128,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     ),
     rule("rotate: whether it is live", ROTATE, LIVE, ""),
     rule(
-        "rotate: the token that is shown",
+        "rotate: the token that is sent",
         ROTATE,
         "elseif present ~= previous then",
         "elseif false then",

@@ -8,7 +8,7 @@ local by_id = {}
 for at, id in ipairs(ids) do
   by_id[id] = found[at]
 end
-local cutoff = others.cutoff and cutoff_of(user, now)
+local cutoff = others.cut and cutoff_of(user, now)
 local again = by_id[session]
 if again then
   local same = string.sub(again, 51, 82) == digest and live(again, now, -math.huge)
@@ -26,7 +26,7 @@ end
 if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barred")) then
   return { 8, now }
 end
--- Any cut but its request's own is a later one, even where the clock stepped back meanwhile.
+-- Any cutoff but its request's own is a later one, even where the clock stepped back meanwhile.
 local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
 if kind == 1 and cutoff and rejected then
   redis.call("HSET", user, "cut", string.format("%.0f", math.min(cutoff, now)))

@@ -10,7 +10,7 @@
   KEYS[1]  user      hash: session id -> record
 
   ARGV[1]  session   session id
-  ARGV[2]  previous    digest of the token that was shown, 32 bytes
+  ARGV[2]  previous    digest of the token that was sent, 32 bytes
   ARGV[3]  digest    digest of the new one, 32 bytes
   ARGV[4]  terms     big-endian:
                      again      u8   1 if the user proved who they are, 0 for a derived token
@@ -44,22 +44,22 @@ if not created then
   return { 0, now }
 end
 local kind, present, body = string.byte(record, 2), sub(record, 51, 82), body_of(record)
-local newer, older = previous(record)
+local newer, older = previous_tokens(record)
 if present == digest then
   return { 1, now, record }
 elseif present ~= previous then
-  local shown = still_open(previous, newer, older, now)
-  if not shown then
+  local sent = still_open(previous, newer, older, now)
+  if not sent then
     -- Of a request that took longer than the token had: the session is none the worse.
     local known = sub(newer, 1, 32) == previous or sub(older, 1, 32) == previous
     return anew == 0 and known and { 3, now } or { 0, now }
   elseif anew == 0 then
     -- The salt is the newer one's: an older one would derive nothing from it.
-    local took = kind >= 64 and shown == newer
+    local took = kind >= 64 and sent == newer
     return took and { 2, now, sub(record, 108, 123) } or { 3, now }
   end
   -- Whoever proves who they are ends the present token too.
-  previous, newer = present, shown
+  previous, newer = present, sent
 elseif kind >= 64 then
   kind, newer = kind - 64, sub(newer, 1, 32) .. struct.pack(">i8B", now + grace_of(record), 0)
 end
@@ -76,7 +76,7 @@ if anew == 1 then
   local deadline = math.max(proven, created) + absolute
   header = sub(record, 3, 18)
     .. struct.pack(">i8i8i8i8", proven, math.max(activity, now), idle, deadline)
-  first, newer = rejected(previous .. UNUSED, now + grace), rejected(newer, now + grace)
+  first, newer = reject(previous .. UNUSED, now + grace), reject(newer, now + grace)
   keep(user, ttl(now, idle, deadline))
 end
 record = struct.pack(">BB", VERSION, kind) .. header .. digest

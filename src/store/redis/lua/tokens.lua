@@ -10,7 +10,7 @@ local function body_of(record)
 end
 
 -- The previous tokens of a live record, the newer first.
-local function previous(record)
+local function previous_tokens(record)
   if string.byte(record, 2) % 64 < 32 then
     return NONE, NONE
   end
@@ -38,7 +38,7 @@ local function still_open(digest, newer, older, now)
 end
 
 -- The same token, void, and no reuse until then at the latest.
-local function rejected(each, good)
+local function reject(each, good)
   if each == NONE then
     return NONE
   end

@@ -16,7 +16,7 @@ if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotate
 end
 local previous = nil
 if sub(record, 51, 82) ~= digest then
-  local newer, older = previous(record)
+  local newer, older = previous_tokens(record)
   previous = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
   if not previous then
     return { 0, now }
@@ -43,7 +43,7 @@ if previous then
     return { 5, now, record }
   end
 elseif kind >= 64 then
-  -- The new token is shown: from now on the time of the previous one runs out.
+  -- The new token is sent: from now on the time of the previous one runs out.
   record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
     .. struct.pack(">i8", now + grace_of(record)) .. sub(record, 164)
 end
