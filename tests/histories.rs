@@ -27,7 +27,7 @@ mod redis;
 mod world;
 
 use self::{
-    history::{CORNERS, Op, histories},
+    history::{CORNERS, Op, With, histories},
     model::{Answer, NOTICE_KEPT},
     question::{Request, ask},
     redis::Server,
@@ -118,6 +118,49 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
         }
     }
     Ok(())
+}
+
+/// Two re-authentications, the second with a grace, and the clock a millisecond back in between.
+/// A random run found that the model of these tests counted the older token's time a second time.
+#[test]
+fn a_token_that_was_invalid_already_keeps_its_time_when_the_clock_steps_back() {
+    let create = Op::Create {
+        name: '-',
+        again: None,
+        replaces: None,
+        limit: 1,
+        refuse: false,
+        short: false,
+        authenticated_ago: 0,
+        changes: Vec::new(),
+        data_limit: 1_000,
+        with: With {
+            class: 0,
+            class_limit: None,
+            counts: true,
+            device: None,
+            elsewhere: false,
+            redeem: None,
+        },
+    };
+    let reauthenticate = |pick, short| Op::Rotate {
+        pick,
+        forged: false,
+        proven: true,
+        again: false,
+        short,
+        reuse_ends: false,
+    };
+    let history = [
+        (0, create),
+        (0, reauthenticate(0, true)),
+        (0, Op::StepBack(1)),
+        (0, reauthenticate(2, false)),
+    ];
+
+    let done = tokio_test::block_on(replay_on_memory(&history, &mut World::new()));
+
+    assert_eq!(done, Ok(()));
 }
 
 /// Which sessions have been live, and which of those have been dead since.

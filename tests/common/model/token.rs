@@ -149,14 +149,18 @@ fn previous(record: &Record, digest: &tower_user_sessions::store::Digest) -> Opt
     record.rotation.as_ref()?.previous(digest)
 }
 
-/// A previous token once the one after it has been sent.
+/// A previous token once the one after it has been sent. Its time is set once: where that happened
+/// before, a clock that steps back does not shorten it.
 fn settled(previous: Previous, record: &Record, now: Timestamp) -> Previous {
+    if previous.until != Previous::UNUSED {
+        return previous;
+    }
     let grace = record
         .rotation
         .as_ref()
         .map_or_else(Default::default, |rotation| rotation.grace);
     Previous {
-        until: previous.until.min(now.plus(grace)),
+        until: now.plus(grace),
         ..previous
     }
 }
