@@ -4,5 +4,5 @@ use std::io;
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    coming_from_before::serve("127.0.0.1:3000").await
+    example_coming_from_before::serve("127.0.0.1:3000").await
 }

@@ -11,8 +11,8 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         Self {
-            before: Browser::new(&coming_from_before::app()),
-            after: Browser::new(&coming_from_after::app()),
+            before: Browser::new(&example_coming_from_before::app()),
+            after: Browser::new(&example_coming_from_after::app()),
         }
     }
 
