@@ -136,7 +136,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: previous tokens in their time",
         ROTATE,
-        "if again == 0 and (now < good_until(newer)",
+        "if reauth == 0 and (now < good_until(newer)",
         "if false and (now < good_until(newer)",
     ),
     rule(

@@ -10,10 +10,10 @@
   KEYS[1]  user      hash: session id -> record
 
   ARGV[1]  session   session id
-  ARGV[2]  previous    digest of the token that was sent, 32 bytes
+  ARGV[2]  previous  digest of the token that was sent, 32 bytes
   ARGV[3]  digest    digest of the new one, 32 bytes
   ARGV[4]  terms     big-endian:
-                     again      u8   1 if the user proved who they are, 0 for a derived token
+                     reauth    u8   1 if the user proved who they are, 0 for a derived token
                      age       u8   1 if `proven` is an age, 0 if a moment
                      ends      u8   1 if reuse ends the session
                      grace     i64  ms
@@ -33,7 +33,7 @@
 ]]
 local user = KEYS[1]
 local session, previous, digest, terms, given = unpack(ARGV)
-local anew, age, ends, grace, kept, proven, idle, absolute, salt =
+local reauth, age, ends, grace, kept, proven, idle, absolute, salt =
   struct.unpack(">BBBi8i8i8i8i8c16", terms)
 local sub = string.sub
 
@@ -52,8 +52,8 @@ elseif present ~= previous then
   if not sent then
     -- Of a request that took longer than the token had: the session is none the worse.
     local known = sub(newer, 1, 32) == previous or sub(older, 1, 32) == previous
-    return anew == 0 and known and { 3, now } or { 0, now }
-  elseif anew == 0 then
+    return reauth == 0 and known and { 3, now } or { 0, now }
+  elseif reauth == 0 then
     -- The salt is the newer one's: an older one would derive nothing from it.
     local took = kind >= 64 and sent == newer
     return took and { 2, now, sub(record, 108, 123) } or { 3, now }
@@ -63,15 +63,15 @@ elseif present ~= previous then
 elseif kind >= 64 then
   kind, newer = kind - 64, sub(newer, 1, 32) .. struct.pack(">i8B", now + grace_of(record), 0)
 end
-if anew == 0 and (now < good_until(newer) or now < good_until(older)) then
+if reauth == 0 and (now < good_until(newer) or now < good_until(older)) then
   redis.call("HSET", user, session, struct.pack(">BB", VERSION, kind) .. sub(record, 3, 123)
     .. newer .. sub(record, 165))
   return { 3, now }
 end
 
 local header, first = sub(record, 3, 50), previous .. UNUSED .. "\0"
-kind = kind % 32 + 32 + (anew == 0 and 64 or 0)
-if anew == 1 then
+kind = kind % 32 + 32 + (reauth == 0 and 64 or 0)
+if reauth == 1 then
   proven = math.min(age == 1 and now - proven or proven, now)
   local deadline = math.max(proven, created) + absolute
   header = sub(record, 3, 18)
