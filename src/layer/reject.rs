@@ -303,6 +303,12 @@ impl Rejection {
 /// Makes responses of rejections, in the service's own body type.
 ///
 /// A function of a [`Rejection`] is one too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` makes no responses with a body of the type `{B}`",
+    label = "not a `Reply<{B}>`",
+    note = "`Bare` needs a body type that is `Default`, `Problem` one that is `From<Bytes>`",
+    note = "for any other body: `reply_with(|rejection| rejection.into_problem(|bytes| …))`"
+)]
 pub trait Reply<B> {
     /// The response.
     fn reply(&self, rejection: Rejection) -> Response<B>;
@@ -316,6 +322,7 @@ pub trait Reply<B> {
 )]
 pub struct Bare;
 
+#[diagnostic::do_not_recommend]
 impl<B: Default> Reply<B> for Bare {
     fn reply(&self, rejection: Rejection) -> Response<B> {
         rejection.into_response()
@@ -330,6 +337,7 @@ impl<B: Default> Reply<B> for Bare {
 )]
 pub struct Problem;
 
+#[diagnostic::do_not_recommend]
 impl<B: From<Bytes>> Reply<B> for Problem {
     fn reply(&self, rejection: Rejection) -> Response<B> {
         rejection.into_problem(B::from)
