@@ -2,7 +2,7 @@
 //! "Composing" of the docs says why.
 //!
 //! ```console
-//! $ cargo run --example composing
+//! $ cargo run -p example-composing
 //! ```
 
 use std::{

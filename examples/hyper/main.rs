@@ -1,7 +1,7 @@
 //! The layer on a bare hyper server, over HTTP/1 and HTTP/2, without a framework.
 //!
 //! ```console
-//! $ cargo run --example hyper
+//! $ cargo run -p example-hyper
 //! $ curl -c jar -b jar -X POST 'http://localhost:3000/login?alice'
 //! $ curl -c jar -b jar http://localhost:3000/
 //! $ curl -c jar -b jar --http2-prior-knowledge http://localhost:3000/sessions

@@ -1,8 +1,8 @@
 //! A gRPC service with sessions: sign in, list devices, end one.
 //!
 //! ```console
-//! $ cargo run --example tonic                # the server, at http://localhost:50051
-//! $ cargo run --example tonic -- client      # walks through it, with two devices
+//! $ cargo run -p example-tonic                # the server, at http://localhost:50051
+//! $ cargo run -p example-tonic -- client      # walks through it, with two devices
 //! ```
 //!
 //! The generated code is checked in; a test makes it again from `devices.proto` and compares.

@@ -1,16 +1,16 @@
-//! The examples as child processes; the one in axum unless another is named.
+//! An example as a child process.
 
 use std::{
-    env,
     fs::File,
     io::{BufRead, BufReader},
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
 
 use tempfile::NamedTempFile;
+
+use super::EXAMPLE;
 
 /// How often a state is looked for, 20 ms apart, before it is given up.
 pub const TRIES: u32 = 1_000;
@@ -34,17 +34,12 @@ pub struct Finished {
 impl App {
     /// On a free port of this machine, with these settings and no others.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        Self::spawn(Command::new(example("axum")), settings)
-    }
-
-    /// Another example, on a free port of this machine.
-    pub fn start_example(name: &str) -> Self {
-        Self::spawn(Command::new(example(name)), &[])
+        Self::spawn(Command::new(EXAMPLE), settings)
     }
 
     /// As [`start`](Self::start), with a wall clock that is a day ahead.
     pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(example("axum"));
+        let mut command = Command::new(EXAMPLE);
         command.envs(faketime());
         Self::spawn(command, settings)
     }
@@ -75,7 +70,7 @@ impl App {
     /// With these settings, which it is expected to refuse.
     pub fn refused(settings: &[(&str, &str)]) -> Finished {
         let log = NamedTempFile::new().unwrap();
-        let mut command = Command::new(example("axum"));
+        let mut command = Command::new(EXAMPLE);
         set(&mut command, settings)
             .stdout(Stdio::null())
             .stderr(log.reopen().unwrap());
@@ -180,17 +175,4 @@ fn faketime() -> Vec<(String, String)> {
         .filter(|(name, _)| *name == "LD_PRELOAD" || name.contains("FAKE"))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
-}
-
-/// `target/<profile>/examples/<name>`, beside this very test.
-pub fn example(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
-    let binary = profile.join("examples").join(name);
-    assert!(
-        binary.exists(),
-        "the example is not built: run `cargo build --examples` first"
-    );
-    binary
 }
