@@ -44,7 +44,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/logout-all": {
+    "/logout-others": {
         parameters: {
             query?: never;
             header?: never;
@@ -58,6 +58,50 @@ export interface paths {
          * @description The current session goes on.
          */
         post: operations["endOtherSessions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logout-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends all other sessions of the user
+         * @description The same as `/logout-others`.
+         */
+        post: operations["endOtherSessionsByOldPath"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads the times of the current session
+         * @description For a countdown (WCAG 2.2.1). This is not activity: it does not keep the session from expiring.
+         */
+        get: operations["currentSession"];
+        put?: never;
+        /**
+         * Keeps the user signed in
+         * @description This is activity: the idle time begins again.
+         */
+        post: operations["prolongCurrentSession"];
         delete?: never;
         options?: never;
         head?: never;
@@ -112,6 +156,39 @@ export interface components {
         Location: {
             city: string | null;
             country: string | null;
+        };
+        /** @description The times of the current session. */
+        CurrentSession: {
+            id: components["schemas"]["SessionId"];
+            /**
+             * Format: date-time
+             * @description When the session began.
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When the user last proved who they are.
+             */
+            authenticatedAt: string;
+            /**
+             * Format: date-time
+             * @description When the session was last used.
+             */
+            lastActivity: string;
+            /**
+             * Format: date-time
+             * @description When the session ends if it is not used before.
+             */
+            idleExpiresAt: string;
+            /**
+             * Format: date-time
+             * @description When the session ends at the latest.
+             */
+            expiresAt: string;
+            /** @description Seconds until `idleExpiresAt`, by the clock of the store. */
+            idleExpiresIn: number;
+            /** @description Seconds until `expiresAt`, by the clock of the store. */
+            expiresIn: number;
         };
         Success: {
             /** @constant */
@@ -209,7 +286,8 @@ export interface components {
             /** @constant */
             reason: "method_not_allowed";
         };
-        NoSessionLayer: {
+        /** @description The app has a mistake: the request has no session. */
+        NoSession: {
             /** @constant */
             type: "about:blank";
             /**
@@ -220,7 +298,9 @@ export interface components {
             /** @constant */
             status: 500;
             /** @constant */
-            reason: "no_session_layer";
+            reason: "no_session";
+            /** @description Only in debug builds of the app: what to change. */
+            detail?: string;
         };
         /** @description Try again after a second. */
         Unavailable: {
@@ -235,6 +315,8 @@ export interface components {
             status: 503;
             /** @constant */
             reason: "unavailable";
+            /** @description Only in debug builds of the app: what to change. */
+            detail?: string;
         };
     };
     responses: {
@@ -300,14 +382,14 @@ export interface components {
                 "application/problem+json": components["schemas"]["MethodNotAllowed"];
             };
         };
-        /** @description The app has a mistake: no `SessionLayer` around the API. */
-        NoSessionLayer: {
+        /** @description The app has a mistake: there is no `SessionLayer` around the API, or its `resolve_if` let the request pass. The log says what to change. */
+        NoSession: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["NoSessionLayer"];
+                "application/problem+json": components["schemas"]["NoSession"];
             };
         };
         /** @description The store of the sessions does not answer. Nobody was signed out by that. */
@@ -362,7 +444,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["NotSignedIn"];
-            500: components["responses"]["NoSessionLayer"];
+            500: components["responses"]["NoSession"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -392,7 +474,7 @@ export interface operations {
             };
             401: components["responses"]["NotSignedInOrStale"];
             403: components["responses"]["NotYoursOrForeignOrigin"];
-            500: components["responses"]["NoSessionLayer"];
+            500: components["responses"]["NoSession"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -417,7 +499,81 @@ export interface operations {
             };
             401: components["responses"]["NotSignedInOrStale"];
             403: components["responses"]["ForeignOrigin"];
-            500: components["responses"]["NoSessionLayer"];
+            500: components["responses"]["NoSession"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    endOtherSessionsByOldPath: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All other sessions have ended. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OthersEnded"];
+                };
+            };
+            401: components["responses"]["NotSignedInOrStale"];
+            403: components["responses"]["ForeignOrigin"];
+            500: components["responses"]["NoSession"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    currentSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The current session. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentSession"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            500: components["responses"]["NoSession"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    prolongCurrentSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The times after that. */
+            200: {
+                headers: {
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentSession"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["ForeignOrigin"];
+            500: components["responses"]["NoSession"];
             503: components["responses"]["Unavailable"];
         };
     };

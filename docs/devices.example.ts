@@ -44,7 +44,7 @@ export async function end(session: Session, base = "/sessions"): Promise<string 
     case "unavailable":
       return "Try again in a moment.";
     case "foreign_origin":
-    case "no_session_layer":
+    case "no_session":
       return "This page is not set up correctly.";
   }
 }

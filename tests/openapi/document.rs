@@ -48,13 +48,13 @@ impl Document {
         for (operation, value) in self.operations() {
             for (status, response) in value["responses"].as_object().unwrap() {
                 used.extend(response["$ref"].as_str());
-                let schema = self.schema(self.resolved(response)).unwrap();
+                let schema = schema(self.resolved(response)).unwrap();
                 answers.extend(self.names(&operation, status, schema));
             }
         }
         for (name, response) in self.0["components"]["responses"].as_object().unwrap() {
             if !used.contains(&*format!("#/components/responses/{name}")) {
-                let schema = self.schema(response).unwrap();
+                let schema = schema(response).unwrap();
                 let status = &self.alternatives(schema)[0]["properties"]["status"]["const"];
                 answers.extend(self.names("*", &status.to_string(), schema));
             }
@@ -80,7 +80,7 @@ impl Document {
             .response(operation, status)
             .ok_or_else(|| format!("{operation} is not documented to answer {status}"))?;
         self.check_headers(response, &answer.headers)?;
-        let schema = self.schema(response).ok_or("it has no body")?;
+        let schema = schema(response).ok_or("it has no body")?;
         let whole = serde_json::json!({ "$ref": "#/schema", "schema": schema,
             "components": self.0["components"] });
         let validator = jsonschema::options()
@@ -102,7 +102,7 @@ impl Document {
             let number = status.parse::<u16>().ok()?;
             let responses = self.0["components"]["responses"].as_object()?;
             return responses.values().find(|response| {
-                let schema = self.schema(response);
+                let schema = schema(response);
                 schema.is_some_and(|schema| {
                     self.resolved(schema)["properties"]["status"]["const"] == number
                 })
@@ -141,11 +141,6 @@ impl Document {
             Some(name) => Err(format!("{name} is not documented")),
             None => Ok(()),
         }
-    }
-
-    fn schema<'a>(&'a self, response: &'a Value) -> Option<&'a Value> {
-        let content = response["content"].as_object()?;
-        content.values().next().map(|media| &media["schema"])
     }
 
     fn alternatives<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
@@ -212,6 +207,12 @@ impl Document {
     pub(crate) fn schemas(&self) -> &serde_json::Map<String, Value> {
         self.0["components"]["schemas"].as_object().unwrap()
     }
+}
+
+/// The schema of a response's body.
+fn schema(response: &Value) -> Option<&Value> {
+    let content = response["content"].as_object()?;
+    content.values().next().map(|media| &media["schema"])
 }
 
 fn name(operation: &str, status: &str, reason: &Value) -> String {

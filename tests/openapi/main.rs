@@ -27,7 +27,14 @@ use self::{
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// The operations, as the file names them.
-const OPERATIONS: [&str; 3] = ["get /", "delete /{id}", "post /logout-all"];
+const OPERATIONS: [&str; 6] = [
+    "get /",
+    "delete /{id}",
+    "post /logout-others",
+    "post /logout-all",
+    "get /current",
+    "post /current",
+];
 
 struct World {
     prefix: String,
@@ -123,6 +130,9 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given() {
     }
 
     assert_eq!(seen, document.answers());
+    if !cfg!(debug_assertions) {
+        names.insert("detail".to_owned());
+    }
     let never: Vec<_> = document.optional().difference(&names).cloned().collect();
     assert_eq!(never, [""; 0]);
 }
