@@ -50,7 +50,7 @@ pub fn app() -> Router {
 #[derive(Clone, Copy, Default, Deserialize, Serialize)]
 struct Counter(usize);
 
-/// A message for the next page that is shown.
+/// A message that the next page displays, once.
 #[derive(Deserialize, Serialize)]
 struct Flash {
     text: String,

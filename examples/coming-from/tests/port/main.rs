@@ -1,4 +1,4 @@
-//! The port changes the sources as the guide's page shows, and no answer.
+//! The guide shows how the port changes the sources. The responses do not change.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
