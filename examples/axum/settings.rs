@@ -1,13 +1,14 @@
-//! What the environment says.
+//! Settings from the environment.
 
 use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
-    Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, RedisStore,
-    SessionCookie,
-    store::{RedisPool, SharedStore},
+    Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, SessionCookie,
+    store::SharedStore,
 };
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::redis;
 
 const BROWSER: ClientClass = ClientClass::new(1);
 const PHONE: ClientClass = ClientClass::new(2);
@@ -20,9 +21,10 @@ pub(crate) struct Settings {
     pub(crate) lifetime: Lifetime,
     pub(crate) cookie: SessionCookie,
     pub(crate) geo: Option<GeoIp>,
+    pub(crate) log: Targets,
 }
 
-/// A setting that cannot be used; says which, and what it should be.
+/// A setting that cannot be used. The text says which, and what it should be.
 #[derive(Debug)]
 pub(crate) struct BadSetting(String);
 
@@ -41,6 +43,7 @@ impl Settings {
             lifetime: lifetime()?,
             cookie: cookie()?,
             geo: geo()?,
+            log: log()?,
         })
     }
 }
@@ -58,26 +61,7 @@ fn store() -> Result<SharedStore, BadSetting> {
     let Some(urls) = var("REDIS_URL")? else {
         return Ok(MemoryStore::new().into());
     };
-    // The URL may hold a password, and the cause may quote it: neither is shown.
-    let Ok(pool) = pool(&urls) else {
-        return Err(BadSetting(
-            "REDIS_URL must be redis://user:password@host:port, or several of a Cluster \
-             separated by commas (rediss:// takes a build of the redis crate with TLS)"
-                .to_owned(),
-        ));
-    };
-    Ok(RedisStore::new(pool).into())
-}
-
-fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
-    let runtime = Some(Runtime::Tokio1);
-    if !urls.contains(',') {
-        let node = deadpool_redis::Config::from_url(urls);
-        return Ok(node.create_pool(runtime)?.into());
-    }
-    let urls: Vec<String> = urls.split(',').map(|url| url.trim().to_owned()).collect();
-    let cluster = deadpool_redis::cluster::Config::from_urls(urls);
-    Ok(cluster.create_pool(runtime)?.into())
+    redis::store(&urls).map_err(BadSetting)
 }
 
 fn limit() -> Result<Limit, BadSetting> {
@@ -99,7 +83,7 @@ fn limit() -> Result<Limit, BadSetting> {
     }
 }
 
-/// Which class a client is of.
+/// The class of a client, for limits of its own.
 pub(crate) fn class_of(client: &Client) -> ClientClass {
     match Device::of(client).kind() {
         DeviceKind::Desktop => BROWSER,
@@ -144,6 +128,14 @@ fn geo() -> Result<Option<GeoIp>, BadSetting> {
     }
 }
 
+fn log() -> Result<Targets, BadSetting> {
+    let Some(text) = var("RUST_LOG")? else {
+        return Ok(Targets::new().with_default(LevelFilter::INFO));
+    };
+    text.parse()
+        .map_err(|error| BadSetting(format!("RUST_LOG: {error}")))
+}
+
 fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSetting> {
     let Some(text) = var(name)? else {
         return Ok(None);
@@ -157,7 +149,7 @@ fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSett
     }
 }
 
-/// Set to nothing is not set.
+/// An empty variable counts as not set.
 fn var(name: &str) -> Result<Option<String>, BadSetting> {
     match env::var(name) {
         Ok(text) if text.is_empty() => Ok(None),

@@ -1,8 +1,8 @@
 //! A gRPC service with sessions: sign in, list devices, end one.
 //!
 //! ```console
-//! $ cargo run --example tonic                # the server, at http://localhost:50051
-//! $ cargo run --example tonic -- client      # walks through it, with two devices
+//! $ cargo run -p example-tonic                # the server, at http://localhost:50051
+//! $ cargo run -p example-tonic -- client      # walks through it, with two devices
 //! ```
 //!
 //! The generated code is checked in; a test makes it again from `devices.proto` and compares.
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // Behind TLS when it is not for this machine alone: whoever sees the token is the user.
+    // Use TLS unless only this machine connects: who reads the token is the user.
     let listener = TcpListener::bind(address).await?;
     let port = listener.local_addr()?.port();
     writeln!(std::io::stdout(), "listening on http://localhost:{port}")?;

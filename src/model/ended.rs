@@ -208,6 +208,7 @@ impl EndNotice {
                 user: None,
                 client: (**client).clone(),
                 proof: None,
+                persistent: true,
             };
             bytes.extend(body.encode().unwrap_or_default());
         }

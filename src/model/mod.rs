@@ -40,7 +40,7 @@ pub use self::{
     rotation::{Previous, Rotation, Salt},
     tag::Tag,
     token::{Digest, ParseTokenError, Token},
-    user::{ParseUserIdError, UserId},
+    user::{CertainUserId, IntoUserId, ParseUserIdError, UserId},
 };
 pub(crate) use self::{
     device_id::DeviceId,

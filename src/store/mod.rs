@@ -22,7 +22,7 @@ mod shared;
 pub mod conformance;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisPool, RedisStore, RedisStoreBuilder};
+pub use self::redis::{IntoRedisPool, RedisPool, RedisStore, RedisStoreBuilder};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
@@ -118,6 +118,9 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     - A previous token after its time is [`Resolved::Reused`], and ends the session if `rotate` asked
 ///       for that. Any other wrong secret is unknown.
 /// 17. `create` for a disabled user answers [`Created::Disabled`] and changes nothing.
+/// 18. `save` with `shorten` sets each part of the lifetime to the shorter of the stored and the given one.
+///     The absolute part counts from now. It never makes a lifetime longer. Without changes, data and
+///     revision do not change. With changes, all of it happens or none.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///

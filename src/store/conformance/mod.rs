@@ -52,6 +52,7 @@ mod limit;
 mod live;
 mod notice;
 mod rotation;
+mod shorten;
 mod ticket;
 mod trial;
 
@@ -69,6 +70,7 @@ pub use self::{
     },
     notice::ends_and_leaves_a_notice,
     rotation::rotates_and_signs_nobody_out,
+    shorten::shortens_and_never_prolongs,
 };
 use super::{ManualClock, SessionStore};
 
@@ -91,4 +93,5 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(uses_only_its_own_clock(&make)).await;
     Box::pin(rotates_and_signs_nobody_out(&make)).await;
     Box::pin(disables_and_enables_users(&make)).await;
+    Box::pin(shortens_and_never_prolongs(&make)).await;
 }

@@ -28,6 +28,8 @@ pub struct Create {
     pub authenticated: Authenticated,
     /// How the user authenticated.
     pub proof: Proof,
+    /// Whether the browser keeps the cookie of the session when it closes; see [`Record::with_persistent`].
+    pub persistent: bool,
     /// How many sessions the user may have, and what happens beyond that.
     pub limit: Limit,
     /// The class of the client, which may have its own limit.
@@ -64,6 +66,7 @@ impl Create {
             lifetime: Lifetime::default(),
             authenticated,
             proof: Proof::default(),
+            persistent: true,
             limit: Limit::default(),
             class: ClientClass::default(),
             counts: true,

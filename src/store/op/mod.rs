@@ -10,7 +10,8 @@ pub use self::{
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{
-    Arrival, Changes, Data, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token,
+    Arrival, Changes, Data, EndNotice, EndReason, Lifetime, Record, SessionId, Tag, Timestamp,
+    Token,
 };
 
 /// The arguments of [`resolve`](super::SessionStore::resolve): a token.
@@ -121,7 +122,7 @@ impl Authenticated {
     }
 }
 
-/// Asks for a change of data.
+/// Asks for a change of a session's data, a shorter life, or both.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Save {
@@ -129,16 +130,19 @@ pub struct Save {
     pub tag: Tag,
     /// The session.
     pub id: SessionId,
-    /// What changes.
+    /// What changes in the data.
     pub changes: Changes,
     /// The revision that the change was computed from, if it depends on it.
     pub expect: Option<u64>,
     /// The most bytes that the data may take.
     pub data_limit: usize,
+    /// How long the session may live from now on: without activity, and at most. Never longer than
+    /// it would without this; see [`Record::shortened`].
+    pub shorten: Option<Lifetime>,
 }
 
 impl Save {
-    /// An unconditional change, up to 64 KiB in all.
+    /// An unconditional change of data, up to 64 KiB in all.
     #[must_use]
     pub fn new(tag: Tag, id: SessionId, changes: Changes) -> Self {
         Self {
@@ -147,21 +151,36 @@ impl Save {
             changes,
             expect: None,
             data_limit: 64 * 1024,
+            shorten: None,
         }
+    }
+
+    /// Whether it leaves the data and its revision alone.
+    pub(crate) fn shortens_only(&self) -> bool {
+        self.shorten.is_some() && self.changes.is_empty()
     }
 }
 
-/// What became of a change.
+/// What became of a [`Save`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
 pub enum Saved {
-    /// It is stored, as this revision.
+    /// The data is stored, as this revision.
     Saved {
         /// The new revision.
         revision: u64,
+    },
+    /// The same, of a `Save` that shortens.
+    Shortened {
+        /// The new revision; where no data changed, the one before.
+        revision: u64,
+        /// How long the session lives without activity.
+        idle: Duration,
+        /// When it ends, whatever its activity.
+        deadline: Timestamp,
     },
     /// The revision is another one by now. Nothing changed.
     Conflict {

@@ -79,7 +79,8 @@ impl SessionSet {
             create.lifetime,
             now,
         )
-        .with_proof(create.proof.clone());
+        .with_proof(create.proof.clone())
+        .with_persistent(create.persistent);
         record.authenticated_at = authenticated;
         record.class = if create.counts {
             create.class

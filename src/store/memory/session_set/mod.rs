@@ -46,7 +46,7 @@ struct Cause {
 impl SessionSet {
     /// Until when any part of it is needed.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
-        let live = self.live.iter().map(|live| live.record.expires_at());
+        let live = self.live.iter().map(|live| live.record.idle_expires_at());
         let notices = self.notices.iter().map(|(_, notice)| notice.kept_until);
         let cutoff = self.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));
         let tickets = self.tickets.iter().map(|ticket| ticket.until);
@@ -73,10 +73,19 @@ impl SessionSet {
         if data.as_bytes().len() > save.data_limit {
             return Saved::TooLarge;
         }
-        live.data = data;
-        live.record.revision = revision + 1;
-        Saved::Saved {
-            revision: revision + 1,
+        if !save.shortens_only() {
+            live.data = data;
+            live.record.revision = revision + 1;
+        }
+        let revision = live.record.revision;
+        let Some(lifetime) = save.shorten else {
+            return Saved::Saved { revision };
+        };
+        live.record = live.record.clone().shortened(lifetime, now);
+        Saved::Shortened {
+            revision,
+            idle: live.record.idle,
+            deadline: live.record.deadline,
         }
     }
 

@@ -37,7 +37,8 @@ impl Scripts {
             create.lifetime,
             Timestamp::default(),
         )
-        .with_proof(create.proof.clone());
+        .with_proof(create.proof.clone())
+        .with_persistent(create.persistent);
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
         let replaces = create.replaces.map(|id| id.encode());
         let (redeem, device) = (redeem(create.redeem), device(create.device));
