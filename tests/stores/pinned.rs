@@ -63,8 +63,10 @@ const PINNED: [(&str, &[&str]); 9] = [
             "limit_reached",
             "no_session",
             "no_ticket",
+            "not_read",
             "not_signed_in",
             "not_stored",
+            "not_yours",
             "sign_in_disabled",
             "sign_in_void",
             "unavailable",
@@ -72,13 +74,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "further reasons of the device API",
-        &[
-            "foreign_origin",
-            "method_not_allowed",
-            "no_session_layer",
-            "not_found",
-            "not_yours",
-        ],
+        &["foreign_origin", "method_not_allowed", "not_found"],
     ),
     (
         "metrics",
