@@ -193,6 +193,7 @@
 //! - `tonic`: the peer's address under a tonic server, and `NamedService` of services in the layers.
 //! - `redis`: `RedisStore`.
 //! - `conformance`: the suite that every store has to pass.
+//! - `test`: the module `test`, for tests of your app.
 //! - `uuid`: [`UserId`] from `Uuid`.
 //!
 //! The minimum supported Rust version is 1.88.
@@ -204,12 +205,12 @@ mod request;
 mod session;
 pub mod store;
 
+#[cfg(feature = "axum")]
+pub use self::api::User;
 #[cfg(feature = "api")]
 pub use self::api::{DeviceApi, DeviceBody};
 #[cfg(feature = "page")]
 pub use self::api::{DevicePage, Words};
-#[cfg(feature = "axum")]
-pub use self::api::{MissingSession, User};
 #[cfg(feature = "client-ip")]
 pub use self::request::ClientIp;
 #[cfg(feature = "device")]
@@ -226,13 +227,13 @@ pub use self::{
         SessionService,
     },
     model::{
-        Client, ClientClass, EndNotice, EndReason, Excess, Hints, Lifetime, Limit, Proof,
-        SessionId, Timestamp, UserId,
+        CertainUserId, Client, ClientClass, EndNotice, EndReason, Excess, Hints, IntoUserId,
+        Lifetime, Limit, Proof, SessionId, Timestamp, UserId,
     },
-    request::{EndWords, PeerAddr, TokenSource},
+    request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
-        CommitError, Committed, LimitReached, Login, ParseTicketError, Session, SessionError,
-        SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,
+        CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Session,
+        SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
 };
@@ -287,6 +288,20 @@ pub mod events {
         model::{Event, EventKind, Initiator, Refusal},
         session::{EventReceiver, EventSender, EventSink, channel},
     };
+}
+
+/// Tests of your app (feature `test`): requests that are signed in, without a sign-in page.
+///
+/// | you test | take |
+/// |---|---|
+/// | a handler, by calling it | [`Session::for_test`], [`Session::for_test_guest`] |
+/// | a router, signed in | [`test::signed_in_as`](signed_in_as) |
+/// | a router, as a guest | [`SessionLayer::new`] with a [`MemoryStore`] |
+///
+/// Put the feature into `[dev-dependencies]` only: it makes sessions without a password.
+#[cfg(feature = "test")]
+pub mod test {
+    pub use crate::layer::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 }
 
 /// The futures of the services.

@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderName, Method, StatusCode, header, uri::PathAndQuery},
+    http::{HeaderName, Method, StatusCode, header},
     routing::{get, post},
 };
 use tokio::net::TcpListener;
@@ -47,9 +47,7 @@ async fn main() -> io::Result<()> {
 }
 
 fn app() -> Router {
-    let users_only = RequireUser::new()
-        .redirect_to(PathAndQuery::from_static("/"))
-        .reply(Problem);
+    let users_only = RequireUser::new().redirect_to("/").reply(Problem);
     let sessions = SessionLayer::new(MemoryStore::new())
         .token_source(TokenSource::CookieThenBearer)
         // No store call for what needs no session.

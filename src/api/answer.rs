@@ -1,4 +1,4 @@
-//! The device API's answers.
+//! The responses of the device API.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{body::DeviceBody, entry::Entry, places::Places};
+use super::{body::DeviceBody, current::CurrentSession, entry::Entry, places::Places};
 use crate::{
     layer::{Rejection, problem},
-    session::{SessionInfo, UserSessionsError},
+    session::{Session, SessionInfo, UserSessionsError},
 };
 
 type Answer = Response<DeviceBody>;
@@ -39,6 +39,11 @@ pub(super) fn list(sessions: &[SessionInfo], places: &Places) -> Answer {
     })
 }
 
+/// The session's times; a session that is not stored has no user either.
+pub(super) fn current(session: &Session) -> Answer {
+    CurrentSession::of(session).map_or_else(not_signed_in, |current| json(&current))
+}
+
 pub(super) fn success() -> Answer {
     json(&Success { success: true })
 }
@@ -62,15 +67,15 @@ pub(super) fn not_found() -> Answer {
     refuse(StatusCode::NOT_FOUND, "Not found", "not_found")
 }
 
-/// Without the reason of a session that ended: a request in the background would take it away from the
-/// page that shows it.
+/// Without the reason of a session that ended: a request in the background would take the reason away
+/// from the page that shows it.
 pub(super) fn not_signed_in() -> Answer {
-    Rejection::not_signed_in(None).into_problem(DeviceBody::new)
+    rejected(Rejection::not_signed_in(None))
 }
 
-/// A session ends only for whoever proved who they are not long ago.
+/// The user has to prove again who they are before they end sessions.
 pub(super) fn stale(within: Duration) -> Answer {
-    Rejection::stale(within).into_problem(DeviceBody::new)
+    rejected(Rejection::stale(within))
 }
 
 pub(super) fn foreign_origin() -> Answer {
@@ -78,33 +83,17 @@ pub(super) fn foreign_origin() -> Answer {
     refuse(StatusCode::FORBIDDEN, title, "foreign_origin")
 }
 
-/// Somebody else's session and none at all are the same.
+/// Another user's session and an unknown one get the same answer.
 pub(super) fn not_yours() -> Answer {
-    refuse(StatusCode::FORBIDDEN, "Not your session", "not_yours")
+    failed(UserSessionsError::Unknown)
 }
 
-pub(super) fn unavailable() -> Answer {
-    Rejection::unavailable().into_problem(DeviceBody::new)
+pub(super) fn failed(error: UserSessionsError) -> Answer {
+    rejected(error.into())
 }
 
-pub(super) fn misconfigured() -> Answer {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    refuse(status, "Internal server error", "no_session_layer")
-}
-
-pub(super) fn failed(error: &UserSessionsError) -> Answer {
-    match error {
-        UserSessionsError::CallerEnded => not_signed_in(),
-        UserSessionsError::Store(error) => {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                kind = ?error.kind(),
-                "device api without its store"
-            );
-            unavailable()
-        }
-        UserSessionsError::Unknown => not_yours(),
-    }
+pub(super) fn rejected(rejection: Rejection) -> Answer {
+    rejection.into_problem(DeviceBody::new)
 }
 
 fn refuse(status: StatusCode, title: &str, reason: &str) -> Answer {

@@ -1,4 +1,4 @@
-//! [`DeviceApi`]: users see their devices and sign them out.
+//! [`DeviceApi`]: users see their devices and sign them out, over JSON.
 
 use std::{
     convert::Infallible,
@@ -16,31 +16,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{answer, body::DeviceBody, places::Places, route::Route};
-use crate::session::Session;
+use crate::{layer::require::session_of, session::Session};
 
 type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 
-/// A service over which users list their sessions and end them (ASVS 7.5.2).
+/// A JSON API with which users see where they are signed in and sign devices out (ASVS 7.5.2).
 ///
-/// Needs nothing but the [`Session`] of the layer around it.
-///
-/// | request | answer |
-/// |---|---|
-/// | `GET /sessions` | 200 `{"sessions":[{"id","device":{"label","browser","os","kind"},"location","ipAddress","createdAt","lastActivity","current"}]}`, and `"counts":false` of those that do not count against the limit; the current one first, then by last activity; times are RFC 3339 in UTC |
-/// | `DELETE /sessions/{id}` | 200 `{"success":true}`, again while its end is remembered; 403 for any other id; ending the current one also removes the cookie |
-/// | `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
-/// | without a user | 401; other methods 405 with `Allow`; other paths 404; 503 when the store does not answer |
-///
-/// Errors are `application/problem+json` (RFC 9457). Unsafe requests from other origins are refused
-/// with 403 (ASVS 3.5.1), by [`tower_http::csrf`]; not where a bearer token says whose session it is,
-/// for no browser adds that by itself.
-///
-/// The label is what people call the device ("Chrome 142 on Windows"), and `kind` is `desktop`,
-/// `mobile`, `tablet`, `bot`, `tool` or `other`, with the feature `device`; without it the label is
-/// the user agent, and `browser`, `os` and `kind` are null. `location` is `{"city","country"}` where
-/// the feature `geoip` is on and a `Geo` was given; else it is null.
-///
-/// In axum, where the mount strips its prefix:
+/// Mount it inside of a [`SessionLayer`](crate::SessionLayer):
 ///
 /// ```
 /// use axum::Router;
@@ -51,7 +33,69 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 ///     .layer(SessionLayer::new(MemoryStore::new()));
 /// ```
 ///
-/// Elsewhere: `DeviceApi::at("/sessions")`.
+/// axum's `nest_service` strips the prefix from the path. Where nothing strips it, use
+/// `DeviceApi::at("/sessions")`.
+///
+/// | request | response |
+/// |---|---|
+/// | `GET /sessions` | 200 with the list of devices |
+/// | `DELETE /sessions/{id}` | 200 `{"success":true}`, the same again while the end notice is kept; 403 `not_yours` for any other id. If it is the current session, the cookie is removed |
+/// | `POST /sessions/logout-others`, `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
+/// | `GET /sessions/current` | 200 with the times of the current session; this is not activity |
+/// | `POST /sessions/current` | the same, after the session was prolonged: "stay signed in" |
+/// | of a guest | 401 `not_signed_in` |
+/// | from another origin, with another method than GET or HEAD | 403 `foreign_origin` (ASVS 3.5.1), see below |
+/// | in an outage | 503 `unavailable` |
+/// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
+/// | another method, another path | 405 with `Allow`, 404 |
+///
+/// Errors are problem documents (RFC 9457). [`tower_http::csrf`] recognizes requests from other origins.
+/// A request with a bearer token may come from anywhere, because no browser adds one by itself.
+///
+/// # The list
+///
+/// The current session comes first, then the others by last activity. Times are RFC 3339 in UTC.
+///
+/// ```json
+/// {"sessions": [{
+///     "id": "mK3pVwQ8dYxT2rAz",
+///     "device": {"label": "Chrome 142 on Windows", "browser": "Chrome", "os": "Windows", "kind": "desktop"},
+///     "location": {"city": "Berlin", "country": "Germany"},
+///     "ipAddress": "203.0.113.7",
+///     "createdAt": "2025-11-24T16:00:00Z",
+///     "lastActivity": "2025-11-24T16:20:00Z",
+///     "current": true
+/// }]}
+/// ```
+///
+/// `kind` is `desktop`, `mobile`, `tablet`, `bot`, `tool` or `other`. Without the feature `device` the
+/// label is the user agent, and `browser`, `os` and `kind` are null. `location` is null without the
+/// feature `geoip`, and without a `Geo`. A session that does not count against the limit has
+/// `"counts":false`.
+///
+/// # A countdown
+///
+/// Warn users before they are signed out, and let them stay with one click (WCAG 2.2.1). The page asks
+/// `GET /sessions/current` from time to time and counts down from `idleExpiresIn`. "Stay signed in"
+/// sends `POST /sessions/current`. Seconds are counted by the store's clock, so that the page does not
+/// need the right time.
+///
+/// ```json
+/// {
+///     "id": "mK3pVwQ8dYxT2rAz",
+///     "createdAt": "2025-11-24T16:00:00Z",
+///     "authenticatedAt": "2025-11-24T16:00:00Z",
+///     "lastActivity": "2025-11-24T16:20:00Z",
+///     "idleExpiresAt": "2025-11-24T16:35:00Z",
+///     "expiresAt": "2025-11-25T04:00:00Z",
+///     "idleExpiresIn": 870,
+///     "expiresIn": 42270
+/// }
+/// ```
+///
+/// The layer records activity before your app routes the request, so it recognizes the countdown by its
+/// path: GET and HEAD of any path that ends with `/sessions/current`. If the API is mounted elsewhere,
+/// tell the layer with [`SessionLayer::countdown_path`](crate::SessionLayer::countdown_path).
 #[derive(Clone)]
 #[must_use]
 pub struct DeviceApi {
@@ -63,7 +107,7 @@ pub struct DeviceApi {
 }
 
 impl DeviceApi {
-    /// The API under a mount that strips its prefix, such as axum's `nest_service`.
+    /// Makes the API for a mount that strips its prefix, such as axum's `nest_service`.
     pub fn new() -> Self {
         Self {
             prefix: None,
@@ -75,7 +119,16 @@ impl DeviceApi {
         }
     }
 
-    /// The API at this path of the whole: `/sessions`.
+    /// Makes the API for a mount that does not strip this prefix.
+    ///
+    /// ```
+    /// use tower::Layer;
+    /// use tower_user_sessions::{DeviceApi, MemoryStore, SessionLayer};
+    ///
+    /// // A hyper service of its own, which answers `GET /account/devices`.
+    /// let service = SessionLayer::new(MemoryStore::new()).layer(DeviceApi::at("/account/devices"));
+    /// # let _ = service;
+    /// ```
     pub fn at(prefix: &str) -> Self {
         Self {
             prefix: Some(Arc::from(prefix.trim_end_matches('/'))),
@@ -83,9 +136,10 @@ impl DeviceApi {
         }
     }
 
-    /// Ends sessions only for whoever proved who they are within this time (ASVS 7.5.2), and answers
-    /// others as [`RequireFresh`](crate::RequireFresh) does. Signing out oneself and the list are for
-    /// all users.
+    /// Lets users end other sessions only if they proved who they are within this time (ASVS 7.5.2).
+    ///
+    /// The others get 401 `insufficient_user_authentication`, as of
+    /// [`RequireFresh`](crate::RequireFresh). Every user can read the list and end the current session.
     ///
     /// Defaults to no such rule.
     pub fn require_fresh(mut self, within: Duration) -> Self {
@@ -93,7 +147,8 @@ impl DeviceApi {
         self
     }
 
-    /// Whether sessions that do not count against the limit stay when all others are ended.
+    /// Whether "log out others" spares sessions that do not count against the limit, such as those of
+    /// your support staff.
     ///
     /// Defaults to no.
     pub fn spare_uncounted(mut self, spare: bool) -> Self {
@@ -101,14 +156,14 @@ impl DeviceApi {
         self
     }
 
-    /// Lets another origin call the unsafe methods too, written as browsers send it:
+    /// Lets pages of another origin send DELETE and POST too. Write the origin as browsers send it:
     /// `https://app.example.com`.
     ///
-    /// Defaults to none but the own.
+    /// Defaults to no other origin.
     ///
     /// # Errors
     ///
-    /// If it is not an origin.
+    /// If the text is not an origin.
     pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.csrf = self.csrf.add_trusted_origin(origin)?;
         Ok(self)
@@ -152,14 +207,15 @@ impl<B> Service<Request<B>> for DeviceApi {
             spare_uncounted: self.spare_uncounted,
         };
         let request = request.map(|_body| ());
-        if session_of(request.extensions()).is_some_and(|session| session.is_by_bearer()) {
+        let session: Option<&Session> = request.extensions().get();
+        if session.is_some_and(Session::is_by_bearer) {
             return routed.call(request);
         }
         DeviceFuture::new(self.csrf.layer(routed).call(request))
     }
 }
 
-/// Answers of a [`DeviceApi`] or a `DevicePage`.
+/// Response future of [`DeviceApi`] and `DevicePage`.
 #[must_use = "futures do nothing unless polled"]
 pub struct DeviceFuture(
     Pin<Box<dyn Future<Output = Result<Response<DeviceBody>, Infallible>> + Send>>,
@@ -187,7 +243,7 @@ impl fmt::Debug for DeviceFuture {
     }
 }
 
-/// What is behind the check of the origin.
+/// What answers once the origin was checked.
 #[derive(Clone)]
 struct Routed {
     route: Route,
@@ -206,31 +262,22 @@ impl Service<Request<()>> for Routed {
     }
 
     fn call(&mut self, request: Request<()>) -> DeviceFuture {
-        let (routed, session) = (self.clone(), session_of(request.extensions()));
-        DeviceFuture::new(async move { Ok(routed.respond(session).await) })
+        let (routed, extensions) = (self.clone(), request.into_parts().0.extensions);
+        DeviceFuture::new(async move { Ok(routed.respond(extensions).await) })
     }
 }
 
-fn session_of(extensions: &Extensions) -> Option<Session> {
-    extensions.get().cloned()
-}
-
 impl Routed {
-    async fn respond(self, session: Option<Session>) -> Response<DeviceBody> {
+    async fn respond(self, extensions: Extensions) -> Response<DeviceBody> {
         match self.route {
             Route::NotFound => return answer::not_found(),
             Route::Method(allow) => return answer::method_not_allowed(allow),
-            Route::List | Route::End(_) | Route::EndOthers => {}
+            _ => {}
         }
-        let Some(session) = session else {
-            tracing::error!(
-                "device api without a session: is it inside a SessionLayer that resolves its path?"
-            );
-            return answer::misconfigured();
+        let session = match session_of("DeviceApi", &extensions) {
+            Ok(session) => session,
+            Err(rejection) => return answer::rejected(rejection),
         };
-        if !session.is_available() {
-            return answer::unavailable();
-        }
         let Some(sessions) = session.user_sessions() else {
             return answer::not_signed_in();
         };
@@ -244,11 +291,13 @@ impl Routed {
             },
             (Route::EndOthers, Some(within)) => return answer::stale(within),
             (Route::EndOthers, None) => sessions.end_others().await.map(answer::others_ended),
+            // The layer has recorded the activity of a POST already.
+            (Route::Current | Route::Prolong, _) => Ok(answer::current(&session)),
             _ => sessions
                 .list()
                 .await
                 .map(|list| answer::list(&list, &self.places)),
         };
-        done.unwrap_or_else(|error| answer::failed(&error))
+        done.unwrap_or_else(answer::failed)
     }
 }

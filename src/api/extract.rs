@@ -1,60 +1,51 @@
 //! [`Session`] as an axum extractor.
 
-use std::{error, fmt};
+use std::convert::Infallible;
 
-use axum_core::{
-    extract::FromRequestParts,
-    response::{IntoResponse, Response},
-};
-use http::{StatusCode, request::Parts};
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
 
-use crate::{layer::passed, session::Session};
+use crate::session::{MissingSession, Session};
 
+/// The answer without a session is 500 `no_session`, and the log says what to change.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_user_sessions::{MemoryStore, Session, SessionLayer};
+///
+/// async fn hello(session: Session) -> String {
+///     session.user_id().map_or("hello, guest".to_owned(), |user| format!("hello, {user}"))
+/// }
+///
+/// let app: Router = Router::new()
+///     .route("/", get(hello))
+///     .layer(SessionLayer::new(MemoryStore::new()));
+/// ```
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = MissingSession;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        if let Some(session) = parts.extensions.get::<Self>() {
-            return Ok(session.clone());
-        }
-        let missing = if passed::is_set() {
-            MissingSession::NotResolved
-        } else {
-            MissingSession::NoLayer
-        };
-        tracing::error!("{missing}");
-        Err(missing)
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, MissingSession> {
+        Self::of(&parts.extensions)
     }
 }
 
-/// A handler asked for a `Session` and there was none: answered with 500, for it is a mistake of the
-/// app's. The log says which.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MissingSession {
-    /// There is no `SessionLayer` around this handler.
-    NoLayer,
-    /// The layer's `resolve_if` let this request pass.
-    NotResolved,
-}
+/// `Option<Session>` is `None` without a layer, and where `resolve_if` let the request pass.
+///
+/// A guest has a `Session` too. In an outage with [`OnOutage::Guest`](crate::OnOutage::Guest) it is
+/// `Some` of an unavailable session.
+///
+/// ```
+/// use tower_user_sessions::Session;
+///
+/// async fn page(session: Option<Session>) -> &'static str {
+///     if session.is_some() { "with a session" } else { "without" }
+/// }
+/// # let _ = axum::Router::<()>::new().route("/", axum::routing::get(page));
+/// ```
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Infallible;
 
-impl fmt::Display for MissingSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoLayer => {
-                "no session: there is no SessionLayer around this handler; add one with `.layer(…)` after its route"
-            }
-            Self::NotResolved => {
-                "no session: the SessionLayer's `resolve_if` let this request pass; let it resolve this path"
-            }
-        })
-    }
-}
-
-impl error::Error for MissingSession {}
-
-impl IntoResponse for MissingSession {
-    fn into_response(self) -> Response {
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
     }
 }

@@ -1,9 +1,11 @@
-//! What users see of their sessions: the device API, and the extractor for axum.
+//! What users see of their sessions: the device API, the device page, and extractors for axum.
 
 #[cfg(feature = "api")]
 mod answer;
 #[cfg(feature = "api")]
 mod body;
+#[cfg(feature = "api")]
+mod current;
 #[cfg(all(feature = "api", feature = "device"))]
 mod described;
 #[cfg(all(feature = "api", not(feature = "device")))]
@@ -26,6 +28,8 @@ mod places;
 #[cfg(all(feature = "api", not(feature = "geoip")))]
 #[path = "no_places.rs"]
 mod places;
+#[cfg(feature = "axum")]
+mod respond;
 #[cfg(feature = "api")]
 mod route;
 #[cfg(feature = "axum")]
@@ -33,10 +37,10 @@ mod user;
 
 #[cfg(feature = "page")]
 pub use self::page::{DevicePage, Words};
+#[cfg(feature = "axum")]
+pub use self::user::User;
 #[cfg(feature = "api")]
 pub use self::{
     body::DeviceBody,
     device::{DeviceApi, DeviceFuture},
 };
-#[cfg(feature = "axum")]
-pub use self::{extract::MissingSession, user::User};

@@ -1,4 +1,4 @@
-//! Which answer a request to the device API asks for.
+//! What a request to the device API asks for.
 
 use http::Method;
 
@@ -6,6 +6,10 @@ use http::Method;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Route {
     List,
+    /// How long the session still lives.
+    Current,
+    /// The same, after it was prolonged.
+    Prolong,
     /// Ends the session with this id, as the client wrote it.
     End(String),
     EndOthers,
@@ -29,8 +33,11 @@ impl Route {
             ("", &Method::GET | &Method::HEAD) => Self::List,
             ("", _) => Self::Method("GET, HEAD"),
             (segment, _) if segment.contains('/') => Self::NotFound,
-            ("logout-all", &Method::POST) => Self::EndOthers,
-            ("logout-all", _) => Self::Method("POST"),
+            ("current", &Method::GET | &Method::HEAD) => Self::Current,
+            ("current", &Method::POST) => Self::Prolong,
+            ("current", _) => Self::Method("GET, HEAD, POST"),
+            ("logout-all" | "logout-others", &Method::POST) => Self::EndOthers,
+            ("logout-all" | "logout-others", _) => Self::Method("POST"),
             (id, &Method::DELETE) => Self::End(id.to_owned()),
             _ => Self::Method("DELETE"),
         }

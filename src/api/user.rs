@@ -1,21 +1,27 @@
 //! [`User`] as an axum extractor.
 
-use axum_core::{
-    body::Body,
-    extract::FromRequestParts,
-    response::{IntoResponse, Response},
-};
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use crate::{
-    layer::{Rejection, grpc::is_grpc, require::user_of},
+    layer::{
+        Rejection,
+        grpc::is_grpc,
+        require::{session_of, user_of},
+    },
     model::UserId,
 };
 
-/// The signed-in user, as an axum extractor: a handler that takes it is never reached by guests.
+/// The signed-in user, as an axum extractor. Guests do not reach a handler that takes it.
 ///
-/// Guests are answered as [`RequireUser`](crate::RequireUser) does with
-/// [`Problem`](crate::Problem), without its redirect.
+/// | request | answer |
+/// |---|---|
+/// | of a guest | 401 `not_signed_in`; if the guest's session ended, the `reason` says why and the cookie is removed |
+/// | in an outage, with [`OnOutage::Guest`](crate::OnOutage::Guest) | 503 `unavailable` |
+/// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
+///
+/// The answers are problem documents, see [`Problem`](crate::Problem), and gRPC statuses for gRPC. To
+/// send browsers to a sign-in page instead, use [`RequireUser`](crate::RequireUser).
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -29,11 +35,24 @@ use crate::{
 ///     .route("/me", get(me))
 ///     .layer(SessionLayer::new(MemoryStore::new()));
 /// ```
+///
+/// Take `Option<User>` where guests are welcome too. It is `None` for guests, and only for them: an
+/// outage and a missing session are answered as above. It leaves the end notice of a guest's previous
+/// session unread.
+///
+/// ```
+/// use tower_user_sessions::User;
+///
+/// async fn hello(user: Option<User>) -> String {
+///     user.map_or("hello, guest".to_owned(), |user| format!("hello, {}", user.id()))
+/// }
+/// # let _ = axum::Router::<()>::new().route("/", axum::routing::get(hello));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct User(UserId);
 
 impl User {
-    /// Who it is.
+    /// Returns the user's id.
     #[must_use]
     pub fn id(&self) -> &UserId {
         &self.0
@@ -51,14 +70,19 @@ impl<S: Sync> FromRequestParts<S> for User {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let grpc = is_grpc(&parts.method, &parts.headers);
-        user_of(parts.extensions.get())
+        user_of("User", &parts.extensions)
             .map(Self)
             .map_err(|rejection| rejection.for_grpc(grpc))
     }
 }
 
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        self.into_problem(Body::from)
+impl<S: Sync> OptionalFromRequestParts<S> for User {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
+        let grpc = is_grpc(&parts.method, &parts.headers);
+        let session = session_of("Option<User>", &parts.extensions)
+            .map_err(|rejection| rejection.for_grpc(grpc))?;
+        Ok(session.user_id().map(Self))
     }
 }

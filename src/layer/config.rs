@@ -1,9 +1,9 @@
 //! The settings of a layer, behind one pointer.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request,
+    HeaderMap, HeaderName, HeaderValue, Method, Request,
     header::{CACHE_CONTROL, VARY},
     request::Parts,
 };
@@ -23,16 +23,24 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// Not the cache: browsers stall while they clear it.
 const CLEARED: &str = "\"cookies\", \"storage\"";
 
-/// What happens to a request whose token cannot be looked up because the store does not answer.
+/// What happens to a request with a token while the store does not answer.
+///
+/// ```
+/// use tower_user_sessions::{MemoryStore, OnOutage, SessionLayer};
+///
+/// // A shop whose pages also work for guests stays up without its store.
+/// let layer = SessionLayer::new(MemoryStore::new()).on_outage(OnOutage::Guest);
+/// # let _ = layer;
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnOutage {
-    /// 503 with `Retry-After`; the service is not called and the cookie stays, so that an outage does
-    /// not look like a sign-out.
+    /// The layer answers 503 `unavailable` with `Retry-After`. The service is not called and the cookie
+    /// stays, so that an outage does not look like a sign-out.
     #[default]
     Refuse,
-    /// The service is called with an unavailable `Session`: no user, nothing can be staged, no cookie
-    /// is set.
+    /// The service is called with an unavailable `Session`. It has no user, changes to it are refused,
+    /// and no cookie is set.
     Guest,
 }
 
@@ -55,7 +63,7 @@ impl fmt::Debug for Predicate {
     }
 }
 
-/// Finds the address of the client in the headers, or in the peer's.
+/// Finds the client's address in the headers, or takes the peer's.
 #[derive(Clone)]
 pub(super) struct AddressFrom(Arc<Find>);
 
@@ -78,19 +86,24 @@ impl fmt::Debug for AddressFrom {
 
 #[derive(Clone, Debug)]
 pub(super) struct Config {
-    /// Every session holds these by a pointer of its own.
+    /// Every session has its own pointer to these.
     pub(super) rules: Arc<Rules>,
     pub(super) cookie: SessionCookie,
     pub(super) source: TokenSource,
     pub(super) token_header: HeaderName,
-    /// The peer's, if there is none.
+    /// Without one, the peer's address is noted.
     pub(super) address_from: Option<AddressFrom>,
     pub(super) device_cookie: Option<DeviceCookie>,
     pub(super) on_outage: OnOutage,
     pub(super) clear_site_data: bool,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
+    /// How the paths end whose GET requests are no activity.
+    pub(super) countdown_path: Cow<'static, str>,
 }
+
+/// The path of `DeviceApi`'s countdown where it is mounted at `/sessions`.
+pub(super) const COUNTDOWN_PATH: &str = "/sessions/current";
 
 /// What a request asks of its session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,15 +120,21 @@ impl Config {
     /// What the predicates say. Without any, the request is not even taken apart.
     #[inline]
     pub(super) fn asks<B>(&self, request: Request<B>) -> (Request<B>, Asks) {
-        if self.resolve_if.is_none() && self.counts_as_activity.is_none() {
-            return (request, Asks::Activity);
+        let counts = !self.is_countdown(request.method(), request.uri().path());
+        if self.resolve_if.is_none() && (self.counts_as_activity.is_none() || !counts) {
+            let asks = if counts {
+                Asks::Activity
+            } else {
+                Asks::Resolve
+            };
+            return (request, asks);
         }
         let (parts, body) = request.into_parts();
         let holds =
             |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|it| it.holds(&parts));
         let asks = if !holds(&self.resolve_if) {
             Asks::Nothing
-        } else if !holds(&self.counts_as_activity) {
+        } else if !counts || !holds(&self.counts_as_activity) {
             Asks::Resolve
         } else {
             Asks::Activity
@@ -123,7 +142,12 @@ impl Config {
         (Request::from_parts(parts, body), asks)
     }
 
-    /// The device that a request sends, where that is looked for.
+    /// Whether a page asks how long the session still lives, which must not prolong it.
+    fn is_countdown(&self, method: &Method, path: &str) -> bool {
+        matches!(*method, Method::GET | Method::HEAD) && path.ends_with(&*self.countdown_path)
+    }
+
+    /// The device that a request sends, if there is a device cookie.
     pub(super) fn device(&self, headers: &HeaderMap) -> Option<DeviceId> {
         self.device_cookie.as_ref()?.read(headers)
     }
@@ -136,7 +160,7 @@ impl Config {
         }
     }
 
-    /// Lets a response carry what became of the token: the way that the request showed one.
+    /// Adds the change of the token to a response, in the same way as the request sent its token.
     pub(super) fn write(&self, delivery: &Delivery<'_>, headers: &mut HeaderMap) {
         if self.clear_site_data && delivery.signed_out {
             headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
@@ -152,7 +176,7 @@ impl Config {
                 }
             }
             (Way::Bearer, CookieChange::Set(token, _)) => self.hand_over(token, headers),
-            // The client forgets its token by itself.
+            // The client drops its token by itself.
             (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => {}
         }
     }

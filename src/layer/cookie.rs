@@ -112,12 +112,16 @@ impl SessionCookie {
         &self.0.name
     }
 
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.secure
+    }
+
     /// Sets or removes the cookie on a response.
     pub(super) fn write(&self, change: &CookieChange, headers: &mut HeaderMap) {
         let (value, max_age) = match change {
             CookieChange::Keep => return,
-            CookieChange::Remove => (String::new(), Duration::ZERO),
-            CookieChange::Set(token, absolute) => (token.encode(), *absolute),
+            CookieChange::Remove => (String::new(), Some(Duration::ZERO)),
+            CookieChange::Set(token, kept) => (token.encode(), *kept),
         };
         self.drop_others(headers);
         if let Some(value) = self.line(value, max_age) {
@@ -127,8 +131,9 @@ impl SessionCookie {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
 
-    /// A removal mirrors all that identifies the cookie, or browsers keep it.
-    pub(super) fn line(&self, value: String, max_age: Duration) -> Option<HeaderValue> {
+    /// A removal mirrors all that identifies the cookie, or browsers keep it. Without `max_age` the cookie
+    /// is for the browser session only.
+    pub(super) fn line(&self, value: String, max_age: Option<Duration>) -> Option<HeaderValue> {
         let SessionCookieBuilder {
             name,
             secure,
@@ -137,23 +142,24 @@ impl SessionCookie {
             domain,
             partitioned,
         } = &self.0;
-        // A session that has less than a second left must not look like a removal.
-        let seconds = max_age.min(Lifetime::MAX).as_millis().div_ceil(1_000);
         let mut cookie = Cookie::build((name.as_str(), value))
             .http_only(true)
             .secure(*secure)
             .same_site((*same_site).into())
-            .path(path.as_str())
-            .max_age(time::Duration::seconds(
-                i64::try_from(seconds).unwrap_or(i64::MAX),
-            ));
+            .path(path.as_str());
+        if let Some(max_age) = max_age {
+            // A session that has less than a second left must not look like a removal.
+            let seconds = max_age.min(Lifetime::MAX).as_millis().div_ceil(1_000);
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(time::Duration::seconds(seconds));
+        }
         if let Some(domain) = domain {
             cookie = cookie.domain(domain.as_str());
         }
         if *partitioned {
             cookie = cookie.partitioned(true);
         }
-        if max_age.is_zero() {
+        if max_age.is_some_and(|max_age| max_age.is_zero()) {
             cookie = cookie.expires(time::OffsetDateTime::UNIX_EPOCH);
         }
         // Names, paths and domains were checked when the settings were built.

@@ -61,7 +61,7 @@ impl DeviceCookie {
     }
 
     pub(super) fn write(&self, device: DeviceId, headers: &mut HeaderMap) {
-        let line = self.cookie.line(device.encode(), Lifetime::MAX);
+        let line = self.cookie.line(device.encode(), Some(Lifetime::MAX));
         if let Some(line) = line {
             headers.append(SET_COOKIE, line);
         }

@@ -1,4 +1,4 @@
-//! [`RequireFresh`]: asks users whose sign-in is old to prove again who they are.
+//! [`RequireFresh`]: asks users who signed in long ago to prove again who they are.
 
 use std::{
     fmt,
@@ -6,48 +6,53 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, uri::PathAndQuery};
+use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
     grpc::is_grpc,
-    reject::{Bare, Rejection, Reply},
+    redirect::Page,
+    reject::Rejection,
+    reply::{Bare, Reply},
     require::{RequireUserFuture, is_navigation, user_of},
 };
 use crate::session::Session;
 
-/// Lets through users who proved who they are not long ago, and asks others to do it again (step-up,
-/// RFC 9470; ASVS 7.5.1, 7.5.3). It stands inside a [`SessionLayer`](super::SessionLayer).
+/// Lets a request through if its user signed in a short time ago, and asks for another proof otherwise
+/// (step-up, RFC 9470; ASVS 7.5.1, 7.5.3). Put it inside of a [`SessionLayer`](super::SessionLayer).
 ///
-/// What counts is the sign-in or the re-authentication ([`Session::reauthenticated`]), by the store's
-/// clock. Activity does not, and rotation of the token does not either.
+/// Use it for what needs more care, such as a change of password or address. The age counts from the
+/// sign-in or from [`Session::reauthenticated`], by the store's clock. Activity and token rotation do
+/// not make it younger.
 ///
-/// | request | answer |
+/// | request | response |
 /// |---|---|
-/// | a user's, whose sign-in is young enough | the service's |
-/// | a user's, whose sign-in is older | 401 with `WWW-Authenticate: Bearer error="insufficient_user_authentication"` and `max_age` |
-/// | the same by gRPC | `UNAUTHENTICATED` |
-/// | a browser's navigation, with [`redirect_to`](Self::redirect_to) | 303 to the page where they prove it |
-/// | a guest's, or without a session | as of [`RequireUser`](super::RequireUser) |
+/// | of a user who signed in recently enough | your service's |
+/// | of a user who signed in longer ago | 401 `insufficient_user_authentication`, with `WWW-Authenticate` and `max_age` |
+/// | the same, by gRPC | `UNAUTHENTICATED` |
+/// | the same, a browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the page that asks again |
+/// | of a guest, or without a session | as of [`RequireUser`](super::RequireUser) |
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_user_sessions::{Problem, RequireFresh};
 ///
-/// let fresh = RequireFresh::within(Duration::from_secs(300)).reply(Problem);
+/// let fresh = RequireFresh::within(Duration::from_secs(300))
+///     .redirect_to("/confirm-password")
+///     .reply(Problem);
 /// # let _ = fresh;
 /// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RequireFresh<R = Bare> {
     within: Duration,
-    prove: Option<HeaderValue>,
+    prove: Option<Page>,
     reply: R,
 }
 
 impl RequireFresh {
-    /// Users who proved who they are within this time.
+    /// Lets users through who proved who they are within this time.
     pub const fn within(age: Duration) -> Self {
         Self {
             within: age,
@@ -58,16 +63,19 @@ impl RequireFresh {
 }
 
 impl<R> RequireFresh<R> {
-    /// Sends the navigations of users' browsers to this page of the same origin, where they prove again
-    /// who they are. Guests are not: put a [`RequireUser`](super::RequireUser) around.
+    /// Sends users who open a page in a browser to this page, on which they prove again who they are.
     ///
-    /// Defaults to none: they are answered as all others.
-    pub fn redirect_to(mut self, page: impl Into<PathAndQuery>) -> Self {
-        self.prove = HeaderValue::from_bytes(page.into().as_str().as_bytes()).ok();
+    /// Takes a path of this origin, as [`local_path`](crate::local_path) accepts it. For anything else
+    /// an error is logged and there is no redirect. Guests are not redirected: put a
+    /// [`RequireUser`](super::RequireUser) outside of this guard.
+    ///
+    /// Defaults to no redirect.
+    pub fn redirect_to(mut self, page: &str) -> Self {
+        self.prove = Page::at("RequireFresh::redirect_to", page);
         self
     }
 
-    /// Answers by [`Bare`], [`Problem`](super::Problem), or a [`Reply`] of yours.
+    /// Answers with [`Bare`], [`Problem`](super::Problem), or a [`Reply`] of yours.
     ///
     /// Defaults to [`Bare`]: status and headers, an empty body.
     pub fn reply<R2>(self, reply: R2) -> RequireFresh<R2> {
@@ -78,7 +86,7 @@ impl<R> RequireFresh<R> {
         }
     }
 
-    /// Answers by a closure, for body types that are neither `Default` nor `From<Bytes>`.
+    /// Answers with a closure, for body types that are neither `Default` nor `From<Bytes>`.
     pub fn reply_with<F, B>(self, reply: F) -> RequireFresh<F>
     where
         F: Fn(Rejection) -> Response<B>,
@@ -107,7 +115,7 @@ impl<R> fmt::Debug for RequireFresh<R> {
     }
 }
 
-/// Asks users whose sign-in is old to prove again who they are. See [`RequireFresh`] for an example.
+/// Asks users who signed in long ago for another proof. See [`RequireFresh`] for an example.
 #[derive(Clone)]
 pub struct RequireFreshService<S, R> {
     inner: S,
@@ -125,9 +133,9 @@ impl<S, R> RequireFreshService<S, R> {
             && session.is_some_and(|session| session.user_id().is_some())
             && is_navigation(method, headers)
         {
-            return Some(Rejection::to_prove(prove.clone()));
+            return Some(Rejection::to_prove(prove.location()));
         }
-        let rejection = match user_of(session) {
+        let rejection = match user_of("RequireFresh", request.extensions()) {
             Ok(_user) => Rejection::stale(self.guard.within),
             Err(rejection) => rejection,
         };

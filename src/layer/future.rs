@@ -1,7 +1,6 @@
 //! [`ResponseFuture`]: from the request to the response head.
 
 use std::{
-    error::Error,
     fmt,
     future::Future,
     pin::Pin,
@@ -14,25 +13,26 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    config::Config,
-    grpc::verdict,
-    passed,
-    reject::{Rejection, Reply},
-    resolve::Opened,
+    config::Config, grpc::verdict, mistake, reject::Rejection, reply::Reply, resolve::Opened,
 };
-use crate::session::{CommitError, OpenSession, Verdict};
+use crate::{
+    request::passed,
+    session::{CommitError, CookieChange, OpenSession, Verdict},
+};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What it takes to finish a response.
+/// What is needed to finish a response.
 pub(super) struct Finish<R> {
     pub(super) config: Arc<Config>,
     pub(super) reply: R,
     pub(super) grpc: bool,
+    /// A page on plain http sent the request, and the cookie is `Secure`.
+    pub(super) plain_http: bool,
 }
 
 impl<R> Finish<R> {
-    /// An answer of our own.
+    /// The layer's own response.
     fn reject<B>(&self, rejection: Rejection) -> Response<B>
     where
         R: Reply<B>,
@@ -40,10 +40,15 @@ impl<R> Finish<R> {
         self.reply.reply(rejection.for_grpc(self.grpc))
     }
 
-    /// The response with what became of the token.
+    /// The response with the change of the token.
     fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
         let headers = response.headers_mut();
-        open.deliver(|delivery| self.config.write(delivery, headers));
+        open.deliver(|delivery| {
+            if self.plain_http && matches!(delivery.change, CookieChange::Set(..)) {
+                mistake::secure_cookie_on_plain_http();
+            }
+            self.config.write(delivery, headers);
+        });
         response
     }
 }
@@ -54,12 +59,14 @@ pin_project! {
     /// ```text
     /// Resolve ──▶ Call ──▶ Commit ──▶ response
     ///    │        ▲   └─ nothing staged ──▲
-    ///    │        └─ no token, or an answer at once: starts here
-    ///    └─ outage: Reject ───────────────▲        Pass: not ours
+    ///    │        └─ no token, or the store answers at once: starts here
+    ///    └─ outage: Reject ───────────────▲        Pass: `resolve_if` said no
     /// ```
     ///
-    /// Dropping it before the commit began changes nothing; a session that was made and whose
-    /// response never left ends as undelivered.
+    /// # Cancel safety
+    ///
+    /// Dropped before the commit began, it changes nothing. Dropped later, a session whose token was
+    /// not delivered ends as undelivered.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R, ReqBody>
     where
@@ -85,7 +92,7 @@ pin_project! {
         Resolve { resolve: BoxFuture<Opened>, next: Option<(S, Request<ReqBody>)> },
         /// The wrapped service is at work.
         Call { #[pin] call: S::Future, open: Option<OpenSession> },
-        /// The answer waits until what was staged is stored.
+        /// The response waits until the staged changes are stored.
         Commit {
             commit: BoxFuture<Result<(), CommitError>>,
             answer: Option<Result<A, E>>,
@@ -211,23 +218,12 @@ where
     }
 }
 
-/// What the client is told when the response could not be committed; `None` leaves it as it is.
+/// The layer's own response where the changes could not be committed; `None` keeps the service's.
 fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
-        // The session ended meanwhile: its save is void, the response is not.
+        // The session ended meanwhile: its changes are lost, the response is valid.
         CommitError::Closed | CommitError::Ended => None,
-        CommitError::LimitReached(reached) => Some(Rejection::limit_reached(reached)),
-        CommitError::Disabled => Some(Rejection::disabled()),
-        CommitError::NoTicket => Some(Rejection::no_ticket()),
-        CommitError::Rejected => Some(Rejection::sign_in_rejected()),
-        CommitError::Conflict | CommitError::Store(_) => {
-            tracing::error!(error = &error as &dyn Error, "session not committed");
-            Some(Rejection::unavailable())
-        }
-        CommitError::TooLarge | CommitError::Update(_) => {
-            tracing::error!(error = &error as &dyn Error, "session not committed");
-            Some(Rejection::not_stored())
-        }
+        error => Some(error.into()),
     }
 }
 

@@ -1,7 +1,8 @@
-//! What gRPC means by a request and by an answer.
+//! gRPC requests, and the status of gRPC responses.
 
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header::CONTENT_TYPE};
 
+use super::reject::RejectionKind;
 use crate::session::Verdict;
 
 /// Parsed once: the status of every response is looked at.
@@ -19,7 +20,7 @@ pub(crate) fn is_grpc(method: &Method, headers: &HeaderMap) -> bool {
             .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// Whether the service's answer lets sign-ins and data be stored.
+/// Whether sign-ins and data are stored after this response of the service.
 pub(super) fn verdict<B>(response: &Response<B>) -> Verdict {
     // 408 is what a timeout inside the layer answers for a handler that it aborted.
     let failed = response.status().is_server_error()
@@ -32,5 +33,23 @@ pub(super) fn verdict<B>(response: &Response<B>) -> Verdict {
         Verdict::OnlyEnds
     } else {
         Verdict::Store
+    }
+}
+
+/// The status code of a rejection.
+pub(super) const fn code(kind: RejectionKind) -> i32 {
+    match kind {
+        // Permission denied, resource exhausted, internal, unavailable, unauthenticated.
+        RejectionKind::Disabled | RejectionKind::NotYours => 7,
+        RejectionKind::LimitReached => 8,
+        RejectionKind::NoSession
+        | RejectionKind::NotRead
+        | RejectionKind::NotStored
+        | RejectionKind::TooLarge => 13,
+        RejectionKind::Unavailable => 14,
+        RejectionKind::NoTicket
+        | RejectionKind::NotSignedIn
+        | RejectionKind::SignInRejected
+        | RejectionKind::StaleSignIn => 16,
     }
 }

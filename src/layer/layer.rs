@@ -2,27 +2,33 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use http::{HeaderName, Response, request::Parts};
+use http::{HeaderName, Response};
 use tower_layer::Layer;
 
 use super::{
-    config::{Config, OnOutage, Predicate, TOKEN_HEADER},
+    config::{COUNTDOWN_PATH, Config, OnOutage, TOKEN_HEADER},
     cookie::SessionCookie,
     device_cookie::DeviceCookie,
-    reject::{Bare, Rejection},
+    mistake,
+    reject::Rejection,
+    reply::Bare,
     service::SessionService,
 };
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
-    session::{Audit, ClassOf, EventSink, Guests, LimitOf, RotationRules, Rules},
+    session::{Audit, ClassOf, EventSink, LimitOf, Rules},
     store::SharedStore,
 };
 
-/// Gives every request its [`Session`](crate::Session).
+/// The middleware: looks the session up for each request, hands it to your handlers, and stores changes
+/// when the response leaves.
 ///
-/// See the [crate docs](crate) for an example. Options are consuming and cannot fail; cookie settings
-/// that clash fail where the [`SessionCookie`] is built.
+/// See the [crate docs](crate) for an example. Handlers get a [`Session`](crate::Session), guests too.
+/// Add the layer outside of all routes that need one: in axum, after the last `route`.
+///
+/// No option can fail. Cookie settings that clash fail in
+/// [`SessionCookieBuilder::build`](super::SessionCookieBuilder::build).
 #[derive(Clone)]
 #[must_use]
 pub struct SessionLayer<R = Bare> {
@@ -31,31 +37,19 @@ pub struct SessionLayer<R = Bare> {
 }
 
 impl SessionLayer {
-    /// A layer that keeps sessions in this store.
+    /// Makes a layer that keeps sessions in this store.
+    ///
+    /// ```
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new());
+    /// # let _ = layer;
+    /// ```
     pub fn new(store: impl Into<SharedStore>) -> Self {
-        let rules = Rules {
-            store: store.into(),
-            lifetime: Lifetime::default(),
-            limit: LimitOf::All(Limit::default()),
-            data_limit: 64 * 1024,
-            guests: Guests {
-                allowed: true,
-                idle: Lifetime::default().idle(),
-                data_limit: 4 * 1024,
-            },
-            not_before: None,
-            class: ClassOf::default(),
-            rotation: RotationRules {
-                after: None,
-                grace: Duration::from_secs(30),
-                reuse_ends: true,
-            },
-            devices: None,
-            audit: Audit::default(),
-        };
+        mistake::note_layer();
         Self {
             config: Arc::new(Config {
-                rules: Arc::new(rules),
+                rules: Arc::new(Rules::new(store.into())),
                 cookie: SessionCookie::default(),
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
@@ -65,6 +59,7 @@ impl SessionLayer {
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
+                countdown_path: COUNTDOWN_PATH.into(),
             }),
             reply: Bare,
         }
@@ -72,7 +67,7 @@ impl SessionLayer {
 }
 
 impl<R> SessionLayer<R> {
-    fn config(&mut self) -> &mut Config {
+    pub(super) fn config(&mut self) -> &mut Config {
         Arc::make_mut(&mut self.config)
     }
 
@@ -80,7 +75,7 @@ impl<R> SessionLayer<R> {
         Arc::make_mut(&mut self.config().rules)
     }
 
-    /// The cookie that carries the token.
+    /// Sets name and attributes of the cookie that carries the token.
     ///
     /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/.
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
@@ -88,7 +83,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Where requests show their token: the cookie, `Authorization: Bearer`, or both.
+    /// Where requests send their token: in the cookie, as `Authorization: Bearer`, or both.
     ///
     /// Defaults to [`TokenSource::Cookie`].
     ///
@@ -105,17 +100,20 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// The response header that carries the token of a sign-in to a client that shows bearer tokens:
-    /// once, with `Cache-Control: no-store`, never in a body or a URL.
+    /// Names the response header in which clients with bearer tokens get a new token.
     ///
-    /// Defaults to `x-session-token`. Scripts of another origin read it only if the app's CORS
-    /// settings expose it.
+    /// The response to a sign-in has it once, with `Cache-Control: no-store`. A token is never in a body
+    /// or a URL. Scripts of another origin can read the header only if your CORS settings expose it.
+    ///
+    /// Defaults to `x-session-token`.
     pub fn token_header(mut self, name: HeaderName) -> Self {
         self.config().token_header = name;
         self
     }
 
-    /// Where the address is read from that a sign-in notes.
+    /// Where the client's address is read from. A sign-in stores it for the list of devices.
+    ///
+    /// Name the header of your proxy here if there is one.
     ///
     /// Defaults to [`ClientIp::Peer`](crate::ClientIp::Peer): no header is trusted.
     #[cfg(feature = "client-ip")]
@@ -126,7 +124,9 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How long a session lives.
+    /// How long a session lives without activity (idle), and at most (absolute).
+    ///
+    /// [`Login::lifetime`](crate::Login::lifetime) sets another one for a single sign-in.
     ///
     /// Defaults to 1 day idle, 30 days absolute.
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -134,15 +134,44 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How many sessions a user may have, unless a login states its own limit.
+    /// Whether browsers keep the cookie when they close, unless a login says otherwise
+    /// ([`Login::persistent`](crate::Login::persistent)).
+    ///
+    /// With `false` the cookie has no `Max-Age`: the browser deletes it when it closes. The session itself
+    /// lives until its lifetime is over. Cookies of guest sessions follow this setting too.
+    ///
+    /// Defaults to `true`.
+    ///
+    /// ```
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).persistent(false);
+    /// # let _ = layer;
+    /// ```
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.rules().persistent = persistent;
+        self
+    }
+
+    /// How many sessions a user may have.
+    ///
+    /// At the limit, a sign-in ends the least recently active session, or is refused with
+    /// [`Limit::refuse`]. [`Login::limit`](crate::Login::limit) sets another one for a single sign-in.
     ///
     /// Defaults to at most 100, evict.
+    ///
+    /// ```
+    /// use tower_user_sessions::{Limit, MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).limit(Limit::at_most(3));
+    /// # let _ = layer;
+    /// ```
     pub fn limit(mut self, limit: Limit) -> Self {
         self.rules().limit = LimitOf::All(limit);
         self
     }
 
-    /// How many sessions each user may have, by plan or role, unless a login states its own limit.
+    /// How many sessions each user may have, by plan or role. Replaces [`limit`](Self::limit).
     ///
     /// ```
     /// use tower_user_sessions::{Limit, MemoryStore, SessionLayer, UserId};
@@ -156,8 +185,22 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// As [`limit_of`](Self::limit_of), where it takes a database to know. Asked at each sign-in,
-    /// once more if that is committed again.
+    /// As [`limit_of`](Self::limit_of), for limits that are in a database.
+    ///
+    /// Called at each sign-in, and again if the same sign-in is committed again.
+    ///
+    /// ```
+    /// use tower_user_sessions::{Limit, MemoryStore, SessionLayer, UserId};
+    ///
+    /// async fn plan_of(_user: &UserId) -> u16 {
+    ///     // SELECT devices FROM plans ...
+    ///     5
+    /// }
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .limit_of_async(async |user| Limit::at_most(plan_of(&user).await));
+    /// # let _ = layer;
+    /// ```
     pub fn limit_of_async<F>(mut self, limit: impl Fn(UserId) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Limit> + Send + 'static,
@@ -166,9 +209,11 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Which class a client that signs in is of, for [`Limit::of_class`], unless a login states it.
+    /// Sorts clients into classes, such as browsers and phones, for [`Limit::of_class`].
     ///
-    /// Defaults to [`ClientClass::default`] for all.
+    /// Called at each sign-in. [`Login::class`](crate::Login::class) sets the class of a single one.
+    ///
+    /// Defaults to [`ClientClass::default`] for all clients.
     pub fn class_of(
         mut self,
         class: impl Fn(&Client) -> ClientClass + Send + Sync + 'static,
@@ -177,8 +222,9 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Rotates tokens of this age: the next response sets another one, see
-    /// [`Session::rotate`](crate::Session::rotate). 15 minutes are a good choice.
+    /// Replaces tokens that are older than this, see [`Session::rotate`](crate::Session::rotate).
+    ///
+    /// The next response carries the new token. 15 minutes are a good choice.
     ///
     /// Defaults to never.
     pub fn rotate_after(mut self, age: Duration) -> Self {
@@ -186,8 +232,10 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How long a previous token still opens its session once its successor was seen. Longer than any
-    /// request takes; a token is not rotated again while the one before is in that time.
+    /// How long the previous token still works after the client has sent the new one.
+    ///
+    /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
+    /// token is not rotated again.
     ///
     /// Defaults to 30 s.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
@@ -195,8 +243,9 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Whether a session ends when a previous token of it is shown after its time: somebody has a copy,
-    /// the owner or a thief.
+    /// Whether a session ends if a request sends a previous token after its grace time.
+    ///
+    /// That means that there is a copy of the token: an old backup of the browser, or a thief.
     ///
     /// Defaults to yes.
     pub fn end_on_reuse(mut self, ends: bool) -> Self {
@@ -204,17 +253,19 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Tells this sink what happens to users' sessions, see [`events`](crate::events).
+    /// Reports what happens to users' sessions to this sink, see [`events`](crate::events).
     ///
-    /// Defaults to none.
+    /// Defaults to no sink.
     pub fn events(mut self, sink: impl EventSink) -> Self {
         self.rules().audit = Audit::new(sink);
         self
     }
 
-    /// Remembers the devices that sign in as a user, by a cookie that holds a random name of the
-    /// device and opens nothing, so that a sign-in knows the first sight of one
-    /// ([`Committed::first_sight`](crate::Committed::first_sight)). Not for bearer tokens.
+    /// Remembers the devices on which a user signs in, to report a new one.
+    ///
+    /// Use it for "New sign-in to your account" mails:
+    /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
+    /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none.
     ///
     /// Defaults to no such cookie.
     pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
@@ -223,7 +274,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// What happens when the store cannot be asked.
+    /// What happens to requests with a token while the store does not answer.
     ///
     /// Defaults to [`OnOutage::Refuse`].
     pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
@@ -231,9 +282,10 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Whether the response that signs a session out also tells the browser to forget the site's cookies
-    /// and what its scripts stored (`Clear-Site-Data: "cookies", "storage"`). Never its cache, which
-    /// browsers take long to clear. The device cookie goes too.
+    /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
+    ///
+    /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
+    /// browser's cache is not cleared, because that takes browsers a long time.
     ///
     /// Defaults to no.
     pub fn clear_site_data(mut self, clear: bool) -> Self {
@@ -241,39 +293,19 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Which requests have a session. Others pass untouched, without a `Session`: static files,
-    /// health checks.
+    /// Makes all sessions invalid that began before this moment, of all users (ASVS 7.4.5).
     ///
-    /// Defaults to all.
-    pub fn resolve_if(
-        mut self,
-        predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.config().resolve_if = Some(Predicate::new(predicate));
-        self
-    }
-
-    /// Which requests prolong their session and move it up in the order of eviction. A page that
-    /// polls in the background should not.
+    /// Use it after a leak: every user has to sign in again.
     ///
-    /// Defaults to all.
-    pub fn counts_as_activity(
-        mut self,
-        predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.config().counts_as_activity = Some(Predicate::new(predicate));
-        self
-    }
-
-    /// Voids all sessions that began before this moment, of all users (ASVS 7.4.5).
-    ///
-    /// Defaults to none.
+    /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
         self.rules().not_before = Some(moment.into());
         self
     }
 
-    /// How many bytes of data a user's session may keep.
+    /// How many bytes of data the session of a user may keep.
+    ///
+    /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error.
     ///
     /// Defaults to 64 KiB.
     pub fn data_limit(mut self, bytes: usize) -> Self {
@@ -281,7 +313,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How many bytes of data a guest's session may keep.
+    /// How many bytes of data a guest session may keep.
     ///
     /// Defaults to 4 KiB.
     pub fn guest_data_limit(mut self, bytes: usize) -> Self {
@@ -289,7 +321,7 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How long a guest's session lives without activity.
+    /// How long a guest session lives without activity.
     ///
     /// Defaults to 1 day.
     pub fn guest_idle(mut self, idle: Duration) -> Self {
@@ -299,13 +331,19 @@ impl<R> SessionLayer<R> {
 
     /// Whether guests may keep data at all.
     ///
+    /// With `false`, [`Session::insert`](crate::Session::insert) returns an error for guests.
+    ///
     /// Defaults to yes.
     pub fn guests(mut self, allowed: bool) -> Self {
         self.rules().guests.allowed = allowed;
         self
     }
 
-    /// Answers of our own: [`Bare`], [`Problem`](super::Problem), or a [`Reply`](super::Reply) of yours.
+    /// How the layer's own responses are made: [`Bare`], [`Problem`](super::Problem), or a
+    /// [`Reply`](super::Reply) of yours.
+    ///
+    /// The layer answers by itself in an outage (503) and to refused sign-ins (409, 403, 401), see
+    /// [`Rejection`].
     ///
     /// Defaults to [`Bare`]: status and headers, an empty body.
     pub fn reply<R2>(self, reply: R2) -> SessionLayer<R2> {
@@ -315,7 +353,8 @@ impl<R> SessionLayer<R> {
         }
     }
 
-    /// Answers of our own by a closure, for body types that are neither `Default` nor `From<Bytes>`.
+    /// Makes the layer's own responses with a closure, for body types that are neither `Default` nor
+    /// `From<Bytes>`.
     ///
     /// ```
     /// use bytes::Bytes;

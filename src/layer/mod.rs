@@ -4,6 +4,7 @@ mod bearer;
 mod config;
 mod cookie;
 mod device_cookie;
+pub(crate) mod failure;
 mod fresh;
 mod future;
 pub(crate) mod grpc;
@@ -12,15 +13,24 @@ pub(crate) mod grpc;
     reason = "the tower quartet: mod, layer, service, future"
 )]
 mod layer;
+pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
-pub(crate) mod passed;
 pub(crate) mod problem;
+pub(crate) mod redirect;
 mod reject;
+mod reply;
+mod requests;
 pub(crate) mod require;
 mod resolve;
 mod service;
+#[cfg(feature = "test")]
+mod signed_in;
+#[cfg(feature = "tonic")]
+mod status;
 
+#[cfg(feature = "test")]
+pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     config::OnOutage,
@@ -29,7 +39,8 @@ pub use self::{
     fresh::{RequireFresh, RequireFreshService},
     future::ResponseFuture,
     layer::SessionLayer,
-    reject::{Bare, Problem, Rejection, RejectionKind, Reply},
+    reject::{Rejection, RejectionKind},
+    reply::{Bare, Problem, Reply},
     require::{RequireUser, RequireUserFuture, RequireUserService},
     service::SessionService,
 };

@@ -1,4 +1,4 @@
-//! Problem details (RFC 9457), for answers of our own.
+//! Problem documents (RFC 9457), for the layer's own responses.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,6 +13,9 @@ pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Details {
+    /// What to change in the app, in debug builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
     #[serde(flatten)]
     pub(crate) ended: Option<EndDetails>,
     /// How old a sign-in may be, in seconds.
@@ -20,7 +23,7 @@ pub(crate) struct Details {
     pub(crate) max_age: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ticket: Option<String>,
-    /// Those of which one has to end.
+    /// The sessions of which the user ends one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) sessions: Vec<Chosen>,
 }
@@ -79,7 +82,7 @@ struct Body<'a> {
     details: Details,
 }
 
-/// `{"type":"about:blank","title":…,"status":…,"reason":…}`, and the details.
+/// Writes `{"type":"about:blank","title":…,"status":…,"reason":…}` and the details.
 pub(crate) fn body(status: StatusCode, title: &str, reason: &str, details: Details) -> Bytes {
     let body = Body {
         kind: "about:blank",

@@ -1,4 +1,4 @@
-//! Failures of ours become responses, by a policy that can be replaced.
+//! [`Rejection`]: why the layer answers instead of the service.
 
 use std::time::Duration;
 
@@ -19,54 +19,99 @@ use crate::{
 
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Why a layer answers instead of the service, or in place of its answer.
+/// Why the layer, a guard or an extractor answers instead of your service.
+///
+/// You meet it in a [`Reply`](super::Reply) of your own. In axum it is also the error type for handlers
+/// in which several things can fail: `?` turns [`SessionError`](crate::SessionError),
+/// [`CommitError`](crate::CommitError), [`UserSessionsError`](crate::UserSessionsError) and
+/// [`MissingSession`](crate::MissingSession) into it.
+///
+/// | kind | status | `reason` | gRPC |
+/// |---|---|---|---|
+/// | [`Disabled`](RejectionKind::Disabled) | 403 | `sign_in_disabled` | `PERMISSION_DENIED` |
+/// | [`LimitReached`](RejectionKind::LimitReached) | 409 | `limit_reached` | `RESOURCE_EXHAUSTED` |
+/// | [`NoSession`](RejectionKind::NoSession) | 500 | `no_session` | `INTERNAL` |
+/// | [`NotRead`](RejectionKind::NotRead) | 500 | `not_read` | `INTERNAL` |
+/// | [`NotSignedIn`](RejectionKind::NotSignedIn) | 401, or 303 to the sign-in page | `not_signed_in`, or why the session ended | `UNAUTHENTICATED` |
+/// | [`NotStored`](RejectionKind::NotStored) | 500 | `not_stored` | `INTERNAL` |
+/// | [`NotYours`](RejectionKind::NotYours) | 403 | `not_yours` | `PERMISSION_DENIED` |
+/// | [`NoTicket`](RejectionKind::NoTicket) | 401 | `no_ticket` | `UNAUTHENTICATED` |
+/// | [`SignInRejected`](RejectionKind::SignInRejected) | 401 | `sign_in_void` | `UNAUTHENTICATED` |
+/// | [`StaleSignIn`](RejectionKind::StaleSignIn) | 401, or 303 to the page that asks again | `insufficient_user_authentication` | `UNAUTHENTICATED` |
+/// | [`TooLarge`](RejectionKind::TooLarge) | 413 | `not_stored` | `INTERNAL` |
+/// | [`Unavailable`](RejectionKind::Unavailable) | 503 with `Retry-After` | `unavailable` | `UNAVAILABLE` |
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use tower_user_sessions::{Rejection, Session};
+///
+/// async fn sign_out_others(session: Session) -> Result<String, Rejection> {
+///     session.insert("last_action", "sign out others")?;
+///     session.commit().await?;
+///     let Some(sessions) = session.user_sessions() else {
+///         return Ok("nobody is signed in".to_owned());
+///     };
+///     Ok(format!("{} ended", sessions.end_others().await?))
+/// }
+/// # let _ = axum::Router::<()>::new().route("/", axum::routing::post(sign_out_others));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rejection {
     kind: RejectionKind,
     grpc: bool,
     // Boxed, so that a refusal stays small: most have none.
     ended: Option<Box<EndNotice>>,
-    login: Option<HeaderValue>,
+    location: Option<HeaderValue>,
     /// How old a sign-in may be, in seconds.
     max_age: Option<u64>,
     sessions: Vec<SessionInfo>,
     ticket: Option<Box<Ticket>>,
+    /// What the app's developer should change or look at.
+    detail: Option<Box<str>>,
 }
 
-/// Why a layer answers.
+/// Why the layer answers. [`Rejection`] has the status and `reason` of each.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RejectionKind {
-    /// The user may not sign in for now.
+    /// The app has disabled the user's sign-ins for now.
     Disabled,
-    /// The user has as many sessions as the limit allows, and it refuses more.
+    /// The user has as many sessions as the limit allows, and the limit refuses more.
     LimitReached,
-    /// There is no `Session` to ask: a mistake of the app's.
+    /// The request has no `Session`: a mistake in the app's setup. The log says what to change.
     NoSession,
-    /// The ticket of a refused sign-in is good no longer.
+    /// The stored value has another type than the handler asked for.
+    NotRead,
+    /// The ticket of a refused sign-in was used, or its five minutes are over.
     NoTicket,
-    /// The request is a guest's, and the route is for users.
+    /// Nobody is signed in, and the route is for users.
     NotSignedIn,
-    /// What the handler staged cannot be stored, whatever the store's state.
+    /// The handler's changes cannot be stored, even if the store works.
     NotStored,
-    /// The sign-in was authenticated before the user's sessions were ended.
+    /// The user has no session with this id.
+    NotYours,
+    /// The user's sessions were all ended after this sign-in was authenticated.
     SignInRejected,
-    /// The user has to prove again who they are.
+    /// The user signed in too long ago and has to prove again who they are.
     StaleSignIn,
+    /// The session's data is over its limit.
+    TooLarge,
     /// The store did not answer.
     Unavailable,
 }
 
 impl Rejection {
-    fn new(kind: RejectionKind) -> Self {
+    pub(super) fn new(kind: RejectionKind) -> Self {
         Self {
             kind,
             grpc: false,
             ended: None,
-            login: None,
+            location: None,
             max_age: None,
             sessions: Vec::new(),
             ticket: None,
+            detail: None,
         }
     }
 
@@ -74,23 +119,7 @@ impl Rejection {
         Self::new(RejectionKind::Unavailable)
     }
 
-    pub(super) fn sign_in_rejected() -> Self {
-        Self::new(RejectionKind::SignInRejected)
-    }
-
-    pub(super) fn disabled() -> Self {
-        Self::new(RejectionKind::Disabled)
-    }
-
-    pub(super) fn no_ticket() -> Self {
-        Self::new(RejectionKind::NoTicket)
-    }
-
-    pub(super) fn not_stored() -> Self {
-        Self::new(RejectionKind::NotStored)
-    }
-
-    pub(crate) fn no_session() -> Self {
+    pub(super) fn no_session() -> Self {
         Self::new(RejectionKind::NoSession)
     }
 
@@ -102,18 +131,18 @@ impl Rejection {
         }
     }
 
-    /// Sends a browser to the page on which people sign in.
-    pub(super) fn to_sign_in(login: HeaderValue) -> Self {
+    /// Sends a browser to the page on which users sign in.
+    pub(super) fn to_sign_in(page: HeaderValue) -> Self {
         Self {
-            login: Some(login),
+            location: Some(page),
             ..Self::new(RejectionKind::NotSignedIn)
         }
     }
 
-    /// Sends a user's browser to the page where they prove again who they are.
+    /// Sends a user's browser to the page on which they prove again who they are.
     pub(super) fn to_prove(page: HeaderValue) -> Self {
         Self {
-            login: Some(page),
+            location: Some(page),
             ..Self::new(RejectionKind::StaleSignIn)
         }
     }
@@ -139,63 +168,82 @@ impl Rejection {
         self
     }
 
-    /// Why the layer answers.
+    pub(super) fn detailed(mut self, detail: impl Into<Box<str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Returns why the layer answers.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// Whether the request was gRPC, which wants `grpc-status` rather than a status.
+    /// Returns whether the request was gRPC. Its clients read `grpc-status` instead of the HTTP status.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
         self.grpc
     }
 
-    /// The sessions that fill the limit, for a picker; empty for any other kind.
+    /// Returns the sessions that fill the limit, so that the user can choose one to end.
+    ///
+    /// Empty for every kind but [`RejectionKind::LimitReached`].
     #[must_use]
     pub fn sessions(&self) -> &[SessionInfo] {
         &self.sessions
     }
 
-    /// What the client may come back with once it has chosen one of them.
+    /// Returns the ticket that the client sends back with its choice, see
+    /// [`Login::by_ticket`](crate::Login::by_ticket).
     #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {
         self.ticket.as_deref()
     }
 
-    /// Why the session ended that this guest had, if one did.
+    /// Returns why and when the client's previous session ended, if it did.
     #[must_use]
     pub fn ended(&self) -> Option<&EndNotice> {
         self.ended.as_deref()
     }
 
-    /// Where a browser is sent to sign in, if it is.
+    /// Returns the page that the browser is sent to, if it is.
     #[must_use]
     pub fn location(&self) -> Option<&HeaderValue> {
-        self.login.as_ref()
+        self.location.as_ref()
     }
 
-    /// The HTTP status that fits: 409, 403, 500, 401 or 503, and 303 where a browser is sent to sign in.
+    /// Returns what to change in the app or to look at, for its developer.
+    ///
+    /// Always `None` in release builds: there only the log says it.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref().filter(|_| cfg!(debug_assertions))
+    }
+
+    /// Returns the HTTP status of this kind, or 303 if the browser is sent to another page.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        if self.login.is_some() {
+        if self.location.is_some() {
             return StatusCode::SEE_OTHER;
         }
         match self.kind {
-            RejectionKind::Disabled => StatusCode::FORBIDDEN,
+            RejectionKind::Disabled | RejectionKind::NotYours => StatusCode::FORBIDDEN,
             RejectionKind::LimitReached => StatusCode::CONFLICT,
-            RejectionKind::NoSession | RejectionKind::NotStored => {
+            RejectionKind::NoSession | RejectionKind::NotRead | RejectionKind::NotStored => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             RejectionKind::NoTicket
             | RejectionKind::NotSignedIn
             | RejectionKind::SignInRejected
             | RejectionKind::StaleSignIn => StatusCode::UNAUTHORIZED,
+            RejectionKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// The code for machines, as in the `reason` of a problem: of a session that ended, why.
+    /// Returns the code that programs read, the `reason` of a problem document.
+    ///
+    /// If the client's previous session ended for a reason, it is that reason's code, such as `evicted`.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         if let Some(ended) = &self.ended {
@@ -205,9 +253,11 @@ impl Rejection {
             RejectionKind::Disabled => "sign_in_disabled",
             RejectionKind::LimitReached => "limit_reached",
             RejectionKind::NoSession => "no_session",
+            RejectionKind::NotRead => "not_read",
             RejectionKind::NoTicket => "no_ticket",
             RejectionKind::NotSignedIn => "not_signed_in",
-            RejectionKind::NotStored => "not_stored",
+            RejectionKind::NotStored | RejectionKind::TooLarge => "not_stored",
+            RejectionKind::NotYours => "not_yours",
             RejectionKind::SignInRejected => "sign_in_void",
             RejectionKind::StaleSignIn => "insufficient_user_authentication",
             RejectionKind::Unavailable => "unavailable",
@@ -218,43 +268,31 @@ impl Rejection {
         match self.kind {
             RejectionKind::Disabled => "Sign-in disabled",
             RejectionKind::LimitReached => "Too many sessions",
-            RejectionKind::NoSession => "Internal server error",
+            RejectionKind::NoSession | RejectionKind::NotRead => "Internal server error",
             RejectionKind::NotSignedIn => "Not signed in",
-            RejectionKind::NotStored => "Session not stored",
+            RejectionKind::NotStored | RejectionKind::TooLarge => "Session not stored",
+            RejectionKind::NotYours => "Not your session",
             RejectionKind::NoTicket | RejectionKind::SignInRejected => "Sign in again",
             RejectionKind::StaleSignIn => "Prove who you are again",
             RejectionKind::Unavailable => "Sessions are unavailable",
         }
     }
 
-    fn grpc_status(&self) -> HeaderValue {
-        HeaderValue::from_static(match self.kind {
-            // Permission denied, resource exhausted, internal, unauthenticated, unavailable.
-            RejectionKind::Disabled => "7",
-            RejectionKind::LimitReached => "8",
-            RejectionKind::NoSession | RejectionKind::NotStored => "13",
-            RejectionKind::NoTicket
-            | RejectionKind::NotSignedIn
-            | RejectionKind::SignInRejected
-            | RejectionKind::StaleSignIn => "16",
-            RejectionKind::Unavailable => "14",
-        })
-    }
-
-    /// Status and headers with an empty body; for gRPC a trailers-only response.
+    /// Makes a response with status and headers and an empty body; for gRPC a trailers-only response.
     #[must_use]
     pub fn into_response<B: Default>(self) -> Response<B> {
         self.head(B::default())
     }
 
-    /// `application/problem+json` (RFC 9457) in a body made by `body`; for gRPC a trailers-only
-    /// response.
+    /// Makes a problem document (`application/problem+json`, RFC 9457) in a body that `body` makes; for
+    /// gRPC a trailers-only response.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
-        if self.grpc || self.login.is_some() {
+        if self.grpc || self.location.is_some() {
             return self.head(body(Bytes::new()));
         }
         let details = Details {
+            detail: self.detail().map(ToOwned::to_owned),
             ended: self.ended.as_deref().map(EndDetails::from),
             max_age: self.max_age,
             ticket: self.ticket.as_deref().map(Ticket::encode),
@@ -274,12 +312,12 @@ impl Rejection {
         if self.grpc {
             let kind = HeaderValue::from_static("application/grpc");
             headers.insert(CONTENT_TYPE, kind);
-            headers.insert(&grpc::STATUS, self.grpc_status());
+            headers.insert(&grpc::STATUS, HeaderValue::from(grpc::code(self.kind)));
             headers.insert(&GRPC_MESSAGE, HeaderValue::from_static(self.reason()));
             return response;
         }
-        if let Some(login) = &self.login {
-            headers.insert(LOCATION, login.clone());
+        if let Some(page) = &self.location {
+            headers.insert(LOCATION, page.clone());
         }
         if let Some(max_age) = self.max_age {
             // RFC 9470 §3.
@@ -297,58 +335,5 @@ impl Rejection {
         }
         *response.status_mut() = self.status();
         response
-    }
-}
-
-/// Makes responses of rejections, in the service's own body type.
-///
-/// A function of a [`Rejection`] is one too.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` makes no responses with a body of the type `{B}`",
-    label = "not a `Reply<{B}>`",
-    note = "`Bare` needs a body type that is `Default`, `Problem` one that is `From<Bytes>`",
-    note = "for any other body: `reply_with(|rejection| rejection.into_problem(|bytes| …))`"
-)]
-pub trait Reply<B> {
-    /// The response.
-    fn reply(&self, rejection: Rejection) -> Response<B>;
-}
-
-/// Answers with status and headers, and an empty body: the default.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "named in the place where it is used"
-)]
-pub struct Bare;
-
-#[diagnostic::do_not_recommend]
-impl<B: Default> Reply<B> for Bare {
-    fn reply(&self, rejection: Rejection) -> Response<B> {
-        rejection.into_response()
-    }
-}
-
-/// Answers with `application/problem+json` (RFC 9457).
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "named in the place where it is used"
-)]
-pub struct Problem;
-
-#[diagnostic::do_not_recommend]
-impl<B: From<Bytes>> Reply<B> for Problem {
-    fn reply(&self, rejection: Rejection) -> Response<B> {
-        rejection.into_problem(B::from)
-    }
-}
-
-impl<F, B> Reply<B> for F
-where
-    F: Fn(Rejection) -> Response<B>,
-{
-    fn reply(&self, rejection: Rejection) -> Response<B> {
-        self(rejection)
     }
 }

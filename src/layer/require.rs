@@ -1,4 +1,4 @@
-//! [`RequireUser`]: answers for guests, so that the service sees users only.
+//! [`RequireUser`]: answers guests, so that only users reach the service.
 
 use std::{
     fmt,
@@ -7,44 +7,42 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header::ACCEPT,
-    uri::PathAndQuery,
-};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, header::ACCEPT};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
     grpc::is_grpc,
-    reject::{Bare, Rejection, Reply},
+    mistake,
+    redirect::{Page, Remember},
+    reject::Rejection,
+    reply::{Bare, Reply},
 };
 use crate::{model::UserId, session::Session};
 
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Answers for guests, so that the service sees users only. It stands inside a
+/// Answers guests, so that only users reach your service. Put it inside of a
 /// [`SessionLayer`](super::SessionLayer).
 ///
-/// | request | answer |
+/// | request | response |
 /// |---|---|
-/// | a user's | the service's |
-/// | a guest's | 401; where the guest's session ended, the reason says why, and the cookie is removed |
-/// | a guest's by gRPC | `UNAUTHENTICATED` |
-/// | a browser's navigation, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
-/// | with an unavailable session (`OnOutage::Guest`) | 503, or `UNAVAILABLE` |
-/// | with no session at all | 500, or `INTERNAL`: there is no layer around, or it let the request pass |
+/// | of a user | your service's |
+/// | of a guest | 401 `not_signed_in`; if the guest's session ended, the `reason` says why and the cookie is removed |
+/// | of a guest, by gRPC | `UNAUTHENTICATED` |
+/// | a guest's browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
+/// | in an outage, with [`OnOutage::Guest`](super::OnOutage::Guest) | 503 `unavailable`, or `UNAVAILABLE` |
+/// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`, or `INTERNAL`; the log says what to change |
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
-/// use axum::{Router, http::uri::PathAndQuery, routing::get};
+/// use axum::{Router, routing::get};
 /// use tower_user_sessions::{MemoryStore, Problem, RequireUser, SessionLayer};
 ///
-/// let users_only = RequireUser::new()
-///     .redirect_to(PathAndQuery::from_static("/login"))
-///     .reply(Problem);
+/// let users_only = RequireUser::new().redirect_to("/login").reply(Problem);
 /// let app: Router = Router::new()
-///     .route("/account", get(|| async { "yours" }))
+///     .route("/account", get(|| async { "for users" }))
 ///     .route_layer(users_only)
 ///     .route("/login", get(|| async { "sign in here" }))
 ///     .layer(SessionLayer::new(MemoryStore::new()).reply(Problem));
@@ -53,7 +51,8 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 #[derive(Clone)]
 #[must_use]
 pub struct RequireUser<R = Bare> {
-    login: Option<HeaderValue>,
+    login: Option<Page>,
+    remember: Option<Remember>,
     reply: R,
 }
 
@@ -62,6 +61,7 @@ impl RequireUser {
     pub const fn new() -> Self {
         Self {
             login: None,
+            remember: None,
             reply: Bare,
         }
     }
@@ -74,30 +74,78 @@ impl Default for RequireUser {
 }
 
 impl<R> RequireUser<R> {
-    /// Sends the navigations of browsers to this page of the same origin: GET and HEAD requests that
-    /// say so in `Sec-Fetch-Mode`, or from browsers without that, those that accept HTML.
+    /// Sends guests who open a page in a browser to this sign-in page, with 303.
     ///
-    /// The page itself has to be outside. It is told nothing of where the guest wanted to go: an
-    /// address that comes back from the client is an open redirect. It finds the reason of an ended
-    /// session in [`Session::ended`].
+    /// These are GET and HEAD requests with `Sec-Fetch-Mode: navigate`. From older browsers, which do
+    /// not send that header, they are those that accept HTML. All other requests get 401.
     ///
-    /// Defaults to none: they are answered as all others.
-    pub fn redirect_to(mut self, login: impl Into<PathAndQuery>) -> Self {
-        self.login = HeaderValue::from_bytes(login.into().as_str().as_bytes()).ok();
+    /// Takes a path of this origin, as [`local_path`](crate::local_path) accepts it. For anything else
+    /// an error is logged and there is no redirect.
+    ///
+    /// Do not put the sign-in page behind `RequireUser`, or it redirects to itself. The page can ask
+    /// [`Session::ended`] why the client's previous session ended.
+    ///
+    /// Defaults to no redirect.
+    pub fn redirect_to(mut self, page: &str) -> Self {
+        self.login = Page::at("RequireUser::redirect_to", page);
         self
     }
 
-    /// Answers by [`Bare`], [`Problem`](super::Problem), or a [`Reply`] of yours.
+    /// Adds the page that the guest wanted to the redirect: `/login?next=/orders%3Fpage%3D2`.
+    ///
+    /// Takes the name of the query parameter: letters, digits, `-`, `_` and `.`. For any other name an
+    /// error is logged and nothing is added. Only GET requests are remembered. Under axum's `nest` a
+    /// guard inside of the nested router sees the path without the prefix: put the guard outside.
+    ///
+    /// Check the parameter with [`local_path`](crate::local_path) before you redirect to it, because
+    /// anyone can write a link to your sign-in page.
+    ///
+    /// Defaults to nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Router, extract::Query, response::Redirect, routing::{get, post}};
+    /// use serde::Deserialize;
+    /// use tower_user_sessions::{
+    ///     MemoryStore, RequireUser, Session, SessionError, SessionLayer, local_path,
+    /// };
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Target {
+    ///     next: Option<String>,
+    /// }
+    ///
+    /// /// `POST /login?next=/orders`, after the password was checked.
+    /// async fn sign_in(session: Session, target: Query<Target>) -> Result<Redirect, SessionError> {
+    ///     session.log_in(42)?;
+    ///     let next = target.next.as_deref().and_then(local_path);
+    ///     Ok(Redirect::to(next.unwrap_or("/")))
+    /// }
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/orders", get(|| async { "for users" }))
+    ///     .route_layer(RequireUser::new().redirect_to("/login").remember_target("next"))
+    ///     .route("/login", post(sign_in))
+    ///     .layer(SessionLayer::new(MemoryStore::new()));
+    /// # }
+    /// ```
+    pub fn remember_target(mut self, name: &str) -> Self {
+        self.remember = Remember::named(name);
+        self
+    }
+
+    /// Answers guests with [`Bare`], [`Problem`](super::Problem), or a [`Reply`] of yours.
     ///
     /// Defaults to [`Bare`]: status and headers, an empty body.
     pub fn reply<R2>(self, reply: R2) -> RequireUser<R2> {
         RequireUser {
             login: self.login,
+            remember: self.remember,
             reply,
         }
     }
 
-    /// Answers by a closure, for body types that are neither `Default` nor `From<Bytes>`.
+    /// Answers guests with a closure, for body types that are neither `Default` nor `From<Bytes>`.
     pub fn reply_with<F, B>(self, reply: F) -> RequireUser<F>
     where
         F: Fn(Rejection) -> Response<B>,
@@ -125,7 +173,7 @@ impl<R> fmt::Debug for RequireUser<R> {
     }
 }
 
-/// Answers for guests. See [`RequireUser`] for an example.
+/// Answers guests. See [`RequireUser`] for an example.
 #[derive(Clone)]
 pub struct RequireUserService<S, R> {
     inner: S,
@@ -140,9 +188,13 @@ impl<S, R> RequireUserService<S, R> {
             && session.is_some_and(is_guest)
             && is_navigation(method, headers)
         {
-            return Some(Rejection::to_sign_in(login.clone()));
+            let location = match &self.guard.remember {
+                Some(remember) => remember.added_to(login, method, request.uri()),
+                None => login.location(),
+            };
+            return Some(Rejection::to_sign_in(location));
         }
-        let rejection = user_of(session).err()?;
+        let rejection = user_of("RequireUser", request.extensions()).err()?;
         Some(rejection.for_grpc(is_grpc(method, headers)))
     }
 }
@@ -192,7 +244,7 @@ pin_project! {
     enum State<F, B> {
         /// The wrapped service is at work.
         Call { #[pin] call: F },
-        /// Nothing to wait for: the request is not a user's.
+        /// Nothing to wait for: the request is a guest's.
         Answer { answer: Option<Response<B>> },
     }
 }
@@ -234,27 +286,34 @@ impl<F, B> fmt::Debug for RequireUserFuture<F, B> {
     }
 }
 
-/// Whose request it is, or what to answer. Takes note of a session that ended.
-pub(crate) fn user_of(session: Option<&Session>) -> Result<UserId, Rejection> {
-    let Some(session) = session else {
-        tracing::error!(
-            "no session: is there a SessionLayer around, and does its `resolve_if` name this path?"
-        );
-        return Err(Rejection::no_session());
-    };
-    if !session.is_available() {
-        return Err(Rejection::unavailable());
-    }
+/// Whose request it is, or what to answer. `asker` is what needs the user. The end notice of a guest's
+/// previous session counts as read.
+pub(crate) fn user_of(asker: &'static str, extensions: &Extensions) -> Result<UserId, Rejection> {
+    let session = session_of(asker, extensions)?;
     session
         .user_id()
         .ok_or_else(|| Rejection::not_signed_in(session.ended()))
+}
+
+/// The session of a request, or what to answer where it is missing or unavailable.
+pub(crate) fn session_of(
+    asker: &'static str,
+    extensions: &Extensions,
+) -> Result<Session, Rejection> {
+    let session =
+        Session::of(extensions).map_err(|missing| mistake::missing_session(asker, missing))?;
+    if session.is_available() {
+        Ok(session)
+    } else {
+        Err(Rejection::unavailable())
+    }
 }
 
 fn is_guest(session: &Session) -> bool {
     session.is_available() && session.user_id().is_none()
 }
 
-/// Whether a browser asks for a page. Older ones do not say what for.
+/// Whether a browser opens a page. Older ones do not send `Sec-Fetch-Mode`.
 pub(super) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return false;

@@ -1,30 +1,32 @@
-//! From what a request sends to its session.
+//! From the token of a request to its session.
 
-use std::{error::Error, future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc};
 
-use http::{Request, header::USER_AGENT};
+use http::{HeaderMap, Request, header::USER_AGENT};
 
 use super::{
     config::{Config, OnOutage},
+    failure::unanswered,
+    mistake,
     reject::Rejection,
 };
 use crate::{
     model::{Arrival, EndReason, Token},
-    request::{PeerAddr, RawHints, Sent},
+    request::{PeerAddr, RawHints, Sent, is_from_plain_http},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError, meter},
 };
 
-/// A session for the service, or an answer instead of one.
+/// A session for the service, or why there is none.
 pub(super) type Opened = Result<OpenSession, Rejection>;
 
-/// What a request sends, before the store was asked, and its session, in the one place where it stays.
+/// What a request sends, before the store was asked, and its session.
 pub(super) struct Incoming {
     open: OpenSession,
     sent: Sent,
 }
 
-/// What came of asking.
+/// What the store answered, or the wait for it.
 pub(super) enum Asked {
     Answered(Opened),
     Waiting(Pin<Box<dyn Future<Output = Opened> + Send>>),
@@ -37,12 +39,12 @@ impl Incoming {
         let sent = config.source.read(headers, config.cookie.name());
         let sends = !matches!(sent, Sent::Nothing);
         let (mut user_agent, mut hints) = (None, false);
-        // One walk is less than a lookup of each.
+        // One walk costs less than a lookup of each.
         for (name, value) in headers {
             if *name == USER_AGENT {
                 user_agent.get_or_insert_with(|| value.clone());
             } else if sends && config.source.reads(name) {
-                // Keeps the token out of what prints the request's headers further in.
+                // A service further in may print the headers: this keeps the token out.
                 value.set_sensitive(true);
             } else {
                 hints |= RawHints::begin_with(name);
@@ -65,6 +67,15 @@ impl Incoming {
         }
     }
 
+    /// Whether a page on plain http sent this request, which would not keep a `Secure` cookie. Such a
+    /// page never sends a token, so that only requests without one are looked at.
+    pub(super) fn is_from_plain_http(&self, config: &Config, headers: &HeaderMap) -> bool {
+        matches!(self.sent, Sent::Nothing)
+            && config.cookie.is_secure()
+            && mistake::may_warn_of_plain_http()
+            && is_from_plain_http(headers)
+    }
+
     /// Asks the store whose token it is; anything that is not a token costs no call.
     pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
         let Self { mut open, sent } = self;
@@ -79,7 +90,7 @@ impl Incoming {
             Sent::TwoCookies => {
                 tracing::warn!(
                     cookie = config.cookie.name(),
-                    "two differing session cookies; a leftover with another path or domain?"
+                    "two differing session cookies, so neither is used: is one left over with another path or domain?"
                 );
                 return Asked::Answered(Ok(open));
             }
@@ -115,16 +126,16 @@ fn opened(
     let (current, remove) = match answer {
         Ok(Resolved::Live(found)) => (Current::Live(Live::new(token.tag(), found)), false),
         Ok(Resolved::Ended(notice)) => match notice.reason {
-            // Nobody ever used these: there is nothing to tell.
+            // No client ever used these: there is nothing to explain.
             EndReason::Undelivered | EndReason::Rejected => (Current::Nothing, true),
-            // The cookie stays until the reason was read; of a replaced session it always does, for
-            // the browser may hold the new one already.
+            // The cookie stays until the reason was read. That of a replaced session always stays: the
+            // browser may have the new one already.
             _ => (Current::Ended(Box::new(notice)), false),
         },
         Ok(Resolved::Reused(reused)) => {
             tracing::warn!(ended = reused.ended, "previous token used after its time");
             open.session().report_reused(&reused);
-            // The browser may hold the present one.
+            // The browser may have the current one.
             (Current::Gone, false)
         }
         Ok(Resolved::Expired(record)) => {
@@ -133,9 +144,9 @@ fn opened(
         }
         Ok(Resolved::Unknown) => (Current::Nothing, true),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn Error, kind = ?error.kind(), "session not resolved");
+            let rejection = unanswered(&error, "session not resolved");
             match config.on_outage {
-                OnOutage::Refuse => return Err(Rejection::unavailable()),
+                OnOutage::Refuse => return Err(rejection),
                 OnOutage::Guest => (Current::Unavailable, false),
             }
         }

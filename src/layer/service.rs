@@ -13,15 +13,17 @@ use super::{
     config::{Asks, Config},
     future::{Finish, ResponseFuture},
     grpc::is_grpc,
-    passed,
-    reject::Reply,
+    reply::Reply,
     resolve::{Asked, Incoming},
 };
+use crate::request::passed;
 
-/// Gives every request its [`Session`](crate::Session).
+/// The service that [`SessionLayer`](crate::SessionLayer) makes: looks the session up, calls your
+/// service, and stores changes when the response leaves.
 ///
-/// See the [crate docs](crate) for an example. Readiness is the wrapped service's; its error and body
-/// types stay as they are. The instance that was polled ready goes with the request, its clone stays.
+/// See the [crate docs](crate) for an example. It is ready when the wrapped service is, and does not
+/// change the types of its errors and bodies. The instance that was polled ready serves the request;
+/// its clone stays for the next one.
 #[derive(Clone)]
 pub struct SessionService<S, R> {
     pub(super) inner: S,
@@ -35,6 +37,7 @@ impl<S, R: Clone> SessionService<S, R> {
             config: Arc::clone(&self.config),
             reply: self.reply.clone(),
             grpc,
+            plain_http: false,
         }
     }
 }
@@ -58,8 +61,9 @@ where
             let call = passed::scope(|| self.inner.call(request));
             return ResponseFuture::passing(call, self.finish(false));
         }
-        let finish = self.finish(is_grpc(request.method(), request.headers()));
+        let mut finish = self.finish(is_grpc(request.method(), request.headers()));
         let incoming = Incoming::read(&self.config, &mut request);
+        finish.plain_http = incoming.is_from_plain_http(&self.config, request.headers());
         match incoming.ask(&self.config, asks == Asks::Activity) {
             Asked::Answered(Ok(open)) => {
                 request.extensions_mut().insert(open.session().clone());

@@ -19,17 +19,19 @@ const LEN: usize = 192;
 /// The longest body that an end notice carries along, in bytes.
 pub(super) const NOTED_MAX: usize = 512;
 
-/// Whose session it is, from where, and how they proved it.
+/// Whose session it is, from where, how the user proved it, and how long the cookie stays.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Body {
     pub(super) user: Option<UserId>,
     pub(super) client: Client,
     // Boxed: few apps note any of it.
     pub(super) proof: Option<Box<Proof>>,
+    /// Whether the browser keeps the cookie when it closes.
+    pub(super) persistent: bool,
 }
 
-/// [`Body`] as it is written: user id, address, user agent, client hints, proof. What is added goes to
-/// the end, where nodes that do not know it pass it over.
+/// [`Body`] as it is written: user id, address, user agent, client hints, proof, whether the cookie is
+/// for the browser session only. A new field goes to the end: older nodes ignore it.
 #[derive(Deserialize, Serialize)]
 struct Written<'a>(
     Option<&'a str>,
@@ -40,16 +42,19 @@ struct Written<'a>(
     Option<Open<WrittenHints<'a>>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     Option<Open<WrittenProof<'a>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<bool>,
 );
 
-/// [`Written`] where there is a proof: without hints, a nil keeps its place.
+/// [`Written`] where there is a proof, or a cookie for the browser session only: a nil keeps the place
+/// of what there is not.
 #[derive(Serialize)]
 struct WrittenWhole<'a>(
     Option<&'a str>,
     Option<IpAddr>,
     Option<&'a str>,
     Option<WrittenHints<'a>>,
-    WrittenProof<'a>,
+    Option<WrittenProof<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")] Option<bool>,
 );
 
 /// Brands, mobile, platform.
@@ -77,17 +82,19 @@ impl Body {
             user,
             client,
             proof,
+            persistent,
         } = self;
         let user = user.as_ref().map(UserId::as_str);
         let (address, user_agent) = (client.address(), client.user_agent());
         let hints = client.hints().map(WrittenHints::from);
         let mut bytes = Vec::with_capacity(LEN);
-        let written = if let Some(proof) = proof {
-            let proof = WrittenProof::from(&**proof);
-            let whole = WrittenWhole(user, address, user_agent, hints, proof);
+        let written = if proof.is_some() || !persistent {
+            let proof = proof.as_deref().map(WrittenProof::from);
+            let browser_only = (!persistent).then_some(true);
+            let whole = WrittenWhole(user, address, user_agent, hints, proof, browser_only);
             rmp_serde::encode::write(&mut bytes, &whole)
         } else {
-            let written = Written(user, address, user_agent, hints.map(Open), None);
+            let written = Written(user, address, user_agent, hints.map(Open), None, None);
             rmp_serde::encode::write(&mut bytes, &written)
         };
         written.map_err(RecordError::because)?;
@@ -95,13 +102,14 @@ impl Body {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Open(Written(user, address, user_agent, hints, proof)) =
+        let Open(Written(user, address, user_agent, hints, proof, browser_only)) =
             rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
         let user = user.map(UserId::new).transpose();
         Ok(Self {
             user: user.map_err(RecordError::because)?,
             client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
             proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
+            persistent: browser_only != Some(true),
         })
     }
 }

@@ -53,6 +53,14 @@ impl Lifetime {
         }
     }
 
+    /// The shorter of the two, part by part.
+    pub(crate) fn shorter(self, other: Self) -> Self {
+        Self {
+            idle: self.idle.min(other.idle),
+            absolute: self.absolute.min(other.absolute),
+        }
+    }
+
     /// How long a session lives without activity.
     #[must_use]
     pub const fn idle(self) -> Duration {

@@ -2,9 +2,10 @@
 
 use std::{error, fmt, str::FromStr, sync::Arc};
 
-/// Names a user of the app: text of 1 to 255 bytes.
+/// The id of a user of your app: text of 1 to 255 bytes.
 ///
-/// Integers (and, by feature `uuid`, UUIDs) are always valid; other text is checked once.
+/// Make one from an integer or (feature `uuid`) a `Uuid` with `From`. Text is checked by
+/// [`new`](Self::new).
 ///
 /// ```
 /// use tower_user_sessions::UserId;
@@ -31,10 +32,27 @@ impl UserId {
         }
     }
 
-    /// Its text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id as the type that your app uses: the way back from [`Session::log_in`](crate::Session::log_in).
+    ///
+    /// ```
+    /// use tower_user_sessions::UserId;
+    ///
+    /// let user = UserId::from(42);
+    /// assert_eq!(user.parse::<i64>()?, 42);
+    /// # Ok::<_, std::num::ParseIntError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What `T` says of a text that is none of its values.
+    pub fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
+        self.0.parse()
     }
 }
 
@@ -68,6 +86,105 @@ impl TryFrom<String> for UserId {
     }
 }
 
+impl From<&Self> for UserId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+mod sealed {
+    /// Only this crate says what is a user id: text must be checked.
+    #[expect(unnameable_types, reason = "nobody else can implement it")]
+    pub trait Sealed {}
+}
+
+/// What [`Session::log_in`](crate::Session::log_in) takes as a user: an id, an integer, text, or (feature
+/// `uuid`) a `Uuid`.
+///
+/// Text may be no user id. `log_in` then returns an error of the kind
+/// [`SessionErrorKind::UserId`](crate::SessionErrorKind::UserId). For a type of your own make a
+/// [`UserId`] first.
+///
+/// ```
+/// use tower_user_sessions::{IntoUserId, UserId};
+///
+/// assert_eq!("alice".into_user_id(), UserId::new("alice"));
+/// assert_eq!(42.into_user_id(), Ok(UserId::from(42)));
+/// assert!("".into_user_id().is_err());
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a user id",
+    label = "neither a `UserId` nor an integer, text or `Uuid` (feature `uuid`)",
+    note = "make one of its text: `UserId::new(id.to_string())?`"
+)]
+pub trait IntoUserId: sealed::Sealed {
+    /// The user with this id.
+    ///
+    /// # Errors
+    ///
+    /// If the text is empty or longer than 255 bytes.
+    fn into_user_id(self) -> Result<UserId, ParseUserIdError>;
+}
+
+/// What names a user for certain: an id, an integer, or (feature `uuid`) a `Uuid`.
+///
+/// [`UserSessions::new`](crate::UserSessions::new) and
+/// [`Session::sessions_of`](crate::Session::sessions_of) cannot fail, so they take no text. Check text
+/// with [`UserId::new`] first.
+///
+/// ```
+/// use tower_user_sessions::{MemoryStore, UserId, UserSessions};
+///
+/// let store = MemoryStore::new();
+/// let sessions = UserSessions::new(store.clone(), UserId::new("alice")?);
+/// let others = UserSessions::new(store, 42);
+/// # let _ = (sessions, others);
+/// # Ok::<_, tower_user_sessions::store::ParseUserIdError>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not certain to be a user id",
+    label = "neither a `UserId` nor an integer or `Uuid` (feature `uuid`)",
+    note = "check text first: `UserId::new(text)?`"
+)]
+pub trait CertainUserId: IntoUserId {
+    /// The user with this id.
+    fn certain_user_id(self) -> UserId;
+}
+
+macro_rules! may_fail {
+    ($($text:ty)*) => {$(
+        impl sealed::Sealed for $text {}
+
+        impl IntoUserId for $text {
+            fn into_user_id(self) -> Result<UserId, ParseUserIdError> {
+                UserId::new(self)
+            }
+        }
+    )*};
+}
+
+may_fail!(&str String &String);
+
+macro_rules! certain {
+    ($($id:ty)*) => {$(
+        impl sealed::Sealed for $id {}
+
+        impl IntoUserId for $id {
+            fn into_user_id(self) -> Result<UserId, ParseUserIdError> {
+                Ok(self.into())
+            }
+        }
+
+        impl CertainUserId for $id {
+            fn certain_user_id(self) -> UserId {
+                self.into()
+            }
+        }
+    )*};
+}
+
+certain!(UserId & UserId);
+
 macro_rules! from_integer {
     ($($integer:ty)*) => {$(
         impl From<$integer> for UserId {
@@ -75,6 +192,8 @@ macro_rules! from_integer {
                 Self(Arc::from(id.to_string()))
             }
         }
+
+        certain!($integer);
     )*};
 }
 
@@ -88,13 +207,16 @@ impl From<uuid::Uuid> for UserId {
     }
 }
 
-/// The text is not a user id: 1 to 255 bytes.
+#[cfg(feature = "uuid")]
+certain!(uuid::Uuid);
+
+/// The text is not a user id: it is empty or longer than 255 bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseUserIdError;
 
 impl fmt::Display for ParseUserIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a user id has 1 to 255 bytes")
+        f.write_str("a user id is text of 1 to 255 bytes")
     }
 }
 

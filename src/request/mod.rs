@@ -1,4 +1,4 @@
-//! What a request tells: the token that it sends, where it comes from, and from what device.
+//! What a request says: its token, the client's address and device, and where it may be redirected.
 
 mod bearer;
 #[cfg(feature = "client-ip")]
@@ -17,7 +17,10 @@ mod label;
 #[cfg(not(feature = "device"))]
 #[path = "no_label.rs"]
 mod label;
+mod local_path;
+pub(crate) mod passed;
 mod peer;
+mod plain_http;
 mod raw;
 mod source;
 #[cfg(feature = "device")]
@@ -33,6 +36,7 @@ pub(crate) use self::{
     cookie::named as named_cookie,
     hints::RawHints,
     label::label,
+    plain_http::is_from_plain_http,
     source::{Sent, Way},
 };
-pub use self::{end_words::EndWords, peer::PeerAddr, source::TokenSource};
+pub use self::{end_words::EndWords, local_path::local_path, peer::PeerAddr, source::TokenSource};

@@ -2,18 +2,19 @@
 
 use super::{
     Session,
+    current::Current,
     error::{CommitError, LimitReached},
     info::SessionInfo,
     login::Committed,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
-    state::{Current, Replaced},
+    state::Replaced,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
     store::{Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, Which},
 };
 
-/// How often an update runs on data that keeps changing before it gives up.
+/// How often an update runs again on data that parallel requests keep changing.
 const UPDATE_TRIES: usize = 16;
 
 /// The stored session that a commit starts from.
@@ -27,7 +28,7 @@ pub(super) struct Stored {
 
 enum Plan {
     Nothing,
-    /// Stores changes of the session that there is.
+    /// Stores changes of the stored session.
     Save(Stored, Batch),
     /// Begins a guest session.
     Guest(Token, Batch),
@@ -39,7 +40,7 @@ impl Session {
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
         self.state().committing = true;
         let _turn = self.0.turn.lock().await;
-        // Left behind by a commit that was dropped half way.
+        // A commit that was dropped half way may have left it.
         self.end_replaced().await;
         match self.plan()? {
             Plan::Nothing => self.renew().await?,
@@ -61,7 +62,7 @@ impl Session {
         Ok(Committed::default())
     }
 
-    /// The stored session, as it was read last.
+    /// The stored session, as it was last read.
     pub(super) fn stored(&self) -> Option<Stored> {
         let Current::Live(live) = &self.state().current else {
             return None;
@@ -75,7 +76,7 @@ impl Session {
         })
     }
 
-    /// What there is to do. Everything stays staged until it is done.
+    /// What this commit has to do. Changes stay staged until they are stored.
     fn plan(&self) -> Result<Plan, CommitError> {
         let stored = self.stored();
         let mut state = self.state();
@@ -86,9 +87,9 @@ impl Session {
         Ok(match (&state.staged.target, stored) {
             (Target::LogIn(pending), stored) => Plan::LogIn(pending.clone(), stored, batch),
             (Target::LogOut, stored) => Plan::LogOut(stored),
-            (Target::Stay, _) if batch.ops.is_empty() => Plan::Nothing,
+            (Target::Stay, _) if batch.ops.is_empty() && batch.shorten.is_none() => Plan::Nothing,
             (Target::Stay, Some(stored)) => Plan::Save(stored, batch),
-            // Nothing is left of it: no guest session begins for that.
+            // The changes cancel each other out: no guest session begins for that.
             (Target::Stay, None) if Data::default().apply(&changes(&batch.ops)).is_empty() => {
                 state.unstage(&batch);
                 state.guest_token = None;
@@ -102,7 +103,12 @@ impl Session {
         })
     }
 
-    pub(super) async fn save(&self, stored: Stored, ops: &[Op]) -> Result<(), CommitError> {
+    pub(super) async fn save(
+        &self,
+        stored: Stored,
+        ops: &[Op],
+        shorten: Option<Lifetime>,
+    ) -> Result<(), CommitError> {
         let Stored {
             tag,
             id,
@@ -112,6 +118,7 @@ impl Session {
         } = stored;
         let rules = &self.0.rules;
         let mut save = Save::new(tag, id, changes(ops));
+        save.shorten = shorten;
         save.data_limit = if guest {
             rules.guests.data_limit
         } else {
@@ -126,6 +133,18 @@ impl Session {
                     self.state().saved(revision, newest, data);
                     return Ok(());
                 }
+                Saved::Shortened {
+                    revision: newest,
+                    idle,
+                    deadline,
+                } => {
+                    let mut state = self.state();
+                    state.shortened(idle, deadline);
+                    if !save.changes.is_empty() {
+                        state.saved(revision, newest, data.apply(&save.changes));
+                    }
+                    return Ok(());
+                }
                 Saved::Conflict {
                     revision: newest,
                     data: theirs,
@@ -135,7 +154,7 @@ impl Session {
                 }
                 Saved::Ended => {
                     self.state().ended_in_flight();
-                    tracing::debug!("session ended while its request was in flight");
+                    tracing::debug!("session ended while its request was running");
                     return Err(CommitError::Ended);
                 }
                 Saved::TooLarge => return Err(CommitError::TooLarge),
@@ -145,14 +164,14 @@ impl Session {
     }
 
     async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
-        let done = self.save(stored, &batch.ops).await;
+        let done = self.save(stored, &batch.ops, batch.shorten).await;
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
             self.state().unstage(batch);
         }
         done
     }
 
-    /// Stores what a session that was just made is still missing.
+    /// Stores changes that are missing in a session that was just created.
     async fn save_missing(&self) -> Result<(), CommitError> {
         match self.plan()? {
             Plan::Save(stored, batch) => self.save_staged(stored, &batch).await,
@@ -166,6 +185,7 @@ impl Session {
         create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
         create.lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
+        create.persistent = rules.persistent;
         match self.create(create, token).await? {
             Created::Created(new) => {
                 let missing = {
@@ -197,7 +217,7 @@ impl Session {
         }
     }
 
-    /// Creates, and keeps in mind that it may have happened until the answer says otherwise.
+    /// Creates a session, and remembers that it may exist until the answer says otherwise.
     async fn create(&self, create: Create, token: &Token) -> Result<Created, CommitError> {
         {
             let mut state = self.state();
@@ -211,7 +231,7 @@ impl Session {
         let mut state = self.state();
         if state.abandoned {
             drop(state);
-            // Given up meanwhile, by whoever dropped the response. Others have ended for it.
+            // The request was dropped meanwhile. Other sessions have ended for this one.
             if let Created::Created(new) = &created {
                 self.report_ended_for(new, chosen);
             }
@@ -226,8 +246,7 @@ impl Session {
     async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
         let Some(Stored { tag, id, .. }) = stored else {
             let mut state = self.state();
-            // Any other cookie that came may be one of two, or a previous one of a browser that holds
-            // a new one.
+            // Any other cookie may be one of two, or an old one of a browser that has a newer one.
             state.note_read();
             state.signed_out();
             return Ok(());
@@ -259,19 +278,19 @@ impl Session {
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = match (&same, &stored) {
             (Some(sent), _) | (None, Some(sent)) => Some(sent.id),
-            // Sent again with a token that an earlier sign-in replaced: that one's session.
+            // Sent again with a token that an earlier sign-in replaced: the session of that sign-in.
             (None, None) => self.state().successor().filter(|_| !pending.after_logout),
         };
         if let Some(same) = same
             && batch.ops.iter().any(|op| op.again.is_some())
         {
-            // An update depends on what it was computed from, which `create` does not look at.
-            match self.save(same, &batch.ops).await {
+            // `create` does not compare the revision that an update depends on.
+            match self.save(same, &batch.ops, None).await {
                 Ok(()) => {
                     self.state().unstage(&batch);
                     batch.ops.clear();
                 }
-                // The sign-in goes on, and what was staged goes into the new session.
+                // The sign-in goes on, and the changes go into the new session.
                 Err(CommitError::Ended) => {}
                 Err(error) => {
                     let mut state = self.state();
@@ -316,7 +335,7 @@ impl Session {
                     ticket: pending.ticket(),
                 })
             }
-            // Ended: it was given up before it was made.
+            // Ended: it was given up before it was created.
             Created::Rejected | Created::Ended => CommitError::Rejected,
             Created::Disabled => CommitError::Disabled,
             Created::NoTicket => CommitError::NoTicket,
@@ -331,7 +350,7 @@ impl Session {
         Err(refused)
     }
 
-    /// Whether the session is still missing some of these changes.
+    /// Returns whether some of these changes are still missing in the new session.
     fn signed_in(
         &self,
         pending: &PendingLogin,

@@ -7,7 +7,7 @@ use super::{
     ticket::Ticket,
 };
 use crate::{
-    model::{DeviceId, Excess, SessionId, UserId},
+    model::{DeviceId, Excess, SessionId},
     store::{Authenticated, Create, NewSession, Redeem, SeenDevice},
 };
 
@@ -22,17 +22,17 @@ impl Session {
         let authenticated = self.authenticated(pending);
         let PendingLogin {
             token,
+            user,
             login,
             offer,
             ..
         } = pending;
-        let user: UserId = login.user.clone();
-        let mut create = Create::new(token, Some(user), authenticated);
+        let mut create = Create::new(token, Some(user.clone()), authenticated);
         create.limit = match login.limit {
             Some(limit) => limit,
-            None => rules.limit.user(&login.user).await,
+            None => rules.limit.user(user).await,
         };
-        // One that comes with a ticket leaves no other: its five minutes have an end.
+        // A sign-in by ticket gets no second ticket, or its five minutes would never end.
         if create.limit.excess() == Excess::Refuse && login.ticket.is_none() {
             *offer = self.state().offer(token)?;
             create.offer = offer.as_ref().map(Ticket::stored);
@@ -48,6 +48,7 @@ impl Session {
             .unwrap_or_else(|| rules.class.client(&create.client));
         create.counts = login.counts;
         create.proof = login.proof.clone();
+        create.persistent = login.persistent.unwrap_or(rules.persistent);
         create.lifetime = login.lifetime.unwrap_or(rules.lifetime);
         create.replaces = replaces;
         create.changes = changes(ops);
@@ -56,7 +57,7 @@ impl Session {
         Ok(create)
     }
 
-    /// The device that signs in, if the layer remembers devices: one that has no name yet gets one.
+    /// The device that signs in, if the layer remembers devices. A device without a name gets one.
     fn device(&self) -> Result<Option<SeenDevice>, CommitError> {
         let Some(kept) = self.0.rules.devices else {
             return Ok(None);
@@ -77,18 +78,18 @@ impl Session {
         Ok(Some(SeenDevice { digest, kept }))
     }
 
-    /// When the user proved who they are, as far as the cutoff goes.
+    /// When the user authenticated, to be compared with the cutoff.
     fn authenticated(&self, pending: &PendingLogin) -> Authenticated {
         match (pending.login.since, pending.own_cutoff) {
-            // This request ended the user's sessions itself: its sign-in comes after that.
+            // This request itself ended the user's sessions: its sign-in counts as later.
             (_, Some(cutoff)) => Authenticated::After(cutoff),
             (Some(since), None) => Authenticated::At(since),
             (None, None) => Authenticated::On(self.0.arrival),
         }
     }
 
-    /// The age was taken when sending and the script ran later: with what has passed since, the
-    /// sign-in may turn out to be older than the cutoff.
+    /// Whether the sign-in turns out to be older than the cutoff: its age was taken when it was sent, and
+    /// the store worked on it later.
     pub(super) fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
         match self.authenticated(pending) {
             Authenticated::After(_) | Authenticated::At(_) => false,

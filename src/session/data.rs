@@ -12,26 +12,48 @@ use super::{
 use crate::model::{Change, Data};
 
 impl Session {
-    /// What the session keeps under this key, staged changes included.
+    /// The value under this key, staged changes included.
+    ///
+    /// Returns `None` if the session has no such key.
     ///
     /// # Errors
     ///
-    /// If the value is not a `T`.
+    /// [`SessionErrorKind::Decode`] if the stored value is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         let bytes = seen(&self.state(), key);
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// Stages a value. A later commit of the same key, by a parallel request, wins over an earlier
-    /// one; other keys are left alone.
+    /// The keys that have a value, staged changes included.
     ///
-    /// A guest's first value begins a guest session, which costs a cookie and a place in the store.
+    /// ```
+    /// # #[cfg(feature = "test")] {
+    /// use tower_user_sessions::Session;
+    ///
+    /// let session = Session::for_test("alice");
+    /// session.insert("cart", "apple")?;
+    /// session.insert("theme", "dark")?;
+    /// assert_eq!(session.keys(), ["cart", "theme"]);
+    /// # }
+    /// # Ok::<_, tower_user_sessions::SessionError>(())
+    /// ```
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        keys(&self.state())
+    }
+
+    /// Stages a value.
+    ///
+    /// Data is merged key by key: other keys do not change, whatever parallel requests do. If two
+    /// requests change the same key, the later commit wins; see [`update`](Self::update).
+    ///
+    /// The first value of a guest begins a guest session, which costs a cookie and a place in the store.
     ///
     /// # Errors
     ///
-    /// If the value cannot be written, the key is over 255 bytes, the data would be over its limit
-    /// (64 KiB, of a guest 4 KiB, unless the layer says otherwise), guests may keep nothing, the
-    /// response head has passed, or the session is unavailable. Nothing is staged then.
+    /// Nothing is staged if the value cannot be serialized, the key is longer than 255 bytes, or the data
+    /// would be over its limit (64 KiB, of a guest session 4 KiB, unless the layer says otherwise). The
+    /// same if guests may keep no data, the response head was sent, or the session is unavailable.
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), SessionError> {
         let value = encode(value)?;
         self.stage(&mut self.state(), key, Change::Set(value), None)
@@ -41,7 +63,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// If the response head has passed, or the session is unavailable.
+    /// If the response head was sent or the session is unavailable.
     pub fn remove(&self, key: &str) -> Result<(), SessionError> {
         let mut state = self.state();
         if seen(&state, key).is_none() {
@@ -50,10 +72,40 @@ impl Session {
         self.stage(&mut state, key, Change::Remove, None)
     }
 
-    /// Stages a value computed from the one before.
+    /// Stages the removal of all [`keys`](Self::keys), those that this request inserted included.
     ///
-    /// `f` runs at once; if a parallel request changed the session's data in between, it runs again
-    /// on the newest value when this is committed, so that no update is lost.
+    /// The user stays signed in. A key that a parallel request adds meanwhile is not removed: data is
+    /// merged key by key, and this request never saw it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test")] {
+    /// use tower_user_sessions::Session;
+    ///
+    /// let session = Session::for_test("alice");
+    /// session.insert("cart", "apple")?;
+    /// session.clear()?;
+    /// assert!(session.keys().is_empty());
+    /// assert!(session.user_id().is_some());
+    /// # }
+    /// # Ok::<_, tower_user_sessions::SessionError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the response head was sent or the session is unavailable.
+    pub fn clear(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        for key in keys(&state) {
+            self.stage(&mut state, &key, Change::Remove, None)?;
+        }
+        Ok(())
+    }
+
+    /// Stages a value computed from the present one.
+    ///
+    /// `f` runs at once. If a parallel request changes the data before this is committed, `f` runs again
+    /// on the newest value, so no update is lost.
     ///
     /// ```no_run
     /// # fn count(session: &tower_user_sessions::Session) -> Result<(), tower_user_sessions::SessionError> {
@@ -63,7 +115,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert), and if the value before is not a `T`.
+    /// As [`insert`](Self::insert). Also if the present value is not a `T`.
     pub fn update<T, F>(&self, key: &str, mut f: F) -> Result<(), SessionError>
     where
         T: Serialize + DeserializeOwned,
@@ -74,7 +126,7 @@ impl Session {
             encode(&f(before))
         });
         loop {
-            // The closure is the user's: it does not run while the session is locked.
+            // The closure belongs to the app: it does not run while the session is locked.
             let before = {
                 let state = self.state();
                 state.stageable()?;
@@ -104,11 +156,13 @@ impl Session {
         if grows && state.is_guest() && !rules.guests.allowed {
             return Err(SessionErrorKind::GuestsOff.into());
         }
+        let derived = again.is_some() && is_stored(state, key);
         state.staged.ops.push(Op {
             key: key.into(),
             change,
             again,
             own: true,
+            derived,
         });
         if grows && size(state) > state.data_limit(rules) {
             state.staged.ops.pop();
@@ -118,15 +172,35 @@ impl Session {
     }
 }
 
+/// The data with what is staged.
+fn data(state: &State) -> Data {
+    let base = state.base().cloned().unwrap_or_default();
+    base.apply(&changes(&state.staged.ops))
+}
+
 /// How large the data would be with what is staged.
 fn size(state: &State) -> usize {
-    let base = state.base().cloned().unwrap_or_default();
-    base.apply(&changes(&state.staged.ops)).as_bytes().len()
+    data(state).as_bytes().len()
+}
+
+fn keys(state: &State) -> Vec<String> {
+    data(state)
+        .named(|_key| true)
+        .map(|(key, _value)| key.to_owned())
+        .collect()
+}
+
+/// Whether what the handler sees under this key comes from before this request.
+fn is_stored(state: &State, key: &str) -> bool {
+    match state.staged.newest(key) {
+        Some(op) => op.derived,
+        None => state.base().is_some_and(|data| data.get(key).is_some()),
+    }
 }
 
 /// What the handler sees under this key.
 fn seen(state: &State, key: &str) -> Option<Bytes> {
-    match state.staged.get(key) {
+    match state.staged.newest(key).map(|op| &op.change) {
         Some(Change::Set(value)) => Some(value.clone()),
         Some(Change::Remove) => None,
         None => state.base()?.get(key),

@@ -4,8 +4,9 @@ use super::info::SessionInfo;
 use crate::request::Device;
 
 impl SessionInfo {
-    /// The device that it was signed in with, as far as its client hints and user agent tell. Read
-    /// again on each call, which takes some microseconds.
+    /// The device that the user signed in with: browser, operating system, kind.
+    ///
+    /// Computed from client hints and user agent on each call, which takes some microseconds.
     #[must_use]
     pub fn device(&self) -> Device {
         Device::of(self.client())

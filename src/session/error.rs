@@ -1,4 +1,4 @@
-//! What can go wrong between a handler and its session.
+//! The errors of sessions.
 
 use std::{error, fmt};
 
@@ -8,37 +8,39 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// Something could not be staged or read. Nothing was staged.
+/// A change could not be staged, or a value could not be read. Nothing was staged.
 #[derive(Debug)]
 pub struct SessionError {
     kind: SessionErrorKind,
     source: Option<Box<dyn error::Error + Send + Sync>>,
 }
 
-/// What kind of failure it was.
+/// Why a change could not be staged, or a value could not be read.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SessionErrorKind {
-    /// The response head has passed: nothing can be stored for it any more.
+    /// The response head was already sent: nothing can be stored for this request any more.
     Closed,
-    /// The stored value is not what was asked for.
+    /// The stored value has another type.
     Decode,
-    /// The value cannot be written.
+    /// The value cannot be serialized.
     Encode,
-    /// The layer lets guests keep nothing.
+    /// The layer lets guest sessions keep no data.
     GuestsOff,
-    /// The key is over 255 bytes.
+    /// The key is longer than 255 bytes.
     KeyTooLong,
-    /// There is no user whose session it is.
+    /// The session has no signed-in user.
     NotSignedIn,
     /// The operating system had no randomness for a token.
     Random,
-    /// The ticket is another user's.
+    /// The ticket belongs to another user.
     Ticket,
     /// The data would be over its limit.
     TooLarge,
     /// The store could not be asked for this session.
     Unavailable,
+    /// The text is no user id: it is empty or longer than 255 bytes.
+    UserId,
 }
 
 impl SessionError {
@@ -56,7 +58,7 @@ impl SessionError {
         Self::new(SessionErrorKind::Random, source)
     }
 
-    /// What kind of failure it was.
+    /// Why it failed.
     #[must_use]
     pub const fn kind(&self) -> SessionErrorKind {
         self.kind
@@ -72,16 +74,32 @@ impl From<SessionErrorKind> for SessionError {
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            SessionErrorKind::Closed => "the response has gone out",
-            SessionErrorKind::Decode => "the stored value is of another type",
-            SessionErrorKind::Encode => "the value cannot be stored",
-            SessionErrorKind::GuestsOff => "guests may keep no data",
-            SessionErrorKind::KeyTooLong => "the key is over 255 bytes",
-            SessionErrorKind::NotSignedIn => "nobody is signed in",
-            SessionErrorKind::Random => "no token could be made",
-            SessionErrorKind::Ticket => "the ticket is another user's",
-            SessionErrorKind::TooLarge => "the data would be over its limit",
-            SessionErrorKind::Unavailable => "the session is unavailable",
+            SessionErrorKind::Closed => {
+                "nothing staged: the response was already sent; change the session before that"
+            }
+            SessionErrorKind::Decode => {
+                "the stored value has another type: read it as what `insert` was given"
+            }
+            SessionErrorKind::Encode => "nothing staged: the value cannot be serialized",
+            SessionErrorKind::GuestsOff => {
+                "nothing staged: `SessionLayer::guests(false)` lets guests keep no data; sign in first"
+            }
+            SessionErrorKind::KeyTooLong => "nothing staged: the key is longer than 255 bytes",
+            SessionErrorKind::NotSignedIn => {
+                "nothing staged: the session has no user; call `log_in` first"
+            }
+            SessionErrorKind::Random => {
+                "nothing staged: the operating system has no randomness for a token"
+            }
+            SessionErrorKind::Ticket => "not signed in: the ticket belongs to another user",
+            SessionErrorKind::TooLarge => {
+                "nothing staged: the data would be over its limit; see `SessionLayer::data_limit` and \
+                 `guest_data_limit`"
+            }
+            SessionErrorKind::Unavailable => {
+                "nothing staged: the store could not be reached when the request arrived"
+            }
+            SessionErrorKind::UserId => "not signed in: the text is no user id",
         })
     }
 }
@@ -92,31 +110,32 @@ impl error::Error for SessionError {
     }
 }
 
-/// What was staged could not be stored.
+/// What was staged could not be stored, or a sign-in was refused.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum CommitError {
-    /// The response has gone out, or never will: what is still staged has nobody to go to.
+    /// Too late: the response head was already sent, or the request was dropped. Nothing was stored.
     Closed,
-    /// Other requests kept changing what an update depends on.
+    /// Parallel requests kept changing the data that an update depends on.
     Conflict,
-    /// The user may not sign in for now. Nothing changed.
+    /// The user is disabled for now. Nothing changed.
     Disabled,
-    /// The session ended while the request was in flight, or its token had been replaced before. It
-    /// was not brought back, and no guest session took its place: the browser may hold another
+    /// The session ended while the request was running, or its token had been replaced before.
+    ///
+    /// It was not brought back. No guest session was begun in its place: the browser may have a newer
     /// cookie by now.
     Ended,
-    /// The user has as many sessions as the limit allows, and it refuses more. Nothing changed.
+    /// The user has as many sessions as the limit allows, and the limit refuses more. Nothing changed.
     LimitReached(LimitReached),
-    /// The ticket was used, or its time has passed. Nothing changed.
+    /// The ticket was used already or is older than five minutes. Nothing changed.
     NoTicket,
-    /// The store could not answer. What was staged stays staged.
+    /// The store could not answer. What was staged is still staged.
     Store(StoreError),
-    /// With what parallel requests stored, the data would be over its limit.
+    /// The data would be over its limit, together with what parallel requests stored.
     TooLarge,
-    /// An update failed on the newest value.
+    /// An update failed on the newest value, or there was no randomness for a token.
     Update(SessionError),
-    /// The sign-in was authenticated before the user's sessions were ended. Nobody is signed in.
+    /// The user was signed out everywhere after this sign-in was authenticated. Nobody is signed in.
     Rejected,
 }
 
@@ -125,7 +144,7 @@ impl CommitError {
         Self::Update(SessionError::random(source))
     }
 
-    /// Why a sign-in was refused, if it was.
+    /// Why the sign-in was refused, if it was.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Disabled => Some(Refusal::Disabled),
@@ -136,14 +155,14 @@ impl CommitError {
         }
     }
 
-    /// Whether a save that failed so may be run again. One of unknown outcome may have happened: an
-    /// update would count twice.
+    /// Whether a save that failed like this may run again. If its outcome is unknown it may have happened,
+    /// and an update would count twice.
     pub(super) fn may_run_again(&self) -> bool {
         self.store_kind()
             .is_some_and(|kind| kind != StoreErrorKind::Uncertain)
     }
 
-    /// The store's kind of failure, if it was one.
+    /// How the store failed, if it was the store.
     #[must_use]
     pub fn store_kind(&self) -> Option<StoreErrorKind> {
         match self {
@@ -156,16 +175,24 @@ impl CommitError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "the response has gone out, or never will",
-            Self::Conflict => "the session's data kept changing",
-            Self::Disabled => "the user may not sign in for now",
-            Self::Ended => "the session has ended",
-            Self::LimitReached(_) => "the user has as many sessions as the limit allows",
-            Self::NoTicket => "the ticket is good no longer",
-            Self::Store(_) => "the store could not answer",
-            Self::TooLarge => "the data would be over its limit",
-            Self::Update(_) => "an update failed",
-            Self::Rejected => "the sign-in is older than the end of the user's sessions",
+            Self::Closed => "not stored: the response was already sent, or the request was dropped",
+            Self::Conflict => {
+                "not stored: parallel requests kept changing the data that an update depends on"
+            }
+            Self::Disabled => "not signed in: the user is disabled for now",
+            Self::Ended => "not stored: the session ended while the request was running",
+            Self::LimitReached(_) => {
+                "not signed in: the user has as many sessions as the limit allows; end one first"
+            }
+            Self::NoTicket => {
+                "not signed in: the ticket was used or is older than five minutes; sign in again"
+            }
+            Self::Store(_) => "not stored: the store could not answer; committing again may help",
+            Self::TooLarge => "not stored: the data would be over its limit",
+            Self::Update(_) => "not stored: a change failed on the newest data",
+            Self::Rejected => {
+                "not signed in: the user was signed out everywhere meanwhile; sign in again"
+            }
         })
     }
 }
@@ -193,35 +220,35 @@ impl From<StoreError> for CommitError {
     }
 }
 
-/// The sessions that fill a user's limit, so that the app can offer them to be signed out.
+/// The sessions of a user who is at the limit, so that your app can offer to end one of them.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct LimitReached {
-    /// They, the most recently active first: those whose end would help.
+    /// The sessions, the most recently active first. Ending any of them makes room.
     pub sessions: Vec<SessionInfo>,
-    /// With this the client may end one of them and be signed in, see
+    /// Lets the client end one of them and sign in without the password, see
     /// [`Login::by_ticket`](crate::Login::by_ticket).
     pub ticket: Option<Ticket>,
 }
 
-/// A user's sessions could not be listed or ended.
+/// The sessions of a user could not be listed or ended.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum UserSessionsError {
-    /// The session that asks has itself ended. Nothing changed.
+    /// The session of this request has itself ended. Nothing changed.
     CallerEnded,
     /// The store could not answer.
     Store(StoreError),
-    /// The user has no such session: somebody else's and none at all are the same. Nothing changed.
+    /// The user has no such session; another user may have it. Nothing changed.
     Unknown,
 }
 
 impl fmt::Display for UserSessionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::CallerEnded => "the session that asks has ended",
-            Self::Store(_) => "the store could not answer",
-            Self::Unknown => "the user has no such session",
+            Self::CallerEnded => "nothing ended: the session of this request has ended itself",
+            Self::Store(_) => "the store could not answer; calling again may help",
+            Self::Unknown => "nothing ended: the user has no session with this id",
         })
     }
 }

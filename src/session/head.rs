@@ -1,4 +1,4 @@
-//! What happens when the response head passes back, and when it never does.
+//! What happens when the response head passes through the layer, and if it never does.
 
 use std::time::Duration;
 
@@ -12,42 +12,42 @@ use crate::{
     request::Way,
 };
 
-/// What the response does to the cookie, or to the token that is sent in another way.
+/// What the response does to the cookie, or to the header that carries the token instead.
 #[derive(Debug)]
 pub(crate) enum CookieChange {
     Keep,
     Remove,
-    /// With the session's absolute lifetime.
-    Set(Box<Token>, Duration),
+    /// For this long; without a time, until the browser closes.
+    Set(Box<Token>, Option<Duration>),
 }
 
-/// What a response carries besides what the service put there.
+/// What the layer adds to a response.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
-    /// How the request showed its token.
+    /// How the request sent its token.
     pub(crate) sent: Option<Way>,
     pub(crate) change: &'a CookieChange,
-    /// The name that a device gets.
+    /// A new name for the device.
     pub(crate) device: Option<DeviceId>,
-    /// The session of the request was signed out by it.
+    /// The request signed its own session out.
     pub(crate) signed_out: bool,
 }
 
-/// What the service's answer says of the changes that were staged.
+/// What the service's response means for the staged changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
-    /// All of it is stored.
+    /// All of them are stored.
     Store,
     /// The request failed: only ends are stored.
     OnlyEnds,
 }
 
-/// A session whose response is still to come. When it is dropped, what was made and not delivered
-/// ends.
+/// A session whose response is still to come. If it is dropped before that, a session that was created
+/// and not delivered ends.
 #[derive(Debug)]
 pub(crate) struct OpenSession {
     session: Session,
-    /// Nothing is left to do: no cookie to write, nothing made that is undelivered.
+    /// Nothing is left to do: no cookie to write, no new session to deliver.
     settled: bool,
 }
 
@@ -59,8 +59,8 @@ impl OpenSession {
         }
     }
 
-    /// What the store says of the token that was sent. Before anybody else holds the session, so that
-    /// it is put in its place without a lock, and what is known of the sender stays where it is.
+    /// Takes what the store said of the token that was sent. The session has no clone yet, so this needs
+    /// no lock.
     pub(crate) fn found(&mut self, token: Token, current: Current) {
         if let Some(state) = self.session.own_state() {
             state.current = current;
@@ -72,7 +72,7 @@ impl OpenSession {
         &self.session
     }
 
-    /// Closes the session to its handlers. Whether something is left to commit.
+    /// Ends staging. Returns whether something is left to commit.
     pub(crate) fn close(&mut self, verdict: Verdict) -> bool {
         let mut state = self.session.state();
         state.closed = true;
@@ -91,7 +91,7 @@ impl OpenSession {
                 state.staged.target = Target::LogOut;
             }
         }
-        // A commit under way is waited for, and may leave something to do.
+        // A commit in progress is waited for, and may leave something to do.
         let under_way = state.committing && self.session.0.turn.try_lock().is_err();
         let left = under_way || !state.staged.is_empty() || state.replaced.is_some();
         let settled =
@@ -101,12 +101,12 @@ impl OpenSession {
         left
     }
 
-    /// Removes the cookie whatever became of the session.
+    /// Removes the cookie, whatever happens to the session.
     pub(crate) fn remove_cookie(&self) {
         self.session.state().cookie = CookieChange::Remove;
     }
 
-    /// The service's response is not sent: nobody is told of the reason that its handler read.
+    /// The handler read why the session ended, but its response is replaced: the reason was not shown.
     pub(crate) fn unread(&self) {
         let mut state = self.session.state();
         if matches!(state.current, Current::Ended(_)) {
@@ -132,7 +132,7 @@ impl OpenSession {
             let id = token.session_id();
             state.not_pending(id);
         }
-        // What could not be stored is still staged, and a clone of the handler's could commit it.
+        // What could not be stored is still staged, and a clone of the session could commit it.
         let settled = state.pending.is_empty() && state.staged.is_empty();
         drop(state);
         self.settled = settled;

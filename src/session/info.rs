@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::model::{Client, ClientClass, Proof, Record, SessionId, Timestamp};
 
-/// One session of a user, as a list shows it. Nothing in it signs anybody in.
+/// One session of a user, for a list of devices. Nothing in it signs anybody in.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
     record: Record,
@@ -19,49 +19,64 @@ impl SessionInfo {
         }
     }
 
-    /// Its public name.
+    /// The public name of the session, for ending it ([`UserSessions::end`](crate::UserSessions::end)).
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.record.id
     }
 
-    /// Whether it is the session of the request that asks.
+    /// Whether it is the session of this request.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.current
     }
 
-    /// When it began.
+    /// When it was created.
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.record.created_at
     }
 
-    /// When its user proved who they are.
+    /// When its user last signed in or authenticated again.
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
         self.record.authenticated_at
     }
 
-    /// When it was last seen on a request that counts as activity.
+    /// When it was last active.
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
         self.record.last_activity
     }
 
-    /// When it ends unless it is seen again.
+    /// When it ends whatever the activity: the user must sign in again then.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.record.expires_at()
+        self.record.deadline
     }
 
-    /// The address that it was signed in from, where the app made it known.
+    /// When it ends if there is no further activity. Never later than [`expires_at`](Self::expires_at).
+    ///
+    /// ```no_run
+    /// # async fn list(sessions: tower_user_sessions::UserSessions) -> Result<(), tower_user_sessions::UserSessionsError> {
+    /// for session in sessions.list().await? {
+    ///     println!("{} until {}", session.id(), session.idle_expires_at());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn idle_expires_at(&self) -> Timestamp {
+        self.record.idle_expires_at()
+    }
+
+    /// The address that the user signed in from, if the app made it known ([`PeerAddr`](crate::PeerAddr)).
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.client().address()
     }
 
-    /// The user agent that it was signed in with: cleaned, at most 512 bytes.
+    /// The user agent that the user signed in with: cleaned, at most 512 bytes.
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
         self.client().user_agent()
@@ -73,13 +88,13 @@ impl SessionInfo {
         self.record.class
     }
 
-    /// Whether it counts against the user's limit: not that of the support staff, say.
+    /// Whether it counts against the user's limit ([`Login::counts`](crate::Login::counts)).
     #[must_use]
     pub fn counts(&self) -> bool {
         self.record.counts
     }
 
-    /// How its user proved who they are, where the sign-in noted it.
+    /// How its user authenticated, if the sign-in noted it ([`Login::proof`](crate::Login::proof)).
     #[must_use]
     pub fn proof(&self) -> Option<&Proof> {
         self.record.proof()

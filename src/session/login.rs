@@ -1,16 +1,27 @@
-//! A sign-in with settings of its own, and what came of a commit.
+//! A sign-in with settings of its own, and the outcome of a commit.
 
 use crate::{
-    model::{ClientClass, Lifetime, Limit, Proof, SessionId, Timestamp, UserId},
+    model::{
+        ClientClass, IntoUserId, Lifetime, Limit, ParseUserIdError, Proof, SessionId, Timestamp,
+        UserId,
+    },
     session::{SessionInfo, Ticket},
 };
 
-/// A sign-in with settings of its own. See [`Session::log_in_with`](super::Session::log_in_with).
+/// A sign-in with settings of its own, for [`Session::log_in_with`](super::Session::log_in_with).
+///
+/// ```
+/// use tower_user_sessions::{Limit, Login};
+///
+/// let login = Login::new("alice").limit(Limit::at_most(5)).persistent(false);
+/// # let _ = login;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Login {
-    pub(super) user: UserId,
+    pub(super) user: Result<UserId, ParseUserIdError>,
     pub(super) limit: Option<Limit>,
     pub(super) lifetime: Option<Lifetime>,
+    pub(super) persistent: Option<bool>,
     pub(super) carry: Vec<Box<str>>,
     pub(super) since: Option<Timestamp>,
     pub(super) class: Option<ClientClass>,
@@ -21,12 +32,15 @@ pub struct Login {
 
 impl Login {
     /// A sign-in of this user, with the layer's settings.
+    ///
+    /// If the text is no user id, [`log_in_with`](super::Session::log_in_with) returns the error.
     #[must_use]
-    pub fn new(user: impl Into<UserId>) -> Self {
+    pub fn new(user: impl IntoUserId) -> Self {
         Self {
-            user: user.into(),
+            user: user.into_user_id(),
             limit: None,
             lifetime: None,
+            persistent: None,
             carry: Vec::new(),
             since: None,
             class: None,
@@ -36,9 +50,11 @@ impl Login {
         }
     }
 
-    /// A sign-in that the limit refused before, and that goes on with the ticket of that refusal
-    /// ([`LimitReached::ticket`](crate::LimitReached::ticket)): the session `ends` ends for it. It
-    /// counts as authenticated when the refused one was.
+    /// A sign-in with the [`Ticket`] of one that the limit refused
+    /// ([`LimitReached::ticket`](crate::LimitReached::ticket)).
+    ///
+    /// The client sends back the ticket and the session that the user chose to end. The password is not
+    /// needed again. The sign-in counts as authenticated when the refused one was.
     ///
     /// ```no_run
     /// # fn pick(session: &tower_user_sessions::Session, form: [&str; 2]) -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +67,7 @@ impl Login {
     /// ```
     #[must_use]
     pub fn by_ticket(ticket: Ticket, ends: Option<SessionId>) -> Self {
-        let mut login = Self::new(ticket.user_id().clone());
+        let mut login = Self::new(ticket.user_id());
         login.ticket = Some((ticket, ends));
         login
     }
@@ -74,22 +90,45 @@ impl Login {
         self
     }
 
-    /// Which keys of the guest's data come along.
+    /// Whether the browser keeps the cookie when it closes: `false` for "keep me signed in" left
+    /// unticked.
     ///
-    /// Defaults to none: a planted guest session must not bring its return address or CSRF token
-    /// into the user's. Another user's data never comes along; the same user's always stays.
+    /// With `false` the cookie has no `Max-Age`, also when a new token is sent later. The session in the
+    /// store lives until its lifetime is over: give it a short one as well.
+    ///
+    /// Defaults to the layer's setting ([`SessionLayer::persistent`](crate::SessionLayer::persistent)).
+    ///
+    /// ```no_run
+    /// # fn sign_in(session: &tower_user_sessions::Session, keep_me_signed_in: bool) -> Result<(), tower_user_sessions::SessionError> {
+    /// use tower_user_sessions::Login;
+    ///
+    /// session.log_in_with(Login::new("alice").persistent(keep_me_signed_in))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = Some(persistent);
+        self
+    }
+
+    /// The keys of the guest session's stored data that the new session keeps: `["cart"]`.
+    ///
+    /// Data of another user is never kept. Data of the same user always is.
+    ///
+    /// Defaults to none: an attacker may have planted the guest session, and its return address or CSRF
+    /// token must not come along.
     #[must_use]
     pub fn carry<K: Into<Box<str>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.carry = keys.into_iter().map(Into::into).collect();
         self
     }
 
-    /// When the first factor of a sign-in of several steps was proven, by the store's clock.
+    /// For sign-ins in several steps (password, then code): when the first step succeeded.
     ///
-    /// A first step keeps [`Session::seen_at`](super::Session::seen_at) with its pending sign-in (or
-    /// the second one reads [`Session::authenticated_at`](super::Session::authenticated_at) of the
-    /// guest session that the first step began). A sign-in that began before the user's sessions
-    /// were all ended is void then.
+    /// Store [`Session::seen_at`](super::Session::seen_at) in step one and pass it in step two. A guest
+    /// session that step one began has it as
+    /// [`Session::authenticated_at`](super::Session::authenticated_at). If the user is signed out
+    /// everywhere in between, this sign-in is rejected too.
     ///
     /// Defaults to when this request arrived.
     #[must_use]
@@ -100,25 +139,26 @@ impl Login {
 
     /// The class of this client, which may have a limit of its own ([`Limit::of_class`]).
     ///
-    /// Defaults to what [`SessionLayer::class_of`](crate::SessionLayer::class_of) says.
+    /// Defaults to what [`SessionLayer::class_of`](crate::SessionLayer::class_of) returns.
     #[must_use]
     pub fn class(mut self, class: ClientClass) -> Self {
         self.class = Some(class);
         self
     }
 
-    /// Whether the session counts against the user's limit. One that does not, such as that of the
-    /// support staff, is marked in lists; a user has at most
+    /// Whether the session counts against the user's limit: `false` for the support staff.
+    ///
+    /// A session that does not count is marked in lists. A user has at most
     /// [`UNCOUNTED_MAX`](crate::store::UNCOUNTED_MAX) of them.
     ///
-    /// Defaults to yes.
+    /// Defaults to `true`.
     #[must_use]
     pub fn counts(mut self, counts: bool) -> Self {
         self.counts = counts;
         self
     }
 
-    /// How the user proved who they are: methods, level, and the identity provider's name of it.
+    /// How the user authenticated: methods, level, and the session id of the identity provider.
     ///
     /// Defaults to nothing noted.
     #[must_use]
@@ -132,13 +172,14 @@ impl Login {
     }
 }
 
-/// What came of a commit.
+/// The outcome of a [`commit`](super::Session::commit).
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
-    /// The sessions of the user that ended for this sign-in, the least recently active first.
+    /// The sessions of the user that were ended to make room for this sign-in, the least recently active
+    /// first.
     pub evicted: Vec<SessionInfo>,
-    /// Whether this device has not signed in as this user before, where the layer
+    /// Whether this device has not signed in as this user before. Always `false` unless the layer
     /// [remembers devices](crate::SessionLayer::device_cookie).
     pub first_sight: bool,
 }

@@ -1,13 +1,14 @@
-//! Gives a session that stays another token.
+//! Gives a session that goes on another token.
 
 use std::error::Error;
 
 use super::{
     Session,
+    current::{Current, Live},
     error::CommitError,
     head::CookieChange,
     staged::{Renew, Target},
-    state::{Current, Live, State},
+    state::State,
 };
 use crate::{
     model::{EventKind, Lifetime, Record, Salt, Token},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 impl Session {
-    /// Renews the token as it is staged, of a session that is stored and stays.
+    /// Renews the token of a stored session that goes on, as it is staged.
     pub(super) async fn renew(&self) -> Result<(), CommitError> {
         let (renew, token) = {
             let state = self.state();
@@ -31,7 +32,7 @@ impl Session {
             Renew::No => return Ok(()),
             Renew::Due => match self.rotate_now(&token).await {
                 Err(CommitError::Store(error)) => {
-                    // The token that there is goes on.
+                    // The present token goes on working.
                     tracing::warn!(
                         error = &error as &dyn Error,
                         kind = ?error.kind(),
@@ -46,7 +47,7 @@ impl Session {
         };
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
             let mut state = self.state();
-            // A clone of the handler's may have staged another one meanwhile.
+            // A clone of the session may have staged another one meanwhile.
             if state.staged.renew.is(&renew) {
                 state.staged.renew = Renew::No;
             }
@@ -71,7 +72,7 @@ impl Session {
 
     async fn prove_now(&self, token: &Token, next: &Token) -> Result<(), CommitError> {
         let (tag, id) = (next.tag(), next.session_id());
-        let lifetime = {
+        let (lifetime, shorten) = {
             let mut state = self.state();
             if state.abandoned {
                 return Err(CommitError::Closed);
@@ -80,8 +81,10 @@ impl Session {
                 return Ok(());
             };
             let lifetime = lifetime(record);
+            let shorten = state.staged.shorten.as_deref().copied();
             state.expect_delivery(tag, id);
-            lifetime
+            let lifetime = shorten.map_or(lifetime, |to| lifetime.shorter(to));
+            (lifetime, shorten)
         };
         let proven = Renewal::Proven {
             authenticated: Authenticated::On(self.0.arrival),
@@ -98,9 +101,10 @@ impl Session {
         match answer {
             Ok(Rotated::Rotated(record)) => {
                 state.renewed(next.clone(), *record);
+                state.unstage_shorten(shorten);
                 return Ok(());
             }
-            // Whether it happened is not known: ending the session would not make it better.
+            // Whether it happened is not known. Ending the session would not help.
             Err(error) => {
                 state.not_pending(id);
                 return Err(error);
@@ -126,13 +130,13 @@ impl Session {
 
     fn ended_meanwhile(&self) -> CommitError {
         self.state().ended_in_flight();
-        tracing::debug!("session ended while its request was in flight");
+        tracing::debug!("session ended while its request was running");
         CommitError::Ended
     }
 }
 
 impl State {
-    /// Stages what is due of itself: a token of this age, or one whose successor may not have arrived.
+    /// Stages a new token if one is due: the present one is old, or may never have arrived.
     pub(super) fn stage_due(&mut self, after: Option<std::time::Duration>) {
         let Current::Live(Live { record, now, .. }) = &self.current else {
             return;
@@ -158,19 +162,20 @@ impl State {
         self.handed_over(token);
     }
 
-    /// The client is given this token, for what is left of the session's life.
+    /// The response sets this token, for what is left of the life of the session.
     fn handed_over(&mut self, token: Token) {
         if let Current::Live(live) = &self.current {
             let left = live.record.deadline.since(live.now);
-            self.cookie = CookieChange::Set(Box::new(token.clone()), left);
+            let kept = live.record.persistent().then_some(left);
+            self.cookie = CookieChange::Set(Box::new(token.clone()), kept);
         }
         self.token = Some(token);
     }
 }
 
-/// How long this session was made to live.
+/// How long the session was meant to live when it was created.
 fn lifetime(record: &Record) -> Lifetime {
-    // A sign-in proves before it begins, a re-authentication after.
+    // A sign-in authenticates before the session is created, a re-authentication after that.
     let from = record.authenticated_at.max(record.created_at);
     Lifetime::new(record.idle, record.deadline.since(from))
 }

@@ -1,4 +1,4 @@
-//! Ends the session under another key that a sign-in replaced.
+//! Ends the session of another session set that a sign-in replaced.
 
 use std::error::Error;
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Session {
-    /// Ends the guest's or another user's session that a sign-in replaced. Only after it was
-    /// created: a refused sign-in must not cost the guest's cart. The answer is the sign-in's.
+    /// Ends the session of a guest or of another user that a sign-in replaced. Only once the new session
+    /// exists: a refused sign-in must not cost a guest the cart. A failure does not fail the sign-in.
     pub(super) async fn end_replaced(&self) {
         let Some(replaced) = self.state().replaced.clone() else {
             return;
@@ -46,7 +46,7 @@ impl Session {
         self.state().replaced = None;
     }
 
-    /// A parallel request put something into the guest's cart after this one read it.
+    /// A parallel request stored something in the guest session after this one had read it.
     async fn carry_late(&self, replaced: &Replaced, data: &Data) {
         let Some((_, keys)) = &replaced.carry else {
             return;
@@ -58,7 +58,7 @@ impl Session {
         let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
             return;
         };
-        if let Err(error) = self.save(stored, &late).await {
+        if let Err(error) = self.save(stored, &late, None).await {
             tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
         }
     }

@@ -1,4 +1,4 @@
-//! Which events a request raises.
+//! The events that a request raises.
 
 use super::{Session, staged::PendingLogin};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Session {
-    /// A sign-in is done, and ended others.
+    /// A sign-in is done, and may have ended other sessions.
     pub(super) fn report_signed_in(&self, pending: &PendingLogin, new: &NewSession) {
         let chosen = pending.chosen();
         meter::signed_in();
@@ -21,7 +21,8 @@ impl Session {
         });
     }
 
-    /// These ended for a sign-in, whatever became of it afterwards. The user may have chosen one by a ticket.
+    /// These sessions ended for a sign-in, also if the sign-in itself failed afterwards. The user may have
+    /// chosen one of them, by a ticket.
     pub(super) fn report_ended_for(&self, new: &NewSession, chosen: Option<SessionId>) {
         meter_ended(new, chosen);
         if new.replaced.is_some() || !new.evicted.is_empty() {
@@ -35,7 +36,7 @@ impl Session {
         meter::refused(refusal);
         self.0.rules.audit.raise(|| {
             let (at, client) = (self.now(), self.state().sender.client());
-            let user = pending.login.user.clone();
+            let user = pending.user.clone();
             Event::new(EventKind::Refused(refusal), at, Initiator::Policy)
                 .to(user, None)
                 .at_client(client)
@@ -61,7 +62,7 @@ impl Session {
         });
     }
 
-    /// The token of this session is another one now.
+    /// This session has a new token.
     pub(super) fn report_renewed(&self, kind: EventKind, record: &Record) {
         if record.user_id().is_none() {
             return;
@@ -77,7 +78,7 @@ impl Session {
         });
     }
 
-    /// A previous token was shown after its time.
+    /// A request sent a previous token after its time.
     pub(crate) fn report_reused(&self, reused: &Reused) {
         let (record, now) = (&reused.record, reused.now);
         if record.user_id().is_none() {
@@ -94,19 +95,23 @@ impl Session {
         }
     }
 
-    /// A session was seen to have passed one of its deadlines.
+    /// A session was found past one of its deadlines.
     pub(crate) fn report_expired(&self, record: &Record) {
         if record.user_id().is_none() {
             return;
         }
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
-            let event = Event::new(EventKind::Expired, record.expires_at(), Initiator::Policy);
+            let event = Event::new(
+                EventKind::Expired,
+                record.idle_expires_at(),
+                Initiator::Policy,
+            );
             event.of(record).at_client(client)
         });
     }
 
-    /// About the store's time; where the request found no session, this node's.
+    /// About the store's time; this node's if the request found no session.
     pub(super) fn now(&self) -> Timestamp {
         match self.seen_at() {
             Some(seen) => seen.plus(self.0.arrival.age()),
@@ -115,7 +120,7 @@ impl Session {
     }
 }
 
-/// All of one user's: what has ended is not touched again for it, cold as it is by now.
+/// The sessions that ended. Their records are not read: they are out of the processor's cache by now.
 fn ended_for(new: &NewSession, chosen: Option<SessionId>) -> impl Iterator<Item = EndedFor> {
     let ended = |session, reason, initiator| EndedFor {
         session,
@@ -138,7 +143,7 @@ fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
     ended_for(new, chosen).for_each(|ended| meter::ended(ended.reason));
 }
 
-/// On whose behalf sessions end for this reason; whether a session of the user's asked for it.
+/// On whose behalf sessions end for this reason. `by_user`: a session of this user asked for it.
 pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
     match reason {
         EndReason::Administrator | EndReason::Disabled => Initiator::Admin,

@@ -1,4 +1,4 @@
-//! The settings of a layer that its sessions work by.
+//! The settings of a layer that its sessions follow.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -12,18 +12,47 @@ use crate::{
 pub(crate) struct Rules {
     pub(crate) store: SharedStore,
     pub(crate) lifetime: Lifetime,
+    /// Whether cookies stay when the browser closes.
+    pub(crate) persistent: bool,
     pub(crate) limit: LimitOf,
     pub(crate) class: ClassOf,
     pub(crate) data_limit: usize,
     pub(crate) guests: Guests,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) rotation: RotationRules,
-    /// How long a user's devices are remembered, if they are.
+    /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
     pub(crate) audit: Audit,
 }
 
-/// What a guest may keep: they cost memory before anybody has signed in.
+impl Rules {
+    /// The defaults.
+    pub(crate) fn new(store: SharedStore) -> Self {
+        Self {
+            store,
+            lifetime: Lifetime::default(),
+            persistent: true,
+            limit: LimitOf::All(Limit::default()),
+            class: ClassOf::default(),
+            data_limit: 64 * 1024,
+            guests: Guests {
+                allowed: true,
+                idle: Lifetime::default().idle(),
+                data_limit: 4 * 1024,
+            },
+            not_before: None,
+            rotation: RotationRules {
+                after: None,
+                grace: Duration::from_secs(30),
+                reuse_ends: true,
+            },
+            devices: None,
+            audit: Audit::default(),
+        }
+    }
+}
+
+/// What guest sessions may keep: they cost memory before a user has signed in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Guests {
     pub(crate) allowed: bool,
@@ -31,7 +60,7 @@ pub(crate) struct Guests {
     pub(crate) data_limit: usize,
 }
 
-/// When tokens rotate, and what becomes of previous ones.
+/// When tokens rotate, and what happens to previous ones.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RotationRules {
     /// The age at which a token rotates by itself.
@@ -69,7 +98,7 @@ impl fmt::Debug for LimitOf {
     }
 }
 
-/// Which class a client is of.
+/// Which class a client belongs to.
 #[derive(Clone, Default)]
 pub(crate) struct ClassOf(Option<Arc<dyn Fn(&Client) -> ClientClass + Send + Sync>>);
 

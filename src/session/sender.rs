@@ -9,13 +9,13 @@ use crate::{
     request::RawHints,
 };
 
-/// Who sent the request, for the session that a sign-in makes.
+/// Who sent the request, for the session that a sign-in creates.
 #[derive(Debug, Default)]
 pub(crate) struct Sender {
     pub(crate) address: Option<IpAddr>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) hints: RawHints,
-    /// By its cookie, where the layer looks for one.
+    /// From the device cookie, if the layer uses one.
     pub(crate) device: Option<DeviceId>,
 }
 

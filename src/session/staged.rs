@@ -1,58 +1,61 @@
-//! What a handler wants to happen to its session.
+//! What a handler has asked for and is not stored yet.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::{error::SessionError, login::Login, ticket::Ticket};
-use crate::model::{Change, Changes, Data, Record, SessionId, Timestamp, Token};
+use crate::model::{Change, Changes, Data, Lifetime, Record, SessionId, Timestamp, Token, UserId};
 
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) target: Target,
-    /// What becomes of the token of the session that stays.
+    /// What happens to the token of a session that goes on.
     pub(super) renew: Renew,
+    /// How long a session that goes on may live at most. Boxed: the state is moved on every request.
+    pub(super) shorten: Option<Box<Lifetime>>,
     /// In the order in which they were staged.
     pub(super) ops: Vec<Op>,
-    /// Counts how often other changes took their place: a commit under way must not take those for
-    /// the ones that it stores.
+    /// Counts how often the changes were replaced as a whole. A commit in progress compares it, so that
+    /// it does not unstage later changes.
     pub(super) edition: u64,
 }
 
 /// The changes that a commit stores. They stay staged until it is done.
 pub(super) struct Batch {
     pub(super) ops: Vec<Op>,
+    pub(super) shorten: Option<Lifetime>,
     pub(super) edition: u64,
 }
 
 /// Which session the response will belong to.
 #[derive(Default)]
 pub(super) enum Target {
-    /// The one that there is.
+    /// The session of the request.
     #[default]
     Stay,
-    /// None any more.
+    /// None: a sign-out.
     LogOut,
     /// A new one.
     LogIn(Box<PendingLogin>),
 }
 
-/// What becomes of the token of the session that stays.
+/// What happens to the token of a session that goes on.
 #[derive(Clone, Default)]
 pub(super) enum Renew {
     #[default]
     No,
-    /// It is due for another one, or has one that may not have arrived: that can wait if it must.
+    /// A new one is due, or the newest one may not have arrived. If the store fails, this can wait.
     Due,
-    /// It gets another one.
+    /// The handler asked for a new one.
     Rotate,
-    /// Its user has proved again who they are: this is the new one, made once, so that committing again
-    /// comes to the same.
+    /// The user authenticated again. The new token is made when this is staged, so that committing it
+    /// twice gives the same token.
     Prove(Box<Token>),
 }
 
 impl Renew {
-    /// Whether it is this one that was asked for.
+    /// Whether both are the same request.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Prove(one), Self::Prove(other)) => one.digest() == other.digest(),
@@ -62,38 +65,39 @@ impl Renew {
     }
 }
 
-/// A sign-in under way. Token and id are made when it is staged, so that committing it again is the
+/// A sign-in in progress. Token and id are made when it is staged, so that committing it again is the
 /// same session.
 #[derive(Clone, Debug)]
 pub(super) struct PendingLogin {
     pub(super) token: Token,
+    pub(super) user: UserId,
     pub(super) login: Login,
-    /// The session before it was signed out first: nothing of it stays.
+    /// The handler signed the session before it out first: nothing of that one is kept.
     pub(super) after_logout: bool,
-    /// The cutoff that its request had made when it was staged.
+    /// The cutoff that this request itself had made before it staged the sign-in.
     pub(super) own_cutoff: Option<Timestamp>,
-    /// The ticket that a refusal leaves.
+    /// The ticket that the client gets if the limit refuses the sign-in.
     pub(super) offer: Option<Token>,
 }
 
 impl PendingLogin {
-    /// With what its client may come back once the limit has refused it.
+    /// What the client can sign in with after the limit refused it.
     pub(super) fn ticket(&self) -> Option<Ticket> {
         if let Some((ticket, _)) = &self.login.ticket {
             return Some(ticket.clone());
         }
         let offer = self.offer.clone()?;
-        Some(Ticket::new(offer, self.login.user.clone()))
+        Some(Ticket::new(offer, self.user.clone()))
     }
 
-    /// The session that its user chose to end by a ticket.
+    /// The session that the user chose to end, with a ticket.
     pub(super) fn chosen(&self) -> Option<SessionId> {
         self.login.ticket.as_ref().and_then(|(_, ends)| *ends)
     }
 
-    /// Whether it takes over what this session keeps.
+    /// Whether the new session takes over the data of this one.
     pub(super) fn continues(&self, record: &Record) -> bool {
-        !self.after_logout && record.user_id() == Some(&self.login.user)
+        !self.after_logout && record.user_id() == Some(&self.user)
     }
 }
 
@@ -105,11 +109,13 @@ pub(super) struct Op {
     pub(super) change: Change,
     /// Computes the value again from the newest one.
     pub(super) again: Option<Update>,
-    /// The handler's doing; otherwise it came along from the session before.
+    /// Whether this request staged it. If not, a sign-in carried it over from a guest session.
     pub(super) own: bool,
+    /// Whether the value was computed from one that was stored before this request.
+    pub(super) derived: bool,
 }
 
-/// A closure of the user's. Its own lock, never the session's, is held while it runs.
+/// The app's closure. While it runs its own lock is held, never that of the session.
 #[derive(Clone)]
 pub(super) struct Update(Arc<Mutex<Again>>);
 
@@ -129,13 +135,14 @@ impl Update {
 }
 
 impl Op {
-    /// A value that came along from the session before.
+    /// A value that a sign-in carries over from a guest session.
     pub(super) fn carried(key: &str, value: Bytes) -> Self {
         Self {
             key: key.into(),
             change: Change::Set(value),
             again: None,
             own: false,
+            derived: false,
         }
     }
 }
@@ -144,34 +151,36 @@ impl Staged {
     pub(super) fn is_empty(&self) -> bool {
         matches!(self.target, Target::Stay)
             && matches!(self.renew, Renew::No)
+            && self.shorten.is_none()
             && self.ops.is_empty()
     }
 
-    /// Other changes take the place of these.
+    /// Replaces the changes as a whole.
     pub(super) fn put(&mut self, ops: Vec<Op>) {
         self.ops = ops;
+        self.shorten = None;
         self.edition += 1;
     }
 
-    /// The changes as they stand.
+    /// The changes that are staged now.
     pub(super) fn batch(&self) -> Batch {
+        // A re-authentication sets both deadlines itself, and takes a shorter life into account.
+        let proves = matches!(self.renew, Renew::Prove(_));
         Batch {
             ops: self.ops.clone(),
+            shorten: self.shorten.as_deref().copied().filter(|_| !proves),
             edition: self.edition,
         }
     }
 
-    /// What is staged for this key.
-    pub(super) fn get(&self, key: &str) -> Option<&Change> {
-        self.ops
-            .iter()
-            .rev()
-            .find_map(|op| (*op.key == *key).then_some(&op.change))
+    /// The newest change of this key.
+    pub(super) fn newest(&self, key: &str) -> Option<&Op> {
+        self.ops.iter().rev().find(|op| *op.key == *key)
     }
 }
 
 impl Batch {
-    /// The changes that this data shows no trace of.
+    /// The changes that are not in this data.
     pub(super) fn missing(&self, data: &Data) -> Vec<Op> {
         let changes = changes(&self.ops);
         let missing = self.ops.iter().filter(|op| match changes.get(&op.key) {
@@ -183,7 +192,7 @@ impl Batch {
     }
 }
 
-/// The changes as they stand.
+/// What the changes come to, one per key.
 pub(super) fn changes(ops: &[Op]) -> Changes {
     let mut changes = Changes::default();
     ops.iter().for_each(|op| add(&mut changes, op));
@@ -197,7 +206,7 @@ fn add(changes: &mut Changes, op: &Op) {
     }
 }
 
-/// The changes as they come out on this data.
+/// What the changes come to on this data: updates run again.
 pub(super) fn replay(ops: &[Op], data: &Data) -> Result<Changes, SessionError> {
     let mut changes = Changes::default();
     for op in ops {

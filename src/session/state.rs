@@ -1,6 +1,9 @@
-//! All that one request knows and wants of its session.
+//! All that one request knows of its session, and wants to change.
+
+use std::time::Duration;
 
 use super::{
+    current::{Current, Live},
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
     login::Login,
@@ -10,87 +13,51 @@ use super::{
 };
 use crate::{
     model::{
-        Data, DeviceId, EndNotice, EndReason, Record, SessionId, Tag, Timestamp, Token, UserId,
+        Data, DeviceId, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId,
     },
-    store::{Found, NewSession},
+    store::NewSession,
 };
 
-/// It is moved on every request, so what only sign-ins have is boxed.
+/// It is moved on every request, so what only sign-ins need is boxed.
 pub(super) struct State {
     pub(super) current: Current,
     pub(super) staged: Staged,
     pub(super) cookie: CookieChange,
     pub(super) sender: Sender,
-    /// The token that the client holds, as far as it is known.
+    /// The token that the client has, if it is known.
     pub(super) token: Option<Token>,
-    /// The device of a sign-in that had none.
+    /// The name given to a device that signs in and had none.
     pub(super) new_device: Option<Box<DeviceId>>,
-    /// The token of the guest session that staged data will begin: made once, so that committing
-    /// again is the same session.
+    /// The token of the guest session that staged data will begin. Made once, so that committing again
+    /// is the same session.
     pub(super) guest_token: Option<Box<Token>>,
-    /// A session under another key that a sign-in replaced and that has not ended yet.
+    /// A session of another session set that a sign-in replaced and that has not ended yet.
     pub(super) replaced: Option<Box<Replaced>>,
-    /// Sessions that may have been made and whose token has not left yet.
+    /// Sessions that may have been created and whose token was not sent yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
-    /// The cutoff that this request made itself, and whose.
+    /// The cutoff that this request itself made, and of which session set.
     pub(super) own_cutoff: Option<(Tag, Timestamp)>,
-    /// A commit has begun, and may be under way.
+    /// A commit has begun, and may be in progress.
     pub(super) committing: bool,
-    /// The session of the request was signed out by it.
+    /// This request signed its own session out.
     pub(super) signed_out: bool,
-    /// The response head has passed.
+    /// The response head was sent.
     pub(super) closed: bool,
-    /// The response is out of reach: a session that is made now would have nobody to go to.
+    /// The request was dropped: the token of a session that is created now could not be sent.
     pub(super) abandoned: bool,
 }
 
-/// A session that ends because another one took its place.
+/// A session that ends because a sign-in replaced it.
 #[derive(Clone)]
 pub(super) struct Replaced {
-    /// Whose it was; `None` of a guest.
+    /// Its user; `None` for a guest session.
     pub(super) user: Option<UserId>,
     pub(super) tag: Tag,
     pub(super) id: SessionId,
     pub(super) by: SessionId,
-    /// Of a guest: at which revision the data was read, and the keys that the sign-in carries and
-    /// the handler left alone.
+    /// For a guest session: the revision at which the data was read, and the keys that the sign-in
+    /// carries over and the handler did not change.
     pub(super) carry: Option<(u64, Vec<Box<str>>)>,
-}
-
-/// What is stored of the session.
-#[derive(Debug)]
-pub(crate) enum Current {
-    /// A guest of whom nothing is stored.
-    Nothing,
-    /// A user's session, or a guest's with data.
-    Live(Live),
-    /// A guest who holds the token of a session that ended.
-    Ended(Box<EndNotice>),
-    /// The session ended while the request was in flight.
-    Gone,
-    /// The store could not be asked.
-    Unavailable,
-}
-
-/// A stored session as it was read last.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) tag: Tag,
-    pub(crate) record: Record,
-    pub(crate) data: Data,
-    pub(crate) now: Timestamp,
-}
-
-impl Live {
-    pub(crate) fn new(tag: Tag, found: Found) -> Self {
-        let Found { record, data, now } = found;
-        Self {
-            tag,
-            record,
-            data,
-            now,
-        }
-    }
 }
 
 impl State {
@@ -133,7 +100,7 @@ impl State {
         stays.then_some(&live.data)
     }
 
-    /// The most bytes that the data of the session to come may take.
+    /// The most bytes that the staged session may keep as data.
     pub(super) fn data_limit(&self, rules: &Rules) -> usize {
         if self.is_guest() {
             rules.guests.data_limit
@@ -142,7 +109,7 @@ impl State {
         }
     }
 
-    /// Whether the session to come is a guest's.
+    /// Whether what is staged belongs to a guest session.
     pub(super) fn is_guest(&self) -> bool {
         match &self.staged.target {
             Target::Stay => self
@@ -163,14 +130,15 @@ impl State {
         }
     }
 
-    pub(super) fn stage_login(&mut self, token: Token, login: Login) {
+    pub(super) fn stage_login(&mut self, token: Token, user: UserId, login: Login) {
         let before = match &self.staged.target {
-            Target::LogIn(earlier) => Some(&earlier.login.user),
+            Target::LogIn(earlier) => Some(&earlier.user),
             Target::Stay => self.record().and_then(Record::user_id),
             Target::LogOut => None,
         };
-        if before != Some(&login.user) {
-            // Another user's data stays behind whatever the login names.
+        if before != Some(&user) {
+            // Nothing of another user comes along, whatever the login names: what a middleware staged
+            // for that user would be in the wrong hands.
             let carried = if before.is_none() {
                 self.carried(&login)
             } else {
@@ -188,15 +156,18 @@ impl State {
             .and_then(|(tag, cutoff)| (tag == token.tag()).then_some(cutoff));
         self.staged.target = Target::LogIn(Box::new(PendingLogin {
             token,
+            user,
             login,
             after_logout,
             own_cutoff,
             offer: None,
         }));
         self.staged.renew = Renew::No;
+        self.staged.shorten = None;
     }
 
-    /// The ticket that a refusal of this sign-in leaves: made once, and only where one may be refused.
+    /// The ticket that the client gets if this sign-in is refused. Made once, and only if the limit
+    /// may refuse.
     pub(super) fn offer(&mut self, login: &Token) -> Result<Option<Token>, CommitError> {
         match &mut self.staged.target {
             Target::LogIn(pending) if pending.token.session_id() == login.session_id() => {
@@ -210,8 +181,8 @@ impl State {
         }
     }
 
-    /// This request ended the sessions of this session set itself: what it stages from now on comes after
-    /// that, and what it staged before does not.
+    /// This request itself ended the sessions of this session set. A sign-in that it stages from now on
+    /// counts as later than that; one that it staged before does not.
     pub(super) fn made_cutoff(&mut self, tag: Tag, cutoff: Timestamp) {
         self.own_cutoff = Some((tag, cutoff));
         if let Target::LogIn(pending) = &mut self.staged.target
@@ -221,17 +192,20 @@ impl State {
         }
     }
 
-    /// What the login takes along of a guest's data.
+    /// What goes into the new session: of a guest session's stored data the keys that the login names,
+    /// and what this request staged itself.
     fn carried(&self, login: &Login) -> Vec<Op> {
         let stored = self.base().into_iter().flat_map(|data| {
             data.named(|key| login.carries(key))
                 .map(|(key, value)| Op::carried(key, value))
         });
-        let staged = self.staged.ops.iter().filter(|op| login.carries(&op.key));
-        // A value computed from the guest's is the user's own from here on.
-        let staged = staged.map(|op| Op {
+        // A value computed from a stored one would carry over what somebody planted there.
+        let mut staged = self.staged.ops.clone();
+        staged.retain(|op| !op.derived || login.carries(&op.key));
+        let staged = staged.into_iter().map(|op| Op {
+            // The new session has no such value to run it on again.
             again: None,
-            ..op.clone()
+            ..op
         });
         stored.chain(staged).collect()
     }
@@ -240,14 +214,15 @@ impl State {
         self.staged.put(Vec::new());
         self.staged.target = Target::LogOut;
         self.staged.renew = Renew::No;
-        // What began by it, if its answer was lost, keeps what was staged before.
+        // If a commit began that guest session and its answer was lost, what is staged next is for
+        // another one.
         self.guest_token = None;
     }
 
-    /// The reason was shown: the cookie has done its work.
+    /// The handler read the reason: the cookie is not needed any more.
     pub(super) fn note_read(&mut self) {
         if let Current::Ended(notice) = &self.current
-            // The browser may hold the successor's cookie already.
+            // The browser may already have the cookie of the new session.
             && notice.reason != EndReason::Replaced
             && matches!(self.cookie, CookieChange::Keep)
         {
@@ -255,8 +230,8 @@ impl State {
         }
     }
 
-    /// Whether staged data may begin a guest session. Not where the browser may hold another cookie
-    /// by now, which a guest's would overwrite: a late request would sign its user out.
+    /// Whether staged data may begin a guest session. Not if the browser may have a newer cookie by now:
+    /// the cookie of a guest session would replace it, and a late request would sign the user out.
     pub(super) fn may_begin(&self) -> bool {
         match &self.current {
             Current::Ended(notice) => notice.reason != EndReason::Replaced,
@@ -277,7 +252,7 @@ impl State {
         Ok(token)
     }
 
-    /// The session that took the place of the one whose token the request showed.
+    /// The session that replaced the one whose token the request sent.
     pub(super) fn successor(&self) -> Option<SessionId> {
         match &self.current {
             Current::Ended(notice) if notice.reason == EndReason::Replaced => notice.by,
@@ -285,33 +260,35 @@ impl State {
         }
     }
 
-    /// A session whose token has not left yet.
+    /// A session may be created whose token was not sent yet.
     pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) {
         if !self.pending.contains(&(tag, id)) {
             self.pending.push((tag, id));
         }
     }
 
-    /// The session was not made after all, or its token has left.
+    /// The session was not created after all, or its token was sent.
     pub(super) fn not_pending(&mut self, id: SessionId) {
         self.pending.retain(|(_, pending)| *pending != id);
     }
 
-    /// The session ended while the request was in flight: no cookie is set for it.
+    /// The session ended while the request was running: no cookie is set for it.
     pub(super) fn ended_in_flight(&mut self) {
         self.current = Current::Gone;
         self.staged.renew = Renew::No;
+        self.staged.shorten = None;
         if matches!(self.cookie, CookieChange::Set(..)) {
             self.cookie = CookieChange::Keep;
         }
     }
 
-    /// The stored session is no more, and nothing that was staged for it.
+    /// The stored session has ended, and with it what was staged for it.
     pub(super) fn gone(&mut self) {
         self.current = Current::Nothing;
         self.cookie = CookieChange::Remove;
         self.signed_out = true;
         self.staged.renew = Renew::No;
+        self.staged.shorten = None;
         if matches!(self.staged.target, Target::Stay) {
             self.staged.put(Vec::new());
         }
@@ -330,11 +307,19 @@ impl State {
         if self.staged.edition == batch.edition {
             let stored = batch.ops.len().min(self.staged.ops.len());
             self.staged.ops.drain(..stored);
+            self.unstage_shorten(batch.shorten);
         }
     }
 
-    /// A session was made with these changes. Those that came after a first try, whose answer was
-    /// lost, are not in it and stay staged. Whether there are such.
+    /// A clone of the session may have staged an even shorter life meanwhile.
+    pub(super) fn unstage_shorten(&mut self, stored: Option<Lifetime>) {
+        if self.staged.shorten.as_deref() == stored.as_ref() {
+            self.staged.shorten = None;
+        }
+    }
+
+    /// A session was created with these changes. If the answer of an earlier try was lost, changes staged
+    /// after that try are missing in it. They stay staged; returns whether there are any.
     pub(super) fn unstage_made(&mut self, batch: &Batch, data: &Data) -> bool {
         let missing = batch.missing(data);
         self.unstage(batch);
@@ -345,9 +330,9 @@ impl State {
         left
     }
 
-    /// This sign-in is no longer staged: made or refused.
+    /// This sign-in is no longer staged: it was done or refused.
     pub(super) fn settle_login(&mut self, id: SessionId) {
-        // A clone of the handler's may have staged another one meanwhile.
+        // A clone of the session may have staged another one meanwhile.
         if let Target::LogIn(pending) = &self.staged.target
             && pending.token.session_id() == id
         {
@@ -359,8 +344,7 @@ impl State {
     pub(super) fn saved(&mut self, before: u64, newest: u64, data: Data) {
         if let Current::Live(live) = &mut self.current {
             live.data = data;
-            // If others wrote in between, this is not all of the newest data: an update must not
-            // take it for that.
+            // If other requests wrote in between, this data is not complete: an update must read again.
             live.record.revision = if newest == before + 1 {
                 newest
             } else {
@@ -369,13 +353,22 @@ impl State {
         }
     }
 
-    /// A session was made for this request.
+    /// The stored session has these deadlines now.
+    pub(super) fn shortened(&mut self, idle: Duration, deadline: Timestamp) {
+        if let Current::Live(live) = &mut self.current {
+            live.record.idle = idle;
+            live.record.deadline = deadline;
+        }
+    }
+
+    /// A session was created by this request.
     pub(super) fn came_alive(&mut self, token: &Token, new: NewSession) {
         let NewSession {
             record, data, now, ..
         } = new;
         let absolute = record.deadline.since(record.created_at);
-        self.cookie = CookieChange::Set(Box::new(token.clone()), absolute);
+        let kept = record.persistent().then_some(absolute);
+        self.cookie = CookieChange::Set(Box::new(token.clone()), kept);
         self.token = Some(token.clone());
         self.current = Current::Live(Live {
             tag: token.tag(),
@@ -385,7 +378,7 @@ impl State {
         });
     }
 
-    /// The session set of the stored session.
+    /// The session set that the stored session is in.
     pub(super) fn tag(&self) -> Option<Tag> {
         match &self.current {
             Current::Live(live) => Some(live.tag),

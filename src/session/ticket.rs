@@ -1,4 +1,4 @@
-//! What a sign-in that the limit refused may come back with.
+//! The ticket of a sign-in that the limit refused.
 
 use std::{error, fmt, str::FromStr};
 
@@ -9,12 +9,14 @@ use crate::{
     store::Ticketed,
 };
 
-/// What a sign-in that the limit refused may come back with: it proves that the user did, so that they
-/// end a session of their choice and are in without proving it again.
+/// Returned when a sign-in is refused at the limit.
 ///
-/// It works once, within five minutes, for its user, and is worth nothing else: it opens no session
-/// and lists none. `encode` writes it down for the client, in a form field or a JSON member, never in
-/// a URL; [`Debug`](fmt::Debug) does not. A newer refusal leaves it good, up to four at a time.
+/// The client sends it back with the session to end, and is signed in without entering the password
+/// again ([`Login::by_ticket`](crate::Login::by_ticket)). It works once, for five minutes, for this user
+/// only. It opens no session and lists none. A user can have four tickets at a time.
+///
+/// [`encode`](Self::encode) makes text of it for a form field or a JSON member. Never put it into a URL.
+/// [`Debug`](fmt::Debug) does not print it.
 ///
 /// ```
 /// use tower_user_sessions::Ticket;
@@ -32,13 +34,13 @@ impl Ticket {
         Self { token, user }
     }
 
-    /// Who signs in with it.
+    /// The user who signs in with it.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         &self.user
     }
 
-    /// The ticket as text, for the client alone.
+    /// The ticket as text, for the client only.
     #[must_use]
     pub fn encode(&self) -> String {
         let user = URL_SAFE_NO_PAD.encode(self.user.as_str());
@@ -79,13 +81,13 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// The text is not a ticket. It does not say which text.
+/// The text is not a ticket. The error does not contain the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseTicketError;
 
 impl fmt::Display for ParseTicketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a ticket")
+        f.write_str("not a ticket: send back the text of `Ticket::encode` as it is")
     }
 }
 

@@ -10,15 +10,15 @@ use super::{
     report::initiator,
 };
 use crate::{
-    model::{EndReason, Event, EventKind, Proof, SessionId, Tag, Timestamp, UserId},
+    model::{CertainUserId, EndReason, Event, EventKind, Proof, SessionId, Tag, Timestamp, UserId},
     store::{End, Ended, List, SharedStore, Which, meter},
 };
 
 /// All sessions of one user: list them, end one, end others, end all.
 ///
-/// In a request it comes from [`Session::user_sessions`]; an administrator or a job makes one from a
-/// store and a user id. Every method is one round trip and takes effect at once: the very next
-/// request with an ended session's token is a guest's, on any node (ASVS 7.4.1).
+/// In a request take it from [`Session::user_sessions`]. An administrator or a job makes one from a store
+/// and a user id. Every method is one round trip and takes effect on the next request, on any node
+/// (ASVS 7.4.1).
 ///
 /// ```
 /// # async fn disable() -> Result<(), tower_user_sessions::UserSessionsError> {
@@ -34,22 +34,24 @@ pub struct UserSessions {
     store: SharedStore,
     user: UserId,
     tag: Tag,
-    /// The session that asks.
+    /// The session of the request.
     current: Option<SessionId>,
-    /// The request that it asks in.
+    /// The request, if there is one.
     session: Option<Session>,
-    /// Why sessions end by it, if that is said.
+    /// Why sessions are ended, if the app said so.
     reason: Option<EndReason>,
-    /// Who keeps watch, outside a request.
+    /// Where events go, outside of a request.
     audit: Audit,
     spare_uncounted: bool,
 }
 
 impl UserSessions {
-    /// The sessions of a user, for whoever may see and end them all.
+    /// The sessions of a user, for administrators and jobs. It asks nobody whether you may see them.
+    ///
+    /// Check text first: `UserId::new(text)?`.
     #[must_use]
-    pub fn new(store: impl Into<SharedStore>, user: impl Into<UserId>) -> Self {
-        let (store, user) = (store.into(), user.into());
+    pub fn new(store: impl Into<SharedStore>, user: impl CertainUserId) -> Self {
+        let (store, user) = (store.into(), user.certain_user_id());
         Self {
             tag: store.tag(&user),
             store,
@@ -70,18 +72,20 @@ impl UserSessions {
         }
     }
 
-    /// Why the sessions that are ended from here end, for their notices: after a change of password
-    /// [`EndReason::CredentialsChanged`], by order of the identity provider
-    /// [`EndReason::IdentityProvider`].
+    /// Why sessions are ended, for their end notices.
     ///
-    /// Defaults to [`EndReason::Revoked`] in a request, and [`EndReason::Administrator`] outside.
+    /// After a change of password: [`EndReason::CredentialsChanged`]. On a logout at the identity
+    /// provider: [`EndReason::IdentityProvider`].
+    ///
+    /// Defaults to [`EndReason::Revoked`] in a request, and to [`EndReason::Administrator`] outside.
     #[must_use]
     pub fn because(mut self, reason: EndReason) -> Self {
         self.reason = Some(reason);
         self
     }
 
-    /// Tells this sink what ends, for an administrator or a job; in a request the layer's sink is told.
+    /// Reports to this sink which sessions end, outside of a request. In a request events go to the sink
+    /// of the layer ([`SessionLayer::events`](crate::SessionLayer::events)).
     ///
     /// Defaults to none.
     #[must_use]
@@ -90,22 +94,22 @@ impl UserSessions {
         self
     }
 
-    /// Whether sessions that do not count against the limit stay, where others or all are ended.
+    /// Whether `end_others` and `end_all` leave out sessions that do not count against the limit.
     ///
-    /// Defaults to no.
+    /// Defaults to `false`.
     #[must_use]
     pub fn spare_uncounted(mut self, spare: bool) -> Self {
         self.spare_uncounted = spare;
         self
     }
 
-    /// Whose sessions they are.
+    /// The user.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         &self.user
     }
 
-    /// The live sessions, the current one first, then by last activity, the latest first.
+    /// The live sessions: the current one first, then by last activity, the latest first.
     ///
     /// # Errors
     ///
@@ -113,7 +117,7 @@ impl UserSessions {
     ///
     /// # Cancel safety
     ///
-    /// Changes nothing.
+    /// It changes nothing.
     pub async fn list(&self) -> Result<Vec<SessionInfo>, UserSessionsError> {
         let mut list = List::new(self.tag);
         list.not_before = self
@@ -121,7 +125,7 @@ impl UserSessions {
             .as_ref()
             .and_then(|session| session.0.rules.not_before);
         let mut records = self.store.list(list).await?;
-        // Two users may share a tag, if only in theory: never show one the other's.
+        // In theory two users may share a tag: never list the sessions of another user.
         records.retain(|record| record.user_id() == Some(&self.user));
         records.sort_by_key(|record| {
             let other = Some(record.id) != self.current;
@@ -141,45 +145,47 @@ impl UserSessions {
     ///
     /// # Cancel safety
     ///
-    /// Changes nothing.
+    /// It changes nothing.
     pub async fn count(&self) -> Result<usize, UserSessionsError> {
         Ok(self.list().await?.len())
     }
 
-    /// Ends one session. Again while its notice is kept: the same answer.
+    /// Ends one session. Calling it again returns the same, while the end notice is kept.
     ///
     /// # Errors
     ///
-    /// [`UserSessionsError::Unknown`] for any id that is not this user's, whether there is such a
-    /// session or not; and if the store cannot answer.
+    /// [`UserSessionsError::Unknown`] if this user has no such session, whether another user has it or
+    /// not. Also if the store cannot answer.
     ///
     /// # Cancel safety
     ///
-    /// A dropped call has ended the session or not; calling again is harmless.
+    /// A dropped call may have ended the session. Calling it again is harmless.
     pub async fn end(&self, id: SessionId) -> Result<(), UserSessionsError> {
         self.end_which(Which::One(id)).await.map(|_count| ())
     }
 
-    /// Ends all sessions but the current one, and voids sign-ins that are under way, one that this
-    /// request staged before included: sign in afterwards. Returns how many ended. Without a current
-    /// session that is all of them.
+    /// Ends all sessions but the current one. Returns how many ended.
+    ///
+    /// Without a current session it ends all of them. Sign-ins in progress are rejected, also one that
+    /// this request staged before: sign in afterwards.
     ///
     /// # Errors
     ///
-    /// [`UserSessionsError::CallerEnded`] if the current session has itself ended by now; and if the
+    /// [`UserSessionsError::CallerEnded`] if the current session has itself ended by now. Also if the
     /// store cannot answer.
     ///
     /// # Cancel safety
     ///
-    /// A dropped call has ended them all or none; calling again is harmless.
+    /// A dropped call has ended all of them or none. Calling it again is harmless.
     pub async fn end_others(&self) -> Result<usize, UserSessionsError> {
         let which = self.current.map_or(Which::All, Which::Others);
         self.end_which(which).await
     }
 
-    /// Ends all sessions, the current one too, and voids sign-ins that are under way: any that was
-    /// authenticated before this, but for one that this very request stages afterwards. Returns how
-    /// many ended.
+    /// Ends all sessions, the current one too. Returns how many ended.
+    ///
+    /// Sign-ins in progress are rejected: all that were authenticated before this. A sign-in that the same
+    /// request stages afterwards is not rejected, which a password change needs.
     ///
     /// # Errors
     ///
@@ -192,9 +198,10 @@ impl UserSessions {
         self.end_which(Which::All).await
     }
 
-    /// Ends all sessions and refuses the user's sign-ins for so long, at most 400 days: for a user who
-    /// is disabled. Whether they may sign in later is the app's own to know: what a store keeps has an
-    /// end. Returns how many ended.
+    /// Disables the user: ends all sessions and refuses sign-ins for this long, at most 400 days. Returns
+    /// how many ended.
+    ///
+    /// The store forgets it afterwards. Whether the user may sign in then is for your app to know.
     ///
     /// # Errors
     ///
@@ -211,7 +218,7 @@ impl UserSessions {
         self.give(end).await
     }
 
-    /// Lets a user sign in again who was disabled. Sessions that there may be end.
+    /// Lets a disabled user sign in again. Live sessions, if there are any, end.
     ///
     /// # Errors
     ///
@@ -226,9 +233,11 @@ impl UserSessions {
         self.give(end).await.map(|_count| ())
     }
 
-    /// Ends the sessions that the identity provider knows by this name, the `sid` of its logout token
-    /// (`OpenID` Connect Back-Channel Logout 1.0 §2.4), of this user, its `sub`. Returns how many
-    /// ended. Two steps and one more for each: a sign-in under way with this `sid` is not stopped.
+    /// Ends the sessions with this `sid` of the identity provider. Returns how many ended.
+    ///
+    /// For back-channel logout (`OpenID` Connect Back-Channel Logout 1.0 §2.4): the logout token has the
+    /// user as `sub` and the session as `sid`. It takes one round trip to list, and one per session ended.
+    /// A sign-in with this `sid` that is in progress is not stopped.
     ///
     /// # Errors
     ///
@@ -236,7 +245,7 @@ impl UserSessions {
     ///
     /// # Cancel safety
     ///
-    /// A dropped call has ended some, all or none; calling again is harmless.
+    /// A dropped call may have ended some of them. Calling it again is harmless.
     pub async fn end_external(&self, sid: &str) -> Result<usize, UserSessionsError> {
         let mut count = 0;
         for info in self.list().await? {
@@ -262,7 +271,7 @@ impl UserSessions {
         let mut end = End::new(self.tag, which, reason);
         end.spare_uncounted = self.spare_uncounted;
         end.by = self.current;
-        // Signing out oneself is harmless when it has happened already.
+        // Signing out a session that has ended already is harmless.
         end.caller = self.current.filter(|id| which != Which::One(*id));
         end
     }
@@ -310,7 +319,7 @@ impl UserSessions {
         });
     }
 
-    /// Whether the request's own session is one of those that ended, now or before.
+    /// Whether the session of this request is one of those that ended, now or before.
     fn hits(&self, which: Which, own: Option<SessionId>, ids: &[SessionId]) -> bool {
         own.is_some_and(|own| match which {
             Which::One(id) => own == id,

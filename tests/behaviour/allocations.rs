@@ -1,4 +1,4 @@
-//! A request allocates next to nothing: what the layer adds on the embedded store, counted.
+//! Counts the allocations that the layer adds to a request on the memory store: next to none.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -38,7 +38,7 @@ async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
     Ok(Response::new(()))
 }
 
-/// The answer of a service that never waits; the runtime would allocate too.
+/// The response of a service that never waits, without a runtime, because that would allocate too.
 fn answer<S>(service: &mut S, request: Request<()>) -> Response<()>
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// How many allocations it takes to answer, the request itself left out.
+/// How many allocations a response takes, without those of the request itself.
 fn allocations<S>(service: &mut S, request: Request<()>) -> u64
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
@@ -63,10 +63,10 @@ where
     counted.count_total
 }
 
-/// What the layer adds to the service's own.
+/// What the layer adds to the allocations of the service.
 fn added(layer: &SessionLayer, make: impl Fn() -> Request<()>) -> u64 {
     let mut service = layer.layer(service_fn(handle));
-    // What is made once, such as the thread's own state, is not the request's.
+    // State that is made once per thread does not count.
     answer(&mut service, make());
     let bare = allocations(&mut service_fn(bare), make());
 
@@ -95,14 +95,14 @@ fn with_cookie(path: &str, cookie: &str) -> Request<()> {
     request
 }
 
-/// As a request that another layer has put something into already.
+/// A request into which another layer has already put an extension.
 fn with_extension(mut request: Request<()>) -> Request<()> {
     request.extensions_mut().insert("another layer's");
     request
 }
 
 #[test]
-fn reading_the_user_and_recording_the_activity_takes_at_most_4_on_empty_extensions() {
+fn reading_the_user_and_recording_the_activity_takes_at_most_4_allocations_on_empty_extensions() {
     let layer = SessionLayer::new(MemoryStore::new());
     let cookie = sign_in(&layer);
 
@@ -112,7 +112,8 @@ fn reading_the_user_and_recording_the_activity_takes_at_most_4_on_empty_extensio
 }
 
 #[test]
-fn reading_the_user_and_recording_the_activity_takes_at_most_2_where_the_map_exists() {
+fn reading_the_user_and_recording_the_activity_takes_at_most_2_allocations_on_existing_extensions()
+{
     let layer = SessionLayer::new(MemoryStore::new());
     let cookie = sign_in(&layer);
 
@@ -122,7 +123,7 @@ fn reading_the_user_and_recording_the_activity_takes_at_most_2_where_the_map_exi
 }
 
 #[test]
-fn a_hit_that_moves_the_activity_on_takes_no_more() {
+fn a_hit_that_records_a_newer_activity_takes_no_more() {
     let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
     let store = MemoryStore::builder().clock(clock.clone()).build();
     let layer = SessionLayer::new(store);
@@ -191,7 +192,7 @@ fn client_hints_and_a_user_agent_take_no_more() {
 }
 
 #[test]
-fn a_request_that_resolve_if_lets_pass_takes_none() {
+fn a_request_that_resolve_if_skips_takes_no_allocation() {
     let layer = SessionLayer::new(MemoryStore::new()).resolve_if(|parts| parts.uri.path() != "/");
     let cookie = sign_in(&layer);
 
@@ -200,7 +201,7 @@ fn a_request_that_resolve_if_lets_pass_takes_none() {
     assert_eq!(added, 0);
 }
 
-/// A store that has to be waited for, as one elsewhere.
+/// A store that has to be awaited, such as one over the network.
 struct Elsewhere(MemoryStore);
 
 impl SessionStore for Elsewhere {
@@ -230,7 +231,7 @@ impl SessionStore for Elsewhere {
 }
 
 #[test]
-fn a_store_that_is_waited_for_and_measured_takes_two_boxes_more() {
+fn a_store_that_has_to_be_awaited_takes_two_more_boxes() {
     let layer = SessionLayer::new(Elsewhere(MemoryStore::new()));
     let cookie = sign_in(&layer);
 

@@ -23,7 +23,7 @@ fn layer(store: &MemoryStore, source: TokenSource) -> SessionLayer {
     SessionLayer::new(store.clone()).token_source(source)
 }
 
-/// A client that shows this as its `Authorization`.
+/// A client that sends this `Authorization` header.
 fn authorized(layer: &SessionLayer, line: &str) -> Client {
     let mut client = Client::new(layer);
     add(&mut client, header::AUTHORIZATION, line);
@@ -41,7 +41,7 @@ async fn log_in(client: &Client) -> Answer<()> {
         .await
 }
 
-/// A token of alice's, from a layer that hands it over in a header.
+/// A token of alice, from a layer that returns it in a header.
 async fn token(store: &MemoryStore) -> String {
     let layer = layer(store, TokenSource::Bearer);
     let answer = log_in(&Client::new(&layer)).await;
@@ -74,7 +74,7 @@ async fn a_sign_in_carries_the_token_in_a_header_once_and_sets_no_cookie() {
 }
 
 #[tokio::test]
-async fn the_app_names_the_header() {
+async fn the_app_chooses_the_name_of_the_header() {
     let (store, _clock) = store();
     let layer = layer(&store, TokenSource::Bearer).token_header(HeaderName::from_static("x-mine"));
 
@@ -100,7 +100,7 @@ async fn the_scheme_is_read_in_any_case() {
 
 // T2
 #[tokio::test]
-async fn a_malformed_bearer_is_a_guests_and_costs_no_store_call() {
+async fn a_malformed_bearer_makes_a_guest_and_costs_no_store_call() {
     let (store, _clock) = store();
     let token = token(&store).await;
     let faulty = FaultyStore::new(&store);
@@ -135,7 +135,7 @@ async fn a_malformed_bearer_is_a_guests_and_costs_no_store_call() {
 
 // T19
 #[tokio::test]
-async fn a_dead_bearer_is_a_guests_and_no_cookie_is_ever_set() {
+async fn a_dead_bearer_makes_a_guest_and_sets_no_cookie() {
     let (store, _clock) = store();
     let layer = layer(&store, TokenSource::Bearer);
     let mut client = authorized(&layer, &format!("Bearer {}", token(&store).await));
@@ -155,7 +155,7 @@ async fn a_dead_bearer_is_a_guests_and_no_cookie_is_ever_set() {
 }
 
 #[tokio::test]
-async fn each_source_leaves_the_other_alone() {
+async fn a_layer_for_one_source_ignores_the_other() {
     let (store, _clock) = store();
     let token = token(&store).await;
     let (by_cookie, by_bearer) = (
@@ -165,19 +165,19 @@ async fn each_source_leaves_the_other_alone() {
 
     let mut bearer = authorized(&by_cookie, &format!("Bearer {token}"));
     let cookie = format!("__Host-session={token}");
-    let mut cookie = Client::showing(&by_bearer, [cookie.as_bytes()]);
+    let mut cookie = Client::with_cookies(&by_bearer, [cookie.as_bytes()]);
 
     assert_eq!((bearer.user().await, cookie.user().await), (None, None));
 }
 
 #[tokio::test]
-async fn with_both_the_answer_goes_the_way_the_request_came() {
+async fn with_both_sources_the_new_token_goes_back_the_way_the_old_one_came() {
     for source in BOTH {
         let (store, _clock) = store();
         let layer = layer(&store, source);
         let bearer = authorized(&layer, &format!("Bearer {}", token(&store).await));
         let cookie = format!("__Host-session={}", token(&store).await);
-        let cookie = Client::showing(&layer, [cookie.as_bytes()]);
+        let cookie = Client::with_cookies(&layer, [cookie.as_bytes()]);
 
         let (by_bearer, by_cookie) = (log_in(&bearer).await, log_in(&cookie).await);
 
@@ -189,7 +189,8 @@ async fn with_both_the_answer_goes_the_way_the_request_came() {
 }
 
 #[tokio::test]
-async fn with_both_the_first_answers_who_shows_none_or_the_same_twice() {
+async fn with_both_sources_the_first_one_carries_the_token_for_a_request_with_none_or_the_same_twice()
+ {
     for (source, by_cookie) in BOTH.into_iter().zip([false, true]) {
         let (store, _clock) = store();
         let layer = layer(&store, source);
@@ -215,7 +216,7 @@ async fn with_both_the_first_answers_who_shows_none_or_the_same_twice() {
 
 // T2 T10
 #[tokio::test]
-async fn two_different_tokens_are_a_guests_and_none_is_removed() {
+async fn two_different_tokens_make_a_guest_and_neither_is_removed() {
     let (store, _clock) = store();
     let (one, other) = (token(&store).await, token(&store).await);
     let faulty = FaultyStore::new(&store);
@@ -252,12 +253,12 @@ async fn two_different_tokens_are_a_guests_and_none_is_removed() {
 
 // T13
 #[tokio::test]
-async fn with_both_a_dead_cookie_is_removed_whichever_comes_first() {
+async fn with_both_sources_a_dead_cookie_is_removed_in_either_order() {
     for source in BOTH {
         let (store, _clock) = store();
         for value in ["x", &"A".repeat(64)] {
             let cookie = format!("__Host-session={value}");
-            let mut client = Client::showing(&layer(&store, source), [cookie.as_bytes()]);
+            let mut client = Client::with_cookies(&layer(&store, source), [cookie.as_bytes()]);
 
             let answer = client.send(|_session| async {}).await;
 
@@ -268,17 +269,17 @@ async fn with_both_a_dead_cookie_is_removed_whichever_comes_first() {
 
 // T3
 #[tokio::test]
-async fn what_prints_the_requests_headers_further_in_shows_no_bearer() {
+async fn an_inner_service_that_prints_the_request_headers_prints_no_bearer_token() {
     let (store, _clock) = store();
     let token = token(&store).await;
     let layer = layer(&store, TokenSource::Bearer);
     let request = authorized(&layer, &format!("Bearer {token}")).head("/");
 
     let service = service_fn(async |request: http::Request<()>| {
-        let shown = format!("{:?}", request.headers());
-        Ok::<_, std::convert::Infallible>(http::Response::new(shown))
+        let printed = format!("{:?}", request.headers());
+        Ok::<_, std::convert::Infallible>(http::Response::new(printed))
     });
-    let shown = layer
+    let printed = layer
         .layer(service)
         .oneshot(request)
         .await
@@ -286,20 +287,20 @@ async fn what_prints_the_requests_headers_further_in_shows_no_bearer() {
         .into_body();
 
     assert!(
-        shown.contains("Sensitive") && !shown.contains(&token),
-        "{shown}"
+        printed.contains("Sensitive") && !printed.contains(&token),
+        "{printed}"
     );
 }
 
 // T40
 #[tokio::test]
-async fn the_device_api_lets_a_bearer_call_from_any_origin_and_a_cookie_not() {
+async fn the_device_api_accepts_a_bearer_from_any_origin_but_a_cookie_only_from_its_own() {
     let (store, _clock) = store();
     let token = token(&store).await;
     let layer = layer(&store, TokenSource::CookieThenBearer);
     let bearer = authorized(&layer, &format!("Bearer {token}"));
     let cookie = format!("__Host-session={token}");
-    let cookie = Client::showing(&layer, [cookie.as_bytes()]);
+    let cookie = Client::with_cookies(&layer, [cookie.as_bytes()]);
     let forged = authorized(&layer, &format!("Bearer {}", "A".repeat(64)));
 
     for (client, status) in [

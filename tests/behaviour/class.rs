@@ -1,4 +1,4 @@
-//! Limits by class of client, by user, and sessions that do not count.
+//! Limits by class of client and by user, and sessions that do not count against them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -39,7 +39,7 @@ fn world(limit: Limit) -> (SessionLayer, MemoryStore, ManualClock) {
     (layer, store, clock)
 }
 
-/// Signs in from such a client; time passes.
+/// Signs in from such a client, then moves the clock on.
 async fn signs_in(layer: &SessionLayer, clock: &ManualClock, agent: &'static str) -> SessionId {
     let mut client = Client::new(layer);
     client.user_agent = agent;
@@ -67,7 +67,7 @@ async fn log_in_with(layer: &SessionLayer, login: Login) -> (Client, Result<Vec<
 
 // T30
 #[tokio::test]
-async fn a_class_over_its_limit_ends_its_own_least_recently_active() {
+async fn a_class_over_its_limit_evicts_its_own_least_recently_active_session() {
     let (layer, store, clock) = world(limit());
     let phone = signs_in(&layer, &clock, "phone").await;
     let first = signs_in(&layer, &clock, "browser").await;
@@ -85,7 +85,7 @@ async fn a_class_over_its_limit_ends_its_own_least_recently_active() {
 
 // T30
 #[tokio::test]
-async fn in_total_the_least_recently_active_of_any_class_ends() {
+async fn over_the_total_limit_the_least_recently_active_session_of_any_class_ends() {
     let (layer, store, clock) = world(limit());
     let phone = signs_in(&layer, &clock, "phone").await;
     for _ in 0..3 {
@@ -101,7 +101,7 @@ async fn in_total_the_least_recently_active_of_any_class_ends() {
 
 // T30
 #[tokio::test]
-async fn what_ends_of_the_own_class_makes_room_in_total_too() {
+async fn a_session_evicted_from_its_class_also_makes_room_in_the_total() {
     let (layer, store, clock) = world(limit());
     let tool = signs_in(&layer, &clock, "tool").await;
     let phone = signs_in(&layer, &clock, "phone").await;
@@ -118,7 +118,7 @@ async fn what_ends_of_the_own_class_makes_room_in_total_too() {
 
 // T30
 #[tokio::test]
-async fn a_refusal_offers_the_sessions_whose_end_would_help() {
+async fn a_refusal_lists_the_sessions_that_would_make_room() {
     let (layer, _store, clock) = world(limit().refuse());
     signs_in(&layer, &clock, "tool").await;
     let phone = signs_in(&layer, &clock, "phone").await;
@@ -180,7 +180,7 @@ async fn each_user_has_the_limit_of_their_plan() {
 }
 
 #[tokio::test]
-async fn a_session_that_does_not_count_takes_nobodys_place_and_gives_none() {
+async fn a_session_that_does_not_count_evicts_nothing_and_is_not_evicted() {
     let (layer, store, clock) = world(Limit::at_most(1));
     let support = || Login::new(user("alice")).counts(false);
     let (mut first, evicted) = log_in_with(&layer, support()).await;
@@ -206,7 +206,7 @@ async fn a_session_that_does_not_count_takes_nobodys_place_and_gives_none() {
 }
 
 #[tokio::test]
-async fn there_are_at_most_sixteen_that_do_not_count() {
+async fn at_most_sixteen_sessions_do_not_count() {
     for limit in [Limit::at_most(1), Limit::at_most(1).refuse()] {
         let (layer, _store, clock) = world(limit);
         let support = || Login::new(user("alice")).counts(false);
@@ -226,7 +226,7 @@ async fn there_are_at_most_sixteen_that_do_not_count() {
 
 // T53
 #[tokio::test]
-async fn end_others_spares_what_does_not_count_when_asked() {
+async fn end_others_can_spare_sessions_that_do_not_count() {
     let (layer, store, clock) = world(Limit::at_most(3));
     let support = Login::new(user("alice")).counts(false);
     let (mut support, _) = log_in_with(&layer, support).await;
@@ -245,12 +245,12 @@ async fn end_others_spares_what_does_not_count_when_asked() {
     });
     assert_eq!(all.await.value(), 1);
     assert_eq!(ids(&store, "alice").await.len(), 1);
-    let told = support.send(|session| async move { session.ended().map(|it| it.reason) });
-    assert_eq!(told.await.value(), Some(EndReason::Revoked));
+    let reason_seen = support.send(|session| async move { session.ended().map(|it| it.reason) });
+    assert_eq!(reason_seen.await.value(), Some(EndReason::Revoked));
 }
 
 #[tokio::test]
-async fn one_who_ends_all_but_what_does_not_count_and_does_not_count_stays() {
+async fn a_session_that_does_not_count_survives_its_own_end_others() {
     let (layer, store, clock) = world(Limit::at_most(3));
     signs_in(&layer, &clock, "browser").await;
     let support = Login::new(user("alice")).counts(false);
@@ -268,9 +268,10 @@ async fn one_who_ends_all_but_what_does_not_count_and_does_not_count_stays() {
     assert_eq!(ids(&store, "alice").await.len(), 1);
 }
 
-/// What a list or a page says to a user with a support session, and after all others were ended there.
+/// What the API and the page show to a user with a support session, before and after all others are
+/// ended.
 #[tokio::test]
-async fn the_api_and_the_page_mark_what_does_not_count_and_spare_it_when_told() {
+async fn the_api_and_the_page_mark_sessions_that_do_not_count_and_can_spare_them() {
     let (layer, store, _clock) = world(Limit::at_most(3));
     let support = Login::new(user("alice")).counts(false);
     let (mut support, _) = log_in_with(&layer, support).await;
@@ -283,11 +284,11 @@ async fn the_api_and_the_page_mark_what_does_not_count_and_spare_it_when_told() 
 
     let list = api.clone().oneshot(client.head("/sessions")).await.unwrap();
     let list = list.into_body().collect().await.unwrap().to_bytes();
-    let shown = page
+    let html = page
         .oneshot(client.head("/devices").map(|()| String::new()))
         .await
         .unwrap();
-    let shown = shown.into_body().collect().await.unwrap().to_bytes();
+    let html = html.into_body().collect().await.unwrap().to_bytes();
     client.method = http::Method::POST;
     let ended = api
         .oneshot(client.head("/sessions/logout-all"))
@@ -306,7 +307,7 @@ async fn the_api_and_the_page_mark_what_does_not_count_and_spare_it_when_told() 
         [&serde_json::Value::Null, &serde_json::Value::Bool(false)]
     );
     assert_eq!(
-        str::from_utf8(&shown).unwrap().matches(">Support<").count(),
+        str::from_utf8(&html).unwrap().matches(">Support<").count(),
         1
     );
     assert_eq!(ended.status(), StatusCode::OK);

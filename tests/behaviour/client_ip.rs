@@ -1,4 +1,4 @@
-//! The address of the client: the peer's, or that in the one header that the app trusts.
+//! The address of the client: that of the peer, or that in the one header that the app trusts.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -30,12 +30,12 @@ fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
         .collect()
 }
 
-/// What `source` makes of these lines, on a connection from the proxy.
-fn shown(source: &ClientIp, lines: &[(&'static str, &[u8])]) -> Option<IpAddr> {
+/// The address that `source` reads from these headers, on a connection from the proxy.
+fn address_of(source: &ClientIp, lines: &[(&'static str, &[u8])]) -> Option<IpAddr> {
     source.address(&headers(lines), ip(PROXY))
 }
 
-/// Each header that can be trusted, and a value of it.
+/// Each header that can be trusted, with a value for it.
 fn sources() -> Vec<(ClientIp, &'static str, &'static [u8])> {
     let own = HeaderName::from_static("x-azure-clientip");
     vec![
@@ -76,7 +76,7 @@ fn by_default_no_header_is_read() {
 
     let source = ClientIp::default();
 
-    assert_eq!(shown(&source, &all), ip(PROXY));
+    assert_eq!(address_of(&source, &all), ip(PROXY));
     assert_eq!(source.address(&headers(&all), None), None);
 }
 
@@ -85,7 +85,7 @@ fn by_default_no_header_is_read() {
 fn each_source_reads_its_own_header() {
     for (source, name, value) in sources() {
         assert_eq!(
-            shown(&source, &[(name, value)]),
+            address_of(&source, &[(name, value)]),
             ip("198.51.100.4"),
             "{name}"
         );
@@ -102,15 +102,15 @@ fn each_source_reads_no_other_header() {
             .map(|(_, name, value)| (name, value))
             .collect();
 
-        assert_eq!(shown(&source, &others), None, "{own}");
+        assert_eq!(address_of(&source, &others), None, "{own}");
     }
 }
 
 // T38
 #[test]
-fn a_missing_header_is_no_address_and_not_the_proxys() {
+fn without_the_header_there_is_no_address_instead_of_the_proxys() {
     for (source, name, _) in sources() {
-        assert_eq!(shown(&source, &[]), None, "{name}");
+        assert_eq!(address_of(&source, &[]), None, "{name}");
     }
 }
 
@@ -135,11 +135,11 @@ fn a_wrong_header_is_no_address() {
     ];
     for (source, name, _) in sources() {
         for value in wrong {
-            let value_shown = String::from_utf8_lossy(value);
+            let printed = String::from_utf8_lossy(value);
             assert_eq!(
-                shown(&source, &[(name, value)]),
+                address_of(&source, &[(name, value)]),
                 None,
-                "{name}: {value_shown}"
+                "{name}: {printed}"
             );
         }
     }
@@ -147,15 +147,15 @@ fn a_wrong_header_is_no_address() {
 
 // T38
 #[test]
-fn a_header_that_must_be_there_once_and_is_there_twice_is_no_address() {
+fn a_header_sent_twice_is_no_address() {
     for (source, name, value) in sources() {
-        // This one may be a list in several lines.
+        // This header may be a list in several lines.
         if source == ClientIp::RightmostXForwardedFor {
             continue;
         }
 
         assert_eq!(
-            shown(&source, &[(name, value), (name, value)]),
+            address_of(&source, &[(name, value), (name, value)]),
             None,
             "{name}"
         );
@@ -164,15 +164,15 @@ fn a_header_that_must_be_there_once_and_is_there_twice_is_no_address() {
 
 // T38
 #[test]
-fn of_forwarded_addresses_only_the_last_is_believed() {
+fn only_the_last_of_the_forwarded_addresses_is_trusted() {
     let source = ClientIp::RightmostXForwardedFor;
     let name = "x-forwarded-for";
 
-    let spoofed = shown(
+    let spoofed = address_of(
         &source,
         &[(name, b"1.1.1.1, 2.2.2.2"), (name, b"3.3.3.3,198.51.100.4")],
     );
-    let broken = shown(
+    let broken = address_of(
         &source,
         &[(name, b"198.51.100.4"), (name, b"198.51.100.4, unknown")],
     );
@@ -186,11 +186,11 @@ fn ipv6_is_read_and_ipv4_mapped_into_it_is_ipv4() {
     let source = ClientIp::XRealIp;
 
     assert_eq!(
-        shown(&source, &[("x-real-ip", b"2001:db8::9")]),
+        address_of(&source, &[("x-real-ip", b"2001:db8::9")]),
         ip("2001:db8::9")
     );
     assert_eq!(
-        shown(&source, &[("x-real-ip", b"::ffff:198.51.100.4")]),
+        address_of(&source, &[("x-real-ip", b"::ffff:198.51.100.4")]),
         ip("198.51.100.4")
     );
     assert_eq!(
@@ -204,11 +204,15 @@ fn ipv6_is_read_and_ipv4_mapped_into_it_is_ipv4() {
 fn a_header_of_a_megabyte_is_no_address() {
     let long = "198.51.100.4".repeat(87_382);
     for (source, name, _) in sources() {
-        assert_eq!(shown(&source, &[(name, long.as_bytes())]), None, "{name}");
+        assert_eq!(
+            address_of(&source, &[(name, long.as_bytes())]),
+            None,
+            "{name}"
+        );
     }
 }
 
-/// The address that a sign-in from the proxy notes, which sent this `X-Real-Ip`.
+/// The address stored for a sign-in through the proxy with this `X-Real-Ip`.
 async fn noted(layer: &SessionLayer, x_real_ip: Option<&'static str>) -> Option<IpAddr> {
     let mut client = Client::new(layer);
     client.peer = ip(PROXY);
@@ -224,7 +228,7 @@ async fn noted(layer: &SessionLayer, x_real_ip: Option<&'static str>) -> Option<
 
 // T38
 #[tokio::test]
-async fn a_sign_in_notes_the_address_from_where_the_layer_is_told_and_else_the_peers() {
+async fn a_sign_in_stores_the_address_of_the_configured_source_or_of_the_peer() {
     let (store, _clock) = store();
     let plain = SessionLayer::new(store.clone());
     let proxied = SessionLayer::new(store).client_ip(ClientIp::XRealIp);

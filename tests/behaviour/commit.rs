@@ -1,4 +1,4 @@
-//! When what is staged is stored: with the head, at once by `commit()`, or never.
+//! When staged changes are stored: with the response head, at once by `commit()`, or never.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -29,7 +29,7 @@ fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
 }
 
 #[tokio::test]
-async fn with_nothing_staged_the_store_is_asked_once_and_no_cookie_set() {
+async fn with_nothing_staged_a_request_is_one_store_call_and_sets_no_cookie() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let before = faulty.all_calls();
@@ -41,7 +41,7 @@ async fn with_nothing_staged_the_store_is_asked_once_and_no_cookie_set() {
 }
 
 #[tokio::test]
-async fn all_that_a_handler_stages_is_one_round_trip() {
+async fn all_changes_of_one_handler_are_one_round_trip() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let before = faulty.all_calls();
@@ -61,7 +61,7 @@ async fn all_that_a_handler_stages_is_one_round_trip() {
 }
 
 #[tokio::test]
-async fn a_login_is_one_round_trip_and_one_more_for_the_guest_that_ends_with_it() {
+async fn a_login_is_one_round_trip_and_a_second_one_ends_the_guest_session() {
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
 
@@ -132,7 +132,7 @@ async fn two_commits_at_once_of_a_login_make_one_session() {
 }
 
 #[tokio::test]
-async fn the_layer_waits_for_a_commit_that_is_under_way() {
+async fn the_layer_waits_for_a_commit_in_progress() {
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
     faulty.next(Method::Create, Fault::Hang);
@@ -159,7 +159,7 @@ async fn the_layer_waits_for_a_commit_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn after_the_head_has_passed_staging_is_a_typed_error() {
+async fn staging_after_the_response_head_is_a_typed_error() {
     let (layer, _faulty, store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -201,7 +201,7 @@ async fn a_panic_in_a_clone_of_the_session_leaves_it_usable() {
 }
 
 #[tokio::test]
-async fn a_failed_answer_too_waits_for_a_commit_that_is_under_way() {
+async fn a_failed_response_also_waits_for_a_commit_in_progress() {
     let (layer, faulty, store) = world();
     faulty.next(Method::Create, Fault::HangAfter);
 
@@ -231,7 +231,7 @@ async fn a_failed_answer_too_waits_for_a_commit_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn while_the_layer_commits_staging_is_a_typed_error_already() {
+async fn staging_while_the_layer_commits_is_a_typed_error() {
     let (layer, faulty, _store) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let kept = Arc::new(Mutex::new(None));
@@ -250,7 +250,7 @@ async fn while_the_layer_commits_staging_is_a_typed_error_already() {
 }
 
 #[tokio::test]
-async fn a_login_staged_while_a_commit_is_under_way_still_carries() {
+async fn a_login_staged_during_a_commit_still_carries_the_guests_data() {
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
     faulty.next(Method::Create, Fault::Hang);
@@ -277,7 +277,7 @@ async fn a_login_staged_while_a_commit_is_under_way_still_carries() {
 }
 
 #[tokio::test]
-async fn what_is_staged_after_a_logout_while_a_commit_is_under_way_is_kept() {
+async fn changes_staged_after_a_logout_during_a_commit_are_kept() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     faulty.next(Method::Save, Fault::Hang);
@@ -358,7 +358,7 @@ async fn an_update_may_stage_another_key_while_it_runs() {
 }
 
 #[tokio::test]
-async fn after_an_update_that_gave_up_the_sign_in_with_it_is_not_staged_any_more() {
+async fn a_sign_in_staged_with_an_update_that_gave_up_is_no_longer_staged() {
     let (layer, faulty, store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let before = ids(&store, "alice").await;

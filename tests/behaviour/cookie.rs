@@ -50,7 +50,7 @@ async fn the_defaults_are_host_prefixed_secure_http_only_lax_and_last_as_long_as
 
 // T6
 #[test]
-fn settings_that_clash_fail_when_built_and_the_error_names_both() {
+fn contradicting_settings_fail_when_built_and_the_error_names_both() {
     let named = SessionCookie::named;
     let clashes = [
         (
@@ -106,7 +106,7 @@ fn settings_that_clash_fail_when_built_and_the_error_names_both() {
 
 // T6
 #[test]
-fn settings_that_would_break_the_line_fail_when_built() {
+fn settings_with_characters_no_cookie_may_have_fail_when_built() {
     let named = SessionCookie::named;
     let broken = [
         (named(""), CookieClash::Name),
@@ -131,7 +131,7 @@ fn settings_that_would_break_the_line_fail_when_built() {
 
 // T9
 #[test]
-fn name_and_value_take_4096_bytes_and_not_one_more() {
+fn name_and_value_together_are_at_most_4096_bytes() {
     let fits = SessionCookie::named("s".repeat(4096 - 64)).build();
     let over = SessionCookie::named("s".repeat(4096 - 63)).build();
 
@@ -141,7 +141,7 @@ fn name_and_value_take_4096_bytes_and_not_one_more() {
 
 // T7
 #[tokio::test]
-async fn same_site_is_said_whatever_it_is() {
+async fn same_site_is_always_written() {
     let strict = sign_in_with(SessionCookie::named("s").same_site(SameSite::Strict)).await;
     let none = sign_in_with(SessionCookie::named("s").same_site(SameSite::None)).await;
 
@@ -173,7 +173,7 @@ async fn a_session_of_less_than_a_second_does_not_look_like_a_removal() {
 
 // T9
 #[tokio::test]
-async fn our_line_is_the_only_one_of_its_name_and_joins_those_of_others() {
+async fn there_is_one_set_cookie_line_of_our_name_and_other_cookies_are_kept() {
     let (store, _clock) = store();
     let client = Client::new(&SessionLayer::new(store));
 
@@ -197,7 +197,7 @@ async fn our_line_is_the_only_one_of_its_name_and_joins_those_of_others() {
 
 // T12
 #[tokio::test]
-async fn an_answer_that_sets_or_removes_the_cookie_is_not_cached_and_varies_by_it() {
+async fn a_response_that_sets_or_removes_the_cookie_is_not_cached_and_varies_by_it() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     let headed = |mut response: Response<String>| {
@@ -235,7 +235,7 @@ async fn an_answer_that_sets_or_removes_the_cookie_is_not_cached_and_varies_by_i
 
 // T12
 #[tokio::test]
-async fn an_answer_that_leaves_the_cookie_alone_has_no_header_of_ours() {
+async fn a_response_that_does_not_change_the_cookie_gets_no_extra_header() {
     let (store, _clock) = store();
     let client = Client::signed_in(&SessionLayer::new(store), "alice").await;
 
@@ -249,7 +249,7 @@ async fn an_answer_that_leaves_the_cookie_alone_has_no_header_of_ours() {
 
 // T13
 #[tokio::test]
-async fn a_removal_mirrors_name_path_domain_and_partition() {
+async fn a_removal_repeats_name_path_domain_and_partition() {
     let (store, _clock) = store();
     let cookie = SessionCookie::named("sid")
         .path("/app")
@@ -273,7 +273,7 @@ async fn a_removal_mirrors_name_path_domain_and_partition() {
 
 // T3
 #[tokio::test]
-async fn headers_that_hold_the_token_are_marked_sensitive() {
+async fn headers_with_the_token_are_marked_sensitive() {
     let (store, _clock) = store();
     let client = Client::signed_in(&SessionLayer::new(store), "alice").await;
 

@@ -1,4 +1,4 @@
-//! Unsafe requests from other origins to the device API change nothing.
+//! Requests with unsafe methods from other origins do not change anything through the device API.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,7 +14,7 @@ use tower_user_sessions::{DeviceApi, MemoryStore, SessionLayer};
 
 use crate::common::http::{Client, ids, store};
 
-/// Alice on two devices; one of them asks to end the other in these two ways.
+/// Alice on two devices. One of them asks to end the other, by each of the two routes.
 async fn ask(api: DeviceApi, headers: &[(&str, &str)]) -> Vec<(StatusCode, String, MemoryStore)> {
     let mut asked = Vec::new();
     for method in ["DELETE", "POST"] {
@@ -75,7 +75,7 @@ async fn a_request_from_another_origin_is_403_and_ends_nothing() {
 
 // T40
 #[tokio::test]
-async fn a_request_from_the_own_origin_or_no_browser_is_served() {
+async fn a_request_from_the_same_origin_or_not_from_a_browser_is_served() {
     let own: [&[(&str, &str)]; 4] = [
         &[],
         &[("sec-fetch-site", "same-origin")],
@@ -116,7 +116,7 @@ async fn a_trusted_origin_is_served_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_no_origin_cannot_be_trusted() {
+async fn text_that_is_no_origin_cannot_be_trusted() {
     for text in ["admin.test", "https://admin.test/path", ""] {
         assert!(DeviceApi::new().add_trusted_origin(text).is_err(), "{text}");
     }
@@ -124,7 +124,7 @@ async fn what_is_no_origin_cannot_be_trusted() {
 
 // T40
 #[tokio::test]
-async fn a_list_may_be_read_from_a_link_elsewhere() {
+async fn the_list_can_be_read_through_a_link_on_another_site() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let mut request = Client::signed_in(&layer, "alice").await.head("/");

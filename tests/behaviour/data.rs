@@ -26,7 +26,7 @@ fn world() -> (SessionLayer, MemoryStore) {
 }
 
 #[tokio::test]
-async fn what_is_staged_is_seen_at_once_and_stored_with_the_head() {
+async fn a_staged_value_is_visible_at_once_and_stored_with_the_response_head() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let parallel = client.clone();
@@ -45,7 +45,7 @@ async fn what_is_staged_is_seen_at_once_and_stored_with_the_head() {
 }
 
 #[tokio::test]
-async fn a_removed_key_is_gone_and_others_stay() {
+async fn removing_a_key_keeps_the_other_keys() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("cart", "apple").await;
@@ -62,7 +62,7 @@ async fn a_removed_key_is_gone_and_others_stay() {
 }
 
 #[tokio::test]
-async fn removing_what_is_not_there_costs_nothing() {
+async fn removing_a_missing_key_costs_no_store_call() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let client = Client::new(&SessionLayer::new(faulty.clone()));
@@ -75,7 +75,7 @@ async fn removing_what_is_not_there_costs_nothing() {
     assert_eq!(faulty.all_calls(), 0);
 }
 
-/// Runs `first` in a request, and `second` in another one while the first is in flight.
+/// Runs `first` in one request, and `second` in another one while the first is in flight.
 async fn at_once(client: &mut Client, first: fn(&Session), second: fn(&Session)) -> StatusCode {
     let parallel = client.clone();
     let answer = client.send(move |session| {
@@ -91,7 +91,7 @@ async fn at_once(client: &mut Client, first: fn(&Session), second: fn(&Session))
 }
 
 #[tokio::test]
-async fn two_requests_that_change_different_keys_both_count_without_a_retry() {
+async fn two_requests_that_change_different_keys_are_both_stored_without_a_retry() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let mut client = Client::signed_in(&SessionLayer::new(faulty.clone()), "alice").await;
@@ -109,7 +109,7 @@ async fn two_requests_that_change_different_keys_both_count_without_a_retry() {
 }
 
 #[tokio::test]
-async fn of_two_requests_that_change_the_same_key_the_later_commit_wins() {
+async fn when_two_requests_change_the_same_key_the_later_commit_wins() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -148,7 +148,7 @@ async fn an_update_runs_again_on_the_newest_value() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_update_of_many_at_once_is_lost() {
+async fn of_many_updates_at_once_none_is_lost() {
     let (layer, _store) = world();
     let client = Client::signed_in(&layer, "alice").await;
 
@@ -171,7 +171,7 @@ async fn no_update_of_many_at_once_is_lost() {
 }
 
 #[tokio::test]
-async fn an_update_after_a_commit_over_which_others_wrote_starts_from_the_newest_value() {
+async fn an_update_after_a_commit_starts_from_the_newest_value_of_other_requests() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("log", "0").await;
@@ -219,7 +219,7 @@ async fn an_update_that_keeps_losing_gives_up_with_503() {
 }
 
 #[tokio::test]
-async fn a_value_of_another_type_is_an_error_and_stays_as_it_is() {
+async fn reading_a_value_as_another_type_is_an_error_and_does_not_change_it() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("cart", "apple").await;
@@ -283,7 +283,7 @@ async fn an_update_computed_before_signing_in_again_is_not_lost() {
 }
 
 #[tokio::test]
-async fn an_updates_closure_may_use_the_session_and_nothing_of_that_is_lost() {
+async fn changes_made_by_the_closure_of_an_update_are_not_lost() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 

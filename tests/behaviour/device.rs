@@ -1,4 +1,4 @@
-//! What a person reads of a device: from client hints first, from the user agent after.
+//! How devices are named for users: from client hints first, then from the user agent.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -36,7 +36,7 @@ fn text(field: &str) -> Option<&str> {
 
 // T37
 #[test]
-fn each_user_agent_of_the_table_is_called_what_a_person_would_call_it() {
+fn each_user_agent_of_the_table_gets_the_name_a_person_would_use() {
     let mut wrong = Vec::new();
     let mut rows = 0;
     for line in include_str!("device/user_agents.tsv").lines() {
@@ -66,7 +66,7 @@ fn each_user_agent_of_the_table_is_called_what_a_person_would_call_it() {
 
 // T37
 #[test]
-fn each_set_of_hints_is_called_what_a_person_would_call_it() {
+fn each_set_of_client_hints_gets_the_name_a_person_would_use() {
     let table = [
         (CHROME_BRANDS, "?0", "\"Windows\"", "Chrome 142 on Windows"),
         (CHROME_BRANDS, "?0", "\"macOS\"", "Chrome 142 on macOS"),
@@ -166,7 +166,7 @@ fn each_set_of_hints_is_called_what_a_person_would_call_it() {
 
 // T37
 #[test]
-fn hints_count_more_than_the_user_agent() {
+fn client_hints_win_over_the_user_agent() {
     let brands = r#""Microsoft Edge";v="143", "Chromium";v="143", "Not A(Brand";v="24""#;
 
     let device = seen(ANDROID_CHROME.as_bytes(), hints(brands, "?0", "\"macOS\""));
@@ -177,7 +177,7 @@ fn hints_count_more_than_the_user_agent() {
 
 // T37
 #[test]
-fn what_the_hints_leave_open_the_user_agent_tells() {
+fn the_user_agent_fills_in_what_the_client_hints_leave_out() {
     let only_brands = Hints::new().with_brands(Some(br#""Brave";v="142", "Chromium";v="142""#));
     let only_platform = Hints::new().with_platform(Some(b"\"Windows\""));
     let unknown = hints(r#""Not_A Brand";v="99""#, "?1", "\"Unknown\"");
@@ -197,7 +197,7 @@ fn what_the_hints_leave_open_the_user_agent_tells() {
 }
 
 #[test]
-fn an_engine_among_the_brands_gives_way_to_the_app_around_it() {
+fn an_app_in_a_web_view_gets_its_own_name_despite_the_brands() {
     let view = "Mozilla/5.0 (Linux; Android 14; SM-S918B Build/UP1A.231005.007; wv) \
                 AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/131.0.6778.81 Mobile \
                 Safari/537.36 Instagram 361.0.0.46.88 Android (34/14; 450dpi; 1080x2115)";
@@ -209,7 +209,7 @@ fn an_engine_among_the_brands_gives_way_to_the_app_around_it() {
 }
 
 #[test]
-fn a_program_that_drives_a_browser_is_called_by_its_own_name() {
+fn a_program_that_drives_a_browser_gets_its_own_name() {
     let bot = format!("{WINDOWS_CHROME} (compatible; AcmeBot/1.0)");
 
     let device = seen(bot.as_bytes(), hints(CHROME_BRANDS, "?0", "\"Windows\""));
@@ -219,7 +219,7 @@ fn a_program_that_drives_a_browser_is_called_by_its_own_name() {
 }
 
 #[test]
-fn a_client_that_says_nothing_is_an_unknown_device() {
+fn a_client_without_a_user_agent_is_an_unknown_device() {
     let device = Device::of(&Client::new());
 
     assert_eq!(device.label(), "Unknown device");
@@ -265,7 +265,7 @@ fn hostile_text_makes_a_short_label_of_visible_characters() {
 
 // T37
 #[test]
-fn brands_that_are_no_list_are_no_brands() {
+fn a_malformed_list_of_brands_is_ignored() {
     for brands in [
         "\"",
         "\"\"",
@@ -356,7 +356,7 @@ proptest! {
 
     // T37
     #[test]
-    fn whatever_a_client_says_makes_a_harmless_label(
+    fn any_user_agent_and_hints_make_a_harmless_label(
         user_agent in pieces(),
         brands in pieces(),
         platform in pieces(),

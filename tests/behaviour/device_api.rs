@@ -1,4 +1,4 @@
-//! The device API: users see their sessions and end them.
+//! The device API: users list their sessions and end them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -26,7 +26,7 @@ const FIREFOX: &str =
 
 // T35
 #[tokio::test]
-async fn the_list_is_the_live_sessions_the_current_first_then_by_last_activity() {
+async fn the_list_has_the_live_sessions_current_first_then_by_last_activity() {
     let (layer, _store, clock) = world();
     let mut current = Client::new(&layer);
     current.user_agent = FIREFOX;
@@ -73,7 +73,7 @@ async fn there_is_no_secret_in_the_list() {
 
 // T36
 #[tokio::test]
-async fn ids_in_the_list_stay_the_same() {
+async fn ids_in_the_list_do_not_change() {
     let (layer, _store, clock) = world();
     let (mut client, id) = signed_in(&layer, "alice").await;
 
@@ -99,7 +99,7 @@ async fn expired_sessions_are_not_listed() {
 
 // T19 T24
 #[tokio::test]
-async fn ending_another_device_signs_it_out_and_again_is_the_same_answer() {
+async fn ending_another_device_signs_it_out_and_ending_it_twice_has_the_same_response() {
     let (layer, store, clock) = world();
     let (mut phone, id) = signed_in(&layer, "alice").await;
     let (laptop, current) = signed_in(&layer, "alice").await;
@@ -140,7 +140,7 @@ async fn ending_the_current_session_also_removes_the_cookie() {
 
 // T53
 #[tokio::test]
-async fn logout_all_ends_all_others_and_says_how_many() {
+async fn logout_all_ends_all_other_sessions_and_says_how_many() {
     let (layer, store, _clock) = world();
     let (mut phone, _) = signed_in(&layer, "alice").await;
     signed_in(&layer, "alice").await;
@@ -158,7 +158,7 @@ async fn logout_all_ends_all_others_and_says_how_many() {
 }
 
 #[tokio::test]
-async fn it_can_be_mounted_anywhere() {
+async fn the_device_api_can_be_mounted_anywhere() {
     let (layer, _store, _clock) = world();
     let (client, _) = signed_in(&layer, "alice").await;
 

@@ -1,4 +1,4 @@
-//! The device cookie: the first sight of a device is known, once, and without a fingerprint.
+//! The device cookie reports the first sign-in on a device, once and without a fingerprint.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -21,7 +21,7 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (layer, store, clock)
 }
 
-/// Signs in on a browser that keeps its device cookie, and forgets the session's.
+/// Signs in on a browser that keeps its device cookie and drops its session cookie.
 async fn signs_in(client: &mut Client, id: &'static str) -> (bool, Vec<String>) {
     client.cookie = None;
     let answer: Answer<bool> = client
@@ -44,7 +44,7 @@ async fn signs_in(client: &mut Client, id: &'static str) -> (bool, Vec<String>) 
 
 // T43
 #[tokio::test]
-async fn the_first_sign_in_on_a_device_is_its_first_sight_and_no_later_one_is() {
+async fn only_the_first_sign_in_on_a_device_reports_it_as_new() {
     let (layer, _store, clock) = world();
     let mut client = Client::new(&layer);
 
@@ -60,7 +60,7 @@ async fn the_first_sign_in_on_a_device_is_its_first_sight_and_no_later_one_is() 
 
 // T43
 #[tokio::test]
-async fn a_device_is_new_to_each_user_and_each_device_to_a_user() {
+async fn each_pair_of_user_and_device_is_new_once() {
     let (layer, _store, _clock) = world();
     let (mut one, mut other) = (Client::new(&layer), Client::new(&layer));
     signs_in(&mut one, "alice").await;
@@ -72,7 +72,7 @@ async fn a_device_is_new_to_each_user_and_each_device_to_a_user() {
 
 // T8
 #[tokio::test]
-async fn its_cookie_is_secure_host_only_and_out_of_the_reach_of_scripts() {
+async fn the_device_cookie_is_secure_host_only_and_http_only() {
     let (layer, _store, _clock) = world();
 
     let (_, cookies) = signs_in(&mut Client::new(&layer), "alice").await;
@@ -87,7 +87,7 @@ async fn its_cookie_is_secure_host_only_and_out_of_the_reach_of_scripts() {
 
 // T43
 #[tokio::test]
-async fn devices_are_forgotten_after_their_time() {
+async fn devices_are_forgotten_after_the_set_time() {
     let (store, clock) = store();
     let cookie = DeviceCookie::new().remembered_for(2 * DAY);
     let layer = SessionLayer::new(store).device_cookie(cookie);
@@ -101,7 +101,7 @@ async fn devices_are_forgotten_after_their_time() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_none_of_ours_is_another_device() {
+async fn an_invalid_device_cookie_counts_as_a_new_device() {
     let (layer, _store, _clock) = world();
     for odd in [
         "__Host-device=",
@@ -119,7 +119,7 @@ async fn a_cookie_that_is_none_of_ours_is_another_device() {
 }
 
 #[tokio::test]
-async fn without_the_option_and_with_bearer_tokens_there_is_no_such_cookie() {
+async fn without_the_option_or_with_bearer_tokens_there_is_no_device_cookie() {
     let (store, clock) = store();
     let plain = SessionLayer::new(store.clone());
     let bearer = SessionLayer::new(store)

@@ -1,4 +1,4 @@
-//! What the device API refuses, and how it says so.
+//! What the device API refuses, and how it responds then.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -28,7 +28,7 @@ const NOT_YOURS: &str =
 
 // T24
 #[tokio::test]
-async fn a_foreign_an_unknown_and_no_id_at_all_are_the_same_403() {
+async fn a_foreign_id_an_unknown_id_and_no_id_get_the_same_403() {
     let (layer, store, _clock) = world();
     let (client, _) = signed_in(&layer, "alice").await;
     let (_, bob) = signed_in(&layer, "bob").await;
@@ -51,7 +51,7 @@ async fn a_foreign_an_unknown_and_no_id_at_all_are_the_same_403() {
 }
 
 #[tokio::test]
-async fn without_a_user_all_of_it_is_401() {
+async fn without_a_user_every_route_is_401() {
     let (layer, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -189,7 +189,7 @@ async fn a_store_that_does_not_answer_is_503_with_retry_after() {
 
 // T20
 #[tokio::test]
-async fn a_session_that_ended_in_flight_is_401_and_ends_no_others() {
+async fn a_session_that_ended_during_its_request_gets_401_and_ends_no_others() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let layer = SessionLayer::new(faulty.clone());

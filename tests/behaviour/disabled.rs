@@ -1,4 +1,4 @@
-//! Users who may not sign in for now, and sessions that the identity provider ends.
+//! Users who cannot sign in for a time, and sessions that the identity provider ends.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,20 +32,20 @@ async fn tries(layer: &SessionLayer, id: &'static str) -> Answer<()> {
 
 // T22
 #[tokio::test]
-async fn all_sessions_of_a_disabled_user_end_and_say_so() {
+async fn all_sessions_of_a_disabled_user_end_and_give_that_reason() {
     let (layer, sessions, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 
     let ended = sessions.disable_for(HOUR).await.unwrap();
 
     assert_eq!(ended, 1);
-    let told = client.send(|session| async move { session.ended().map(|it| it.reason) });
-    assert_eq!(told.await.value(), Some(EndReason::Disabled));
+    let reason = client.send(|session| async move { session.ended().map(|it| it.reason) });
+    assert_eq!(reason.await.value(), Some(EndReason::Disabled));
 }
 
 // T22
 #[tokio::test]
-async fn a_disabled_user_may_sign_in_again_when_the_time_is_over() {
+async fn a_disabled_user_can_sign_in_again_after_the_set_time() {
     let (layer, sessions, store, clock) = world();
     sessions.disable_for(HOUR).await.unwrap();
     clock.advance(HOUR - MS);
@@ -63,7 +63,7 @@ async fn a_disabled_user_may_sign_in_again_when_the_time_is_over() {
 
 // T22
 #[tokio::test]
-async fn a_user_who_is_enabled_may_sign_in_at_once() {
+async fn a_user_who_is_enabled_again_can_sign_in_at_once() {
     let (layer, sessions, _store, clock) = world();
     sessions.disable_for(2 * HOUR).await.unwrap();
     sessions.enable().await.unwrap();
@@ -74,7 +74,7 @@ async fn a_user_who_is_enabled_may_sign_in_at_once() {
 
 // T22
 #[tokio::test]
-async fn nobody_else_is_disabled_with_them() {
+async fn disabling_one_user_disables_no_other() {
     let (layer, sessions, _store, _clock) = world();
 
     sessions.disable_for(HOUR).await.unwrap();
@@ -83,7 +83,7 @@ async fn nobody_else_is_disabled_with_them() {
 }
 
 #[tokio::test]
-async fn a_refused_sign_in_costs_the_guest_nothing() {
+async fn a_refused_sign_in_does_not_change_the_guest_session() {
     let (layer, sessions, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -116,13 +116,13 @@ async fn the_identity_provider_ends_the_sessions_that_it_names() {
     assert_eq!(ended, 2);
     assert_eq!(ids(&store, "alice").await.len(), 1);
     assert_eq!(clients[2].user().await.as_deref(), Some("alice"));
-    let told = clients[0].send(|session| async move { session.ended().map(|it| it.reason) });
-    assert_eq!(told.await.value(), Some(EndReason::IdentityProvider));
+    let reason = clients[0].send(|session| async move { session.ended().map(|it| it.reason) });
+    assert_eq!(reason.await.value(), Some(EndReason::IdentityProvider));
     assert_eq!(sessions.end_external("08a5019c").await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_session_tells_how_its_user_proved_who_they_are() {
+async fn a_session_knows_how_its_user_signed_in() {
     let (layer, sessions, _store, _clock) = world();
     let proof = Proof::new().with_methods(["pwd", "otp"]).with_level("aal2");
     let mut client = Client::new(&layer);

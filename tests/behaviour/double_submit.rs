@@ -1,4 +1,4 @@
-//! Double submits: two sign-ins that show the same previous token take one place.
+//! Double submits: two sign-ins that send the same previous token make one session.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -24,7 +24,7 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (layer, store, clock)
 }
 
-/// A browser that shows a token when it signs in: a guest's, or a user's.
+/// A browser that sends a token when it signs in: that of a guest or of a user.
 async fn browser(layer: &SessionLayer, of_user: bool) -> Client {
     let mut browser = Client::new(layer);
     browser.insert("cart", "apple").await;
@@ -36,7 +36,7 @@ async fn browser(layer: &SessionLayer, of_user: bool) -> Client {
 
 // T54
 #[tokio::test]
-async fn in_turn_the_later_sign_in_takes_the_place_of_the_earlier() {
+async fn two_sign_ins_in_turn_with_one_previous_token_make_one_session() {
     let (layer, store, clock) = world();
     let phone = Client::signed_in(&layer, "alice").await;
     for of_user in [false, true] {
@@ -63,7 +63,7 @@ async fn in_turn_the_later_sign_in_takes_the_place_of_the_earlier() {
 
 // T54
 #[tokio::test]
-async fn at_once_the_later_sign_in_takes_the_place_of_the_earlier() {
+async fn two_sign_ins_at_once_with_one_previous_token_make_one_session() {
     let (_, store, _clock) = world();
     let faulty = FaultyStore::new(&store);
     let layer = SessionLayer::new(faulty.clone()).limit(Limit::at_most(2));
@@ -93,7 +93,7 @@ async fn at_once_the_later_sign_in_takes_the_place_of_the_earlier() {
 
 // T54
 #[tokio::test]
-async fn an_hour_later_the_notice_still_names_the_successor_of_a_users_session() {
+async fn an_hour_later_the_end_notice_still_names_the_successor_session() {
     let (layer, store, clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     client.clone().log_in("alice").await;
@@ -120,7 +120,7 @@ async fn a_double_submit_is_not_refused_by_a_full_limit() {
 
 // T54
 #[tokio::test]
-async fn what_the_earlier_sign_in_kept_goes_on_in_the_later() {
+async fn data_of_the_earlier_sign_in_is_kept_by_the_later_one() {
     let (layer, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -135,7 +135,7 @@ async fn what_the_earlier_sign_in_kept_goes_on_in_the_later() {
 
 // T54
 #[tokio::test]
-async fn a_sign_in_as_somebody_else_takes_no_ones_place() {
+async fn a_sign_in_as_another_user_replaces_no_session() {
     let (layer, store, _clock) = world();
     let previous = Client::signed_in(&layer, "alice").await;
     previous.clone().log_in("alice").await;
@@ -148,7 +148,7 @@ async fn a_sign_in_as_somebody_else_takes_no_ones_place() {
 
 // T54
 #[tokio::test]
-async fn a_sign_in_after_a_sign_out_in_the_same_request_takes_no_ones_place() {
+async fn a_sign_in_after_a_sign_out_in_one_request_replaces_no_session() {
     let (layer, store, _clock) = world();
     let previous = Client::signed_in(&layer, "alice").await;
     previous.clone().log_in("alice").await;

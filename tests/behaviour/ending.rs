@@ -1,4 +1,5 @@
-//! Ending sessions: at once, for good, and told to nobody but their owner.
+//! Ending sessions takes effect on the next request, for good, and only the session's user learns
+//! why.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -21,8 +22,8 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
 }
 
 async fn reason(client: &mut Client) -> Option<EndReason> {
-    let told = client.send(|session| async move { session.ended() }).await;
-    told.value().map(|notice: EndNotice| notice.reason)
+    let answer = client.send(|session| async move { session.ended() }).await;
+    answer.value().map(|notice: EndNotice| notice.reason)
 }
 
 async fn end(client: &mut Client, id: SessionId) -> Result<(), UserSessionsError> {
@@ -39,7 +40,7 @@ async fn end_others(client: &mut Client) -> Result<usize, UserSessionsError> {
 
 // T19
 #[tokio::test]
-async fn after_a_logout_the_very_next_request_is_a_guests() {
+async fn the_next_request_after_a_logout_is_a_guest() {
     let (layer, store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut copy = client.clone();
@@ -58,7 +59,7 @@ async fn after_a_logout_the_very_next_request_is_a_guests() {
 
 // T19
 #[tokio::test]
-async fn a_logout_takes_the_data_along_and_what_is_inserted_after_it_is_a_new_guests() {
+async fn a_logout_drops_the_data_and_values_inserted_after_it_begin_a_guest_session() {
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("cart", "apple").await;
@@ -81,7 +82,7 @@ async fn a_logout_takes_the_data_along_and_what_is_inserted_after_it_is_a_new_gu
 
 // T19
 #[tokio::test]
-async fn a_guests_logout_is_harmless() {
+async fn a_logout_of_a_guest_changes_nothing() {
     let (layer, store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -99,7 +100,7 @@ async fn a_guests_logout_is_harmless() {
 
 // T19
 #[tokio::test]
-async fn a_revoked_session_is_a_guests_on_its_very_next_request() {
+async fn the_next_request_of_a_revoked_session_is_a_guest() {
     let (layer, _store, _clock) = world();
     let mut phone = Client::new(&layer);
     let id = phone.log_in("alice").await;
@@ -112,7 +113,7 @@ async fn a_revoked_session_is_a_guests_on_its_very_next_request() {
 }
 
 #[tokio::test]
-async fn the_reason_stays_until_it_is_read_and_then_the_cookie_goes() {
+async fn the_reason_stays_until_it_is_read_and_then_the_cookie_is_removed() {
     let (layer, _store, clock) = world();
     let mut phone = Client::new(&layer);
     let id = phone.log_in("alice").await;
@@ -121,13 +122,13 @@ async fn the_reason_stays_until_it_is_read_and_then_the_cookie_goes() {
     clock.advance(HOUR / 2);
     end(&mut laptop, id).await.unwrap();
 
-    // In the background: nobody reads the reason.
+    // A request in the background: no user reads the reason.
     let polled = phone.send(|session| async move { session.user_id() }).await;
-    let told = phone.send(|session| async move { session.ended() }).await;
+    let answer = phone.send(|session| async move { session.ended() }).await;
 
     assert!(polled.sets_no_cookie());
-    assert!(told.removes_cookie());
-    let notice = told.value().unwrap();
+    assert!(answer.removes_cookie());
+    let notice = answer.value().unwrap();
     let EndNotice {
         reason,
         ended_at,
@@ -160,7 +161,7 @@ async fn without_a_notice_an_ended_session_is_an_unknown_token() {
 
 // T42
 #[tokio::test]
-async fn only_the_holder_of_the_previous_token_is_told() {
+async fn only_a_client_with_the_ended_sessions_token_learns_the_reason() {
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut previous = client.clone();
@@ -178,7 +179,7 @@ async fn only_the_holder_of_the_previous_token_is_told() {
 
 // T24
 #[tokio::test]
-async fn ending_twice_is_the_same_answer_while_the_notice_is_kept() {
+async fn ending_a_session_twice_has_the_same_result_while_the_notice_is_kept() {
     let (layer, store, clock) = world();
     let phone = Client::new(&layer).log_in("alice").await;
     let mut laptop = Client::signed_in(&layer, "alice").await;
@@ -195,7 +196,7 @@ async fn ending_twice_is_the_same_answer_while_the_notice_is_kept() {
 
 // T24
 #[tokio::test]
-async fn a_foreign_id_and_an_unknown_one_are_the_same_and_nothing_changes() {
+async fn a_foreign_id_and_an_unknown_id_have_the_same_result_and_change_nothing() {
     let (layer, store, _clock) = world();
     let mut alice = Client::signed_in(&layer, "alice").await;
     let bob = Client::new(&layer).log_in("bob").await;
@@ -291,7 +292,7 @@ async fn ending_the_current_session_signs_out_and_removes_the_cookie() {
 
 // T20
 #[tokio::test]
-async fn a_session_that_itself_ended_ends_no_others() {
+async fn a_session_that_ended_cannot_end_others() {
     let (layer, store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let mut laptop = Client::signed_in(&layer, "alice").await;
@@ -315,7 +316,7 @@ async fn a_session_that_itself_ended_ends_no_others() {
 
 // T20
 #[tokio::test]
-async fn a_request_in_flight_while_its_session_ends_brings_nothing_back() {
+async fn a_request_in_flight_does_not_bring_its_ended_session_back() {
     let (layer, store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let ended = store.clone();
@@ -337,7 +338,7 @@ async fn a_request_in_flight_while_its_session_ends_brings_nothing_back() {
 
 // T20
 #[tokio::test]
-async fn commit_says_that_the_session_ended_in_flight_and_nothing_begins_after_it() {
+async fn commit_reports_that_the_session_ended_and_begins_no_new_one() {
     let (layer, store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let ended = store.clone();

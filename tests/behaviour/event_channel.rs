@@ -1,4 +1,4 @@
-//! The event channel, CAEP, and whether events add up.
+//! The event channel, CAEP events, and whether the events of a history add up.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -21,7 +21,7 @@ use crate::common::{
 
 // T45
 #[tokio::test]
-async fn what_does_not_fit_is_dropped_and_counted_and_no_request_waits() {
+async fn events_that_do_not_fit_are_dropped_and_counted_and_no_request_waits() {
     let (store, _clock) = store();
     let (sender, mut receiver) = events::channel(2);
     let layer = SessionLayer::new(store.clone()).events(sender.clone());
@@ -41,8 +41,8 @@ async fn what_does_not_fit_is_dropped_and_counted_and_no_request_waits() {
     assert!(receiver.recv().await.is_none());
 }
 
-/// A channel with room for so many events, and the layers with and without it of a store in which alice
-/// has three sessions: these.
+/// A channel with this capacity, and a store in which alice has three sessions: these. The first
+/// layer sends its events to the channel, the second one to none.
 async fn watched(capacity: usize) -> (EventReceiver, [SessionLayer; 2], Vec<SessionId>) {
     let (store, clock) = store();
     let (sender, receiver) = events::channel(capacity);
@@ -69,8 +69,8 @@ async fn only_session(layer: &SessionLayer) -> SessionId {
 
 // T44
 #[tokio::test]
-async fn the_channel_tells_of_a_sign_in_what_a_function_is_told() {
-    let mut told_to = Vec::new();
+async fn the_channel_receives_the_same_events_as_a_function() {
+    let mut received = Vec::new();
     for by_channel in [true, false] {
         let (mut receiver, [layer, unwatched], mut ids) = watched(16).await;
         let book = Book::default();
@@ -82,23 +82,23 @@ async fn the_channel_tells_of_a_sign_in_what_a_function_is_told() {
 
         ids.push(only_session(&layer).await);
 
-        let mut told = book.news();
+        let mut news = book.news();
         while let Some(event) = receiver.try_recv() {
             assert_eq!(event.client().unwrap().user_agent(), Some("test"));
-            told.push(book::told(&event));
+            news.push(book::comparable(&event));
         }
         let named = |id: Option<SessionId>| ids.iter().position(|known| Some(*known) == id);
-        let told = told
+        let news = news
             .into_iter()
             .map(|(kind, at, user, session, why, whose, by)| {
                 (kind, at, user, named(session), why, whose, named(by))
             });
-        told_to.push(told.collect::<Vec<_>>());
+        received.push(news.collect::<Vec<_>>());
     }
 
-    let which: Vec<_> = told_to[0]
+    let which: Vec<_> = received[0]
         .iter()
-        .map(|told| (told.0, told.3, told.6))
+        .map(|event| (event.0, event.3, event.6))
         .collect();
     let began = |kind| (kind, Some(3), None);
     let ended = |which| (EventKind::Ended, Some(which), Some(3));
@@ -110,12 +110,12 @@ async fn the_channel_tells_of_a_sign_in_what_a_function_is_told() {
         ended(2),
     ];
     assert_eq!(which, all);
-    assert_eq!(told_to[0], told_to[1]);
+    assert_eq!(received[0], received[1]);
 }
 
 // T45
 #[tokio::test]
-async fn of_a_sign_in_the_channel_takes_what_there_is_room_for() {
+async fn the_channel_takes_as_many_events_of_a_sign_in_as_fit() {
     for room in 1..=5 {
         let (mut receiver, [layer, _unwatched], _ids) = watched(room).await;
 
@@ -123,7 +123,7 @@ async fn of_a_sign_in_the_channel_takes_what_there_is_room_for() {
         only_session(&layer).await;
         drop(layer);
 
-        // Created, a new device, three evicted; then created, a new device, one evicted.
+        // Created, new device, three evicted; then created, new device, one evicted.
         assert_eq!(receiver.dropped(), 8 - u64::try_from(room).unwrap());
         let first = receiver.recv().await.unwrap();
         assert_eq!(first.kind, EventKind::Created);
@@ -133,7 +133,7 @@ async fn of_a_sign_in_the_channel_takes_what_there_is_room_for() {
 
 // T44
 #[tokio::test]
-async fn an_end_is_a_session_revoked_event_of_caep() {
+async fn an_ended_session_becomes_a_session_revoked_event_of_caep() {
     let (layer, book, _store, _clock) = world(Limit::at_most(1));
     Client::signed_in(&layer, "alice").await;
     Client::signed_in(&layer, "alice").await;
@@ -169,7 +169,7 @@ proptest! {
 
     // T45
     #[test]
-    fn in_any_history_what_began_less_what_ended_is_what_the_store_has(
+    fn in_any_history_sessions_begun_minus_ended_are_the_sessions_in_the_store(
         steps in proptest::collection::vec((0..4_usize, 0..6_u8), 1..40),
     ) {
         tokio_test::block_on(async {

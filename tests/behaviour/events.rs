@@ -1,4 +1,4 @@
-//! Events: who, what, when, where, which session, why and on whose behalf.
+//! Events say who, what, when, where, which session, why and on whose behalf.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -88,7 +88,7 @@ async fn an_eviction_names_the_session_that_signed_in() {
 
 // T44
 #[tokio::test]
-async fn signing_in_again_ends_the_session_before() {
+async fn signing_in_again_raises_an_event_for_the_replaced_session() {
     let (layer, book, _store, clock) = world(Limit::default());
     let mut client = Client::new(&layer);
     let first = client.log_in("alice").await;
@@ -138,7 +138,7 @@ async fn signing_in_again_ends_the_session_before() {
 
 // T44
 #[tokio::test]
-async fn a_refused_sign_in_is_an_event_of_its_user() {
+async fn a_refused_sign_in_is_an_event_that_names_its_user() {
     let (layer, book, store, _clock) = world(Limit::at_most(1).refuse());
     Client::new(&layer).log_in("alice").await;
     UserSessions::new(store, user("bob"))
@@ -179,7 +179,7 @@ async fn a_refused_sign_in_is_an_event_of_its_user() {
 
 // T44
 #[tokio::test]
-async fn each_session_that_a_user_ends_is_an_event_that_names_the_one_that_asked() {
+async fn each_session_that_a_user_ends_is_an_event_that_names_the_session_that_asked() {
     let (layer, book, _store, clock) = world(Limit::default());
     let other = Client::new(&layer).log_in("alice").await;
     let mut client = Client::new(&layer);
@@ -220,7 +220,7 @@ async fn each_session_that_a_user_ends_is_an_event_that_names_the_one_that_asked
 
 // T44
 #[tokio::test]
-async fn an_administrator_tells_a_sink_of_their_own() {
+async fn an_administrators_changes_go_to_their_own_sink() {
     let (layer, _book, store, clock) = world(Limit::default());
     let id = Client::new(&layer).log_in("alice").await;
     let book = Book::default();
@@ -304,7 +304,7 @@ async fn rotation_re_authentication_and_reuse_are_events() {
 
 // T44
 #[tokio::test]
-async fn expiry_is_an_event_once_where_it_is_seen() {
+async fn an_expired_session_raises_one_event_when_it_is_found() {
     let ((store, clock), book) = (store(), Book::default());
     let layer = SessionLayer::new(store)
         .lifetime(Lifetime::new(HOUR, 2 * HOUR))
@@ -332,7 +332,7 @@ async fn expiry_is_an_event_once_where_it_is_seen() {
 
 // T43
 #[tokio::test]
-async fn the_first_sight_of_a_device_is_an_event_once() {
+async fn a_new_device_raises_one_event() {
     let ((store, _clock), book) = (store(), Book::default());
     let layer = SessionLayer::new(store)
         .device_cookie(DeviceCookie::new())
@@ -355,7 +355,7 @@ async fn the_first_sight_of_a_device_is_an_event_once() {
     let new = book
         .news()
         .into_iter()
-        .filter(|told| told.0 == EventKind::NewDevice);
+        .filter(|event| event.0 == EventKind::NewDevice);
     assert_eq!(new.count(), 1);
 }
 

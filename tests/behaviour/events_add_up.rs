@@ -1,4 +1,4 @@
-//! Whether events, counters and the store agree, also where an answer comes late or to nobody.
+//! Events, counters and the store agree, also if a reply comes late or the response was dropped.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -69,7 +69,7 @@ fn counted(recorder: &DebuggingRecorder) -> BTreeMap<String, u64> {
     counters.collect()
 }
 
-/// What these events should have been counted as.
+/// The counters that these events should have raised.
 fn tallied(news: &[Reported]) -> BTreeMap<String, u64> {
     let mut tallied = BTreeMap::new();
     for (kind, _, _, _, reason, ..) in news {
@@ -93,7 +93,7 @@ fn tallied(news: &[Reported]) -> BTreeMap<String, u64> {
     tallied
 }
 
-/// Which sessions are live, as the events have it; each ends once, and only what began.
+/// The sessions that are live according to the events. Each one ends once, and only after it began.
 fn live(news: &[Reported]) -> Vec<SessionId> {
     let mut live: Vec<SessionId> = Vec::new();
     for (kind, _, _, session, ..) in news {
@@ -185,7 +185,7 @@ proptest! {
 
 // T45
 #[tokio::test]
-async fn what_a_sign_in_evicted_that_turned_out_rejected_is_told() {
+async fn evictions_of_a_sign_in_that_was_rejected_later_raise_events() {
     let world = world(Limit::at_most(1));
     Client::signed_in(&world.layer, "alice").await;
     world.clock.advance(HOUR);
@@ -201,7 +201,7 @@ async fn what_a_sign_in_evicted_that_turned_out_rejected_is_told() {
 
 // T45
 #[tokio::test]
-async fn what_a_sign_in_evicted_whose_response_was_dropped_meanwhile_is_told() {
+async fn evictions_of_a_sign_in_whose_response_was_dropped_raise_events() {
     let world = world(Limit::at_most(1));
     let first = Client::new(&world.layer).log_in("alice").await;
     world.clock.advance(HOUR);
@@ -236,7 +236,7 @@ async fn what_a_sign_in_evicted_whose_response_was_dropped_meanwhile_is_told() {
     assert_eq!(stored(&world.store).await, []);
 }
 
-/// Polls once and lets the others run. Whether it is still at work.
+/// Polls once and lets other tasks run. Returns whether the future is still pending.
 async fn still_at_work<F: Future>(mut future: Pin<&mut F>) -> bool {
     let polled = poll_fn(|task| Poll::Ready(future.as_mut().poll(task)));
     let pending = polled.await.is_pending();
@@ -246,7 +246,7 @@ async fn still_at_work<F: Future>(mut future: Pin<&mut F>) -> bool {
 
 // T45
 #[tokio::test]
-async fn what_nobody_will_receive_is_dropped_counted_and_not_kept() {
+async fn events_without_a_receiver_are_dropped_and_counted() {
     let (store, _clock) = store();
     let (sender, receiver) = events::channel(10);
     let layer = SessionLayer::new(store).events(sender.clone());

@@ -1,4 +1,4 @@
-//! `Session` as an axum extractor, and what it says where there is none.
+//! `Session` as an axum extractor, and its error where there is no session.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -61,7 +61,7 @@ async fn a_handler_takes_the_session_of_its_request() {
 }
 
 #[tokio::test]
-async fn the_two_are_told_apart_in_any_order_on_one_thread() {
+async fn a_missing_layer_and_a_skipped_request_give_different_reasons() {
     let (store, _clock) = store();
     let passing = app().layer(SessionLayer::new(store).resolve_if(|_| false));
 
@@ -75,13 +75,15 @@ async fn the_two_are_told_apart_in_any_order_on_one_thread() {
 }
 
 #[tokio::test]
-async fn without_a_session_it_is_500_with_an_empty_body() {
+async fn without_a_session_it_is_500_and_the_body_says_what_to_change_in_debug_builds() {
     let (store, _clock) = store();
     let passing = app().layer(SessionLayer::new(store).resolve_if(|_| false));
 
-    for app in [app(), passing] {
-        let answer = ask(&app, to("/")).await;
+    for (app, advice) in [(app(), "no `SessionLayer`"), (passing, "`resolve_if`")] {
+        let (status, body) = ask(&app, to("/")).await;
 
-        assert_eq!(answer, (StatusCode::INTERNAL_SERVER_ERROR, String::new()));
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains(r#""reason":"no_session""#), "{body}");
+        assert_eq!(body.contains(advice), cfg!(debug_assertions), "{body}");
     }
 }

@@ -1,4 +1,4 @@
-//! Freshness: a stale sign-in is asked to step up, in the shape of RFC 9470.
+//! A stale sign-in is asked to step up, with the challenge of RFC 9470.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +10,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, uri::PathAndQuery};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -63,7 +63,7 @@ async fn json_of(response: Response<Full<Bytes>>) -> Value {
 
 // T39
 #[tokio::test]
-async fn a_stale_sign_in_is_asked_to_prove_itself_as_rfc_9470_says() {
+async fn a_stale_sign_in_gets_the_step_up_challenge_of_rfc_9470() {
     let (layer, _store, clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     clock.advance(FIVE_MINUTES + Duration::from_secs(1));
@@ -89,7 +89,7 @@ async fn a_stale_sign_in_is_asked_to_prove_itself_as_rfc_9470_says() {
 
 // T39
 #[tokio::test]
-async fn a_fresh_sign_in_is_let_through_and_activity_and_rotation_do_not_make_one() {
+async fn a_fresh_sign_in_passes_and_activity_or_rotation_does_not_make_one_fresh() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut statuses = Vec::new();
@@ -124,7 +124,7 @@ async fn re_authentication_makes_a_sign_in_fresh() {
 
 // T39
 #[tokio::test]
-async fn what_is_staged_in_this_request_counts() {
+async fn a_sign_in_staged_in_the_same_request_counts() {
     let (layer, _store, clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
@@ -140,14 +140,14 @@ async fn what_is_staged_in_this_request_counts() {
 
 // T39
 #[tokio::test]
-async fn a_browsers_navigation_is_sent_to_where_users_prove_it() {
+async fn a_browsers_navigation_is_redirected_to_the_step_up_page() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
     client
         .headers
         .insert("sec-fetch-mode", "navigate".parse().unwrap());
-    let guard = guard().redirect_to(PathAndQuery::from_static("/prove"));
+    let guard = guard().redirect_to("/prove");
 
     let answer = guarded(&client, &layer, guard).await;
 
@@ -156,7 +156,7 @@ async fn a_browsers_navigation_is_sent_to_where_users_prove_it() {
 }
 
 #[tokio::test]
-async fn a_guest_is_told_to_sign_in() {
+async fn a_guest_gets_401_before_any_step_up() {
     let (layer, _store, _clock) = world();
 
     let answer = guarded(&Client::new(&layer), &layer, guard()).await;
@@ -168,7 +168,7 @@ async fn a_guest_is_told_to_sign_in() {
 
 // T39
 #[tokio::test]
-async fn over_grpc_it_is_unauthenticated() {
+async fn over_grpc_a_stale_sign_in_is_unauthenticated() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
@@ -187,7 +187,7 @@ async fn over_grpc_it_is_unauthenticated() {
     );
 }
 
-/// Two sessions of a user, signed in an hour ago: a browser, and the ids of both.
+/// Two sessions of a user, signed in an hour ago: one browser, and the ids of both.
 async fn an_hour_old(
     layer: &SessionLayer,
     store: &MemoryStore,
@@ -244,7 +244,7 @@ async fn the_device_api_ends_others_for_a_fresh_sign_in_only() {
 
 // T39
 #[tokio::test]
-async fn the_device_page_sends_a_stale_sign_in_to_prove_itself() {
+async fn the_device_page_redirects_a_stale_sign_in_to_the_step_up_page() {
     let (layer, store, clock) = world();
     let (client, own, other) = an_hour_old(&layer, &store, &clock).await;
     let page = DevicePage::at("/devices").require_fresh(FIVE_MINUTES, "/prove");
@@ -279,7 +279,7 @@ async fn the_device_page_sends_a_stale_sign_in_to_prove_itself() {
 
 // T39
 #[tokio::test]
-async fn a_sign_in_is_fresh_up_to_the_moment_and_not_after() {
+async fn a_sign_in_is_fresh_until_the_maximum_age_and_not_after() {
     let (layer, _store, clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let age = client.request(|session| async move { session.authentication_age().unwrap() });
@@ -298,11 +298,11 @@ async fn a_sign_in_is_fresh_up_to_the_moment_and_not_after() {
 
 // T39
 #[tokio::test]
-async fn only_navigations_of_users_are_sent_on() {
+async fn only_navigations_of_users_are_redirected() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
-    let guard = || guard().redirect_to(PathAndQuery::from_static("/prove"));
+    let guard = || guard().redirect_to("/prove");
     client
         .headers
         .insert("sec-fetch-mode", "cors".parse().unwrap());
@@ -319,7 +319,7 @@ async fn only_navigations_of_users_are_sent_on() {
 }
 
 #[tokio::test]
-async fn without_a_layer_around_it_is_a_mistake_of_the_apps() {
+async fn without_the_session_layer_it_is_500() {
     let service = service_fn(|_: Request<()>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });

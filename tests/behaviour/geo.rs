@@ -1,4 +1,4 @@
-//! Where an address is: from a database that these tests write themselves.
+//! The place of an address, from databases that these tests write.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,7 +19,7 @@ use crate::common::{
     mmdb::{self, Mmdb},
 };
 
-/// A file in a directory that goes away with it.
+/// A file in a directory that is removed with it.
 struct File {
     _dir: TempDir,
     path: PathBuf,
@@ -85,7 +85,7 @@ fn an_address_has_a_city_and_a_country() {
 }
 
 #[test]
-fn an_ipv4_address_mapped_into_ipv6_is_where_the_ipv4_address_is() {
+fn an_ipv4_address_mapped_into_ipv6_has_the_place_of_the_ipv4_address() {
     let file = File::new(&world());
 
     let found = at(&file.open(), "::ffff:81.2.69.1");
@@ -94,7 +94,7 @@ fn an_ipv4_address_mapped_into_ipv6_is_where_the_ipv4_address_is() {
 }
 
 #[test]
-fn what_the_database_does_not_know_is_left_out() {
+fn fields_that_the_database_lacks_are_left_out() {
     let file = File::new(&world());
     let geo = file.open();
 
@@ -105,7 +105,7 @@ fn what_the_database_does_not_know_is_left_out() {
 }
 
 #[test]
-fn names_are_in_the_language_that_was_chosen_and_in_english_where_it_lacks() {
+fn names_are_in_the_chosen_language_or_else_in_english() {
     let file = File::new(&world());
     let geo = file.open().language("de");
 
@@ -164,7 +164,7 @@ fn an_address_that_is_not_public_has_no_place_whatever_the_database_says() {
 }
 
 #[test]
-fn a_reload_is_seen_by_all_clones() {
+fn a_reload_reaches_all_clones() {
     let file = File::new(&world());
     let (geo, german) = (file.open(), file.open().language("de"));
     let handed_out = geo.clone();
@@ -187,19 +187,19 @@ fn a_reload_is_seen_by_all_clones() {
 }
 
 #[test]
-fn a_reload_that_fails_says_why_and_keeps_what_was_there() {
+fn a_failed_reload_reports_why_and_keeps_the_old_database() {
     let file = File::new(&world());
     let geo = file.open();
 
     fs::write(&file.path, b"<html>quota exceeded</html>").unwrap();
     let corrupt = geo.reload().unwrap_err();
     fs::write(&file.path, &world().bytes()[..200]).unwrap();
-    let cut_off = geo.reload().unwrap_err();
+    let truncated = geo.reload().unwrap_err();
     fs::remove_file(&file.path).unwrap();
     let gone = geo.reload().unwrap_err();
 
     assert_eq!(corrupt.kind(), GeoIpErrorKind::Corrupt);
-    assert_eq!(cut_off.kind(), GeoIpErrorKind::Corrupt);
+    assert_eq!(truncated.kind(), GeoIpErrorKind::Corrupt);
     assert_eq!(gone.kind(), GeoIpErrorKind::Unreadable);
     assert_eq!(gone.to_string(), "database of places cannot be read");
     assert!(gone.source().is_some());
@@ -210,7 +210,7 @@ fn a_reload_that_fails_says_why_and_keeps_what_was_there() {
 }
 
 #[test]
-fn lookups_go_on_while_it_is_reloaded() {
+fn lookups_work_while_the_database_is_reloaded() {
     let file = File::new(&world());
     let geo = Arc::new(file.open());
 
@@ -231,7 +231,7 @@ fn lookups_go_on_while_it_is_reloaded() {
 }
 
 #[test]
-fn a_damaged_database_is_an_error_or_has_no_place() {
+fn a_damaged_database_gives_an_error_or_no_place() {
     let one: mmdb::Names<'_> = &[("en", "Munich")];
     let small = Mmdb::new().add("81.2.69.0/24", one, one);
     let (intact, file) = (small.bytes(), File::new(&small));
@@ -243,7 +243,7 @@ fn a_damaged_database_is_an_error_or_has_no_place() {
         match GeoIp::open(&file.path) {
             Err(error) => assert_eq!(error.kind(), GeoIpErrorKind::Corrupt),
             Ok(geo) => {
-                // Another name or none; what counts is that it comes back.
+                // With another name or none: the lookup must return.
                 let _ = at(&geo, "81.2.69.1");
             }
         }
@@ -251,7 +251,7 @@ fn a_damaged_database_is_an_error_or_has_no_place() {
 }
 
 #[test]
-fn debug_shows_the_settings_and_not_the_database() {
+fn debug_prints_the_settings_and_not_the_database() {
     let file = File::new(&world());
 
     let text = format!("{:?}", file.open());
@@ -264,7 +264,7 @@ fn debug_shows_the_settings_and_not_the_database() {
 
 // T38
 #[tokio::test]
-async fn the_device_api_says_the_place_of_each_address_and_null_where_there_is_none() {
+async fn the_device_api_lists_the_place_of_each_address_or_null() {
     let file = File::new(&world());
     let (store, _clock) = common::http::store();
     let layer = SessionLayer::new(store);

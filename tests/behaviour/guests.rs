@@ -1,4 +1,4 @@
-//! Guests: they keep little, not for long, or nothing at all, and crowd out nobody.
+//! Guest sessions keep little data, end early, evict no user sessions, and can be turned off.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,7 +16,7 @@ use crate::common::{
 };
 
 #[tokio::test]
-async fn a_guest_who_keeps_nothing_has_no_session() {
+async fn a_guest_without_data_has_no_session() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store.clone()));
 
@@ -33,7 +33,7 @@ async fn a_guest_who_keeps_nothing_has_no_session() {
 }
 
 #[tokio::test]
-async fn a_guests_first_value_begins_a_session_and_the_next_one_belongs_to_it() {
+async fn the_first_value_of_a_guest_begins_a_session_that_keeps_the_next_one() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store.clone()));
 
@@ -65,7 +65,7 @@ async fn a_guest_has_an_id_and_no_user() {
 
 // T60
 #[tokio::test]
-async fn a_guests_data_is_bounded_at_4_kib_by_default_and_by_the_layer() {
+async fn guest_data_is_limited_to_4_kib_or_to_what_the_layer_sets() {
     for (limit, most) in [(None, 4 * 1024), (Some(200), 200)] {
         let (store, _clock) = store();
         let layer = SessionLayer::new(store);
@@ -73,7 +73,7 @@ async fn a_guests_data_is_bounded_at_4_kib_by_default_and_by_the_layer() {
             Some(bytes) => layer.guest_data_limit(bytes),
             None => layer,
         };
-        // 6 bytes of lengths and 1 of the key, and MessagePack's before the text.
+        // 6 bytes of lengths and 1 of the key, and those of MessagePack before the text.
         let text = most - 7 - if most > 263 { 3 } else { 2 };
 
         let answer = Client::new(&layer).request(move |session| async move {
@@ -93,7 +93,7 @@ async fn a_guests_data_is_bounded_at_4_kib_by_default_and_by_the_layer() {
 
 // T60
 #[tokio::test]
-async fn the_store_holds_a_guest_to_the_limit_too() {
+async fn the_store_enforces_the_limit_of_guest_data_too() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store).guest_data_limit(100));
     client.insert("a", "x").await;
@@ -115,7 +115,7 @@ async fn the_store_holds_a_guest_to_the_limit_too() {
 
 // T60
 #[tokio::test]
-async fn a_guest_who_signs_in_may_keep_as_much_as_a_user() {
+async fn a_guest_who_signs_in_gets_the_data_limit_of_a_user() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
 
@@ -130,7 +130,7 @@ async fn a_guest_who_signs_in_may_keep_as_much_as_a_user() {
 
 // T60
 #[tokio::test]
-async fn guests_have_an_idle_time_of_their_own() {
+async fn guest_sessions_have_their_own_idle_lifetime() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store).guest_idle(HOUR);
     let mut guest = Client::new(&layer);
@@ -145,7 +145,7 @@ async fn guests_have_an_idle_time_of_their_own() {
 
 // T15 T60
 #[tokio::test]
-async fn guests_live_no_longer_in_all_than_users() {
+async fn guest_sessions_live_no_longer_in_all_than_user_sessions() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store)
         .guest_idle(DAY)
@@ -163,7 +163,7 @@ async fn guests_live_no_longer_in_all_than_users() {
 
 // T60
 #[tokio::test]
-async fn guests_can_be_off_and_then_keep_nothing() {
+async fn with_guests_off_a_guest_keeps_no_data() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let client = Client::new(&SessionLayer::new(faulty.clone()).guests(false));

@@ -1,5 +1,5 @@
-//! Headers of hostile size and bytes: nothing panics, a malformed token costs no store call, and what
-//! is noted of a client stays short.
+//! Headers of hostile size and bytes: nothing panics, a malformed token costs no store call, and
+//! stored client descriptions stay short.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -29,7 +29,7 @@ const READ: [&str; 9] = [
     "x-real-ip",
 ];
 
-/// What no client should send in any of them.
+/// Bytes that no client should send in any of them.
 fn odd() -> Vec<Vec<u8>> {
     vec![
         Vec::new(),
@@ -45,7 +45,7 @@ fn odd() -> Vec<Vec<u8>> {
 
 // T2 T10 T37 T38
 #[tokio::test]
-async fn odd_bytes_in_any_header_that_is_read_make_a_guest_and_cost_no_store_call() {
+async fn odd_bytes_in_any_header_make_a_guest_and_cost_no_store_call() {
     for source in [
         TokenSource::Cookie,
         TokenSource::Bearer,
@@ -73,7 +73,7 @@ async fn odd_bytes_in_any_header_that_is_read_make_a_guest_and_cost_no_store_cal
 
 // T2 T10
 #[tokio::test]
-async fn two_hundred_cookie_headers_and_one_of_a_mebibyte_are_read_once_through() {
+async fn two_hundred_cookie_headers_and_one_of_a_mebibyte_are_read_in_one_pass() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let layer = SessionLayer::new(faulty.clone());
@@ -113,7 +113,7 @@ async fn the_token_is_found_behind_two_hundred_cookie_headers() {
 
 // T37
 #[tokio::test]
-async fn a_user_agent_of_64_kib_is_noted_in_512_bytes() {
+async fn a_user_agent_of_64_kib_is_stored_in_512_bytes() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store.clone());
     let mut client = Client::new(&layer);

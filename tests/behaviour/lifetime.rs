@@ -1,4 +1,4 @@
-//! How long a session lives: by the store's time, whatever the cookie says.
+//! How long a session lives: by the store's time, not by the cookie's.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,7 +15,7 @@ use crate::common::http::{Client, DAY, HOUR, ids, store, user};
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// A layer with 1 hour idle, 5 hours absolute.
+/// A layer with lifetimes of 1 hour idle and 5 hours absolute.
 fn brief() -> (SessionLayer, ManualClock) {
     let (store, clock) = store();
     let layer = SessionLayer::new(store).lifetime(Lifetime::new(HOUR, 5 * HOUR));
@@ -24,7 +24,7 @@ fn brief() -> (SessionLayer, ManualClock) {
 
 // T14
 #[tokio::test]
-async fn a_session_lives_until_a_millisecond_before_its_idle_time_is_over() {
+async fn a_session_lives_until_a_millisecond_before_its_idle_time_ends() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -35,7 +35,7 @@ async fn a_session_lives_until_a_millisecond_before_its_idle_time_is_over() {
 
 // T11 T14 T19
 #[tokio::test]
-async fn a_session_is_over_at_its_idle_time_exactly_and_the_cookie_goes() {
+async fn a_session_expires_exactly_at_its_idle_time_and_its_cookie_is_removed() {
     let (layer, clock) = brief();
     let client = Client::signed_in(&layer, "alice").await;
 
@@ -50,7 +50,7 @@ async fn a_session_is_over_at_its_idle_time_exactly_and_the_cookie_goes() {
 
 // T14 T16
 #[tokio::test]
-async fn activity_renews_the_idle_part() {
+async fn activity_renews_the_idle_lifetime() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -62,7 +62,7 @@ async fn activity_renews_the_idle_part() {
 
 // T15
 #[tokio::test]
-async fn no_activity_renews_the_absolute_part() {
+async fn activity_does_not_renew_the_absolute_lifetime() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -79,7 +79,7 @@ async fn no_activity_renews_the_absolute_part() {
 
 // T15
 #[tokio::test]
-async fn neither_data_nor_a_commit_renews_the_absolute_part() {
+async fn data_and_commits_do_not_renew_the_absolute_lifetime() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -94,7 +94,7 @@ async fn neither_data_nor_a_commit_renews_the_absolute_part() {
 
 // T15
 #[tokio::test]
-async fn signing_in_again_renews_both_parts() {
+async fn signing_in_again_renews_both_lifetimes() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -111,7 +111,7 @@ async fn signing_in_again_renews_both_parts() {
 
 // T58
 #[tokio::test]
-async fn a_request_that_does_not_count_as_activity_is_served_and_prolongs_nothing() {
+async fn a_request_that_does_not_count_as_activity_is_served_without_prolonging_the_session() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut polling = client.before(&layer.clone().counts_as_activity(|_| false));
@@ -126,7 +126,7 @@ async fn a_request_that_does_not_count_as_activity_is_served_and_prolongs_nothin
 
 // T58
 #[tokio::test]
-async fn activity_is_judged_by_the_request() {
+async fn counts_as_activity_sees_the_request() {
     let (layer, clock) = brief();
     let layer = layer.counts_as_activity(|parts| !parts.headers.contains_key("x-poll"));
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -146,7 +146,7 @@ async fn activity_is_judged_by_the_request() {
 
 // T17
 #[tokio::test]
-async fn the_presets_are_those_of_nist() {
+async fn the_presets_are_the_times_of_nist() {
     let presets = [
         (Lifetime::AAL1, 30 * DAY, 30 * DAY),
         (Lifetime::AAL2, HOUR, 24 * HOUR),
@@ -159,7 +159,7 @@ async fn the_presets_are_those_of_nist() {
 }
 
 #[tokio::test]
-async fn the_default_is_a_day_idle_and_thirty_days_in_all() {
+async fn the_default_lifetime_is_a_day_idle_and_thirty_days_in_all() {
     let (store, clock) = store();
     let mut client = Client::signed_in(&SessionLayer::new(store), "alice").await;
 
@@ -174,7 +174,7 @@ async fn the_default_is_a_day_idle_and_thirty_days_in_all() {
 
 // T17
 #[tokio::test]
-async fn remember_me_is_another_lifetime_of_the_same_login() {
+async fn remember_me_is_a_longer_lifetime_of_the_login() {
     let (layer, clock) = brief();
     let mut client = Client::new(&layer);
 
@@ -194,7 +194,7 @@ async fn remember_me_is_another_lifetime_of_the_same_login() {
 
 // T23
 #[tokio::test]
-async fn not_before_rejects_the_sessions_of_all_users_that_began_earlier_and_no_other() {
+async fn not_before_rejects_earlier_sessions_of_all_users_and_no_later_ones() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store);
     let alice = Client::signed_in(&layer, "alice").await;
@@ -211,7 +211,7 @@ async fn not_before_rejects_the_sessions_of_all_users_that_began_earlier_and_no_
 
 // T23 T28
 #[tokio::test]
-async fn what_not_before_rejects_is_neither_listed_nor_counted() {
+async fn sessions_rejected_by_not_before_are_neither_listed_nor_counted() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store.clone());
     Client::signed_in(&layer, "alice").await;
@@ -230,7 +230,7 @@ async fn what_not_before_rejects_is_neither_listed_nor_counted() {
 
 // T52
 #[tokio::test]
-async fn the_stores_clock_may_step_back_and_nobody_is_signed_out_or_moved_back() {
+async fn a_store_clock_that_steps_back_signs_no_user_out() {
     let (layer, clock) = brief();
     let mut client = Client::signed_in(&layer, "alice").await;
     let began = clock.now();
@@ -243,7 +243,7 @@ async fn the_stores_clock_may_step_back_and_nobody_is_signed_out_or_moved_back()
 
 // T14
 #[tokio::test]
-async fn what_expired_leaves_the_memory_of_the_store_on_others_requests() {
+async fn requests_of_other_users_remove_expired_sessions_from_memory() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store.clone());
     for _ in 0..200 {
@@ -260,7 +260,7 @@ async fn what_expired_leaves_the_memory_of_the_store_on_others_requests() {
 
 // T23
 #[tokio::test]
-async fn a_user_does_not_see_what_not_before_rejects() {
+async fn a_user_does_not_see_sessions_rejected_by_not_before() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store);
     Client::signed_in(&layer, "alice").await;
@@ -275,9 +275,9 @@ async fn a_user_does_not_see_what_not_before_rejects() {
     assert_eq!(listed.await.value(), 1);
 }
 
-// T18: there is no throttle that could shorten or stretch it.
+// T18: there is no throttle that could shorten or extend the lifetime.
 #[tokio::test]
-async fn each_request_renews_the_idle_part_however_soon_it_follows_the_last() {
+async fn each_request_renews_the_idle_lifetime_however_soon_it_comes() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store.clone()).lifetime(Lifetime::new(HOUR, DAY));
     let mut client = Client::signed_in(&layer, "alice").await;

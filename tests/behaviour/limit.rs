@@ -1,4 +1,4 @@
-//! How many sessions a user may have, and who goes when there would be more.
+//! How many sessions a user may have, and which one ends when there are too many.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -21,7 +21,7 @@ use tower_user_sessions::{
 
 use crate::common::http::{Client, HOUR, ids, store, through, user};
 
-/// Clients of alice, signed in one after the other, an hour apart.
+/// Clients of alice that signed in one after the other, an hour apart.
 async fn three(layer: &SessionLayer, clock: &ManualClock) -> Vec<(Client, SessionId)> {
     let mut clients = Vec::new();
     for _ in 0..3 {
@@ -45,7 +45,7 @@ fn sorted(mut ids: Vec<SessionId>) -> Vec<SessionId> {
 
 // T25 T26
 #[tokio::test]
-async fn the_least_recently_active_session_ends_not_the_oldest() {
+async fn the_least_recently_active_session_is_evicted_not_the_oldest() {
     let (layer, store, clock) = limited(Limit::at_most(3));
     let mut clients = three(&layer, &clock).await;
     clients[0].0.user().await;
@@ -63,7 +63,7 @@ async fn the_least_recently_active_session_ends_not_the_oldest() {
 
 // T26 T58
 #[tokio::test]
-async fn a_request_that_does_not_count_as_activity_does_not_save_from_eviction() {
+async fn a_request_that_does_not_count_as_activity_does_not_prevent_eviction() {
     let (layer, store, clock) = limited(Limit::at_most(3));
     let clients = three(&layer, &clock).await;
     let polling = layer.clone().counts_as_activity(|_| false);
@@ -76,7 +76,7 @@ async fn a_request_that_does_not_count_as_activity_does_not_save_from_eviction()
 
 // T26
 #[tokio::test]
-async fn ties_go_by_creation() {
+async fn equal_activity_is_ordered_by_creation() {
     let (layer, store, clock) = limited(Limit::at_most(3));
     let mut clients = three(&layer, &clock).await;
     for (client, _) in &mut clients {
@@ -90,7 +90,7 @@ async fn ties_go_by_creation() {
 
 // T26
 #[tokio::test]
-async fn further_ties_go_by_the_ids_text_and_the_new_session_never_goes() {
+async fn equal_creation_is_ordered_by_id_and_the_new_session_is_never_evicted() {
     let (layer, store, _clock) = limited(Limit::at_most(3));
     let mut all = Vec::new();
     for _ in 0..3 {
@@ -112,14 +112,14 @@ async fn further_ties_go_by_the_ids_text_and_the_new_session_never_goes() {
 
 // T42
 #[tokio::test]
-async fn the_evicted_client_is_told_why() {
+async fn the_evicted_client_learns_why() {
     let (layer, _store, _clock) = limited(Limit::at_most(1));
     let first = Client::signed_in(&layer, "alice").await;
     let second = Client::new(&layer).log_in("alice").await;
 
-    let told = first.request(|session| async move { session.ended() });
+    let ended = first.request(|session| async move { session.ended() });
 
-    let notice = told.await.value().unwrap();
+    let notice = ended.await.value().unwrap();
     assert_eq!(
         (notice.reason, notice.by),
         (EndReason::Evicted, Some(second))
@@ -128,7 +128,7 @@ async fn the_evicted_client_is_told_why() {
 
 // T25
 #[tokio::test]
-async fn commit_says_who_was_evicted() {
+async fn commit_lists_the_evicted_sessions() {
     let (layer, _store, clock) = limited(Limit::at_most(3));
     let clients = three(&layer, &clock).await;
 
@@ -144,7 +144,7 @@ async fn commit_says_who_was_evicted() {
 
 // T31
 #[tokio::test]
-async fn a_lowered_limit_trims_at_the_next_login_and_not_before() {
+async fn a_lowered_limit_evicts_at_the_next_login_and_not_before() {
     let (layer, store, clock) = limited(Limit::at_most(3));
     let clients = three(&layer, &clock).await;
     let layer = layer.limit(Limit::at_most(2));
@@ -217,7 +217,7 @@ async fn other_users_never_count() {
 
 // T27 T34
 #[tokio::test]
-async fn a_refused_login_answers_409_evicts_nobody_and_leaves_the_guest_as_it_was() {
+async fn a_refused_login_answers_409_evicts_none_and_does_not_change_the_guest_session() {
     let (layer, store, _clock) = limited(Limit::at_most(1).refuse());
     let first = Client::new(&layer).log_in("alice").await;
     let mut guest = Client::new(&layer);
@@ -240,7 +240,7 @@ async fn a_refused_login_answers_409_evicts_nobody_and_leaves_the_guest_as_it_wa
 
 // T27
 #[tokio::test]
-async fn a_refused_login_answers_problem_json_where_the_app_says_so() {
+async fn a_refused_login_answers_problem_json_if_the_app_chose_it() {
     let (layer, _store, _clock) = limited(Limit::at_most(1).refuse());
     Client::new(&layer).log_in("alice").await;
     let layer = layer.reply(Problem);
@@ -265,18 +265,18 @@ async fn a_refused_login_answers_problem_json_where_the_app_says_so() {
             .len(),
         1
     );
-    let told = serde_json::json!({
+    let expected = serde_json::json!({
         "type": "about:blank",
         "title": "Too many sessions",
         "status": 409,
         "reason": "limit_reached",
     });
-    assert_eq!(problem, told);
+    assert_eq!(problem, expected);
 }
 
 // T27
 #[tokio::test]
-async fn commit_says_which_sessions_fill_the_limit_and_the_login_is_staged_no_more() {
+async fn commit_lists_the_sessions_that_fill_the_limit_and_unstages_the_login() {
     let (layer, store, clock) = limited(Limit::at_most(3).refuse());
     let mut clients = three(&layer, &clock).await;
     clients[1].0.user().await;
@@ -301,7 +301,7 @@ async fn commit_says_which_sessions_fill_the_limit_and_the_login_is_staged_no_mo
 
 // T34
 #[tokio::test]
-async fn a_login_whose_handler_fails_evicts_nobody() {
+async fn a_login_whose_handler_fails_evicts_none() {
     let (layer, store, clock) = limited(Limit::at_most(3));
     let clients = three(&layer, &clock).await;
 
@@ -323,7 +323,7 @@ async fn a_login_whose_handler_fails_evicts_nobody() {
 
 // T25
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_logins_at_once_never_more_than_the_limit_are_live() {
+async fn many_logins_at_once_never_exceed_the_limit() {
     let (layer, store, _clock) = limited(Limit::at_most(3));
     let over = Arc::new(AtomicBool::new(false));
     let watched = (store.clone(), Arc::clone(&over));
@@ -362,7 +362,7 @@ async fn over_three(store: &MemoryStore, over: &AtomicBool) {
 
 // T27
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn refuse_admits_exactly_the_limit_of_many_at_once() {
+async fn a_refusing_limit_admits_exactly_its_number_of_many_logins_at_once() {
     let (layer, store, _clock) = limited(Limit::at_most(3).refuse());
 
     let logins: Vec<_> = (0..200)

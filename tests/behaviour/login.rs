@@ -1,4 +1,4 @@
-//! Signing in: always a new token and id, and what comes along from the session before.
+//! Signing in always makes a new token and id. Tests what is carried over from the session before.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -28,7 +28,7 @@ async fn log_in_with(client: &mut Client, login: Login) {
 
 // T5
 #[tokio::test]
-async fn a_login_makes_a_new_token_and_id_and_kills_the_guests_at_once() {
+async fn a_login_makes_a_new_token_and_id_and_the_guest_token_dies_at_once() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("cart", "apple").await;
@@ -44,7 +44,7 @@ async fn a_login_makes_a_new_token_and_id_and_kills_the_guests_at_once() {
 
 // T5 T29
 #[tokio::test]
-async fn signing_in_again_makes_a_new_token_and_id_kills_the_old_and_takes_one_place() {
+async fn signing_in_again_makes_a_new_token_and_id_and_replaces_the_old_session() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store.clone()));
     let first = client.log_in("alice").await;
@@ -78,7 +78,7 @@ async fn signing_in_again_keeps_the_data() {
 
 // T29
 #[tokio::test]
-async fn signing_in_again_at_the_limit_frees_the_old_place_first() {
+async fn signing_in_again_at_the_limit_replaces_the_old_session_first() {
     let (store, _clock) = store();
     let limit = tower_user_sessions::Limit::at_most(1).refuse();
     let mut client =
@@ -90,13 +90,13 @@ async fn signing_in_again_at_the_limit_frees_the_old_place_first() {
 }
 
 #[tokio::test]
-async fn of_a_guests_data_nothing_comes_along_by_default() {
+async fn by_default_no_guest_data_is_carried_over() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("next", "https://evil.test").await;
+    client.insert("csrf", "planted").await;
 
     let seen = client.send(|session| async move {
-        session.insert("csrf", "planted").unwrap();
         session.log_in(user("alice")).unwrap();
         (
             session.get::<String>("next").unwrap(),
@@ -110,7 +110,7 @@ async fn of_a_guests_data_nothing_comes_along_by_default() {
 }
 
 #[tokio::test]
-async fn of_a_guests_data_the_named_keys_come_along_stored_or_staged() {
+async fn the_named_keys_of_guest_data_are_carried_over_stored_or_staged() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("cart", "apple").await;
@@ -129,7 +129,7 @@ async fn of_a_guests_data_the_named_keys_come_along_stored_or_staged() {
 }
 
 #[tokio::test]
-async fn what_a_guest_staged_over_its_data_is_what_comes_along() {
+async fn values_staged_by_the_guest_win_over_stored_ones_when_carried_over() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("cart", "apple").await;
@@ -149,9 +149,9 @@ async fn what_a_guest_staged_over_its_data_is_what_comes_along() {
     assert_eq!(client.get("coupon").await, None);
 }
 
-// A parallel request put something into the cart after the login had read it.
+// A parallel request put an item into the cart after the login had read it.
 #[tokio::test]
-async fn what_a_parallel_request_put_into_the_cart_comes_along_too() {
+async fn a_cart_item_of_a_parallel_request_is_carried_over_too() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("cart", "apple").await;
@@ -174,7 +174,7 @@ async fn what_a_parallel_request_put_into_the_cart_comes_along_too() {
 }
 
 #[tokio::test]
-async fn what_the_login_itself_wrote_wins_over_a_parallel_requests_cart() {
+async fn a_value_the_login_wrote_wins_over_a_parallel_requests_cart() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client.insert("cart", "apple").await;
@@ -196,7 +196,7 @@ async fn what_the_login_itself_wrote_wins_over_a_parallel_requests_cart() {
 
 // T5
 #[tokio::test]
-async fn signing_in_as_another_user_ends_the_first_ones_session_and_carries_nothing() {
+async fn signing_in_as_another_user_ends_the_first_session_and_carries_nothing_over() {
     let (store, _clock) = store();
     let mut client = Client::signed_in(&SessionLayer::new(store.clone()), "bob").await;
     client.insert("cart", "bobs").await;
@@ -211,7 +211,7 @@ async fn signing_in_as_another_user_ends_the_first_ones_session_and_carries_noth
 }
 
 #[tokio::test]
-async fn what_was_staged_for_another_user_does_not_come_along_either() {
+async fn values_staged_for_another_user_are_not_carried_over() {
     let (store, _clock) = store();
     let mut client = Client::signed_in(&SessionLayer::new(store), "bob").await;
 
@@ -226,7 +226,7 @@ async fn what_was_staged_for_another_user_does_not_come_along_either() {
 }
 
 #[tokio::test]
-async fn signing_out_and_in_again_in_one_handler_leaves_nothing_of_the_first_session() {
+async fn signing_out_and_in_again_in_one_handler_keeps_nothing_of_the_first_session() {
     let (store, _clock) = store();
     let mut client = Client::signed_in(&SessionLayer::new(store.clone()), "alice").await;
     client.insert("cart", "apple").await;
@@ -248,7 +248,7 @@ async fn signing_out_and_in_again_in_one_handler_leaves_nothing_of_the_first_ses
 }
 
 #[tokio::test]
-async fn the_last_of_several_logins_in_one_handler_is_the_one() {
+async fn the_last_of_several_logins_in_one_handler_wins() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store.clone()));
 
@@ -265,7 +265,7 @@ async fn the_last_of_several_logins_in_one_handler_is_the_one() {
 }
 
 #[tokio::test]
-async fn a_login_that_was_committed_and_then_signed_out_is_gone() {
+async fn a_login_committed_and_then_signed_out_is_gone() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store.clone()));
 
@@ -280,7 +280,7 @@ async fn a_login_that_was_committed_and_then_signed_out_is_gone() {
 }
 
 #[tokio::test]
-async fn a_staged_login_counts_already_for_its_handler() {
+async fn a_handler_sees_its_staged_login() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
 
@@ -297,7 +297,7 @@ async fn a_staged_login_counts_already_for_its_handler() {
 
 // T38
 #[tokio::test]
-async fn a_login_notes_the_cleaned_user_agent_and_the_peer_that_the_app_made_known() {
+async fn a_login_stores_the_cleaned_user_agent_and_the_peer_that_the_app_set() {
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
     client
@@ -322,7 +322,7 @@ async fn a_login_notes_the_cleaned_user_agent_and_the_peer_that_the_app_made_kno
 
 // T3
 #[tokio::test]
-async fn under_a_key_no_user_can_be_guessed_from_a_cookie() {
+async fn with_a_tag_key_no_user_can_be_guessed_from_a_cookie() {
     let store = MemoryStore::builder()
         .tag_key("a secret of the app's")
         .build();
@@ -341,7 +341,7 @@ async fn under_a_key_no_user_can_be_guessed_from_a_cookie() {
 }
 
 #[tokio::test]
-async fn what_is_staged_with_an_update_survives_the_end_of_the_session_it_signs_in_over() {
+async fn values_staged_with_an_update_survive_the_end_of_the_replaced_session() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store.clone());
     let mut client = Client::signed_in(&layer, "alice").await;

@@ -1,4 +1,4 @@
-//! What is logged, and what never is.
+//! What is logged, and what is never logged.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -43,7 +43,7 @@ async fn the_one_insecure_switch_warns_once() {
 async fn a_malformed_token_is_a_debug_event_without_its_value() {
     let log = Log::start();
     let (store, _clock) = store();
-    let client = Client::showing(&SessionLayer::new(store), [b"__Host-session=not-a-token"]);
+    let client = Client::with_cookies(&SessionLayer::new(store), [b"__Host-session=not-a-token"]);
 
     client.request(|_session| async {}).await;
 
@@ -53,13 +53,13 @@ async fn a_malformed_token_is_a_debug_event_without_its_value() {
 
 // T10
 #[tokio::test]
-async fn two_that_differ_are_a_warning_that_names_the_likely_cause_and_no_value() {
+async fn two_differing_cookies_are_a_warning_with_the_likely_cause_and_no_value() {
     let log = Log::start();
     let (layer, _faulty, _store) = world();
     let token = Client::signed_in(&layer, "alice").await.token();
     let cookie = format!("__Host-session={token}; __Host-session=planted");
 
-    Client::showing(&layer, [cookie.as_bytes()])
+    Client::with_cookies(&layer, [cookie.as_bytes()])
         .request(|_session| async {})
         .await;
 
@@ -72,7 +72,7 @@ async fn two_that_differ_are_a_warning_that_names_the_likely_cause_and_no_value(
 
 // T3
 #[tokio::test]
-async fn the_token_is_in_no_log_line_and_no_debug_of_the_session() {
+async fn the_token_is_in_no_log_line_and_not_in_the_debug_of_the_session() {
     let log = Log::start();
     let (store, _clock) = store();
     let mut client = Client::new(&SessionLayer::new(store));
@@ -96,7 +96,7 @@ async fn the_token_is_in_no_log_line_and_no_debug_of_the_session() {
 
 // T5
 #[tokio::test]
-async fn once_created_the_answer_is_the_logins_and_a_guest_that_does_not_end_is_an_event() {
+async fn a_created_login_succeeds_and_a_guest_session_that_cannot_end_is_logged() {
     let log = Log::start();
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
@@ -127,7 +127,7 @@ async fn an_outage_is_logged_with_its_kind_and_no_token() {
 }
 
 #[tokio::test]
-async fn without_its_layer_it_is_500_and_the_log_says_what_to_change() {
+async fn without_the_session_layer_it_is_500_and_the_log_says_what_to_change() {
     let log = Log::start();
     let request = Request::new("any body");
 
@@ -143,7 +143,7 @@ fn app() -> Router {
 }
 
 #[tokio::test]
-async fn an_extractor_without_the_layer_says_so() {
+async fn an_extractor_without_the_layer_logs_that() {
     let log = Log::start();
 
     let answer = app().oneshot(Request::new(Body::empty())).await.unwrap();
@@ -152,11 +152,11 @@ async fn an_extractor_without_the_layer_says_so() {
     let [line] = &log.at("ERROR")[..] else {
         panic!("{}", log.text());
     };
-    assert!(line.contains("there is no SessionLayer") && line.contains(".layer("));
+    assert!(line.contains("no `SessionLayer` on this route") && line.contains(".layer("));
 }
 
 #[tokio::test]
-async fn an_extractor_on_a_request_that_resolve_if_let_pass_says_so() {
+async fn an_extractor_on_a_request_that_resolve_if_skipped_logs_that() {
     let log = Log::start();
     let (store, _clock) = store();
     let app = app().layer(SessionLayer::new(store).resolve_if(|_| false));
@@ -167,12 +167,12 @@ async fn an_extractor_on_a_request_that_resolve_if_let_pass_says_so() {
     let [line] = &log.at("ERROR")[..] else {
         panic!("{}", log.text());
     };
-    assert!(line.contains("`resolve_if`") && line.contains("resolve this path"));
+    assert!(line.contains("`resolve_if`") && line.contains("return true"));
 }
 
 // T3 T44
 #[tokio::test]
-async fn events_are_logged_at_debug_under_a_target_of_their_own_without_token_or_address() {
+async fn events_are_logged_at_debug_under_their_own_target_without_token_or_address() {
     let log = Log::start();
     let (layer, _faulty, _store) = world();
     let layer = layer.limit(Limit::at_most(1));
@@ -185,10 +185,10 @@ async fn events_are_logged_at_debug_under_a_target_of_their_own_without_token_or
     second.cookie = None;
     let by = second.log_in("alice").await;
 
-    let told: Vec<String> = log.at("tower_user_sessions::audit");
-    assert_eq!(told.len(), 3, "{}", log.text());
-    assert!(told.iter().all(|line| line.contains("DEBUG")));
-    let end = &told[2];
+    let lines: Vec<String> = log.at("tower_user_sessions::audit");
+    assert_eq!(lines.len(), 3, "{}", log.text());
+    assert!(lines.iter().all(|line| line.contains("DEBUG")));
+    let end = &lines[2];
     for field in [
         "kind=\"ended\"".to_owned(),
         "user=alice".to_owned(),
@@ -205,6 +205,6 @@ async fn events_are_logged_at_debug_under_a_target_of_their_own_without_token_or
         "192.0.2.1",
         "Firefox",
     ] {
-        assert!(told.iter().all(|line| !line.contains(secret)), "{secret}");
+        assert!(lines.iter().all(|line| !line.contains(secret)), "{secret}");
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics: what the facade is told agrees with what happened.
+//! The metrics agree with what happened.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +20,7 @@ use crate::common::{
     http::{Client, HOUR, ids, store, user},
 };
 
-/// The counters by name and labels, and how often histograms were told something.
+/// The counters by name and labels, and the number of values per histogram.
 fn counted(recorder: &DebuggingRecorder) -> BTreeMap<String, u64> {
     let snapshot = recorder.snapshotter().snapshot().into_vec();
     let counted = snapshot.into_iter().map(|(key, _, _, value)| {

@@ -1,4 +1,5 @@
-//! A store that does not answer: no request is guest or user by mistake, no login is half done.
+//! A store that does not answer: no request is taken for a guest by mistake, and no login is half
+//! done.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -50,7 +51,7 @@ async fn an_outage_at_resolve_answers_503_and_never_reaches_the_service() {
 
 // T59
 #[tokio::test]
-async fn an_outage_leaves_the_cookie_and_afterwards_the_session_is_there() {
+async fn an_outage_keeps_the_cookie_and_the_session_is_back_afterwards() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     faulty.next(Method::Resolve, Fault::Fail);
@@ -64,7 +65,7 @@ async fn an_outage_leaves_the_cookie_and_afterwards_the_session_is_there() {
 }
 
 #[tokio::test]
-async fn requests_without_a_token_go_on_in_an_outage() {
+async fn requests_without_a_token_are_served_in_an_outage() {
     let (layer, faulty, _store) = world();
     faulty.always([Method::Resolve], Fault::Fail);
 
@@ -73,7 +74,7 @@ async fn requests_without_a_token_go_on_in_an_outage() {
 
 // T59
 #[tokio::test]
-async fn an_unavailable_session_is_nobodys_stages_nothing_and_sets_no_cookie() {
+async fn an_unavailable_session_has_no_user_stages_nothing_and_sets_no_cookie() {
     let (layer, faulty, _store) = world();
     let layer = layer.on_outage(OnOutage::Guest);
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -119,7 +120,7 @@ async fn a_login_that_cannot_be_stored_answers_503_sets_no_cookie_and_leaves_no_
 
 // T33
 #[tokio::test]
-async fn a_login_that_cannot_be_stored_leaves_the_guest_and_evicts_nobody() {
+async fn a_login_that_cannot_be_stored_keeps_the_guest_session_and_evicts_none() {
     let (layer, faulty, store) = world();
     let layer = layer.limit(Limit::at_most(1));
     let first = Client::new(&layer).log_in("alice").await;
@@ -136,7 +137,7 @@ async fn a_login_that_cannot_be_stored_leaves_the_guest_and_evicts_nobody() {
 
 // T33 T57
 #[tokio::test]
-async fn a_login_whose_answer_was_lost_answers_503_and_is_given_up() {
+async fn a_login_whose_store_reply_was_lost_answers_503_and_is_given_up() {
     let (layer, faulty, store) = world();
     faulty.next(Method::Create, Fault::Lose);
 
@@ -150,7 +151,7 @@ async fn a_login_whose_answer_was_lost_answers_503_and_is_given_up() {
 
 // T57
 #[tokio::test]
-async fn committing_again_after_a_lost_answer_is_the_same_session() {
+async fn committing_again_after_a_lost_reply_is_the_same_session() {
     let (layer, faulty, store) = world();
     let mut client = Client::new(&layer);
     faulty.next(Method::Create, Fault::Lose);
@@ -171,7 +172,7 @@ async fn committing_again_after_a_lost_answer_is_the_same_session() {
 
 // T57
 #[tokio::test]
-async fn a_failed_commit_stays_staged_and_the_layer_runs_it_again() {
+async fn the_layer_runs_a_failed_commit_again() {
     let (layer, faulty, store) = world();
     let mut client = Client::new(&layer);
     faulty.next(Method::Create, Fault::Lose);
@@ -191,7 +192,7 @@ async fn a_failed_commit_stays_staged_and_the_layer_runs_it_again() {
 
 // T57
 #[tokio::test]
-async fn a_guest_session_whose_answer_was_lost_is_one_after_committing_again() {
+async fn a_guest_session_whose_reply_was_lost_is_one_session_after_committing_again() {
     let (layer, faulty, store) = world();
     let mut client = Client::new(&layer);
     faulty.next(Method::Create, Fault::Lose);
@@ -239,7 +240,7 @@ async fn a_logout_that_cannot_be_stored_answers_503_and_keeps_the_cookie() {
 
 // T5
 #[tokio::test]
-async fn the_guest_of_a_login_ends_at_the_second_try() {
+async fn the_guest_session_of_a_login_ends_at_the_second_try() {
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;
@@ -257,7 +258,7 @@ async fn the_guest_of_a_login_ends_at_the_second_try() {
 
 // T33
 #[tokio::test]
-async fn grpc_is_told_of_an_outage_in_its_own_words() {
+async fn an_outage_is_a_grpc_status_for_a_grpc_call() {
     let (layer, faulty, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.method = http::Method::POST;
@@ -302,7 +303,7 @@ async fn an_update_of_unknown_outcome_is_reported_and_not_run_again() {
 
 // T57
 #[tokio::test]
-async fn what_is_staged_after_a_lost_answer_is_stored_too() {
+async fn changes_staged_after_a_lost_reply_are_stored_too() {
     for login in [false, true] {
         let (layer, faulty, _store) = world();
         let mut client = Client::new(&layer);
@@ -328,7 +329,7 @@ async fn what_is_staged_after_a_lost_answer_is_stored_too() {
 
 // T57
 #[tokio::test]
-async fn a_guest_session_whose_answer_was_lost_leaves_nothing_after_a_logout() {
+async fn a_guest_session_whose_reply_was_lost_leaves_nothing_after_a_logout() {
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
     faulty.next(Method::Create, Fault::Lose);

@@ -16,7 +16,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     http::{Client, DAY, HOUR, ids, store},
-    page::{Shown, visit},
+    page::{View, visit},
 };
 
 const WINDOWS_CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 \
@@ -25,7 +25,7 @@ const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) App
                       (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1";
 const BERLIN: &str = "192.0.2.7";
 
-/// Knows one address, and one country.
+/// A place for one address, and only a country for another.
 #[derive(Debug)]
 struct Atlas;
 
@@ -65,18 +65,18 @@ impl World {
         (client, id)
     }
 
-    async fn get(&self, client: &Client, path: &str) -> Shown {
+    async fn get(&self, client: &Client, path: &str) -> View {
         self.send(client, &format!("GET {path}"), "").await
     }
 
-    async fn send(&self, client: &Client, line: &str, fields: &str) -> Shown {
+    async fn send(&self, client: &Client, line: &str, fields: &str) -> View {
         visit(&self.layer, &self.page, client, line, &[], fields).await
     }
 }
 
 // T35
 #[tokio::test]
-async fn each_row_says_what_where_and_when_the_current_first_then_by_last_activity() {
+async fn each_row_says_which_device_where_and_when_current_first() {
     let world = World::new();
     world.device("curl/8.5.0", None).await;
     world.clock.advance(3 * HOUR);
@@ -84,11 +84,11 @@ async fn each_row_says_what_where_and_when_the_current_first_then_by_last_activi
     world.clock.advance(HOUR / 30);
     let (client, _) = world.device(WINDOWS_CHROME, Some(BERLIN)).await;
 
-    let shown = world.get(&client, "/devices").await;
+    let view = world.get(&client, "/devices").await;
 
-    assert_eq!(shown.status, StatusCode::OK);
+    assert_eq!(view.status, StatusCode::OK);
     assert_eq!(
-        shown.rows(),
+        view.rows(),
         [
             "Chrome 142 on Windows This device Berlin, Germany · 192.0.2.7 Last active just now \
              Sign out",
@@ -105,19 +105,18 @@ async fn each_row_has_the_exact_moment_and_an_icon_of_its_kind() {
     world.clock.advance(DAY / 2);
     let looking = world.layer.clone().counts_as_activity(|_| false);
 
-    let shown = visit(&looking, &world.page, &client, "GET /devices", &[], "").await;
+    let view = visit(&looking, &world.page, &client, "GET /devices", &[], "").await;
 
     let time = r#"<time datetime="2025-11-24T16:00:00Z" title="2025-11-24 16:00:00 UTC" data-age="43200">12 hours ago</time>"#;
-    assert!(shown.body.contains(time), "{}", shown.body);
+    assert!(view.body.contains(time), "{}", view.body);
     assert!(
-        shown
-            .body
+        view.body
             .contains(r#"aria-hidden="true" focusable="false" data-kind="mobile""#)
     );
 }
 
 #[tokio::test]
-async fn client_hints_name_a_browser_before_its_user_agent_does() {
+async fn client_hints_win_over_the_user_agent_on_the_page() {
     let world = World::new();
     let mut client = Client::new(&world.layer);
     client.user_agent = WINDOWS_CHROME;
@@ -133,25 +132,25 @@ async fn client_hints_name_a_browser_before_its_user_agent_does() {
     }
     client.log_in("alice").await;
 
-    let shown = world.get(&client, "/devices").await;
+    let view = world.get(&client, "/devices").await;
 
     assert!(
-        shown.rows()[0].starts_with("Brave 142 on Linux"),
+        view.rows()[0].starts_with("Brave 142 on Linux"),
         "{:?}",
-        shown.rows()
+        view.rows()
     );
 }
 
 // T19
 #[tokio::test]
-async fn every_row_signs_its_device_out_without_javascript_and_leads_back() {
+async fn every_row_signs_its_device_out_without_javascript_and_returns_to_the_list() {
     for row in 0..3 {
         let world = World::new();
         world.device("curl/8.5.0", None).await;
         world.device(IPHONE, None).await;
         let (client, current) = world.device(WINDOWS_CHROME, None).await;
-        let shown = world.get(&client, "/devices").await;
-        let form = &shown.forms()[row];
+        let view = world.get(&client, "/devices").await;
+        let form = &view.forms()[row];
 
         let answer = world.send(&client, &form.line, &form.fields).await;
 
@@ -171,9 +170,9 @@ async fn each_button_names_its_device() {
     world.device(IPHONE, None).await;
     let (client, _) = world.device(WINDOWS_CHROME, None).await;
 
-    let shown = world.get(&client, "/devices").await;
+    let view = world.get(&client, "/devices").await;
 
-    let names: Vec<String> = shown.forms().into_iter().map(|form| form.name).collect();
+    let names: Vec<String> = view.forms().into_iter().map(|form| form.name).collect();
     assert_eq!(
         names,
         [
@@ -186,14 +185,14 @@ async fn each_button_names_its_device() {
 
 // T53
 #[tokio::test]
-async fn signing_out_all_others_asks_first_and_leaves_this_one() {
+async fn signing_out_all_others_asks_first_and_keeps_this_device() {
     let world = World::new();
     let (mut phone, _) = world.device(IPHONE, None).await;
     world.device("curl/8.5.0", None).await;
     let (client, current) = world.device(WINDOWS_CHROME, None).await;
-    let shown = world.get(&client, "/devices").await;
+    let view = world.get(&client, "/devices").await;
 
-    let asked = world.send(&client, &shown.forms()[3].line, "").await;
+    let asked = world.send(&client, &view.forms()[3].line, "").await;
     let before = ids(&world.store, "alice").await.len();
     let done = world.send(&client, &asked.forms()[0].line, "").await;
 
@@ -208,7 +207,7 @@ async fn signing_out_all_others_asks_first_and_leaves_this_one() {
 }
 
 #[tokio::test]
-async fn the_list_says_what_was_done_and_that_nobody_else_is_in() {
+async fn the_list_says_what_was_done_and_that_no_other_device_is_signed_in() {
     let world = World::new();
     let (client, _) = world.device(IPHONE, None).await;
 
@@ -221,23 +220,23 @@ async fn the_list_says_what_was_done_and_that_nobody_else_is_in() {
             Some("All other devices are signed out."),
         ),
     ] {
-        let shown = world.get(&client, path).await;
+        let view = world.get(&client, path).await;
 
         let status = said.map(|said| format!(r#"role="status">{said}<"#));
         assert_eq!(
-            shown.body.contains("role=\"status\""),
+            view.body.contains("role=\"status\""),
             status.is_some(),
             "{path}"
         );
-        assert!(status.is_none_or(|status| shown.body.contains(&status)));
-        assert!(shown.body.contains("You’re signed in nowhere else."));
-        assert_eq!(shown.forms().len(), 1);
+        assert!(status.is_none_or(|status| view.body.contains(&status)));
+        assert!(view.body.contains("You’re signed in nowhere else."));
+        assert_eq!(view.forms().len(), 1);
     }
 }
 
 // T24
 #[tokio::test]
-async fn a_form_that_names_no_session_of_this_user_is_the_same_403() {
+async fn a_form_with_an_id_that_is_not_the_users_gets_the_same_403() {
     let world = World::new();
     let (client, _) = world.device(IPHONE, None).await;
     let bob = Client::new(&world.layer).log_in("bob").await;
@@ -264,15 +263,15 @@ async fn a_form_that_names_no_session_of_this_user_is_the_same_403() {
 }
 
 #[tokio::test]
-async fn without_a_user_it_is_a_page_with_401_or_the_way_to_sign_in() {
+async fn without_a_user_it_is_a_401_page_or_a_redirect_to_sign_in() {
     let world = World::new();
     let guest = Client::new(&world.layer);
-    let away = world.page.clone().login("/sign in");
+    let away = world.page.clone().login("/sign%20in");
 
     for line in ["GET /devices", "GET /devices/end-others"] {
-        let shown = world.send(&guest, line, "").await;
-        assert_eq!(shown.status, StatusCode::UNAUTHORIZED, "{line}");
-        assert!(shown.body.contains("You’re not signed in."));
+        let view = world.send(&guest, line, "").await;
+        assert_eq!(view.status, StatusCode::UNAUTHORIZED, "{line}");
+        assert!(view.body.contains("You’re not signed in."));
     }
     for line in [
         "GET /devices",
@@ -304,17 +303,17 @@ async fn other_methods_are_405_with_allow_and_other_paths_404() {
         ("GET /devices/end/x", 404, None),
         ("GET /devices/../etc/passwd", 404, None),
     ] {
-        let shown = world.send(&client, line, "").await;
+        let view = world.send(&client, line, "").await;
 
-        let found = (shown.status.as_u16(), shown.header("allow"));
+        let found = (view.status.as_u16(), view.header("allow"));
         assert_eq!(found, (status, allow), "{line}");
-        assert!(shown.body.starts_with("<!DOCTYPE html>"), "{line}");
+        assert!(view.body.starts_with("<!DOCTYPE html>"), "{line}");
     }
     assert_eq!(ids(&world.store, "alice").await.len(), 2);
 }
 
 #[tokio::test]
-async fn it_can_be_mounted_anywhere_with_or_without_its_prefix() {
+async fn the_page_can_be_mounted_anywhere_with_or_without_its_prefix() {
     let world = World::new();
     let (client, _) = world.device(IPHONE, None).await;
 
@@ -331,9 +330,9 @@ async fn it_can_be_mounted_anywhere_with_or_without_its_prefix() {
         let page = DevicePage::at(prefix);
         let line = format!("GET {path}");
 
-        let shown = visit(&world.layer, &page, &client, &line, &[], "").await;
+        let view = visit(&world.layer, &page, &client, &line, &[], "").await;
 
-        assert_eq!(shown.forms()[0].line, format!("POST {action}"), "{prefix}");
+        assert_eq!(view.forms()[0].line, format!("POST {action}"), "{prefix}");
     }
 }
 
@@ -348,16 +347,15 @@ async fn words_and_style_can_be_replaced() {
     world.page = world.page.words(words).style("h1 { color: red }");
     let (client, _) = world.device(IPHONE, None).await;
 
-    let shown = world.get(&client, "/devices").await;
+    let view = world.get(&client, "/devices").await;
     let style = world.get(&client, "/devices/page.css").await;
 
     assert!(
-        shown
-            .body
+        view.body
             .starts_with(r#"<!DOCTYPE html><html lang="de"><head>"#)
     );
-    assert!(shown.body.contains("<h1>Angemeldet &amp; sicher</h1>"));
-    assert_eq!(shown.forms()[0].name, "Safari on iPhone abmelden");
-    assert!(shown.rows()[0].contains("vor 0 s"));
+    assert!(view.body.contains("<h1>Angemeldet &amp; sicher</h1>"));
+    assert_eq!(view.forms()[0].name, "Safari on iPhone abmelden");
+    assert!(view.rows()[0].contains("vor 0 s"));
     assert_eq!(style.body, "h1 { color: red }");
 }

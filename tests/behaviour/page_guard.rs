@@ -1,5 +1,4 @@
-//! What the device page does against hostile text, foreign forms and foreign frames, and when it
-//! cannot answer.
+//! How the device page handles hostile text, foreign forms, foreign frames and a store that fails.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,10 +18,10 @@ use crate::common::{
     hostile::STRINGS,
     http::{Client, ids, store},
     log::Log,
-    page::{Shown, unescape, visit},
+    page::{View, unescape, visit},
 };
 
-/// Every address is in this place.
+/// A database that puts every address in this place.
 struct Everywhere(&'static str);
 
 impl Geo for Everywhere {
@@ -34,8 +33,8 @@ impl Geo for Everywhere {
     }
 }
 
-/// What a user sees who is called so, whose browser says so, in a place of this name.
-async fn seen(user: &str, agent: &'static str, place: &'static str) -> Shown {
+/// The page of a user with this name, user agent and place.
+async fn seen(user: &str, agent: &'static str, place: &'static str) -> View {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let mut client = Client::new(&layer);
@@ -47,7 +46,7 @@ async fn seen(user: &str, agent: &'static str, place: &'static str) -> Shown {
 }
 
 #[tokio::test]
-async fn hostile_text_is_shown_as_text_wherever_it_comes_from() {
+async fn hostile_text_is_escaped_wherever_it_comes_from() {
     assert!(STRINGS.len() >= 20);
     let harmless = seen("alice", "curl/8.5", "Berlin").await.skeleton();
 
@@ -56,23 +55,23 @@ async fn hostile_text_is_shown_as_text_wherever_it_comes_from() {
         let as_agent = seen("alice", hostile, "Berlin").await;
         let as_place = seen("alice", "curl/8.5", hostile).await;
 
-        for (shown, at) in [
+        for (view, at) in [
             (&as_user, "user"),
             (&as_agent, "agent"),
             (&as_place, "place"),
         ] {
-            assert_eq!(shown.status, StatusCode::OK);
-            assert_eq!(shown.skeleton(), harmless, "{hostile:?} as {at}");
+            assert_eq!(view.status, StatusCode::OK);
+            assert_eq!(view.skeleton(), harmless, "{hostile:?} as {at}");
         }
-        for shown in [as_user, as_place] {
-            assert!(unescape(&shown.body).contains(hostile), "{hostile:?}");
+        for view in [as_user, as_place] {
+            assert!(unescape(&view.body).contains(hostile), "{hostile:?}");
         }
     }
 }
 
 // T37
 #[tokio::test]
-async fn odd_bytes_and_endless_headers_are_harmless() {
+async fn odd_bytes_and_very_long_headers_are_harmless() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let page = DevicePage::at("/devices");
@@ -94,15 +93,15 @@ async fn odd_bytes_and_endless_headers_are_harmless() {
         client.user_agent = "";
         client.log_in("alice").await;
 
-        let shown = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+        let view = visit(&layer, &page, &client, "GET /devices", &[], "").await;
 
-        assert_eq!(shown.status, StatusCode::OK);
-        assert!(shown.body.len() < 16 * 1024 && !shown.body.contains("<b>"));
+        assert_eq!(view.status, StatusCode::OK);
+        assert!(view.body.len() < 16 * 1024 && !view.body.contains("<b>"));
     }
 }
 
-/// Alice on two devices; one of them sends a form with these headers.
-async fn posted(page: &DevicePage, line: &str, headers: &[(&str, &str)]) -> (Shown, MemoryStore) {
+/// Alice on two devices. One of them sends a form with these headers.
+async fn posted(page: &DevicePage, line: &str, headers: &[(&str, &str)]) -> (View, MemoryStore) {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store.clone());
     let other = Client::new(&layer).log_in("alice").await;
@@ -118,7 +117,7 @@ const LINES: [&str; 2] = ["POST /devices/end", "POST /devices/end-others"];
 
 // T40
 #[tokio::test]
-async fn a_form_of_another_site_or_port_is_403_and_ends_nothing() {
+async fn a_form_from_another_site_or_port_is_403_and_ends_nothing() {
     let page = DevicePage::at("/devices");
     let foreign: [&[(&str, &str)]; 7] = [
         &[("sec-fetch-site", "cross-site")],
@@ -136,10 +135,10 @@ async fn a_form_of_another_site_or_port_is_403_and_ends_nothing() {
 
     for headers in foreign {
         for line in LINES {
-            let (shown, store) = posted(&page, line, headers).await;
+            let (view, store) = posted(&page, line, headers).await;
 
-            assert_eq!(shown.status, StatusCode::FORBIDDEN, "{line} {headers:?}");
-            assert!(shown.body.contains("That came from another site"));
+            assert_eq!(view.status, StatusCode::FORBIDDEN, "{line} {headers:?}");
+            assert!(view.body.contains("That came from another site"));
             assert_eq!(ids(&store, "alice").await.len(), 2, "{line} {headers:?}");
         }
     }
@@ -147,7 +146,7 @@ async fn a_form_of_another_site_or_port_is_403_and_ends_nothing() {
 
 // T40
 #[tokio::test]
-async fn a_form_of_its_own_and_of_a_trusted_origin_is_served() {
+async fn a_form_from_the_same_or_a_trusted_origin_is_served() {
     let page = DevicePage::at("/devices")
         .add_trusted_origin("https://www.test")
         .unwrap();
@@ -165,9 +164,9 @@ async fn a_form_of_its_own_and_of_a_trusted_origin_is_served() {
 
     for headers in own {
         for line in LINES {
-            let (shown, store) = posted(&page, line, headers).await;
+            let (view, store) = posted(&page, line, headers).await;
 
-            assert_eq!(shown.status, StatusCode::SEE_OTHER, "{line} {headers:?}");
+            assert_eq!(view.status, StatusCode::SEE_OTHER, "{line} {headers:?}");
             assert_eq!(ids(&store, "alice").await.len(), 1, "{line} {headers:?}");
         }
     }
@@ -175,7 +174,7 @@ async fn a_form_of_its_own_and_of_a_trusted_origin_is_served() {
 
 // T40
 #[tokio::test]
-async fn reading_changes_nothing() {
+async fn get_requests_change_nothing() {
     let page = DevicePage::at("/devices");
     for line in [
         "GET /devices",
@@ -184,7 +183,7 @@ async fn reading_changes_nothing() {
         "GET /devices/end-others",
         "HEAD /devices/end-others",
     ] {
-        let (_shown, store) = posted(&page, line, &[]).await;
+        let (_view, store) = posted(&page, line, &[]).await;
 
         assert_eq!(ids(&store, "alice").await.len(), 2, "{line}");
     }
@@ -192,7 +191,7 @@ async fn reading_changes_nothing() {
 
 // T40
 #[tokio::test]
-async fn a_link_from_elsewhere_does_not_make_it_say_that_something_was_done() {
+async fn a_link_from_another_site_cannot_make_the_page_claim_that_something_was_done() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let client = Client::signed_in(&layer, "alice").await;
@@ -207,15 +206,15 @@ async fn a_link_from_elsewhere_does_not_make_it_say_that_something_was_done() {
             let headers = [("sec-fetch-site", site)];
             let line = format!("GET /devices?done={done}");
 
-            let shown = visit(&layer, &page, &client, &line, &headers, "").await;
+            let view = visit(&layer, &page, &client, &line, &headers, "").await;
 
-            assert_eq!(shown.body.contains("role=\"status\""), is_said, "{site}");
+            assert_eq!(view.body.contains("role=\"status\""), is_said, "{site}");
         }
     }
 }
 
 #[tokio::test]
-async fn every_page_forbids_what_is_inline_or_foreign_and_is_not_kept() {
+async fn every_page_forbids_inline_and_foreign_content_and_is_not_cached() {
     let page = DevicePage::at("/devices");
     for line in [
         "GET /devices",
@@ -225,7 +224,7 @@ async fn every_page_forbids_what_is_inline_or_foreign_and_is_not_kept() {
         "GET /devices/end",
         "GET /elsewhere",
     ] {
-        let (shown, _store) = posted(&page, line, &[]).await;
+        let (view, _store) = posted(&page, line, &[]).await;
 
         for (name, value) in [
             ("cache-control", "no-store"),
@@ -238,17 +237,17 @@ async fn every_page_forbids_what_is_inline_or_foreign_and_is_not_kept() {
             ("referrer-policy", "same-origin"),
             ("x-content-type-options", "nosniff"),
         ] {
-            assert_eq!(shown.header(name), Some(value), "{line}");
+            assert_eq!(view.header(name), Some(value), "{line}");
         }
         for inline in ["<style", " style=", " onclick=", "javascript:", "//"] {
-            assert!(!shown.body.contains(inline), "{inline} in {line}");
+            assert!(!view.body.contains(inline), "{inline} in {line}");
         }
-        assert!(!shown.body.replace("<script src=", "").contains("<script"));
+        assert!(!view.body.replace("<script src=", "").contains("<script"));
     }
 }
 
 #[tokio::test]
-async fn style_and_script_need_no_session_and_are_kept_by_their_hash() {
+async fn style_and_script_need_no_session_and_are_cached_by_their_hash() {
     let page = DevicePage::at("/devices");
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
@@ -301,21 +300,21 @@ async fn a_store_that_does_not_answer_is_503_with_retry_after() {
         (faulty::Method::End, "POST /devices/end-others"),
     ] {
         faulty.next(method, Fault::Fail);
-        let shown = visit(&layer, &page, &client, line, &[], &format!("id={id}")).await;
+        let view = visit(&layer, &page, &client, line, &[], &format!("id={id}")).await;
 
-        assert_eq!(shown.status, StatusCode::SERVICE_UNAVAILABLE, "{line}");
-        assert_eq!(shown.header("retry-after"), Some("1"), "{line}");
-        assert_eq!(shown.header("set-cookie"), None, "{line}");
+        assert_eq!(view.status, StatusCode::SERVICE_UNAVAILABLE, "{line}");
+        assert_eq!(view.header("retry-after"), Some("1"), "{line}");
+        assert_eq!(view.header("set-cookie"), None, "{line}");
     }
 }
 
 #[tokio::test]
-async fn without_its_layer_it_is_500_and_the_log_says_what_to_change() {
+async fn without_the_session_layer_it_is_500_and_the_log_says_what_to_change() {
     let log = Log::start();
     let request = Request::new(String::new());
 
-    let shown = DevicePage::at("/devices").oneshot(request).await.unwrap();
+    let view = DevicePage::at("/devices").oneshot(request).await.unwrap();
 
-    assert_eq!(shown.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(view.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.at("ERROR")[0].contains("SessionLayer"));
 }

@@ -1,4 +1,5 @@
-//! Back-pressure and cancellation: the wrapped service is ready, called and dropped as it expects.
+//! Back-pressure and cancellation: the wrapped service is polled ready, called and dropped as tower
+//! requires.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -27,7 +28,7 @@ use crate::common::{
     http::{Client, store},
 };
 
-/// Counts its clones, and panics when it is called without having been ready.
+/// Counts its clones, and panics if it is called without having been ready.
 #[derive(Default)]
 struct Strict {
     clones: Arc<AtomicUsize>,
@@ -80,7 +81,7 @@ fn waiting() -> (SessionLayer, FaultyStore) {
 }
 
 #[tokio::test]
-async fn readiness_is_the_wrapped_services() {
+async fn poll_ready_asks_the_wrapped_service() {
     let (store, _clock) = store();
     let (mut service, mut handle) =
         mock::spawn_layer::<Request<()>, Response<String>, _>(SessionLayer::new(store));
@@ -95,7 +96,7 @@ async fn readiness_is_the_wrapped_services() {
 }
 
 #[tokio::test]
-async fn an_error_of_readiness_passes_through_as_it_is() {
+async fn an_error_of_poll_ready_is_returned_unchanged() {
     let (store, _clock) = store();
     let (mut service, mut handle) =
         mock::spawn_layer::<Request<()>, Response<String>, _>(SessionLayer::new(store));
@@ -109,7 +110,7 @@ async fn an_error_of_readiness_passes_through_as_it_is() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_awaited_the_service_is_called_in_place_without_a_clone() {
+async fn if_nothing_is_awaited_the_service_is_called_in_place_without_a_clone() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let signed_in = Client::signed_in(&layer, "alice").await;
@@ -120,7 +121,7 @@ async fn where_nothing_is_awaited_the_service_is_called_in_place_without_a_clone
         (&layer, Request::new(())),
         (
             &layer,
-            Client::showing(&layer, [b"__Host-session=x"]).head("/"),
+            Client::with_cookies(&layer, [b"__Host-session=x"]).head("/"),
         ),
         (&passing, signed_in.head("/")),
     ] {
@@ -135,7 +136,7 @@ async fn where_nothing_is_awaited_the_service_is_called_in_place_without_a_clone
 }
 
 #[tokio::test]
-async fn where_the_store_is_awaited_the_ready_service_goes_and_its_clone_stays() {
+async fn if_the_store_is_awaited_the_ready_service_goes_with_the_request_and_a_clone_stays() {
     let (layer, _faulty) = waiting();
     let signed_in = Client::signed_in(&layer, "alice").await;
     let strict = Strict::default();
@@ -172,7 +173,7 @@ async fn many_requests_that_wait_for_the_store_each_take_a_ready_service() {
 }
 
 #[tokio::test]
-async fn a_place_taken_for_a_request_is_free_again_after_an_outage() {
+async fn a_permit_taken_for_a_request_is_free_again_after_an_outage() {
     let (layer, faulty) = waiting();
     let signed_in = Client::signed_in(&layer, "alice").await;
     faulty.next(Method::Resolve, Fault::Fail);
@@ -196,7 +197,7 @@ async fn a_place_taken_for_a_request_is_free_again_after_an_outage() {
 }
 
 #[tokio::test]
-async fn a_request_dropped_while_the_store_is_asked_never_reaches_the_service() {
+async fn a_request_dropped_during_the_store_call_never_reaches_the_service() {
     let (layer, faulty) = waiting();
     let signed_in = Client::signed_in(&layer, "alice").await;
     faulty.next(Method::Resolve, Fault::Hang);
@@ -212,7 +213,7 @@ async fn a_request_dropped_while_the_store_is_asked_never_reaches_the_service() 
 }
 
 #[tokio::test]
-async fn a_request_that_resolve_if_lets_pass_is_untouched() {
+async fn a_request_that_resolve_if_skips_is_unchanged() {
     let (layer, faulty) = waiting();
     let signed_in = Client::signed_in(&layer, "alice").await;
     let before = faulty.all_calls();
@@ -236,7 +237,7 @@ async fn a_request_that_resolve_if_lets_pass_is_untouched() {
 
     assert!(passed.headers().is_empty());
     assert_eq!(passed.body(), "false false");
-    // T3: what prints headers further in does not print the token.
+    // T3: code further in that prints the headers does not print the token.
     assert_eq!(resolved.body(), "true true");
     assert_eq!(faulty.all_calls() - before, 1);
 }

@@ -1,4 +1,4 @@
-//! Re-authentication: a new token, the previous one dead at once, and both lifetimes again.
+//! Re-authentication: a new token, the previous one dead at once, and both lifetimes restarted.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -56,7 +56,7 @@ async fn the_previous_token_is_dead_at_once_and_its_late_requests_touch_no_cooki
 
 // T5 T47
 #[tokio::test]
-async fn a_token_from_before_is_reuse_once_no_late_request_can_have_it() {
+async fn the_previous_token_is_reuse_once_no_late_request_can_carry_it() {
     let (layer, store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut previous = client.clone();
@@ -73,7 +73,7 @@ async fn a_token_from_before_is_reuse_once_no_late_request_can_have_it() {
 
 // T5
 #[tokio::test]
-async fn previous_tokens_of_a_rotation_are_dead_too() {
+async fn re_authentication_kills_the_previous_tokens_of_a_rotation_too() {
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut previous = client.clone();
@@ -90,7 +90,7 @@ async fn previous_tokens_of_a_rotation_are_dead_too() {
 
 // T16
 #[tokio::test]
-async fn both_lifetimes_begin_again_as_the_sign_in_set_them() {
+async fn re_authentication_restarts_both_lifetimes_as_the_sign_in_set_them() {
     let (layer, _store, clock) = world();
     let mut client = Client::new(&layer);
     let login = client.send(|session| async move {
@@ -113,7 +113,7 @@ async fn both_lifetimes_begin_again_as_the_sign_in_set_them() {
 
 // T39
 #[tokio::test]
-async fn the_proof_is_as_old_as_the_request() {
+async fn authenticated_at_is_when_the_request_arrived() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
@@ -130,7 +130,7 @@ async fn the_proof_is_as_old_as_the_request() {
 }
 
 #[tokio::test]
-async fn a_guest_has_proven_nothing() {
+async fn a_guest_cannot_re_authenticate() {
     let (layer, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -178,7 +178,7 @@ async fn a_session_whose_new_token_was_never_delivered_ends() {
 
 // T33
 #[tokio::test]
-async fn an_outage_is_a_503_and_the_session_stays() {
+async fn an_outage_is_a_503_and_the_session_does_not_change() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone());
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -191,7 +191,7 @@ async fn an_outage_is_a_503_and_the_session_stays() {
 }
 
 #[tokio::test]
-async fn two_commits_of_one_request_are_one_renewal() {
+async fn two_commits_of_one_request_re_authenticate_once() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone());
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -209,7 +209,7 @@ async fn two_commits_of_one_request_are_one_renewal() {
 
 // T53
 #[tokio::test]
-async fn after_a_change_of_password_the_others_end_and_this_one_has_a_new_token() {
+async fn a_password_change_ends_the_other_sessions_and_gives_this_one_a_new_token() {
     let (layer, store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut other = Client::signed_in(&layer, "alice").await;
@@ -225,7 +225,7 @@ async fn after_a_change_of_password_the_others_end_and_this_one_has_a_new_token(
 
     assert_ne!(client.token(), previous);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
-    let told = other.send(|session| async move { session.ended().map(|it| it.reason) });
-    assert_eq!(told.await.value(), Some(EndReason::CredentialsChanged));
+    let reason = other.send(|session| async move { session.ended().map(|it| it.reason) });
+    assert_eq!(reason.await.value(), Some(EndReason::CredentialsChanged));
     assert_eq!(ids(&store, "alice").await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Sign-ins against "end all": one that was authenticated before it never survives it.
+//! A sign-in that was authenticated before an "end all" never survives it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,7 +32,7 @@ fn admin(store: &MemoryStore, id: &str) -> UserSessions {
 
 // T21
 #[tokio::test]
-async fn a_sign_in_that_straddles_end_all_is_rejected() {
+async fn a_sign_in_that_began_before_end_all_is_rejected() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "alice");
 
@@ -52,7 +52,7 @@ async fn a_sign_in_that_straddles_end_all_is_rejected() {
 
 // T21
 #[tokio::test]
-async fn a_sign_in_that_straddles_end_others_is_rejected_too() {
+async fn a_sign_in_that_began_before_end_others_is_rejected() {
     let (layer, store, _clock) = world();
     let mut laptop = Client::new(&layer);
     let id = laptop.log_in("alice").await;
@@ -75,7 +75,7 @@ async fn a_sign_in_that_straddles_end_others_is_rejected_too() {
 
 // T21
 #[tokio::test]
-async fn a_rejected_sign_in_has_a_reason_of_its_own() {
+async fn a_rejected_sign_in_answers_401_with_its_own_reason() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "alice");
 
@@ -96,7 +96,7 @@ async fn a_rejected_sign_in_has_a_reason_of_its_own() {
 
 // T21
 #[tokio::test]
-async fn a_rejected_sign_in_leaves_the_guest_as_it_was() {
+async fn a_rejected_sign_in_does_not_change_the_guest_session() {
     let (layer, store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -133,7 +133,7 @@ async fn a_sign_in_on_a_later_request_is_not_rejected() {
 
 // T21
 #[tokio::test]
-async fn a_cutoff_of_one_user_rejects_no_others_sign_in() {
+async fn the_cutoff_of_one_user_does_not_reject_sign_ins_of_another() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "bob");
 
@@ -151,7 +151,7 @@ async fn a_cutoff_of_one_user_rejects_no_others_sign_in() {
 
 // T21 T53
 #[tokio::test]
-async fn end_all_and_a_sign_in_after_it_in_one_handler_is_a_password_change() {
+async fn end_all_followed_by_a_sign_in_in_one_handler_keeps_that_sign_in() {
     let (layer, store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("cart", "apple").await;
@@ -172,7 +172,7 @@ async fn end_all_and_a_sign_in_after_it_in_one_handler_is_a_password_change() {
 
 // T21
 #[tokio::test]
-async fn a_guest_who_resets_a_password_ends_all_and_signs_in() {
+async fn a_guest_who_resets_a_password_ends_all_sessions_and_signs_in() {
     let (layer, store, _clock) = world();
     let mut thief = Client::signed_in(&layer, "alice").await;
     let mut guest = Client::new(&layer);
@@ -191,7 +191,7 @@ async fn a_guest_who_resets_a_password_ends_all_and_signs_in() {
 
 // T21
 #[tokio::test]
-async fn the_own_cutoff_saves_from_no_later_one() {
+async fn a_sign_in_after_its_own_end_all_is_rejected_by_a_later_one() {
     let (layer, store, clock) = world();
     let others = admin(&store, "alice");
 
@@ -211,7 +211,7 @@ async fn the_own_cutoff_saves_from_no_later_one() {
 
 // T21: the server's clock stepped back in between.
 #[tokio::test]
-async fn the_own_cutoff_saves_from_no_later_one_by_a_clock_that_stepped_back() {
+async fn a_sign_in_after_its_own_end_all_is_rejected_by_a_later_one_when_the_clock_stepped_back() {
     let (layer, store, clock) = world();
     let others = admin(&store, "alice");
 
@@ -231,7 +231,7 @@ async fn the_own_cutoff_saves_from_no_later_one_by_a_clock_that_stepped_back() {
 
 // T21
 #[tokio::test]
-async fn the_own_cutoff_of_one_user_saves_no_others_sign_in() {
+async fn an_own_end_all_of_one_user_does_not_help_the_sign_in_of_another() {
     let (layer, store, _clock) = world();
     let others = admin(&store, "bob");
 
@@ -303,9 +303,9 @@ async fn a_sign_in_counts_from_its_first_factor_and_never_from_the_future() {
     }
 }
 
-// T21: the age was taken when sending, the script ran later.
+// T21: the age was taken when the call was sent, the script ran later.
 #[tokio::test]
-async fn a_sign_in_that_the_answer_shows_to_be_older_than_the_cutoff_is_rejected() {
+async fn a_sign_in_that_proves_older_than_the_cutoff_after_create_is_rejected() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     faulty.next(Method::Create, Fault::LateCutoff);
@@ -321,7 +321,7 @@ async fn a_sign_in_that_the_answer_shows_to_be_older_than_the_cutoff_is_rejected
 
 // T21 T57
 #[tokio::test]
-async fn a_late_sign_in_that_cannot_be_ended_is_given_up() {
+async fn a_rejected_sign_in_that_cannot_be_ended_is_given_up() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     faulty.next(Method::Create, Fault::LateCutoff);
@@ -339,7 +339,7 @@ async fn a_late_sign_in_that_cannot_be_ended_is_given_up() {
 
 // T21: the server's clock stepped back.
 #[tokio::test]
-async fn a_cutoff_in_the_future_rejects_one_sign_in_and_is_now_from_then_on() {
+async fn a_cutoff_in_the_future_rejects_one_sign_in_and_moves_to_now() {
     let (layer, store, clock) = world();
     admin(&store, "alice").end_all().await.unwrap();
     clock.set(clock.now().minus(DAY / 2));

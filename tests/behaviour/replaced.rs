@@ -1,4 +1,4 @@
-//! The token of a session that was replaced: a late request with it touches no cookie.
+//! A late request with the token of a replaced session changes no cookie.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,7 +19,7 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
 
 // T56
 #[tokio::test]
-async fn the_token_of_a_replaced_session_is_a_guests_and_its_cookie_stays() {
+async fn the_token_of_a_replaced_session_makes_a_guest_and_its_cookie_stays() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let mut guest = Client::new(&layer);
@@ -44,7 +44,7 @@ async fn the_token_of_a_replaced_session_is_a_guests_and_its_cookie_stays() {
 
 // T56
 #[tokio::test]
-async fn a_late_answer_to_a_token_that_was_replaced_touches_no_cookie() {
+async fn a_late_response_to_a_replaced_token_touches_no_cookie() {
     let (layer, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -63,7 +63,7 @@ async fn a_late_answer_to_a_token_that_was_replaced_touches_no_cookie() {
 
 // T56
 #[tokio::test]
-async fn data_of_a_request_with_a_replaced_token_begins_no_guest_over_the_new_cookie() {
+async fn data_of_a_request_with_a_replaced_token_does_not_overwrite_the_new_cookie() {
     let (layer, _store, _clock) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;
@@ -93,7 +93,7 @@ async fn a_replaced_token_can_sign_in() {
 
 // T56
 #[tokio::test]
-async fn a_late_logout_with_a_replaced_token_leaves_the_new_cookie() {
+async fn a_late_logout_with_a_replaced_token_does_not_remove_the_new_cookie() {
     let (layer, _store, _clock) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;

@@ -1,4 +1,4 @@
-//! What people and programs are told when a session ended or a limit refuses.
+//! What users and programs learn when a session ended or a limit refuses a sign-in.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -30,7 +30,7 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (layer, store, clock)
 }
 
-/// Signs in as Firefox on Windows; time passes.
+/// Signs in as Firefox on Windows, then moves the clock on.
 async fn on_firefox(layer: &SessionLayer, clock: &ManualClock) -> Client {
     clock.advance(HOUR);
     let mut client = Client::new(layer);
@@ -39,7 +39,7 @@ async fn on_firefox(layer: &SessionLayer, clock: &ManualClock) -> Client {
     client
 }
 
-/// What a route for users answers: its status, headers and JSON.
+/// The response of a route for users: status, headers and JSON.
 async fn for_users(client: &Client, layer: &SessionLayer) -> (StatusCode, Value, Option<String>) {
     let layer = layer.clone().reply(Problem);
     let service = service_fn(|_: Request<()>| async {
@@ -64,7 +64,7 @@ async fn for_users(client: &Client, layer: &SessionLayer) -> (StatusCode, Value,
 
 // T42
 #[tokio::test]
-async fn who_was_evicted_is_told_why_when_by_which_session_and_on_which_device() {
+async fn an_evicted_client_learns_why_when_and_by_which_session_and_device() {
     let (layer, store, clock) = world();
     let evicted = Client::signed_in(&layer, "alice").await;
     on_firefox(&layer, &clock).await;
@@ -73,7 +73,7 @@ async fn who_was_evicted_is_told_why_when_by_which_session_and_on_which_device()
     let (status, problem, cookie) = for_users(&evicted, &layer).await;
 
     assert_eq!(status, StatusCode::UNAUTHORIZED);
-    let told = json!({
+    let expected = json!({
         "type": "about:blank",
         "title": "Not signed in",
         "status": 401,
@@ -82,7 +82,7 @@ async fn who_was_evicted_is_told_why_when_by_which_session_and_on_which_device()
         "by": by.to_string(),
         "byDevice": "Firefox 145 on Windows",
     });
-    assert_eq!(problem, told);
+    assert_eq!(problem, expected);
     assert!(cookie.unwrap().contains("Max-Age=0"));
 }
 
@@ -107,7 +107,7 @@ async fn a_stranger_with_a_made_up_token_of_the_same_session_learns_nothing() {
 
 // T42
 #[tokio::test]
-async fn a_session_ended_from_another_device_says_which() {
+async fn a_session_ended_from_another_device_names_that_device() {
     let (_, store, clock) = world();
     let layer = SessionLayer::new(store);
     let ended = Client::signed_in(&layer, "alice").await;
@@ -128,12 +128,12 @@ async fn a_session_ended_from_another_device_says_which() {
 
 // T42
 #[tokio::test]
-async fn each_reason_has_a_sentence_and_the_words_can_be_others() {
+async fn each_reason_has_a_sentence_that_the_app_can_replace() {
     let (_, store, clock) = world();
     let layer = SessionLayer::new(store.clone());
     let mut words = EndWords::default();
     words.administrator = "Ein Administrator hat Sie abgemeldet.".into();
-    let told = [
+    let sentences = [
         (
             EndReason::Administrator,
             "Ein Administrator hat Sie abgemeldet.",
@@ -156,7 +156,7 @@ async fn each_reason_has_a_sentence_and_the_words_can_be_others() {
         ),
     ];
 
-    for (reason, sentence) in told {
+    for (reason, sentence) in sentences {
         let client = Client::signed_in(&layer, "alice").await;
         let sessions = UserSessions::new(store.clone(), user("alice")).because(reason);
         sessions.end_all().await.unwrap();
@@ -202,7 +202,7 @@ async fn a_refused_program_gets_a_ticket_and_the_sessions_to_choose_from() {
             .parse::<tower_user_sessions::Ticket>()
             .is_ok()
     );
-    let told = json!({
+    let expected = json!({
         "type": "about:blank",
         "title": "Too many sessions",
         "status": 409,
@@ -214,11 +214,11 @@ async fn a_refused_program_gets_a_ticket_and_the_sessions_to_choose_from() {
             "device": "Firefox 145 on Windows",
         }],
     });
-    assert_eq!(problem, told);
+    assert_eq!(problem, expected);
 }
 
 #[tokio::test]
-async fn a_sign_out_clears_the_sites_data_where_the_layer_says_so_and_nothing_else_does() {
+async fn only_a_sign_out_sends_clear_site_data_and_only_if_the_layer_is_set_so() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store.clone()).clear_site_data(true);
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -235,7 +235,7 @@ async fn a_sign_out_clears_the_sites_data_where_the_layer_says_so_and_nothing_el
         .send(|session| async move { session.log_out().unwrap() })
         .await;
     let mut again = Client::signed_in(&layer, "alice").await;
-    let anew = again.send(|session| async move {
+    let new_token = again.send(|session| async move {
         session.log_out().unwrap();
         session.log_in(user("alice")).unwrap();
     });
@@ -245,13 +245,13 @@ async fn a_sign_out_clears_the_sites_data_where_the_layer_says_so_and_nothing_el
         Some("\"cookies\", \"storage\"")
     );
     assert!(removed.removes_cookie());
-    for answer in [looked, removed, without, anew.await] {
+    for answer in [looked, removed, without, new_token.await] {
         assert_eq!(answer.header("clear-site-data"), None);
     }
 }
 
 #[tokio::test]
-async fn ending_the_own_session_over_the_list_is_a_sign_out_too() {
+async fn ending_the_current_session_through_the_list_is_a_sign_out_too() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store).clear_site_data(true);
     let client = Client::signed_in(&layer, "alice").await;

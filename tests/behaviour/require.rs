@@ -1,4 +1,4 @@
-//! Guests do not reach what is for users: `RequireUser` and the extractor `User`.
+//! `RequireUser` and the extractor `User` keep guests out of routes for users.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 
 use axum::{Router, body::Body, routing::get};
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
@@ -48,7 +48,7 @@ async fn send(layer: &SessionLayer, guard: &RequireUser<Problem>, request: Reque
     read(service.oneshot(request).await.unwrap()).await
 }
 
-/// What axum answers for a handler that takes a `User`.
+/// The response of axum for a handler that takes a `User`.
 async fn send_to_axum(layer: &SessionLayer, request: Request<()>) -> Answer {
     let app: Router = Router::new()
         .route(
@@ -66,7 +66,7 @@ fn guard() -> RequireUser<Problem> {
 }
 
 fn redirecting() -> RequireUser<Problem> {
-    guard().redirect_to(PathAndQuery::from_static("/login?from=guard"))
+    guard().redirect_to("/login?from=guard")
 }
 
 fn by<const N: usize>(
@@ -89,7 +89,7 @@ fn problem(title: &str, status: u16, reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_user_is_let_through() {
+async fn a_user_passes() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let alice = Client::signed_in(&layer, "alice").await;
@@ -119,7 +119,7 @@ async fn a_guest_is_answered_with_401_and_a_problem() {
 
 // T42
 #[tokio::test]
-async fn who_was_signed_out_is_told_why_and_the_cookie_goes() {
+async fn a_client_that_was_signed_out_learns_why_and_its_cookie_is_removed() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
 
@@ -137,9 +137,9 @@ async fn who_was_signed_out_is_told_why_and_the_cookie_goes() {
         };
 
         assert_eq!(status, StatusCode::UNAUTHORIZED);
-        let told = problem("Not signed in", 401, "logged_out");
-        let told = told.replace('}', r#","endedAt":"2025-11-24T16:00:00Z"}"#);
-        assert_eq!(body, told);
+        let expected = problem("Not signed in", 401, "logged_out");
+        let expected = expected.replace('}', r#","endedAt":"2025-11-24T16:00:00Z"}"#);
+        assert_eq!(body, expected);
         let line = headers[header::SET_COOKIE].to_str().unwrap();
         assert!(line.contains("Max-Age=0"), "{line}");
     }
@@ -165,7 +165,7 @@ async fn a_grpc_guest_is_unauthenticated_by_trailers_only() {
 }
 
 #[tokio::test]
-async fn a_browser_that_navigates_is_sent_to_sign_in() {
+async fn a_browser_that_navigates_is_redirected_to_sign_in() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let guest = Client::new(&layer);
@@ -185,7 +185,7 @@ async fn a_browser_that_navigates_is_sent_to_sign_in() {
 }
 
 #[tokio::test]
-async fn nothing_but_a_navigation_is_redirected() {
+async fn only_a_navigation_is_redirected() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let guest = Client::new(&layer);
@@ -206,7 +206,7 @@ async fn nothing_but_a_navigation_is_redirected() {
 
 // T42
 #[tokio::test]
-async fn a_redirect_leaves_the_reason_to_the_page_that_it_leads_to() {
+async fn a_redirect_keeps_the_reason_for_the_page_it_leads_to() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let mut alice = Client::signed_in(&layer, "alice").await;
@@ -251,7 +251,7 @@ async fn an_unavailable_session_is_503_and_never_401() {
 }
 
 #[tokio::test]
-async fn without_a_session_it_fails_closed_and_says_so_in_the_log() {
+async fn without_a_session_the_request_is_refused_and_the_log_says_why() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store).resolve_if(|_| false);
     let guest = Client::new(&layer);
@@ -262,13 +262,18 @@ async fn without_a_session_it_fails_closed_and_says_so_in_the_log() {
         send_to_axum(&layer, guest.head("/")).await,
     ] {
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(body, problem("Internal server error", 500, "no_session"));
+        // In release builds there is no detail.
+        let start = r#"{"type":"about:blank","title":"Internal server error","status":500,"reason":"no_session""#;
+        assert!(
+            body.starts_with(start) && body.contains("`resolve_if`"),
+            "{body}"
+        );
     }
     assert_eq!(log.at("ERROR").len(), 2);
 }
 
 #[tokio::test]
-async fn a_closure_answers_as_it_likes() {
+async fn a_closure_makes_the_response() {
     let (store, _clock) = store();
     let guard = RequireUser::new().reply_with(|rejection: Rejection| {
         assert_eq!(rejection.kind(), RejectionKind::NotSignedIn);

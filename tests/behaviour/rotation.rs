@@ -1,4 +1,4 @@
-//! Rotation: the token changes, the session stays, and nobody is signed out by it.
+//! Rotation changes the token, keeps the session, and signs no client out.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -28,14 +28,14 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (SessionLayer::new(store.clone()), store, clock)
 }
 
-/// Rotates, and loses the answer unless it is kept.
+/// Rotates, and loses the response unless it is kept.
 async fn rotated(client: &Client) -> Answer<()> {
     client
         .request(|session| async move { session.rotate().unwrap() })
         .await
 }
 
-/// The same browser with the token that its rotation gave it.
+/// The same browser with the token of its rotation.
 async fn successor(client: &Client) -> Client {
     let answer = rotated(client).await;
     let mut next = client.clone();
@@ -44,7 +44,7 @@ async fn successor(client: &Client) -> Client {
     next
 }
 
-/// A user's browser before and after its token rotated, the new one seen.
+/// A user's browser before and after its token rotated. The new token was used.
 async fn seen(layer: &SessionLayer) -> (Client, Client) {
     let previous = Client::signed_in(layer, "alice").await;
     let mut present = successor(&previous).await;
@@ -59,7 +59,7 @@ async fn a_rotated_session_keeps_its_id_its_place_and_its_times() {
     let client = Client::signed_in(&layer, "alice").await;
     let sessions = UserSessions::new(store, user("alice"));
     let before = sessions.list().await.unwrap();
-    let told = |info: &tower_user_sessions::SessionInfo| {
+    let parts = |info: &tower_user_sessions::SessionInfo| {
         (info.id(), info.created_at(), info.authenticated_at())
     };
     clock.advance(HOUR);
@@ -68,14 +68,14 @@ async fn a_rotated_session_keeps_its_id_its_place_and_its_times() {
 
     let after = sessions.list().await.unwrap();
     assert_eq!(
-        after.iter().map(told).collect::<Vec<_>>(),
-        before.iter().map(told).collect::<Vec<_>>()
+        after.iter().map(parts).collect::<Vec<_>>(),
+        before.iter().map(parts).collect::<Vec<_>>()
     );
 }
 
 // T46
 #[tokio::test]
-async fn requests_with_the_previous_token_come_to_one_successor() {
+async fn parallel_requests_with_the_previous_token_get_the_same_new_token() {
     let (layer, _store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
 
@@ -91,7 +91,7 @@ async fn requests_with_the_previous_token_come_to_one_successor() {
 
 // T48
 #[tokio::test]
-async fn a_lost_answer_locks_nobody_out_and_the_next_one_hands_the_token_over() {
+async fn after_a_lost_response_the_next_one_carries_the_new_token() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let first = rotated(&client).await;
@@ -110,7 +110,7 @@ async fn a_lost_answer_locks_nobody_out_and_the_next_one_hands_the_token_over() 
 
 // T46 T61
 #[tokio::test]
-async fn once_the_successor_was_seen_the_previous_token_goes_on_for_the_grace_without_a_cookie() {
+async fn once_the_new_token_was_used_the_previous_one_works_for_the_grace_without_a_cookie() {
     let (layer, _store, clock) = world();
     let (previous, _present) = seen(&layer).await;
     clock.advance(GRACE - MS);
@@ -124,7 +124,7 @@ async fn once_the_successor_was_seen_the_previous_token_goes_on_for_the_grace_wi
 
 // T61
 #[tokio::test]
-async fn a_previous_token_whose_successor_was_seen_rotates_to_nothing() {
+async fn a_previous_token_does_not_rotate_once_the_new_one_was_used() {
     let (layer, _store, _clock) = world();
     let (previous, mut present) = seen(&layer).await;
 
@@ -136,7 +136,7 @@ async fn a_previous_token_whose_successor_was_seen_rotates_to_nothing() {
 
 // T47
 #[tokio::test]
-async fn after_the_grace_a_previous_token_is_reuse_and_ends_the_session() {
+async fn after_the_grace_the_previous_token_is_reuse_and_ends_the_session() {
     let (layer, store, clock) = world();
     let (previous, present) = seen(&layer).await;
     clock.advance(GRACE);
@@ -147,13 +147,13 @@ async fn after_the_grace_a_previous_token_is_reuse_and_ends_the_session() {
     assert!(reused.sets_no_cookie());
     assert_eq!(reused.value(), (None, None));
     assert!(ids(&store, "alice").await.is_empty());
-    let told = present.request(|session| async move { session.ended().map(|it| it.reason) });
-    assert_eq!(told.await.value(), Some(EndReason::TokenReuse));
+    let reason = present.request(|session| async move { session.ended().map(|it| it.reason) });
+    assert_eq!(reason.await.value(), Some(EndReason::TokenReuse));
 }
 
 // T47
 #[tokio::test]
-async fn reuse_ends_nothing_where_the_layer_says_so() {
+async fn reuse_ends_nothing_if_the_layer_is_set_so() {
     let (store, clock) = store();
     let layer = SessionLayer::new(store).end_on_reuse(false);
     let (mut previous, mut present) = seen(&layer).await;
@@ -181,7 +181,7 @@ async fn any_other_wrong_secret_is_unknown_and_ends_nothing() {
 
 // T46
 #[tokio::test]
-async fn a_token_stays_while_the_one_before_is_in_its_time() {
+async fn a_token_does_not_rotate_while_the_previous_one_is_in_its_grace() {
     let (layer, _store, clock) = world();
     let (_previous, mut present) = seen(&layer).await;
     let kept = present.token();
@@ -215,7 +215,7 @@ async fn a_token_of_the_set_age_rotates_by_itself() {
 
 // T15 T39
 #[tokio::test]
-async fn rotation_neither_refreshes_a_sign_in_nor_prolongs_its_session() {
+async fn rotation_does_not_make_a_sign_in_fresh_or_prolong_its_session() {
     let (layer, _store, clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
     let proven =
@@ -229,11 +229,11 @@ async fn rotation_neither_refreshes_a_sign_in_nor_prolongs_its_session() {
     }
 
     assert_eq!(proven(&client).await.value(), None);
-    let mut anew = Client::signed_in(&layer, "alice").await;
-    let fresh = proven(&anew).await.value();
+    let mut signed_in_again = Client::signed_in(&layer, "alice").await;
+    let fresh = proven(&signed_in_again).await.value();
     clock.advance(HOUR);
-    anew = successor(&anew).await;
-    assert_eq!(proven(&anew).await.value(), fresh);
+    signed_in_again = successor(&signed_in_again).await;
+    assert_eq!(proven(&signed_in_again).await.value(), fresh);
     assert!(fresh > before);
 }
 
@@ -256,7 +256,7 @@ async fn a_request_that_failed_rotates_nothing() {
 
 // T20 T21
 #[tokio::test]
-async fn rotation_does_not_bring_back_a_session_that_ended_meanwhile() {
+async fn rotation_does_not_bring_an_ended_session_back() {
     let (layer, store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let sessions = UserSessions::new(store.clone(), user("alice"));
@@ -278,7 +278,7 @@ async fn rotation_does_not_bring_back_a_session_that_ended_meanwhile() {
 
 // T42
 #[tokio::test]
-async fn the_holder_of_a_token_whose_successor_never_arrived_is_told_why_the_session_ended() {
+async fn a_client_whose_new_token_never_arrived_learns_why_its_session_ended() {
     let (layer, store, _clock) = world();
     let client = Client::signed_in(&layer, "alice").await;
     rotated(&client).await;
@@ -288,12 +288,12 @@ async fn the_holder_of_a_token_whose_successor_never_arrived_is_told_why_the_ses
         .await
         .unwrap();
 
-    let told = client.request(|session| async move { session.ended().map(|it| it.reason) });
-    assert_eq!(told.await.value(), Some(EndReason::Administrator));
+    let reason = client.request(|session| async move { session.ended().map(|it| it.reason) });
+    assert_eq!(reason.await.value(), Some(EndReason::Administrator));
 }
 
 #[tokio::test]
-async fn a_guest_with_data_has_a_token_that_rotates() {
+async fn the_token_of_a_guest_with_data_rotates() {
     let (layer, _store, _clock) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -304,7 +304,7 @@ async fn a_guest_with_data_has_a_token_that_rotates() {
 }
 
 #[tokio::test]
-async fn a_guest_of_whom_nothing_is_stored_has_nothing_to_rotate() {
+async fn a_guest_without_data_has_nothing_to_rotate() {
     let (layer, _store, _clock) = world();
 
     let answer = rotated(&Client::new(&layer)).await;
@@ -313,7 +313,7 @@ async fn a_guest_of_whom_nothing_is_stored_has_nothing_to_rotate() {
 }
 
 #[tokio::test]
-async fn what_is_staged_besides_is_stored_with_the_rotation() {
+async fn other_staged_changes_are_stored_with_the_rotation() {
     let (layer, _store, _clock) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -327,23 +327,23 @@ async fn what_is_staged_besides_is_stored_with_the_rotation() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_rotates_into_the_header() {
+async fn the_new_token_of_a_bearer_client_is_in_the_header() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store).token_source(TokenSource::Bearer);
     let mut client = Client::new(&layer);
     let signed_in = client
         .send(|session| async move { session.log_in(user("alice")).unwrap() })
         .await;
-    let show = |client: &mut Client, answer: &Answer<()>| {
+    let send_back = |client: &mut Client, answer: &Answer<()>| {
         let line = format!("Bearer {}", answer.header("x-session-token").unwrap());
         client
             .headers
             .insert("authorization", line.parse().unwrap());
     };
-    show(&mut client, &signed_in);
+    send_back(&mut client, &signed_in);
 
     let answer = rotated(&client).await;
-    show(&mut client, &answer);
+    send_back(&mut client, &answer);
 
     assert!(answer.sets_no_cookie());
     assert_eq!(client.user().await.as_deref(), Some("alice"));
@@ -351,7 +351,7 @@ async fn a_bearer_token_rotates_into_the_header() {
 
 // T33
 #[tokio::test]
-async fn in_an_outage_a_token_that_is_due_goes_on_and_one_that_was_asked_for_is_a_503() {
+async fn in_an_outage_a_due_rotation_is_skipped_and_a_requested_one_is_503() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone()).rotate_after(Duration::ZERO);
     let client = Client::signed_in(&layer, "alice").await;
@@ -371,7 +371,7 @@ async fn in_an_outage_a_token_that_is_due_goes_on_and_one_that_was_asked_for_is_
 
 // T48
 #[tokio::test]
-async fn a_rotation_whose_reply_was_lost_comes_to_the_same_successor() {
+async fn a_rotation_whose_reply_was_lost_makes_the_same_new_token() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone());
     let mut client = Client::signed_in(&layer, "alice").await;

@@ -1,4 +1,4 @@
-//! What a request shows under the name of our cookie, and what becomes of what is no token.
+//! Cookies of the session's name: which ones are read, and what happens to invalid ones.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -47,7 +47,7 @@ async fn without_a_cookie_there_is_a_guest_no_store_call_and_no_set_cookie() {
 
 // T2
 #[tokio::test]
-async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_is_removed() {
+async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_its_cookie_is_removed() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let layer = SessionLayer::new(faulty.clone());
@@ -64,7 +64,7 @@ async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_is_removed() {
 
     for value in malformed {
         let cookie = format!("__Host-session={value}");
-        let answer = Client::showing(&layer, [cookie.as_bytes()])
+        let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
             .request(whose)
             .await;
 
@@ -76,11 +76,11 @@ async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_is_removed() {
 
 // T2
 #[tokio::test]
-async fn an_unknown_token_makes_a_guest_and_is_removed() {
+async fn an_unknown_token_makes_a_guest_and_its_cookie_is_removed() {
     let (store, _clock) = store();
     let cookie = format!("__Host-session={}", unknown_token());
 
-    let answer = Client::showing(&SessionLayer::new(store), [cookie.as_bytes()])
+    let answer = Client::with_cookies(&SessionLayer::new(store), [cookie.as_bytes()])
         .request(whose)
         .await;
 
@@ -105,7 +105,7 @@ async fn an_unknown_token_is_never_adopted() {
     assert_ne!(guest, planted);
     assert_ne!(client.token(), planted);
     let cookie = format!("__Host-session={planted}");
-    let thief = Client::showing(&layer, [cookie.as_bytes()])
+    let thief = Client::with_cookies(&layer, [cookie.as_bytes()])
         .request(whose)
         .await;
     assert_eq!(thief.value(), None);
@@ -119,7 +119,7 @@ async fn a_token_with_a_wrong_secret_is_unknown() {
     let other = if token.ends_with('A') { 'B' } else { 'A' };
     let cookie = format!("__Host-session={}{other}", &token[..63]);
 
-    let answer = Client::showing(&layer, [cookie.as_bytes()])
+    let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
         .request(whose)
         .await;
 
@@ -129,7 +129,7 @@ async fn a_token_with_a_wrong_secret_is_unknown() {
 
 // T10
 #[tokio::test]
-async fn a_name_that_only_looks_like_ours_is_another_one() {
+async fn a_cookie_name_that_only_looks_like_ours_is_ignored() {
     let (layer, token) = signed_in().await;
     let others = [
         "\u{2000}__Host-session",
@@ -144,7 +144,7 @@ async fn a_name_that_only_looks_like_ours_is_another_one() {
 
     for name in others {
         let cookie = format!("{name}={token}");
-        let answer = Client::showing(&layer, [cookie.as_bytes()])
+        let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
             .request(whose)
             .await;
 
@@ -155,11 +155,11 @@ async fn a_name_that_only_looks_like_ours_is_another_one() {
 
 // T10
 #[tokio::test]
-async fn only_space_and_tab_around_name_and_value_are_none_of_it() {
+async fn only_space_and_tab_around_name_and_value_are_trimmed() {
     let (layer, token) = signed_in().await;
     let cookie = format!("a=b;\t __Host-session\t = {token}\t ;c=d");
 
-    let answer = Client::showing(&layer, [cookie.as_bytes()])
+    let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
         .request(whose)
         .await;
 
@@ -168,7 +168,7 @@ async fn only_space_and_tab_around_name_and_value_are_none_of_it() {
 
 // T10
 #[tokio::test]
-async fn a_foreign_cookie_in_odd_bytes_signs_nobody_out() {
+async fn another_cookie_in_odd_bytes_does_not_hide_the_session_cookie() {
     let (layer, token) = signed_in().await;
     let ours = format!("__Host-session={token}");
     let foreign: [&[u8]; 4] = [b"a=\xff\xfe", b"\xe9t\xe9=1", b"no-equals-sign", b"=\x80"];
@@ -176,11 +176,11 @@ async fn a_foreign_cookie_in_odd_bytes_signs_nobody_out() {
     for odd in foreign {
         let before = [odd, b"; ", ours.as_bytes()].concat();
         let after = [ours.as_bytes(), b"; ", odd].concat();
-        let apart = Client::showing(&layer, [odd, ours.as_bytes()]);
+        let apart = Client::with_cookies(&layer, [odd, ours.as_bytes()]);
 
         for client in [
-            Client::showing(&layer, [&before]),
-            Client::showing(&layer, [&after]),
+            Client::with_cookies(&layer, [&before]),
+            Client::with_cookies(&layer, [&after]),
             apart,
         ] {
             let answer = client.request(whose).await;
@@ -201,7 +201,7 @@ async fn all_cookie_headers_are_read() {
         [b"a=b", ours.as_bytes(), b"c=d"],
         [ours.as_bytes(), b"a=b", b"c=d"],
     ] {
-        let answer = Client::showing(&layer, cookies).request(whose).await;
+        let answer = Client::with_cookies(&layer, cookies).request(whose).await;
 
         assert_eq!(answer.value().as_deref(), Some("alice"));
     }
@@ -209,7 +209,7 @@ async fn all_cookie_headers_are_read() {
 
 // T2 T10
 #[tokio::test]
-async fn of_two_that_differ_neither_is_used_and_none_is_removed() {
+async fn of_two_differing_cookies_neither_is_used_or_removed() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let ours = Client::signed_in(&SessionLayer::new(store), "alice").await;
@@ -222,9 +222,9 @@ async fn of_two_that_differ_neither_is_used_and_none_is_removed() {
     ] {
         let joined = format!("{planted}; {ours}");
         let clients = [
-            Client::showing(&layer, [joined.as_bytes()]),
-            Client::showing(&layer, [planted.as_bytes(), ours.as_bytes()]),
-            Client::showing(&layer, [ours.as_bytes(), planted.as_bytes()]),
+            Client::with_cookies(&layer, [joined.as_bytes()]),
+            Client::with_cookies(&layer, [planted.as_bytes(), ours.as_bytes()]),
+            Client::with_cookies(&layer, [ours.as_bytes(), planted.as_bytes()]),
         ];
 
         for client in clients {
@@ -239,11 +239,11 @@ async fn of_two_that_differ_neither_is_used_and_none_is_removed() {
 
 // T10
 #[tokio::test]
-async fn two_that_are_the_same_are_one() {
+async fn two_equal_cookies_count_as_one() {
     let (layer, token) = signed_in().await;
     let cookie = format!("__Host-session={token}; __Host-session={token}");
 
-    let answer = Client::showing(&layer, [cookie.as_bytes()])
+    let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
         .request(whose)
         .await;
 
@@ -252,11 +252,11 @@ async fn two_that_are_the_same_are_one() {
 
 // T10
 #[tokio::test]
-async fn a_logout_removes_none_of_two_cookies_that_differ() {
+async fn a_logout_removes_neither_of_two_differing_cookies() {
     let (layer, ours) = signed_in().await;
     let cookie = format!("__Host-session={ours}; __Host-session=planted");
 
-    let answer = Client::showing(&layer, [cookie.as_bytes()])
+    let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
         .request(|session| async move { session.log_out().unwrap() })
         .await;
 

@@ -1,4 +1,4 @@
-//! What cannot be stored: too much, or what has no stored form.
+//! Data that cannot be stored: too large, or of a type that cannot be serialized.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +20,7 @@ fn world() -> (SessionLayer, MemoryStore) {
     (SessionLayer::new(store.clone()), store)
 }
 
-/// Runs `first` in a request, and `second` in another one while the first is in flight.
+/// Runs `first` in one request, and `second` in another one while the first is in flight.
 async fn at_once(client: &mut Client, first: fn(&Session), second: fn(&Session)) -> StatusCode {
     let parallel = client.clone();
     let answer = client.send(move |session| {
@@ -78,7 +78,7 @@ async fn the_default_limit_is_64_kib() {
 }
 
 #[tokio::test]
-async fn what_parallel_requests_together_put_over_the_limit_is_not_stored() {
+async fn data_that_parallel_requests_together_put_over_the_limit_is_not_stored() {
     let (layer, _store) = world();
     let layer = layer.data_limit(100);
     let mut client = Client::signed_in(&layer, "alice").await;
@@ -89,13 +89,13 @@ async fn what_parallel_requests_together_put_over_the_limit_is_not_stored() {
         |session| session.insert("b", &"x".repeat(60)).unwrap(),
     );
 
-    assert_eq!(status.await, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(status.await, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(client.get("a").await, None);
     assert_eq!(client.get("b").await.unwrap().len(), 60);
 }
 
 #[tokio::test]
-async fn commit_says_that_the_data_together_is_too_large() {
+async fn commit_reports_that_the_data_together_is_too_large() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer.data_limit(100), "alice").await;
     let parallel = client.clone();
@@ -125,7 +125,7 @@ impl Serialize for Unwritable {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_or_read_is_an_error_and_stages_nothing() {
+async fn a_value_or_key_that_cannot_be_stored_is_an_error_and_stages_nothing() {
     let (layer, store) = world();
     let mut client = Client::new(&layer);
 
@@ -145,7 +145,7 @@ async fn what_cannot_be_written_or_read_is_an_error_and_stages_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_a_problem_of_its_own() {
+async fn data_that_is_too_large_answers_with_its_own_problem() {
     let (layer, _store) = world();
     let client = Client::signed_in(&layer.clone().data_limit(100), "alice").await;
     let parallel = client.clone();
@@ -167,5 +167,5 @@ async fn what_cannot_be_stored_is_a_problem_of_its_own() {
     let sent = tower::ServiceExt::oneshot(tower::Layer::layer(&layer, service), client.head("/"));
 
     let body = sent.await.unwrap().into_body();
-    insta::assert_snapshot!(str::from_utf8(&body).unwrap(), @r#"{"type":"about:blank","title":"Session not stored","status":500,"reason":"not_stored"}"#);
+    insta::assert_snapshot!(str::from_utf8(&body).unwrap(), @r#"{"type":"about:blank","title":"Session not stored","status":413,"detail":"the data would be over its limit","reason":"not_stored"}"#);
 }

@@ -1,4 +1,4 @@
-//! The way out of a full limit: a refusal leaves a ticket, which works once.
+//! A sign-in that is refused at a full limit gets a ticket, which works once.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -26,7 +26,7 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (layer, store, clock)
 }
 
-/// Two sessions of the user, and a browser that is refused: what it is told.
+/// Two sessions of the user, and a browser that is refused: the ticket and the ids it received.
 async fn refused(layer: &SessionLayer) -> (Ticket, Vec<SessionId>) {
     Client::signed_in(layer, "alice").await;
     Client::signed_in(layer, "alice").await;
@@ -58,7 +58,7 @@ async fn redeems(client: &mut Client, ticket: &Ticket, ends: Option<SessionId>) 
 }
 
 #[tokio::test]
-async fn it_ends_the_chosen_session_and_completes_the_sign_in() {
+async fn a_ticket_ends_the_chosen_session_and_completes_the_sign_in() {
     let (layer, store, _clock) = world();
     let (ticket, sessions) = refused(&layer).await;
     let mut client = Client::new(&layer);
@@ -74,7 +74,7 @@ async fn it_ends_the_chosen_session_and_completes_the_sign_in() {
 }
 
 #[tokio::test]
-async fn it_works_once() {
+async fn a_ticket_works_once() {
     let (layer, store, _clock) = world();
     let (ticket, sessions) = refused(&layer).await;
     redeems(&mut Client::new(&layer), &ticket, Some(sessions[0])).await;
@@ -86,7 +86,7 @@ async fn it_works_once() {
 }
 
 #[tokio::test]
-async fn it_works_for_five_minutes() {
+async fn a_ticket_works_for_five_minutes() {
     let (layer, _store, clock) = world();
     let (ticket, sessions) = refused(&layer).await;
     clock.advance(MS);
@@ -101,7 +101,7 @@ async fn it_works_for_five_minutes() {
 }
 
 #[tokio::test]
-async fn it_is_good_as_long_as_the_limit_still_refuses() {
+async fn a_ticket_stays_valid_while_the_limit_still_refuses() {
     let (layer, store, _clock) = world();
     let (ticket, sessions) = refused(&layer).await;
 
@@ -114,7 +114,7 @@ async fn it_is_good_as_long_as_the_limit_still_refuses() {
 }
 
 #[tokio::test]
-async fn it_ends_no_session_of_anybody_else() {
+async fn a_ticket_ends_no_session_of_another_user() {
     let (layer, store, _clock) = world();
     let (ticket, _sessions) = refused(&layer).await;
     Client::signed_in(&layer, "bob").await;
@@ -127,7 +127,7 @@ async fn it_ends_no_session_of_anybody_else() {
 }
 
 #[tokio::test]
-async fn it_signs_nobody_else_in() {
+async fn a_ticket_signs_in_no_other_user() {
     let (layer, _store, _clock) = world();
     let (ticket, _sessions) = refused(&layer).await;
     let (token, _alice) = ticket
@@ -148,7 +148,7 @@ async fn it_signs_nobody_else_in() {
 
 // T2
 #[tokio::test]
-async fn it_opens_no_session() {
+async fn a_ticket_is_not_a_token() {
     let (layer, store, _clock) = world();
     let (ticket, sessions) = refused(&layer).await;
     let text = ticket.encode();
@@ -163,7 +163,7 @@ async fn it_opens_no_session() {
 
 // T21
 #[tokio::test]
-async fn it_counts_as_proven_when_the_refused_sign_in_was() {
+async fn a_ticket_counts_as_authenticated_when_the_refused_sign_in_was() {
     let (layer, store, clock) = world();
     let (ticket, _sessions) = refused(&layer).await;
     clock.advance(MS);
@@ -180,7 +180,7 @@ async fn it_counts_as_proven_when_the_refused_sign_in_was() {
 }
 
 #[tokio::test]
-async fn a_newer_refusal_leaves_it_good_and_a_fifth_does_not() {
+async fn a_ticket_survives_newer_refusals_up_to_the_fifth() {
     let (layer, _store, clock) = world();
     let (first, sessions) = refused(&layer).await;
     let mut others = Vec::new();
@@ -198,7 +198,7 @@ async fn a_newer_refusal_leaves_it_good_and_a_fifth_does_not() {
 
 // T3
 #[test]
-fn no_debug_output_shows_it() {
+fn debug_does_not_print_the_ticket() {
     let token = format!("{:A<64}.Ym9i", "");
     let ticket: Ticket = token.parse().unwrap();
 
@@ -213,7 +213,7 @@ fn no_debug_output_shows_it() {
 
 // T2
 #[test]
-fn anything_else_is_no_ticket() {
+fn malformed_text_is_no_ticket() {
     let token = format!("{:A<64}", "");
     let texts = [
         String::new(),
@@ -232,7 +232,7 @@ fn anything_else_is_no_ticket() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_it_leaves_no_other_so_its_time_has_an_end() {
+async fn a_ticket_refused_again_stays_the_same_and_gets_no_more_time() {
     let (layer, _store, clock) = world();
     let (ticket, sessions) = refused(&layer).await;
     clock.advance(FIVE_MINUTES - MS);

@@ -1,4 +1,4 @@
-//! Tokens, ids and stored forms: unguessable, unprintable, and read back as they were written.
+//! Tokens, ids and stored forms: they cannot be guessed or printed, and they read back as written.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,17 +34,17 @@ fn a_million_tokens_have_a_million_secrets_and_ids() {
 
 // T1
 #[test]
-fn a_secret_has_at_least_128_bits_that_nothing_else_shows() {
+fn a_secret_has_at_least_128_bits_that_appear_nowhere_else() {
     let token = Token::random(Tag::random().unwrap()).unwrap();
 
-    let shown = format!("{}{}", token.tag(), token.session_id());
+    let public = format!("{}{}", token.tag(), token.session_id());
 
-    assert_eq!(token.encode()[..32], shown);
+    assert_eq!(token.encode()[..32], public);
     // 32 characters of 6 bits are left.
     assert_eq!(token.encode()[32..].len() * 6, 192);
 }
 
-/// Whether a type can be printed for users: an inherent constant wins over the trait's.
+/// Whether a type implements `Display`: an inherent constant wins over that of the trait.
 struct Shows<T>(std::marker::PhantomData<T>);
 
 trait Not {
@@ -71,7 +71,7 @@ fn a_token_has_no_display() {
 
 // T3
 #[test]
-fn debug_never_shows_the_secret_nor_its_digest() {
+fn debug_never_prints_the_secret_or_its_digest() {
     let token = Token::random(Tag::random().unwrap()).unwrap();
 
     insta::assert_snapshot!(format!("{token:?}"), @"Token(..)");
@@ -80,15 +80,15 @@ fn debug_never_shows_the_secret_nor_its_digest() {
 
 // T3
 #[test]
-fn what_is_not_a_token_is_not_repeated_in_its_error() {
+fn the_parse_error_does_not_repeat_the_text() {
     let error = "my-password".parse::<Token>().unwrap_err();
 
-    insta::assert_snapshot!(error, @"not a session token");
+    insta::assert_snapshot!(error, @"not a session token, which has 64 characters of base64url");
 }
 
 // T3 T4
 #[test]
-fn a_stored_record_gives_nothing_that_signs_in() {
+fn nothing_in_a_stored_record_signs_in() {
     let token = Token::random(Tag::of(&UserId::from(7))).unwrap();
     let record = Record::new(
         token.session_id(),
@@ -104,17 +104,17 @@ fn a_stored_record_gives_nothing_that_signs_in() {
     let text = token.encode();
     let secret = &text.as_bytes()[32..];
     assert!(!stored.windows(secret.len()).any(|window| window == secret));
-    // The digest shown as a token has another digest.
+    // The digest sent as a token has another digest.
     let mut forged = [0; 48];
     forged[..32].copy_from_slice(token.digest().as_bytes());
     assert_ne!(token.digest().as_bytes()[..], forged[..]);
 }
 
 #[test]
-fn the_tag_of_a_user_is_fixed() {
+fn the_tag_of_a_user_never_changes() {
     let alice = UserId::new("alice").unwrap();
 
-    // Other tags would sign everybody out.
+    // Other tags would sign all users out.
     insta::assert_snapshot!(Tag::of(&alice), @"DHUHdZA2crc8mYnB");
     insta::assert_snapshot!(Tag::keyed(b"key", &alice), @"jA_8T9hMtLFGuFwf");
 }
@@ -186,7 +186,7 @@ proptest! {
 
     // T2
     #[test]
-    fn a_token_has_one_spelling(text in "[A-Za-z0-9_-]{64}") {
+    fn a_token_has_exactly_one_spelling(text in "[A-Za-z0-9_-]{64}") {
         let token: Token = text.parse().unwrap();
 
         prop_assert_eq!(token.encode(), text);
@@ -202,7 +202,7 @@ proptest! {
 
     // T2
     #[test]
-    fn one_odd_character_makes_another_thing(at in 0..64_usize, odd in "[^A-Za-z0-9_-]") {
+    fn one_character_outside_the_alphabet_is_an_error(at in 0..64_usize, odd in "[^A-Za-z0-9_-]") {
         let text = Token::random(Tag::random().unwrap()).unwrap().encode();
 
         let changed = format!("{}{odd}{}", &text[..at], &text[at + 1..]);
@@ -231,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_off_record_is_an_error(record in records(), cutoff in any::<prop::sample::Index>()) {
+    fn a_truncated_record_is_an_error(record in records(), cutoff in any::<prop::sample::Index>()) {
         let bytes = record.encode().unwrap();
 
         let head = &bytes[..cutoff.index(bytes.len())];
@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn data_is_what_the_changes_made_of_it_and_reads_back(
+    fn data_is_the_result_of_its_changes_and_reads_back(
         steps in vec(("[a-e]", option::of(vec(any::<u8>(), 0..40))), 0..40),
         at in 0..40_usize,
     ) {
@@ -311,7 +311,7 @@ proptest! {
 
     // T37
     #[test]
-    fn a_user_agent_is_clean_and_short_whatever_came(raw in vec(any::<u8>(), 0..4_000)) {
+    fn any_user_agent_is_cleaned_and_shortened(raw in vec(any::<u8>(), 0..4_000)) {
         let client = Client::new().with_user_agent(Some(&raw));
 
         let agent = client.user_agent().unwrap_or_default();

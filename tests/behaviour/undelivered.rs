@@ -1,4 +1,4 @@
-//! Commits that were dropped, and sessions whose answer never left: one session, or none.
+//! Dropped commits, and sessions whose response was never sent: there is one session or none.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -55,7 +55,7 @@ async fn a_dropped_commit_stays_staged_and_committing_again_is_the_same_session(
 
 // T5
 #[tokio::test]
-async fn a_commit_dropped_before_the_guest_ended_ends_it_later() {
+async fn a_commit_dropped_before_the_guest_session_ended_ends_it_later() {
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;
@@ -191,7 +191,7 @@ async fn after_a_login_answered_503_a_clone_of_the_session_commits_nothing() {
 
 // T57
 #[tokio::test]
-async fn a_panic_commits_nothing_and_gives_up_what_was_committed() {
+async fn a_panic_commits_nothing_and_ends_a_committed_sign_in() {
     for commit_first in [false, true] {
         let (layer, faulty, store) = world();
 
@@ -212,7 +212,7 @@ async fn a_panic_commits_nothing_and_gives_up_what_was_committed() {
 
 // T57
 #[tokio::test]
-async fn a_commit_that_outlives_the_response_costs_the_guest_nothing() {
+async fn a_commit_that_outlives_the_response_does_not_change_the_guest_session() {
     let (layer, faulty, store) = world();
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
@@ -304,7 +304,7 @@ async fn a_commit_that_lost_its_response_between_two_steps_signs_nobody_in() {
 
 // T57
 #[tokio::test]
-async fn whichever_step_answered_503_a_clone_of_the_session_commits_nothing() {
+async fn after_a_503_of_any_step_a_clone_of_the_session_commits_nothing() {
     let (layer, faulty, store) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let kept = Arc::new(Mutex::new(None));
@@ -332,7 +332,7 @@ async fn whichever_step_answered_503_a_clone_of_the_session_commits_nothing() {
 
 // T57
 #[tokio::test]
-async fn a_login_whose_answer_was_lost_and_whose_handler_then_fails_is_given_up() {
+async fn a_login_whose_reply_was_lost_and_whose_handler_fails_is_given_up() {
     let (layer, faulty, store) = world();
     faulty.next(Method::Create, Fault::Lose);
 
@@ -351,7 +351,7 @@ async fn a_login_whose_answer_was_lost_and_whose_handler_then_fails_is_given_up(
 }
 
 #[tokio::test]
-async fn a_reason_whose_answer_was_replaced_is_not_swallowed() {
+async fn a_response_replaced_by_503_keeps_the_cookie_of_an_ended_session() {
     let (layer, faulty, store) = world();
     let client = Client::signed_in(&layer, "alice").await;
     let id = ids(&store, "alice").await[0];

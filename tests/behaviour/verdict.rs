@@ -1,4 +1,4 @@
-//! Which answers of the service let what was staged be stored.
+//! Which responses of the service let staged changes be stored.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,7 +15,7 @@ use tower_user_sessions::{Limit, MemoryStore, Session, SessionLayer, UserSession
 
 use crate::common::http::{Answer, Client, ids, store, user};
 
-/// A sign-in whose handler answers like this.
+/// A sign-in with a handler that responds like this.
 async fn sign_in(layer: &SessionLayer, status: u16, grpc: Option<&'static str>) -> Answer<()> {
     let client = Client::new(layer);
     client
@@ -57,7 +57,7 @@ async fn below_500_a_sign_in_is_stored() {
 
 // T33
 #[tokio::test]
-async fn from_500_on_and_at_408_a_sign_in_is_not_stored_and_the_answer_stays() {
+async fn from_500_on_and_at_408_a_sign_in_is_not_stored_and_the_response_is_kept() {
     for status in [408, 500, 501, 503, 504, 599] {
         let (layer, store) = world();
 
@@ -82,7 +82,7 @@ async fn a_failed_grpc_head_counts_as_a_server_error() {
 }
 
 #[tokio::test]
-async fn any_other_grpc_head_does_not() {
+async fn any_other_grpc_head_does_not_count_as_a_server_error() {
     for code in ["0", "3", "5", "6", "7", "8", "9", "10", "11", "12", "16"] {
         let (layer, store) = world();
 
@@ -129,7 +129,7 @@ async fn a_logout_is_stored_whatever_the_status() {
 
 // T19
 #[tokio::test]
-async fn of_a_logout_and_a_sign_in_after_it_a_failed_request_stores_the_logout_alone() {
+async fn a_failed_request_stores_its_logout_but_not_the_sign_in_after_it() {
     let (layer, store) = world();
     let client = Client::signed_in(&layer, "alice").await;
 
@@ -147,7 +147,7 @@ async fn of_a_logout_and_a_sign_in_after_it_a_failed_request_stores_the_logout_a
 
 // T53
 #[tokio::test]
-async fn end_others_has_happened_whatever_the_status() {
+async fn end_others_is_stored_whatever_the_status() {
     let (layer, store) = world();
     Client::signed_in(&layer, "alice").await;
     let mut client = Client::new(&layer);
@@ -174,7 +174,7 @@ async fn failing(layer: &SessionLayer, request: Request<()>, handler: fn(&Sessio
 
 // T33
 #[tokio::test]
-async fn a_service_that_fails_stores_no_sign_in_and_its_error_stays_as_it_is() {
+async fn a_service_that_fails_stores_no_sign_in_and_its_error_is_returned_unchanged() {
     let (layer, store) = world();
     let client = Client::new(&layer);
 
@@ -188,7 +188,7 @@ async fn a_service_that_fails_stores_no_sign_in_and_its_error_stays_as_it_is() {
 
 // T19
 #[tokio::test]
-async fn a_service_that_fails_still_signs_out() {
+async fn a_logout_is_stored_when_the_service_fails() {
     let (layer, store) = world();
     let client = Client::signed_in(&layer, "alice").await;
 
@@ -202,7 +202,7 @@ async fn a_service_that_fails_still_signs_out() {
 
 // T57
 #[tokio::test]
-async fn a_committed_sign_in_goes_on_whatever_response_follows() {
+async fn a_committed_sign_in_goes_out_with_any_response() {
     let (layer, store) = world();
     let mut client = Client::new(&layer);
 
@@ -239,7 +239,7 @@ async fn a_committed_sign_in_without_a_response_ends_as_undelivered() {
     assert_eq!(ids(&store, "alice").await, []);
 }
 
-// A session ended for it all the same: what is done is done.
+// The session has ended, although the request failed.
 #[tokio::test]
 async fn an_end_before_a_failure_is_not_undone() {
     let (layer, store) = world();
@@ -259,7 +259,7 @@ async fn an_end_before_a_failure_is_not_undone() {
 
 // T27
 #[tokio::test]
-async fn grpc_is_told_of_a_refusal_in_its_own_words() {
+async fn a_refusal_is_a_grpc_status_for_a_grpc_call() {
     let (layer, _store) = world();
     let mut client = Client::new(&layer.limit(Limit::at_most(1).refuse()));
     client.clone().log_in("alice").await;

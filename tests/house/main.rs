@@ -15,6 +15,7 @@ mod clock;
 mod files;
 mod layers;
 mod scripts;
+mod words;
 
 use self::files::{File, under};
 

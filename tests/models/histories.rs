@@ -1,4 +1,4 @@
-//! Random histories: `MemoryStore` does what the contract says, and `RedisStore` does the same.
+//! Random histories: `MemoryStore` matches the model of the contract, and so does `RedisStore`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,7 +17,7 @@ use tower_user_sessions::{
 
 use crate::{
     common::redis::Server,
-    history::{CORNERS, Op, With, histories},
+    history::{Op, SESSION_SETS, With, histories},
     model::{Answer, NOTICE_KEPT},
     question::{Request, ask},
     world::World,
@@ -26,7 +26,7 @@ use crate::{
 /// How many histories each test tries.
 const CASES: u32 = 512;
 
-/// Runs histories, and prints the one that fails: shortened, and each step with its answer.
+/// Runs histories. A failing one is shortened and printed with the answer to each step.
 fn check(cases: u32, replay: impl Fn(&[(usize, Op)], &mut World) -> Result<(), String>) {
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
@@ -53,7 +53,7 @@ fn memory(world: &World) -> MemoryStore {
 
 // T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T57 T58
 #[test]
-fn memory_does_what_the_contract_says() {
+fn random_histories_on_memory_match_the_model() {
     check(2 * CASES, |history, world| {
         tokio_test::block_on(replay_on_memory(history, world))
     });
@@ -63,10 +63,10 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
     let store = memory(world);
     let mut seen = Seen::default();
     for (set, op) in history {
-        world.tell(op);
+        world.note(op);
         for request in world.requests(*set, op) {
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
-            world.tell(&(&request, &answer));
+            world.note(&(&request, &answer));
             same("MemoryStore", &answer, "the contract", &expected)?;
 
             let live = audit(&store, world, *set, &mut seen).await?;
@@ -74,7 +74,7 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
                 && create.user.is_some()
                 && create.counts
                 && create.limit.excess() == Excess::Evict
-                // The same session again frees no place.
+                // Signing in with the same session again frees no place.
                 && !matches!(op, Op::Create { again: Some(_), .. })
             {
                 let ids = || live.iter().map(|record| record.id);
@@ -98,21 +98,21 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
             }
         }
     }
-    for set in 0..CORNERS {
+    for set in 0..SESSION_SETS {
         for token in world.tokens(set).to_vec() {
             let request = Request::Resolve(Resolve::new(token));
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
-            world.tell(&(&request, &answer));
+            world.note(&(&request, &answer));
             same("MemoryStore", &answer, "the contract", &expected)?;
         }
     }
     Ok(())
 }
 
-/// Two re-authentications, the second with a grace, and the clock a millisecond back in between.
-/// A random run found that the model of these tests counted the older token's time a second time.
+/// Two re-authentications, with the clock a millisecond back in between. A random history found this:
+/// the model set the time of the older token twice.
 #[test]
-fn a_token_that_was_invalid_already_keeps_its_time_when_the_clock_steps_back() {
+fn an_invalid_token_keeps_its_time_when_the_clock_steps_back() {
     let create = Op::Create {
         name: '-',
         again: None,
@@ -152,14 +152,14 @@ fn a_token_that_was_invalid_already_keeps_its_time_when_the_clock_steps_back() {
     assert_eq!(done, Ok(()));
 }
 
-/// Which sessions have been live, and which of those have been dead since.
+/// The sessions that have been live, and those of them that have ended since.
 #[derive(Default)]
 struct Seen {
     live: HashSet<SessionId>,
     dead: HashSet<SessionId>,
 }
 
-/// What holds at every moment, whatever the model thinks; the live sessions.
+/// Checks what must hold at every moment, independent of the model. Returns the live sessions.
 async fn audit(
     store: &MemoryStore,
     world: &World,
@@ -187,7 +187,7 @@ async fn audit(
 
 // T49 and what the history of `MemoryStore` names
 #[test]
-fn redis_does_what_memory_does() {
+fn random_histories_on_redis_match_the_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = Server::start();
     let pool = server.pool();
@@ -208,12 +208,12 @@ async fn replay_on_both(
 ) -> Result<(), String> {
     let memory = memory(world);
     for (set, op) in history {
-        world.tell(op);
+        world.note(op);
         for request in world.requests(*set, op) {
             let expected = world.expects(&request);
             let in_memory = ask(&memory, &request).await;
             let in_redis = ask(redis, &request).await;
-            world.tell(&(&request, &in_redis));
+            world.note(&(&request, &in_redis));
             same("RedisStore", &in_redis, "MemoryStore", &in_memory)?;
             same("MemoryStore", &in_memory, "the contract", &expected)?;
         }

@@ -1,12 +1,12 @@
-//! Random histories: what happens to a few users and guests, in an order that nobody thought of.
+//! Random histories: operations of a few users and guests in a random order.
 
 use proptest::{collection::vec, option, prelude::*};
 use tower_user_sessions::EndReason;
 
 /// Two users, then two guests.
-pub(crate) const CORNERS: usize = 4;
+pub(crate) const SESSION_SETS: usize = 4;
 
-/// One of a session set's tokens, live or not, by its position from the newest.
+/// A token of one session set, live or not, counted from the newest.
 pub(crate) type Pick = usize;
 
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(crate) enum Op {
         limit: u16,
         refuse: bool,
         short: bool,
-        /// Below zero: a moment that is to come.
+        /// A negative value is a moment in the future.
         authenticated_ago: i64,
         changes: Vec<(usize, Option<u8>)>,
         data_limit: usize,
@@ -33,7 +33,7 @@ pub(crate) enum Op {
         pick: Pick,
         forged: bool,
         proven: bool,
-        /// With the token that an earlier one was asked for.
+        /// Resolves with the token that an earlier operation used.
         again: bool,
         short: bool,
         reuse_ends: bool,
@@ -41,9 +41,11 @@ pub(crate) enum Op {
     Save {
         pick: Pick,
         changes: Vec<(usize, Option<u8>)>,
-        /// The revision that it names, less the right one.
+        /// The revision that it names, as the difference to the right one.
         expect: Option<i64>,
         data_limit: usize,
+        /// Idle and absolute, in seconds.
+        shorten: Option<(u64, u64)>,
     },
     List,
     End {
@@ -55,7 +57,7 @@ pub(crate) enum Op {
         spare: bool,
         bar: Option<u64>,
     },
-    /// An id is given up that has not been made, and may be later.
+    /// Gives up an id that is not created yet and may be created later.
     GiveUp {
         name: char,
     },
@@ -64,16 +66,16 @@ pub(crate) enum Op {
     NotBefore,
 }
 
-/// What a sign-in has besides.
+/// Options of a sign-in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct With {
     pub(crate) class: u8,
     pub(crate) class_limit: Option<u16>,
     pub(crate) counts: bool,
     pub(crate) device: Option<u8>,
-    /// The session that it replaces is of the next session set.
+    /// The session that it replaces belongs to the next session set.
     pub(crate) elsewhere: bool,
-    /// A ticket, whether it is forged, and whose session ends for it.
+    /// A ticket, whether it is forged, and which session it ends.
     pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
 }
 
@@ -84,9 +86,9 @@ pub(crate) enum Whom {
     All,
 }
 
-/// What happens, and in which session set.
+/// The operations of a history, each with its session set.
 pub(crate) fn histories() -> impl Strategy<Value = Vec<(usize, Op)>> {
-    vec((0..CORNERS, ops()), 1..60)
+    vec((0..SESSION_SETS, ops()), 1..60)
 }
 
 fn ops() -> impl Strategy<Value = Op> {
@@ -174,15 +176,16 @@ fn ops() -> impl Strategy<Value = Op> {
                 forged,
             }
         });
-    let save =
-        (pick(), changes(), off(), data_limit()).prop_map(|(pick, changes, expect, data_limit)| {
-            Op::Save {
-                pick,
-                changes,
-                expect,
-                data_limit,
-            }
-        });
+    let shorten = option::weighted(0.2, (1..30_u64, 1..90_u64));
+    let save = (pick(), changes(), off(), data_limit(), shorten).prop_map(
+        |(pick, changes, expect, data_limit, shorten)| Op::Save {
+            pick,
+            changes,
+            expect,
+            data_limit,
+            shorten,
+        },
+    );
     let whom = prop_oneof![
         4 => pick().prop_map(Whom::One),
         1 => pick().prop_map(Whom::Others),

@@ -1,4 +1,4 @@
-//! What a store and the model are asked, and what the store answers.
+//! The questions that go to a store and the model, and the answers of the store.
 
 use tower_user_sessions::{
     Timestamp,
@@ -23,7 +23,7 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// What the model answers.
+    /// The answer of the model.
     pub(crate) fn put_to(&self, model: &mut Model, now: Timestamp) -> Answer {
         match self {
             Self::Create(create) => model.create(create, now),
@@ -36,7 +36,7 @@ impl Request {
     }
 }
 
-/// What a store answers.
+/// The answer of a store.
 pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answer {
     match request {
         Request::Create(create) => match store.create(create).await.unwrap() {
@@ -68,7 +68,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
             Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),
             Resolved::Ended(notice) => Answer::Notice(notice),
-            // Whether the store has dropped it by then is its own affair.
+            // A store may or may not have removed the session by then.
             Resolved::Expired(_) | Resolved::Unknown => Answer::Unknown,
             Resolved::Reused(reused) => Answer::Reused(reused.record.id, reused.ended),
         },
@@ -80,6 +80,11 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         },
         Request::Save(save) => match store.save(save).await.unwrap() {
             Saved::Saved { revision } => Answer::Saved(revision),
+            Saved::Shortened {
+                revision,
+                idle,
+                deadline,
+            } => Answer::Shortened(revision, idle, deadline),
             Saved::Conflict { revision, data } => Answer::Conflict(revision, contents(&data)),
             Saved::Ended => Answer::NotLive,
             Saved::TooLarge => Answer::TooLarge,

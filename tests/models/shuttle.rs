@@ -1,8 +1,8 @@
-//! Requests whose steps a scheduler interleaves: sign-ins at a limit, ends, saves, rotations and double
-//! submits, under `shuttle`'s random and its probabilistic scheduler.
+//! Requests with interleaved steps: sign-ins at a limit, ends, saves, rotations and double submits.
+//! `shuttle` chooses the order with its random and its probabilistic scheduler.
 //!
-//! Each step of `MemoryStore` is taken under one lock and so is atomic here, too; what is interleaved
-//! are the steps of requests: the store yields to the scheduler before and after each.
+//! A step of `MemoryStore` holds one lock, so it is atomic here too. The steps of requests are
+//! interleaved: the store yields to the scheduler before and after each one.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -31,7 +31,7 @@ use crate::common::http::{Client, HOUR, ids, store, user};
 /// How many schedules each test tries, under each of the two schedulers.
 const SCHEDULES: usize = 400;
 
-/// `MemoryStore` that lets others go first, and answers nothing at once.
+/// `MemoryStore` that lets other tasks run first, and never replies at once.
 struct Yielding(MemoryStore);
 
 async fn between<T>(step: impl Future<Output = T>) -> T {
@@ -79,7 +79,7 @@ impl SessionStore for Yielding {
 fn scheduled<Fut: Future<Output = ()> + Send + 'static>(scenario: fn() -> Fut) {
     let config = || {
         let mut config = Config::new();
-        // Requests are deep, without optimisation most of all.
+        // The futures of requests are deep, most of all without optimisation.
         config.stack_size = 1024 * 1024;
         config
     };
@@ -108,7 +108,7 @@ async fn all<T: Send + 'static>(
 
 // T25 T26
 #[test]
-fn sign_ins_at_the_limit_are_never_over_it() {
+fn sign_ins_at_the_limit_never_exceed_it() {
     scheduled(|| async {
         let (layer, store, _clock) = world(Limit::at_most(2));
         let sign_ins = (0..4).map(|_| {
@@ -127,7 +127,7 @@ fn sign_ins_at_the_limit_are_never_over_it() {
 
 // T21
 #[test]
-fn end_all_beats_what_was_proven_before_it() {
+fn a_sign_in_proven_before_end_all_never_survives_it() {
     scheduled(|| async {
         let (layer, store, clock) = world(Limit::default());
         let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -157,7 +157,8 @@ fn end_all_beats_what_was_proven_before_it() {
         let answers = all(sign_ins).await;
         ending.await.unwrap();
 
-        // The clock stands still: what arrived before the cutoff was proven at its moment or earlier.
+        // The clock stands still, so a request from before the cutoff was authenticated at the same
+        // moment or earlier.
         let live = ids(&store, "alice").await;
         for answer in answers {
             let signed_in = answer.status == 200;
@@ -174,7 +175,7 @@ fn end_all_beats_what_was_proven_before_it() {
 
 // T20 T21
 #[test]
-fn nothing_that_is_in_flight_brings_a_session_back() {
+fn no_request_in_flight_brings_an_ended_session_back() {
     scheduled(|| async {
         let (layer, store, _clock) = world(Limit::default());
         let client = Client::signed_in(&layer, "alice").await;
@@ -201,7 +202,7 @@ fn nothing_that_is_in_flight_brings_a_session_back() {
 
 // T46 T48
 #[test]
-fn parallel_rotations_come_to_one_successor() {
+fn parallel_rotations_make_one_new_token() {
     scheduled(|| async {
         let (layer, _store, _clock) = world(Limit::default());
         let client = Client::signed_in(&layer, "alice").await;
@@ -232,7 +233,7 @@ fn parallel_rotations_come_to_one_successor() {
 
 // T54
 #[test]
-fn a_double_submit_takes_one_place() {
+fn a_double_submit_makes_one_session() {
     scheduled(|| async {
         let (layer, store, clock) = world(Limit::at_most(2));
         let mut phone = Client::signed_in(&layer, "alice").await;

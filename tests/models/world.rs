@@ -1,4 +1,4 @@
-//! What a history happens to: it turns operations into questions, and tells the story.
+//! Runs a history: turns its operations into questions, and records each step.
 
 use std::{
     fmt::Write as _,
@@ -15,21 +15,21 @@ use tower_user_sessions::{
 };
 
 use crate::{
-    history::{CORNERS, Op, Pick, Whom, With},
+    history::{Op, Pick, SESSION_SETS, Whom, With},
     model::{Answer, Model},
     question::Request,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
-/// What a history happens to: the names that it uses, the clock, and the model.
+/// The state of a history: the names it uses, the clock, and the model.
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) model: Model,
     sets: Vec<SessionSet>,
     not_before: Option<Timestamp>,
     made: u32,
-    told: String,
+    story: String,
 }
 
 struct SessionSet {
@@ -41,12 +41,12 @@ struct SessionSet {
 
 impl World {
     pub(crate) fn new() -> Self {
-        // Histories may share a server, so each has users of its own.
+        // Histories may share a server, so each has its own users.
         static HISTORIES: AtomicU32 = AtomicU32::new(0);
         let history = HISTORIES.fetch_add(1, Ordering::Relaxed);
-        let sets = (0..CORNERS)
+        let sets = (0..SESSION_SETS)
             .map(|set| {
-                let user = (set < CORNERS / 2)
+                let user = (set < SESSION_SETS / 2)
                     .then(|| UserId::new(format!("user {set} of history {history}")).unwrap());
                 let guest = format!("g{set}{history:010}");
                 let tag = match &user {
@@ -67,7 +67,7 @@ impl World {
             sets,
             not_before: None,
             made: 0,
-            told: String::new(),
+            story: String::new(),
         }
     }
 
@@ -75,8 +75,8 @@ impl World {
         &self.sets[set].tokens
     }
 
-    /// The questions that an operation puts to a store; none where the contract leaves the answer
-    /// open.
+    /// The questions of an operation for a store. There are none where the contract leaves the
+    /// answer open.
     pub(crate) fn requests(&mut self, set: usize, op: &Op) -> Vec<Request> {
         let now = self.clock.now();
         let tag = self.sets[set].tag;
@@ -94,10 +94,11 @@ impl World {
             Op::NotBefore => {
                 self.not_before = Some(now);
                 self.model.forget_before(now);
-                // What begins from now on shall not be void at once.
+                // Sessions that begin from now on must not be rejected at once.
                 self.model.floor = self.model.floor.max(Some(now));
-                // Whether what is void can still be saved to is left open, until it was listed.
-                return (0..CORNERS)
+                // The contract leaves open whether a rejected session can be saved to before it was
+                // listed.
+                return (0..SESSION_SETS)
                     .map(|set| Request::List(self.list(set)))
                     .collect();
             }
@@ -132,6 +133,7 @@ impl World {
                 changes,
                 expect,
                 data_limit,
+                shorten,
             } => {
                 let Some(id) = self.id(set, *pick) else {
                     return Vec::new();
@@ -139,6 +141,9 @@ impl World {
                 let mut save = Save::new(tag, id, change(changes));
                 save.expect = expect.map(|off| self.revision(tag, id, off));
                 save.data_limit = *data_limit;
+                save.shorten = shorten.map(|(idle, absolute)| {
+                    Lifetime::new(Duration::from_secs(idle), Duration::from_secs(absolute))
+                });
                 Request::Save(save)
             }
             Op::End {
@@ -189,13 +194,13 @@ impl World {
             return None;
         };
         let now = self.clock.now();
-        let of = (set + usize::from(with.elsewhere)) % CORNERS;
+        let of = (set + usize::from(with.elsewhere)) % SESSION_SETS;
         let replaces = replaces.and_then(|pick| self.id(of, pick));
         let token = match again {
             None => self.token(set, *name),
             Some((pick, forged)) => {
                 let token = self.pick(set, *pick)?;
-                // Whether anything is left of what has passed its time is the store's own affair.
+                // A store may or may not have removed what expired.
                 if self.model.has_passed(token.tag(), token.session_id(), now) {
                     return None;
                 }
@@ -228,7 +233,7 @@ impl World {
         Some(create)
     }
 
-    /// What a sign-in has besides.
+    /// The options of a sign-in.
     fn equip(&mut self, set: usize, create: &mut Create, with: With) {
         create.class = ClientClass::new(with.class);
         create.counts = with.counts;
@@ -303,7 +308,7 @@ impl World {
         list
     }
 
-    /// A new token whose session id can be read: its first character, its number, its session set.
+    /// A new token with a readable session id: its first character, its number, its session set.
     fn token(&mut self, set: usize, name: char) -> Token {
         self.made += 1;
         let tag = self.sets[set].tag;
@@ -323,26 +328,26 @@ impl World {
         self.pick(set, pick).map(|token| token.session_id())
     }
 
-    /// The revision of a session, and so much more.
+    /// The revision of a session, plus this difference.
     fn revision(&mut self, tag: Tag, id: SessionId, off: i64) -> u64 {
         let right = self.model.revision(tag, id, self.clock.now()).unwrap_or(0);
         right.saturating_add_signed(off)
     }
 
-    /// What the model answers.
+    /// The answer of the model.
     pub(crate) fn expects(&mut self, request: &Request) -> Answer {
         request.put_to(&mut self.model, self.clock.now())
     }
 
-    /// Writes down what happened.
-    pub(crate) fn tell(&mut self, what: &dyn std::fmt::Debug) {
+    /// Records a step.
+    pub(crate) fn note(&mut self, what: &dyn std::fmt::Debug) {
         let since = self.clock.now().as_millis() - START.as_millis();
-        writeln!(self.told, "{since:>7} ms  {what:?}").unwrap();
+        writeln!(self.story, "{since:>7} ms  {what:?}").unwrap();
     }
 
-    /// All that happened.
+    /// All recorded steps.
     pub(crate) fn story(&self) -> &str {
-        &self.told
+        &self.story
     }
 }
 

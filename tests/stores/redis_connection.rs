@@ -48,7 +48,7 @@ fn crowd(store: &RedisStore, of: usize) -> tokio::task::JoinHandle<Vec<bool>> {
 
 // T59
 #[tokio::test]
-async fn a_crowd_of_callers_who_give_up_does_not_keep_the_store_away() {
+async fn many_callers_that_give_up_do_not_keep_the_store_from_reconnecting() {
     let server = Server::start();
     let proxy = Proxy::start(server.port).await;
     let store = RedisStore::builder(pool(&proxy.url()))
@@ -58,7 +58,7 @@ async fn a_crowd_of_callers_who_give_up_does_not_keep_the_store_away() {
     proxy.hold(Duration::from_secs(60));
     let crowd = crowd(&store, 300);
     tokio::time::sleep(millis(600)).await;
-    // Longer than it is from one caller's deadline to the next one's.
+    // Longer than the time between the deadlines of two callers.
     proxy.hold(millis(100));
 
     let answered = crowd.await.unwrap();
@@ -91,7 +91,7 @@ async fn late_timeouts_of_a_previous_connection_do_not_drop_the_next_one() {
 
 // T59
 #[tokio::test]
-async fn a_conditional_write_that_a_busy_server_refused_is_not_uncertain() {
+async fn a_conditional_write_refused_by_a_busy_server_has_a_known_outcome() {
     let server = Server::start_with(&["--busy-reply-threshold", "1"]);
     let store = RedisStore::builder(server.pool())
         .deadline(millis(300))
@@ -117,7 +117,7 @@ async fn a_conditional_write_that_a_busy_server_refused_is_not_uncertain() {
 
 // T59
 #[tokio::test]
-async fn a_deadline_without_end_is_one() {
+async fn an_endless_deadline_is_accepted() {
     let server = Server::start();
     let store = RedisStore::builder(server.pool())
         .deadline(Duration::MAX)

@@ -1,4 +1,4 @@
-//! `RedisStore` when the server stalls, dies, refuses, moves or loses an answer.
+//! `RedisStore` when the server stalls, dies, refuses, moves or loses a reply.
 
 use std::{error::Error, pin::pin, task::Poll, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::common::{
     redis::{Server, free_port, pool},
 };
 
-/// A store that gives up soon.
+/// A store with a short deadline.
 fn impatient(url: &str) -> RedisStore {
     RedisStore::builder(pool(url))
         .deadline(Duration::from_millis(300))
@@ -25,7 +25,7 @@ fn impatient(url: &str) -> RedisStore {
 
 // T57
 #[tokio::test]
-async fn sign_ins_that_timed_out_leave_no_session_and_evict_nobody() {
+async fn sign_ins_that_timed_out_leave_no_session_and_evict_none() {
     let server = Server::start();
     let store = impatient(&server.url());
     let mut before = Vec::new();
@@ -52,7 +52,7 @@ async fn sign_ins_that_timed_out_leave_no_session_and_evict_nobody() {
     })
     .await;
     for token in &before {
-        assert!(is_live(&store, token).await, "somebody was evicted");
+        assert!(is_live(&store, token).await, "a session was evicted");
     }
     for token in &late {
         assert!(!is_live(&store, token).await, "a session was left behind");
@@ -70,7 +70,7 @@ fn unanswered(error: &StoreError) -> bool {
 
 // T57
 #[tokio::test]
-async fn a_sign_in_whose_answer_was_lost_is_one_session() {
+async fn a_sign_in_whose_reply_was_lost_is_one_session() {
     let server = Server::start();
     let proxy = Proxy::start(server.port).await;
     let store = RedisStore::new(pool(&proxy.url()));
@@ -94,7 +94,7 @@ async fn a_sign_in_whose_answer_was_lost_is_one_session() {
     assert_eq!(listed(&store, first.tag()).await, ids(&[&second]));
 }
 
-// T57: one whose answer was lost may run yet.
+// T57: a call may still run after its reply was lost.
 #[tokio::test]
 async fn a_sign_in_that_was_sent_twice_and_refused_is_not_made_later() {
     let server = Server::start();
@@ -139,7 +139,7 @@ async fn a_sign_in_that_is_given_up_leaves_one_session_or_none() {
 
 // T57
 #[tokio::test]
-async fn a_sign_in_dropped_while_it_was_sent_ends_as_undelivered() {
+async fn a_sign_in_dropped_while_it_is_sent_ends_as_undelivered() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let first = signs_in(&store, "alice").await;
@@ -157,7 +157,8 @@ async fn a_sign_in_dropped_while_it_was_sent_ends_as_undelivered() {
     store.end_undelivered(second.tag(), second.session_id());
 
     until("it ends, or never runs", async || {
-        // Sent again, it tells whether it ended: were it still to run, this would make it.
+        // A repeated create shows whether the first one was ended. If the first had not run yet,
+        // this one would make the session.
         matches!(store.create(&create).await.unwrap(), Created::Ended)
     })
     .await;
@@ -166,7 +167,7 @@ async fn a_sign_in_dropped_while_it_was_sent_ends_as_undelivered() {
 
 // T57
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_happens_once() {
+async fn a_write_whose_reply_was_lost_happens_once() {
     let server = Server::start();
     let proxy = Proxy::start(server.port).await;
     let store = RedisStore::new(pool(&proxy.url()));
@@ -190,7 +191,7 @@ async fn a_write_whose_answer_was_lost_happens_once() {
 
 // T24
 #[tokio::test]
-async fn an_end_whose_answer_was_lost_is_known() {
+async fn an_end_whose_reply_was_lost_is_known() {
     let server = Server::start();
     let proxy = Proxy::start(server.port).await;
     let store = RedisStore::new(pool(&proxy.url()));
@@ -208,7 +209,7 @@ async fn an_end_whose_answer_was_lost_is_known() {
 
 // T3 T59
 #[tokio::test]
-async fn a_refused_password_is_named_but_not_shown() {
+async fn a_refused_password_is_named_as_the_cause_but_not_printed() {
     let server = Server::start_with(&["--requirepass", "open-sesame"]);
     for login in [":hunter2-wrong@", "nobody:hunter2-wrong@", ""] {
         let url = format!("redis://{login}127.0.0.1:{}", server.port);
@@ -217,21 +218,21 @@ async fn a_refused_password_is_named_but_not_shown() {
         let error = store.resolve(&Resolve::new(guest())).await.unwrap_err();
 
         assert_eq!(error.kind(), StoreErrorKind::Denied, "{login}: {error:?}");
-        let told = format!("{}{store:?}", chain(&error));
-        assert!(!told.contains("hunter2"), "{told}");
+        let printed = format!("{}{store:?}", chain(&error));
+        assert!(!printed.contains("hunter2"), "{printed}");
         assert!(error.source().is_some(), "the cause is kept");
     }
 }
 
-/// All that an error and its causes say.
+/// The text of an error and all its causes.
 fn chain(error: &StoreError) -> String {
-    let mut told = format!("{error} {error:?}");
+    let mut printed = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        told += &format!(" {error} {error:?}");
+        printed += &format!(" {error} {error:?}");
         cause = error.source();
     }
-    told
+    printed
 }
 
 // T59
@@ -247,7 +248,7 @@ async fn an_unreachable_server_is_unavailable() {
 
 // T59
 #[tokio::test]
-async fn a_server_that_comes_back_empty_is_found_again() {
+async fn the_store_reconnects_to_a_server_that_comes_back_empty() {
     let mut server = Server::start();
     let store = RedisStore::new(server.pool());
     let before = signs_in(&store, "alice").await;
@@ -269,7 +270,7 @@ async fn a_server_that_comes_back_empty_is_found_again() {
 
 // T59
 #[tokio::test]
-async fn a_connection_that_the_server_cut_is_replaced_unnoticed() {
+async fn a_connection_closed_by_the_server_is_replaced_without_an_error() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let token = signs_in(&store, "alice").await;
@@ -282,7 +283,7 @@ async fn a_connection_that_the_server_cut_is_replaced_unnoticed() {
 
 // T59
 #[tokio::test]
-async fn a_demoted_server_is_left_for_the_one_that_took_over() {
+async fn the_store_moves_from_a_demoted_server_to_the_new_primary() {
     let (previous, next) = (Server::start(), Server::start());
     let proxy = Proxy::start(previous.port).await;
     let store = RedisStore::new(pool(&proxy.url()));
@@ -301,7 +302,7 @@ async fn a_demoted_server_is_left_for_the_one_that_took_over() {
         .await;
     proxy.lead_to(next.port);
 
-    // The connection to the previous one is whole, but takes no writes.
+    // The connection to the previous primary works, but that server refuses writes.
     assert!(is_live(&store, &token).await);
     signs_in(&store, "alice").await;
     assert_eq!(listed(&store, token.tag()).await.len(), 2);

@@ -1,4 +1,4 @@
-//! What a user's hash in Redis holds, and how long it is kept.
+//! What the hash of a user in Redis holds, and how long it is kept.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +20,7 @@ use crate::common::{
     redis::{Server, ask_with},
 };
 
-/// Begins a second, a minute and an hour.
+/// Starts at a full second, minute and hour.
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ async fn fields(server: &Server, token: &Token) -> usize {
     server.ask(&format!("HLEN {}", key(token))).await
 }
 
-/// A sign-in for so long at most, idle or not.
+/// A sign-in with this lifetime, idle and absolute.
 fn asks_for(token: &Token, absolute: Duration) -> Create {
     let mut create = asks("alice", token);
     create.lifetime = Lifetime::new(absolute, absolute);
@@ -79,7 +79,7 @@ async fn a_key_is_kept_for_its_longest_session() {
 
 // T14
 #[tokio::test]
-async fn a_key_outlives_the_idle_time_of_whoever_was_active_since() {
+async fn a_key_outlives_the_idle_time_of_a_session_that_was_active_since() {
     let server = Server::start();
     let clock = ManualClock::at(NOW);
     let store = server.store(clock.clone());
@@ -89,7 +89,7 @@ async fn a_key_outlives_the_idle_time_of_whoever_was_active_since() {
     create.lifetime = Lifetime::new(idle, 30 * DAY);
     makes(&store, &create).await;
 
-    // Up to the end of a step nothing renews the key, so it has that long to spare.
+    // No request renews the key within a step, so it has that long to spare.
     assert!(ttl(&server, &token).await > idle + step - MINUTE);
     let _: i64 = server.ask(&format!("PEXPIRE {} 60000", key(&token))).await;
     clock.advance(step - Duration::from_millis(1));
@@ -151,7 +151,7 @@ async fn the_cutoff_is_kept_to_the_millisecond() {
     create.authenticated = Authenticated::At(moved.plus(Duration::from_millis(1)));
     assert_eq!(makes(&store, &create).await.cutoff, Some(moved));
 
-    // For a day.
+    // Kept for a day.
     for (at, kept) in [(DAY - Duration::from_millis(1), Some(moved)), (DAY, None)] {
         clock.set(moved.plus(at));
         let create = asks("alice", &people::token(&store, "alice"));
@@ -161,7 +161,7 @@ async fn the_cutoff_is_kept_to_the_millisecond() {
 
 // T28 T50
 #[tokio::test]
-async fn what_has_passed_its_time_goes_with_its_data() {
+async fn expired_sessions_are_removed_with_their_data() {
     let server = Server::start();
     let clock = ManualClock::at(NOW);
     let store = server.store(clock.clone());
@@ -194,7 +194,7 @@ async fn what_has_passed_its_time_goes_with_its_data() {
 
 // T50
 #[tokio::test]
-async fn what_is_no_record_goes_in_any_number_and_what_is_of_another_version_stays() {
+async fn any_number_of_malformed_records_is_removed_and_those_of_another_version_stay() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let token = signs_in(&store, "alice").await;
@@ -217,7 +217,7 @@ async fn what_is_no_record_goes_in_any_number_and_what_is_of_another_version_sta
 
 // T50 T60
 #[tokio::test]
-async fn ids_that_were_given_up_fill_no_hash() {
+async fn given_up_ids_do_not_fill_the_hash() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let first = token(&store, "alice");
@@ -233,7 +233,7 @@ async fn ids_that_were_given_up_fill_no_hash() {
 
 // T60
 #[tokio::test]
-async fn many_keys_that_go_at_once_do_not_block_the_server() {
+async fn removing_many_keys_at_once_does_not_block_the_server() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let token = signs_in(&store, "alice").await;
@@ -256,7 +256,7 @@ async fn many_keys_that_go_at_once_do_not_block_the_server() {
     assert!(spent < 0.15, "{spent} s");
 }
 
-/// How many seconds the server has worked; unlike the clock, others on this machine do not count.
+/// The CPU seconds of the server. Unlike the clock, they do not count the load of this machine.
 async fn cpu(server: &Server) -> f64 {
     let info: String = server.ask("INFO cpu").await;
     let of = |name| {
@@ -269,7 +269,7 @@ async fn cpu(server: &Server) -> f64 {
 
 // T42 T50
 #[tokio::test]
-async fn a_notice_can_be_kept_for_ever_and_a_day() {
+async fn a_notice_can_be_kept_for_the_longest_duration() {
     let server = Server::start();
     let store = RedisStore::builder(server.pool())
         .notice_kept(Duration::MAX)
@@ -292,7 +292,7 @@ async fn a_notice_can_be_kept_for_ever_and_a_day() {
 
 // T50
 #[tokio::test]
-async fn refusals_leave_no_tickets_behind_that_have_passed() {
+async fn refusals_leave_no_expired_tickets_behind() {
     let server = Server::start();
     let clock = ManualClock::at(NOW);
     let store = server.store(clock.clone());
@@ -317,7 +317,7 @@ async fn refusals_leave_no_tickets_behind_that_have_passed() {
     assert_eq!(counts, [2; 5]);
 }
 
-/// A session of alice's by this clock.
+/// A session of alice by this clock.
 async fn signs_in_at(store: &RedisStore, clock: &ManualClock) -> Token {
     let token = token(store, "alice");
     let mut create = asks("alice", &token);

@@ -1,4 +1,4 @@
-//! What `RedisStore` keeps in Redis, and what it sends there.
+//! What `RedisStore` keeps in Redis, and which commands it sends there.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,7 +34,7 @@ async fn no_operation_leaves_a_key_without_a_ttl() {
     let store = RedisStore::new(server.pool());
     let one = |token: &Token, reason| End::new(token.tag(), Which::One(token.session_id()), reason);
 
-    // Each of these is the first thing that ever happens to its key.
+    // Each of these is the first operation on its key.
     signs_in(&store, "alice").await;
     let visitor = guest();
     let create = Create::new(&visitor, None, asks("nobody", &visitor).authenticated);
@@ -49,7 +49,7 @@ async fn no_operation_leaves_a_key_without_a_ttl() {
         .unwrap();
     every_key_has_a_ttl(&server, 4).await;
 
-    // And these change what is there.
+    // These change what is there.
     let previous = signs_in(&store, "bob").await;
     let next = token(&store, "bob");
     let mut create = asks("bob", &next);
@@ -121,7 +121,7 @@ async fn ten_thousand_sign_ins_of_one_user_leave_a_small_hash() {
         let token = token(&store, "alice");
         let mut create = asks("alice", &token);
         create.changes = set("cart", "apple");
-        // Some sign in again on the same device, some leave, most just come.
+        // Some sign in again on the same device, some sign out, most only sign in.
         create.replaces = previous.filter(|_| round % 3 == 0);
         let created = store.create(&create).await.unwrap();
         assert!(matches!(created, Created::Created(_)), "{created:?}");
@@ -139,7 +139,7 @@ async fn ten_thousand_sign_ins_of_one_user_leave_a_small_hash() {
     assert_eq!(server.ask::<usize>("DBSIZE").await, 1);
 }
 
-/// What the server did for clients, and what scripts did there, while this ran.
+/// The commands of clients, and the commands inside scripts, while this ran.
 async fn monitored(server: &Server, run: impl Future<Output = ()>) -> (Vec<String>, Vec<String>) {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
     socket
@@ -175,7 +175,7 @@ fn words(line: &str) -> Vec<&str> {
 
 // T51 and the counts of `INFO commandstats`
 #[tokio::test]
-async fn each_operation_is_one_evalsha_that_touches_its_one_key() {
+async fn each_operation_is_one_evalsha_on_one_key() {
     let server = Server::start();
     let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
     let store = server.store(clock.clone());
@@ -195,7 +195,7 @@ async fn each_operation_is_one_evalsha_that_touches_its_one_key() {
     for line in &scripts {
         let words = words(line);
         assert!(words == ["TIME"] || words[1] == key, "{line}");
-        // The data of all would block the server: nothing reads more than that of one session.
+        // The data of all would block the server, so no script reads more than that of one session.
         assert!(!["HGETALL", "HVALS", "HSCAN"].contains(&words[0]), "{line}");
         let data = words.iter().filter(|word| word.ends_with(".data")).count();
         assert!(data <= 1 || words[0] == "HDEL", "{line}");
@@ -204,7 +204,7 @@ async fn each_operation_is_one_evalsha_that_touches_its_one_key() {
 
 const OPERATIONS: usize = 9;
 
-/// Each once, and so that none ends early.
+/// Each one once, in an order in which none ends early.
 async fn every_operation(store: &RedisStore) {
     let (first, second) = (
         signs_in(store, "alice").await,
@@ -232,7 +232,7 @@ async fn every_operation(store: &RedisStore) {
 
 // T49
 #[tokio::test]
-async fn flushed_scripts_are_not_noticed() {
+async fn flushed_scripts_are_loaded_again_without_an_error() {
     let server = Server::start();
     let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
     let store = server.store(clock.clone());
@@ -261,7 +261,7 @@ async fn flushed_scripts_are_not_noticed() {
 
 // T33 T60
 #[tokio::test]
-async fn a_full_server_still_lets_people_in_and_out() {
+async fn a_full_server_refuses_sign_ins_but_resolves_and_ends_sessions() {
     let server = Server::start_with(&["--maxmemory-policy", "noeviction"]);
     let store = RedisStore::new(server.pool());
     let (first, second) = (
@@ -306,7 +306,7 @@ async fn a_full_server_still_lets_people_in_and_out() {
 
 // T51
 #[tokio::test]
-async fn an_evicted_key_takes_the_whole_user_and_nothing_else() {
+async fn an_evicted_key_signs_out_that_user_and_no_other() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let (alice, bob) = (

@@ -1,5 +1,5 @@
-//! What a user's hash in Redis holds of other versions, and what cannot be read there: it opens
-//! nothing, is not listed, not counted and not ended, and of another version nothing is touched.
+//! Records of other versions and unreadable records in the hash of a user. They open no session and
+//! are not listed, counted or ended. Records of another version are not changed.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,15 +22,15 @@ use crate::common::{
     redis::{Server, ask_with},
 };
 
-/// A session of another version, in Lua, made of one of ours: `r`.
+/// A session of another version, made in Lua from one of this version: `r`.
 const OTHER_VERSIONS: [&str; 3] = [
     r"'\2' .. r:sub(2)",
     r"'\0' .. r:sub(2)",
     r"'\2' .. r:sub(2, 40)",
 ];
 
-/// What is no session: cut off in the header, in the body, all of it; of kinds that there are not; a
-/// guest's with a user; a body of other bytes.
+/// What is no session: truncated in the header, in the body, or empty; of unknown kinds; of a
+/// guest, with a user; with other bytes as body.
 const NO_SESSIONS: [&str; 8] = [
     r"r:sub(1, 81)",
     r"r:sub(1, 82)",
@@ -42,7 +42,7 @@ const NO_SESSIONS: [&str; 8] = [
     r"r:sub(1, 82) .. '\255\255'",
 ];
 
-/// A notice of another version, and what is none.
+/// A notice of another version, and what is no notice.
 const NO_NOTICES: [&str; 6] = [
     r"'\2' .. r:sub(2)",
     r"'\0' .. r:sub(2)",
@@ -56,7 +56,7 @@ fn key(token: &Token) -> String {
     format!("sessions:{{{}}}", token.tag())
 }
 
-/// Changes what is stored of this session, and returns it as it is then, in hexadecimal.
+/// Changes what is stored of this session, and returns the new bytes in hexadecimal.
 async fn rewrite(server: &Server, token: &Token, form: &str) -> String {
     let script = format!(
         "local r = redis.call('HGET', KEYS[1], ARGV[1]) \
@@ -67,7 +67,7 @@ async fn rewrite(server: &Server, token: &Token, form: &str) -> String {
     stored(server, token).await.unwrap()
 }
 
-/// What is stored under the id of this session, in hexadecimal.
+/// The bytes that are stored under the id of this session, in hexadecimal.
 async fn stored(server: &Server, token: &Token) -> Option<String> {
     let script = "local r = redis.call('HGET', KEYS[1], ARGV[1]) \
         return r and r:gsub('.', function(c) return string.format('%02x', c:byte()) end)";
@@ -91,7 +91,7 @@ async fn is_unknown(store: &RedisStore, token: &Token) -> bool {
 
 // T2
 #[tokio::test]
-async fn what_is_no_session_of_ours_opens_nothing_and_hides_no_other() {
+async fn an_unreadable_record_opens_no_session_and_hides_no_other() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let alice = signs_in(&store, "alice").await;
@@ -112,7 +112,7 @@ async fn what_is_no_session_of_ours_opens_nothing_and_hides_no_other() {
 
 // T2
 #[tokio::test]
-async fn who_shows_a_token_of_another_version_is_a_guest_without_a_cookie() {
+async fn a_token_of_another_version_is_unknown_and_its_request_a_guest() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let layer = SessionLayer::new(store.clone());
@@ -128,7 +128,7 @@ async fn who_shows_a_token_of_another_version_is_a_guest_without_a_cookie() {
 
         assert!(answer.removes_cookie(), "{form}");
         assert_eq!(answer.value(), None, "{form}");
-        // And can sign in.
+        // The user can sign in, too.
         client.log_in("alice").await;
         assert_eq!(client.user().await.as_deref(), Some("alice"), "{form}");
     }
@@ -161,7 +161,7 @@ async fn sessions_of_another_version_are_neither_counted_nor_evicted() {
 
 // T24
 #[tokio::test]
-async fn a_session_of_another_version_is_not_ended_by_its_id_and_not_made_again() {
+async fn a_session_of_another_version_cannot_be_ended_by_id_or_created_again() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
 
@@ -184,7 +184,7 @@ async fn a_session_of_another_version_is_not_ended_by_its_id_and_not_made_again(
 
 // T50
 #[tokio::test]
-async fn what_is_of_another_version_stays_with_its_data_whatever_looks_at_the_hash() {
+async fn records_of_another_version_keep_their_data_through_every_operation() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let other = signs_in(&store, "alice").await;
@@ -207,7 +207,7 @@ async fn what_is_of_another_version_stays_with_its_data_whatever_looks_at_the_ha
 
 // T50
 #[tokio::test]
-async fn what_is_cut_off_in_our_version_goes_with_its_data() {
+async fn a_truncated_record_of_this_version_is_removed_with_its_data() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let odd = signs_in(&store, "alice").await;
@@ -223,7 +223,7 @@ async fn what_is_cut_off_in_our_version_goes_with_its_data() {
 
 // T42
 #[tokio::test]
-async fn a_notice_that_cannot_be_read_tells_nobody_anything() {
+async fn an_unreadable_notice_reports_nothing() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
 
@@ -243,7 +243,7 @@ async fn a_notice_that_cannot_be_read_tells_nobody_anything() {
 
 // T27
 #[tokio::test]
-async fn a_ticket_of_another_version_lets_nobody_in() {
+async fn a_ticket_of_another_version_is_unknown() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     signs_in(&store, "alice").await;
@@ -269,7 +269,7 @@ async fn a_ticket_of_another_version_lets_nobody_in() {
 
 // T19 T21 T22
 #[tokio::test]
-async fn end_all_and_end_others_end_what_is_of_another_version_too() {
+async fn end_all_and_end_others_end_sessions_of_another_version_too() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
 

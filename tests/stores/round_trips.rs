@@ -1,4 +1,4 @@
-//! Round trips do not grow: with all that a layer can be told, an authenticated request is one script.
+//! With every option of the layer on, an authenticated request is still one script.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,7 +13,7 @@ use tower_user_sessions::{ClientClass, DeviceCookie, Limit, RedisStore, SessionL
 
 use crate::common::{http::Client, redis::Server};
 
-/// How often each command was called since the last reset, without those that look.
+/// How often each command was called since the last reset, without those of the test itself.
 async fn calls(server: &Server) -> Vec<String> {
     let stats: String = server.ask("INFO commandstats").await;
     let commands = stats.lines().filter_map(|line| {
@@ -21,7 +21,7 @@ async fn calls(server: &Server) -> Vec<String> {
         let count = rest.split(',').next()?;
         Some(format!("{name} {count}"))
     });
-    // Those are the scripts' own.
+    // These commands run inside the scripts.
     let inner = [
         "hget", "hset", "hmget", "hdel", "hkeys", "time", "pexpire", "info", "config",
     ];
@@ -35,7 +35,7 @@ async fn calls(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn with_everything_on_an_authenticated_request_is_one_evalsha_and_a_sign_in_too() {
+async fn with_every_option_on_a_request_is_one_evalsha_and_a_sign_in_too() {
     let server = Server::start();
     let (sender, _receiver) = events::channel(1_000);
     let layer = SessionLayer::new(RedisStore::new(server.pool()))

@@ -21,7 +21,7 @@ use crate::common::redis::{ask, installed};
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
-// One test: under some runners each test is a process of its own, and would start its own Cluster.
+// One test: some runners use a process per test, and each would start its own Cluster.
 // T49 T51
 #[tokio::test]
 async fn keeps_the_whole_contract_and_does_so_while_slots_move() {
@@ -37,7 +37,7 @@ async fn keeps_the_whole_contract_and_does_so_while_slots_move() {
     conformance::all(make).await;
     users_live_on_all_primaries(&cluster, &make(ManualClock::at(NOW)).await).await;
     a_store_starts_while_a_primary_is_stopped(&cluster, &RedisStore::new(pool.clone())).await;
-    nothing_is_noticed_of_a_moving_slot(&cluster, &make(ManualClock::at(NOW)).await).await;
+    a_moving_slot_causes_no_error(&cluster, &make(ManualClock::at(NOW)).await).await;
 }
 
 async fn users_live_on_all_primaries(cluster: &RedisCluster, store: &RedisStore) {
@@ -57,7 +57,7 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
     let pid = stopped.process.id();
     signal("-STOP", pid);
 
-    // Two of three users live elsewhere.
+    // Two of three users are on other primaries.
     let mut answered = 0;
     for _ in 0..12 {
         let guest = Token::random(Tag::random().unwrap()).unwrap();
@@ -66,7 +66,7 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
     }
     signal("-CONT", pid);
 
-    assert!(answered > 0, "nobody was answered");
+    assert!(answered > 0, "no request was answered");
 }
 
 fn signal(signal: &str, pid: u32) {
@@ -77,7 +77,7 @@ fn signal(signal: &str, pid: u32) {
     assert!(sent.success());
 }
 
-async fn nothing_is_noticed_of_a_moving_slot(cluster: &RedisCluster, store: &RedisStore) {
+async fn a_moving_slot_causes_no_error(cluster: &RedisCluster, store: &RedisStore) {
     let user = UserId::from(7);
     let (first, second, third) = (
         token(store, &user),

@@ -1,4 +1,4 @@
-//! `RedisStore` on one node keeps the contract of `SessionStore`, and goes by the server's clock.
+//! `RedisStore` on one node keeps the contract of `SessionStore`, and uses the server's clock.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -35,7 +35,7 @@ async fn is_atomic_on_a_runtime_with_several_threads() {
 
 // T52
 #[tokio::test]
-async fn goes_by_the_server_s_clock() {
+async fn uses_the_servers_clock() {
     let server = Server::start();
     let store = RedisStore::new(server.pool());
     let user = UserId::from(7);

@@ -24,7 +24,7 @@ use crate::common::{
     redis::{ask, installed, try_ask},
 };
 
-// One test, for starting this takes seconds.
+// One test, because starting this takes seconds.
 // T49
 #[tokio::test]
 async fn keeps_the_whole_contract_and_follows_the_master() {
@@ -33,7 +33,7 @@ async fn keeps_the_whole_contract_and_follows_the_master() {
     let servers = RedisSentinelCluster::new(1, 1, 3);
     let sentinels: Vec<String> = servers.iter_sentinel_servers().map(url).collect();
     for sentinel in &sentinels {
-        knows_everybody(sentinel).await;
+        sees_the_replica_and_its_peers(sentinel).await;
     }
     let pool = Config::from_urls(
         sentinels.clone(),
@@ -82,8 +82,8 @@ async fn role(server: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A sentinel that knows no others agrees to nothing.
-async fn knows_everybody(sentinel: &str) {
+/// A sentinel that does not know the others cannot agree to a failover.
+async fn sees_the_replica_and_its_peers(sentinel: &str) {
     until(
         "the sentinels know each other and the replica",
         async || {

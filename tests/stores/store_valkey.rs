@@ -1,4 +1,4 @@
-//! `RedisStore` keeps its contract on Valkey 9, too.
+//! `RedisStore` keeps the contract on Valkey 9, too.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! The device page's answers.
+//! The responses of the device page.
 
 use http::{
     HeaderValue, Response, StatusCode,
@@ -6,23 +6,43 @@ use http::{
 };
 use maud::Markup;
 
-use super::{policy, setup::Setup, view};
-use crate::{api::body::DeviceBody, session::UserSessionsError};
+use super::{
+    policy,
+    setup::{Fresh, Setup},
+    view,
+};
+use crate::{
+    api::body::DeviceBody,
+    layer::{Rejection, RejectionKind, redirect::Page},
+    session::UserSessionsError,
+};
 
 pub(super) type Answer = Response<DeviceBody>;
 
 impl Setup {
-    /// The page that says what became of a request, with the way back.
+    /// A page that says what became of a request, with the way back to the list.
     fn say(&self, status: StatusCode, what: &str) -> Answer {
-        html(status, view::notice(self, what))
+        self.html(status, view::notice(self, what))
+    }
+
+    /// A page that says one thing to a client that has no list.
+    fn dead_end(&self, status: StatusCode, what: &str, detail: Option<&str>) -> Answer {
+        self.html(status, view::dead_end(self, what, detail))
     }
 
     pub(super) fn not_signed_in(&self) -> Answer {
-        if let Some(login) = &self.login {
-            return see(login);
+        match &self.login {
+            Some(login) => self.see_page(login),
+            None => self.dead_end(StatusCode::UNAUTHORIZED, &self.words.not_signed_in, None),
         }
-        let what = &self.words.not_signed_in;
-        html(StatusCode::UNAUTHORIZED, view::dead_end(self, what))
+    }
+
+    /// The user has to prove again who they are.
+    pub(super) fn stale_sign_in(&self, fresh: &Fresh) -> Answer {
+        match &fresh.prove {
+            Some(prove) => self.see_page(prove),
+            None => self.say(StatusCode::UNAUTHORIZED, &self.words.stale),
+        }
     }
 
     pub(super) fn not_yours(&self) -> Answer {
@@ -44,15 +64,7 @@ impl Setup {
         answer
     }
 
-    pub(super) fn misconfigured(&self) -> Answer {
-        let what = &self.words.failed;
-        html(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            view::dead_end(self, what),
-        )
-    }
-
-    pub(super) fn unavailable(&self) -> Answer {
+    fn unavailable(&self) -> Answer {
         let what = &self.words.unavailable;
         let mut answer = self.say(StatusCode::SERVICE_UNAVAILABLE, what);
         let seconds = HeaderValue::from_static("1");
@@ -60,38 +72,44 @@ impl Setup {
         answer
     }
 
-    pub(super) fn failed(&self, error: &UserSessionsError) -> Answer {
-        match error {
-            UserSessionsError::CallerEnded => self.not_signed_in(),
-            UserSessionsError::Store(error) => {
-                tracing::warn!(
-                    error = error as &dyn std::error::Error,
-                    kind = ?error.kind(),
-                    "device page without its store"
-                );
-                self.unavailable()
-            }
-            UserSessionsError::Unknown => self.not_yours(),
+    pub(super) fn failed(&self, error: UserSessionsError) -> Answer {
+        self.rejected(&error.into())
+    }
+
+    pub(super) fn rejected(&self, rejection: &Rejection) -> Answer {
+        match rejection.kind() {
+            RejectionKind::NotSignedIn => self.not_signed_in(),
+            RejectionKind::NotYours => self.not_yours(),
+            RejectionKind::Unavailable => self.unavailable(),
+            _ => self.dead_end(rejection.status(), &self.words.failed, rejection.detail()),
         }
     }
-}
 
-pub(super) fn html(status: StatusCode, page: Markup) -> Answer {
-    answer(status, DeviceBody::new(page.into_string()))
-}
+    pub(super) fn html(&self, status: StatusCode, page: Markup) -> Answer {
+        self.answer(status, DeviceBody::new(page.into_string()))
+    }
 
-fn answer(status: StatusCode, body: DeviceBody) -> Answer {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    policy::apply(answer.headers_mut());
-    answer
-}
+    fn answer(&self, status: StatusCode, body: DeviceBody) -> Answer {
+        let mut answer = Response::new(body);
+        *answer.status_mut() = status;
+        policy::apply(answer.headers_mut(), self.header.is_some());
+        answer
+    }
 
-/// Sends the browser on, by GET.
-pub(super) fn see(path: &str) -> Answer {
-    let mut answer = answer(StatusCode::SEE_OTHER, DeviceBody::default());
-    // Paths are escaped where they are set.
-    let path = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
-    answer.headers_mut().insert(LOCATION, path);
-    answer
+    /// Sends the browser to another page of this service, by GET.
+    pub(super) fn see(&self, path: &str) -> Answer {
+        // The prefix is escaped where it is set.
+        let path = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
+        self.see_at(path)
+    }
+
+    fn see_page(&self, page: &Page) -> Answer {
+        self.see_at(page.location())
+    }
+
+    fn see_at(&self, location: HeaderValue) -> Answer {
+        let mut answer = self.answer(StatusCode::SEE_OTHER, DeviceBody::default());
+        answer.headers_mut().insert(LOCATION, location);
+        answer
+    }
 }

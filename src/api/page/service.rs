@@ -8,56 +8,66 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode};
 use http_body::Body;
+use maud::PreEscaped;
 use tower_http::csrf::{ConfigError, CsrfLayer};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    answer::{Answer, html, see},
+    answer::Answer,
     asset::Asset,
     form,
     route::Route,
-    setup::{STYLE, Setup, escaped},
+    setup::{Fresh, STYLE, Setup},
     view::{self, Done},
     words::Words,
 };
 use crate::{
     api::{body::DeviceBody, device::DeviceFuture},
+    layer::{redirect::Page, require::session_of},
+    request::local_path,
     session::{Session, UserSessions, UserSessionsError},
 };
 
-/// The page "Where you're signed in": users see their devices and sign them out (ASVS 7.5.2).
+/// A ready-made HTML page, "Where you're signed in": users see their devices and sign them out (ASVS
+/// 7.5.2).
 ///
-/// One page of HTML that works without JavaScript, and with a little of it asks in a dialog and keeps
-/// "2 minutes ago" true. It takes nothing from elsewhere, and its Content-Security-Policy allows
-/// nothing inline. Light and dark, from 320 pixels up. All that comes from clients is shown as text.
-/// Needs nothing but the [`Session`] of the layer around it.
-///
-/// | request | answer |
-/// |---|---|
-/// | `GET /devices` | the list: icon, "Chrome 142 on Windows", place, address, last activity, "this device"; the current one first, then by last activity |
-/// | `POST /devices/end` | signs out the session of the form's `id`, and goes back by 303; 403 for any other id |
-/// | `GET /devices/end-others` | asks whether all others shall be signed out |
-/// | `POST /devices/end-others` | signs them out, and goes back by 303 |
-/// | `GET /devices/page.css`, `GET /devices/page.js` | what the page refers to; they need no session |
-/// | without a user | 303 to [`login`](Self::login), else 401; other methods 405 with `Allow`; other paths 404; 503 when the store does not answer |
-///
-/// Forms of other origins are refused with 403 (ASVS 3.5.1), by [`tower_http::csrf`].
-///
-/// In axum:
+/// Mount it inside of a [`SessionLayer`](crate::SessionLayer):
 ///
 /// ```
 /// use axum::Router;
 /// use tower_user_sessions::{DevicePage, MemoryStore, SessionLayer};
 ///
+/// let page = DevicePage::at("/devices")
+///     .login("/login")
+///     .app_name("Acme Shop")
+///     .back_link("/account", "Back to your account");
 /// let app: Router = Router::new()
-///     .nest_service("/devices", DevicePage::at("/devices").login("/login"))
+///     .nest_service("/devices", page)
 ///     .layer(SessionLayer::new(MemoryStore::new()));
 /// ```
 ///
-/// With other colours:
+/// The page works without JavaScript. With it, a dialog asks before a device is signed out, and "2
+/// minutes ago" stays true. It has a light and a dark look and fits screens from 320 pixels up. Nothing
+/// is loaded from other sites, and its Content-Security-Policy forbids inline scripts and styles. All
+/// text of clients is escaped.
+///
+/// | request | response |
+/// |---|---|
+/// | `GET /devices` | the list, the current device first: icon, "Chrome 142 on Windows", place, address, last activity |
+/// | `POST /devices/end` | signs out the session of the form's `id` and goes back with 303; 403 for any other id |
+/// | `GET /devices/end-others` | asks whether to sign out all other devices |
+/// | `POST /devices/end-others` | signs them out and goes back with 303 |
+/// | `GET /devices/page.css`, `GET /devices/page.js` | style and script; they need no session |
+/// | of a guest | 303 to [`login`](Self::login), or a page with 401 |
+/// | a form of another origin | 403 (ASVS 3.5.1), recognized by [`tower_http::csrf`] |
+/// | in an outage | 503 |
+/// | without a session: no layer, or `resolve_if` let it pass | 500; the log says what to change, in debug builds the page too |
+/// | another method, another path | 405 with `Allow`, 404 |
+///
+/// Change the colours with a few lines of CSS:
 ///
 /// ```
 /// use tower_user_sessions::DevicePage;
@@ -74,13 +84,13 @@ pub struct DevicePage {
 }
 
 impl DevicePage {
-    /// The style sheet that the page has unless it is given another one. Colours are custom
-    /// properties at its beginning.
+    /// The default style sheet. Colours are custom properties at its beginning.
     pub const STYLE: &str = STYLE;
 
-    /// The page at this path, as browsers see it: `/devices`.
+    /// Makes the page for this path, as browsers see it: `/devices`.
     ///
-    /// A mount that strips its prefix, such as axum's `nest_service`, may be around it or not.
+    /// It works in a mount that strips the prefix, such as axum's `nest_service`, and in one that does
+    /// not.
     pub fn at(prefix: &str) -> Self {
         Self {
             setup: Arc::new(Setup::at(prefix)),
@@ -88,25 +98,78 @@ impl DevicePage {
         }
     }
 
-    /// Where people sign in, of the same origin: whoever is not signed in is sent there.
+    /// Sends guests to this sign-in page.
     ///
-    /// Defaults to nowhere: they get a page with status 401.
+    /// Takes a path of this origin, as [`local_path`](crate::local_path) accepts it. For anything else
+    /// an error is logged and guests are not redirected.
+    ///
+    /// Defaults to no redirect: guests get a page with status 401.
     pub fn login(mut self, path: &str) -> Self {
-        self.setup().login = Some(escaped(path));
+        self.setup().login = Page::at("DevicePage::login", path);
         self
     }
 
-    /// Ends sessions only for whoever proved who they are within this time (ASVS 7.5.2); others are sent
-    /// to this page of the same origin to prove it again. Signing out oneself and the list are for all
-    /// users.
+    /// Names your app in the page's title and above its heading. The name is escaped.
+    ///
+    /// Defaults to no name.
+    pub fn app_name(mut self, name: impl Into<String>) -> Self {
+        self.setup().app_name = Some(name.into());
+        self
+    }
+
+    /// Adds a link back into your app, above the heading. The text is escaped.
+    ///
+    /// Takes a path of this origin, as [`local_path`](crate::local_path) accepts it. For anything else
+    /// an error is logged and there is no link.
+    ///
+    /// Defaults to no link.
+    pub fn back_link(mut self, path: &str, text: impl Into<String>) -> Self {
+        let is_page = Page::at("DevicePage::back_link", path).is_some();
+        let back = local_path(path).filter(|_| is_page);
+        self.setup().back = back.map(|path| (path.to_owned(), text.into()));
+        self
+    }
+
+    /// Puts your app's own header at the top of the page, as HTML.
+    ///
+    /// **The HTML is not escaped.** Pass only what you wrote yourself, or what your template engine has
+    /// escaped. It is the same for all users, so it cannot greet one by name.
+    ///
+    /// The page's Content-Security-Policy applies: no inline scripts and styles, and nothing of other
+    /// sites. Images of your own site are allowed. Classes for your header go into
+    /// [`style`](Self::style).
+    ///
+    /// Defaults to no header.
+    ///
+    /// ```
+    /// use tower_user_sessions::DevicePage;
+    ///
+    /// let page = DevicePage::at("/devices")
+    ///     .header_html(r#"<header class="bar"><img src="/logo.svg" alt="Acme Shop"></header>"#)
+    ///     .style(format!("{}.bar {{ padding: 1rem; }}", DevicePage::STYLE));
+    /// # let _ = page;
+    /// ```
+    pub fn header_html(mut self, html: impl Into<String>) -> Self {
+        self.setup().header = Some(PreEscaped(html.into()));
+        self
+    }
+
+    /// Lets users end other sessions only if they proved who they are within this time (ASVS 7.5.2).
+    ///
+    /// The others are sent to the page at `path`, on which they prove it again. Every user can read the
+    /// list and end the current session. Takes a path of this origin, as
+    /// [`local_path`](crate::local_path) accepts it. For anything else an error is logged, and the
+    /// others get a page with status 401.
     ///
     /// Defaults to no such rule.
     pub fn require_fresh(mut self, within: Duration, path: &str) -> Self {
-        self.setup().fresh = Some((within, escaped(path)));
+        let prove = Page::at("DevicePage::require_fresh", path);
+        self.setup().fresh = Some(Fresh { within, prove });
         self
     }
 
-    /// Whether sessions that do not count against the limit stay when all others are ended.
+    /// Whether "sign out all other devices" spares sessions that do not count against the limit, such as
+    /// those of your support staff.
     ///
     /// Defaults to no.
     pub fn spare_uncounted(mut self, spare: bool) -> Self {
@@ -114,13 +177,15 @@ impl DevicePage {
         self
     }
 
-    /// Another style sheet. Its classes are those of [`STYLE`](Self::STYLE).
+    /// Replaces the style sheet. The page's classes are those of [`STYLE`](Self::STYLE).
+    ///
+    /// Defaults to [`STYLE`](Self::STYLE).
     pub fn style(mut self, css: impl Into<String>) -> Self {
         self.setup().style = Asset::style(css.into());
         self
     }
 
-    /// Other words.
+    /// Replaces all texts, for another language or tone.
     ///
     /// Defaults to English.
     pub fn words(mut self, words: Words) -> Self {
@@ -128,14 +193,14 @@ impl DevicePage {
         self
     }
 
-    /// Lets the forms of another origin through too, written as browsers send it:
+    /// Accepts the forms of another origin too. Write the origin as browsers send it:
     /// `https://app.example.com`.
     ///
-    /// Defaults to none but the own.
+    /// Defaults to no other origin.
     ///
     /// # Errors
     ///
-    /// If it is not an origin.
+    /// If the text is not an origin.
     pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.csrf = self.csrf.add_trusted_origin(origin)?;
         Ok(self)
@@ -176,7 +241,7 @@ where
     }
 }
 
-/// What is behind the check of the origin.
+/// What answers once the origin was checked.
 struct Guarded(Arc<Setup>);
 
 impl<B> Service<Request<B>> for Guarded
@@ -196,15 +261,15 @@ where
         let (head, body) = request.into_parts();
         let route = Route::of(&head.method, head.uri.path(), &setup.prefix);
         let query = head.uri.query().unwrap_or_default().to_owned();
-        // A link from elsewhere must not make the page say that something was signed out.
+        // A link on another site must not make the page say that something was signed out.
         let done = match head.headers.get("sec-fetch-site") {
             Some(site) if site != "same-origin" => Done::Nothing,
             _ => Done::read(&query),
         };
-        let session = head.extensions.get().cloned();
-        DeviceFuture::new(
-            async move { Ok(respond(&setup, (route, done), &query, session, body).await) },
-        )
+        let extensions = head.extensions;
+        DeviceFuture::new(async move {
+            Ok(respond(&setup, (route, done), &query, &extensions, body).await)
+        })
     }
 }
 
@@ -212,7 +277,7 @@ async fn respond(
     setup: &Setup,
     (route, said): (Route, Done),
     query: &str,
-    session: Option<Session>,
+    extensions: &Extensions,
     body: impl Body,
 ) -> Answer {
     match route {
@@ -222,32 +287,27 @@ async fn respond(
         Route::Method(allow) => return setup.method_not_allowed(allow),
         Route::List | Route::End | Route::AskOthers | Route::EndOthers => {}
     }
-    let Some(session) = session else {
-        tracing::error!(
-            "device page without a session: is it inside a SessionLayer that resolves its path?"
-        );
-        return setup.misconfigured();
+    let session = match session_of("DevicePage", extensions) {
+        Ok(session) => session,
+        Err(rejection) => return setup.rejected(&rejection),
     };
-    if !session.is_available() {
-        return setup.unavailable();
-    }
     let Some(sessions) = session.user_sessions() else {
         return setup.not_signed_in();
     };
     let sessions = sessions.spare_uncounted(setup.spare_uncounted);
-    if let (Route::AskOthers | Route::EndOthers, Some(prove)) = (&route, setup.stale(&session)) {
-        return see(prove);
+    if let (Route::AskOthers | Route::EndOthers, Some(fresh)) = (&route, setup.stale(&session)) {
+        return setup.stale_sign_in(fresh);
     }
     let done = match route {
         Route::End => end(setup, &session, &sessions, body).await,
-        Route::AskOthers => Ok(html(StatusCode::OK, view::ask_others(setup))),
+        Route::AskOthers => Ok(setup.html(StatusCode::OK, view::ask_others(setup))),
         Route::EndOthers => sessions
             .end_others()
             .await
             .map(|_count| back(setup, Done::Others)),
         _ => list(setup, &session, &sessions, said).await,
     };
-    done.unwrap_or_else(|error| setup.failed(&error))
+    done.unwrap_or_else(|error| setup.failed(error))
 }
 
 async fn list(
@@ -259,7 +319,7 @@ async fn list(
     let list = sessions.list().await?;
     let (user, now) = (sessions.user_id(), session.seen_at().unwrap_or_default());
     let page = view::list(setup, user, &list, now, done);
-    Ok(html(StatusCode::OK, page))
+    Ok(setup.html(StatusCode::OK, page))
 }
 
 async fn end(
@@ -271,14 +331,14 @@ async fn end(
     let Some(id) = form::session_id(body).await else {
         return Ok(setup.not_yours());
     };
-    if let Some(prove) = setup.stale(session).filter(|_| session.id() != Some(id)) {
-        return Ok(see(prove));
+    if let Some(fresh) = setup.stale(session).filter(|_| session.id() != Some(id)) {
+        return Ok(setup.stale_sign_in(fresh));
     }
     sessions.end(id).await?;
     Ok(back(setup, Done::Device))
 }
 
-/// To the list, which says what was done.
+/// Goes back to the list, which says what was done.
 fn back(setup: &Setup, done: Done) -> Answer {
-    see(&format!("{}?done={}", setup.home(), done.as_str()))
+    setup.see(&format!("{}?done={}", setup.home(), done.as_str()))
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use maud::PreEscaped;
+
 use super::{asset::Asset, words::Words};
-use crate::{api::places::Places, session::Session};
+use crate::{api::places::Places, layer::redirect::Page, session::Session};
 
 pub(super) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -13,15 +15,29 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) struct Setup {
     /// Where browsers find the page, without a slash at the end: `/devices`, or empty.
     pub(super) prefix: String,
-    /// Where people sign in.
-    pub(super) login: Option<String>,
+    /// Where users sign in.
+    pub(super) login: Option<Page>,
+    /// What the app is called.
+    pub(super) app_name: Option<String>,
+    /// The link back into the app: its path and its text.
+    pub(super) back: Option<(String, String)>,
+    /// The app's own header, as HTML.
+    pub(super) header: Option<PreEscaped<String>>,
     pub(super) words: Words,
     pub(super) style: Asset,
     pub(super) script: Asset,
     pub(super) places: Places,
-    /// How long ago users may have proved who they are to end sessions, and where they do it again.
-    pub(super) fresh: Option<(Duration, String)>,
+    pub(super) fresh: Option<Fresh>,
     pub(super) spare_uncounted: bool,
+}
+
+/// What is asked of users before they end sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Fresh {
+    /// How long ago they may have proved who they are.
+    pub(super) within: Duration,
+    /// Where they prove it again.
+    pub(super) prove: Option<Page>,
 }
 
 impl Setup {
@@ -31,6 +47,9 @@ impl Setup {
         Self {
             prefix: escaped(&format!("{slash}{prefix}")),
             login: None,
+            app_name: None,
+            back: None,
+            header: None,
             words: Words::default(),
             style: Asset::style(STYLE),
             script: Asset::script(SCRIPT),
@@ -40,10 +59,10 @@ impl Setup {
         }
     }
 
-    /// Where a user has to prove again who they are before they end sessions.
-    pub(super) fn stale(&self, session: &Session) -> Option<&str> {
-        let (within, prove) = self.fresh.as_ref()?;
-        (!session.is_fresh(*within)).then_some(prove)
+    /// What a user has to do before they end sessions, if anything.
+    pub(super) fn stale(&self, session: &Session) -> Option<&Fresh> {
+        let fresh = self.fresh.as_ref();
+        fresh.filter(|fresh| !session.is_fresh(fresh.within))
     }
 
     /// The address of the page itself.
@@ -57,7 +76,7 @@ impl Setup {
 }
 
 /// A path as it may stand in a header.
-pub(super) fn escaped(path: &str) -> String {
+fn escaped(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {

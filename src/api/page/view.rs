@@ -1,4 +1,4 @@
-//! The HTML of the page. All text goes through the templates, which escape it.
+//! The HTML of the page. The templates escape all text but the app's own header.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -9,7 +9,7 @@ use crate::{
     session::SessionInfo,
 };
 
-/// What the list is to say that was done.
+/// What the list says was done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Done {
     Nothing,
@@ -132,7 +132,7 @@ fn name_of(Location { city, country }: Location) -> Option<String> {
 
 fn moment(setup: &Setup, seen: Timestamp, now: Timestamp) -> Markup {
     let age = now.since(seen);
-    // Whole seconds are exact enough for people.
+    // Whole seconds are exact enough for users.
     let exact = Timestamp::from_millis(seen.as_millis() - seen.as_millis().rem_euclid(1_000));
     let exact = exact.to_string();
     html! {
@@ -142,7 +142,7 @@ fn moment(setup: &Setup, seen: Timestamp, now: Timestamp) -> Markup {
     }
 }
 
-/// What the script asks with; without it, nobody sees this.
+/// The dialog in which the script asks. Without the script it stays hidden.
 fn dialog(setup: &Setup) -> Markup {
     let words = &setup.words;
     html! {
@@ -185,9 +185,17 @@ pub(super) fn notice(setup: &Setup, what: &str) -> Markup {
     )
 }
 
-/// A page that says one thing to somebody who has no list.
-pub(super) fn dead_end(setup: &Setup, what: &str) -> Markup {
-    page(setup, &html! { header { h1 { (what) } } })
+/// A page that says one thing to a client that has no list; `detail` is for the app's developer.
+pub(super) fn dead_end(setup: &Setup, what: &str, detail: Option<&str>) -> Markup {
+    page(
+        setup,
+        &html! {
+            header {
+                h1 { (what) }
+                @if let Some(detail) = detail { p { (detail) } }
+            }
+        },
+    )
 }
 
 fn page(setup: &Setup, main: &Markup) -> Markup {
@@ -198,13 +206,31 @@ fn page(setup: &Setup, main: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (setup.words.title) }
+                title {
+                    (setup.words.title)
+                    @if let Some(name) = &setup.app_name { " – " (name) }
+                }
                 // Keeps browsers from asking the app for one.
                 link rel="icon" href="data:,";
                 link rel="stylesheet" href={ (setup.prefix) "/page.css?" (setup.style.hash()) };
                 script src={ (setup.prefix) "/page.js?" (setup.script.hash()) } defer {}
             }
-            body { main { (main) } }
+            body {
+                @if let Some(header) = &setup.header { (header) }
+                main { (app(setup)) (main) }
+            }
+        }
+    }
+}
+
+/// What the app is called, and the link back into it.
+fn app(setup: &Setup) -> Markup {
+    html! {
+        @if setup.app_name.is_some() || setup.back.is_some() {
+            div.app {
+                @if let Some(name) = &setup.app_name { strong { bdi { (name) } } }
+                @if let Some((path, text)) = &setup.back { a href=(path) { (text) } }
+            }
         }
     }
 }

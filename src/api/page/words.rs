@@ -1,12 +1,13 @@
-//! [`Words`]: all that the page says.
+//! [`Words`]: all texts of the page.
 
 use std::{borrow::Cow, time::Duration};
 
 use super::ago;
 
-/// All that a [`DevicePage`](super::DevicePage) says, for another language or another tone.
+/// All texts of a [`DevicePage`](super::DevicePage), for another language or another tone.
 ///
-/// In the four words that name a device, `{device}` stands for it ("Chrome 142 on Windows").
+/// They are escaped. `{device}` in [`sign_out_device`](Self::sign_out_device) and
+/// [`ask_device`](Self::ask_device) is replaced by the device's label, "Chrome 142 on Windows".
 ///
 /// ```
 /// use tower_user_sessions::{DevicePage, Words};
@@ -24,58 +25,59 @@ use super::ago;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Words {
-    /// The language's code: `en`. Scripts of the browser use it for "2 minutes ago" too.
+    /// The language's code, `en`. The page's script uses it for "2 minutes ago" too.
     pub language: Cow<'static, str>,
-    /// "Where you're signed in"
+    /// "Where you're signed in", the title and the heading.
     pub title: Cow<'static, str>,
     /// "Signed in as", before the user id.
     pub signed_in_as: Cow<'static, str>,
-    /// What the page is for.
+    /// Says what the page is for.
     pub about: Cow<'static, str>,
-    /// "This device"
+    /// "This device", on the current one.
     pub this_device: Cow<'static, str>,
-    /// "Support", of a session that does not count against the limit.
+    /// "Support", on a session that does not count against the limit.
     pub uncounted: Cow<'static, str>,
     /// "Last active", before "2 minutes ago".
     pub last_active: Cow<'static, str>,
-    /// How long ago: "2 minutes ago".
+    /// Writes an age: "2 minutes ago".
     pub ago: fn(Duration) -> String,
-    /// "Sign out"
+    /// "Sign out", on the button of each device.
     pub sign_out: Cow<'static, str>,
-    /// "Sign out {device}": the name of its button to who cannot see where it stands. It has to hold
-    /// what is on the button.
+    /// "Sign out {device}", which screen readers say for the button. It must contain the button's text.
     pub sign_out_device: Cow<'static, str>,
-    /// "Sign out {device}?"
+    /// "Sign out {device}?", in the dialog.
     pub ask_device: Cow<'static, str>,
-    /// What follows from signing one out.
+    /// Says what happens if one device is signed out.
     pub ask_device_means: Cow<'static, str>,
-    /// "Sign out all other devices"
+    /// "Sign out all other devices", on the button.
     pub sign_out_others: Cow<'static, str>,
-    /// "Sign out all other devices?"
+    /// "Sign out all other devices?", in the dialog and on its page.
     pub ask_others: Cow<'static, str>,
-    /// What follows from signing all others out.
+    /// Says what happens if all others are signed out.
     pub ask_others_means: Cow<'static, str>,
-    /// "Cancel"
+    /// "Cancel", on the button.
     pub cancel: Cow<'static, str>,
-    /// "You're signed in nowhere else."
+    /// "You're signed in nowhere else.", if there is one device only.
     pub nowhere_else: Cow<'static, str>,
-    /// One device was signed out.
+    /// Shown after one device was signed out.
     pub done_device: Cow<'static, str>,
-    /// All others were signed out.
+    /// Shown after all others were signed out.
     pub done_others: Cow<'static, str>,
-    /// Back to the list.
+    /// "Back to your devices", the link from a page that says one thing.
     pub back: Cow<'static, str>,
-    /// Nobody is signed in.
+    /// Shown to guests, if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
-    /// There is no such device of this user's.
+    /// Shown if the form names no session of this user.
     pub not_yours: Cow<'static, str>,
-    /// A form of another site's was refused.
+    /// Shown if a form of another site was refused.
     pub foreign_origin: Cow<'static, str>,
-    /// There is no such page.
+    /// Shown for any other path or method.
     pub not_found: Cow<'static, str>,
-    /// The sessions cannot be read right now.
+    /// Shown to users who signed in too long ago to end sessions, if there is no page to go to.
+    pub stale: Cow<'static, str>,
+    /// Shown in an outage.
     pub unavailable: Cow<'static, str>,
-    /// The app is not set up rightly.
+    /// Shown if the session layer is missing.
     pub failed: Cow<'static, str>,
 }
 
@@ -107,13 +109,14 @@ impl Default for Words {
             not_yours: "That is not one of your devices.".into(),
             foreign_origin: "That came from another site, so nothing was changed.".into(),
             not_found: "There is no such page.".into(),
+            stale: "Please sign in again to do that.".into(),
             unavailable: "Your devices can’t be shown right now. Please try again.".into(),
             failed: "Something went wrong.".into(),
         }
     }
 }
 
-/// The words with the device in its place.
+/// Replaces `{device}`.
 pub(super) fn naming(words: &str, device: &str) -> String {
     words.replace("{device}", device)
 }

@@ -48,7 +48,8 @@ const ABOUT: usize = HEADER + 192;
 /// Stored as a header that scripts read (`u8 version, u8 kind, u8 class, u56 revision, i64 created,
 /// i64 authenticated, i64 last activity, i64 idle, i64 deadline, 32 bytes digest`, big-endian,
 /// milliseconds), then a [`Rotation`] where there was one, then a `MessagePack` body that only Rust
-/// reads (user id, address, user agent; the client hints and the proof where there are any).
+/// reads: user id, address, user agent, and if there are any, client hints and proof. A session whose
+/// cookie is for the browser session only says so at the end.
 ///
 /// Cloning it is cheap: what does not change is shared.
 #[non_exhaustive]
@@ -106,6 +107,7 @@ impl Record {
                 user,
                 client,
                 proof: None,
+                persistent: true,
             }),
         }
     }
@@ -113,12 +115,53 @@ impl Record {
     /// Notes how the user proved who they are.
     #[must_use]
     pub fn with_proof(mut self, proof: Proof) -> Self {
-        let Body { user, client, .. } = &*self.body;
+        let Body {
+            user,
+            client,
+            persistent,
+            ..
+        } = &*self.body;
         self.body = Arc::new(Body {
             user: user.clone(),
             client: client.clone(),
             proof: (!proof.is_empty()).then(|| Box::new(proof)),
+            persistent: *persistent,
         });
+        self
+    }
+
+    /// Notes whether the browser keeps the session's cookie when it closes.
+    #[must_use]
+    pub fn with_persistent(mut self, persistent: bool) -> Self {
+        if persistent == self.body.persistent {
+            return self;
+        }
+        let Body {
+            user,
+            client,
+            proof,
+            ..
+        } = &*self.body;
+        self.body = Arc::new(Body {
+            user: user.clone(),
+            client: client.clone(),
+            proof: proof.clone(),
+            persistent,
+        });
+        self
+    }
+
+    /// Whether the browser keeps the session's cookie when it closes.
+    #[must_use]
+    pub fn persistent(&self) -> bool {
+        self.body.persistent
+    }
+
+    /// Makes what is left of its life shorter at this moment, never longer.
+    #[must_use]
+    pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
+        self.idle = self.idle.min(to.idle());
+        self.deadline = self.deadline.min(now.plus(to.absolute()));
         self
     }
 
@@ -161,9 +204,9 @@ impl Record {
         &self.body.client
     }
 
-    /// When it ends unless it is seen again.
+    /// When it ends if there is no further activity. Never later than its deadline.
     #[must_use]
-    pub fn expires_at(&self) -> Timestamp {
+    pub fn idle_expires_at(&self) -> Timestamp {
         self.last_activity.plus(self.idle).min(self.deadline)
     }
 
@@ -171,7 +214,7 @@ impl Record {
     /// `not_before`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
-        now < self.expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
+        now < self.idle_expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
     }
 
     /// The order of eviction: the least recently active first, ties by creation, then by id.

@@ -1,4 +1,4 @@
-//! The channel that events wait in for whoever keeps watch.
+//! The channel that events wait in until the app reads them.
 
 use std::{
     collections::VecDeque,
@@ -16,9 +16,9 @@ use crate::{
     store::meter,
 };
 
-/// A channel that never slows a request: what does not fit is dropped and counted.
+/// A channel for events that never slows a request: events that do not fit are dropped and counted.
 ///
-/// `capacity` is how many events wait for the receiver; 0 counts as 1.
+/// At most `capacity` events wait for the receiver. 0 counts as 1.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, SessionLayer, events};
@@ -50,13 +50,13 @@ pub fn channel(capacity: usize) -> (EventSender, EventReceiver) {
     (EventSender(senders), receiver)
 }
 
-/// What a channel holds. Taken out as a whole, so that sender and receiver hardly ever meet: a sign-in
-/// pays for one short lock, where a queue without locks would make it pay for its nodes. Whom it
-/// evicted costs it no more: what a step raised becomes events at the receiver's.
+/// The events that wait. The receiver takes all of them at once, so that it rarely meets a sender at the
+/// lock. A sign-in pays for one short lock, which costs less than the nodes of a queue without locks. Its
+/// evictions cost nothing more: the receiver makes the events.
 #[derive(Debug)]
 struct Queue {
     capacity: usize,
-    /// Nothing any more once the receiver is gone.
+    /// `None` once the receiver was dropped.
     waiting: Mutex<Option<Waiting>>,
     dropped: AtomicU64,
     came: Notify,
@@ -70,12 +70,12 @@ struct Waiting {
 
 impl Queue {
     fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
-        // A panic while it is held leaves whole steps behind.
+        // A panic while it is locked leaves no step half written.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what a step raised, or what there is room for. It is made where it will wait, under the
-    /// lock, so that making it must take none.
+    /// Takes the events of a step, as many as there is room for. They are made under the lock, in their
+    /// place in the queue: making them must take no lock.
     fn take(&self, raised: impl FnOnce() -> Raised) {
         let mut waiting = self.waiting();
         match &mut *waiting {
@@ -111,7 +111,7 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Drops the last events, all of them of the last step.
+    /// Drops the last events; all of them belong to the last step.
     #[cold]
     fn shorten(&mut self, by: usize) {
         let Some(last) = self.steps.pop() else {
@@ -128,7 +128,7 @@ impl Waiting {
     }
 }
 
-/// Tells the receiver when the last sender is gone.
+/// Wakes the receiver when the last sender was dropped.
 #[derive(Debug)]
 struct Senders(Arc<Queue>);
 
@@ -138,18 +138,18 @@ impl Drop for Senders {
     }
 }
 
-/// The end of a [`channel`] that layers hold.
+/// The sending end of a [`channel`], for [`SessionLayer::events`](crate::SessionLayer::events).
 #[derive(Clone, Debug)]
 pub struct EventSender(Arc<Senders>);
 
-/// The end of a [`channel`] that events come out of.
+/// The receiving end of a [`channel`].
 #[derive(Debug)]
 pub struct EventReceiver {
     queue: Arc<Queue>,
     senders: Weak<Senders>,
-    /// The room that the queue has next.
+    /// The memory that the queue gets next.
     spare: Vec<Raised>,
-    /// Out of the queue, and not yet asked for.
+    /// Taken out of the queue, and not yet returned.
     taken: VecDeque<Event>,
 }
 
@@ -164,14 +164,14 @@ impl EventSender {
         self.0.0.take(raised);
     }
 
-    /// How many events were dropped: they did not fit, or nobody receives any more.
+    /// How many events were dropped: they did not fit, or the receiver was dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.0.dropped.load(Ordering::Relaxed)
     }
 }
 
-/// Nobody keeps what nobody will take.
+/// Events that will never be received are not kept.
 impl Drop for EventReceiver {
     fn drop(&mut self) {
         let left = self.queue.waiting().take();
@@ -180,7 +180,7 @@ impl Drop for EventReceiver {
 }
 
 impl EventReceiver {
-    /// The next event; `None` once all senders are gone.
+    /// The next event. Returns `None` once all senders were dropped.
     ///
     /// # Cancel safety
     ///
@@ -196,10 +196,11 @@ impl EventReceiver {
         }
     }
 
-    /// All events that wait, in their order, once there is one; none once all senders are gone.
+    /// All events that wait, in their order; waits until there is one. Returns none once all senders were
+    /// dropped.
     ///
-    /// A receiver that pauses between batches, some milliseconds, costs sign-ins least: while nobody
-    /// waits here, an event wakes nobody.
+    /// Pause for some milliseconds between two batches: an event that finds no receiver waiting need not
+    /// wake one, so sign-ins cost less.
     ///
     /// # Cancel safety
     ///
@@ -217,7 +218,7 @@ impl EventReceiver {
         }
     }
 
-    /// The next event, if one waits.
+    /// The next event, if there is one.
     pub fn try_recv(&mut self) -> Option<Event> {
         if self.taken.is_empty() {
             self.take();
@@ -231,7 +232,7 @@ impl EventReceiver {
         self.queue.dropped.load(Ordering::Relaxed)
     }
 
-    /// Takes all that waits, and leaves an empty queue behind that has its room already.
+    /// Takes all events, and leaves an empty queue that has its memory already.
     fn take(&mut self) {
         let mut waiting = self.queue.waiting();
         let Some(Waiting { steps, events }) = waiting.as_mut() else {
@@ -245,7 +246,7 @@ impl EventReceiver {
         }
     }
 
-    /// Waits for an event. Whether there is still somebody to send one.
+    /// Waits for an event. Returns whether there is still a sender.
     async fn wait(&self) -> bool {
         if self.senders.strong_count() == 0 {
             return false;

@@ -1,4 +1,4 @@
-//! Tells whoever keeps watch what happened.
+//! Reports events to the sink of the app.
 
 mod channel;
 
@@ -7,12 +7,12 @@ use std::{any::Any, fmt, sync::Arc};
 pub use self::channel::{EventReceiver, EventSender, channel};
 use crate::model::{Event, Raised, SessionId, SignIn};
 
-/// Takes events. A function of an [`Event`] is one.
+/// Receives events. A closure that takes an [`Event`] is one.
 ///
-/// It is called while a request is answered, also where its future is dropped, so it must neither wait
-/// nor panic: [`channel`] makes one that never does.
+/// It is called while a request is being answered, also when its future is dropped. So it must neither
+/// block nor panic. [`channel`] makes a sink that never does.
 pub trait EventSink: Send + Sync + 'static {
-    /// Takes one event.
+    /// Receives one event.
     fn event(&self, event: Event);
 }
 
@@ -26,7 +26,7 @@ impl<F: Fn(Event) + Send + Sync + 'static> EventSink for F {
 #[derive(Clone, Default)]
 pub(crate) struct Audit(Option<Sink>);
 
-/// The channel takes what a sign-in raised as one thing, for the cost of one event.
+/// The channel takes all events of a sign-in at once, for the cost of one.
 #[derive(Clone)]
 enum Sink {
     Channel(EventSender),
@@ -42,8 +42,8 @@ impl Audit {
         }))
     }
 
-    /// Raises an event, which is made only if somebody takes it; before the channel's lock is held, for
-    /// it takes the session's.
+    /// Raises an event. It is made only if a sink takes it, and before the channel is locked: making it
+    /// locks the session.
     pub(crate) fn raise(&self, event: impl FnOnce() -> Event) {
         if self.0.is_some() || is_logged() {
             let event = event();
@@ -51,8 +51,8 @@ impl Audit {
         }
     }
 
-    /// Raises what a sign-in did, which is made only if somebody takes it. Making it must take no lock:
-    /// the channel's is held meanwhile.
+    /// Raises the events of a sign-in. They are made only if a sink takes them, while the channel is
+    /// locked: making them must take no lock.
     pub(crate) fn raise_step(&self, step: impl FnOnce() -> SignIn) {
         self.hand_over(|| Raised::SignIn(step()));
     }
@@ -85,7 +85,7 @@ fn log_all(raised: &Raised) {
     raised.clone().report(|event| log(&event));
 }
 
-/// At debug level, for it names users and sessions; where they came from stays out of logs.
+/// At debug level, because it names users and sessions. Addresses and user agents are not logged.
 fn log(event: &Event) {
     tracing::debug!(
         target: "tower_user_sessions::audit",

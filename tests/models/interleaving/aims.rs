@@ -1,10 +1,10 @@
-//! What tasks set out to do, and how often.
+//! What the tasks want to do, and how often.
 
 use proptest::prelude::*;
 
 pub(crate) const TASKS: usize = 4;
 
-/// What a task sets out to do. All but the first look at the session first, as a request does.
+/// What a task wants to do. All but the first resolve the session first, as a request does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Aim {
     List,
@@ -28,23 +28,23 @@ pub(crate) enum Aim {
     EndOthers {
         all: bool,
     },
-    /// By a ticket that the task was left.
+    /// Signs in by a ticket that the task got.
     Redeem,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Transition {
-    /// The task takes its next step, or begins with this. Its answer may be lost.
+    /// The task takes its next step, or starts with this aim. The reply may be lost.
     Step {
         task: usize,
         aim: Aim,
         delivered: bool,
     },
-    /// The task asks its last question once more.
+    /// The task repeats its last question.
     Again {
         task: usize,
     },
-    /// The response of the task's last sign-in never left.
+    /// The response of the task's last sign-in was never sent.
     GiveUp {
         task: usize,
     },

@@ -1,8 +1,8 @@
-//! Four tasks, whose steps interleave: sign-ins, saves, rotations and ends that each take several
-//! questions to the store, with answers that get lost and questions that are asked again. After each
-//! step the store has to say what the model says.
+//! Four tasks with interleaved steps: sign-ins, saves, rotations and ends, each with several
+//! questions to the store. Replies get lost and questions are repeated. After each step the store
+//! must answer as the model does.
 //!
-//! On Redis also with a script that has one rule less: then the histories have to find it.
+//! On Redis this also runs with a script that lacks one rule. The histories have to find that.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -39,7 +39,8 @@ use crate::{
 /// How many transitions a history has.
 const STEPS: std::ops::RangeInclusive<usize> = 50..=60;
 
-/// Replays histories on stores that `make` makes; the first that differs, shortened, step by step.
+/// Replays histories on the stores of `make`. Returns the first that differs, shortened and step by
+/// step.
 fn histories<St: SessionStore>(
     runtime: &Runtime,
     cases: u32,
@@ -101,7 +102,7 @@ fn memory(clock: ManualClock) -> MemoryStore {
 
 // T20 T21 T25 T26 T29 T36 T46 T47 T48 T54
 #[test]
-fn ten_thousand_histories_of_four_tasks_on_memory_are_what_the_model_allows() {
+fn ten_thousand_histories_of_four_tasks_on_memory_match_the_model() {
     let runtime = Runtime::new().unwrap();
 
     let outcome = histories(&runtime, 10_000, 2_000, memory);
@@ -111,7 +112,7 @@ fn ten_thousand_histories_of_four_tasks_on_memory_are_what_the_model_allows() {
 
 // T20 T21 T25 T26 T29 T36 T46 T47 T48 T49 T54
 #[test]
-fn five_hundred_histories_of_four_tasks_on_redis_are_what_the_model_allows() {
+fn five_hundred_histories_of_four_tasks_on_redis_match_the_model() {
     let runtime = Runtime::new().unwrap();
     let server = Server::start();
     let pool = server.pool();
@@ -126,14 +127,14 @@ fn five_hundred_histories_of_four_tasks_on_redis_are_what_the_model_allows() {
     assert_eq!(outcome, Ok(()));
 }
 
-// The histories would see each of these rules missing.
+// The histories would detect each of these missing rules.
 #[test]
-fn a_script_without_one_of_its_rules_is_found_out() {
+fn a_script_without_one_of_its_rules_fails_the_histories() {
     let runtime = Runtime::new().unwrap();
     let server = Server::start();
     let mut unnoticed = Vec::new();
     for mutant in MUTANTS {
-        // Scripts that the server knows are not sent to it again.
+        // Scripts that the server has are not sent to it again.
         let _: () = runtime.block_on(server.ask("FLUSHALL"));
         let _: () = runtime.block_on(server.ask("SCRIPT FLUSH"));
         let proxy = runtime.block_on(Mutant::start(server.port, *mutant));

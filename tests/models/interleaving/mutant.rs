@@ -1,4 +1,4 @@
-//! A proxy before a real Redis that takes one rule out of the scripts on their way.
+//! A proxy in front of a real Redis that removes one rule from the scripts on their way.
 
 use std::{
     net::Ipv4Addr,
@@ -13,20 +13,20 @@ use tokio::{
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
 };
 
-/// A rule and the line of a script that has it.
+/// A rule, and the line of a script that implements it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     pub(crate) what: &'static str,
-    /// Only in scripts that have this line too.
+    /// Only in scripts that also have this line.
     script: &'static str,
     pub(crate) line: &'static str,
     instead: &'static str,
 }
 
 const RESOLVE: &str = "Verifies a token, records the activity";
-const CREATE: &str = "Makes a session and holds its user to the limit";
+const CREATE: &str = "Makes a session and enforces the user's limit";
 const SAVE: &str = "Merges changes into the data of a live session";
-const ROTATE: &str = "Gives a live session another token";
+const ROTATE: &str = "Gives a live session a new token";
 const END: &str = "Ends sessions of a user";
 const LIST: &str = "Reads the live sessions of a user";
 
@@ -130,13 +130,13 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: the token that is sent",
         ROTATE,
-        "elseif present ~= previous then",
+        "elseif present ~= sent then",
         "elseif false then",
     ),
     rule(
         "rotate: previous tokens in their time",
         ROTATE,
-        "if reauth == 0 and (now < good_until(newer)",
+        "if again == 0 and (now < good_until(newer)",
         "if false and (now < good_until(newer)",
     ),
     rule(
@@ -179,7 +179,7 @@ impl Mutant {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// How many scripts went through without the rule.
+    /// How many scripts were sent without the rule.
     pub(crate) fn altered(&self) -> u32 {
         self.altered.load(Ordering::Relaxed)
     }
@@ -196,7 +196,7 @@ async fn carry(client: TcpStream, upstream: u16, rule: Rule, altered: Arc<Atomic
     tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
     let mut commands = BufReader::new(from_client);
     while let Some(mut words) = command(&mut commands).await {
-        // The server never knows a script by the name that it has unaltered, so each one comes whole.
+        // The server never has a script under its unaltered hash, so each script is sent whole.
         if words[0] == b"EVAL" {
             let source = String::from_utf8(words[1].clone()).unwrap();
             if source.contains(rule.script) && source.contains(rule.line) {

@@ -1,4 +1,4 @@
-//! What four tasks do, and what the model says to it.
+//! What the four tasks do, and the answers of the model.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ use crate::{
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 #[derive(Clone, Debug, Default)]
 struct Task {
-    /// What its client holds.
+    /// The token of its client.
     jar: Option<Token>,
-    /// What it is about, and the answer that it got when it looked.
+    /// The aim in progress, and the answer to its resolve.
     under_way: Option<(Aim, Seen)>,
-    /// A guest's session or another user's that ends next.
+    /// The session that ends next: of a guest or of another user.
     replaced: Option<(Tag, SessionId, SessionId)>,
     last: Option<Request>,
     ticket: Option<(Ticketed, Option<SessionId>, bool)>,
@@ -41,7 +41,7 @@ enum Seen {
         revision: u64,
         of_user: bool,
     },
-    /// It was replaced by this one.
+    /// It was replaced by this session.
     Replaced(SessionId),
 }
 
@@ -66,7 +66,7 @@ impl ReferenceStateMachine for Tasks {
     type Transition = Transition;
 
     fn init_state() -> BoxedStrategy<Self> {
-        // Histories may share a server, so each has users of its own.
+        // Histories may share a server, so each has its own users.
         any::<u64>().prop_map(Self::new).boxed()
     }
 
@@ -126,12 +126,13 @@ impl Tasks {
         self.now
     }
 
-    /// What the last transition asked, and what the model answered.
+    /// The question of the last transition, and the answer of the model.
     pub(crate) fn asked(&self) -> &[(Request, Answer)] {
         &self.asked
     }
 
-    /// Whether the contract leaves the answer open: of what has passed its time, anything may be left.
+    /// Whether the contract leaves the answer open: a store may or may not have removed what
+    /// expired.
     fn is_open(&mut self, request: &Request) -> bool {
         let Request::Create(create) = request else {
             return false;
@@ -181,7 +182,7 @@ impl Tasks {
         }
     }
 
-    /// The second step, on what the first one saw.
+    /// The second step, based on what the first one returned.
     fn act(&mut self, task: usize, aim: Aim, seen: Seen, delivered: bool) {
         match (aim, seen) {
             (Aim::List, _) => {
@@ -189,7 +190,7 @@ impl Tasks {
                 self.ask(task, Request::List(List::new(Tag::of(user))));
             }
             (Aim::SignIn { .. } | Aim::Redeem, seen) => self.sign_in(task, aim, seen, delivered),
-            // A guest's cart.
+            // The cart of a guest.
             (Aim::Save { value, .. }, Seen::Nothing) => {
                 self.made += 1;
                 let guest = format!("guest {} beside {}", self.made, self.users[0]);
@@ -339,7 +340,7 @@ impl Tasks {
         Ticketed { id, digest }
     }
 
-    /// A new token, whose id sorts by no order of its making.
+    /// A new token with an id that does not sort by creation.
     fn token(&mut self, tag: Tag) -> Token {
         self.made += 1;
         let id = format!(

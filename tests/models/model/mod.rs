@@ -1,5 +1,5 @@
-//! The contract of `SessionStore`, told once more in the plainest way: nothing is ever forgotten,
-//! and every question looks at everything.
+//! The contract of `SessionStore` as a second, very simple implementation. It forgets nothing and
+//! searches everything on each question.
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
@@ -20,17 +20,17 @@ use tower_user_sessions::{
 /// How long an end notice is kept in histories.
 pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(30);
 
-/// How long what was given up before it was made is remembered.
+/// How long a given up id is remembered.
 const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 
-/// How long a ticket is good for, and how many there are at most.
+/// How long a ticket is valid, and how many there are at most.
 const TICKET_KEPT: Duration = Duration::from_secs(300);
 const TICKETS: usize = 4;
 
-/// The most devices of a user that are remembered.
+/// How many devices of a user are remembered at most.
 const DEVICES: usize = 32;
 
-/// The most sessions elsewhere whose successors are remembered.
+/// How many sessions of other sets are remembered with their successors at most.
 const MARKERS: usize = 8;
 
 /// The session that causes an end, and what is known of its client.
@@ -38,12 +38,12 @@ type Cause = (Option<SessionId>, Option<Client>);
 
 pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What a store or the model answers, in a form that can be compared.
+/// An answer of a store or the model, in a form that can be compared.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Live(Record, Contents, Timestamp),
     Notice(EndNotice),
-    /// And whether the session has ended by it.
+    /// Also says whether this call ended the session.
     Reused(SessionId, bool),
     Unknown,
     Created {
@@ -62,6 +62,7 @@ pub(crate) enum Answer {
     TooLarge,
     Rejected,
     Saved(u64),
+    Shortened(u64, Duration, Timestamp),
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
@@ -83,7 +84,7 @@ pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
     records
 }
 
-/// A session of whatever state, or an id that was given up.
+/// A session in any state, or an id that was given up.
 #[derive(Clone)]
 struct Known {
     id: SessionId,
@@ -94,15 +95,15 @@ struct Known {
 enum State {
     Begun(Record, Contents),
     Ended(EndNotice),
-    /// Nothing is left of it.
+    /// The session and its notice are removed.
     Dropped,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     sets: BTreeMap<[u8; 12], SessionSet>,
-    /// The latest end of anything that has passed: the clock must not step back behind it, for
-    /// whether a store has dropped it by then is its own affair.
+    /// The latest moment at which anything expired. The clock must not step back behind it, because
+    /// a store may or may not have removed it by then.
     pub(crate) floor: Option<Timestamp>,
 }
 
@@ -110,11 +111,11 @@ pub(crate) struct Model {
 struct SessionSet {
     known: Vec<Known>,
     cutoff: Option<Timestamp>,
-    /// Up to when nobody signs in.
+    /// The user cannot sign in before this moment.
     barred: Option<Timestamp>,
-    /// With when it was proven and up to when it is good.
+    /// With the moment it was proven and the moment it expires.
     tickets: Vec<(Ticketed, Timestamp, Timestamp)>,
-    /// With up to when all of them are remembered.
+    /// With the moment up to which all of them are remembered.
     devices: (Vec<[u8; 12]>, Option<Timestamp>),
 }
 
@@ -123,14 +124,14 @@ impl Model {
         self.sets.entry(*tag.as_bytes()).or_default()
     }
 
-    /// Notes what has passed by now.
+    /// Records what has expired by now.
     pub(crate) fn look_at_the_clock(&mut self, now: Timestamp) {
         let ends = self
             .sets
             .values()
             .flat_map(|set| &set.known)
             .filter_map(|known| match &known.state {
-                State::Begun(record, _) => Some(record.expires_at()),
+                State::Begun(record, _) => Some(record.idle_expires_at()),
                 State::Ended(notice) => Some(notice.kept_until),
                 State::Dropped => None,
             });
@@ -142,7 +143,7 @@ impl Model {
         self.floor = self.floor.max(passed);
     }
 
-    /// Whether something was known of this id and its time has passed.
+    /// Whether this id was known and has expired.
     pub(crate) fn has_passed(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> bool {
         let known = self.set(tag).known.iter().find(|known| known.id == id);
         known.is_some_and(|known| match &known.state {
@@ -183,16 +184,26 @@ impl Model {
         if size(&merged) > ask.data_limit {
             return Answer::TooLarge;
         }
-        *data = merged;
-        record.revision += 1;
-        Answer::Saved(record.revision)
+        if !ask.changes.is_empty() || ask.shorten.is_none() {
+            *data = merged;
+            record.revision += 1;
+        }
+        let Some(to) = ask.shorten else {
+            return Answer::Saved(record.revision);
+        };
+        record.idle = record.idle.min(to.idle());
+        record.deadline = record.deadline.min(now.plus(to.absolute()));
+        let answer = Answer::Shortened(record.revision, record.idle, record.deadline);
+        // It may be over by this.
+        self.look_at_the_clock(now);
+        answer
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
         Answer::Listed(sorted(self.set(ask.tag).all_live(now)))
     }
 
-    /// Nothing is left of sessions that began earlier.
+    /// Removes the sessions that began earlier.
     pub(crate) fn forget_before(&mut self, moment: Timestamp) {
         for known in self.sets.values_mut().flat_map(|set| &mut set.known) {
             if matches!(&known.state, State::Begun(record, _) if record.created_at < moment) {
@@ -241,7 +252,7 @@ fn merge(data: &mut Contents, changes: &Changes) {
     }
 }
 
-/// As it counts against the limit: six bytes and its own for each entry.
+/// Size against the data limit: six bytes of lengths, and the bytes of each entry.
 fn size(data: &Contents) -> usize {
     data.iter()
         .map(|(key, value)| 6 + key.len() + value.len())

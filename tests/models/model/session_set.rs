@@ -1,4 +1,4 @@
-//! What is known of one user or guest.
+//! What the model knows of one user or guest.
 
 use tower_user_sessions::{
     EndNotice, EndReason, SessionId, Timestamp,
@@ -43,7 +43,7 @@ impl SessionSet {
         })
     }
 
-    /// The live session that this one is, or that took its place.
+    /// The live session with this id, or the one that replaced it.
     pub(super) fn successor(&mut self, mut id: SessionId, now: Timestamp) -> Option<SessionId> {
         while self.live(id, now).is_none() {
             let notice = self.notice(id, now)?;
@@ -87,7 +87,7 @@ impl SessionSet {
         }
     }
 
-    /// Leaves a notice that no token opens.
+    /// Leaves a notice that no token can read.
     pub(super) fn mark(
         &mut self,
         id: SessionId,

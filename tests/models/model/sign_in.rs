@@ -152,7 +152,7 @@ impl SessionSet {
     }
 }
 
-/// Who goes for the new session, in this order, and whose end would help.
+/// Which sessions are evicted for the new one, in order, and the end of which would make room.
 fn excess(ask: &Create, mut others: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
     if ask.user.is_none() {
         return (Vec::new(), Vec::new());

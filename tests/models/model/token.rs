@@ -1,4 +1,4 @@
-//! Tokens, present and previous.
+//! Tokens in the model, present and previous.
 
 use std::sync::Arc;
 

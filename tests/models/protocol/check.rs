@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt::Debug, hash::Hash};
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// The whole state space holds every `always`, shows every `sometimes`, and is not smaller than it
-/// was.
+/// The whole state space keeps every `always`, reaches every `sometimes`, and is not smaller than
+/// it was.
 #[track_caller]
 pub(crate) fn holds<M>(model: M, at_least: usize)
 where
@@ -27,7 +27,7 @@ where
     assert!(states >= at_least, "{states} states, fewer than {at_least}");
 }
 
-/// There is a way to break this property, which is printed.
+/// There is a way to break this property. It is printed.
 #[track_caller]
 pub(crate) fn breaks<M>(model: M, property: &'static str)
 where

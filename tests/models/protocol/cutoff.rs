@@ -1,8 +1,8 @@
-//! Sign-ins, a changed password, and ends of all in between.
+//! Sign-ins, a password change, and an end of all sessions in between.
 
 use super::{
     check::{breaks, holds},
-    props::{CUTOFF_WINS, NOT_AHEAD, NOT_LOCKED_OUT, PASSWORD, VOID_IS_NOTHING},
+    props::{CUTOFF_WINS, NOT_AHEAD, NOT_LOCKED_OUT, PASSWORD, REJECTED_IS_NOTHING},
     rules::Rules,
     scene::{ANNA, Budget, Deed, Plan, Scene, Sight, Token},
     session_set::Limit,
@@ -31,8 +31,8 @@ fn scene(rules: Rules, deeds: &[Deed], budget: Budget) -> Scene {
     }
 }
 
-/// Sign-ins and an end of all.
-fn straddle(rules: Rules) -> Scene {
+/// Sign-ins and an end of all sessions.
+fn sign_ins_and_end_all(rules: Rules) -> Scene {
     let budget = Budget {
         ticks: 3,
         breaks: 1,
@@ -43,7 +43,7 @@ fn straddle(rules: Rules) -> Scene {
     scene
 }
 
-/// While the clock steps back.
+/// The same while the clock steps back.
 fn back(rules: Rules) -> Scene {
     let deeds = [Deed::LogIn(ANNA), Deed::LogIn(ANNA), Deed::EndAll(ANNA)];
     let budget = Budget {
@@ -56,7 +56,7 @@ fn back(rules: Rules) -> Scene {
     scene
 }
 
-/// A sign-in in the handler that changes the password, and an administrator's end of all.
+/// A sign-in in the handler that changes the password, and an end of all by an administrator.
 fn password(rules: Rules, budget: Budget) -> Scene {
     let mut scene = scene(rules, &[Deed::EndAll(ANNA), Deed::Password(ANNA)], budget);
     scene.shows = &[Sight::PasswordChanged, Sight::Rejected];
@@ -71,7 +71,7 @@ const STEADY: Budget = Budget {
     losses: 0,
 };
 
-/// Further than the time that passes: no moment comes twice.
+/// Further than the time that passes, so that no moment comes twice.
 const STEPS_BACK: Budget = Budget {
     ticks: 2,
     back: 3,
@@ -82,57 +82,57 @@ const STEPS_BACK: Budget = Budget {
 
 // T21
 #[test]
-fn a_sign_in_never_survives_a_later_end_of_all() {
-    holds(straddle(Rules::ALL), 50_000);
+fn a_sign_in_never_survives_a_later_end_all() {
+    holds(sign_ins_and_end_all(Rules::ALL), 50_000);
 }
 
 // T21 T52
 #[test]
-fn nor_does_it_while_the_clock_steps_back_which_locks_nobody_out() {
+fn a_sign_in_never_survives_a_later_end_all_while_the_clock_steps_back() {
     holds(back(Rules::ALL), 250_000);
 }
 
 // T21 T53
 #[test]
-fn a_changed_password_signs_in_and_survives_no_later_end_of_all() {
+fn a_password_change_signs_in_and_survives_no_later_end_all() {
     holds(password(Rules::ALL, STEADY), 25_000);
 }
 
 // T21
 #[test]
-fn a_changed_password_survives_no_later_end_of_all_while_the_clock_steps_back() {
+fn a_password_change_survives_no_later_end_all_while_the_clock_steps_back() {
     holds(password(Rules::ALL, STEPS_BACK), 110_000);
 }
 
 #[test]
-fn an_age_that_is_not_checked_again_survives_the_cutoff_in_a_late_script() {
+fn without_the_second_check_a_late_script_survives_the_cutoff() {
     let rules = Rules {
         checked_again: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), CUTOFF_WINS);
+    breaks(sign_ins_and_end_all(rules), CUTOFF_WINS);
 }
 
 #[test]
-fn a_call_sent_again_with_its_old_age_makes_what_is_rejected() {
+fn a_call_sent_again_with_its_old_age_makes_a_session_that_must_be_rejected() {
     let rules = Rules {
         new_age: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), VOID_IS_NOTHING);
+    breaks(sign_ins_and_end_all(rules), REJECTED_IS_NOTHING);
 }
 
 #[test]
-fn a_clock_that_stops_in_suspension_survives_the_cutoff() {
+fn with_a_clock_that_stops_in_suspension_a_sign_in_survives_the_cutoff() {
     let rules = Rules {
         counts_suspension: false,
         ..Rules::ALL
     };
-    breaks(straddle(rules), CUTOFF_WINS);
+    breaks(sign_ins_and_end_all(rules), CUTOFF_WINS);
 }
 
 #[test]
-fn without_its_own_cutoff_a_changed_password_does_not_sign_in() {
+fn without_its_own_cutoff_a_password_change_does_not_sign_in() {
     let rules = Rules {
         own_cutoff: false,
         ..Rules::ALL
@@ -141,7 +141,7 @@ fn without_its_own_cutoff_a_changed_password_does_not_sign_in() {
 }
 
 #[test]
-fn an_own_cutoff_that_is_but_a_moment_survives_a_later_one_when_the_clock_steps_back() {
+fn an_own_cutoff_known_only_by_its_time_survives_a_later_one_when_the_clock_steps_back() {
     let rules = Rules {
         names_cutoff: false,
         ..Rules::ALL
@@ -150,7 +150,7 @@ fn an_own_cutoff_that_is_but_a_moment_survives_a_later_one_when_the_clock_steps_
 }
 
 #[test]
-fn without_now_as_a_bound_somebody_is_authenticated_in_the_future() {
+fn without_now_as_a_bound_a_sign_in_is_authenticated_in_the_future() {
     let rules = Rules {
         never_ahead: false,
         ..Rules::ALL

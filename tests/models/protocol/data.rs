@@ -1,4 +1,4 @@
-//! One session's data: requests on two nodes change it, and one ends it.
+//! The data of one session: requests on two nodes change it, and one ends it.
 
 use stateright::{Model, Property};
 
@@ -9,7 +9,7 @@ use super::{
 
 /// Row "two requests change different keys of one session".
 const BOTH_KEPT: &str = "changes of different keys are both kept";
-/// Row "two requests change the same key"; an update of unknown outcome is reported as such.
+/// Row "two requests change the same key". An update of unknown outcome is reported as such.
 const COUNTS_ONCE: &str = "an update counts once";
 /// Row "request in flight while its session ends"; T20.
 const STAYS_ENDED: &str = "what ended stays ended";
@@ -42,7 +42,7 @@ struct Saves {
 struct State {
     data: Data,
     revision: u8,
-    /// Who wrote last.
+    /// The last writer.
     op: Option<(usize, u8)>,
     live: bool,
     requests: Vec<Stage>,
@@ -54,18 +54,18 @@ struct State {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Stage {
     Waiting,
-    /// It read this.
+    /// The value it read.
     Open(Data, u8),
     Asked {
         read: Data,
         revision: u8,
-        /// Names the operation: sent again it is the same.
+        /// Names the operation. A repeated call has the same name.
         op: u8,
         sends: u8,
     },
     Done,
     Ended,
-    /// Nobody knows whether it happened.
+    /// The outcome is unknown.
     Unknown,
 }
 
@@ -127,7 +127,7 @@ impl Saves {
             Deed::Count if rules.compares && flying.expect != state.revision => {
                 return Answer::Conflict(state.data, state.revision);
             }
-            // Computed by the node from what it read.
+            // The node computed this from what it read.
             Deed::Count | Deed::End => Data {
                 count: flying.read.count + 1,
                 ..based
@@ -350,12 +350,12 @@ fn changes_of_two_keys_and_two_updates_are_all_kept() {
 
 // T20
 #[test]
-fn no_save_brings_a_session_back() {
+fn no_save_brings_an_ended_session_back() {
     holds(and_an_end(Rules::ALL), 80_000);
 }
 
 #[test]
-fn storing_all_data_at_once_loses_another_requests_key() {
+fn storing_all_data_at_once_loses_the_key_of_another_request() {
     breaks(
         saves(Rules {
             merges: false,
@@ -388,7 +388,7 @@ fn an_update_that_is_sent_again_counts_twice() {
 }
 
 #[test]
-fn a_save_that_does_not_ask_brings_a_session_back() {
+fn a_save_without_a_check_brings_an_ended_session_back() {
     breaks(
         and_an_end(Rules {
             saves_live: false,

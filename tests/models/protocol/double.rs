@@ -40,24 +40,24 @@ fn scene(rules: Rules, previous: Token) -> Scene {
 
 // T29 T54
 #[test]
-fn sign_ins_sent_with_one_guests_token_take_one_place() {
+fn sign_ins_sent_with_one_guest_token_make_one_session() {
     holds(scene(Rules::ALL, Token::old(GUEST)), 100_000);
 }
 
 // T29 T54
 #[test]
-fn sign_ins_sent_with_one_token_of_the_user_take_one_place() {
+fn sign_ins_sent_with_one_token_of_the_user_make_one_session() {
     holds(scene(Rules::ALL, Token::old(ANNA)), 35_000);
 }
 
 // T54
 #[test]
-fn sign_ins_sent_with_one_token_of_another_user_take_one_place() {
+fn sign_ins_sent_with_one_token_of_another_user_make_one_session() {
     holds(scene(Rules::ALL, Token::old(BERT)), 100_000);
 }
 
 #[test]
-fn a_sign_in_that_follows_nobody_takes_a_second_place() {
+fn a_sign_in_that_follows_no_successor_makes_a_second_session() {
     let rules = Rules {
         follows: false,
         ..Rules::ALL
@@ -66,7 +66,7 @@ fn a_sign_in_that_follows_nobody_takes_a_second_place() {
 }
 
 #[test]
-fn without_a_marker_a_guests_second_sign_in_takes_a_second_place() {
+fn without_a_marker_the_second_sign_in_of_a_guest_makes_a_second_session() {
     let rules = Rules {
         marker: false,
         ..Rules::ALL

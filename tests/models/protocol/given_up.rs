@@ -1,4 +1,4 @@
-//! Sign-ins whose caller gives up: the node's deadline passes, or its client leaves.
+//! Sign-ins that are given up: the deadline of the node passes, or the client leaves.
 
 use super::{
     check::{breaks, holds},
@@ -48,12 +48,12 @@ fn scene(rules: Rules) -> Scene {
 
 // T25 T57
 #[test]
-fn sign_ins_that_are_given_up_leave_nothing_and_evict_nobody_later() {
+fn sign_ins_that_are_given_up_leave_nothing_and_evict_none_later() {
     holds(scene(Rules::ALL), 400_000);
 }
 
 #[test]
-fn without_a_latest_moment_who_gave_up_evicts_somebody() {
+fn without_a_latest_moment_a_given_up_sign_in_evicts_a_session() {
     let rules = Rules {
         latest: false,
         ..Rules::ALL
@@ -62,7 +62,7 @@ fn without_a_latest_moment_who_gave_up_evicts_somebody() {
 }
 
 #[test]
-fn without_giving_up_a_session_lives_that_nobody_has() {
+fn without_giving_up_a_session_lives_that_no_client_has() {
     let rules = Rules {
         gives_up: false,
         ..Rules::ALL
@@ -71,7 +71,7 @@ fn without_giving_up_a_session_lives_that_nobody_has() {
 }
 
 #[test]
-fn without_a_tombstone_a_late_create_makes_a_session_that_nobody_has() {
+fn without_a_tombstone_a_late_create_makes_a_session_that_no_client_has() {
     let rules = Rules {
         tombstone: false,
         ..Rules::ALL

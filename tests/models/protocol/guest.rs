@@ -1,4 +1,4 @@
-//! A guest with a cart signs in, while another request puts something into the cart.
+//! A guest with a cart signs in, while another request puts an item into the cart.
 
 use super::{
     check::{breaks, holds},
@@ -51,12 +51,12 @@ fn scene(rules: Rules) -> Scene {
 
 // T33 T56
 #[test]
-fn a_guest_keeps_its_cart_and_its_cookie_whether_it_is_signed_in_or_refused() {
+fn a_guest_keeps_cart_and_cookie_whether_its_sign_in_succeeds_or_is_refused() {
     holds(scene(Rules::ALL), 14_000);
 }
 
 #[test]
-fn a_guest_that_ends_before_its_sign_in_is_created_loses_its_cart_to_a_refusal() {
+fn ending_the_guest_session_before_create_loses_the_cart_to_a_refusal() {
     let rules = Rules {
         ends_after_created: false,
         ..Rules::ALL
@@ -65,7 +65,7 @@ fn a_guest_that_ends_before_its_sign_in_is_created_loses_its_cart_to_a_refusal()
 }
 
 #[test]
-fn an_end_that_brings_nothing_along_loses_what_was_put_into_the_cart() {
+fn an_end_that_returns_no_data_loses_a_late_cart_item() {
     let rules = Rules {
         brings_along: false,
         ..Rules::ALL
@@ -74,7 +74,7 @@ fn an_end_that_brings_nothing_along_loses_what_was_put_into_the_cart() {
 }
 
 #[test]
-fn removing_the_cookie_of_a_replaced_session_signs_its_browser_out() {
+fn removing_the_cookie_of_a_replaced_session_signs_the_browser_out() {
     let rules = Rules {
         keeps_cookie: false,
         ..Rules::ALL

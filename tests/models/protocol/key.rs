@@ -1,7 +1,7 @@
-//! One key of Redis: its TTL, and what it holds until when.
+//! One key of Redis: its TTL, and how long it holds what.
 //!
-//! A session's idle time is four ticks, of which a quarter stands for the sixteenth that the TTL has to
-//! spare; its absolute time is ten. A notice is kept for one, a cutoff for three.
+//! The idle time of a session is four ticks. A quarter of it stands for the sixteenth that the TTL
+//! has to spare. The absolute time is ten ticks. A notice is kept for one, a cutoff for three.
 
 use stateright::{Model, Property};
 
@@ -16,7 +16,7 @@ const HAS_TTL: &str = "no key is without a TTL";
 const SESSION_KEPT: &str = "a key outlives the sessions in it";
 /// Row "login while end all runs"; T21.
 const CUTOFF_KEPT: &str = "a key outlives its cutoff";
-/// Row "an app node's wall clock": the store's may step back; store contract 2.
+/// Row "an app node's wall clock": the clock of the store may step back; store contract 2.
 const NOT_SHORTENED: &str = "no request shortens a session";
 
 const IDLE: i8 = 4;
@@ -36,10 +36,10 @@ struct Key {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct State {
     now: i8,
-    /// Nothing without a TTL.
+    /// There is nothing without a TTL.
     expires: Option<i8>,
     fields: Fields,
-    /// What would be there if keys never went.
+    /// What would be there if keys never expired.
     wanted: Fields,
     ticks: u8,
     back: i8,
@@ -50,7 +50,7 @@ struct State {
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 struct Fields {
     sessions: [Option<Session>; 2],
-    /// When the notice of each goes.
+    /// When each notice expires.
     notices: [Option<i8>; 2],
     cutoff: Option<i8>,
 }
@@ -104,12 +104,12 @@ impl Fields {
 }
 
 impl State {
-    /// `keep` of `prelude.lua`, and what Redis makes of it.
+    /// `keep` of `prelude.lua`, and what Redis does with it.
     fn keep(&mut self, ttl: i8, rules: Rules) {
         let expires = self.now + ttl;
         match self.expires {
             None if rules.nx || !rules.gt => self.expires = Some(expires),
-            // By GT, none is the longest.
+            // For `GT`, a key without a TTL counts as the longest.
             None => {}
             Some(before) if rules.gt => self.expires = Some(before.max(expires)),
             Some(_) => self.expires = Some(expires),
@@ -121,7 +121,7 @@ impl State {
         (self.now + IDLE + spare).min(deadline) - self.now
     }
 
-    /// A key that is over, or empty, is none.
+    /// A key that expired or is empty does not exist.
     fn expire(&mut self) {
         if self.expires.is_some_and(|at| at <= self.now) {
             self.fields = Fields::default();
@@ -276,7 +276,7 @@ fn key(rules: Rules) -> Key {
 
 // T14 T50
 #[test]
-fn a_key_has_a_ttl_and_outlives_what_is_in_it() {
+fn a_key_has_a_ttl_and_outlives_its_sessions() {
     holds(key(Rules::ALL), 1_000_000);
 }
 
@@ -292,7 +292,7 @@ fn gt_alone_leaves_a_key_without_a_ttl() {
 }
 
 #[test]
-fn without_gt_a_notice_takes_a_session_along() {
+fn without_gt_the_ttl_of_a_notice_removes_a_live_session() {
     breaks(
         key(Rules {
             gt: false,
@@ -303,7 +303,7 @@ fn without_gt_a_notice_takes_a_session_along() {
 }
 
 #[test]
-fn a_ttl_of_just_the_idle_time_loses_a_session_that_is_used() {
+fn a_ttl_of_exactly_the_idle_time_loses_an_active_session() {
     breaks(
         key(Rules {
             spare: false,
@@ -314,7 +314,7 @@ fn a_ttl_of_just_the_idle_time_loses_a_session_that_is_used() {
 }
 
 #[test]
-fn an_activity_that_moves_back_shortens_a_session() {
+fn a_last_activity_that_moves_back_shortens_a_session() {
     breaks(
         key(Rules {
             activity_max: false,

@@ -1,4 +1,4 @@
-//! What may happen next.
+//! The actions of a model.
 
 use stateright::{Model, Property};
 
@@ -64,7 +64,7 @@ impl Model for Scene {
                 continue;
             }
             acts.push(Act::Run(flying.clone()));
-            // Giving up is tried as long as it takes.
+            // Giving up is repeated until it works.
             let tried = matches!(
                 flying.call,
                 Call::End {
@@ -147,7 +147,7 @@ impl Scene {
         request.arrival = world.time;
         request.stage = Stage::Open;
         let sent = match plan.deed {
-            // From somewhere else.
+            // From another device.
             Deed::EndAll(_) | Deed::Revoke(_) => None,
             Deed::LogIn(_) | Deed::Password(_) | Deed::Put(_) | Deed::Look => {
                 world.jars[plan.browser]

@@ -1,4 +1,4 @@
-//! The layer: what a node sends for a request, and what it makes of the answers.
+//! The layer: what a node sends for a request, and how it handles the replies.
 
 use super::{
     scene::{Deed, GUEST, Plan, Scene, Token},
@@ -9,7 +9,7 @@ use super::{
 /// How often a call of unknown outcome is sent.
 const SENDS: u8 = 2;
 
-/// A request, seen from its node.
+/// A request, as its node sees it.
 pub(crate) struct Node<'a> {
     scene: &'a Scene,
     world: &'a mut World,
@@ -25,7 +25,7 @@ impl<'a> Node<'a> {
         self.scene.plans[self.at]
     }
 
-    /// Its session's name.
+    /// The name of its session.
     #[expect(clippy::cast_possible_truncation, reason = "there are three")]
     fn id(&self) -> u8 {
         self.at as u8
@@ -49,7 +49,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The handler is done.
+    /// The handler has returned.
     pub(crate) fn commit(&mut self) {
         match (self.plan().deed, self.world.requests[self.at].current) {
             (Deed::LogIn(_), _) => {
@@ -66,11 +66,11 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What a page does to the cookie that it was sent, having read why the session ended.
+    /// What a page does to the cookie after it read why the session ended.
     fn sent(&self, current: Current) -> Cookie {
         match current {
             Current::Live(..) => Cookie::Keep,
-            // The browser may hold the new one already.
+            // The browser may already hold a newer one.
             Current::Ended(Reason::Replaced, _) if self.scene.rules.keeps_cookie => Cookie::Keep,
             Current::Ended(..) | Current::Nothing => Cookie::Remove,
         }
@@ -90,7 +90,7 @@ impl<'a> Node<'a> {
         self.put(self.world.requests[self.at].sends, self.call(wish));
     }
 
-    /// Nobody waits for the answer.
+    /// No caller waits for the reply.
     fn send_behind(&mut self, wish: Wish) {
         self.put(0, self.call(wish));
     }
@@ -210,7 +210,7 @@ impl<'a> Node<'a> {
             }
             Created::LimitReached => self.refused(Outcome::Refused),
             Created::Rejected | Created::Ended => self.refused(Outcome::Rejected),
-            // The sample of the server's time was off: once more, with a deadline of its own.
+            // The sample of the server's time was off. It tries again, with a new deadline.
             Created::Late if self.world.requests[self.at].tries <= SENDS => {
                 self.world.requests[self.at].since = self.world.time;
                 self.send(Wish::Create);
@@ -247,7 +247,7 @@ impl<'a> Node<'a> {
         self.world.requests[self.at].tries < SENDS
     }
 
-    /// The connection broke: what was sent may run yet, an answer is lost.
+    /// The connection broke: a call that was sent may still run, a reply is lost.
     pub(crate) fn send_again(&mut self) {
         if let Stage::Asked(wish) = self.world.requests[self.at].stage {
             self.forget_answers();
@@ -263,7 +263,7 @@ impl<'a> Node<'a> {
             .retain(|flying| flying.request != at || flying.answer.is_none());
     }
 
-    /// The store did not answer in time.
+    /// The store did not reply in time.
     pub(crate) fn give_up(&mut self) {
         let Stage::Asked(wish) = self.world.requests[self.at].stage else {
             return;
@@ -274,7 +274,7 @@ impl<'a> Node<'a> {
                 self.world.requests[self.at].since = self.world.time;
                 self.send_again();
             }
-            // The answer is the sign-in's.
+            // The response is that of the sign-in.
             Wish::Other | Wish::Carry(_) => {
                 self.world.requests[self.at].unsure = true;
                 self.signed_in();
@@ -289,7 +289,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Nobody waits for the response any more.
+    /// No client waits for the response any more.
     pub(crate) fn drop_response(&mut self) {
         let stage = self.world.requests[self.at].stage;
         self.forget_answers();

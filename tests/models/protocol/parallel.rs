@@ -1,4 +1,4 @@
-//! A browser's requests in parallel, and what may be seen of them.
+//! A browser's requests in parallel, and what a client may see of them.
 
 use super::{
     rules::Rules,
@@ -8,7 +8,7 @@ use super::{
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct State {
     pub(crate) time: u8,
-    /// Nothing once it ended.
+    /// There is no token once the session ended.
     pub(crate) record: Option<Record>,
     pub(crate) jar: Token,
     pub(crate) loot: Option<Token>,
@@ -19,7 +19,7 @@ pub(crate) struct State {
 
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Seen {
-    /// Which successor each token was answered with.
+    /// The successor that each token was answered with.
     pub(crate) successors: Vec<(Token, Token)>,
     pub(crate) logged_out: bool,
     pub(crate) diverged: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Stage {
     Sent,
-    /// The handler is at work. A successor that was not seen yet is handed out again.
+    /// The handler is running. A successor that was not used yet is sent again.
     Open {
         due: bool,
     },
@@ -64,7 +64,7 @@ impl State {
         self.requests.remove(at);
     }
 
-    /// What is on its way takes less than the grace.
+    /// A message takes less than the grace to arrive.
     pub(crate) fn may_tick(&self) -> bool {
         let on_the_way = |it: &&Request| !it.thief && !matches!(it.stage, Stage::Open { .. });
         let mut requests = self.requests.iter().filter(on_the_way);
@@ -104,7 +104,7 @@ impl State {
         self.put(Request { stage, ..request });
     }
 
-    /// `rotate.lua`, and whether its answer comes back.
+    /// `rotate.lua`, and whether its reply arrives.
     pub(crate) fn rotate(&mut self, request: Request, rules: Rules, answered: bool) {
         let now = self.time;
         let Some(record) = &mut self.record else {

@@ -1,4 +1,4 @@
-//! What holds in every state, and what some states show.
+//! What holds in every state, and what some states reach.
 //!
 //! A property stands for the row of DESIGN §5 or the line of the checklist that it names.
 
@@ -18,8 +18,8 @@ pub(crate) const STAYS_ENDED: &str = "what ended stays ended";
 pub(crate) const CUTOFF_WINS: &str = "no sign-in survives a later cutoff";
 /// Row "store cannot answer at commit"; T33, T57.
 pub(crate) const NOTHING_UNDELIVERED: &str = "no session without a response";
-/// T57: evicts nobody after its caller gave up.
-pub(crate) const GIVEN_UP: &str = "who gave up evicts nobody";
+/// T57: evicts nothing after its caller gave up.
+pub(crate) const GIVEN_UP: &str = "a sign-in that was given up evicts none";
 /// T57: not run twice by a retry.
 pub(crate) const ONCE: &str = "a retry makes room once";
 /// Row "limit n reached, policy refuse"; T33.
@@ -29,15 +29,17 @@ pub(crate) const CART_KEPT: &str = "what was put into the cart is kept";
 /// Rows "login where the request already has a session" and "double submit"; T29, T54.
 pub(crate) const ONE_PLACE: &str = "one browser takes one place";
 /// Row "token of a session that was replaced"; T56.
-pub(crate) const LATE_ANSWER: &str = "a late answer signs nobody out";
-/// Row "login while end all runs": void changes nothing (store contract 7).
-pub(crate) const VOID_IS_NOTHING: &str = "what is void when sent is not made";
-/// Row "an app node's wall clock is wrong": the store's may step back, and locks nobody out.
-pub(crate) const NOT_LOCKED_OUT: &str = "after a void sign-in the next is in";
+pub(crate) const LATE_ANSWER: &str = "a late response signs no client out";
+/// Row "login while end all runs": a rejected sign-in changes nothing (store contract 7).
+pub(crate) const REJECTED_IS_NOTHING: &str =
+    "a sign-in that was too old when sent makes no session";
+/// Row "an app node's wall clock is wrong": the clock of the store may step back and locks no user
+/// out.
+pub(crate) const NOT_LOCKED_OUT: &str = "after a rejected sign-in the next one succeeds";
 /// Row "login": the handler that changed the password signs in; T53.
 pub(crate) const PASSWORD: &str = "a password change signs in";
-/// T39: nobody is fresher than just now.
-pub(crate) const NOT_AHEAD: &str = "nobody is authenticated in the future";
+/// T39: no session is fresher than now.
+pub(crate) const NOT_AHEAD: &str = "no sign-in is authenticated in the future";
 
 type Holds = fn(&Scene, &World) -> bool;
 
@@ -57,7 +59,9 @@ const ALWAYS: [(&str, Holds); 14] = [
     (CART_KEPT, cart_kept),
     (ONE_PLACE, one_place),
     (LATE_ANSWER, |_, world| !world.seen.signed_out_late),
-    (VOID_IS_NOTHING, |_, world| !world.seen.made_though_rejected),
+    (REJECTED_IS_NOTHING, |_, world| {
+        !world.seen.made_though_rejected
+    }),
     (NOT_LOCKED_OUT, |_, world| !world.seen.locked_out),
     (PASSWORD, password),
     (NOT_AHEAD, |_, world| {
@@ -185,11 +189,11 @@ impl Sight {
             Self::Refusal => ("the limit refuses", |scene, world| {
                 sign_ins(scene, world).any(|(it, ..)| it.outcome() == Some(Outcome::Refused))
             }),
-            Self::Rejected => ("the script finds a sign-in void", |_, world| {
+            Self::Rejected => ("the script rejects a sign-in", |_, world| {
                 let mut rejected = world.requests.iter().filter(|request| !request.made);
                 rejected.any(|request| request.outcome() == Some(Outcome::Rejected))
             }),
-            Self::RejectedLater => ("the layer finds a sign-in void", |_, world| {
+            Self::RejectedLater => ("the layer rejects a sign-in", |_, world| {
                 ended(world, Reason::Rejected)
             }),
             Self::Undelivered => ("a session is given up", |scene, world| {
@@ -218,7 +222,7 @@ impl Sight {
             Self::OtherUser => ("another user takes over a browser", |_, world| {
                 world.sets[ANNA].has(OLD[ANNA], Reason::Replaced) && world.is_at_rest()
             }),
-            Self::CookieStayed => ("a replaced token is shown", |_, world| {
+            Self::CookieStayed => ("a replaced token is sent", |_, world| {
                 let mut shown = world.requests.iter().map(|request| request.current);
                 shown.any(|it| matches!(it, Current::Ended(Reason::Replaced, _)))
             }),

@@ -1,7 +1,7 @@
-//! One session whose token rotates: its browser's requests run in parallel, answers are late or lost,
-//! a thief copied a token, and a stranger knows the session's id.
+//! One session with a token that rotates. Requests of its browser run in parallel, responses are
+//! late or lost, a thief copied a token, and a stranger knows the session id.
 //!
-//! Messages between browser and store take less than the grace; handlers take any time.
+//! Messages between browser and store take less than the grace. Handlers take any time.
 
 use stateright::{Model, Property};
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// T46, T48.
-const LOGS_NOBODY_OUT: &str = "rotation logs nobody out";
+const SIGNS_NOBODY_OUT: &str = "rotation signs no client out";
 /// T46.
 const CONVERGES: &str = "a token has one successor";
 /// T61.
@@ -180,7 +180,7 @@ impl Model for Rotation {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
-            Property::always(LOGS_NOBODY_OUT, |_, state: &State| !state.seen.logged_out),
+            Property::always(SIGNS_NOBODY_OUT, |_, state: &State| !state.seen.logged_out),
             Property::always(CONVERGES, |_, state: &State| !state.seen.diverged),
             Property::always(NO_UPGRADE, |_, state: &State| !state.seen.upgraded),
             Property::always(REUSE_ENDS, |_, state: &State| {
@@ -236,18 +236,18 @@ fn attacked(rules: Rules) -> Rotation {
 
 // T46 T48
 #[test]
-fn rotation_logs_nobody_out_with_requests_in_parallel_and_answers_late_or_lost() {
+fn rotation_signs_no_client_out_with_parallel_requests_and_late_or_lost_responses() {
     holds(parallel(Rules::ALL), 150_000);
 }
 
 // T47 T61
 #[test]
-fn a_thief_gets_no_upgrade_and_a_stranger_ends_nothing() {
+fn a_thief_gets_no_new_token_and_a_stranger_ends_nothing() {
     holds(attacked(Rules::ALL), 350_000);
 }
 
 #[test]
-fn random_successors_do_not_converge() {
+fn random_new_tokens_do_not_converge() {
     breaks(
         parallel(Rules {
             derived: false,
@@ -258,40 +258,41 @@ fn random_successors_do_not_converge() {
 }
 
 #[test]
-fn a_previous_token_that_does_not_wait_to_be_followed_locks_out_who_lost_a_cookie() {
+fn a_previous_token_that_dies_before_its_successor_is_used_locks_out_a_client_that_lost_the_cookie()
+{
     breaks(
         parallel(Rules {
             until_seen: false,
             ..Rules::ALL
         }),
-        LOGS_NOBODY_OUT,
+        SIGNS_NOBODY_OUT,
     );
 }
 
 #[test]
-fn without_a_grace_a_parallel_request_is_logged_out() {
+fn without_a_grace_a_parallel_request_is_signed_out() {
     breaks(
         parallel(Rules {
             grace: false,
             ..Rules::ALL
         }),
-        LOGS_NOBODY_OUT,
+        SIGNS_NOBODY_OUT,
     );
 }
 
 #[test]
-fn a_rotation_that_waits_for_one_previous_token_of_two_logs_out() {
+fn a_rotation_that_waits_for_only_one_of_two_previous_tokens_signs_out() {
     breaks(
         parallel(Rules {
             one_at_a_time: false,
             ..Rules::ALL
         }),
-        LOGS_NOBODY_OUT,
+        SIGNS_NOBODY_OUT,
     );
 }
 
 #[test]
-fn a_previous_token_that_is_answered_once_its_successor_was_seen_upgrades_a_thief() {
+fn a_previous_token_answered_after_its_successor_was_used_gives_a_thief_the_new_token() {
     breaks(
         attacked(Rules {
             no_upgrade: false,

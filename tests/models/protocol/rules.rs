@@ -1,43 +1,44 @@
-//! The rules that a model can do without, to see what they are for.
+//! The rules that a model can leave out, to find out what each one is for.
 
-/// All of them hold, unless a test takes one out.
+/// All of them are on, unless a test turns one off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// The layer holds a new session against the cutoff again, with the time since its request arrived.
+    /// The layer compares a new session with the cutoff a second time, with the time since its
+    /// request arrived.
     pub(crate) checked_again: bool,
-    /// A call that is sent again has a new age.
+    /// A call that is sent again gets a new age.
     pub(crate) new_age: bool,
-    /// A node's clock counts the time for which the node was suspended.
+    /// The clock of a node counts the time for which the node was suspended.
     pub(crate) counts_suspension: bool,
-    /// A sign-in after its own request's "end all" counts from that cutoff.
+    /// A sign-in after the "end all" of its own request counts from that cutoff.
     pub(crate) own_cutoff: bool,
-    /// It names that cutoff: any other is a later one, whatever the clock did.
+    /// It names that cutoff. Any other is a later one, whatever the clock did.
     pub(crate) names_cutoff: bool,
     /// A cutoff in the future moves to now.
     pub(crate) cutoff_moves: bool,
-    /// Nobody counts as authenticated in the future.
+    /// No sign-in counts as authenticated in the future.
     pub(crate) never_ahead: bool,
     /// A `create` that finds its id live, with its digest, gives the same answer.
     pub(crate) knows_its_own: bool,
-    /// A `create` that finds a notice under its id makes nothing.
+    /// A `create` that finds a notice under its id creates nothing.
     pub(crate) stays_ended: bool,
-    /// A `create` carries the moment after which nobody waits for it.
+    /// A `create` carries the moment after which its caller no longer waits.
     pub(crate) latest: bool,
-    /// A session whose response goes nowhere is ended.
+    /// A session without a delivered response is ended.
     pub(crate) gives_up: bool,
-    /// A sign-in that was sent twice and refused is given up: the first may run yet.
+    /// A sign-in that was sent twice and refused is given up: the first call may still run.
     pub(crate) gives_up_copies: bool,
-    /// Giving up an id that is not there leaves a notice under it.
+    /// Giving up an unknown id leaves a notice under it.
     pub(crate) tombstone: bool,
-    /// The session under the other key ends only once the new one was created.
+    /// The session under the other key ends only after the new one was created.
     pub(crate) ends_after_created: bool,
-    /// The end of a guest's session says what was put into it since it was read.
+    /// The end of a guest session returns what was put into it since it was read.
     pub(crate) brings_along: bool,
-    /// The cookie of a session that was replaced stays.
+    /// The cookie of a replaced session stays.
     pub(crate) keeps_cookie: bool,
-    /// A sign-in that names a session which was replaced takes the place of its successor.
+    /// A sign-in that names a replaced session takes the place of its successor.
     pub(crate) follows: bool,
-    /// A user's session set remembers who took the place of a session of another session set.
+    /// A user's session set remembers which session replaced one of another session set.
     pub(crate) marker: bool,
     /// Commits of one session take turns.
     pub(crate) turns: bool,
@@ -61,17 +62,17 @@ pub(crate) struct Rules {
     pub(crate) spare: bool,
     /// A successor is derived from the previous token and a salt that the record keeps.
     pub(crate) derived: bool,
-    /// The previous token opens the session until its successor was seen.
+    /// The previous token opens the session until its successor was used.
     pub(crate) until_seen: bool,
     /// And for a grace after that.
     pub(crate) grace: bool,
-    /// A previous token whose successor was seen gets no `Set-Cookie`.
+    /// A previous token gets no `Set-Cookie` once its successor was used.
     pub(crate) no_upgrade: bool,
-    /// No rotation while a previous token is in its time.
+    /// There is no rotation while a previous token is in its grace.
     pub(crate) one_at_a_time: bool,
-    /// A previous token after its time ends the session.
+    /// A previous token after its grace ends the session.
     pub(crate) reuse_ends: bool,
-    /// Reuse is a kept previous token, any other wrong secret is unknown.
+    /// Reuse is a kept previous token. Any other wrong secret is unknown.
     pub(crate) knows_previous: bool,
 }
 

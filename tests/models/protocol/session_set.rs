@@ -1,10 +1,10 @@
-//! The store: one user's or guest's session set, and the scripts on it, each in one step.
+//! The store: the session set of one user or guest, and the scripts on it, each in one step.
 
 use std::collections::BTreeMap;
 
 use super::rules::Rules;
 
-/// A session's public name; that of the request that makes it, or one from before.
+/// The public name of a session: that of the request that makes it, or an earlier one.
 pub(crate) type Id = u8;
 
 /// By the store's clock.
@@ -19,7 +19,7 @@ pub(crate) struct SessionSet {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Record {
     Live(Live),
-    /// An end notice, a tombstone or a marker: nobody lives long enough here to see it go.
+    /// An end notice, a tombstone or a marker. Models end before any of them expires.
     Ended {
         reason: Reason,
         by: Option<Id>,
@@ -54,11 +54,11 @@ pub(crate) enum Proven {
     After(Moment),
 }
 
-/// What `create.lua` is given.
+/// The arguments of `create.lua`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Create {
     pub(crate) id: Id,
-    /// Nothing of a guest.
+    /// There is no guest session.
     pub(crate) proven: Option<Proven>,
     pub(crate) latest: Option<Moment>,
     pub(crate) replaces: Option<Id>,
@@ -72,7 +72,7 @@ pub(crate) struct Limit {
     pub(crate) refuse: bool,
 }
 
-/// What `create.lua` answers.
+/// The replies of `create.lua`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Created {
     Made {
@@ -198,7 +198,7 @@ impl SessionSet {
         }
     }
 
-    /// The live session whose place a sign-in takes that names this one.
+    /// The live session that a sign-in replaces if it names this one.
     fn successor(&self, id: Id, rules: Rules) -> Option<Id> {
         match self.records.get(&id)? {
             Record::Live(_) => Some(id),
@@ -210,7 +210,7 @@ impl SessionSet {
         }
     }
 
-    /// The data, where it moved since it was read.
+    /// The data, if it changed since it was read.
     pub(crate) fn end(
         &mut self,
         id: Id,

@@ -1,5 +1,5 @@
-//! Two nodes, two users' keys: Anna's browser signs in as Bert, Bert signs in on another one, and all
-//! of Bert's sessions end meanwhile, or just the one.
+//! Two nodes and the keys of two users. The browser of Anna signs in as Bert, and Bert signs in on
+//! another one. Meanwhile all of Bert's sessions end, or only one.
 
 use super::{
     check::{breaks, holds},
@@ -57,7 +57,7 @@ fn first() -> Deed {
 
 // T20 T21 T25 T57
 #[test]
-fn sign_ins_on_two_nodes_hold_while_all_sessions_end() {
+fn sign_ins_on_two_nodes_keep_every_rule_while_all_sessions_end() {
     let mut scene = scene(Rules::ALL, Deed::EndAll(BERT));
     scene.shows = &[
         Sight::Eviction,
@@ -72,12 +72,12 @@ fn sign_ins_on_two_nodes_hold_while_all_sessions_end() {
 
 // T20 T25 T57
 #[test]
-fn sign_ins_on_two_nodes_hold_while_one_session_ends() {
+fn sign_ins_on_two_nodes_keep_every_rule_while_one_session_ends() {
     holds(scene(Rules::ALL, first()), 450_000);
 }
 
 #[test]
-fn a_create_that_does_not_know_its_own_makes_room_twice() {
+fn a_create_that_does_not_recognise_its_own_session_evicts_twice() {
     let rules = Rules {
         knows_its_own: false,
         ..Rules::ALL
@@ -86,7 +86,7 @@ fn a_create_that_does_not_know_its_own_makes_room_twice() {
 }
 
 #[test]
-fn a_create_that_passes_over_a_notice_brings_a_session_back() {
+fn a_create_that_ignores_a_notice_brings_an_ended_session_back() {
     let rules = Rules {
         stays_ended: false,
         ..Rules::ALL
@@ -104,7 +104,7 @@ fn a_copy_of_a_refused_create_that_is_not_given_up_leaves_a_session() {
 }
 
 #[test]
-fn a_session_that_ends_before_the_new_one_is_created_ends_for_nothing() {
+fn ending_the_old_session_before_the_new_one_is_created_loses_it_to_a_refusal() {
     let rules = Rules {
         ends_after_created: false,
         ..Rules::ALL

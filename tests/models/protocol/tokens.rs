@@ -1,28 +1,28 @@
-//! The store: a session's present token and its previous ones, and the scripts on them.
+//! The store: the present token of a session, its previous ones, and the scripts on them.
 
 use super::rules::Rules;
 
 /// In ticks.
 pub(crate) const GRACE: u8 = 2;
 
-/// The how many-eth of its session; that nobody can guess it is no matter of the protocol.
+/// Its number in the session. That it cannot be guessed is not modelled.
 pub(crate) type Token = u8;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Record {
     pub(crate) present: Token,
-    /// How many tokens there were.
+    /// The number of tokens so far.
     pub(crate) made: Token,
-    /// The present one has not been sent.
+    /// The present one has not been sent back yet.
     pub(crate) unused: bool,
-    /// The newer first.
+    /// The newer one first.
     pub(crate) previous: [Option<Previous>; 2],
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Previous {
     pub(crate) token: Token,
-    /// From when on it is reuse; not before its successor was seen.
+    /// The moment from which it is reuse; not before its successor was used.
     pub(crate) until: Option<u8>,
 }
 
@@ -34,7 +34,7 @@ impl Record {
             .find(|previous| previous.token == token)
     }
 
-    /// `rotate.lua`: the token for the answer.
+    /// `rotate.lua`: returns the token for the response.
     pub(crate) fn rotate(&mut self, sent: Token, now: u8, rules: Rules) -> Option<Token> {
         let open = |previous: &Previous| previous.until.is_none_or(|until| now < until);
         if sent != self.present {
@@ -68,7 +68,7 @@ impl Record {
         Some(self.present)
     }
 
-    /// The present token is sent.
+    /// The client sends the present token.
     pub(crate) fn see(&mut self, now: u8, rules: Rules) {
         if std::mem::take(&mut self.unused)
             && let Some(previous) = &mut self.previous[0]

@@ -1,4 +1,4 @@
-//! One request that commits twice: at once, or again because the first one was dropped.
+//! One request that commits twice: at once, or again because the first commit was dropped.
 
 use stateright::{Model, Property};
 
@@ -9,10 +9,10 @@ use super::{
 
 /// Row "login", DESIGN §2: running a commit again is the same session; T57.
 const ONE_SESSION: &str = "one guest begins one session";
-/// Row "two requests change the same key": what is staged once is stored once.
+/// Row "two requests change the same key": a change that is staged once is stored once.
 const COUNTS_ONCE: &str = "an update counts once";
 
-/// Two tasks of a handler, each with a commit. What is staged: a guest's first value, by an update.
+/// Two tasks of a handler, each with a commit. Staged is the first value of a guest, by an update.
 #[derive(Clone, Debug)]
 struct Commits {
     rules: Rules,
@@ -53,17 +53,17 @@ enum Plan {
     Nothing,
     /// With a session of this id, and the first value.
     Begin(u8),
-    /// The update ran on this.
+    /// The value that the update read.
     Save(Known),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Act {
-    /// Takes its turn, and looks what is staged.
+    /// Takes its turn, and reads what is staged.
     Plan(usize),
-    /// Sends, and has the answer.
+    /// Sends its call, and receives the reply.
     Store(usize),
-    /// The store has done it, and nobody hears of it.
+    /// The store has done the work, and the reply is lost.
     Drop(usize),
 }
 
@@ -75,7 +75,7 @@ impl State {
             .map(|(_, known)| known)
     }
 
-    /// What the store makes of it, and whether the update has to run again on something newer.
+    /// What the store does with it, and whether the update has to run again on a newer value.
     fn store(&mut self, plan: Plan) -> Result<Option<Known>, Known> {
         match plan {
             Plan::Nothing => Ok(None),
@@ -136,7 +136,7 @@ impl Model for Commits {
                 Task::Idle if state.turn.is_none() || !self.rules.turns => acts.push(Act::Plan(at)),
                 Task::Planned(plan) => {
                     acts.push(Act::Store(at));
-                    // A dropped update is of unknown outcome, and its caller's to answer for.
+                    // A dropped update has an unknown outcome, which its caller has to handle.
                     if state.drops > 0 && matches!(plan, Plan::Begin(_)) {
                         acts.push(Act::Drop(at));
                     }
@@ -208,12 +208,12 @@ fn commits(rules: Rules) -> Commits {
 
 // T57
 #[test]
-fn two_commits_at_once_or_one_after_the_other_store_once() {
+fn two_commits_at_once_or_in_turn_store_once() {
     holds(commits(Rules::ALL), 20);
 }
 
 #[test]
-fn commits_that_take_no_turns_run_an_update_twice() {
+fn commits_that_do_not_take_turns_run_an_update_twice() {
     breaks(
         commits(Rules {
             turns: false,
@@ -224,7 +224,7 @@ fn commits_that_take_no_turns_run_an_update_twice() {
 }
 
 #[test]
-fn a_token_made_again_for_each_try_makes_two_sessions() {
+fn a_new_token_for_each_try_makes_two_sessions() {
     breaks(
         commits(Rules {
             made_once: false,

@@ -1,4 +1,4 @@
-//! Browsers, nodes, the store, and what is on its way between them.
+//! Browsers, nodes, the store, and the messages between them.
 
 use super::{
     scene::{ANNA, BERT, Budget, GUEST, Scene, Token},
@@ -7,7 +7,7 @@ use super::{
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct World {
-    /// As it is; the store's clock may be behind.
+    /// The true time. The clock of the store may be behind.
     pub(crate) time: Moment,
     pub(crate) behind: Moment,
     pub(crate) sets: [SessionSet; 3],
@@ -19,12 +19,12 @@ pub(crate) struct World {
     pub(crate) seen: Seen,
 }
 
-/// What must not happen, and what only looking back can tell.
+/// What must not happen and can only be seen afterwards.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Seen {
-    /// When, by true time, a user's sessions were ended last.
+    /// When, by true time, the sessions of a user were last ended.
     pub(crate) cutoff: [Option<Moment>; 3],
-    /// When a script last found a sign-in void.
+    /// When a script last rejected a sign-in.
     pub(crate) rejected: Option<Moment>,
     pub(crate) came_back: bool,
     pub(crate) evicted_late: bool,
@@ -34,11 +34,11 @@ pub(crate) struct Seen {
     pub(crate) signed_out_late: bool,
 }
 
-/// A message to the store, and then its answer.
+/// A message to the store, and then its reply.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Flying {
     pub(crate) request: usize,
-    /// The how many-eth message of its request; answers to earlier ones reach nobody.
+    /// The number of the message in its request. Replies to earlier ones are dropped.
     pub(crate) send: u8,
     pub(crate) sent_at: Moment,
     pub(crate) call: Call,
@@ -66,7 +66,7 @@ pub(crate) enum Call {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Answer {
     Created(Created),
-    /// By the store's clock, and as it was.
+    /// By the store's clock, and by true time.
     Cutoff(Moment, Moment),
     Ended {
         data: u8,
@@ -81,20 +81,20 @@ pub(crate) struct Request {
     /// For how long its node was suspended since.
     pub(crate) slept: Moment,
     pub(crate) current: Current,
-    /// When its own "end all" ran, by the store's clock and as it was.
+    /// When its own "end all" ran, by the store's clock and by true time.
     pub(crate) own_cutoff: Option<(Moment, Moment)>,
-    /// How many messages it sent, how many of them for what it waits for, and since when.
+    /// How many messages it sent, how many of them for its current step, and since when.
     pub(crate) sends: u8,
     pub(crate) tries: u8,
     pub(crate) since: Moment,
     pub(crate) first_age: Moment,
     /// Its session was live once.
     pub(crate) made: bool,
-    /// An answer to the end of the session before was lost.
+    /// The reply to the end of the earlier session was lost.
     pub(crate) unsure: bool,
 }
 
-/// What the store said of the token that was shown.
+/// What the store said about the token of the request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Current {
     Nothing,
@@ -105,7 +105,7 @@ pub(crate) enum Current {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Stage {
     Waiting,
-    /// The handler is at work.
+    /// The handler is running.
     Open,
     Asked(Wish),
     /// The response is on its way.
@@ -118,11 +118,11 @@ pub(crate) enum Stage {
 pub(crate) enum Wish {
     Cutoff,
     Create,
-    /// Its own session is void, and ends.
+    /// Its own session is rejected, and ends.
     Rejected,
-    /// The session before it ends.
+    /// The earlier session ends.
     Other,
-    /// What was put into that one late goes into the new one.
+    /// A late change of the earlier session is saved to the new one.
     Carry(u8),
     Save,
     Revoke,
@@ -143,22 +143,22 @@ pub(crate) enum Outcome {
     Rejected,
     Unavailable,
     Dropped,
-    /// Its session ended while it was under way.
+    /// Its session ended during the request.
     Ended,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Act {
     Tick,
-    /// Time goes on while this node is suspended, and its clock does not count that.
+    /// Time passes while this node is suspended, and its clock does not count that.
     Suspend(u8),
     StepBack,
-    /// A browser sends a request, and the store resolves the token that it shows.
+    /// A browser sends a request, and the store resolves its token.
     Send(usize),
-    /// The handler is done.
+    /// The handler has returned.
     Commit(usize),
     Run(Flying),
-    /// A message never arrives that nobody waits for.
+    /// A message is lost that no caller waits for.
     Vanish(Flying),
     Receive(Flying),
     Break(usize),
@@ -192,7 +192,7 @@ impl World {
         self.time - self.behind
     }
 
-    /// Nothing is going on, whatever is on its way to browsers.
+    /// Nothing is in progress, except responses on their way to browsers.
     pub(crate) fn is_at_rest(&self) -> bool {
         let asks = |request: &Request| matches!(request.stage, Stage::Open | Stage::Asked(_));
         self.flight.is_empty() && !self.requests.iter().any(asks)
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Whether anybody would hear the answer.
+    /// Whether a caller still waits for the reply.
     pub(crate) fn is_awaited(&self, flying: &Flying) -> bool {
         let request = &self.requests[flying.request];
         matches!(request.stage, Stage::Asked(_)) && request.sends == flying.send
@@ -299,7 +299,8 @@ impl Request {
         }
     }
 
-    /// Whether its user proved who they are before this cutoff; an "end all" of its own is before that.
+    /// Whether its user proved who they are before this cutoff. An "end all" of its own comes
+    /// before that.
     pub(crate) fn is_before(&self, cutoff: Moment) -> bool {
         match self.own_cutoff {
             Some((_, at)) => at < cutoff,

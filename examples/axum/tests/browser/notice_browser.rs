@@ -1,4 +1,5 @@
-//! The example in headless Chromium: who was signed out learns why, and a double click is one sign-in.
+//! The example in headless Chromium: users who were signed out learn why, and a double click is one
+//! sign-in.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -25,7 +26,7 @@ const ALERT: &str = r#"[role="alert"]"#;
 
 // T42
 #[tokio::test(flavor = "multi_thread")]
-async fn the_evicted_browsers_next_click_says_why_when_and_by_which_device_and_only_once() {
+async fn the_evicted_browser_learns_why_when_and_by_which_device_once() {
     let app = Arc::new(App::start(&[("MAX_SESSIONS", "3")]));
     browse(move |browser| async move {
         sign_in(&browser, &app).await;
@@ -75,7 +76,7 @@ async fn a_stranger_with_a_made_up_token_of_the_same_shape_learns_nothing() {
 
 // T54
 #[tokio::test(flavor = "multi_thread")]
-async fn a_double_click_on_the_slow_sign_in_takes_one_place() {
+async fn a_double_click_on_the_slow_sign_in_makes_one_session() {
     let app = Arc::new(App::start(&[("MAX_SESSIONS", "2")]));
     let phone = Curl::signed_in(&app, "alice", FIREFOX);
     browse(move |browser| async move {
@@ -103,7 +104,7 @@ async fn a_double_click_on_the_slow_sign_in_takes_one_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_the_limit_refuses_picks_the_device_that_is_signed_out_instead() {
+async fn a_user_refused_at_the_limit_chooses_a_device_to_sign_out() {
     let app = Arc::new(App::start(&[("MAX_SESSIONS", "2"), ("EXCESS", "refuse")]));
     let [firefox, other] = [FIREFOX, "okhttp/4.12"].map(|it| Curl::signed_in(&app, "alice", it));
     browse(move |browser| async move {

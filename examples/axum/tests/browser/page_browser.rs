@@ -1,4 +1,4 @@
-//! The example in headless Chromium: people sign in, see their devices and sign them out.
+//! The example in headless Chromium: users sign in, see their devices and sign them out.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,7 +34,7 @@ async fn devices(browser: &WebDriver) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_browser_keeps_the_cookie_and_the_page_shows_it_by_name() {
+async fn the_browser_keeps_the_cookie_and_the_page_names_it() {
     let app = Arc::new(App::start(&[]));
     browse(move |browser| async move {
         sign_in(&browser, &app).await;
@@ -137,7 +137,7 @@ async fn foreign_app(target: String) -> (SocketAddr, JoinHandle<()>) {
 
 // T40
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_form_is_refused_from_another_port_and_from_another_site() {
+async fn a_form_from_another_port_or_another_site_is_refused() {
     let app = Arc::new(App::start(&[]));
     let curl = Curl::signed_in(&app, "alice", "curl/8.5.0");
     let tee = Tee::before(app.port()).await;
@@ -146,20 +146,20 @@ async fn a_foreign_form_is_refused_from_another_port_and_from_another_site() {
     browse(move |browser| async move {
         sign_in_at(&browser, &format!("{home}/")).await;
 
-        // The same site, to which the browser does send the cookie; then another one.
+        // The same site, to which the browser sends the cookie; then another site.
         for host in ["localhost", "127.0.0.1"] {
             let url = format!("http://{host}:{}/", foreign.port());
             browser.goto(url).await.unwrap();
             click(&browser, "button").await;
-            let shown = find(&browser, "pre").await.text().await.unwrap();
+            let text = find(&browser, "pre").await.text().await.unwrap();
 
-            assert!(shown.contains("Request from another origin"), "{shown}");
+            assert!(text.contains("Request from another origin"), "{text}");
             assert!(curl.is_in(&app), "{host}");
             let sent = tee.sent();
             let origin = format!("Origin: http://{host}:{}\r\n", foreign.port());
             let posts = sent.split("POST /devices/end-others ").skip(1);
             let ours: Vec<&str> = posts.filter(|post| post.contains(&origin)).collect();
-            // The other site's form comes without it: SameSite=Lax.
+            // The form of the other site comes without it: SameSite=Lax.
             let carried = ours.iter().map(|post| {
                 let head = post.split("\r\n\r\n").next().unwrap();
                 head.contains("Cookie: __Host-session=")

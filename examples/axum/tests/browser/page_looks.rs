@@ -1,4 +1,5 @@
-//! The device page as Chromium shows it: light, dark and on a phone, legible, and only its own.
+//! The device page in Chromium: legible in light and dark, on a desk and on a phone, and without
+//! foreign requests.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -31,7 +32,7 @@ use crate::common::{
 
 const HOME: &str = "203.0.113.7";
 
-/// A server with the page, on a free port, that signs in whoever asks for `/in`.
+/// A server with the page, on a free port. A request for `/in` signs in.
 struct Site {
     layer: SessionLayer,
     clock: ManualClock,
@@ -77,7 +78,7 @@ impl Site {
     }
 }
 
-/// Whoever asks is at home, wherever the test runs.
+/// Every client has a local address, wherever the test runs.
 async fn at_home(mut request: Request, next: Next) -> Response {
     let home: IpAddr = HOME.parse().unwrap();
     request.extensions_mut().insert(PeerAddr::from(home));
@@ -102,7 +103,7 @@ impl Geo for Atlas {
     }
 }
 
-/// The devices of somebody who has several, the latest last, and how long after each the next one is.
+/// The devices of a user who has several, the newest last, and the time between them.
 const DEVICES: [(&str, &str, u64); 4] = [
     ("restic/0.17.3", "192.0.2.80", 5 * 86_400),
     (
@@ -124,7 +125,7 @@ const DEVICES: [(&str, &str, u64); 4] = [
     ),
 ];
 
-/// Signed in at a desk, with four other devices.
+/// Signed in on a desktop, with four other devices.
 async fn at_a_desk(browser: &WebDriver) -> Site {
     let site = Site::start("alice@example.com", Atlas).await;
     for (agent, peer, seconds) in DEVICES {
@@ -137,7 +138,7 @@ async fn at_a_desk(browser: &WebDriver) -> Site {
     site
 }
 
-/// Each text with less contrast to what is behind it than 4.5.
+/// Each text with a contrast of less than 4.5 to its background.
 const PALE: &str = r"
     const light = (channel) => channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
     const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
@@ -157,8 +158,8 @@ const PALE: &str = r"
     return { texts: texts.length, pale, wide: document.documentElement.scrollWidth };
 ";
 
-/// Looks at the page, keeps a picture of it (`scripts/screenshots` takes those for the README from
-/// here), and says what is wrong with it.
+/// Looks at the page, saves a picture of it and returns what is wrong with it.
+/// `scripts/screenshots` takes the pictures for the README from here.
 async fn look(browser: &WebDriver, name: &str, [width, height]: [u32; 2]) {
     let found = browser.execute(PALE, vec![]).await.unwrap();
     let found = found.json().clone();
@@ -195,22 +196,22 @@ async fn picture(name: &'static str, scheme: &'static str, size: [u32; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_day_every_text_is_legible() {
+async fn every_text_is_legible_in_the_light_theme() {
     picture("light", "light", [860, 830]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_night_every_text_is_legible() {
+async fn every_text_is_legible_in_the_dark_theme() {
     picture("dark", "dark", [860, 830]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_phone_nothing_is_too_wide() {
+async fn on_a_phone_the_page_fits_the_width() {
     picture("phone", "light", [390, 844]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn times_move_on_by_themselves_and_are_exact_on_hover() {
+async fn times_update_by_themselves_and_are_exact_on_hover() {
     browse(|browser| async move {
         let _site = at_a_desk(&browser).await;
         let later = r"
@@ -233,7 +234,7 @@ async fn times_move_on_by_themselves_and_are_exact_on_hover() {
                 "6 days ago"
             ])
         );
-        // In the words and the time zone of the browser.
+        // In the language and the time zone of the browser.
         assert!(found[1].as_str().unwrap().contains("November"), "{found}");
     })
     .await;
@@ -254,14 +255,14 @@ impl Geo for Hostile {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_is_text_in_a_browser_too() {
+async fn hostile_text_runs_no_script_in_a_browser() {
     browse(|browser| async move {
         for (at, hostile) in STRINGS.iter().enumerate() {
             let site = Site::start(hostile, Hostile).await;
             let peer = format!("192.0.2.{at}").parse().unwrap();
             site.device(hostile, hostile, peer).await;
 
-            // An alert that opens makes all that follows fail.
+            // An alert that opens makes all later commands fail.
             browser.goto(format!("{}/in", site.url)).await.unwrap();
 
             let text = async |css: &str| {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::common::app::App;
 
-/// What a script in this folder saw of the example.
+/// The output of a Python script of this folder, run against the example.
 fn python(script: &str, address: &str) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/example")

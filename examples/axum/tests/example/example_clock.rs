@@ -1,4 +1,5 @@
-//! Two processes share one Redis, and the wall clock of one is a day ahead: it decides nothing.
+//! Two processes share one Redis, and the wall clock of one is a day ahead. Sessions do not depend
+//! on it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,11 +14,11 @@ use tower_user_sessions::{RedisStore, SessionInfo, Timestamp, UserId, UserSessio
 
 use crate::common::{app::App, curl::Curl, redis::Server, story};
 
-/// Sessions that a day would end, idle or not.
+/// Lifetimes that a clock one day off would end, idle and absolute.
 const IDLE: u64 = 3_600;
 const ABSOLUTE: u64 = 7_200;
 
-/// A Redis, a node with the right time, and one with the wrong.
+/// A Redis, a node with the right time, and a node with the wrong time.
 fn nodes() -> (Server, App, App) {
     let redis = Server::start();
     let (url, idle, absolute) = (redis.url(), IDLE.to_string(), ABSOLUTE.to_string());
@@ -27,12 +28,12 @@ fn nodes() -> (Server, App, App) {
         ("ABSOLUTE_SECS", &absolute),
     ];
     let (right, ahead) = (App::start(&settings), App::start_a_day_ahead(&settings));
-    // Otherwise faketime did nothing, and neither would the test.
+    // If faketime did nothing, the test would prove nothing.
     assert!(day(&ahead) > day(&right), "{} {}", ahead.log(), right.log());
     (redis, right, ahead)
 }
 
-/// The date that a node logs with; text of this form sorts as its time does.
+/// The date in a node's log. Text of this form sorts as its time does.
 fn day(app: &App) -> String {
     let log = app.log();
     log[.."2026-11-25".len()].to_owned()
@@ -51,7 +52,7 @@ async fn time_of(redis: &Server) -> Timestamp {
 
 // T52
 #[test]
-fn nothing_ends_early_between_a_node_that_is_right_and_one_a_day_ahead() {
+fn no_session_ends_early_when_one_nodes_clock_is_a_day_ahead() {
     let (_redis, right, ahead) = nodes();
 
     let of_right = Curl::signed_in(&right, "alice", "Desktop/1.0");
@@ -64,7 +65,7 @@ fn nothing_ends_early_between_a_node_that_is_right_and_one_a_day_ahead() {
 
 // T52
 #[tokio::test]
-async fn nothing_lives_longer_for_a_node_a_day_ahead() {
+async fn no_session_lives_longer_when_one_nodes_clock_is_a_day_ahead() {
     let (redis, right, ahead) = nodes();
     let before = time_of(&redis).await;
 
@@ -74,7 +75,7 @@ async fn nothing_lives_longer_for_a_node_a_day_ahead() {
     let (list, after) = (listed(&redis).await, time_of(&redis).await);
     for session in &list {
         assert!(before <= session.created_at() && session.created_at() <= after);
-        let lives = session.expires_at().since(session.last_activity());
+        let lives = session.idle_expires_at().since(session.last_activity());
         assert_eq!(lives, Duration::from_secs(IDLE));
     }
     assert_eq!(list.len(), 2);
@@ -91,15 +92,15 @@ async fn nothing_lives_longer_for_a_node_a_day_ahead() {
 
 // T26 T35 T52
 #[test]
-fn the_order_of_the_list_and_of_eviction_is_the_true_one() {
+fn list_and_eviction_follow_the_true_order_of_activity() {
     let (_redis, right, ahead) = nodes();
 
-    story::the_fourth_sign_in_ends_the_least_recently_active_and_not_the_oldest(&ahead, &right);
+    story::the_fourth_sign_in_ends_the_least_recently_active_session_not_the_oldest(&ahead, &right);
 }
 
 // T35 T52
 #[test]
-fn the_list_is_in_the_true_order() {
+fn the_list_follows_the_true_order_of_activity() {
     let (_redis, right, ahead) = nodes();
 
     story::the_list_has_three_with_the_current_one_marked(&ahead, &right);
@@ -107,7 +108,7 @@ fn the_list_is_in_the_true_order() {
 
 // T21 T52
 #[test]
-fn a_new_password_through_a_node_a_day_ahead_rejects_no_later_sign_in() {
+fn a_password_change_on_a_node_a_day_ahead_rejects_no_later_sign_in() {
     let (_redis, right, ahead) = nodes();
     let desktop = Curl::signed_in(&right, "alice", "Desktop/1.0");
 

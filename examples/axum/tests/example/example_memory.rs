@@ -15,58 +15,60 @@ use crate::common::{
     story::{self, labels},
 };
 
-/// Tells a story where both nodes are one process.
-fn tell(story: impl Fn(&App, &App)) {
+/// Runs a story with one process as both nodes.
+fn run_on_one_node(story: impl Fn(&App, &App)) {
     let app = App::start(&[]);
     story(&app, &app);
 }
 
 // T19 T25 T26
 #[test]
-fn the_fourth_sign_in_ends_the_least_recently_active_and_not_the_oldest() {
-    tell(story::the_fourth_sign_in_ends_the_least_recently_active_and_not_the_oldest);
+fn the_fourth_sign_in_ends_the_least_recently_active_session_not_the_oldest() {
+    run_on_one_node(
+        story::the_fourth_sign_in_ends_the_least_recently_active_session_not_the_oldest,
+    );
 }
 
 // T35
 #[test]
 fn the_list_has_three_with_the_current_one_marked() {
-    tell(story::the_list_has_three_with_the_current_one_marked);
+    run_on_one_node(story::the_list_has_three_with_the_current_one_marked);
 }
 
 // T19 T24
 #[test]
 fn deleting_another_device_signs_it_out() {
-    tell(story::deleting_another_device_signs_it_out);
+    run_on_one_node(story::deleting_another_device_signs_it_out);
 }
 
 // T24
 #[test]
-fn a_foreign_id_answers_403_and_its_owner_stays_in() {
-    tell(story::a_foreign_id_answers_403_and_its_owner_stays_in);
+fn a_foreign_id_answers_403_and_its_user_stays_signed_in() {
+    run_on_one_node(story::a_foreign_id_answers_403_and_its_user_stays_signed_in);
 }
 
 // T19 T53
 #[test]
-fn logout_all_leaves_one() {
-    tell(story::logout_all_leaves_one);
+fn logout_all_leaves_one_session() {
+    run_on_one_node(story::logout_all_leaves_one_session);
 }
 
 // T13 T19
 #[test]
 fn signing_out_ends_the_session_and_removes_the_cookie() {
-    tell(story::signing_out_ends_the_session_and_removes_the_cookie);
+    run_on_one_node(story::signing_out_ends_the_session_and_removes_the_cookie);
 }
 
 // T5 T32
 #[test]
-fn a_guest_takes_the_cart_along_and_gets_a_new_token() {
-    tell(story::a_guest_takes_the_cart_along_and_gets_a_new_token);
+fn a_guest_who_signs_in_keeps_the_cart_and_gets_a_new_token() {
+    run_on_one_node(story::a_guest_who_signs_in_keeps_the_cart_and_gets_a_new_token);
 }
 
 // T5 T21 T53
 #[test]
 fn a_new_password_ends_all_sessions_and_signs_in_again() {
-    tell(story::a_new_password_ends_all_sessions_and_signs_in_again);
+    run_on_one_node(story::a_new_password_ends_all_sessions_and_signs_in_again);
 }
 
 // T3
@@ -102,7 +104,7 @@ fn a_wrong_password_signs_nobody_in_and_evicts_nobody() {
 
     let wrong = other.run(&["-d", "username=alice&password=x"], &app.url("/login"));
     let nobody = other.run(&["-d", "username=nobody&password=demo"], &app.url("/login"));
-    // The check that unknown names cost must not let one in.
+    // The password check for unknown names must not let one in.
     let empty = other.run(&["-d", "username=nobody&password="], &app.url("/login"));
 
     for answer in [wrong, nobody, empty] {
@@ -116,7 +118,7 @@ fn a_wrong_password_signs_nobody_in_and_evicts_nobody() {
 }
 
 #[test]
-fn a_sign_in_is_read_from_json_too() {
+fn a_sign_in_can_be_sent_as_json() {
     let app = App::start(&[]);
     let curl = Curl::with_agent("Desktop/1.0");
     let json = json!({ "username": "bob", "password": "demo" }).to_string();
@@ -143,7 +145,7 @@ fn a_sign_in_is_read_from_json_too() {
 }
 
 #[test]
-fn a_sign_in_that_cannot_be_read_is_a_problem_that_quotes_nothing() {
+fn a_malformed_sign_in_is_a_problem_that_quotes_nothing_of_it() {
     let app = App::start(&[]);
     let curl = Curl::with_agent("Desktop/1.0");
     let json = ["-H", "content-type: application/json", "-d", "{\"hunter2\""];
@@ -187,7 +189,7 @@ fn a_browser_signs_in_and_out_without_javascript() {
 }
 
 #[test]
-fn a_browser_that_the_limit_refuses_is_shown_a_page() {
+fn a_browser_refused_at_the_limit_gets_a_page() {
     let app = App::start(&[("MAX_SESSIONS", "1"), ("EXCESS", "refuse")]);
     let first = Curl::signed_in(&app, "alice", "Desktop/1.0");
     let browser = Curl::with_agent("Browser/1.0");
@@ -207,7 +209,7 @@ fn a_browser_that_the_limit_refuses_is_shown_a_page() {
 }
 
 #[test]
-fn neither_a_user_agent_nor_an_item_can_become_markup() {
+fn user_agents_and_items_are_escaped() {
     let app = App::start(&[]);
     let agent = r#"<script>alert("x")</script>'&"#;
     let browser = Curl::signed_in(&app, "alice", agent);
@@ -248,7 +250,7 @@ fn a_browser_without_javascript_signs_out_everywhere_else_on_the_devices_page() 
 }
 
 #[test]
-fn whoever_is_not_signed_in_is_sent_from_the_devices_page_to_the_start() {
+fn the_devices_page_redirects_a_guest_to_the_start_page() {
     let app = App::start(&[]);
     let guest = Curl::with_agent("Browser/1.0");
 
@@ -258,7 +260,7 @@ fn whoever_is_not_signed_in_is_sent_from_the_devices_page_to_the_start() {
 }
 
 #[test]
-fn the_page_says_once_why_a_session_ended() {
+fn the_start_page_says_once_why_a_session_ended() {
     let app = App::start(&[("MAX_SESSIONS", "1")]);
     let evicted = Curl::signed_in(&app, "alice", "Desktop/1.0");
     let _newer = Curl::signed_in(&app, "alice", "Phone/2.0");
@@ -285,14 +287,14 @@ fn style_and_script_are_served_without_a_session() {
     assert_eq!(style.header("content-type"), Some("text/css"));
     for file in of_devices.into_iter().chain([style]) {
         assert_eq!(file.status, 200);
-        // A request that had been resolved would have its malformed cookie removed.
+        // A resolved request would have its malformed cookie removed.
         assert_eq!(file.header("set-cookie"), None);
     }
 }
 
 // T40 T55
 #[test]
-fn a_foreign_page_can_sign_nobody_in_or_out() {
+fn a_page_of_another_origin_cannot_sign_a_user_in_or_out() {
     let app = App::start(&[]);
     let alice = Curl::signed_in(&app, "alice", "Desktop/1.0");
     let login = "username=bob&password=demo";
@@ -317,7 +319,7 @@ fn a_foreign_page_can_sign_nobody_in_or_out() {
 
 // T2
 #[test]
-fn a_token_that_nobody_made_is_a_guests_and_is_never_adopted() {
+fn a_made_up_token_makes_a_guest_and_is_never_adopted() {
     let app = App::start(&[]);
     let curl = Curl::with_agent("Desktop/1.0");
     let unknown = "A".repeat(64);

@@ -1,4 +1,4 @@
-//! The example while its Redis is stopped, gone, restarted empty or refuses it.
+//! The example while its Redis is stopped, killed, restarted empty or refuses the password.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,12 +20,12 @@ use crate::common::{
     story::labels,
 };
 
-/// An answer that takes longer than the promise of two seconds fails the test.
+/// A response that takes longer than two seconds, as promised, fails the test.
 fn impatient() -> Client {
     browser::patient(Duration::from_secs(2))
 }
 
-/// For sign-ins, whose password check may have to wait for the machine.
+/// For sign-ins, where the password check may take long on a busy machine.
 fn patient() -> Client {
     browser::patient(Duration::from_secs(60))
 }
@@ -40,8 +40,8 @@ async fn sign_in(app: &App, agent: &str) -> String {
     answer.token()
 }
 
-/// All that was sent to the server before this has run when this returns: a connection that was
-/// waiting is accepted in one round of the server's loop and read in the next.
+/// When this returns, the server has run all that was sent before. It accepts a waiting connection
+/// in one round of its loop and reads it in the next.
 async fn let_it_catch_up(redis: &Server) {
     for _ in 0..3 {
         let pong: String = redis.ask("PING").await;
@@ -58,13 +58,13 @@ fn assert_unavailable(answer: &Answer) {
 
 // T33 T57
 #[tokio::test]
-async fn a_stopped_redis_answers_503_in_two_seconds_and_the_cookies_work_afterwards() {
+async fn with_redis_stopped_requests_get_503_within_two_seconds_and_the_cookies_work_afterwards() {
     let redis = Server::start();
     let app = with_redis(&redis);
     let token = sign_in(&app, "Desktop/1.0").await;
     redis.suspend();
 
-    // More than the two that make the store give up its connection.
+    // More than the two timeouts after which the store drops its connection.
     for _ in 0..4 {
         let signed_in = browser::get(&impatient(), app.url("/me"), Some(&token)).await;
         assert_unavailable(&signed_in);
@@ -86,7 +86,7 @@ async fn a_stopped_redis_answers_503_in_two_seconds_and_the_cookies_work_afterwa
 
 // T33 T57
 #[tokio::test]
-async fn sign_ins_that_answered_503_leave_no_session_and_evicted_nobody() {
+async fn sign_ins_answered_with_503_leave_no_session_and_evict_none() {
     let redis = Server::start();
     let app = with_redis(&redis);
     let mut tokens = Vec::new();
@@ -113,7 +113,7 @@ async fn sign_ins_that_answered_503_leave_no_session_and_evicted_nobody() {
 
 // T2 T33
 #[tokio::test]
-async fn a_redis_restarted_empty_makes_guests_and_works_again_by_itself() {
+async fn after_redis_restarts_empty_users_are_guests_and_can_sign_in_again() {
     let mut redis = Server::start();
     let app = with_redis(&redis);
     let token = sign_in(&app, "Desktop/1.0").await;
@@ -128,8 +128,8 @@ async fn a_redis_restarted_empty_makes_guests_and_works_again_by_itself() {
         (up.status, &up.json()["reason"]),
         (401, &json!("not_signed_in"))
     );
-    let anew = sign_in(&app, "Desktop/1.0").await;
-    let me = browser::get(&impatient(), app.url("/me"), Some(&anew)).await;
+    let again = sign_in(&app, "Desktop/1.0").await;
+    let me = browser::get(&impatient(), app.url("/me"), Some(&again)).await;
     assert_eq!(me.status, 200);
     assert!(!app.log().contains("panicked"), "{}", app.log());
 }
@@ -156,7 +156,7 @@ async fn log_of_a_failure(url: &str) -> String {
 
 // T3
 #[tokio::test]
-async fn a_refused_password_is_named_as_the_cause_and_not_shown() {
+async fn a_refused_redis_password_is_logged_as_the_cause_without_the_password() {
     let redis = Server::start_with(&["--requirepass", "right-hunter2"]);
     let url = format!("redis://:wrong-hunter2@127.0.0.1:{}", redis.port);
 
@@ -169,7 +169,7 @@ async fn a_refused_password_is_named_as_the_cause_and_not_shown() {
 
 // T3
 #[tokio::test]
-async fn an_unreachable_redis_is_named_as_the_cause_and_its_password_not_shown() {
+async fn an_unreachable_redis_is_logged_as_the_cause_without_its_password() {
     let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
 
     let log = log_of_a_failure(&url).await;

@@ -30,19 +30,19 @@ use crate::common::{
 
 const SIGN_INS: usize = 500;
 
-/// Far longer than all of it takes.
+/// Longer than the whole test takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Both keep all cores busy: one after the other.
+/// Both tests use all cores, so they run one after the other.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Looks at alice's sessions all the while, from a third node.
+/// Lists alice's sessions all the time, from a third node.
 struct Watcher {
     done: Arc<AtomicBool>,
     watching: JoinHandle<Seen>,
 }
 
-/// The most that were live at once, and how often it looked.
+/// The highest number of live sessions, and the number of looks.
 struct Seen {
     most: usize,
     looks: usize,
@@ -70,14 +70,14 @@ impl Watcher {
     }
 }
 
-/// The third node's view, which may wait while all cores check passwords.
+/// The view of the third node, which may wait while all cores check passwords.
 fn alice(redis: &Server) -> UserSessions {
     let user = UserId::new("alice").unwrap();
     let store = RedisStore::builder(redis.pool()).deadline(PATIENCE).build();
     UserSessions::new(store, user)
 }
 
-/// All at once, by turns through the two.
+/// Sends all sign-ins at once, alternating between the two nodes.
 async fn sign_in_all(nodes: &[App; 2]) -> Vec<Answer> {
     let client = browser::patient(PATIENCE);
     let mut racers = JoinSet::new();
@@ -97,7 +97,7 @@ fn statuses<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> BTreeMap<u16, 
     counted
 }
 
-/// What `/me` answers to each token.
+/// The response of `/me` to each token.
 async fn me_of_all(node: &App, tokens: &[String]) -> Vec<Answer> {
     let client = browser::patient(PATIENCE);
     let mut answers = Vec::new();
@@ -109,7 +109,7 @@ async fn me_of_all(node: &App, tokens: &[String]) -> Vec<Answer> {
 
 // T25 T28
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_no_moment_are_more_than_three_live_and_three_are_at_the_end() {
+async fn of_many_sign_ins_at_once_never_more_than_three_are_live() {
     let _turn = TURN.lock().await;
     let redis = Server::start();
     let url = redis.url();
@@ -132,7 +132,7 @@ async fn at_no_moment_are_more_than_three_live_and_three_are_at_the_end() {
 
 // T27
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusing_admits_exactly_three_and_evicts_nobody() {
+async fn a_refusing_limit_admits_exactly_three_and_evicts_none() {
     let _turn = TURN.lock().await;
     let redis = Server::start();
     let url = redis.url();
@@ -161,7 +161,7 @@ const AGENTS: [&str; 3] = [
     "curl/8.5.0",
 ];
 
-/// How many of alice's sessions are of each class: computers, phones, others; and in all.
+/// The number of alice's sessions by class (computers, phones, others) and in total.
 fn by_class(list: &[SessionInfo]) -> [usize; 4] {
     let of = |number| {
         let class = ClientClass::new(number);
@@ -172,7 +172,7 @@ fn by_class(list: &[SessionInfo]) -> [usize; 4] {
 
 // T30
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mixed_classes_are_never_over_their_limits_nor_over_that_of_all() {
+async fn mixed_classes_never_exceed_their_limits_or_the_total() {
     let _turn = TURN.lock().await;
     let redis = Server::start();
     let url = redis.url();

@@ -1,4 +1,4 @@
-//! How the example starts and stops: bad settings are one clear line, an end is a clean one.
+//! How the example starts and stops: bad settings give one clear line, and it stops cleanly.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +10,7 @@
 use crate::common::{app::App, curl::Curl};
 
 #[test]
-fn bad_settings_end_it_with_one_clear_line_and_code_2() {
+fn bad_settings_stop_the_example_with_one_clear_line_and_code_2() {
     for (name, value, line) in [
         (
             "LISTEN",
@@ -56,7 +56,7 @@ fn bad_settings_end_it_with_one_clear_line_and_code_2() {
 }
 
 #[test]
-fn an_idle_time_beyond_the_absolute_one_is_a_bad_setting() {
+fn an_idle_lifetime_longer_than_the_absolute_one_is_a_bad_setting() {
     let refused = App::refused(&[("IDLE_SECS", "60"), ("ABSOLUTE_SECS", "30")]);
 
     let line = "error: IDLE_SECS (60) must not be more than ABSOLUTE_SECS (30)\n";
@@ -65,7 +65,7 @@ fn an_idle_time_beyond_the_absolute_one_is_a_bad_setting() {
 }
 
 #[test]
-fn a_bad_filter_of_the_log_is_a_bad_setting() {
+fn a_malformed_log_filter_is_a_bad_setting() {
     let refused = App::refused(&[("RUST_LOG", "axum=loud")]);
 
     assert_eq!(refused.stderr.lines().count(), 1);
@@ -98,7 +98,7 @@ fn a_bad_redis_url_is_refused_without_showing_its_password() {
 }
 
 #[test]
-fn a_geoip_database_that_cannot_be_read_is_a_bad_setting() {
+fn an_unreadable_geoip_database_is_a_bad_setting() {
     let refused = App::refused(&[("GEOIP_DB", "no/such.mmdb")]);
 
     let line = "error: GEOIP_DB (no/such.mmdb): database of places cannot be read\n";
@@ -107,7 +107,7 @@ fn a_geoip_database_that_cannot_be_read_is_a_bad_setting() {
 }
 
 #[test]
-fn an_address_in_use_ends_it_with_one_clear_line_and_code_1() {
+fn an_address_in_use_stops_the_example_with_one_clear_line_and_code_1() {
     let first = App::start(&[]);
     let address = format!("127.0.0.1:{}", first.port());
 
@@ -120,7 +120,7 @@ fn an_address_in_use_ends_it_with_one_clear_line_and_code_1() {
 }
 
 #[test]
-fn ctrl_c_and_a_service_manager_stop_it_cleanly() {
+fn sigint_and_sigterm_stop_the_example_cleanly() {
     for signal in ["INT", "TERM"] {
         let app = App::start(&[]);
         assert_eq!(Curl::with_agent("Desktop/1.0").get(&app, "/me").status, 401);

@@ -1,5 +1,5 @@
-//! Rotation under load: many connections share a browser's cookie, answers get lost, and nobody is
-//! signed out.
+//! Rotation under load: many connections share the cookie of a browser, responses get lost, and no
+//! client is signed out.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -67,7 +67,7 @@ async fn serve(redis: &Server) -> String {
     url
 }
 
-/// A browser's jar: the cookie, and all that it has been.
+/// The jar of a browser: the cookie, and all its earlier values.
 #[derive(Clone, Default)]
 struct Jar(Arc<Mutex<(String, Vec<String>)>>);
 
@@ -89,7 +89,7 @@ impl Jar {
     }
 }
 
-/// Asks with this cookie.
+/// Sends a request with this cookie.
 async fn ask(client: &reqwest::Client, url: &str, cookie: &str) -> reqwest::Response {
     let request = client.get(url).header(COOKIE, cookie);
     request.send().await.unwrap()
@@ -97,7 +97,7 @@ async fn ask(client: &reqwest::Client, url: &str, cookie: &str) -> reqwest::Resp
 
 // T46 T47 T48
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rotation_signs_nobody_out_and_a_previous_token_is_reuse_at_the_end() {
+async fn rotation_under_load_signs_no_client_out_and_old_tokens_are_reuse_in_the_end() {
     let redis = Server::start();
     let url = serve(&redis).await;
     let (client, jar) = (reqwest::Client::new(), Jar::default());
@@ -118,7 +118,7 @@ async fn rotation_signs_nobody_out_and_a_previous_token_is_reuse_at_the_end() {
                 if response.headers().contains_key(SET_COOKIE)
                     && lost.fetch_add(1, Ordering::Relaxed) % 10 == 0
                 {
-                    // Dropped on the way.
+                    // The response is lost.
                     continue;
                 }
                 jar.keep(&response);
@@ -136,7 +136,7 @@ async fn rotation_signs_nobody_out_and_a_previous_token_is_reuse_at_the_end() {
     assert!(lost.load(Ordering::Relaxed) > 10);
     ask(&client, &format!("{url}/me"), &present).await;
 
-    // Once its grace is over, which the server's clock decides.
+    // After its grace, which the clock of the server decides.
     let previous = &tokens[tokens.len() - 2];
     for _ in 0..200 {
         let answer = ask(&client, &format!("{url}/me"), previous).await;

@@ -1,4 +1,4 @@
-//! The layers inside stacks of others: what the page "Composing" says.
+//! The layers inside stacks of other layers, as described on the page "Composing".
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,7 +32,7 @@ use crate::common::{
     http::{Client, ids, store, user},
 };
 
-/// `/in` signs alice in, `/panic` does and panics, all else says who it is.
+/// `/in` signs alice in, `/panic` does so and panics, all other paths return the user.
 async fn handle<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
     let session: &Session = request.extensions().get().unwrap();
     let path = request.uri().path();
@@ -48,7 +48,7 @@ async fn handle<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
 
 type Stack = BoxCloneService<Request<Body>, Response<Body>, Infallible>;
 
-/// The stack of `examples/composing`, in short.
+/// A short form of the stack in `examples/composing`.
 fn stack(sessions: SessionLayer) -> Stack {
     let stack = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
@@ -80,7 +80,7 @@ fn with(mut request: Request<Body>, name: HeaderName, value: &str) -> Request<Bo
 }
 
 #[tokio::test]
-async fn a_sign_in_goes_through_a_whole_stack_and_comes_back_compressed() {
+async fn a_sign_in_works_through_a_whole_stack_and_its_response_is_compressed() {
     let (store, _clock) = store();
     let stack = stack(SessionLayer::new(store));
     let plain = request("/in");
@@ -99,7 +99,7 @@ async fn a_sign_in_goes_through_a_whole_stack_and_comes_back_compressed() {
 }
 
 #[tokio::test]
-async fn a_panic_that_is_caught_inside_or_outside_stores_no_sign_in() {
+async fn a_panic_caught_inside_or_outside_the_layer_stores_no_sign_in() {
     let (store, _clock) = store();
     let inside = stack(SessionLayer::new(store.clone()));
     let outside = ServiceBuilder::new()
@@ -122,7 +122,7 @@ async fn a_panic_that_is_caught_inside_or_outside_stores_no_sign_in() {
 }
 
 #[tokio::test]
-async fn what_is_refused_outside_costs_no_store_call() {
+async fn a_request_refused_outside_the_layer_costs_no_store_call() {
     let (store, _clock) = store();
     let signed_in = Client::signed_in(&SessionLayer::new(store.clone()), "alice").await;
     let faulty = FaultyStore::new(&store);
@@ -144,7 +144,7 @@ async fn what_is_refused_outside_costs_no_store_call() {
 }
 
 #[tokio::test]
-async fn in_axum_layer_wraps_the_fallback_too_and_route_layer_does_not() {
+async fn in_axum_layer_wraps_the_fallback_and_route_layer_does_not() {
     let (store, _clock) = store();
     let client = Client::signed_in(&SessionLayer::new(store.clone()), "alice").await;
     let faulty = FaultyStore::new(&store);
@@ -167,7 +167,7 @@ async fn in_axum_layer_wraps_the_fallback_too_and_route_layer_does_not() {
 }
 
 #[tokio::test]
-async fn a_stack_is_erased_into_one_type_and_its_clones_share_the_sessions() {
+async fn a_stack_can_be_boxed_into_one_type_and_its_clones_share_the_sessions() {
     let (store, _clock) = store();
     let (one, two) = {
         let stack = stack(SessionLayer::new(store));
@@ -205,7 +205,7 @@ async fn a_concurrency_limit_inside_counts_the_ready_instance_that_is_called() {
 }
 
 #[tokio::test]
-async fn require_user_is_as_ready_as_what_it_wraps_and_calls_it_for_users_only() {
+async fn require_user_polls_the_wrapped_service_ready_and_calls_it_for_users_only() {
     let (store, _clock) = store();
     let (mut service, mut handle) =
         mock::spawn_layer::<Request<()>, Response<()>, _>(RequireUser::new());
@@ -228,7 +228,7 @@ async fn require_user_is_as_ready_as_what_it_wraps_and_calls_it_for_users_only()
 
 // T3
 #[tokio::test]
-async fn a_client_shows_the_token_that_a_sign_in_answered_with_until_it_forgets() {
+async fn a_bearer_client_sends_the_token_of_its_sign_in_until_it_forgets_it() {
     let (store, _clock) = store();
     let server = SessionLayer::new(store).token_source(TokenSource::Bearer);
     let bearer = BearerLayer::new();
@@ -254,7 +254,7 @@ async fn a_client_shows_the_token_that_a_sign_in_answered_with_until_it_forgets(
 }
 
 #[tokio::test]
-async fn a_client_leaves_an_authorization_of_the_apps_own_alone() {
+async fn a_bearer_client_keeps_an_authorization_header_that_the_app_set() {
     let (service, mut handle) = mock::pair::<Request<()>, Response<()>>();
     let bearer = BearerLayer::new();
     bearer.show("A".repeat(64).parse().unwrap());

@@ -19,7 +19,7 @@ use crate::common::{
 const HTTP1: &str = "--http1.1";
 const HTTP2: &str = "--http2-prior-knowledge";
 
-/// Asks by one version of HTTP, and checks that it was that one.
+/// Sends a request over one version of HTTP, and checks that this version was used.
 fn ask(curl: &Curl, version: &str, method: &str, url: &str) -> Answer {
     let answer = curl.run(&[version, "-X", method], url);
     let line = if version == HTTP2 {
@@ -32,7 +32,7 @@ fn ask(curl: &Curl, version: &str, method: &str, url: &str) -> Answer {
 }
 
 #[test]
-fn curl_signs_in_asks_who_it_is_lists_and_signs_out_by_each_version_of_http() {
+fn curl_signs_in_lists_devices_and_signs_out_over_each_version_of_http() {
     let app = App::start(&[]);
     for version in [HTTP1, HTTP2] {
         let curl = Curl::with_agent("curl/8");
@@ -55,7 +55,7 @@ fn curl_signs_in_asks_who_it_is_lists_and_signs_out_by_each_version_of_http() {
 
 // T10
 #[test]
-fn several_cookie_headers_of_curl_are_read_by_each_version_of_http() {
+fn several_cookie_headers_of_curl_are_read_over_each_version_of_http() {
     let app = App::start(&[]);
     let browser = Curl::with_agent("curl/8");
     ask(&browser, HTTP1, "POST", &app.url("/login?alice"));

@@ -11,7 +11,7 @@ use crate::common::{app::App, curl::Curl};
 
 // T10
 #[test]
-fn hyper_serves_http1_and_http2_with_one_jar() {
+fn hyper_serves_one_cookie_jar_over_http1_and_http2() {
     let app = App::start(&[]);
     let curl = Curl::with_agent("curl/8");
     assert_eq!(curl.get(&app, "/").body, "Hello guest\n");
@@ -34,7 +34,7 @@ fn hyper_serves_http1_and_http2_with_one_jar() {
 
 // T55
 #[test]
-fn hyper_lets_no_foreign_page_sign_anybody_in() {
+fn hyper_refuses_a_sign_in_from_another_origin() {
     let app = App::start(&[]);
     let curl = Curl::with_agent("curl/8");
     let foreign = ["-X", "POST", "-H", "Origin: https://evil.test"];

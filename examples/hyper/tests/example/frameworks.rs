@@ -1,4 +1,4 @@
-//! The layer in the frameworks that it is for, through real sockets where they have them.
+//! The layer in each framework it supports, through real sockets where the framework has them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -92,7 +92,7 @@ async fn axum(layer: SessionLayer<Problem>) -> Server {
     Server { address, task }
 }
 
-/// What a plain hyper app does: its own routing, a body type of its own.
+/// A plain hyper app with its own routing and its own body type.
 async fn route<B>(request: Request<B>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let session = request.extensions().get::<Session>().unwrap().clone();
     let body = match request.uri().path() {
@@ -161,7 +161,7 @@ async fn devices(server: &Server) {
     assert_eq!(laptop.send(server, "GET /me").await.2, "guest");
 }
 
-/// The store is down: a problem, `Retry-After`, and the cookie stays.
+/// The store is down: the response is a problem with `Retry-After`, and the cookie stays.
 async fn outage(server: &Server, faulty: &FaultyStore) {
     let mut browser = Browser::default();
     browser.send(server, "POST /login").await;
@@ -215,7 +215,7 @@ async fn bare_hyper_over_a_socket_survives_an_outage() {
 
 // T40
 #[tokio::test]
-async fn over_a_socket_the_host_decides_what_the_own_origin_is() {
+async fn over_a_socket_the_host_header_decides_which_origin_is_the_same() {
     let server = axum(SessionLayer::new(MemoryStore::new()).reply(Problem)).await;
     let mut browser = Browser::default();
     browser.send(&server, "POST /login").await;
@@ -235,7 +235,7 @@ async fn over_a_socket_the_host_decides_what_the_own_origin_is() {
     }
 }
 
-/// What a layer with this `Reply` answers in an outage, in the body type of the service.
+/// The response of a layer with this `Reply` in an outage, in the service's body type.
 async fn refused<B, R>(reply: R) -> Response<B>
 where
     B: Default + Send + 'static,
@@ -257,7 +257,7 @@ where
 }
 
 #[tokio::test]
-async fn bare_answers_in_any_body_that_has_a_default() {
+async fn bare_replies_in_any_body_type_with_a_default() {
     let answer: Response<Vec<u64>> = refused(Bare).await;
 
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -265,7 +265,7 @@ async fn bare_answers_in_any_body_that_has_a_default() {
 }
 
 #[tokio::test]
-async fn problem_answers_in_any_body_that_bytes_make() {
+async fn problem_replies_in_any_body_type_made_from_bytes() {
     let full: Response<Full<Bytes>> = refused(Problem).await;
     let axum: Response<axum::body::Body> = refused(Problem).await;
 
@@ -276,7 +276,7 @@ async fn problem_answers_in_any_body_that_bytes_make() {
 }
 
 #[tokio::test]
-async fn a_closure_answers_as_it_likes() {
+async fn a_closure_makes_the_response() {
     let teapot = |rejection: Rejection| {
         assert_eq!(rejection.kind(), RejectionKind::Unavailable);
         let mut response = Response::new("short and stout");
@@ -292,7 +292,7 @@ async fn a_closure_answers_as_it_likes() {
     );
 }
 
-/// Signs alice in, then never answers.
+/// Signs alice in, then never responds.
 async fn hang(request: Request<()>) -> Result<Response<String>, Infallible> {
     let session: &Session = request.extensions().get().unwrap();
     session.log_in(user("alice")).unwrap();
@@ -323,7 +323,7 @@ async fn a_timeout_inside_the_layer_stores_nothing() {
 
 // T57
 #[tokio::test(start_paused = true)]
-async fn a_timeout_outside_the_layer_leaves_no_session() {
+async fn a_timeout_outside_the_layer_leaves_no_session_behind() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     faulty.next(Asked::Create, Fault::HangAfter);

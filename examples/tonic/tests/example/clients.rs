@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::common::app::App;
 
-/// What a script in this folder saw of the example.
+/// The output of a Python script of this folder, run against the example.
 fn python(script: &str, address: &str) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/example")
@@ -34,7 +34,7 @@ fn python(script: &str, address: &str) -> Value {
 }
 
 #[test]
-fn grpcio_finds_the_services_by_both_versions_of_reflection() {
+fn grpcio_finds_the_services_through_both_versions_of_reflection() {
     let app = App::start(&[]);
 
     let seen = python("grpcio.py", &format!("127.0.0.1:{}", app.port()));

@@ -12,7 +12,7 @@ use std::process::Command;
 use crate::common::{EXAMPLE, app::App};
 
 #[test]
-fn the_tonic_client_walks_through_the_tonic_server() {
+fn the_tonic_client_runs_through_every_call_of_the_tonic_server() {
     let app = App::start(&[]);
 
     let walk = Command::new(EXAMPLE)

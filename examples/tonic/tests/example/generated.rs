@@ -1,5 +1,5 @@
-//! The code that is generated from a proto file is the one that is checked in: nobody needs `protoc`
-//! or a build script.
+//! The checked-in code of the proto file is up to date, so that users need neither `protoc` nor a
+//! build script.
 //!
 //! After a change of the proto file: `REGENERATE=1 cargo test -p example-tonic generated`.
 #![allow(
@@ -15,7 +15,7 @@ use std::{env, fs, path::Path};
 use prost::Message;
 
 #[test]
-fn the_checked_in_code_of_the_tonic_example_is_what_its_proto_file_makes() {
+fn the_checked_in_code_of_the_tonic_example_matches_its_proto_file() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = tempfile::tempdir().unwrap();
 

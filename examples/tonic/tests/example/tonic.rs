@@ -1,5 +1,5 @@
-//! Under a tonic server, over a socket: names, peers, `Session` in a `tonic::Request`, and answers of
-//! our own as gRPC's.
+//! Under a tonic server, over a socket: service names, peers, `Session` in a `tonic::Request`, and
+//! the layer's own responses as gRPC status.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -103,7 +103,7 @@ fn name_of<S: NamedService>(_: &S) -> &'static str {
 }
 
 #[tokio::test]
-async fn a_service_keeps_its_name_in_the_layers_and_routes_find_it() {
+async fn a_wrapped_service_keeps_its_name_and_routes_find_it() {
     let (store, _clock) = store();
     let sessions = bearers(&store);
     let sign_in = sessions.layer(SignInServer::new(SignInService));
@@ -118,7 +118,7 @@ async fn a_service_keeps_its_name_in_the_layers_and_routes_find_it() {
 }
 
 #[tokio::test]
-async fn reflection_goes_on_working_beside_it() {
+async fn reflection_works_beside_the_layer() {
     let (store, _clock) = store();
     let reflection = Builder::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -143,7 +143,7 @@ async fn reflection_goes_on_working_beside_it() {
 
 // T38
 #[tokio::test]
-async fn a_sign_in_notes_the_peer_of_the_connection() {
+async fn a_sign_in_stores_the_peer_of_the_connection() {
     let (store, _clock) = store();
     let server = serve!(service::routes(bearers(&store)));
     let phone = BearerLayer::new().layer(server.channel.clone());
@@ -155,7 +155,7 @@ async fn a_sign_in_notes_the_peer_of_the_connection() {
 
 // T37
 #[tokio::test]
-async fn a_sign_in_notes_the_client_as_the_tool_that_it_is() {
+async fn a_sign_in_stores_the_name_of_the_grpc_client() {
     let (store, _clock) = store();
     let server = serve!(service::routes(bearers(&store)));
 
@@ -171,7 +171,7 @@ async fn a_sign_in_notes_the_client_as_the_tool_that_it_is() {
 
 // T38
 #[tokio::test]
-async fn what_the_app_says_of_the_peer_counts_more_than_the_connection() {
+async fn a_peer_set_by_the_app_wins_over_the_connection() {
     let (store, _clock) = store();
     let from = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
     let note = MapRequestLayer::new(move |mut request: Request<Body>| {
@@ -191,7 +191,7 @@ async fn what_the_app_says_of_the_peer_counts_more_than_the_connection() {
     assert_eq!(address(phone).await, "192.0.2.7");
 }
 
-/// The headers of a call of the first method of `Devices`, over HTTP itself.
+/// The headers of a call of the first method of `Devices`, over plain HTTP.
 async fn raw(layer: SessionLayer, authorization: Option<&str>) -> (HeaderMap, usize) {
     let guarded = RequireUser::new().layer(DevicesServer::new(DevicesService));
     let service = layer.layer(Routes::new(guarded).prepare());
@@ -201,7 +201,7 @@ async fn raw(layer: SessionLayer, authorization: Option<&str>) -> (HeaderMap, us
     if let Some(line) = authorization {
         request = request.header("authorization", line);
     }
-    // An empty message: not compressed, of no length.
+    // An empty message: not compressed, length zero.
     let body = http_body_util::Full::new(bytes::Bytes::from_static(&[0; 5]));
     let request = request.body(Body::new(body)).unwrap();
     let answer = service.oneshot(request).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_guest_is_unauthenticated_by_trailers_only() {
 
 // T59
 #[tokio::test]
-async fn an_outage_is_unavailable_whether_the_layer_refuses_or_the_guard() {
+async fn an_outage_is_unavailable_from_the_layer_and_from_the_guard() {
     let (store, _clock) = store();
     let server = serve!(service::routes(bearers(&store)));
     let bearer = BearerLayer::new();

@@ -1,6 +1,6 @@
 #!lua
 --[[
-  Merges changes into the data of a live session.
+  Merges changes into the data of a live session, shortens its life, or both.
 
   KEYS[1]  user     hash: session id -> record, session id .. ".data" -> data
 
@@ -9,27 +9,31 @@
   ARGV[3]  expect   the revision it depends on; "" if on none
   ARGV[4]  changes  see `merge`
   ARGV[5]  limit    the most bytes that the data may take
-  ARGV[6]  given    the time, ms; "" for the server's
+  ARGV[6]  shorten  idle i64, absolute i64, big-endian, ms: the session lives no longer than that
+                    from now on, and without changes its data is not written; "" if it is not
+                    shortened
+  ARGV[7]  given    the time, ms; "" for the server's
 
-  Returns  {1, now, revision}        saved, as this revision
-           {2, now, revision, data}  the revision is another one; nothing changed
-           {3, now}                  over the limit; nothing changed
-           {0, now}                  not live; nothing changed
+  Returns  {1, now, revision, idle, deadline}  saved, as this revision; idle and deadline in ms
+           {2, now, revision, data}            the revision is another one; nothing changed
+           {3, now}                            over the limit; nothing changed
+           {0, now}                            not live; nothing changed
 ]]
 local user = KEYS[1]
-local session, op, expect, changes, limit, given = unpack(ARGV)
+local session, op, expect, changes, limit, shorten, given = unpack(ARGV)
+local sub = string.sub
 
 local got = redis.call("HMGET", user, session, session .. ".data")
 local record, data = got[1], got[2] or string.rep("\0", 8)
 local now = clock(given)
-local created, _, _, _, _, revision = live(record, now, -math.huge)
+local created, _, _, idle, deadline, revision = live(record, now, -math.huge)
 if not created then
   return { 0, now }
 end
-if string.sub(data, 1, 8) == op then
-  return { 1, now, revision }
+if sub(data, 1, 8) == op then
+  return { 1, now, revision, idle, deadline }
 end
-local entries = string.sub(data, 9)
+local entries = sub(data, 9)
 if expect ~= "" and tonumber(expect) ~= revision then
   return { 2, now, revision, entries }
 end
@@ -38,9 +42,18 @@ if #merged > tonumber(limit) then
   return { 3, now }
 end
 
-revision = revision + 1
 local kind, class = string.byte(record, 2, 3)
-kind = kind % 32 < 16 and kind + 16 or kind
-record = struct.pack(">BBBI7", VERSION, kind, class, revision) .. string.sub(record, 11)
-redis.call("HSET", user, session, record, session .. ".data", op .. merged)
-return { 1, now, revision }
+local lifetime, fields = sub(record, 35, 50), {}
+if shorten ~= "" then
+  local new_idle, absolute = struct.unpack(">i8i8", shorten)
+  idle, deadline = math.min(idle, new_idle), math.min(deadline, now + absolute)
+  lifetime = struct.pack(">i8i8", idle, deadline)
+end
+if shorten == "" or changes ~= "" then
+  revision, fields = revision + 1, { session .. ".data", op .. merged }
+  kind = kind % 32 < 16 and kind + 16 or kind
+end
+record = struct.pack(">BBBI7", VERSION, kind, class, revision) .. sub(record, 11, 34) .. lifetime
+  .. sub(record, 51)
+redis.call("HSET", user, session, record, unpack(fields))
+return { 1, now, revision, idle, deadline }

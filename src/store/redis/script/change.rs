@@ -1,5 +1,7 @@
 //! The scripts that change data, list and end.
 
+use std::time::Duration;
+
 use deadpool_redis::redis::Cmd;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     Scripts, not_before,
 };
 use crate::{
-    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, clock::millis},
+    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, clock::millis},
     store::{End, Ended, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which},
 };
 
@@ -15,6 +17,10 @@ impl Scripts {
     /// Runs `lua/save.lua`.
     pub(in super::super) async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let (op, changes) = (operation()?, save.changes.encode());
+        let shorten = save.shorten.map_or_else(Vec::new, |lifetime| {
+            let parts = [lifetime.idle(), lifetime.absolute()];
+            parts.map(|part| millis(part).to_be_bytes()).concat()
+        });
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(&save.id.encode())
                 .arg(&op)
@@ -24,6 +30,7 @@ impl Scripts {
                 )
                 .arg(&changes[..])
                 .arg(save.data_limit)
+                .arg(&shorten)
                 .arg(self.given());
         };
         let key = self.0.keys.user(save.tag);
@@ -34,9 +41,17 @@ impl Scripts {
         let mut reply = self.run(&self.0.save, &key, resend, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
-            1 => Ok(Saved::Saved {
-                revision: reply.count()?,
-            }),
+            1 => {
+                let (revision, idle, deadline) = (reply.count()?, reply.count()?, reply.integer()?);
+                if save.shorten.is_none() {
+                    return Ok(Saved::Saved { revision });
+                }
+                Ok(Saved::Shortened {
+                    revision,
+                    idle: Duration::from_millis(idle),
+                    deadline: Timestamp::from_millis(deadline.ok_or_else(Reply::unexpected)?),
+                })
+            }
             2 => Ok(Saved::Conflict {
                 revision: reply.count()?,
                 data: Data::from_bytes(reply.bytes()?)?,

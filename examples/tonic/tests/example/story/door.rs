@@ -1,4 +1,4 @@
-//! What the devices of the story do, and what comes of it, in words that fit every framework.
+//! What the devices of the story do, and the outcomes, in words that fit every framework.
 
 use std::collections::HashMap;
 
@@ -14,19 +14,19 @@ pub(crate) enum Who {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deed {
     LogIn,
-    /// Signs in only if nobody has to go.
+    /// Signs in only if no other session has to end.
     LogInKeepingOthers,
     WhoAmI,
     List,
     End(Who),
     EndOthers,
     LogOut,
-    /// Shows the last token that this device was given, whatever became of it.
+    /// Sends the last token that this device received, even if it is dead.
     ShowLastToken,
-    /// Shows its own token and that of another device in one request.
+    /// Sends its own token and that of another device in one request.
     ShowTwoTokens(Who),
     StoreFails,
-    /// And asks who it is.
+    /// Then asks for the user.
     StoreMends,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Deed {
 pub(crate) enum Outcome {
     In,
     Alice,
-    /// First to last; the current one is marked.
+    /// First to last, with the current one marked.
     List(Vec<(Who, bool)>),
     Done,
     Ended(u64),
@@ -59,8 +59,8 @@ impl Outcome {
     }
 
     /// A list as a server shows it: ids and which of them is the current one.
-    pub(crate) fn list(shown: Vec<(String, bool)>, ids: &HashMap<String, Who>) -> Self {
+    pub(crate) fn list(listed: Vec<(String, bool)>, ids: &HashMap<String, Who>) -> Self {
         let known = |(id, current)| (ids[&id], current);
-        Self::List(shown.into_iter().map(known).collect())
+        Self::List(listed.into_iter().map(known).collect())
     }
 }

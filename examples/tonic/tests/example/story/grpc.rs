@@ -63,17 +63,17 @@ impl Grpc {
             }
             Deed::ShowLastToken => {
                 let last = [&self.last[&who]];
-                ask(devices, showing(last)).await
+                ask(devices, with_tokens(last)).await
             }
             Deed::ShowTwoTokens(other) => {
                 let both = [&self.last[&who], &self.last[&other]];
-                ask(devices, showing(both)).await
+                ask(devices, with_tokens(both)).await
             }
             Deed::List => {
                 let list = devices.list_devices(ListDevicesRequest {}).await?;
-                let shown = list.into_inner().devices.into_iter();
-                let shown = shown.map(|device| (device.id, device.current)).collect();
-                Ok(Outcome::list(shown, &self.ids))
+                let listed = list.into_inner().devices.into_iter();
+                let listed = listed.map(|device| (device.id, device.current)).collect();
+                Ok(Outcome::list(listed, &self.ids))
             }
             Deed::End(other) => {
                 let (id, _) = self.ids.iter().find(|(_, of)| **of == other).unwrap();
@@ -99,7 +99,7 @@ impl Grpc {
             password: "demo".to_owned(),
             keep_others,
         };
-        // A sign-in from nothing: what the device had is of no use any more.
+        // A sign-in without a token: the earlier one of the device is of no use any more.
         self.bearer(who).forget();
         let mut sign_in = SignInClient::new(self.channel(who));
         let reply = sign_in.login(request).await?.into_inner();
@@ -110,7 +110,7 @@ impl Grpc {
     }
 }
 
-fn showing<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> Request<WhoAmIRequest> {
+fn with_tokens<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> Request<WhoAmIRequest> {
     let mut request = Request::new(WhoAmIRequest {});
     for token in tokens {
         let line = format!("Bearer {}", token.encode()).parse().unwrap();

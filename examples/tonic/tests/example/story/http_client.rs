@@ -51,7 +51,7 @@ impl Http {
         }
     }
 
-    /// Sends these cookies in a header each, and does to the jar what a browser does.
+    /// Sends each cookie in its own header, and updates the jar as a browser does.
     async fn send(
         &mut self,
         who: Who,
@@ -108,9 +108,9 @@ impl Http {
             }
             Deed::List => {
                 let list = json(&self.send(who, "GET /sessions", own).await?);
-                let shown = list["sessions"].as_array().unwrap().iter();
-                let shown = shown.map(|one| (text(&one["id"]), one["current"] == true));
-                Ok(Outcome::list(shown.collect(), &self.ids))
+                let listed = list["sessions"].as_array().unwrap().iter();
+                let listed = listed.map(|one| (text(&one["id"]), one["current"] == true));
+                Ok(Outcome::list(listed.collect(), &self.ids))
             }
             Deed::End(other) => {
                 let (id, _) = self.ids.iter().find(|(_, of)| **of == other).unwrap();

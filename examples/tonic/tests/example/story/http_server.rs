@@ -40,7 +40,7 @@ impl Drop for Server {
     }
 }
 
-/// Signs alice in; answers with the id of the session to come.
+/// Signs alice in, and returns the id of the new session.
 fn log_in(session: &Session, keep: bool) -> String {
     let login = Login::new(user("alice"));
     let login = if keep {
@@ -122,7 +122,7 @@ pub(crate) async fn hyper(layer: SessionLayer) -> Server {
             tokio::spawn(async move {
                 let connection = auto::Builder::new(TokioExecutor::new());
                 let io = TokioIo::new(stream);
-                // The client may go without a word.
+                // The client may disconnect at any time.
                 let _ = connection.serve_connection(io, service).await;
             });
         }

@@ -1,5 +1,5 @@
-//! One story in twelve steps, from one table, over axum, bare hyper with HTTP/1 and HTTP/2, and tonic,
-//! on memory and on Redis.
+//! One story in twelve steps, from one table. It runs over axum, bare hyper with HTTP/1 and HTTP/2,
+//! and tonic, on memory and on Redis.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,7 +34,7 @@ use crate::{
     pb, service,
 };
 
-/// The store that the story is told on, and how it fails.
+/// The store under the story, and how it fails.
 enum Ground {
     Memory(FaultyStore),
     Redis(Redis),
@@ -77,10 +77,10 @@ fn settings(layer: SessionLayer) -> SessionLayer {
     layer.limit(Limit::at_most(3))
 }
 
-async fn tell(mut door: impl Door, ground: Ground, clock: ManualClock) {
+async fn run(mut door: impl Door, ground: Ground, clock: ManualClock) {
     for (number, (title, deeds)) in (1..).zip(story()) {
         for (who, deed, expected) in deeds {
-            // So that it is clear who was seen last.
+            // So that the order of last activity is clear.
             clock.advance(Duration::from_secs(1));
             let outcome = match deed {
                 Deed::StoreFails => {
@@ -101,7 +101,7 @@ async fn tell(mut door: impl Door, ground: Ground, clock: ManualClock) {
     }
 }
 
-/// What comes of asking who it is, once the store answers again.
+/// The outcome of `WhoAmI` once the store works again.
 async fn settled(door: &mut impl Door, who: Who) -> Outcome {
     for _ in 0..50 {
         let outcome = door.act(who, Deed::WhoAmI).await;
@@ -116,54 +116,54 @@ async fn settled(door: &mut impl Door, who: Who) -> Outcome {
 #[tokio::test]
 async fn axum_on_memory() {
     let (ground, layer, clock) = on_memory();
-    tell(Http::to_axum(layer).await, ground, clock).await;
+    run(Http::to_axum(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn axum_on_redis() {
     let (ground, layer, clock) = on_redis();
-    tell(Http::to_axum(layer).await, ground, clock).await;
+    run(Http::to_axum(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn hyper_http1_on_memory() {
     let (ground, layer, clock) = on_memory();
-    tell(Http::to_hyper_http1(layer).await, ground, clock).await;
+    run(Http::to_hyper_http1(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn hyper_http1_on_redis() {
     let (ground, layer, clock) = on_redis();
-    tell(Http::to_hyper_http1(layer).await, ground, clock).await;
+    run(Http::to_hyper_http1(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn hyper_http2_on_memory() {
     let (ground, layer, clock) = on_memory();
-    tell(Http::to_hyper_http2(layer).await, ground, clock).await;
+    run(Http::to_hyper_http2(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn hyper_http2_on_redis() {
     let (ground, layer, clock) = on_redis();
-    tell(Http::to_hyper_http2(layer).await, ground, clock).await;
+    run(Http::to_hyper_http2(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn tonic_on_memory() {
     let (ground, layer, clock) = on_memory();
-    tell(Grpc::start(layer).await, ground, clock).await;
+    run(Grpc::start(layer).await, ground, clock).await;
 }
 
 // T10 T19 T26 T27 T35 T42 T53 T59
 #[tokio::test]
 async fn tonic_on_redis() {
     let (ground, layer, clock) = on_redis();
-    tell(Grpc::start(layer).await, ground, clock).await;
+    run(Grpc::start(layer).await, ground, clock).await;
 }

@@ -1,5 +1,5 @@
-//! Where requests come from, for every server that speaks HTTP: the address by the trusted header, the
-//! device by its hints, the origin by the host.
+//! Where requests come from, for every server that speaks HTTP: the address by the trusted header,
+//! the device by its client hints, the origin by the host.
 
 use http::Version;
 use serde_json::Value;
@@ -19,7 +19,7 @@ async fn servers() -> [(Server, Version); 3] {
     ]
 }
 
-/// A signed-in browser's cookie, and the client that it goes over.
+/// The cookie of a signed-in browser, and the client that sends it.
 async fn sign_in(server: &Server, version: Version) -> (reqwest::Client, String) {
     let client = reqwest::Client::builder();
     let client = if version == Version::HTTP_2 {
@@ -55,7 +55,7 @@ async fn list(server: &Server, client: &reqwest::Client, cookie: &str) -> Vec<Va
 
 // T38
 #[tokio::test]
-async fn a_sign_in_notes_the_address_that_the_trusted_proxy_names() {
+async fn a_sign_in_stores_the_address_named_by_the_trusted_proxy() {
     for (server, version) in servers().await {
         let (client, cookie) = sign_in(&server, version).await;
 
@@ -67,7 +67,7 @@ async fn a_sign_in_notes_the_address_that_the_trusted_proxy_names() {
 
 // T37
 #[tokio::test]
-async fn a_device_is_named_by_its_hints_before_its_user_agent() {
+async fn a_device_is_named_by_its_client_hints_before_its_user_agent() {
     for (server, version) in servers().await {
         let (client, cookie) = sign_in(&server, version).await;
 
@@ -82,7 +82,7 @@ async fn a_device_is_named_by_its_hints_before_its_user_agent() {
 
 // T40
 #[tokio::test]
-async fn a_foreign_page_ends_nothing_and_the_own_one_does() {
+async fn a_request_from_another_origin_ends_nothing_and_one_from_the_same_origin_does() {
     for (server, version) in servers().await {
         sign_in(&server, version).await;
         let (client, cookie) = sign_in(&server, version).await;

@@ -1,4 +1,4 @@
-//! What a request shows, said in another way than the crate does: what a target compares with.
+//! Which token a request sends, found by other code than the crate's, to compare the two.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use http::{
 };
 use tower_user_sessions::TokenSource;
 
-/// What stands in the places of a token.
+/// Which token a request sends.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Shown {
+pub enum Sent {
     Nothing,
-    /// Several that differ.
+    /// Several different ones.
     Differing,
-    /// One, maybe several times, and whether the answer goes by cookie.
+    /// One, perhaps several times; and whether the response sets a cookie.
     One(Vec<u8>, bool),
 }
 
-impl Shown {
+impl Sent {
     pub fn of(source: TokenSource, headers: &HeaderMap, name: &str) -> Self {
         let cookies = match source {
             TokenSource::Bearer => BTreeSet::new(),
@@ -58,7 +58,7 @@ fn cookies(headers: &HeaderMap, name: &str) -> BTreeSet<Vec<u8>> {
     values
 }
 
-/// What comes after `Bearer` in whatever case.
+/// The values after `Bearer`, in any case.
 fn bearers(headers: &HeaderMap) -> BTreeSet<Vec<u8>> {
     let mut values = BTreeSet::new();
     for line in headers.get_all(AUTHORIZATION) {
@@ -72,7 +72,7 @@ fn bearers(headers: &HeaderMap) -> BTreeSet<Vec<u8>> {
     values
 }
 
-/// Without spaces and tabs around it.
+/// The bytes without spaces and tabs around them.
 fn bare(bytes: &[u8]) -> &[u8] {
     let kept = |byte: &u8| !b" \t".contains(byte);
     let from = bytes.iter().position(kept).unwrap_or(bytes.len());

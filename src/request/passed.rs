@@ -1,5 +1,6 @@
-//! Remembers, while a service is polled, that `resolve_if` let its request pass: so that an extractor
-//! can say why there is no session, and passing costs no allocation.
+//! Remembers, while a service is polled, that `resolve_if` let its request pass.
+//!
+//! An extractor can then say why there is no session, and such a request costs no allocation.
 
 use std::cell::Cell;
 
@@ -7,9 +8,9 @@ thread_local! {
     static PASSED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `f`, in which [`is_set`] answers true.
+/// Runs `f`; inside of it [`is_set`] returns true.
 pub(crate) fn scope<T>(f: impl FnOnce() -> T) -> T {
-    /// Puts back what was there, also when `f` panics.
+    /// Restores the earlier value, also when `f` panics.
     struct Before(bool);
 
     impl Drop for Before {
@@ -22,8 +23,7 @@ pub(crate) fn scope<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Whether `resolve_if` let the request pass whose service is being polled.
-#[cfg(feature = "axum")]
+/// Whether the service that is being polled serves a request that `resolve_if` let pass.
 pub(crate) fn is_set() -> bool {
     PASSED.get()
 }

@@ -1,0 +1,99 @@
+//! Errors of handlers as [`Rejection`]s: the same status and `reason` as the layer's own responses.
+
+use std::error::Error;
+
+use super::{
+    mistake,
+    reject::{Rejection, RejectionKind},
+};
+use crate::{
+    session::{CommitError, MissingSession, SessionError, SessionErrorKind, UserSessionsError},
+    store::StoreError,
+};
+
+// Failures of the server are logged here, because no response carries their cause.
+impl From<SessionError> for Rejection {
+    /// 401 `not_signed_in` if there is no user, or guests may keep no data. 503 `unavailable` in an
+    /// outage, 413 `not_stored` over the data limit, 401 `no_ticket` for another user's ticket. A value
+    /// of another type is 500 `not_read`, and everything else 500 `not_stored`.
+    fn from(error: SessionError) -> Self {
+        let kind = match error.kind() {
+            SessionErrorKind::GuestsOff | SessionErrorKind::NotSignedIn => {
+                return Self::not_signed_in(None);
+            }
+            SessionErrorKind::Ticket => return Self::new(RejectionKind::NoTicket),
+            SessionErrorKind::Decode => RejectionKind::NotRead,
+            SessionErrorKind::TooLarge => RejectionKind::TooLarge,
+            SessionErrorKind::Unavailable => RejectionKind::Unavailable,
+            SessionErrorKind::Closed
+            | SessionErrorKind::Encode
+            | SessionErrorKind::KeyTooLong
+            | SessionErrorKind::Random
+            | SessionErrorKind::UserId => RejectionKind::NotStored,
+        };
+        tracing::error!(error = &error as &dyn Error, "session not changed or read");
+        Self::new(kind).detailed(in_full(&error))
+    }
+}
+
+impl From<CommitError> for Rejection {
+    /// A refused sign-in is 409 `limit_reached` with the sessions and the ticket, 403
+    /// `sign_in_disabled`, 401 `sign_in_void` or 401 `no_ticket`. A session that ended meanwhile is 401
+    /// `not_signed_in`: the client has to sign in again. Data over its limit is 413 `not_stored`. A
+    /// store that does not answer and data that keeps changing are 503 `unavailable`. Everything else is
+    /// 500 `not_stored`.
+    fn from(error: CommitError) -> Self {
+        let failed = match error {
+            CommitError::Disabled => return Self::new(RejectionKind::Disabled),
+            CommitError::Ended => return Self::not_signed_in(None),
+            CommitError::LimitReached(reached) => return Self::limit_reached(reached),
+            CommitError::NoTicket => return Self::new(RejectionKind::NoTicket),
+            CommitError::Rejected => return Self::new(RejectionKind::SignInRejected),
+            CommitError::Store(ref error) => mistake::outage(error.kind()),
+            CommitError::Conflict => Self::unavailable().detailed(in_full(&error)),
+            CommitError::TooLarge => Self::new(RejectionKind::TooLarge).detailed(in_full(&error)),
+            CommitError::Closed | CommitError::Update(_) => {
+                Self::new(RejectionKind::NotStored).detailed(in_full(&error))
+            }
+        };
+        tracing::error!(error = &error as &dyn Error, "session not committed");
+        failed
+    }
+}
+
+impl From<UserSessionsError> for Rejection {
+    /// 401 `not_signed_in` if the caller's own session has ended, 403 `not_yours` for an id that is not
+    /// this user's, 503 `unavailable` if the store does not answer.
+    fn from(error: UserSessionsError) -> Self {
+        match error {
+            UserSessionsError::CallerEnded => Self::not_signed_in(None),
+            UserSessionsError::Store(error) => unanswered(&error, "sessions not listed or ended"),
+            UserSessionsError::Unknown => Self::new(RejectionKind::NotYours),
+        }
+    }
+}
+
+impl From<MissingSession> for Rejection {
+    /// 500 `no_session`. The log says what to change.
+    fn from(missing: MissingSession) -> Self {
+        mistake::missing_session("Session", missing)
+    }
+}
+
+/// The answer where the store did not answer, with a warning that says what to look at.
+pub(crate) fn unanswered(error: &StoreError, what: &'static str) -> Rejection {
+    let (kind, advice) = (error.kind(), mistake::advice(error.kind()));
+    tracing::warn!(error = error as &dyn Error, ?kind, "{what}: {advice}");
+    mistake::outage(kind)
+}
+
+/// The error and its causes.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! Mistakes in an app's setup: logged once each, in words that say what to change.
+
+use std::sync::{
+    Mutex, Once, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::reject::Rejection;
+use crate::{session::MissingSession, store::StoreErrorKind};
+
+/// Whether this process has made a `SessionLayer`.
+static HAS_LAYER: AtomicBool = AtomicBool::new(false);
+
+/// What was logged already.
+static LOGGED: Mutex<Vec<(&str, MissingSession)>> = Mutex::new(Vec::new());
+
+static PLAIN_HTTP: Once = Once::new();
+
+pub(super) fn note_layer() {
+    HAS_LAYER.store(true, Ordering::Relaxed);
+}
+
+/// The answer where a request has no session. `asker` is what needs it: `User`, `DeviceApi`.
+///
+/// The mistake is the same on every request, so it is an error once and a debug event from then on.
+pub(crate) fn missing_session(asker: &'static str, missing: MissingSession) -> Rejection {
+    let advice = match missing {
+        MissingSession::NoLayer if HAS_LAYER.load(Ordering::Relaxed) => {
+            "no `SessionLayer` on this route, although the app has one: `.layer` covers only what is \
+             inside of it, in axum the routes added before it; add this route first"
+                .to_owned()
+        }
+        MissingSession::NoLayer | MissingSession::NotResolved => missing.to_string(),
+    };
+    if is_new(asker, missing) {
+        tracing::error!(asker, "{advice}");
+    } else {
+        tracing::debug!(asker, "{advice}");
+    }
+    Rejection::no_session().detailed(advice)
+}
+
+fn is_new(asker: &'static str, missing: MissingSession) -> bool {
+    // Every push is a whole entry.
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_new = !logged.contains(&(asker, missing));
+    if is_new {
+        logged.push((asker, missing));
+    }
+    is_new
+}
+
+/// The answer where the store did not answer.
+pub(crate) fn outage(kind: StoreErrorKind) -> Rejection {
+    Rejection::unavailable().detailed(advice(kind).to_owned())
+}
+
+/// What to look at when a store fails so.
+pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
+    match kind {
+        StoreErrorKind::Corrupt => {
+            "the store holds something that is not a session: does another program write its keys?"
+        }
+        StoreErrorKind::Denied => {
+            "the store refused access: check user, password and the permitted commands"
+        }
+        StoreErrorKind::Full => "the store is full: give it more memory",
+        StoreErrorKind::Timeout => {
+            "the store did not answer in time: is it overloaded, or the network slow?"
+        }
+        StoreErrorKind::Unavailable => {
+            "the store cannot be reached: is it running, and is its address right?"
+        }
+        StoreErrorKind::Uncertain => {
+            "the reply to a write was lost: the change may have been stored or not"
+        }
+    }
+}
+
+/// A page on plain http gets a cookie that its browser does not keep.
+pub(super) fn secure_cookie_on_plain_http() {
+    PLAIN_HTTP.call_once(|| {
+        tracing::warn!(
+            "a page on plain http gets a `Secure` cookie: browsers drop it and nobody stays signed in; \
+             use https, or for development http://localhost or `SessionCookie::danger_insecure`"
+        );
+    });
+}
+
+/// Whether that was not logged yet.
+pub(super) fn may_warn_of_plain_http() -> bool {
+    !PLAIN_HTTP.is_completed()
+}
+
+/// The part of a message on a redirect to what is not a path of this origin.
+pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
+    tracing::error!(
+        setting,
+        path,
+        "this setting is off: it takes a path of this origin, such as `/login`, percent-encoded"
+    );
+}

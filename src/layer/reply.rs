@@ -1,0 +1,80 @@
+//! [`Reply`]: makes responses of rejections.
+
+use bytes::Bytes;
+use http::Response;
+
+use super::reject::Rejection;
+
+/// Makes responses of rejections, in the service's own body type.
+///
+/// Pass [`Bare`], [`Problem`] or a function to [`SessionLayer::reply`](super::SessionLayer::reply) and
+/// to the `reply` of the guards. Every `Fn(Rejection) -> Response<B>` is a `Reply<B>`.
+///
+/// ```
+/// use http::Response;
+/// use tower_user_sessions::{MemoryStore, Rejection, SessionLayer};
+///
+/// fn as_text(rejection: Rejection) -> Response<String> {
+///     let mut response: Response<String> = rejection.clone().into_response();
+///     *response.body_mut() = rejection.reason().to_owned();
+///     response
+/// }
+///
+/// let layer = SessionLayer::new(MemoryStore::new()).reply(as_text);
+/// # let _ = layer;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` makes no responses with a body of the type `{B}`",
+    label = "not a `Reply<{B}>`",
+    note = "`Bare` needs a body type that is `Default`, `Problem` one that is `From<Bytes>`",
+    note = "for any other body: `reply_with(|rejection| rejection.into_problem(|bytes| …))`"
+)]
+pub trait Reply<B> {
+    /// Returns the response.
+    fn reply(&self, rejection: Rejection) -> Response<B>;
+}
+
+/// Answers with status and headers and an empty body. This is the default.
+///
+/// Works with every body type that is [`Default`].
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "named in the place where it is used"
+)]
+pub struct Bare;
+
+#[diagnostic::do_not_recommend]
+impl<B: Default> Reply<B> for Bare {
+    fn reply(&self, rejection: Rejection) -> Response<B> {
+        rejection.into_response()
+    }
+}
+
+/// Answers with a problem document (`application/problem+json`, RFC 9457).
+///
+/// The body has `title`, `status` and `reason`, and what else is known, such as the sessions that fill
+/// the limit. In debug builds a `detail` says what to change in the app. Works with every body type
+/// that is made `From<Bytes>`, such as axum's.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "named in the place where it is used"
+)]
+pub struct Problem;
+
+#[diagnostic::do_not_recommend]
+impl<B: From<Bytes>> Reply<B> for Problem {
+    fn reply(&self, rejection: Rejection) -> Response<B> {
+        rejection.into_problem(B::from)
+    }
+}
+
+impl<F, B> Reply<B> for F
+where
+    F: Fn(Rejection) -> Response<B>,
+{
+    fn reply(&self, rejection: Rejection) -> Response<B> {
+        self(rejection)
+    }
+}

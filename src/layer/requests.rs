@@ -1,0 +1,83 @@
+//! Which requests have a session, and which of them count as activity.
+
+use http::request::Parts;
+
+use super::{config::Predicate, layer::SessionLayer};
+
+impl<R> SessionLayer<R> {
+    /// Which requests have a session. The others pass without a `Session` and without a store call.
+    ///
+    /// Return false for static files and health checks. A handler on such a path that asks for a
+    /// `Session` answers 500, and the log says why.
+    ///
+    /// Defaults to all.
+    ///
+    /// ```
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .resolve_if(|request| !request.uri.path().starts_with("/static/"));
+    /// # let _ = layer;
+    /// ```
+    pub fn resolve_if(
+        mut self,
+        predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config().resolve_if = Some(Predicate::new(predicate));
+        self
+    }
+
+    /// Which requests prolong their session and make it the most recently active one.
+    ///
+    /// Return false for what a page does without its user, such as polling in the background. The
+    /// countdown of `DeviceApi` never counts, whatever you return, see
+    /// [`countdown_path`](Self::countdown_path). Its `POST` has to count, or "stay signed in" does not
+    /// work.
+    ///
+    /// Defaults to all but the countdown.
+    ///
+    /// ```
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .counts_as_activity(|request| request.uri.path() != "/poll");
+    /// # let _ = layer;
+    /// ```
+    pub fn counts_as_activity(
+        mut self,
+        predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config().counts_as_activity = Some(Predicate::new(predicate));
+        self
+    }
+
+    /// How the path of the countdown ends: GET and HEAD requests there do not prolong their session.
+    ///
+    /// Set it if `DeviceApi` is mounted at another place than `/sessions`. It may be the whole path or
+    /// its last segments, starting with `/`. For anything else an error is logged and nothing changes.
+    ///
+    /// Defaults to `/sessions/current`.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "api", feature = "axum"))] {
+    /// use axum::Router;
+    /// use tower_user_sessions::{DeviceApi, MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).countdown_path("/account/devices/current");
+    /// let app: Router = Router::new()
+    ///     .nest_service("/account/devices", DeviceApi::new())
+    ///     .layer(layer);
+    /// # }
+    /// ```
+    pub fn countdown_path(mut self, path: &str) -> Self {
+        if path.starts_with('/') && path.len() > 1 {
+            self.config().countdown_path = path.to_owned().into();
+        } else {
+            tracing::error!(
+                path,
+                "`countdown_path` has no effect: it takes a path such as `/devices/current`"
+            );
+        }
+        self
+    }
+}

@@ -1,0 +1,160 @@
+//! What a handler reads of its session.
+
+use std::time::Duration;
+
+use super::{
+    Session,
+    current::Current,
+    staged::{Renew, Target},
+};
+use crate::model::{Proof, Record, SessionId, Timestamp, UserId};
+
+impl Session {
+    /// The signed-in user. Returns `None` for a guest session.
+    ///
+    /// A staged sign-in or sign-out already counts.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        let state = self.state();
+        match &state.staged.target {
+            Target::LogIn(pending) => Some(pending.user.clone()),
+            Target::LogOut => None,
+            Target::Stay => state.record().and_then(|record| record.user_id().cloned()),
+        }
+    }
+
+    /// The public name of the session, for logs and device lists. It signs nobody in.
+    ///
+    /// Returns `None` for a guest session that has nothing stored. A staged sign-in already counts.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        let state = self.state();
+        match &state.staged.target {
+            Target::LogIn(pending) => Some(pending.token.session_id()),
+            Target::LogOut => None,
+            Target::Stay => state.record().map(|record| record.id),
+        }
+    }
+
+    /// When the stored session was created.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.created_at)
+    }
+
+    /// When the user of the stored session last signed in or
+    /// [authenticated again](Self::reauthenticated).
+    ///
+    /// Of a guest session: when the request that began it arrived.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.authenticated_at)
+    }
+
+    /// How long ago the user signed in or authenticated again, by the store's clock.
+    ///
+    /// Zero if a sign-in or a re-authentication is staged. Returns `None` for a guest session, and if the
+    /// staged sign-in began earlier ([`Login::since`](crate::Login::since), a ticket).
+    #[must_use]
+    pub fn authentication_age(&self) -> Option<Duration> {
+        let state = self.state();
+        match (&state.staged.target, &state.staged.renew, &state.current) {
+            (Target::LogIn(pending), _, _) => {
+                let login = &pending.login;
+                let now = login.since.is_none() && login.ticket.is_none();
+                now.then_some(Duration::ZERO)
+            }
+            (Target::Stay, Renew::Prove(_), Current::Live(_)) => Some(Duration::ZERO),
+            (Target::Stay, _, Current::Live(live)) => {
+                live.record.user_id()?;
+                Some(live.now.since(live.record.authenticated_at))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the user signed in or authenticated again within this time (ASVS 7.5.3).
+    #[must_use]
+    pub fn is_fresh(&self, within: Duration) -> bool {
+        self.authentication_age().is_some_and(|age| age <= within)
+    }
+
+    /// When the stored session was last active.
+    #[must_use]
+    pub fn last_activity(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.last_activity)
+    }
+
+    /// When the stored session ends whatever the activity: the user must sign in again then.
+    ///
+    /// Returns `None` if nothing is stored. A staged change counts once it is committed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test")] {
+    /// use tower_user_sessions::{Lifetime, Session};
+    ///
+    /// let session = Session::for_test("alice");
+    /// let (began, ends) = (session.created_at().unwrap(), session.expires_at().unwrap());
+    /// assert_eq!(ends.since(began), Lifetime::default().absolute());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.state().record().map(|record| record.deadline)
+    }
+
+    /// When the stored session ends if there is no further activity. Never later than
+    /// [`expires_at`](Self::expires_at).
+    ///
+    /// Show a countdown to it: "You will be signed out in two minutes" (WCAG 2.2.1). Any request that
+    /// counts as activity moves it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test")] {
+    /// use tower_user_sessions::{Lifetime, Session};
+    ///
+    /// let session = Session::for_test("alice");
+    /// let (seen, ends) = (session.last_activity().unwrap(), session.idle_expires_at().unwrap());
+    /// assert_eq!(ends.since(seen), Lifetime::default().idle());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn idle_expires_at(&self) -> Option<Timestamp> {
+        self.state().record().map(Record::idle_expires_at)
+    }
+
+    /// The store's time when it looked up the session of this request, for
+    /// [`Login::since`](crate::Login::since).
+    ///
+    /// Returns `None` if nothing is stored.
+    #[must_use]
+    pub fn seen_at(&self) -> Option<Timestamp> {
+        match &self.state().current {
+            Current::Live(live) => Some(live.now),
+            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
+        }
+    }
+
+    /// Whether the store could be asked for the session.
+    ///
+    /// Returns `false` only with [`OnOutage::Guest`](crate::OnOutage::Guest) while the store cannot be
+    /// reached. Such a session has no user, and nothing can be staged on it.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        !matches!(self.state().current, Current::Unavailable)
+    }
+
+    /// How the user of the stored session proved who they are, if the sign-in noted it
+    /// ([`Login::proof`](crate::Login::proof)).
+    #[must_use]
+    pub fn proof(&self) -> Option<Proof> {
+        self.state().record().and_then(Record::proof).cloned()
+    }
+
+    /// Whether the stored session counts against the user's limit
+    /// ([`Login::counts`](crate::Login::counts)).
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.state().record().is_none_or(|record| record.counts)
+    }
+}

@@ -1,0 +1,42 @@
+//! What the store said of the session of a request.
+
+use crate::{
+    model::{Data, EndNotice, Record, Tag, Timestamp},
+    store::Found,
+};
+
+/// What is stored of the session.
+#[derive(Debug)]
+pub(crate) enum Current {
+    /// A guest session that has nothing stored.
+    Nothing,
+    /// A session of a user, or a guest session with data.
+    Live(Live),
+    /// The request sent the token of a session that has ended.
+    Ended(Box<EndNotice>),
+    /// The session ended while the request was running.
+    Gone,
+    /// The store could not be asked.
+    Unavailable,
+}
+
+/// A stored session as it was read last.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) tag: Tag,
+    pub(crate) record: Record,
+    pub(crate) data: Data,
+    pub(crate) now: Timestamp,
+}
+
+impl Live {
+    pub(crate) fn new(tag: Tag, found: Found) -> Self {
+        let Found { record, data, now } = found;
+        Self {
+            tag,
+            record,
+            data,
+            now,
+        }
+    }
+}

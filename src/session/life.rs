@@ -1,0 +1,117 @@
+//! What is staged for a session that goes on: another token, a renewed life, a shorter one.
+
+use super::{
+    Session,
+    error::{SessionError, SessionErrorKind},
+    staged::{Renew, Target},
+};
+use crate::model::Lifetime;
+
+impl Session {
+    /// Stages a new token for the session (ASVS 7.2.4). Id, data and lifetime do not change.
+    ///
+    /// Call it when the user gains rights without signing in again.
+    /// [`SessionLayer::rotate_after`](crate::SessionLayer::rotate_after) does the same by itself.
+    ///
+    /// The previous token works until a request has sent the new one, and for
+    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. So neither
+    /// parallel requests nor a lost response sign the user out. While a previous token still works,
+    /// the token does not change. Nothing happens to a guest session that has nothing stored, nor if a
+    /// sign-in or a sign-out is staged.
+    ///
+    /// # Errors
+    ///
+    /// If the response head was sent or the session is unavailable.
+    pub fn rotate(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        if matches!(state.staged.target, Target::Stay)
+            && matches!(state.staged.renew, Renew::No)
+            && state.record().is_some()
+        {
+            state.staged.renew = Renew::Rotate;
+        }
+        Ok(())
+    }
+
+    /// Stages that the user has authenticated again, by password or another factor (ASVS 7.2.4, 7.5.1).
+    ///
+    /// The session gets a new token, previous tokens are invalid at once, and both parts of its lifetime
+    /// begin again. Its id and data do not change. Nothing happens if a sign-in is staged, which does all
+    /// of that. If the response with the new token cannot be sent, the session ends.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionErrorKind::NotSignedIn`] for a guest session. Also if the response head was sent, the
+    /// session is unavailable, or the system has no randomness.
+    pub fn reauthenticated(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        match &state.staged.target {
+            Target::Stay => {}
+            Target::LogIn(_) => return Ok(()),
+            Target::LogOut => return Err(SessionErrorKind::NotSignedIn.into()),
+        }
+        let signed_in = state
+            .record()
+            .is_some_and(|record| record.user_id().is_some());
+        let next = match &state.token {
+            Some(token) if signed_in => token.renewed().map_err(SessionError::random)?,
+            _ => return Err(SessionErrorKind::NotSignedIn.into()),
+        };
+        state.staged.renew = Renew::Prove(Box::new(next));
+        Ok(())
+    }
+
+    /// Stages a shorter life for the session, never a longer one.
+    ///
+    /// Call it when a session turns out to be on a shared computer, or when it opens something that
+    /// deserves less time. From the commit on the session lives at most `to.idle()` without activity and
+    /// at most `to.absolute()` in all, by the store's clock. A part that is shorter already does not
+    /// change. For a longer life the user must authenticate: see
+    /// [`reauthenticated`](Self::reauthenticated).
+    ///
+    /// Counted from its last activity, the session may be over at once. A guest session is shortened too.
+    /// If nothing is stored, nothing happens. A sign-in staged before is made with the shorter lifetime; a
+    /// sign-in staged afterwards is not. The cookie may stay longer than the session.
+    ///
+    /// ```
+    /// # #[cfg(feature = "test")]
+    /// # tokio_test::block_on(async {
+    /// use tower_user_sessions::{Lifetime, Session};
+    ///
+    /// let session = Session::for_test("alice");
+    /// session.shorten(Lifetime::AAL3)?;
+    /// session.commit().await?;
+    ///
+    /// let left = session.expires_at().unwrap().since(session.created_at().unwrap());
+    /// assert!(left <= Lifetime::AAL3.absolute() + std::time::Duration::from_secs(60));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the response head was sent or the session is unavailable.
+    pub fn shorten(&self, to: Lifetime) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        let stored = state.record().is_some();
+        let staged = &mut state.staged;
+        match &mut staged.target {
+            Target::LogIn(pending) => {
+                let made = pending.login.lifetime.unwrap_or(self.0.rules.lifetime);
+                pending.login.lifetime = Some(made.shorter(to));
+            }
+            Target::Stay if stored => {
+                let to = staged
+                    .shorten
+                    .as_ref()
+                    .map_or(to, |staged| staged.shorter(to));
+                staged.shorten = Some(Box::new(to));
+            }
+            Target::Stay | Target::LogOut => {}
+        }
+        Ok(())
+    }
+}
