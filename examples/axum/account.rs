@@ -1,4 +1,4 @@
-//! What a signed-in user asks for.
+//! Routes for signed-in users.
 
 use axum::{
     Json,
@@ -35,8 +35,8 @@ pub(crate) async fn me(session: Session) -> Response {
     .into_response()
 }
 
-/// Shows what a new password does to sessions: all others end, whoever had stolen one is out, and this
-/// browser goes on with a new token. The demo's password itself stays `demo`.
+/// Shows what a password change does to sessions: all others end, and this browser gets a new token. A
+/// thief of a session is signed out. The demo's password itself does not change.
 pub(crate) async fn change_password(session: Session, client: Client) -> Result<Response, Failure> {
     let Some(sessions) = session.user_sessions() else {
         return Ok(not_signed_in("not_signed_in"));

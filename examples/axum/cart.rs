@@ -1,4 +1,4 @@
-//! A shopping cart, for guests too: what a session keeps for the app.
+//! A shopping cart in the session, for guests too.
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use super::{
     problem::{Failure, problem},
 };
 
-/// Under which key the session keeps the cart.
+/// The key of the cart in the session.
 pub(crate) const CART: &str = "cart";
 
 pub(crate) type Cart = Vec<String>;
@@ -41,7 +41,7 @@ pub(crate) async fn add(
         let title = "No item has a name that long";
         return Ok(problem(StatusCode::BAD_REQUEST, title, "item_too_long"));
     }
-    // An update, so that two items put in at the same time are both in.
+    // `update`, so that two items that are added at the same time are both kept.
     session.update(CART, move |cart: Option<Cart>| {
         let mut cart = cart.unwrap_or_default();
         cart.push(item.clone());

@@ -1,4 +1,4 @@
-//! Signing in and out, for programs and for browsers without JavaScript.
+//! Sign in and out, for programs and for browsers without JavaScript.
 
 use std::convert::Infallible;
 
@@ -37,7 +37,7 @@ pub(crate) async fn log_in(
     };
     session.log_in_with(Login::new(user).carry([CART]))?;
     if client == Client::Page {
-        // At once, so that a refusal becomes a page; to programs the layer answers it.
+        // At once, so that a refusal becomes a page. For programs the layer's own response is enough.
         match session.commit().await {
             Ok(_) => {}
             Err(CommitError::LimitReached(reached)) => return Ok(picker::page(&reached)),
@@ -57,7 +57,7 @@ struct Done {
     success: bool,
 }
 
-/// The answer to what worked: a page for browsers, JSON for programs.
+/// The response after success: a page for browsers, JSON for programs.
 pub(crate) fn done(client: Client) -> Response {
     match client {
         Client::Page => Redirect::to("/").into_response(),
@@ -65,10 +65,10 @@ pub(crate) fn done(client: Client) -> Response {
     }
 }
 
-/// Who asks.
+/// The kind of client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Client {
-    /// A browser that sent a form and will show what comes back.
+    /// A browser that sent a form and shows the response.
     Page,
     Program,
 }
@@ -86,7 +86,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
     }
 }
 
-/// What a sign-in shows, as a form or as JSON. Has no `Debug`: it holds a password.
+/// Name and password, as a form or as JSON. It has no `Debug`, because of the password.
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
     username: String,
@@ -109,7 +109,7 @@ impl<S: Send + Sync> FromRequest<S> for Credentials {
     }
 }
 
-/// Does not quote what was sent: a password may be in it.
+/// Does not quote the request, because it may contain a password.
 fn unreadable(status: StatusCode) -> Response {
     let title = "Send username and password as a form or as JSON";
     problem(status, title, "unreadable")

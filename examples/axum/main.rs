@@ -1,23 +1,23 @@
-//! A small real app: users sign in from several browsers, see their devices and sign them out.
+//! A small complete app: users sign in from several browsers, see their devices and sign them out.
 //!
 //! ```text
 //! cargo run -p example-axum
 //! ```
 //!
-//! Users are `alice`, `bob` and `carol`, the password of each is `demo`. Settings come from the
+//! Users are `alice`, `bob` and `carol`. The password is `demo` for all. Settings come from the
 //! environment:
 //!
 //! | variable | means | default |
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
-//! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster (takes `--features redis`) | sessions live in this process |
-//! | `MAX_SESSIONS` | how many a user may have, 1 to 1000 | 3 |
-//! | `MAX_BROWSERS`, `MAX_PHONES`, `MAX_TOOLS` | how many of these may be computers, phones and tablets, other clients | no limits of their own |
-//! | `EXCESS` | what happens to more: `evict` the least recently active, or `refuse` the sign-in | `evict` |
+//! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster. Needs `--features redis` | sessions live in this process |
+//! | `MAX_SESSIONS` | how many sessions a user may have, 1 to 1000 | 3 |
+//! | `MAX_BROWSERS`, `MAX_PHONES`, `MAX_TOOLS` | how many of these may be computers, phones or tablets, other clients | no limit of their own |
+//! | `EXCESS` | what happens at the limit: `evict` the least recently active session, or `refuse` the sign-in | `evict` |
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
-//! | `COOKIE` | `insecure` is for clients on this machine that send no Secure cookie over http, such as Python's; browsers and curl do without | `secure` |
-//! | `GEOIP_DB` | a MaxMind DB file that tells the place of an address, such as GeoLite2 City | no places |
+//! | `COOKIE` | `insecure`: also sent over plain http. For clients such as Python's; browsers and curl do not need it on localhost | `secure` |
+//! | `GEOIP_DB` | a MaxMind DB file with the places of addresses, such as GeoLite2 City | no places |
 //! | `RUST_LOG` | what is logged to stderr | `info` |
 
 mod account;
@@ -61,17 +61,17 @@ use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::{problem::problem, settings::Settings, users::Users};
 
-/// The longest request body: a name and a password, and no more.
+/// The longest request body: a name and a password need no more.
 const BODY_MAX: usize = 16 * 1024;
 
-/// What handlers ask for.
+/// The state of the app.
 #[derive(Clone)]
 struct Shop {
     users: Users,
     most: Most,
 }
 
-/// On how many devices a user may be signed in.
+/// How many sessions a user may have.
 #[derive(Clone, Copy)]
 struct Most(u16);
 
@@ -116,7 +116,7 @@ async fn serve(settings: Settings) -> io::Result<()> {
     .with_graceful_shutdown(stop());
     tokio::select! {
         served = server => served,
-        // Whoever asks twice does not want to wait for requests that are under way.
+        // A second ctrl-c does not wait for requests that are still running.
         () = async { stop().await; stop().await } => Ok(()),
     }
 }
@@ -145,19 +145,19 @@ fn app(settings: Settings, users: Users) -> Router {
         .nest_service("/devices", page)
         .nest_service("/sessions", devices)
         .with_state(Shop { users, most })
-        // The first is the outermost.
+        // From the outside in.
         .layer(
             ServiceBuilder::new()
                 .layer(TraceLayer::new_for_http())
                 .layer(middleware::from_fn(note_peer))
-                // Signing somebody in or out from a foreign page is refused too (login CSRF).
+                // Refuses sign-ins and sign-outs that other sites send (login CSRF).
                 .layer(CsrfLayer::new().with_rejection_response(foreign_origin))
                 .layer(sessions)
                 .layer(DefaultBodyLimit::max(BODY_MAX)),
         )
 }
 
-/// Tells the layer inside where the request came from: a sign-in notes it.
+/// Passes the address of the connection to the session layer, which is inside: lists show it.
 async fn note_peer(peer: ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(PeerAddr::from(peer.0));
     next.run(request).await
@@ -182,7 +182,7 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     io::stdout().flush()
 }
 
-/// Waits for ctrl-c, or for what service managers send.
+/// Waits for ctrl-c, or for the signal that service managers send.
 async fn stop() {
     #[cfg(unix)]
     let terminated = async {
@@ -199,9 +199,9 @@ async fn stop() {
     }
 }
 
-/// One line, whether the log is on or off.
+/// Prints one line, even if the log is off.
 fn give_up(code: u8, why: fmt::Arguments<'_>) -> ExitCode {
-    // If stderr is closed, the code has to say it alone.
+    // If stderr is closed, the exit code must be enough.
     let _ = writeln!(io::stderr(), "error: {why}");
     ExitCode::from(code)
 }

@@ -1,4 +1,4 @@
-//! Markup, and text that cannot become any.
+//! HTML, and text that is safe in it.
 
 use std::fmt::{self, Write};
 
@@ -7,7 +7,7 @@ pub(crate) fn push(main: &mut String, text: fmt::Arguments<'_>) {
     let _ = main.write_fmt(text);
 }
 
-/// Text that cannot become markup. User agents are whatever a client chose to send.
+/// Text with the special characters of HTML escaped. A client may send any user agent.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,4 +1,4 @@
-//! The page of the shop, without JavaScript. That of the devices is `DevicePage`.
+//! The page of the shop, without JavaScript. The device page is `DevicePage`.
 
 use axum::{
     extract::State,
@@ -20,10 +20,10 @@ use super::{
     problem::Failure,
 };
 
-/// Marks the session of a guest who is shown the form.
+/// The key that begins a guest session when the form is shown.
 const FORM_SHOWN: &str = "form_shown";
 
-/// Nothing inline, nothing from elsewhere, in nobody's frame.
+/// Allows nothing inline, nothing from other sites, and no frames.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
 
@@ -36,7 +36,7 @@ pub(crate) async fn index(
     let accept = headers.get(ACCEPT).map(|accept| accept.as_bytes());
     let browser = accept.is_some_and(|accept| accept.starts_with(b"text/html"));
     if browser && session.user_id().is_none() && session.id().is_none() {
-        // So that both halves of a double click on "Sign in" show the same token.
+        // A double click on "Sign in" then sends the same token twice and makes one session.
         session.insert(FORM_SHOWN, &true)?;
     }
     page(&session, StatusCode::OK, farewell.as_deref())
@@ -46,12 +46,12 @@ pub(crate) async fn style() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/css")], include_str!("app.css"))
 }
 
-/// What needs no session.
+/// Paths that need no session.
 pub(crate) fn is_static(path: &str) -> bool {
     matches!(path, "/app.css" | "/devices/page.css" | "/devices/page.js")
 }
 
-/// The page with a message in markup, for whoever the session's user is.
+/// The page with a message, for the user of the session or for a guest.
 pub(crate) fn page(
     session: &Session,
     status: StatusCode,
@@ -76,7 +76,7 @@ pub(crate) fn page(
     Ok(whole(status, &main))
 }
 
-/// A whole page around this.
+/// A complete page with this content.
 pub(crate) fn whole(status: StatusCode, main: &str) -> Response {
     let headers = [
         (CACHE_CONTROL, "no-store"),
@@ -88,7 +88,7 @@ pub(crate) fn whole(status: StatusCode, main: &str) -> Response {
     (status, headers, html).into_response()
 }
 
-/// What to tell somebody whose session ended: why, and when.
+/// The message after a session ended: why, and when.
 fn farewell(notice: &EndNotice, Most(most): Most) -> Option<String> {
     if matches!(notice.reason, EndReason::LoggedOut | EndReason::Replaced) {
         return None;

@@ -1,4 +1,4 @@
-//! The way out where the limit refuses: the user picks the device that is signed out instead.
+//! At the limit, with `EXCESS=refuse`: the user picks a device to sign out.
 
 use axum::{
     Form,
@@ -15,14 +15,14 @@ use super::{
     problem::Failure,
 };
 
-/// What the picker's form sends. Has no `Debug`: the ticket signs in.
+/// The form of the picker. It has no `Debug`, because the ticket can sign in.
 #[derive(Deserialize)]
 pub(crate) struct Pick {
     ticket: String,
     session: String,
 }
 
-/// Which device to sign out, for a sign-in that the limit refused.
+/// Asks which device to sign out, after the limit refused a sign-in.
 pub(crate) fn page(reached: &LimitReached) -> Response {
     let mut main = "<p role=\"alert\">You are signed in on as many devices as you may be. \
                     Which one do you want to sign out?</p>\n"
@@ -54,7 +54,7 @@ fn choice(main: &mut String, ticket: &Ticket, info: &SessionInfo) {
     );
 }
 
-/// Signs out the device that was picked, and in here.
+/// Signs out the picked device and signs in here.
 pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Response, Failure> {
     let (Ok(ticket), Ok(id)) = (pick.ticket.parse(), pick.session.parse()) else {
         return too_late(&session);

@@ -1,4 +1,4 @@
-//! Failures as `application/problem+json` (RFC 9457), shaped like the layer's own.
+//! Errors as `application/problem+json` (RFC 9457), in the same form as the layer's own responses.
 
 use std::error::Error;
 
@@ -44,7 +44,7 @@ pub(crate) fn not_signed_in(reason: &str) -> Response {
     problem(StatusCode::UNAUTHORIZED, "Not signed in", reason)
 }
 
-/// What a handler could not do with its session.
+/// Why a handler could not do something with its session.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Commit(CommitError),

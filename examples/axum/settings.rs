@@ -1,4 +1,4 @@
-//! What the environment says.
+//! Settings from the environment.
 
 use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) log: Targets,
 }
 
-/// A setting that cannot be used; says which, and what it should be.
+/// A setting that cannot be used. The text says which, and what it should be.
 #[derive(Debug)]
 pub(crate) struct BadSetting(String);
 
@@ -83,7 +83,7 @@ fn limit() -> Result<Limit, BadSetting> {
     }
 }
 
-/// Which class a client is of.
+/// The class of a client, for limits of its own.
 pub(crate) fn class_of(client: &Client) -> ClientClass {
     match Device::of(client).kind() {
         DeviceKind::Desktop => BROWSER,
@@ -149,7 +149,7 @@ fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSett
     }
 }
 
-/// Set to nothing is not set.
+/// An empty variable counts as not set.
 fn var(name: &str) -> Result<Option<String>, BadSetting> {
     match env::var(name) {
         Ok(text) if text.is_empty() => Ok(None),

@@ -11,14 +11,14 @@ use argon2::{
 use tokio::{sync::Semaphore, task};
 use tower_user_sessions::UserId;
 
-/// The users and the hashes of their passwords, with the parameters that OWASP names (Argon2id,
-/// 19 MiB, 2 passes).
+/// The users and the hashes of their passwords. Parameters as OWASP recommends: Argon2id, 19 MiB,
+/// 2 passes.
 #[derive(Clone)]
 pub(crate) struct Users {
     hashes: Arc<HashMap<UserId, PasswordHashString>>,
-    /// For names that nobody has.
+    /// Compared with if the name is unknown.
     decoy: PasswordHashString,
-    /// A check takes a core and 19 MiB: no more at once than there are cores.
+    /// A check takes a core and 19 MiB, so there are no more at once than cores.
     checks: Arc<Semaphore>,
 }
 
@@ -38,8 +38,8 @@ impl Users {
         })
     }
 
-    /// The user, if this is their password. An unknown name costs the same check, so that the time it
-    /// takes tells nobody which names there are.
+    /// The user, if this is their password. An unknown name takes the same time, so that names cannot be
+    /// guessed from it.
     pub(crate) async fn check(&self, name: &str, password: String) -> Option<UserId> {
         let user = UserId::new(name)
             .ok()
@@ -49,7 +49,7 @@ impl Users {
             .and_then(|user| self.hashes.get(user))
             .unwrap_or(&self.decoy)
             .clone();
-        // The check goes on when its client has gone, so the permit goes with it.
+        // The check goes on if the client disconnects, so the task holds the permit.
         let permit = Arc::clone(&self.checks).acquire_owned().await.ok()?;
         let right = task::spawn_blocking(move || {
             let _permit = permit;

@@ -1,5 +1,5 @@
-//! Sessions in the middle of a stack of tower-http layers, each where it belongs. The page
-//! "Composing" of the docs says why.
+//! Sessions in a stack of tower-http layers, in the right order. The page `composing` of the docs says
+//! why.
 //!
 //! ```console
 //! $ cargo run -p example-composing
@@ -50,7 +50,7 @@ fn app() -> Router {
     let users_only = RequireUser::new().redirect_to("/").reply(Problem);
     let sessions = SessionLayer::new(MemoryStore::new())
         .token_source(TokenSource::CookieThenBearer)
-        // No store call for what needs no session.
+        // A health check needs no session, so no store call.
         .resolve_if(|request| request.uri.path() != "/health")
         .reply(Problem);
     let secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE];
@@ -58,7 +58,7 @@ fn app() -> Router {
     Router::new()
         .route("/account", get(account))
         .nest_service("/sessions", DeviceApi::new())
-        // Only around the routes above.
+        // Guards the routes above, not those below.
         .route_layer(users_only)
         .route("/", get(async || "POST /login, then GET /account\n"))
         .route("/login", post(log_in))
@@ -66,21 +66,21 @@ fn app() -> Router {
         .layer(
             // From the outside in.
             ServiceBuilder::new()
-                // Before whatever prints headers.
+                // Outside of every layer that prints headers.
                 .layer(SetSensitiveHeadersLayer::new(secret))
                 .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
                 .layer(TraceLayer::new_for_http())
                 .layer(PropagateRequestIdLayer::x_request_id())
                 .layer(cors())
                 .layer(CompressionLayer::new())
-                // What is refused here costs no store call.
+                // A request that is refused here costs no store call.
                 .layer(GlobalConcurrencyLimitLayer::new(1_000))
                 .layer(RequestBodyLimitLayer::new(64 * 1024))
                 .layer(CsrfLayer::new())
                 .layer(sessions)
-                // `Problem` makes its answers in axum's own body type.
+                // `Problem` needs a body that can be made of bytes.
                 .layer(MapResponseBodyLayer::new(Body::new))
-                // Inside: a handler that is aborted stores nothing, and one that panics neither.
+                // Inside: if a handler is aborted or panics, nothing is stored.
                 .layer(TimeoutLayer::with_status_code(
                     StatusCode::REQUEST_TIMEOUT,
                     Duration::from_secs(10),
@@ -89,12 +89,12 @@ fn app() -> Router {
         )
 }
 
-/// Preflights carry no token: they end here, before the sessions.
+/// Preflights carry no token. They end here, outside of the sessions.
 fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        // Else no script of another origin can read its token.
+        // Without this, no script of another origin can read its token.
         .expose_headers([HeaderName::from_static("x-session-token")])
 }
 
@@ -102,7 +102,7 @@ async fn account(user: User) -> String {
     format!("Hello {}\n", user.id())
 }
 
-/// A real one checks a password.
+/// A real app checks a password.
 async fn log_in(session: Session) -> Result<(), StatusCode> {
     session.log_in(1).map_err(|error| {
         tracing::error!(error = &error as &dyn Error, "no sign-in");

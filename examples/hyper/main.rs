@@ -1,4 +1,4 @@
-//! The layer on a bare hyper server, over HTTP/1 and HTTP/2, without a framework.
+//! Sessions on a bare hyper server, over HTTP/1 and HTTP/2, without a framework.
 //!
 //! ```console
 //! $ cargo run -p example-hyper
@@ -29,7 +29,7 @@ use tower_user_sessions::{
     DeviceApi, Limit, MemoryStore, PeerAddr, Rejection, Session, SessionError, SessionLayer, UserId,
 };
 
-/// `BoxBody` is made of neither nothing nor bytes, so answers of the layer's own are made by a function.
+/// A `BoxBody` has no `Default` and no `From<Bytes>`, so a function makes the layer's own responses.
 type Body = BoxBody<Bytes, Infallible>;
 
 #[tokio::main]
@@ -49,7 +49,7 @@ async fn main() -> io::Result<()> {
                 request.extensions_mut().insert(PeerAddr::from(peer));
                 request
             })
-            // No sign-in or sign-out from other sites.
+            // Refuses sign-ins and sign-outs that other sites send.
             .layer(CsrfLayer::new().with_rejection_response(|_| answer(StatusCode::FORBIDDEN)))
             .layer(sessions.clone())
             .service(service_fn(route));
@@ -83,7 +83,7 @@ async fn route<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
     })))
 }
 
-/// A real one reads a form and checks a password.
+/// A real app reads a form and checks a password.
 fn log_in(session: &Session, user: Option<&str>) -> Result<StatusCode, SessionError> {
     let Some(user) = user.and_then(|user| UserId::new(user).ok()) else {
         return Ok(StatusCode::BAD_REQUEST);

@@ -1,4 +1,4 @@
-//! Walks through the service as two devices of alice's.
+//! Walks through the service with two devices of alice.
 
 use std::{error::Error, io::Write};
 
@@ -12,7 +12,7 @@ use crate::pb::{
 
 type Channel = BearerService<tonic::transport::Channel>;
 
-/// A device: its connection, and the token that it was given.
+/// A device: its connection and its token.
 struct Device {
     sign_in: SignInClient<Channel>,
     devices: DevicesClient<Channel>,

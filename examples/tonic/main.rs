@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // Behind TLS when it is not for this machine alone: whoever sees the token is the user.
+    // Use TLS unless only this machine connects: who reads the token is the user.
     let listener = TcpListener::bind(address).await?;
     let port = listener.local_addr()?.port();
     writeln!(std::io::stdout(), "listening on http://localhost:{port}")?;

@@ -1,4 +1,4 @@
-//! The service: signing in is for everybody, the rest for users.
+//! The service: everybody may sign in, the other methods are for users.
 
 use std::error::Error;
 
@@ -19,10 +19,10 @@ use crate::pb::{
     sign_in_server::{SignIn, SignInServer},
 };
 
-/// How many devices a user may have who keeps the others.
+/// How many devices a user may have if the sign-in must not end another one.
 const DEVICES: u16 = 3;
 
-/// Both services inside the layer; the one for users inside `RequireUser`, too.
+/// Both services are inside the layer; the one for users is inside `RequireUser`, too.
 pub(crate) fn routes(sessions: SessionLayer) -> Router<Stack<SessionLayer, tower_layer::Identity>> {
     Server::builder()
         .layer(sessions)
@@ -41,7 +41,7 @@ impl SignIn for SignInService {
     ) -> Result<Response<pb::LoginReply>, Status> {
         let session = session(&request)?;
         let given = request.into_inner();
-        // A real one compares with a hash of the password, and limits the tries.
+        // A real app compares with a hash of the password, and limits the attempts.
         let known = ["alice", "bob"].contains(&given.user.as_str());
         if !known || given.password != "demo" {
             return Err(Status::unauthenticated("wrong user or password"));
@@ -55,7 +55,7 @@ impl SignIn for SignInService {
                 login
             })
             .map_err(failed)?;
-        // The layer puts the token into the answer's metadata, or refuses in its place.
+        // The layer adds the token to the response, or replaces the response if the limit refuses.
         let device_id = id_of(&session);
         Ok(Response::new(pb::LoginReply { device_id }))
     }
@@ -146,7 +146,7 @@ fn guest() -> Status {
     Status::unauthenticated("not_signed_in")
 }
 
-/// Somebody else's device and none at all are the same.
+/// The device of another user and an unknown id give the same status.
 fn not_yours() -> Status {
     Status::permission_denied("not_yours")
 }

@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod pinned;
 mod redis_connection;
 mod redis_faults;
 mod redis_hash;

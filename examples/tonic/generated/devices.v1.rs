@@ -5,7 +5,7 @@ pub struct LoginRequest {
     pub user: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub password: ::prost::alloc::string::String,
-    /// Rather refuse than sign another device out.
+    /// At the limit: refuse instead of signing another device out.
     #[prost(bool, tag = "3")]
     pub keep_others: bool,
 }
@@ -71,7 +71,7 @@ pub mod sign_in_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// For everybody.
+    /// Needs no token.
     #[derive(Debug, Clone)]
     pub struct SignInClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -152,7 +152,7 @@ pub mod sign_in_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The answer's metadata carries the token in `x-session-token`.
+        /// The metadata of the response has the token in `x-session-token`.
         pub async fn login(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginRequest>,
@@ -186,13 +186,13 @@ pub mod sign_in_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SignInServer.
     #[async_trait]
     pub trait SignIn: std::marker::Send + std::marker::Sync + 'static {
-        /// The answer's metadata carries the token in `x-session-token`.
+        /// The metadata of the response has the token in `x-session-token`.
         async fn login(
             &self,
             request: tonic::Request<super::LoginRequest>,
         ) -> std::result::Result<tonic::Response<super::LoginReply>, tonic::Status>;
     }
-    /// For everybody.
+    /// Needs no token.
     #[derive(Debug)]
     pub struct SignInServer<T> {
         inner: Arc<T>,
@@ -363,7 +363,7 @@ pub mod devices_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// For users: each call shows the token as `authorization: Bearer …`.
+    /// For users: each call sends the token as `authorization: Bearer …`.
     #[derive(Debug, Clone)]
     pub struct DevicesClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -595,7 +595,7 @@ pub mod devices_server {
             request: tonic::Request<super::LogoutRequest>,
         ) -> std::result::Result<tonic::Response<super::LogoutReply>, tonic::Status>;
     }
-    /// For users: each call shows the token as `authorization: Bearer …`.
+    /// For users: each call sends the token as `authorization: Bearer …`.
     #[derive(Debug)]
     pub struct DevicesServer<T> {
         inner: Arc<T>,

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use tower_user_sessions::{DevicePage, SessionLayer};
 
 use crate::common::{

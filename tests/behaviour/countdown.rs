@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use std::time::Duration;
 
 use axum::{Router, body::Body};

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;

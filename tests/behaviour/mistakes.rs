@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
-
 use axum::{Router, body::Body, routing::get};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;

@@ -18,10 +18,7 @@ use tower_user_sessions::{
     store::{Digest, End, EndNotice, SeenDevice, SessionStore, Which},
 };
 
-#[path = "common/people.rs"]
-mod people;
-#[path = "common/redis.rs"]
-mod redis;
+use crate::common::{people, redis};
 
 /// Each group in the order of the text.
 const PINNED: [(&str, &[&str]); 9] = [
