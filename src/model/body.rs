@@ -13,10 +13,10 @@ use super::{
     user::UserId,
 };
 
-/// About how long a body is.
+/// The approximate length of a body.
 const LEN: usize = 192;
 
-/// The longest body that an end notice carries along, in bytes.
+/// The longest body in an end notice, in bytes.
 pub(super) const NOTED_MAX: usize = 512;
 
 /// Whose session it is, from where, how the user proved it, and how long the cookie stays.
@@ -24,20 +24,20 @@ pub(super) const NOTED_MAX: usize = 512;
 pub(super) struct Body {
     pub(super) user: Option<UserId>,
     pub(super) client: Client,
-    // Boxed: few apps note any of it.
+    // Boxed, because few apps use it.
     pub(super) proof: Option<Box<Proof>>,
     /// Whether the browser keeps the cookie when it closes.
     pub(super) persistent: bool,
 }
 
-/// [`Body`] as it is written: user id, address, user agent, client hints, proof, whether the cookie is
-/// for the browser session only. A new field goes to the end: older nodes ignore it.
+/// The stored form of [`Body`]: user id, address, user agent, client hints, proof, whether the cookie ends
+/// with the browser session. A new field goes to the end, where older nodes ignore it.
 #[derive(Deserialize, Serialize)]
 struct Written<'a>(
     Option<&'a str>,
     Option<IpAddr>,
     Option<&'a str>,
-    // Left out where there is nothing behind either: every byte here is one for each session.
+    // Left out if nothing follows, because every byte here is stored for each session.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     Option<Open<WrittenHints<'a>>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -45,8 +45,8 @@ struct Written<'a>(
     #[serde(default, skip_serializing_if = "Option::is_none")] Option<bool>,
 );
 
-/// [`Written`] where there is a proof, or a cookie for the browser session only: a nil keeps the place
-/// of what there is not.
+/// [`Written`] with a proof or a cookie that ends with the browser session: missing fields before them
+/// are nil.
 #[derive(Serialize)]
 struct WrittenWhole<'a>(
     Option<&'a str>,
@@ -57,7 +57,7 @@ struct WrittenWhole<'a>(
     #[serde(skip_serializing_if = "Option::is_none")] Option<bool>,
 );
 
-/// Brands, mobile, platform.
+/// The hints in this order: brands, mobile, platform.
 #[derive(Deserialize, Serialize)]
 struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
 

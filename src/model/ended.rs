@@ -15,7 +15,7 @@ use super::{
 /// Why a session ended.
 ///
 /// You see it in `Session::ended` (to explain to the user why they were signed out), in the
-/// [`Event`](crate::Event) of kind `Ended`, and in the layer's own responses as their `reason`.
+/// [`Event`](crate::events::Event) of kind `Ended`, and in the layer's own responses as their `reason`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EndReason {

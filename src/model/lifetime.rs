@@ -5,10 +5,11 @@ use std::time::Duration;
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
-/// How long a session lives: idle (renewed by activity) and absolute (renewed by signing in).
+/// How long a session lives: the idle time, renewed by activity, and the absolute time.
 ///
-/// Both are always set. Defaults to 1 day idle, 30 days absolute. The presets follow the
-/// reauthentication limits of NIST SP 800-63B-4 (ASVS 7.3.1, 7.3.2).
+/// A session expires when it was idle for the first, and at the latest when the second is over. Only
+/// signing in or re-authenticating begins a new absolute time. Defaults to 1 day idle, 30 days absolute.
+/// The presets follow the reauthentication limits of NIST SP 800-63B-4 (ASVS 7.3.1, 7.3.2).
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,25 +26,25 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// 30 days, however idle (NIST SP 800-63B-4 §2.1.3).
+    /// 30 days, without an idle limit (NIST SP 800-63B-4 §2.1.3).
     pub const AAL1: Self = Self::new(Duration::from_secs(30 * DAY), Duration::from_secs(30 * DAY));
 
-    /// 24 hours, 1 hour idle (NIST SP 800-63B-4 §2.2.3).
+    /// 24 hours, and 1 hour idle (NIST SP 800-63B-4 §2.2.3).
     pub const AAL2: Self = Self::new(Duration::from_secs(HOUR), Duration::from_secs(24 * HOUR));
 
-    /// 12 hours, 15 minutes idle (NIST SP 800-63B-4 §2.3.3).
+    /// 12 hours, and 15 minutes idle (NIST SP 800-63B-4 §2.3.3).
     pub const AAL3: Self = Self::new(
         Duration::from_secs(HOUR / 4),
         Duration::from_secs(12 * HOUR),
     );
 
-    /// The longest a session may live: 400 days, the most that a cookie lasts (RFC 6265bis §5.5).
+    /// The longest lifetime: 400 days, because a cookie lasts no longer (RFC 6265bis §5.5).
     pub const MAX: Duration = Duration::from_secs(400 * DAY);
 
-    /// A lifetime with these two parts.
+    /// A lifetime with these two parts, in whole milliseconds.
     ///
-    /// `absolute` is held between 1 ms and [`MAX`](Self::MAX), `idle` between 1 ms and `absolute`;
-    /// both count in whole milliseconds.
+    /// `absolute` is clamped to 1 ms at least and [`MAX`](Self::MAX) at most, `idle` to 1 ms at least and
+    /// `absolute` at most.
     #[must_use]
     pub const fn new(idle: Duration, absolute: Duration) -> Self {
         let absolute = whole_millis(absolute, Self::MAX);
@@ -53,7 +54,7 @@ impl Lifetime {
         }
     }
 
-    /// The shorter of the two, part by part.
+    /// The shorter of the two idle times and the shorter of the two absolute times.
     pub(crate) fn shorter(self, other: Self) -> Self {
         Self {
             idle: self.idle.min(other.idle),
@@ -61,13 +62,13 @@ impl Lifetime {
         }
     }
 
-    /// How long a session lives without activity.
+    /// How long the session lives without activity.
     #[must_use]
     pub const fn idle(self) -> Duration {
         self.idle
     }
 
-    /// How long a session lives whatever its activity.
+    /// How long the session lives at most, with activity or without.
     #[must_use]
     pub const fn absolute(self) -> Duration {
         self.absolute

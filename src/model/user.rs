@@ -1,11 +1,11 @@
-//! Whose session it is.
+//! The id of a user.
 
 use std::{error, fmt, str::FromStr, sync::Arc};
 
 /// The id of a user of your app: text of 1 to 255 bytes.
 ///
-/// Make one from an integer or (feature `uuid`) a `Uuid` with `From`. Text is checked by
-/// [`new`](Self::new).
+/// Make it from an integer or a `Uuid` (feature `uuid`) with `From`, and from text with
+/// [`new`](Self::new), which checks the length.
 ///
 /// ```
 /// use tower_user_sessions::UserId;
@@ -50,7 +50,7 @@ impl UserId {
     ///
     /// # Errors
     ///
-    /// What `T` says of a text that is none of its values.
+    /// The error of `T`, if the text is not one of its values.
     pub fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
         self.0.parse()
     }
@@ -93,17 +93,17 @@ impl From<&Self> for UserId {
 }
 
 mod sealed {
-    /// Only this crate says what is a user id: text must be checked.
+    /// Only this crate implements it, so that text is always checked.
     #[expect(unnameable_types, reason = "nobody else can implement it")]
     pub trait Sealed {}
 }
 
-/// What [`Session::log_in`](crate::Session::log_in) takes as a user: an id, an integer, text, or (feature
-/// `uuid`) a `Uuid`.
+/// A user for [`Session::log_in`](crate::Session::log_in): a [`UserId`], an integer, text, or a `Uuid`
+/// (feature `uuid`).
 ///
-/// Text may be no user id. `log_in` then returns an error of the kind
-/// [`SessionErrorKind::UserId`](crate::SessionErrorKind::UserId). For a type of your own make a
-/// [`UserId`] first.
+/// Text may be empty or too long. Then `log_in` returns an error of the kind
+/// [`SessionErrorKind::UserId`](crate::SessionErrorKind::UserId). If your app has its own id type, make a
+/// [`UserId`] of its text.
 ///
 /// ```
 /// use tower_user_sessions::{IntoUserId, UserId};
@@ -126,7 +126,7 @@ pub trait IntoUserId: sealed::Sealed {
     fn into_user_id(self) -> Result<UserId, ParseUserIdError>;
 }
 
-/// What names a user for certain: an id, an integer, or (feature `uuid`) a `Uuid`.
+/// A user id that is always valid: a [`UserId`], an integer, or a `Uuid` (feature `uuid`).
 ///
 /// [`UserSessions::new`](crate::UserSessions::new) and
 /// [`Session::sessions_of`](crate::Session::sessions_of) cannot fail, so they take no text. Check text
@@ -197,7 +197,7 @@ macro_rules! from_integer {
     )*};
 }
 
-// One impl per type: a blanket one over `Display` would let unchecked text in.
+// One impl per type, because a blanket one over `Display` would accept unchecked text.
 from_integer!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 #[cfg(feature = "uuid")]

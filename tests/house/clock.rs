@@ -48,7 +48,7 @@ fn asking_the_system_is_a_complaint() {
 }
 
 #[test]
-fn asking_our_own_clock_is_fine() {
+fn asking_the_clock_of_this_crate_is_fine() {
     let source = "fn f(clock: &Clock) { clock.now(); Monotonic::now(); } // Instant::now()";
 
     assert_eq!(complaints("src/store/op.rs", source), [""; 0]);

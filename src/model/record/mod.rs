@@ -1,4 +1,4 @@
-//! What a store keeps of a live session, and its stored form.
+//! A live session as a store keeps it, and its stored form.
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
@@ -20,62 +20,57 @@ use super::{
 /// The version of the stored form.
 pub(crate) const VERSION: u8 = 1;
 
-/// Kinds of what a hash holds.
+/// The kinds of entries of a session set.
 const USER: u8 = 1;
 const GUEST: u8 = 2;
 pub(crate) const NOTICE: u8 = 3;
 
-/// Scripts add this to the kind of a session that has data, so that they look for it only then.
+/// Scripts add this to the kind of a session with data, and read data only then.
 const WITH_DATA: u8 = 16;
 
-/// Added to the kind of a session that had another token, which has a [`Rotation`] before its body.
+/// Added to the kind of a session that had another token: it has a [`Rotation`] before its body.
 const ROTATED: u8 = 32;
 
-/// Added besides while the present token has not been shown yet.
+/// Added as well until a request sends the current token.
 const UNUSED: u8 = 64;
 
-/// The class byte of a session that does not count against the limit.
+/// The class byte of a session that does not count for the limit.
 pub(crate) const UNCOUNTED: u8 = 255;
 
-/// How long the header is that scripts read.
+/// The length of the header, which scripts read.
 const HEADER: usize = 82;
 
-/// About how long a stored session is.
+/// The approximate length of a stored session.
 const ABOUT: usize = HEADER + 192;
 
 /// A live session as a store keeps it, without the app's data.
 ///
-/// Stored as a header that scripts read (`u8 version, u8 kind, u8 class, u56 revision, i64 created,
-/// i64 authenticated, i64 last activity, i64 idle, i64 deadline, 32 bytes digest`, big-endian,
-/// milliseconds), then a [`Rotation`] where there was one, then a `MessagePack` body that only Rust
-/// reads: user id, address, user agent, and if there are any, client hints and proof. A session whose
-/// cookie is for the browser session only says so at the end.
-///
-/// Cloning it is cheap: what does not change is shared.
+/// You need it only to write a store. Handlers use `Session`, and lists of devices use `SessionInfo`.
+/// Cloning it is cheap, because clones share the parts that do not change.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
-    /// The public name of the session.
+    /// The id of the session.
     pub id: SessionId,
     /// Digest of its token.
     pub digest: Digest,
-    /// Counts the writes to its data; below 2 to the power of 56.
+    /// The number of writes to its data, below 2 to the power of 56.
     pub revision: u64,
-    /// When it began.
+    /// When the session was made.
     pub created_at: Timestamp,
-    /// When its user proved who they are; of a guest: when the request arrived that began it.
+    /// When the user authenticated. For a guest session: when its first request arrived.
     pub authenticated_at: Timestamp,
-    /// When it was last seen on a request that counts as activity.
+    /// When the last request arrived that counts as activity.
     pub last_activity: Timestamp,
-    /// How long it lives without activity.
+    /// How long the session lives without activity.
     pub idle: Duration,
-    /// When it ends, whatever its activity.
+    /// The absolute deadline: the session ends then, with activity or without.
     pub deadline: Timestamp,
-    /// The class of its client; the default one where it does not count.
+    /// The class of the client; the default class if the session does not count for the limit.
     pub class: ClientClass,
-    /// Whether it counts against its user's limit.
+    /// Whether the session counts for the user's limit.
     pub counts: bool,
-    /// What it keeps of previous tokens, if it had any.
+    /// The previous tokens, if there were any.
     pub rotation: Option<Arc<Rotation>>,
     body: Arc<Body>,
 }
@@ -112,7 +107,7 @@ impl Record {
         }
     }
 
-    /// Notes how the user proved who they are.
+    /// Sets how the user authenticated.
     #[must_use]
     pub fn with_proof(mut self, proof: Proof) -> Self {
         let Body {
@@ -130,7 +125,7 @@ impl Record {
         self
     }
 
-    /// Notes whether the browser keeps the session's cookie when it closes.
+    /// Sets whether the browser keeps the session's cookie when it closes.
     #[must_use]
     pub fn with_persistent(mut self, persistent: bool) -> Self {
         if persistent == self.body.persistent {
@@ -157,7 +152,7 @@ impl Record {
         self.body.persistent
     }
 
-    /// Makes what is left of its life shorter at this moment, never longer.
+    /// Shortens the lifetime from `now` on. Never makes it longer.
     #[must_use]
     pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
         self.idle = self.idle.min(to.idle());
@@ -165,13 +160,13 @@ impl Record {
         self
     }
 
-    /// How the user proved who they are, where the app noted it.
+    /// How the user authenticated, if the app stated it.
     #[must_use]
     pub fn proof(&self) -> Option<&Proof> {
         self.body.proof.as_deref()
     }
 
-    /// When its present token was made.
+    /// When the current token was made.
     #[must_use]
     pub fn issued_at(&self) -> Timestamp {
         self.rotation
@@ -179,52 +174,65 @@ impl Record {
             .map_or(self.created_at, |rotation| rotation.issued_at)
     }
 
-    /// Its client, as far as an end notice that it causes says of it: nothing where that would take
-    /// too much room.
+    /// The client for end notices that this session causes; `None` if it would be too long.
     #[must_use]
     pub fn noted_client(&self) -> Option<Client> {
         let body = self.body.encode().ok()?;
         (body.len() <= NOTED_MAX).then(|| self.client().clone())
     }
 
-    /// What does not change of it.
+    /// The part that does not change.
     pub(super) fn shared(&self) -> Arc<Body> {
         Arc::clone(&self.body)
     }
 
-    /// Whose session it is; `None` of a guest.
+    /// The user; `None` for a guest session.
     #[must_use]
     pub fn user_id(&self) -> Option<&UserId> {
         self.body.user.as_ref()
     }
 
-    /// What is known of the client.
+    /// The client: address, user agent and hints.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.body.client
     }
 
-    /// When it ends if there is no further activity. Never later than its deadline.
+    /// When the session expires if there is no further activity. Never later than the deadline.
     #[must_use]
     pub fn idle_expires_at(&self) -> Timestamp {
         self.last_activity.plus(self.idle).min(self.deadline)
     }
 
-    /// Whether it is live: neither deadline has been reached, and it did not begin before
+    /// Whether the session is live: it has reached neither deadline, and did not begin before
     /// `not_before`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
         now < self.idle_expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
     }
 
-    /// The order of eviction: the least recently active first, ties by creation, then by id.
+    /// The order of eviction: the least recently active first, then the oldest, then the lowest id.
     #[must_use]
     pub fn eviction_order(&self) -> (Timestamp, Timestamp, [u8; 16]) {
         // The id as text, as scripts compare it.
         (self.last_activity, self.created_at, self.id.encode())
     }
 
-    /// The stored form.
+    /// The stored form: a header that scripts read, and a body that only Rust reads.
+    ///
+    /// The header is big-endian, with times in milliseconds:
+    ///
+    /// | part | type |
+    /// |---|---|
+    /// | version, kind, class | `u8` each |
+    /// | revision | `u56` |
+    /// | created, authenticated, last activity | `i64` each |
+    /// | idle, deadline | `i64` each |
+    /// | digest of the token | 32 bytes |
+    /// | [`Rotation`], if the session had another token | 123 bytes |
+    ///
+    /// The body is `MessagePack`: user id, address, user agent, client hints, proof, and whether the cookie
+    /// ends with the browser session. Missing fields at the end are left out.
     ///
     /// # Errors
     ///
@@ -275,7 +283,7 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// If these are other bytes, or of a version that is not ours.
+    /// If the bytes are no stored session, or one of another version.
     pub fn decode(id: SessionId, bytes: &[u8]) -> Result<Self, RecordError> {
         let (header, rest) = bytes.split_at_checked(HEADER).ok_or(RecordError(None))?;
         let (times, digest) = header.split_last_chunk().ok_or(RecordError(None))?;
@@ -293,8 +301,8 @@ impl Record {
         Ok(record)
     }
 
-    /// This session as its store has just begun it: what the store decided is read from the header,
-    /// which may end before the digest.
+    /// This session as the store made it: times and class come from the header, which may end before the
+    /// digest.
     #[cfg(feature = "redis")]
     pub(crate) fn begun(self, header: &[u8]) -> Result<Self, RecordError> {
         Self::from_parts(self.id, header, self.digest, self.body)
@@ -341,7 +349,7 @@ impl Record {
     }
 }
 
-/// The bytes are not a stored session.
+/// The bytes are no stored session, or one of another version.
 #[derive(Debug)]
 pub struct RecordError(Option<Box<dyn error::Error + Send + Sync>>);
 

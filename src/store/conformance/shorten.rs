@@ -1,4 +1,4 @@
-//! Number 18: a shorter life.
+//! Number 18: a shorter lifetime.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use crate::{
     store::{Changes, Data, ManualClock, Save, Saved, SessionStore, Timestamp, Token},
 };
 
-/// A tenth of what sessions of trials live.
+/// A tenth of the lifetime of sessions in these tests.
 const SHORT: Lifetime = Lifetime::new(Duration::from_secs(60), Duration::from_secs(180));
 
-/// Number 18: `save` that shortens takes the shorter of what is stored and what is given, part by part.
+/// Number 18: `save` with `shorten` sets the shorter of the stored and the given lifetime, part by part.
 pub async fn shortens_and_never_prolongs<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(18, make).await;
     both_parts_become_shorter(&trial).await;
     neither_part_becomes_longer(&trial).await;
     data_is_saved_in_the_same_step(&trial).await;
     nothing_changes_where_it_is_not_saved(&trial).await;
-    an_idle_session_may_be_over_at_once(&trial).await;
+    an_idle_session_may_expire_at_once(&trial).await;
 }
 
-/// Shortens this session, and answers revision, idle time and deadline.
+/// Shortens the session, and returns revision, idle time and deadline.
 async fn shorten<St: SessionStore>(
     session_set: &SessionSet<'_, St>,
     trial: &Trial<St>,
@@ -36,7 +36,9 @@ async fn shorten<St: SessionStore>(
             idle,
             deadline,
         } => (revision, idle, deadline),
-        other => trial.broken(&format!("not shortened but {other:?}")),
+        other => trial.broken(&format!(
+            "a save with `shorten`: expected `Saved::Shortened`, found {other:?}"
+        )),
     }
 }
 
@@ -51,32 +53,40 @@ async fn both_parts_become_shorter<St: SessionStore>(trial: &Trial<St>) {
 
         let deadline = now.plus(SHORT.absolute());
         let wanted = (before.record.revision, SHORT.idle(), deadline);
-        trial.same(shortened, wanted, "the shorter life");
+        trial.same(
+            shortened,
+            wanted,
+            "revision, idle time and deadline of a shorter lifetime",
+        );
         let mut wanted = before.record;
         (wanted.idle, wanted.deadline) = (SHORT.idle(), deadline);
         let found = trial.live(&token, "a shortened session").await;
-        trial.same(found.record, wanted, "nothing else changes");
-        trial.same(found.data, before.data, "nor does the data");
+        trial.same(found.record, wanted, "the record but for its lifetime");
+        trial.same(found.data, before.data, "the data");
         let again = shorten(&session_set, trial, &token, SHORT).await;
-        trial.same(again.2, deadline, "the same again is the same");
+        trial.same(again.2, deadline, "the deadline after the same save again");
 
-        trial.touch(&token, "still within it").await;
+        trial
+            .touch(&token, "a session within the shorter lifetime")
+            .await;
         for _ in 0..2 {
             trial.clock.advance(SHORT.idle() - MS);
             trial
-                .touch(&token, "active within the shorter idle time")
+                .touch(&token, "an active session within the shorter idle time")
                 .await;
         }
         trial.clock.advance(SHORT.idle() - MS);
         trial
-            .live(&token, "a moment before the shorter deadline")
+            .live(&token, "a session just before the shorter deadline")
             .await;
         trial.clock.advance(MS * 3);
-        trial.unknown(&token, "past the shorter deadline").await;
+        trial
+            .unknown(&token, "a session after the shorter deadline")
+            .await;
         trial.same(
             session_set.listed().await,
             Vec::new(),
-            "what is listed then",
+            "the list after the shorter deadline",
         );
     }
 }
@@ -92,16 +102,20 @@ async fn neither_part_becomes_longer<St: SessionStore>(trial: &Trial<St>) {
     trial.same(
         (idle, ends),
         (IDLE, deadline),
-        "a longer life changes nothing",
+        "idle time and deadline after a save of a longer lifetime",
     );
     let (_, idle, ends) = shorten(&session_set, trial, &token, idle_only).await;
     trial.same(
         (idle, ends),
         (SHORT.idle(), deadline),
-        "each part by itself",
+        "idle time and deadline after a save of a shorter idle time",
     );
     let (_, idle, ends) = shorten(&session_set, trial, &token, Lifetime::default()).await;
-    trial.same((idle, ends), (SHORT.idle(), deadline), "and not back again");
+    trial.same(
+        (idle, ends),
+        (SHORT.idle(), deadline),
+        "idle time and deadline after another longer lifetime",
+    );
 }
 
 async fn data_is_saved_in_the_same_step<St: SessionStore>(trial: &Trial<St>) {
@@ -117,14 +131,18 @@ async fn data_is_saved_in_the_same_step<St: SessionStore>(trial: &Trial<St>) {
         idle: SHORT.idle(),
         deadline: trial.now().plus(SHORT.absolute()),
     };
-    trial.same(saved, wanted, "data and a shorter life");
+    trial.same(
+        saved,
+        wanted,
+        "the outcome of a save of data and a shorter lifetime",
+    );
     let found = trial.live(&token, "a shortened session").await;
     let data = Data::default().apply(&set("cart", "apple"));
     let wanted = (data, 1, SHORT.idle());
     trial.same(
         (found.data, found.record.revision, found.record.idle),
         wanted,
-        "both are stored",
+        "the stored data and lifetime",
     );
 }
 
@@ -141,20 +159,32 @@ async fn nothing_changes_where_it_is_not_saved<St: SessionStore>(trial: &Trial<S
         revision: before.revision,
         data: Data::default(),
     };
-    trial.same(trial.save(&late).await, conflict, "of another revision");
+    trial.same(
+        trial.save(&late).await,
+        conflict,
+        "a save with `shorten` that expects another revision",
+    );
     let mut large = session_set.sets(&token, "cart", "apple");
     (large.shorten, large.data_limit) = (Some(SHORT), 1);
-    trial.same(trial.save(&large).await, Saved::TooLarge, "over the limit");
+    trial.same(
+        trial.save(&large).await,
+        Saved::TooLarge,
+        "a save with `shorten` over the data limit",
+    );
     let mut save = Save::new(session_set.tag, ended.session_id(), Changes::default());
     save.shorten = Some(SHORT);
-    trial.same(trial.save(&save).await, Saved::Ended, "an ended session");
-    trial.notice(&ended, "an ended session stays ended").await;
+    trial.same(
+        trial.save(&save).await,
+        Saved::Ended,
+        "a save with `shorten` to an ended session",
+    );
+    trial.notice(&ended, "the ended session after that").await;
 
     let after = trial.live(&token, "a session").await.record;
-    trial.same(after, before, "a refused save shortens nothing");
+    trial.same(after, before, "the record after refused saves");
 }
 
-async fn an_idle_session_may_be_over_at_once<St: SessionStore>(trial: &Trial<St>) {
+async fn an_idle_session_may_expire_at_once<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial.clock.advance(SHORT.idle());
@@ -162,8 +192,15 @@ async fn an_idle_session_may_be_over_at_once<St: SessionStore>(trial: &Trial<St>
     shorten(&session_set, trial, &token, SHORT).await;
 
     trial
-        .unknown(&token, "idle for longer than it may be now")
+        .unknown(
+            &token,
+            "a session that was idle for longer than its new idle time",
+        )
         .await;
     let save = session_set.sets(&token, "cart", "apple");
-    trial.same(trial.save(&save).await, Saved::Ended, "it is over");
+    trial.same(
+        trial.save(&save).await,
+        Saved::Ended,
+        "a save to that session",
+    );
 }

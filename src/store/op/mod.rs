@@ -122,7 +122,7 @@ impl Authenticated {
     }
 }
 
-/// Asks for a change of a session's data, a shorter life, or both.
+/// The arguments of [`save`](super::SessionStore::save): changes of data, a shorter lifetime, or both.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Save {
@@ -130,19 +130,19 @@ pub struct Save {
     pub tag: Tag,
     /// The session.
     pub id: SessionId,
-    /// What changes in the data.
+    /// The changes of the data.
     pub changes: Changes,
-    /// The revision that the change was computed from, if it depends on it.
+    /// The revision that the changes depend on. If the data has another one, nothing changes.
     pub expect: Option<u64>,
-    /// The most bytes that the data may take.
+    /// The most bytes that the data may have.
     pub data_limit: usize,
-    /// How long the session may live from now on: without activity, and at most. Never longer than
-    /// it would without this; see [`Record::shortened`].
+    /// A shorter lifetime from now on. It never makes the session live longer, see
+    /// [`Record::shortened`].
     pub shorten: Option<Lifetime>,
 }
 
 impl Save {
-    /// An unconditional change of data, up to 64 KiB in all.
+    /// Changes that depend on no revision; the data may have 64 KiB.
     #[must_use]
     pub fn new(tag: Tag, id: SessionId, changes: Changes) -> Self {
         Self {
@@ -155,43 +155,43 @@ impl Save {
         }
     }
 
-    /// Whether it leaves the data and its revision alone.
+    /// Whether it changes neither data nor revision.
     pub(crate) fn shortens_only(&self) -> bool {
         self.shorten.is_some() && self.changes.is_empty()
     }
 }
 
-/// What became of a [`Save`].
+/// The outcome of [`save`](super::SessionStore::save).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
 pub enum Saved {
-    /// The data is stored, as this revision.
+    /// The data is stored.
     Saved {
         /// The new revision.
         revision: u64,
     },
-    /// The same, of a `Save` that shortens.
+    /// The lifetime is shorter, and the data is stored if there were changes.
     Shortened {
-        /// The new revision; where no data changed, the one before.
+        /// The new revision; the one before if no data changed.
         revision: u64,
         /// How long the session lives without activity.
         idle: Duration,
-        /// When it ends, whatever its activity.
+        /// The absolute deadline.
         deadline: Timestamp,
     },
-    /// The revision is another one by now. Nothing changed.
+    /// The data has another revision than expected. Nothing changed.
     Conflict {
-        /// The revision.
+        /// The present revision.
         revision: u64,
-        /// The newest data.
+        /// The present data.
         data: Data,
     },
     /// The session is not live. Nothing changed.
     Ended,
-    /// The data would be over the limit. Nothing changed.
+    /// The data would exceed its limit. Nothing changed.
     TooLarge,
 }
 

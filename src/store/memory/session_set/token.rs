@@ -1,4 +1,4 @@
-//! Whose token it is, and how it gets a successor.
+//! Resolves tokens and rotates them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     store::{Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated},
 };
 
-/// What a token is to a session.
+/// What a token is for a session: current, previous, or not its own.
 enum Standing {
     Present,
     Previous(Previous),
@@ -73,7 +73,7 @@ impl SessionSet {
         if resolve.activity {
             record.last_activity = record.last_activity.max(now);
         }
-        // First what may be a call, so that the record is copied to where it stays.
+        // The data is cloned first, so that the record is copied directly to its destination.
         let data = live.data.clone();
         Resolved::Live(Found::new(record.clone(), data, now))
     }
@@ -110,7 +110,7 @@ impl SessionSet {
         };
         let record = &mut live.record;
         if record.digest == rotate.digest {
-            // Sent again.
+            // The same rotation, sent again.
             return Rotated::Rotated(Box::new(record.clone()));
         }
         let grace = rotate.grace.min(Lifetime::MAX);
@@ -123,7 +123,7 @@ impl SessionSet {
             (Standing::Previous(previous), Some(before))
                 if now < previous.until && !previous.rejected =>
             {
-                // The salt is the newer one's: an older one would derive nothing from it.
+                // The salt belongs to the newer token; from an older one it would derive another token.
                 let took = before.is_unused() && before.previous[0] == Some(previous);
                 match (anew, took) {
                     (true, _) => Some(previous),
@@ -131,7 +131,7 @@ impl SessionSet {
                     (false, false) => return Rotated::Kept,
                 }
             }
-            // Of a request that took longer than the token had: the session is none the worse.
+            // The request was slower than its grace period. That is no reuse.
             (Standing::Previous(_), _) if !anew => return Rotated::Kept,
             _ => return Rotated::Ended,
         };
@@ -144,7 +144,7 @@ impl SessionSet {
         }
         let before = record.rotation.as_deref().map(|before| before.previous);
         let previous = if anew {
-            // Whoever proves who they are ends the present token too.
+            // The user authenticated again, so the current token stops working too.
             let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
             Some(rejected(record.digest, earlier, now.plus(grace)))
         } else {
@@ -177,7 +177,7 @@ impl SessionSet {
     }
 }
 
-/// The present token was sent.
+/// A request sent the current token.
 fn seen(record: &mut Record, now: Timestamp) {
     if let Some(rotation) = &mut record.rotation
         && rotation.is_unused()
@@ -186,8 +186,9 @@ fn seen(record: &mut Record, now: Timestamp) {
     }
 }
 
-/// The previous tokens once this one has a successor; `None` while an earlier one is still in its time:
-/// a late answer could give a browser a token back that has been followed by two others.
+/// The previous tokens after this one gets a successor; `None` while an earlier one still works.
+///
+/// Otherwise a late response could give a browser a token that has two successors.
 fn followed(
     digest: Digest,
     before: Option<[Option<Previous>; 2]>,
@@ -205,7 +206,7 @@ fn followed(
     Some([Some(previous), before.and_then(|[newer, _]| newer)])
 }
 
-/// The previous tokens once none of them opens anything.
+/// The previous tokens after all of them are rejected.
 fn rejected(digest: Digest, earlier: Option<Previous>, until: Timestamp) -> [Option<Previous>; 2] {
     let previous = Previous {
         digest,

@@ -1,22 +1,21 @@
 #!lua
 --[[
-  Merges changes into the data of a live session, shortens its life, or both.
+  Merges changes into the data of a live session, shortens its lifetime, or both.
 
   KEYS[1]  user     hash: session id -> record, session id .. ".data" -> data
 
   ARGV[1]  session  session id
-  ARGV[2]  op       8 bytes that name this operation: sent twice, it happens once
-  ARGV[3]  expect   the revision it depends on; "" if on none
+  ARGV[2]  op       8 bytes that name this operation, so that it happens once if sent twice
+  ARGV[3]  expect   the revision that it depends on; "" for none
   ARGV[4]  changes  see `merge`
-  ARGV[5]  limit    the most bytes that the data may take
-  ARGV[6]  shorten  idle i64, absolute i64, big-endian, ms: the session lives no longer than that
-                    from now on, and without changes its data is not written; "" if it is not
-                    shortened
+  ARGV[5]  limit    the most bytes that the data may have
+  ARGV[6]  shorten  the new lifetime, if that is shorter: idle i64, absolute i64, big-endian, ms;
+                    "" for none. Without changes the data is not written.
   ARGV[7]  given    the time, ms; "" for the server's
 
   Returns  {1, now, revision, idle, deadline}  saved, as this revision; idle and deadline in ms
            {2, now, revision, data}            the revision is another one; nothing changed
-           {3, now}                            over the limit; nothing changed
+           {3, now}                            the data exceeds its limit; nothing changed
            {0, now}                            not live; nothing changed
 ]]
 local user = KEYS[1]
