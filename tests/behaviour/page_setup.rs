@@ -12,10 +12,10 @@ use tower_user_sessions::{DevicePage, SessionLayer};
 use crate::common::{
     hostile::STRINGS,
     http::{Client, store},
-    page::{Shown, text, unescape, visit},
+    page::{View, text, unescape, visit},
 };
 
-async fn shown(page: &DevicePage, line: &str) -> Shown {
+async fn shown(page: &DevicePage, line: &str) -> View {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
     let client = Client::signed_in(&layer, "alice").await;

@@ -2,7 +2,6 @@
 
 pub use axum;
 pub use bytes;
-pub use deadpool_redis;
 pub use http_body_util;
 pub use tower;
 pub use tower_user_sessions;

@@ -61,6 +61,21 @@ fn what_the_errors_say_to_write_compiles() {
 }
 
 #[test]
+fn the_error_about_another_version_names_the_one_in_cargo_toml() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(folder.join("../../Cargo.toml")).unwrap();
+    let mistake = fs::read_to_string(folder.join("mistakes/pool_of_another_version.rs")).unwrap();
+
+    let (_, version) = manifest
+        .split_once("deadpool-redis = { version = \"")
+        .unwrap();
+    let minor: Vec<&str> = version.splitn(3, '.').take(2).collect();
+
+    let written = format!("`deadpool-redis = \"{}\"`", minor.join("."));
+    assert!(mistake.contains(&written), "{written}");
+}
+
+#[test]
 fn a_second_error_and_a_line_that_is_not_said_are_complaints() {
     let twice = "error[E0277]: not a store\nerror[E0599]: no method\n";
     let source = "//~ not a store\n//~ write this\n";

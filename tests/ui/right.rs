@@ -9,12 +9,11 @@ use ui::axum::{
     routing::get,
 };
 use ui::bytes::Bytes;
-use ui::deadpool_redis::Pool;
 use ui::http_body_util::{BodyExt, Full, combinators::BoxBody};
 use ui::tower::{Layer, Service, service_fn};
 use ui::tower_user_sessions::{
     MemoryStore, RedisStore, Session, SessionError, SessionLayer, UserId, UserSessions,
-    store::ParseUserIdError,
+    deadpool_redis::Pool, store::ParseUserIdError,
 };
 
 pub fn log_in(session: &Session, account: i64) -> Result<(), SessionError> {

@@ -1,8 +1,7 @@
 //~ SessionStore
 //~ RedisStore
 
-use ui::deadpool_redis::Pool;
-use ui::tower_user_sessions::SessionLayer;
+use ui::tower_user_sessions::{SessionLayer, deadpool_redis::Pool};
 
 pub fn layer(pool: Pool) -> SessionLayer {
     SessionLayer::new(pool)
