@@ -1,6 +1,6 @@
 //! The words that have a plainer name in this project.
 
-use super::prose::Word;
+use super::prose::{CODE, Word};
 
 /// What is refused, as words in a row: `a|b c` is `a c` or `b c`.
 const BANNED: [&str; 22] = [
@@ -74,11 +74,13 @@ pub(super) fn of_name(name: &str) -> impl Iterator<Item = String> {
     find(&words).into_iter().map(|(_line, found)| found)
 }
 
-/// `Set-Cookie` is `set` and `cookie`; an apostrophe belongs to its word; a semicolon stands alone.
+/// `Set-Cookie` is `set` and `cookie`; an apostrophe belongs to its word; a semicolon and a code span
+/// stand alone.
 fn parts(text: &str) -> impl Iterator<Item = String> {
     let lower = text.to_lowercase().replace('’', "'").replace(';', " ; ");
+    let lower = lower.replace(CODE, &format!(" {CODE} "));
     let parts: Vec<String> = lower
-        .split(|letter: char| !letter.is_alphanumeric() && !"';".contains(letter))
+        .split(|letter: char| !letter.is_alphanumeric() && !['\'', ';', CODE].contains(&letter))
         .map(|part| part.trim_start_matches('\'').to_owned())
         .filter(|part| !part.is_empty())
         .collect();
@@ -182,6 +184,12 @@ fn a_word_within_another_is_fine() {
 fn a_connection_may_be_cut() {
     assert_eq!(found_in("the cut connection was cut off"), [""; 0]);
     assert_eq!(found_in("a proxy cut it"), [""; 0]);
+}
+
+#[test]
+fn words_around_a_code_span_are_not_neighbours() {
+    assert_eq!(found_in("a \u{1}, guests too"), [""; 0]);
+    assert_eq!(found_in("it shows a \u{1} token"), ["shows a \u{1} token"]);
 }
 
 #[test]
