@@ -68,7 +68,7 @@ pub(super) fn not_found() -> Answer {
 }
 
 /// Without the reason of a session that ended: a request in the background would take the reason away
-/// from the page that shows it.
+/// from the page that displays it.
 pub(super) fn not_signed_in() -> Answer {
     rejected(Rejection::not_signed_in(None))
 }

@@ -1,4 +1,4 @@
-//! The body of the device API's answers.
+//! The body of the device API's responses.
 
 use std::{
     convert::Infallible,
@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// The body of the device API's answers: bytes that are there already.
+/// Response body of [`DeviceApi`](crate::DeviceApi) and `DevicePage`. All its bytes are in memory.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceBody(Bytes);
 

@@ -1,10 +1,10 @@
-//! What a list says of a device.
+//! How a list describes a device.
 
 use serde::Serialize;
 
 use crate::session::SessionInfo;
 
-/// Browser, operating system and kind of a session's device, and one line for people.
+/// Browser, operating system and kind of a session's device, and its label.
 #[derive(Serialize)]
 pub(super) struct Described {
     label: String,

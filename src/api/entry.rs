@@ -15,7 +15,7 @@ pub(super) struct Entry {
     created_at: String,
     last_activity: String,
     current: bool,
-    /// Said only of those that do not count against the limit.
+    /// Only for sessions that do not count against the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<bool>,
 }

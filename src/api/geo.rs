@@ -1,13 +1,15 @@
-//! Places in lists: who tells them.
+//! The option for places in lists.
 
 use super::{device::DeviceApi, places::Places};
 use crate::request::Geo;
 
 impl DeviceApi {
-    /// Who tells the place of an address, for `location`: a [`GeoIp`](crate::GeoIp), or yours. Asked
-    /// once for each session in a list.
+    /// Looks up the place of each session's address for `location`, with a [`GeoIp`](crate::GeoIp) or a
+    /// [`Geo`](crate::Geo) of yours.
     ///
-    /// Defaults to nobody.
+    /// Called once for each session in the list.
+    ///
+    /// Defaults to no places.
     ///
     /// ```no_run
     /// use tower_user_sessions::{DeviceApi, GeoIp};

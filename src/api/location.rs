@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// City and country of an address, as far as they are known.
+/// City and country of an address, if they are known.
 #[derive(Serialize)]
 pub(super) struct Location {
     pub(super) city: Option<String>,

@@ -1,9 +1,9 @@
-//! Without the feature `geoip` nobody knows a place.
+//! Without the feature `geoip` no place is known.
 
 use super::location::Location;
 use crate::session::SessionInfo;
 
-/// Nobody who knows the place of an address.
+/// Knows no place.
 #[derive(Clone, Debug)]
 pub(super) struct Places;
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::location::Location;
 use crate::{request::Geo, session::SessionInfo};
 
-/// Who knows the place of an address, if anybody.
+/// Looks up places, if the app gave it something to look them up in.
 #[derive(Clone)]
 pub(super) struct Places(Option<Arc<dyn Geo>>);
 

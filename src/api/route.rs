@@ -13,7 +13,7 @@ pub(super) enum Route {
     /// Ends the session with this id, as the client wrote it.
     End(String),
     EndOthers,
-    /// There is such a path, but not with this method.
+    /// The path exists, but not with this method.
     Method(&'static str),
     NotFound,
 }

@@ -1,4 +1,4 @@
-//! Without the feature `device` a list has the user agent for a label.
+//! Without the feature `device` the label of a device is its user agent.
 
 use serde::Serialize;
 

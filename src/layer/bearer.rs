@@ -15,11 +15,14 @@ use tower_service::Service;
 use super::config::TOKEN_HEADER;
 use crate::model::Token;
 
-/// For clients: shows a token on each request, and takes the one that a sign-in's answer carries.
+/// Client-side layer: picks up the token from the response to a sign-in and sends it with every later
+/// request.
 ///
-/// Clones share the token. A request that has an `Authorization` already keeps it. Put it around a
-/// service that talks to one server, for every server that it talks to is shown the token: a tonic
-/// `Channel`, say, over TLS.
+/// For clients that are written in Rust and send `Authorization: Bearer`, such as a tonic client. Clones
+/// share the token. A request that has an `Authorization` header already keeps it.
+///
+/// Put it around a client that talks to one server over TLS. Every server that the client talks to gets
+/// the token.
 ///
 /// ```no_run
 /// use tonic::transport::{Channel, Error};
@@ -41,7 +44,7 @@ pub struct BearerLayer {
 }
 
 impl BearerLayer {
-    /// Without a token yet.
+    /// Makes a layer that has no token yet.
     pub fn new() -> Self {
         Self {
             held: Arc::default(),
@@ -49,7 +52,7 @@ impl BearerLayer {
         }
     }
 
-    /// The response header that carries the token of a sign-in.
+    /// Names the response header in which the server sends a new token.
     ///
     /// Defaults to `x-session-token`.
     pub fn token_header(mut self, name: HeaderName) -> Self {
@@ -57,18 +60,18 @@ impl BearerLayer {
         self
     }
 
-    /// The token that is shown: for where the client keeps it between its runs.
+    /// Returns the token that is sent, so that the client can save it for its next run.
     #[must_use]
     pub fn token(&self) -> Option<Token> {
         self.held().clone()
     }
 
-    /// Shows this token from now on.
+    /// Sends this token from now on, such as one that the client has saved.
     pub fn show(&self, token: Token) {
         *self.held() = Some(token);
     }
 
-    /// Shows none from now on: after a sign-out.
+    /// Sends no token from now on. Call it after a sign-out.
     pub fn forget(&self) {
         *self.held() = None;
     }
@@ -118,7 +121,7 @@ impl<S> Layer<S> for BearerLayer {
     }
 }
 
-/// Shows a token on each request. See [`BearerLayer`] for an example.
+/// Sends a token with each request. See [`BearerLayer`] for an example.
 #[derive(Clone, Debug)]
 pub struct BearerService<S> {
     inner: S,

@@ -16,15 +16,15 @@ use crate::{
 /// The most that a cookie's name and value may take together (RFC 6265bis §5.6).
 const NAME_AND_VALUE_MAX: usize = 4096;
 
-/// Which cross-site requests carry the cookie.
+/// With which requests from other sites browsers send the cookie.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SameSite {
-    /// Navigations by safe methods.
+    /// When the user follows a link to your site, not with forms and scripts of other sites.
     Lax,
-    /// All of them; needs Secure.
+    /// With all of them, for pages that other sites show in a frame. Needs Secure.
     None,
-    /// None of them.
+    /// With none: a user who follows a link to your site arrives as a guest.
     Strict,
 }
 
@@ -38,11 +38,11 @@ impl From<SameSite> for cookie::SameSite {
     }
 }
 
-/// The cookie that carries the token. It is always `HttpOnly`, and lasts as long as the absolute
-/// lifetime of its session.
+/// Name and attributes of the cookie that carries the token.
 ///
-/// Defaults to `__Host-session`, Secure, SameSite=Lax, Path=/, no Domain (ASVS 3.3.1). Settings that
-/// clash fail in [`build`](SessionCookieBuilder::build).
+/// You need it only to change a default: `__Host-session`, Secure, SameSite=Lax, Path=/, no Domain
+/// (ASVS 3.3.1). It is always `HttpOnly`, so that no script can read it. Settings that clash fail in
+/// [`build`](SessionCookieBuilder::build).
 ///
 /// ```
 /// use tower_user_sessions::{SameSite, SessionCookie};
@@ -73,7 +73,7 @@ pub struct SessionCookieBuilder {
 }
 
 impl SessionCookie {
-    /// Begins with a cookie of this name and the defaults for the rest.
+    /// Starts with this name and the defaults for the rest.
     pub fn named(name: impl Into<String>) -> SessionCookieBuilder {
         SessionCookieBuilder {
             name: name.into(),
@@ -85,28 +85,32 @@ impl SessionCookie {
         }
     }
 
-    /// A cookie that clients keep over plain http too: named `session`, not Secure. For tests on
-    /// localhost with clients that send no Secure cookie there, such as Python's; browsers and curl
-    /// do not need it.
+    /// Makes a cookie that is sent over plain HTTP too: named `session`, not Secure.
     ///
-    /// Warns once. Never use it where anybody else is on the wire.
+    /// Use it to try your app on another machine without https, or on localhost with clients such as
+    /// Python's. Browsers and curl do not need it on localhost.
+    ///
+    /// A warning is logged once. **Never use it in production**: everyone on the network can read the
+    /// token and sign in with it.
     #[must_use]
     pub fn danger_insecure() -> Self {
         static WARNED: Once = Once::new();
-        WARNED.call_once(|| tracing::warn!("session cookies are sent over plain http"));
+        WARNED.call_once(|| tracing::warn!(
+                "session cookies are sent over plain http, where others can read them: for development only"
+            ));
         Self(SessionCookieBuilder {
             secure: false,
             ..Self::named("session")
         })
     }
 
-    /// The same under another name, which fits as the first did.
+    /// The same under another name, which fits the same attributes.
     pub(super) fn renamed(mut self, name: &str) -> Self {
         name.clone_into(&mut self.0.name);
         self
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -168,21 +172,21 @@ impl SessionCookie {
         Some(line)
     }
 
-    /// At most one `Set-Cookie` of our name in a response; those of other names stay.
+    /// Removes every other `Set-Cookie` of this name from the response. Those of other names stay.
     fn drop_others(&self, headers: &mut HeaderMap) {
-        let ours = |value: &HeaderValue| {
+        let is_same = |value: &HeaderValue| {
             value
                 .as_bytes()
                 .strip_prefix(self.0.name.as_bytes())
                 .is_some_and(|rest| rest.first() == Some(&b'='))
         };
-        if !headers.get_all(SET_COOKIE).iter().any(ours) {
+        if !headers.get_all(SET_COOKIE).iter().any(is_same) {
             return;
         }
         let others: Vec<HeaderValue> = headers
             .get_all(SET_COOKIE)
             .iter()
-            .filter(|value| !ours(value))
+            .filter(|value| !is_same(value))
             .cloned()
             .collect();
         headers.remove(SET_COOKIE);
@@ -199,7 +203,7 @@ impl Default for SessionCookie {
 }
 
 impl SessionCookieBuilder {
-    /// Whether the cookie is sent over https only (browsers count localhost as such).
+    /// Whether the cookie is sent over https only. Browsers send it on `http://localhost` too.
     ///
     /// Defaults to yes.
     pub fn secure(mut self, secure: bool) -> Self {
@@ -207,7 +211,7 @@ impl SessionCookieBuilder {
         self
     }
 
-    /// Which cross-site requests carry it.
+    /// With which requests from other sites browsers send it.
     ///
     /// Defaults to [`SameSite::Lax`].
     pub fn same_site(mut self, same_site: SameSite) -> Self {
@@ -215,7 +219,7 @@ impl SessionCookieBuilder {
         self
     }
 
-    /// Which paths it is sent to.
+    /// To which paths browsers send it.
     ///
     /// Defaults to `/`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
@@ -223,15 +227,15 @@ impl SessionCookieBuilder {
         self
     }
 
-    /// Which hosts it is sent to.
+    /// To which domain browsers send it, with its subdomains: `example.com`.
     ///
-    /// Defaults to none: the host that set it, and no other.
+    /// Defaults to no domain: only the host that set it gets it back. A `__Host-` name needs that.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Whether embedded pages have a cookie of their own per top-level site (CHIPS).
+    /// Whether a page in a frame of another site has its own cookie for each of these sites (CHIPS).
     ///
     /// Defaults to no.
     pub fn partitioned(mut self, partitioned: bool) -> Self {
@@ -239,11 +243,11 @@ impl SessionCookieBuilder {
         self
     }
 
-    /// The cookie.
+    /// Makes the cookie.
     ///
     /// # Errors
     ///
-    /// If two settings clash; the error says which.
+    /// If two settings clash. The error says which.
     pub fn build(self) -> Result<SessionCookie, CookieError> {
         match self.clash() {
             Some(clash) => Err(CookieError(clash)),
@@ -299,14 +303,14 @@ fn is_token(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// What may stand in an attribute's value.
+/// Whether this text may be the value of an attribute.
 fn is_attribute(value: &str) -> bool {
     value
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b';')
 }
 
-/// Settings of a cookie that clash.
+/// Two settings of a cookie clash.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CookieError(CookieClash);
 
@@ -314,7 +318,7 @@ pub struct CookieError(CookieClash);
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CookieClash {
-    /// The domain is empty or has characters that end it.
+    /// The domain is empty or has characters that cannot be in one.
     Domain,
     /// A `__Host-` name and a Domain.
     HostPrefixAndDomain,
@@ -322,11 +326,11 @@ pub enum CookieClash {
     HostPrefixAndPath,
     /// The name is not a token.
     Name,
-    /// Name and value are over 4096 bytes.
+    /// Name and value together are over 4096 bytes.
     NameTooLong,
     /// Partitioned without Secure.
     PartitionedAndInsecure,
-    /// The path does not start with `/` or has characters that end it.
+    /// The path does not start with `/` or has characters that cannot be in one.
     Path,
     /// A `__Host-`, `__Secure-` or `__Http-` name without Secure.
     PrefixAndInsecure,
@@ -335,7 +339,7 @@ pub enum CookieClash {
 }
 
 impl CookieError {
-    /// Which settings clash.
+    /// Returns which settings clash.
     #[must_use]
     pub const fn clash(&self) -> CookieClash {
         self.0
@@ -345,17 +349,15 @@ impl CookieError {
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            CookieClash::Domain => "the Domain is not one",
+            CookieClash::Domain => "the Domain is empty or has characters that cannot be in one",
             CookieClash::HostPrefixAndDomain => "a `__Host-` name clashes with a Domain",
             CookieClash::HostPrefixAndPath => "a `__Host-` name clashes with a Path other than `/`",
             CookieClash::Name => "the name is not a token (RFC 9110)",
             CookieClash::NameTooLong => "name and value together are over 4096 bytes",
-            CookieClash::PartitionedAndInsecure => "Partitioned clashes with a cookie not Secure",
-            CookieClash::Path => "the Path is not one",
-            CookieClash::PrefixAndInsecure => "a prefixed name clashes with a cookie not Secure",
-            CookieClash::SameSiteNoneAndInsecure => {
-                "SameSite=None clashes with a cookie not Secure"
-            }
+            CookieClash::PartitionedAndInsecure => "Partitioned needs a Secure cookie",
+            CookieClash::Path => "the Path has to start with `/`, without spaces and `;`",
+            CookieClash::PrefixAndInsecure => "a name that starts with `__` needs a Secure cookie",
+            CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The cookie by which a device is known again.
+//! The cookie by which a device is recognized.
 
 use std::time::Duration;
 
@@ -10,11 +10,20 @@ use crate::{
     request::named_cookie,
 };
 
-/// The cookie by which a device is known again when it signs in: a random name, no fingerprint. It
-/// opens nothing, and no script reads it.
+/// The cookie by which the layer recognizes a device when it signs in again.
 ///
-/// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days; devices are
-/// remembered for 90 days after the user's last sign-in, 32 of them.
+/// Pass it to [`SessionLayer::device_cookie`](super::SessionLayer::device_cookie). It holds a random
+/// name, not a fingerprint. It signs nobody in, and no script can read it.
+///
+/// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days. 32 devices of a
+/// user are remembered, for 90 days after the user's last sign-in.
+///
+/// ```
+/// use tower_user_sessions::{DeviceCookie, MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::new(MemoryStore::new()).device_cookie(DeviceCookie::new());
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct DeviceCookie {
@@ -23,16 +32,16 @@ pub struct DeviceCookie {
 }
 
 impl DeviceCookie {
-    /// With the defaults.
+    /// Makes a cookie with the defaults.
     pub fn new() -> Self {
         Self::of(SessionCookie::default().renamed("__Host-device"))
     }
 
-    /// A cookie of this name.
+    /// Makes a cookie with this name.
     ///
     /// # Errors
     ///
-    /// If the name is none, or clashes with a cookie that is Secure and has no Domain.
+    /// If a Secure cookie without a Domain cannot have this name.
     pub fn named(name: impl Into<String>) -> Result<Self, CookieError> {
         Ok(Self::of(SessionCookie::named(name).build()?))
     }
@@ -44,7 +53,7 @@ impl DeviceCookie {
         }
     }
 
-    /// How long a user's devices are remembered after the last sign-in of any: at most 400 days.
+    /// How long a user's devices are remembered after the user's last sign-in, at most 400 days.
     ///
     /// Defaults to 90 days.
     pub fn remembered_for(mut self, kept: Duration) -> Self {

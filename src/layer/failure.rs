@@ -62,8 +62,8 @@ impl From<CommitError> for Rejection {
 }
 
 impl From<UserSessionsError> for Rejection {
-    /// 401 `not_signed_in` if the caller's own session has ended, 403 `not_yours` for an id that is not
-    /// this user's, 503 `unavailable` if the store does not answer.
+    /// 401 `not_signed_in` if the caller's own session has ended. 403 `not_yours` for an id that is not
+    /// this user's. 503 `unavailable` if the store does not answer.
     fn from(error: UserSessionsError) -> Self {
         match error {
             UserSessionsError::CallerEnded => Self::not_signed_in(None),

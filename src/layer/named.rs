@@ -1,4 +1,4 @@
-//! A gRPC service keeps its name in the layers, so that tonic's `Routes` and reflection find it.
+//! A gRPC service keeps its name inside of the layers, so that tonic's `Routes` and reflection find it.
 
 use tonic::server::NamedService;
 

@@ -244,7 +244,7 @@ pin_project! {
     enum State<F, B> {
         /// The wrapped service is at work.
         Call { #[pin] call: F },
-        /// Nothing to wait for: the request is a guest's.
+        /// Nothing to wait for: the guard answers by itself.
         Answer { answer: Option<Response<B>> },
     }
 }
@@ -286,8 +286,8 @@ impl<F, B> fmt::Debug for RequireUserFuture<F, B> {
     }
 }
 
-/// Whose request it is, or what to answer. `asker` is what needs the user. The end notice of a guest's
-/// previous session counts as read.
+/// Whose request it is, or what to answer. `asker` is what needs the user. The end notice of the
+/// guest's previous session counts as read.
 pub(crate) fn user_of(asker: &'static str, extensions: &Extensions) -> Result<UserId, Rejection> {
     let session = session_of(asker, extensions)?;
     session

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, header::AsHeaderName};
 
-/// Where the address of the client is read from: the peer, or a header that a trusted proxy sets.
+/// Where the client's address is read from: the peer, or a header that a trusted proxy sets.
 ///
-/// Whoever reaches the service without passing that proxy chooses the header, so name one only
-/// where nobody can, and where the proxy overwrites what the client sent. The header then decides
-/// alone: where it is missing, malformed or given twice there is no address, not the peer's, which
-/// would be the proxy's own.
+/// Name the header of your proxy if all requests pass it, and if it overwrites what the client sent.
+/// Otherwise a client can send any address it likes.
+///
+/// Then only that header counts. If it is missing, malformed or sent twice, there is no address. The
+/// peer's is not used instead, because that is the proxy's own.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -40,8 +41,8 @@ pub enum ClientIp {
     /// The peer's address; no header is trusted.
     #[default]
     Peer,
-    /// The rightmost address in the last `X-Forwarded-For`: what the nearest proxy saw. All to the
-    /// left of it may be the client's invention.
+    /// The rightmost address in the last `X-Forwarded-For`, which the nearest proxy added. A client can
+    /// invent all addresses to the left of it.
     RightmostXForwardedFor,
     /// `True-Client-IP`, set by Akamai and Cloudflare.
     TrueClientIp,
@@ -52,12 +53,12 @@ pub enum ClientIp {
 }
 
 impl ClientIp {
-    /// The address of the client; an IPv4 address that comes mapped into IPv6 is IPv4.
+    /// Returns the client's address. An IPv4 address that is mapped into IPv6 becomes IPv4.
     ///
-    /// `None` if the header is missing or wrong, or if the peer is not known.
+    /// Returns `None` if the header is missing or malformed, or if the peer is unknown.
     #[must_use]
     pub fn address(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
-        let shown = match self {
+        let found = match self {
             Self::Peer => return peer.map(|address| address.to_canonical()),
             Self::Header(name) => only(headers, name),
             Self::CfConnectingIp => client_ip::cf_connecting_ip(headers).ok(),
@@ -70,11 +71,11 @@ impl ClientIp {
             Self::XEnvoyExternalAddress => client_ip::x_envoy_external_address(headers).ok(),
             Self::XRealIp => client_ip::x_real_ip(headers).ok(),
         };
-        if shown.is_none() {
+        if found.is_none() {
             // The crate's errors hold the value, which is an address: they stay out of the log.
             tracing::debug!(source = ?self, "no client address where the trusted proxy puts it");
         }
-        shown.map(|address| address.to_canonical())
+        found.map(|address| address.to_canonical())
     }
 }
 

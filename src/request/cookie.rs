@@ -1,18 +1,18 @@
-//! Finds our cookie in the `Cookie` headers of a request.
+//! Finds the session cookie in the `Cookie` headers of a request.
 
 use http::{HeaderMap, header::COOKIE};
 
 use super::raw::Raw;
 
-/// Looks at all `Cookie` headers (HTTP/2 splits them, RFC 9113 §8.2.3), as bytes: a name that only
-/// looks like ours is another one, and other cookies may hold any bytes.
+/// Looks at all `Cookie` headers, because HTTP/2 splits them (RFC 9113 §8.2.3). Compares bytes, because
+/// other cookies may hold any bytes and their names may look alike.
 pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Raw<'a> {
     let lines = headers.get_all(COOKIE).iter();
     let pairs = lines.flat_map(|line| pairs(line.as_bytes()));
     Raw::of(pairs.filter_map(|pair| value_of(pair, name.as_bytes())))
 }
 
-/// The value of a cookie of this name, if there is one and no other that differs.
+/// The value of the cookie with this name, unless there are several that differ.
 pub(crate) fn named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     match find(headers, name) {
         Raw::One(value) => Some(value),
@@ -36,7 +36,7 @@ fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     (*first == b'=').then(|| trim(rest))
 }
 
-/// Only SP and HTAB are white space in a cookie; Unicode's other spaces are part of the name.
+/// Only SP and HTAB are white space in a cookie. Other spaces of Unicode are part of the name.
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let Some((b' ' | b'\t', head)) = bytes.split_last() {
         bytes = head;

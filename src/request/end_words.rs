@@ -1,15 +1,18 @@
-//! [`EndWords`]: what people are told of why their session ended.
+//! [`EndWords`]: sentences that explain why a session ended.
 
 use std::borrow::Cow;
 
 use super::label::label;
 use crate::model::{EndNotice, EndReason};
 
-/// What people are told of why their session ended: a sentence for each [`EndReason`], in English or in
-/// your words.
+/// Explains to users why their session ended: one sentence for each [`EndReason`], in English or in your
+/// words.
 ///
-/// `{device}` stands for the device that caused the end ("Firefox 145 on Windows", with the feature
-/// `device`), or for [`another_device`](Self::another_device) where nothing is known of it.
+/// Show it on the sign-in page: "You were signed out because you signed in on Firefox 145 on Windows."
+/// `{device}` stands for the device that ended the session, with the feature `device`. If that is
+/// unknown, it stands for [`another_device`](Self::another_device).
+///
+/// The sentence is text, not HTML: let your template engine escape it.
 ///
 /// ```
 /// use tower_user_sessions::{EndWords, Session};
@@ -23,32 +26,32 @@ use crate::model::{EndNotice, EndReason};
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct EndWords {
-    /// In place of a device of which nothing is known.
+    /// Replaces `{device}` if the device is unknown.
     pub another_device: Cow<'static, str>,
-    /// An administrator ended it.
+    /// For [`EndReason::Administrator`]: an administrator ended it.
     pub administrator: Cow<'static, str>,
-    /// The user's password or another factor changed.
+    /// For [`EndReason::CredentialsChanged`]: the user's password or another factor changed.
     pub credentials_changed: Cow<'static, str>,
-    /// The user may not sign in for now.
+    /// For [`EndReason::Disabled`]: the user may not sign in for now.
     pub disabled: Cow<'static, str>,
-    /// A sign-in on `{device}` needed its place.
+    /// For [`EndReason::Evicted`]: a sign-in on `{device}` needed its place.
     pub evicted: Cow<'static, str>,
-    /// The identity provider ended it.
+    /// For [`EndReason::IdentityProvider`]: the identity provider ended it.
     pub identity_provider: Cow<'static, str>,
-    /// The user signed out.
+    /// For [`EndReason::LoggedOut`]: the user signed out.
     pub logged_out: Cow<'static, str>,
-    /// The same client signed in again.
+    /// For [`EndReason::Replaced`]: the same client signed in again.
     pub replaced: Cow<'static, str>,
-    /// The user ended it from `{device}`.
+    /// For [`EndReason::Revoked`]: the user ended it on `{device}`.
     pub revoked: Cow<'static, str>,
-    /// A previous token of it was shown after its time.
+    /// For [`EndReason::TokenReuse`]: a request sent a previous token after its grace time.
     pub token_reuse: Cow<'static, str>,
-    /// The sign-in came to nothing.
+    /// For [`EndReason::Undelivered`] and [`EndReason::Rejected`]: the sign-in was not completed.
     pub undelivered: Cow<'static, str>,
 }
 
 impl EndWords {
-    /// The sentence for this notice.
+    /// Returns the sentence for this notice.
     #[must_use]
     pub fn message(&self, notice: &EndNotice) -> String {
         let sentence = match notice.reason {

@@ -8,17 +8,17 @@ static BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
 static MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
 static PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 
-/// The client hints as they came: brands, mobile, platform. They are cleaned at a sign-in only.
+/// The raw client hints: brands, mobile, platform. They are cleaned at a sign-in only.
 #[derive(Debug, Default)]
 pub(crate) struct RawHints(Option<[Option<HeaderValue>; 3]>);
 
 impl RawHints {
-    /// Whether this header says that there are hints. Browsers send all three or none.
+    /// Whether this header is the first of the hints. Browsers send all three or none.
     pub(crate) fn begin_with(name: &HeaderName) -> bool {
         *name == BRANDS
     }
 
-    /// Of a request that has a header which they begin with.
+    /// Reads them from a request that has the first of them.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let hints = headers.get(&BRANDS).map(|brands| {
             [

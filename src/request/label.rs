@@ -1,4 +1,4 @@
-//! What people call a client.
+//! The label of a client.
 
 use super::Device;
 use crate::model::Client;

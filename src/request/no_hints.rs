@@ -1,4 +1,4 @@
-//! Without the feature `device` nobody reads the client hints.
+//! Without the feature `device` no client hints are read.
 
 use http::{HeaderMap, HeaderName};
 

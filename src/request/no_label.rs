@@ -1,4 +1,4 @@
-//! Without the feature `device`, nobody knows what people call a client.
+//! Without the feature `device`, clients have no label.
 
 use crate::model::Client;
 

@@ -1,13 +1,15 @@
-//! The address that a request came from, where the app made it known.
+//! The address of the peer, if the app or the framework provides it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::Extensions;
 
-/// The address of the peer: insert it as a request extension, and a sign-in notes it.
+/// The address of the peer, for the list of devices. Insert it as a request extension, and a sign-in
+/// stores it.
 ///
-/// No header is trusted for it. Under a tonic server without TLS it is known already, with the feature
-/// `tonic`. In axum it comes from `ConnectInfo`:
+/// A tonic server without TLS provides it by itself, with the feature `tonic`. Behind a proxy the peer is
+/// the proxy: use [`SessionLayer::client_ip`](crate::SessionLayer) instead. In axum it comes from
+/// `ConnectInfo`:
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -23,13 +25,13 @@ use http::Extensions;
 pub struct PeerAddr(IpAddr);
 
 impl PeerAddr {
-    /// The address.
+    /// Returns the address.
     #[must_use]
     pub const fn ip(self) -> IpAddr {
         self.0
     }
 
-    /// What the app made known of the peer, or else the framework.
+    /// The address that the app inserted, or else that of the framework.
     pub(crate) fn of(extensions: &Extensions) -> Option<IpAddr> {
         let noted = extensions.get().map(|peer: &Self| peer.ip());
         noted.or_else(|| connected(extensions))
@@ -50,7 +52,7 @@ const fn connected(_extensions: &Extensions) -> Option<IpAddr> {
 }
 
 impl From<IpAddr> for PeerAddr {
-    /// An IPv4 address that came mapped into IPv6 (`::ffff:192.0.2.1`) is noted as IPv4.
+    /// An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) becomes IPv4.
     fn from(address: IpAddr) -> Self {
         Self(address.to_canonical())
     }

@@ -1,6 +1,6 @@
-//! What is in the place of a token, before it is read.
+//! What a request sends as its token, before it is parsed.
 
-/// What is in the place of a token, whatever it is.
+/// What a request sends as its token.
 pub(super) enum Raw<'a> {
     Nothing,
     One(&'a [u8]),

@@ -1,4 +1,4 @@
-//! Where a request sends its token.
+//! How a request sends its token.
 
 use http::{
     HeaderMap, HeaderName,
@@ -8,33 +8,45 @@ use http::{
 use super::{bearer, cookie, raw::Raw};
 use crate::model::Token;
 
-/// Where requests show their token, and so how an answer carries a new one.
+/// How requests send their token: in the cookie, as `Authorization: Bearer`, or both.
 ///
-/// A layer that takes both tells browsers and other clients apart by what they show: the answer goes
-/// the way the request came. A request that sends no token says nothing of its kind, and is answered
-/// by the first of the two; so is one that sends the same token twice. Where both kinds of clients
-/// sign in, give each a route with a layer of its own over the same store, and take both where they
-/// meet.
+/// Choose [`Cookie`](Self::Cookie) for browsers and [`Bearer`](Self::Bearer) for mobile apps and
+/// command-line tools. With both, a new token goes back in the same way as the request sent its token.
 ///
-/// A request that sends two different tokens is a guest's: neither is used, and no cookie is removed.
-/// Whatever stands after `Bearer` counts as one, so a layer that takes both leaves no room for bearer
-/// tokens of another kind beside the cookie.
+/// A request without a token could be of either kind. A sign-in on it is answered in the first way:
+/// `CookieThenBearer` sets the cookie, `BearerThenCookie` sends the header. If both kinds of clients
+/// sign in, give each its own sign-in route with its own layer over the same store. Use both on the
+/// routes that they share.
+///
+/// A request with two different tokens has a guest session: neither is used, no cookie is removed. With
+/// both, every bearer token counts as a session token. Your app cannot use another kind beside the
+/// cookie.
+///
+/// ```
+/// use tower_user_sessions::{MemoryStore, SessionLayer, TokenSource};
+///
+/// let store = MemoryStore::new();
+/// let browsers = SessionLayer::new(store.clone());
+/// let apps = SessionLayer::new(store.clone()).token_source(TokenSource::Bearer);
+/// let shared = SessionLayer::new(store).token_source(TokenSource::CookieThenBearer);
+/// # let _ = (browsers, apps, shared);
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TokenSource {
-    /// `Authorization: Bearer` only. No cookie is read, set or removed.
+    /// `Authorization: Bearer` only. Cookies are neither read nor set nor removed.
     Bearer,
-    /// Both; `Authorization: Bearer` first.
+    /// Both. A sign-in without a token is answered with the header.
     BearerThenCookie,
     /// The cookie only.
     #[default]
     Cookie,
-    /// Both; the cookie first.
+    /// Both. A sign-in without a token is answered with the cookie.
     CookieThenBearer,
 }
 
 impl TokenSource {
-    /// How the answer to a request without a token carries one.
+    /// How the response to a request without a token carries one.
     pub(crate) const fn first(self) -> Way {
         match self {
             Self::Bearer | Self::BearerThenCookie => Way::Bearer,
@@ -53,7 +65,7 @@ impl TokenSource {
         }
     }
 
-    /// What a request with these headers sends. `cookie` is the name of ours.
+    /// What a request with these headers sends. `cookie` is the cookie's name.
     pub(crate) fn read(self, headers: &HeaderMap, cookie: &str) -> Sent {
         match self {
             Self::Bearer => Sent::one(bearer::find(headers), Way::Bearer),
@@ -81,9 +93,9 @@ pub(crate) enum Sent {
     Nothing,
     /// Something that is not a token in its place.
     Malformed(Way),
-    /// Two cookies that differ: somebody may have planted one, so neither is used.
+    /// Two cookies that differ: an attacker may have planted one, so neither is used.
     TwoCookies,
-    /// Two tokens that differ, one of them at least as a bearer.
+    /// Two tokens that differ, at least one of them a bearer token.
     TwoTokens,
     /// A well-formed token.
     Token(Token, Way),

@@ -156,7 +156,7 @@ async fn option_extractors_tell_a_guest_from_a_mistake_and_an_outage() {
         format!("{:?}", session.map(|session| session.is_available()))
     }
     async fn signed_in(user: Option<User>) -> String {
-        user.map_or("guest".to_owned(), |user| user.id().to_string())
+        user.map_or_else(|| "guest".to_owned(), |user| user.id().to_string())
     }
     let app = || {
         Router::new()

@@ -167,5 +167,9 @@ async fn data_that_is_too_large_answers_with_its_own_problem() {
     let sent = tower::ServiceExt::oneshot(tower::Layer::layer(&layer, service), client.head("/"));
 
     let body = sent.await.unwrap().into_body();
-    insta::assert_snapshot!(str::from_utf8(&body).unwrap(), @r#"{"type":"about:blank","title":"Session not stored","status":413,"detail":"the data would be over its limit","reason":"not_stored"}"#);
+    let body = str::from_utf8(&body).unwrap();
+    // In debug builds a detail follows.
+    let start =
+        r#"{"type":"about:blank","title":"Session not stored","status":413,"reason":"not_stored""#;
+    assert!(body.starts_with(start), "{body}");
 }

@@ -24,12 +24,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_told_in_its_largest_whole_unit() {
-        let told = [0, 59, 60, 119, 120, 3_599, 3_600, 86_399, 86_400, 3_456_000]
+    fn an_age_is_written_in_its_largest_whole_unit() {
+        let written = [0, 59, 60, 119, 120, 3_599, 3_600, 86_399, 86_400, 3_456_000]
             .map(|seconds| english(Duration::from_secs(seconds)));
 
         assert_eq!(
-            told,
+            written,
             [
                 "just now",
                 "just now",

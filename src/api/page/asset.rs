@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::body::DeviceBody;
 
-/// A file that the page refers to by its hash, so that a browser may keep it.
+/// A file that the page refers to by its hash, so that browsers may keep it.
 #[derive(Clone, Debug)]
 pub(super) struct Asset {
     text: Bytes,
@@ -41,8 +41,8 @@ impl Asset {
         &self.hash
     }
 
-    /// `asked` is the hash in the request's query. Another one is of a version that is no more, or
-    /// of one to come: what is answered then must not stay.
+    /// `asked` is the hash in the request's query. If it is that of an older or a newer version, the
+    /// browser must not keep this response.
     pub(super) fn answer(&self, asked: &str) -> Response<DeviceBody> {
         let kept = if asked == self.hash {
             "public, max-age=31536000, immutable"

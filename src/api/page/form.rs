@@ -7,25 +7,25 @@ use http_body::Body;
 
 use crate::model::SessionId;
 
-/// The longest form that is read, in bytes: ours has 19.
+/// The longest form that is read, in bytes. The page sends 19.
 const FORM_MAX: usize = 1_024;
 
 /// The session that a form names, if it names one.
 pub(super) async fn session_id<B: Body>(body: B) -> Option<SessionId> {
     let form = read(body).await?;
     let form = str::from_utf8(&form).ok()?;
-    // Browsers do not escape what ids are made of.
+    // Browsers do not escape the characters of ids.
     let id = form
         .split('&')
         .find_map(|field| field.trim().strip_prefix("id="))?;
     id.parse().ok()
 }
 
-/// All of a body that is short and whole.
+/// The whole body, if it is short and complete.
 async fn read<B: Body>(body: B) -> Option<Vec<u8>> {
     let mut body = pin!(body);
     let mut all = Vec::new();
-    // Nothing of the body's is held while it is waited for, so that its frames need not be `Send`.
+    // No frame is kept while the next one is waited for, so that frames need not be `Send`.
     future::poll_fn(|cx| {
         loop {
             let frame = match body.as_mut().poll_frame(cx) {

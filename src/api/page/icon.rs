@@ -1,4 +1,4 @@
-//! A picture of each kind of device. The label says it in words, so it is none to screen readers.
+//! An icon for each kind of device. Screen readers skip it, because the label says the same.
 
 use maud::{Markup, html};
 

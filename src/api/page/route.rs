@@ -1,4 +1,4 @@
-//! Which answer a request to the device page asks for.
+//! What a request to the device page asks for.
 
 use http::Method;
 

@@ -59,25 +59,25 @@ pub struct Words {
     pub cancel: Cow<'static, str>,
     /// "You're signed in nowhere else.", if there is one device only.
     pub nowhere_else: Cow<'static, str>,
-    /// Shown after one device was signed out.
+    /// Displayed after one device was signed out.
     pub done_device: Cow<'static, str>,
-    /// Shown after all others were signed out.
+    /// Displayed after all others were signed out.
     pub done_others: Cow<'static, str>,
     /// "Back to your devices", the link from a page that says one thing.
     pub back: Cow<'static, str>,
-    /// Shown to guests, if there is no sign-in page to go to.
+    /// Displayed to guests, if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
-    /// Shown if the form names no session of this user.
+    /// Displayed if the form names no session of this user.
     pub not_yours: Cow<'static, str>,
-    /// Shown if a form of another site was refused.
+    /// Displayed if a form of another site was refused.
     pub foreign_origin: Cow<'static, str>,
-    /// Shown for any other path or method.
+    /// Displayed for any other path or method.
     pub not_found: Cow<'static, str>,
-    /// Shown to users who signed in too long ago to end sessions, if there is no page to go to.
+    /// Displayed to users who signed in too long ago to end sessions, if there is no page to go to.
     pub stale: Cow<'static, str>,
-    /// Shown in an outage.
+    /// Displayed in an outage.
     pub unavailable: Cow<'static, str>,
-    /// Shown if the session layer is missing.
+    /// Displayed if the session layer is missing.
     pub failed: Cow<'static, str>,
 }
 

@@ -17,11 +17,11 @@ use super::{
 
 type Database = Reader<Vec<u8>>;
 
-/// Places from a `MaxMind` DB file: `GeoLite2`, `GeoIP2` or DB-IP, City or Country.
+/// Looks up places in a `MaxMind` DB file: `GeoLite2`, `GeoIP2` or DB-IP, City or Country.
 ///
-/// The file is held in memory. Clones share it: keep one to [`reload`](Self::reload), hand the other
-/// out. Private, loopback, link-local, shared, unique-local and documentation addresses have no
-/// place, whatever the file says.
+/// The file is kept in memory. Clones share it: give one to [`DeviceApi`](crate::DeviceApi) and keep the
+/// other to [`reload`](Self::reload) it. Addresses that are not public have no place, even if the file
+/// names one.
 ///
 /// ```no_run
 /// use tower_user_sessions::{Geo, GeoIp};
@@ -29,7 +29,7 @@ type Database = Reader<Vec<u8>>;
 /// let geo = GeoIp::open("GeoLite2-City.mmdb")?.language("de");
 /// let place = geo.place("2.125.160.216".parse().unwrap());
 ///
-/// // Once a newer file has taken its place:
+/// // After you replaced the file with a newer one:
 /// geo.reload()?;
 /// # Ok::<(), tower_user_sessions::GeoIpError>(())
 /// ```
@@ -41,13 +41,13 @@ pub struct GeoIp {
 }
 
 impl GeoIp {
-    /// Opens the file.
+    /// Reads the file into memory.
     ///
-    /// It is read in whole, which blocks the thread: a city database has some 60 MB.
+    /// This blocks the thread. A city database has some 60 MB.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is no `MaxMind` DB.
+    /// If the file cannot be read, or is not a `MaxMind` DB.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GeoIpError> {
         let path = path.into();
         let database = Reader::open_readfile(&path)?;
@@ -58,8 +58,8 @@ impl GeoIp {
         })
     }
 
-    /// Chooses the language of the names, by its code in the file: `de`, `pt-BR`. Names that the
-    /// file has not in this language are English.
+    /// Chooses the language of the names by its code in the file: `de`, `pt-BR`. A name that the file
+    /// does not have in this language is English.
     ///
     /// Defaults to `en`.
     #[must_use]
@@ -68,14 +68,14 @@ impl GeoIp {
         self
     }
 
-    /// Reads the file again, for all clones; meanwhile the previous contents answer. It blocks the
-    /// thread, as [`open`](Self::open) does.
+    /// Reads the file again, for all clones. Until then they use the previous contents.
     ///
-    /// Replace the file by renaming the new one to its path, so that it is never half written.
+    /// This blocks the thread, as [`open`](Self::open) does. Replace the file by renaming the new one to
+    /// its path, so that it is never half written.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is no `MaxMind` DB; the previous contents then go on answering.
+    /// If the file cannot be read, or is not a `MaxMind` DB. The previous contents stay in use.
     pub fn reload(&self) -> Result<(), GeoIpError> {
         let database = Arc::new(Reader::open_readfile(&self.path)?);
         *self
@@ -85,7 +85,7 @@ impl GeoIp {
         Ok(())
     }
 
-    /// What answers now.
+    /// The contents in use.
     fn current(&self) -> Arc<Database> {
         let database = self.database.read();
         Arc::clone(&database.unwrap_or_else(PoisonError::into_inner))
@@ -95,7 +95,7 @@ impl GeoIp {
     fn name(&self, found: &LookupResult<'_, Vec<u8>>, what: &str) -> Option<String> {
         let name = |language: &str| {
             let name = found.decode_path(&path![what, "names", language]);
-            // A record of another shape is one without a name.
+            // A record of another shape has no name.
             name.ok().flatten()
         };
         name(&self.language).or_else(|| name("en"))

@@ -4,25 +4,25 @@ use std::{error, fmt};
 
 use maxminddb::MaxMindDbError;
 
-/// A database of places could not be opened or read again.
+/// A [`GeoIp`](super::GeoIp) file could not be opened or read again.
 #[derive(Debug)]
 pub struct GeoIpError {
     kind: GeoIpErrorKind,
     source: MaxMindDbError,
 }
 
-/// What is wrong with a database of places.
+/// What is wrong with a [`GeoIp`](super::GeoIp) file.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum GeoIpErrorKind {
-    /// The file is not a `MaxMind` DB, or not all of one.
+    /// The file is not a `MaxMind` DB, or only a part of one.
     Corrupt,
-    /// There is no such file, or it may not be read.
+    /// The file does not exist, or this process may not read it.
     Unreadable,
 }
 
 impl GeoIpError {
-    /// What is wrong.
+    /// Returns what is wrong.
     #[must_use]
     pub fn kind(&self) -> GeoIpErrorKind {
         self.kind
@@ -42,8 +42,10 @@ impl From<MaxMindDbError> for GeoIpError {
 impl fmt::Display for GeoIpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            GeoIpErrorKind::Corrupt => "not a database of places",
-            GeoIpErrorKind::Unreadable => "database of places cannot be read",
+            GeoIpErrorKind::Corrupt => {
+                "the file is not a MaxMind DB: download it again, and unpack it"
+            }
+            GeoIpErrorKind::Unreadable => "the file cannot be read: check its path and permissions",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Where in the world an address is.
+//! Where an address is.
 
 mod database;
 mod error;

@@ -1,10 +1,12 @@
-//! A place on earth, and who knows it.
+//! A place, and the trait that looks it up.
 
 use std::{net::IpAddr, sync::Arc};
 
-/// Tells where in the world an address is.
+/// Looks up where an address is.
 ///
-/// [`GeoIp`](super::GeoIp) reads it from a file; a service or a table of your own may know it too:
+/// Pass it to `DeviceApi::geo` and `DevicePage::geo`, so that users see "Berlin, Germany" beside each
+/// device. [`GeoIp`](super::GeoIp) reads places from a file. Implement it yourself to use a table or a
+/// service of your own:
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -22,9 +24,9 @@ use std::{net::IpAddr, sync::Arc};
 /// }
 /// ```
 pub trait Geo: Send + Sync + 'static {
-    /// Where this address is, as far as it is known.
+    /// Returns the place of this address, if it is known.
     ///
-    /// Called for each session in a list, on the thread that makes the list: it must not wait.
+    /// Called for each session in a list. It must not block: the list waits for it.
     fn place(&self, address: IpAddr) -> Option<Place>;
 }
 
@@ -34,18 +36,18 @@ impl<G: Geo + ?Sized> Geo for Arc<G> {
     }
 }
 
-/// Without anybody who tells, no place is known.
+/// `None` knows no place.
 impl<G: Geo> Geo for Option<G> {
     fn place(&self, address: IpAddr) -> Option<Place> {
         self.as_ref()?.place(address)
     }
 }
 
-/// A place, in the words of the language that was chosen.
+/// A place, in the language that [`GeoIp::language`](super::GeoIp::language) chose.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Place {
-    /// The city.
+    /// The city: "Berlin".
     pub city: Option<String>,
-    /// The country.
+    /// The country: "Germany".
     pub country: Option<String>,
 }

@@ -1,8 +1,8 @@
-//! Which addresses are of the whole internet.
+//! Which addresses are public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether the address is of the whole internet, and so can have a place on earth.
+/// Whether the address is public, and so can have a place.
 ///
 /// std's `is_global` is not stable.
 pub(super) fn is_public(address: IpAddr) -> bool {
@@ -27,13 +27,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Of what is outside 2000::/3 nothing is routed (RFC 4291 §2.4): loopback, link-local,
-    // unique-local, multicast.
+    // Outside of 2000::/3 nothing is routed (RFC 4291 §2.4): loopback, link-local, unique-local,
+    // multicast.
     match address.segments() {
-        // Documentation; protocol assignments, among them benchmarks, ORCHID, and Teredo, whose
-        // address in IPv4 files answer for (RFC 6890, RFC 4380).
+        // Documentation and protocol assignments, among them benchmarks, ORCHID and Teredo (RFC 6890,
+        // RFC 4380).
         [0x2001, 0xdb8 | 0..=0x1ff, ..] | [0x3fff, 0..=0xfff, ..] => false,
-        // 6to4: files answer for the IPv4 address in it (RFC 3056).
+        // 6to4: the IPv4 address in it decides (RFC 3056).
         [0x2002, high, low, ..] => {
             let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);
             is_public_v4(Ipv4Addr::new(a, b, c, d))

@@ -20,7 +20,7 @@ const COMMON: [&str; 9] = [
     "like",
 ];
 
-/// A user agent, which comes cleaned and in 512 bytes at most.
+/// A user agent, cleaned and of at most 512 bytes.
 #[derive(Debug)]
 pub(super) struct Agent<'a> {
     text: &'a str,
@@ -32,7 +32,7 @@ pub(super) struct Agent<'a> {
 pub(super) struct Word<'a> {
     pub(super) name: &'a str,
     pub(super) version: Option<&'a str>,
-    /// In parentheses: what the product before it is made of, not a product itself.
+    /// In parentheses: a comment on the product before it, not a product itself.
     pub(super) comment: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Agent<'a> {
         parts.iter().any(|part| self.has(part))
     }
 
-    /// Whether it is in the form that browsers have in common.
+    /// Whether it has the form that browsers have in common.
     pub(super) fn is_browser_like(&self) -> bool {
         self.text.starts_with("Mozilla/") || self.text.starts_with("Opera/")
     }
@@ -74,7 +74,7 @@ impl<'a> Agent<'a> {
         })
     }
 
-    /// The first row of the table that one of its products is named in.
+    /// The first row of the table that names one of its products.
     pub(super) fn listed(&self, table: &[(&str, &'static str)]) -> Option<Named> {
         let row = |word: Word<'a>| {
             let row = table.iter().position(|(token, _)| *token == word.name)?;
@@ -86,7 +86,7 @@ impl<'a> Agent<'a> {
         Some(Named::known(name, word.version))
     }
 
-    /// The product that is not what all browsers say: the app around an embedded browser.
+    /// The product that other browsers do not name: the app around an embedded browser.
     pub(super) fn own_product(&self) -> Option<Named> {
         let own =
             |word: &Word<'a>| !word.comment && word.is_product() && !COMMON.contains(&word.name);
@@ -103,7 +103,7 @@ impl Word<'_> {
 
     /// Its own name. Apple's library writes spaces as in a URL.
     pub(super) fn named(self) -> Option<Named> {
-        Named::told(&self.name.replace("%20", " "), self.version)
+        Named::sent(&self.name.replace("%20", " "), self.version)
     }
 }
 

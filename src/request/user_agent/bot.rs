@@ -1,8 +1,8 @@
-//! Programs that visit on their own account.
+//! Programs that visit by themselves.
 
 use super::{agent::Agent, brand::HEADLESS, named::Named};
 
-/// Bots whose name does not end in one of [`ENDINGS`], or is not what people call them.
+/// Bots whose name does not end in one of [`ENDINGS`], or that are known by another name.
 const BOTS: &[(&str, &str)] = &[
     ("AdsBot-Google", "Google AdsBot"),
     ("AdsBot-Google-Mobile", "Google AdsBot"),
@@ -42,7 +42,7 @@ const BOTS: &[(&str, &str)] = &[
 /// How the names of bots end.
 const ENDINGS: [&str; 3] = ["bot", "crawler", "spider"];
 
-/// A brand of phones, and no bot.
+/// A brand of phones, not a bot.
 const CUBOT: &str = "cubot";
 
 /// The bot that this is.
@@ -57,7 +57,7 @@ fn by_ending(agent: &Agent<'_>) -> Option<Named> {
             return None;
         }
         let end = bot_ends(word.name)?;
-        Named::told(word.name.get(..end)?, word.version)
+        Named::sent(word.name.get(..end)?, word.version)
     })
 }
 

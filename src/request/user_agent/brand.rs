@@ -2,14 +2,14 @@
 
 use super::{in_app::APP, named::Named};
 
-/// Engines and views, which say little of what is around them.
+/// Engines and views, which say little about the app around them.
 const ENGINES: &[(&str, &str)] = &[
     ("Android WebView", APP),
     ("Microsoft Edge WebView2", APP),
     ("Chromium", "Chromium"),
 ];
 
-/// Brands with another name among people. What is not here is called as it calls itself.
+/// Brands that users know by another name. The others keep the name that they send.
 const BROWSERS: &[(&str, &str)] = &[
     ("Microsoft Edge", "Edge"),
     ("YaBrowser", "Yandex Browser"),
@@ -22,18 +22,18 @@ const BROWSERS: &[(&str, &str)] = &[
 /// A browser that a program drives.
 pub(super) const HEADLESS: &str = "Headless Chrome";
 
-/// What a brand is the name of.
+/// What a brand names.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Brand {
     /// A browser.
     Browser(Named),
-    /// An engine or a view, whatever is around it.
+    /// An engine or a view, in any app.
     Engine(Named),
     /// A browser that a program drives.
     Headless(Named),
 }
 
-/// The brand that says most; of two, the first.
+/// The brand that says most; of two such, the first.
 pub(super) fn find(list: &str) -> Option<Brand> {
     let mut best: Option<(u8, Brand)> = None;
     for (brand, version) in brands(list).filter(|(brand, _)| !is_grease(brand)) {
@@ -61,7 +61,7 @@ fn weigh(brand: &str, version: Option<&str>) -> Option<(u8, Brand)> {
         return Some((0, Brand::Engine(named)));
     }
     if brand == "Google Chrome" {
-        // Browsers made of it claim to be it as well.
+        // Browsers that are built on it send its name as well.
         return Some((1, Brand::Browser(Named::known("Chrome", version))));
     }
     if brand == "HeadlessChrome" {
@@ -70,10 +70,10 @@ fn weigh(brand: &str, version: Option<&str>) -> Option<(u8, Brand)> {
     if let Some(named) = known(BROWSERS) {
         return Some((3, Brand::Browser(named)));
     }
-    Named::told(brand, version).map(|named| (2, Brand::Browser(named)))
+    Named::sent(brand, version).map(|named| (2, Brand::Browser(named)))
 }
 
-/// Browsers mix in brands such as `Not/A)Brand`, so that nobody relies on the order or the number.
+/// Browsers add brands such as `Not/A)Brand`, so that no server relies on the order or the number.
 fn is_grease(brand: &str) -> bool {
     let letters: String = brand
         .chars()
@@ -83,7 +83,7 @@ fn is_grease(brand: &str) -> bool {
     letters.is_empty() || (letters.starts_with("not") && letters.ends_with("brand"))
 }
 
-/// The members of the list, `"brand";v="version"`, as far as they are well formed.
+/// The well-formed members of the list: `"brand";v="version"`.
 fn brands(list: &str) -> impl Iterator<Item = (String, Option<&str>)> {
     let mut rest = list;
     std::iter::from_fn(move || {

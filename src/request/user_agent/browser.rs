@@ -1,8 +1,8 @@
-//! Browsers that woothee does not know, or calls by another name.
+//! Browsers that woothee does not know or names in another way.
 
 use super::{agent::Agent, named::Named};
 
-/// Browsers by a word of theirs; of two, the upper row is the more exact.
+/// Browsers by a word in their user agent; of two, the upper row is the more exact.
 const BROWSERS: &[(&str, &str)] = &[
     ("EdgA", "Edge"),
     ("EdgiOS", "Edge"),
@@ -52,7 +52,7 @@ pub(super) fn find(agent: &Agent<'_>) -> Option<Named> {
     }
     let named = agent.listed(BROWSERS)?;
     if named.name == "DuckDuckGo" {
-        // It says the version of the engine.
+        // It sends the version of the engine.
         return Some(named.unversioned());
     }
     Some(named)

@@ -1,10 +1,10 @@
-//! What woothee knows.
+//! The user agents that woothee knows.
 
 use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
 use super::{in_app::APP, kind::DeviceKind, named::Named};
 
-/// What woothee makes of a user agent.
+/// What woothee finds in a user agent.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) named: Option<Named>,
@@ -25,7 +25,7 @@ pub(super) fn look_up(text: &str) -> Option<Entry> {
         VALUE_UNKNOWN => None,
         "misc crawler" => Some(Named::known("Bot", None)),
         "Webview" => Some(Named::known(APP, None)),
-        name => Named::told(name, Some(found.version)),
+        name => Named::sent(name, Some(found.version)),
     };
     Some(Entry { named, kind })
 }

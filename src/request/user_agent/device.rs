@@ -1,4 +1,4 @@
-//! [`Device`]: what people see of a client.
+//! [`Device`]: browser, operating system and kind of a client.
 
 use super::{
     agent::Agent,
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::model::{Client, Hints};
 
-/// Browser, operating system and kind of a client: what people know their device by.
+/// Browser, operating system and kind of a client, by which users recognize their device.
 ///
-/// Read from its client hints first, from its user agent after. Both are what the client says of
-/// itself: fine for a list that its own user reads, never for a decision.
+/// Read from the client hints, and from the user agent if there are none. The client can send anything:
+/// show it in lists, but decide nothing by it.
 ///
 /// ```
 /// use tower_user_sessions::{Client, Device, DeviceKind};
@@ -40,7 +40,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// What the client says that it is.
+    /// Reads it from what the client sent at its sign-in.
     #[must_use]
     pub fn of(client: &Client) -> Self {
         let agent = &Agent::new(client.user_agent().unwrap_or_default());
@@ -56,10 +56,10 @@ impl Device {
         }
     }
 
-    /// One line for people: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot".
+    /// Returns one line for lists: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot".
     ///
-    /// It holds no control characters and none that change the direction of the text, but it may
-    /// hold others that mean something in HTML.
+    /// It has no control characters and none that change the direction of the text. It may have
+    /// characters such as `<`: escape it in HTML.
     #[must_use]
     pub fn label(&self) -> String {
         let name = self.named.as_ref().map(|named| match self.shown_version() {
@@ -75,31 +75,31 @@ impl Device {
         }
     }
 
-    /// The browser, app, bot or tool: "Chrome", "Instagram", "Googlebot", "curl".
+    /// Returns the browser, app, bot or tool: "Chrome", "Instagram", "Googlebot", "curl".
     #[must_use]
     pub fn browser(&self) -> Option<&str> {
         self.named.as_ref().map(|named| &*named.name)
     }
 
-    /// The version of it, without zeros at the end: "142", "8.5".
+    /// Returns the version of that, without zeros at the end: "142", "8.5".
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.named.as_ref()?.version.as_deref()
     }
 
-    /// The operating system: "Windows", "iOS".
+    /// Returns the operating system: "Windows", "iOS".
     #[must_use]
     pub fn os(&self) -> Option<&str> {
         self.platform.map(|platform| platform.os)
     }
 
-    /// What kind of thing it is.
+    /// Returns the kind of device.
     #[must_use]
     pub fn kind(&self) -> DeviceKind {
         self.kind
     }
 
-    /// People know the number of a tool and of a computer's browser, and their phone by its make.
+    /// Users know the version of a tool and of a computer's browser, but of a phone only its make.
     fn shown_version(&self) -> Option<&str> {
         let parts = match self.kind {
             DeviceKind::Desktop => 1,
@@ -110,8 +110,8 @@ impl Device {
         };
         let version = self.version()?;
         let end = version.match_indices('.').nth(parts - 1);
-        let shown = end.map_or(Some(version), |(at, _)| version.get(..at))?;
-        Some(shown.strip_suffix(".0").unwrap_or(shown))
+        let shorter = end.map_or(Some(version), |(at, _)| version.get(..at))?;
+        Some(shorter.strip_suffix(".0").unwrap_or(shorter))
     }
 
     /// Bots and tools are the same wherever they run.
@@ -120,14 +120,14 @@ impl Device {
     }
 }
 
-/// What runs on the platform, and what kind of thing that is.
+/// What runs on the platform, and the kind of device that it makes.
 fn identify(
     agent: &Agent<'_>,
     brand: Option<Brand>,
     platform: Option<Platform>,
 ) -> (Option<Named>, DeviceKind) {
     let kind = platform.map_or(DeviceKind::Other, |platform| platform.kind);
-    // What a program says of itself counts more than the browser that it drives.
+    // The name of a program counts more than the browser that it drives.
     if let Some(bot) = bot::find(agent) {
         return (Some(bot), DeviceKind::Bot);
     }

@@ -1,11 +1,11 @@
-//! Pages shown inside an app.
+//! Pages that an app displays.
 
 use super::{agent::Agent, named::Named};
 
-/// An app that does not say its name.
+/// An app that does not send its name.
 pub(super) const APP: &str = "App";
 
-/// Apps by a word of theirs; of two, the upper row is the more exact.
+/// Apps by a word in their user agent; of two, the upper row is the more exact.
 const APPS: &[(&str, &str)] = &[
     ("Instagram", "Instagram"),
     ("Barcelona", "Threads"),
@@ -35,10 +35,10 @@ const APPS: &[(&str, &str)] = &[
 /// How `TikTok` names itself, with its version in the same word.
 const TIKTOK: [&str; 2] = ["musical_ly_", "trill_"];
 
-/// What tells Messenger from Facebook.
+/// What distinguishes Messenger from Facebook.
 const MESSENGER: [&str; 3] = ["FBAN/Messenger", "FB_IAB/MESSENGER", "FB_IAB/Orca"];
 
-/// The app that shows the page.
+/// The app that displays the page.
 pub(super) fn find(agent: &Agent<'_>) -> Option<Named> {
     if agent.has_any(&TIKTOK) {
         return Some(Named::known("TikTok", None));
@@ -49,7 +49,7 @@ pub(super) fn find(agent: &Agent<'_>) -> Option<Named> {
     agent.listed(APPS)
 }
 
-/// An app that we do not know, if this is an embedded browser.
+/// An unknown app, if this is an embedded browser.
 pub(super) fn view(agent: &Agent<'_>) -> Option<Named> {
     let android = agent.has("; wv)");
     let electron = agent.has(" Electron/");

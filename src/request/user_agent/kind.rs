@@ -1,25 +1,25 @@
-//! What kind of thing a client is.
+//! Kinds of devices.
 
-/// What kind of thing a client is.
+/// The kind of a device.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum DeviceKind {
-    /// A program that visits on its own account: a crawler, a link preview, a monitor.
+    /// A program that visits by itself: a crawler, a link preview, a monitor.
     Bot,
     /// A computer.
     Desktop,
     /// A phone.
     Mobile,
-    /// A television, a console, or nothing that can be told.
+    /// A television, a console, or unknown.
     Other,
     /// A tablet.
     Tablet,
-    /// A program that somebody calls with: curl, a library, a backup job.
+    /// A program that a user runs: curl, a library, a backup job.
     Tool,
 }
 
 impl DeviceKind {
-    /// The kind as the device API writes it: `desktop`, `mobile` …
+    /// Returns the kind as the device API writes it: `desktop`, `mobile` …
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

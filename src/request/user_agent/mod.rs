@@ -1,4 +1,4 @@
-//! What device a client is: client hints first, its user agent after.
+//! Which device a client is: from the client hints first, then from the user agent.
 //!
 //! ```text
 //!  Sec-CH-UA ──▶ brand ──┐      user agent ──▶ agent (its words)

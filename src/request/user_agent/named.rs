@@ -16,7 +16,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// One that we know.
+    /// A known one.
     pub(super) fn known(name: &'static str, version: Option<&str>) -> Self {
         Self {
             name: Cow::Borrowed(name),
@@ -24,9 +24,9 @@ impl Named {
         }
     }
 
-    /// One that the request names. What would not show, or would turn the text around it, is left
-    /// out; `None` if nothing remains.
-    pub(super) fn told(name: &str, version: Option<&str>) -> Option<Self> {
+    /// One that the request names, without characters that are invisible or change the direction of the
+    /// text. `None` if nothing remains.
+    pub(super) fn sent(name: &str, version: Option<&str>) -> Option<Self> {
         let name: String = name
             .chars()
             .filter(|c| !is_hidden(*c))
@@ -48,7 +48,7 @@ impl Named {
     }
 }
 
-/// The digits and dots at the start, without the zeros that say nothing: `142.0.0.0` is 142.
+/// The digits and dots at the start, without zeros at the end: `142.0.0.0` is 142.
 fn digits(text: &str) -> Option<Box<str>> {
     let end = text
         .bytes()
@@ -62,7 +62,7 @@ fn digits(text: &str) -> Option<Box<str>> {
     (!version.is_empty()).then(|| Box::from(version))
 }
 
-/// Control characters, and those of Unicode that only change how the rest is shown.
+/// Control characters, and those of Unicode that only change how the rest is displayed.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_version_ends_where_its_digits_do() {
-        for (told, version) in [
+        for (text, version) in [
             ("142.0.0.0", Some("142")),
             ("8.10.0-DEV", Some("8.10")),
             ("18.5", Some("18.5")),
@@ -88,15 +88,15 @@ mod tests {
             ("FBIOS", None),
             ("١٢", None),
         ] {
-            assert_eq!(digits(told).as_deref(), version, "{told}");
+            assert_eq!(digits(text).as_deref(), version, "{text}");
         }
     }
 
     #[test]
     fn a_name_that_does_not_show_is_none() {
-        assert_eq!(Named::told("\u{202e}\u{200b}\u{7}", None), None);
+        assert_eq!(Named::sent("\u{202e}\u{200b}\u{7}", None), None);
         assert_eq!(
-            Named::told("a\u{202e}b", None).unwrap().name,
+            Named::sent("a\u{202e}b", None).unwrap().name,
             Cow::Borrowed("ab")
         );
     }

@@ -7,7 +7,7 @@ use crate::model::Hints;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Platform {
     pub(super) os: &'static str,
-    /// What people say that a browser runs on.
+    /// What a browser runs on, in the label.
     pub(super) on: &'static str,
     pub(super) kind: DeviceKind,
 }
@@ -50,7 +50,7 @@ const ANDROID: Platform = mobile("Android", "Android");
 const ANDROID_TABLET: Platform = tablet("Android", "Android tablet");
 const ANDROID_TV: Platform = other("Android", "Android TV");
 
-/// Platforms by a part of the user agent; those above claim to be those below.
+/// Platforms by a part of the user agent. Those above also name those below.
 const PLATFORMS: &[(&str, Platform)] = &[
     ("Windows Phone", mobile("Windows Phone", "Windows Phone")),
     ("Xbox", other("Windows", "Xbox")),
@@ -90,11 +90,11 @@ const PLATFORMS: &[(&str, Platform)] = &[
     ("X11", desktop("Linux")),
 ];
 
-/// What tells a television that runs Android.
+/// What distinguishes a television that runs Android.
 const ANDROID_TVS: [&str; 5] = ["Android TV", "GoogleTV", "BRAVIA", "; AFT", " TV "];
 
 impl Platform {
-    /// What the user agent tells.
+    /// The platform that the user agent names.
     pub(super) fn of(agent: &Agent<'_>) -> Option<Self> {
         let Some((_, platform)) = PLATFORMS.iter().find(|(part, _)| agent.has(part)) else {
             return whatsapp(agent);
@@ -105,7 +105,7 @@ impl Platform {
         })
     }
 
-    /// What the hints tell.
+    /// The platform that the hints name.
     pub(super) fn hinted(hints: &Hints, agent: &Agent<'_>) -> Option<Self> {
         let is_mobile = hints.mobile().and_then(|flag| match flag {
             "?1" => Some(true),

@@ -1,4 +1,4 @@
-//! Programs that people and services call with.
+//! Command-line tools and libraries.
 
 use super::{agent::Agent, named::Named};
 
