@@ -5,9 +5,10 @@ use std::time::Duration;
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
-/// How long a session lives: idle (renewed by activity) and absolute (renewed by signing in).
+/// How long a session lives: without activity (idle), and in all (absolute).
 ///
-/// Both are always set. Defaults to 1 day idle, 30 days absolute. The presets follow the
+/// Every request that counts as activity renews the idle part. Only signing in or authenticating again
+/// renews the absolute part. Defaults to 1 day idle, 30 days absolute. The presets follow the
 /// reauthentication limits of NIST SP 800-63B-4 (ASVS 7.3.1, 7.3.2).
 ///
 /// ```
@@ -25,7 +26,7 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// 30 days, however idle (NIST SP 800-63B-4 §2.1.3).
+    /// 30 days, with or without activity (NIST SP 800-63B-4 §2.1.3).
     pub const AAL1: Self = Self::new(Duration::from_secs(30 * DAY), Duration::from_secs(30 * DAY));
 
     /// 24 hours, 1 hour idle (NIST SP 800-63B-4 §2.2.3).
@@ -42,8 +43,8 @@ impl Lifetime {
 
     /// A lifetime with these two parts.
     ///
-    /// `absolute` is held between 1 ms and [`MAX`](Self::MAX), `idle` between 1 ms and `absolute`;
-    /// both count in whole milliseconds.
+    /// Both are whole milliseconds, at least 1 ms. `absolute` is at most [`MAX`](Self::MAX), and `idle` at
+    /// most `absolute`.
     #[must_use]
     pub const fn new(idle: Duration, absolute: Duration) -> Self {
         let absolute = whole_millis(absolute, Self::MAX);
@@ -67,7 +68,7 @@ impl Lifetime {
         self.idle
     }
 
-    /// How long a session lives whatever its activity.
+    /// How long a session lives, whatever its activity.
     #[must_use]
     pub const fn absolute(self) -> Duration {
         self.absolute

@@ -1,4 +1,4 @@
-//! Whose session it is.
+//! The id of a user.
 
 use std::{error, fmt, str::FromStr, sync::Arc};
 
@@ -50,7 +50,7 @@ impl UserId {
     ///
     /// # Errors
     ///
-    /// What `T` says of a text that is none of its values.
+    /// If `T` cannot be read from this text: the error of `T`.
     pub fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
         self.0.parse()
     }
@@ -94,7 +94,7 @@ impl From<&Self> for UserId {
 
 mod sealed {
     /// Only this crate says what is a user id: text must be checked.
-    #[expect(unnameable_types, reason = "nobody else can implement it")]
+    #[expect(unnameable_types, reason = "other crates cannot implement it")]
     pub trait Sealed {}
 }
 
@@ -115,7 +115,7 @@ mod sealed {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a user id",
     label = "neither a `UserId` nor an integer, text or `Uuid` (feature `uuid`)",
-    note = "make one of its text: `UserId::new(id.to_string())?`"
+    note = "make a `UserId` from its text: `UserId::new(id.to_string())?`"
 )]
 pub trait IntoUserId: sealed::Sealed {
     /// The user with this id.

@@ -31,13 +31,13 @@ const WITH_DATA: u8 = 16;
 /// Added to the kind of a session that had another token, which has a [`Rotation`] before its body.
 const ROTATED: u8 = 32;
 
-/// Added besides while the present token has not been shown yet.
+/// Added besides until a request has sent the present token.
 const UNUSED: u8 = 64;
 
 /// The class byte of a session that does not count against the limit.
 pub(crate) const UNCOUNTED: u8 = 255;
 
-/// How long the header is that scripts read.
+/// The length of the header that scripts read.
 const HEADER: usize = 82;
 
 /// About how long a stored session is.
@@ -45,13 +45,8 @@ const ABOUT: usize = HEADER + 192;
 
 /// A live session as a store keeps it, without the app's data.
 ///
-/// Stored as a header that scripts read (`u8 version, u8 kind, u8 class, u56 revision, i64 created,
-/// i64 authenticated, i64 last activity, i64 idle, i64 deadline, 32 bytes digest`, big-endian,
-/// milliseconds), then a [`Rotation`] where there was one, then a `MessagePack` body that only Rust
-/// reads: user id, address, user agent, and if there are any, client hints and proof. A session whose
-/// cookie is for the browser session only says so at the end.
-///
-/// Cloning it is cheap: what does not change is shared.
+/// You need it only if you write a store. [`encode`](Self::encode) has the stored form. Cloning it is
+/// cheap: what does not change is shared.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
@@ -61,21 +56,22 @@ pub struct Record {
     pub digest: Digest,
     /// Counts the writes to its data; below 2 to the power of 56.
     pub revision: u64,
-    /// When it began.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// When its user proved who they are; of a guest: when the request arrived that began it.
+    /// When its user last signed in or authenticated again. Of a guest session: when the request that
+    /// began it arrived.
     pub authenticated_at: Timestamp,
-    /// When it was last seen on a request that counts as activity.
+    /// When it was last active.
     pub last_activity: Timestamp,
     /// How long it lives without activity.
     pub idle: Duration,
     /// When it ends, whatever its activity.
     pub deadline: Timestamp,
-    /// The class of its client; the default one where it does not count.
+    /// The class of its client; the default one if it does not count.
     pub class: ClientClass,
     /// Whether it counts against its user's limit.
     pub counts: bool,
-    /// What it keeps of previous tokens, if it had any.
+    /// Its previous tokens, if it had any.
     pub rotation: Option<Arc<Rotation>>,
     body: Arc<Body>,
 }
@@ -112,7 +108,7 @@ impl Record {
         }
     }
 
-    /// Notes how the user proved who they are.
+    /// Notes how the user authenticated.
     #[must_use]
     pub fn with_proof(mut self, proof: Proof) -> Self {
         let Body {
@@ -157,7 +153,7 @@ impl Record {
         self.body.persistent
     }
 
-    /// Makes what is left of its life shorter at this moment, never longer.
+    /// The same session with a shorter life from now on, never a longer one.
     #[must_use]
     pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
         self.idle = self.idle.min(to.idle());
@@ -165,7 +161,7 @@ impl Record {
         self
     }
 
-    /// How the user proved who they are, where the app noted it.
+    /// How the user authenticated, if the app noted it.
     #[must_use]
     pub fn proof(&self) -> Option<&Proof> {
         self.body.proof.as_deref()
@@ -179,20 +175,20 @@ impl Record {
             .map_or(self.created_at, |rotation| rotation.issued_at)
     }
 
-    /// Its client, as far as an end notice that it causes says of it: nothing where that would take
-    /// too much room.
+    /// Its client, for the end notice of a session that this one ends. `None` if it is too large for a
+    /// notice.
     #[must_use]
     pub fn noted_client(&self) -> Option<Client> {
         let body = self.body.encode().ok()?;
         (body.len() <= NOTED_MAX).then(|| self.client().clone())
     }
 
-    /// What does not change of it.
+    /// The part that does not change.
     pub(super) fn shared(&self) -> Arc<Body> {
         Arc::clone(&self.body)
     }
 
-    /// Whose session it is; `None` of a guest.
+    /// The user; `None` for a guest session.
     #[must_use]
     pub fn user_id(&self) -> Option<&UserId> {
         self.body.user.as_ref()
@@ -224,7 +220,14 @@ impl Record {
         (self.last_activity, self.created_at, self.id.encode())
     }
 
-    /// The stored form.
+    /// The stored form: a header that scripts read, and a body that only Rust reads.
+    ///
+    /// The header is `u8 version, u8 kind, u8 class, u56 revision, i64 created, i64 authenticated, i64
+    /// last activity, i64 idle, i64 deadline, 32 bytes digest`: big-endian, in milliseconds. A
+    /// [`Rotation`] follows if the session had another token before.
+    ///
+    /// The body is a `MessagePack` array: user id, address, user agent, client hints, proof, and whether
+    /// the cookie is for the browser session only. What a session does not have at the end is left out.
     ///
     /// # Errors
     ///

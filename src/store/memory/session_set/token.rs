@@ -1,4 +1,4 @@
-//! Whose token it is, and how it gets a successor.
+//! Which session a token opens, and how it gets a new one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,11 @@ use crate::{
     store::{Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated},
 };
 
-/// What a token is to a session.
+/// How a token relates to a session.
 enum Standing {
     Present,
     Previous(Previous),
-    Stranger,
+    Unknown,
 }
 
 fn standing(record: &Record, digest: &Digest) -> Standing {
@@ -23,7 +23,7 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
         .rotation
         .as_ref()
         .and_then(|rotation| rotation.previous(digest));
-    previous.map_or(Standing::Stranger, Standing::Previous)
+    previous.map_or(Standing::Unknown, Standing::Previous)
 }
 
 impl SessionSet {
@@ -54,7 +54,7 @@ impl SessionSet {
         let previous = match standing(record, digest) {
             Standing::Present => None,
             Standing::Previous(previous) => Some(previous),
-            Standing::Stranger => return Resolved::Unknown,
+            Standing::Unknown => return Resolved::Unknown,
         };
         if !record.is_live(now, None) {
             return match previous {
@@ -73,7 +73,7 @@ impl SessionSet {
         if resolve.activity {
             record.last_activity = record.last_activity.max(now);
         }
-        // First what may be a call, so that the record is copied to where it stays.
+        // The data first: cloning it may be a call, and the record is then copied to its place at once.
         let data = live.data.clone();
         Resolved::Live(Found::new(record.clone(), data, now))
     }
@@ -114,7 +114,7 @@ impl SessionSet {
             return Rotated::Rotated(Box::new(record.clone()));
         }
         let grace = rotate.grace.min(Lifetime::MAX);
-        let anew = matches!(rotate.renewal, Renewal::Proven { .. });
+        let proven = matches!(rotate.renewal, Renewal::Proven { .. });
         let sent = match (
             standing(record, &rotate.previous),
             record.rotation.as_deref(),
@@ -123,16 +123,16 @@ impl SessionSet {
             (Standing::Previous(previous), Some(before))
                 if now < previous.until && !previous.rejected =>
             {
-                // The salt is the newer one's: an older one would derive nothing from it.
+                // The salt belongs to the newer one: an older token derives nothing from it.
                 let took = before.is_unused() && before.previous[0] == Some(previous);
-                match (anew, took) {
+                match (proven, took) {
                     (true, _) => Some(previous),
                     (false, true) => return Rotated::Took(before.salt),
                     (false, false) => return Rotated::Kept,
                 }
             }
-            // Of a request that took longer than the token had: the session is none the worse.
-            (Standing::Previous(_), _) if !anew => return Rotated::Kept,
+            // The request took longer than the token was valid: the session does not change.
+            (Standing::Previous(_), _) if !proven => return Rotated::Kept,
             _ => return Rotated::Ended,
         };
         let salt = match rotate.renewal {
@@ -143,8 +143,8 @@ impl SessionSet {
             seen(record, now);
         }
         let before = record.rotation.as_deref().map(|before| before.previous);
-        let previous = if anew {
-            // Whoever proves who they are ends the present token too.
+        let previous = if proven {
+            // A re-authentication makes the present token invalid too.
             let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
             Some(rejected(record.digest, earlier, now.plus(grace)))
         } else {
@@ -177,7 +177,7 @@ impl SessionSet {
     }
 }
 
-/// The present token was sent.
+/// The present token was used.
 fn seen(record: &mut Record, now: Timestamp) {
     if let Some(rotation) = &mut record.rotation
         && rotation.is_unused()
@@ -186,8 +186,8 @@ fn seen(record: &mut Record, now: Timestamp) {
     }
 }
 
-/// The previous tokens once this one has a successor; `None` while an earlier one is still in its time:
-/// a late answer could give a browser a token back that has been followed by two others.
+/// The previous tokens, once this token has a successor. `None` while an earlier one is still valid: a
+/// late response could give a browser a token back that was followed by two others.
 fn followed(
     digest: Digest,
     before: Option<[Option<Previous>; 2]>,
@@ -205,7 +205,7 @@ fn followed(
     Some([Some(previous), before.and_then(|[newer, _]| newer)])
 }
 
-/// The previous tokens once none of them opens anything.
+/// The previous tokens, once none of them is valid.
 fn rejected(digest: Digest, earlier: Option<Previous>, until: Timestamp) -> [Option<Previous>; 2] {
     let previous = Previous {
         digest,
