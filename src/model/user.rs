@@ -115,7 +115,7 @@ mod sealed {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a user id",
     label = "neither a `UserId` nor an integer, text or `Uuid` (feature `uuid`)",
-    note = "make one of its text: `UserId::new(id.to_string())?`"
+    note = "make a `UserId` from its text: `UserId::new(id.to_string())?`"
 )]
 pub trait IntoUserId: sealed::Sealed {
     /// The user with this id.

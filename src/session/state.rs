@@ -199,7 +199,7 @@ impl State {
             data.named(|key| login.carries(key))
                 .map(|(key, value)| Op::carried(key, value))
         });
-        // A value computed from a stored one would carry over what somebody planted there.
+        // A value computed from a stored one would carry over what an attacker planted there.
         let mut staged = self.staged.ops.clone();
         staged.retain(|op| !op.derived || login.carries(&op.key));
         let staged = staged.into_iter().map(|op| Op {

@@ -12,7 +12,7 @@ use crate::{
 enum Standing {
     Present,
     Previous(Previous),
-    Stranger,
+    Unknown,
 }
 
 fn standing(record: &Record, digest: &Digest) -> Standing {
@@ -23,7 +23,7 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
         .rotation
         .as_ref()
         .and_then(|rotation| rotation.previous(digest));
-    previous.map_or(Standing::Stranger, Standing::Previous)
+    previous.map_or(Standing::Unknown, Standing::Previous)
 }
 
 impl SessionSet {
@@ -54,7 +54,7 @@ impl SessionSet {
         let previous = match standing(record, digest) {
             Standing::Present => None,
             Standing::Previous(previous) => Some(previous),
-            Standing::Stranger => return Resolved::Unknown,
+            Standing::Unknown => return Resolved::Unknown,
         };
         if !record.is_live(now, None) {
             return match previous {
@@ -114,7 +114,7 @@ impl SessionSet {
             return Rotated::Rotated(Box::new(record.clone()));
         }
         let grace = rotate.grace.min(Lifetime::MAX);
-        let anew = matches!(rotate.renewal, Renewal::Proven { .. });
+        let proven = matches!(rotate.renewal, Renewal::Proven { .. });
         let sent = match (
             standing(record, &rotate.previous),
             record.rotation.as_deref(),
@@ -125,14 +125,14 @@ impl SessionSet {
             {
                 // The salt belongs to the newer token; from an older one it would derive another token.
                 let took = before.is_unused() && before.previous[0] == Some(previous);
-                match (anew, took) {
+                match (proven, took) {
                     (true, _) => Some(previous),
                     (false, true) => return Rotated::Took(before.salt),
                     (false, false) => return Rotated::Kept,
                 }
             }
             // The request was slower than its grace period. That is no reuse.
-            (Standing::Previous(_), _) if !anew => return Rotated::Kept,
+            (Standing::Previous(_), _) if !proven => return Rotated::Kept,
             _ => return Rotated::Ended,
         };
         let salt = match rotate.renewal {
@@ -143,7 +143,7 @@ impl SessionSet {
             seen(record, now);
         }
         let before = record.rotation.as_deref().map(|before| before.previous);
-        let previous = if anew {
+        let previous = if proven {
             // The user authenticated again, so the current token stops working too.
             let earlier = sent.or_else(|| before.and_then(|[newer, _]| newer));
             Some(rejected(record.digest, earlier, now.plus(grace)))
