@@ -1,6 +1,7 @@
-//! What the layer costs without sockets, on the embedded store: time and allocations of a request.
+//! Measures time and allocations of a request through the layer, without sockets, on `MemoryStore`.
 //!
-//! `cargo bench --bench in_process`. Subtract `bare`, the same service with no layer around it.
+//! Run it with `cargo bench --bench in_process`. `bare` is the same service without the layer: subtract
+//! it from the others.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -26,7 +27,7 @@ use tower_user_sessions::{Limit, MemoryStore, Session, SessionLayer};
 
 const USERS: u16 = 1_000;
 const LIMIT: u16 = 3;
-/// As long as a browser's: 120 characters.
+/// As long as the user agent of a browser: 120 characters.
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                        Chrome/140.0.0.0 Safari/537.36 benches/00000000";
 
@@ -40,18 +41,18 @@ fn main() {
         .resolve_if(|parts| parts.uri.path() != "/static");
     let cookies = sign_in_all(&layer);
     let guest = [request("/", None)];
-    let shown = |path| -> Vec<_> { cookies.iter().map(|it| request(path, Some(it))).collect() };
+    let sent = |path| -> Vec<_> { cookies.iter().map(|it| request(path, Some(it))).collect() };
     let sessions = || layer.layer(service_fn(handle));
 
     let bare = service_fn(handle);
     let mut rows = vec![
-        measure(&mut criterion, "bare", bare, &shown("/")),
-        measure(&mut criterion, "let pass", sessions(), &shown("/static")),
+        measure(&mut criterion, "bare", bare, &sent("/")),
+        measure(&mut criterion, "let pass", sessions(), &sent("/static")),
         measure(&mut criterion, "no token", sessions(), &guest),
-        measure(&mut criterion, "memory hit", sessions(), &shown("/")),
-        measure(&mut criterion, "hit, user read", sessions(), &shown("/me")),
+        measure(&mut criterion, "memory hit", sessions(), &sent("/")),
+        measure(&mut criterion, "hit, user read", sessions(), &sent("/me")),
     ];
-    // So that each further sign-in of a user meets the limit.
+    // From here on each sign-in reaches the limit.
     for _ in 1..LIMIT {
         sign_in_all(&layer);
     }
@@ -61,7 +62,7 @@ fn main() {
     print(&rows);
 }
 
-/// `/in/N` signs user N in, `/me` reads the user, everything else leaves the session alone.
+/// `/in/N` signs user N in, `/me` reads the user, other paths do not use the session.
 async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
     let session: Option<&Session> = request.extensions().get();
     match request.uri().path() {
@@ -75,7 +76,7 @@ async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
     Ok(Response::new(()))
 }
 
-/// A name and its allocations per request.
+/// The name of a case and its allocations per request.
 type Row = (&'static str, f64);
 
 fn measure<S>(
@@ -87,7 +88,7 @@ fn measure<S>(
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
 {
-    // A first round grows what stays.
+    // The first round allocates what is kept.
     count(&mut service, requests);
     let allocations = count(&mut service, requests);
 
@@ -102,7 +103,7 @@ where
     (name, allocations)
 }
 
-/// Allocations per request, the request itself left out.
+/// Allocations per request, without those of the request itself.
 #[expect(clippy::cast_precision_loss, reason = "a mean")]
 fn count<S>(service: &mut S, requests: &[Request<()>]) -> f64
 where
@@ -116,7 +117,7 @@ where
     each.sum::<u64>() as f64 / requests.len() as f64
 }
 
-/// Nothing here waits, so no runtime is in the way.
+/// Polls once, without a runtime, because nothing here waits.
 fn answer<S>(service: &mut S, request: Request<()>) -> Response<()>
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,

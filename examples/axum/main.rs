@@ -10,7 +10,7 @@
 //! | variable | means | default |
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
-//! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster | sessions live in this process |
+//! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster. Needs `--features redis` | sessions live in this process |
 //! | `MAX_SESSIONS` | how many sessions a user may have, 1 to 1000 | 3 |
 //! | `MAX_BROWSERS`, `MAX_PHONES`, `MAX_TOOLS` | how many of these may be computers, phones or tablets, other clients | no limit of their own |
 //! | `EXCESS` | what happens at the limit: `evict` the least recently active session, or `refuse` the sign-in | `evict` |
@@ -27,6 +27,11 @@ mod markup;
 mod pages;
 mod picker;
 mod problem;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(not(feature = "redis"))]
+#[path = "no_redis.rs"]
+mod redis;
 mod settings;
 mod users;
 
@@ -52,7 +57,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tower_user_sessions::{DeviceApi, DevicePage, PeerAddr, Problem, SessionLayer};
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::{problem::problem, settings::Settings, users::Users};
 
@@ -84,21 +89,15 @@ impl FromRef<Shop> for Most {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let log = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env();
-    let log = match log {
-        Ok(log) => log,
-        Err(error) => return give_up(2, format_args!("RUST_LOG: {error}")),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(log)
-        .with_writer(io::stderr)
-        .init();
     let settings = match Settings::from_env() {
         Ok(settings) => settings,
         Err(error) => return give_up(2, format_args!("{error}")),
     };
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    tracing_subscriber::registry()
+        .with(log)
+        .with(settings.log.clone())
+        .init();
     let address = settings.listen;
     match serve(settings).await {
         Ok(()) => ExitCode::SUCCESS,

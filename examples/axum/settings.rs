@@ -2,12 +2,13 @@
 
 use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
-    Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, RedisStore,
-    SessionCookie,
-    store::{RedisPool, SharedStore},
+    Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, SessionCookie,
+    store::SharedStore,
 };
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::redis;
 
 const BROWSER: ClientClass = ClientClass::new(1);
 const PHONE: ClientClass = ClientClass::new(2);
@@ -20,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) lifetime: Lifetime,
     pub(crate) cookie: SessionCookie,
     pub(crate) geo: Option<GeoIp>,
+    pub(crate) log: Targets,
 }
 
 /// A setting that cannot be used. The text says which, and what it should be.
@@ -41,6 +43,7 @@ impl Settings {
             lifetime: lifetime()?,
             cookie: cookie()?,
             geo: geo()?,
+            log: log()?,
         })
     }
 }
@@ -58,26 +61,7 @@ fn store() -> Result<SharedStore, BadSetting> {
     let Some(urls) = var("REDIS_URL")? else {
         return Ok(MemoryStore::new().into());
     };
-    // The URL may contain a password, and the cause may quote it, so neither is printed.
-    let Ok(pool) = pool(&urls) else {
-        return Err(BadSetting(
-            "REDIS_URL must be redis://user:password@host:port, or several of a Cluster \
-             separated by commas (rediss:// takes a build of the redis crate with TLS)"
-                .to_owned(),
-        ));
-    };
-    Ok(RedisStore::new(pool).into())
-}
-
-fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
-    let runtime = Some(Runtime::Tokio1);
-    if !urls.contains(',') {
-        let node = deadpool_redis::Config::from_url(urls);
-        return Ok(node.create_pool(runtime)?.into());
-    }
-    let urls: Vec<String> = urls.split(',').map(|url| url.trim().to_owned()).collect();
-    let cluster = deadpool_redis::cluster::Config::from_urls(urls);
-    Ok(cluster.create_pool(runtime)?.into())
+    redis::store(&urls).map_err(BadSetting)
 }
 
 fn limit() -> Result<Limit, BadSetting> {
@@ -142,6 +126,14 @@ fn geo() -> Result<Option<GeoIp>, BadSetting> {
         Ok(geo) => Ok(Some(geo)),
         Err(error) => Err(BadSetting(format!("GEOIP_DB ({path}): {error}"))),
     }
+}
+
+fn log() -> Result<Targets, BadSetting> {
+    let Some(text) = var("RUST_LOG")? else {
+        return Ok(Targets::new().with_default(LevelFilter::INFO));
+    };
+    text.parse()
+        .map_err(|error| BadSetting(format!("RUST_LOG: {error}")))
 }
 
 fn number(name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BadSetting> {

@@ -1,4 +1,4 @@
-//! What `devices.proto` makes: `tests/generated.rs` makes it again.
+//! What `devices.proto` makes: `tests/example/generated.rs` makes it again.
 #![allow(
     clippy::all,
     clippy::pedantic,

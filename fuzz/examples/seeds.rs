@@ -7,7 +7,7 @@ use tower_user_sessions::{
     store::{Digest, EndNotice, Previous, Record, Rotation, Salt},
 };
 
-/// A name, and bytes.
+/// The name of a file and its bytes.
 type Seed = (&'static str, Vec<u8>);
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
@@ -31,7 +31,7 @@ fn write(target: &str, seeds: Vec<Seed>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Lines as `Request::of` reads them: 1 is a live token, 2 one that nobody has, 3 our cookie's name.
+/// Lines as `Request::of` reads them: 1 is a live token, 2 an unknown one, 3 the cookie's name.
 fn cookie_headers() -> Vec<Seed> {
     let seeds: [(_, &[u8]); 17] = [
         ("live", b"0\nc\x03=\x01"),

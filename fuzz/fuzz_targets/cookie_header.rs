@@ -1,4 +1,4 @@
-//! Any bytes in the `Cookie` and `Authorization` headers of a request through the layer.
+//! Sends requests with any bytes in `Cookie` and `Authorization` through the layer.
 #![no_main]
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use fuzz::{Act, Counting, Request, Shown};
+use fuzz::{Act, Counting, Request, Sent};
 use http::{HeaderMap, Response, header::SET_COOKIE};
 use libfuzzer_sys::fuzz_target;
 use tower::{Layer, ServiceExt, service_fn};
@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         act,
         headers,
     } = Request::of(bytes, &live, &unknown, NAME);
-    let shown = Shown::of(source, &headers, NAME);
+    let sent = Sent::of(source, &headers, NAME);
     let before = store.calls();
 
     let cookie = SessionCookie::named(NAME).build().unwrap();
@@ -41,33 +41,37 @@ fuzz_target!(|bytes: &[u8]| {
 
     assert_eq!(head.status, 200);
     let set: Vec<&[u8]> = cookies_set(&head.headers);
-    assert!(set.len() <= 1, "two cookies of our name");
-    let (token, by_cookie) = match &shown {
-        Shown::One(text, by_cookie) => (is_token(text).then_some(text), *by_cookie),
-        Shown::Nothing | Shown::Differing => (None, false),
+    assert!(set.len() <= 1, "two cookies with the session cookie's name");
+    let (token, by_cookie) = match &sent {
+        Sent::One(text, by_cookie) => (is_token(text).then_some(text), *by_cookie),
+        Sent::Nothing | Sent::Differing => (None, false),
     };
     let found = token.is_some_and(|text| *text == live.as_bytes());
-    assert_eq!(user.is_some(), found, "the user of {shown:?}");
+    assert_eq!(user.is_some(), found, "the user, for {sent:?}");
     if act != Act::Nothing {
         return;
     }
     assert_eq!(
         calls,
         usize::from(token.is_some()),
-        "store calls of {shown:?}"
+        "calls to the store, for {sent:?}"
     );
     let removes = by_cookie && !found;
-    assert_eq!(set.len(), usize::from(removes), "the cookie of {shown:?}");
+    assert_eq!(
+        set.len(),
+        usize::from(removes),
+        "cookies in the response, for {sent:?}"
+    );
     assert!(set.iter().all(|line| line.starts_with(b"__Host-session=;")));
 });
 
-/// 64 characters of base64url: 48 bytes, with no bit to spare.
+/// Whether it is 64 characters of base64url, which are exactly 48 bytes.
 fn is_token(text: &[u8]) -> bool {
     let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
     text.len() == 64 && text.iter().all(in_alphabet)
 }
 
-/// The token of a user who is signed in.
+/// Signs a user in and returns the token.
 fn signed_in(store: &Counting) -> String {
     let user = UserId::new("alice").unwrap();
     let token = Token::random(store.tag(&user)).unwrap();
@@ -77,7 +81,7 @@ fn signed_in(store: &Counting) -> String {
     token.encode()
 }
 
-/// The answer, whose body is the user whom the service saw.
+/// The response; its body is the user that the service saw.
 fn answer(layer: &SessionLayer, act: Act, headers: HeaderMap) -> Response<Option<UserId>> {
     let service = service_fn(async |request: http::Request<()>| {
         let session: &Session = request.extensions().get().unwrap();
@@ -105,10 +109,10 @@ fn cookies_set(headers: &HeaderMap) -> Vec<&[u8]> {
         .collect()
 }
 
-/// The outcome of what need not wait: the store is in this process.
+/// Polls a future once. The store is in memory, so that nothing waits.
 fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
-        Poll::Pending => panic!("there is nothing to wait for"),
+        Poll::Pending => panic!("a store in memory does not wait"),
     }
 }

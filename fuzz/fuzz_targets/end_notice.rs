@@ -1,4 +1,4 @@
-//! Any bytes as a stored end notice.
+//! Decodes any bytes as a stored end notice.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

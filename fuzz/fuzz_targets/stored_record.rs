@@ -1,4 +1,4 @@
-//! Any bytes as a stored session.
+//! Decodes any bytes as a stored session.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let again = Record::decode(id, &stored).unwrap();
     assert_eq!(again, record);
     assert_eq!(again.encode().unwrap(), stored);
-    // No time that can be stored is too much for what is computed of it.
+    // No stored time makes the computation of the deadlines overflow.
     let now = Timestamp::from_millis(1_764_000_000_000);
     assert_eq!(record.is_live(now, None), now < record.expires_at());
     assert!(format!("{record:?}").contains("digest: Digest(..)"));

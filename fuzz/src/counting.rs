@@ -1,4 +1,4 @@
-//! A store that counts what it is asked.
+//! A store that counts its calls.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use tower_user_sessions::{
     },
 };
 
-/// `MemoryStore` that counts what it is asked.
+/// A `MemoryStore` that counts its calls.
 #[derive(Clone, Default)]
 pub struct Counting {
     store: MemoryStore,
@@ -21,12 +21,12 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// How often it was asked anything.
+    /// How many calls there were.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn asked(&self) -> &MemoryStore {
+    fn counted(&self) -> &MemoryStore {
         self.calls.fetch_add(1, Ordering::Relaxed);
         &self.store
     }
@@ -34,26 +34,26 @@ impl Counting {
 
 impl SessionStore for Counting {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
-        self.asked().resolve(resolve).await
+        self.counted().resolve(resolve).await
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
-        self.asked().create(create).await
+        self.counted().create(create).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
-        self.asked().save(save).await
+        self.counted().save(save).await
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
-        self.asked().rotate(rotate).await
+        self.counted().rotate(rotate).await
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
-        self.asked().list(list).await
+        self.counted().list(list).await
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
-        self.asked().end(end).await
+        self.counted().end(end).await
     }
 }

@@ -1,11 +1,11 @@
-//! What the fuzz targets share.
+//! Code that the fuzz targets share.
 
 mod counting;
 mod request;
-mod shown;
+mod sent;
 
 pub use self::{
     counting::Counting,
     request::{Act, Request},
-    shown::Shown,
+    sent::Sent,
 };

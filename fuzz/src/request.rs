@@ -1,4 +1,4 @@
-//! A request out of a fuzzer's bytes.
+//! Makes a request from the bytes of a fuzzer.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -6,7 +6,7 @@ use http::{
 };
 use tower_user_sessions::TokenSource;
 
-/// What the service does with its session.
+/// What the service does with the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Act {
     Nothing,
@@ -15,7 +15,7 @@ pub enum Act {
     LogOut,
 }
 
-/// Where the layer looks for tokens, what it finds there, and what the service does.
+/// The layer's token source, the headers of the request, and what the service does.
 #[derive(Debug)]
 pub struct Request {
     pub source: TokenSource,
@@ -24,11 +24,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// The first line is one character: its lowest two bits choose the source, the next two the act.
-    /// Each other line is a header: `Authorization` if it begins with `a`, else `Cookie`; its first
-    /// character is no part of the value. Control characters in a value stand for what a fuzzer cannot
-    /// guess: 1 for a live token, 2 for a token that nobody has, 3 for the cookie's name. A line that
-    /// is no header value is left out.
+    /// Reads the bytes line by line.
+    ///
+    /// - The first line is one character. Its lowest two bits choose the source, the next two the act.
+    /// - Each other line is a header. Its first character is `a` for `Authorization`, else it is
+    ///   `Cookie`. The rest is the value.
+    /// - Three control characters in a value stand for texts that a fuzzer cannot guess: 1 for a live
+    ///   token, 2 for an unknown one, 3 for the name of the cookie.
+    /// - A line that is no valid header value is ignored.
     pub fn of(bytes: &[u8], live: &str, unknown: &str, name: &str) -> Self {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let chosen = lines.next().and_then(|line| line.first()).copied();

@@ -23,6 +23,12 @@ use super::reject::Rejection;
 /// let layer = SessionLayer::new(MemoryStore::new()).reply(as_text);
 /// # let _ = layer;
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` makes no responses with a body of the type `{B}`",
+    label = "not a `Reply<{B}>`",
+    note = "`Bare` needs a body type that is `Default`, `Problem` one that is `From<Bytes>`",
+    note = "for any other body: `reply_with(|rejection| rejection.into_problem(|bytes| …))`"
+)]
 pub trait Reply<B> {
     /// Returns the response.
     fn reply(&self, rejection: Rejection) -> Response<B>;
@@ -38,6 +44,7 @@ pub trait Reply<B> {
 )]
 pub struct Bare;
 
+#[diagnostic::do_not_recommend]
 impl<B: Default> Reply<B> for Bare {
     fn reply(&self, rejection: Rejection) -> Response<B> {
         rejection.into_response()
@@ -56,6 +63,7 @@ impl<B: Default> Reply<B> for Bare {
 )]
 pub struct Problem;
 
+#[diagnostic::do_not_recommend]
 impl<B: From<Bytes>> Reply<B> for Problem {
     fn reply(&self, rejection: Rejection) -> Response<B> {
         rejection.into_problem(B::from)

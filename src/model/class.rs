@@ -1,9 +1,9 @@
-//! Classes of clients, for limits of their own.
+//! Classes of clients, each with its own limit.
 
-/// A class of clients that has a limit of its own beside the one for all: browsers, phones, API
-/// clients.
+/// A kind of client that has its own limit: browsers, phones, API clients.
 ///
-/// The app says what each number means, 0 to 15; 0 is what a sign-in is unless it says otherwise.
+/// Your app decides what the numbers 0 to 15 mean, and states the class at the sign-in. A sign-in that
+/// states none is of class 0. See [`Limit::of_class`](crate::Limit::of_class).
 ///
 /// ```
 /// use tower_user_sessions::{ClientClass, Limit};
@@ -22,7 +22,7 @@ impl ClientClass {
     /// How many classes there are.
     pub const COUNT: usize = 16;
 
-    /// The class with this number: 15 stands for all above, too.
+    /// The class with this number; numbers above 15 count as 15.
     #[must_use]
     pub const fn new(number: u8) -> Self {
         Self(if number < 15 { number } else { 15 })

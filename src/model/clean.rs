@@ -1,11 +1,11 @@
-//! Text that came over the wire, made fit to be kept and shown.
+//! Cleans text from request headers, so that it can be stored and displayed.
 
-/// Text of at most so many bytes, without control characters; `None` if nothing is left.
+/// At most `max` bytes of the text, without control characters; `None` if nothing is left.
 pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
-    // What is longer than this is hostile, and work on it has to end.
+    // Longer text is hostile; this bounds the work on it.
     let head = raw.get(..4 * max).unwrap_or(raw);
     if head.len() <= max && head.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        // What nearly every client sends, at a tenth of the time.
+        // Nearly every client sends plain ASCII, and this path takes a tenth of the time.
         let text = str::from_utf8(head).ok()?.trim();
         return (!text.is_empty()).then(|| Box::from(text));
     }
@@ -20,12 +20,12 @@ pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
         }
         kept.push(c);
     }
-    // After the cutoff, so that cleaning again, as a stored record is, changes nothing.
+    // Trimmed last, so that cleaning the result again changes nothing: stored records are cleaned again.
     kept.truncate(kept.trim_end().len());
     (!kept.is_empty()).then(|| kept.into_boxed_str())
 }
 
-/// Characters that only turn or hide others: with them, a label would read as another device's.
+/// Characters that hide others or change their direction: they could disguise a device's label.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

@@ -1,29 +1,31 @@
-//! What is known of the client that signed in.
+//! The client of a session, as it was at the sign-in.
 
 use std::net::IpAddr;
 
 use super::{clean::clean, hints::Hints};
 
-/// The longest user agent that is kept, in bytes.
+/// The most bytes of a user agent.
 const USER_AGENT_MAX: usize = 512;
 
-/// What is known of the client that signed in.
+/// The client of a session, as it was at the sign-in: address, user agent and client hints.
+///
+/// The layer fills it from the request. Lists of devices, events and end notices contain it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Client {
     address: Option<IpAddr>,
     user_agent: Option<Box<str>>,
-    // Boxed as a whole: most clients have none, and there is one client for each session.
+    // Boxed, because most clients have none and every session has a client.
     hints: Option<Box<Hints>>,
 }
 
 impl Client {
-    /// A client of which nothing is known.
+    /// A client without address, user agent and hints.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes the address.
+    /// Sets the address.
     ///
     /// Defaults to none.
     #[must_use]
@@ -32,8 +34,10 @@ impl Client {
         self
     }
 
-    /// Notes the user agent as it came over the wire: bytes that are not UTF-8 are replaced, control
-    /// characters are dropped, and all that does not fit into 512 bytes.
+    /// Sets the user agent from the bytes of the header.
+    ///
+    /// Bytes that are not UTF-8 are replaced. Control characters are dropped, and everything beyond 512
+    /// bytes.
     ///
     /// Defaults to none.
     #[must_use]
@@ -42,7 +46,7 @@ impl Client {
         self
     }
 
-    /// Notes the client hints.
+    /// Sets the client hints.
     ///
     /// Defaults to none.
     ///
@@ -64,7 +68,7 @@ impl Client {
         self
     }
 
-    /// What a store kept: it was cleaned when it was noted.
+    /// A client from a stored record. Its texts were cleaned before they were stored.
     pub(super) fn stored(
         address: Option<IpAddr>,
         user_agent: Option<&str>,
@@ -77,19 +81,19 @@ impl Client {
         }
     }
 
-    /// The peer's address at the sign-in.
+    /// The client's address at the sign-in.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// The cleaned user agent at the sign-in.
+    /// The user agent at the sign-in, cleaned.
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
 
-    /// The cleaned client hints at the sign-in, where there were any.
+    /// The client hints at the sign-in, cleaned; `None` if there were none.
     #[must_use]
     pub fn hints(&self) -> Option<&Hints> {
         self.hints.as_deref()
@@ -108,8 +112,8 @@ mod tests {
         let client = Client::new().with_user_agent(Some("\u{202e}a\u{200b}é\u{feff}".as_bytes()));
         assert_eq!(client.user_agent(), Some("aé"));
 
-        let unused = "a\u{61c}\u{180e}\u{2028}\u{2029}\u{fff9}\u{e0001}é";
-        let client = Client::new().with_user_agent(Some(unused.as_bytes()));
+        let invisible = "a\u{61c}\u{180e}\u{2028}\u{2029}\u{fff9}\u{e0001}é";
+        let client = Client::new().with_user_agent(Some(invisible.as_bytes()));
         assert_eq!(client.user_agent(), Some("aé"));
 
         let long = "ü".repeat(40_000);

@@ -1,4 +1,4 @@
-//! Time: the only place of the crate that asks the system for it.
+//! Time. Only this file asks the system for it.
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ use std::{
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment so many milliseconds after the Unix epoch (before it, if negative).
+    /// The moment this many milliseconds after the Unix epoch; before it, if negative.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -35,19 +35,19 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment and so much later; stays at the end of time rather than wrapping.
+    /// The moment this much later; saturates instead of overflowing.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(millis(by)))
     }
 
-    /// This moment and so much earlier.
+    /// The moment this much earlier; saturates instead of overflowing.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(millis(by)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// How long after `earlier` this is; zero if it is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -71,7 +71,7 @@ impl fmt::Display for Timestamp {
 }
 
 impl From<Timestamp> for SystemTime {
-    /// The Unix epoch for moments that the system's clock cannot show.
+    /// Moments that `SystemTime` cannot express become the Unix epoch.
     fn from(at: Timestamp) -> Self {
         let by = Duration::from_millis(at.0.unsigned_abs());
         let moment = if at.0 < 0 {
@@ -92,9 +92,9 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// A duration in whole milliseconds, rounded up: an age never looks younger than it is.
+/// A duration in whole milliseconds, rounded up, so that an age is never understated.
 pub(crate) fn millis(duration: Duration) -> i64 {
-    // Not by `as_nanos`: a division of 128 bits takes as long as ten of these.
+    // Without `as_nanos`: a division of 128 bits takes ten times as long.
     let part = i64::from(duration.subsec_nanos().div_ceil(1_000_000));
     i64::try_from(duration.as_secs())
         .unwrap_or(i64::MAX)
@@ -102,7 +102,7 @@ pub(crate) fn millis(duration: Duration) -> i64 {
         .saturating_add(part)
 }
 
-/// A clock that never jumps and counts suspended time.
+/// A moment on a clock that never jumps and that counts suspended time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Monotonic(Duration);
 
@@ -117,7 +117,7 @@ impl Monotonic {
         ))
     }
 
-    /// `Instant`, counted from the first time it was asked for.
+    /// `Instant`, counted from the first call.
     #[cfg(not(target_os = "linux"))]
     #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
     pub(crate) fn now() -> Self {
@@ -137,10 +137,10 @@ impl Monotonic {
     }
 }
 
-/// When a request arrived, as an app node knows it: only its age is ever told to a store.
+/// When a request arrived at this node. A store receives only its age.
 ///
-/// An age by a clock that never jumps is all that an app node says of time, so that a wrong wall
-/// clock of its own decides nothing.
+/// The age comes from a clock that never jumps. So a node whose wall clock is wrong decides nothing
+/// wrongly.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     noted: Monotonic,
@@ -154,7 +154,7 @@ impl Arrival {
         Self::ago(Duration::ZERO)
     }
 
-    /// A request that arrived so long ago.
+    /// A request that arrived this long ago.
     #[must_use]
     pub fn ago(before: Duration) -> Self {
         Self {
@@ -163,17 +163,18 @@ impl Arrival {
         }
     }
 
-    /// How long ago that is by now.
+    /// How long ago the request arrived.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.noted.elapsed().saturating_add(self.before)
     }
 }
 
-/// What a store takes the time from.
+/// Where a store takes the time from.
 ///
-/// The system clock is the wall clock as it stood when the `Clock` was made, moved on by a clock
-/// that does not jump: setting the wall clock later ends and prolongs nothing.
+/// [`Clock::system`] reads the wall clock once, and from then on adds the time that has passed. If the
+/// wall clock is set later, no session ends or lives longer because of it. Tests use a
+/// [`ManualClock`].
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -194,7 +195,7 @@ impl Clock {
         })
     }
 
-    /// What this clock shows.
+    /// The present moment on this clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
@@ -219,7 +220,7 @@ impl From<ManualClock> for Clock {
     }
 }
 
-/// A clock that stands still until a test moves it. Clones show the same time.
+/// A clock that stands still until a test moves it. Clones share the same time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -234,24 +235,24 @@ impl From<ManualClock> for Clock {
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that shows this moment.
+    /// A clock that stands at this moment.
     #[must_use]
     pub fn at(moment: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(moment.0)))
     }
 
-    /// What it shows.
+    /// The present moment on this clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
 
-    /// Moves it on.
+    /// Moves the clock forwards.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(millis(by), Ordering::SeqCst);
     }
 
-    /// Sets it, backwards too: a server's clock may step back.
+    /// Sets the clock, forwards or backwards: a server's clock may step back too.
     pub fn set(&self, moment: Timestamp) {
         self.0.store(moment.0, Ordering::SeqCst);
     }

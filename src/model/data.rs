@@ -1,4 +1,4 @@
-//! The app's data of a session: key → bytes, in a length-prefixed form that scripts can merge.
+//! The app's data of a session: key → bytes, in a form that scripts can merge.
 
 use std::{error, fmt};
 
@@ -6,9 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// The app's data of one session: key → bytes.
 ///
-/// Kept in its stored form and read in place: entries of `u16 key length, key, u32 value length,
-/// value`, all big-endian, in the order in which the keys first came. What the values mean is not
-/// this type's business.
+/// You need it only to write a store. Handlers use `Session::get` and `Session::insert`, which convert
+/// the bytes of a value to your types.
 ///
 /// ```
 /// use tower_user_sessions::store::{Changes, Data};
@@ -25,7 +24,7 @@ impl Data {
     /// The longest key, in bytes.
     pub const KEY_MAX: usize = 255;
 
-    /// Reads the stored form.
+    /// Reads the stored form, see [`as_bytes`](Self::as_bytes).
     ///
     /// # Errors
     ///
@@ -39,19 +38,21 @@ impl Data {
         Ok(Self(bytes))
     }
 
-    /// The stored form.
+    /// The stored form: one entry after the other, in the order in which the keys were first set.
+    ///
+    /// An entry is `u16 key length, key, u32 value length, value`, big-endian.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is kept under this key.
+    /// The value of this key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Bytes> {
         self.iter()
@@ -64,7 +65,7 @@ impl Data {
         std::iter::from_fn(move || entry(&mut rest))
     }
 
-    /// The entries whose keys the predicate names.
+    /// The entries whose keys the predicate accepts.
     pub(crate) fn named(
         &self,
         mut named: impl FnMut(&str) -> bool,
@@ -75,7 +76,7 @@ impl Data {
         })
     }
 
-    /// This data with these changes: a set key keeps its place, a new one goes to the end.
+    /// This data with the changes applied. A changed key keeps its place; a new one goes to the end.
     #[must_use]
     pub fn apply(&self, changes: &Changes) -> Self {
         if changes.is_empty() {
@@ -107,24 +108,24 @@ impl Data {
     }
 }
 
-/// It may hold anything that the app keeps, so it shows only its size.
+/// Prints only the size, because the values may be confidential.
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Data({} bytes)", self.0.len())
     }
 }
 
-/// What happens to one key.
+/// A change of one key.
 #[derive(Clone, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "scripts know these two")]
 pub enum Change {
-    /// It gets this value.
+    /// The key gets this value.
     Set(Bytes),
-    /// It goes away.
+    /// The key is removed.
     Remove,
 }
 
-/// Changes to the data of a session, one per key, in the order in which the keys first came.
+/// Changes to the data of a session: at most one per key, in the order of the first change.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Changes(Vec<(Box<str>, Change)>);
 
@@ -146,7 +147,7 @@ impl Changes {
         }
     }
 
-    /// What happens to this key, if anything.
+    /// The change of this key, if there is one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Change> {
         self.0
@@ -154,13 +155,13 @@ impl Changes {
             .find_map(|(name, change)| (**name == *key).then_some(change))
     }
 
-    /// Whether there are none.
+    /// Whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The form that scripts read: per change `u8 kind`, then an entry (1), or a key alone (0).
+    /// The form that scripts read. Each change is `u8 1` and an entry, or `u8 0` and a key to remove.
     #[cfg(feature = "redis")]
     pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::new();
@@ -195,7 +196,7 @@ impl fmt::Debug for Change {
     }
 }
 
-/// Takes one entry off the front; `None` at the end, and where lengths do not add up.
+/// Takes the first entry off; `None` at the end, or if the lengths do not add up.
 fn entry<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (head, tail) = rest.split_first_chunk::<2>()?;
     let (key, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*head)))?;
@@ -208,7 +209,7 @@ fn entry<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
 
 fn put(bytes: &mut BytesMut, key: &[u8], value: &[u8]) {
     put_key(bytes, key);
-    // Callers check sizes before they stage; 4 GiB is far beyond any limit of theirs.
+    // Callers check the size before they stage; no limit comes near 4 GiB.
     bytes.put_u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
     bytes.put_slice(value);
 }
@@ -218,13 +219,13 @@ fn put_key(bytes: &mut BytesMut, key: &[u8]) {
     bytes.put_slice(key);
 }
 
-/// The bytes are not the data of a session.
+/// The stored bytes are not the data of a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseDataError;
 
 impl fmt::Display for ParseDataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not the data of a session")
+        f.write_str("stored data of a session is not readable: its lengths do not add up")
     }
 }
 

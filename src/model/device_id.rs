@@ -1,14 +1,14 @@
-//! The name of a device that signs in again and again.
+//! The id of a device, so that the next sign-in on it is not reported as a new device.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 use super::random::{self, RandomError};
 
-/// Keeps what is derived here apart from any other use of the same bytes.
+/// Separates this hash from any other hash of the same bytes.
 const DOMAIN: &[u8] = b"tower-user-sessions/device/v1\0";
 
-/// An opaque name of a device: random, kept by the device alone. It opens nothing.
+/// A random id that only the device keeps, in a cookie. It signs nobody in.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) struct DeviceId([u8; 16]);
 
@@ -17,7 +17,7 @@ impl DeviceId {
         random::bytes().map(Self)
     }
 
-    /// Reads its 22 characters of base64url, in their one canonical spelling.
+    /// Reads 22 characters of base64url; only the canonical spelling is accepted.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; 16];
         if text.len() != 22 {
@@ -33,7 +33,7 @@ impl DeviceId {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// What a store keeps of it.
+    /// The digest that a store keeps.
     pub(crate) fn digest(self) -> [u8; 12] {
         let mut hash = Sha256::new();
         hash.update(DOMAIN);

@@ -1,4 +1,4 @@
-//! Why a session ended, and what stays of it for a while.
+//! Why a session ended, and the notice that the store keeps about it.
 
 use bytes::{Buf, BufMut};
 
@@ -13,35 +13,38 @@ use super::{
 };
 
 /// Why a session ended.
+///
+/// You see it in `Session::ended` (to explain to the user why they were signed out), in the
+/// [`Event`](crate::Event) of kind `Ended`, and in the layer's own responses as their `reason`.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EndReason {
-    /// The app's own administrator or a job ended it.
+    /// An administrator or a job of the app ended it.
     Administrator,
     /// The user's password or another factor changed.
     CredentialsChanged,
-    /// The user may not sign in for now.
+    /// The app disabled the user.
     Disabled,
-    /// A sign-in of the same user needed its place.
+    /// The user signed in elsewhere, and the limit left no room for this session.
     Evicted,
-    /// The identity provider ended it (`OpenID` back-channel logout).
+    /// The identity provider ended it, for example by an `OpenID` back-channel logout.
     IdentityProvider,
     /// The user signed out.
     LoggedOut,
-    /// The same client signed in again, or a guest signed in.
+    /// The same client signed in again, or a guest session became a signed-in one.
     Replaced,
-    /// The user ended it from another session.
+    /// The user ended it from another session, for example from the list of devices.
     Revoked,
-    /// A previous token of it was shown after its time: somebody has a copy.
+    /// A request sent a previous token after its grace period: another client may have a copy.
     TokenReuse,
-    /// The answer that carried its token never left.
+    /// The response with its token was never sent.
     Undelivered,
-    /// The sign-in was authenticated before the user's sessions were all ended.
+    /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
 }
 
 impl EndReason {
-    /// The code for machines, as in the `reason` of an answer.
+    /// The code of this reason, as in the `reason` of a response, an event and a metric.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +62,7 @@ impl EndReason {
         }
     }
 
-    /// The code in stored notices; `create.lua` and `end.lua` know 2, 3, 4, 6 and 10.
+    /// The code in stored notices; the scripts for Redis know 2, 3, 4, 6 and 10.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::LoggedOut => 1,
@@ -94,15 +97,14 @@ impl EndReason {
     }
 }
 
-/// Added to the kind of a notice that opens to a previous token too.
-const WITH_FORMER: u8 = 32;
+/// Added to the kind of a notice that a previous token may read too.
+const WITH_PREVIOUS: u8 = 32;
 
-/// What stays in the store for a while after a session ended, so that its owner can be told why.
+/// Why, when and by which session a session was ended.
 ///
-/// Stored as `u8 version, u8 kind 3, i64 kept until, 32 bytes digest, u8 reason, i64 ended at`, then
-/// the 16 characters of the session that caused the end, if one did. Where more follows, zeros keep
-/// its place: `32 bytes digest of the token before` (kind 35), and the body of the session that caused
-/// the end.
+/// You get it from `Session::ended` when a request sends the token of a session that was ended. Use
+/// it to explain to the user why they are signed out. The store keeps it for a while, by default for
+/// an hour; after that the token is unknown.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EndNotice {
@@ -110,20 +112,20 @@ pub struct EndNotice {
     pub reason: EndReason,
     /// When it ended.
     pub ended_at: Timestamp,
-    /// The session that ended it: the one that signed in, or the one that revoked it.
+    /// The session that caused the end: the one that signed in, or the one that revoked it.
     pub by: Option<SessionId>,
-    /// What is known of that session's client.
+    /// The client of that session.
     pub by_client: Option<Box<Client>>,
-    /// Up to when the notice is kept.
+    /// The store keeps the notice until this moment.
     pub kept_until: Timestamp,
-    /// Digest of the previous token: only its holder is shown the notice.
+    /// Digest of the session's last token: only a request with that token gets the notice.
     pub digest: Digest,
-    /// Digest of the token before that one, where that one may never have reached its client.
+    /// Digest of the token before that one, if the client may never have received the last one.
     pub previous: Option<Digest>,
 }
 
 impl EndNotice {
-    /// The notice of a session with this digest that ends now.
+    /// A notice about the session whose token has this digest.
     #[must_use]
     pub fn new(
         digest: Digest,
@@ -143,8 +145,7 @@ impl EndNotice {
         }
     }
 
-    /// What the holder of a previous token is told when the user of its session has proved again who they
-    /// are.
+    /// The notice for a request with a token from before a re-authentication.
     pub(crate) fn superseded(record: &Record, previous: &Previous) -> Self {
         Self::new(
             previous.digest,
@@ -155,28 +156,37 @@ impl EndNotice {
         )
     }
 
-    /// What is known of the client that caused the end: the one that signed in, or from which it was
-    /// ended.
+    /// The client that caused the end: the one that signed in, or from which the session was ended.
     #[must_use]
     pub fn by_client(&self) -> Option<&Client> {
         self.by_client.as_deref()
     }
 
-    /// Whether it is shown to the holder of the token with this digest.
+    /// Whether a request with the token of this digest gets the notice.
     #[must_use]
     pub fn opens_to(&self, digest: &Digest) -> bool {
         self.digest == *digest || self.previous.is_some_and(|previous| previous == *digest)
     }
 
-    /// The stored form.
+    /// The stored form, big-endian.
     ///
-    /// Of the session that caused the end it holds the client alone.
+    /// | part | bytes |
+    /// |---|---|
+    /// | version | 1 |
+    /// | kind: 3, or 35 with the digest of a previous token | 1 |
+    /// | kept until, in ms | 8 |
+    /// | digest of the last token | 32 |
+    /// | reason | 1 |
+    /// | ended at, in ms | 8 |
+    /// | id of the session that caused the end; zeros for none | 16, or none if nothing follows |
+    /// | digest of the previous token, if the kind is 35 | 32 |
+    /// | body of the session that caused the end: only its client | the rest |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(67);
         bytes.put_u8(record::VERSION);
         let with_previous = if self.previous.is_some() {
-            WITH_FORMER
+            WITH_PREVIOUS
         } else {
             0
         };
@@ -205,14 +215,14 @@ impl EndNotice {
         bytes
     }
 
-    /// Reads the stored form; `None` if these are other bytes, or of a version that is not ours.
+    /// Reads the stored form; `None` if the bytes are not a notice of this version.
     #[must_use]
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         if bytes.len() < 51 || bytes.get_u8() != record::VERSION {
             return None;
         }
         let kind = bytes.get_u8();
-        if kind & !WITH_FORMER != record::NOTICE {
+        if kind & !WITH_PREVIOUS != record::NOTICE {
             return None;
         }
         let kept_until = Timestamp::from_millis(bytes.get_i64());
@@ -232,7 +242,7 @@ impl EndNotice {
                 notice.by = Some(SessionId::from_bytes(decode_12(by)?));
             }
         }
-        if kind & WITH_FORMER != 0 {
+        if kind & WITH_PREVIOUS != 0 {
             let previous = bytes.split_off(..32)?.first_chunk().copied()?;
             notice.previous = Some(Digest::from_bytes(previous));
         }

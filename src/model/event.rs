@@ -1,4 +1,4 @@
-//! What happened to a session, for whoever keeps watch.
+//! What happened to a session, for logs, alerts and audits.
 
 use std::sync::Arc;
 
@@ -7,47 +7,54 @@ use super::{
     user::UserId,
 };
 
-/// What happened to a session: who, what, when, where, by whom and why (ASVS 16.2.1).
+/// Something that happened to a session: who, what, when, where, by whom and why (ASVS 16.2.1).
 ///
-/// It holds no token and nothing that one could be made of. Cloning it is cheap.
+/// The layer hands each event to the sink that you set with `SessionLayer::events`. Write it to your
+/// audit log, send the user an email about a new device, or raise an alert. The methods
+/// [`user`](Self::user) and [`client`](Self::client) say whose session it is and where the request
+/// came from.
+///
+/// An event contains no token, and no token can be derived from it. Cloning it is cheap.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
-    /// When, by the store's clock; a refused sign-in of a client without a session by the node's. Of
-    /// what expired, when it did.
+    /// When it happened, by the store's clock.
+    ///
+    /// For a refused sign-in without a session this is the node's time. For an expiry it is the moment
+    /// at which the session expired.
     pub at: Timestamp,
-    /// The session's public name.
+    /// The id of the session.
     pub session: Option<SessionId>,
-    /// Why it ended, if it did.
+    /// Why the session ended, if it did.
     pub reason: Option<EndReason>,
-    /// On whose behalf.
+    /// On whose behalf it happened.
     pub initiator: Initiator,
-    /// The session that caused it: that signed in, or from which another was ended.
+    /// The session that caused it: the one that signed in, or from which another one was ended.
     pub by: Option<SessionId>,
     origin: Origin,
 }
 
-/// What happened. The code for machines is [`as_str`](Self::as_str).
+/// What kind of event it is. [`as_str`](Self::as_str) is its code for logs and metrics.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EventKind {
     /// A user signed in.
     Created,
-    /// A session ended, for the event's reason.
+    /// A session ended; the event's `reason` says why.
     Ended,
-    /// A session passed one of its deadlines; raised where that is seen first.
+    /// A session expired. Raised when a request first sends its token after that, if one does.
     Expired,
-    /// A user signed in on a device for the first time, as far as that is remembered.
+    /// A user signed in on a device that the store does not remember.
     NewDevice,
-    /// A user proved again who they are.
+    /// A user authenticated again in a live session.
     Reauthenticated,
     /// A sign-in was refused.
     Refused(Refusal),
-    /// A session has another token.
+    /// A session got a new token.
     Rotated,
-    /// A previous token was shown after its time.
+    /// A request sent a previous token after its grace period: another client may have a copy.
     TokenReuse,
 }
 
@@ -55,13 +62,13 @@ pub enum EventKind {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Refusal {
-    /// The user may not sign in for now.
+    /// The user is disabled.
     Disabled,
-    /// The limit refuses more sessions.
+    /// The user has as many sessions as the limit allows.
     LimitReached,
-    /// The ticket of an earlier refusal is good no longer.
+    /// The ticket of an earlier refusal was used before, or is too old.
     NoTicket,
-    /// It was authenticated before the user's sessions were ended.
+    /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
 }
 
@@ -69,30 +76,29 @@ pub enum Refusal {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Initiator {
-    /// An administrator, or a job of theirs.
+    /// An administrator or one of their jobs.
     Admin,
-    /// A rule: the limit, a deadline, reuse of a token.
+    /// A rule: the limit, a deadline, or the reuse of a token.
     Policy,
-    /// The app or the layer by itself.
+    /// The app or the layer on its own.
     System,
     /// The user.
     User,
 }
 
-/// To whom it happened, and where it came from. Small, so that an event fits into one line of a cache:
-/// it goes from the core that signs somebody in to the one that keeps watch.
+/// Whose session it was, and where the request came from. Small, so that an event fits into one cache
+/// line: another core than the one of the request reads it.
 #[derive(Clone, Debug)]
 enum Origin {
     Unknown,
     User(UserId),
-    /// From the client of a session of the same user. One pointer for both: an event is made where a
-    /// sign-in waits for it.
+    /// User and client of a session. One pointer for both, because a sign-in waits while it is made.
     Session(Arc<Body>),
     Request(Arc<(Option<UserId>, Client)>),
 }
 
 impl EventKind {
-    /// The code for machines.
+    /// The code of this kind, for logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -109,7 +115,7 @@ impl EventKind {
 }
 
 impl Refusal {
-    /// The code for machines.
+    /// The code of this reason, for logs, metrics and the `reason` of a response.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -122,7 +128,7 @@ impl Refusal {
 }
 
 impl Initiator {
-    /// The code for machines, as CAEP has it.
+    /// The code of this initiator, as CAEP spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -135,7 +141,7 @@ impl Initiator {
 }
 
 impl Event {
-    /// Something that happened to nobody known yet; the fields say more.
+    /// An event without a user, a client or a session.
     #[must_use]
     pub fn new(kind: EventKind, at: Timestamp, initiator: Initiator) -> Self {
         Self {
@@ -149,7 +155,7 @@ impl Event {
         }
     }
 
-    /// Whose session it is.
+    /// The user whose session it is.
     #[must_use]
     pub fn user(&self) -> Option<&UserId> {
         match &self.origin {
@@ -160,7 +166,7 @@ impl Event {
         }
     }
 
-    /// What is known of the client that the event came from: its address and its user agent.
+    /// The client that the request came from: its address and its user agent.
     #[must_use]
     pub fn client(&self) -> Option<&Client> {
         match &self.origin {
@@ -170,7 +176,7 @@ impl Event {
         }
     }
 
-    /// The code for machines of why it ended or was refused.
+    /// The code of why the session ended or the sign-in was refused.
     #[must_use]
     pub fn why(&self) -> Option<&'static str> {
         match self.kind {
@@ -179,7 +185,7 @@ impl Event {
         }
     }
 
-    /// To this session.
+    /// The event happened to this session.
     pub(crate) fn of(mut self, record: &Record) -> Self {
         self.origin = record
             .user_id()
@@ -189,28 +195,28 @@ impl Event {
         self
     }
 
-    /// To a session of this user.
+    /// The event happened to a session of this user.
     pub(crate) fn to(mut self, user: UserId, session: Option<SessionId>) -> Self {
         self.origin = Origin::User(user);
         self.session = session;
         self
     }
 
-    /// An end for this reason, caused by a session if one did.
+    /// The session ended for this reason, because of the session `by` if there is one.
     pub(crate) fn because(mut self, reason: EndReason, by: Option<SessionId>) -> Self {
         self.reason = Some(reason);
         self.by = by;
         self
     }
 
-    /// From the client of this session, to it or to another one of its user's.
+    /// The event happened to the session `to`; user and client are those of this body.
     pub(super) fn at_session(mut self, client: Arc<Body>, to: SessionId) -> Self {
         self.session = Some(to);
         self.origin = Origin::Session(client);
         self
     }
 
-    /// From this client.
+    /// The request came from this client.
     pub(crate) fn at_client(mut self, client: Client) -> Self {
         self.origin = Origin::Request(Arc::new((self.user().cloned(), client)));
         self
@@ -222,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_no_longer_than_a_line_of_a_cache() {
+    fn an_event_fits_into_one_cache_line() {
         assert!(size_of::<Event>() <= 64, "{}", size_of::<Event>());
     }
 }

@@ -1,16 +1,20 @@
-//! What a browser says of itself in its client hints.
+//! The client hints of a browser.
 
 use super::clean::clean;
 
-/// The longest of each that is kept, in bytes: 256 in all.
+/// The most bytes of each hint: 256 in all.
 const BRANDS_MAX: usize = 220;
 const MOBILE_MAX: usize = 4;
 const PLATFORM_MAX: usize = 32;
 
-/// The low-entropy client hints that browsers send without being asked.
+/// The client hints that Chromium browsers send with every request: brand, mobile, platform.
 ///
-/// They are kept as they came, cleaned like the user agent: control characters are dropped, and all
-/// beyond 220 bytes of brands, 4 of the flag and 32 of the platform.
+/// With the feature `device` the layer stores them at a sign-in and uses them for the device's name in
+/// lists. You need this type only to build a [`Client`](crate::Client) yourself, or to read the stored
+/// hints.
+///
+/// Control characters are dropped, and everything beyond 220 bytes of brands, 4 of the mobile flag and
+/// 32 of the platform.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Hints {
     brands: Option<Box<str>>,
@@ -25,7 +29,7 @@ impl Hints {
         Self::default()
     }
 
-    /// Notes `Sec-CH-UA`, as it came over the wire.
+    /// Sets the value of the header `Sec-CH-UA`.
     ///
     /// Defaults to none.
     #[must_use]
@@ -34,7 +38,7 @@ impl Hints {
         self
     }
 
-    /// Notes `Sec-CH-UA-Mobile`, as it came over the wire.
+    /// Sets the value of the header `Sec-CH-UA-Mobile`.
     ///
     /// Defaults to none.
     #[must_use]
@@ -43,7 +47,7 @@ impl Hints {
         self
     }
 
-    /// Notes `Sec-CH-UA-Platform`, as it came over the wire.
+    /// Sets the value of the header `Sec-CH-UA-Platform`.
     ///
     /// Defaults to none.
     #[must_use]
@@ -52,25 +56,25 @@ impl Hints {
         self
     }
 
-    /// The brands and their versions: `"Chromium";v="142", "Google Chrome";v="142"`.
+    /// The brands and their versions, for example `"Chromium";v="142", "Google Chrome";v="142"`.
     #[must_use]
     pub fn brands(&self) -> Option<&str> {
         self.brands.as_deref()
     }
 
-    /// Whether it asks for a mobile layout: `?1` or `?0`.
+    /// Whether the browser asks for a mobile layout: `?1` or `?0`.
     #[must_use]
     pub fn mobile(&self) -> Option<&str> {
         self.mobile.as_deref()
     }
 
-    /// The platform, in quotes: `"Windows"`.
+    /// The platform in quotes, for example `"Windows"`.
     #[must_use]
     pub fn platform(&self) -> Option<&str> {
         self.platform.as_deref()
     }
 
-    /// Whether nothing was said.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -1,4 +1,4 @@
-//! The public name of a session.
+//! The id of a session, which is public.
 
 use std::{error, fmt, str::FromStr};
 
@@ -6,9 +6,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::random::{self, RandomError};
 
-/// The public name of a session: shown in lists, logs and events, useless for signing in.
+/// The id of a session: it names the session in lists, logs and events, and signs nobody in.
 ///
-/// 12 random bytes, written as 16 characters of base64url.
+/// It does not change when the session gets a new token. As text it has 16 characters of base64url (12
+/// random bytes).
 ///
 /// ```
 /// use tower_user_sessions::SessionId;
@@ -32,7 +33,7 @@ impl SessionId {
     ///
     /// # Errors
     ///
-    /// If the operating system has no randomness to give.
+    /// If the operating system's random generator fails.
     pub fn random() -> Result<Self, RandomError> {
         random::bytes().map(Self)
     }
@@ -63,7 +64,7 @@ pub(super) fn fmt_12(bytes: [u8; 12], f: &mut fmt::Formatter<'_>) -> fmt::Result
     f.write_str(str::from_utf8(&encode_12(bytes)).unwrap_or_default())
 }
 
-/// Reads [`encode_12`], in its one canonical spelling.
+/// Reads [`encode_12`]; only the canonical spelling is accepted.
 pub(crate) fn decode_12(text: &[u8]) -> Option<[u8; 12]> {
     let mut bytes = [0; 12];
     if text.len() != 16 {
@@ -97,13 +98,13 @@ impl FromStr for SessionId {
     }
 }
 
-/// The text is not a session id: 16 characters of base64url.
+/// The text is not a session id, which has 16 characters of base64url.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseSessionIdError;
 
 impl fmt::Display for ParseSessionIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a session id")
+        f.write_str("not a session id, which has 16 characters of base64url")
     }
 }
 

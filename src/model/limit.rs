@@ -4,8 +4,11 @@ use super::class::ClientClass;
 
 /// How many sessions one user may have, and what happens to the excess (ASVS 7.1.2).
 ///
-/// Defaults to at most 100, evict: a safety bound that keeps every operation small. What counts is
-/// what the login that is under way states.
+/// Set it for the whole layer, or for one sign-in, for example by the user's plan. The limit is checked
+/// only when a user signs in, and the limit of that sign-in is the one that counts. Lowering it ends
+/// no session before the next sign-in.
+///
+/// Defaults to at most 100 sessions; the next sign-in ends the least recently active one.
 ///
 /// ```
 /// use tower_user_sessions::Limit;
@@ -18,27 +21,27 @@ use super::class::ClientClass;
 pub struct Limit {
     sessions: u16,
     excess: Excess,
-    /// By class; 0 where a class has no limit of its own.
+    /// The limit of each class; 0 if it has none.
     classes: [u16; ClientClass::COUNT],
 }
 
-/// What happens to the excess.
+/// What happens when a sign-in exceeds the limit.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Excess {
-    /// The least recently active sessions end; ties by creation, then by id.
+    /// The least recently active sessions end. On a tie the oldest ends first, then the lowest id.
     Evict,
-    /// The new sign-in is refused; nothing changes.
+    /// The new sign-in is refused and no session changes.
     Refuse,
 }
 
 impl Limit {
-    /// The most that a limit can be.
+    /// The highest possible limit.
     pub const MAX: u16 = 1_000;
 
-    /// At most so many sessions; the least recently active ones end when there would be more.
+    /// At most this many sessions per user; a sign-in beyond it ends the least recently active ones.
     ///
-    /// Held between 1 and [`MAX`](Self::MAX): 0 means 1.
+    /// Values below 1 count as 1, values above [`MAX`](Self::MAX) as `MAX`.
     #[must_use]
     pub const fn at_most(sessions: u16) -> Self {
         let sessions = if sessions < 1 {
@@ -55,12 +58,12 @@ impl Limit {
         }
     }
 
-    /// How many of these may be of this class: held between 1 and [`MAX`](Self::MAX).
+    /// At most this many of the sessions may be of this class, between 1 and [`MAX`](Self::MAX).
     ///
-    /// A sign-in of the class first ends the least recently active of the class until there is room
-    /// in it, then of all.
+    /// A sign-in of the class first ends the least recently active sessions of its class until it fits
+    /// there. Then it ends the least recently active of all until it fits into the whole limit.
     ///
-    /// Defaults to no limit of its own for any class.
+    /// Defaults to no limit for any class.
     #[must_use]
     pub const fn of_class(mut self, class: ClientClass, sessions: u16) -> Self {
         #[expect(
@@ -73,27 +76,27 @@ impl Limit {
         self
     }
 
-    /// Refuses a sign-in over the limit instead of ending others.
+    /// Refuses a sign-in that exceeds the limit, instead of ending other sessions.
     #[must_use]
     pub const fn refuse(mut self) -> Self {
         self.excess = Excess::Refuse;
         self
     }
 
-    /// How many sessions.
+    /// How many sessions the user may have.
     #[must_use]
     pub const fn sessions(self) -> u16 {
         self.sessions
     }
 
-    /// How many sessions of this class, where it has a limit of its own.
+    /// How many sessions of this class the user may have, if the class has a limit.
     #[must_use]
     pub fn class_sessions(self, class: ClientClass) -> Option<u16> {
         let limit = self.classes.get(class.index()).copied().unwrap_or(0);
         (limit > 0).then_some(limit)
     }
 
-    /// What happens to the excess.
+    /// What happens when a sign-in exceeds the limit.
     #[must_use]
     pub const fn excess(self) -> Excess {
         self.excess

@@ -1,4 +1,4 @@
-//! Values: what a session is made of. No I/O and no HTTP here.
+//! The values of a session: ids, tokens, times, limits, records, events. No I/O and no HTTP here.
 
 mod body;
 pub(crate) mod class;

@@ -1,4 +1,4 @@
-//! Arrays that may be longer than we know.
+//! Arrays to which a newer version may have appended elements.
 
 use std::{fmt, marker::PhantomData};
 
@@ -7,7 +7,7 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
-/// A tuple, read from an array of which a newer node may have written more: that is passed over.
+/// A tuple, read from an array. Elements that a newer node appended are ignored.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(super) struct Open<T>(pub(super) T);

@@ -1,8 +1,20 @@
-//! How a user proved who they are, and what the identity provider calls it.
+//! How a user authenticated, and the identity provider's name of the session.
 
 use serde::{Deserialize, Serialize};
 
-/// How a user proved who they are at a sign-in, as far as the app notes it.
+/// How a user authenticated: methods, level of assurance, and the identity provider's session id.
+///
+/// Give it to a sign-in if you want to know it later: to ask for a second factor before a payment, or
+/// to end the session when the identity provider sends a logout. All three parts are optional. The
+/// crate stores them and does not interpret them.
+///
+/// ```
+/// use tower_user_sessions::Proof;
+///
+/// let proof = Proof::new().with_methods(["pwd", "otp"]).with_level("aal2");
+///
+/// assert!(proof.methods().any(|method| method == "otp"));
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Proof {
     methods: Vec<Box<str>>,
@@ -10,13 +22,13 @@ pub struct Proof {
     external_sid: Option<Box<str>>,
 }
 
-/// The most bytes of each text that are kept.
+/// The most bytes of each text.
 const TEXT_MAX: usize = 255;
 
-/// The most methods that are kept.
+/// The most methods.
 const METHODS_MAX: usize = 8;
 
-/// [`Proof`] as it is written: methods, level, external session id.
+/// The stored form of [`Proof`]: methods, level, external session id.
 #[derive(Deserialize, Serialize)]
 pub(super) struct WrittenProof<'a>(
     #[serde(borrow)] Vec<&'a str>,
@@ -25,31 +37,33 @@ pub(super) struct WrittenProof<'a>(
 );
 
 impl Proof {
-    /// Nothing is noted.
+    /// A proof with no part set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes the methods: `amr` values such as `pwd` and `otp` (RFC 8176). At most 8 of 255 bytes.
+    /// Sets the methods: `amr` values such as `pwd` and `otp` (RFC 8176).
+    ///
+    /// Only the first 8 are kept, and the first 255 bytes of each.
     #[must_use]
     pub fn with_methods<M: AsRef<str>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         let methods = methods.into_iter().take(METHODS_MAX);
-        self.methods = methods.map(|method| cut(method.as_ref())).collect();
+        self.methods = methods.map(|method| shortened(method.as_ref())).collect();
         self
     }
 
-    /// Notes the level of assurance: an `acr` value.
+    /// Sets the level of assurance: an `acr` value of at most 255 bytes. The rest is dropped.
     #[must_use]
     pub fn with_level(mut self, level: &str) -> Self {
-        self.level = Some(cut(level));
+        self.level = Some(shortened(level));
         self
     }
 
-    /// Notes the identity provider's name of the session: the `sid` of an `OpenID` token.
+    /// Sets the identity provider's session id: the `sid` of an `OpenID` token, at most 255 bytes.
     #[must_use]
     pub fn with_external_sid(mut self, sid: &str) -> Self {
-        self.external_sid = Some(cut(sid));
+        self.external_sid = Some(shortened(sid));
         self
     }
 
@@ -64,20 +78,20 @@ impl Proof {
         self.level.as_deref()
     }
 
-    /// The identity provider's name of the session (`sid`).
+    /// The identity provider's session id (`sid`).
     #[must_use]
     pub fn external_sid(&self) -> Option<&str> {
         self.external_sid.as_deref()
     }
 
-    /// Whether nothing is noted.
+    /// Whether no part is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.methods.is_empty() && self.level.is_none() && self.external_sid.is_none()
     }
 }
 
-fn cut(text: &str) -> Box<str> {
+fn shortened(text: &str) -> Box<str> {
     let mut end = text.len().min(TEXT_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

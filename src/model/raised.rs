@@ -1,4 +1,4 @@
-//! What one step did, as one thing: the events are made of it where they are read.
+//! The events of one step, in one small value; the reader makes the events of it.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use super::{
     record::Record,
 };
 
-/// The events of one step. As small as one of them, since it goes from core to core.
+/// The events of one step. No larger than one event, because another core reads it.
 #[derive(Clone, Debug)]
 pub(crate) enum Raised {
     Event(Event),
     SignIn(SignIn),
 }
 
-/// A sign-in and what ended for it.
+/// A sign-in and the sessions that ended because of it.
 #[derive(Clone, Debug)]
 pub(crate) struct SignIn {
     at: Timestamp,
@@ -29,7 +29,7 @@ pub(crate) struct SignIn {
     ended: Several,
 }
 
-/// Nearly every sign-in evicts one session or none: that costs no allocation.
+/// Nearly every sign-in ends one session or none, and that costs no allocation.
 #[derive(Clone, Debug)]
 enum Several {
     None,
@@ -37,7 +37,7 @@ enum Several {
     More(Box<[EndedFor]>),
 }
 
-/// A session that ended for one that signed in.
+/// A session that ended because of a sign-in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedFor {
     pub(crate) session: SessionId,
@@ -46,7 +46,7 @@ pub(crate) struct EndedFor {
 }
 
 impl SignIn {
-    /// What ended for a sign-in that came to nothing itself.
+    /// The sessions that ended because of a sign-in, without an event for the sign-in itself.
     #[inline]
     pub(crate) fn new(
         at: Timestamp,
@@ -63,7 +63,7 @@ impl SignIn {
         }
     }
 
-    /// It began a session; whether on a device that was never seen before.
+    /// Adds the event of the sign-in, and the one of a new device if it is one.
     pub(crate) fn began(mut self, first_sight: bool) -> Self {
         self.began = true;
         self.first_sight = first_sight;
@@ -101,7 +101,7 @@ impl Several {
 }
 
 impl Raised {
-    /// How many events it stands for.
+    /// How many events there are.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Event(_) => 1,
@@ -112,7 +112,7 @@ impl Raised {
         }
     }
 
-    /// Makes the events, in their order.
+    /// Makes the events and reports them, in their order.
     pub(crate) fn report(self, mut report: impl FnMut(Event)) {
         let step = match self {
             Self::Event(event) => return report(event),
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_no_longer_than_a_line_of_a_cache() {
+    fn a_step_fits_into_one_cache_line() {
         assert!(size_of::<Raised>() <= 64, "{}", size_of::<Raised>());
     }
 }

@@ -1,4 +1,4 @@
-//! What a record keeps of the tokens before its present one.
+//! The previous tokens of a session, as its record keeps them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 /// How many bytes the stored form takes.
 pub(super) const BLOCK: usize = 123;
 
-/// Makes a token's successor together with that token; worth nothing alone.
+/// Random bytes from which, together with a token, its successor is derived. No secret on its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Salt([u8; 16]);
 
@@ -28,7 +28,7 @@ impl Salt {
     ///
     /// # Errors
     ///
-    /// If the operating system has no randomness to give.
+    /// If the operating system's random generator fails.
     pub fn random() -> Result<Self, RandomError> {
         random::bytes().map(Self)
     }
@@ -46,41 +46,38 @@ impl Salt {
 pub struct Previous {
     /// Its digest.
     pub digest: Digest,
-    /// From when on showing it is reuse; [`UNSEEN`](Self::UNSEEN) until its successor was seen.
+    /// From this moment on a request with this token is reuse. [`UNUSED`](Self::UNUSED) until a request
+    /// has sent its successor.
     pub until: Timestamp,
-    /// Whether it opens nothing even before that: the user signed in again.
+    /// Whether the token is invalid even before that, because the user authenticated again.
     pub rejected: bool,
 }
 
 impl Previous {
-    /// Its successor has not been seen yet.
+    /// No request has sent the successor yet.
     pub const UNUSED: Timestamp = Timestamp::from_millis(i64::MAX);
 }
 
-/// What a session that was rotated or re-authenticated keeps of it.
-///
-/// Stored between the header and the body of its record: `i64 issued at, i64 grace, i64 how long its
-/// notice is kept, u8 whether reuse ends it, 16 bytes salt`, then twice `32 bytes digest, i64 until, u8
-/// void`, the newest previous token first, zeros where there is none; big-endian, milliseconds.
+/// The previous tokens of a session that was rotated or re-authenticated, and how long they work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "every store must keep all of it")]
 pub struct Rotation {
-    /// When the present token was made.
+    /// When the current token was made.
     pub issued_at: Timestamp,
-    /// How long a previous token still opens the session once its successor was seen.
+    /// How long the previous token still works after a request has sent its successor.
     pub grace: Duration,
-    /// How long a notice is kept, should reuse end the session.
+    /// How long the end notice is kept if reuse ends the session.
     pub notice_kept: Duration,
     /// Whether reuse of a previous token ends the session.
     pub reuse_ends: bool,
-    /// What the present token was derived with.
+    /// The salt that the current token was derived with.
     pub salt: Salt,
     /// The previous tokens, the newest first.
     pub previous: [Option<Previous>; 2],
 }
 
 impl Rotation {
-    /// Whether the present token has been derived and not been shown yet.
+    /// Whether no request has sent the current, derived token yet.
     #[must_use]
     pub fn is_unused(&self) -> bool {
         matches!(self.previous[0], Some(previous) if previous.until == Previous::UNUSED)
@@ -95,7 +92,7 @@ impl Rotation {
             .find(|previous| previous.digest == *digest)
     }
 
-    /// The present token was shown: the time of the one before it begins to run out.
+    /// A request sent the current token: the grace period of the previous one begins.
     pub fn seen(&mut self, now: Timestamp) {
         if self.is_unused()
             && let [Some(previous), _] = &mut self.previous
@@ -104,6 +101,11 @@ impl Rotation {
         }
     }
 
+    /// Appends the stored form, which stands between the header and the body of a record.
+    ///
+    /// It is `i64 issued at, i64 grace, i64 notice kept, u8 reuse ends, 16 bytes salt`. Then comes each
+    /// previous token, the newest first: `32 bytes digest, i64 until, u8 rejected`, or zeros. All is
+    /// big-endian, times are in milliseconds.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.put_i64(self.issued_at.as_millis());
         bytes.put_i64(millis(self.grace));
@@ -122,7 +124,7 @@ impl Rotation {
         }
     }
 
-    /// Reads the stored form; `None` if it holds a time that cannot be.
+    /// Reads the stored form; `None` if a duration in it is negative.
     pub(super) fn decode(block: &[u8; BLOCK]) -> Option<Self> {
         let mut bytes = &block[..];
         let issued_at = Timestamp::from_millis(bytes.get_i64());

@@ -1,4 +1,4 @@
-//! The name of one user's session set of the store.
+//! The name of one user's session set in the store.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use super::{
 
 const DOMAIN: &[u8] = b"tower-user-sessions/user/v1\0";
 
-/// Names one user's session set of the store; part of the token, so that a token routes itself.
+/// Names one user's session set in the store. It is part of the token, so that a token finds its set.
 ///
-/// Of a user: the first 12 bytes of a hash of the user id. Of a guest: random. `Display` writes 16
+/// For a user it is derived from the user id, for a guest session it is random. `Display` writes 16
 /// characters of base64url.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Tag([u8; 12]);
@@ -27,16 +27,18 @@ impl Tag {
         Self(bytes)
     }
 
-    /// The tag of a user.
+    /// The tag of a user: the first 12 bytes of a SHA-256 hash of the user id.
     #[must_use]
     pub fn of(user: &UserId) -> Self {
         let mut hash = Sha256::new();
         hash.update(DOMAIN);
         hash.update(user.as_str());
-        Self::cut(hash.finalize().into())
+        Self::first_12(hash.finalize().into())
     }
 
-    /// The tag of a user under a key: user ids cannot be guessed from cookies and keys then.
+    /// The tag of a user under a secret key: the first 12 bytes of an HMAC of the user id.
+    ///
+    /// With a key, user ids cannot be guessed from cookies and from keys of the store.
     #[must_use]
     pub fn keyed(key: &[u8], user: &UserId) -> Self {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
@@ -45,14 +47,14 @@ impl Tag {
         };
         mac.update(DOMAIN);
         mac.update(user.as_str().as_bytes());
-        Self::cut(mac.finalize().into_bytes().into())
+        Self::first_12(mac.finalize().into_bytes().into())
     }
 
-    /// A guest's tag.
+    /// The tag of a new guest session.
     ///
     /// # Errors
     ///
-    /// If the operating system has no randomness to give.
+    /// If the operating system's random generator fails.
     pub fn random() -> Result<Self, RandomError> {
         random::bytes().map(Self)
     }
@@ -63,7 +65,7 @@ impl Tag {
         &self.0
     }
 
-    fn cut(hash: [u8; 32]) -> Self {
+    fn first_12(hash: [u8; 32]) -> Self {
         let mut tag = [0; 12];
         tag.copy_from_slice(hash.split_at(12).0);
         Self(tag)

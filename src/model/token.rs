@@ -1,4 +1,4 @@
-//! The secret that a client shows, and the digest that a store keeps of it.
+//! The secret that a client sends, and the digest of it that a store keeps.
 
 use std::{error, fmt, str::FromStr};
 
@@ -15,14 +15,13 @@ use super::{
     tag::Tag,
 };
 
-/// Keeps what is derived here apart from any other use of the same bytes.
+/// Separates this derivation from any other use of the same bytes.
 const SUCCESSOR: &[u8] = b"tower-user-sessions/successor/v1\0";
 
-/// The secret a client shows to claim its session.
+/// The secret that a client sends with each request, in the cookie or as a bearer token.
 ///
-/// 48 bytes (tag 12, session id 12, secret 24), written as 64 characters of base64url. Whoever knows
-/// it *is* the user, so [`Debug`](fmt::Debug) keeps it out of logs; only [`encode`](Self::encode)
-/// writes it down. Its secret is zeroed on drop.
+/// Anyone who has it is signed in as the user. So [`Debug`](fmt::Debug) does not print it; only
+/// [`encode`](Self::encode) does. The secret part is zeroed on drop.
 ///
 /// ```
 /// use tower_user_sessions::store::{Tag, Token};
@@ -32,21 +31,20 @@ const SUCCESSOR: &[u8] = b"tower-user-sessions/successor/v1\0";
 /// assert_eq!(token.encode().parse::<Token>()?.digest(), token.digest());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-// Aligned, so that copies of what holds one read whole words of it: unaligned ones wait for the writes.
+// Aligned, so that a copy reads whole words: unaligned reads wait for the writes before them.
 #[derive(Clone)]
 #[repr(align(8))]
 pub struct Token([u8; 48]);
 
 impl Token {
-    /// How long a token is as text.
+    /// How many characters a token has as text.
     pub const TEXT_LEN: usize = 64;
 
-    /// A new token in this session set, with a new session id and secret from the operating system's
-    /// generator.
+    /// A token of a new session in this session set: its session id and its secret are random.
     ///
     /// # Errors
     ///
-    /// If the operating system has no randomness to give.
+    /// If the operating system's random generator fails.
     pub fn random(tag: Tag) -> Result<Self, RandomError> {
         let mut bytes = [0; 48];
         let (head, rest) = bytes.split_at_mut(12);
@@ -55,8 +53,10 @@ impl Token {
         Ok(Self(bytes))
     }
 
-    /// The token that takes this one's place in a rotation: of the same session, with a secret that
-    /// only whoever holds this token can derive (HMAC-SHA256 over the salt, with this token as key).
+    /// The token that replaces this one in a rotation, for the same session.
+    ///
+    /// Its secret is an HMAC-SHA256 of the salt, with this token as key. So only a request that sent
+    /// this token can derive it.
     #[must_use]
     pub fn successor(&self, salt: &Salt) -> Self {
         let mut bytes = self.0;
@@ -71,11 +71,11 @@ impl Token {
         Self(bytes)
     }
 
-    /// A new token of the same session, with a new secret from the operating system's generator.
+    /// A token of the same session with a new random secret.
     ///
     /// # Errors
     ///
-    /// If the operating system has no randomness to give.
+    /// If the operating system's random generator fails.
     pub fn renewed(&self) -> Result<Self, RandomError> {
         let mut token = Self(self.0);
         random::fill(token.0.split_at_mut(24).1)?;
@@ -86,7 +86,7 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// If it is anything but the one canonical spelling of 48 bytes.
+    /// If the text is not the canonical spelling of 48 bytes.
     pub fn parse(text: &[u8]) -> Result<Self, ParseTokenError> {
         if text.len() != Self::TEXT_LEN {
             return Err(ParseTokenError);
@@ -98,25 +98,27 @@ impl Token {
         }
     }
 
-    /// The 64 characters of this token: the secret itself, for the client alone.
+    /// The token as text, for the client only: 64 characters of base64url.
+    ///
+    /// They spell 48 bytes: the tag (12), the session id (12) and the secret (24).
     #[must_use]
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The session set of the store that it points to.
+    /// The session set that it belongs to.
     #[must_use]
     pub fn tag(&self) -> Tag {
         Tag::from_bytes(self.twelves().0)
     }
 
-    /// The public name of its session.
+    /// The id of its session.
     #[must_use]
     pub fn session_id(&self) -> SessionId {
         SessionId::from_bytes(self.twelves().1)
     }
 
-    /// What a store keeps instead of it.
+    /// The digest that a store keeps instead of the token.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest(Sha256::digest(self.0).into())
@@ -134,7 +136,7 @@ impl Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        // The rest is no secret: other places keep it too.
+        // The tag and the session id are no secrets.
         let (_, secret) = self.0.split_at_mut(24);
         secret.zeroize();
     }
@@ -154,7 +156,7 @@ impl FromStr for Token {
     }
 }
 
-/// SHA-256 of a whole token: what a store keeps and compares, in constant time.
+/// The SHA-256 hash of a token. A store keeps it instead of the token, and compares it in constant time.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
@@ -174,7 +176,7 @@ impl Digest {
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        // Wide words: `subtle` puts a barrier around every one.
+        // Few wide words, because `subtle` puts a barrier around each.
         let (ours, _) = self.0.as_chunks::<16>();
         let (theirs, _) = other.0.as_chunks::<16>();
         let same = ours
@@ -193,13 +195,13 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The text is not a token: 64 characters of base64url. It does not say which text.
+/// The text is not a token, which has 64 characters of base64url. The error does not contain the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseTokenError;
 
 impl fmt::Display for ParseTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a session token")
+        f.write_str("not a session token, which has 64 characters of base64url")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a store could not answer.
+//! The error of a store.
 
 use std::{error, fmt};
 
@@ -6,41 +6,43 @@ use crate::model::{ParseDataError, RandomError, RecordError};
 
 type BoxError = Box<dyn error::Error + Send + Sync>;
 
-/// A store could not answer. Never means "no such session".
+/// The store could not answer. An unknown session is never reported as an error.
 ///
-/// The cause is its [`source`](error::Error::source); no id, token or password is in either.
+/// The layer answers the request with 503, so that an outage does not look like a logout.
+/// [`kind`](Self::kind) says what to do. The cause is the [`source`](error::Error::source). Neither text
+/// contains an id, a token or a password.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<BoxError>,
 }
 
-/// What kind of failure it was.
+/// What kind of failure it was, and so what helps.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum StoreErrorKind {
-    /// What is stored is not a session.
+    /// The stored bytes are not a session. Look for other programs that write to the same keys.
     Corrupt,
-    /// The backend refused us: a wrong password, a missing permission.
+    /// The backend refused access: check its password and permissions.
     Denied,
-    /// The backend has no room for more.
+    /// The backend has no memory left.
     Full,
-    /// The backend did not answer in time; what was asked may still happen.
+    /// The backend did not answer in time. The change may still happen.
     Timeout,
-    /// The backend cannot be reached or is not ready; trying again may help.
+    /// The backend cannot be reached or is not ready. Trying again may help.
     Unavailable,
-    /// A conditional write may or may not have happened.
+    /// A conditional write may have happened or not. Read the data again before you repeat it.
     Uncertain,
 }
 
 impl StoreError {
-    /// A failure of this kind.
+    /// An error of this kind, without a cause.
     #[must_use]
     pub const fn new(kind: StoreErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// Keeps the cause.
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
@@ -57,12 +59,12 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            StoreErrorKind::Corrupt => "the store holds something that is not a session",
-            StoreErrorKind::Denied => "the store refused access",
-            StoreErrorKind::Full => "the store is full",
-            StoreErrorKind::Timeout => "the store did not answer in time",
-            StoreErrorKind::Unavailable => "the store is unavailable",
-            StoreErrorKind::Uncertain => "the outcome of a write is unknown",
+            StoreErrorKind::Corrupt => "stored bytes are not a session: another program may write to the same keys",
+            StoreErrorKind::Denied => "the store refused access: check its password and permissions",
+            StoreErrorKind::Full => "the store has no memory left, so no session can be added",
+            StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
+            StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",
+            StoreErrorKind::Uncertain => "a conditional write may have happened or not: read the data again before repeating it",
         })
     }
 }

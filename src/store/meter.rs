@@ -1,4 +1,4 @@
-//! What is measured, through the `metrics` facade.
+//! Metrics, through the `metrics` facade.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use metrics::{Histogram, counter, histogram};
 use super::{Resolved, StoreError};
 use crate::model::{Arrival, EndReason, Refusal};
 
-/// On every request, so each label is written out: a name that is known beforehand costs no allocation.
+/// Runs on every request. Each label is a literal, because that costs no allocation.
 pub(crate) fn resolved(answer: &Result<Resolved, StoreError>) {
     let counter = match answer {
         Ok(Resolved::Live(_)) => {
@@ -57,7 +57,7 @@ pub(crate) fn dropped(events: u64) {
     counter!("tower_user_sessions_dropped_events_total").increment(events);
 }
 
-/// Runs an operation of a store, and measures how long it takes.
+/// Runs an operation of a store and records how long it takes.
 pub(crate) async fn timed<T>(operation: &'static str, work: impl Future<Output = T>) -> T {
     let began = Arrival::now();
     let done = work.await;
@@ -65,7 +65,7 @@ pub(crate) async fn timed<T>(operation: &'static str, work: impl Future<Output =
     done
 }
 
-/// As with [`resolved`]: written out, for one of them is on every request to a store elsewhere.
+/// The labels are literals as in [`resolved`]: one of these runs on every request to a remote store.
 fn seconds(operation: &'static str) -> Histogram {
     match operation {
         "resolve" => histogram!("tower_user_sessions_store_seconds", "operation" => "resolve"),

@@ -1,8 +1,8 @@
-//! Where sessions live: the contract that every store keeps, and the stores of this crate.
+//! Where sessions are stored.
 //!
-//! Most apps only name a store when they build the layer: [`MemoryStore`], or `RedisStore` with the
-//! feature `redis`. To bring a store of your own, implement [`SessionStore`] and run the
-//! `conformance` suite (a feature) against it.
+//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, or `RedisStore`
+//! (feature `redis`) for several servers. To use another backend, implement [`SessionStore`] and run
+//! the `conformance` suite (a feature) on your store.
 
 use std::{future::Future, time::Duration};
 
@@ -22,7 +22,7 @@ mod shared;
 pub mod conformance;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisPool, RedisStore, RedisStoreBuilder};
+pub use self::redis::{IntoRedisPool, RedisPool, RedisStore, RedisStoreBuilder};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
@@ -40,139 +40,181 @@ pub use crate::model::{
 };
 use crate::model::{SessionId, UserId};
 
-/// How long a cutoff is kept: longer than any sign-in takes.
+/// How long a cutoff is kept. No sign-in takes longer.
 pub(crate) const CUTOFF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long an end notice is kept unless the store is told otherwise.
+/// How long an end notice is kept by default.
 pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// How long a ticket is good for.
+/// How long a ticket works.
 pub(crate) const TICKET_KEPT: Duration = Duration::from_secs(5 * 60);
 
 /// The most tickets of one user.
 pub(crate) const TICKETS_MAX: usize = 4;
 
-/// The most devices of one user that are remembered.
+/// The most remembered devices of one user.
 pub(crate) const DEVICES_MAX: usize = 32;
 
-/// The most previous sessions of other session sets whose successors are remembered.
+/// The most remembered sessions of other session sets that were replaced by one of this set.
 pub(crate) const MARKERS_MAX: usize = 8;
 
-/// How long an id that was ended before it was made is remembered.
+/// How long the id of a session that ended before its `create` ran is remembered.
 pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 
 /// Keeps sessions between requests.
 ///
-/// Everything about one user (or one guest) is one *session set*, named by a [`Tag`]. Implementors write
-/// `async fn`; the layer erases the type once.
+/// Use [`MemoryStore`] or `RedisStore`; implement this trait only for another backend. Write the methods
+/// as `async fn`. Then run the `conformance` suite (a feature), which tests the contract below.
+///
+/// A store keeps one *session set* for each user, and one for each guest session. A [`Tag`] names it. It
+/// contains the live sessions, the end notices, the cutoff, the tickets, the known devices, and until
+/// when the user is disabled.
 ///
 /// # Contract
 ///
-/// The `conformance` suite tests these number by number.
+/// Each number has a test of this number in the suite.
 ///
-/// 1. `resolve` gives a session only to the holder of its token, and only while it is live: before
-///    both of its deadlines, not begun before `not_before`, not ended.
-/// 2. `resolve` records the activity when asked to, and never moves it backwards; it prolongs the
-///    idle part of the lifetime, never the absolute one.
-/// 3. After an evicting `create` at most `limit` counted sessions of the user are live, the new one
-///    among them, and at most its class's limit of its class. The least recently active end: first
-///    of the class, then of all; ties by creation, then by the id's text.
-/// 4. A refusing `create` at the limit changes nothing but that it leaves the ticket that it offers.
-///    Expired sessions never count. The ticket works once, for five minutes, in its session set.
-/// 5. `create` with `replaces` ends that session first and keeps its data; if that one was replaced
-///    before, the session that took its place. An id that is not of the session set is remembered for a
-///    minute, so that a second sign-in that names it replaces the first.
-/// 6. `create` again with the same id and digest is the same session; after that session ended, it
-///    is [`Created::Ended`].
-/// 7. A sign-in authenticated at or before the cutoff is [`Created::Void`] and changes nothing. A cutoff
-///    in the future is moved to now by the first sign-in that meets it, which is itself void.
-/// 8. `save` changes a live session only, and never brings one back. Changes are merged key by key;
-///    `expect` makes it depend on the revision; each write counts the revision up.
-/// 9. `create` and `save` that would exceed `data_limit` change nothing.
-/// 10. `list` is exactly the live sessions of the session set.
-/// 11. `end` ends what it names and leaves an end notice, shown only to the holder of the previous
-///     token, for a set time; at most as many as the limit of the next `create`, the newest. Ending
-///     twice is known as long as the notice is kept. Ending several sets the cutoff.
-/// 12. `end` with a `caller` that is not live changes nothing.
-/// 13. Ending an id that is not there as undelivered keeps a later `create` of it from running, for a
-///     minute, however many sessions end meanwhile.
-/// 14. Every method is one atomic step. A dropped future leaves the old state or the new one.
-/// 15. The store owns the time: no moment of the caller's clock takes part in any decision.
-/// 16. `rotate` changes the token and nothing else that is listed. A derived successor leaves the
-///     previous token open until the successor was resolved, and for the grace after that; meanwhile
-///     requests with the previous token all come to the same successor. After a proven one previous
-///     tokens open nothing. A previous token after its time is [`Resolved::Reused`], and ends the session
-///     where it was asked to; any other wrong secret is unknown.
-/// 17. A barred user's `create` is [`Created::Disabled`] and changes nothing.
-/// 18. `save` with `shorten` takes the shorter of what is stored and what is given, part by part; the
-///     absolute part counts from now. It never makes a life longer. Without changes it leaves data and
-///     revision alone, and with changes both happen or neither.
+/// 1. `resolve` returns a session only for its own token, and only while the session is live. A session
+///    is live until one of its two deadlines passes or it ends. A session that began before `not_before`
+///    is not live.
+/// 2. `resolve` records the activity if the request counts as activity. The last activity never moves
+///    backwards. Activity renews the idle deadline and never the absolute one.
+/// 3. `create` with a limit that evicts leaves at most `limit` counted sessions of the user live. The new
+///    session is one of them. The limit of the new session's class holds too.
+///    - The least recently active sessions end: first those of the class, then those of all classes.
+///    - On a tie the session that was created first ends, then the one whose id as text sorts first.
+/// 4. `create` with a limit that refuses changes no session when the limit is reached.
+///    - Expired sessions do not count.
+///    - The store keeps the ticket that the refused `create` offers. A ticket works once, for five
+///      minutes, and only in its session set. Four tickets are kept, the newest.
+/// 5. `create` with `replaces` first ends that session, and the new session gets its data.
+///    - If that session was replaced before, the session that replaced it ends instead.
+///    - If its id is not in this session set, the store remembers the id for a minute. A second sign-in
+///      that names it then replaces the first one.
+/// 6. `create` with an id and a digest that are live returns that same session, and changes nothing.
+///    After that session ended, the answer is [`Created::Ended`].
+/// 7. `create` for a sign-in authenticated at or before the cutoff answers [`Created::Rejected`] and
+///    changes nothing. If the cutoff is in the future, the store moves it to now and rejects that
+///    sign-in.
+/// 8. `save` changes live sessions only, and revives none. It merges changes key by key. With `expect` it
+///    changes nothing unless the revision is that one. Each `save` increments the revision.
+/// 9. `create` and `save` change nothing if the data would exceed `data_limit`.
+/// 10. `list` returns exactly the live sessions of the session set.
+/// 11. `end` ends the sessions that it names and leaves an end notice for each.
+///     - Only the last token of the ended session gets the notice, from `resolve`.
+///     - The store keeps it for its `notice_kept`. `create` keeps only the newest `limit.sessions()`
+///       notices.
+///     - Ending a session twice gives the same answer while its notice is kept.
+///     - Ending all or all other sessions sets the cutoff to now.
+/// 12. `end` with a `caller` changes nothing if that session is not live.
+/// 13. `end` as undelivered of an id that is not there prevents a later `create` of it for a minute. No
+///     number of other ends shortens that.
+/// 14. Every method is one atomic step. If its future is dropped, all of the change happens or none.
+/// 15. Only the store's clock decides. No moment of the caller's clock takes part.
+/// 16. `rotate` changes the token of a session and nothing else that `list` returns.
+///     - After a derived token, the previous token works until a request sends the new one, and for the
+///       grace period after that. Meanwhile every request with the previous token gets the same new one.
+///     - After a re-authentication, previous tokens stop working at once.
+///     - A previous token after its time is [`Resolved::Reused`], and ends the session if `rotate` asked
+///       for that. Any other wrong secret is unknown.
+/// 17. `create` for a disabled user answers [`Created::Disabled`] and changes nothing.
+/// 18. `save` with `shorten` sets each part of the lifetime to the shorter of the stored and the given one.
+///     The absolute part counts from now. It never makes a lifetime longer. Without changes, data and
+///     revision do not change. With changes, all of it happens or none.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
+    /// The layer calls it for each request that sends a token.
+    ///
     /// # Errors
     ///
-    /// If the store cannot answer, which is never the same as "no such session".
+    /// If the store cannot answer. An unknown session is no error but [`Resolved::Unknown`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the activity is recorded or it is not.
     fn resolve(
         &self,
         resolve: &Resolve,
     ) -> impl Future<Output = Result<Resolved, StoreError>> + Send;
 
-    /// Makes a session and holds its user to the limit, in one step.
+    /// Makes a session and enforces the user's limit, in one step.
     ///
     /// # Errors
     ///
-    /// If the store cannot answer. Whether the session was made is not known then: run it again with
-    /// the same id and digest, or give it up with [`end_undelivered`](Self::end_undelivered).
+    /// If the store cannot answer. Then the session may exist or not. Call it again with the same id and
+    /// digest, or give the session up with [`end_undelivered`](Self::end_undelivered).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, all of it happens or nothing, as after an error.
     fn create(&self, create: &Create) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
     /// Changes the data of a live session.
     ///
     /// # Errors
     ///
-    /// If the store cannot answer. [`StoreErrorKind::Uncertain`] where a conditional write may or
-    /// may not have happened.
+    /// If the store cannot answer. The kind is [`StoreErrorKind::Uncertain`] if a write with `expect` may
+    /// have happened or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, all changes are stored or none.
     fn save(&self, save: &Save) -> impl Future<Output = Result<Saved, StoreError>> + Send;
 
-    /// Gives a live session another token.
+    /// Gives a live session a new token.
     ///
     /// # Errors
     ///
-    /// If the store cannot answer. Asking again with the same digests is harmless.
+    /// If the store cannot answer. Calling it again with the same digests does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the session has the new token or the one before.
     fn rotate(&self, rotate: &Rotate) -> impl Future<Output = Result<Rotated, StoreError>> + Send;
 
-    /// The live sessions of one session set, in no particular order.
+    /// Returns the live sessions of one session set, in no particular order.
     ///
     /// # Errors
     ///
     /// If the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing that is live, so the future may be dropped at any time.
     fn list(&self, list: &List) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// Ends sessions of one session set.
     ///
     /// # Errors
     ///
-    /// If the store cannot answer. Ending again is harmless.
+    /// If the store cannot answer. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, all of these sessions end or none.
     fn end(&self, end: &End) -> impl Future<Output = Result<Ended, StoreError>> + Send;
 
-    /// The session set of a user.
+    /// The tag of a user's session set.
     ///
-    /// Defaults to [`Tag::of`]; a store that is given a key answers [`Tag::keyed`].
+    /// Defaults to [`Tag::of`]. A store with a secret key returns [`Tag::keyed`].
     fn tag(&self, user: &UserId) -> Tag {
         Tag::of(user)
     }
 
-    /// [`resolve`](Self::resolve), if the answer needs no waiting; `None` sends the caller there.
+    /// Answers [`resolve`](Self::resolve) without waiting, if the store can.
     ///
-    /// Defaults to `None`. A store in this process saves the caller a box with it.
+    /// `None` makes the caller use `resolve`. A store in memory saves an allocation with it. Defaults to
+    /// `None`.
     fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
         let _ = resolve;
         None
     }
 
-    /// Ends a session whose token never reached its client, without waiting: best effort.
+    /// Ends a session whose token never reached its client, without waiting.
     ///
-    /// Called from `Drop`. Defaults to nothing: the session then lives unused until it expires.
+    /// The layer calls it from `Drop`, when a response was dropped. A failure is not reported. Defaults
+    /// to doing nothing; then the session stays unused until it expires.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         let _ = (tag, id);
     }

@@ -1,4 +1,4 @@
-//! Stands in for what is measured, without the feature `metrics`.
+//! Replaces the metrics without the feature `metrics`; does nothing.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! A store whose type is erased, once, so that `SessionLayer` and `Session` are plain types.
+//! A store without its type, so that `SessionLayer` and `Session` need no type parameter.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::model::{Record, SessionId, Tag, UserId};
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
-/// Any [`SessionStore`] behind one plain, clonable type: for apps that choose theirs at run time.
+/// Any [`SessionStore`] behind one clonable type, for apps that choose their store at run time.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, store::SharedStore};
@@ -21,7 +21,7 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 #[derive(Clone)]
 pub struct SharedStore(Arc<dyn ErasedStore>);
 
-/// [`SessionStore`] for a store behind a pointer. Other names, so that neither shadows the other.
+/// [`SessionStore`] for a store behind a pointer. The names differ, so that no method shadows another.
 trait ErasedStore: Send + Sync {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved>;
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created>;

@@ -1,10 +1,8 @@
-//! The examples as child processes; the one in axum unless another is named.
+//! An example as a child process.
 
 use std::{
-    env,
     fs::File,
     io::{BufRead, BufReader},
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -12,10 +10,12 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-/// How often a state is looked for, 20 ms apart, before it is given up.
+use super::EXAMPLE;
+
+/// How often a state is polled, 20 ms apart, before the test fails.
 pub const TRIES: u32 = 1_000;
 
-/// How often an example that was asked to stop is looked for, 5 ms apart, before it is killed.
+/// How often an example that was asked to stop is polled, 5 ms apart, before it is killed.
 const PATIENCE_AT_THE_END: u32 = 400;
 
 /// A running example, stopped by its process id when this is dropped.
@@ -25,26 +25,21 @@ pub struct App {
     port: u16,
 }
 
-/// An example that has ended.
+/// An example that has exited.
 pub struct Finished {
     pub status: ExitStatus,
     pub stderr: String,
 }
 
 impl App {
-    /// On a free port of this machine, with these settings and no others.
+    /// Starts it on a free port of this machine, with only these settings.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        Self::spawn(Command::new(example("axum")), settings)
+        Self::spawn(Command::new(EXAMPLE), settings)
     }
 
-    /// Another example, on a free port of this machine.
-    pub fn start_example(name: &str) -> Self {
-        Self::spawn(Command::new(example(name)), &[])
-    }
-
-    /// As [`start`](Self::start), with a wall clock that is a day ahead.
+    /// Like [`start`](Self::start), with a wall clock that is a day ahead.
     pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(example("axum"));
+        let mut command = Command::new(EXAMPLE);
         command.envs(faketime());
         Self::spawn(command, settings)
     }
@@ -72,10 +67,10 @@ impl App {
         app
     }
 
-    /// With these settings, which it is expected to refuse.
+    /// Starts it with settings that it is expected to refuse.
     pub fn refused(settings: &[(&str, &str)]) -> Finished {
         let log = NamedTempFile::new().unwrap();
-        let mut command = Command::new(example("axum"));
+        let mut command = Command::new(EXAMPLE);
         set(&mut command, settings)
             .stdout(Stdio::null())
             .stderr(log.reopen().unwrap());
@@ -95,7 +90,7 @@ impl App {
         self.port
     }
 
-    /// All that it wrote to stderr up to now.
+    /// All that it wrote to stderr so far.
     pub fn log(&self) -> String {
         let mut text = Vec::new();
         let mut file = File::open(self.log.path()).unwrap();
@@ -103,7 +98,7 @@ impl App {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Sends a signal and waits for the end.
+    /// Sends a signal and waits until the example exits.
     pub fn stopped_by(self, name: &str) -> Finished {
         assert!(signal(name, self.child.id()));
         self.finished()
@@ -122,7 +117,7 @@ impl App {
 }
 
 impl Drop for App {
-    /// Asks first: libfaketime leaves shared memory behind in a process that is killed.
+    /// Asks first, because libfaketime leaves shared memory behind in a killed process.
     fn drop(&mut self) {
         let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
         if running(&mut self.child) && signal("TERM", self.child.id()) {
@@ -138,7 +133,7 @@ impl Drop for App {
     }
 }
 
-/// Sends a signal to this one process; whether it could.
+/// Sends a signal to this one process. Returns whether that worked.
 fn signal(name: &str, process: u32) -> bool {
     let kill = format!("kill -{name} {process}");
     let status = Command::new("sh").args(["-c", &kill]).status();
@@ -164,8 +159,8 @@ fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Comma
         .envs(settings.iter().copied())
 }
 
-/// What `faketime --exclude-monotonic -f +1d` sets for its child. It is started without that program
-/// in between, which would leave it running when it is killed itself.
+/// What `faketime --exclude-monotonic -f +1d` sets for its child. The tests do not start `faketime`
+/// itself: if it were killed, its child would go on running.
 fn faketime() -> Vec<(String, String)> {
     let output = Command::new("faketime")
         .args(["--exclude-monotonic", "-f", "+1d", "env"])
@@ -175,22 +170,9 @@ fn faketime() -> Vec<(String, String)> {
     environment
         .lines()
         .filter_map(|line| line.split_once('='))
-        // Of that program's own, gone with it.
+        // Shared memory of the `faketime` program, which has exited.
         .filter(|(name, _)| *name != "FAKETIME_SHARED")
         .filter(|(name, _)| *name == "LD_PRELOAD" || name.contains("FAKE"))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
-}
-
-/// `target/<profile>/examples/<name>`, beside this very test.
-pub fn example(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
-    let binary = profile.join("examples").join(name);
-    assert!(
-        binary.exists(),
-        "the example is not built: run `cargo build --examples` first"
-    );
-    binary
 }

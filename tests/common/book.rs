@@ -1,4 +1,4 @@
-//! A sink of events that takes them down.
+//! An event sink that keeps all events.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use tower_user_sessions::{
 
 use super::http::store;
 
-/// Takes events down.
+/// Keeps the events it receives.
 #[derive(Clone, Default)]
 pub struct Book(pub Arc<Mutex<Vec<Event>>>);
 
@@ -25,7 +25,7 @@ pub type Reported = (
     Option<SessionId>,
 );
 
-pub fn told(event: &Event) -> Reported {
+pub fn comparable(event: &Event) -> Reported {
     (
         event.kind,
         event.at,
@@ -43,18 +43,18 @@ impl Book {
         move |event| book.lock().unwrap().push(event)
     }
 
-    /// What was told since the last time.
+    /// The events since the last call.
     pub fn news(&self) -> Vec<Reported> {
         self.0
             .lock()
             .unwrap()
             .drain(..)
-            .map(|event| told(&event))
+            .map(|event| comparable(&event))
             .collect()
     }
 }
 
-/// A layer with this limit that tells a book.
+/// A layer with this limit that sends its events to a book.
 pub fn world(limit: Limit) -> (SessionLayer, Book, MemoryStore, ManualClock) {
     let ((store, clock), book) = (store(), Book::default());
     let layer = SessionLayer::new(store.clone())

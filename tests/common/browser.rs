@@ -1,11 +1,12 @@
-//! Requests to the example from inside the test, many at once: no jar, the test keeps the tokens.
+//! Requests to the example from inside the test, many at once. There is no cookie jar: the test
+//! keeps the tokens.
 
 use std::time::Duration;
 
 use reqwest::{Client, Method, header};
 use serde_json::Value;
 
-/// A client that waits for an answer no longer than this.
+/// A client that waits no longer than this for a response.
 pub fn patient(most: Duration) -> Client {
     Client::builder().no_proxy().timeout(most).build().unwrap()
 }
@@ -20,7 +21,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The token that was set.
+    /// The token in the `Set-Cookie` line.
     pub fn token(&self) -> String {
         let cookie = self.cookie.as_deref().unwrap();
         let value = cookie.strip_prefix("__Host-session=").unwrap();

@@ -49,7 +49,7 @@ impl Drop for Driver {
     }
 }
 
-/// Does this in a fresh browser, which is closed whether it works out or not.
+/// Runs this in a new browser, which is closed afterwards in any case.
 pub async fn browse<F, Fut>(visit: F)
 where
     F: FnOnce(WebDriver) -> Fut,
@@ -86,7 +86,7 @@ where
     }
 }
 
-/// The size of the window's inside, and how many pixels there are to one of CSS.
+/// The inner size of the window, and the number of device pixels per CSS pixel.
 pub async fn resize(browser: &WebDriver, width: u32, height: u32, scale: f64) {
     let metrics = json!({
         "width": width,
@@ -97,14 +97,14 @@ pub async fn resize(browser: &WebDriver, width: u32, height: u32, scale: f64) {
     send(browser, "Emulation.setDeviceMetricsOverride", metrics).await;
 }
 
-/// Light or dark, as the system of its user is.
+/// The light or dark theme, as set in the user's system.
 pub async fn prefer(browser: &WebDriver, scheme: &str) {
     let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
     let media = json!({ "features": features });
     send(browser, "Emulation.setEmulatedMedia", media).await;
 }
 
-/// Makes it a Chrome on Windows to servers, by client hints and by user agent.
+/// Makes servers see Chrome on Windows, by client hints and user agent.
 pub async fn pose_as_chrome_on_windows(browser: &WebDriver) {
     let brands = json!([
         { "brand": "Chromium", "version": "142" },

@@ -1,4 +1,4 @@
-//! The real `curl`, with a cookie jar and a user agent: a browser as far as cookies go.
+//! The real `curl`, with a cookie jar and a user agent. For cookies it acts as a browser.
 
 use std::{fs, process::Command};
 
@@ -12,7 +12,7 @@ pub struct Curl {
     agent: String,
 }
 
-/// What came back.
+/// What curl received.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -22,7 +22,7 @@ pub struct Answer {
 }
 
 impl Curl {
-    /// With an empty jar.
+    /// A client with an empty jar.
     pub fn with_agent(agent: &str) -> Self {
         Self {
             jar: NamedTempFile::new().unwrap(),
@@ -30,7 +30,7 @@ impl Curl {
         }
     }
 
-    /// Signed in as this user.
+    /// A client that is signed in as this user.
     pub fn signed_in(app: &App, user: &str, agent: &str) -> Self {
         let curl = Self::with_agent(agent);
         let answer = curl.log_in(app, user);
@@ -58,7 +58,7 @@ impl Curl {
         self.run(&["-X", "DELETE"], &app.url(path))
     }
 
-    /// With arguments of curl's own.
+    /// Runs curl with these extra arguments.
     pub fn run(&self, arguments: &[&str], url: &str) -> Answer {
         let jar = self.jar.path();
         let output = Command::new("curl")
@@ -86,13 +86,13 @@ impl Curl {
             .next()
     }
 
-    /// The id of its own session.
+    /// The id of the client's own session.
     pub fn session(&self, app: &App) -> String {
         let me = self.get(app, "/me").json();
         me["session"].as_str().unwrap().to_owned()
     }
 
-    /// Whether it is signed in.
+    /// Whether the client is signed in.
     pub fn is_in(&self, app: &App) -> bool {
         match self.get(app, "/me").status {
             200 => true,
@@ -130,7 +130,7 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 
-    /// The `reason` of a problem, which it has to be.
+    /// The `reason` of a response that must be a problem.
     pub fn reason(&self) -> String {
         assert_eq!(
             self.header("content-type"),

@@ -19,7 +19,7 @@ impl Got {
     }
 }
 
-/// `POST /sessions/logout-all` as this client, with these headers.
+/// Sends a request line such as `POST /sessions/logout-all` as this client, with these headers.
 pub async fn call(
     layer: &SessionLayer,
     client: &Client,

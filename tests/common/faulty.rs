@@ -1,4 +1,4 @@
-//! A store that fails, hangs, or does what it is asked and then loses the answer.
+//! A store that fails, hangs, or does its work and then loses the reply.
 
 use std::{
     collections::HashMap,
@@ -29,23 +29,23 @@ pub enum Method {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// Does nothing and says so.
+    /// Does nothing and returns an error.
     Fail,
-    /// Waits for [`FaultyStore::release`], then does it.
+    /// Waits for [`FaultyStore::release`], then does the work.
     Hang,
-    /// Does it, then waits for [`FaultyStore::release`].
+    /// Does the work, then waits for [`FaultyStore::release`].
     HangAfter,
-    /// Of `create`: does it and answers that the user's sessions were ended this very moment.
+    /// For `create`: does the work and answers that the user's sessions were ended at this moment.
     LateCutoff,
-    /// Does it, and the answer is lost.
+    /// Does the work and loses the reply.
     Lose,
-    /// Of `save`: another request changes the data first.
+    /// For `save`: another request changes the data first.
     Overtake,
-    /// Does it, and cannot tell whether it did.
+    /// Does the work and reports an unknown outcome.
     Unsure,
 }
 
-/// `MemoryStore` with faults; like a store elsewhere, it never answers at once.
+/// `MemoryStore` with faults. Like a store over the network, it never replies at once.
 #[derive(Clone)]
 pub struct FaultyStore(Arc<Inner>);
 
@@ -84,33 +84,33 @@ impl FaultyStore {
         }))
     }
 
-    /// Plans a fault of the next call of this method.
+    /// Sets a fault for the next call of this method.
     pub fn next(&self, method: Method, fault: Fault) {
         self.nth(method, 1, fault);
     }
 
-    /// Plans a fault of the n-th call of this method from now on.
+    /// Sets a fault for the n-th call of this method from now on.
     pub fn nth(&self, method: Method, n: usize, fault: Fault) {
         let mut plan = self.0.plan.lock().unwrap();
         let at = plan.calls.get(&method).copied().unwrap_or(0) + n;
         plan.at.insert((method, at), fault);
     }
 
-    /// Plans the same fault of every call of these methods.
+    /// Sets the same fault for every call of these methods.
     pub fn always(&self, methods: impl IntoIterator<Item = Method>, fault: Fault) {
         let mut plan = self.0.plan.lock().unwrap();
         plan.always
             .extend(methods.into_iter().map(|method| (method, fault)));
     }
 
-    /// Works again.
+    /// Removes all faults.
     pub fn mend(&self) {
         let mut plan = self.0.plan.lock().unwrap();
         plan.at.clear();
         plan.always.clear();
     }
 
-    /// Lets one call that hangs go on.
+    /// Lets one call that hangs continue.
     pub fn release(&self) {
         self.0.gate.add_permits(1);
     }
@@ -120,7 +120,7 @@ impl FaultyStore {
         plan.calls.get(&method).copied().unwrap_or(0)
     }
 
-    /// All calls of all methods.
+    /// The number of calls of all methods.
     pub fn all_calls(&self) -> usize {
         self.0.plan.lock().unwrap().calls.values().sum()
     }
@@ -130,7 +130,7 @@ impl FaultyStore {
         self.0.plan.lock().unwrap().given_up.clone()
     }
 
-    /// Counts a call, and says what is planned for it.
+    /// Counts a call and returns the fault set for it.
     fn enter(&self, method: Method) -> Option<Fault> {
         let mut plan = self.0.plan.lock().unwrap();
         let calls = plan.calls.entry(method).or_default();
@@ -228,7 +228,7 @@ impl SessionStore for FaultyStore {
     }
 }
 
-/// Polls until the store has been asked so often; the future is not ready before.
+/// Polls until the store was called this often. The future must not be ready before.
 pub async fn until_asked(
     faulty: &FaultyStore,
     method: Method,

@@ -15,7 +15,7 @@ use tower_user_sessions::{
     store::{ManualClock, Timestamp},
 };
 
-/// Far longer than any test takes, so that a request's real age never decides.
+/// Far longer than any test takes, so that the real age of a request never matters.
 pub const HOUR: Duration = Duration::from_secs(60 * 60);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,7 +54,7 @@ where
         .unwrap()
 }
 
-/// What a client got, and what the handler came to.
+/// What a client received, and what the handler returned.
 #[derive(Debug)]
 pub struct Answer<T> {
     pub status: StatusCode,
@@ -93,7 +93,7 @@ impl<T> Answer<T> {
     }
 }
 
-/// A browser: keeps the session cookie that it is sent.
+/// A browser that keeps the session cookie it receives.
 #[derive(Clone)]
 pub struct Client {
     layer: SessionLayer,
@@ -101,9 +101,9 @@ pub struct Client {
     pub cookie: Option<String>,
     pub method: Method,
     pub user_agent: &'static str,
-    /// Its address, where the app makes that known.
+    /// The address of its peer, where the app sets that.
     pub peer: Option<IpAddr>,
-    /// More headers of its requests.
+    /// Other headers of its requests.
     pub headers: HeaderMap,
 }
 
@@ -119,8 +119,8 @@ impl Client {
         }
     }
 
-    /// A client that shows these `Cookie` headers, and nothing else.
-    pub fn showing<const N: usize>(layer: &SessionLayer, cookies: [&[u8]; N]) -> Self {
+    /// A client that sends exactly these `Cookie` headers.
+    pub fn with_cookies<const N: usize>(layer: &SessionLayer, cookies: [&[u8]; N]) -> Self {
         let mut client = Self::new(layer);
         for cookie in cookies {
             let value = HeaderValue::from_bytes(cookie).unwrap();
@@ -129,7 +129,7 @@ impl Client {
         client
     }
 
-    /// The same browser before a layer with other settings.
+    /// The same browser in front of a layer with other settings.
     pub fn before(&self, layer: &SessionLayer) -> Self {
         Self {
             layer: layer.clone(),
@@ -164,7 +164,7 @@ impl Client {
         found.value().map(|user| user.to_string())
     }
 
-    /// What the session keeps under this key, as the next request finds it.
+    /// The value that the session keeps under this key, as the next request reads it.
     pub async fn get(&mut self, key: &'static str) -> Option<String> {
         let found = self.send(move |session| async move { session.get(key).unwrap() });
         found.await.value()
@@ -175,8 +175,8 @@ impl Client {
         assert_eq!(answer.await.status, StatusCode::OK);
     }
 
-    /// Sends a request and keeps the cookie of the answer. The answer is 200 unless the layer
-    /// makes it another.
+    /// Sends a request and keeps the cookie of the response. The status is 200 unless the layer
+    /// changes it.
     pub async fn send<T, F, Fut>(&mut self, handler: F) -> Answer<T>
     where
         T: Send + 'static,
@@ -188,7 +188,7 @@ impl Client {
         answer
     }
 
-    /// Sends a request; the cookie of its answer is lost unless it is [kept](Self::keep).
+    /// Sends a request. The cookie of its response is lost unless it is [kept](Self::keep).
     pub fn request<T, F, Fut>(
         &self,
         handler: F,
@@ -204,7 +204,7 @@ impl Client {
         })
     }
 
-    /// Sends a request whose handler makes the head of the answer too.
+    /// Sends a request whose handler also makes the response head.
     pub fn answered<T, F, Fut>(
         &self,
         handler: F,
@@ -237,7 +237,7 @@ impl Client {
         }
     }
 
-    /// A request of this client.
+    /// Builds a request of this client.
     pub fn head(&self, path: &str) -> Request<()> {
         let mut request = Request::builder()
             .method(self.method.clone())
@@ -265,7 +265,7 @@ impl Client {
         token.to_owned()
     }
 
-    /// Does to the jar what a browser does.
+    /// Updates the jar as a browser would.
     pub fn keep<T>(&mut self, answer: &Answer<T>) {
         let lines = answer.set_cookies().into_iter();
         for line in lines.filter(|line| !line.starts_with("__Host-device=")) {

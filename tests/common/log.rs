@@ -1,4 +1,4 @@
-//! What this thread logs.
+//! Collects what this thread logs.
 
 use std::{cell::RefCell, io, sync::Once};
 
@@ -10,8 +10,9 @@ thread_local! {
 
 /// Everything that this thread logs from here on, down to TRACE.
 ///
-/// Every test of a file that listens must start with it: the subscriber is the process's, because
-/// tracing may forget an event whose first use elsewhere races with a subscriber that comes later.
+/// Every test of a file that reads the log must call this first. The subscriber is that of the
+/// process: tracing may lose an event whose first use in another thread comes before the subscriber
+/// is set.
 pub struct Log(());
 
 impl Log {

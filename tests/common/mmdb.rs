@@ -6,7 +6,7 @@ use std::{fs, net::IpAddr, path::Path};
 /// Names by language.
 pub(crate) type Names<'a> = &'a [(&'a str, &'a str)];
 
-/// A database under construction, of IPv6 with IPv4 in `::/96`.
+/// A database of IPv6 addresses under construction, with IPv4 in `::/96`.
 pub(crate) struct Mmdb {
     nodes: Vec<[Record; 2]>,
     data: Vec<u8>,
@@ -19,7 +19,7 @@ enum Record {
     Data(usize),
 }
 
-/// What stands between the tree and the data.
+/// The bytes between the tree and the data.
 const SEPARATOR: [u8; 16] = [0; 16];
 const METADATA: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
@@ -38,7 +38,7 @@ impl Mmdb {
         }
     }
 
-    /// Adds a network as `2.125.160.0/24`, which must not overlap with another.
+    /// Adds a network such as `2.125.160.0/24`, which must not overlap with another.
     pub(crate) fn add(mut self, network: &str, city: Names<'_>, country: Names<'_>) -> Self {
         let at = self.data.len();
         put_map(&mut self.data, 2);
@@ -122,7 +122,7 @@ impl Mmdb {
     }
 }
 
-/// The type and size in front of a value; a type past 7 has a byte of its own.
+/// The type and size in front of a value. A type above 7 has a byte of its own.
 fn put_control(bytes: &mut Vec<u8>, kind: u8, size: usize) {
     let (short, long) = match size {
         0..29 => (size, None),
@@ -147,7 +147,7 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-/// Without the zeros in front.
+/// The bytes without leading zeros.
 fn put_uint(bytes: &mut Vec<u8>, kind: u8, value: u64) {
     let digits = value.to_be_bytes();
     let start = digits.iter().take_while(|byte| **byte == 0).count();

@@ -1,4 +1,4 @@
-//! What several test files share.
+//! Helpers that several test files share.
 
 #![allow(
     dead_code,
@@ -8,18 +8,14 @@
     reason = "no test file uses all of it"
 )]
 
-pub mod app;
 pub mod book;
-pub mod browser;
-pub mod chromium;
-pub mod curl;
 pub mod devices;
 pub mod faulty;
 pub mod hostile;
 pub mod http;
 pub mod log;
+pub mod mmdb;
 pub mod page;
+pub mod people;
+pub mod proxy;
 pub mod redis;
-pub mod story;
-pub mod tee;
-pub mod visit;

@@ -7,9 +7,9 @@ use tower_user_sessions::{DevicePage, SessionLayer};
 
 use super::http::Client;
 
-/// What came back.
+/// What the browser received.
 #[derive(Debug)]
-pub struct Shown {
+pub struct View {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
@@ -22,11 +22,11 @@ pub struct Form {
     pub line: String,
     /// `id=…`
     pub fields: String,
-    /// What its button is called.
+    /// The label of its button.
     pub name: String,
 }
 
-/// Sends this line (`GET /devices`) as this client.
+/// Sends this request line (`GET /devices`) as this client.
 pub async fn visit(
     layer: &SessionLayer,
     page: &DevicePage,
@@ -34,7 +34,7 @@ pub async fn visit(
     line: &str,
     headers: &[(&str, &str)],
     fields: &str,
-) -> Shown {
+) -> View {
     let (method, path) = line.split_once(' ').unwrap();
     let mut request = client.head(path).map(|()| fields.to_owned());
     *request.method_mut() = method.parse().unwrap();
@@ -51,14 +51,14 @@ pub async fn visit(
         .layer(page.clone());
     let (head, body) = service.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Shown {
+    View {
         status: head.status,
         headers: head.headers,
         body: String::from_utf8(body.into()).unwrap(),
     }
 }
 
-impl Shown {
+impl View {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -67,7 +67,7 @@ impl Shown {
         self.header(header::LOCATION.as_str())
     }
 
-    /// The forms that do something, as a browser without JavaScript would send them.
+    /// The forms that change something, as a browser without JavaScript would send them.
     pub fn forms(&self) -> Vec<Form> {
         let forms = self.body.split("<form ").skip(1);
         forms
@@ -103,7 +103,7 @@ impl Shown {
         .collect()
     }
 
-    /// Every tag with the names of its attributes, in order: what hostile text must not change.
+    /// Every tag with the names of its attributes, in order. Hostile text must not change these.
     pub fn skeleton(&self) -> Vec<String> {
         let tags = self.body.split('<').skip(1);
         tags.map(|tag| {
@@ -121,7 +121,7 @@ fn attribute<'a>(html: &'a str, name: &str) -> &'a str {
     rest.split('"').next().unwrap()
 }
 
-/// The text between the tags, unescaped, one space between its pieces.
+/// The text between the tags, unescaped, with one space between its pieces.
 pub fn text(html: &str) -> String {
     let pieces: Vec<String> = html
         .split('<')

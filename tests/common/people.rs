@@ -1,4 +1,4 @@
-//! Users who sign in, for tests on a server's own clock.
+//! Users who sign in, for tests on the clock of a real server.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -64,7 +64,7 @@ pub(crate) fn set(key: &str, value: &'static str) -> Changes {
     changes
 }
 
-/// Waits for something that happens by itself.
+/// Waits for something that happens in the background.
 pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     for _ in 0..600 {
         if is_so().await {

@@ -1,4 +1,4 @@
-//! A TCP proxy before a server: it can lose answers, fall silent, be slow to connect, and lead to
+//! A TCP proxy in front of a server. It can lose replies, fall silent, connect slowly, and lead to
 //! another server.
 
 #![allow(
@@ -31,12 +31,12 @@ pub(crate) struct Proxy {
 #[derive(Clone)]
 struct Way {
     upstream: Arc<AtomicU16>,
-    /// How many more answers to scripts are lost, each with its connection.
+    /// How many more replies to scripts are lost, each with its connection.
     lose: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
-    /// How many connections were made.
+    /// The number of connections made.
     made: Arc<AtomicU32>,
-    /// Connections up to this one carry nothing any more.
+    /// Connections up to this number no longer carry anything.
     silent: Arc<AtomicU32>,
     /// How long a new connection carries nothing at first, in ms.
     hold: Arc<AtomicU32>,
@@ -67,33 +67,33 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Loses the answers to the next so many scripts: they run, then the connection is cut.
+    /// Loses the replies to the next scripts: they run, then the connection is closed.
     pub(crate) fn lose_answers(&self, count: u32) {
         self.way.lose.store(count, Ordering::SeqCst);
     }
 
-    /// How many answers were lost.
+    /// The number of lost replies.
     pub(crate) fn lost(&self) -> u32 {
         self.way.lost.load(Ordering::SeqCst)
     }
 
-    /// How many connections were made.
+    /// The number of connections made.
     pub(crate) fn made(&self) -> u32 {
         self.way.made.load(Ordering::SeqCst)
     }
 
-    /// Turns the connections that there are into black holes.
+    /// Turns all existing connections into black holes.
     pub(crate) fn fall_silent(&self) {
         self.way.silent.store(self.made(), Ordering::SeqCst);
     }
 
-    /// Lets connections that are made from now on carry nothing for so long.
+    /// Makes new connections carry nothing for this long.
     pub(crate) fn hold(&self, patience: Duration) {
         let millis = u32::try_from(patience.as_millis()).unwrap();
         self.way.hold.store(millis, Ordering::SeqCst);
     }
 
-    /// Leads connections that are made from now on to another server.
+    /// Leads new connections to another server.
     pub(crate) fn lead_to(&self, upstream: u16) {
         self.way.upstream.store(upstream, Ordering::SeqCst);
     }
@@ -123,7 +123,7 @@ impl Way {
                     }
                 }
                 Ok(read) = server.read(&mut answer) => {
-                    // An error means that nothing ran: it would be no loss.
+                    // After an error nothing ran, so no reply can be lost.
                     let ran = script && !answer.starts_with(b"-");
                     if read == 0 || ran && self.loses_this() {
                         return;

@@ -1,4 +1,4 @@
-//! A Redis server of a test's own: on a free port of the loopback, stopped by its process id.
+//! A Redis server for one test, on a free port of the loopback and stopped by its process id.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ impl Server {
         Self::start_with(&[])
     }
 
-    /// The same with these arguments.
+    /// Starts the server with these arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let program = env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".to_owned());
         Self::start_program(&program, arguments).unwrap_or_else(|error| {
@@ -41,10 +41,10 @@ impl Server {
         })
     }
 
-    /// This program with these arguments.
+    /// Starts this program with these arguments.
     pub(crate) fn start_program(program: &str, arguments: &[&str]) -> std::io::Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        // The free port may be somebody else's by the time it is used.
+        // Another process may take the free port in the meantime.
         for _ in 0..5 {
             let (dir, port) = (tempfile::tempdir()?, free_port());
             let process = spawn(program, &arguments, dir.path(), port)?;
@@ -70,17 +70,17 @@ impl Server {
         pool(&self.url())
     }
 
-    /// A store that goes by this clock.
+    /// A store with this clock.
     pub(crate) fn store(&self, clock: ManualClock) -> RedisStore {
         RedisStore::builder(self.pool()).clock(clock).build()
     }
 
-    /// Asks the server something on a connection of its own.
+    /// Sends the server a command on a new connection.
     pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &str) -> T {
         ask(&self.url(), command).await
     }
 
-    /// Stops the process where it stands.
+    /// Suspends the process.
     pub(crate) fn suspend(&self) {
         self.signal("-STOP");
     }
@@ -102,13 +102,13 @@ impl Server {
         self.process.wait().unwrap();
     }
 
-    /// Starts it again and empty, on the same port.
+    /// Starts it again, empty, on the same port.
     pub(crate) fn restart(&mut self) {
         self.process = spawn(&self.program, &self.arguments, self.dir.path(), self.port).unwrap();
         assert!(self.answers(), "the server does not come back");
     }
 
-    /// Whether it comes to answer at all.
+    /// Whether it begins to reply at all.
     fn answers(&mut self) -> bool {
         for _ in 0..500 {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
@@ -127,25 +127,25 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SIGKILL also reaches a process that is stopped.
+        // SIGKILL also reaches a suspended process.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Asks a server something on a connection of its own.
+/// Sends a server a command on a new connection.
 pub(crate) async fn ask<T: redis::FromRedisValue>(url: &str, command: &str) -> T {
     ask_with(url, &command.split(' ').collect::<Vec<_>>()).await
 }
 
-/// The same, where words have spaces in them.
+/// The same, for words that have spaces in them.
 pub(crate) async fn ask_with<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
     try_ask(url, words)
         .await
         .unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
-/// The same of a server that may cut the connection, as one does whose role changes.
+/// The same, for a server that may close the connection, for example when its role changes.
 pub(crate) async fn try_ask<T: redis::FromRedisValue>(
     url: &str,
     words: &[&str],
@@ -159,7 +159,7 @@ pub(crate) async fn try_ask<T: redis::FromRedisValue>(
         .await
 }
 
-/// Fails where this program is missing, and says what to do about it.
+/// Fails if this program is missing, and says what to install.
 pub(crate) fn installed(program: &str, package: &str) {
     let found = Command::new(program)
         .arg("--version")

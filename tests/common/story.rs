@@ -1,4 +1,4 @@
-//! What must hold through any two nodes of the example that share their sessions: the same process
+//! What must hold through any two nodes of the example that share their sessions: one process used
 //! twice, or two processes with one Redis.
 
 use serde_json::{Value, json};
@@ -31,7 +31,10 @@ pub fn labels(list: &Value) -> Vec<String> {
         .collect()
 }
 
-pub fn the_fourth_sign_in_ends_the_least_recently_active_and_not_the_oldest(one: &App, two: &App) {
+pub fn the_fourth_sign_in_ends_the_least_recently_active_session_not_the_oldest(
+    one: &App,
+    two: &App,
+) {
     let [desktop, phone, tablet] = three_devices(one, two);
     assert!(desktop.is_in(two));
 
@@ -79,7 +82,7 @@ pub fn deleting_another_device_signs_it_out(one: &App, two: &App) {
     assert_eq!([desktop.is_in(one), tablet.is_in(two)], [true, true]);
 }
 
-pub fn a_foreign_id_answers_403_and_its_owner_stays_in(one: &App, two: &App) {
+pub fn a_foreign_id_answers_403_and_its_user_stays_signed_in(one: &App, two: &App) {
     let alice = Curl::signed_in(one, "alice", "Desktop/1.0");
     let bob = Curl::signed_in(two, "bob", "Phone/2.0");
     let of_bob = format!("/sessions/{}", bob.session(two));
@@ -92,7 +95,7 @@ pub fn a_foreign_id_answers_403_and_its_owner_stays_in(one: &App, two: &App) {
     assert!(bob.is_in(one));
 }
 
-pub fn logout_all_leaves_one(one: &App, two: &App) {
+pub fn logout_all_leaves_one_session(one: &App, two: &App) {
     let [desktop, phone, tablet] = three_devices(one, two);
 
     let answer = tablet.post(two, "/sessions/logout-all");
@@ -125,7 +128,7 @@ pub fn signing_out_ends_the_session_and_removes_the_cookie(one: &App, two: &App)
     assert_eq!((out.status, out.reason().as_str()), (401, "logged_out"));
 }
 
-pub fn a_guest_takes_the_cart_along_and_gets_a_new_token(one: &App, two: &App) {
+pub fn a_guest_who_signs_in_keeps_the_cart_and_gets_a_new_token(one: &App, two: &App) {
     let desktop = Curl::with_agent("Desktop/1.0");
     assert_eq!(desktop.post(one, "/cart/tea").status, 200);
     let of_guest = desktop.token().unwrap();
@@ -166,10 +169,10 @@ pub fn no_log_and_no_list_holds_a_token(one: &App, two: &App) {
     tokens.push(guest.token().unwrap());
     let [_, phone, tablet] = devices;
 
-    let mut shown = String::new();
+    let mut bodies = String::new();
     for path in ["/sessions", "/me", "/", "/cart"] {
-        shown += &tablet.get(one, path).body;
-        shown += &phone.get(two, path).body;
+        bodies += &tablet.get(one, path).body;
+        bodies += &phone.get(two, path).body;
     }
     tablet.post(two, "/password");
     tokens.push(tablet.token().unwrap());
@@ -177,12 +180,12 @@ pub fn no_log_and_no_list_holds_a_token(one: &App, two: &App) {
     tablet.post(one, "/logout");
 
     let logs = one.log() + two.log().as_str();
-    // Otherwise the log would hold no token because it holds nothing.
+    // An empty log would hold no token either.
     assert!(logs.contains("TRACE"), "{logs}");
     assert_eq!(tokens.len(), 6);
     for token in tokens {
         let secret = &token[32..];
         assert!(!logs.contains(secret), "the secret is in a log");
-        assert!(!shown.contains(secret), "the secret is in an answer");
+        assert!(!bodies.contains(secret), "the secret is in an answer");
     }
 }

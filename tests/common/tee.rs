@@ -1,4 +1,4 @@
-//! A relay before a server that keeps a copy of what clients send.
+//! A relay in front of a server that keeps a copy of what clients send.
 
 use std::{
     net::Ipv4Addr,
@@ -30,7 +30,7 @@ impl Tee {
         Self { port, sent }
     }
 
-    /// All that clients have sent.
+    /// All bytes that clients have sent.
     pub fn sent(&self) -> String {
         String::from_utf8_lossy(&self.sent.lock().unwrap()).into_owned()
     }

@@ -1,4 +1,4 @@
-//! What a person does with the example in a browser.
+//! What a user does with the example in a browser.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use thirtyfour::{By, WebDriver, WebElement, extensions::query::ElementQueryable}
 
 use super::app::App;
 
-/// As a person would, on the page that the example starts with.
+/// Signs in on the start page of the example, as a user would.
 pub async fn sign_in(browser: &WebDriver, app: &App) {
     sign_in_at(browser, &at(app, "/")).await;
 }
 
-/// The same where the example is behind something else.
+/// The same where the example is behind a proxy.
 pub async fn sign_in_at(browser: &WebDriver, url: &str) {
     browser.goto(url).await.unwrap();
     for (name, value) in [("username", "alice"), ("password", "demo")] {
@@ -26,7 +26,7 @@ pub fn at(app: &App, path: &str) -> String {
     format!("http://localhost:{}{path}", app.port())
 }
 
-/// Waits until there is one.
+/// Waits until the element exists.
 pub async fn find(browser: &WebDriver, css: &str) -> WebElement {
     let query = browser.query(By::Css(css.to_owned()));
     query

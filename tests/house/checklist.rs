@@ -97,13 +97,18 @@ fn is_line(word: &str) -> bool {
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()))
 }
 
-/// `tests/cookie.rs` is `cookie`, `src/model/token.rs` is `model::token`.
+/// `tests/behaviour/cookie.rs` is `cookie`, as the test runner names it; `tests/house/main.rs` is `house`
+/// and `src/model/token.rs` is `model::token`.
 fn label(path: &str) -> String {
-    path.trim_start_matches("src/")
-        .trim_start_matches("tests/")
+    let file = path.split_once("tests/").map_or(path, |(_, file)| file);
+    let module = match file.split_once('/') {
+        Some((program, "main.rs")) => program,
+        Some((_, module)) => module,
+        None => file,
+    };
+    module
         .trim_end_matches(".rs")
         .trim_end_matches("/mod")
-        .trim_end_matches("/main")
         .replace('/', "::")
 }
 
@@ -121,7 +126,7 @@ mod tests {
     #[test]
     fn a_table_that_agrees_is_fine() {
         let tests = test_of(
-            "tests/cookie.rs",
+            "tests/behaviour/cookie.rs",
             "// T6 T7\n#[test]\nfn it_is_secure() {}\n// Why.\nfn helper() {}",
         );
         let table = "| line | what |\n| T6 | a | `cookie::it_is_secure` |\n\

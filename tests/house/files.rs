@@ -22,7 +22,7 @@ impl File {
 /// All files of this kind under a folder of the crate, sorted; none if there is no such folder.
 /// What a tool built there is not ours.
 pub(crate) fn under(folder: &str, extension: &str) -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let mut files = Vec::new();
     collect(root, &root.join(folder), extension, &mut files);
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -124,6 +124,7 @@ struct After<'a>(
     Option<&'a str>,
     Option<(&'a str, &'a str, &'a str, u8)>,
     Option<(Vec<&'a str>, &'a str, &'a str, &'a str)>,
+    Option<bool>,
     (&'a str, u8),
     Option<bool>,
 );
@@ -137,6 +138,7 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
         Some(AGENT),
         Some((hints.0, hints.1, hints.2, 1)),
         Some((vec!["pwd"], "aal1", "sid", "more")),
+        Some(true),
         ("more", 1),
         None,
     );
@@ -148,7 +150,9 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
         .with_methods(["pwd"])
         .with_level("aal1")
         .with_external_sid("sid");
-    let record = record(client().with_hints(hints)).with_proof(proof);
+    let record = record(client().with_hints(hints))
+        .with_proof(proof)
+        .with_persistent(false);
     let mut stored = record.encode().unwrap();
     stored.truncate(HEADER);
     stored.extend(rmp_serde::to_vec(&after).unwrap());
@@ -156,4 +160,80 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
     let decoded = Record::decode(record.id, &stored).unwrap();
 
     assert_eq!(decoded, record);
+}
+
+#[test]
+fn a_cookie_for_the_browser_session_only_comes_back_as_it_was_stored() {
+    let proof = Proof::new().with_methods(["pwd"]);
+    let hints = Hints::new().with_mobile(Some(b"?1"));
+    let records = [
+        record(client()).with_persistent(false),
+        record(client().with_hints(hints)).with_persistent(false),
+        record(client()).with_persistent(false).with_proof(proof),
+        record(client())
+            .with_persistent(false)
+            .with_persistent(true),
+    ];
+
+    let decoded = records
+        .clone()
+        .map(|record| Record::decode(record.id, &record.encode().unwrap()).unwrap());
+
+    assert_eq!(decoded, records);
+    assert_eq!(
+        decoded.map(|record| record.persistent()),
+        [false, false, false, true]
+    );
+}
+
+/// A body with hints and a proof, before there were cookies for the browser session only.
+#[derive(Serialize)]
+struct Proven<'a>(
+    Option<&'a str>,
+    Option<IpAddr>,
+    Option<&'a str>,
+    Option<(Option<&'a str>, Option<&'a str>, Option<&'a str>)>,
+    Option<(Vec<&'a str>, Option<&'a str>, Option<&'a str>)>,
+);
+
+#[test]
+fn a_session_stored_before_there_was_a_choice_is_persistent_and_is_written_as_before() {
+    let before = Proven(
+        Some("alice"),
+        client().address(),
+        Some(AGENT),
+        None,
+        Some((vec!["pwd"], Some("aal1"), None)),
+    );
+    let before = rmp_serde::to_vec(&before).unwrap();
+    let proof = Proof::new().with_methods(["pwd"]).with_level("aal1");
+    let record = record(client()).with_proof(proof);
+    let mut stored = record.encode().unwrap();
+    stored.truncate(HEADER);
+    stored.extend(&before);
+
+    let decoded = Record::decode(record.id, &stored).unwrap();
+
+    assert!(decoded.persistent());
+    assert_eq!(decoded, record);
+    assert_eq!(record.encode_body().unwrap(), before);
+}
+
+#[test]
+fn a_node_that_does_not_know_the_choice_reads_the_rest() {
+    let record = record(client()).with_persistent(false);
+
+    let body = record.encode_body().unwrap();
+
+    let whole: (
+        Option<&str>,
+        Option<IpAddr>,
+        Option<&str>,
+        Option<()>,
+        Option<()>,
+        Option<bool>,
+    ) = rmp_serde::from_slice(&body).unwrap();
+    let wanted = (Some("alice"), client().address(), Some(AGENT));
+    assert_eq!((whole.0, whole.1, whole.2), wanted);
+    assert_eq!((whole.3, whole.4, whole.5), (None, None, Some(true)));
 }

@@ -11,20 +11,20 @@ use crate::{
 
 const RACERS: usize = 24;
 
-/// Number 14: every method is one atomic step; a dropped future leaves the old state or the new
-/// one.
+/// Number 14: every method is one atomic step. If its future is dropped, all of the change happens or
+/// none.
 pub async fn is_atomic<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(14, make).await;
-    no_watcher_sees_more_than_the_limit(&trial).await;
-    refusing_admits_exactly_the_limit(&trial).await;
+    no_request_sees_more_sessions_than_the_limit(&trial).await;
+    a_refusing_limit_admits_exactly_that_many(&trial).await;
     one_sign_in_sent_many_times_is_one_session(&trial).await;
     no_write_is_lost(&trial).await;
-    only_one_of_many_ends_it(&trial).await;
-    nobody_slips_past_the_cutoff(&trial).await;
-    a_dropped_future_leaves_no_half(&trial).await;
+    only_one_of_many_ends_ends_it(&trial).await;
+    no_sign_in_survives_a_cutoff_set_after_it_began(&trial).await;
+    a_dropped_future_leaves_no_partial_change(&trial).await;
 }
 
-async fn no_watcher_sees_more_than_the_limit<St: SessionStore>(trial: &Trial<St>) {
+async fn no_request_sees_more_sessions_than_the_limit<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let racers = sign_ins(&session_set, Limit::at_most(3));
     let list = List::new(session_set.tag);
@@ -33,7 +33,7 @@ async fn no_watcher_sees_more_than_the_limit<St: SessionStore>(trial: &Trial<St>
         racers
             .iter()
             .map(|create| {
-                let (made, list) = (trial.made(create, "a racer"), &list);
+                let (made, list) = (trial.made(create, "one of many sign-ins at once"), &list);
                 let run = async move {
                     let before = trial.answered(trial.store.list(list).await).len();
                     let made = made.await;
@@ -47,30 +47,30 @@ async fn no_watcher_sees_more_than_the_limit<St: SessionStore>(trial: &Trial<St>
     .await;
 
     let live = ids(&session_set.listed().await);
-    trial.same(live.len(), 3, "as many as the limit in the end");
+    trial.same(live.len(), 3, "the number of live sessions at the end");
     trial.holds(
         seen.iter().all(|(_, most)| *most <= 3),
-        "a watcher saw more than the limit",
+        "no request saw more live sessions than the limit",
     );
     let mut ends: Vec<_> = seen.iter().flat_map(|(evicted, _)| ids(evicted)).collect();
     ends.extend(live);
     ends.sort();
     let mut wanted: Vec<_> = racers.iter().map(|create| create.id).collect();
     wanted.sort();
-    trial.same(ends, wanted, "each one was evicted once, or is live");
+    trial.same(ends, wanted, "the sessions that were evicted or are live");
 }
 
 fn sign_ins<St: SessionStore>(session_set: &SessionSet<'_, St>, limit: Limit) -> Vec<Create> {
     (0..RACERS)
         .map(|_| {
-            let mut create = session_set.asks(&session_set.token());
+            let mut create = session_set.create_for(&session_set.token());
             create.limit = limit;
             create
         })
         .collect()
 }
 
-/// All of them side by side.
+/// Runs all of them at the same time.
 async fn race<St: SessionStore>(trial: &Trial<St>, racers: &[Create]) -> Vec<Created> {
     together(
         racers
@@ -81,7 +81,7 @@ async fn race<St: SessionStore>(trial: &Trial<St>, racers: &[Create]) -> Vec<Cre
     .await
 }
 
-async fn refusing_admits_exactly_the_limit<St: SessionStore>(trial: &Trial<St>) {
+async fn a_refusing_limit_admits_exactly_that_many<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let first = session_set.signs_in().await;
     let racers = sign_ins(&session_set, Limit::at_most(3).refuse());
@@ -94,33 +94,50 @@ async fn refusing_admits_exactly_the_limit<St: SessionStore>(trial: &Trial<St>) 
             Created::Created(new) if new.evicted.is_empty() => (made + 1, refused),
             Created::LimitReached(_) => (made, refused + 1),
             other => trial.broken(&format!(
-                "a racer was neither let in nor refused: {other:?}"
+                "a sign-in at a refusing limit: expected a session or a refusal, found {other:?}"
             )),
         });
     trial.same(
         (made, refused),
         (2, RACERS - 2),
-        "who was let in, and refused",
+        "the number of sign-ins that were made, and that were refused",
     );
-    trial.live(&first, "nobody was evicted").await;
-    trial.same(session_set.listed().await.len(), 3, "three of three");
+    trial
+        .live(
+            &first,
+            "the session from before: a refusing limit evicts none",
+        )
+        .await;
+    trial.same(
+        session_set.listed().await.len(),
+        3,
+        "the number of live sessions",
+    );
 }
 
 async fn one_sign_in_sent_many_times_is_one_session<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.token();
-    let racers = vec![session_set.asks(&token); RACERS];
+    let racers = vec![session_set.create_for(&token); RACERS];
 
     let created = race(trial, &racers).await;
 
-    let record = trial.live(&token, "one session").await.record;
+    let record = trial.live(&token, "the only session").await.record;
     for each in created {
         match each {
-            Created::Created(new) => trial.same(new.record, record.clone(), "the same session"),
-            other => trial.broken(&format!("sent many times, it was {other:?}")),
+            Created::Created(new) => trial.same(
+                new.record,
+                record.clone(),
+                "the session that a repeated `create` returned",
+            ),
+            other => trial.broken(&format!(
+                "a repeated `create`: expected the same session, found {other:?}"
+            )),
         }
     }
-    session_set.holds_exactly(&[&token], "one session").await;
+    session_set
+        .lists_exactly(&[&token], "the only session")
+        .await;
 }
 
 async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
@@ -139,9 +156,13 @@ async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
     .await;
     saved.sort_unstable();
     let found = trial.live(&token, "a live session").await;
-    trial.same(found.data.iter().count(), RACERS, "every key is kept");
+    trial.same(
+        found.data.iter().count(),
+        RACERS,
+        "the number of stored keys",
+    );
     saved.dedup();
-    trial.same(saved.len(), RACERS, "each write is a revision of its own");
+    trial.same(saved.len(), RACERS, "the number of different revisions");
 
     let mut save = session_set.sets(&token, "count", "1");
     save.expect = Some(found.record.revision);
@@ -155,11 +176,11 @@ async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
     trial.same(
         saved.iter().filter(won).count(),
         1,
-        "one of many writes that depend on the same revision",
+        "the number of saved writes that depend on the same revision",
     );
 }
 
-async fn only_one_of_many_ends_it<St: SessionStore>(trial: &Trial<St>) {
+async fn only_one_of_many_ends_ends_it<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let end = session_set.end_one(&token);
@@ -175,14 +196,16 @@ async fn only_one_of_many_ends_it<St: SessionStore>(trial: &Trial<St>) {
         .into_iter()
         .map(|ended| match ended {
             Ended::Ended { ids, .. } => ids.len(),
-            other => trial.broken(&format!("ended many times, it was {other:?}")),
+            other => trial.broken(&format!(
+                "a repeated `end`: expected `Ended::Ended`, found {other:?}"
+            )),
         })
         .sum();
-    trial.same(count, 1, "it was live for one of them");
-    trial.notice(&token, "it has ended").await;
+    trial.same(count, 1, "how many of the repeated ends ended it");
+    trial.notice(&token, "the ended session").await;
 }
 
-async fn nobody_slips_past_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn no_sign_in_survives_a_cutoff_set_after_it_began<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let racers = sign_ins(&session_set, Limit::at_most(3));
     let end = session_set.end(Which::All);
@@ -206,53 +229,58 @@ async fn nobody_slips_past_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
     .await;
 
     session_set
-        .holds_exactly(&[], "authenticated before the cutoff, none is left")
+        .lists_exactly(&[], "the list after a cutoff, with sign-ins from before it")
         .await;
 }
 
-async fn a_dropped_future_leaves_no_half<St: SessionStore>(trial: &Trial<St>) {
+async fn a_dropped_future_leaves_no_partial_change<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     trial.clock.advance(MS);
     let other = session_set.signs_in().await;
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(2);
     create.replaces = Some(previous.session_id());
 
     begin_and_drop(Box::pin(trial.store.create(&create))).await;
-    // Sent or not, it runs before or after this; either way, as a whole.
+    // It may run before this, after this or never.
     let live = ids(&session_set.listed().await);
     let [previous, other, new] =
         [&previous, &other, &token].map(|token| live.contains(&token.session_id()));
     trial.holds(
-        // Neither, both, or given up after both.
+        // The old one, the new one, or neither if the new one was given up.
         other && !(previous && new),
-        "a dropped `create` left a half",
+        "a dropped `create` changed everything or nothing",
     );
 
     let token = session_set.signs_in().await;
     let mut save = session_set.sets(&token, "cart", "apple");
     save.changes.set("page", "3");
     begin_and_drop(Box::pin(trial.store.save(&save))).await;
-    let found = trial.live(&token, "a dropped `save`").await;
+    let found = trial.live(&token, "the session of a dropped `save`").await;
     let whole = Data::default().apply(&save.changes);
     trial.holds(
         (found.record.revision, &found.data) == (0, &Data::default())
             || (found.record.revision, &found.data) == (1, &whole),
-        "a dropped `save` left a half",
+        "a dropped `save` stored all changes or none",
     );
 
     let user = trial.user();
     let tokens = [user.signs_in().await, user.signs_in().await];
     begin_and_drop(Box::pin(trial.store.end(&user.end(Which::All)))).await;
     let listed = user.listed().await.len();
-    trial.holds(listed == 0 || listed == 2, "a dropped `end` left a half");
+    trial.holds(
+        listed == 0 || listed == 2,
+        "a dropped `end` ended all sessions or none",
+    );
     trial.end(&user.end(Which::All)).await;
     for token in &tokens {
-        trial.notice(token, "it ends when it is asked again").await;
+        trial.notice(token, "a session after a second `end`").await;
     }
-    let mut create = user.asks(&user.token());
+    let mut create = user.create_for(&user.token());
     create.changes = set("cart", "apple");
-    trial.rejected(&create, "the cutoff is there").await;
+    trial
+        .rejected(&create, "a sign-in from before the cutoff of that `end`")
+        .await;
 }

@@ -1,4 +1,4 @@
-//! Number 17: users who may not sign in for now.
+//! Number 17: disabled users.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::{
 
 const BARRED: Duration = Duration::from_secs(300);
 
-/// Number 17: a barred user's `create` is [`Created::Disabled`], until the time is over or it is
-/// lifted.
-pub async fn bars_and_lets_in_again<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+/// Number 17: `create` for a disabled user answers [`Created::Disabled`], until the time is over or the
+/// user is enabled.
+pub async fn disables_and_enables_users<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(17, make).await;
-    nobody_signs_in_meanwhile(&trial).await;
-    it_is_lifted_at_once(&trial).await;
-    nobody_else_is_barred(&trial).await;
+    a_disabled_user_cannot_sign_in(&trial).await;
+    an_enabled_user_can_sign_in_at_once(&trial).await;
+    other_users_are_not_disabled(&trial).await;
 }
 
 fn bar<St: SessionStore>(session_set: &SessionSet<'_, St>, duration: Duration) -> End {
@@ -30,27 +30,42 @@ async fn is_disabled<St: SessionStore>(
     session_set: &SessionSet<'_, St>,
 ) -> bool {
     let token = session_set.token();
-    let created = trial.create(&session_set.asks(&token)).await;
+    let created = trial.create(&session_set.create_for(&token)).await;
     matches!(created, Created::Disabled)
 }
 
-async fn nobody_signs_in_meanwhile<St: SessionStore>(trial: &Trial<St>) {
+async fn a_disabled_user_cannot_sign_in<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial
-        .ends(&bar(&session_set, BARRED), 1, None, "all end")
+        .ends(
+            &bar(&session_set, BARRED),
+            1,
+            None,
+            "the sessions of a user who is disabled",
+        )
         .await;
-    let notice = trial.notice(&token, "of a disabled user").await;
-    trial.same(notice.reason, EndReason::Disabled, "why it ended");
+    let notice = trial.notice(&token, "a session of a disabled user").await;
+    trial.same(
+        notice.reason,
+        EndReason::Disabled,
+        "the reason in the notice",
+    );
     trial.clock.advance(BARRED - MS);
 
-    trial.holds(is_disabled(trial, &session_set).await, "still barred");
-    trial.holds(session_set.listed().await.is_empty(), "and nothing changed");
+    trial.holds(
+        is_disabled(trial, &session_set).await,
+        "the user is still disabled",
+    );
+    trial.holds(
+        session_set.listed().await.is_empty(),
+        "the refused sign-in made no session",
+    );
     trial.clock.advance(MS);
     session_set.signs_in().await;
 }
 
-async fn it_is_lifted_at_once<St: SessionStore>(trial: &Trial<St>) {
+async fn an_enabled_user_can_sign_in_at_once<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     trial.end(&bar(&session_set, BARRED)).await;
     trial.end(&bar(&session_set, Duration::ZERO)).await;
@@ -59,11 +74,17 @@ async fn it_is_lifted_at_once<St: SessionStore>(trial: &Trial<St>) {
     session_set.signs_in().await;
 }
 
-async fn nobody_else_is_barred<St: SessionStore>(trial: &Trial<St>) {
+async fn other_users_are_not_disabled<St: SessionStore>(trial: &Trial<St>) {
     let (barred, other) = (trial.user(), trial.user());
 
     trial.end(&bar(&barred, BARRED)).await;
 
-    trial.holds(is_disabled(trial, &barred).await, "the one");
-    trial.holds(!is_disabled(trial, &other).await, "not the other");
+    trial.holds(
+        is_disabled(trial, &barred).await,
+        "the disabled user cannot sign in",
+    );
+    trial.holds(
+        !is_disabled(trial, &other).await,
+        "the other user can sign in",
+    );
 }

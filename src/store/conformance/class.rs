@@ -1,4 +1,4 @@
-//! Number 3, of classes, of sessions that do not count and of devices.
+//! Number 3 for classes and for sessions that do not count; and new devices.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::{
 const PHONE: ClientClass = ClientClass::new(1);
 
 pub(super) async fn has_its_own_limit<St: SessionStore>(trial: &Trial<St>) {
-    the_own_class_is_trimmed_first(trial).await;
-    what_does_not_count_takes_no_place(trial).await;
-    a_device_is_seen_for_the_first_time_once(trial).await;
+    sessions_of_the_same_class_end_first(trial).await;
+    uncounted_sessions_have_a_limit_apart(trial).await;
+    a_device_is_new_once(trial).await;
 }
 
-/// A session of this class, a moment later than all before.
+/// A sign-in of this class, 1 ms later than the one before.
 fn of_class<St: SessionStore>(
     trial: &Trial<St>,
     session_set: &SessionSet<'_, St>,
@@ -24,13 +24,13 @@ fn of_class<St: SessionStore>(
 ) -> (Token, Create) {
     trial.clock.advance(MS);
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.class = class;
     create.limit = Limit::at_most(3).of_class(PHONE, 1);
     (token, create)
 }
 
-async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
+async fn sessions_of_the_same_class_end_first<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let mut tokens = Vec::new();
     for class in [ClientClass::default(), PHONE, ClientClass::default()] {
@@ -40,58 +40,76 @@ async fn the_own_class_is_trimmed_first<St: SessionStore>(trial: &Trial<St>) {
     }
 
     let (phone, create) = of_class(trial, &session_set, PHONE);
-    let made = trial.made(&create, "another phone").await;
+    let made = trial
+        .made(&create, "a sign-in at the limit of its class")
+        .await;
     let (other, create) = of_class(trial, &session_set, ClientClass::default());
-    let then = trial.made(&create, "one more in all").await;
+    let then = trial
+        .made(&create, "a sign-in at the limit of all classes")
+        .await;
 
     let [first, old_phone, third] = &tokens[..] else {
-        trial.broken("three were made");
+        trial.broken("expected three sign-ins");
     };
     trial.same(
         ids(&made.evicted),
         ids_of(&[old_phone]),
-        "the own class first",
+        "the evicted session, of the same class",
     );
     trial.same(
         ids(&then.evicted),
         ids_of(&[first]),
-        "then the least active of all",
+        "the evicted session, the least recently active of all",
     );
     session_set
-        .holds_exactly(&[third, &phone, &other], "three")
+        .lists_exactly(&[third, &phone, &other], "the list")
         .await;
 }
 
-async fn what_does_not_count_takes_no_place<St: SessionStore>(trial: &Trial<St>) {
+async fn uncounted_sessions_have_a_limit_apart<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let uncounted = async || {
         let (token, mut create) = of_class(trial, &session_set, PHONE);
         create.counts = false;
         create.limit = Limit::at_most(1);
-        (token, trial.made(&create, "one that does not count").await)
+        (
+            token,
+            trial.made(&create, "a sign-in that does not count").await,
+        )
     };
     let (first, made) = uncounted().await;
-    trial.holds(!made.record.counts, "it is marked");
+    trial.holds(
+        !made.record.counts,
+        "its record says that it does not count",
+    );
     let (own, mut create) = of_class(trial, &session_set, PHONE);
     create.limit = Limit::at_most(1);
-    let made = trial.made(&create, "one that counts").await;
+    let made = trial.made(&create, "a sign-in that counts").await;
     trial.same(
         ids(&made.evicted),
         ids_of(&[]),
-        "it ends none that does not",
+        "the sessions that a counted sign-in evicted",
     );
     for _ in 1..UNCOUNTED_MAX {
         let (_, made) = uncounted().await;
-        trial.same(ids(&made.evicted), ids_of(&[]), "up to sixteen");
+        trial.same(
+            ids(&made.evicted),
+            ids_of(&[]),
+            "the sessions that an uncounted sign-in below their limit evicted",
+        );
     }
 
     let (_, made) = uncounted().await;
 
-    trial.same(ids(&made.evicted), ids_of(&[&first]), "the seventeenth");
-    trial.live(&own, "the one that counts").await;
+    trial.same(
+        ids(&made.evicted),
+        ids_of(&[&first]),
+        "the session that the seventeenth uncounted sign-in evicted",
+    );
+    trial.live(&own, "the counted session").await;
 }
 
-async fn a_device_is_seen_for_the_first_time_once<St: SessionStore>(trial: &Trial<St>) {
+async fn a_device_is_new_once<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let first_sight = async |device: u8| {
         let (_, mut create) = of_class(trial, &session_set, PHONE);
@@ -106,17 +124,26 @@ async fn a_device_is_seen_for_the_first_time_once<St: SessionStore>(trial: &Tria
             .first_sight
     };
 
-    trial.holds(first_sight(1).await, "the first sight");
-    trial.holds(!first_sight(1).await, "the second");
-    trial.holds(first_sight(2).await, "another device");
+    trial.holds(first_sight(1).await, "a device is new at its first sign-in");
+    trial.holds(
+        !first_sight(1).await,
+        "a device is not new at its second sign-in",
+    );
+    trial.holds(first_sight(2).await, "another device is new");
     trial.clock.advance(Duration::from_secs(60));
-    trial.holds(first_sight(1).await, "forgotten");
+    trial.holds(first_sight(1).await, "a device is new again after its time");
     for device in 2..33 {
         first_sight(device).await;
     }
-    trial.holds(!first_sight(1).await, "after 31 others");
+    trial.holds(
+        !first_sight(1).await,
+        "a device is remembered after 31 others",
+    );
     for device in 40..72 {
         first_sight(device).await;
     }
-    trial.holds(first_sight(1).await, "after 32 others");
+    trial.holds(
+        first_sight(1).await,
+        "a device is forgotten after 32 others",
+    );
 }

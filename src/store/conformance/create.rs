@@ -1,4 +1,4 @@
-//! Numbers 5 and 6: sessions that take another's place, and sessions that are asked for twice.
+//! Numbers 5 and 6: sessions that replace another one, and a `create` that is repeated.
 
 use super::{
     follow,
@@ -9,14 +9,14 @@ use crate::{
     store::{Authenticated, Created, Data, ManualClock, SessionStore, Which},
 };
 
-/// Number 5: `create` with `replaces` ends that session first and keeps its data.
+/// Number 5: `create` with `replaces` first ends that session and keeps its data.
 pub async fn replaces_and_keeps_the_data<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(5, make).await;
     the_data_is_kept_and_changed(&trial).await;
-    its_place_is_free_first(&trial).await;
-    a_refused_one_replaces_nothing(&trial).await;
-    only_a_live_session_leaves_its_data(&trial).await;
-    follow::follows_to_the_successor(&trial).await;
+    the_replaced_session_ends_before_the_limit_is_checked(&trial).await;
+    a_refused_sign_in_replaces_nothing(&trial).await;
+    only_the_data_of_a_live_session_is_kept(&trial).await;
+    follow::replaces_the_session_that_replaced_it(&trial).await;
 }
 
 async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
@@ -30,7 +30,7 @@ async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
             .await;
 
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.replaces = Some(previous.session_id());
         create.changes = set("page", "3");
         create.changes.remove("gone");
@@ -39,23 +39,29 @@ async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
         let wanted = Data::default()
             .apply(&set("cart", "apple"))
             .apply(&set("page", "3"));
-        trial.same(made.data, wanted.clone(), "its data is kept, then changed");
-        let found = trial.live(&token, "the new one").await;
-        trial.same(found.data, wanted, "so it is stored");
-        trial.same(ids(&made.evicted), ids_of(&[]), "nobody was evicted");
-        let notice = trial.notice(&previous, "the replaced one's").await;
+        trial.same(
+            made.data,
+            wanted.clone(),
+            "the data of the replaced session with the changes",
+        );
+        let found = trial.live(&token, "the new session").await;
+        trial.same(found.data, wanted, "the stored data");
+        trial.same(ids(&made.evicted), ids_of(&[]), "the evicted sessions");
+        let notice = trial.notice(&previous, "the replaced session").await;
         trial.same(
             (notice.reason, notice.by),
             (EndReason::Replaced, Some(token.session_id())),
-            "why it ended",
+            "reason and cause in the notice",
         );
         session_set
-            .holds_exactly(&[&other, &token], "the others stay")
+            .lists_exactly(&[&other, &token], "the list")
             .await;
     }
 }
 
-async fn its_place_is_free_first<St: SessionStore>(trial: &Trial<St>) {
+async fn the_replaced_session_ends_before_the_limit_is_checked<St: SessionStore>(
+    trial: &Trial<St>,
+) {
     for limit in [Limit::at_most(2), Limit::at_most(2).refuse()] {
         let session_set = trial.user();
         let other = session_set.signs_in().await;
@@ -63,39 +69,39 @@ async fn its_place_is_free_first<St: SessionStore>(trial: &Trial<St>) {
         let previous = session_set.signs_in().await;
 
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.replaces = Some(previous.session_id());
         create.limit = limit;
         let made = trial
-            .made(&create, "it takes the replaced one's place")
+            .made(&create, "a sign-in at the limit that replaces a session")
             .await;
 
-        trial.same(ids(&made.evicted), ids_of(&[]), "nobody was evicted");
+        trial.same(ids(&made.evicted), ids_of(&[]), "the evicted sessions");
         session_set
-            .holds_exactly(&[&other, &token], "two of two")
+            .lists_exactly(&[&other, &token], "the list")
             .await;
     }
 }
 
-async fn a_refused_one_replaces_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_refused_sign_in_replaces_nothing<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
 
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
     create.replaces = Some(previous.session_id());
     create.limit = Limit::at_most(1).refuse();
     let created = trial.create(&create).await;
 
     trial.holds(
         matches!(created, Created::LimitReached(_)),
-        "one of two is replaced, but only one may be",
+        "a limit of 1 refuses a sign-in that replaces one of two sessions",
     );
     session_set
-        .holds_exactly(&[&previous, &other], "a refusal changes nothing")
+        .lists_exactly(&[&previous, &other], "the list after a refusal")
         .await;
 }
 
-async fn only_a_live_session_leaves_its_data<St: SessionStore>(trial: &Trial<St>) {
+async fn only_the_data_of_a_live_session_is_kept<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let ended = session_set.signs_in().await;
     session_set
@@ -106,38 +112,47 @@ async fn only_a_live_session_leaves_its_data<St: SessionStore>(trial: &Trial<St>
 
     for replaced in [&ended, &stranger, &session_set.token()] {
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.replaces = Some(replaced.session_id());
-        let made = trial.made(&create, "nothing to replace").await;
-        trial.same(made.data, Data::default(), "nothing to keep");
+        let made = trial
+            .made(&create, "a sign-in that names no live session of its set")
+            .await;
+        trial.same(made.data, Data::default(), "the data of the new session");
     }
     trial.live(&stranger, "another user's session").await;
-    let notice = trial.notice(&ended, "the ended one's").await;
-    trial.same(notice.reason, EndReason::Revoked, "it ended before");
+    let notice = trial.notice(&ended, "the session that had ended").await;
+    trial.same(
+        notice.reason,
+        EndReason::Revoked,
+        "the reason in the notice",
+    );
 }
 
-/// Number 6: `create` again with the same id and digest is the same session; after it ended, it is
-/// `Ended`.
+/// Number 6: a repeated `create` returns the same session; after that ended, it is `Created::Ended`.
 pub async fn creates_once<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(6, make).await;
-    again_is_the_same_session(&trial).await;
-    another_secret_is_refused(&trial).await;
-    whatever_ended_it_it_stays_ended(&trial).await;
+    a_repeated_create_is_the_same_session(&trial).await;
+    a_known_id_with_another_secret_makes_no_session(&trial).await;
+    an_ended_session_is_not_made_again(&trial).await;
 }
 
-async fn again_is_the_same_session<St: SessionStore>(trial: &Trial<St>) {
+async fn a_repeated_create_is_the_same_session<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (previous, victim) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.clock.advance(MS);
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(1);
     create.replaces = Some(previous.session_id());
     create.changes = set("cart", "apple");
     let made = trial.made(&create, "a sign-in").await;
-    trial.same(ids(&made.evicted), ids_of(&[&victim]), "who was evicted");
+    trial.same(
+        ids(&made.evicted),
+        ids_of(&[&victim]),
+        "the evicted sessions",
+    );
 
-    // What may have happened before the answer was given up for lost.
+    // This can happen while a client waits for a lost reply.
     trial.clock.advance(MS);
     let revision = session_set
         .saves(&session_set.sets(&token, "cart", "pear"), "a save")
@@ -145,36 +160,58 @@ async fn again_is_the_same_session<St: SessionStore>(trial: &Trial<St>) {
     let touched = trial.touch(&token, "an active session").await;
     create.limit = Limit::at_most(1).refuse();
     create.authenticated = Authenticated::At(trial.now());
-    let again = trial.made(&create, "the same sign-in again").await;
+    let again = trial.made(&create, "the repeated `create`").await;
 
-    trial.same(again.record.revision, revision, "what was saved stays");
-    trial.same(again.record, touched.record, "the same session");
-    trial.same(again.data, touched.data, "with the same data");
-    trial.same(ids(&again.evicted), ids_of(&[]), "it evicts nobody again");
-    session_set.holds_exactly(&[&token], "one session").await;
+    trial.same(
+        again.record.revision,
+        revision,
+        "the revision after the repeated `create`",
+    );
+    trial.same(
+        again.record,
+        touched.record,
+        "the session that the repeated `create` returned",
+    );
+    trial.same(
+        again.data,
+        touched.data,
+        "the data that the repeated `create` returned",
+    );
+    trial.same(
+        ids(&again.evicted),
+        ids_of(&[]),
+        "the sessions that the repeated `create` evicted",
+    );
+    session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn another_secret_is_refused<St: SessionStore>(trial: &Trial<St>) {
+async fn a_known_id_with_another_secret_makes_no_session<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let forged = session_set.forged(&token);
 
     trial
-        .create_ended(&session_set.asks(&forged), "another secret for a live id")
+        .create_ended(
+            &session_set.create_for(&forged),
+            "a `create` with the id of a live session and another secret",
+        )
         .await;
 
-    trial.unknown(&forged, "the other secret").await;
-    session_set
-        .holds_exactly(&[&token], "the session stays")
+    trial
+        .unknown(&forged, "the token with the other secret")
         .await;
+    session_set.lists_exactly(&[&token], "the list").await;
     trial.end(&session_set.end_one(&token)).await;
     trial
-        .create_ended(&session_set.asks(&forged), "another secret for an ended id")
+        .create_ended(
+            &session_set.create_for(&forged),
+            "a `create` with the id of an ended session and another secret",
+        )
         .await;
-    session_set.holds_exactly(&[], "nobody signed in").await;
+    session_set.lists_exactly(&[], "the list").await;
 }
 
-async fn whatever_ended_it_it_stays_ended<St: SessionStore>(trial: &Trial<St>) {
+async fn an_ended_session_is_not_made_again<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let revoked = session_set.signs_in().await;
     trial.end(&session_set.end_one(&revoked)).await;
@@ -182,13 +219,13 @@ async fn whatever_ended_it_it_stays_ended<St: SessionStore>(trial: &Trial<St>) {
     trial.end(&session_set.end(Which::All)).await;
     trial.clock.advance(MS);
     let replaced = session_set.signs_in().await;
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
     create.replaces = Some(replaced.session_id());
     trial.made(&create, "a sign-in that replaces").await;
 
     let crowded = trial.user();
     let evicted = crowded.signs_in().await;
-    create = crowded.asks(&crowded.token());
+    create = crowded.create_for(&crowded.token());
     create.limit = Limit::at_most(1);
     trial.made(&create, "a sign-in at the limit").await;
 
@@ -198,8 +235,12 @@ async fn whatever_ended_it_it_stays_ended<St: SessionStore>(trial: &Trial<St>) {
         (&session_set, &replaced),
         (&crowded, &evicted),
     ] {
-        let again = session_set.asks(token);
-        trial.create_ended(&again, "an ended id, again").await;
-        trial.notice(token, "its notice stays").await;
+        let again = session_set.create_for(token);
+        trial
+            .create_ended(&again, "a `create` with the id of an ended session")
+            .await;
+        trial
+            .notice(token, "the ended session after that `create`")
+            .await;
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers 7 and 15: the cutoff, and whose clock counts.
+//! Numbers 7 and 15: the cutoff, and the clock.
 
 use std::time::Duration;
 
@@ -10,123 +10,166 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Number 7: a sign-in authenticated at or before the cutoff is `Void` and changes nothing.
+/// Number 7: a sign-in authenticated at or before the cutoff is rejected and changes nothing.
 pub async fn rejects_what_was_authenticated_before_the_cutoff<St: SessionStore>(
     make: impl AsyncFn(ManualClock) -> St,
 ) {
     let trial = Trial::new(7, make).await;
-    only_what_was_authenticated_after_the_cutoff_lives(&trial).await;
-    what_follows_the_cutoff_within_its_millisecond_lives(&trial).await;
-    what_follows_its_own_cutoff_lives_unless_another_came(&trial).await;
-    a_rejected_one_changes_nothing(&trial).await;
+    only_sign_ins_authenticated_after_the_cutoff_are_made(&trial).await;
+    a_sign_in_may_state_a_time_just_after_the_cutoff(&trial).await;
+    a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came(&trial).await;
+    a_rejected_sign_in_changes_nothing(&trial).await;
     a_cutoff_in_the_future_is_moved_to_now(&trial).await;
-    guests_have_no_cutoff(&trial).await;
-    ending_one_makes_no_cutoff(&trial).await;
+    guest_sessions_have_no_cutoff(&trial).await;
+    ending_one_session_sets_no_cutoff(&trial).await;
 }
 
-async fn only_what_was_authenticated_after_the_cutoff_lives<St: SessionStore>(trial: &Trial<St>) {
-    // A user without a session has a cutoff, too.
+async fn only_sign_ins_authenticated_after_the_cutoff_are_made<St: SessionStore>(
+    trial: &Trial<St>,
+) {
+    // A user without a session has a cutoff too.
     let session_set = trial.user();
     let cutoff = trial.now();
     trial
-        .ends(&session_set.end(Which::All), 0, None, "nobody to end")
+        .ends(
+            &session_set.end(Which::All),
+            0,
+            None,
+            "an end of all sessions without a session",
+        )
         .await;
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
 
     trial
-        .rejected(&create, "authenticated at the cutoff, sent at once")
+        .rejected(
+            &create,
+            "a sign-in authenticated at the cutoff, in the same millisecond",
+        )
         .await;
     trial.clock.advance(MS);
     for at in [cutoff, cutoff.minus(MS), cutoff.minus(SECOND)] {
         create.authenticated = Authenticated::At(at);
         trial
-            .rejected(&create, "authenticated at or before the cutoff")
+            .rejected(&create, "a sign-in authenticated at or before the cutoff")
             .await;
     }
-    trial.unknown(&token, "void sign-ins make no session").await;
+    trial
+        .unknown(&token, "the token of a rejected sign-in")
+        .await;
 
     create.authenticated = Authenticated::At(cutoff.plus(MS));
-    let made = trial.made(&create, "authenticated after the cutoff").await;
-    trial.same(made.cutoff, Some(cutoff), "the answer tells the cutoff");
+    let made = trial
+        .made(&create, "a sign-in authenticated after the cutoff")
+        .await;
+    trial.same(made.cutoff, Some(cutoff), "the cutoff in the outcome");
     trial.same(
         made.record.authenticated_at,
         cutoff.plus(MS),
-        "when it was authenticated",
+        "the time of authentication",
     );
 }
 
-async fn what_follows_the_cutoff_within_its_millisecond_lives<St: SessionStore>(trial: &Trial<St>) {
+async fn a_sign_in_may_state_a_time_just_after_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let cutoff = trial.now();
     trial.end(&session_set.end(Which::All)).await;
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
     create.authenticated = Authenticated::At(cutoff.plus(MS));
 
     let made = trial
-        .made(&create, "stated as authenticated after the cutoff")
+        .made(
+            &create,
+            "a sign-in that states a time just after the cutoff",
+        )
         .await;
 
     trial.same(
         made.record.authenticated_at,
         trial.now(),
-        "a moment that is to come is kept as now",
+        "the time of authentication, at most now",
     );
 }
 
-async fn what_follows_its_own_cutoff_lives_unless_another_came<St: SessionStore>(
+async fn a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came<St: SessionStore>(
     trial: &Trial<St>,
 ) {
     let session_set = trial.user();
     let own = trial.now();
     trial.end(&session_set.end(Which::All)).await;
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
     create.authenticated = Authenticated::After(own);
-    let made = trial.made(&create, "after its own cutoff").await;
-    trial.same(made.cutoff, Some(own), "the cutoff is its own");
+    let made = trial
+        .made(&create, "a sign-in after the cutoff of its own request")
+        .await;
+    trial.same(made.cutoff, Some(own), "the cutoff in the outcome");
     trial.same(
         made.record.authenticated_at,
         trial.now(),
-        "a moment that is to come is kept as now",
+        "the time of authentication, at most now",
     );
 
-    // The store's clock steps back: another cutoff is the smaller number, and the later one.
+    // The store's clock steps back. So a later cutoff can be the smaller number.
     trial.clock.set(own.minus(SECOND));
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
     create.authenticated = Authenticated::After(own);
-    trial.made(&create, "no other cutoff came").await;
+    trial
+        .made(
+            &create,
+            "a sign-in after its own cutoff, with the clock stepped back",
+        )
+        .await;
     trial.end(&session_set.end(Which::All)).await;
-    create = session_set.asks(&session_set.token());
+    create = session_set.create_for(&session_set.token());
     create.authenticated = Authenticated::After(own);
-    trial.rejected(&create, "another cutoff came").await;
+    trial
+        .rejected(
+            &create,
+            "a sign-in after its own cutoff, and another cutoff since",
+        )
+        .await;
     trial.clock.set(own.plus(SECOND));
-    trial.rejected(&create, "whatever the time").await;
+    trial
+        .rejected(&create, "the same sign-in at a later time")
+        .await;
 }
 
-async fn a_rejected_one_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_rejected_sign_in_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let kept = session_set.signs_in().await;
     session_set
         .saves(&session_set.sets(&kept, "cart", "apple"), "a save")
         .await;
     let others = session_set.end(Which::Others(kept.session_id()));
-    trial.ends(&others, 0, None, "no others").await;
-    let before = trial.live(&kept, "the one that stays").await;
+    trial
+        .ends(&others, 0, None, "an end of all others without others")
+        .await;
+    let before = trial.live(&kept, "the session that stays").await;
 
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.replaces = Some(kept.session_id());
     create.limit = Limit::at_most(1);
     create.changes = set("cart", "pear");
-    trial.rejected(&create, "authenticated at the cutoff").await;
+    trial
+        .rejected(&create, "a sign-in authenticated at the cutoff")
+        .await;
     create.limit = Limit::at_most(1).refuse();
     create.replaces = None;
-    trial.rejected(&create, "void at the limit, too").await;
+    trial
+        .rejected(&create, "a rejected sign-in at a refusing limit")
+        .await;
 
-    let after = trial.live(&kept, "a void sign-in ends nobody").await;
-    trial.same(after.record, before.record, "the session is as it was");
-    trial.same(after.data, before.data, "its data is as it was");
-    session_set.holds_exactly(&[&kept], "one session").await;
+    let after = trial
+        .live(&kept, "the other session after a rejected sign-in")
+        .await;
+    trial.same(
+        after.record,
+        before.record,
+        "the record after a rejected sign-in",
+    );
+    trial.same(after.data, before.data, "the data after a rejected sign-in");
+    session_set.lists_exactly(&[&kept], "the list").await;
 }
 
 async fn a_cutoff_in_the_future_is_moved_to_now<St: SessionStore>(trial: &Trial<St>) {
@@ -137,66 +180,68 @@ async fn a_cutoff_in_the_future_is_moved_to_now<St: SessionStore>(trial: &Trial<
     let now = cutoff.minus(SECOND);
     trial.clock.set(now);
 
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
     create.authenticated = Authenticated::At(cutoff.plus(MS));
     trial
-        .rejected(
-            &create,
-            "the first one that meets the cutoff, whatever it says",
-        )
+        .rejected(&create, "the first sign-in before a cutoff in the future")
         .await;
     create.authenticated = Authenticated::At(now);
     trial
-        .rejected(&create, "authenticated at the moved cutoff")
+        .rejected(&create, "a sign-in authenticated at the moved cutoff")
         .await;
     trial.clock.advance(MS);
     create.authenticated = Authenticated::At(now.plus(MS));
     let made = trial
-        .made(&create, "authenticated after the moved cutoff")
+        .made(&create, "a sign-in authenticated after the moved cutoff")
         .await;
-    trial.same(made.cutoff, Some(now), "the cutoff was moved to now");
+    trial.same(made.cutoff, Some(now), "the moved cutoff");
     trial.clock.set(cutoff.plus(MS));
 }
 
-async fn guests_have_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn guest_sessions_have_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.guest();
     let previous = session_set.signs_in().await;
     trial
-        .ends(&session_set.end(Which::All), 1, None, "a guest's session")
+        .ends(
+            &session_set.end(Which::All),
+            1,
+            None,
+            "an end of all sessions of a guest",
+        )
         .await;
-    trial.notice(&previous, "it has ended").await;
+    trial.notice(&previous, "the ended session").await;
 
     trial
         .made(
-            &session_set.asks(&session_set.token()),
-            "guests have no cutoff",
+            &session_set.create_for(&session_set.token()),
+            "a guest session after that",
         )
         .await;
 }
 
-async fn ending_one_makes_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn ending_one_session_sets_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     trial.end(&session_set.end_one(&previous)).await;
 
     let made = trial
         .made(
-            &session_set.asks(&session_set.token()),
-            "ending one makes no cutoff",
+            &session_set.create_for(&session_set.token()),
+            "a sign-in after an end of one session",
         )
         .await;
-    trial.same(made.cutoff, None, "no cutoff to tell");
+    trial.same(made.cutoff, None, "the cutoff in the outcome");
 }
 
-/// Number 15: the store owns the time.
-pub async fn owns_the_time<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+/// Number 15: only the store's clock decides.
+pub async fn uses_only_its_own_clock<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(15, make).await;
-    every_answer_is_of_the_store_s_time(&trial).await;
+    every_outcome_has_the_time_of_the_store(&trial).await;
     an_arrival_counts_as_an_age(&trial).await;
 }
 
-async fn every_answer_is_of_the_store_s_time<St: SessionStore>(trial: &Trial<St>) {
-    // Far from the machine's own time, and forwards and back again.
+async fn every_outcome_has_the_time_of_the_store<St: SessionStore>(trial: &Trial<St>) {
+    // Times far from the machine's time, forwards and back again.
     let start = trial.now();
     for moment in [86_400_000, 7_258_118_400_000, start.as_millis()] {
         let now = Timestamp::from_millis(moment);
@@ -204,24 +249,26 @@ async fn every_answer_is_of_the_store_s_time<St: SessionStore>(trial: &Trial<St>
         let session_set = trial.user();
         let token = session_set.token();
 
-        let made = trial.made(&session_set.asks(&token), "a sign-in").await;
-        trial.same(made.now, now, "when it was made");
+        let made = trial
+            .made(&session_set.create_for(&token), "a sign-in")
+            .await;
+        trial.same(made.now, now, "`now` of a new session");
         let record = made.record;
         let times = (
             record.created_at,
             record.authenticated_at,
             record.last_activity,
         );
-        trial.same(times, (now, now, now), "a session begins now");
+        trial.same(times, (now, now, now), "the times of a new session");
         let found = trial.touch(&token, "an active session").await;
-        trial.same(found.now, now, "when it was read");
+        trial.same(found.now, now, "`now` of a resolved session");
         let ended = trial.end(&session_set.end(Which::All)).await;
         trial.holds(
             matches!(ended, Ended::Ended { now: cutoff, .. } if cutoff == now),
-            "when they ended",
+            "`now` of an end is the time of the store",
         );
-        let notice = trial.notice(&token, "it has ended").await;
-        trial.same(notice.ended_at, now, "when it ended");
+        let notice = trial.notice(&token, "the ended session").await;
+        trial.same(notice.ended_at, now, "the time in the notice");
     }
 }
 
@@ -229,21 +276,23 @@ async fn an_arrival_counts_as_an_age<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let cutoff = trial.now();
     trial.end(&session_set.end(Which::All)).await;
-    // Much more than this takes to run.
+    // Longer than this test takes to run.
     trial.clock.advance(600 * SECOND);
     let now = trial.now();
-    let mut create = session_set.asks(&session_set.token());
+    let mut create = session_set.create_for(&session_set.token());
 
     create.authenticated = Authenticated::On(Arrival::ago(601 * SECOND));
     trial
-        .rejected(&create, "it arrived before the cutoff")
+        .rejected(&create, "a sign-in that arrived before the cutoff")
         .await;
     create.authenticated = Authenticated::On(Arrival::ago(SECOND));
-    let made = trial.made(&create, "it arrived after the cutoff").await;
+    let made = trial
+        .made(&create, "a sign-in that arrived after the cutoff")
+        .await;
     let at = made.record.authenticated_at;
     trial.holds(
         cutoff < at && at <= now.minus(SECOND),
-        "it was authenticated when it arrived, by the store's time",
+        "the time of authentication is the arrival by the store's clock",
     );
-    trial.same(made.record.created_at, now, "it begins now");
+    trial.same(made.record.created_at, now, "the time of creation");
 }

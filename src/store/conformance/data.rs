@@ -6,24 +6,24 @@ use crate::{
     store::{Changes, Created, Data, ManualClock, Save, Saved, SessionStore},
 };
 
-/// Number 8: `save` changes a live session only, merges key by key, and counts the revision up.
+/// Number 8: `save` changes live sessions only, merges key by key, and increments the revision.
 pub async fn saves_to_live_sessions_only<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(8, make).await;
     changes_are_merged_key_by_key(&trial).await;
-    it_may_depend_on_the_revision(&trial).await;
-    any_bytes_come_back(&trial).await;
-    nothing_is_brought_back(&trial).await;
+    a_save_may_depend_on_the_revision(&trial).await;
+    keys_and_values_may_be_any_bytes(&trial).await;
+    a_save_revives_no_session(&trial).await;
 }
 
 async fn changes_are_merged_key_by_key<St: SessionStore>(trial: &Trial<St>) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.changes = set("cart", "apple");
         create.changes.set("page", "1");
         let made = trial.made(&create, "a session with data").await;
         let mut data = Data::default().apply(&create.changes);
-        trial.same(made.data, data.clone(), "the data it was made with");
+        trial.same(made.data, data.clone(), "the data that it was made with");
         let mut revision = made.record.revision;
 
         let mut replaced = set("page", "2");
@@ -36,7 +36,7 @@ async fn changes_are_merged_key_by_key<St: SessionStore>(trial: &Trial<St>) {
         for changes in [replaced, removed, back, Changes::default()] {
             let save = Save::new(session_set.tag, token.session_id(), changes);
             let saved = session_set.saves(&save, "a change").await;
-            trial.same(saved, revision + 1, "each write counts the revision up");
+            trial.same(saved, revision + 1, "the revision after a write");
             revision = saved;
             data = data.apply(&save.changes);
             let found = trial.live(&token, "a live session").await;
@@ -46,7 +46,7 @@ async fn changes_are_merged_key_by_key<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-/// What is kept, whatever the order.
+/// The entries in sorted order.
 fn pairs(data: &Data) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut pairs: Vec<_> = data
         .iter()
@@ -56,13 +56,15 @@ fn pairs(data: &Data) -> Vec<(Vec<u8>, Vec<u8>)> {
     pairs
 }
 
-async fn it_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) {
+async fn a_save_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let revision = trial.live(&token, "a new session").await.record.revision;
     let mut save = session_set.sets(&token, "count", "1");
     save.expect = Some(revision);
-    let newer = session_set.saves(&save, "the expected revision").await;
+    let newer = session_set
+        .saves(&save, "a save that expects the revision")
+        .await;
 
     let mut late = session_set.sets(&token, "count", "2");
     late.expect = Some(revision);
@@ -75,24 +77,26 @@ async fn it_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) {
         trial.same(
             trial.save(&late).await,
             wanted,
-            "another revision, and the newest data",
+            "a save that expects another revision",
         );
     }
     let found = trial.live(&token, "a live session").await;
     trial.same(
         (found.record.revision, found.data),
         (newer, Data::default().apply(&save.changes)),
-        "a conflict changes nothing",
+        "revision and data after a conflict",
     );
     late.expect = Some(newer);
     trial.same(
-        session_set.saves(&late, "the newest revision").await,
+        session_set
+            .saves(&late, "a save that expects the newest revision")
+            .await,
         newer + 1,
-        "it is saved now",
+        "the revision after that",
     );
 }
 
-async fn any_bytes_come_back<St: SessionStore>(trial: &Trial<St>) {
+async fn keys_and_values_may_be_any_bytes<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let every: Vec<u8> = (0..=u8::MAX).collect();
@@ -102,45 +106,52 @@ async fn any_bytes_come_back<St: SessionStore>(trial: &Trial<St>) {
     changes.set(&"k".repeat(Data::KEY_MAX), vec![0; 20_000]);
 
     let save = Save::new(session_set.tag, token.session_id(), changes);
-    session_set.saves(&save, "odd bytes").await;
+    session_set.saves(&save, "a save of unusual bytes").await;
 
     let found = trial.live(&token, "a live session").await;
     let wanted = Data::default().apply(&save.changes);
     trial.holds(
         pairs(&found.data) == pairs(&wanted),
-        "odd keys and values come back as they were",
+        "unusual keys and values are read as they were saved",
     );
 }
 
-async fn nothing_is_brought_back<St: SessionStore>(trial: &Trial<St>) {
+async fn a_save_revives_no_session<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (idle, ended) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.end(&session_set.end_one(&ended)).await;
     let elsewhere = trial.user().signs_in().await;
     for (token, what) in [
-        (&session_set.token(), "a session that nobody made"),
-        (&elsewhere, "a session of another session set"),
-        (&ended, "an ended session"),
+        (
+            &session_set.token(),
+            "a save to a session that was never made",
+        ),
+        (&elsewhere, "a save to a session of another session set"),
+        (&ended, "a save to an ended session"),
     ] {
         let saved = trial.save(&session_set.sets(token, "key", "value")).await;
         trial.same(saved, Saved::Ended, what);
     }
-    trial.notice(&ended, "an ended session stays ended").await;
-    let found = trial.live(&elsewhere, "the other's").await;
-    trial.same(found.data, Data::default(), "the other's data");
+    trial.notice(&ended, "the ended session after that").await;
+    let found = trial.live(&elsewhere, "the session of the other set").await;
+    trial.same(
+        found.data,
+        Data::default(),
+        "the data of the session of the other set",
+    );
 
     trial.clock.advance(IDLE - MS);
     session_set
         .saves(
             &session_set.sets(&idle, "key", "value"),
-            "1 ms before its end",
+            "a save 1 ms before the idle deadline",
         )
         .await;
     trial.clock.advance(MS);
     let saved = trial.save(&session_set.sets(&idle, "key", "value")).await;
-    trial.same(saved, Saved::Ended, "an expired session");
-    trial.unknown(&idle, "an expired session stays so").await;
-    session_set.holds_exactly(&[], "nothing is live").await;
+    trial.same(saved, Saved::Ended, "a save to an expired session");
+    trial.unknown(&idle, "the expired session after that").await;
+    session_set.lists_exactly(&[], "the list").await;
 
     let active = session_set.signs_in().await;
     for _ in 0..5 {
@@ -149,17 +160,21 @@ async fn nothing_is_brought_back<St: SessionStore>(trial: &Trial<St>) {
     }
     trial.clock.advance(ABSOLUTE / 6);
     let saved = trial.save(&session_set.sets(&active, "key", "value")).await;
-    trial.same(saved, Saved::Ended, "a session at its deadline");
+    trial.same(
+        saved,
+        Saved::Ended,
+        "a save to a session at its absolute deadline",
+    );
 }
 
 /// Number 9: `create` and `save` that would exceed `data_limit` change nothing.
-pub async fn holds_data_to_its_limit<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+pub async fn enforces_the_data_limit<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(9, make).await;
-    a_save_fits_or_changes_nothing(&trial).await;
-    a_create_fits_or_changes_nothing(&trial).await;
+    a_save_over_the_data_limit_changes_nothing(&trial).await;
+    a_create_over_the_data_limit_changes_nothing(&trial).await;
 }
 
-async fn a_save_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_save_over_the_data_limit_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     session_set
@@ -173,27 +188,29 @@ async fn a_save_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
     trial.same(
         trial.save(&save).await,
         Saved::TooLarge,
-        "one byte too many, with what is there",
+        "a save that makes the data one byte too long",
     );
     let after = trial.live(&token, "a live session").await;
     trial.same(
         (after.record, after.data),
         (before.record, before.data),
-        "nothing changed",
+        "record and data after that",
     );
     save.data_limit = whole;
-    session_set.saves(&save, "it fits exactly").await;
+    session_set
+        .saves(&save, "data exactly as long as the limit")
+        .await;
 }
 
-async fn a_create_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_create_over_the_data_limit_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
     session_set
         .saves(&session_set.sets(&previous, "cart", "apple"), "a save")
         .await;
-    let before = trial.live(&previous, "the one to replace").await;
+    let before = trial.live(&previous, "the session to replace").await;
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(1);
     create.replaces = Some(previous.session_id());
     create.changes = set("page", "3");
@@ -203,17 +220,21 @@ async fn a_create_fits_or_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
     let created = trial.create(&create).await;
     trial.holds(
         matches!(created, Created::TooLarge),
-        "one byte too many, with what it keeps",
+        "a `create` that makes the data one byte too long is refused",
     );
-    trial.unknown(&token, "nothing was made").await;
-    let after = trial.live(&previous, "nothing was replaced").await;
-    trial.same(after.data, before.data, "its data is as it was");
+    trial.unknown(&token, "the token of that `create`").await;
+    let after = trial
+        .live(&previous, "the session to replace after that")
+        .await;
+    trial.same(after.data, before.data, "its data after that");
     session_set
-        .holds_exactly(&[&previous, &other], "nothing was evicted")
+        .lists_exactly(&[&previous, &other], "the list after that")
         .await;
     create.data_limit = whole;
-    trial.made(&create, "it fits exactly").await;
+    trial
+        .made(&create, "data exactly as long as the limit")
+        .await;
     session_set
-        .holds_exactly(&[&token], "it took their places")
+        .lists_exactly(&[&token], "the list after the `create`")
         .await;
 }

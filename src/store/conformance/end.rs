@@ -1,4 +1,4 @@
-//! Numbers 12 and 13: who may end a session, and ends that come first.
+//! Numbers 12 and 13: who may end a session, and ends before the `create`.
 
 use super::trial::{IDLE, MS, Trial};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Number 12: `end` with a `caller` that is not live changes nothing.
-pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+pub async fn ends_only_for_a_live_caller<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(12, make).await;
     let session_set = trial.user();
     let expired = session_set.signs_in().await;
@@ -31,61 +31,79 @@ pub async fn obeys_only_a_live_caller<St: SessionStore>(make: impl AsyncFn(Manua
             trial.same(
                 trial.end(&end).await,
                 Ended::CallerEnded,
-                "the caller is not live",
+                "an end whose caller is not live",
             );
         }
     }
     session_set
-        .holds_exactly(&[&target, &other], "nothing has ended")
+        .lists_exactly(
+            &[&target, &other],
+            "the list after ends whose caller is not live",
+        )
         .await;
     let token = session_set.token();
     let made = trial
-        .made(&session_set.asks(&token), "no cutoff was set")
+        .made(
+            &session_set.create_for(&token),
+            "the cutoff after ends whose caller is not live",
+        )
         .await;
-    trial.same(made.cutoff, None, "no cutoff was set");
+    trial.same(
+        made.cutoff,
+        None,
+        "the cutoff after ends whose caller is not live",
+    );
 
     trial.clock.advance(MS);
     let mut end = session_set.end_one(&target);
     end.caller = Some(token.session_id());
-    trial.ends(&end, 1, None, "the caller is live").await;
-    trial.ends(&end, 0, None, "and again").await;
+    trial
+        .ends(&end, 1, None, "an end whose caller is live")
+        .await;
+    trial.ends(&end, 0, None, "the same end again").await;
     end = session_set.end(Which::Others(token.session_id()));
     end.caller = Some(token.session_id());
     trial
-        .ends(&end, 1, None, "the caller ends the others")
+        .ends(&end, 1, None, "an end of the caller's other sessions")
         .await;
     end = session_set.end_one(&token);
     end.caller = Some(token.session_id());
-    trial.ends(&end, 1, None, "the caller ends itself").await;
+    trial
+        .ends(&end, 1, None, "an end of the caller's own session")
+        .await;
     trial.same(
         trial.end(&end).await,
         Ended::CallerEnded,
-        "it is the caller no longer",
+        "the same end after the caller has ended",
     );
 
-    // A session set that nobody ever used must not come into being by this.
+    // This must not make a session set that did not exist.
     let unused = trial.user();
     let mut end = unused.end(Which::All);
     end.caller = Some(token.session_id());
     trial.same(
         trial.end(&end).await,
         Ended::CallerEnded,
-        "no such caller in this session set",
+        "an end whose caller is in another session set",
     );
     trial
-        .made(&unused.asks(&unused.token()), "no cutoff was set")
+        .made(
+            &unused.create_for(&unused.token()),
+            "the cutoff after ends whose caller is not live",
+        )
         .await;
 }
 
-/// Number 13: ending an id that is not there as undelivered keeps a later `create` of it from
-/// running.
-pub async fn remembers_what_was_given_up<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+/// Number 13: `end` as undelivered of an id that is not there prevents a later `create` of it.
+pub async fn remembers_undelivered_sessions<St: SessionStore>(
+    make: impl AsyncFn(ManualClock) -> St,
+) {
     let trial = Trial::new(13, make).await;
-    an_id_that_was_given_up_is_not_made(&trial).await;
-    not_even_after_many_notices(&trial).await;
+    an_undelivered_id_is_not_made(&trial).await;
+    many_notices_do_not_displace_an_undelivered_id(&trial).await;
 }
 
-async fn not_even_after_many_notices<St: SessionStore>(trial: &Trial<St>) {
+async fn many_notices_do_not_displace_an_undelivered_id<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let late = session_set.token();
     let mut end = session_set.end_one(&late);
@@ -93,17 +111,20 @@ async fn not_even_after_many_notices<St: SessionStore>(trial: &Trial<St>) {
     trial.end(&end).await;
     for _ in 0..3 {
         trial.clock.advance(MS);
-        let mut create = session_set.asks(&session_set.token());
+        let mut create = session_set.create_for(&session_set.token());
         create.limit = Limit::at_most(1);
         trial.made(&create, "a sign-in that evicts").await;
     }
 
     trial
-        .create_ended(&session_set.asks(&late), "newer notices do not displace it")
+        .create_ended(
+            &session_set.create_for(&late),
+            "a `create` of the undelivered id after newer notices",
+        )
         .await;
 }
 
-async fn an_id_that_was_given_up_is_not_made<St: SessionStore>(trial: &Trial<St>) {
+async fn an_undelivered_id_is_not_made<St: SessionStore>(trial: &Trial<St>) {
     for session_set in [trial.user(), trial.guest()] {
         let (late, revoked, other) = (
             session_set.token(),
@@ -112,38 +133,59 @@ async fn an_id_that_was_given_up_is_not_made<St: SessionStore>(trial: &Trial<St>
         );
         let mut end = session_set.end_one(&late);
         end.reason = EndReason::Undelivered;
-        trial.same(trial.end(&end).await, Ended::Unknown, "nothing to end yet");
+        trial.same(
+            trial.end(&end).await,
+            Ended::Unknown,
+            "an end of an id that was not made yet",
+        );
         let end = session_set.end_one(&revoked);
-        trial.same(trial.end(&end).await, Ended::Unknown, "nothing to end yet");
+        trial.same(
+            trial.end(&end).await,
+            Ended::Unknown,
+            "an end of an id that was not made yet",
+        );
 
         trial
-            .create_ended(&session_set.asks(&late), "it was given up")
+            .create_ended(
+                &session_set.create_for(&late),
+                "a `create` of the undelivered id",
+            )
             .await;
         let found = trial.peek(&late).await;
         trial.holds(
             !matches!(found, Resolved::Live(_)),
-            "a session that was given up is live",
+            "an undelivered session is not live",
         );
         trial
             .made(
-                &session_set.asks(&revoked),
-                "only *undelivered* is remembered",
+                &session_set.create_for(&revoked),
+                "a `create` of an id that ended for another reason before",
             )
             .await;
-        trial.made(&session_set.asks(&other), "another id").await;
+        trial
+            .made(&session_set.create_for(&other), "a `create` of another id")
+            .await;
         session_set
-            .holds_exactly(&[&revoked, &other], "all but the one given up")
+            .lists_exactly(&[&revoked, &other], "the list")
             .await;
         trial
-            .create_ended(&session_set.asks(&late), "it was given up for good")
+            .create_ended(
+                &session_set.create_for(&late),
+                "a second `create` of the undelivered id",
+            )
             .await;
 
         let delivered = session_set.signs_in().await;
         let mut end = session_set.end_one(&delivered);
         end.reason = EndReason::Undelivered;
-        trial.ends(&end, 1, None, "a session that came first").await;
         trial
-            .create_ended(&session_set.asks(&delivered), "sent again after that")
+            .ends(&end, 1, None, "an end as undelivered after the `create`")
+            .await;
+        trial
+            .create_ended(
+                &session_set.create_for(&delivered),
+                "the same `create` after that",
+            )
             .await;
     }
 }

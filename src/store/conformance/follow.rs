@@ -1,14 +1,14 @@
-//! Number 5, of sign-ins that show the same previous token.
+//! Number 5 for several sign-ins whose requests sent the same token.
 
 use super::trial::{MS, Trial, ids, ids_of};
 use crate::{model::Limit, store::SessionStore};
 
-pub(super) async fn follows_to_the_successor<St: SessionStore>(trial: &Trial<St>) {
-    of_the_same_session_set(trial).await;
-    of_another_set(trial).await;
+pub(super) async fn replaces_the_session_that_replaced_it<St: SessionStore>(trial: &Trial<St>) {
+    within_one_session_set(trial).await;
+    from_another_session_set(trial).await;
 }
 
-async fn of_the_same_session_set<St: SessionStore>(trial: &Trial<St>) {
+async fn within_one_session_set<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let other = session_set.signs_in().await;
     trial.clock.advance(MS);
@@ -17,41 +17,50 @@ async fn of_the_same_session_set<St: SessionStore>(trial: &Trial<St>) {
     for _ in 0..4 {
         trial.clock.advance(MS);
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.limit = Limit::at_most(8);
         create.replaces = Some(sent.session_id());
 
-        let made = trial.made(&create, "a sign-in with the same token").await;
+        let made = trial
+            .made(&create, "a sign-in whose request sent the same token")
+            .await;
 
-        trial.same(made.replaced, Some(last), "whose place it takes");
-        trial.same(ids(&made.evicted), ids_of(&[]), "and nobody else's");
+        trial.same(made.replaced, Some(last), "the session that it replaced");
+        trial.same(ids(&made.evicted), ids_of(&[]), "the evicted sessions");
         last = token.session_id();
     }
     trial.live(&other, "the other session").await;
 }
 
-async fn of_another_set<St: SessionStore>(trial: &Trial<St>) {
+async fn from_another_session_set<St: SessionStore>(trial: &Trial<St>) {
     let (session_set, elsewhere) = (trial.user(), trial.guest());
     let sent = elsewhere.signs_in().await;
     let mut made = Vec::new();
     for _ in 0..2 {
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.replaces = Some(sent.session_id());
-        made.push((token, trial.made(&create, "a guest's sign-in").await));
+        made.push((
+            token,
+            trial.made(&create, "a sign-in from a guest session").await,
+        ));
     }
 
     let [(first, one), (second, two)] = &made[..] else {
-        trial.broken("two were made");
+        trial.broken("expected two sign-ins");
     };
-    trial.same(one.replaced, None, "the first takes nobody's place");
+    trial.same(
+        one.replaced,
+        None,
+        "the session of this set that the first sign-in replaced",
+    );
     trial.same(
         two.replaced,
         Some(first.session_id()),
-        "the second the first's",
+        "the session that the second sign-in replaced",
     );
-    session_set.holds_exactly(&[second], "one place").await;
+    session_set.lists_exactly(&[second], "the list").await;
     trial
-        .live(&sent, "the guest's session is another session set's")
+        .live(&sent, "the guest session, which is in another session set")
         .await;
 }

@@ -1,4 +1,4 @@
-//! Futures side by side, by hand: the suite runs on any runtime.
+//! Runs futures at the same time without a runtime, because the suite must run on any.
 
 use std::{
     future::{Future, poll_fn},
@@ -8,7 +8,7 @@ use std::{
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// All of them at once, in one task; their answers in order.
+/// Polls all futures in one task and returns their outputs in order.
 pub(super) async fn together<T>(futures: Vec<Boxed<'_, T>>) -> Vec<T> {
     let mut running: Vec<(Option<Boxed<'_, T>>, Option<T>)> = futures
         .into_iter()
@@ -36,7 +36,7 @@ pub(super) async fn together<T>(futures: Vec<Boxed<'_, T>>) -> Vec<T> {
         .collect()
 }
 
-/// Polls it once and drops it.
+/// Polls the future once and drops it.
 pub(super) async fn begin_and_drop(future: impl Future) {
     let mut future = pin!(future);
     poll_fn(|cx| {

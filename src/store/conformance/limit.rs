@@ -16,11 +16,11 @@ pub async fn evicts_the_least_recently_active<St: SessionStore>(
 ) {
     let trial = Trial::new(3, make).await;
     the_least_recently_active_ends(&trial).await;
-    ties_go_by_creation(&trial).await;
-    further_ties_go_by_the_text_of_the_id(&trial).await;
-    a_lowered_limit_ends_all_the_excess(&trial).await;
-    what_is_not_live_does_not_count(&trial).await;
-    guests_have_no_limit(&trial).await;
+    on_a_tie_the_oldest_session_ends(&trial).await;
+    on_a_further_tie_the_lowest_id_ends(&trial).await;
+    a_lower_limit_ends_all_excess_sessions(&trial).await;
+    only_live_sessions_count(&trial).await;
+    guest_sessions_have_no_limit(&trial).await;
     class::has_its_own_limit(&trial).await;
 }
 
@@ -30,62 +30,70 @@ async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
     trial.clock.advance(MS);
     let idle = session_set.signs_in().await;
     trial.clock.advance(MS);
-    trial.touch(&oldest, "the oldest is the active one").await;
+    trial.touch(&oldest, "the oldest session").await;
     trial.clock.advance(MS);
-    let victim = trial.live(&idle, "polling moves nobody up").await.record;
+    let victim = trial.live(&idle, "a session that is polled").await.record;
 
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(2);
     let made = trial.made(&create, "a sign-in at the limit").await;
 
-    trial.same(made.evicted, vec![victim], "who was evicted");
+    trial.same(made.evicted, vec![victim], "the evicted sessions");
     session_set
-        .holds_exactly(
-            &[&oldest, &token],
-            "at most the limit, the new one among them",
-        )
+        .lists_exactly(&[&oldest, &token], "the list")
         .await;
-    let notice = trial.notice(&idle, "the evicted one's").await;
+    let notice = trial.notice(&idle, "the evicted session").await;
     let why = (notice.reason, notice.by, notice.ended_at);
     let wanted = (EndReason::Evicted, Some(token.session_id()), trial.now());
-    trial.same(why, wanted, "why it ended");
+    trial.same(why, wanted, "reason, cause and time in the notice");
 }
 
-async fn ties_go_by_creation<St: SessionStore>(trial: &Trial<St>) {
+async fn on_a_tie_the_oldest_session_ends<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (older, younger) = (session_set.token_named('z'), session_set.token_named('-'));
-    trial.made(&session_set.asks(&older), "the older").await;
+    trial
+        .made(&session_set.create_for(&older), "the older session")
+        .await;
     trial.clock.advance(MS);
-    trial.made(&session_set.asks(&younger), "the younger").await;
+    trial
+        .made(&session_set.create_for(&younger), "the younger session")
+        .await;
     trial.clock.advance(MS);
-    trial.touch(&older, "active at the same time").await;
-    trial.touch(&younger, "active at the same time").await;
+    trial
+        .touch(&older, "a session with the same last activity")
+        .await;
+    trial
+        .touch(&younger, "a session with the same last activity")
+        .await;
 
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(2);
     let made = trial.made(&create, "a sign-in at the limit").await;
 
     trial.same(
         ids(&made.evicted),
         ids_of(&[&older]),
-        "a tie goes by creation",
+        "the evicted session of two with the same last activity",
     );
 }
 
-async fn further_ties_go_by_the_text_of_the_id<St: SessionStore>(trial: &Trial<St>) {
+async fn on_a_further_tie_the_lowest_id_ends<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
-    // ASCII order; the order of the bytes that they stand for is another one: A a 0 - _.
+    // In the order of the text. The order of the bytes is another one: A a 0 - _.
     let order = ['-', '0', 'A', '_', 'a'].map(|first| session_set.token_named(first));
     for token in order.iter().rev() {
         trial
-            .made(&session_set.asks(token), "one of five at once")
+            .made(
+                &session_set.create_for(token),
+                "one of five sign-ins at the same moment",
+            )
             .await;
     }
 
     let token = session_set.token_named('-');
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(2);
     let made = trial.made(&create, "a sign-in over the limit").await;
 
@@ -93,14 +101,12 @@ async fn further_ties_go_by_the_text_of_the_id<St: SessionStore>(trial: &Trial<S
     trial.same(
         ids(&made.evicted),
         ids_of(&[first, second, third, fourth]),
-        "ties go by the text of the id, and never to the new one",
+        "the evicted sessions of five from the same moment",
     );
-    session_set
-        .holds_exactly(&[last, &token], "two are left")
-        .await;
+    session_set.lists_exactly(&[last, &token], "the list").await;
 }
 
-async fn a_lowered_limit_ends_all_the_excess<St: SessionStore>(trial: &Trial<St>) {
+async fn a_lower_limit_ends_all_excess_sessions<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let first = session_set.signs_in().await;
     trial.clock.advance(MS);
@@ -109,19 +115,19 @@ async fn a_lowered_limit_ends_all_the_excess<St: SessionStore>(trial: &Trial<St>
     let third = session_set.signs_in().await;
 
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(1);
     let made = trial.made(&create, "a sign-in under a lower limit").await;
 
     trial.same(
         ids(&made.evicted),
         ids_of(&[&first, &second, &third]),
-        "all the excess ends, the least recently active first",
+        "the evicted sessions, the least recently active first",
     );
-    session_set.holds_exactly(&[&token], "one is left").await;
+    session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn what_is_not_live_does_not_count<St: SessionStore>(trial: &Trial<St>) {
+async fn only_live_sessions_count<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
@@ -130,35 +136,41 @@ async fn what_is_not_live_does_not_count<St: SessionStore>(trial: &Trial<St>) {
     let rejected = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
     let live = session_set.signs_in().await;
-    trial.unknown(&expired, "one has expired").await;
-    trial.live(&rejected, "one began early").await;
+    trial.unknown(&expired, "the expired session").await;
+    trial
+        .live(&rejected, "the session from before `not_before`")
+        .await;
 
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(2);
     create.not_before = Some(trial.now());
     let made = trial.made(&create, "a sign-in at the limit").await;
 
-    trial.same(ids(&made.evicted), ids_of(&[]), "nobody need go");
-    trial.live(&live, "the other live one").await;
+    trial.same(ids(&made.evicted), ids_of(&[]), "the evicted sessions");
+    trial.live(&live, "the other live session").await;
 }
 
-async fn guests_have_no_limit<St: SessionStore>(trial: &Trial<St>) {
+async fn guest_sessions_have_no_limit<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.guest();
     let first = session_set.signs_in().await;
     let second = session_set.token();
     for excess in [Limit::at_most(1), Limit::at_most(1).refuse()] {
-        let mut create = session_set.asks(&second);
+        let mut create = session_set.create_for(&second);
         create.limit = excess;
-        let made = trial.made(&create, "a guest's session").await;
-        trial.same(ids(&made.evicted), ids_of(&[]), "guests evict nobody");
+        let made = trial.made(&create, "a second guest session in a set").await;
+        trial.same(
+            ids(&made.evicted),
+            ids_of(&[]),
+            "the sessions that a guest session evicted",
+        );
     }
     session_set
-        .holds_exactly(&[&first, &second], "guests never count")
+        .lists_exactly(&[&first, &second], "the list of guest sessions")
         .await;
 }
 
-/// Number 4: a refusing `create` at the limit changes nothing; expired sessions never count.
+/// Number 4: a refusing `create` at the limit changes no session; expired sessions do not count.
 pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(4, make).await;
     let session_set = trial.user();
@@ -169,39 +181,43 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
 
     for limit in [2, 1] {
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.limit = Limit::at_most(limit).refuse();
         let Created::LimitReached(mut by) = trial.create(&create).await else {
-            trial.broken("a sign-in at the limit was not refused");
+            trial.broken("a sign-in at a refusing limit was not refused");
         };
         by.sort_by_key(|record| record.id);
-        trial.same(by, before.clone(), "the refusal names the live sessions");
-        trial.unknown(&token, "the refused one").await;
+        trial.same(by, before.clone(), "the sessions in the refusal");
+        trial
+            .unknown(&token, "the token of the refused sign-in")
+            .await;
         session_set
-            .holds_exactly(&[&first, &second], "a refusal changes nothing")
+            .lists_exactly(&[&first, &second], "the list after a refusal")
             .await;
     }
 
     let token = session_set.token();
-    let mut create = session_set.asks(&token);
+    let mut create = session_set.create_for(&token);
     create.limit = Limit::at_most(3).refuse();
     trial.made(&create, "a sign-in below the limit").await;
     session_set
-        .holds_exactly(&[&first, &second, &token], "three of three")
+        .lists_exactly(&[&first, &second, &token], "the list")
         .await;
 
     trial.clock.advance(IDLE / 2);
     let last = session_set.token();
-    let mut create = session_set.asks(&last);
+    let mut create = session_set.create_for(&last);
     create.limit = Limit::at_most(3).refuse();
-    trial.made(&create, "the expired one does not count").await;
+    trial
+        .made(&create, "a sign-in with an expired session")
+        .await;
     trial.end(&session_set.end_one(&second)).await;
     let again = session_set.token();
-    create = session_set.asks(&again);
+    create = session_set.create_for(&again);
     create.limit = Limit::at_most(3).refuse();
-    trial.made(&create, "the ended one does not count").await;
+    trial.made(&create, "a sign-in with an ended session").await;
     session_set
-        .holds_exactly(&[&token, &last, &again], "three of three")
+        .lists_exactly(&[&token, &last, &again], "the list")
         .await;
-    ticket::is_left_by_a_refusal_and_works_once(&trial).await;
+    ticket::tickets_work_once(&trial).await;
 }

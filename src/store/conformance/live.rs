@@ -6,42 +6,48 @@ use crate::{
     store::{List, ManualClock, Resolve, Resolved, SessionStore, Token},
 };
 
-/// Number 1: `resolve` gives a session only to the holder of its token, and only while it is live.
-pub async fn opens_to_its_holder_while_it_lives<St: SessionStore>(
-    make: impl AsyncFn(ManualClock) -> St,
-) {
+/// Number 1: `resolve` returns a session only for its own token, and only while the session is live.
+pub async fn resolves_live_sessions_only<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(1, make).await;
-    only_its_token_opens_it(&trial).await;
-    it_dies_of_idleness_to_the_millisecond(&trial).await;
-    it_dies_at_its_deadline_to_the_millisecond(&trial).await;
-    it_is_rejected_if_it_began_too_early(&trial).await;
-    an_answer_at_once_is_the_same(&trial).await;
+    only_its_own_token_resolves_it(&trial).await;
+    it_expires_at_its_idle_deadline(&trial).await;
+    it_expires_at_its_absolute_deadline(&trial).await;
+    it_is_unknown_if_it_began_before_not_before(&trial).await;
+    resolve_now_agrees_with_resolve(&trial).await;
 }
 
-async fn only_its_token_opens_it<St: SessionStore>(trial: &Trial<St>) {
+async fn only_its_own_token_resolves_it<St: SessionStore>(trial: &Trial<St>) {
     for session_set in [trial.user(), trial.guest()] {
         let stranger = session_set.token();
-        trial.unknown(&stranger, "a token that nobody made").await;
+        trial
+            .unknown(&stranger, "a token that was never issued")
+            .await;
         let token = session_set.token();
-        let mut create = session_set.asks(&token);
+        let mut create = session_set.create_for(&token);
         create.client = Client::new()
             .with_address(Some([192, 0, 2, 1].into()))
             .with_user_agent(Some(b"Agent/1.0"));
         let made = trial.made(&create, "a sign-in").await;
 
         let found = trial.live(&token, "its token").await;
-        trial.same(found.record, made.record, "the session is what was made");
-        trial.same(found.now, trial.now(), "it is read at the store's time");
+        trial.same(
+            found.record,
+            made.record,
+            "the record that `resolve` returned",
+        );
+        trial.same(found.now, trial.now(), "`now` of `resolve`");
         let forged = session_set.forged(&token);
         trial
-            .unknown(&forged, "another secret for the same id")
+            .unknown(&forged, "a token with the same id and another secret")
             .await;
-        trial.unknown(&stranger, "a token that nobody made").await;
+        trial
+            .unknown(&stranger, "a token that was never issued")
+            .await;
         let elsewhere = in_set(trial, &trial.user(), &token);
         trial
-            .unknown(&elsewhere, "the same id in another session set")
+            .unknown(&elsewhere, "a token with the same id and another tag")
             .await;
-        session_set.holds_exactly(&[&token], "one session").await;
+        session_set.lists_exactly(&[&token], "the list").await;
     }
 }
 
@@ -58,21 +64,25 @@ fn in_set<St: SessionStore>(
         .unwrap_or_else(|error| trial.broken(&format!("not a token: {error}")))
 }
 
-async fn it_dies_of_idleness_to_the_millisecond<St: SessionStore>(trial: &Trial<St>) {
+async fn it_expires_at_its_idle_deadline<St: SessionStore>(trial: &Trial<St>) {
     let token = trial.user().signs_in().await;
 
     trial.clock.advance(IDLE - MS);
-    trial.live(&token, "1 ms before its idle end").await;
+    trial
+        .live(&token, "a session 1 ms before its idle deadline")
+        .await;
     trial.clock.advance(MS);
-    trial.unknown(&token, "at its idle end").await;
+    trial
+        .unknown(&token, "a session at its idle deadline")
+        .await;
     let found = trial.resolve(&Resolve::new(token)).await;
     trial.holds(
         matches!(found, Resolved::Unknown),
-        "activity revives what has expired",
+        "activity does not revive an expired session",
     );
 }
 
-async fn it_dies_at_its_deadline_to_the_millisecond<St: SessionStore>(trial: &Trial<St>) {
+async fn it_expires_at_its_absolute_deadline<St: SessionStore>(trial: &Trial<St>) {
     let token = trial.user().signs_in().await;
     let mut passed = IDLE / 2;
     while passed < ABSOLUTE {
@@ -82,14 +92,16 @@ async fn it_dies_at_its_deadline_to_the_millisecond<St: SessionStore>(trial: &Tr
     }
 
     trial.clock.advance(IDLE / 2 - MS);
-    trial.touch(&token, "1 ms before its deadline").await;
+    trial
+        .touch(&token, "a session 1 ms before its absolute deadline")
+        .await;
     trial.clock.advance(MS);
     trial
-        .unknown(&token, "at its deadline, however active")
+        .unknown(&token, "an active session at its absolute deadline")
         .await;
 }
 
-async fn it_is_rejected_if_it_began_too_early<St: SessionStore>(trial: &Trial<St>) {
+async fn it_is_unknown_if_it_began_before_not_before<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let began = trial.now();
@@ -100,17 +112,17 @@ async fn it_is_rejected_if_it_began_too_early<St: SessionStore>(trial: &Trial<St
     let found = trial.resolve(&resolve).await;
     trial.holds(
         matches!(found, Resolved::Unknown),
-        "it began before `not_before`",
+        "a session from before `not_before` is unknown",
     );
     resolve.not_before = Some(began);
     let found = trial.resolve(&resolve).await;
     trial.holds(
         matches!(found, Resolved::Live(_)),
-        "it began exactly at `not_before`",
+        "a session from exactly `not_before` is live",
     );
 }
 
-async fn an_answer_at_once_is_the_same<St: SessionStore>(trial: &Trial<St>) {
+async fn resolve_now_agrees_with_resolve<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let answers = [
@@ -122,26 +134,30 @@ async fn an_answer_at_once_is_the_same<St: SessionStore>(trial: &Trial<St>) {
     };
 
     let Resolved::Live(live) = trial.answered(live) else {
-        trial.broken("`resolve_now` does not know a live session");
+        trial.broken("`resolve_now` of a live session: expected `Resolved::Live`");
     };
-    let found = trial.live(&token, "the same session").await;
-    trial.same(live.record, found.record, "`resolve_now` as `resolve`");
+    let found = trial.live(&token, "the session by `resolve`").await;
+    trial.same(
+        live.record,
+        found.record,
+        "the record that `resolve_now` returned",
+    );
     trial.holds(
         matches!(trial.answered(unknown), Resolved::Unknown),
-        "`resolve_now` knows what nobody made",
+        "`resolve_now` does not know a token that was never issued",
     );
 }
 
-/// Number 2: `resolve` records the activity when asked to, and never moves it backwards.
+/// Number 2: `resolve` records the activity if the request counts, and never moves it backwards.
 pub async fn records_activity_forwards_only<St: SessionStore>(
     make: impl AsyncFn(ManualClock) -> St,
 ) {
     let trial = Trial::new(2, make).await;
-    what_is_no_activity_prolongs_nothing(&trial).await;
-    activity_prolongs_the_idle_part(&trial).await;
+    only_activity_renews_the_idle_deadline(&trial).await;
+    activity_renews_only_the_idle_deadline(&trial).await;
 }
 
-async fn what_is_no_activity_prolongs_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn only_activity_renews_the_idle_deadline<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let began = trial.now();
@@ -157,14 +173,19 @@ async fn what_is_no_activity_prolongs_nothing<St: SessionStore>(trial: &Trial<St
     trial.same(
         found.record.last_activity,
         began,
-        "neither a forged token, `list`, `save` nor polling is activity",
+        "the last activity after a forged token, `list`, `save` and polling",
     );
 
     trial.clock.advance(IDLE / 2);
-    trial.unknown(&token, "nothing of that prolongs it").await;
+    trial
+        .unknown(
+            &token,
+            "the session at its idle deadline after all of these",
+        )
+        .await;
 }
 
-async fn activity_prolongs_the_idle_part<St: SessionStore>(trial: &Trial<St>) {
+async fn activity_renews_only_the_idle_deadline<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let began = trial.now();
@@ -174,30 +195,39 @@ async fn activity_prolongs_the_idle_part<St: SessionStore>(trial: &Trial<St>) {
     trial.same(
         touched.record.last_activity,
         trial.now(),
-        "the answer has the activity in it",
+        "the last activity that `resolve` returned",
     );
     trial.clock.advance(IDLE - MS);
-    let found = trial.live(&token, "activity prolongs the idle part").await;
+    let found = trial
+        .live(
+            &token,
+            "an active session 1 ms before its new idle deadline",
+        )
+        .await;
     let deadline = began.plus(ABSOLUTE);
-    trial.same(found.record.deadline, deadline, "the deadline stays");
+    trial.same(found.record.deadline, deadline, "the absolute deadline");
 
     let latest = trial.touch(&token, "an active session").await;
     trial.clock.set(began.plus(MS));
-    let back = trial.touch(&token, "the clock stepped back").await;
+    let back = trial
+        .touch(&token, "the session after the clock stepped back")
+        .await;
     trial.same(
         back.record.last_activity,
         latest.record.last_activity,
-        "activity never moves backwards",
+        "the last activity after the clock stepped back",
     );
-    session_set.holds_exactly(&[&token], "what is listed").await;
+    session_set.lists_exactly(&[&token], "the list").await;
 }
 
-/// Number 10: `list` is exactly the live sessions of the session set.
-pub async fn lists_exactly_the_live<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+/// Number 10: `list` returns exactly the live sessions of the session set.
+pub async fn lists_exactly_the_live_sessions<St: SessionStore>(
+    make: impl AsyncFn(ManualClock) -> St,
+) {
     let trial = Trial::new(10, make).await;
     let (session_set, other) = (trial.user(), trial.user());
     session_set
-        .holds_exactly(&[], "a session set that nobody used")
+        .lists_exactly(&[], "the list of an empty session set")
         .await;
     let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
@@ -206,23 +236,30 @@ pub async fn lists_exactly_the_live<St: SessionStore>(make: impl AsyncFn(ManualC
     trial.clock.advance(MS);
     let late = session_set.signs_in().await;
     session_set
-        .holds_exactly(&[&expired, &early, &ended, &late], "all are live")
+        .lists_exactly(
+            &[&expired, &early, &ended, &late],
+            "the list of four live sessions",
+        )
         .await;
 
     trial.end(&session_set.end_one(&ended)).await;
     trial.clock.advance(IDLE / 2 - MS);
     session_set
-        .holds_exactly(&[&early, &late], "one ended, one expired")
+        .lists_exactly(&[&early, &late], "the list after one ended and one expired")
         .await;
     let mut list = List::new(session_set.tag);
-    list.not_before = Some(trial.live(&late, "the latest").await.record.created_at);
-    let listed = trial.answered(trial.store.list(&list).await);
-    trial.same(
-        ids(&listed),
-        ids_of(&[&late]),
-        "only what began at `not_before` or later",
+    list.not_before = Some(
+        trial
+            .live(&late, "the newest session")
+            .await
+            .record
+            .created_at,
     );
+    let listed = trial.answered(trial.store.list(&list).await);
+    trial.same(ids(&listed), ids_of(&[&late]), "the list with `not_before`");
 
     trial.clock.advance(IDLE);
-    session_set.holds_exactly(&[], "all have expired").await;
+    session_set
+        .lists_exactly(&[], "the list after all have expired")
+        .await;
 }

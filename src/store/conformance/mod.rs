@@ -1,13 +1,16 @@
-//! What every [`SessionStore`] has to pass: one function per number of its contract.
+//! Tests for stores: one function for each number of the contract of [`SessionStore`].
 //!
-//! Run [`all`], or the functions one by one, from any async runtime; none of them needs one of its
-//! own. Each takes what makes a store that goes by the given clock, makes one, and works on users
-//! that it invents, so the stores may share one server. Time passes by that clock alone and no
-//! session lives for less than ten minutes, so a backend's own expiry does not come in between.
+//! Run them on a store that you have written. Call [`all`], or the functions one by one, from any async
+//! runtime.
+//!
+//! Each function takes a closure that makes a store with the given clock. It uses random users, so that
+//! several stores may share one server. Only that clock moves, and no session lives for less than ten
+//! minutes, so that the backend's own expiry does not interfere.
 //!
 //! # Panics
 //!
-//! Each function panics with the number of the contract that does not hold and with what was found.
+//! If the store breaks the contract, the function panics. The message has the number of the contract,
+//! what was expected and what was found.
 //!
 //! # Examples
 //!
@@ -22,7 +25,7 @@
 //! # });
 //! ```
 //!
-//! One test per number says at a glance which one fails:
+//! With one test for each number you see which one fails:
 //!
 //! ```
 //! # use tower_user_sessions::{MemoryStore, store::{ManualClock, conformance}};
@@ -55,14 +58,15 @@ mod trial;
 
 pub use self::{
     atomic::is_atomic,
-    barred::bars_and_lets_in_again,
+    barred::disables_and_enables_users,
     create::{creates_once, replaces_and_keeps_the_data},
-    cutoff::{owns_the_time, rejects_what_was_authenticated_before_the_cutoff},
-    data::{holds_data_to_its_limit, saves_to_live_sessions_only},
-    end::{obeys_only_a_live_caller, remembers_what_was_given_up},
+    cutoff::{rejects_what_was_authenticated_before_the_cutoff, uses_only_its_own_clock},
+    data::{enforces_the_data_limit, saves_to_live_sessions_only},
+    end::{ends_only_for_a_live_caller, remembers_undelivered_sessions},
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
     live::{
-        lists_exactly_the_live, opens_to_its_holder_while_it_lives, records_activity_forwards_only,
+        lists_exactly_the_live_sessions, records_activity_forwards_only,
+        resolves_live_sessions_only,
     },
     notice::ends_and_leaves_a_notice,
     rotation::rotates_and_signs_nobody_out,
@@ -70,9 +74,9 @@ pub use self::{
 };
 use super::{ManualClock, SessionStore};
 
-/// Proves the whole contract, number by number.
+/// Tests the whole contract, number by number.
 pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
-    Box::pin(opens_to_its_holder_while_it_lives(&make)).await;
+    Box::pin(resolves_live_sessions_only(&make)).await;
     Box::pin(records_activity_forwards_only(&make)).await;
     Box::pin(evicts_the_least_recently_active(&make)).await;
     Box::pin(refuses_and_changes_nothing(&make)).await;
@@ -80,14 +84,14 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(creates_once(&make)).await;
     Box::pin(rejects_what_was_authenticated_before_the_cutoff(&make)).await;
     Box::pin(saves_to_live_sessions_only(&make)).await;
-    Box::pin(holds_data_to_its_limit(&make)).await;
-    Box::pin(lists_exactly_the_live(&make)).await;
+    Box::pin(enforces_the_data_limit(&make)).await;
+    Box::pin(lists_exactly_the_live_sessions(&make)).await;
     Box::pin(ends_and_leaves_a_notice(&make)).await;
-    Box::pin(obeys_only_a_live_caller(&make)).await;
-    Box::pin(remembers_what_was_given_up(&make)).await;
+    Box::pin(ends_only_for_a_live_caller(&make)).await;
+    Box::pin(remembers_undelivered_sessions(&make)).await;
     Box::pin(is_atomic(&make)).await;
-    Box::pin(owns_the_time(&make)).await;
+    Box::pin(uses_only_its_own_clock(&make)).await;
     Box::pin(rotates_and_signs_nobody_out(&make)).await;
-    Box::pin(bars_and_lets_in_again(&make)).await;
+    Box::pin(disables_and_enables_users(&make)).await;
     Box::pin(shortens_and_never_prolongs(&make)).await;
 }

@@ -1,4 +1,4 @@
-//! Number 16: a session's token changes, and nothing else.
+//! Number 16: a session gets a new token, and nothing else changes.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::{
 
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Number 16: `rotate` changes the token and nothing else that is listed; nobody is signed out by it,
-/// and a previous token after its time is reuse.
+/// Number 16: `rotate` changes the token and nothing else that is listed, and signs no user out. A
+/// previous token after its time is reuse.
 pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(16, make).await;
     only_the_token_changes(&trial).await;
-    requests_come_to_one_successor(&trial).await;
-    the_previous_one_goes_on_until_the_grace_is_over(&trial).await;
-    reuse_ends_the_session_where_it_was_asked_to(&trial).await;
-    it_waits_while_a_previous_one_is_in_its_time(&trial).await;
-    a_proven_one_ends_the_previous_at_once(&trial).await;
-    what_has_ended_stays_ended(&trial).await;
+    requests_with_one_token_get_one_successor(&trial).await;
+    the_previous_token_works_until_the_grace_period_ends(&trial).await;
+    reuse_ends_the_session_if_asked_to(&trial).await;
+    no_rotation_while_a_previous_token_works(&trial).await;
+    a_re_authentication_ends_previous_tokens_at_once(&trial).await;
+    an_ended_session_is_not_rotated(&trial).await;
 }
 
-/// The next token of this one, asked for; and what came of it.
+/// Asks for a token derived from this one; returns it and the outcome.
 async fn derived<St: SessionStore>(
     trial: &Trial<St>,
     token: &Token,
@@ -40,7 +40,7 @@ async fn derived<St: SessionStore>(
     (next, trial.rotate(&rotate).await)
 }
 
-/// A session whose token has rotated: the previous one, the present one.
+/// The previous and the current token of a rotated session.
 async fn rotated<St: SessionStore>(
     trial: &Trial<St>,
     session_set: &SessionSet<'_, St>,
@@ -49,12 +49,15 @@ async fn rotated<St: SessionStore>(
     let previous = session_set.signs_in().await;
     let (next, outcome) = derived(trial, &previous, 1, reuse_ends).await;
     let done = matches!(outcome, Rotated::Rotated(_));
-    trial.holds(done, &format!("a rotation: {outcome:?}"));
+    trial.holds(
+        done,
+        &format!("the session has its new token, found {outcome:?}"),
+    );
     (previous, next)
 }
 
-/// A record without what a rotation may change.
-fn but_for_its_token(mut record: Record, of: &Record) -> Record {
+/// The record, with the token of another one.
+fn with_the_token_of(mut record: Record, of: &Record) -> Record {
     record.digest = of.digest;
     record.rotation.clone_from(&of.rotation);
     record
@@ -63,21 +66,24 @@ fn but_for_its_token(mut record: Record, of: &Record) -> Record {
 async fn only_the_token_changes<St: SessionStore>(trial: &Trial<St>) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
-        let before = trial.live(&token, "before").await.record;
+        let before = trial
+            .live(&token, "the session before the rotation")
+            .await
+            .record;
         trial.clock.advance(MS);
 
         let (next, _) = derived(trial, &token, 1, true).await;
 
         let after = trial.live(&next, "the successor").await.record;
         trial.same(
-            but_for_its_token(after, &before),
+            with_the_token_of(after, &before),
             before,
-            "all but the token",
+            "the record without its token",
         );
     }
 }
 
-async fn requests_come_to_one_successor<St: SessionStore>(trial: &Trial<St>) {
+async fn requests_with_one_token_get_one_successor<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set, true).await;
 
@@ -86,62 +92,92 @@ async fn requests_come_to_one_successor<St: SessionStore>(trial: &Trial<St>) {
 
     let Rotated::Took(salt) = other else {
         trial.broken(&format!(
-            "another request with the previous token: {other:?}"
+            "another rotation of the same token: expected `Rotated::Took`, found {other:?}"
         ));
     };
     trial.same(
         previous.successor(&salt).digest(),
         next.digest(),
-        "one successor",
+        "the successor derived with the salt of the outcome",
     );
     let same = matches!(again, Rotated::Rotated(_));
-    trial.holds(same, "asked again with the same digests");
+    trial.holds(same, "a repeated rotation has the same outcome");
 }
 
-async fn the_previous_one_goes_on_until_the_grace_is_over<St: SessionStore>(trial: &Trial<St>) {
+async fn the_previous_token_works_until_the_grace_period_ends<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set, false).await;
     trial.clock.advance(IDLE - MS);
-    trial.touch(&previous, "the successor was not seen").await;
+    trial
+        .touch(
+            &previous,
+            "the previous token, before a request sent its successor",
+        )
+        .await;
     trial.touch(&next, "the successor").await;
     let (_, kept) = derived(trial, &previous, 3, false).await;
-    trial.holds(matches!(kept, Rotated::Kept), "no upgrade once it was seen");
+    trial.holds(
+        matches!(kept, Rotated::Kept),
+        "a rotation of the previous token is too early once its successor was sent",
+    );
     trial.clock.advance(GRACE - MS);
-    trial.live(&previous, "within the grace").await;
+    trial
+        .live(&previous, "the previous token within the grace period")
+        .await;
     trial.clock.advance(MS);
 
     let reused = trial.peek(&previous).await;
 
-    let told = matches!(&reused, Resolved::Reused(reused) if !reused.ended);
-    trial.holds(told, &format!("after the grace: {reused:?}"));
+    let is_reuse = matches!(&reused, Resolved::Reused(reused) if !reused.ended);
+    trial.holds(
+        is_reuse,
+        &format!("the previous token after the grace period is reuse, found {reused:?}"),
+    );
     trial
-        .live(&next, "reuse ends nothing where it was not asked to")
+        .live(&next, "the session after reuse that does not end it")
         .await;
     trial
-        .unknown(&session_set.forged(&previous), "any other secret")
+        .unknown(
+            &session_set.forged(&previous),
+            "a token with the same id and another secret",
+        )
         .await;
 }
 
-async fn reuse_ends_the_session_where_it_was_asked_to<St: SessionStore>(trial: &Trial<St>) {
+async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set, true).await;
     trial.live(&next, "the successor").await;
     trial.clock.advance(GRACE);
     trial
-        .unknown(&session_set.forged(&previous), "any other secret")
+        .unknown(
+            &session_set.forged(&previous),
+            "a token with the same id and another secret",
+        )
         .await;
-    trial.live(&next, "which ends nothing").await;
+    trial
+        .live(&next, "the session after a request with another secret")
+        .await;
 
     let reused = trial.peek(&previous).await;
 
-    let told = matches!(&reused, Resolved::Reused(reused) if reused.ended);
-    trial.holds(told, &format!("reuse: {reused:?}"));
-    let notice = trial.notice(&next, "its owner's").await;
-    trial.same(notice.reason, EndReason::TokenReuse, "why it ended");
-    trial.unknown(&previous, "again").await;
+    let is_reuse = matches!(&reused, Resolved::Reused(reused) if reused.ended);
+    trial.holds(
+        is_reuse,
+        &format!("reuse ended the session, found {reused:?}"),
+    );
+    let notice = trial.notice(&next, "the current token after reuse").await;
+    trial.same(
+        notice.reason,
+        EndReason::TokenReuse,
+        "the reason in the notice",
+    );
+    trial
+        .unknown(&previous, "the reused token, a second time")
+        .await;
 }
 
-async fn it_waits_while_a_previous_one_is_in_its_time<St: SessionStore>(trial: &Trial<St>) {
+async fn no_rotation_while_a_previous_token_works<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (_, next) = rotated(trial, &session_set, true).await;
     trial.live(&next, "the successor").await;
@@ -152,16 +188,16 @@ async fn it_waits_while_a_previous_one_is_in_its_time<St: SessionStore>(trial: &
 
     trial.holds(
         matches!(early, Rotated::Kept),
-        &format!("within the grace: {early:?}"),
+        &format!("a rotation within the grace period is too early, found {early:?}"),
     );
     trial.holds(
         matches!(later, Rotated::Rotated(_)),
-        &format!("after it: {later:?}"),
+        &format!("a rotation after the grace period is made, found {later:?}"),
     );
     trial.live(&third, "the third token").await;
 }
 
-async fn a_proven_one_ends_the_previous_at_once<St: SessionStore>(trial: &Trial<St>) {
+async fn a_re_authentication_ends_previous_tokens_at_once<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let (first, previous) = rotated(trial, &session_set, true).await;
     trial.touch(&previous, "the successor").await;
@@ -175,47 +211,84 @@ async fn a_proven_one_ends_the_previous_at_once<St: SessionStore>(trial: &Trial<
     let outcome = trial.rotate(&Rotate::new(&previous, &next, proven)).await;
 
     let done = matches!(outcome, Rotated::Rotated(_));
-    trial.holds(done, &format!("a re-authentication: {outcome:?}"));
+    trial.holds(
+        done,
+        &format!("a re-authentication is made, found {outcome:?}"),
+    );
     for dead in [&first, &previous] {
-        let notice = trial.notice(dead, "of a previous token").await;
+        let notice = trial
+            .notice(dead, "a token from before the re-authentication")
+            .await;
         let why = (notice.reason, notice.by);
         let wanted = (EndReason::Replaced, Some(next.session_id()));
-        trial.same(why, wanted, "a previous token opens nothing");
+        trial.same(
+            why,
+            wanted,
+            "reason and cause in the notice for a previous token",
+        );
     }
     let again = trial.rotate(&Rotate::new(&previous, &next, proven)).await;
-    trial.holds(matches!(again, Rotated::Rotated(_)), "sent again");
+    trial.holds(
+        matches!(again, Rotated::Rotated(_)),
+        "the repeated re-authentication has the same outcome",
+    );
     let record = trial.live(&next, "the new token").await.record;
     let times = (record.authenticated_at, record.idle, record.deadline);
     let wanted = (trial.now(), 2 * IDLE, trial.now().plus(4 * IDLE));
-    trial.same(times, wanted, "both parts of the lifetime begin again");
+    trial.same(
+        times,
+        wanted,
+        "time of authentication and deadlines after the re-authentication",
+    );
 }
 
-async fn what_has_ended_stays_ended<St: SessionStore>(trial: &Trial<St>) {
+async fn an_ended_session_is_not_rotated<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let ended = session_set.signs_in().await;
     trial
-        .ends(&session_set.end_one(&ended), 1, None, "an end")
+        .ends(
+            &session_set.end_one(&ended),
+            1,
+            None,
+            "an end of the session",
+        )
         .await;
     let (next, outcome) = derived(trial, &ended, 1, true).await;
-    trial.holds(matches!(outcome, Rotated::Ended), &format!("{outcome:?}"));
-    trial.unknown(&next, "no successor of what has ended").await;
+    trial.holds(
+        matches!(outcome, Rotated::Ended),
+        &format!("a session that is not live is not rotated, found {outcome:?}"),
+    );
+    trial
+        .unknown(&next, "the successor of an ended session's token")
+        .await;
 
     let (previous, _) = rotated(trial, &session_set, true).await;
     trial
-        .ends(&session_set.end_one(&previous), 1, None, "an end")
+        .ends(
+            &session_set.end_one(&previous),
+            1,
+            None,
+            "an end of the session",
+        )
         .await;
     trial
-        .notice(&previous, "whose successor was never seen")
+        .notice(
+            &previous,
+            "the previous token of an ended session, whose successor was never sent",
+        )
         .await;
 
     let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE);
     let (next, outcome) = derived(trial, &expired, 1, true).await;
-    trial.holds(matches!(outcome, Rotated::Ended), &format!("{outcome:?}"));
+    trial.holds(
+        matches!(outcome, Rotated::Ended),
+        &format!("a session that is not live is not rotated, found {outcome:?}"),
+    );
     let found = trial.resolve(&Resolve::new(next)).await;
     trial.holds(
         matches!(found, Resolved::Unknown),
-        "nor of what has expired",
+        "the successor of an expired session's token is unknown",
     );
     trial.resolve(&quiet(&expired)).await;
 }

@@ -68,7 +68,9 @@ async fn both_parts_become_shorter<St: SessionStore>(trial: &Trial<St>) {
                 .await;
         }
         trial.clock.advance(SHORT.idle() - MS);
-        trial.live(&token, "a moment before the shorter deadline").await;
+        trial
+            .live(&token, "a moment before the shorter deadline")
+            .await;
         trial.clock.advance(MS * 3);
         trial.unknown(&token, "past the shorter deadline").await;
         trial.same(

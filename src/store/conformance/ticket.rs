@@ -1,4 +1,4 @@
-//! Number 4, of tickets.
+//! Number 4 for tickets.
 
 use std::time::Duration;
 
@@ -8,27 +8,30 @@ use crate::{
     store::{Create, Created, Ended, Redeem, SessionStore, Ticketed, Which},
 };
 
-pub(super) async fn is_left_by_a_refusal_and_works_once<St: SessionStore>(trial: &Trial<St>) {
-    it_makes_room_once(trial).await;
-    it_is_good_for_five_minutes_and_four_at_a_time(trial).await;
-    it_keeps_the_time_of_its_proof(trial).await;
-    it_is_worth_nothing_else(trial).await;
+pub(super) async fn tickets_work_once<St: SessionStore>(trial: &Trial<St>) {
+    a_ticket_makes_room_once(trial).await;
+    a_ticket_works_for_five_minutes_and_four_are_kept(trial).await;
+    a_ticket_keeps_the_time_of_authentication(trial).await;
+    a_ticket_is_no_session(trial).await;
 }
 
-fn asks<St: SessionStore>(session_set: &SessionSet<'_, St>, token: &Token) -> Create {
-    let mut create = session_set.asks(token);
+fn create_for<St: SessionStore>(session_set: &SessionSet<'_, St>, token: &Token) -> Create {
+    let mut create = session_set.create_for(token);
     create.limit = Limit::at_most(1).refuse();
     create
 }
 
-/// A refused sign-in: the token of its ticket.
+/// The token of the ticket of a refused sign-in.
 async fn refused<St: SessionStore>(trial: &Trial<St>, session_set: &SessionSet<'_, St>) -> Token {
     let (token, ticket) = (session_set.token(), session_set.token());
-    let mut create = asks(session_set, &token);
+    let mut create = create_for(session_set, &token);
     create.offer = Some(stored(&ticket));
     let refused = trial.create(&create).await;
     let is_so = matches!(refused, Created::LimitReached(_));
-    trial.holds(is_so, &format!("a sign-in at the limit: {refused:?}"));
+    trial.holds(
+        is_so,
+        &format!("a sign-in at a refusing limit is refused, found {refused:?}"),
+    );
     ticket
 }
 
@@ -46,7 +49,7 @@ async fn redeems<St: SessionStore>(
     ends: Option<&Token>,
 ) -> (Token, Created) {
     let token = session_set.token();
-    let mut create = asks(session_set, &token);
+    let mut create = create_for(session_set, &token);
     create.redeem = Some(Redeem {
         ticket: stored(ticket),
         ends: ends.map(Token::session_id),
@@ -54,12 +57,15 @@ async fn redeems<St: SessionStore>(
     (token, trial.create(&create).await)
 }
 
-async fn it_makes_room_once<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_makes_room_once<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
     let (_, still) = redeems(trial, &session_set, &ticket, None).await;
-    trial.holds(matches!(still, Created::LimitReached(_)), "without room");
+    trial.holds(
+        matches!(still, Created::LimitReached(_)),
+        "a ticket without a session to end is refused",
+    );
     let (_, forged) = redeems(
         trial,
         &session_set,
@@ -67,25 +73,39 @@ async fn it_makes_room_once<St: SessionStore>(trial: &Trial<St>) {
         Some(&previous),
     )
     .await;
-    trial.holds(matches!(forged, Created::NoTicket), "a forged one");
+    trial.holds(
+        matches!(forged, Created::NoTicket),
+        "a ticket with another secret does not work",
+    );
 
     let (token, made) = redeems(trial, &session_set, &ticket, Some(&previous)).await;
 
     let Created::Created(made) = made else {
-        trial.broken(&format!("redeemed: {made:?}"));
+        trial.broken(&format!(
+            "a ticket with a session to end: expected a session, found {made:?}"
+        ));
     };
     let ended: Vec<_> = made.evicted.iter().map(|record| record.id).collect();
-    trial.same(ended, ids_of(&[&previous]), "the chosen one ends");
-    let notice = trial.notice(&previous, "of the chosen one").await;
-    trial.same(notice.reason, EndReason::Revoked, "why it ended");
+    trial.same(
+        ended,
+        ids_of(&[&previous]),
+        "the sessions that ended for it",
+    );
+    let notice = trial.notice(&previous, "the chosen session").await;
+    trial.same(
+        notice.reason,
+        EndReason::Revoked,
+        "the reason in the notice",
+    );
     let (_, again) = redeems(trial, &session_set, &ticket, Some(&token)).await;
-    trial.holds(matches!(again, Created::NoTicket), "a second time");
-    session_set
-        .holds_exactly(&[&token], "the one that was let in")
-        .await;
+    trial.holds(
+        matches!(again, Created::NoTicket),
+        "a ticket does not work twice",
+    );
+    session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn it_is_good_for_five_minutes_and_four_at_a_time<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_works_for_five_minutes_and_four_are_kept<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     let oldest = refused(trial, &session_set).await;
@@ -98,23 +118,29 @@ async fn it_is_good_for_five_minutes_and_four_at_a_time<St: SessionStore>(trial:
     let (_, fifth) = redeems(trial, &session_set, &oldest, Some(&previous)).await;
     trial.holds(
         matches!(fifth, Created::NoTicket),
-        "a fifth is one too many",
+        "the oldest of five tickets does not work",
     );
     trial.clock.advance(Duration::from_secs(300) - 2 * MS);
 
     let [first, second, _, last] = &tickets[..] else {
-        trial.broken("four were left");
+        trial.broken("expected four tickets");
     };
     for late in [first, second] {
         let (_, made) = redeems(trial, &session_set, late, Some(&previous)).await;
-        trial.holds(matches!(made, Created::NoTicket), "five minutes later");
+        trial.holds(
+            matches!(made, Created::NoTicket),
+            "a ticket does not work after five minutes",
+        );
     }
     let (_, made) = redeems(trial, &session_set, last, Some(&previous)).await;
     let in_time = matches!(made, Created::Created(_));
-    trial.holds(in_time, &format!("a moment before that: {made:?}"));
+    trial.holds(
+        in_time,
+        &format!("a ticket works just before that, found {made:?}"),
+    );
 }
 
-async fn it_keeps_the_time_of_its_proof<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_keeps_the_time_of_authentication<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
@@ -126,23 +152,27 @@ async fn it_keeps_the_time_of_its_proof<St: SessionStore>(trial: &Trial<St>) {
 
     trial.holds(
         matches!(made, Created::Rejected),
-        &format!("after a cutoff: {made:?}"),
+        &format!("a ticket from before a cutoff is rejected, found {made:?}"),
     );
 }
 
-async fn it_is_worth_nothing_else<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_is_no_session<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let only = session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
 
-    trial.unknown(&ticket, "it opens no session").await;
+    trial.unknown(&ticket, "a ticket used as a token").await;
     let ended = trial.end(&session_set.end_one(&ticket)).await;
-    trial.holds(matches!(ended, Ended::Unknown), "it is none that ends");
-    session_set
-        .holds_exactly(&[&only], "it is not listed")
-        .await;
+    trial.holds(
+        matches!(ended, Ended::Unknown),
+        "a ticket cannot be ended like a session",
+    );
+    session_set.lists_exactly(&[&only], "the list").await;
     let other = trial.user();
     other.signs_in().await;
     let (_, made) = redeems(trial, &other, &ticket, None).await;
-    trial.holds(matches!(made, Created::NoTicket), "nor another user's");
+    trial.holds(
+        matches!(made, Created::NoTicket),
+        "a ticket does not work for another user",
+    );
 }

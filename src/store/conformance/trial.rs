@@ -1,4 +1,7 @@
-//! A store under test, and short words for what is done to it.
+//! A store under test, and short names for calls to it.
+//!
+//! `what` names in each call what is checked. `same` and the calls by outcome take a noun: "the evicted
+//! session". `holds` takes a claim: "the user is still disabled".
 
 use std::{fmt::Debug, time::Duration};
 
@@ -11,14 +14,14 @@ use crate::{
     },
 };
 
-/// Where the clock of each trial begins.
+/// The time at the start of each trial.
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
 pub(super) const IDLE: Duration = Duration::from_secs(600);
 pub(super) const ABSOLUTE: Duration = Duration::from_secs(1_800);
 pub(super) const MS: Duration = Duration::from_millis(1);
 
-/// A new store and its clock, for the proof of one number of the contract.
+/// A new store and its clock, to test one number of the contract.
 pub(super) struct Trial<St> {
     number: u8,
     pub(super) store: St,
@@ -39,7 +42,7 @@ impl<St: SessionStore> Trial<St> {
         self.clock.now()
     }
 
-    /// A user whom nobody else of this store knows: it may share its backend with other trials.
+    /// A new user. Its id is random, because several trials may share one backend.
     pub(super) fn user(&self) -> SessionSet<'_, St> {
         let user = UserId::new(format!("conformance/{}", self.id()));
         let user = self.random(user);
@@ -63,7 +66,9 @@ impl<St: SessionStore> Trial<St> {
     }
 
     pub(super) fn random<T, E: Debug>(&self, value: Result<T, E>) -> T {
-        value.unwrap_or_else(|error| self.broken(&format!("no random values: {error:?}")))
+        value.unwrap_or_else(|error| {
+            self.broken(&format!("the system has no random bytes: {error:?}"))
+        })
     }
 
     #[track_caller]
@@ -74,7 +79,7 @@ impl<St: SessionStore> Trial<St> {
     #[track_caller]
     pub(super) fn holds(&self, condition: bool, what: &str) {
         if !condition {
-            self.broken(what);
+            self.broken(&format!("expected that {what}"));
         }
     }
 
@@ -85,39 +90,39 @@ impl<St: SessionStore> Trial<St> {
     )]
     pub(super) fn same<T: Debug + PartialEq>(&self, found: T, wanted: T, what: &str) {
         if found != wanted {
-            self.broken(&format!("{what}: found {found:?}, not {wanted:?}"));
+            self.broken(&format!("{what}: expected {wanted:?}, found {found:?}"));
         }
     }
 
     #[track_caller]
     pub(super) fn answered<T>(&self, answer: Result<T, StoreError>) -> T {
-        answer.unwrap_or_else(|error| self.broken(&format!("the store cannot answer: {error:?}")))
+        answer
+            .unwrap_or_else(|error| self.broken(&format!("the store returned an error: {error:?}")))
     }
 
-    // What a store makes of its futures is boxed: nested as deep as the trials are, it would try the
-    // compiler.
+    // The futures of the store are boxed: nested this deep they would slow the compiler down.
     pub(super) async fn resolve(&self, resolve: &Resolve) -> Resolved {
         self.answered(Box::pin(self.store.resolve(resolve)).await)
     }
 
-    /// What the token opens, without counting as activity.
+    /// Resolves the token, without counting as activity.
     pub(super) async fn peek(&self, token: &Token) -> Resolved {
         self.resolve(&quiet(token)).await
     }
 
-    /// The session of a token that must be live.
+    /// The session of this token, which must be live. Does not count as activity.
     pub(super) async fn live(&self, token: &Token, what: &str) -> Found {
         match self.peek(token).await {
             Resolved::Live(found) => found,
-            other => self.broken(&format!("{what}: not live but {other:?}")),
+            other => self.broken(&format!("{what}: expected a live session, found {other:?}")),
         }
     }
 
-    /// The same as a request that counts as activity.
+    /// The session of this token, which must be live. Counts as activity.
     pub(super) async fn touch(&self, token: &Token, what: &str) -> Found {
         match self.resolve(&Resolve::new(token.clone())).await {
             Resolved::Live(found) => found,
-            other => self.broken(&format!("{what}: not live but {other:?}")),
+            other => self.broken(&format!("{what}: expected a live session, found {other:?}")),
         }
     }
 
@@ -125,7 +130,7 @@ impl<St: SessionStore> Trial<St> {
         let found = self.peek(token).await;
         self.holds(
             matches!(found, Resolved::Expired(_) | Resolved::Unknown),
-            &format!("{what}: not unknown but {found:?}"),
+            &format!("{what}: expected no session, found {found:?}"),
         );
     }
 
@@ -133,7 +138,7 @@ impl<St: SessionStore> Trial<St> {
     pub(super) async fn notice(&self, token: &Token, what: &str) -> EndNotice {
         match self.peek(token).await {
             Resolved::Ended(notice) => notice,
-            other => self.broken(&format!("{what}: no notice but {other:?}")),
+            other => self.broken(&format!("{what}: expected an end notice, found {other:?}")),
         }
     }
 
@@ -144,7 +149,7 @@ impl<St: SessionStore> Trial<St> {
     pub(super) async fn made(&self, create: &Create, what: &str) -> NewSession {
         match self.create(create).await {
             Created::Created(made) => *made,
-            other => self.broken(&format!("{what}: not created but {other:?}")),
+            other => self.broken(&format!("{what}: expected a new session, found {other:?}")),
         }
     }
 
@@ -152,7 +157,7 @@ impl<St: SessionStore> Trial<St> {
         let created = self.create(create).await;
         self.holds(
             matches!(created, Created::Rejected),
-            &format!("{what}: not void but {created:?}"),
+            &format!("{what}: expected a rejection, found {created:?}"),
         );
     }
 
@@ -160,7 +165,7 @@ impl<St: SessionStore> Trial<St> {
         let created = self.create(create).await;
         self.holds(
             matches!(created, Created::Ended),
-            &format!("{what}: not ended but {created:?}"),
+            &format!("{what}: expected `Created::Ended`, found {created:?}"),
         );
     }
 
@@ -176,17 +181,17 @@ impl<St: SessionStore> Trial<St> {
         self.answered(Box::pin(self.store.end(end)).await)
     }
 
-    /// So many were live and have ended at this moment, with these data.
+    /// Ends sessions, and checks how many were live and which data came back.
     pub(super) async fn ends(&self, end: &End, count: usize, data: Option<Data>, what: &str) {
         let ended = match self.end(end).await {
             Ended::Ended { ids, now, data } => (ids.len(), now, data),
-            other => self.broken(&format!("{what}: not ended but {other:?}")),
+            other => self.broken(&format!("{what}: expected `Ended::Ended`, found {other:?}")),
         };
         self.same(ended, (count, self.now(), data), what);
     }
 }
 
-/// One user or guest of a trial.
+/// The session set of one user or one guest session.
 pub(super) struct SessionSet<'a, St> {
     trial: &'a Trial<St>,
     pub(super) user: Option<UserId>,
@@ -214,8 +219,8 @@ impl<St: SessionStore> SessionSet<'_, St> {
         self.trial.random(format!("{name}{secret}").parse())
     }
 
-    /// What would make a session for this token, authenticated now.
-    pub(super) fn asks(&self, token: &Token) -> Create {
+    /// The arguments of a sign-in with this token, authenticated now.
+    pub(super) fn create_for(&self, token: &Token) -> Create {
         let now = Authenticated::At(self.trial.now());
         let mut create = Create::new(token, self.user.clone(), now);
         create.lifetime = Lifetime::new(IDLE, ABSOLUTE);
@@ -225,7 +230,7 @@ impl<St: SessionStore> SessionSet<'_, St> {
     /// A new session.
     pub(super) async fn signs_in(&self) -> Token {
         let token = self.token();
-        self.trial.made(&self.asks(&token), "a sign-in").await;
+        self.trial.made(&self.create_for(&token), "a sign-in").await;
         token
     }
 
@@ -239,8 +244,8 @@ impl<St: SessionStore> SessionSet<'_, St> {
         listed
     }
 
-    /// Exactly these sessions are listed, and each is the one that its token opens.
-    pub(super) async fn holds_exactly(&self, tokens: &[&Token], what: &str) {
+    /// Checks that exactly these sessions are listed, with the records that `resolve` returns.
+    pub(super) async fn lists_exactly(&self, tokens: &[&Token], what: &str) {
         let mut wanted = Vec::new();
         for token in tokens {
             wanted.push(self.trial.live(token, what).await.record);
@@ -257,23 +262,23 @@ impl<St: SessionStore> SessionSet<'_, St> {
         End::new(self.tag, which, EndReason::Revoked)
     }
 
-    /// A change of one key.
+    /// The arguments to set one key.
     pub(super) fn sets(&self, token: &Token, key: &str, value: &'static str) -> Save {
         Save::new(self.tag, token.session_id(), set(key, value))
     }
 
-    /// Saves it, and answers the revision.
+    /// Saves, and returns the new revision.
     pub(super) async fn saves(&self, save: &Save, what: &str) -> u64 {
         match self.trial.save(save).await {
             Saved::Saved { revision } => revision,
             other => self
                 .trial
-                .broken(&format!("{what}: not saved but {other:?}")),
+                .broken(&format!("{what}: expected `Saved::Saved`, found {other:?}")),
         }
     }
 }
 
-/// A request that does not count as activity.
+/// The arguments to resolve a token without counting as activity.
 pub(super) fn quiet(token: &Token) -> Resolve {
     let mut resolve = Resolve::new(token.clone());
     resolve.activity = false;

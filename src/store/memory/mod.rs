@@ -1,4 +1,4 @@
-//! The embedded store: sessions in this process, gone when it ends.
+//! The store in memory: its sessions are gone when the process ends.
 
 use std::{
     fmt,
@@ -16,14 +16,16 @@ use super::{
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
 
-/// How many locks share the users among them.
+/// How many locks there are; each protects a share of the users.
 const SHARDS: usize = 64;
 
-/// Keeps sessions in this process: the default, and right for one node that may forget them when it
-/// restarts.
+/// Keeps sessions in the memory of this process.
 ///
-/// Clones share the same sessions. Each user's memory is bounded by the limit; what expired goes away
-/// in small steps on other requests, without a background task, and is never seen after its time.
+/// Use it for development and tests, and for one server whose users may be signed out by a restart.
+/// Several servers need a shared store such as `RedisStore`.
+///
+/// Clones share the same sessions. The limit bounds the memory per user. Expired sessions are removed
+/// bit by bit while other requests run, so there is no background task.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, SessionLayer};
@@ -48,7 +50,7 @@ impl MemoryStore {
         Self::builder().build()
     }
 
-    /// An empty store with settings of yours.
+    /// An empty store with other settings than the default.
     #[must_use]
     pub fn builder() -> MemoryStoreBuilder {
         MemoryStoreBuilder {
@@ -58,19 +60,22 @@ impl MemoryStore {
         }
     }
 
-    /// How many session sets (users and guests) it holds, expired ones that were not swept yet included.
+    /// How many session sets there are, one for each user and guest session.
+    ///
+    /// It counts expired ones that are not removed yet.
     #[must_use]
     pub fn sets(&self) -> usize {
         self.0.shards.iter().map(|shard| lock(shard).sets()).sum()
     }
 
     fn shard(&self, tag: Tag) -> Option<MutexGuard<'_, Shard>> {
-        // A tag is a hash, or random: any byte of it spreads the users evenly.
+        // A tag is a hash or random, so that any byte of it distributes the users evenly.
         let at = usize::from(tag.as_bytes()[0]) % SHARDS;
         self.0.shards.get(at).map(lock)
     }
 
-    /// Works on a session set, made if `make` and missing; none is left behind empty.
+    /// Runs `work` on a session set. If there is none, `make` says whether to make one; an empty one is
+    /// not kept.
     fn within<T>(
         &self,
         tag: Tag,
@@ -78,7 +83,7 @@ impl MemoryStore {
         work: impl FnOnce(&mut SessionSet, Timestamp) -> T,
     ) -> Option<T> {
         let mut shard = self.shard(tag)?;
-        // Under the lock, so that time never steps back between two steps on one session set.
+        // Read under the lock, so that time never steps back between two steps on one session set.
         let now = self.0.clock.now();
         let done = shard.within(tag, make, now, |set| work(set, now));
         shard.sweep(now);
@@ -86,7 +91,7 @@ impl MemoryStore {
     }
 
     fn look(&self, resolve: &Resolve) -> Resolved {
-        // Hashed before the lock is taken.
+        // Hash before taking the lock.
         let digest = resolve.token.digest();
         let kept = self.0.notice_kept;
         self.within(resolve.token.tag(), false, |set, now| {
@@ -96,7 +101,7 @@ impl MemoryStore {
     }
 }
 
-// A panic while a lock is held leaves plain data behind, never a half-made invariant.
+// After a panic under a lock the data is still valid: every step leaves plain values behind.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -148,7 +153,7 @@ impl SessionStore for MemoryStore {
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         let kept = self.0.notice_kept;
-        // A cutoff counts for a user without a session too, and so does an id that never came.
+        // A user without a session gets a cutoff too. An undelivered id is remembered before its `create`.
         let make = end.caller.is_none()
             && (!matches!(end.which, Which::One(_)) || end.reason == EndReason::Undelivered);
         Ok(self
@@ -178,7 +183,7 @@ impl SessionStore for MemoryStore {
     }
 }
 
-/// Settings of a [`MemoryStore`].
+/// The settings of a [`MemoryStore`].
 #[derive(Clone)]
 pub struct MemoryStoreBuilder {
     clock: Clock,
@@ -187,9 +192,9 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// Takes the time from this clock.
+    /// Takes the time from this clock, for example a `ManualClock` in tests.
     ///
-    /// Defaults to the machine's.
+    /// Defaults to the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
@@ -198,23 +203,24 @@ impl MemoryStoreBuilder {
 
     /// How long an end notice is kept.
     ///
-    /// Defaults to 1 hour.
+    /// A request with the token of an ended session gets the reason during this time. Defaults to 1
+    /// hour.
     #[must_use]
     pub fn notice_kept(mut self, kept: Duration) -> Self {
         self.notice_kept = kept;
         self
     }
 
-    /// Derives tags under this key, so that user ids cannot be guessed from cookies.
+    /// Derives tags with this secret key, so that user ids cannot be guessed from cookies.
     ///
-    /// Defaults to no key. Another key makes other tags: all users are signed out.
+    /// Changing the key signs all users out. Defaults to no key.
     #[must_use]
     pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.tag_key = Some(key.into().into_boxed_slice());
         self
     }
 
-    /// The store.
+    /// Makes the store.
     #[must_use]
     pub fn build(self) -> MemoryStore {
         let Self {
@@ -231,7 +237,7 @@ impl MemoryStoreBuilder {
     }
 }
 
-/// It may hold a key.
+/// Does not print the key.
 impl fmt::Debug for MemoryStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStoreBuilder")

@@ -1,4 +1,4 @@
-//! One lock's share of the users, and the amortized sweep of what expired.
+//! The session sets under one lock, and the removal of expired ones bit by bit.
 
 use std::{
     cmp::Reverse,
@@ -8,14 +8,14 @@ use std::{
 use super::session_set::SessionSet;
 use crate::model::{Tag, Timestamp};
 
-/// How many session sets one operation looks at on the side. More than the one that an operation can add,
-/// so that the sweep always catches up.
+/// How many due session sets each operation looks at. An operation adds at most one, so the removal
+/// always catches up.
 const SWEPT: usize = 2;
 
 #[derive(Default)]
 pub(super) struct Shard {
     sets: HashMap<Tag, SessionSet>,
-    /// One entry per session set: when to look at it next. Activity makes it come early, never late.
+    /// When to look at each session set next. Activity can make an entry too early, never too late.
     due: BinaryHeap<Reverse<(Timestamp, [u8; 12])>>,
 }
 
@@ -24,7 +24,7 @@ impl Shard {
         self.sets.len()
     }
 
-    /// Works on one session set.
+    /// Runs `work` on one session set.
     pub(super) fn within<T>(
         &mut self,
         tag: Tag,
@@ -49,7 +49,7 @@ impl Shard {
         Some(done)
     }
 
-    /// Looks at what is due and removes what expired.
+    /// Looks at session sets that are due and removes the expired ones.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         for _ in 0..SWEPT {
             let Some(Reverse((at, tag))) = self.due.peek().copied() else {

@@ -1,4 +1,4 @@
-//! What a sign-in asks of a store, and what comes of it.
+//! The arguments and the outcome of [`create`](crate::store::SessionStore::create).
 
 use std::time::Duration;
 
@@ -8,54 +8,53 @@ use crate::model::{
     Timestamp, Token, UserId,
 };
 
-/// Asks for a new session.
+/// The arguments of [`create`](crate::store::SessionStore::create): a new session.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// The session set.
+    /// The session set that it belongs to.
     pub tag: Tag,
-    /// The new session's public name.
+    /// The id of the new session.
     pub id: SessionId,
     /// Digest of its token.
     pub digest: Digest,
-    /// Whose it is; `None` of a guest, for whom there is no limit and no cutoff.
+    /// The user; `None` for a guest session, which has no limit and no cutoff.
     pub user: Option<UserId>,
-    /// What is known of the client.
+    /// The client: address, user agent and hints.
     pub client: Client,
-    /// How long it lives.
+    /// How long the session lives.
     pub lifetime: Lifetime,
-    /// When the user proved who they are.
+    /// When the user authenticated.
     pub authenticated: Authenticated,
-    /// How the user proved it.
+    /// How the user authenticated.
     pub proof: Proof,
-    /// Whether the browser keeps the session's cookie when it closes; see [`Record::with_persistent`].
+    /// Whether the browser keeps the cookie of the session when it closes; see [`Record::with_persistent`].
     pub persistent: bool,
-    /// How many sessions the user may have, and what happens to the excess.
+    /// How many sessions the user may have, and what happens beyond that.
     pub limit: Limit,
-    /// The class of the client, which may have a limit of its own.
+    /// The class of the client, which may have its own limit.
     pub class: ClientClass,
-    /// Whether it counts against the limit; of those that do not, a user has at most
-    /// [`UNCOUNTED_MAX`].
+    /// Whether the session counts for the limit. A user has at most [`UNCOUNTED_MAX`] that do not.
     pub counts: bool,
-    /// The session that the client showed: one of the same session set ends first and leaves its data to
-    /// the new one. If it was replaced before, the session that took its place does.
+    /// The session whose token the request sent. If it is in this session set, it ends first and the new
+    /// session gets its data. If it was replaced before, the session that replaced it ends instead.
     pub replaces: Option<SessionId>,
-    /// A ticket to leave behind if the limit refuses this sign-in.
+    /// The ticket to keep if the limit refuses this sign-in.
     pub offer: Option<Ticketed>,
-    /// A ticket that an earlier refusal left, and the session that ends for it.
+    /// The ticket of an earlier refusal, and the session to end for it.
     pub redeem: Option<Redeem>,
-    /// Which device it is, by a digest of what that device keeps: remembered for this long.
+    /// The device that signs in, and how long it is remembered.
     pub device: Option<SeenDevice>,
-    /// Its data, or what changes in the data of the one that it replaces.
+    /// The data of the session, or the changes to the data of the session that it replaces.
     pub changes: Changes,
-    /// The most bytes that its data may take.
+    /// The most bytes that the data may have.
     pub data_limit: usize,
-    /// Sessions that began earlier are void and do not count.
+    /// Sessions that began earlier are not live and do not count.
     pub not_before: Option<Timestamp>,
 }
 
 impl Create {
-    /// A session for this token, with defaults for the rest: at most 100 sessions, data of 64 KiB.
+    /// A session with this token, and defaults for the rest: at most 100 sessions, 64 KiB of data.
     #[must_use]
     pub fn new(token: &Token, user: Option<UserId>, authenticated: Authenticated) -> Self {
         Self {
@@ -82,67 +81,67 @@ impl Create {
     }
 }
 
-/// The most sessions of one user that do not count against the limit.
+/// The most sessions of one user that do not count for the limit.
 pub const UNCOUNTED_MAX: u16 = 16;
 
 /// A ticket as the store keeps it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "a ticket is no more than this")]
 pub struct Ticketed {
-    /// Its name in the session set.
+    /// The id of the ticket in the session set.
     pub id: SessionId,
-    /// Digest of its secret.
+    /// The digest of its token.
     pub digest: Digest,
 }
 
-/// A sign-in that was refused before, and goes on.
+/// A sign-in that was refused before and returns with its ticket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "the client chooses no more than this"
 )]
 pub struct Redeem {
-    /// The ticket; the sign-in counts as authenticated when it was left.
+    /// The ticket. The sign-in counts as authenticated at the time of the refused one.
     pub ticket: Ticketed,
-    /// The session that ends to make room.
+    /// The session to end, so that the new one fits into the limit.
     pub ends: Option<SessionId>,
 }
 
-/// A device that signs in.
+/// The device of a sign-in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "a device is no more than this")]
 pub struct SeenDevice {
-    /// Stands for it.
+    /// The digest of the device's id.
     pub digest: [u8; 12],
-    /// How long the user's devices are remembered after the last sign-in of any.
+    /// How long the user's devices are remembered after the user's last sign-in.
     pub kept: Duration,
 }
 
-/// What became of a new session.
+/// The outcome of [`create`](crate::store::SessionStore::create).
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
 pub enum Created {
-    /// It is live.
+    /// The session is live.
     Created(Box<NewSession>),
-    /// The user may not sign in for now. Nothing changed.
+    /// The user is disabled. Nothing changed.
     Disabled,
-    /// A session of this id was live before and has ended since.
+    /// A session with this id was live before and has ended.
     Ended,
-    /// The user has as many sessions as the limit allows: these. Nothing changed but that the ticket
-    /// is there.
+    /// The user has as many sessions as the limit allows, namely these. The store keeps the offered
+    /// ticket; nothing else changed.
     LimitReached(Vec<Record>),
-    /// There is no such ticket any more. Nothing changed.
+    /// The ticket was used before or is too old. Nothing changed.
     NoTicket,
-    /// Its data is over the limit. Nothing changed.
+    /// The data exceeds its limit. Nothing changed.
     TooLarge,
-    /// It was authenticated before the user's sessions were ended. Nothing changed.
+    /// The sign-in was authenticated at or before the user's cutoff. Nothing changed.
     Rejected,
 }
 
-/// A session that was just made.
+/// A session that `create` made.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -150,11 +149,11 @@ pub struct NewSession {
     pub record: Record,
     /// Its data.
     pub data: Data,
-    /// The sessions that ended for it, the least recently active first.
+    /// The sessions that ended because of it, the least recently active first.
     pub evicted: Vec<Record>,
-    /// The session whose place it took.
+    /// The session that it replaced.
     pub replaced: Option<SessionId>,
-    /// Whether its device has not been seen with this user before.
+    /// Whether the store did not remember its device for this user.
     pub first_sight: bool,
     /// The store's time when it was made.
     pub now: Timestamp,
@@ -163,7 +162,7 @@ pub struct NewSession {
 }
 
 impl NewSession {
-    /// A session that was made at `now` and needed nobody's place.
+    /// A session made at `now` that ended and replaced no other.
     #[must_use]
     pub fn new(record: Record, data: Data, now: Timestamp) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What a store is asked, and what it answers.
+//! The arguments and the outcomes of a store's methods.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::model::{
     Token,
 };
 
-/// Asks whose token this is.
+/// The arguments of [`resolve`](super::SessionStore::resolve): a token.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Resolve {
-    /// What the client showed.
+    /// The token that the request sent.
     pub token: Token,
     /// Whether the request counts as activity.
     pub activity: bool,
-    /// Sessions that began earlier are void.
+    /// Sessions that began earlier are not live.
     pub not_before: Option<Timestamp>,
 }
 
 impl Resolve {
-    /// A request that counts as activity.
+    /// The token of a request that counts as activity.
     #[must_use]
     pub fn new(token: Token) -> Self {
         Self {
@@ -38,40 +38,40 @@ impl Resolve {
     }
 }
 
-/// Whose token it is.
+/// The outcome of [`resolve`](super::SessionStore::resolve).
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
 pub enum Resolved {
-    /// A live session.
+    /// The session is live.
     Live(Found),
-    /// A session that ended, and its notice is still kept; or a previous token of one whose user proved
-    /// again who they are, which was replaced by that.
+    /// The session ended, and its notice is still kept. Or its user authenticated again, and this is the
+    /// token from before that.
     Ended(EndNotice),
-    /// A session that passed one of its deadlines, the first time that this is seen.
+    /// The session expired, and this is the first request since then. The next one is `Unknown`.
     Expired(Record),
-    /// A previous token after its time: somebody may have a copy of it.
+    /// A previous token after its grace period: another client may have a copy of it.
     Reused(Reused),
-    /// None that is known.
+    /// The store knows no session with this token.
     Unknown,
 }
 
-/// A previous token that was shown after its time.
+/// The reuse of a previous token after its grace period.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Reused {
-    /// The session that it opened once.
+    /// The session that the token belonged to.
     pub record: Record,
-    /// Whether the session has ended by this.
+    /// Whether the session ended because of it.
     pub ended: bool,
     /// The store's time when it was read.
     pub now: Timestamp,
 }
 
 impl Reused {
-    /// A previous token of this session, shown at `now`.
+    /// The reuse of a token of this session, at `now`.
     #[must_use]
     pub fn new(record: Record, ended: bool, now: Timestamp) -> Self {
         Self { record, ended, now }
@@ -98,21 +98,21 @@ impl Found {
     }
 }
 
-/// When the user proved who they are.
+/// When the user authenticated.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a store must know all of them")]
 pub enum Authenticated {
-    /// Just after this cutoff, which the same request made. Any other cutoff is a later one, whatever the
-    /// store's clock did meanwhile.
+    /// Just after this cutoff, which the same request set. The store takes any other cutoff for a later
+    /// one, even if its clock stepped back meanwhile.
     After(Timestamp),
     /// At this moment by the store's clock.
     At(Timestamp),
-    /// On a request that arrived then: the store counts back its age when it sends and when it runs.
+    /// On a request that arrived then. The store subtracts the age of the request from its own time.
     On(Arrival),
 }
 
 impl Authenticated {
-    /// The moment, seen from this one.
+    /// The moment of authentication, if it is `now` by the store's clock.
     pub(crate) fn counted_back(self, now: Timestamp) -> Timestamp {
         match self {
             Self::After(cutoff) => cutoff.plus(Duration::from_millis(1)),
@@ -195,13 +195,13 @@ pub enum Saved {
     TooLarge,
 }
 
-/// Asks for the live sessions of a session set.
+/// The arguments of [`list`](super::SessionStore::list): a session set.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct List {
     /// The session set.
     pub tag: Tag,
-    /// Sessions that began earlier are void.
+    /// Sessions that began earlier are not live.
     pub not_before: Option<Timestamp>,
 }
 
@@ -216,37 +216,37 @@ impl List {
     }
 }
 
-/// Which sessions of a session set.
+/// Which sessions of a session set end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a store must know all three")]
 pub enum Which {
-    /// All of them; sets the cutoff.
+    /// All of them. Sets the cutoff.
     All,
     /// This one.
     One(SessionId),
-    /// All but this one; sets the cutoff.
+    /// All but this one. Sets the cutoff.
     Others(SessionId),
 }
 
-/// Asks for the end of sessions.
+/// The arguments of [`end`](super::SessionStore::end): which sessions end, and why.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct End {
     /// The session set.
     pub tag: Tag,
-    /// Which sessions.
+    /// Which sessions end.
     pub which: Which,
-    /// Why.
+    /// Why they end.
     pub reason: EndReason,
-    /// The session that causes it, for the notice.
+    /// The session that causes the end; the notice names it.
     pub by: Option<SessionId>,
-    /// A session that must itself be live for this to happen: the one whose user asks.
+    /// The session of the request that asks for this. If it is set and not live, nothing changes.
     pub caller: Option<SessionId>,
-    /// The revision at which the ended session's data was read: if it moved, the answer has the data.
+    /// The revision at which the data was read. If it changed since, the answer contains the new data.
     pub read_at: Option<u64>,
-    /// Whether sessions that do not count against the limit stay, where several end.
+    /// Whether sessions that do not count for the limit stay live when several end.
     pub spare_uncounted: bool,
-    /// Refuses the user's sign-ins for so long, where all end; zero lets them in again.
+    /// With [`Which::All`]: refuses the user's sign-ins for this long. Zero allows them again.
     pub bar: Option<Duration>,
 }
 
@@ -267,25 +267,25 @@ impl End {
     }
 }
 
-/// What became of them.
+/// The outcome of [`end`](super::SessionStore::end).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
 pub enum Ended {
-    /// They have ended.
+    /// The sessions have ended.
     Ended {
-        /// Those that were live until now, in no particular order: none of one whose notice is still
-        /// kept.
+        /// The sessions that were live until now, in no particular order. Empty if the session had ended
+        /// before and its notice is still kept.
         ids: Vec<SessionId>,
-        /// The store's time: the cutoff, where one was set.
+        /// The store's time. It is the cutoff, if one was set.
         now: Timestamp,
-        /// Data that was written since it was read.
+        /// The data, if it changed since `read_at`.
         data: Option<Data>,
     },
     /// The caller's own session is not live. Nothing changed.
     CallerEnded,
-    /// There is no such session in this session set, nor a notice of one.
+    /// This session set has no such session and no notice of one.
     Unknown,
 }

@@ -1,11 +1,11 @@
-//! What a change of token asks of a store, and what comes of it.
+//! The arguments and the outcome of [`rotate`](crate::store::SessionStore::rotate).
 
 use std::time::Duration;
 
 use super::Authenticated;
 use crate::model::{Digest, Lifetime, Record, Salt, SessionId, Tag, Token};
 
-/// Asks for another token of a live session.
+/// The arguments of [`rotate`](crate::store::SessionStore::rotate): a new token for a live session.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Rotate {
@@ -13,21 +13,23 @@ pub struct Rotate {
     pub tag: Tag,
     /// The session.
     pub id: SessionId,
-    /// Digest of the token that the client showed.
+    /// Digest of the token that the request sent.
     pub previous: Digest,
-    /// Digest of the new one.
+    /// Digest of the new token.
     pub digest: Digest,
-    /// How the new one came about.
+    /// Whether the new token is derived, or follows a re-authentication.
     pub renewal: Renewal,
-    /// How long a previous token still opens the session once its successor was seen; after a
-    /// re-authentication, how long it is taken for a late request rather than for reuse.
+    /// How long the previous token still works after a request has sent its successor.
+    ///
+    /// After a re-authentication the previous token does not work. For this long it counts as a late
+    /// request and not as reuse.
     pub grace: Duration,
     /// Whether reuse of a previous token ends the session.
     pub reuse_ends: bool,
 }
 
 impl Rotate {
-    /// The next token of this one's session, with defaults for the rest: 30 s, and reuse ends it.
+    /// The next token of the same session, with a grace period of 30 s; reuse ends the session.
     #[must_use]
     pub fn new(previous: &Token, next: &Token, renewal: Renewal) -> Self {
         Self {
@@ -42,35 +44,36 @@ impl Rotate {
     }
 }
 
-/// How a session's new token came about.
+/// Why a session gets a new token.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a store must know both")]
 pub enum Renewal {
-    /// Derived from the previous one and this salt, see [`Token::successor`]: the previous one goes on
-    /// until its successor is seen.
+    /// It is derived from the previous token and this salt, see [`Token::successor`]. The previous token
+    /// works until a request sends the new one.
     Derived(Salt),
-    /// The user proved who they are: the secret is new, and previous tokens are void at once.
+    /// The user authenticated again. The secret is random, and previous tokens stop working at once.
     Proven {
-        /// When.
+        /// When the user authenticated.
         authenticated: Authenticated,
         /// How long the session lives from now on.
         lifetime: Lifetime,
     },
 }
 
-/// What became of a token.
+/// The outcome of [`rotate`](crate::store::SessionStore::rotate).
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "every caller must answer all of them"
 )]
 pub enum Rotated {
-    /// The session is not live, or the token that was shown is none of its tokens. Nothing changed.
+    /// The session is not live, or the token is not one of its tokens. Nothing changed.
     Ended,
-    /// A previous token is still in its time, or this one's successor was seen. Nothing changed.
+    /// It is too early: a previous token still works, or a request has sent the successor of this one.
+    /// Nothing changed.
     Kept,
-    /// The new token is the present one.
+    /// The session has the new token.
     Rotated(Box<Record>),
-    /// Another request was first: the successor, not seen yet, is derived with this salt.
+    /// Another request rotated first. Derive the same new token with this salt.
     Took(Salt),
 }

@@ -1,22 +1,22 @@
-//! The keys of the store: one per user or guest.
+//! The keys in Redis: one for each user or guest session.
 
 use crate::model::Tag;
 
-/// Names keys: `prefix:{tag}`, where the braces are the Cluster's hash tag.
+/// Makes the names of keys: `prefix:{tag}`. The braces are the hash tag of Redis Cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: Box<str>,
 }
 
 impl Keys {
-    /// Braces in the prefix would move the hash tag, so they are left out.
+    /// Removes braces from the prefix, because they would move the hash tag.
     pub(super) fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.replace(['{', '}'], "").into_boxed_str(),
         }
     }
 
-    /// The key that holds everything about one user or guest.
+    /// The key of one session set.
     pub(super) fn user(&self, tag: Tag) -> String {
         format!("{}:{{{tag}}}", self.prefix)
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
-pub use self::pool::RedisPool;
+pub use self::pool::{IntoRedisPool, RedisPool};
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
 ///
@@ -75,14 +75,14 @@ impl fmt::Debug for TagKey {
 impl RedisStore {
     /// A store behind this pool.
     #[must_use]
-    pub fn new(pool: impl Into<RedisPool>) -> Self {
+    pub fn new(pool: impl IntoRedisPool) -> Self {
         Self::builder(pool).build()
     }
 
     /// A store behind this pool with settings of yours.
-    pub fn builder(pool: impl Into<RedisPool>) -> RedisStoreBuilder {
+    pub fn builder(pool: impl IntoRedisPool) -> RedisStoreBuilder {
         RedisStoreBuilder {
-            pool: pool.into(),
+            pool: pool.into_redis_pool(),
             prefix: "sessions".to_owned(),
             deadline: Duration::from_secs(1),
             notice_kept: NOTICE_KEPT,

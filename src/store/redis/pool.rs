@@ -13,6 +13,27 @@ use deadpool_redis::{
 #[derive(Clone)]
 pub struct RedisPool(Kind);
 
+/// What [`RedisStore::new`](crate::RedisStore::new) takes: a pool of the deadpool-redis that this crate uses,
+/// which is `tower_user_sessions::deadpool_redis`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a pool of the deadpool-redis that the store uses",
+    label = "not a pool of deadpool-redis 0.23",
+    note = "a pool of another version is another type: write `deadpool-redis = \"0.23\"` in Cargo.toml",
+    note = "or use the version that comes with this crate: `tower_user_sessions::deadpool_redis`"
+)]
+pub trait IntoRedisPool {
+    /// The pool.
+    fn into_redis_pool(self) -> RedisPool;
+}
+
+// The message above is about pools; the one about `Into` is not.
+#[diagnostic::do_not_recommend]
+impl<P: Into<RedisPool>> IntoRedisPool for P {
+    fn into_redis_pool(self) -> RedisPool {
+        self.into()
+    }
+}
+
 #[derive(Clone)]
 enum Kind {
     Node(Pool),

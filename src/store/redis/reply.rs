@@ -1,4 +1,4 @@
-//! What a script answered, taken apart from the front.
+//! Reads the reply of a script, part by part.
 
 use std::{error::Error, vec};
 
@@ -10,14 +10,14 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The outcome of a reply that is a record, or its header, and nothing else.
+/// The outcome of a reply that is only a record, or the header of one.
 pub(super) const ALONE: i64 = -1;
 
-/// Where a record has its last activity.
+/// The position of the last activity in a record.
 const LAST_ACTIVITY: usize = 26;
 
-/// A reply: an array that begins with the outcome and the store's time; or [`ALONE`] a record, whose
-/// last activity is that time.
+/// A reply. It is an array that begins with the outcome and the store's time. Or it is a record alone
+/// ([`ALONE`]), whose last activity is the store's time.
 #[derive(Debug)]
 pub(super) struct Reply {
     outcome: i64,
@@ -49,7 +49,7 @@ impl Reply {
         }
     }
 
-    /// The answer is none of those that the script's header names.
+    /// The reply is none that the script's header lists.
     pub(super) fn unexpected() -> StoreError {
         StoreError::new(StoreErrorKind::Corrupt)
     }
@@ -71,7 +71,7 @@ impl Reply {
         }
     }
 
-    /// A number that counts something.
+    /// A number that is not negative.
     pub(super) fn count(&mut self) -> Result<u64, StoreError> {
         self.integer()?
             .and_then(|integer| u64::try_from(integer).ok())
@@ -90,7 +90,7 @@ impl Reply {
         self.optional_bytes()?.ok_or_else(Self::unexpected)
     }
 
-    /// All that is left: id, id, …
+    /// The rest of the reply: id, id, …
     pub(super) fn ids(&mut self) -> Result<Vec<SessionId>, StoreError> {
         let mut ids = Vec::with_capacity(self.rest.len());
         while !self.rest.as_slice().is_empty() {
@@ -100,23 +100,23 @@ impl Reply {
         Ok(ids)
     }
 
-    /// The record of this session; none where nobody can read what scripts took for one.
+    /// The record of this session; `None` if its body cannot be read, which scripts do not check.
     pub(super) fn record(&mut self, id: SessionId) -> Result<Option<Record>, StoreError> {
         let record = Record::decode(id, &self.bytes()?).inspect_err(|error| {
             tracing::warn!(
                 error = error as &dyn Error,
-                "a stored session cannot be read"
+                "a stored session cannot be read and is treated as unknown"
             );
         });
         Ok(record.ok())
     }
 
-    /// All that is left, and can be read: id, record, id, record, …
+    /// The readable records in the rest of the reply: id, record, id, record, …
     pub(super) fn records(&mut self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::with_capacity(self.rest.len() / 2);
         while !self.rest.as_slice().is_empty() {
             let id = decode_12(&self.bytes()?).ok_or_else(Self::unexpected)?;
-            // One that cannot be read must not hide the others.
+            // An unreadable record must not hide the others.
             records.extend(self.record(SessionId::from_bytes(id))?);
         }
         Ok(records)

@@ -1,14 +1,17 @@
-//! What the event channel costs a sign-in: blocks of sign-ins without it, with it, and without it again.
+//! Measures how much longer a sign-in takes with the event channel.
 //!
 //! `events [--rounds N] [--logins N]`
 //!
-//! One thread signs users in, at the limit of three, as fast as it can; another takes the events out.
-//! Prints sign-ins per second, and medians over rounds: of a block with the channel over the mean of the
-//! two around it, and of the second of those over the first, which shows the noise. All are of one store:
-//! two of the same size differ by as much as the channel costs, by where their sessions lie.
+//! One thread signs users in at the limit of three, as fast as it can. Another thread takes the events
+//! out of the channel. A round is a block of sign-ins without the channel, one with it, and one without
+//! it again.
 //!
-//! Then a store from its beginning: it fails unless the events add up to what the store has at the end.
-//! A second run of all that with a channel of one event shows that drops are counted.
+//! The program prints sign-ins per second and two medians over the rounds. The first is the block with
+//! the channel over the mean of the other two. The second is the last block over the first, which is the
+//! noise. All blocks use one store, because two stores differ as much as the channel costs.
+//!
+//! Then it checks that the events of a new store add up to the sessions in the store. A second run has a
+//! channel of one event, and checks that dropped events are counted.
 
 use std::{
     thread,
@@ -32,7 +35,7 @@ use tower_user_sessions::{
 
 const USERS: usize = 10_000;
 
-/// Between two batches that the consumer takes.
+/// The time between two batches of the consumer.
 const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Deserialize)]
@@ -53,15 +56,15 @@ async fn sign_in(session: Session, Json(credentials): Json<Credentials>) -> Stat
     }
 }
 
-/// What this thread has had of a core, in ns (Linux). The machine has two, and what the consumer takes of
-/// the other must not count when the scheduler puts both on one.
+/// CPU time of this thread, in ns (Linux). It excludes the consumer, which the scheduler may put on the
+/// same core.
 fn on_core() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let first = stat.split(' ').next().and_then(|ns| ns.parse().ok());
     first.unwrap_or_default()
 }
 
-/// Signs in so many users, one after the other; how long one took, in ns: by the clock, and of a core.
+/// Signs users in, one after the other. Returns ns per sign-in: by the clock, and of CPU time.
 #[expect(clippy::disallowed_methods, reason = "it measures")]
 fn block(runtime: &Runtime, layer: &SessionLayer, logins: usize) -> [f64; 2] {
     let mut app: Router = Router::new()
@@ -85,7 +88,7 @@ fn block(runtime: &Runtime, layer: &SessionLayer, logins: usize) -> [f64; 2] {
     taken.map(|ns| ns / logins as f64)
 }
 
-/// What came out of a channel.
+/// How many events came out of a channel.
 #[derive(Default)]
 struct Tally {
     taken: u64,
@@ -139,7 +142,7 @@ fn cost(
     let consumer = thread::spawn(move || tally(receiver));
     let store = MemoryStore::new();
     let (without, with) = (layer(&store), layer(&store).events(sender));
-    // Until each user has as many sessions as they may.
+    // Until each user has reached the limit.
     block(runtime, &without, 3 * USERS);
     block(runtime, &with, logins);
     let mut times = [const { Vec::new() }; 2];
@@ -161,10 +164,10 @@ fn cost(
     let [by_clock, of_core, noise] = ratios.map(median);
     println!("  with over without: {by_clock:.3} by the clock, {of_core:.3} of a core");
     println!("  without over without: {noise:.3}");
-    Ok(consumer.join().map_err(|_| "the consumer fell")??)
+    Ok(consumer.join().map_err(|_| "the consumer panicked")??)
 }
 
-/// Whether the events of a store add up to what it has at the end.
+/// Checks that the events of a store add up to its sessions.
 fn adds_up(runtime: &Runtime, capacity: usize, logins: usize) -> Result<Tally, BoxError> {
     let (sender, receiver) = events::channel(capacity);
     let consumer = thread::spawn(move || tally(receiver));
@@ -172,17 +175,19 @@ fn adds_up(runtime: &Runtime, capacity: usize, logins: usize) -> Result<Tally, B
     let with = layer(&store).events(sender);
     block(runtime, &with, logins);
     drop(with);
-    let tally = consumer.join().map_err(|_| "the consumer fell")??;
+    let tally = consumer.join().map_err(|_| "the consumer panicked")??;
     let mut stored = 0;
     for user in 0..USERS as u64 {
         let sessions = UserSessions::new(store.clone(), UserId::from(user));
         stored += runtime.block_on(sessions.count())? as u64;
     }
     let raised = 2 * logins as u64 - stored;
-    let told = tally.taken + tally.dropped;
-    println!("  a new store: {stored} sessions, {raised} events raised, {told} taken or dropped");
-    if raised != told || tally.dropped == 0 && tally.began - tally.ended != stored {
-        return Err("the events do not add up".into());
+    let counted = tally.taken + tally.dropped;
+    println!(
+        "  a new store: {stored} sessions, {raised} events raised, {counted} taken or dropped"
+    );
+    if raised != counted || tally.dropped == 0 && tally.began - tally.ended != stored {
+        return Err("the events do not add up to the sessions of the store".into());
     }
     Ok(tally)
 }

@@ -1,11 +1,11 @@
-//! What a layer costs without sockets: ns, allocations and bytes of a request, ours beside those of
-//! tower-sessions' `MemoryStore` with always-save, which is the setting that records the activity.
+//! Measures ns, allocations and bytes of a request without sockets: this crate beside tower-sessions.
 //!
 //! `in-process [--rounds R] [--requests N] [--only VARIANT/SCENARIO]`
 //!
-//! All wrap the same service and are called in rounds (A B C A B C …) on one thread; times are
-//! medians over rounds. `--only` leaves one cell, for a profiler. The same requests and the same loop
-//! as the harness's own `inproc`.
+//! tower-sessions runs with its `MemoryStore` and always-save, the setting that records the activity.
+//! All variants wrap the same service and run in rounds (A B C A B C …) on one thread. Times are medians
+//! over the rounds. `--only` runs one cell, for a profiler. Requests and loop are those of the harness's
+//! `inproc`.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -55,11 +55,11 @@ const SESSIONS: usize = 1000;
 
 #[derive(Clone, Copy)]
 enum Scenario {
-    /// No cookie comes in and the handler leaves the session alone.
+    /// The request has no cookie, and the handler does not use the session.
     Anonymous,
-    /// A valid cookie comes in and the handler leaves the session alone.
+    /// The request has a valid cookie, and the handler does not use the session.
     Untouched,
-    /// A valid cookie comes in and the handler reads the user id.
+    /// The request has a valid cookie, and the handler reads the user id.
     Read,
 }
 
@@ -69,7 +69,7 @@ const SCENARIOS: [(Scenario, &str); 3] = [
     (Scenario::Read, "read"),
 ];
 
-/// Of one request.
+/// The cost of one request.
 #[derive(Clone, Copy)]
 struct Sample {
     ns: f64,
@@ -77,7 +77,7 @@ struct Sample {
     bytes: f64,
 }
 
-/// Runs a scenario so many times.
+/// Runs a scenario this many times.
 type Run = Box<dyn FnMut(&Runtime, Scenario, usize) -> Sample>;
 
 struct Variant {
@@ -113,7 +113,7 @@ fn cookie(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_str(pair.expect("text")).expect("valid header text")
 }
 
-/// Signs [`SESSIONS`] users in, and makes the loop over the service.
+/// Signs [`SESSIONS`] users in and makes the loop over the service.
 #[expect(clippy::disallowed_methods, reason = "it measures")]
 fn variant<S>(runtime: &Runtime, name: &'static str, mut service: S) -> Variant
 where
@@ -157,7 +157,7 @@ where
     }
 }
 
-/// The service with no layer.
+/// The service without a layer.
 fn none(runtime: &Runtime) -> Variant {
     let service = service_fn(|request: Request<Body>| async move {
         let mut response = answer(Some(7))?;
@@ -202,7 +202,7 @@ fn ours(runtime: &Runtime) -> Variant {
 
     static USER: AtomicU64 = AtomicU64::new(0);
 
-    // A user each: all sessions of one user would meet the limit.
+    // One user per session, because the sessions of one user would reach the limit.
     let user = || USER.fetch_add(1, Relaxed);
     let service = service_fn(move |request: Request<Body>| async move {
         let session: Option<&Session> = request.extensions().get();
@@ -238,7 +238,7 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
     values[values.len() / 2]
 }
 
-/// What the others on the machine disturb least.
+/// The least time: other programs on the machine disturb it least.
 fn least_ns(samples: &[Sample]) -> f64 {
     samples
         .iter()
@@ -292,7 +292,7 @@ fn main() -> Result<(), BoxError> {
     };
     let over =
         |name: &str, label: &str, of| Some(cell(name, label, of)? - cell("none", label, of)?);
-    let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+    let cell = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
     let median_ns = |samples: &[Sample]| median(samples, |sample| sample.ns);
     let allocations = |samples: &[Sample]| median(samples, |sample| sample.allocations);
     let bytes = |samples: &[Sample]| median(samples, |sample| sample.bytes);
@@ -304,13 +304,13 @@ fn main() -> Result<(), BoxError> {
     for (name, label, _) in &cells {
         println!(
             "| {name} | {label} | {} | {} | {} | {} | {} | {} | {} |",
-            shown(cell(name, label, median_ns)),
-            shown(over(name, label, median_ns)),
-            shown(cell(name, label, least_ns)),
-            shown(over(name, label, least_ns)),
-            shown(cell(name, label, allocations)),
-            shown(over(name, label, allocations)),
-            shown(cell(name, label, bytes)),
+            cell(cell(name, label, median_ns)),
+            cell(over(name, label, median_ns)),
+            cell(cell(name, label, least_ns)),
+            cell(over(name, label, least_ns)),
+            cell(cell(name, label, allocations)),
+            cell(over(name, label, allocations)),
+            cell(cell(name, label, bytes)),
         );
     }
     println!("\nours over ts-memory-touch, both less none:");

@@ -1,7 +1,7 @@
-//! What a session costs Redis: bytes of `used_memory` per session, several sessions a user.
+//! Measures the memory of a session in Redis: bytes of `used_memory`, with several sessions per user.
 //!
-//! `redis-memory --redis URL [--users N] [--sessions N]`, on an empty Redis of its own: it refuses
-//! one that holds keys.
+//! `redis-memory --redis URL [--users N] [--sessions N]`. It needs an empty Redis and refuses one with
+//! keys.
 
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ use tower_user_sessions::{PeerAddr, Session};
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
 
-/// The path is the user.
+/// The path contains the user id.
 async fn login(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let session: Option<&Session> = request.extensions().get();
     let user = request.uri().path().trim_start_matches('/').parse::<u64>();
@@ -41,13 +41,15 @@ async fn main() -> Result<(), BoxError> {
     let mut connection = pool.get().await?;
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connection).await?;
     if keys > 0 {
-        return Err(format!("there are {keys} keys: give it a Redis of its own").into());
+        return Err(
+            format!("this Redis has {keys} keys: start an empty one for the measurement").into(),
+        );
     }
     let limit = tower_user_sessions::Limit::at_most(each);
     let layer = sessions(redis_store(pool.clone())).limit(limit);
     let mut service = layer.layer(service_fn(login));
 
-    // The connection and the scripts are not the sessions'.
+    // Connection and scripts must not count as memory of sessions.
     sign_in(&mut service, u64::MAX).await?;
     redis::cmd("FLUSHALL")
         .arg("SYNC")
@@ -63,7 +65,7 @@ async fn main() -> Result<(), BoxError> {
 
     let made = users * u64::from(each);
     println!("{:.0} bytes per session", (after - before) / made as f64);
-    println!("({made} sessions, {each} a user)");
+    println!("({made} sessions, {each} per user)");
     Ok(())
 }
 

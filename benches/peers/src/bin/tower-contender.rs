@@ -1,4 +1,4 @@
-//! Serves the three routes that the load harness asks for, until SIGTERM or SIGINT.
+//! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
 //! `tower-contender memory|redis --port P [--redis URL] [--workers N]`
 
@@ -116,7 +116,7 @@ fn main() -> Result<(), BoxError> {
             });
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
-        // Not graceful: the load generator keeps its connections.
+        // No graceful shutdown, because the load generator keeps its connections open.
         tokio::select! {
             served = axum::serve(listener, app(store)) => served?,
             _ = term.recv() => {}

@@ -1,4 +1,4 @@
-//! How a session is made, and its user held to the limit.
+//! Makes sessions and enforces the limit.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// How often a session may have been replaced while a sign-in was on its way.
+/// How many replacements in a row a sign-in follows.
 const HOPS: usize = 16;
 
-/// What a refused sign-in may come back with.
+/// A ticket that a refused sign-in may return with.
 pub(super) struct Ticket {
     ticket: Ticketed,
     authenticated: Timestamp,
@@ -45,7 +45,7 @@ impl SessionSet {
         if create.user.is_some() && self.is_rejected(authenticated, now) {
             return Created::Rejected;
         }
-        // A sign-in right after its own request's cut, within one millisecond, is ahead of now.
+        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
         let authenticated = authenticated.counted_back(now).min(now);
         self.purge(now, create.not_before);
 
@@ -114,7 +114,7 @@ impl SessionSet {
         Created::Created(Box::new(created))
     }
 
-    /// The answer for an id that has been here before.
+    /// The answer if this id was created before.
     fn known(&self, create: &Create, now: Timestamp) -> Option<Created> {
         if self.notices.iter().any(|(id, _)| *id == create.id) {
             return Some(Created::Ended);
@@ -131,9 +131,9 @@ impl SessionSet {
     fn is_rejected(&mut self, authenticated: Authenticated, now: Timestamp) -> bool {
         self.cutoff = self.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
         match (self.cutoff, authenticated) {
-            // Any other is a later one, even where the clock stepped back meanwhile.
+            // Any other cutoff is later, even if the clock stepped back meanwhile.
             (Some(cutoff), Authenticated::After(own)) if cutoff == own => false,
-            // The clock stepped back: without this, the user could not sign in until it caught up.
+            // The clock stepped back. Without this the user could not sign in until it catches up.
             (Some(cutoff), _) if cutoff > now => {
                 self.cutoff = Some(now);
                 true
@@ -144,8 +144,8 @@ impl SessionSet {
         }
     }
 
-    /// The live session whose place a sign-in takes: the one that its client showed, or whichever
-    /// took that one's place meanwhile.
+    /// The live session that a sign-in replaces: the one whose token the request sent, or the one that
+    /// replaced it meanwhile.
     fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
         let mut id = sent?;
         for _ in 0..HOPS {

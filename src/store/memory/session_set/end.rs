@@ -1,4 +1,4 @@
-//! How sessions end.
+//! Ends sessions.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Everything about one user or one guest, and what may happen to it.
+//! One session set: everything that the store keeps about one user or one guest session.
 //!
-//! The same rules as `redis/lua/*.lua`, on values; the random histories hold the two together.
+//! `redis/lua/*.lua` has the same rules. A test compares the two with random histories.
 
 mod admit;
 mod end;
@@ -15,7 +15,7 @@ use crate::{
     store::{CUTOFF_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
 };
 
-/// The digest of what nobody ever held a token of.
+/// The digest of notices that no token can read.
 const NOBODY: Digest = Digest::from_bytes([0; 32]);
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(super) struct SessionSet {
     live: Vec<Live>,
     notices: Vec<(SessionId, EndNotice)>,
     cutoff: Option<Timestamp>,
-    /// Up to when the user may not sign in.
+    /// The user is disabled until this moment.
     barred: Option<Timestamp>,
     tickets: Vec<Ticket>,
     devices: Devices,
@@ -34,17 +34,17 @@ struct Live {
     data: Data,
 }
 
-/// Why a session ends, for its notice.
+/// What the end notice of a session says.
 struct Cause {
     reason: EndReason,
     by: Option<SessionId>,
-    /// What is known of the client of the session that causes it.
+    /// The client of the session that causes the end.
     client: Option<Client>,
     kept: Duration,
 }
 
 impl SessionSet {
-    /// Up to when any of it is needed.
+    /// Until when any part of it is needed.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
         let live = self.live.iter().map(|live| live.record.idle_expires_at());
         let notices = self.notices.iter().map(|(_, notice)| notice.kept_until);
@@ -107,7 +107,7 @@ impl SessionSet {
         self.notices.push((record.id, notice));
     }
 
-    /// A notice that no token opens, for a minute.
+    /// A notice that no token can read, for a minute.
     fn mark(&mut self, id: SessionId, reason: EndReason, by: Option<SessionId>, now: Timestamp) {
         let until = now.plus(TOMBSTONE_KEPT);
         let notice = EndNotice::new(NOBODY, reason, now, by, until);
@@ -126,7 +126,7 @@ impl SessionSet {
             .find(|live| live.record.id == id && live.record.is_live(now, None))
     }
 
-    /// Drops what has passed its time.
+    /// Drops everything whose time is over.
     fn purge(&mut self, now: Timestamp, not_before: Option<Timestamp>) {
         self.live
             .retain(|live| live.record.is_live(now, not_before));

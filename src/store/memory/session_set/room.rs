@@ -1,4 +1,4 @@
-//! Room for a new session: who has to go, and what is remembered no longer.
+//! Makes room for a new session: which sessions end, and which notices are dropped.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::{
     store::{Create, DEVICES_MAX, MARKERS_MAX, SeenDevice, UNCOUNTED_MAX},
 };
 
-/// The devices of a user, the one that signed in last at the end.
+/// The devices of a user, in the order of their last sign-in.
 #[derive(Default)]
 pub(super) struct Devices {
     digests: VecDeque<[u8; 12]>,
@@ -20,7 +20,7 @@ impl Devices {
         self.until
     }
 
-    /// Notes this device. Whether it is new.
+    /// Remembers this device, and returns whether it is new.
     pub(super) fn note(&mut self, device: SeenDevice, now: Timestamp) -> bool {
         if self.until.is_some_and(|until| now >= until) {
             self.digests.clear();
@@ -37,7 +37,7 @@ impl Devices {
     }
 }
 
-/// The sessions that a new one is in the way of, the least recently active first.
+/// The sessions that must end for a new one, and those that a refusal offers to end.
 pub(super) fn excess<'a>(
     create: &Create,
     live: impl Iterator<Item = &'a Record>,
@@ -73,7 +73,7 @@ pub(super) fn excess<'a>(
         .take(total_over)
         .collect();
     goes.extend(others);
-    // Those whose end would help.
+    // The sessions whose end would make room.
     let offered = rivals
         .iter()
         .filter(|record| class_over == 0 || own(record))
@@ -83,7 +83,7 @@ pub(super) fn excess<'a>(
 }
 
 impl SessionSet {
-    /// Ends these, in their order, and returns them.
+    /// Evicts these sessions, in this order, and returns them.
     pub(super) fn evict(
         &mut self,
         goes: &[SessionId],
@@ -101,8 +101,10 @@ impl SessionSet {
         evicted
     }
 
-    /// Keeps the newest notices, as many as the limit, and the newest markers. What was replaced just
-    /// now is the last of its moment to be forgotten: a second submit follows it.
+    /// Keeps the newest notices, as many as the limit, and the newest markers.
+    ///
+    /// Of notices of the same moment, the one of the replaced session is dropped last: a double click
+    /// sends a second sign-in that looks for it.
     pub(super) fn trim(&mut self, create: &Create, replaced: Option<SessionId>) {
         self.notices.sort_by_cached_key(|(id, notice)| {
             (notice.ended_at, Some(*id) == replaced, id.encode())
@@ -113,7 +115,7 @@ impl SessionSet {
             UNCOUNTED_MAX
         };
         self.keep_newest(usize::from(most), |notice| notice.digest != NOBODY);
-        // What was given up before it was made stays for its minute: its `create` may still come.
+        // Undelivered ids stay for their minute, because their `create` may still run.
         self.keep_newest(MARKERS_MAX, |notice| {
             notice.digest == NOBODY && notice.reason == EndReason::Replaced
         });

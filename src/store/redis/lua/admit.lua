@@ -1,6 +1,6 @@
 --[[
-  What follows `create.lua` and the preludes: holds the new session against what the hash has
-  already. Arguments and returns stand there.
+  Continues `create.lua`, after the preludes: decides whether the new session is made, and which
+  sessions end for it. `create.lua` lists the arguments and the returns.
 ]]
 replaces, redeem, device, offer = replaces or "", redeem or "", device or "", offer or ""
 local ids, found, others = records(user, fields)
@@ -26,13 +26,13 @@ end
 if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barred")) then
   return { 8, now }
 end
--- Any cutoff but its request's own is a later one, even where the clock stepped back meanwhile.
+-- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
 local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
 if kind == 1 and cutoff and rejected then
   redis.call("HSET", user, "cut", string.format("%.0f", math.min(cutoff, now)))
   return { 3, now }
 end
--- Not before: a sign-in that follows its own cutoff within the millisecond is ahead of now.
+-- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
 proven = math.min(proven, now)
 
 local replaced, chosen = successor(by_id, replaces, now, not_before), string.sub(redeem, 49)

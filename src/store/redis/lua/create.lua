@@ -1,7 +1,7 @@
 #!lua
 --[[
-  Makes a session and holds its user to the limit. Where the user has something already, or
-  the session has data or takes the place of another, the preludes and `admit.lua` follow.
+  Makes a session and enforces the user's limit. This part handles the first session of a user
+  alone. In any other case it goes on into the preludes, `admit.lua` and `seat.lua`.
 
   KEYS[1]   user        hash: session id -> record, session id .. ".data" -> data,
                         "cut" -> ms, "barred" -> ms, "devices" -> see `first_sight`
@@ -9,43 +9,44 @@
   ARGV[1]   session     session id
   ARGV[2]   digest      digest of its token, 32 bytes
   ARGV[3]   body        the body of its record
-  ARGV[4]   terms       big-endian, one argument because each costs as much as a field here:
-                        kind         u8   1 of a user, 2 of a guest (no limit and no cutoff)
+  ARGV[4]   terms       big-endian fields in one argument, because each argument costs time:
+                        kind         u8   1 for a user, 2 for a guest session (no limit, no cutoff)
                         refuse       u8   1 to refuse the excess, 0 to evict it
                         age          u8   1 if `proven` is an age, 0 if a moment, 2 if the moment
-                                          after a cutoff that the same request made
-                        class        u8   of its client; 255 does not count
+                                          after a cutoff that the same request set
+                        class        u8   of the client; 255 does not count for the limit
                         limit        u16  how many sessions the user may have
-                        class_limit  u16  how many of the class; 0 where it has no limit
+                        class_limit  u16  how many of the class; 0 if it has no limit
                         idle         i64  ms
                         absolute     i64  ms
-                        proven       i64  how long ago the user proved who they are, or when, ms
-                        most         i64  the most bytes that the data may take
+                        proven       i64  when the user authenticated, or how long ago, ms
+                        most         i64  the most bytes that the data may have
                         kept         i64  how long a notice is kept, ms
-                        not_before   i64  sessions created earlier are void, ms
-                        latest       i64  the moment after which nobody waits for this, ms
-  ARGV[5]   replaces    the session that the client showed, which ends first and leaves its data,
-                        or whose successor does; "" for none
+                        not_before   i64  sessions created earlier are not live, ms
+                        latest       i64  the moment after which no client waits for this, ms
+  ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
+                        that replaced it, and the new one gets its data; "" for none
   ARGV[6]   changes     see `merge`
   ARGV[7]   given       the time, ms; "" for the server's
-  ARGV[8]   redeem      id (16) and digest (32 bytes) of a ticket, and the session that ends for
+  ARGV[8]   redeem      id (16 bytes) and digest (32) of a ticket, then the session to end for
                         it (16) or nothing; "" for none
   ARGV[9]   device      see `first_sight`; "" for none
-  ARGV[10]  offer       id (16) and digest (32 bytes) of the ticket that a refusal leaves; ""
-  The last six may be left out where all are empty.
+  ARGV[10]  offer       id (16 bytes) and digest (32) of the ticket to keep after a refusal;
+                        "" for none
+  The last six may be left out if all are empty.
 
-  Returns   header    made, and no more to tell: no cutoff, no data, nobody evicted; the first 50
-                      bytes of its record, whose last activity is now
-            {1, now, cut or false, record, data, replaced or "", first sight 1 or 0, id,
-             record, …}  made; those that ended for it follow
-            {2, now, id, record, …}  the limit is reached by these; nothing changed but the
-                      ticket that was left
-            {3, now}  proven at or before the cutoff; nothing changed
-            {4, now}  the id was live once and has ended; nothing changed
-            {5, now}  nobody waits for this any more; nothing changed
-            {6, now}  over the data limit; nothing changed
+  Returns   header    made, without cutoff, data, evicted sessions or a new device: the first 50
+                      bytes of the record, whose last activity is now
+            {1, now, cutoff or false, record, data, replaced or "", first sight 1 or 0, id,
+             record, …}  made; the sessions that ended for it follow
+            {2, now, id, record, …}  these sessions reach the limit; the ticket was kept, and
+                      nothing else changed
+            {3, now}  authenticated at or before the cutoff; nothing changed
+            {4, now}  a session with this id has ended; nothing changed
+            {5, now}  no client waits for this any more; nothing changed
+            {6, now}  the data exceeds its limit; nothing changed
             {7, now}  no such ticket; nothing changed
-            {8, now}  the user may not sign in for now; nothing changed
+            {8, now}  the user is disabled; nothing changed
 ]]
 local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
@@ -65,7 +66,7 @@ end
 local deadline = now + absolute
 local fields = redis.call("HKEYS", user)
 if #fields == 0 and plain then
-  -- Nothing to hold against it, so none of the functions that follow are made.
+  -- The common case ends here, before the functions that follow are defined.
   proven = math.min(age == 1 and now - proven or proven, now)
   local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind, class, 0, now, proven, now, idle,
     deadline)

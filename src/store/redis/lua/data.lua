@@ -1,7 +1,7 @@
 --[[
-  What the scripts need that change the app's data; put after the prelude.
+  Functions for scripts that change the app's data; follows the prelude.
 ]]
--- Entries of data with changes merged in. A change is kind u8 (1 sets an entry, 0 removes a
+-- The entries of data with changes applied. A change is kind u8 (1 sets an entry, 0 removes a
 -- key), then the entry or the key.
 local function merge(data, changes)
   local keys, values, places, at = {}, {}, {}, 1
@@ -20,7 +20,7 @@ local function merge(data, changes)
         keys[#keys + 1], places[key] = key, #keys + 1
       end
     elseif values[key] ~= nil then
-      -- Its place stays empty: closing the gap each time blocked the server for most of a second.
+      -- The place stays empty: moving the rest each time blocked the server for most of a second.
       keys[places[key]] = false
     end
     values[key] = value

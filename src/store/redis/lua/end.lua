@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
 --[[
-  Ends sessions of a user: end notices take their places, their data goes.
+  Ends sessions of a user: end notices replace their records, and their data is deleted.
 
   KEYS[1]  user       hash: session id -> record, session id .. ".data" -> data,
                       "cut" -> ms, "barred" -> ms
 
   ARGV[1]  which      "one", "others" or "all"; the latter two set the cutoff
-  ARGV[2]  session    the one that ends, or that stays; "" for all
+  ARGV[2]  session    the session that ends, or the one that stays; "" for all
   ARGV[3]  reason     code for the notice
   ARGV[4]  by         the session that causes it; "" for none
-  ARGV[5]  caller     a session that must be live for this to happen; "" for none
-  ARGV[6]  read_at    the revision at which its data was read; "" if it was not
+  ARGV[5]  caller     a session that must be live, or nothing changes; "" for none
+  ARGV[6]  read_at    the revision at which the data was read; "" if it was not
   ARGV[7]  kept       how long a notice is kept, ms
-  ARGV[8]  tombstone  how long an id that is not there is remembered, ms; "0" not at all
-  ARGV[9]  spare      "1" if sessions that do not count stay, where several end
-  ARGV[10] bar        how long the user may not sign in, ms; "0" lets them again; "" as it is
+  ARGV[8]  tombstone  how long to remember an id that is not there, ms; "0" for not at all
+  ARGV[9]  spare      "1" if sessions that do not count for the limit stay when several end
+  ARGV[10] bar        how long the user is disabled, ms; "0" enables; "" changes nothing
   ARGV[11] given      the time, ms; "" for the server's
 
   Returns  {1, now, data or false, id, …}  these were live and have ended
@@ -48,7 +48,7 @@ if which == "one" then
   if noticed(record, now) then
     return { 1, now, false }
   end
-  -- A `create` that is still on its way finds this, and does not run.
+  -- A `create` that arrives later finds this mark and makes no session.
   if tombstone > 0 and redis.call("HLEN", user) < 4000 then
     mark(user, session, cause.reason, "", tombstone, now)
     keep(user, tombstone)

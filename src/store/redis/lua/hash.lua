@@ -1,14 +1,14 @@
 --[[
-  What the scripts need that look at a whole hash or end sessions; put after the prelude.
+  Functions for scripts that read the whole hash or end sessions; follows the prelude.
 ]]
 local DAY = 86400000
 
--- The notice of a live record that ends now. `cause`: reason, how long it is kept, the session
--- that causes it ("" for none) and the body of that one, which is left out where it is long.
+-- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
+-- the session that causes the end ("" for none), and its body, which is left out if it is long.
 local function notice(record, cause, now)
   local kind, previous, by, body = NOTICE, "", cause.by, cause.body
   if string.byte(record, 2) >= 64 then
-    -- The present token may never have arrived.
+    -- The client may never have received the current token.
     kind, previous = NOTICE + 32, string.sub(record, 124, 155)
   end
   if #body > 512 then
@@ -21,33 +21,33 @@ local function notice(record, cause, now)
     .. struct.pack(">Bi8", cause.reason, now) .. by .. previous .. body
 end
 
--- Ends a live session: its notice takes its place, its data goes.
+-- Ends a live session: its notice replaces its record, and its data is deleted.
 local function finish(key, session, cause, now)
   redis.call("HSET", key, session.id, notice(session.record, cause, now))
   redis.call("HDEL", key, session.id .. ".data")
   return { id = session.id, ended = now }
 end
 
--- A notice that no token opens: of an id that was given up before it was made, or (reason
--- replaced) of a session elsewhere that the session `by` took the place of.
+-- A notice that no token can read: of an undelivered id whose `create` has not run, or (reason
+-- replaced) of a session in another session set that the session `by` replaced.
 local function mark(key, id, reason, by, kept, now)
   local cause = { reason = reason, kept = kept, by = by, body = "" }
   redis.call("HSET", key, id, notice(string.rep("\0", 82), cause, now))
 end
 
--- The entries of a session's data.
+-- The data of a session, without the operation id before it.
 local function data_of(key, id)
   return string.sub(redis.call("HGET", key, id .. ".data") or "", 9)
 end
 
--- The cutoff, as long as it counts.
+-- The cutoff, if it is not too old to count.
 local function cutoff_of(key, now)
   local cutoff = tonumber(redis.call("HGET", key, "cut") or "")
   return cutoff and now < cutoff + DAY and cutoff
 end
 
--- All session ids among its fields, their records, in chunks that `unpack` can take, and what
--- other fields there are.
+-- The session ids among the fields, their records, and the other fields. It reads in chunks,
+-- because `unpack` cannot take more.
 local function records(key, fields)
   local ids, others = {}, {}
   for _, field in ipairs(fields) do
@@ -80,20 +80,20 @@ local function drop(key, ids)
   end
 end
 
--- Whether it is a ticket that is still good.
+-- Whether it is a ticket that still works.
 local function is_ticket(record, now)
   local version, kind = string.byte(record, 1, 2)
   return version == VERSION and kind == TICKET and #record >= 82
     and now < struct.unpack(">i8", record, 43)
 end
 
--- Whether what is not live can go: it is ours, and its time is over.
+-- Whether a record that is not live can be deleted: this version wrote it, and its time is over.
 local function is_over(record, now)
   return string.byte(record, 1) == VERSION and not noticed(record, now)
     and not is_ticket(record, now)
 end
 
--- Adds sessions to an answer: id, record, id, record, …
+-- Adds sessions to a reply: id, record, id, record, …
 local function add(answer, sessions)
   for _, each in ipairs(sessions) do
     answer[#answer + 1] = each.id

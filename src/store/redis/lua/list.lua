@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --[[
-  Reads the live sessions of a user, and drops what has passed its time.
+  Reads the live sessions of a user and deletes what has expired.
 
   KEYS[1]  user        hash: session id -> record
 
-  ARGV[1]  not_before  sessions created earlier are void, ms
+  ARGV[1]  not_before  sessions created earlier are not live, ms
   ARGV[2]  given       the time, ms; "" for the server's
 
   Returns  {1, now, id, record, id, record, …}

@@ -1,26 +1,27 @@
 --[[
-  What scripts need; put before each when it is loaded.
+  Functions and formats for all scripts; every script is loaded with it.
 
-  A live record   version u8, kind u8, class u8, revision u56, created i64, authenticated i64,
-                  last activity i64, idle i64, deadline i64, digest 32 bytes; where the session
-                  had another token, what is kept of that, see `rotate.lua`; then a body that
-                  only Rust reads. Kind 1 is a user's session, 2 a guest's; 16 more once it has
-                  data, 32 more once it had another token, 64 more while the present one has not
-                  been shown. Class 255 does not count against the limit.
-  An end notice   version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
-                  ended at i64; then nothing, or 16 characters of the session that ended it
-                  (zeros for none), the digest of the token before where kind is 35, and the
-                  body of the session that ended it.
-  A ticket        as a live record without a body, kind 4; live until its deadline.
+  Live record     version u8, kind u8, class u8, revision u56, created i64, authenticated i64,
+                  last activity i64, idle i64, deadline i64, digest 32 bytes. A session that had
+                  another token then has the previous tokens, see `rotate.lua`. Last comes a body
+                  that only Rust reads.
+  Kind            1 for a session of a user, 2 for a guest session. Added are 16 if it has data,
+                  32 if it had another token, 64 until a request sends the current token.
+  Class           255 does not count for the limit.
+  End notice      version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
+                  ended at i64. Then nothing, or the id of the session that caused the end
+                  (16 characters, zeros for none). Then the digest of the previous token if the
+                  kind is 35, and the body of the session that caused the end.
+  Ticket          like a live record without a body, of kind 4; it works until its deadline.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
                   length u32, value.
 
-  All big-endian; moments and durations in milliseconds. What is of another version is some
-  other node's, and left alone.
+  All numbers are big-endian, all times in milliseconds. Scripts do not touch records of another
+  version, because another node wrote them.
 ]]
 local VERSION, NOTICE, TICKET = 1, 3, 4
 
--- The time: the caller's clock if it gave one (tests do), else the server's, in whole ms.
+-- The time in ms: the caller's if it gave one, as tests do, else the server's.
 local function clock(given)
   if given and given ~= "" then
     return tonumber(given)
@@ -29,7 +30,7 @@ local function clock(given)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- created, authenticated, activity, idle, deadline, revision; nothing unless it is live.
+-- Returns created, authenticated, activity, idle, deadline, revision; nothing if it is not live.
 local function live(record, now, not_before)
   if not record then
     return nil
@@ -43,7 +44,7 @@ local function live(record, now, not_before)
   return created, authenticated, activity, idle, deadline, revision
 end
 
--- Up to when a notice is kept; nothing unless it is one and still kept.
+-- Until when a notice is kept; nothing if it is no notice or its time is over.
 local function noticed(record, now)
   if not record or #record < 51 then
     return nil
@@ -54,7 +55,7 @@ local function noticed(record, now)
   end
 end
 
--- Keeps the key for so long at least. GT alone never gives a TTL to a key that has none.
+-- Keeps the key for at least this long. GT alone gives no TTL to a key that has none.
 local function keep(key, ttl)
   local millis = string.format("%.0f", ttl)
   if redis.call("PEXPIRE", key, millis, "NX") == 0 then
@@ -62,8 +63,8 @@ local function keep(key, ttl)
   end
 end
 
--- A session's TTL has a sixteenth of its idle time to spare, so that it need not be renewed on
--- every request.
+-- The TTL is a sixteenth of the idle time longer than needed, so that not every request has to
+-- renew it.
 local function ttl(now, idle, deadline)
   return math.min(now + idle + math.ceil(idle / 16), deadline) - now
 end

@@ -1,12 +1,12 @@
 --[[
-  What `admit.lua` needs to hold a user to the limit; put before it.
+  Functions for `admit.lua`: which sessions end for a new one. Comes before it.
 ]]
 local EVICTED, REVOKED, REPLACED = 2, 3, 4
 local UNCOUNTED, TICKETS, MARKERS, DEVICES = 255, 4, 8, 32
 local MINUTE = 60000
 
--- The live session whose place a sign-in takes: the one that its client showed, or whichever
--- took that one's place meanwhile.
+-- The live session that a sign-in replaces: the one whose token the request sent, or the one
+-- that replaced it meanwhile.
 local function successor(by_id, id, now, not_before)
   for _ = 1, 16 do
     local record = by_id[id]
@@ -19,9 +19,9 @@ local function successor(by_id, id, now, not_before)
   end
 end
 
--- The hash by what it holds: live sessions, kept notices, markers of sessions elsewhere, tickets,
--- ids of what has passed its time; and by id the two live sessions that make room by name, which
--- are not among the first.
+-- Sorts the records: live sessions, notices, markers of sessions in other session sets, tickets,
+-- and the ids of expired ones. The replaced and the chosen session are not among the live ones;
+-- they stand under their ids.
 local function sort_out(ids, found, now, not_before, replaced, chosen)
   local all = { sessions = {}, notices = {}, markers = {}, tickets = {}, passed = {} }
   for at, id in ipairs(ids) do
@@ -42,7 +42,7 @@ local function sort_out(ids, found, now, not_before, replaced, chosen)
       elseif string.byte(record, 43) == REPLACED then
         into = all.markers
       end
-      -- What was given up before it was made stays for its minute: its `create` may still come.
+      -- Undelivered ids stay for their minute, because their `create` may still run.
     elseif string.byte(record, 1) == VERSION then
       all.passed[#all.passed + 1] = id
     end
@@ -63,8 +63,8 @@ local function less_active(a, b)
   return a.id < b.id
 end
 
--- Who has to go for a session of this class: first of the class, then of all; and those whose end
--- would help.
+-- The sessions that must end for one of this class, first of the class, then of all; and the
+-- sessions whose end would make room.
 local function excess(sessions, class, limit, class_limit)
   local rivals, own, goes, gone = {}, {}, {}, {}
   table.sort(sessions, less_active)
@@ -89,7 +89,7 @@ local function excess(sessions, class, limit, class_limit)
   return goes, over > 0 and own or rivals
 end
 
--- Adds to what is dropped all but the newest so many of these.
+-- Adds to `passed` all of these but the newest, of which `most` stay.
 local function oldest(those, most, passed)
   table.sort(those, function(a, b)
     if a.ended ~= b.ended then
@@ -102,7 +102,7 @@ local function oldest(those, most, passed)
   end
 end
 
--- Leaves a ticket for a sign-in that is refused. `offer` is its id and its digest.
+-- Keeps the ticket of a refused sign-in. `offer` is its id and its digest.
 local function leave(key, offer, tickets, proven, now)
   local id, kept, passed = string.sub(offer, 1, 16), 5 * MINUTE, {}
   redis.call("HSET", key, id, struct.pack(">BBBI7i8i8i8i8i8", VERSION, TICKET, 0, 0, now, proven,
@@ -115,7 +115,8 @@ local function leave(key, offer, tickets, proven, now)
   end
 end
 
--- Whether the device, 12 bytes and how long devices are kept (i64), is new to this user.
+-- Remembers a device and returns whether it is new. `device` is its digest (12 bytes) and how
+-- long the devices are kept (i64).
 local function first_sight(key, device, now)
   local known, digests, new = redis.call("HGET", key, "devices") or "", {}, 1
   if #known > 8 and now < struct.unpack(">i8", known) then

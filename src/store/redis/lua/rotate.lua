@@ -1,39 +1,40 @@
 #!lua flags=allow-oom
 --[[
-  Gives a live session another token.
+  Gives a live session a new token.
 
-  What a record keeps of it, between header and body: issued at i64, grace i64, how long a notice
-  is kept i64, whether reuse ends the session u8, the salt of the present token 16 bytes; then the
-  two previous tokens, the newer first, each as digest 32 bytes (zeros for none), until when it is
-  no reuse i64, and u8: 1 if it opens nothing even before that.
+  The record then has these fields between its header and its body:
+
+  Rotation        issued at i64, grace i64, how long an end notice is kept i64, whether reuse ends
+                  the session u8, salt of the current token 16 bytes. Two previous tokens follow,
+                  the newer first, in the format of `tokens.lua`.
 
   KEYS[1]  user      hash: session id -> record
 
   ARGV[1]  session   session id
-  ARGV[2]  previous    digest of the token that was sent, 32 bytes
+  ARGV[2]  sent      digest of the token that the request sent, 32 bytes
   ARGV[3]  digest    digest of the new one, 32 bytes
   ARGV[4]  terms     big-endian:
-                     again      u8   1 if the user proved who they are, 0 for a derived token
+                     again     u8   1 if the user authenticated again, 0 for a derived token
                      age       u8   1 if `proven` is an age, 0 if a moment
                      ends      u8   1 if reuse ends the session
                      grace     i64  ms
                      kept      i64  how long a notice is kept, ms
-                     proven    i64  how long ago the user proved who they are, or when, ms
+                     proven    i64  when the user authenticated, or how long ago, ms
                      idle      i64  ms
                      absolute  i64  ms
                      salt      16 bytes
   ARGV[5]  given     the time, ms; "" for the server's
 
-  Returns  {1, now, record}  the new token is the present one
-           {2, now, salt}    another request was first: the successor, not seen yet, is derived
-                             with this salt
-           {3, now}          an earlier token is still in its time, or this one has a successor
-                             that was seen; nothing changed
-           {0, now}          not live, or none of its tokens; nothing changed
+  Returns  {1, now, record}  the session has the new token
+           {2, now, salt}    another request rotated first; its new token is derived with this
+                             salt
+           {3, now}          too early: a previous token still works, or a request has sent the
+                             successor of this one; nothing changed
+           {0, now}          not live, or not a token of this session; nothing changed
 ]]
 local user = KEYS[1]
-local session, previous, digest, terms, given = unpack(ARGV)
-local anew, age, ends, grace, kept, proven, idle, absolute, salt =
+local session, sent, digest, terms, given = unpack(ARGV)
+local again, age, ends, grace, kept, proven, idle, absolute, salt =
   struct.unpack(">BBBi8i8i8i8i8c16", terms)
 local sub = string.sub
 
@@ -47,36 +48,36 @@ local kind, present, body = string.byte(record, 2), sub(record, 51, 82), body_of
 local newer, older = previous_tokens(record)
 if present == digest then
   return { 1, now, record }
-elseif present ~= previous then
-  local sent = still_open(previous, newer, older, now)
-  if not sent then
-    -- Of a request that took longer than the token had: the session is none the worse.
-    local known = sub(newer, 1, 32) == previous or sub(older, 1, 32) == previous
-    return anew == 0 and known and { 3, now } or { 0, now }
-  elseif anew == 0 then
-    -- The salt is the newer one's: an older one would derive nothing from it.
-    local took = kind >= 64 and sent == newer
+elseif present ~= sent then
+  local open = still_open(sent, newer, older, now)
+  if not open then
+    -- The request was slower than its grace period. That is no reuse.
+    local known = sub(newer, 1, 32) == sent or sub(older, 1, 32) == sent
+    return again == 0 and known and { 3, now } or { 0, now }
+  elseif again == 0 then
+    -- The salt belongs to the newer token; from an older one it would derive another token.
+    local took = kind >= 64 and open == newer
     return took and { 2, now, sub(record, 108, 123) } or { 3, now }
   end
-  -- Whoever proves who they are ends the present token too.
-  previous, newer = present, sent
+  -- The user authenticated again, so the current token stops working too.
+  sent, newer = present, open
 elseif kind >= 64 then
   kind, newer = kind - 64, sub(newer, 1, 32) .. struct.pack(">i8B", now + grace_of(record), 0)
 end
-if anew == 0 and (now < good_until(newer) or now < good_until(older)) then
+if again == 0 and (now < good_until(newer) or now < good_until(older)) then
   redis.call("HSET", user, session, struct.pack(">BB", VERSION, kind) .. sub(record, 3, 123)
     .. newer .. sub(record, 165))
   return { 3, now }
 end
 
-local header, first = sub(record, 3, 50), previous .. UNUSED .. "\0"
-kind = kind % 32 + 32 + (anew == 0 and 64 or 0)
-if anew == 1 then
+local header, first = sub(record, 3, 50), sent .. UNUSED .. "\0"
+kind = kind % 32 + 32 + (again == 0 and 64 or 0)
+if again == 1 then
   proven = math.min(age == 1 and now - proven or proven, now)
   local deadline = math.max(proven, created) + absolute
   header = sub(record, 3, 18)
     .. struct.pack(">i8i8i8i8", proven, math.max(activity, now), idle, deadline)
-  first, newer = reject(previous .. UNUSED, now + grace), reject(newer, now + grace)
+  first, newer = reject(sent .. UNUSED, now + grace), reject(newer, now + grace)
   keep(user, ttl(now, idle, deadline))
 end
 record = struct.pack(">BB", VERSION, kind) .. header .. digest

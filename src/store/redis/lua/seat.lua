@@ -1,10 +1,10 @@
 --[[
-  What follows `admit.lua`: makes the session, and ends those in whose place it comes.
+  Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
 ]]
 local header = struct.pack(">BBBI7i8i8i8i8i8", VERSION, kind + (#data > 0 and 16 or 0), class, 0,
   now, proven, now, idle, deadline)
 local record = header .. digest .. body
--- The new session first: an emptied hash would lose its TTL.
+-- The new session is written first, because an empty hash would lose its TTL.
 redis.call("HSET", user, session, record)
 if #data > 0 then
   redis.call("HSET", user, session .. ".data", string.rep("\0", 8) .. data)
@@ -19,7 +19,7 @@ local function finished(each, reason)
 end
 if old then
   finished(old, REPLACED)
-  -- The last of its moment to be forgotten: a second submit follows it.
+  -- Of notices of the same moment this one is dropped last: a second click looks for it.
   notices[#notices].ended = now + 0.5
 elseif replaces ~= "" and not noticed(by_id[replaces], now) then
   mark(user, replaces, REPLACED, session, MINUTE, now)

@@ -1,6 +1,6 @@
 --[[
-  What follows `end.lua` where several sessions end, and the cutoff is set. Arguments and returns
-  stand there.
+  Continues `end.lua` if several sessions end, and sets the cutoff. `end.lua` lists the arguments
+  and the returns.
 ]]
 local ids, found = records(user, redis.call("HKEYS", user))
 local answer, passed = { 1, now, false }, {}
@@ -17,7 +17,7 @@ for at, id in ipairs(ids) do
       answer[#answer + 1] = id
     end
   elseif is_over(found[at], now) or id ~= session and string.byte(found[at], 1) ~= VERSION then
-    -- Of another version: nobody here can tell whether it is live, and what ends has to end.
+    -- A record of another version may be live, so it is deleted too.
     passed[#passed + 1] = id
   end
 end

@@ -1,10 +1,12 @@
 --[[
-  What the scripts need that know previous tokens; put after the prelude. A previous token is its
-  digest, 32 bytes, until when it is no reuse i64, and u8: 1 if it opens nothing even before that.
+  Functions for scripts that know previous tokens; follows the prelude.
+
+  Previous token  digest 32 bytes (zeros for none); i64 from when on a request with it is reuse;
+                  u8, which is 1 if it does not work even before that.
 ]]
 local NONE, UNUSED = string.rep("\0", 41), "\127" .. string.rep("\255", 7)
 
--- What only Rust reads of a live record.
+-- The part of a live record that only Rust reads.
 local function body_of(record)
   return string.sub(record, string.byte(record, 2) % 64 >= 32 and 206 or 83)
 end
@@ -17,17 +19,17 @@ local function previous_tokens(record)
   return string.sub(record, 124, 164), string.sub(record, 165, 205)
 end
 
--- Until when a previous token is no reuse, and whether it is void.
+-- Until when a previous token is no reuse, and whether it is rejected.
 local function good_until(each)
   return struct.unpack(">i8B", each, 33)
 end
 
--- How long a previous token goes on once its successor was seen.
+-- How long a previous token works after a request has sent its successor.
 local function grace_of(record)
   return (struct.unpack(">i8", record, 91))
 end
 
--- Which of two previous tokens this digest is of; none where that opens nothing.
+-- Which of the two previous tokens has this digest, if it still works.
 local function still_open(digest, newer, older, now)
   for _, each in ipairs({ newer, older }) do
     local good, rejected = good_until(each)
@@ -37,7 +39,7 @@ local function still_open(digest, newer, older, now)
   end
 end
 
--- The same token, void, and no reuse until then at the latest.
+-- The same token, but rejected, and no reuse until `good` at the latest.
 local function reject(each, good)
   if each == NONE then
     return NONE

@@ -1,6 +1,6 @@
 --[[
-  What follows `resolve.lua` and the preludes: notices, deadlines, previous tokens, and the first
-  sight of a new one. Arguments and returns stand there.
+  Continues `resolve.lua`, after the preludes: notices, deadlines, previous tokens, and the first
+  request with a new token. `resolve.lua` lists the arguments and the returns.
 ]]
 local TOKEN_REUSE = 10
 
@@ -43,7 +43,7 @@ if previous then
     return { 5, now, record }
   end
 elseif kind >= 64 then
-  -- The new token is sent: from now on the time of the previous one runs out.
+  -- The request sent the new token, so the grace period of the previous one begins.
   record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
     .. struct.pack(">i8", now + grace_of(record)) .. sub(record, 164)
 end

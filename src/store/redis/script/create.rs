@@ -1,4 +1,4 @@
-//! The script that makes a session.
+//! Calls `create.lua`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What `create.lua` answers when it runs after the caller has given up.
+/// The outcome of `create.lua` if it runs after the caller gave up.
 const LATE: i64 = 5;
 
 impl Scripts {
@@ -48,8 +48,7 @@ impl Scripts {
             && self.0.clock.is_none();
         let sends = AtomicU32::new(0);
         let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
-            // Of what the server did not know by its name, nothing ran: the EVAL that follows is no
-            // second sending.
+            // An EVAL follows an EVALSHA that did not run, so it is not a second attempt.
             if !matches!(cmd.args_iter().next(), Some(Arg::Simple(b"EVAL"))) {
                 sends.fetch_add(1, Ordering::Relaxed);
             }
@@ -67,15 +66,15 @@ impl Scripts {
             }
         };
         let key = self.0.keys.user(create.tag);
-        // Its own id and digest make sending it again the same session.
+        // Sent again, the same id and digest make the same session.
         let run = || self.run(&self.0.create, &key, Resend::Harmless, &arguments);
         let mut reply = run().await?;
         if reply.head().0 == LATE {
-            // The sample of the server's time was off; this reply brought a new one.
+            // The estimate of the server's time was wrong, and this reply corrected it.
             reply = run().await?;
         }
         if reply.head().0 > 1 && sends.into_inner() > 1 {
-            // One whose answer was lost may run yet: what was refused must not be made by it.
+            // An attempt whose reply was lost may still run and make the session that was refused.
             self.give_up(create.tag, create.id).await;
         }
         let (outcome, now) = reply.head();
@@ -107,7 +106,7 @@ impl Scripts {
         }
     }
 
-    /// The numbers of `lua/create.lua`.
+    /// The argument `terms` of `lua/create.lua`.
     fn terms(&self, create: &Create, latest: Option<i64>) -> Vec<u8> {
         let (age, proven) = proven(create.authenticated);
         let (class, limit, class_limit) = if create.counts {
@@ -117,7 +116,7 @@ impl Scripts {
         } else {
             (UNCOUNTED, UNCOUNTED_MAX, 0)
         };
-        // By a clock that was given, the server's time means nothing.
+        // With a test clock the server's time has no meaning.
         let latest = latest.filter(|_| self.0.clock.is_none());
         let mut terms = Vec::with_capacity(64);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
@@ -142,7 +141,7 @@ fn ticketed(ticket: Ticketed) -> Vec<u8> {
     [&ticket.id.encode()[..], ticket.digest.as_bytes()].concat()
 }
 
-/// A ticket, and the session that ends for it; nothing of none.
+/// A ticket and the session to end for it; empty if there is none.
 fn redeem(redeem: Option<Redeem>) -> Vec<u8> {
     let Some(Redeem { ticket, ends }) = redeem else {
         return Vec::new();
@@ -152,7 +151,7 @@ fn redeem(redeem: Option<Redeem>) -> Vec<u8> {
     [&ticketed(ticket), ends].concat()
 }
 
-/// A device and how long it is kept; nothing of none.
+/// A device and how long it is remembered; empty if there is none.
 fn device(device: Option<SeenDevice>) -> Vec<u8> {
     device.map_or_else(Vec::new, |SeenDevice { digest, kept }| {
         [&digest[..], &millis(kept.min(Lifetime::MAX)).to_be_bytes()].concat()

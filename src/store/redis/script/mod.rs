@@ -1,6 +1,6 @@
 //! The scripts: how each is called, and what its reply means.
 //!
-//! Every script has one function here, the only place where the order of its arguments is written.
+//! Each script has one function, and only that function knows the order of its arguments.
 
 mod change;
 mod create;
@@ -26,7 +26,7 @@ const TOKENS: &str = include_str!("../lua/tokens.lua");
 const HASH: &str = include_str!("../lua/hash.lua");
 const DATA: &str = include_str!("../lua/data.lua");
 
-/// Every script, hashed once, and what they need to run.
+/// All scripts, hashed once, and what they need to run.
 #[derive(Clone, Debug)]
 pub(super) struct Scripts(Arc<Inner>);
 
@@ -99,7 +99,7 @@ impl Scripts {
         Ok(reply)
     }
 
-    /// The time for a script: empty where the server's own counts.
+    /// The time for a script: empty for the server's own.
     fn given(&self) -> String {
         match &self.0.clock {
             Some(clock) => clock.now().as_millis().to_string(),
@@ -112,13 +112,13 @@ fn not_before(moment: Option<Timestamp>) -> i64 {
     moment.map_or(i64::MIN, Timestamp::as_millis)
 }
 
-/// When the user proved who they are, as scripts are told: 1 and an age, 0 and a moment, or 2 and the
-/// moment after a cutoff of the request's own.
+/// When the user authenticated, as scripts expect it: 1 and an age, 0 and a moment, or 2 and the moment
+/// after a cutoff that the same request set.
 fn proven(authenticated: Authenticated) -> (u8, i64) {
     match authenticated {
         Authenticated::After(cutoff) => (2, cutoff.as_millis().saturating_add(1)),
         Authenticated::At(moment) => (0, moment.as_millis()),
-        // Taken again each time it is sent.
+        // The age is computed again for each attempt.
         Authenticated::On(arrival) => (1, millis(arrival.age())),
     }
 }

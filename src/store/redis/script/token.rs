@@ -1,4 +1,4 @@
-//! The scripts about a session's token.
+//! Calls `resolve.lua` and `rotate.lua`.
 
 use bytes::{BufMut, Bytes};
 use deadpool_redis::redis::Cmd;
@@ -46,7 +46,7 @@ impl Scripts {
             }
             _ => {}
         }
-        // Not an error: that would keep its browser from signing in again.
+        // No error, because that would keep the browser from signing in again.
         let Some(record) = reply.record(id)? else {
             return Ok(Resolved::Unknown);
         };
@@ -78,7 +78,7 @@ impl Scripts {
                 .arg(self.given());
         };
         let key = self.0.keys.user(rotate.tag);
-        // The digests make sending it again the same rotation.
+        // Sent again, the same digests are the same rotation.
         let mut reply = self
             .run(&self.0.rotate, &key, Resend::Harmless, arguments)
             .await?;
@@ -99,9 +99,9 @@ impl Scripts {
         }
     }
 
-    /// The numbers of `lua/rotate.lua`.
+    /// The argument `terms` of `lua/rotate.lua`.
     fn rotation_terms(&self, rotate: &Rotate) -> Vec<u8> {
-        let (anew, authenticated, lifetime, salt) = match rotate.renewal {
+        let (again, authenticated, lifetime, salt) = match rotate.renewal {
             Renewal::Derived(salt) => (
                 0,
                 Authenticated::At(Default::default()),
@@ -115,7 +115,7 @@ impl Scripts {
         };
         let (age, proven) = proven(authenticated);
         let mut terms = Vec::with_capacity(59);
-        terms.put_u8(anew);
+        terms.put_u8(again);
         terms.put_u8(age);
         terms.put_u8(u8::from(rotate.reuse_ends));
         terms.put_i64(millis(rotate.grace.min(Lifetime::MAX)));
@@ -128,7 +128,7 @@ impl Scripts {
     }
 }
 
-/// Stored data: its entries come after the operation that wrote them last.
+/// The entries of stored data, which follow 8 bytes for the operation that wrote them last.
 fn stored(reply: &mut Reply) -> Result<Data, StoreError> {
     let Some(bytes) = reply.optional_bytes()? else {
         return Ok(Data::default());

@@ -1,0 +1,8 @@
+//! Serves the app: `cargo run -p example-coming-from-after`.
+
+use std::io;
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    example_coming_from_after::serve("127.0.0.1:3000").await
+}

@@ -1,0 +1,45 @@
+//! The example runs and does what it says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use crate::common::{app::App, curl::Curl};
+
+// T10
+#[test]
+fn hyper_serves_one_cookie_jar_over_http1_and_http2() {
+    let app = App::start(&[]);
+    let curl = Curl::with_agent("curl/8");
+    assert_eq!(curl.get(&app, "/").body, "Hello guest\n");
+
+    let signed_in = curl.post(&app, "/login?alice");
+    let prior = ["--http2-prior-knowledge"];
+    let greeting = curl.run(&prior, &app.url("/"));
+    let list = curl.run(&prior, &app.url("/sessions")).json();
+
+    assert_eq!(signed_in.status, 204);
+    assert!(greeting.head.starts_with("HTTP/2 200"), "{}", greeting.head);
+    assert_eq!(greeting.body, "Hello alice\n");
+    assert_eq!(list["sessions"][0]["ipAddress"], "127.0.0.1");
+    assert_eq!(curl.post(&app, "/logout").status, 204);
+    assert_eq!(
+        (curl.token(), curl.get(&app, "/").body),
+        (None, "Hello guest\n".to_owned())
+    );
+}
+
+// T55
+#[test]
+fn hyper_refuses_a_sign_in_from_another_origin() {
+    let app = App::start(&[]);
+    let curl = Curl::with_agent("curl/8");
+    let foreign = ["-X", "POST", "-H", "Origin: https://evil.test"];
+
+    let refused = curl.run(&foreign, &app.url("/login?alice"));
+
+    assert_eq!((refused.status, curl.token()), (403, None));
+}

@@ -1,0 +1,20 @@
+//! The example as a process; its service under a tonic server; and one story over every framework.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod clients;
+mod common;
+mod examples;
+mod generated;
+mod story;
+mod tonic;
+
+#[path = "../../pb.rs"]
+mod pb;
+#[path = "../../service.rs"]
+mod service;

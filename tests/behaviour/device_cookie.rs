@@ -1,0 +1,147 @@
+//! The device cookie reports the first sign-in on a device, once and without a fingerprint.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use tower_user_sessions::{
+    DeviceCookie, MemoryStore, SessionLayer, TokenSource, store::ManualClock,
+};
+
+use crate::common::http::{Answer, Client, DAY, HOUR, store, user};
+
+fn world() -> (SessionLayer, MemoryStore, ManualClock) {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store.clone()).device_cookie(DeviceCookie::new());
+    (layer, store, clock)
+}
+
+/// Signs in on a browser that keeps its device cookie and drops its session cookie.
+async fn signs_in(client: &mut Client, id: &'static str) -> (bool, Vec<String>) {
+    client.cookie = None;
+    let answer: Answer<bool> = client
+        .request(move |session| async move {
+            session.log_in(user(id)).unwrap();
+            session.commit().await.unwrap().first_sight
+        })
+        .await;
+    let ours = answer
+        .set_cookies()
+        .into_iter()
+        .filter(|line| line.starts_with("__Host-device="));
+    let lines: Vec<String> = ours.map(str::to_owned).collect();
+    if let Some(line) = lines.first() {
+        let pair = line.split(';').next().unwrap();
+        client.headers.insert("cookie", pair.parse().unwrap());
+    }
+    (answer.value(), lines)
+}
+
+// T43
+#[tokio::test]
+async fn only_the_first_sign_in_on_a_device_reports_it_as_new() {
+    let (layer, _store, clock) = world();
+    let mut client = Client::new(&layer);
+
+    let (first, cookies) = signs_in(&mut client, "alice").await;
+    clock.advance(DAY);
+    let (second, none) = signs_in(&mut client, "alice").await;
+
+    assert!(first);
+    assert!(!second);
+    assert_eq!(cookies.len(), 1);
+    assert!(none.is_empty());
+}
+
+// T43
+#[tokio::test]
+async fn each_pair_of_user_and_device_is_new_once() {
+    let (layer, _store, _clock) = world();
+    let (mut one, mut other) = (Client::new(&layer), Client::new(&layer));
+    signs_in(&mut one, "alice").await;
+
+    assert!(signs_in(&mut one, "bob").await.0);
+    assert!(signs_in(&mut other, "alice").await.0);
+    assert!(!signs_in(&mut one, "alice").await.0);
+}
+
+// T8
+#[tokio::test]
+async fn the_device_cookie_is_secure_host_only_and_http_only() {
+    let (layer, _store, _clock) = world();
+
+    let (_, cookies) = signs_in(&mut Client::new(&layer), "alice").await;
+
+    let (value, attributes) = cookies[0].split_once(';').unwrap();
+    assert_eq!(value.len(), "__Host-device=".len() + 22);
+    assert_eq!(
+        attributes,
+        " HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000"
+    );
+}
+
+// T43
+#[tokio::test]
+async fn devices_are_forgotten_after_the_set_time() {
+    let (store, clock) = store();
+    let cookie = DeviceCookie::new().remembered_for(2 * DAY);
+    let layer = SessionLayer::new(store).device_cookie(cookie);
+    let mut client = Client::new(&layer);
+    signs_in(&mut client, "alice").await;
+    clock.advance(2 * DAY - Duration::from_millis(1));
+    assert!(!signs_in(&mut client, "alice").await.0);
+    clock.advance(2 * DAY);
+
+    assert!(signs_in(&mut client, "alice").await.0);
+}
+
+#[tokio::test]
+async fn an_invalid_device_cookie_counts_as_a_new_device() {
+    let (layer, _store, _clock) = world();
+    for odd in [
+        "__Host-device=",
+        "__Host-device=short",
+        "__Host-device=!!!!!!!!!!!!!!!!!!!!!!",
+    ] {
+        let mut client = Client::new(&layer);
+        client.headers.insert("cookie", odd.parse().unwrap());
+
+        let (first, cookies) = signs_in(&mut client, "alice").await;
+
+        assert!(first);
+        assert_eq!(cookies.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_the_option_or_with_bearer_tokens_there_is_no_device_cookie() {
+    let (store, clock) = store();
+    let plain = SessionLayer::new(store.clone());
+    let bearer = SessionLayer::new(store)
+        .device_cookie(DeviceCookie::new())
+        .token_source(TokenSource::Bearer);
+
+    for layer in [plain, bearer] {
+        let (_, cookies) = signs_in(&mut Client::new(&layer), "alice").await;
+        assert!(cookies.is_empty());
+        clock.advance(HOUR);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_leaves_no_device_behind() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store)
+        .device_cookie(DeviceCookie::new())
+        .limit(tower_user_sessions::Limit::at_most(1).refuse());
+    Client::signed_in(&layer, "alice").await;
+    let mut client = Client::new(&layer);
+    let refused = client.send(|session| async move { session.log_in(user("alice")).unwrap() });
+
+    assert!(refused.await.sets_no_cookie());
+}

@@ -1,0 +1,210 @@
+//! What is logged, and what is never logged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, StatusCode};
+use tower::ServiceExt;
+use tower_user_sessions::{DeviceApi, Limit, MemoryStore, Session, SessionCookie, SessionLayer};
+
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method},
+    http::{Client, store},
+    log::Log,
+};
+
+fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
+    let (store, _clock) = store();
+    let faulty = FaultyStore::new(&store);
+    (SessionLayer::new(faulty.clone()), faulty, store)
+}
+
+// T6
+#[tokio::test]
+async fn the_one_insecure_switch_warns_once() {
+    let log = Log::start();
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store).cookie(SessionCookie::danger_insecure());
+
+    let layer = layer.cookie(SessionCookie::danger_insecure());
+    let signed_in = Client::signed_in(&layer, "alice").await;
+
+    assert!(signed_in.cookie.unwrap().starts_with("session="));
+    assert_eq!(log.at("WARN").len(), 1);
+}
+
+// T2 T3
+#[tokio::test]
+async fn a_malformed_token_is_a_debug_event_without_its_value() {
+    let log = Log::start();
+    let (store, _clock) = store();
+    let client = Client::with_cookies(&SessionLayer::new(store), [b"__Host-session=not-a-token"]);
+
+    client.request(|_session| async {}).await;
+
+    assert_eq!(log.at("DEBUG").len(), 1);
+    assert!(!log.text().contains("not-a-token"));
+}
+
+// T10
+#[tokio::test]
+async fn two_differing_cookies_are_a_warning_with_the_likely_cause_and_no_value() {
+    let log = Log::start();
+    let (layer, _faulty, _store) = world();
+    let token = Client::signed_in(&layer, "alice").await.token();
+    let cookie = format!("__Host-session={token}; __Host-session=planted");
+
+    Client::with_cookies(&layer, [cookie.as_bytes()])
+        .request(|_session| async {})
+        .await;
+
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(warning.contains("path or domain"));
+    assert!(!log.text().contains(&token) && !log.text().contains("planted"));
+}
+
+// T3
+#[tokio::test]
+async fn the_token_is_in_no_log_line_and_not_in_the_debug_of_the_session() {
+    let log = Log::start();
+    let (store, _clock) = store();
+    let mut client = Client::new(&SessionLayer::new(store));
+
+    client.insert("cart", "apple").await;
+    let guest = client.token();
+    client.log_in("alice").await;
+    let user = client.token();
+    let debug = client.send(|session| async move {
+        tracing::trace!(?session, "handled");
+        format!("{session:?}")
+    });
+    let debug = debug.await.value();
+
+    let text = format!("{}{debug}", log.text());
+    assert!(text.contains("handled"));
+    for secret in [guest, user] {
+        assert!(!text.contains(&secret) && !text.contains(&secret[32..]));
+    }
+}
+
+// T5
+#[tokio::test]
+async fn a_created_login_succeeds_and_a_guest_session_that_cannot_end_is_logged() {
+    let log = Log::start();
+    let (layer, faulty, _store) = world();
+    let mut client = Client::new(&layer);
+    client.insert("cart", "apple").await;
+    faulty.always([Method::End], Fault::Fail);
+
+    client.log_in("alice").await;
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    assert_eq!(log.at("WARN").len(), 1);
+}
+
+// T3
+#[tokio::test]
+async fn an_outage_is_logged_with_its_kind_and_no_token() {
+    let log = Log::start();
+    let (layer, faulty, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    faulty.next(Method::Resolve, Fault::Fail);
+
+    client.send(|_session| async {}).await;
+
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(warning.contains("Unavailable"));
+    assert!(!log.text().contains(&client.token()));
+}
+
+#[tokio::test]
+async fn without_the_session_layer_it_is_500_and_the_log_says_what_to_change() {
+    let log = Log::start();
+    let request = Request::new("any body");
+
+    let got = DeviceApi::new().oneshot(request).await.unwrap();
+
+    assert_eq!(got.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(log.at("ERROR")[0].contains("SessionLayer"));
+}
+
+/// A handler that takes a `Session`.
+fn app() -> Router {
+    Router::new().route("/", get(|_session: Session| async {}))
+}
+
+#[tokio::test]
+async fn an_extractor_without_the_layer_logs_that() {
+    let log = Log::start();
+
+    let answer = app().oneshot(Request::new(Body::empty())).await.unwrap();
+
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let [line] = &log.at("ERROR")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(line.contains("no `SessionLayer` on this route") && line.contains(".layer("));
+}
+
+#[tokio::test]
+async fn an_extractor_on_a_request_that_resolve_if_skipped_logs_that() {
+    let log = Log::start();
+    let (store, _clock) = store();
+    let app = app().layer(SessionLayer::new(store).resolve_if(|_| false));
+
+    let answer = app.oneshot(Request::new(Body::empty())).await.unwrap();
+
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let [line] = &log.at("ERROR")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(line.contains("`resolve_if`") && line.contains("return true"));
+}
+
+// T3 T44
+#[tokio::test]
+async fn events_are_logged_at_debug_under_their_own_target_without_token_or_address() {
+    let log = Log::start();
+    let (layer, _faulty, _store) = world();
+    let layer = layer.limit(Limit::at_most(1));
+    let mut first = Client::new(&layer);
+    first.user_agent = "Firefox";
+    first.peer = Some([192, 0, 2, 1].into());
+    let evicted = first.log_in("alice").await;
+
+    let mut second = first.before(&layer);
+    second.cookie = None;
+    let by = second.log_in("alice").await;
+
+    let lines: Vec<String> = log.at("tower_user_sessions::audit");
+    assert_eq!(lines.len(), 3, "{}", log.text());
+    assert!(lines.iter().all(|line| line.contains("DEBUG")));
+    let end = &lines[2];
+    for field in [
+        "kind=\"ended\"".to_owned(),
+        "user=alice".to_owned(),
+        format!("session={evicted}"),
+        "why=\"evicted\"".to_owned(),
+        "initiator=\"policy\"".to_owned(),
+        format!("by={by}"),
+    ] {
+        assert!(end.contains(&field), "{field}: {end}");
+    }
+    for secret in [
+        &first.token()[32..],
+        &second.token()[32..],
+        "192.0.2.1",
+        "Firefox",
+    ] {
+        assert!(lines.iter().all(|line| !line.contains(secret)), "{secret}");
+    }
+}

@@ -1,0 +1,68 @@
+//! What the layer, the API and the page do, on the embedded store or one that fails: one file a behaviour.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod allocations;
+mod bearer;
+mod class;
+mod clear;
+mod client_ip;
+mod commit;
+#[path = "../common/mod.rs"]
+mod common;
+mod cookie;
+mod countdown;
+mod csrf;
+mod data;
+mod device;
+mod device_api;
+mod device_cookie;
+mod device_refusals;
+mod disabled;
+mod double_submit;
+mod ending;
+mod event_channel;
+mod events;
+mod events_add_up;
+mod extractor;
+mod for_test;
+mod fresh;
+mod geo;
+mod guests;
+mod hostile;
+mod insert_before_log_in;
+mod lifetime;
+mod limit;
+mod local_path;
+mod login;
+mod logs;
+mod metrics;
+mod mistakes;
+mod outage;
+mod page;
+mod page_guard;
+mod page_setup;
+mod persistent;
+mod readiness;
+mod reauthenticate;
+mod rejected;
+mod remember_target;
+mod replaced;
+mod reported;
+mod require;
+mod respond;
+mod rotation;
+mod session_of;
+mod shorten;
+mod shown;
+mod size;
+mod ticket;
+mod token;
+mod undelivered;
+mod user_id;
+mod verdict;

@@ -1,0 +1,298 @@
+//! Mistakes in an app's setup: the log says once what to change, in debug builds the body too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use axum::{Router, body::Body, routing::get};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+use tower_user_sessions::{
+    DeviceApi, DevicePage, MissingSession, OnOutage, Problem, RequireFresh, RequireUser, Session,
+    SessionCookie, SessionLayer, User,
+};
+
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method},
+    http::{Client, HOUR, store, user},
+    log::Log,
+};
+
+/// Every kind of handler that needs a session, each at a path of its own.
+fn app() -> Router {
+    let plain = || get(|| async { "reached" });
+    let by_hand = get(|request: Request<Body>| async move {
+        Session::of(request.extensions()).map(|_session| "reached")
+    });
+    Router::new()
+        .route("/session", get(|_: Session| async { "reached" }))
+        .route("/by-hand", by_hand)
+        .route("/user", get(|_: User| async { "reached" }))
+        .route("/user-or-guest", get(|_: Option<User>| async { "reached" }))
+        .route(
+            "/require-user",
+            plain().route_layer(RequireUser::new().reply(Problem)),
+        )
+        .route(
+            "/require-fresh",
+            plain().route_layer(RequireFresh::within(HOUR).reply(Problem)),
+        )
+        .nest_service("/api", DeviceApi::new())
+        .nest_service("/page", DevicePage::at("/page"))
+}
+
+const JSON: [&str; 7] = [
+    "/session",
+    "/by-hand",
+    "/user",
+    "/user-or-guest",
+    "/require-user",
+    "/require-fresh",
+    "/api",
+];
+
+async fn ask(app: &Router, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let answer = app.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.into()).unwrap())
+}
+
+/// Asks each path and checks that all of them say the same.
+async fn all_say(app: Router, advice: &str) {
+    for path in JSON {
+        let (status, body) = ask(&app, path).await;
+
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert!(body.contains(r#""reason":"no_session""#), "{path}: {body}");
+        assert_eq!(
+            body.contains(advice),
+            cfg!(debug_assertions),
+            "{path}: {body}"
+        );
+    }
+    let (status, body) = ask(&app, "/page").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(body.contains("Something went wrong."));
+    assert_eq!(body.contains(advice), cfg!(debug_assertions), "{body}");
+}
+
+#[tokio::test]
+async fn without_a_layer_they_all_say_so() {
+    all_say(app(), "no `SessionLayer` on this route: add `.layer(").await;
+}
+
+#[tokio::test]
+async fn a_route_that_was_added_after_the_layer_says_that_the_app_has_one() {
+    let (store, _clock) = store();
+    let late = Router::new().layer(SessionLayer::new(store)).merge(app());
+
+    all_say(late, "although the app has one").await;
+}
+
+#[tokio::test]
+async fn where_resolve_if_let_the_request_pass_they_all_say_so() {
+    let (store, _clock) = store();
+    let passing = app().layer(SessionLayer::new(store).resolve_if(|_| false));
+
+    all_say(passing, "`resolve_if` let the request pass").await;
+}
+
+#[tokio::test]
+async fn it_is_logged_once_for_each_that_asks_and_never_silent() {
+    let log = Log::start();
+    let app = app();
+
+    for _ in 0..3 {
+        for path in JSON {
+            ask(&app, path).await;
+        }
+    }
+
+    let errors = log.at("ERROR");
+    let askers = [
+        "Session",
+        "User",
+        "Option<User>",
+        "RequireUser",
+        "RequireFresh",
+        "DeviceApi",
+    ];
+    for asker in askers {
+        let said = errors
+            .iter()
+            .filter(|line| line.contains(&format!("asker=\"{asker}\"")));
+        assert_eq!(said.count(), 1, "{asker}: {}", log.text());
+    }
+    assert_eq!(errors.len(), askers.len());
+    assert_eq!(log.at("DEBUG").len(), 3 * JSON.len() - errors.len());
+}
+
+#[tokio::test]
+async fn a_guard_outside_of_its_layer_says_that_the_app_has_one() {
+    let (store, _clock) = store();
+    let wrong = Router::new()
+        .route("/", get(|| async { "reached" }))
+        .layer(SessionLayer::new(store))
+        .layer(RequireUser::new().reply(Problem));
+
+    let (status, body) = ask(&wrong, "/").await;
+
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        body.contains("although the app has one"),
+        cfg!(debug_assertions)
+    );
+}
+
+#[tokio::test]
+async fn option_extractors_tell_a_guest_from_a_mistake_and_an_outage() {
+    async fn session(session: Option<Session>) -> String {
+        format!("{:?}", session.map(|session| session.is_available()))
+    }
+    async fn signed_in(user: Option<User>) -> String {
+        user.map_or("guest".to_owned(), |user| user.id().to_string())
+    }
+    let app = || {
+        Router::new()
+            .route("/session", get(session))
+            .route("/user", get(signed_in))
+    };
+    let (memory, _clock) = store();
+    let faulty = FaultyStore::new(&memory);
+    let layer = SessionLayer::new(faulty.clone()).on_outage(OnOutage::Guest);
+    let alice = Client::signed_in(&layer, "alice").await;
+    let send = async |app: Router, client: &Client, path: &str| {
+        let request = client.head(path).map(|()| Body::empty());
+        let answer = app.oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.into()).unwrap())
+    };
+    let ok = |body: &str| (200, body.to_owned());
+    let guest = Client::new(&layer);
+    let with = || app().layer(layer.clone());
+    let passed = || app().layer(layer.clone().resolve_if(|_| false));
+
+    assert_eq!(send(with(), &alice, "/session").await, ok("Some(true)"));
+    assert_eq!(send(with(), &guest, "/session").await, ok("Some(true)"));
+    assert_eq!(send(app(), &guest, "/session").await, ok("None"));
+    assert_eq!(send(passed(), &alice, "/session").await, ok("None"));
+    assert_eq!(send(with(), &alice, "/user").await, ok("alice"));
+    assert_eq!(send(with(), &guest, "/user").await, ok("guest"));
+    assert_eq!(send(app(), &guest, "/user").await.0, 500);
+    assert_eq!(send(passed(), &alice, "/user").await.0, 500);
+    faulty.always([Method::Resolve], Fault::Fail);
+    assert_eq!(send(with(), &alice, "/session").await, ok("Some(false)"));
+    let (status, body) = send(with(), &alice, "/user").await;
+    assert_eq!(status, 503);
+    assert!(body.contains(r#""reason":"unavailable""#));
+}
+
+#[tokio::test]
+async fn an_optional_user_leaves_the_reason_of_an_ended_session_to_the_page_that_shows_it() {
+    let (memory, _clock) = store();
+    let layer = SessionLayer::new(memory.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    let sessions = tower_user_sessions::UserSessions::new(memory, user("alice"));
+    sessions.end_all().await.unwrap();
+    let app = |handler| Router::new().route("/", handler).layer(layer.clone());
+    let optional = app(get(|_: Option<User>| async { "guest" }));
+    let required = app(get(|_: User| async { "user" }));
+    let ask = async |app: Router| {
+        let request = client.head("/").map(|()| Body::empty());
+        app.oneshot(request).await.unwrap()
+    };
+
+    let first = ask(optional).await;
+    let second = ask(required).await;
+
+    assert!(!first.headers().contains_key("set-cookie"));
+    assert!(second.headers().contains_key("set-cookie"));
+    assert_eq!(second.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_outage_says_what_to_look_at() {
+    let log = Log::start();
+    let (memory, _clock) = store();
+    let faulty = FaultyStore::new(&memory);
+    let layer = SessionLayer::new(faulty.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    faulty.always([Method::Resolve], Fault::Fail);
+    let app = app().layer(layer.reply(Problem));
+
+    let request = client.head("/session").map(|()| Body::empty());
+    let answer = app.oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.into()).unwrap();
+
+    let advice = "is it running, and is its address right?";
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains(r#""reason":"unavailable""#));
+    assert_eq!(body.contains(advice), cfg!(debug_assertions), "{body}");
+    assert_eq!(log.at("WARN").len(), 1);
+    assert!(log.at("WARN")[0].contains(advice));
+}
+
+/// Signs in from this page, three times.
+async fn sign_in_from(layer: &SessionLayer, header: (&'static str, &str)) {
+    let mut headers = HeaderMap::new();
+    headers.insert(header.0, header.1.parse().unwrap());
+    for _ in 0..3 {
+        let mut client = Client::new(layer);
+        client.headers = headers.clone();
+        client.log_in("alice").await;
+    }
+}
+
+#[tokio::test]
+async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
+    let log = Log::start();
+    let (memory, _clock) = store();
+    let layer = SessionLayer::new(memory.clone());
+    let insecure = SessionLayer::new(memory).cookie(
+        SessionCookie::named("session")
+            .secure(false)
+            .build()
+            .unwrap(),
+    );
+
+    for page in [
+        ("origin", "https://app.test"),
+        ("origin", "http://localhost:3000"),
+        ("referer", "http://127.0.0.1:3000/login"),
+    ] {
+        sign_in_from(&layer, page).await;
+    }
+    sign_in_from(&insecure, ("origin", "http://192.168.1.5")).await;
+    Client::new(&layer).request(|_session| async {}).await;
+    assert_eq!(log.at("WARN"), [""; 0]);
+
+    sign_in_from(&layer, ("origin", "http://192.168.1.5:3000")).await;
+    sign_in_from(&layer, ("referer", "http://app.test/login")).await;
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    for part in [
+        "browsers drop it",
+        "use https",
+        "http://localhost",
+        "danger_insecure",
+    ] {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+}
+
+#[test]
+fn the_error_itself_says_what_to_change() {
+    let text = MissingSession::NoLayer.to_string();
+
+    assert!(text.contains(".layer(SessionLayer::new(store))"));
+}

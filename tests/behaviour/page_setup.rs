@@ -1,0 +1,124 @@
+//! The device page in an app: its name, a link back, its own header.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use tower_user_sessions::{DevicePage, SessionLayer};
+
+use crate::common::{
+    hostile::STRINGS,
+    http::{Client, store},
+    page::{Shown, text, unescape, visit},
+};
+
+async fn shown(page: &DevicePage, line: &str) -> Shown {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let client = Client::signed_in(&layer, "alice").await;
+    visit(&layer, page, &client, line, &[], "").await
+}
+
+fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = html.split_once(start).unwrap();
+    rest.split_once(end).unwrap().0
+}
+
+const EVERY_PAGE: [&str; 4] = [
+    "GET /devices",
+    "GET /devices/end-others",
+    "POST /devices/end",
+    "GET /elsewhere",
+];
+
+#[tokio::test]
+async fn its_name_is_in_the_title_and_above_the_heading_of_every_page() {
+    let page = DevicePage::at("/devices").app_name("Acme & Sons");
+
+    for line in EVERY_PAGE {
+        let shown = shown(&page, line).await;
+
+        let title = unescape(between(&shown.body, "<title>", "</title>"));
+        assert_eq!(title, "Where you’re signed in – Acme & Sons", "{line}");
+        let above = between(&shown.body, "<main>", "<h1>");
+        assert_eq!(text(above), "Acme & Sons", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_leads_back_into_the_app() {
+    let page = DevicePage::at("/devices").back_link("/account?tab=1&x=2", "Back to “you”");
+
+    for line in EVERY_PAGE {
+        let shown = shown(&page, line).await;
+
+        let above = between(&shown.body, "<main>", "<h1>");
+        assert!(
+            above.contains(r#"<a href="/account?tab=1&amp;x=2">"#),
+            "{above}"
+        );
+        assert_eq!(text(above), "Back to “you”", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn without_them_the_page_has_no_place_for_them() {
+    let shown = shown(&DevicePage::at("/devices"), "GET /devices").await;
+
+    assert_eq!(between(&shown.body, "<body>", "<h1>"), "<main><header>");
+    let title = between(&shown.body, "<title>", "</title>");
+    assert_eq!(title, "Where you’re signed in");
+}
+
+#[tokio::test]
+async fn hostile_text_in_the_name_and_the_link_is_shown_as_text() {
+    let page = |name: &str, link: &str| {
+        DevicePage::at("/devices")
+            .app_name(name)
+            .back_link("/account", link)
+    };
+    let harmless = shown(&page("Acme", "Back"), "GET /devices")
+        .await
+        .skeleton();
+
+    for hostile in STRINGS {
+        let as_name = shown(&page(hostile, "Back"), "GET /devices").await;
+        let as_link = shown(&page("Acme", hostile), "GET /devices").await;
+
+        for shown in [as_name, as_link] {
+            assert_eq!(shown.skeleton(), harmless, "{hostile:?}");
+            assert!(unescape(&shown.body).contains(hostile), "{hostile:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_apps_header_is_on_every_page_as_the_app_wrote_it() {
+    const HEADER: &str = r#"<header class="bar"><img src="/logo.svg" alt="Acme"></header>"#;
+    let page = DevicePage::at("/devices").header_html(HEADER);
+
+    for line in EVERY_PAGE {
+        let shown = shown(&page, line).await;
+
+        assert!(
+            shown.body.contains(&format!("<body>{HEADER}<main>")),
+            "{line}"
+        );
+        let policy = shown.header("content-security-policy").unwrap();
+        assert!(policy.contains("img-src 'self' data:; script-src 'self'; style-src 'self'"));
+        assert!(!policy.contains("unsafe"));
+    }
+}
+
+#[tokio::test]
+async fn other_pages_load_no_images_of_the_site() {
+    let page = DevicePage::at("/devices").app_name("Acme");
+
+    let shown = shown(&page, "GET /devices").await;
+
+    let policy = shown.header("content-security-policy").unwrap();
+    assert!(policy.contains("img-src data:;"));
+}

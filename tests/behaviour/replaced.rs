@@ -1,0 +1,107 @@
+//! A late request with the token of a replaced session changes no cookie.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use http::StatusCode;
+use tower_user_sessions::{EndReason, MemoryStore, Session, SessionLayer, store::ManualClock};
+
+use crate::common::http::{Client, store};
+
+fn world() -> (SessionLayer, MemoryStore, ManualClock) {
+    let (store, clock) = store();
+    (SessionLayer::new(store.clone()), store, clock)
+}
+
+// T56
+#[tokio::test]
+async fn the_token_of_a_replaced_session_makes_a_guest_and_its_cookie_stays() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    let user = Client::signed_in(&layer, "alice").await;
+
+    for previous in [guest, user] {
+        let mut client = previous.clone();
+        client.log_in("alice").await;
+        let late = previous.request(|session| async move {
+            (
+                session.user_id(),
+                session.ended().map(|notice| notice.reason),
+            )
+        });
+        let late = late.await;
+
+        assert!(late.sets_no_cookie());
+        assert_eq!(late.value(), (None, Some(EndReason::Replaced)));
+    }
+}
+
+// T56
+#[tokio::test]
+async fn a_late_response_to_a_replaced_token_touches_no_cookie() {
+    let (layer, _store, _clock) = world();
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    let previous = guest.clone();
+
+    let late = previous.request(move |session: Session| {
+        let mut guest = guest.clone();
+        async move {
+            guest.log_in("alice").await;
+            session.insert("cart", "pear").unwrap();
+        }
+    });
+
+    assert!(late.await.sets_no_cookie());
+}
+
+// T56
+#[tokio::test]
+async fn data_of_a_request_with_a_replaced_token_does_not_overwrite_the_new_cookie() {
+    let (layer, _store, _clock) = world();
+    let mut client = Client::new(&layer);
+    client.insert("cart", "apple").await;
+    let previous = client.clone();
+    client.log_in("alice").await;
+
+    let late = previous.request(|session| async move { session.insert("visits", "2").unwrap() });
+    let late = late.await;
+    client.keep(&late);
+
+    assert_eq!(late.status, StatusCode::OK);
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+}
+
+// T56
+#[tokio::test]
+async fn a_replaced_token_can_sign_in() {
+    let (layer, _store, _clock) = world();
+    let client = Client::signed_in(&layer, "alice").await;
+    let mut previous = client.clone();
+    previous.clone().log_in("alice").await;
+
+    previous.log_in("alice").await;
+
+    assert_eq!(previous.user().await.as_deref(), Some("alice"));
+}
+
+// T56
+#[tokio::test]
+async fn a_late_logout_with_a_replaced_token_does_not_remove_the_new_cookie() {
+    let (layer, _store, _clock) = world();
+    let mut client = Client::new(&layer);
+    client.insert("cart", "apple").await;
+    let previous = client.clone();
+    client.log_in("alice").await;
+
+    let late = previous.request(|session| async move { session.log_out().unwrap() });
+    let late = late.await;
+
+    assert!(late.sets_no_cookie());
+}

@@ -1,0 +1,171 @@
+//! Data that cannot be stored: too large, or of a type that cannot be serialized.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use http::StatusCode;
+use serde::{Serialize, Serializer, ser::Error as _};
+use tower_user_sessions::{
+    CommitError, MemoryStore, Problem, Session, SessionErrorKind, SessionLayer,
+};
+
+use crate::common::http::{Client, store};
+
+fn world() -> (SessionLayer, MemoryStore) {
+    let (store, _clock) = store();
+    (SessionLayer::new(store.clone()), store)
+}
+
+/// Runs `first` in one request, and `second` in another one while the first is in flight.
+async fn at_once(client: &mut Client, first: fn(&Session), second: fn(&Session)) -> StatusCode {
+    let parallel = client.clone();
+    let answer = client.send(move |session| {
+        let parallel = parallel.clone();
+        async move {
+            first(&session);
+            parallel
+                .request(move |session| async move { second(&session) })
+                .await;
+        }
+    });
+    answer.await.status
+}
+
+#[tokio::test]
+async fn an_insert_over_the_limit_is_an_error_and_stages_nothing() {
+    let (layer, _store) = world();
+    let mut client = Client::signed_in(&layer.data_limit(100), "alice").await;
+
+    let answer = client.send(|session: Session| async move {
+        // 6 bytes of lengths, 1 of the key, and MessagePack's 2 before 91 bytes of text.
+        session.insert("a", &"x".repeat(91)).unwrap();
+        let over = session.insert("a", &"x".repeat(92)).unwrap_err().kind();
+        let more = session.insert("b", "").unwrap_err().kind();
+        (
+            over,
+            more,
+            session.get::<String>("a").unwrap().unwrap().len(),
+        )
+    });
+
+    let too_large = SessionErrorKind::TooLarge;
+    assert_eq!(answer.await.value(), (too_large, too_large, 91));
+    assert_eq!(client.get("a").await.unwrap().len(), 91);
+}
+
+#[tokio::test]
+async fn the_default_limit_is_64_kib() {
+    let (layer, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+
+    // 6 bytes of lengths, 1 of the key, 3 of MessagePack.
+    let answer = client.send(|session| async move {
+        let over = session
+            .insert("a", &"x".repeat(64 * 1024 - 9))
+            .unwrap_err()
+            .kind();
+        session.insert("a", &"x".repeat(64 * 1024 - 10)).unwrap();
+        over
+    });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.value(), SessionErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn data_that_parallel_requests_together_put_over_the_limit_is_not_stored() {
+    let (layer, _store) = world();
+    let layer = layer.data_limit(100);
+    let mut client = Client::signed_in(&layer, "alice").await;
+
+    let status = at_once(
+        &mut client,
+        |session| session.insert("a", &"x".repeat(60)).unwrap(),
+        |session| session.insert("b", &"x".repeat(60)).unwrap(),
+    );
+
+    assert_eq!(status.await, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(client.get("a").await, None);
+    assert_eq!(client.get("b").await.unwrap().len(), 60);
+}
+
+#[tokio::test]
+async fn commit_reports_that_the_data_together_is_too_large() {
+    let (layer, _store) = world();
+    let mut client = Client::signed_in(&layer.data_limit(100), "alice").await;
+    let parallel = client.clone();
+
+    let answer = client.send(move |session| {
+        let parallel = parallel.clone();
+        async move {
+            session.insert("a", &"x".repeat(60)).unwrap();
+            parallel
+                .request(|session| async move { session.insert("b", &"x".repeat(60)).unwrap() })
+                .await;
+            session.commit().await
+        }
+    });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::OK);
+    assert!(matches!(answer.value(), Err(CommitError::TooLarge)));
+}
+
+struct Unwritable;
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("not today"))
+    }
+}
+
+#[tokio::test]
+async fn a_value_or_key_that_cannot_be_stored_is_an_error_and_stages_nothing() {
+    let (layer, store) = world();
+    let mut client = Client::new(&layer);
+
+    let answer = client.send(|session| async move {
+        let unwritable = session.insert("a", &Unwritable).unwrap_err().kind();
+        let long = session.insert(&"k".repeat(256), "x").unwrap_err().kind();
+        (unwritable, long)
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie());
+    assert_eq!(
+        answer.value(),
+        (SessionErrorKind::Encode, SessionErrorKind::KeyTooLong)
+    );
+    assert_eq!(store.sets(), 0);
+}
+
+#[tokio::test]
+async fn data_that_is_too_large_answers_with_its_own_problem() {
+    let (layer, _store) = world();
+    let client = Client::signed_in(&layer.clone().data_limit(100), "alice").await;
+    let parallel = client.clone();
+    let service = tower::service_fn(move |request: http::Request<()>| {
+        let (session, parallel) = (
+            request.extensions().get::<Session>().unwrap().clone(),
+            parallel.clone(),
+        );
+        async move {
+            session.insert("a", &"x".repeat(60)).unwrap();
+            parallel
+                .request(|session| async move { session.insert("b", &"x".repeat(60)).unwrap() })
+                .await;
+            Ok::<_, std::convert::Infallible>(http::Response::new(bytes::Bytes::new()))
+        }
+    });
+    let layer = layer.data_limit(100).reply(Problem);
+
+    let sent = tower::ServiceExt::oneshot(tower::Layer::layer(&layer, service), client.head("/"));
+
+    let body = sent.await.unwrap().into_body();
+    insta::assert_snapshot!(str::from_utf8(&body).unwrap(), @r#"{"type":"about:blank","title":"Session not stored","status":413,"detail":"the data would be over its limit","reason":"not_stored"}"#);
+}

@@ -1,0 +1,233 @@
+//! Random histories: `MemoryStore` matches the model of the contract, and so does `RedisStore`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::HashSet;
+
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use tower_user_sessions::{
+    Excess, MemoryStore, RedisStore, SessionId,
+    store::{Record, Resolve, SessionStore, Token},
+};
+
+use crate::{
+    common::redis::Server,
+    history::{Op, SESSION_SETS, With, histories},
+    model::{Answer, NOTICE_KEPT},
+    question::{Request, ask},
+    world::World,
+};
+
+/// How many histories each test tries.
+const CASES: u32 = 512;
+
+/// Runs histories. A failing one is shortened and printed with the answer to each step.
+fn check(cases: u32, replay: impl Fn(&[(usize, Op)], &mut World) -> Result<(), String>) {
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        ..Config::with_cases(cases)
+    });
+    let outcome = runner.run(&histories(), |history| {
+        let mut world = World::new();
+        replay(&history, &mut world)
+            .map_err(|problem| TestCaseError::fail(format!("{problem}\n\n{}", world.story())))
+    });
+    if let Err(TestError::Fail(story, _)) = outcome {
+        panic!("{story}");
+    }
+    outcome.unwrap();
+}
+
+fn memory(world: &World) -> MemoryStore {
+    MemoryStore::builder()
+        .clock(world.clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .build()
+}
+
+// T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T57 T58
+#[test]
+fn random_histories_on_memory_match_the_model() {
+    check(2 * CASES, |history, world| {
+        tokio_test::block_on(replay_on_memory(history, world))
+    });
+}
+
+async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<(), String> {
+    let store = memory(world);
+    let mut seen = Seen::default();
+    for (set, op) in history {
+        world.note(op);
+        for request in world.requests(*set, op) {
+            let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
+            world.note(&(&request, &answer));
+            same("MemoryStore", &answer, "the contract", &expected)?;
+
+            let live = audit(&store, world, *set, &mut seen).await?;
+            if let (Request::Create(create), Answer::Created { .. }) = (&request, &answer)
+                && create.user.is_some()
+                && create.counts
+                && create.limit.excess() == Excess::Evict
+                // Signing in with the same session again frees no place.
+                && !matches!(op, Op::Create { again: Some(_), .. })
+            {
+                let ids = || live.iter().map(|record| record.id);
+                holds(
+                    ids().any(|id| id == create.id),
+                    "the new session is not live",
+                )?;
+                let counted = live.iter().filter(|record| record.counts);
+                let most = usize::from(create.limit.sessions());
+                holds(
+                    counted.clone().count() <= most,
+                    "more are live than the limit allows",
+                )?;
+                let of_class = counted.filter(|record| record.class == create.class);
+                let most = create.limit.class_sessions(create.class);
+                let most = most.map_or(usize::MAX, usize::from);
+                holds(
+                    of_class.count() <= most,
+                    "more of a class are live than its limit allows",
+                )?;
+            }
+        }
+    }
+    for set in 0..SESSION_SETS {
+        for token in world.tokens(set).to_vec() {
+            let request = Request::Resolve(Resolve::new(token));
+            let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
+            world.note(&(&request, &answer));
+            same("MemoryStore", &answer, "the contract", &expected)?;
+        }
+    }
+    Ok(())
+}
+
+/// Two re-authentications, with the clock a millisecond back in between. A random history found this:
+/// the model set the time of the older token twice.
+#[test]
+fn an_invalid_token_keeps_its_time_when_the_clock_steps_back() {
+    let create = Op::Create {
+        name: '-',
+        again: None,
+        replaces: None,
+        limit: 1,
+        refuse: false,
+        short: false,
+        authenticated_ago: 0,
+        changes: Vec::new(),
+        data_limit: 1_000,
+        with: With {
+            class: 0,
+            class_limit: None,
+            counts: true,
+            device: None,
+            elsewhere: false,
+            redeem: None,
+        },
+    };
+    let reauthenticate = |pick, short| Op::Rotate {
+        pick,
+        forged: false,
+        proven: true,
+        again: false,
+        short,
+        reuse_ends: false,
+    };
+    let history = [
+        (0, create),
+        (0, reauthenticate(0, true)),
+        (0, Op::StepBack(1)),
+        (0, reauthenticate(2, false)),
+    ];
+
+    let done = tokio_test::block_on(replay_on_memory(&history, &mut World::new()));
+
+    assert_eq!(done, Ok(()));
+}
+
+/// The sessions that have been live, and those of them that have ended since.
+#[derive(Default)]
+struct Seen {
+    live: HashSet<SessionId>,
+    dead: HashSet<SessionId>,
+}
+
+/// Checks what must hold at every moment, independent of the model. Returns the live sessions.
+async fn audit(
+    store: &MemoryStore,
+    world: &World,
+    set: usize,
+    seen: &mut Seen,
+) -> Result<Vec<Record>, String> {
+    let now = world.clock.now();
+    let listed = store.list(&world.list(set)).await.unwrap();
+    for record in &listed {
+        let idle_end = record.last_activity.plus(record.idle);
+        holds(now < record.deadline, "one is live past its deadline")?;
+        holds(now < idle_end, "one is live past its idle time")?;
+    }
+    let live: HashSet<SessionId> = listed.iter().map(|record| record.id).collect();
+    holds(live.is_disjoint(&seen.dead), "one came back to life")?;
+    let here: HashSet<SessionId> = world.tokens(set).iter().map(Token::session_id).collect();
+    seen.live.extend(&live);
+    seen.dead.extend(
+        seen.live
+            .iter()
+            .filter(|id| here.contains(id) && !live.contains(id)),
+    );
+    Ok(listed)
+}
+
+// T49 and what the history of `MemoryStore` names
+#[test]
+fn random_histories_on_redis_match_the_model() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start();
+    let pool = server.pool();
+
+    check(CASES, |history, world| {
+        let redis = RedisStore::builder(pool.clone())
+            .clock(world.clock.clone())
+            .notice_kept(NOTICE_KEPT)
+            .build();
+        runtime.block_on(replay_on_both(&redis, history, world))
+    });
+}
+
+async fn replay_on_both(
+    redis: &RedisStore,
+    history: &[(usize, Op)],
+    world: &mut World,
+) -> Result<(), String> {
+    let memory = memory(world);
+    for (set, op) in history {
+        world.note(op);
+        for request in world.requests(*set, op) {
+            let expected = world.expects(&request);
+            let in_memory = ask(&memory, &request).await;
+            let in_redis = ask(redis, &request).await;
+            world.note(&(&request, &in_redis));
+            same("RedisStore", &in_redis, "MemoryStore", &in_memory)?;
+            same("MemoryStore", &in_memory, "the contract", &expected)?;
+        }
+    }
+    Ok(())
+}
+
+fn same(left: &str, a: &Answer, right: &str, b: &Answer) -> Result<(), String> {
+    if a == b {
+        return Ok(());
+    }
+    Err(format!("{left} says {a:#?}\n{right} says {b:#?}"))
+}
+
+fn holds(condition: bool, what: &str) -> Result<(), String> {
+    condition.then_some(()).ok_or_else(|| what.to_owned())
+}

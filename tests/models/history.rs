@@ -1,0 +1,245 @@
+//! Random histories: operations of a few users and guests in a random order.
+
+use proptest::{collection::vec, option, prelude::*};
+use tower_user_sessions::EndReason;
+
+/// Two users, then two guests.
+pub(crate) const SESSION_SETS: usize = 4;
+
+/// A token of one session set, live or not, counted from the newest.
+pub(crate) type Pick = usize;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Create {
+        name: char,
+        again: Option<(Pick, bool)>,
+        replaces: Option<Pick>,
+        limit: u16,
+        refuse: bool,
+        short: bool,
+        /// A negative value is a moment in the future.
+        authenticated_ago: i64,
+        changes: Vec<(usize, Option<u8>)>,
+        data_limit: usize,
+        with: With,
+    },
+    Resolve {
+        pick: Pick,
+        activity: bool,
+        forged: bool,
+    },
+    Rotate {
+        pick: Pick,
+        forged: bool,
+        proven: bool,
+        /// Resolves with the token that an earlier operation used.
+        again: bool,
+        short: bool,
+        reuse_ends: bool,
+    },
+    Save {
+        pick: Pick,
+        changes: Vec<(usize, Option<u8>)>,
+        /// The revision that it names, as the difference to the right one.
+        expect: Option<i64>,
+        data_limit: usize,
+        /// Idle and absolute, in seconds.
+        shorten: Option<(u64, u64)>,
+    },
+    List,
+    End {
+        which: Whom,
+        reason: EndReason,
+        by: Option<Pick>,
+        caller: Option<Pick>,
+        read_at: Option<i64>,
+        spare: bool,
+        bar: Option<u64>,
+    },
+    /// Gives up an id that is not created yet and may be created later.
+    GiveUp {
+        name: char,
+    },
+    Advance(u64),
+    StepBack(u64),
+    NotBefore,
+}
+
+/// Options of a sign-in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct With {
+    pub(crate) class: u8,
+    pub(crate) class_limit: Option<u16>,
+    pub(crate) counts: bool,
+    pub(crate) device: Option<u8>,
+    /// The session that it replaces belongs to the next session set.
+    pub(crate) elsewhere: bool,
+    /// A ticket, whether it is forged, and which session it ends.
+    pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whom {
+    One(Pick),
+    Others(Pick),
+    All,
+}
+
+/// The operations of a history, each with its session set.
+pub(crate) fn histories() -> impl Strategy<Value = Vec<(usize, Op)>> {
+    vec((0..SESSION_SETS, ops()), 1..60)
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let name = || prop::sample::select(vec!['-', '0', 'A', '_', 'z']);
+    let pick = || 0..6_usize;
+    let changes = || vec((0..3_usize, option::of(0..4_u8)), 0..3);
+    let data_limit = || prop_oneof![3 => Just(1_000_usize), 1 => Just(20)];
+    let off = || option::weighted(0.4, prop_oneof![2 => Just(0), 1 => -1..=1_i64]);
+    let millis = || {
+        prop_oneof![
+            Just(0_u64),
+            Just(1),
+            Just(4_999),
+            Just(5_000),
+            Just(10_000),
+            Just(19_999),
+            Just(20_000),
+            1..3_000_u64,
+        ]
+    };
+    let reason = prop::sample::select(vec![
+        EndReason::Administrator,
+        EndReason::LoggedOut,
+        EndReason::Revoked,
+        EndReason::Undelivered,
+        EndReason::Rejected,
+    ]);
+    let create = (
+        name(),
+        option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
+        option::weighted(0.3, pick()),
+        (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
+        prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
+        changes(),
+        data_limit(),
+        with(),
+    )
+        .prop_map(
+            |(
+                name,
+                again,
+                replaces,
+                (limit, refuse, short),
+                authenticated_ago,
+                changes,
+                data_limit,
+                with,
+            )| {
+                Op::Create {
+                    name,
+                    again,
+                    replaces,
+                    limit,
+                    refuse,
+                    short,
+                    authenticated_ago,
+                    changes,
+                    data_limit,
+                    with,
+                }
+            },
+        );
+    let rotate = (
+        pick(),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.1),
+        (any::<bool>(), any::<bool>()),
+    )
+        .prop_map(
+            |(pick, forged, proven, again, (short, reuse_ends))| Op::Rotate {
+                pick,
+                forged,
+                proven,
+                again,
+                short,
+                reuse_ends,
+            },
+        );
+    let resolve =
+        (pick(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(|(pick, activity, forged)| {
+            Op::Resolve {
+                pick,
+                activity,
+                forged,
+            }
+        });
+    let shorten = option::weighted(0.2, (1..30_u64, 1..90_u64));
+    let save = (pick(), changes(), off(), data_limit(), shorten).prop_map(
+        |(pick, changes, expect, data_limit, shorten)| Op::Save {
+            pick,
+            changes,
+            expect,
+            data_limit,
+            shorten,
+        },
+    );
+    let whom = prop_oneof![
+        4 => pick().prop_map(Whom::One),
+        1 => pick().prop_map(Whom::Others),
+        1 => Just(Whom::All),
+    ];
+    let callers = (option::of(pick()), option::weighted(0.4, pick()));
+    let ending = (
+        any::<bool>(),
+        option::weighted(0.2, prop_oneof![Just(0_u64), Just(1), 1..20_000_u64]),
+    );
+    let end = (whom, reason, callers, off(), ending).prop_map(
+        |(which, reason, (by, caller), read_at, (spare, bar))| Op::End {
+            which,
+            reason,
+            by,
+            caller,
+            read_at,
+            spare,
+            bar,
+        },
+    );
+    prop_oneof![
+        8 => create,
+        6 => resolve,
+        4 => rotate,
+        4 => save,
+        3 => Just(Op::List),
+        4 => end,
+        1 => name().prop_map(|name| Op::GiveUp { name }),
+        5 => millis().prop_map(Op::Advance),
+        1 => millis().prop_map(Op::StepBack),
+        1 => Just(Op::NotBefore),
+    ]
+}
+
+fn with() -> impl Strategy<Value = With> {
+    let pick = || 0..6_usize;
+    let redeem = (pick(), prop::bool::weighted(0.2), option::of(pick()));
+    (
+        0..3_u8,
+        option::weighted(0.4, 1..=2_u16),
+        prop::bool::weighted(0.8),
+        option::weighted(0.3, 0..4_u8),
+        prop::bool::weighted(0.1),
+        option::weighted(0.2, redeem),
+    )
+        .prop_map(
+            |(class, class_limit, counts, device, elsewhere, redeem)| With {
+                class,
+                class_limit,
+                counts,
+                device,
+                elsewhere,
+                redeem,
+            },
+        )
+}

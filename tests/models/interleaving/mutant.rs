@@ -1,0 +1,237 @@
+//! A proxy in front of a real Redis that removes one rule from the scripts on their way.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
+};
+
+/// A rule, and the line of a script that implements it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    pub(crate) what: &'static str,
+    /// Only in scripts that also have this line.
+    script: &'static str,
+    pub(crate) line: &'static str,
+    instead: &'static str,
+}
+
+const RESOLVE: &str = "Verifies a token, records the activity";
+const CREATE: &str = "Makes a session and enforces the user's limit";
+const SAVE: &str = "Merges changes into the data of a live session";
+const ROTATE: &str = "Gives a live session a new token";
+const END: &str = "Ends sessions of a user";
+const LIST: &str = "Reads the live sessions of a user";
+
+const fn rule(
+    what: &'static str,
+    script: &'static str,
+    line: &'static str,
+    instead: &'static str,
+) -> Rule {
+    Rule {
+        what,
+        script,
+        line,
+        instead,
+    }
+}
+
+const LIVE: &str = "or now >= deadline or now >= activity + idle";
+
+pub(crate) const MUTANTS: &[Rule] = &[
+    rule(
+        "resolve: the idle deadline",
+        RESOLVE,
+        "and now < activity + idle",
+        "and true",
+    ),
+    rule(
+        "resolve: the absolute deadline",
+        RESOLVE,
+        "and now < deadline",
+        "and true",
+    ),
+    rule(
+        "resolve: the digest",
+        RESOLVE,
+        "and sub(record, 51, 82) == digest",
+        "and true",
+    ),
+    rule(
+        "resolve: a successor that was seen",
+        RESOLVE,
+        "struct.pack(\">BB\", VERSION, kind - 64)",
+        "struct.pack(\">BB\", VERSION, kind)",
+    ),
+    rule(
+        "resolve: reuse",
+        RESOLVE,
+        "if now >= good then",
+        "if false then",
+    ),
+    rule(
+        "create: the cutoff",
+        CREATE,
+        "if kind == 1 and cutoff and rejected then",
+        "if false then",
+    ),
+    rule(
+        "create: the id that was there before",
+        CREATE,
+        "if again then",
+        "if false then",
+    ),
+    rule(
+        "create: the limit",
+        CREATE,
+        "local left = #rivals - #goes + 1 - limit",
+        "local left = 0",
+    ),
+    rule(
+        "create: who is least active",
+        CREATE,
+        "table.sort(sessions, less_active)",
+        "",
+    ),
+    rule("create: the deadlines", CREATE, LIVE, ""),
+    rule(
+        "create: what was replaced before",
+        CREATE,
+        "id = string.sub(record, 52, 67)",
+        "return nil",
+    ),
+    rule(
+        "create: a ticket works once",
+        CREATE,
+        "passed[#passed + 1] = string.sub(redeem, 1, 16)",
+        "",
+    ),
+    rule(
+        "save: whether it is live",
+        SAVE,
+        "if not created then",
+        "if not record then",
+    ),
+    rule(
+        "save: the revision",
+        SAVE,
+        "if expect ~= \"\" and tonumber(expect) ~= revision then",
+        "if false then",
+    ),
+    rule("rotate: whether it is live", ROTATE, LIVE, ""),
+    rule(
+        "rotate: the token that is sent",
+        ROTATE,
+        "elseif present ~= sent then",
+        "elseif false then",
+    ),
+    rule(
+        "rotate: previous tokens in their time",
+        ROTATE,
+        "if again == 0 and (now < good_until(newer)",
+        "if false and (now < good_until(newer)",
+    ),
+    rule(
+        "end: the caller",
+        END,
+        "if caller ~= \"\" and not live",
+        "if false and not live",
+    ),
+    rule(
+        "end: the cutoff",
+        END,
+        "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", now))",
+        "",
+    ),
+    rule("end: the deadlines", END, LIVE, ""),
+    rule("list: the deadlines", LIST, LIVE, ""),
+];
+
+/// A proxy on a free port of the loopback.
+pub(crate) struct Mutant {
+    port: u16,
+    altered: Arc<AtomicU32>,
+}
+
+impl Mutant {
+    pub(crate) async fn start(upstream: u16, rule: Rule) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let altered = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&altered);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, upstream, rule, Arc::clone(&counter)));
+            }
+        });
+        Self { port, altered }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// How many scripts were sent without the rule.
+    pub(crate) fn altered(&self) -> u32 {
+        self.altered.load(Ordering::Relaxed)
+    }
+}
+
+async fn carry(client: TcpStream, upstream: u16, rule: Rule, altered: Arc<AtomicU32>) {
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream))
+        .await
+        .unwrap();
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    tokio::spawn(async move { copy(&mut from_server, &mut to_client).await });
+    let mut commands = BufReader::new(from_client);
+    while let Some(mut words) = command(&mut commands).await {
+        // The server never has a script under its unaltered hash, so each script is sent whole.
+        if words[0] == b"EVAL" {
+            let source = String::from_utf8(words[1].clone()).unwrap();
+            if source.contains(rule.script) && source.contains(rule.line) {
+                words[1] = source.replace(rule.line, rule.instead).into_bytes();
+                altered.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
+            bytes.extend(word);
+            bytes.extend(b"\r\n");
+        }
+        if to_server.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The next command, word by word.
+async fn command(from: &mut BufReader<OwnedReadHalf>) -> Option<Vec<Vec<u8>>> {
+    let count = number(from, '*').await?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let length = number(from, '$').await?;
+        let mut word = vec![0; length + 2];
+        from.read_exact(&mut word).await.ok()?;
+        word.truncate(length);
+        words.push(word);
+    }
+    Some(words)
+}
+
+async fn number(from: &mut BufReader<OwnedReadHalf>, mark: char) -> Option<usize> {
+    let mut line = String::new();
+    from.read_line(&mut line).await.ok()?;
+    line.trim_end().strip_prefix(mark)?.parse().ok()
+}

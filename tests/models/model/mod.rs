@@ -1,0 +1,260 @@
+//! The contract of `SessionStore` as a second, very simple implementation. It forgets nothing and
+//! searches everything on each question.
+
+#![allow(dead_code, reason = "not every test needs all of it")]
+
+mod session_set;
+mod sign_in;
+mod token;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tower_user_sessions::{
+    Client, EndNotice, SessionId, Timestamp,
+    store::{
+        Change, Changes, Create, Data, End, List, Record, Resolve, Rotate, Salt, Save, Tag,
+        Ticketed, Which,
+    },
+};
+
+/// How long an end notice is kept in histories.
+pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(30);
+
+/// How long a given up id is remembered.
+const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
+
+/// How long a ticket is valid, and how many there are at most.
+const TICKET_KEPT: Duration = Duration::from_secs(300);
+const TICKETS: usize = 4;
+
+/// How many devices of a user are remembered at most.
+const DEVICES: usize = 32;
+
+/// How many sessions of other sets are remembered with their successors at most.
+const MARKERS: usize = 8;
+
+/// The session that causes an end, and what is known of its client.
+type Cause = (Option<SessionId>, Option<Client>);
+
+pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// An answer of a store or the model, in a form that can be compared.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Live(Record, Contents, Timestamp),
+    Notice(EndNotice),
+    /// Also says whether this call ended the session.
+    Reused(SessionId, bool),
+    Unknown,
+    Created {
+        record: Record,
+        data: Contents,
+        evicted: Vec<Record>,
+        replaced: Option<SessionId>,
+        first_sight: bool,
+        now: Timestamp,
+        cutoff: Option<Timestamp>,
+    },
+    AlreadyEnded,
+    Disabled,
+    LimitReached(Vec<Record>),
+    NoTicket,
+    TooLarge,
+    Rejected,
+    Saved(u64),
+    Shortened(u64, Duration, Timestamp),
+    Conflict(u64, Contents),
+    NotLive,
+    Listed(Vec<Record>),
+    Ended(Vec<SessionId>, Timestamp, Option<Contents>),
+    CallerEnded,
+    Rotated(Record),
+    Took(Salt),
+    Kept,
+}
+
+pub(crate) fn contents(data: &Data) -> Contents {
+    data.iter()
+        .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .collect()
+}
+
+pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| record.id.to_string());
+    records
+}
+
+/// A session in any state, or an id that was given up.
+#[derive(Clone)]
+struct Known {
+    id: SessionId,
+    state: State,
+}
+
+#[derive(Clone)]
+enum State {
+    Begun(Record, Contents),
+    Ended(EndNotice),
+    /// The session and its notice are removed.
+    Dropped,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    sets: BTreeMap<[u8; 12], SessionSet>,
+    /// The latest moment at which anything expired. The clock must not step back behind it, because
+    /// a store may or may not have removed it by then.
+    pub(crate) floor: Option<Timestamp>,
+}
+
+#[derive(Clone, Default)]
+struct SessionSet {
+    known: Vec<Known>,
+    cutoff: Option<Timestamp>,
+    /// The user cannot sign in before this moment.
+    barred: Option<Timestamp>,
+    /// With the moment it was proven and the moment it expires.
+    tickets: Vec<(Ticketed, Timestamp, Timestamp)>,
+    /// With the moment up to which all of them are remembered.
+    devices: (Vec<[u8; 12]>, Option<Timestamp>),
+}
+
+impl Model {
+    fn set(&mut self, tag: Tag) -> &mut SessionSet {
+        self.sets.entry(*tag.as_bytes()).or_default()
+    }
+
+    /// Records what has expired by now.
+    pub(crate) fn look_at_the_clock(&mut self, now: Timestamp) {
+        let ends = self
+            .sets
+            .values()
+            .flat_map(|set| &set.known)
+            .filter_map(|known| match &known.state {
+                State::Begun(record, _) => Some(record.idle_expires_at()),
+                State::Ended(notice) => Some(notice.kept_until),
+                State::Dropped => None,
+            });
+        let others = self.sets.values().flat_map(|set| {
+            let tickets = set.tickets.iter().map(|(_, _, until)| *until);
+            tickets.chain(set.barred).chain(set.devices.1)
+        });
+        let passed = ends.chain(others).filter(|end| *end <= now).max();
+        self.floor = self.floor.max(passed);
+    }
+
+    /// Whether this id was known and has expired.
+    pub(crate) fn has_passed(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> bool {
+        let known = self.set(tag).known.iter().find(|known| known.id == id);
+        known.is_some_and(|known| match &known.state {
+            State::Begun(record, _) => !record.is_live(now, None),
+            State::Ended(notice) => now >= notice.kept_until,
+            State::Dropped => true,
+        })
+    }
+
+    pub(crate) fn revision(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<u64> {
+        Some(self.set(tag).live(id, now)?.0.revision)
+    }
+
+    pub(crate) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
+        self.set(ask.token.tag()).resolve(ask, now)
+    }
+
+    pub(crate) fn create(&mut self, ask: &Create, now: Timestamp) -> Answer {
+        self.set(ask.tag).create(ask, now)
+    }
+
+    pub(crate) fn rotate(&mut self, ask: &Rotate, now: Timestamp) -> Answer {
+        self.set(ask.tag).rotate(ask, now)
+    }
+
+    pub(crate) fn save(&mut self, ask: &Save, now: Timestamp) -> Answer {
+        let Some((record, data)) = self.set(ask.tag).live(ask.id, now) else {
+            return Answer::NotLive;
+        };
+        if ask
+            .expect
+            .is_some_and(|expected| expected != record.revision)
+        {
+            return Answer::Conflict(record.revision, data.clone());
+        }
+        let mut merged = data.clone();
+        merge(&mut merged, &ask.changes);
+        if size(&merged) > ask.data_limit {
+            return Answer::TooLarge;
+        }
+        if !ask.changes.is_empty() || ask.shorten.is_none() {
+            *data = merged;
+            record.revision += 1;
+        }
+        let Some(to) = ask.shorten else {
+            return Answer::Saved(record.revision);
+        };
+        record.idle = record.idle.min(to.idle());
+        record.deadline = record.deadline.min(now.plus(to.absolute()));
+        let answer = Answer::Shortened(record.revision, record.idle, record.deadline);
+        // It may be over by this.
+        self.look_at_the_clock(now);
+        answer
+    }
+
+    pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
+        Answer::Listed(sorted(self.set(ask.tag).all_live(now)))
+    }
+
+    /// Removes the sessions that began earlier.
+    pub(crate) fn forget_before(&mut self, moment: Timestamp) {
+        for known in self.sets.values_mut().flat_map(|set| &mut set.known) {
+            if matches!(&known.state, State::Begun(record, _) if record.created_at < moment) {
+                known.state = State::Dropped;
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, ask: &End, now: Timestamp) -> Answer {
+        let set = self.set(ask.tag);
+        if ask.caller.is_some_and(|id| set.live(id, now).is_none()) {
+            return Answer::CallerEnded;
+        }
+        let keep = match ask.which {
+            Which::One(id) => return set.end_one(id, ask, now),
+            Which::Others(keep) => Some(keep),
+            Which::All => None,
+        };
+        let mut ended = set.all_live(now);
+        ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
+        let by = set.causing(ask.by, now);
+        for record in &ended {
+            set.ends(record.id, ask.reason, &by, now);
+        }
+        set.cutoff = Some(now);
+        if let Some(bar) = ask.bar {
+            set.barred = (!bar.is_zero()).then(|| now.plus(bar));
+        }
+        let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
+        ids.sort();
+        Answer::Ended(ids, now, None)
+    }
+}
+
+fn merge(data: &mut Contents, changes: &Changes) {
+    for key in ["a", "b", "c"] {
+        match changes.get(key) {
+            Some(Change::Set(value)) => {
+                data.insert(key.into(), value.to_vec());
+            }
+            Some(Change::Remove) => {
+                data.remove(key.as_bytes());
+            }
+            None => {}
+        }
+    }
+}
+
+/// Size against the data limit: six bytes of lengths, and the bytes of each entry.
+fn size(data: &Contents) -> usize {
+    data.iter()
+        .map(|(key, value)| 6 + key.len() + value.len())
+        .sum()
+}

@@ -1,0 +1,140 @@
+//! What the model knows of one user or guest.
+
+use tower_user_sessions::{
+    EndNotice, EndReason, SessionId, Timestamp,
+    store::{Digest, End, Previous, Record},
+};
+
+use super::{Answer, Cause, Contents, Known, NOTICE_KEPT, SessionSet, State, TOMBSTONE_KEPT};
+
+impl SessionSet {
+    pub(super) fn live(
+        &mut self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Option<(&mut Record, &mut Contents)> {
+        self.known
+            .iter_mut()
+            .find_map(|known| match &mut known.state {
+                State::Begun(record, data)
+                    if known.id == id
+                        && now < record.deadline
+                        && now < record.last_activity.plus(record.idle) =>
+                {
+                    Some((record, data))
+                }
+                _ => None,
+            })
+    }
+
+    pub(super) fn all_live(&mut self, now: Timestamp) -> Vec<Record> {
+        let ids: Vec<SessionId> = self.known.iter().map(|known| known.id).collect();
+        ids.into_iter()
+            .filter_map(|id| self.live(id, now).map(|(record, _)| record.clone()))
+            .collect()
+    }
+
+    pub(super) fn notice(&self, id: SessionId, now: Timestamp) -> Option<EndNotice> {
+        self.known.iter().find_map(|known| match &known.state {
+            State::Ended(notice) if known.id == id && now < notice.kept_until => {
+                Some(notice.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// The live session with this id, or the one that replaced it.
+    pub(super) fn successor(&mut self, mut id: SessionId, now: Timestamp) -> Option<SessionId> {
+        while self.live(id, now).is_none() {
+            let notice = self.notice(id, now)?;
+            if notice.reason != EndReason::Replaced {
+                return None;
+            }
+            id = notice.by?;
+        }
+        Some(id)
+    }
+
+    /// A session that causes an end, and its client while it is live.
+    pub(super) fn causing(&mut self, by: Option<SessionId>, now: Timestamp) -> Cause {
+        let live = by.and_then(|by| self.live(by, now));
+        (by, live.map(|(record, _)| record.client().clone()))
+    }
+
+    pub(super) fn becomes(&mut self, id: SessionId, state: State) {
+        match self.known.iter_mut().find(|known| known.id == id) {
+            Some(known) => known.state = state,
+            None => self.known.push(Known { id, state }),
+        }
+    }
+
+    pub(super) fn ends(
+        &mut self,
+        id: SessionId,
+        why: EndReason,
+        (by, client): &Cause,
+        now: Timestamp,
+    ) {
+        if let Some((record, _)) = self.live(id, now) {
+            let until = now.plus(NOTICE_KEPT);
+            let mut notice = EndNotice::new(record.digest, why, now, *by, until);
+            notice.by_client = client.clone().map(Box::new);
+            notice.previous = record.rotation.as_ref().and_then(|rotation| {
+                let previous = rotation.previous[0].unwrap();
+                (previous.until == Previous::UNUSED).then_some(previous.digest)
+            });
+            self.becomes(id, State::Ended(notice));
+        }
+    }
+
+    /// Leaves a notice that no token can read.
+    pub(super) fn mark(
+        &mut self,
+        id: SessionId,
+        why: EndReason,
+        by: Option<SessionId>,
+        now: Timestamp,
+    ) {
+        let (nobody, until) = (Digest::from_bytes([0; 32]), now.plus(TOMBSTONE_KEPT));
+        let notice = EndNotice::new(nobody, why, now, by, until);
+        self.becomes(id, State::Ended(notice));
+    }
+
+    pub(super) fn end_one(&mut self, id: SessionId, ask: &End, now: Timestamp) -> Answer {
+        if let Some((record, data)) = self.live(id, now) {
+            let moved = ask.read_at.is_some_and(|read| read != record.revision);
+            let data = moved.then(|| data.clone());
+            let by = self.causing(ask.by, now);
+            self.ends(id, ask.reason, &by, now);
+            return Answer::Ended(vec![id], now, data);
+        }
+        if self.notice(id, now).is_some() {
+            return Answer::Ended(Vec::new(), now, None);
+        }
+        if ask.reason == EndReason::Undelivered {
+            self.mark(id, ask.reason, None, now);
+        }
+        Answer::Unknown
+    }
+
+    pub(super) fn keep_the_newest(
+        &mut self,
+        most: usize,
+        now: Timestamp,
+        last: Option<SessionId>,
+        which: impl Fn(&EndNotice) -> bool,
+    ) {
+        let mut notices: Vec<(Timestamp, bool, String, SessionId)> = self
+            .known
+            .iter()
+            .filter_map(|known| self.notice(known.id, now).map(|notice| (known.id, notice)))
+            .filter(|(_, notice)| which(notice))
+            .map(|(id, notice)| (notice.ended_at, Some(id) == last, id.to_string(), id))
+            .collect();
+        notices.sort();
+        let old = notices.len().saturating_sub(most);
+        for (.., id) in &notices[..old] {
+            self.becomes(*id, State::Dropped);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Signing in, and the limit.
+
+use tower_user_sessions::{
+    Client, EndNotice, EndReason, Excess, Timestamp,
+    store::{Authenticated, Create, Digest, Record, SeenDevice, Ticketed, UNCOUNTED_MAX},
+};
+
+use super::{
+    Answer, Contents, DEVICES, Known, MARKERS, SessionSet, State, TICKET_KEPT, TICKETS, merge,
+    size, sorted,
+};
+
+impl SessionSet {
+    pub(super) fn create(&mut self, ask: &Create, now: Timestamp) -> Answer {
+        let Authenticated::At(mut at) = ask.authenticated else {
+            panic!("histories name moments");
+        };
+        let cutoff = self.cutoff;
+        if self.known.iter().any(|known| known.id == ask.id) {
+            return match self.live(ask.id, now) {
+                Some((record, data)) if record.digest == ask.digest => Answer::Created {
+                    record: record.clone(),
+                    data: data.clone(),
+                    evicted: Vec::new(),
+                    replaced: None,
+                    first_sight: false,
+                    now,
+                    cutoff,
+                },
+                _ => Answer::AlreadyEnded,
+            };
+        }
+        if let Some(redeem) = ask.redeem {
+            let held = self.tickets.iter();
+            let mut good =
+                held.filter(|(ticket, _, until)| *ticket == redeem.ticket && now < *until);
+            match good.next() {
+                Some((_, proven, _)) => at = *proven,
+                None => return Answer::NoTicket,
+            }
+        }
+        if ask.user.is_some() && self.barred.is_some_and(|until| now < until) {
+            return Answer::Disabled;
+        }
+        if let (Some(cutoff), Some(_)) = (cutoff, &ask.user) {
+            self.cutoff = Some(cutoff.min(now));
+            if cutoff > now || at <= cutoff {
+                return Answer::Rejected;
+            }
+        }
+
+        let replaced = ask.replaces.and_then(|id| self.successor(id, now));
+        let chosen = ask.redeem.and_then(|redeem| redeem.ends);
+        let mut others = self.all_live(now);
+        others.retain(|record| Some(record.id) != replaced && Some(record.id) != chosen);
+        let (goes, offered) = excess(ask, others);
+        if ask.limit.excess() == Excess::Refuse && !goes.is_empty() {
+            self.leave_ticket(ask.offer, at.min(now), now);
+            return Answer::LimitReached(sorted(offered));
+        }
+        let mut data = match replaced.and_then(|id| self.live(id, now)) {
+            Some((_, data)) => data.clone(),
+            None => Contents::new(),
+        };
+        merge(&mut data, &ask.changes);
+        if size(&data) > ask.data_limit {
+            return Answer::TooLarge;
+        }
+
+        let (user, client) = (ask.user.clone(), ask.client.clone());
+        let mut record = Record::new(ask.id, ask.digest, user, client, ask.lifetime, now);
+        record.authenticated_at = at.min(now);
+        if ask.counts {
+            record.class = ask.class;
+        }
+        record.counts = ask.counts;
+        let by: (_, Option<Client>) = (Some(ask.id), Some(record.client().clone()));
+        if let Some(id) = replaced {
+            self.ends(id, EndReason::Replaced, &by, now);
+        } else if let Some(id) = ask.replaces
+            && self.notice(id, now).is_none()
+        {
+            self.mark(id, EndReason::Replaced, Some(ask.id), now);
+        }
+        let mut evicted = Vec::new();
+        if let Some((record, _)) = chosen.and_then(|id| self.live(id, now)) {
+            evicted.push(record.clone());
+            let id = record.id;
+            self.ends(id, EndReason::Revoked, &by, now);
+        }
+        for record in goes {
+            self.ends(record.id, EndReason::Evicted, &by, now);
+            evicted.push(record);
+        }
+        if let Some(redeem) = ask.redeem {
+            self.tickets.retain(|(ticket, ..)| *ticket != redeem.ticket);
+        }
+        let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
+        let most = if ask.counts {
+            ask.limit.sessions()
+        } else {
+            UNCOUNTED_MAX
+        };
+        self.keep_the_newest(usize::from(most), now, replaced, |notice| !nobody(notice));
+        self.keep_the_newest(MARKERS, now, None, |notice| {
+            nobody(notice) && notice.reason == EndReason::Replaced
+        });
+        let first_sight = ask.device.is_some_and(|device| self.sees(device, now));
+        self.known.push(Known {
+            id: ask.id,
+            state: State::Begun(record.clone(), data.clone()),
+        });
+        Answer::Created {
+            record,
+            data,
+            evicted,
+            replaced,
+            first_sight,
+            now,
+            cutoff,
+        }
+    }
+
+    fn leave_ticket(&mut self, offer: Option<Ticketed>, proven: Timestamp, now: Timestamp) {
+        let Some(offer) = offer else {
+            return;
+        };
+        self.tickets
+            .retain(|(ticket, _, until)| now < *until && *ticket != offer);
+        self.tickets.push((offer, proven, now.plus(TICKET_KEPT)));
+        self.tickets
+            .sort_by_key(|(ticket, _, until)| (*until, ticket.id.to_string()));
+        while self.tickets.len() > TICKETS {
+            self.tickets.remove(0);
+        }
+    }
+
+    fn sees(&mut self, device: SeenDevice, now: Timestamp) -> bool {
+        let (known, until) = &mut self.devices;
+        if until.is_some_and(|until| now >= until) {
+            known.clear();
+        }
+        *until = Some(now.plus(device.kept));
+        let before = known.len();
+        known.retain(|digest| *digest != device.digest);
+        let new = known.len() == before;
+        known.push(device.digest);
+        if known.len() > DEVICES {
+            known.remove(0);
+        }
+        new
+    }
+}
+
+/// Which sessions are evicted for the new one, in order, and the end of which would make room.
+fn excess(ask: &Create, mut others: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
+    if ask.user.is_none() {
+        return (Vec::new(), Vec::new());
+    }
+    others.retain(|record| record.counts == ask.counts);
+    others.sort_by_key(|r| (r.last_activity, r.created_at, r.id.to_string()));
+    let offered = others.clone();
+    let own = |record: &Record| ask.counts && record.class == ask.class;
+    let mut goes: Vec<Record> = Vec::new();
+    let of_class = ask.limit.class_sessions(ask.class).filter(|_| ask.counts);
+    if let Some(most) = of_class {
+        while others.iter().filter(|it| own(it)).count() >= usize::from(most) {
+            let at = others.iter().position(own).unwrap();
+            goes.push(others.remove(at));
+        }
+    }
+    let over_class = !goes.is_empty();
+    let most = if ask.counts {
+        ask.limit.sessions()
+    } else {
+        UNCOUNTED_MAX
+    };
+    while others.len() >= usize::from(most) {
+        goes.push(others.remove(0));
+    }
+    let helps = |record: &Record| !over_class || own(record);
+    (goes, offered.into_iter().filter(helps).collect())
+}

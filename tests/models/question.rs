@@ -1,0 +1,93 @@
+//! The questions that go to a store and the model, and the answers of the store.
+
+use tower_user_sessions::{
+    Timestamp,
+    store::{
+        Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
+        SessionStore,
+    },
+};
+
+use crate::model::{Answer, Model, contents, sorted};
+
+/// A question to a store.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few are held at a time")]
+pub(crate) enum Request {
+    Create(Create),
+    End(End),
+    List(List),
+    Resolve(Resolve),
+    Rotate(Rotate),
+    Save(Save),
+}
+
+impl Request {
+    /// The answer of the model.
+    pub(crate) fn put_to(&self, model: &mut Model, now: Timestamp) -> Answer {
+        match self {
+            Self::Create(create) => model.create(create, now),
+            Self::End(end) => model.end(end, now),
+            Self::List(list) => model.list(list, now),
+            Self::Resolve(resolve) => model.resolve(resolve, now),
+            Self::Rotate(rotate) => model.rotate(rotate, now),
+            Self::Save(save) => model.save(save, now),
+        }
+    }
+}
+
+/// The answer of a store.
+pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answer {
+    match request {
+        Request::Create(create) => match store.create(create).await.unwrap() {
+            Created::Created(made) => Answer::Created {
+                data: contents(&made.data),
+                record: made.record,
+                evicted: made.evicted,
+                replaced: made.replaced,
+                first_sight: made.first_sight,
+                now: made.now,
+                cutoff: made.cutoff,
+            },
+            Created::Ended => Answer::AlreadyEnded,
+            Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
+            Created::TooLarge => Answer::TooLarge,
+            Created::Rejected => Answer::Rejected,
+            Created::Disabled => Answer::Disabled,
+            Created::NoTicket => Answer::NoTicket,
+        },
+        Request::End(end) => match store.end(end).await.unwrap() {
+            Ended::Ended { mut ids, now, data } => {
+                ids.sort();
+                Answer::Ended(ids, now, data.map(|data| contents(&data)))
+            }
+            Ended::CallerEnded => Answer::CallerEnded,
+            Ended::Unknown => Answer::Unknown,
+        },
+        Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
+        Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
+            Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),
+            Resolved::Ended(notice) => Answer::Notice(notice),
+            // A store may or may not have removed the session by then.
+            Resolved::Expired(_) | Resolved::Unknown => Answer::Unknown,
+            Resolved::Reused(reused) => Answer::Reused(reused.record.id, reused.ended),
+        },
+        Request::Rotate(rotate) => match store.rotate(rotate).await.unwrap() {
+            Rotated::Rotated(record) => Answer::Rotated(*record),
+            Rotated::Took(salt) => Answer::Took(salt),
+            Rotated::Kept => Answer::Kept,
+            Rotated::Ended => Answer::NotLive,
+        },
+        Request::Save(save) => match store.save(save).await.unwrap() {
+            Saved::Saved { revision } => Answer::Saved(revision),
+            Saved::Shortened {
+                revision,
+                idle,
+                deadline,
+            } => Answer::Shortened(revision, idle, deadline),
+            Saved::Conflict { revision, data } => Answer::Conflict(revision, contents(&data)),
+            Saved::Ended => Answer::NotLive,
+            Saved::TooLarge => Answer::TooLarge,
+        },
+    }
+}

@@ -1,0 +1,370 @@
+//! Runs a history: turns its operations into questions, and records each step.
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tower_user_sessions::{
+    ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
+    store::{
+        Authenticated, Changes, Create, Digest, End, List, ManualClock, Redeem, Renewal, Resolve,
+        Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+    },
+};
+
+use crate::{
+    history::{Op, Pick, SESSION_SETS, Whom, With},
+    model::{Answer, Model},
+    question::Request,
+};
+
+const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+/// The state of a history: the names it uses, the clock, and the model.
+pub(crate) struct World {
+    pub(crate) clock: ManualClock,
+    pub(crate) model: Model,
+    sets: Vec<SessionSet>,
+    not_before: Option<Timestamp>,
+    made: u32,
+    story: String,
+}
+
+struct SessionSet {
+    user: Option<UserId>,
+    tag: Tag,
+    tokens: Vec<Token>,
+    tickets: Vec<Ticketed>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        // Histories may share a server, so each has its own users.
+        static HISTORIES: AtomicU32 = AtomicU32::new(0);
+        let history = HISTORIES.fetch_add(1, Ordering::Relaxed);
+        let sets = (0..SESSION_SETS)
+            .map(|set| {
+                let user = (set < SESSION_SETS / 2)
+                    .then(|| UserId::new(format!("user {set} of history {history}")).unwrap());
+                let guest = format!("g{set}{history:010}");
+                let tag = match &user {
+                    Some(user) => Tag::of(user),
+                    None => Tag::from_bytes(guest.as_bytes().try_into().unwrap()),
+                };
+                SessionSet {
+                    user,
+                    tag,
+                    tokens: Vec::new(),
+                    tickets: Vec::new(),
+                }
+            })
+            .collect();
+        Self {
+            clock: ManualClock::at(START),
+            model: Model::default(),
+            sets,
+            not_before: None,
+            made: 0,
+            story: String::new(),
+        }
+    }
+
+    pub(crate) fn tokens(&self, set: usize) -> &[Token] {
+        &self.sets[set].tokens
+    }
+
+    /// The questions of an operation for a store. There are none where the contract leaves the
+    /// answer open.
+    pub(crate) fn requests(&mut self, set: usize, op: &Op) -> Vec<Request> {
+        let now = self.clock.now();
+        let tag = self.sets[set].tag;
+        let request = match op {
+            Op::Advance(millis) => {
+                self.clock.advance(Duration::from_millis(*millis));
+                self.model.look_at_the_clock(self.clock.now());
+                return Vec::new();
+            }
+            Op::StepBack(millis) => {
+                let back = now.minus(Duration::from_millis(*millis));
+                self.clock.set(self.model.floor.unwrap_or(back).max(back));
+                return Vec::new();
+            }
+            Op::NotBefore => {
+                self.not_before = Some(now);
+                self.model.forget_before(now);
+                // Sessions that begin from now on must not be rejected at once.
+                self.model.floor = self.model.floor.max(Some(now));
+                // The contract leaves open whether a rejected session can be saved to before it was
+                // listed.
+                return (0..SESSION_SETS)
+                    .map(|set| Request::List(self.list(set)))
+                    .collect();
+            }
+            Op::List => Request::List(self.list(set)),
+            Op::GiveUp { name } => {
+                let id = self.token(set, *name).session_id();
+                Request::End(End::new(tag, Which::One(id), EndReason::Undelivered))
+            }
+            Op::Create { .. } => match self.create(set, op) {
+                Some(create) => Request::Create(create),
+                None => return Vec::new(),
+            },
+            Op::Resolve {
+                pick,
+                activity,
+                forged,
+            } => {
+                let Some(token) = self.pick(set, *pick) else {
+                    return Vec::new();
+                };
+                let mut resolve = Resolve::new(if *forged { forge(&token) } else { token });
+                resolve.activity = *activity;
+                resolve.not_before = self.not_before;
+                Request::Resolve(resolve)
+            }
+            Op::Rotate { .. } => match self.rotate(set, op) {
+                Some(rotate) => Request::Rotate(rotate),
+                None => return Vec::new(),
+            },
+            Op::Save {
+                pick,
+                changes,
+                expect,
+                data_limit,
+                shorten,
+            } => {
+                let Some(id) = self.id(set, *pick) else {
+                    return Vec::new();
+                };
+                let mut save = Save::new(tag, id, change(changes));
+                save.expect = expect.map(|off| self.revision(tag, id, off));
+                save.data_limit = *data_limit;
+                save.shorten = shorten.map(|(idle, absolute)| {
+                    Lifetime::new(Duration::from_secs(idle), Duration::from_secs(absolute))
+                });
+                Request::Save(save)
+            }
+            Op::End {
+                which,
+                reason,
+                by,
+                caller,
+                read_at,
+                spare,
+                bar,
+            } => {
+                let which = match which {
+                    Whom::All => Some(Which::All),
+                    Whom::One(pick) => self.id(set, *pick).map(Which::One),
+                    Whom::Others(pick) => self.id(set, *pick).map(Which::Others),
+                };
+                let Some(which) = which else {
+                    return Vec::new();
+                };
+                let mut end = End::new(tag, which, *reason);
+                end.by = by.and_then(|pick| self.id(set, pick));
+                end.caller = caller.and_then(|pick| self.id(set, pick));
+                if let (Which::One(id), Some(off)) = (which, read_at) {
+                    end.read_at = Some(self.revision(tag, id, *off));
+                }
+                end.spare_uncounted = *spare;
+                end.bar = bar.map(Duration::from_millis);
+                Request::End(end)
+            }
+        };
+        vec![request]
+    }
+
+    fn create(&mut self, set: usize, op: &Op) -> Option<Create> {
+        let Op::Create {
+            name,
+            again,
+            replaces,
+            limit,
+            refuse,
+            short,
+            authenticated_ago,
+            changes,
+            data_limit,
+            with,
+        } = op
+        else {
+            return None;
+        };
+        let now = self.clock.now();
+        let of = (set + usize::from(with.elsewhere)) % SESSION_SETS;
+        let replaces = replaces.and_then(|pick| self.id(of, pick));
+        let token = match again {
+            None => self.token(set, *name),
+            Some((pick, forged)) => {
+                let token = self.pick(set, *pick)?;
+                // A store may or may not have removed what expired.
+                if self.model.has_passed(token.tag(), token.session_id(), now) {
+                    return None;
+                }
+                if *forged {
+                    let forged = forge(&token);
+                    self.sets[set].tokens.push(forged.clone());
+                    forged
+                } else {
+                    token
+                }
+            }
+        };
+        let at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
+        let user = self.sets[set].user.clone();
+        let mut create = Create::new(&token, user, Authenticated::At(at));
+        create.lifetime = if *short {
+            Lifetime::new(Duration::from_secs(5), Duration::from_secs(20))
+        } else {
+            Lifetime::new(Duration::from_secs(20), Duration::from_secs(60))
+        };
+        create.limit = Limit::at_most(*limit);
+        if *refuse {
+            create.limit = create.limit.refuse();
+        }
+        create.replaces = replaces.filter(|id| *id != create.id);
+        create.changes = change(changes);
+        create.data_limit = *data_limit;
+        create.not_before = self.not_before;
+        self.equip(set, &mut create, *with);
+        Some(create)
+    }
+
+    /// The options of a sign-in.
+    fn equip(&mut self, set: usize, create: &mut Create, with: With) {
+        create.class = ClientClass::new(with.class);
+        create.counts = with.counts;
+        if let Some(limit) = with.class_limit {
+            create.limit = create.limit.of_class(create.class, limit);
+        }
+        create.device = with.device.map(|device| SeenDevice {
+            digest: [device; 12],
+            kept: Duration::from_secs(40),
+        });
+        let tickets = &self.sets[set].tickets;
+        create.redeem = with.redeem.and_then(|(pick, forged, ends)| {
+            let back = pick.checked_rem(tickets.len())?;
+            let mut ticket = tickets[tickets.len() - 1 - back];
+            if forged {
+                ticket.digest = Digest::from_bytes([1; 32]);
+            }
+            let ends = ends.and_then(|pick| self.id(set, pick));
+            Some(Redeem { ticket, ends })
+        });
+        if create.limit.excess() == Excess::Refuse {
+            self.made += 1;
+            let offer = Ticketed {
+                id: format!("ticket-{:03}------", self.made).parse().unwrap(),
+                digest: create.digest,
+            };
+            create.offer = Some(offer);
+            self.sets[set].tickets.push(offer);
+        }
+    }
+
+    fn rotate(&mut self, set: usize, op: &Op) -> Option<Rotate> {
+        let Op::Rotate {
+            pick,
+            forged,
+            proven,
+            again,
+            short,
+            reuse_ends,
+        } = op
+        else {
+            return None;
+        };
+        let token = self.pick(set, *pick)?;
+        let sent = if *forged { forge(&token) } else { token };
+        self.made += 1;
+        let mut salt = [0; 16];
+        salt[..4].copy_from_slice(&self.made.to_be_bytes());
+        let salt = Salt::from_bytes(salt);
+        let next = match self.pick(set, 0) {
+            Some(last) if *again && last.session_id() == sent.session_id() => last,
+            _ => sent.successor(&salt),
+        };
+        let renewal = if *proven {
+            Renewal::Proven {
+                authenticated: Authenticated::At(self.clock.now()),
+                lifetime: Lifetime::new(Duration::from_secs(5), Duration::from_secs(30)),
+            }
+        } else {
+            Renewal::Derived(salt)
+        };
+        self.sets[set].tokens.push(next.clone());
+        let mut rotate = Rotate::new(&sent, &next, renewal);
+        rotate.grace = Duration::from_millis(if *short { 0 } else { 4_000 });
+        rotate.reuse_ends = *reuse_ends;
+        Some(rotate)
+    }
+
+    pub(crate) fn list(&self, set: usize) -> List {
+        let mut list = List::new(self.sets[set].tag);
+        list.not_before = self.not_before;
+        list
+    }
+
+    /// A new token with a readable session id: its first character, its number, its session set.
+    fn token(&mut self, set: usize, name: char) -> Token {
+        self.made += 1;
+        let tag = self.sets[set].tag;
+        let id = format!("{name}-{:03}-of-{set}------", self.made);
+        let token: Token = format!("{tag}{id}{:A<32}", self.made).parse().unwrap();
+        self.sets[set].tokens.push(token.clone());
+        token
+    }
+
+    fn pick(&self, set: usize, pick: Pick) -> Option<Token> {
+        let tokens = &self.sets[set].tokens;
+        let back = pick.checked_rem(tokens.len())?;
+        tokens.iter().rev().nth(back).cloned()
+    }
+
+    fn id(&self, set: usize, pick: Pick) -> Option<SessionId> {
+        self.pick(set, pick).map(|token| token.session_id())
+    }
+
+    /// The revision of a session, plus this difference.
+    fn revision(&mut self, tag: Tag, id: SessionId, off: i64) -> u64 {
+        let right = self.model.revision(tag, id, self.clock.now()).unwrap_or(0);
+        right.saturating_add_signed(off)
+    }
+
+    /// The answer of the model.
+    pub(crate) fn expects(&mut self, request: &Request) -> Answer {
+        request.put_to(&mut self.model, self.clock.now())
+    }
+
+    /// Records a step.
+    pub(crate) fn note(&mut self, what: &dyn std::fmt::Debug) {
+        let since = self.clock.now().as_millis() - START.as_millis();
+        writeln!(self.story, "{since:>7} ms  {what:?}").unwrap();
+    }
+
+    /// All recorded steps.
+    pub(crate) fn story(&self) -> &str {
+        &self.story
+    }
+}
+
+/// The same session id with another secret.
+fn forge(token: &Token) -> Token {
+    let text = token.encode();
+    format!("{}{:_<32}", &text[..32], "").parse().unwrap()
+}
+
+fn change(changes: &[(usize, Option<u8>)]) -> Changes {
+    let mut made = Changes::default();
+    for (key, value) in changes {
+        let key = ["a", "b", "c"][*key];
+        match value {
+            Some(length) => made.set(key, vec![b'x'; usize::from(*length) * 3]),
+            None => made.remove(key),
+        }
+    }
+    made
+}

@@ -1,0 +1,24 @@
+//! What the stores do: each on servers that the tests start.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod pinned;
+mod redis_connection;
+mod redis_faults;
+mod redis_hash;
+mod redis_keys;
+mod redis_versions;
+mod round_trips;
+mod sign_in_after_end_all;
+mod store_cluster;
+mod store_memory;
+mod store_redis;
+mod store_sentinel;
+mod store_valkey;

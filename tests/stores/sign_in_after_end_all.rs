@@ -1,0 +1,64 @@
+//! "End all" followed by a sign-in in one handler keeps that sign-in, also within one millisecond.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::convert::Infallible;
+
+use http::{Request, Response, StatusCode};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_user_sessions::{
+    MemoryStore, Session, SessionLayer, UserId, UserSessions,
+    store::{ManualClock, SharedStore, Timestamp},
+};
+
+use crate::common::redis::Server;
+
+fn standing_clock() -> ManualClock {
+    ManualClock::at(Timestamp::from_millis(1_764_000_000_000))
+}
+
+/// Changes a password: ends all sessions, then signs in, within one millisecond.
+async fn status_of_a_password_change(store: impl Into<SharedStore>) -> (StatusCode, usize) {
+    let store = store.into();
+    let alice = UserId::new("alice").unwrap();
+    let user = alice.clone();
+    let service = SessionLayer::new(store.clone()).layer(service_fn(move |request: Request<()>| {
+        let user = user.clone();
+        async move {
+            let session: &Session = request.extensions().get().unwrap();
+            session.sessions_of(user.clone()).end_all().await.unwrap();
+            session.log_in(user).unwrap();
+            Ok::<_, Infallible>(Response::new(()))
+        }
+    }));
+
+    let response = service.oneshot(Request::new(())).await.unwrap();
+
+    let live = UserSessions::new(store, alice).list().await.unwrap();
+    (response.status(), live.len())
+}
+
+// T21 T53
+#[tokio::test]
+async fn a_sign_in_in_the_millisecond_of_its_own_end_all_is_kept_in_memory() {
+    let store = MemoryStore::builder().clock(standing_clock()).build();
+
+    let changed = status_of_a_password_change(store).await;
+
+    assert_eq!(changed, (StatusCode::OK, 1));
+}
+
+// T21 T53
+#[tokio::test]
+async fn a_sign_in_in_the_millisecond_of_its_own_end_all_is_kept_in_redis() {
+    let server = Server::start();
+
+    let changed = status_of_a_password_change(server.store(standing_clock())).await;
+
+    assert_eq!(changed, (StatusCode::OK, 1));
+}
