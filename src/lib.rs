@@ -289,7 +289,7 @@ pub mod events {
 /// | you test | take |
 /// |---|---|
 /// | a handler, by calling it | [`Session::for_test`], [`Session::for_test_guest`] |
-/// | a router, signed in | [`test::signed_in_as`](signed_in_as) |
+/// | a router, signed in | [`test::signed_in_as`] |
 /// | a router, as a guest | [`SessionLayer::new`] with a [`MemoryStore`] |
 ///
 /// Put the feature into `[dev-dependencies]` only: it makes sessions without a password.
