@@ -103,7 +103,8 @@ fn a_bad_redis_url_is_refused_without_showing_its_password() {
 fn a_geoip_database_that_cannot_be_read_is_a_bad_setting() {
     let refused = App::refused(&[("GEOIP_DB", "no/such.mmdb")]);
 
-    let line = "error: GEOIP_DB (no/such.mmdb): database of places cannot be read\n";
+    let line =
+        "error: GEOIP_DB (no/such.mmdb): the file cannot be read: check its path and permissions\n";
     assert_eq!(refused.stderr, line);
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -201,7 +201,10 @@ fn a_reload_that_fails_says_why_and_keeps_what_was_there() {
     assert_eq!(corrupt.kind(), GeoIpErrorKind::Corrupt);
     assert_eq!(cut_off.kind(), GeoIpErrorKind::Corrupt);
     assert_eq!(gone.kind(), GeoIpErrorKind::Unreadable);
-    assert_eq!(gone.to_string(), "database of places cannot be read");
+    assert_eq!(
+        gone.to_string(),
+        "the file cannot be read: check its path and permissions"
+    );
     assert!(gone.source().is_some());
     assert_eq!(
         at(&geo, "81.2.69.1"),
