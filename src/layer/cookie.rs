@@ -356,7 +356,9 @@ impl fmt::Display for CookieError {
             CookieClash::NameTooLong => "name and value together are over 4096 bytes",
             CookieClash::PartitionedAndInsecure => "Partitioned needs a Secure cookie",
             CookieClash::Path => "the Path has to start with `/`, without spaces and `;`",
-            CookieClash::PrefixAndInsecure => "a name that starts with `__` needs a Secure cookie",
+            CookieClash::PrefixAndInsecure => {
+                "a name with the prefix `__Host-`, `__Secure-` or `__Http-` needs a Secure cookie"
+            }
             CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
         })
     }

@@ -201,7 +201,10 @@ fn a_failed_reload_reports_why_and_keeps_the_old_database() {
     assert_eq!(corrupt.kind(), GeoIpErrorKind::Corrupt);
     assert_eq!(truncated.kind(), GeoIpErrorKind::Corrupt);
     assert_eq!(gone.kind(), GeoIpErrorKind::Unreadable);
-    assert_eq!(gone.to_string(), "database of places cannot be read");
+    assert_eq!(
+        gone.to_string(),
+        "the file cannot be read: check its path and permissions"
+    );
     assert!(gone.source().is_some());
     assert_eq!(
         at(&geo, "81.2.69.1"),

@@ -101,7 +101,8 @@ fn a_bad_redis_url_is_refused_without_showing_its_password() {
 fn an_unreadable_geoip_database_is_a_bad_setting() {
     let refused = App::refused(&[("GEOIP_DB", "no/such.mmdb")]);
 
-    let line = "error: GEOIP_DB (no/such.mmdb): database of places cannot be read\n";
+    let line =
+        "error: GEOIP_DB (no/such.mmdb): the file cannot be read: check its path and permissions\n";
     assert_eq!(refused.stderr, line);
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -172,10 +172,9 @@ async fn outage(server: &Server, faulty: &FaultyStore) {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(headers[header::RETRY_AFTER], "1");
     assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
-    assert_eq!(
-        body,
-        r#"{"type":"about:blank","title":"Sessions are unavailable","status":503,"reason":"unavailable"}"#
-    );
+    // In debug builds a detail follows.
+    let start = r#"{"type":"about:blank","title":"Sessions are unavailable","status":503,"reason":"unavailable""#;
+    assert!(body.starts_with(start), "{body}");
     assert_eq!(browser.send(server, "GET /me").await.2, "alice");
 }
 
