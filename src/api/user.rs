@@ -16,7 +16,7 @@ use crate::{
 ///
 /// | request | answer |
 /// |---|---|
-/// | of a guest | 401 `not_signed_in`; if the guest's session ended, the `reason` says why and the cookie is removed |
+/// | of a guest | 401 `not_signed_in`; if the browser's session was ended, the `reason` says why and the cookie is removed |
 /// | in an outage, with [`OnOutage::Guest`](crate::OnOutage::Guest) | 503 `unavailable` |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
 ///
@@ -37,8 +37,8 @@ use crate::{
 /// ```
 ///
 /// Take `Option<User>` where guests are welcome too. It is `None` for guests, and only for them: an
-/// outage and a missing session are answered as above. It leaves the end notice of a guest's previous
-/// session unread.
+/// outage and a missing session are answered as above. The end notice of
+/// the browser's previous session stays unread.
 ///
 /// ```
 /// use tower_user_sessions::User;

@@ -29,9 +29,9 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// | request | response |
 /// |---|---|
 /// | of a user | your service's |
-/// | of a guest | 401 `not_signed_in`; if the guest's session ended, the `reason` says why and the cookie is removed |
+/// | of a guest | 401 `not_signed_in`; if the browser's session was ended, the `reason` says why and the cookie is removed |
 /// | of a guest, by gRPC | `UNAUTHENTICATED` |
-/// | a guest's browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
+/// | of a guest whose browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
 /// | in an outage, with [`OnOutage::Guest`](super::OnOutage::Guest) | 503 `unavailable`, or `UNAVAILABLE` |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`, or `INTERNAL`; the log says what to change |
 ///
@@ -287,7 +287,7 @@ impl<F, B> fmt::Debug for RequireUserFuture<F, B> {
 }
 
 /// Whose request it is, or what to answer. `asker` is what needs the user. The end notice of the
-/// guest's previous session counts as read.
+/// browser's previous session counts as read.
 pub(crate) fn user_of(asker: &'static str, extensions: &Extensions) -> Result<UserId, Rejection> {
     let session = session_of(asker, extensions)?;
     session

@@ -34,7 +34,7 @@ pub fn local_path(text: &str) -> Option<&str> {
     }
     let path = text.split(['?', '#']).next()?;
     let once = decoded(path.as_bytes())?;
-    // A program further in may decode once more.
+    // A program behind this one may decode a second time.
     let twice = decoded(&once).unwrap_or_else(|| once.clone());
     let stays = [path.as_bytes(), &once, &twice].into_iter().all(stays_here);
     stays.then_some(text)

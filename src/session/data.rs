@@ -51,9 +51,13 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Nothing is staged if the value cannot be serialized, the key is longer than 255 bytes, or the data
-    /// would be over its limit (64 KiB, of a guest session 4 KiB, unless the layer says otherwise). The
-    /// same if guests may keep no data, the response head was sent, or the session is unavailable.
+    /// Nothing is staged if:
+    ///
+    /// - the value cannot be serialized, or the key is longer than 255 bytes;
+    /// - the data would be over its limit: 64 KiB, or 4 KiB for a guest session, unless the layer sets
+    ///   another;
+    /// - guests may keep no data;
+    /// - the response head was sent, or the session is unavailable.
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), SessionError> {
         let value = encode(value)?;
         self.stage(&mut self.state(), key, Change::Set(value), None)

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bot_is_told_by_the_end_of_a_run_of_letters() {
+    fn a_bot_is_recognised_by_the_end_of_a_run_of_letters() {
         for (name, bot) in [
             ("GPTBot", Some("GPTBot")),
             ("Slackbot-LinkExpanding", Some("Slackbot")),

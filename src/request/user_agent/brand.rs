@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grease_is_told_by_its_letters() {
+    fn grease_is_recognised_by_its_letters() {
         for brand in [
             " Not A;Brand",
             "Not/A)Brand",
