@@ -5,11 +5,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tower_user_sessions::{EndReason, Session};
+use tower_user_sessions::{EndReason, Rejection, Session};
 
 use super::{
     login::{self, Client},
-    problem::{Failure, not_signed_in},
+    problem::not_signed_in,
 };
 
 #[derive(Serialize)]
@@ -37,7 +37,10 @@ pub(crate) async fn me(session: Session) -> Response {
 
 /// Shows what a password change does to sessions: all others end, and this browser gets a new token. A
 /// thief of a session is signed out. The demo's password itself does not change.
-pub(crate) async fn change_password(session: Session, client: Client) -> Result<Response, Failure> {
+pub(crate) async fn change_password(
+    session: Session,
+    client: Client,
+) -> Result<Response, Rejection> {
     let Some(sessions) = session.user_sessions() else {
         return Ok(not_signed_in("not_signed_in"));
     };

@@ -7,12 +7,9 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Serialize;
-use tower_user_sessions::Session;
+use tower_user_sessions::{Rejection, Session};
 
-use super::{
-    login::Client,
-    problem::{Failure, problem},
-};
+use super::{login::Client, problem::problem};
 
 /// The key of the cart in the session.
 pub(crate) const CART: &str = "cart";
@@ -27,7 +24,7 @@ struct Contents {
     cart: Cart,
 }
 
-pub(crate) async fn show(session: Session) -> Result<Response, Failure> {
+pub(crate) async fn show(session: Session) -> Result<Response, Rejection> {
     let cart = session.get(CART)?.unwrap_or_default();
     Ok(Json(Contents { cart }).into_response())
 }
@@ -36,7 +33,7 @@ pub(crate) async fn add(
     Path(item): Path<String>,
     session: Session,
     client: Client,
-) -> Result<Response, Failure> {
+) -> Result<Response, Rejection> {
     if item.len() > ITEM_MAX {
         let title = "No item has a name that long";
         return Ok(problem(StatusCode::BAD_REQUEST, title, "item_too_long"));

@@ -13,21 +13,16 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::{Deserialize, Serialize};
-use tower_user_sessions::{CommitError, Login, Session};
+use tower_user_sessions::{CommitError, Login, Rejection, Session};
 
-use super::{
-    cart::CART,
-    pages, picker,
-    problem::{Failure, problem},
-    users::Users,
-};
+use super::{cart::CART, pages, picker, problem::problem, users::Users};
 
 pub(crate) async fn log_in(
     State(users): State<Users>,
     session: Session,
     client: Client,
     Credentials { username, password }: Credentials,
-) -> Result<Response, Failure> {
+) -> Result<Response, Rejection> {
     let Some(user) = users.check(&username, password).await else {
         let (status, title) = (StatusCode::UNAUTHORIZED, "Wrong name or password");
         return match client {
@@ -47,7 +42,7 @@ pub(crate) async fn log_in(
     Ok(done(client))
 }
 
-pub(crate) async fn log_out(session: Session, client: Client) -> Result<Response, Failure> {
+pub(crate) async fn log_out(session: Session, client: Client) -> Result<Response, Rejection> {
     session.log_out()?;
     Ok(done(client))
 }

@@ -11,13 +11,12 @@ use axum::{
     },
     response::{Html, IntoResponse, Response},
 };
-use tower_user_sessions::{EndNotice, EndReason, EndWords, Session};
+use tower_user_sessions::{EndNotice, EndReason, EndWords, Rejection, Session};
 
 use super::{
     Most,
     cart::{CART, Cart},
     markup::{Escaped, push},
-    problem::Failure,
 };
 
 /// The key that begins a guest session when the form is shown.
@@ -31,7 +30,7 @@ pub(crate) async fn index(
     State(most): State<Most>,
     headers: HeaderMap,
     session: Session,
-) -> Result<Response, Failure> {
+) -> Result<Response, Rejection> {
     let farewell = session.ended().and_then(|notice| farewell(&notice, most));
     let accept = headers.get(ACCEPT).map(|accept| accept.as_bytes());
     let browser = accept.is_some_and(|accept| accept.starts_with(b"text/html"));
@@ -56,7 +55,7 @@ pub(crate) fn page(
     session: &Session,
     status: StatusCode,
     message: Option<&str>,
-) -> Result<Response, Failure> {
+) -> Result<Response, Rejection> {
     let mut main = String::new();
     if let Some(message) = message {
         push(&mut main, format_args!("<p role=\"alert\">{message}</p>\n"));

@@ -6,13 +6,14 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use tower_user_sessions::{CommitError, LimitReached, Login, Session, SessionInfo, Ticket};
+use tower_user_sessions::{
+    CommitError, LimitReached, Login, Rejection, Session, SessionInfo, Ticket,
+};
 
 use super::{
     cart::CART,
     markup::{Escaped, push},
     pages,
-    problem::Failure,
 };
 
 /// The form of the picker. It has no `Debug`, because the ticket can sign in.
@@ -55,7 +56,7 @@ fn choice(main: &mut String, ticket: &Ticket, info: &SessionInfo) {
 }
 
 /// Signs out the picked device and signs in here.
-pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Response, Failure> {
+pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Response, Rejection> {
     let (Ok(ticket), Ok(id)) = (pick.ticket.parse(), pick.session.parse()) else {
         return too_late(&session);
     };
@@ -68,7 +69,7 @@ pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Res
     }
 }
 
-fn too_late(session: &Session) -> Result<Response, Failure> {
+fn too_late(session: &Session) -> Result<Response, Rejection> {
     let message = "That took too long. Please sign in again.";
     pages::page(session, StatusCode::UNAUTHORIZED, Some(message))
 }

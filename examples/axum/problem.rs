@@ -1,7 +1,5 @@
 //! Errors as `application/problem+json` (RFC 9457), in the same form as the layer's own responses.
 
-use std::error::Error;
-
 use axum::{
     Json,
     http::{
@@ -11,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tower_user_sessions::{CommitError, SessionError, SessionErrorKind, UserSessionsError};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -42,58 +39,4 @@ pub(crate) fn problem(status: StatusCode, title: &str, reason: &str) -> Response
 
 pub(crate) fn not_signed_in(reason: &str) -> Response {
     problem(StatusCode::UNAUTHORIZED, "Not signed in", reason)
-}
-
-/// Why a handler could not do something with its session.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Commit(CommitError),
-    Session(SessionError),
-    Sessions(UserSessionsError),
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        match &self {
-            Self::Commit(CommitError::Rejected)
-            | Self::Sessions(UserSessionsError::CallerEnded) => not_signed_in("not_signed_in"),
-            Self::Session(error) if error.kind() == SessionErrorKind::TooLarge => {
-                let status = StatusCode::PAYLOAD_TOO_LARGE;
-                problem(status, "The session is full", "too_large")
-            }
-            Self::Commit(CommitError::Store(error))
-            | Self::Sessions(UserSessionsError::Store(error)) => {
-                tracing::warn!(error = error as &dyn Error, "no store");
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                problem(status, "Sessions are unavailable", "unavailable")
-            }
-            Self::Commit(error) => internal(error),
-            Self::Session(error) => internal(error),
-            Self::Sessions(error) => internal(error),
-        }
-    }
-}
-
-fn internal(error: &(dyn Error + 'static)) -> Response {
-    tracing::error!(error, "request failed");
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    problem(status, "Internal server error", "internal")
-}
-
-impl From<CommitError> for Failure {
-    fn from(error: CommitError) -> Self {
-        Self::Commit(error)
-    }
-}
-
-impl From<SessionError> for Failure {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
-
-impl From<UserSessionsError> for Failure {
-    fn from(error: UserSessionsError) -> Self {
-        Self::Sessions(error)
-    }
 }

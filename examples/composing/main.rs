@@ -7,7 +7,6 @@
 
 use std::{
     env,
-    error::Error,
     io::{self, Write},
     time::Duration,
 };
@@ -33,7 +32,8 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tower_user_sessions::{
-    DeviceApi, MemoryStore, Problem, RequireUser, Session, SessionLayer, TokenSource, User,
+    DeviceApi, MemoryStore, Problem, RequireUser, Session, SessionError, SessionLayer, TokenSource,
+    User,
 };
 
 #[tokio::main]
@@ -103,9 +103,6 @@ async fn account(user: User) -> String {
 }
 
 /// A real app checks a password.
-async fn log_in(session: Session) -> Result<(), StatusCode> {
-    session.log_in(1).map_err(|error| {
-        tracing::error!(error = &error as &dyn Error, "no sign-in");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })
+async fn log_in(session: Session) -> Result<(), SessionError> {
+    session.log_in(1)
 }

@@ -65,7 +65,7 @@ async fn main() -> io::Result<()> {
 }
 
 async fn route<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
-    let Some(session) = request.extensions().get::<Session>().cloned() else {
+    let Ok(session) = Session::of(request.extensions()) else {
         return Ok(answer(StatusCode::INTERNAL_SERVER_ERROR));
     };
     let done = match (request.method(), request.uri().path()) {

@@ -1,7 +1,5 @@
 //! The service: everybody may sign in, the other methods are for users.
 
-use std::error::Error;
-
 use tonic::{
     Request, Response, Status,
     transport::{Server, server::Router},
@@ -9,8 +7,7 @@ use tonic::{
 use tower::Layer;
 use tower_layer::Stack;
 use tower_user_sessions::{
-    Limit, Login, RequireUser, Session, SessionError, SessionInfo, SessionLayer, UserId,
-    UserSessions, UserSessionsError,
+    Limit, Login, RequireUser, Session, SessionInfo, SessionLayer, UserSessions,
 };
 
 use crate::pb::{
@@ -39,22 +36,19 @@ impl SignIn for SignInService {
         &self,
         request: Request<pb::LoginRequest>,
     ) -> Result<Response<pb::LoginReply>, Status> {
-        let session = session(&request)?;
+        let session = Session::of(request.extensions())?;
         let given = request.into_inner();
         // A real app compares with a hash of the password, and limits the attempts.
         let known = ["alice", "bob"].contains(&given.user.as_str());
         if !known || given.password != "demo" {
             return Err(Status::unauthenticated("wrong user or password"));
         }
-        let user = UserId::new(given.user).map_err(internal)?;
-        let login = Login::new(user);
-        session
-            .log_in_with(if given.keep_others {
-                login.limit(Limit::at_most(DEVICES).refuse())
-            } else {
-                login
-            })
-            .map_err(failed)?;
+        let login = Login::new(given.user);
+        session.log_in_with(if given.keep_others {
+            login.limit(Limit::at_most(DEVICES).refuse())
+        } else {
+            login
+        })?;
         // The layer adds the token to the response, or replaces the response if the limit refuses.
         let device_id = id_of(&session);
         Ok(Response::new(pb::LoginReply { device_id }))
@@ -70,7 +64,8 @@ impl Devices for DevicesService {
         &self,
         request: Request<pb::WhoAmIRequest>,
     ) -> Result<Response<pb::WhoAmIReply>, Status> {
-        let user = session(&request)?.user_id().ok_or_else(guest)?;
+        let session = Session::of(request.extensions())?;
+        let user = session.user_id().ok_or_else(guest)?;
         Ok(Response::new(pb::WhoAmIReply {
             user: user.to_string(),
         }))
@@ -80,7 +75,7 @@ impl Devices for DevicesService {
         &self,
         request: Request<pb::ListDevicesRequest>,
     ) -> Result<Response<pb::ListDevicesReply>, Status> {
-        let list = sessions(&request)?.list().await.map_err(refused)?;
+        let list = sessions(&request)?.list().await?;
         Ok(Response::new(pb::ListDevicesReply {
             devices: list.iter().map(device).collect(),
         }))
@@ -94,7 +89,7 @@ impl Devices for DevicesService {
         let Ok(id) = request.into_inner().id.parse() else {
             return Err(not_yours());
         };
-        sessions.end(id).await.map_err(refused)?;
+        sessions.end(id).await?;
         Ok(Response::new(pb::EndDeviceReply {}))
     }
 
@@ -102,8 +97,8 @@ impl Devices for DevicesService {
         &self,
         request: Request<pb::EndOtherDevicesRequest>,
     ) -> Result<Response<pb::EndOtherDevicesReply>, Status> {
-        let ended = sessions(&request)?.end_others().await.map_err(refused)?;
-        let ended = u32::try_from(ended).map_err(internal)?;
+        let ended = sessions(&request)?.end_others().await?;
+        let ended = u32::try_from(ended).unwrap_or(u32::MAX);
         Ok(Response::new(pb::EndOtherDevicesReply { ended }))
     }
 
@@ -111,18 +106,14 @@ impl Devices for DevicesService {
         &self,
         request: Request<pb::LogoutRequest>,
     ) -> Result<Response<pb::LogoutReply>, Status> {
-        session(&request)?.log_out().map_err(failed)?;
+        Session::of(request.extensions())?.log_out()?;
         Ok(Response::new(pb::LogoutReply {}))
     }
 }
 
-fn session<T>(request: &Request<T>) -> Result<Session, Status> {
-    let session = request.extensions().get().cloned();
-    session.ok_or_else(|| Status::internal("no session layer"))
-}
-
 fn sessions<T>(request: &Request<T>) -> Result<UserSessions, Status> {
-    session(request)?.user_sessions().ok_or_else(guest)
+    let session = Session::of(request.extensions())?;
+    session.user_sessions().ok_or_else(guest)
 }
 
 fn id_of(session: &Session) -> String {
@@ -149,25 +140,4 @@ fn guest() -> Status {
 /// The device of another user and an unknown id give the same status.
 fn not_yours() -> Status {
     Status::permission_denied("not_yours")
-}
-
-fn refused(error: UserSessionsError) -> Status {
-    match error {
-        UserSessionsError::CallerEnded => guest(),
-        UserSessionsError::Store(error) => {
-            tracing::warn!(error = &error as &dyn Error, "no store");
-            Status::unavailable("unavailable")
-        }
-        UserSessionsError::Unknown => not_yours(),
-        other => internal(other),
-    }
-}
-
-fn failed(error: SessionError) -> Status {
-    internal(error)
-}
-
-fn internal(error: impl Error + 'static) -> Status {
-    tracing::error!(error = &error as &dyn Error, "request failed");
-    Status::internal("internal")
 }

@@ -77,7 +77,8 @@ impl<R> SessionLayer<R> {
 
     /// Sets name and attributes of the cookie that carries the token.
     ///
-    /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/.
+    /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/. `Max-Age` is the absolute
+    /// lifetime of the session, or absent without [`persistent`](Self::persistent).
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
         self.config().cookie = cookie;
         self
@@ -115,7 +116,8 @@ impl<R> SessionLayer<R> {
     ///
     /// Name the header of your proxy here if there is one.
     ///
-    /// Defaults to [`ClientIp::Peer`](crate::ClientIp::Peer): no header is trusted.
+    /// Defaults to [`ClientIp::Peer`](crate::ClientIp::Peer): no header is trusted. The address of the
+    /// connection is used if your app passes it on as [`PeerAddr`](crate::PeerAddr).
     #[cfg(feature = "client-ip")]
     pub fn client_ip(mut self, source: crate::request::ClientIp) -> Self {
         let from =
@@ -137,7 +139,7 @@ impl<R> SessionLayer<R> {
     /// Whether browsers keep the cookie when they close, unless a login says otherwise
     /// ([`Login::persistent`](crate::Login::persistent)).
     ///
-    /// With `false` the cookie has no `Max-Age`: the browser deletes it when it closes. The session itself
+    /// With `false` the cookie has no `Max-Age`: most browsers delete it when they close. The session itself
     /// lives until its lifetime is over. Cookies of guest sessions follow this setting too.
     ///
     /// Defaults to `true`.
@@ -293,9 +295,11 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Makes all sessions invalid that began before this moment, of all users (ASVS 7.4.5).
+    /// Makes all sessions invalid that were created before this moment, of all users (ASVS 7.4.5).
     ///
-    /// Use it after a leak: every user has to sign in again.
+    /// Use it after a leak: every user has to sign in again. What counts is
+    /// [`Session::created_at`](crate::Session::created_at). A re-authentication does not change that, so a
+    /// session created before the moment is invalid even if its user authenticated again later.
     ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
@@ -331,7 +335,8 @@ impl<R> SessionLayer<R> {
 
     /// Whether guests may keep data at all.
     ///
-    /// With `false`, [`Session::insert`](crate::Session::insert) returns an error for guests.
+    /// With `false`, [`Session::insert`](crate::Session::insert) returns an error for guests. They can
+    /// still sign in, and users keep data.
     ///
     /// Defaults to yes.
     pub fn guests(mut self, allowed: bool) -> Self {

@@ -29,7 +29,9 @@ impl<R> SessionLayer<R> {
 
     /// Which requests prolong their session and make it the most recently active one.
     ///
-    /// Return false for what a page does without its user, such as polling in the background. The
+    /// Return false for what a page does without its user, such as polling in the background. Such a
+    /// request has its session and its user like any other. Only the idle time and the order of eviction
+    /// do not change. The
     /// countdown of `DeviceApi` never counts, whatever you return, see
     /// [`countdown_path`](Self::countdown_path). Its `POST` has to count, or "stay signed in" does not
     /// work.

@@ -106,6 +106,8 @@ impl Session {
     /// When the stored session ends if there is no further activity. Never later than
     /// [`expires_at`](Self::expires_at).
     ///
+    /// Returns `None` if nothing is stored.
+    ///
     /// Show a countdown to it: "You will be signed out in two minutes" (WCAG 2.2.1). Any request that
     /// counts as activity moves it.
     ///

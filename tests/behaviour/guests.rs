@@ -109,7 +109,7 @@ async fn the_store_enforces_the_limit_of_guest_data_too() {
         }
     });
 
-    assert_eq!(answer.await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.await.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(client.get("b").await, None);
 }
 

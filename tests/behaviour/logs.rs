@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use tower_user_sessions::{DeviceApi, Limit, MemoryStore, Session, SessionCookie, SessionLayer};
 
 use crate::common::{
+    alone::is_alone,
     faulty::{Fault, FaultyStore, Method},
     http::{Client, store},
     log::Log,
@@ -27,6 +28,9 @@ fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
 // T6
 #[tokio::test]
 async fn the_one_insecure_switch_warns_once() {
+    if !is_alone(module_path!(), "the_one_insecure_switch_warns_once") {
+        return;
+    }
     let log = Log::start();
     let (store, _clock) = store();
     let layer = SessionLayer::new(store).cookie(SessionCookie::danger_insecure());
@@ -128,6 +132,12 @@ async fn an_outage_is_logged_with_its_kind_and_no_token() {
 
 #[tokio::test]
 async fn without_the_session_layer_it_is_500_and_the_log_says_what_to_change() {
+    if !is_alone(
+        module_path!(),
+        "without_the_session_layer_it_is_500_and_the_log_says_what_to_change",
+    ) {
+        return;
+    }
     let log = Log::start();
     let request = Request::new("any body");
 
@@ -144,6 +154,9 @@ fn app() -> Router {
 
 #[tokio::test]
 async fn an_extractor_without_the_layer_logs_that() {
+    if !is_alone(module_path!(), "an_extractor_without_the_layer_logs_that") {
+        return;
+    }
     let log = Log::start();
 
     let answer = app().oneshot(Request::new(Body::empty())).await.unwrap();
@@ -157,6 +170,12 @@ async fn an_extractor_without_the_layer_logs_that() {
 
 #[tokio::test]
 async fn an_extractor_on_a_request_that_resolve_if_skipped_logs_that() {
+    if !is_alone(
+        module_path!(),
+        "an_extractor_on_a_request_that_resolve_if_skipped_logs_that",
+    ) {
+        return;
+    }
     let log = Log::start();
     let (store, _clock) = store();
     let app = app().layer(SessionLayer::new(store).resolve_if(|_| false));

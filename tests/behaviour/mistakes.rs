@@ -17,6 +17,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    alone::is_alone,
     faulty::{Fault, FaultyStore, Method},
     http::{Client, HOUR, store, user},
     log::Log,
@@ -84,6 +85,9 @@ async fn all_say(app: Router, advice: &str) {
 
 #[tokio::test]
 async fn without_a_layer_they_all_say_so() {
+    if !is_alone(module_path!(), "without_a_layer_they_all_say_so") {
+        return;
+    }
     all_say(app(), "no `SessionLayer` on this route: add `.layer(").await;
 }
 
@@ -105,6 +109,12 @@ async fn where_resolve_if_let_the_request_pass_they_all_say_so() {
 
 #[tokio::test]
 async fn it_is_logged_once_for_each_that_asks_and_never_silent() {
+    if !is_alone(
+        module_path!(),
+        "it_is_logged_once_for_each_that_asks_and_never_silent",
+    ) {
+        return;
+    }
     let log = Log::start();
     let app = app();
 
@@ -254,6 +264,12 @@ async fn sign_in_from(layer: &SessionLayer, header: (&'static str, &str)) {
 
 #[tokio::test]
 async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
+    if !is_alone(
+        module_path!(),
+        "a_secure_cookie_for_a_page_on_plain_http_is_one_warning",
+    ) {
+        return;
+    }
     let log = Log::start();
     let (memory, _clock) = store();
     let layer = SessionLayer::new(memory.clone());

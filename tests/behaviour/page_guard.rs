@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use tower_user_sessions::{DevicePage, Geo, MemoryStore, OnOutage, Place, SessionLayer};
 
 use crate::common::{
+    alone::is_alone,
     faulty::{self, Fault, FaultyStore},
     hostile::STRINGS,
     http::{Client, ids, store},
@@ -310,6 +311,12 @@ async fn a_store_that_does_not_answer_is_503_with_retry_after() {
 
 #[tokio::test]
 async fn without_the_session_layer_it_is_500_and_the_log_says_what_to_change() {
+    if !is_alone(
+        module_path!(),
+        "without_the_session_layer_it_is_500_and_the_log_says_what_to_change",
+    ) {
+        return;
+    }
     let log = Log::start();
     let request = Request::new(String::new());
 

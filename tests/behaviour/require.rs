@@ -18,6 +18,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    alone::is_alone,
     faulty::{Fault, FaultyStore, Method as Asked},
     http::{Client, store},
     log::Log,
@@ -252,6 +253,12 @@ async fn an_unavailable_session_is_503_and_never_401() {
 
 #[tokio::test]
 async fn without_a_session_the_request_is_refused_and_the_log_says_why() {
+    if !is_alone(
+        module_path!(),
+        "without_a_session_the_request_is_refused_and_the_log_says_why",
+    ) {
+        return;
+    }
     let (store, _clock) = store();
     let layer = SessionLayer::new(store).resolve_if(|_| false);
     let guest = Client::new(&layer);

@@ -8,6 +8,7 @@
     reason = "no test file uses all of it"
 )]
 
+pub mod alone;
 pub mod book;
 pub mod devices;
 pub mod faulty;
