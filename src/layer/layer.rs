@@ -276,14 +276,6 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// What happens to requests with a token while the store does not answer.
-    ///
-    /// Defaults to [`OnOutage::Refuse`].
-    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.config().on_outage = on_outage;
-        self
-    }
-
     /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
     ///
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
