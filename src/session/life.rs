@@ -19,6 +19,9 @@ impl Session {
     /// the token does not change. Nothing happens to a guest session that has nothing stored, nor if a
     /// sign-in or a sign-out is staged.
     ///
+    /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
+    /// only due by its age is skipped then.
+    ///
     /// # Errors
     ///
     /// If the response head was sent or the session is unavailable.
@@ -38,7 +41,8 @@ impl Session {
     ///
     /// The session gets a new token, previous tokens are invalid at once, and both parts of its lifetime
     /// begin again. Its id and data do not change. Nothing happens if a sign-in is staged, which does all
-    /// of that. If the response with the new token cannot be sent, the session ends.
+    /// of that. If the response with the new token cannot be sent, the session ends. If the store's reply
+    /// is lost too, the user may have to sign in again.
     ///
     /// # Errors
     ///
