@@ -121,7 +121,8 @@ pub enum CommitError {
     Conflict,
     /// The user is disabled for now. Nothing changed.
     Disabled,
-    /// The session ended while the request was running, or its token had been replaced before.
+    /// The session ended while the request was running. Or the request sent the token of a session that a
+    /// sign-in had replaced, and inserted data.
     ///
     /// It was not brought back. No guest session was begun in its place: the browser may have a newer
     /// cookie by now.

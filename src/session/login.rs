@@ -127,9 +127,10 @@ impl Login {
 
     /// For sign-ins in several steps (password, then code): when the first step succeeded.
     ///
-    /// Store [`Session::seen_at`](super::Session::seen_at) in step one and pass it in step two. A guest
-    /// session that step one began has it as
-    /// [`Session::authenticated_at`](super::Session::authenticated_at). If the user is signed out
+    /// Step one keeps something in the session, so the guest session exists from then on. In step two,
+    /// pass its [`Session::authenticated_at`](super::Session::authenticated_at), which is the time of that
+    /// first request. If a guest session may be older, insert
+    /// [`Session::seen_at`](super::Session::seen_at) in step one and pass that. If the user is signed out
     /// everywhere in between, this sign-in is rejected too. The store remembers that for 24 hours, so do
     /// not accept an older first step.
     ///

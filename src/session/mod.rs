@@ -257,8 +257,8 @@ impl Session {
     /// Stores what is staged at once.
     ///
     /// Call it in a handler that must know the outcome: which sessions were evicted, or that the limit
-    /// refused the sign-in. The cookie is set by whatever response follows. If none follows (an error, a
-    /// panic, a dropped request), the new session is ended as undelivered.
+    /// refused the sign-in. The response sets the cookie, whatever its status. If there is no response,
+    /// because the service returns `Err`, panics or is dropped, the new session is ended as undelivered.
     ///
     /// # Errors
     ///
