@@ -20,6 +20,9 @@
 /// assert_eq!(local_path("/orders?page=2#last"), Some("/orders?page=2#last"));
 /// assert_eq!(local_path("//evil.example/orders"), None);
 /// assert_eq!(local_path("https://evil.example"), None);
+/// assert_eq!(local_path("/%2fevil.example"), None);
+/// // A URL in the query stays here; it is your handler of `/go` that must check it.
+/// assert!(local_path("/go?to=https://evil.example/").is_some());
 ///
 /// // In a sign-in handler:
 /// let next: Option<String> = Some("/%5cevil.example".to_owned());
