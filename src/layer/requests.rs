@@ -34,8 +34,9 @@ impl<R> SessionLayer<R> {
     ///
     /// Return false for what a page does without its user, such as polling in the background. Such a
     /// request has its session and its user like any other. Only the idle time and the order of eviction
-    /// do not change. The
-    /// countdown of `DeviceApi` never counts, whatever you return, see
+    /// do not change.
+    ///
+    /// The countdown of `DeviceApi` never counts, whatever you return, see
     /// [`countdown_path`](Self::countdown_path). Its `POST` has to count, or "stay signed in" does not
     /// work.
     ///

@@ -45,9 +45,9 @@ impl Session {
     /// change. After [`rotation_grace`](crate::SessionLayer::rotation_grace) such a token is reuse, and
     /// ends the session unless [`end_on_reuse`](crate::SessionLayer::end_on_reuse) is off.
     ///
-    /// Nothing happens if a sign-in is staged, which does all
-    /// of that. If the response with the new token cannot be sent, the session ends. If the store's reply
-    /// is lost too, the user may have to sign in again.
+    /// Nothing happens if a sign-in is staged, which does all of that. If the response with the new token
+    /// cannot be sent, the session ends. If the store's reply is lost too, the user may have to sign in
+    /// again.
     ///
     /// # Errors
     ///
