@@ -83,21 +83,25 @@
 //! 3. **The layer stores the changes** when the response passes back through it, before the client gets it.
 //!    Without changes there is no second round trip and no `Set-Cookie`.
 //!
-//! | response | data and sign-ins | sign-outs and other ends |
+//! | response | data, sign-ins, new tokens | sign-outs ([`Session::log_out`]) |
 //! |---|---|---|
 //! | status below 500, except 408 | stored | stored |
 //! | 408, or 500 and above | dropped | stored |
 //! | the service returns `Err` | dropped | stored |
 //! | the handler panics, or the request is dropped | dropped | dropped |
 //!
-//! In gRPC, `grpc-status` counts in the same way. [`Session::commit`] stores at once, for a handler that must
-//! know the outcome.
+//! In gRPC, the `grpc-status` of the head counts in the same way. [`Session::commit`] stores at once, for a
+//! handler that must know the outcome. What is committed stays, whatever the response is. Only a new session
+//! whose token cannot be sent is ended. What [`UserSessions`] ends is not staged either: it ends at once.
+//!
+//! If the session ended while your handler ran, its changes are lost and the response does not change.
 //!
 //! # When the store does not answer
 //!
 //! An outage never looks like a sign-out. A request with a token gets 503 with `Retry-After`, its cookie is kept,
 //! and your service is not called. Requests without a token go on. If changes cannot be stored, the response is
-//! replaced by a 503, so a sign-in that was not stored never answers 200. [`OnOutage::Guest`] calls your
+//! replaced by a 503, so a sign-in that was not stored never answers 200. Only a due rotation of the token
+//! ([`SessionLayer::rotate_after`]) waits for a later request. [`OnOutage::Guest`] calls your
 //! service with an unavailable session instead. [`SessionLayer::reply`] chooses the body of these responses:
 //! [`Bare`], [`Problem`] or a function.
 //!
@@ -242,17 +246,22 @@ pub mod threats {}
 /// | `created` | a user signed in |
 /// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
-/// | `expired` | a request sent the token of an expired session, the first time |
+/// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
 /// | `token_reuse` | a request sent a previous token after its time: there is a copy of it |
-/// | `new_device` | a user signed in on a device for the first time ([`SessionLayer::device_cookie`]) |
+/// | `new_device` | a user signed in on a device that the store does not remember ([`SessionLayer::device_cookie`]) |
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
 ///
 /// Guest sessions raise no events. Each event is delivered at most once. If a store's reply is lost and the
-/// retry finds the work done, no event is raised. A session that expires without being used again raises
-/// none.
+/// retry finds the work done, no event is raised. What ends outside of a request is reported only to
+/// [`UserSessions::events`].
+///
+/// A session that expires without being used again raises no event. Nor does one that the store removed
+/// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing
+/// else in the store, `RedisStore` removes it within a sixteenth of the idle time, and at once at the
+/// absolute deadline. [`MemoryStore`] removes it in its next sweep.
 ///
 /// The same events go to `tracing`, at debug level, under the target `tower_user_sessions::audit`. They name
 /// users and sessions, so they are not in the log by default.

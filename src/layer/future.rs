@@ -65,8 +65,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before the commit began, it changes nothing. Dropped later, a session whose token was
-    /// not delivered ends as undelivered.
+    /// Dropped before the commit began, nothing that is staged is stored. What the handler committed itself
+    /// stays. A session whose token was not delivered ends as undelivered.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R, ReqBody>
     where

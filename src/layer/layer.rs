@@ -103,8 +103,8 @@ impl<R> SessionLayer<R> {
 
     /// Names the response header in which clients with bearer tokens get a new token.
     ///
-    /// The response to a sign-in has it once, with `Cache-Control: no-store`. A token is never in a body
-    /// or a URL. Scripts of another origin can read the header only if your CORS settings expose it.
+    /// The response that hands over a new token has it once, with `Cache-Control: no-store`: after a
+    /// sign-in, a rotation, or the first value of a guest. A token is never in a body or a URL. Scripts of another origin can read the header only if your CORS settings expose it.
     ///
     /// Defaults to `x-session-token`.
     pub fn token_header(mut self, name: HeaderName) -> Self {
@@ -189,7 +189,8 @@ impl<R> SessionLayer<R> {
 
     /// As [`limit_of`](Self::limit_of), for limits that are in a database.
     ///
-    /// Called at each sign-in, and again if the same sign-in is committed again.
+    /// Called at each sign-in that sets no [`Login::limit`](crate::Login::limit), and again if the same
+    /// sign-in is committed again.
     ///
     /// ```
     /// use tower_user_sessions::{Limit, MemoryStore, SessionLayer, UserId};
@@ -213,7 +214,7 @@ impl<R> SessionLayer<R> {
 
     /// Sorts clients into classes, such as browsers and phones, for [`Limit::of_class`].
     ///
-    /// Called at each sign-in. [`Login::class`](crate::Login::class) sets the class of a single one.
+    /// Called at each sign-in that sets no [`Login::class`](crate::Login::class).
     ///
     /// Defaults to [`ClientClass::default`] for all clients.
     pub fn class_of(
@@ -226,7 +227,8 @@ impl<R> SessionLayer<R> {
 
     /// Replaces tokens that are older than this, see [`Session::rotate`](crate::Session::rotate).
     ///
-    /// The next response carries the new token. 15 minutes are a good choice.
+    /// The next response carries the new token. 15 minutes are a good choice. If the store does not
+    /// answer, the rotation is skipped and the response does not change.
     ///
     /// Defaults to never.
     pub fn rotate_after(mut self, age: Duration) -> Self {
@@ -276,14 +278,6 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// What happens to requests with a token while the store does not answer.
-    ///
-    /// Defaults to [`OnOutage::Refuse`].
-    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        self.config().on_outage = on_outage;
-        self
-    }
-
     /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
     ///
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
@@ -299,7 +293,8 @@ impl<R> SessionLayer<R> {
     ///
     /// Use it after a leak: every user has to sign in again. What counts is
     /// [`Session::created_at`](crate::Session::created_at). A re-authentication does not change that, so a
-    /// session created before the moment is invalid even if its user authenticated again later.
+    /// session created before the moment is invalid even if its user authenticated again later. A list
+    /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
@@ -309,7 +304,8 @@ impl<R> SessionLayer<R> {
 
     /// How many bytes of data the session of a user may keep.
     ///
-    /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error.
+    /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error. If parallel requests
+    /// exceed it together, the commit of the later one does.
     ///
     /// Defaults to 64 KiB.
     pub fn data_limit(mut self, bytes: usize) -> Self {
@@ -347,8 +343,8 @@ impl<R> SessionLayer<R> {
     /// How the layer's own responses are made: [`Bare`], [`Problem`](super::Problem), or a
     /// [`Reply`](super::Reply) of yours.
     ///
-    /// The layer answers by itself in an outage (503) and to refused sign-ins (409, 403, 401), see
-    /// [`Rejection`].
+    /// The layer answers by itself in an outage (503), to refused sign-ins (409, 403, 401) and if changes
+    /// cannot be stored (413, 500, 503), see [`Rejection`].
     ///
     /// Defaults to [`Bare`]: status and headers, an empty body.
     pub fn reply<R2>(self, reply: R2) -> SessionLayer<R2> {

@@ -72,7 +72,8 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
             "the store cannot be reached: is it running, and is its address right?"
         }
         StoreErrorKind::Uncertain => {
-            "the reply to a write was lost: the change may have been stored or not"
+            "the reply to a write was lost: the change may be stored or not, and is not tried again; \
+             read the data before you repeat it"
         }
     }
 }

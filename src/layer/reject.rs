@@ -83,7 +83,7 @@ pub enum RejectionKind {
     NoSession,
     /// The stored value has another type than the handler asked for.
     NotRead,
-    /// The ticket of a refused sign-in was used, or its five minutes are over.
+    /// The ticket of a refused sign-in was used, its five minutes are over, or it is another user's.
     NoTicket,
     /// Nobody is signed in, and the route is for users.
     NotSignedIn,
@@ -97,7 +97,7 @@ pub enum RejectionKind {
     StaleSignIn,
     /// The session's data is over its limit.
     TooLarge,
-    /// The store did not answer.
+    /// The store did not answer, or parallel requests kept changing the data of an update.
     Unavailable,
 }
 
@@ -185,7 +185,7 @@ impl Rejection {
         self.grpc
     }
 
-    /// Returns the sessions that fill the limit, so that the user can choose one to end.
+    /// Returns the sessions whose end makes room, so that the user can choose one to end.
     ///
     /// Empty for every kind but [`RejectionKind::LimitReached`].
     #[must_use]

@@ -1,8 +1,11 @@
-//! Which requests have a session, and which of them count as activity.
+//! Which requests have a session, in an outage too, and which of them count as activity.
 
 use http::request::Parts;
 
-use super::{config::Predicate, layer::SessionLayer};
+use super::{
+    config::{OnOutage, Predicate},
+    layer::SessionLayer,
+};
 
 impl<R> SessionLayer<R> {
     /// Which requests have a session. The others pass without a `Session` and without a store call.
@@ -80,6 +83,14 @@ impl<R> SessionLayer<R> {
                 "`countdown_path` has no effect: it takes a path such as `/devices/current`"
             );
         }
+        self
+    }
+
+    /// What happens to requests with a token while the store does not answer.
+    ///
+    /// Defaults to [`OnOutage::Refuse`].
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.config().on_outage = on_outage;
         self
     }
 }

@@ -29,7 +29,7 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// | request | response |
 /// |---|---|
 /// | of a user | your service's |
-/// | of a guest | 401 `not_signed_in`; if the browser's session was ended, the `reason` says why and the cookie is removed |
+/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as if you had read [`Session::ended`](crate::Session::ended) |
 /// | of a guest, by gRPC | `UNAUTHENTICATED` |
 /// | of a guest whose browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
 /// | in an outage, with [`OnOutage::Guest`](super::OnOutage::Guest) | 503 `unavailable`, or `UNAVAILABLE` |

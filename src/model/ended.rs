@@ -16,6 +16,8 @@ use super::{
 ///
 /// You see it in `Session::ended` (to explain to the user why they were signed out), in the
 /// [`Event`](crate::events::Event) of kind `Ended`, and in the layer's own responses as their `reason`.
+/// [`Undelivered`](Self::Undelivered) is only in events and metrics, and [`Rejected`](Self::Rejected) only
+/// in the store: no client ever had the token of such a session.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EndReason {
@@ -31,7 +33,8 @@ pub enum EndReason {
     IdentityProvider,
     /// The user signed out.
     LoggedOut,
-    /// The same client signed in again, or a guest session became a signed-in one.
+    /// The same client signed in again, as this or another user, or a guest session became a signed-in
+    /// one. A token from before a re-authentication has this reason too.
     Replaced,
     /// The user ended it from another session, for example from the list of devices.
     Revoked,
@@ -104,7 +107,7 @@ const WITH_PREVIOUS: u8 = 32;
 ///
 /// You get it from `Session::ended` when a request sends the token of a session that was ended. Use
 /// it to explain to the user why they are signed out. The store keeps it for a while, by default for
-/// an hour; after that the token is unknown.
+/// an hour, and of each user only the newest ones. After that the token is unknown.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EndNotice {

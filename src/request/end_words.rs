@@ -47,6 +47,9 @@ pub struct EndWords {
     /// For [`EndReason::TokenReuse`]: a request sent a previous token after its grace time.
     pub token_reuse: Cow<'static, str>,
     /// For [`EndReason::Undelivered`] and [`EndReason::Rejected`]: the sign-in was not completed.
+    ///
+    /// `Session::ended` never returns these. Use it for a notice that you got from a store yourself
+    /// ([`Resolved::Ended`](crate::store::Resolved::Ended)).
     pub undelivered: Cow<'static, str>,
 }
 

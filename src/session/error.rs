@@ -114,22 +114,31 @@ impl error::Error for SessionError {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum CommitError {
-    /// Too late: the response head was already sent, or the request was dropped. Nothing was stored.
+    /// Too late: the response head was already sent, or the request was dropped. Nothing was stored. A
+    /// session that was created just then ends as undelivered.
     Closed,
-    /// Parallel requests kept changing the data that an update depends on.
+    /// Parallel requests kept changing the data that an update depends on. Nothing was stored.
     Conflict,
     /// The user is disabled for now. Nothing changed.
     Disabled,
-    /// The session ended while the request was running, or its token had been replaced before.
+    /// The session ended while the request was running. Or the request sent the token of a session that a
+    /// sign-in had replaced, and inserted data.
     ///
     /// It was not brought back. No guest session was begun in its place: the browser may have a newer
     /// cookie by now.
+    ///
+    /// If your handler does not call `commit`, its response is sent as it is. It may be a 200, without a
+    /// cookie, and the changes are lost.
     Ended,
     /// The user has as many sessions as the limit allows, and the limit refuses more. Nothing changed.
     LimitReached(LimitReached),
-    /// The ticket was used already or is older than five minutes. Nothing changed.
+    /// The ticket was used already, is older than five minutes, or the user got four newer ones. Nothing
+    /// changed.
     NoTicket,
-    /// The store could not answer. What was staged is still staged.
+    /// The store could not answer. What was staged is still staged, so committing again may help.
+    ///
+    /// [`StoreErrorKind::Uncertain`] is the exception: the change may be stored. An update or a new token
+    /// is no longer staged then, so that it does not happen twice. The next request reads what is stored.
     Store(StoreError),
     /// The data would be over its limit, together with what parallel requests stored.
     TooLarge,
@@ -187,6 +196,10 @@ impl fmt::Display for CommitError {
             Self::NoTicket => {
                 "not signed in: the ticket was used or is older than five minutes; sign in again"
             }
+            Self::Store(error) if error.kind() == StoreErrorKind::Uncertain => {
+                "stored or not: the store's reply was lost; read the data in another request before \
+                 you repeat the change"
+            }
             Self::Store(_) => "not stored: the store could not answer; committing again may help",
             Self::TooLarge => "not stored: the data would be over its limit",
             Self::Update(_) => "not stored: a change failed on the newest data",
@@ -224,10 +237,14 @@ impl From<StoreError> for CommitError {
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct LimitReached {
-    /// The sessions, the most recently active first. Ending any of them makes room.
+    /// The sessions whose end makes room, the most recently active first.
+    ///
+    /// If the class of the client is over its limit, these are the sessions of that class. Usually the
+    /// end of one is enough. If you lowered the limit by several places, as many more have to end.
     pub sessions: Vec<SessionInfo>,
     /// Lets the client end one of them and sign in without the password, see
-    /// [`Login::by_ticket`](crate::Login::by_ticket).
+    /// [`Login::by_ticket`](crate::Login::by_ticket). If more than one has to end, that sign-in is
+    /// refused too.
     pub ticket: Option<Ticket>,
 }
 

@@ -19,6 +19,9 @@ impl Session {
     /// the token does not change. Nothing happens to a guest session that has nothing stored, nor if a
     /// sign-in or a sign-out is staged.
     ///
+    /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
+    /// only due by its age is skipped then.
+    ///
     /// # Errors
     ///
     /// If the response head was sent or the session is unavailable.
@@ -37,8 +40,12 @@ impl Session {
     /// Stages that the user has authenticated again, by password or another factor (ASVS 7.2.4, 7.5.1).
     ///
     /// The session gets a new token, previous tokens are invalid at once, and both parts of its lifetime
-    /// begin again. Its id and data do not change. Nothing happens if a sign-in is staged, which does all
-    /// of that. If the response with the new token cannot be sent, the session ends.
+    /// begin again. Its id and data do not change. A request that is running already keeps its session, and
+    /// its data is stored. A later request with a previous token is a guest, and its cookie does not
+    /// change. After [`rotation_grace`](crate::SessionLayer::rotation_grace) such a token is reuse, and
+    /// ends the session unless [`end_on_reuse`](crate::SessionLayer::end_on_reuse) is off. Nothing happens if a sign-in is staged, which does all
+    /// of that. If the response with the new token cannot be sent, the session ends. If the store's reply
+    /// is lost too, the user may have to sign in again.
     ///
     /// # Errors
     ///
@@ -66,12 +73,13 @@ impl Session {
     /// Stages a shorter life for the session, never a longer one.
     ///
     /// Call it when a session turns out to be on a shared computer, or when it opens something that
-    /// deserves less time. From the commit on the session lives at most `to.idle()` without activity and
-    /// at most `to.absolute()` in all, by the store's clock. A part that is shorter already does not
+    /// deserves less time. The session then ends after `to.idle()` without activity, and at the latest
+    /// `to.absolute()` after the commit, by the store's clock. A part that is shorter already does not
     /// change. For a longer life the user must authenticate: see
     /// [`reauthenticated`](Self::reauthenticated).
     ///
-    /// Counted from its last activity, the session may be over at once. A guest session is shortened too.
+    /// The idle time counts from the last activity, so a session that was idle for longer ends at once:
+    /// the commit succeeds, and the next request is a guest. A guest session is shortened too.
     /// If nothing is stored, nothing happens. A sign-in staged before is made with the shorter lifetime; a
     /// sign-in staged afterwards is not. The cookie may stay longer than the session.
     ///

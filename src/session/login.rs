@@ -56,6 +56,8 @@ impl Login {
     /// The client sends back the ticket and the session that the user chose to end. The password is not
     /// needed again. The sign-in counts as authenticated when the refused one was.
     ///
+    /// If there is still no room, the sign-in is refused again, and the chosen session does not end.
+    ///
     /// ```no_run
     /// # fn pick(session: &tower_user_sessions::Session, form: [&str; 2]) -> Result<(), Box<dyn std::error::Error>> {
     /// use tower_user_sessions::Login;
@@ -113,7 +115,7 @@ impl Login {
 
     /// The keys of the guest session's stored data that the new session keeps: `["cart"]`.
     ///
-    /// Data of another user is never kept. Data of the same user always is.
+    /// Data of another user is never kept. Data of the same user is, unless this request signed out first.
     ///
     /// Defaults to none: an attacker may have planted the guest session, and its return address or CSRF
     /// token must not come along.
@@ -125,10 +127,12 @@ impl Login {
 
     /// For sign-ins in several steps (password, then code): when the first step succeeded.
     ///
-    /// Store [`Session::seen_at`](super::Session::seen_at) in step one and pass it in step two. A guest
-    /// session that step one began has it as
-    /// [`Session::authenticated_at`](super::Session::authenticated_at). If the user is signed out
-    /// everywhere in between, this sign-in is rejected too.
+    /// Step one keeps something in the session, so the guest session exists from then on. In step two,
+    /// pass its [`Session::authenticated_at`](super::Session::authenticated_at), which is the time of that
+    /// first request. If a guest session may be older, insert
+    /// [`Session::seen_at`](super::Session::seen_at) in step one and pass that. If the user is signed out
+    /// everywhere in between, this sign-in is rejected too. The store remembers that for 24 hours, so do
+    /// not accept an older first step.
     ///
     /// Defaults to when this request arrived.
     #[must_use]
@@ -148,8 +152,9 @@ impl Login {
 
     /// Whether the session counts against the user's limit: `false` for the support staff.
     ///
-    /// A session that does not count is marked in lists. A user has at most
-    /// [`UNCOUNTED_MAX`](crate::store::UNCOUNTED_MAX) of them.
+    /// A session that does not count is marked in lists. A user has at most 16 of them
+    /// ([`UNCOUNTED_MAX`](crate::store::UNCOUNTED_MAX)). The 17th ends the least recently active of them,
+    /// or is refused if the limit refuses.
     ///
     /// Defaults to `true`.
     #[must_use]
@@ -176,10 +181,13 @@ impl Login {
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
-    /// The sessions of the user that were ended to make room for this sign-in, the least recently active
-    /// first.
+    /// The sessions of the user that were ended to make room for this sign-in.
+    ///
+    /// The session that the user chose with a ticket comes first; its reason is `Revoked`. Then come those
+    /// of a class over its limit, then the others. In each part the least recently active is first.
     pub evicted: Vec<SessionInfo>,
-    /// Whether this device has not signed in as this user before. Always `false` unless the layer
+    /// Whether the store does not remember this device of the user. It remembers 32 devices, for 90 days
+    /// by default. Always `false` unless the layer
     /// [remembers devices](crate::SessionLayer::device_cookie).
     pub first_sight: bool,
 }

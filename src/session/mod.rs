@@ -129,11 +129,21 @@ impl Session {
 
     /// Why, when and by which device the session of this browser was ended.
     ///
-    /// Returns `None` unless the request sent the token of an ended session, and while the store keeps
-    /// the notice (one hour by default). Show the reason on your sign-in page:
-    /// [`EndWords`](crate::EndWords) makes a sentence of it.
+    /// Show the reason on your sign-in page: [`EndWords`](crate::EndWords) makes a sentence of it.
+    /// Returns `None` unless the request sent the token of an ended session, or one from before a
+    /// re-authentication.
     ///
-    /// Reading it has an effect: the response removes the cookie, so the reason is shown once.
+    /// Reading it has an effect: the response removes the cookie, so the reason is shown once. The cookie
+    /// stays in these cases, and the reason is returned again on the next request:
+    ///
+    /// - after [`EndReason::Replaced`](crate::EndReason::Replaced): the browser may already have the
+    ///   cookie of the new session;
+    /// - if the layer replaces your response, for example by a 503;
+    /// - with a bearer token: there is no cookie, and the client forgets the token by itself.
+    ///
+    /// The store keeps the reason for an hour by default. Each sign-in of the user keeps only the newest
+    /// reasons, as many as [`Limit::sessions`](crate::Limit::sessions). With `Limit::at_most(1)` only the
+    /// session that ended last has one.
     #[must_use]
     pub fn ended(&self) -> Option<EndNotice> {
         let mut state = self.state();
@@ -164,6 +174,10 @@ impl Session {
     /// Two things do not: an [`update`](Self::update) of a value that the guest session had stored, and
     /// anything inserted while another user was signed in. Data of other people must not come along.
     /// Before `log_in` the data limit of guest sessions applies.
+    ///
+    /// After a [`log_out`](Self::log_out) in the same request nothing is kept, also of the same user. If
+    /// the store fails just after the sign-in, the session of a guest or of another user stays live until
+    /// it expires. The log says so.
     ///
     /// ```
     /// use tower_user_sessions::{Session, SessionError};
@@ -224,8 +238,11 @@ impl Session {
     /// Stages the sign-out: the session ends, its data is deleted, the cookie is removed.
     ///
     /// Data inserted afterwards begins a new guest session. If the request has no live session, nothing
-    /// ends and the cookie is left alone: the browser may already hold a newer one. The cookie of a
-    /// session that was ended (see [`ended`](Self::ended)) is removed.
+    /// ends and `log_out` does not touch the cookie: the browser may already have a newer one. The cookie
+    /// of a session that was ended is removed, as if you had read [`ended`](Self::ended).
+    ///
+    /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
+    /// is not.
     ///
     /// # Errors
     ///
@@ -240,13 +257,15 @@ impl Session {
     /// Stores what is staged at once.
     ///
     /// Call it in a handler that must know the outcome: which sessions were evicted, or that the limit
-    /// refused the sign-in. The cookie is set by whatever response follows. If none follows (an error, a
-    /// panic, a dropped request), the new session is ended as undelivered.
+    /// refused the sign-in. The response sets the cookie, whatever its status. If there is no response,
+    /// because the service returns `Err`, panics or is dropped, the new session is ended as undelivered.
     ///
     /// # Errors
     ///
     /// See [`CommitError`]. After a refused sign-in nothing is staged. After a failure of the store the
-    /// changes stay staged, and committing again is the same sign-in.
+    /// changes stay staged, and committing again is the same sign-in. An update whose outcome is unknown
+    /// ([`StoreErrorKind::Uncertain`](crate::store::StoreErrorKind::Uncertain)) does not stay staged: it
+    /// may be stored, and would happen twice.
     ///
     /// # Cancel safety
     ///
@@ -276,12 +295,15 @@ impl Session {
     /// Use it for a password reset: a guest has proved to be this user. End all sessions first, sign in
     /// afterwards: a sign-in staged after [`end_all`](UserSessions::end_all) is not rejected by it.
     ///
+    /// Say why with [`because`](UserSessions::because), or the user reads that an administrator did it.
+    ///
     /// ```no_run
     /// # async fn reset(session: tower_user_sessions::Session) -> Result<(), Box<dyn std::error::Error>> {
-    /// use tower_user_sessions::UserId;
+    /// use tower_user_sessions::{EndReason, UserId};
     ///
     /// let user = UserId::new("alice")?;
-    /// session.sessions_of(&user).end_all().await?;
+    /// let sessions = session.sessions_of(&user).because(EndReason::CredentialsChanged);
+    /// sessions.end_all().await?;
     /// session.log_in(user)?;
     /// # Ok(())
     /// # }

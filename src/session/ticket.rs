@@ -13,7 +13,8 @@ use crate::{
 ///
 /// The client sends it back with the session to end, and is signed in without entering the password
 /// again ([`Login::by_ticket`](crate::Login::by_ticket)). It works once, for five minutes, for this user
-/// only. It opens no session and lists none. A user can have four tickets at a time.
+/// only. It opens no session and lists none. A user can have four tickets at a time: a fifth replaces the
+/// oldest.
 ///
 /// [`encode`](Self::encode) makes text of it for a form field or a JSON member. Never put it into a URL.
 /// [`Debug`](fmt::Debug) does not print it.

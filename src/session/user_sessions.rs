@@ -10,15 +10,20 @@ use super::{
     report::initiator,
 };
 use crate::{
-    model::{CertainUserId, EndReason, Event, EventKind, Proof, SessionId, Tag, Timestamp, UserId},
+    model::{
+        CertainUserId, EndReason, Event, EventKind, Lifetime, Proof, SessionId, Tag, Timestamp,
+        UserId,
+    },
     store::{End, Ended, List, SharedStore, Which, meter},
 };
 
 /// All sessions of one user: list them, end one, end others, end all.
 ///
 /// In a request take it from [`Session::user_sessions`]. An administrator or a job makes one from a store
-/// and a user id. Every method is one round trip and takes effect on the next request, on any node
-/// (ASVS 7.4.1).
+/// and a user id. Every method is one round trip, except for [`end_external`](Self::end_external). What it
+/// ends is refused from the next request on, on any node (ASVS 7.4.1).
+///
+/// Nothing is staged: it happens at once, and stays done whatever the response is.
 ///
 /// ```
 /// # async fn disable() -> Result<(), tower_user_sessions::UserSessionsError> {
@@ -77,7 +82,14 @@ impl UserSessions {
     /// After a change of password: [`EndReason::CredentialsChanged`]. On a logout at the identity
     /// provider: [`EndReason::IdentityProvider`].
     ///
-    /// Defaults to [`EndReason::Revoked`] in a request, and to [`EndReason::Administrator`] outside.
+    /// If [`end`](Self::end) ends the current session, the reason is always [`EndReason::LoggedOut`].
+    ///
+    /// | default | for |
+    /// |---|---|
+    /// | [`EndReason::Revoked`] | [`Session::user_sessions`] |
+    /// | [`EndReason::Administrator`] | [`Session::sessions_of`] and [`UserSessions::new`] |
+    /// | [`EndReason::Disabled`] | [`disable_for`](Self::disable_for) |
+    /// | [`EndReason::IdentityProvider`] | [`end_external`](Self::end_external) |
     #[must_use]
     pub fn because(mut self, reason: EndReason) -> Self {
         self.reason = Some(reason);
@@ -155,7 +167,8 @@ impl UserSessions {
     /// # Errors
     ///
     /// [`UserSessionsError::Unknown`] if this user has no such session, whether another user has it or
-    /// not. Also if the store cannot answer.
+    /// not. [`UserSessionsError::CallerEnded`] if the current session has itself ended, unless it is the
+    /// one to end. Also if the store cannot answer.
     ///
     /// # Cancel safety
     ///
@@ -214,7 +227,7 @@ impl UserSessions {
         let mut end = self.order(Which::All);
         end.reason = self.reason.unwrap_or(EndReason::Disabled);
         end.spare_uncounted = false;
-        end.bar = Some(duration.max(Duration::from_millis(1)));
+        end.bar = Some(duration.clamp(Duration::from_millis(1), Lifetime::MAX));
         self.give(end).await
     }
 
@@ -241,7 +254,9 @@ impl UserSessions {
     ///
     /// # Errors
     ///
-    /// If the store cannot answer.
+    /// [`UserSessionsError::Unknown`] if one of them expires after it was listed: call it again.
+    /// [`UserSessionsError::CallerEnded`] if the current session has itself ended by now. Also if the
+    /// store cannot answer.
     ///
     /// # Cancel safety
     ///

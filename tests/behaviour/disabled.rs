@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tower_user_sessions::{
-    EndReason, Login, MemoryStore, Proof, SessionLayer, UserSessions, store::ManualClock,
+    EndReason, Lifetime, Login, MemoryStore, Proof, SessionLayer, UserSessions, store::ManualClock,
 };
 
 use crate::common::http::{Answer, Client, HOUR, ids, store, user};
@@ -59,6 +59,21 @@ async fn a_disabled_user_can_sign_in_again_after_the_set_time() {
     );
     assert!(refused.sets_no_cookie());
     assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_user_is_disabled_for_400_days_at_most() {
+    let (layer, sessions, _store, clock) = world();
+    sessions.disable_for(Duration::MAX).await.unwrap();
+    clock.advance(Lifetime::MAX - MS);
+    let refused = tries(&layer, "alice").await;
+    clock.advance(MS);
+    let welcome = tries(&layer, "alice").await;
+
+    assert_eq!(
+        (refused.status, welcome.status),
+        (StatusCode::FORBIDDEN, StatusCode::OK)
+    );
 }
 
 // T22

@@ -10,8 +10,9 @@
 
 use http::StatusCode;
 use tower_user_sessions::{
-    CommitError, Limit, Login, MemoryStore, OnOutage, Session, SessionErrorKind, SessionLayer,
-    store::StoreErrorKind,
+    CommitError, Limit, Login, MemoryStore, OnOutage, Rejection, Session, SessionErrorKind,
+    SessionLayer,
+    store::{StoreError, StoreErrorKind},
 };
 
 use crate::common::{
@@ -299,6 +300,23 @@ async fn an_update_of_unknown_outcome_is_reported_and_not_run_again() {
 
     assert_eq!(kind, Some(StoreErrorKind::Uncertain));
     assert_eq!(n.await.value(), Some(1));
+}
+
+#[test]
+fn the_error_of_an_unknown_outcome_does_not_ask_to_commit_again() {
+    let [unknown, failed] = [StoreErrorKind::Uncertain, StoreErrorKind::Timeout]
+        .map(|kind| CommitError::from(StoreError::new(kind)));
+
+    assert!(unknown.to_string().contains("read the data"), "{unknown}");
+    assert!(!unknown.to_string().contains("again may help"), "{unknown}");
+    assert!(failed.to_string().contains("again may help"), "{failed}");
+    let detail = Rejection::from(unknown).detail().map(ToOwned::to_owned);
+    let says_it = |detail: &str| detail.contains("read the data before you repeat it");
+    assert_eq!(
+        detail.as_deref().is_some_and(says_it),
+        cfg!(debug_assertions),
+        "{detail:?}"
+    );
 }
 
 // T57

@@ -130,8 +130,8 @@ pub enum Created {
     Disabled,
     /// A session with this id was live before and has ended.
     Ended,
-    /// The user has as many sessions as the limit allows, namely these. The store keeps the offered
-    /// ticket; nothing else changed.
+    /// The user has as many sessions as the limit allows. These are the ones whose end makes room: those of
+    /// the class if the class is over its limit. The store keeps the offered ticket; nothing else changed.
     LimitReached(Vec<Record>),
     /// The ticket was used before or is too old. Nothing changed.
     NoTicket,
@@ -149,7 +149,8 @@ pub struct NewSession {
     pub record: Record,
     /// Its data.
     pub data: Data,
-    /// The sessions that ended because of it, the least recently active first.
+    /// The sessions that ended because of it: first the one that the ticket names, then those of a class
+    /// over its limit, then the others. In each part the least recently active is first.
     pub evicted: Vec<Record>,
     /// The session that it replaced.
     pub replaced: Option<SessionId>,

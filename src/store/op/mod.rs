@@ -47,8 +47,8 @@ impl Resolve {
 pub enum Resolved {
     /// The session is live.
     Live(Found),
-    /// The session ended, and its notice is still kept. Or its user authenticated again, and this is the
-    /// token from before that.
+    /// The session ended, and its notice is still kept. Or the token was replaced by a
+    /// re-authentication a short time ago (`Rotate::grace`); the session itself is live then.
     Ended(EndNotice),
     /// The session expired, and this is the first request since then. The next one is `Unknown`.
     Expired(Record),

@@ -21,8 +21,9 @@ pub struct Rotate {
     pub renewal: Renewal,
     /// How long the previous token still works after a request has sent its successor.
     ///
-    /// After a re-authentication the previous token does not work. For this long it counts as a late
-    /// request and not as reuse.
+    /// After a re-authentication the previous token does not work at all. `resolve` answers it with
+    /// [`Resolved::Ended`](super::Resolved::Ended) for this long, and with
+    /// [`Resolved::Reused`](super::Resolved::Reused) later.
     pub grace: Duration,
     /// Whether reuse of a previous token ends the session.
     pub reuse_ends: bool,

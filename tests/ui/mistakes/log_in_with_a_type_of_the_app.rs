@@ -1,5 +1,5 @@
 //~ `Account` is not a user id
-//~ make one of its text: `UserId::new(id.to_string())?`
+//~ make a `UserId` from its text: `UserId::new(id.to_string())?`
 
 use ui::tower_user_sessions::{Session, SessionError};
 
