@@ -314,7 +314,14 @@ pub mod future {
     pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
 }
 
-/// The examples of the README compile.
-#[cfg(doctest)]
+/// The examples of the README compile, with the features that they name.
+#[cfg(all(
+    doctest,
+    feature = "client-ip",
+    feature = "page",
+    feature = "redis",
+    feature = "test",
+    feature = "tonic"
+))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
