@@ -8,7 +8,7 @@ local by_id = {}
 for at, id in ipairs(ids) do
   by_id[id] = found[at]
 end
-local cutoff = others.cutoff and cutoff_of(user, now)
+local cutoff = others.cut and cutoff_of(user, now)
 local again = by_id[session]
 if again then
   local same = string.sub(again, 51, 82) == digest and live(again, now, -math.huge)

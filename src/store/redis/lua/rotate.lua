@@ -44,7 +44,7 @@ if not created then
   return { 0, now }
 end
 local kind, present, body = string.byte(record, 2), sub(record, 51, 82), body_of(record)
-local newer, older = previous(record)
+local newer, older = previous_of(record)
 if present == digest then
   return { 1, now, record }
 elseif present ~= previous then

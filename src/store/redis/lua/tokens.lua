@@ -10,7 +10,7 @@ local function body_of(record)
 end
 
 -- The previous tokens of a live record, the newer first.
-local function previous(record)
+local function previous_of(record)
   if string.byte(record, 2) % 64 < 32 then
     return NONE, NONE
   end

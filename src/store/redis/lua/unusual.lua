@@ -16,7 +16,7 @@ if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotate
 end
 local previous = nil
 if sub(record, 51, 82) ~= digest then
-  local newer, older = previous(record)
+  local newer, older = previous_of(record)
   previous = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
   if not previous then
     return { 0, now }
