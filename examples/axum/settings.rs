@@ -6,7 +6,7 @@ use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
     Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, RedisStore,
     SessionCookie,
-    store::{RedisPool, SharedStore},
+    store::{RedisSource, SharedStore},
 };
 
 const BROWSER: ClientClass = ClientClass::new(1);
@@ -69,7 +69,7 @@ fn store() -> Result<SharedStore, BadSetting> {
     Ok(RedisStore::new(pool).into())
 }
 
-fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
+fn pool(urls: &str) -> Result<RedisSource, CreatePoolError> {
     let runtime = Some(Runtime::Tokio1);
     if !urls.contains(',') {
         let node = deadpool_redis::Config::from_url(urls);

@@ -19,6 +19,8 @@ pub struct StoreError {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum StoreErrorKind {
+    /// The backend has as much to do as it can handle. Nothing was asked of it; trying again a little later may help.
+    Busy,
     /// What is stored is not a session.
     Corrupt,
     /// The backend refused us: a wrong password, a missing permission.
@@ -57,6 +59,7 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            StoreErrorKind::Busy => "the store has more to do than it can handle",
             StoreErrorKind::Corrupt => "the store holds something that is not a session",
             StoreErrorKind::Denied => "the store refused access",
             StoreErrorKind::Full => "the store is full",

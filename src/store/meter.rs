@@ -77,3 +77,44 @@ fn seconds(operation: &'static str) -> Histogram {
         _ => histogram!("tower_user_sessions_store_seconds", "operation" => operation),
     }
 }
+
+/// What happens on the way to Redis.
+#[cfg(feature = "redis")]
+pub(crate) mod link {
+    use metrics::{counter, gauge};
+
+    pub(crate) fn connected(worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_redis_connects_total", "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn went(up: bool) {
+        let to = if up { "up" } else { "down" };
+        counter!("tower_user_sessions_redis_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn replaced(reason: &'static str) {
+        counter!("tower_user_sessions_redis_replaced_total", "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn in_flight(calls: usize) {
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+        gauge!("tower_user_sessions_redis_in_flight").set(calls);
+    }
+
+    pub(crate) fn busy() {
+        counter!("tower_user_sessions_redis_busy_total").increment(1);
+    }
+
+    pub(crate) fn given_up() {
+        counter!("tower_user_sessions_redis_given_up_total").increment(1);
+    }
+
+    pub(crate) fn resent() {
+        counter!("tower_user_sessions_redis_resent_total").increment(1);
+    }
+
+    pub(crate) fn undelivered_lost() {
+        counter!("tower_user_sessions_redis_undelivered_lost_total").increment(1);
+    }
+}

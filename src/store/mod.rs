@@ -22,7 +22,7 @@ mod shared;
 pub mod conformance;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisPool, RedisStore, RedisStoreBuilder};
+pub use self::redis::{RedisSource, RedisStore, RedisStoreBuilder, RedisUrlError};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},

@@ -35,23 +35,25 @@
   The last six may be left out where all are empty.
 
   Returns   header    made, and no more to tell: no cutoff, no data, nobody evicted; the first 50
-                      bytes of its record, whose last activity is now
-            {1, now, cut or false, record, data, replaced or "", first sight 1 or 0, id,
+                      bytes of its record, whose last activity is now, and `of`
+            {1, now, of, cut or false, record, data, replaced or "", first sight 1 or 0, id,
              record, …}  made; those that ended for it follow
-            {2, now, id, record, …}  the limit is reached by these; nothing changed but the
+            {2, now, of, id, record, …}  the limit is reached by these; nothing changed but the
                       ticket that was left
-            {3, now}  proven at or before the cutoff; nothing changed
-            {4, now}  the id was live once and has ended; nothing changed
-            {5, now}  nobody waits for this any more; nothing changed
-            {6, now}  over the data limit; nothing changed
-            {7, now}  no such ticket; nothing changed
-            {8, now}  the user may not sign in for now; nothing changed
+            {3, now, of}  proven at or before the cutoff; nothing changed
+            {4, now, of}  the id was live once and has ended; nothing changed
+            {5, now, of}  nobody waits for this any more; nothing changed
+            {6, now, of}  over the data limit; nothing changed
+            {7, now, of}  no such ticket; nothing changed
+            {8, now, of}  the user may not sign in for now; nothing changed
+  `of` is 8 bytes of `digest`: they show whose reply this is.
 ]]
 local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
   not_before, latest = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8", terms)
+local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
 local now = tonumber(given or "")
@@ -60,7 +62,7 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 if now > latest then
-  return { 5, now }
+  return { 5, now, of }
 end
 local deadline = now + absolute
 local fields = redis.call("HKEYS", user)
@@ -71,5 +73,5 @@ if #fields == 0 and plain then
     deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))
-  return header
+  return header .. of
 end

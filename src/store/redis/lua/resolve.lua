@@ -17,15 +17,16 @@
 
   Returns  record                           the session is live, without data, and its last
                                             activity is now
-           {1, now, record, data or false}  the session is live; the token is the one that the
-                                            record has, or a previous one in its time
-           {2, now, notice}                 it ended, and this is the previous token
-           {3, now, record}                 it passed a deadline, and is dropped
-           {4, now, record, ended}          reuse of a previous token; ended is 1 if the session
+           {1, now, of, record, data or false}  the session is live; the token is the one that
+                                            the record has, or a previous one in its time
+           {2, now, of, notice}             it ended, and this is the previous token
+           {3, now, of, record}             it passed a deadline, and is dropped
+           {4, now, of, record, ended}      reuse of a previous token; ended is 1 if the session
                                             has ended by it, else 0
-           {5, now, record}                 a previous token, void since the user proved again who
+           {5, now, of, record}             a previous token, void since the user proved again who
                                             they are
-           {0, now}                         anything else
+           {0, now, of}                     anything else
+  `of` is the first 8 bytes of `digest`: it shows whose reply this is.
 ]]
 local user = KEYS[1]
 local session, digest, sub = ARGV[1], ARGV[2], string.sub
@@ -44,7 +45,7 @@ if version == 1 and kind < 64 and kind % 16 < 3 and sub(record, 51, 82) == diges
   and not (ARGV[4] and created < tonumber(ARGV[4])) then
   local data = kind % 32 >= 16 and redis.call("HGET", user, session .. ".data")
   if ARGV[3] == "0" or now <= activity then
-    return { 1, now, record, data }
+    return { 1, now, sub(digest, 1, 8), record, data }
   end
 
   record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
@@ -59,7 +60,7 @@ if version == 1 and kind < 64 and kind % 16 < 3 and sub(record, 51, 82) == diges
     end
   end
   if data then
-    return { 1, now, record, data }
+    return { 1, now, sub(digest, 1, 8), record, data }
   end
   return record
 end

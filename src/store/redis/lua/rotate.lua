@@ -24,39 +24,41 @@
                      salt      16 bytes
   ARGV[5]  given     the time, ms; "" for the server's
 
-  Returns  {1, now, record}  the new token is the present one
-           {2, now, salt}    another request was first: the successor, not seen yet, is derived
+  Returns  {1, now, of, record}  the new token is the present one
+           {2, now, of, salt}  another request was first: the successor, not seen yet, is derived
                              with this salt
-           {3, now}          an earlier token is still in its time, or this one has a successor
+           {3, now, of}      an earlier token is still in its time, or this one has a successor
                              that was seen; nothing changed
-           {0, now}          not live, or none of its tokens; nothing changed
+           {0, now, of}      not live, or none of its tokens; nothing changed
+  `of` is 8 bytes of `digest`: they show whose reply this is.
 ]]
 local user = KEYS[1]
 local session, previous, digest, terms, given = unpack(ARGV)
 local anew, age, ends, grace, kept, proven, idle, absolute, salt =
   struct.unpack(">BBBi8i8i8i8i8c16", terms)
 local sub = string.sub
+local of = sub(digest, 17, 24)
 
 local record = redis.call("HGET", user, session)
 local now = clock(given)
 local created, _, activity = live(record, now, -math.huge)
 if not created then
-  return { 0, now }
+  return { 0, now, of }
 end
 local kind, present, body = string.byte(record, 2), sub(record, 51, 82), body_of(record)
 local newer, older = previous_of(record)
 if present == digest then
-  return { 1, now, record }
+  return { 1, now, of, record }
 elseif present ~= previous then
   local shown = still_open(previous, newer, older, now)
   if not shown then
     -- Of a request that took longer than the token had: the session is none the worse.
     local known = sub(newer, 1, 32) == previous or sub(older, 1, 32) == previous
-    return anew == 0 and known and { 3, now } or { 0, now }
+    return anew == 0 and known and { 3, now, of } or { 0, now, of }
   elseif anew == 0 then
     -- The salt is the newer one's: an older one would derive nothing from it.
     local took = kind >= 64 and shown == newer
-    return took and { 2, now, sub(record, 108, 123) } or { 3, now }
+    return took and { 2, now, of, sub(record, 108, 123) } or { 3, now, of }
   end
   -- Whoever proves who they are ends the present token too.
   previous, newer = present, shown
@@ -66,7 +68,7 @@ end
 if anew == 0 and (now < good_until(newer) or now < good_until(older)) then
   redis.call("HSET", user, session, struct.pack(">BB", VERSION, kind) .. sub(record, 3, 123)
     .. newer .. sub(record, 165))
-  return { 3, now }
+  return { 3, now, of }
 end
 
 local header, first = sub(record, 3, 50), previous .. UNUSED .. "\0"
@@ -82,4 +84,4 @@ end
 record = struct.pack(">BB", VERSION, kind) .. header .. digest
   .. struct.pack(">i8i8i8B", now, grace, kept, ends) .. salt .. first .. newer .. body
 redis.call("HSET", user, session, record)
-return { 1, now, record }
+return { 1, now, of, record }
