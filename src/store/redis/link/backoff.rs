@@ -6,7 +6,7 @@ use super::outage::Outage;
 
 /// A gap of 100 ms is bridged: so many attempts come so soon after one another.
 const SOON: u32 = 6;
-const STEP: Duration = Duration::from_millis(50);
+pub(super) const STEP: Duration = Duration::from_millis(50);
 
 /// A wrong password is tried again after this, lest the server lock the user out.
 const DENIED: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use crate::{
     store::{StoreErrorKind, meter},
 };
 
-/// Within this time of the last success a connection that breaks counts as a failed attempt.
+/// A connection that breaks so soon after it was opened, in ms, is not opened again at once.
 const FLAPPED: i64 = 100;
 
 /// Looks after a link until it is dropped, which stops this task.
@@ -25,8 +25,8 @@ pub(super) async fn keep(link: Arc<Inner>) {
         let task = link.state().task(now, !link.source.is_cluster());
         match task {
             Task::Connect => {
-                if now.saturating_sub(up_since) < FLAPPED {
-                    tokio::time::sleep(link.pause(failed)).await;
+                if now.saturating_sub(up_since) < FLAPPED && !link.is_demoted() {
+                    tokio::time::sleep(backoff::STEP).await;
                 }
                 match link.attempt(link.patience).await {
                     Ok(connection) => {
@@ -81,11 +81,8 @@ impl Inner {
         opened
     }
 
-    fn pause(&self, failed: u32) -> Duration {
-        let outage = self.state().outage().cloned();
-        outage.map_or(Duration::ZERO, |outage| {
-            backoff::pause(failed.max(1), &outage)
-        })
+    fn is_demoted(&self) -> bool {
+        self.state().outage().is_some_and(|outage| outage.demoted)
     }
 
     fn up(&self, connection: Shared) {

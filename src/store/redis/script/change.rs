@@ -103,7 +103,8 @@ impl Scripts {
         undelivered.left()
     }
 
-    async fn end_undelivered(&self, tag: Tag, id: SessionId) -> Result<(), StoreError> {
+    /// Ends what never reached its client, and keeps what may still come from being made.
+    pub(super) async fn end_undelivered(&self, tag: Tag, id: SessionId) -> Result<(), StoreError> {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
         self.end(&end).await.map(drop)
     }

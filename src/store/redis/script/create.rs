@@ -89,7 +89,9 @@ impl Scripts {
         }
         if reply.head().0 > 1 && sends.into_inner() > 1 {
             // One whose answer was lost may run yet: what was refused must not be made by it.
-            self.give_up(create.tag, create.id);
+            if self.end_undelivered(create.tag, create.id).await.is_err() {
+                self.give_up(create.tag, create.id);
+            }
         }
         let (outcome, now) = reply.head();
         match outcome {
