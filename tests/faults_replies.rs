@@ -1,0 +1,197 @@
+//! `RedisStore` behind a relay that loses or swaps replies: no answer is ever that of another request.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tower_user_sessions::{
+    EndReason, RedisStore, UserId,
+    store::{
+        Created, End, Ended, List, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Save, Saved,
+        SessionStore, StoreError, StoreErrorKind, Token, Which,
+    },
+};
+
+#[path = "common/load.rs"]
+mod load;
+#[path = "common/people.rs"]
+mod people;
+#[path = "common/redis.rs"]
+mod redis;
+#[path = "common/relay.rs"]
+mod relay;
+
+use self::{
+    load::{answered, kinds, offer},
+    people::{asks, is_live, set, signs_in},
+    redis::Server,
+    relay::Relay,
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Sessions of users who are told apart by their data.
+async fn people(store: &RedisStore, count: usize) -> Vec<(UserId, Token)> {
+    let mut people = Vec::new();
+    for number in 0..count {
+        let user = format!("user-{number}");
+        people.push((
+            UserId::new(user.as_str()).unwrap(),
+            signs_in(store, &user).await,
+        ));
+    }
+    people
+}
+
+/// Opens a session, and counts an answer that is not of its user.
+async fn opens(
+    store: RedisStore,
+    (user, token): (UserId, Token),
+    wrong: Arc<AtomicU32>,
+) -> Result<(), StoreError> {
+    let resolved = store.resolve(&Resolve::new(token)).await?;
+    match resolved {
+        Resolved::Live(found) if found.record.user_id() == Some(&user) => {}
+        _ => {
+            wrong.fetch_add(1, SeqCst);
+        }
+    }
+    Ok(())
+}
+
+async fn under_load(spoil: impl Fn(&Relay)) -> (u32, usize, u32) {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let people = people(&store, 50).await;
+    tokio::time::sleep(millis(200)).await;
+    let (before, wrong) = (relay.made(), Arc::new(AtomicU32::new(0)));
+
+    relay.delay(millis(2));
+    let load = offer(300, millis(2_000), |number| {
+        let person = people[number as usize % people.len()].clone();
+        opens(store.clone(), person, Arc::clone(&wrong))
+    });
+    let trouble = async {
+        tokio::time::sleep(millis(1_000)).await;
+        spoil(&relay);
+    };
+    let (all, ()) = tokio::join!(load, trouble);
+
+    assert_eq!((relay.to_lose(), relay.to_swap()), (0, 0));
+    assert_eq!(answered(&all), all.len(), "{:?}", kinds(&all));
+    (wrong.load(SeqCst), all.len(), relay.made() - before)
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_costs_one_connection_and_no_wrong_answer() {
+    let (wrong, all, made) = under_load(|relay| relay.lose(1)).await;
+
+    assert_eq!((wrong, all), (0, 600));
+    assert!(made <= 1, "one spare for the one that took over: {made}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn swapped_replies_cost_no_wrong_answer() {
+    let (wrong, all, made) = under_load(|relay| relay.swap(10)).await;
+
+    assert_eq!((wrong, all), (0, 600));
+    assert!(made <= 20, "{made}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_finds_a_reply_that_is_not_its_own() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let (first, second) = (
+        signs_in(&store, "alice").await,
+        signs_in(&store, "alice").await,
+    );
+    // Each is answered with the reply to the call before it, or with its own.
+    for lost in [0, 1] {
+        let spoil = async || {
+            tokio::time::sleep(millis(50)).await;
+            relay.lose(lost);
+            let other = store.resolve(&Resolve::new(first.clone()));
+            let other = tokio::time::timeout(millis(20), other).await;
+            assert_eq!(other.is_err(), lost == 1);
+        };
+
+        spoil().await;
+        assert!(is_live(&store, &second).await);
+
+        spoil().await;
+        let listed = store.list(&List::new(first.tag())).await.unwrap();
+        assert!(listed.len() >= 2);
+
+        spoil().await;
+        let save = Save::new(second.tag(), second.session_id(), set("cart", "apple"));
+        let saved = store.save(&save).await.unwrap();
+        assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
+
+        spoil().await;
+        let salt = Salt::from_bytes([lost as u8; 16]);
+        let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
+        let rotated = store.rotate(&rotate).await.unwrap();
+        assert!(
+            matches!(rotated, Rotated::Rotated(_) | Rotated::Took(_)),
+            "{rotated:?}"
+        );
+
+        spoil().await;
+        let third = people::token(&store, "alice");
+        let created = store.create(&asks("alice", &third)).await.unwrap();
+        assert!(
+            matches!(&created, Created::Created(made) if made.record.id == third.session_id()),
+            "{created:?}"
+        );
+
+        spoil().await;
+        let end = End::new(
+            third.tag(),
+            Which::One(third.session_id()),
+            EndReason::Revoked,
+        );
+        let ended = store.end(&end).await.unwrap();
+        assert!(matches!(ended, Ended::Ended { .. }), "{ended:?}");
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_write_that_may_have_run_is_uncertain() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    let mut save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
+    save.expect = Some(0);
+    tokio::time::sleep(millis(50)).await;
+
+    relay.lose(1);
+    let other = store.resolve(&Resolve::new(token.clone()));
+    assert!(tokio::time::timeout(millis(20), other).await.is_err());
+    let error = store.save(&save).await.unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::Uncertain, "{error:?}");
+    let Resolved::Live(found) = store.resolve(&Resolve::new(token)).await.unwrap() else {
+        panic!("not live");
+    };
+    assert_eq!(found.record.revision, 1, "it ran once");
+}
