@@ -71,6 +71,7 @@ async fn opens(
     Ok(())
 }
 
+/// Wrong answers, all answers, new connections.
 async fn under_load(spoil: impl Fn(&Relay)) -> (u32, usize, u32) {
     let server = Server::start();
     let relay = Relay::start(server.port).await;
@@ -79,7 +80,7 @@ async fn under_load(spoil: impl Fn(&Relay)) -> (u32, usize, u32) {
     tokio::time::sleep(millis(200)).await;
     let (before, wrong) = (relay.made(), Arc::new(AtomicU32::new(0)));
 
-    relay.delay(millis(2));
+    relay.delay(millis(1));
     let load = offer(300, millis(2_000), |number| {
         let person = people[number as usize % people.len()].clone();
         opens(store.clone(), person, Arc::clone(&wrong))
@@ -90,7 +91,8 @@ async fn under_load(spoil: impl Fn(&Relay)) -> (u32, usize, u32) {
     };
     let (all, ()) = tokio::join!(load, trouble);
 
-    assert_eq!((relay.to_lose(), relay.to_swap()), (0, 0));
+    assert_eq!(relay.to_lose(), 0);
+    assert!(relay.to_swap() < 10, "a pair was swapped");
     assert_eq!(answered(&all), all.len(), "{:?}", kinds(&all));
     (wrong.load(SeqCst), all.len(), relay.made() - before)
 }
@@ -106,11 +108,11 @@ async fn a_lost_reply_costs_one_connection_and_no_wrong_answer() {
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
-async fn swapped_replies_cost_no_wrong_answer() {
+async fn swapped_replies_cost_one_connection_and_no_wrong_answer() {
     let (wrong, all, made) = under_load(|relay| relay.swap(10)).await;
 
     assert_eq!((wrong, all), (0, 600));
-    assert!(made <= 20, "{made}");
+    assert!(made <= 1, "{made}");
 }
 
 // T70
@@ -128,8 +130,8 @@ async fn every_operation_finds_a_reply_that_is_not_its_own() {
         let spoil = async || {
             tokio::time::sleep(millis(50)).await;
             relay.lose(lost);
-            let other = store.resolve(&Resolve::new(first.clone()));
-            let other = tokio::time::timeout(millis(20), other).await;
+            let resolve = Resolve::new(first.clone());
+            let other = tokio::time::timeout(millis(20), store.resolve(&resolve)).await;
             assert_eq!(other.is_err(), lost == 1);
         };
 
@@ -181,17 +183,19 @@ async fn a_conditional_write_that_may_have_run_is_uncertain() {
     let store = RedisStore::connect(&relay.url()).unwrap();
     let token = signs_in(&store, "alice").await;
     let mut save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
-    save.expect = Some(0);
+    store.save(&save).await.unwrap();
+    save.expect = Some(1);
     tokio::time::sleep(millis(50)).await;
 
     relay.lose(1);
-    let other = store.resolve(&Resolve::new(token.clone()));
-    assert!(tokio::time::timeout(millis(20), other).await.is_err());
+    let resolve = Resolve::new(token.clone());
+    let other = tokio::time::timeout(millis(20), store.resolve(&resolve)).await;
+    assert!(other.is_err(), "its reply is lost");
     let error = store.save(&save).await.unwrap_err();
 
     assert_eq!(error.kind(), StoreErrorKind::Uncertain, "{error:?}");
     let Resolved::Live(found) = store.resolve(&Resolve::new(token)).await.unwrap() else {
         panic!("not live");
     };
-    assert_eq!(found.record.revision, 1, "it ran once");
+    assert_eq!(found.record.revision, 2, "it ran once");
 }

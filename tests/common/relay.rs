@@ -45,8 +45,9 @@ struct Way {
     delay: AtomicU32,
     /// How many more replies are lost; the connection stays.
     lose: AtomicU32,
-    /// How many more replies are sent one place too late.
+    /// How many more replies are sent one place too late, all on one connection: the first that has a reply.
     swap: AtomicU32,
+    swaps_on: AtomicU32,
     /// Replies a second; 0 for no bound.
     rate: AtomicU32,
     /// When the next reply may pass.
@@ -67,6 +68,7 @@ impl Relay {
             delay: AtomicU32::new(0),
             lose: AtomicU32::new(0),
             swap: AtomicU32::new(0),
+            swaps_on: AtomicU32::new(0),
             rate: AtomicU32::new(0),
             next: Mutex::new(Instant::now()),
             away: AtomicBool::new(false),
@@ -117,8 +119,9 @@ impl Relay {
         self.way.lose.load(SeqCst)
     }
 
-    /// Swaps the next so many pairs of replies.
+    /// Swaps the next so many pairs of replies on the connection that carries the next one.
     pub(crate) fn swap(&self, pairs: u32) {
+        self.way.swaps_on.store(0, SeqCst);
         self.way.swap.store(pairs, SeqCst);
     }
 
@@ -184,6 +187,14 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
 }
 
 impl Way {
+    fn swaps_on(&self, number: u32) -> bool {
+        if self.swap.load(SeqCst) == 0 {
+            return false;
+        }
+        let chosen = self.swaps_on.compare_exchange(0, number, SeqCst, SeqCst);
+        chosen.is_ok() || chosen == Err(number)
+    }
+
     async fn unless_silent(&self, number: u32) {
         if number <= self.silent.load(SeqCst) || self.black_hole.load(SeqCst) {
             std::future::pending::<()>().await;
@@ -211,7 +222,7 @@ async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, w
             if take(&way.lose) {
                 continue;
             }
-            if held.is_none() && take(&way.swap) {
+            if held.is_none() && way.swaps_on(number) && take(&way.swap) {
                 held = Some(reply);
                 continue;
             }
