@@ -89,21 +89,19 @@ impl Link {
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
         let was_sent = progress.sends > 0;
-        match answer {
-            Some(answer) => (answer, was_sent),
-            None => {
-                if let Some(connection) = progress.waits_on.take() {
-                    link.timed_out(&connection, patience.began);
-                    progress.unknown = true;
-                }
-                let kind = if progress.unknown && call.resend == Resend::Never {
-                    StoreErrorKind::Uncertain
-                } else {
-                    StoreErrorKind::Timeout
-                };
-                (Err(StoreError::new(kind)), was_sent)
-            }
+        if let Some(answer) = answer {
+            return (answer, was_sent);
         }
+        if let Some(connection) = progress.waits_on.take() {
+            link.timed_out(&connection, patience.began);
+            progress.unknown = true;
+        }
+        let kind = if progress.unknown && call.resend == Resend::Never {
+            StoreErrorKind::Uncertain
+        } else {
+            StoreErrorKind::Timeout
+        };
+        (Err(StoreError::new(kind)), was_sent)
     }
 }
 
@@ -211,7 +209,7 @@ impl Inner {
 
     fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {
         let cause = "the reply was to another request";
-        self.broke(connection, Outage::new(StoreErrorKind::Unavailable, cause));
+        self.broke(connection, &Outage::new(StoreErrorKind::Unavailable, cause));
         progress.mixed_up += 1;
         progress.unknown = true;
         if call.resend == Resend::Never {
@@ -234,7 +232,7 @@ impl Inner {
         let failure = Failure::of(&error);
         match failure {
             Failure::Demoted => {
-                self.down(Outage::of(error), Monotonic::now().as_millis());
+                self.down(&Outage::of(error), Monotonic::now().as_millis());
                 return Next::Again(Duration::ZERO);
             }
             Failure::NotNow => {
@@ -246,13 +244,13 @@ impl Inner {
                 progress.unknown = true;
                 let again = call.resend == Resend::Harmless && progress.sends < SENDS;
                 if again {
-                    self.broke(connection, Outage::of(error));
+                    self.broke(connection, &Outage::of(error));
                     return Next::Again(Duration::ZERO);
                 }
                 let kind = Failure::Broken.kind(call.resend == Resend::Never);
                 let outage = Outage::of(error);
                 let error = outage.error_as(kind);
-                self.broke(connection, outage);
+                self.broke(connection, &outage);
                 return Next::Fail(error);
             }
             Failure::Fenced if self.source.is_sentinel() => self.ask(),

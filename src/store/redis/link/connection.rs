@@ -26,7 +26,13 @@ use crate::{model::clock::Monotonic, store::StoreErrorKind};
 const UNKNOWN: i64 = i64::MIN;
 
 /// Asks a server whether it runs scripts that write, and for its time.
-static PROBE: LazyLock<Script> = LazyLock::new(|| Script::of(&[include_str!("../lua/probe.lua")]));
+static PROBE: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(&[
+        "#!lua flags=allow-oom",
+        "local time = redis.call('TIME')",
+        "return { 1, time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1] }",
+    ])
+});
 
 /// What the server lists this client as.
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -42,7 +48,7 @@ pub(in super::super) struct Connection {
     heard: AtomicI64,
     /// The server's time less ours by the clock that does not jump, in ms, by the last reply.
     offset: AtomicI64,
-    /// Whether the server knows the first line of a script. Those without (KeyDB, Dragonfly) are sent the rest.
+    /// Whether the server knows the first line of a script. Those without (`KeyDB`, Dragonfly) are sent the rest.
     shebang: AtomicBool,
     stopped: AtomicBool,
     stop: Notify,
@@ -74,7 +80,7 @@ impl Connection {
         let mut sent = std::pin::pin!(wire.send(command));
         std::future::poll_fn(|cx| match sent.as_mut().poll(cx) {
             std::task::Poll::Pending => stopped.as_mut().poll(cx).map(|()| Err(replaced())),
-            answered => answered,
+            answered @ std::task::Poll::Ready(_) => answered,
         })
         .await
     }

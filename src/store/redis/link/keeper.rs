@@ -36,7 +36,7 @@ pub(super) async fn keep(link: Arc<Inner>) {
                     Err(outage) => {
                         failed += 1;
                         let pause = backoff::pause(failed, &outage);
-                        link.still_down(outage);
+                        link.still_down(&outage);
                         tokio::time::sleep(pause).await;
                     }
                 }
@@ -94,7 +94,7 @@ impl Inner {
         }
     }
 
-    fn still_down(&self, outage: Outage) {
+    fn still_down(&self, outage: &Outage) {
         let was_known = {
             let mut state = self.state();
             let was_known = state.outage().is_some();
@@ -103,7 +103,7 @@ impl Inner {
         };
         self.changed.notify_waiters();
         if !was_known {
-            self.log_down(&outage);
+            self.log_down(outage);
         }
     }
 
@@ -131,7 +131,7 @@ impl Inner {
                 suspect.stop();
                 self.changed.notify_waiters();
             }
-            Err(outage) => self.down(outage, since),
+            Err(outage) => self.down(&outage, since),
         }
     }
 
@@ -143,7 +143,7 @@ impl Inner {
             && let Err(outage) = spare.probe(self.deadline.min(self.patience)).await
         {
             spare.stop();
-            self.broke(&spare, outage);
+            self.broke(&spare, &outage);
         }
         if active
             .probe(self.deadline.min(self.patience))

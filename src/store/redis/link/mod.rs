@@ -157,7 +157,7 @@ impl Inner {
     }
 
     /// A connection broke: the spare takes over, or the link is down.
-    fn broke(&self, connection: &Shared, outage: Outage) {
+    fn broke(&self, connection: &Shared, outage: &Outage) {
         connection.stop();
         let went_down = {
             let now = Monotonic::now().as_millis();
@@ -165,12 +165,12 @@ impl Inner {
         };
         self.nudge.notify_one();
         if went_down {
-            self.log_down(&outage);
+            self.log_down(outage);
         }
     }
 
     /// The server does not serve, whatever connection leads to it.
-    fn down(&self, outage: Outage, since: i64) {
+    fn down(&self, outage: &Outage, since: i64) {
         let was_up = {
             let mut state = self.state();
             let was_up = state.outage().is_none();
@@ -182,7 +182,7 @@ impl Inner {
         self.changed.notify_waiters();
         self.nudge.notify_one();
         if was_up {
-            self.log_down(&outage);
+            self.log_down(outage);
         }
     }
 
@@ -238,7 +238,7 @@ impl Inner {
         self.unready.store(true, Ordering::Relaxed);
         let since = self.state().not_ready(Monotonic::now().as_millis());
         if let Some(since) = since {
-            self.down(Outage::of(error), since);
+            self.down(&Outage::of(error), since);
         }
     }
 

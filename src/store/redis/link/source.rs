@@ -61,8 +61,9 @@ impl RedisSource {
     ///
     /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
     pub fn url(url: &str) -> Result<Self, RedisUrlError> {
-        // The cause may repeat the password.
-        let info = url.into_connection_info().map_err(|_| RedisUrlError(()))?;
+        let info = url
+            .into_connection_info()
+            .map_err(|_may_repeat_the_password| RedisUrlError(()))?;
         Ok(Self::client(info, AsyncConnectionConfig::new()))
     }
 
