@@ -4,6 +4,7 @@ use std::{error::Error, fmt, future::Future, time::Duration};
 
 use deadpool_redis::redis::ConnectionInfo;
 
+mod check;
 mod keys;
 mod link;
 mod reply;
@@ -17,7 +18,10 @@ use super::{
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
-pub use self::link::{RedisSource, RedisUrlError};
+pub use self::{
+    check::{RedisCheck, RedisFinding},
+    link::{RedisSource, RedisUrlError},
+};
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
 ///
@@ -146,6 +150,25 @@ impl RedisStore {
             tag_key: None,
             clock: None,
         }
+    }
+
+    /// Finds out what is wrong with the server, once per primary: its version and role, a policy that evicts sessions,
+    /// commands that the user may not use, scripts that do not run, a proxy.
+    ///
+    /// Call it when the app starts, and log what it finds. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error.
+    ///
+    /// ```no_run
+    /// # async fn start(store: tower_user_sessions::RedisStore) {
+    /// for check in store.check().await {
+    ///     if !check.findings().is_empty() {
+    ///         eprintln!("{check}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<RedisCheck> {
+        vec![self.scripts.check().await]
     }
 
     /// Waits until Redis has ended all sign-ins that were given up, at most so long. Returns how many are left.

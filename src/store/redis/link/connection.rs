@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Sends a command and waits for the reply, or until the connection is stopped.
-    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+    pub(in super::super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let mut wire = self.wire.clone();
         let mut stopped = std::pin::pin!(self.stop.notified());
         stopped.as_mut().enable();
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Fails all calls in flight on it, and those that come: the handles that they hold would keep it open.
-    pub(super) fn stop(&self) {
+    pub(in super::super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.stop.notify_waiters();
     }

@@ -41,12 +41,14 @@ use self::{
 };
 use crate::{
     model::clock::{Monotonic, millis},
-    store::{StoreError, meter},
+    store::{StoreError, StoreErrorKind, meter},
 };
 
 pub use self::source::{RedisSource, RedisUrlError};
 pub(super) use self::{
     call::{Call, Resend},
+    connection::Connection,
+    failure::is_demoted,
     limit::Lane,
 };
 
@@ -99,6 +101,32 @@ impl Link {
             nudge: Notify::new(),
             keeper: Mutex::new(None),
         }))
+    }
+}
+
+impl Link {
+    /// Where it leads, without a password.
+    pub(super) fn server(&self) -> &str {
+        &self.0.server
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        self.0.source.is_cluster()
+    }
+
+    /// How long an attempt to connect may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.0.patience
+    }
+
+    /// A connection of one's own: on those that calls share, only scripts run.
+    pub(super) async fn open(&self) -> Result<Connection, StoreError> {
+        let patience = self.0.patience;
+        match tokio::time::timeout(patience, self.0.source.open(patience)).await {
+            Ok(Ok(wire)) => Ok(Connection::new(wire)),
+            Ok(Err(outage)) => Err(outage.error()),
+            Err(elapsed) => Err(StoreError::new(StoreErrorKind::Timeout).with_source(elapsed)),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use deadpool_redis::redis::Cmd;
 
 use self::source::Script;
 use super::{
+    check::{self, RedisCheck},
     keys::Keys,
     link::{Call, Link},
     reply::Reply,
@@ -94,6 +95,21 @@ impl Scripts {
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
         self.0.link.run(&call, arguments).await.0
+    }
+
+    /// Finds out about the server.
+    pub(super) async fn check(&self) -> RedisCheck {
+        let all = &self.0;
+        let scripts = [
+            &all.resolve,
+            &all.create,
+            &all.save,
+            &all.rotate,
+            &all.list,
+            &all.end,
+        ];
+        // No user has it: a tag is 16 characters.
+        check::ask(&all.link, &all.keys.named("check"), &scripts).await
     }
 
     /// The time for a script: empty where the server's own counts.
