@@ -369,3 +369,27 @@ async fn at_a_busy_moment_few_connections_are_made() {
     assert_eq!(connects(&server).await - before, 3);
     let _ = token(&store, "alice");
 }
+
+// T70
+#[tokio::test]
+async fn a_server_without_its_replicas_is_unavailable_at_once_and_the_connection_stays() {
+    let server = Server::start();
+    let store = RedisStore::connect(&server.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    tokio::time::sleep(millis(100)).await;
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 1").await;
+    let before = connects(&server).await;
+
+    let began = Instant::now();
+    let error = store
+        .resolve(&Resolve::new(token.clone()))
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(began.elapsed() < millis(200));
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 0").await;
+    assert!(is_live(&store, &token).await);
+    // One for the setting, one for this question.
+    assert_eq!(connects(&server).await - before, 2);
+}

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, future::Future, time::Duration};
 
-use deadpool_redis::redis::ConnectionInfo;
+use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
 mod check;
 mod keys;
@@ -132,6 +132,22 @@ impl RedisStore {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         Self::new(RedisSource::with(ask))
+    }
+
+    /// A store on the master that these sentinels name: `["redis://host:26379", …]`.
+    ///
+    /// It follows a failover, and leaves a master that was replaced. For servers with a password, pass
+    /// [`RedisSource::sentinel`] to [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no such URL.
+    pub fn connect_sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        master: &str,
+    ) -> Result<Self, RedisUrlError> {
+        let login = RedisConnectionInfo::default();
+        Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
     }
 
     /// A store that opens its connections with this source: a pool of deadpool-redis, or a `redis::Client`.

@@ -18,7 +18,8 @@ use super::{
     },
     failure::is_of_writes,
     outage::Outage,
-    source::Wire,
+    sentinel::Named,
+    source::{Opened, Wire},
 };
 use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
@@ -40,6 +41,8 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 /// An open connection that answered once.
 pub(in super::super) struct Connection {
     wire: Wire,
+    /// What the sentinels said when it was opened.
+    pub(super) named: Option<Named>,
     /// Which one it is, in the order of opening.
     pub(super) number: u64,
     /// Where its driver runs.
@@ -55,10 +58,11 @@ pub(in super::super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(opened: Opened) -> Self {
         static OPENED: AtomicU64 = AtomicU64::new(1);
         Self {
-            wire,
+            wire: opened.wire,
+            named: opened.named,
             number: OPENED.fetch_add(1, Ordering::Relaxed),
             runtime: Handle::current(),
             heard: AtomicI64::new(Monotonic::now().as_millis()),

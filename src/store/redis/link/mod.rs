@@ -18,6 +18,7 @@ mod keeper;
 mod limit;
 mod outage;
 mod patience;
+mod sentinel;
 mod source;
 mod state;
 
@@ -52,11 +53,6 @@ pub(super) use self::{
     limit::Lane,
 };
 
-/// How long an attempt to connect may take: a second, or the deadline if that is longer. A Cluster
-/// with one primary stopped takes 2 s.
-const CONNECT: Duration = Duration::from_secs(1);
-const CONNECT_MOST: Duration = Duration::from_secs(5);
-
 /// The link to one server. Dropping it stops its task, and fails the calls that are still in flight.
 pub(super) struct Link(Arc<Inner>);
 
@@ -82,11 +78,7 @@ struct Inner {
 
 impl Link {
     pub(super) fn new(source: RedisSource, deadline: Duration) -> Self {
-        let patience = if source.is_cluster() {
-            CONNECT_MOST
-        } else {
-            deadline.clamp(CONNECT, CONNECT_MOST)
-        };
+        let patience = source.patience(deadline);
         let quarter = deadline / 4;
         Self(Arc::new(Inner {
             server: source.server(),
@@ -123,7 +115,7 @@ impl Link {
     pub(super) async fn open(&self) -> Result<Connection, StoreError> {
         let patience = self.0.patience;
         match tokio::time::timeout(patience, self.0.source.open(patience)).await {
-            Ok(Ok(wire)) => Ok(Connection::new(wire)),
+            Ok(Ok(opened)) => Ok(Connection::new(opened)),
             Ok(Err(outage)) => Err(outage.error()),
             Err(elapsed) => Err(StoreError::new(StoreErrorKind::Timeout).with_source(elapsed)),
         }
