@@ -211,9 +211,9 @@ async fn where_an_outage_makes_guests_pages_are_fast_after_the_first_second() {
     .await;
 
     let late = after(&all, millis(1_100));
-    let slow = late.iter().filter(|took| **took >= millis(10)).count();
-    // A page may meet a moment in which the machine is busy.
-    assert!(slow * 20 <= late.len(), "{slow} of {}", late.len());
+    // On a busy machine a page may be held up, but never for as long as a caller waits for the store.
+    assert!(late.iter().all(|took| *took < millis(250)), "{late:?}");
+    assert!(median(late) < millis(10));
 }
 
 // T70

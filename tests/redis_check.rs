@@ -17,10 +17,15 @@ use tower_user_sessions::{
     store::{RedisCheck, RedisFinding, StoreErrorKind},
 };
 
+#[path = "common/people.rs"]
+mod people;
 #[path = "common/redis.rs"]
 mod redis;
 
-use self::redis::{Server, free_port};
+use self::{
+    people::{ids, is_live, listed, signs_in},
+    redis::{Server, free_port},
+};
 
 async fn check(url: &str) -> RedisCheck {
     let checks = RedisStore::connect(url).unwrap().check().await;
@@ -221,4 +226,51 @@ async fn an_old_server_without_scripts_is_found() {
         found.iter().any(|finding| finding.contains("EVAL")),
         "{check}"
     );
+}
+
+/// A relay to a server that does not know the first line of our scripts, as `KeyDB`.
+async fn without_shebang(port: u16) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .unwrap();
+            tokio::spawn(async move {
+                let (mut asked, mut answer) = (vec![0; 262_144], vec![0; 65_536]);
+                loop {
+                    tokio::select! {
+                        Ok(read @ 1..) = client.read(&mut asked) => {
+                            let asked = &asked[..read];
+                            if asked.windows(5).any(|part| part == b"#!lua") {
+                                let error = b"-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n";
+                                client.write_all(error).await.unwrap();
+                            } else {
+                                server.write_all(asked).await.unwrap();
+                            }
+                        }
+                        Ok(read @ 1..) = server.read(&mut answer) => {
+                            client.write_all(&answer[..read]).await.unwrap();
+                        }
+                        else => return,
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+// T70
+#[tokio::test]
+async fn a_server_that_does_not_know_the_first_line_of_scripts_is_sent_the_rest() {
+    let server = Server::start();
+    let url = without_shebang(server.port).await;
+    let store = RedisStore::connect(&url).unwrap();
+
+    let token = signs_in(&store, "alice").await;
+
+    assert!(is_live(&store, &token).await);
+    assert_eq!(listed(&store, token.tag()).await, ids(&[&token]));
 }

@@ -178,7 +178,6 @@ impl Inner {
 
     /// Uses connections that are idle, so that they stay open, and finds out whether they still work.
     async fn probe(self: &Arc<Self>, active: &Shared, spare: Option<Shared>) {
-        meter::link::in_flight(self.limit.in_flight());
         let began = Monotonic::now().as_millis();
         if let Some(spare) = spare
             && let Err(outage) = spare.probe(self.deadline.min(self.patience)).await

@@ -24,6 +24,7 @@ mod state;
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -111,6 +112,21 @@ impl Link {
         self.0.patience
     }
 
+    /// Waits until the link is up again; for ever if it is up.
+    pub(super) fn up_again(&self) -> impl Future<Output = ()> + Send + use<> {
+        let link = Arc::clone(&self.0);
+        async move {
+            let was_down = link.state().active().is_none();
+            loop {
+                let changed = link.changed.notified();
+                if was_down && link.state().active().is_some() {
+                    return;
+                }
+                changed.await;
+            }
+        }
+    }
+
     /// A connection of one's own: on those that calls share, only scripts run.
     pub(super) async fn open(&self) -> Result<Connection, StoreError> {
         let patience = self.0.patience;
@@ -143,6 +159,16 @@ impl Inner {
 
     /// The connection that carries calls, if the link is up.
     fn now(&self) -> Option<Shared> {
+        let connection = self.state().active().cloned()?;
+        if !connection.is_stopped() {
+            return Some(connection);
+        }
+        // A reply that came after its caller had left showed that it mixes them up.
+        let cause = "the connection was replaced";
+        self.broke(
+            &connection,
+            &Outage::new(StoreErrorKind::Unavailable, cause),
+        );
         self.state().active().cloned()
     }
 

@@ -250,7 +250,7 @@ impl State {
         if self.ask || wants.master && now >= ask_due {
             return Task::Ask;
         }
-        let spare_due = self.spare_tried.saturating_add(1_000);
+        let spare_due = self.spare_tried.saturating_add(REPLACED_FOR);
         if wants.spare && self.spare.is_none() && now >= spare_due {
             return Task::OpenSpare;
         }

@@ -213,13 +213,18 @@ async fn end_all(store: Weak<Inner>) {
             .0
             .undelivered
             .done(ended.is_err().then_some((tag, id)));
+        let up_again = store.0.link.up_again();
         drop(store);
         match ended {
             Ok(()) => pause = undelivered::SHORTEST,
             Err(error) => {
                 tracing::debug!(kind = ?error.kind(), "a sign-in that was given up is not ended yet");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(undelivered::LONGEST);
+                let waited = tokio::time::timeout(pause, up_again).await;
+                pause = if waited.is_ok() {
+                    undelivered::SHORTEST
+                } else {
+                    (pause * 2).min(undelivered::LONGEST)
+                };
             }
         }
     }
