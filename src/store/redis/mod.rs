@@ -1,47 +1,68 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, future::Future, time::Duration};
 
-use tokio::runtime::Handle;
+use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
-mod connection;
-mod failure;
+mod check;
 mod keys;
-mod pool;
+mod link;
 mod reply;
 mod script;
-mod source;
+mod undelivered;
 
-use self::{connection::Connections, keys::Keys, script::Scripts};
+use self::{keys::Keys, link::Link, script::Scripts};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, SessionStore, StoreError,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
-pub use self::pool::{IntoRedisPool, RedisPool};
+pub use self::{
+    check::{RedisCheck, RedisFinding},
+    link::{IntoRedisSource, RedisSource, RedisUrlError},
+};
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
 ///
 /// Everything about one user is one hash, and every operation is one script with that one key: one
 /// round trip, atomic, on Cluster too. The server's clock decides; no clock of an app node does.
 ///
-/// It is built from a pool of yours, so that TLS, passwords, Sentinel and Cluster are configured as
-/// you are used to. It takes one multiplexed connection out of the pool, shares it, and fetches
-/// another one when it breaks.
+/// All requests share one connection. A second one is kept open: it takes over when the first breaks, and shows
+/// whether a silent connection or a silent server is to blame.
 ///
 /// What is promised holds while Redis loses no write that it acknowledged. Asynchronous replication
 /// can, in a failover: an ended session may come back then, and a new one be gone.
 ///
 /// ```no_run
-/// use deadpool_redis::{Config, Runtime};
 /// use tower_user_sessions::{RedisStore, SessionLayer};
 ///
-/// let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
-/// let layer = SessionLayer::new(RedisStore::new(pool));
+/// let layer = SessionLayer::new(RedisStore::connect("redis://:password@localhost")?);
 /// # let _ = layer;
+/// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
+/// ```
+///
+/// From a pool of deadpool-redis, which lends its settings (TLS, Sentinel, Cluster):
+///
+/// ```no_run
+/// use deadpool_redis::{Config, Runtime};
+/// use tower_user_sessions::RedisStore;
+///
+/// let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
+/// let store = RedisStore::builder(pool).prefix("shop").build();
+/// # let _ = store;
 /// # Ok::<_, deadpool_redis::CreatePoolError>(())
 /// ```
+///
+/// # Outages
+///
+/// | what happens | what a request gets |
+/// |---|---|
+/// | Redis is away for up to 0.3 s | its answer, a little later |
+/// | Redis is away for longer | the outage's error at once, with its cause; a task of the store connects again |
+/// | Redis is slower than the load | [`Busy`](StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
+/// | one connection falls silent | its answer, from another connection |
+/// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
 ///
 /// # Rolling upgrades
 ///
@@ -73,22 +94,109 @@ impl fmt::Debug for TagKey {
 }
 
 impl RedisStore {
-    /// A store behind this pool.
-    #[must_use]
-    pub fn new(pool: impl IntoRedisPool) -> Self {
-        Self::builder(pool).build()
+    /// A store on the server that this URL names: `redis://user:password@host:port/db`, or `rediss://…` for TLS.
+    ///
+    /// For other settings, pass [`RedisSource::url`] to [`builder`](Self::builder). It connects when it is first
+    /// asked something.
+    ///
+    /// # Errors
+    ///
+    /// If it is no such URL. In a password write `#` as `%23` and `@` as `%40`.
+    pub fn connect(url: &str) -> Result<Self, RedisUrlError> {
+        Ok(Self::new(RedisSource::url(url)?))
     }
 
-    /// A store behind this pool with settings of yours.
-    pub fn builder(pool: impl IntoRedisPool) -> RedisStoreBuilder {
+    /// A store that asks this function where and as whom to connect, each time that it opens a connection.
+    ///
+    /// For passwords that change, such as IAM tokens:
+    ///
+    /// ```no_run
+    /// use deadpool_redis::redis::{IntoConnectionInfo, RedisConnectionInfo, RedisError};
+    /// use tower_user_sessions::RedisStore;
+    ///
+    /// # async fn fresh_token() -> String { String::new() }
+    /// let store = RedisStore::connect_with(async || {
+    ///     let login = RedisConnectionInfo::default()
+    ///         .set_username("app")
+    ///         .set_password(fresh_token().await);
+    ///     let server = "rediss://cache.example:6379".into_connection_info()?;
+    ///     Ok::<_, RedisError>(server.set_redis_settings(login))
+    /// });
+    /// # let _ = store;
+    /// ```
+    #[must_use]
+    pub fn connect_with<F, Fut, E>(ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ConnectionInfo, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self::new(RedisSource::with(ask))
+    }
+
+    /// A store on the master that these sentinels name: `["redis://host:26379", …]`.
+    ///
+    /// It follows a failover, and leaves a master that was replaced. For servers with a password, pass
+    /// [`RedisSource::sentinel`] to [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no such URL.
+    pub fn connect_sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        master: &str,
+    ) -> Result<Self, RedisUrlError> {
+        let login = RedisConnectionInfo::default();
+        Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
+    }
+
+    /// A store that opens its connections with this source: a pool of deadpool-redis, or a `redis::Client`.
+    #[must_use]
+    pub fn new(source: impl IntoRedisSource) -> Self {
+        Self::builder(source).build()
+    }
+
+    /// The same, with settings of yours.
+    pub fn builder(source: impl IntoRedisSource) -> RedisStoreBuilder {
         RedisStoreBuilder {
-            pool: pool.into_redis_pool(),
+            source: source.into_redis_source(),
             prefix: "sessions".to_owned(),
             deadline: Duration::from_secs(1),
             notice_kept: NOTICE_KEPT,
             tag_key: None,
             clock: None,
         }
+    }
+
+    /// Finds out what is wrong with the server, once per primary: its version and role, a policy that evicts sessions,
+    /// commands that the user may not use, scripts that do not run, a proxy.
+    ///
+    /// Call it when the app starts, and log what it finds. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error.
+    ///
+    /// ```no_run
+    /// # async fn start(store: tower_user_sessions::RedisStore) {
+    /// for check in store.check().await {
+    ///     if !check.findings().is_empty() {
+    ///         eprintln!("{check}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<RedisCheck> {
+        vec![self.scripts.check().await]
+    }
+
+    /// Waits until Redis has ended all sign-ins that were given up, at most so long. Returns how many are left.
+    ///
+    /// A sign-in is given up where its response was not delivered, such as one that answered 503. Call this at shutdown,
+    /// once no request is served any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// The store goes on in the background if this is dropped.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.scripts.drain(within).await
     }
 }
 
@@ -124,13 +232,9 @@ impl SessionStore for RedisStore {
         }
     }
 
-    /// Queued behind the `create` on the same connection, so that it runs after it.
+    /// Again and again, until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let scripts = self.scripts.clone();
-        runtime.spawn(async move { scripts.give_up(tag, id).await });
+        self.scripts.give_up(tag, id);
     }
 }
 
@@ -138,7 +242,7 @@ impl SessionStore for RedisStore {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RedisStoreBuilder {
-    pool: RedisPool,
+    source: RedisSource,
     prefix: String,
     deadline: Duration,
     notice_kept: Duration,
@@ -193,16 +297,16 @@ impl RedisStoreBuilder {
     #[must_use]
     pub fn build(self) -> RedisStore {
         let Self {
-            pool,
+            source,
             prefix,
             deadline,
             notice_kept,
             tag_key,
             clock,
         } = self;
-        let connections = Connections::new(pool, deadline);
+        let link = Link::new(source, deadline);
         RedisStore {
-            scripts: Scripts::new(connections, Keys::new(&prefix), notice_kept, clock),
+            scripts: Scripts::new(link, Keys::new(&prefix), notice_kept, clock),
             tag_key,
         }
     }

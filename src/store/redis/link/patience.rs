@@ -1,0 +1,101 @@
+//! The time that a caller has.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use super::{
+    Inner,
+    connection::Shared,
+    flight::{Flight, Landed},
+};
+use crate::model::clock::Monotonic;
+
+pin_project! {
+    /// The time that a caller has: one timer, which also finds connections that fell silent.
+    pub(super) struct Patience<'a> {
+        link: &'a Arc<Inner>,
+        #[pin]
+        sleep: Sleep,
+        // When the call began, in ms.
+        pub(super) began: i64,
+        // Whether a quarter of the time has passed.
+        quarter: bool,
+    }
+}
+
+enum Tick {
+    Quarter,
+    Deadline,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(link: &'a Arc<Inner>) -> Self {
+        Self {
+            link,
+            sleep: tokio::time::sleep(link.quarter),
+            began: Monotonic::now().as_millis(),
+            quarter: false,
+        }
+    }
+
+    /// Waits until the deadline; `None` once that has passed.
+    pub(super) async fn bear<T>(
+        mut self: Pin<&mut Self>,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(done) = future.as_mut().poll(cx) {
+                    return Poll::Ready(Some(done));
+                }
+                if let Tick::Deadline = ready!(self.as_mut().poll_tick(cx)) {
+                    return Poll::Ready(None);
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits for a call. After a quarter of the time it looks whether anything comes on its connection.
+    pub(super) async fn watch(
+        mut self: Pin<&mut Self>,
+        flight: &mut Flight,
+        connection: &Shared,
+    ) -> Option<Landed> {
+        let mut flight = Pin::new(flight);
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(landed) = flight.as_mut().poll(cx) {
+                    return Poll::Ready(Some(landed));
+                }
+                match ready!(self.as_mut().poll_tick(cx)) {
+                    Tick::Quarter => self.link.overdue(connection, self.began),
+                    Tick::Deadline => return Poll::Ready(None),
+                }
+            }
+        })
+        .await
+    }
+
+    fn poll_tick(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Tick> {
+        let mut this = self.project();
+        ready!(this.sleep.as_mut().poll(cx));
+        if *this.quarter {
+            return Poll::Ready(Tick::Deadline);
+        }
+        *this.quarter = true;
+        let left = this.link.deadline.saturating_sub(this.link.quarter);
+        if let Some(deadline) = this.sleep.deadline().checked_add(left) {
+            this.sleep.reset(deadline);
+        }
+        Poll::Ready(Tick::Quarter)
+    }
+}
