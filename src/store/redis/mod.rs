@@ -60,7 +60,7 @@ pub use self::{
 /// |---|---|
 /// | Redis is away for up to 0.3 s | its answer, a little later |
 /// | Redis is away for longer | the outage's error at once, with its cause; a task of the store connects again |
-/// | Redis is slower than the load | [`Busy`](StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
+/// | Redis is slower than the load | [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
 /// | one connection falls silent | its answer, from another connection |
 /// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
 ///

@@ -187,8 +187,10 @@ impl State {
         self.active.replace(spare)
     }
 
-    pub(super) fn acquit(&mut self) {
+    /// It is not silent after all, or there is nothing better for now.
+    pub(super) fn acquit(&mut self, now: i64) {
         self.suspect = None;
+        self.replaced = now;
     }
 
     /// No reply came for too long. Says whether that is news.
