@@ -57,7 +57,7 @@ async fn overload(capacity: u32, tenths: u32) {
 
     let time = millis(5_000);
     let all = load(capacity * tenths / 10, time).await;
-    let _settling = load(capacity / 2, millis(2_000)).await;
+    load(capacity / 2, millis(2_000)).await;
     let calm = load(capacity / 2, millis(2_000)).await;
 
     let steady: Vec<Told> = all

@@ -33,7 +33,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Sessions of users who are told apart by their data.
+/// Sessions of users, each with different data.
 async fn people(store: &RedisStore, count: usize) -> Vec<(UserId, Token)> {
     let mut people = Vec::new();
     for number in 0..count {

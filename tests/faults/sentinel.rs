@@ -84,7 +84,7 @@ async fn names(sentinels: &[String], port: &str) -> bool {
     false
 }
 
-/// How long after the promotion the session answers, while somebody asks all the time.
+/// How long after the promotion the session answers, under constant requests.
 async fn lost_by(signal: &str) -> Duration {
     let (servers, sentinels) = start().await;
     let (store, token) = store(&servers, &sentinels).await;

@@ -60,23 +60,22 @@ pub use self::{
 /// |---|---|
 /// | Redis is away for up to 0.3 s | its answer, a little later |
 /// | Redis is away for longer | the outage's error at once, with its cause; a task of the store connects again |
-/// | Redis is slower than the load | [`Busy`](StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
+/// | Redis is slower than the load | [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
 /// | one connection falls silent | its answer, from another connection |
 /// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
 ///
 /// # Rolling upgrades
 ///
-/// What is stored begins with the version of its form: 1 so far, and the changelog says when another
-/// one comes. Nodes of two versions can share a Redis. What is of the other version stays as it is,
-/// whatever a node does with the rest of a user's hash, and opens nothing there:
+/// Each stored record begins with the version of its form. The version is 1; the changelog says when it
+/// changes. Nodes of two versions can share a Redis. A node does not change records of another version:
 ///
-/// - Its token is unknown: the request is a guest's, and the cookie is removed. So keep each client on
-///   nodes of one version.
-/// - It is not listed, and each version holds a user to the limit by itself.
-/// - It is not ended by its id. "End all" and "end others" end it too, without a notice.
+/// - Their tokens are unknown to it: such a request is a guest, and the cookie is removed. So keep each
+///   client on nodes of one version.
+/// - It does not list them, and it enforces the limit among sessions of its own version only.
+/// - It does not end them by id. "End all" and "end others" delete them too, without a notice.
 ///
-/// What only adds to the end of what is noted of a client is no new version: nodes that do not know it
-/// pass it over. A session of our version that cannot be read is unknown, too, and a warning.
+/// Appending a field to the stored client description does not change the version; older nodes ignore
+/// it. A record of the same version that cannot be read is unknown, and a warning is logged.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     scripts: Scripts,

@@ -18,26 +18,7 @@ const IN_SCRIPTS: [&str; 8] = [
 ];
 
 /// Tries each command of the scripts on its own, and returns what went wrong with each, or "".
-///
-/// Where a write could not be taken back it is not tried.
-const TRIES: &str = "#!lua flags=allow-oom
-local key, wrong = KEYS[1], {}
-local function try(...)
-  local done = redis.pcall(...)
-  wrong[#wrong + 1] = type(done) == 'table' and done.err or ''
-end
-try('TIME')
-try('HGET', key, 'f')
-try('HKEYS', key)
-try('HMGET', key, 'f')
-try('HLEN', key)
-try('HDEL', key, 'f')
-try('PEXPIRE', key, 1000)
-if wrong[6] == '' then
-  try('HSET', key, 'f', 'v')
-  redis.pcall('HDEL', key, 'f')
-end
-return wrong";
+const TRIES: &str = include_str!("../lua/tries.lua");
 
 /// Finds out about the server that this link leads to. `key` is one that no user has.
 pub(in super::super) async fn ask(link: &Link, key: &str, scripts: &[&Script]) -> RedisCheck {

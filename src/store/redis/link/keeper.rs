@@ -153,13 +153,16 @@ impl Inner {
         let heard = suspect.heard();
         let answer = match &spare {
             Some(spare) => spare.probe(self.quarter).await.map(|()| None),
+            None if suspect.is_cluster() => self.attempt(self.patience).await.map(Some),
             None => self.attempt(self.quarter).await.map(Some),
         };
-        if suspect.heard() > heard {
-            self.state().acquit();
+        let now = Monotonic::now().as_millis();
+        // Of a Cluster one primary is silent, and the others answer on the same connection.
+        let answers = suspect.heard() > heard;
+        if answers && !suspect.is_cluster() || answers && answer.is_err() {
+            self.state().acquit(now);
             return;
         }
-        let now = Monotonic::now().as_millis();
         match answer {
             Ok(opened) => {
                 tracing::warn!(server = %self.server, "a connection to Redis fell silent and is replaced");

@@ -84,7 +84,7 @@ impl State {
             active: None,
             spare: None,
             doubted: Vec::new(),
-            // An outage begins when somebody asks.
+            // An outage begins with the first call.
             down: None,
             suspect: None,
             replaced: i64::MIN,
@@ -187,8 +187,10 @@ impl State {
         self.active.replace(spare)
     }
 
-    pub(super) fn acquit(&mut self) {
+    /// It is not silent after all, or there is nothing better for now.
+    pub(super) fn acquit(&mut self, now: i64) {
         self.suspect = None;
+        self.replaced = now;
     }
 
     /// No reply came for too long. Says whether that is news.

@@ -17,8 +17,7 @@ struct Named {
 }
 
 impl Script {
-    /// Puts the preludes after the first line of `body`: that one tells the server what it must know
-    /// of the script.
+    /// Puts the preludes after the first line of `body`, which has the script's flags for the server.
     pub(super) fn new(preludes: &[&str], body: &str, follows: &[&str]) -> Self {
         let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
         Self::of(&[&[flags], preludes, &[body], follows].concat())
