@@ -114,6 +114,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "operation",
             "outcome",
             "reason",
+            "redis",
             "resolve",
             "reused",
             "rotate",

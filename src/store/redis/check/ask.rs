@@ -18,7 +18,7 @@ const IN_SCRIPTS: [&str; 8] = [
 ];
 
 /// Tries each command of the scripts on its own, and returns what went wrong with each, or "".
-const TRIES: &str = include_str!("../lua/tries.lua");
+const TRIES: &str = include_str!("tries.lua");
 
 /// Finds out about the server that this link leads to. `key` is one that no user has.
 pub(in super::super) async fn ask(link: &Link, key: &str, scripts: &[&Script]) -> RedisCheck {

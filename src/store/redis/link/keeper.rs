@@ -159,7 +159,7 @@ impl Inner {
         let now = Monotonic::now().as_millis();
         // Of a Cluster one primary is silent, and the others answer on the same connection.
         let answers = suspect.heard() > heard;
-        if answers && !suspect.is_cluster() || answers && answer.is_err() {
+        if answers && (!suspect.is_cluster() || answer.is_err()) {
             self.state().acquit(now);
             return;
         }
