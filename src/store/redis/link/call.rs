@@ -3,16 +3,17 @@
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, RedisError};
+use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 
 use super::{
     Inner, Link,
     connection::Shared,
     failure::Failure,
-    flight::{Flight, Landed},
+    flight::{Flight, Landed, Order},
     limit::{Lane, Place},
     outage::Outage,
     patience::Patience,
@@ -56,20 +57,63 @@ pub(in super::super) struct Call<'a> {
 
 /// How far a call has come, for the error that ends it.
 #[derive(Default)]
-struct Progress {
+pub(in super::super) struct Progress {
     /// The connection whose answer is being waited for.
     waits_on: Option<Shared>,
     place: Option<Place>,
     /// Whether it may have run, by what is known.
     unknown: bool,
     mixed_up: u32,
+    /// How often it was sent, and how often of that nobody knows what became of it.
     sends: u32,
+    lost: u32,
+    /// Whether the next sending is about a key that moves to that node.
+    pub(in super::super) asking: bool,
+    /// How often the link had lost slots when it was chosen.
+    pub(in super::super) losses: u64,
+}
+
+impl Progress {
+    /// The call goes on elsewhere.
+    pub(in super::super) fn leave(&mut self) {
+        self.place = None;
+    }
+
+    pub(in super::super) fn was_sent(&self) -> bool {
+        self.sends > 0
+    }
+}
+
+/// What came of a call on one link.
+pub(in super::super) enum Came {
+    /// Its answer.
+    Answer(Result<Reply, StoreError>),
+    /// Of a Cluster: nothing ran here, for the key is elsewhere.
+    Elsewhere(Elsewhere),
+}
+
+/// Where the key is.
+pub(in super::super) enum Elsewhere {
+    /// This node serves its slot.
+    Moved(Box<str>),
+    /// This node has it, though the slot is not served there yet.
+    Asked(Box<str>),
+    /// Where the map says.
+    Somewhere,
+}
+
+/// What came of waiting for a place.
+enum Waited {
+    Place(Place),
+    Busy,
+    Elsewhere,
 }
 
 /// What follows a call that did not come to its reply.
 enum Next {
     Again(Duration),
     Fail(StoreError),
+    Elsewhere(Elsewhere),
 }
 
 impl Link {
@@ -82,67 +126,92 @@ impl Link {
         call: &Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
-        let link = &self.0;
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::new(link));
-        let answer = link
+        let mut patience = std::pin::pin!(Patience::new(self.0.deadline));
+        let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
-        let was_sent = progress.sends > 0;
-        match answer {
-            Some(answer) => (answer, was_sent),
-            None => {
-                if let Some(connection) = progress.waits_on.take() {
-                    link.timed_out(&connection, patience.began);
-                    progress.unknown = true;
-                }
-                let kind = if progress.unknown && call.resend == Resend::Never {
-                    StoreErrorKind::Uncertain
-                } else {
-                    StoreErrorKind::Timeout
-                };
-                (Err(StoreError::new(kind)), was_sent)
-            }
+        let was_sent = progress.was_sent();
+        let answer = match came {
+            Some(Came::Answer(answer)) => answer,
+            // Only links of a Cluster say so.
+            Some(Came::Elsewhere(_)) => Err(StoreError::new(StoreErrorKind::Unavailable)),
+            None => Err(self.timed_out(call, &mut progress, patience.began())),
+        };
+        (answer, was_sent)
+    }
+
+    /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
+    pub(in super::super) async fn attempts(
+        &self,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        patience: Pin<&mut Patience>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> Option<Came> {
+        self.0.attempts(call, progress, patience, arguments).await
+    }
+
+    /// The deadline has passed.
+    pub(in super::super) fn timed_out(
+        &self,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        began: i64,
+    ) -> StoreError {
+        if let Some(connection) = progress.waits_on.take() {
+            self.0.timed_out(&connection, began);
+            progress.unknown = true;
         }
+        StoreError::new(if progress.unknown && call.resend == Resend::Never {
+            StoreErrorKind::Uncertain
+        } else {
+            StoreErrorKind::Timeout
+        })
     }
 }
 
 impl Inner {
-    /// `None` once the deadline has passed.
     async fn attempts(
         self: &Arc<Self>,
         call: &Call<'_>,
         progress: &mut Progress,
-        mut patience: Pin<&mut Patience<'_>>,
+        mut patience: Pin<&mut Patience>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
-    ) -> Option<Result<Reply, StoreError>> {
-        let given_up = patience.began.saturating_add(millis(self.deadline));
+    ) -> Option<Came> {
+        let given_up = patience.began().saturating_add(millis(self.deadline));
         let mut pause = Duration::from_millis(10);
         loop {
             let connection = match self.now() {
                 Some(connection) => connection,
                 // Boxed: this is rare, and its future large.
-                None => match patience.as_mut().bear(Box::pin(self.connection())).await? {
-                    Ok(connection) => connection,
-                    Err(error) => return Some(Err(error)),
-                },
+                None => {
+                    let connection = Box::pin(self.connection(progress.losses));
+                    match patience.as_mut().bear(connection).await? {
+                        Ok(Some(connection)) => connection,
+                        Ok(None) => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                        Err(error) => return Some(Came::Answer(Err(error))),
+                    }
+                }
             };
             let place = match progress.place.take() {
                 Some(place) => place,
                 None => match self.limit.try_take(call.lane) {
                     Some(place) => place,
-                    None => match patience
-                        .as_mut()
-                        .bear(Box::pin(self.wait(call.lane)))
-                        .await?
-                    {
-                        // What it was given may have broken meanwhile.
-                        Some(place) => {
-                            progress.place = Some(place);
-                            continue;
+                    None => {
+                        let waited = Box::pin(self.wait(call.lane, progress.losses));
+                        match patience.as_mut().bear(waited).await? {
+                            // The connection may have broken meanwhile.
+                            Waited::Place(place) => {
+                                progress.place = Some(place);
+                                continue;
+                            }
+                            Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
+                            Waited::Elsewhere => {
+                                return Some(Came::Elsewhere(Elsewhere::Somewhere));
+                            }
                         }
-                        None => return Some(Err(busy(progress, call))),
-                    },
+                    }
                 },
             };
             let latest = connection.latest(given_up);
@@ -152,19 +221,27 @@ impl Inner {
                 arguments(&mut cmd, latest);
                 cmd
             };
+            let asking = std::mem::take(&mut progress.asking);
             progress.sends += 1;
             progress.waits_on = Some(Arc::clone(&connection));
             let sha1 = call.script.sha1(connection.shebang());
-            let mut flight = self.fly(&connection, place, command("EVALSHA", sha1), call);
-            let mut landed = patience.as_mut().watch(&mut flight, &connection).await?;
+            let order = |command| Order { command, asking };
+            let mut flight = self.fly(&connection, place, order(command("EVALSHA", sha1)), call);
+            let mut landed = patience
+                .as_mut()
+                .watch(&mut flight, self, &connection)
+                .await?;
             if let Landed::Error(error) = &landed
                 && Failure::of(error) == Failure::NoScript
                 && let Some(place) = flight.give_place()
             {
                 // By its key, to the one node that holds it.
                 let text = call.script.text(connection.shebang());
-                flight = self.fly(&connection, place, command("EVAL", text), call);
-                landed = patience.as_mut().watch(&mut flight, &connection).await?;
+                flight = self.fly(&connection, place, order(command("EVAL", text)), call);
+                landed = patience
+                    .as_mut()
+                    .watch(&mut flight, self, &connection)
+                    .await?;
             }
             progress.waits_on = None;
             progress.place = flight.give_place();
@@ -173,19 +250,23 @@ impl Inner {
                     if self.unready.load(Ordering::Relaxed) {
                         self.ready();
                     }
-                    return Some(Ok(reply));
+                    return Some(Came::Answer(Ok(reply)));
                 }
                 Landed::Foreign => self.mixed_up(call, &connection, progress),
                 Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
             };
             match next {
-                Next::Fail(error) => return Some(Err(error)),
+                Next::Fail(error) => return Some(Came::Answer(Err(error))),
+                Next::Elsewhere(elsewhere) => return Some(Came::Elsewhere(elsewhere)),
                 Next::Again(time) => {
                     tracing::debug!("call sent again");
                     meter::link::resent();
                     if time > Duration::ZERO {
                         patience.as_mut().bear(tokio::time::sleep(time)).await?;
                         pause = (pause * 2).min(Duration::from_millis(160));
+                    }
+                    if asking || self.losses() != progress.losses {
+                        return Some(Came::Elsewhere(Elsewhere::Somewhere));
                     }
                 }
             }
@@ -196,17 +277,22 @@ impl Inner {
         self: &Arc<Self>,
         connection: &Shared,
         place: Place,
-        command: Cmd,
+        order: Order,
         call: &Call<'_>,
     ) -> Flight {
-        Flight::new(connection, &self.limit, place, command, call.expected)
+        Flight::new(connection, &self.limit, place, order, call.expected)
     }
 
-    /// Waits for a place: a call that waits longer would be answered too late to be of use.
-    async fn wait(self: &Arc<Self>, lane: Lane) -> Option<Place> {
-        tokio::time::timeout(self.quarter, self.limit.take(lane))
-            .await
-            .ok()
+    /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.
+    async fn wait(self: &Arc<Self>, lane: Lane, losses: u64) -> Waited {
+        let mut place = std::pin::pin!(self.limit.take(lane));
+        let mut elsewhere = std::pin::pin!(self.loses(losses));
+        let waited = std::future::poll_fn(|cx| match place.as_mut().poll(cx) {
+            Poll::Ready(place) => Poll::Ready(Waited::Place(place)),
+            Poll::Pending => elsewhere.as_mut().poll(cx).map(|()| Waited::Elsewhere),
+        });
+        let waited = tokio::time::timeout(self.quarter, waited).await;
+        waited.unwrap_or(Waited::Busy)
     }
 
     fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {
@@ -237,14 +323,12 @@ impl Inner {
                 self.down(Outage::of(error), Monotonic::now().as_millis());
                 return Next::Again(Duration::ZERO);
             }
-            Failure::NotNow => {
-                self.not_ready(error);
-                return Next::Again(pause);
-            }
+            Failure::NotNow => return self.not_now(error, pause),
             // The driver reports a timeout of its socket.
             Failure::Broken | Failure::Silent => {
                 progress.unknown = true;
-                let again = call.resend == Resend::Harmless && progress.sends < SENDS;
+                progress.lost += 1;
+                let again = call.resend == Resend::Harmless && progress.lost < SENDS;
                 if again {
                     self.broke(connection, Outage::of(error));
                     return Next::Again(Duration::ZERO);
@@ -259,6 +343,27 @@ impl Inner {
             Failure::Fenced | Failure::NoScript | Failure::Final(_) => {}
         }
         Next::Fail(StoreError::new(failure.kind(false)).with_source(error))
+    }
+}
+
+impl Inner {
+    /// The server is not ready, or does not serve the key.
+    fn not_now(&self, error: RedisError, pause: Duration) -> Next {
+        if self.member.is_none() {
+            self.not_ready(error);
+            return Next::Again(pause);
+        }
+        match error.redirect_node() {
+            Some((node, _)) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+                Next::Elsewhere(Elsewhere::Asked(node.into()))
+            }
+            Some((node, _)) => Next::Elsewhere(Elsewhere::Moved(node.into())),
+            // The node answers at once, so it is asked by each call: nobody waits for long.
+            None if self.is_unready() => {
+                Next::Fail(StoreError::new(StoreErrorKind::Unavailable).with_source(error))
+            }
+            None => Next::Again(pause),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The link to one server: its connections, a circuit breaker, limits, and a sample of its time.
 //!
 //! A single node is one link. Behind Sentinel it is one link that asks for the master when it connects.
+//! A Cluster is one link per primary.
 //!
 //! ```text
 //!  call ─▶ breaker ─▶ place ─▶ connection ─▶ reply of this call?
@@ -25,18 +26,17 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use deadpool_redis::redis::RedisError;
+use deadpool_redis::redis::{Cmd, RedisError, Value};
 use tokio::{sync::Notify, task::AbortHandle};
 
 use self::{
     connection::Shared,
     limit::Limit,
-    outage::Outage,
     state::{Found, State},
 };
 use crate::{
@@ -46,8 +46,11 @@ use crate::{
 
 pub use self::source::{RedisSource, RedisUrlError};
 pub(super) use self::{
-    call::{Call, Resend},
+    call::{Call, Came, Elsewhere, Progress, Resend},
     limit::Lane,
+    outage::Outage,
+    patience::Patience,
+    source::Seeds,
 };
 
 /// How long an attempt to connect may take: a second, or the deadline if that is longer. A Cluster
@@ -76,10 +79,31 @@ struct Inner {
     /// Wakes the keeper.
     nudge: Notify,
     keeper: Mutex<Option<AbortHandle>>,
+    /// What a link has that is one of several of a Cluster.
+    member: Option<Member>,
+    closed: AtomicBool,
+}
+
+/// One of the links of a Cluster.
+struct Member {
+    /// Wakes the task that reads the map.
+    map: Arc<Notify>,
+    /// How often slots of it went elsewhere: who waits here looks again then.
+    losses: AtomicU64,
 }
 
 impl Link {
     pub(super) fn new(source: RedisSource, deadline: Duration) -> Self {
+        Self::with(source, deadline, None)
+    }
+
+    /// The link to one primary of a Cluster. It wakes `map` when it goes down.
+    pub(super) fn of_cluster(source: RedisSource, deadline: Duration, map: Arc<Notify>) -> Self {
+        let losses = AtomicU64::new(0);
+        Self::with(source, deadline, Some(Member { map, losses }))
+    }
+
+    fn with(source: RedisSource, deadline: Duration, member: Option<Member>) -> Self {
         let patience = if source.is_cluster() {
             CONNECT_MOST
         } else {
@@ -98,17 +122,75 @@ impl Link {
             changed: Notify::new(),
             nudge: Notify::new(),
             keeper: Mutex::new(None),
+            member,
+            closed: AtomicBool::new(false),
         }))
     }
-}
 
-impl Drop for Link {
-    fn drop(&mut self) {
+    /// Connects without waiting for a call.
+    pub(super) fn start(&self) {
+        self.0.wake_keeper();
+    }
+
+    /// Whether the server does not serve, by what is known.
+    pub(super) fn is_down(&self) -> bool {
+        self.0.state().outage().is_some()
+    }
+
+    /// Whether no call is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.limit.in_flight() == 0
+    }
+
+    /// How often slots of it went elsewhere.
+    pub(super) fn losses(&self) -> u64 {
+        self.0.losses()
+    }
+
+    /// Slots of it are served elsewhere now. Calls that wait here go there.
+    pub(super) fn lose(&self) {
+        if let Some(member) = &self.0.member {
+            member.losses.fetch_add(1, Ordering::AcqRel);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// Asks the server something besides calls, if it is not down.
+    pub(super) async fn ask(&self, command: &Cmd, patience: Duration) -> Option<Value> {
+        let link = &self.0;
+        let (connection, began) = (link.now()?, Monotonic::now().as_millis());
+        match tokio::time::timeout(patience, connection.send(command)).await {
+            Ok(Ok(value)) => {
+                connection.hear(Monotonic::now().as_millis());
+                Some(value)
+            }
+            Ok(Err(error)) => {
+                if error.is_io_error() {
+                    link.broke(&connection, Outage::of(error));
+                }
+                None
+            }
+            Err(_elapsed) => {
+                link.overdue(&connection, began);
+                None
+            }
+        }
+    }
+
+    /// Stops its task, and fails the calls that are still in flight.
+    pub(super) fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
         if let Some(keeper) = self.0.keeper().take() {
             keeper.abort();
         }
         let connections = self.0.state().close();
         connections.iter().for_each(|connection| connection.stop());
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -127,16 +209,20 @@ impl Inner {
     }
 
     /// The connection that carries calls, as soon as there is one; the outage's error once it has lasted too long.
-    async fn connection(self: &Arc<Self>) -> Result<Shared, StoreError> {
+    /// `None` once slots went elsewhere since there were so many losses.
+    async fn connection(self: &Arc<Self>, losses: u64) -> Result<Option<Shared>, StoreError> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
+            if self.losses() != losses {
+                return Ok(None);
+            }
             let found = self.state().find(Monotonic::now().as_millis());
             if !matches!(found, Found::Up(_)) {
                 self.wake_keeper();
             }
             match found {
-                Found::Up(connection) => return Ok(connection),
+                Found::Up(connection) => return Ok(Some(connection)),
                 Found::Down(outage) => return Err(outage.error()),
                 Found::Soon(left) => {
                     let _ = tokio::time::timeout(left, changed).await;
@@ -148,6 +234,9 @@ impl Inner {
     /// Starts the keeper in the caller's runtime if there is none, as after the runtime of the last one has stopped.
     fn wake_keeper(self: &Arc<Self>) {
         let mut keeper = self.keeper();
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
         if keeper.as_ref().is_none_or(AbortHandle::is_finished) {
             let task = tokio::spawn(keeper::keep(Arc::clone(self)));
             *keeper = Some(task.abort_handle());
@@ -187,6 +276,9 @@ impl Inner {
     }
 
     fn log_down(&self, outage: &Outage) {
+        if let Some(member) = &self.member {
+            member.map.notify_one();
+        }
         meter::link::went(false);
         tracing::warn!(
             server = %self.server,
@@ -239,6 +331,30 @@ impl Inner {
         let since = self.state().not_ready(Monotonic::now().as_millis());
         if let Some(since) = since {
             self.down(Outage::of(error), since);
+        }
+    }
+
+    /// Notes that the server answered that it is not ready. Says whether that is so for too long.
+    fn is_unready(&self) -> bool {
+        self.unready.store(true, Ordering::Relaxed);
+        let now = Monotonic::now().as_millis();
+        self.state().not_ready(now).is_some()
+    }
+
+    fn losses(&self) -> u64 {
+        let member = self.member.as_ref();
+        member.map_or(0, |member| member.losses.load(Ordering::Acquire))
+    }
+
+    /// Waits until slots went elsewhere since there were so many losses.
+    async fn loses(&self, losses: u64) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.losses() != losses {
+                return;
+            }
+            changed.await;
         }
     }
 

@@ -5,6 +5,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use pin_project_lite::pin_project;
@@ -19,12 +20,11 @@ use crate::model::clock::Monotonic;
 
 pin_project! {
     /// The time that a caller has: one timer, which also finds connections that fell silent.
-    pub(super) struct Patience<'a> {
-        link: &'a Arc<Inner>,
+    pub(in super::super) struct Patience {
+        deadline: Duration,
         #[pin]
         sleep: Sleep,
-        // When the call began, in ms.
-        pub(super) began: i64,
+        began: i64,
         // Whether a quarter of the time has passed.
         quarter: bool,
     }
@@ -35,18 +35,23 @@ enum Tick {
     Deadline,
 }
 
-impl<'a> Patience<'a> {
-    pub(super) fn new(link: &'a Arc<Inner>) -> Self {
+impl Patience {
+    pub(in super::super) fn new(deadline: Duration) -> Self {
         Self {
-            link,
-            sleep: tokio::time::sleep(link.quarter),
+            deadline,
+            sleep: tokio::time::sleep(deadline / 4),
             began: Monotonic::now().as_millis(),
             quarter: false,
         }
     }
 
+    /// When the call began, in ms.
+    pub(in super::super) fn began(&self) -> i64 {
+        self.began
+    }
+
     /// Waits until the deadline; `None` once that has passed.
-    pub(super) async fn bear<T>(
+    pub(in super::super) async fn bear<T>(
         mut self: Pin<&mut Self>,
         future: impl Future<Output = T>,
     ) -> Option<T> {
@@ -68,6 +73,7 @@ impl<'a> Patience<'a> {
     pub(super) async fn watch(
         mut self: Pin<&mut Self>,
         flight: &mut Flight,
+        link: &Arc<Inner>,
         connection: &Shared,
     ) -> Option<Landed> {
         let mut flight = Pin::new(flight);
@@ -77,7 +83,7 @@ impl<'a> Patience<'a> {
                     return Poll::Ready(Some(landed));
                 }
                 match ready!(self.as_mut().poll_tick(cx)) {
-                    Tick::Quarter => self.link.overdue(connection, self.began),
+                    Tick::Quarter => link.overdue(connection, self.began),
                     Tick::Deadline => return Poll::Ready(None),
                 }
             }
@@ -92,7 +98,7 @@ impl<'a> Patience<'a> {
             return Poll::Ready(Tick::Deadline);
         }
         *this.quarter = true;
-        let left = this.link.deadline.saturating_sub(this.link.quarter);
+        let left = this.deadline.saturating_sub(*this.deadline / 4);
         if let Some(deadline) = this.sleep.deadline().checked_add(left) {
             this.sleep.reset(deadline);
         }

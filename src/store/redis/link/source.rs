@@ -7,7 +7,8 @@ use deadpool_redis::{
     Pool, PoolError,
     cluster::{self, ClusterConnection},
     redis::{
-        AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, RedisResult, Value,
+        AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
+        RedisResult, Value,
         aio::{ConnectionLike, MultiplexedConnection},
         io::tcp::{TcpSettings, socket2::TcpKeepalive},
     },
@@ -38,6 +39,20 @@ enum Kind {
     Node(Pool),
     Sentinel(sentinel::Pool),
     Cluster(cluster::Pool),
+    Seeds(Arc<Seeds>),
+}
+
+/// Nodes of a Cluster: at least one.
+pub(in super::super) struct Seeds {
+    /// Its settings are those of all nodes.
+    pub(in super::super) first: ConnectionInfo,
+    others: Vec<ConnectionInfo>,
+}
+
+impl Seeds {
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = &ConnectionInfo> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
 }
 
 /// A URL that names no Redis server.
@@ -48,7 +63,7 @@ pub struct RedisUrlError(());
 
 /// An open connection: its clones write into the same socket (per node of a Cluster).
 #[derive(Clone)]
-pub(super) enum Wire {
+pub(in super::super) enum Wire {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -66,6 +81,33 @@ impl RedisSource {
         Ok(Self::client(info, AsyncConnectionConfig::new()))
     }
 
+    /// Opens connections to all primaries of the Cluster that has these nodes.
+    ///
+    /// A few nodes are enough, for each knows the others. The first one's password and TLS settings are used for all.
+    ///
+    /// # Errors
+    ///
+    /// If one is not such a URL, or there is none.
+    pub fn cluster<S: AsRef<str>>(
+        seeds: impl IntoIterator<Item = S>,
+    ) -> Result<Self, RedisUrlError> {
+        let mut infos = seeds.into_iter().map(|seed| {
+            let info = seed.as_ref().into_connection_info();
+            info.map_err(|_may_repeat_the_password| RedisUrlError(()))
+        });
+        let first = infos.next().ok_or(RedisUrlError(()))??;
+        let others = infos.collect::<Result<_, _>>()?;
+        Ok(Self(Kind::Seeds(Arc::new(Seeds { first, others }))))
+    }
+
+    /// The nodes of a Cluster that were named at first.
+    pub(in super::super) fn seeds(&self) -> Option<&Arc<Seeds>> {
+        match &self.0 {
+            Kind::Seeds(seeds) => Some(seeds),
+            _ => None,
+        }
+    }
+
     /// Asks this function where and as whom to connect, each time that a connection is opened.
     ///
     /// For passwords that change, such as IAM tokens.
@@ -81,7 +123,7 @@ impl RedisSource {
         })))
     }
 
-    fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
+    pub(in super::super) fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
         Self(Kind::Client(Box::new(ours(info)), Box::new(config)))
     }
 
@@ -102,11 +144,12 @@ impl RedisSource {
             Kind::Node(_) => "of a pool".to_owned(),
             Kind::Sentinel(_) => "of a Sentinel pool".to_owned(),
             Kind::Cluster(_) => "of a Cluster pool".to_owned(),
+            Kind::Seeds(_) => "of a Cluster".to_owned(),
         }
     }
 
     /// Opens a connection.
-    pub(super) async fn open(&self, patience: Duration) -> Result<Wire, Outage> {
+    pub(in super::super) async fn open(&self, patience: Duration) -> Result<Wire, Outage> {
         let opened = match &self.0 {
             Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
             Kind::Asked(ask) => {
@@ -114,6 +157,10 @@ impl RedisSource {
                     .await
                     .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?;
                 connect(ours(info), &AsyncConnectionConfig::new(), patience).await
+            }
+            Kind::Seeds(seeds) => {
+                let first = ours(seeds.first.clone());
+                connect(first, &AsyncConnectionConfig::new(), patience).await
             }
             Kind::Node(pool) => pool.manager().create().await,
             Kind::Sentinel(pool) => pool.manager().create().await,
@@ -178,13 +225,27 @@ fn lost_after(tcp: TcpSettings, _patience: Duration) -> TcpSettings {
 }
 
 impl Wire {
-    pub(super) async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+    pub(in super::super) async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         let value = match self {
             // Not as a `ConnectionLike`, which would box the future.
             Self::One(connection) => connection.send_packed_command(cmd).await,
             Self::Cluster(connection) => connection.req_packed_command(cmd).await,
         };
         value?.extract_error()
+    }
+
+    /// Sends `ASKING` and the command in one.
+    pub(super) async fn send_asking(&mut self, command: Cmd) -> RedisResult<Value> {
+        let Self::One(connection) = self else {
+            return self.send(&command).await;
+        };
+        let mut both = Pipeline::with_capacity(2);
+        both.cmd("ASKING").add_command(command);
+        let mut last = Value::Nil;
+        for answer in connection.send_packed_commands(&both, 0, 2).await? {
+            last = answer.extract_error()?;
+        }
+        Ok(last)
     }
 }
 

@@ -18,12 +18,7 @@ use std::{
 use deadpool_redis::redis::Cmd;
 
 use self::source::Script;
-use super::{
-    keys::Keys,
-    link::{Call, Link},
-    reply::Reply,
-    undelivered::Undelivered,
-};
+use super::{keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered};
 use crate::{
     model::{Clock, Digest, Timestamp, clock::millis},
     store::{Authenticated, StoreError},
@@ -40,7 +35,7 @@ pub(super) struct Scripts(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    link: Link,
+    route: Route,
     undelivered: Undelivered,
     keys: Keys,
     notice_kept: Duration,
@@ -54,9 +49,14 @@ struct Inner {
 }
 
 impl Scripts {
-    pub(super) fn new(link: Link, keys: Keys, notice_kept: Duration, clock: Option<Clock>) -> Self {
+    pub(super) fn new(
+        route: Route,
+        keys: Keys,
+        notice_kept: Duration,
+        clock: Option<Clock>,
+    ) -> Self {
         Self(Arc::new(Inner {
-            link,
+            route,
             undelivered: Undelivered::default(),
             keys,
             notice_kept,
@@ -93,7 +93,7 @@ impl Scripts {
         call: Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.0.link.run(&call, arguments).await.0
+        self.0.route.run(&call, arguments).await.0
     }
 
     /// The time for a script: empty where the server's own counts.

@@ -1,0 +1,309 @@
+//! `RedisStore::connect_cluster` while primaries fail: their users go with their slots, and no other user notices.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_user_sessions::{
+    RedisStore,
+    store::{Resolve, Resolved, SessionStore, StoreError, StoreErrorKind, Token},
+};
+
+#[path = "common/cluster.rs"]
+mod cluster;
+#[path = "common/load.rs"]
+mod load;
+#[path = "common/people.rs"]
+mod people;
+#[path = "common/redis.rs"]
+mod redis;
+
+use self::{
+    cluster::{Cluster, slot},
+    load::{Told, answered, kinds, offer},
+    people::{asks, signs_in, until},
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A signed-in user, and whether the primary that a test takes away serves them.
+#[derive(Clone)]
+struct Person {
+    name: String,
+    token: Token,
+    on_first: bool,
+}
+
+/// Users on all primaries; those of the first one are marked.
+async fn people(cluster: &Cluster, store: &RedisStore) -> Vec<Person> {
+    let mut people = Vec::new();
+    for number in 0..90 {
+        let name = format!("user-{number}");
+        let token = signs_in(store, &name).await;
+        let slot = slot(&cluster.nodes[1], token.tag()).await;
+        people.push(Person {
+            name,
+            token,
+            on_first: slot <= 5_460,
+        });
+    }
+    people
+}
+
+/// Resolves, and every eighth call a sign-in; one that fails is given up, as the layer does.
+async fn visit(store: RedisStore, number: u32, person: Person) -> Result<(), StoreError> {
+    if number % 8 != 0 {
+        let (id, digest) = (person.token.session_id(), person.token.digest());
+        let found = store.resolve(&Resolve::new(person.token)).await?;
+        if let Resolved::Live(found) = found {
+            assert_eq!((found.record.id, found.record.digest), (id, digest));
+        }
+        return Ok(());
+    }
+    let token = people::token(&store, &person.name);
+    let made = store.create(&asks(&person.name, &token)).await.map(drop);
+    if made.is_err() {
+        store.end_undelivered(token.tag(), token.session_id());
+    }
+    made
+}
+
+/// What became of the load, of the users of the first primary and of the others.
+struct Both {
+    began: Instant,
+    first: Vec<Told>,
+    others: Vec<Told>,
+}
+
+async fn load(store: &RedisStore, people: &[Person], rate: u32, time: Duration) -> Both {
+    let began = Instant::now();
+    let of = |number: u32| people[number as usize % people.len()].clone();
+    let all = offer(rate, time, |number| {
+        visit(store.clone(), number, of(number))
+    })
+    .await;
+    let (mut first, mut others) = (Vec::new(), Vec::new());
+    for (number, told) in (0..).zip(all) {
+        if of(number).on_first {
+            first.push(told);
+        } else {
+            others.push(told);
+        }
+    }
+    Both {
+        began,
+        first,
+        others,
+    }
+}
+
+fn since(all: &[Told], at: Duration) -> Vec<Told> {
+    all.iter().copied().filter(|told| told.at >= at).collect()
+}
+
+/// When the last call began that failed.
+fn last_failed(all: &[Told]) -> Option<Duration> {
+    let failed = all.iter().filter(|told| told.failed.is_some());
+    failed.map(|told| told.at).max()
+}
+
+fn p99(all: &[Told]) -> Duration {
+    let mut times: Vec<Duration> = all.iter().map(|told| told.took).collect();
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+fn report(name: &str, both: &Both) {
+    println!(
+        "{name}: first {} of {} {:?} last failed at {:?}, p99 {:?}; others {} of {} {:?} last failed at {:?}, p99 {:?}",
+        answered(&both.first),
+        both.first.len(),
+        kinds(&both.first),
+        last_failed(&both.first),
+        p99(&both.first),
+        answered(&both.others),
+        both.others.len(),
+        kinds(&both.others),
+        last_failed(&both.others),
+        p99(&both.others),
+    );
+}
+
+/// Holds the clients of the first primary for 500 ms before a planned failover.
+async fn planned(rate: u32) {
+    let cluster = Cluster::start(&[]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&cluster, &store).await;
+    let calm = load(&store, &people, rate, millis(2_000)).await;
+    report("calm", &calm);
+    for run in 0..5 {
+        let primary = cluster.serves(0, 1).await;
+        let replica = cluster.replica(primary).await;
+        let fails = async {
+            tokio::time::sleep(millis(1_000)).await;
+            cluster.tells(primary, "CLIENT PAUSE 500 ALL").await;
+            tokio::time::sleep(millis(500)).await;
+            cluster.tells(replica, "CLUSTER FAILOVER").await;
+            cluster.promoted(replica).await
+        };
+        let (both, promoted) = tokio::join!(load(&store, &people, rate, millis(5_000)), fails);
+        let after = promoted - both.began;
+        report(
+            &format!("{rate}/s, run {run}, promoted at {after:?}"),
+            &both,
+        );
+        let settled = since(&both.first, after + millis(500));
+        assert_eq!(answered(&settled), settled.len(), "{:?}", kinds(&settled));
+        assert_eq!(answered(&both.others), both.others.len());
+        cluster.settles().await;
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_after_a_pause_leaves_nobody_unanswered() {
+    planned(300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_after_a_pause_leaves_nobody_unanswered_at_a_high_load() {
+    planned(1_000).await;
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Lost {
+    Killed,
+    Stopped,
+}
+
+/// Takes the first primary away for good, or until the replica has long taken over.
+async fn lost(how: Lost, full_coverage: &str, rate: u32) {
+    let mut cluster = Cluster::start(&["--cluster-require-full-coverage", full_coverage]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&cluster, &store).await;
+    let calm = load(&store, &people, rate, millis(2_000)).await;
+    report("calm", &calm);
+    let replica = cluster.replica(0).await;
+
+    let time = millis(9_000);
+    let loaded = {
+        let (store, people) = (store.clone(), people.clone());
+        tokio::spawn(async move { load(&store, &people, rate, time).await })
+    };
+    tokio::time::sleep(millis(1_000)).await;
+    let gone = Instant::now();
+    if how == Lost::Killed {
+        cluster.nodes[0].kill();
+    } else {
+        cluster.nodes[0].suspend();
+    }
+    let promoted = cluster.promoted(replica).await;
+    if how == Lost::Stopped {
+        tokio::time::sleep_until(promoted + millis(2_500)).await;
+        cluster.nodes[0].resume();
+    }
+    let both = loaded.await.unwrap();
+
+    let after = promoted - both.began;
+    let name = if how == Lost::Killed {
+        "SIGKILL"
+    } else {
+        "SIGSTOP"
+    };
+    report(
+        &format!(
+            "{name} at {:?}, full coverage {full_coverage}, {rate}/s, promoted at {after:?}",
+            gone - both.began
+        ),
+        &both,
+    );
+    let settled = since(
+        &both.first,
+        after + millis(if how == Lost::Killed { 500 } else { 1_500 }),
+    );
+    assert!(settled.len() > 100);
+    assert_eq!(answered(&settled), settled.len(), "{:?}", kinds(&settled));
+    if full_coverage == "no" {
+        assert_eq!(
+            answered(&both.others),
+            both.others.len(),
+            "{:?}",
+            kinds(&both.others)
+        );
+        let more = p99(&both.others).saturating_sub(p99(&calm.others));
+        assert!(more < millis(100), "p99 {more:?} more");
+    } else {
+        let settled = since(&both.others, after + millis(500));
+        assert_eq!(answered(&settled), settled.len(), "{:?}", kinds(&settled));
+    }
+    let wrong = [&both.first[..], &both.others].concat();
+    let wrong = kinds(&wrong);
+    assert!(
+        wrong
+            .iter()
+            .all(|(kind, _)| *kind != StoreErrorKind::Corrupt),
+        "{wrong:?}"
+    );
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_primary_that_was_killed_go_on_once_its_replica_is_promoted() {
+    lost(Lost::Killed, "no", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_primary_that_fell_silent_go_on_once_its_replica_is_promoted() {
+    lost(Lost::Stopped, "no", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_slots_must_be_served_all_users_go_on_once_a_replica_is_promoted() {
+    lost(Lost::Killed, "yes", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_high_load_users_of_a_primary_that_fell_silent_go_on_once_its_replica_is_promoted() {
+    lost(Lost::Stopped, "yes", 1_000).await;
+}
+
+// T70
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_no_task_and_no_socket() {
+    let cluster = Cluster::start(&[]).await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    people(&cluster, &store).await;
+    let sockets = async || {
+        let mut sockets = 0;
+        for node in &cluster.nodes {
+            let list: String = node.ask("CLIENT LIST").await;
+            sockets += list.matches("name=tower-user-sessions").count();
+        }
+        sockets
+    };
+    until("two connections per primary", async || sockets().await == 6).await;
+    assert!(tasks() > before);
+
+    drop(store);
+
+    until("no task is left", async || tasks() == before).await;
+    until("no socket is left", async || sockets().await == 0).await;
+}
