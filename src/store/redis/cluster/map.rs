@@ -26,8 +26,8 @@ struct Node<L> {
     alias: Option<Address>,
     /// Of two nodes that claim a slot, the one with the higher epoch has it.
     epoch: u64,
-    /// When a redirection led there last, in ms.
-    named: i64,
+    /// When a redirection led there last for one call, in ms.
+    asked: i64,
     link: L,
 }
 
@@ -36,21 +36,24 @@ struct Node<L> {
 pub(super) struct Changed<L> {
     /// New ones.
     pub(super) added: Vec<L>,
+    /// They serve slots that others served before.
+    pub(super) gained: Vec<L>,
     /// Slots of theirs are served elsewhere now.
     pub(super) lost: Vec<L>,
     /// They serve no slot any more.
     pub(super) retired: Vec<L>,
-    /// The places of those that lost slots.
-    losers: Vec<u16>,
+    /// From which place to which one slots went.
+    pairs: Vec<(u16, u16)>,
 }
 
 impl<L> Default for Changed<L> {
     fn default() -> Self {
         Self {
             added: Vec::new(),
+            gained: Vec::new(),
             lost: Vec::new(),
             retired: Vec::new(),
-            losers: Vec::new(),
+            pairs: Vec::new(),
         }
     }
 }
@@ -92,8 +95,11 @@ impl<L: Clone> Map<L> {
         if moved {
             self.give(slot, at, &mut changed);
         }
-        if let Some(node) = self.nodes.get_mut(usize::from(at)).and_then(Option::as_mut) {
-            node.named = now;
+        let node = self.nodes.get_mut(usize::from(at));
+        if let Some(node) = node.and_then(Option::as_mut)
+            && !moved
+        {
+            node.asked = now;
         }
         (self.node(at).map(|node| node.link.clone()), changed)
     }
@@ -165,7 +171,7 @@ impl<L: Clone> Map<L> {
                 address: address.clone(),
                 alias: alias.cloned(),
                 epoch: 0,
-                named: i64::MIN,
+                asked: i64::MIN,
                 link,
             });
             match self.nodes.iter().position(Option::is_none) {
@@ -188,10 +194,11 @@ impl<L: Clone> Map<L> {
             return;
         };
         let from = std::mem::replace(owner, to);
-        if from != to && !changed.losers.contains(&from) {
-            changed.losers.push(from);
-            let link = self.node(from).map(|node| node.link.clone());
-            changed.lost.extend(link);
+        if from != to && !changed.pairs.contains(&(from, to)) {
+            changed.pairs.push((from, to));
+            let link = |at| self.node(at).map(|node| node.link.clone());
+            changed.lost.extend(link(from));
+            changed.gained.extend(link(to));
         }
     }
 
@@ -204,7 +211,7 @@ impl<L: Clone> Map<L> {
             }
         }
         for (node, serves) in self.nodes.iter_mut().zip(serves) {
-            let is_idle = |node: &mut Node<L>| !serves && node.named.saturating_add(KEPT) <= now;
+            let is_idle = |node: &mut Node<L>| !serves && node.asked.saturating_add(KEPT) <= now;
             changed
                 .retired
                 .extend(node.take_if(is_idle).map(|node| node.link));

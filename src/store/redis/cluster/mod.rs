@@ -17,10 +17,7 @@ mod slot;
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -55,8 +52,6 @@ struct Inner {
     changed: Notify,
     /// Wakes the task that reads the map.
     nudge: Arc<Notify>,
-    /// Whether the map is known to be old.
-    stale: AtomicBool,
     /// Whose turn it is to be asked for the map.
     turn: AtomicUsize,
     refresher: Mutex<Option<AbortHandle>>,
@@ -80,7 +75,6 @@ impl Cluster {
             lacking: Mutex::default(),
             changed: Notify::new(),
             nudge: Arc::new(Notify::new()),
-            stale: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
             refresher: Mutex::new(None),
         }))
@@ -120,6 +114,7 @@ impl Inner {
     /// Tells links what a change of the map means for them. The map is still locked, so no caller comes between.
     fn follow(&self, changed: Changed<Arc<Link>>, now: i64) {
         changed.added.iter().for_each(|link| link.start());
+        changed.gained.iter().for_each(|link| link.retry());
         changed.lost.iter().for_each(|link| link.lose());
         let until = now.saturating_add(2 * millis(self.deadline));
         for link in changed.retired {
@@ -156,7 +151,6 @@ impl Inner {
 
     /// The map is old. It is read again soon.
     fn doubt(self: &Arc<Self>) {
-        self.stale.store(true, Ordering::Relaxed);
         self.wake();
         self.nudge.notify_one();
     }

@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// How often the map is read, in ms: at rest, while a node does not serve, and after a redirection.
+/// How often the map is read, in ms: at rest, while a node does not serve, and at most.
 const AT_REST: i64 = 30_000;
 const IN_OUTAGE: i64 = 250;
-const REDIRECTED: i64 = 50;
+const NUDGED: i64 = 50;
 
 /// How often it looks whether a link may be closed, in ms.
 const CLOSING: i64 = 50;
@@ -27,20 +27,22 @@ const OPENED: Duration = Duration::from_millis(500);
 
 /// Reads the map whenever it is due, until the Cluster is dropped, which stops this task.
 pub(super) async fn keep(cluster: Arc<Inner>) {
-    let mut read = i64::MIN;
+    let (mut read, mut nudge) = (i64::MIN, true);
     loop {
         let nudged = cluster.nudge.notified();
         let now = Monotonic::now().as_millis();
         let closing = cluster.close_idle(now);
-        let due = read.saturating_add(cluster.pause());
+        let pause = cluster.pause();
+        let due = read.saturating_add(if nudge { pause.min(NUDGED) } else { pause });
         if now >= due {
-            read = now;
+            (read, nudge) = (now, false);
             cluster.refresh().await;
             continue;
         }
         let left = due.saturating_sub(now);
         let left = if closing { left.min(CLOSING) } else { left };
-        let _ = tokio::time::timeout(Duration::from_millis(left.unsigned_abs()), nudged).await;
+        let left = Duration::from_millis(left.unsigned_abs());
+        nudge |= tokio::time::timeout(left, nudged).await.is_ok();
     }
 }
 
@@ -48,9 +50,6 @@ impl Inner {
     /// How long after one reading of the map the next one is due.
     fn pause(&self) -> i64 {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-        if self.stale.load(Ordering::Relaxed) && !map.is_empty() {
-            return REDIRECTED;
-        }
         if map.is_empty() || map.links().any(|(_, link)| link.is_down()) {
             IN_OUTAGE
         } else {
@@ -73,7 +72,6 @@ impl Inner {
 
     /// Reads the map from the first node that answers, one after the other.
     async fn refresh(&self) {
-        self.stale.store(false, Ordering::Relaxed);
         let mut question = cmd("CLUSTER");
         question.arg("NODES");
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);

@@ -105,6 +105,7 @@ pub(in super::super) enum Elsewhere {
 /// What came of waiting for a place.
 enum Waited {
     Place(Place),
+    Down,
     Busy,
     Elsewhere,
 }
@@ -206,6 +207,7 @@ impl Inner {
                                 progress.place = Some(place);
                                 continue;
                             }
+                            Waited::Down => continue,
                             Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
                             Waited::Elsewhere => {
                                 return Some(Came::Elsewhere(Elsewhere::Somewhere));
@@ -291,8 +293,20 @@ impl Inner {
             Poll::Ready(place) => Poll::Ready(Waited::Place(place)),
             Poll::Pending => elsewhere.as_mut().poll(cx).map(|()| Waited::Elsewhere),
         });
-        let waited = tokio::time::timeout(self.quarter, waited).await;
-        waited.unwrap_or(Waited::Busy)
+        let mut waited = std::pin::pin!(waited);
+        let began = Monotonic::now().as_millis();
+        for _ in 0..3 {
+            if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
+                return waited;
+            }
+            // A server that answers nobody is not busy. It may be about to hand over, or to fail.
+            match self.now() {
+                None => return Waited::Down,
+                Some(connection) if connection.heard() >= began => break,
+                Some(connection) => self.overdue(&connection, began),
+            }
+        }
+        Waited::Busy
     }
 
     fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {

@@ -131,6 +131,8 @@ impl Inner {
                 suspect.stop();
                 self.changed.notify_waiters();
             }
+            // Who serves instead is found out from now on.
+            Err(outage) if outage.demoted => self.down(outage, now),
             Err(outage) => self.down(outage, since),
         }
     }

@@ -132,6 +132,17 @@ impl Link {
         self.0.wake_keeper();
     }
 
+    /// Connects again at once if it is down: the server serves now what others served.
+    pub(super) fn retry(&self) {
+        if !self.0.state().forgive() {
+            return;
+        }
+        if let Some(keeper) = self.0.keeper().take() {
+            keeper.abort();
+        }
+        self.start();
+    }
+
     /// Whether the server does not serve, by what is known.
     pub(super) fn is_down(&self) -> bool {
         self.0.state().outage().is_some()
