@@ -7,19 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_user_sessions::{
-    RedisStore,
-    store::{Resolve, Resolved, SessionStore, StoreError, StoreErrorKind, Token},
-};
+use tower_user_sessions::{RedisStore, store::StoreErrorKind};
 
 #[path = "common/cluster.rs"]
 mod cluster;
+#[path = "common/crowd.rs"]
+mod crowd;
 #[path = "common/load.rs"]
 mod load;
 #[path = "common/people.rs"]
@@ -28,132 +24,21 @@ mod people;
 mod redis;
 
 use self::{
-    cluster::{Cluster, slot},
-    load::{Told, answered, kinds, offer},
-    people::{asks, signs_in, until},
+    cluster::Cluster,
+    crowd::{all_answered, load, p99, people, report, since},
+    load::kinds,
+    people::until,
 };
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A signed-in user, and whether the primary that a test takes away serves them.
-#[derive(Clone)]
-struct Person {
-    name: String,
-    token: Token,
-    on_first: bool,
-}
-
-/// Users on all primaries; those of the first one are marked.
-async fn people(cluster: &Cluster, store: &RedisStore) -> Vec<Person> {
-    let mut people = Vec::new();
-    for number in 0..90 {
-        let name = format!("user-{number}");
-        let token = signs_in(store, &name).await;
-        let slot = slot(&cluster.nodes[1], token.tag()).await;
-        people.push(Person {
-            name,
-            token,
-            on_first: slot <= 5_460,
-        });
-    }
-    people
-}
-
-/// Resolves, and every eighth call a sign-in; one that fails is given up, as the layer does.
-async fn visit(store: RedisStore, number: u32, person: Person) -> Result<(), StoreError> {
-    if number % 8 != 0 {
-        let (id, digest) = (person.token.session_id(), person.token.digest());
-        let found = store.resolve(&Resolve::new(person.token)).await?;
-        if let Resolved::Live(found) = found {
-            assert_eq!((found.record.id, found.record.digest), (id, digest));
-        }
-        return Ok(());
-    }
-    let token = people::token(&store, &person.name);
-    let made = store.create(&asks(&person.name, &token)).await.map(drop);
-    if made.is_err() {
-        store.end_undelivered(token.tag(), token.session_id());
-    }
-    made
-}
-
-/// Prints the cause of the first failures.
-fn explain(error: &StoreError) {
-    static PRINTED: AtomicU32 = AtomicU32::new(0);
-    if PRINTED.fetch_add(1, Relaxed) < 12 {
-        println!("{error}: {:?}", std::error::Error::source(error));
-    }
-}
-
-/// What became of the load, of the users of the first primary and of the others.
-struct Both {
-    began: Instant,
-    first: Vec<Told>,
-    others: Vec<Told>,
-}
-
-async fn load(store: &RedisStore, people: &[Person], rate: u32, time: Duration) -> Both {
-    let began = Instant::now();
-    let of = |number: u32| people[number as usize % people.len()].clone();
-    let call = |number| {
-        let visit = visit(store.clone(), number, of(number));
-        async move { visit.await.inspect_err(explain) }
-    };
-    let all = offer(rate, time, call).await;
-    let (mut first, mut others) = (Vec::new(), Vec::new());
-    for told in all {
-        if of(told.number).on_first {
-            first.push(told);
-        } else {
-            others.push(told);
-        }
-    }
-    Both {
-        began,
-        first,
-        others,
-    }
-}
-
-fn since(all: &[Told], at: Duration) -> Vec<Told> {
-    all.iter().copied().filter(|told| told.at >= at).collect()
-}
-
-/// When the last call began that failed.
-fn last_failed(all: &[Told]) -> Option<Duration> {
-    let failed = all.iter().filter(|told| told.failed.is_some());
-    failed.map(|told| told.at).max()
-}
-
-fn p99(all: &[Told]) -> Duration {
-    let mut times: Vec<Duration> = all.iter().map(|told| told.took).collect();
-    times.sort();
-    times[times.len() * 99 / 100]
-}
-
-fn report(name: &str, both: &Both) {
-    println!(
-        "{name}: first {} of {} {:?} last failed at {:?}, p99 {:?}; others {} of {} {:?} last failed at {:?}, p99 {:?}",
-        answered(&both.first),
-        both.first.len(),
-        kinds(&both.first),
-        last_failed(&both.first),
-        p99(&both.first),
-        answered(&both.others),
-        both.others.len(),
-        kinds(&both.others),
-        last_failed(&both.others),
-        p99(&both.others),
-    );
-}
-
 /// Holds the clients of the first primary for 500 ms before a planned failover.
 async fn planned(rate: u32) {
     let cluster = Cluster::start(&[]).await;
     let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
-    let people = people(&cluster, &store).await;
+    let people = people(&store).await;
     let calm = load(&store, &people, rate, millis(2_000)).await;
     report("calm", &calm);
     for run in 0..5 {
@@ -172,9 +57,8 @@ async fn planned(rate: u32) {
             &format!("{rate}/s, run {run}, promoted at {after:?}"),
             &both,
         );
-        let settled = since(&both.first, after + millis(500));
-        assert_eq!(answered(&settled), settled.len(), "{:?}", kinds(&settled));
-        assert_eq!(answered(&both.others), both.others.len());
+        all_answered(&both.first);
+        all_answered(&both.others);
         cluster.settles().await;
     }
 }
@@ -201,7 +85,7 @@ enum Lost {
 async fn lost(how: Lost, full_coverage: &str, rate: u32) {
     let mut cluster = Cluster::start(&["--cluster-require-full-coverage", full_coverage]).await;
     let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
-    let people = people(&cluster, &store).await;
+    let people = people(&store).await;
     let calm = load(&store, &people, rate, millis(2_000)).await;
     report("calm", &calm);
     let replica = cluster.replica(0).await;
@@ -242,20 +126,13 @@ async fn lost(how: Lost, full_coverage: &str, rate: u32) {
         &both.first,
         after + millis(if how == Lost::Killed { 500 } else { 1_500 }),
     );
-    assert!(settled.len() > 100);
-    assert_eq!(answered(&settled), settled.len(), "{:?}", kinds(&settled));
+    all_answered(&settled);
     if full_coverage == "no" {
-        assert_eq!(
-            answered(&both.others),
-            both.others.len(),
-            "{:?}",
-            kinds(&both.others)
-        );
+        all_answered(&both.others);
         let more = p99(&both.others).saturating_sub(p99(&calm.others));
         assert!(more < millis(100), "p99 {more:?} more");
     } else {
-        let settled = since(&both.others, after + millis(500));
-        assert_eq!(answered(&settled), settled.len(), "{:?}", kinds(&settled));
+        all_answered(&since(&both.others, after + millis(500)));
     }
     let wrong = [&both.first[..], &both.others].concat();
     let wrong = kinds(&wrong);
@@ -302,7 +179,7 @@ async fn a_store_that_is_dropped_leaves_no_task_and_no_socket() {
     };
     until("no task is left of the start", async || tasks() == 0).await;
     let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
-    people(&cluster, &store).await;
+    people(&store).await;
     let sockets = async || {
         let mut sockets = 0;
         for node in &cluster.nodes {

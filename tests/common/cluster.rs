@@ -13,13 +13,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_user_sessions::store::Tag;
 
-use super::redis::{Server, ask_with, free_port, try_ask};
+use super::redis::{Server, ask_with, free_port};
 
 /// One line of `CLUSTER NODES`.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) id: String,
     pub(crate) port: u16,
+    pub(crate) is_known: bool,
     pub(crate) is_primary: bool,
     pub(crate) has_failed: bool,
     pub(crate) primary: String,
@@ -148,6 +149,32 @@ impl Cluster {
         panic!("no replica was promoted");
     }
 
+    /// Adds a node without slots, and waits until all know it.
+    pub(crate) async fn grow(&mut self) -> usize {
+        self.nodes.push(node(&[]));
+        let new = self.nodes.len() - 1;
+        self.meets(new - 1, new).await;
+        self.wait(async || {
+            let info: String = self.nodes[new].ask("CLUSTER INFO").await;
+            let all = self.nodes.len();
+            info.contains("cluster_state:ok")
+                && self
+                    .all(|lines| lines.iter().filter(|line| line.is_known).count() == all)
+                    .await
+        })
+        .await;
+        new
+    }
+
+    /// Waits until this node has what its primary has.
+    pub(crate) async fn follows(&self, at: usize) {
+        self.wait(async || {
+            let info: String = self.nodes[at].ask("INFO replication").await;
+            info.contains("role:slave") && info.contains("master_link_status:up")
+        })
+        .await;
+    }
+
     /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
     pub(crate) async fn moves(&self, slot: u16, from: usize, to: usize) {
         let (from_id, to_id) = (self.id(from).await, self.id(to).await);
@@ -217,11 +244,13 @@ async fn bus(node: &Server) -> u16 {
 }
 
 /// The slot of a user.
-pub(crate) async fn slot(node: &Server, tag: Tag) -> u16 {
-    let key = format!("sessions:{{{tag}}}");
-    try_ask(&node.url(), &["CLUSTER", "KEYSLOT", &key])
-        .await
-        .unwrap()
+pub(crate) fn slot(tag: Tag) -> u16 {
+    let crc = tag.to_string().bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+            (crc << 1) ^ (0x1021 * (crc >> 15))
+        })
+    });
+    crc % 16_384
 }
 
 fn line(text: &str) -> Line {
@@ -232,6 +261,7 @@ fn line(text: &str) -> Line {
     Line {
         id: words[0].to_owned(),
         port: port.unwrap().parse().unwrap(),
+        is_known: !flags.contains(&"handshake"),
         is_primary: flags.contains(&"master"),
         has_failed: flags.contains(&"fail") || flags.contains(&"fail?"),
         primary: words[3].to_owned(),
