@@ -175,6 +175,29 @@ impl Cluster {
         .await;
     }
 
+    /// Lets this replica take over. A primary that has not heard of it yet refuses, so it asks again.
+    pub(crate) async fn takes_over(&self, at: usize) {
+        for _ in 0..20 {
+            self.tells(at, "CLUSTER FAILOVER").await;
+            for _ in 0..20 {
+                let info: String = self.nodes[at].ask("INFO replication").await;
+                if info.contains("role:master") {
+                    self.promoted(at).await;
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        panic!("the replica does not take over");
+    }
+
+    /// The slots of this node that have keys.
+    pub(crate) async fn used(&self, at: usize) -> Vec<u16> {
+        let keys: Vec<String> = self.nodes[at].ask("KEYS *").await;
+        let tag = |key: &String| key.split(['{', '}']).nth(1).map(slot_of);
+        keys.iter().filter_map(tag).collect()
+    }
+
     /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
     pub(crate) async fn moves(&self, slot: u16, from: usize, to: usize) {
         let (from_id, to_id) = (self.id(from).await, self.id(to).await);
@@ -245,7 +268,11 @@ async fn bus(node: &Server) -> u16 {
 
 /// The slot of a user.
 pub(crate) fn slot(tag: Tag) -> u16 {
-    let crc = tag.to_string().bytes().fold(0_u16, |crc, byte| {
+    slot_of(&tag.to_string())
+}
+
+fn slot_of(tag: &str) -> u16 {
+    let crc = tag.bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
             (crc << 1) ^ (0x1021 * (crc >> 15))
         })
