@@ -79,7 +79,7 @@ async fn a_stopped_redis_answers_503_in_two_seconds_and_the_cookies_work_afterwa
     assert_eq!((page.status, page.cookie), (200, None));
     assert_unavailable(&cart);
     redis.resume();
-    let again = browser::get(&impatient(), app.url("/me"), Some(&token)).await;
+    let again = until_it_answers(&app, &token).await;
     assert_eq!(
         (again.status, &again.json()["user"]),
         (200, &json!("alice"))

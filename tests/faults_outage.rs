@@ -211,9 +211,9 @@ async fn where_an_outage_makes_guests_pages_are_fast_after_the_first_second() {
     .await;
 
     let late = after(&all, millis(1_100));
-    let slow = late.iter().filter(|took| **took >= millis(10)).count();
-    // A page may meet a moment in which the machine is busy.
-    assert!(slow * 20 <= late.len(), "{slow} of {}", late.len());
+    // On a busy machine a page may be held up, but never for as long as a caller waits for the store.
+    assert!(late.iter().all(|took| *took < millis(250)), "{late:?}");
+    assert!(median(late) < millis(10));
 }
 
 // T70
@@ -368,4 +368,28 @@ async fn at_a_busy_moment_few_connections_are_made() {
     // One for this question.
     assert_eq!(connects(&server).await - before, 3);
     let _ = token(&store, "alice");
+}
+
+// T70
+#[tokio::test]
+async fn a_server_without_its_replicas_is_unavailable_at_once_and_the_connection_stays() {
+    let server = Server::start();
+    let store = RedisStore::connect(&server.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    tokio::time::sleep(millis(100)).await;
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 1").await;
+    let before = connects(&server).await;
+
+    let began = Instant::now();
+    let error = store
+        .resolve(&Resolve::new(token.clone()))
+        .await
+        .unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(began.elapsed() < millis(200));
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 0").await;
+    assert!(is_live(&store, &token).await);
+    // One for the setting, one for this question.
+    assert_eq!(connects(&server).await - before, 2);
 }

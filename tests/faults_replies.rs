@@ -126,10 +126,10 @@ async fn every_operation_finds_a_reply_that_is_not_its_own() {
         signs_in(&store, "alice").await,
     );
     // Each is answered with the reply to the call before it, or with its own.
-    for lost in [0, 1] {
+    for lost in [0_u8, 1] {
         let spoil = async || {
             tokio::time::sleep(millis(50)).await;
-            relay.lose(lost);
+            relay.lose(lost.into());
             let resolve = Resolve::new(first.clone());
             let other = tokio::time::timeout(millis(20), store.resolve(&resolve)).await;
             assert_eq!(other.is_err(), lost == 1);
@@ -148,7 +148,7 @@ async fn every_operation_finds_a_reply_that_is_not_its_own() {
         assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
 
         spoil().await;
-        let salt = Salt::from_bytes([lost as u8; 16]);
+        let salt = Salt::from_bytes([lost; 16]);
         let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
         let rotated = store.rotate(&rotate).await.unwrap();
         assert!(

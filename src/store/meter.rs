@@ -97,9 +97,12 @@ pub(crate) mod link {
         counter!("tower_user_sessions_redis_replaced_total", "reason" => reason).increment(1);
     }
 
-    pub(crate) fn in_flight(calls: usize) {
-        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
-        gauge!("tower_user_sessions_redis_in_flight").set(calls);
+    pub(crate) fn took_place() {
+        gauge!("tower_user_sessions_redis_in_flight").increment(1);
+    }
+
+    pub(crate) fn gave_place() {
+        gauge!("tower_user_sessions_redis_in_flight").decrement(1);
     }
 
     pub(crate) fn busy() {

@@ -22,7 +22,9 @@ mod shared;
 pub mod conformance;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisSource, RedisStore, RedisStoreBuilder, RedisUrlError};
+pub use self::redis::{
+    RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder, RedisUrlError,
+};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},

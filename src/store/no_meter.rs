@@ -35,7 +35,9 @@ pub(crate) mod link {
 
     pub(crate) fn replaced(_reason: &'static str) {}
 
-    pub(crate) fn in_flight(_calls: usize) {}
+    pub(crate) fn took_place() {}
+
+    pub(crate) fn gave_place() {}
 
     pub(crate) fn busy() {}
 

@@ -2,8 +2,9 @@
 
 use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 
-use deadpool_redis::redis::ConnectionInfo;
+use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
+mod check;
 mod cluster;
 mod keys;
 mod link;
@@ -19,7 +20,10 @@ use super::{
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
-pub use self::link::{RedisSource, RedisUrlError};
+pub use self::{
+    check::{RedisCheck, RedisFinding},
+    link::{RedisSource, RedisUrlError},
+};
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
 ///
@@ -58,7 +62,7 @@ pub use self::link::{RedisSource, RedisUrlError};
 /// |---|---|
 /// | Redis is away for up to 0.3 s | its answer, a little later |
 /// | Redis is away for longer | the outage's error at once, with its cause; a task of the store connects again |
-/// | Redis is slower than the load | [`Busy`](StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
+/// | Redis is slower than the load | [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
 /// | one connection falls silent | its answer, from another connection |
 /// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
 ///
@@ -157,6 +161,22 @@ impl RedisStore {
         Self::new(RedisSource::with(ask))
     }
 
+    /// A store on the master that these sentinels name: `["redis://host:26379", …]`.
+    ///
+    /// It follows a failover, and leaves a master that was replaced. For servers with a password, pass
+    /// [`RedisSource::sentinel`] to [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no such URL.
+    pub fn connect_sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        master: &str,
+    ) -> Result<Self, RedisUrlError> {
+        let login = RedisConnectionInfo::default();
+        Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
+    }
+
     /// A store that opens its connections with this source: a pool of deadpool-redis, or a `redis::Client`.
     #[must_use]
     pub fn new(source: impl Into<RedisSource>) -> Self {
@@ -173,6 +193,25 @@ impl RedisStore {
             tag_key: None,
             clock: None,
         }
+    }
+
+    /// Finds out what is wrong with the server, once per primary: its version and role, a policy that evicts sessions,
+    /// commands that the user may not use, scripts that do not run, a proxy.
+    ///
+    /// Call it when the app starts, and log what it finds. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error.
+    ///
+    /// ```no_run
+    /// # async fn start(store: tower_user_sessions::RedisStore) {
+    /// for check in store.check().await {
+    ///     if !check.findings().is_empty() {
+    ///         eprintln!("{check}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<RedisCheck> {
+        self.scripts.check().await
     }
 
     /// Waits until Redis has ended all sign-ins that were given up, at most so long. Returns how many are left.

@@ -108,7 +108,7 @@ impl Inner {
     }
 
     /// Waits until a node is known that serves the slot.
-    async fn wait(self: &Arc<Self>, slot: u16) -> Result<Found, StoreError> {
+    pub(super) async fn wait(self: &Arc<Self>, slot: u16) -> Result<Found, StoreError> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();

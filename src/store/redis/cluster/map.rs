@@ -58,6 +58,12 @@ impl<L> Default for Changed<L> {
     }
 }
 
+impl<L> Changed<L> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.pairs.is_empty() && self.retired.is_empty()
+    }
+}
+
 impl<L: Clone> Map<L> {
     pub(super) fn new() -> Self {
         Self {
@@ -174,16 +180,11 @@ impl<L: Clone> Map<L> {
                 asked: i64::MIN,
                 link,
             });
-            match self.nodes.iter().position(Option::is_none) {
-                Some(free) => {
-                    self.nodes.splice(free..=free, [node]);
-                    free
-                }
-                None => {
-                    self.nodes.push(node);
-                    self.nodes.len() - 1
-                }
-            }
+            let free = self.nodes.iter().position(Option::is_none);
+            let free = free.unwrap_or(self.nodes.len());
+            let end = self.nodes.len().min(free + 1);
+            self.nodes.splice(free..end, [node]);
+            free
         });
         // There are no more primaries than slots.
         u16::try_from(at).unwrap_or(NOBODY)

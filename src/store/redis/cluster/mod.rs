@@ -29,7 +29,10 @@ use self::{
     map::{Changed, Map},
 };
 use super::link::{Link, Outage, RedisSource, Seeds};
-use crate::model::clock::{Monotonic, millis};
+use crate::{
+    model::clock::{Monotonic, millis},
+    store::{StoreError, StoreErrorKind},
+};
 
 /// How long callers wait for a first map before they share the error, in ms.
 const GRACE: i64 = 300;
@@ -49,7 +52,7 @@ struct Inner {
     /// Why there is no map yet.
     lacking: Mutex<Lacking>,
     /// Wakes callers who wait for the map.
-    changed: Notify,
+    changed: Arc<Notify>,
     /// Wakes the task that reads the map.
     nudge: Arc<Notify>,
     /// Whose turn it is to be asked for the map.
@@ -73,11 +76,39 @@ impl Cluster {
             closing: Mutex::default(),
             known: Mutex::default(),
             lacking: Mutex::default(),
-            changed: Notify::new(),
+            changed: Arc::new(Notify::new()),
             nudge: Arc::new(Notify::new()),
             turn: AtomicUsize::new(0),
             refresher: Mutex::new(None),
         }))
+    }
+}
+
+impl Cluster {
+    /// Waits until a link is up again or the map has changed.
+    pub(super) fn up_again(&self) -> impl Future<Output = ()> + Send + use<> {
+        let changed = Arc::clone(&self.0.changed);
+        async move { changed.notified().await }
+    }
+
+    /// All primaries, once the map is known, each with the first of these keys that it serves.
+    pub(super) async fn primaries(
+        &self,
+        keys: impl Iterator<Item = String>,
+    ) -> Result<Vec<(Arc<Link>, String)>, StoreError> {
+        let known = tokio::time::timeout(self.0.deadline, self.0.wait(0));
+        let timeout = |elapsed| StoreError::new(StoreErrorKind::Timeout).with_source(elapsed);
+        known.await.map_err(timeout)??;
+        let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
+        let mut primaries: Vec<(Arc<Link>, String)> = Vec::new();
+        for key in keys {
+            if let Some(link) = map.find(slot::of(&key))
+                && !primaries.iter().any(|(known, _)| Arc::ptr_eq(known, link))
+            {
+                primaries.push((Arc::clone(link), key));
+            }
+        }
+        Ok(primaries)
     }
 }
 
@@ -113,6 +144,9 @@ impl Inner {
 
     /// Tells links what a change of the map means for them. The map is still locked, so no caller comes between.
     fn follow(&self, changed: Changed<Arc<Link>>, now: i64) {
+        if changed.is_empty() {
+            return;
+        }
         changed.added.iter().for_each(|link| link.start());
         changed.gained.iter().for_each(|link| link.retry());
         changed.lost.iter().for_each(|link| link.lose());
@@ -125,7 +159,12 @@ impl Inner {
     }
 
     fn link(&self, address: &Address) -> Arc<Link> {
-        let link = Link::of_cluster(self.source(address), self.deadline, Arc::clone(&self.nudge));
+        let link = Link::of_cluster(
+            self.source(address),
+            self.deadline,
+            Arc::clone(&self.nudge),
+            Arc::clone(&self.changed),
+        );
         Arc::new(link)
     }
 

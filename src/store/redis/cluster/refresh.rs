@@ -166,7 +166,7 @@ impl Inner {
 /// Asks a node on a connection that is closed afterwards.
 async fn asked(source: &RedisSource, question: &Cmd) -> Result<Value, Outage> {
     let asked = async {
-        let mut wire = source.open(OPENED).await?;
+        let mut wire = source.open(OPENED).await?.wire;
         wire.send(question).await.map_err(Outage::of)
     };
     match tokio::time::timeout(OPENED, asked).await {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::outage::Outage;
+use crate::store::StoreErrorKind;
 
 /// A gap of 100 ms is bridged: so many attempts come so soon after one another.
 const SOON: u32 = 6;
@@ -17,6 +18,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 pub(super) fn pause(failed: u32, outage: &Outage) -> Duration {
     if outage.is_denied() {
         return DENIED;
+    }
+    if outage.kind == StoreErrorKind::Timeout {
+        // The attempt was pause enough. The next one waits where a server that wakes up answers it at once.
+        return Duration::ZERO;
     }
     // The name leads to a replica until it changes: each attempt is a connection that works for nothing.
     let soon = if outage.demoted { 1 } else { SOON };
@@ -45,7 +50,6 @@ pub(super) fn jitter(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreErrorKind;
 
     fn attempts_in(time: Duration, outage: &Outage) -> usize {
         let (mut at, mut failed) = (Duration::ZERO, 0);

@@ -17,6 +17,7 @@ use super::{
     limit::{Lane, Place},
     outage::Outage,
     patience::Patience,
+    progress::{Came, Elsewhere, Progress, Waited},
 };
 use crate::{
     model::clock::{Monotonic, millis},
@@ -53,61 +54,6 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) resend: Resend,
     pub(in super::super) lane: Lane,
     pub(in super::super) expected: Expected,
-}
-
-/// How far a call has come, for the error that ends it.
-#[derive(Default)]
-pub(in super::super) struct Progress {
-    /// The connection whose answer is being waited for.
-    waits_on: Option<Shared>,
-    place: Option<Place>,
-    /// Whether it may have run, by what is known.
-    unknown: bool,
-    mixed_up: u32,
-    /// How often it was sent, and how often of that nobody knows what became of it.
-    sends: u32,
-    lost: u32,
-    /// Whether the next sending is about a key that moves to that node.
-    pub(in super::super) asking: bool,
-    /// How often the link had lost slots when it was chosen.
-    pub(in super::super) losses: u64,
-}
-
-impl Progress {
-    /// The call goes on elsewhere.
-    pub(in super::super) fn leave(&mut self) {
-        self.place = None;
-    }
-
-    pub(in super::super) fn was_sent(&self) -> bool {
-        self.sends > 0
-    }
-}
-
-/// What came of a call on one link.
-pub(in super::super) enum Came {
-    /// Its answer.
-    Answer(Result<Reply, StoreError>),
-    /// Of a Cluster: nothing ran here, for the key is elsewhere.
-    Elsewhere(Elsewhere),
-}
-
-/// Where the key is.
-pub(in super::super) enum Elsewhere {
-    /// This node serves its slot.
-    Moved(Box<str>),
-    /// This node has it, though the slot is not served there yet.
-    Asked(Box<str>),
-    /// Where the map says.
-    Somewhere,
-}
-
-/// What came of waiting for a place.
-enum Waited {
-    Place(Place),
-    Down,
-    Busy,
-    Elsewhere,
 }
 
 /// What follows a call that did not come to its reply.
@@ -183,38 +129,28 @@ impl Inner {
         let given_up = patience.began().saturating_add(millis(self.deadline));
         let mut pause = Duration::from_millis(10);
         loop {
-            let connection = match self.now() {
-                Some(connection) => connection,
+            let connection = if let Some(connection) = self.now() {
+                connection
+            } else {
                 // Boxed: this is rare, and its future large.
-                None => {
-                    let connection = Box::pin(self.connection(progress.losses));
-                    match patience.as_mut().bear(connection).await? {
-                        Ok(Some(connection)) => connection,
-                        Ok(None) => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
-                        Err(error) => return Some(Came::Answer(Err(error))),
-                    }
+                let connection = Box::pin(self.connection(progress.losses));
+                match patience.as_mut().bear(connection).await? {
+                    Ok(Some(connection)) => connection,
+                    Ok(None) => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                    Err(error) => return Some(Came::Answer(Err(error))),
                 }
             };
-            let place = match progress.place.take() {
-                Some(place) => place,
-                None => match self.limit.try_take(call.lane) {
-                    Some(place) => place,
-                    None => {
-                        let waited = Box::pin(self.wait(call.lane, progress.losses));
-                        match patience.as_mut().bear(waited).await? {
-                            // The connection may have broken meanwhile.
-                            Waited::Place(place) => {
-                                progress.place = Some(place);
-                                continue;
-                            }
-                            Waited::Down => continue,
-                            Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
-                            Waited::Elsewhere => {
-                                return Some(Came::Elsewhere(Elsewhere::Somewhere));
-                            }
-                        }
-                    }
-                },
+            let place = progress.place.take();
+            let Some(place) = place.or_else(|| self.limit.try_take(call.lane)) else {
+                let waited = Box::pin(self.wait(call.lane, progress.losses));
+                match patience.as_mut().bear(waited).await? {
+                    Waited::Place(place) => progress.place = Some(place),
+                    Waited::Down => {}
+                    Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
+                    Waited::Elsewhere => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                }
+                // What the call was given may have broken meanwhile.
+                continue;
             };
             let latest = connection.latest(given_up);
             let command = |name: &str, script: &str| {
@@ -311,7 +247,7 @@ impl Inner {
 
     fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {
         let cause = "the reply was to another request";
-        self.broke(connection, Outage::new(StoreErrorKind::Unavailable, cause));
+        self.broke(connection, &Outage::new(StoreErrorKind::Unavailable, cause));
         progress.mixed_up += 1;
         progress.unknown = true;
         if call.resend == Resend::Never {
@@ -334,7 +270,7 @@ impl Inner {
         let failure = Failure::of(&error);
         match failure {
             Failure::Demoted => {
-                self.down(Outage::of(error), Monotonic::now().as_millis());
+                self.down(&Outage::of(error), Monotonic::now().as_millis());
                 return Next::Again(Duration::ZERO);
             }
             Failure::NotNow => return self.not_now(error, pause),
@@ -344,13 +280,13 @@ impl Inner {
                 progress.lost += 1;
                 let again = call.resend == Resend::Harmless && progress.lost < SENDS;
                 if again {
-                    self.broke(connection, Outage::of(error));
+                    self.broke(connection, &Outage::of(error));
                     return Next::Again(Duration::ZERO);
                 }
                 let kind = Failure::Broken.kind(call.resend == Resend::Never);
                 let outage = Outage::of(error);
                 let error = outage.error_as(kind);
-                self.broke(connection, outage);
+                self.broke(connection, &outage);
                 return Next::Fail(error);
             }
             Failure::Fenced if self.source.is_sentinel() => self.ask(),

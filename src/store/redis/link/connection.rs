@@ -19,7 +19,8 @@ use super::{
     },
     failure::is_of_writes,
     outage::Outage,
-    source::Wire,
+    sentinel::Named,
+    source::{Opened, Wire},
 };
 use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
@@ -27,7 +28,13 @@ use crate::{model::clock::Monotonic, store::StoreErrorKind};
 const UNKNOWN: i64 = i64::MIN;
 
 /// Asks a server whether it runs scripts that write, and for its time.
-static PROBE: LazyLock<Script> = LazyLock::new(|| Script::of(&[include_str!("../lua/probe.lua")]));
+static PROBE: LazyLock<Script> = LazyLock::new(|| {
+    Script::of(&[
+        "#!lua flags=allow-oom",
+        "local time = redis.call('TIME')",
+        "return { 1, time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1] }",
+    ])
+});
 
 /// What the server lists this client as.
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -35,6 +42,8 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 /// An open connection that answered once.
 pub(in super::super) struct Connection {
     wire: Wire,
+    /// What the sentinels said when it was opened.
+    pub(super) named: Option<Named>,
     /// Which one it is, in the order of opening.
     pub(super) number: u64,
     /// Where its driver runs.
@@ -43,17 +52,18 @@ pub(in super::super) struct Connection {
     heard: AtomicI64,
     /// The server's time less ours by the clock that does not jump, in ms, by the last reply.
     offset: AtomicI64,
-    /// Whether the server knows the first line of a script. Those without (KeyDB, Dragonfly) are sent the rest.
+    /// Whether the server knows the first line of a script. Those without (`KeyDB`, Dragonfly) are sent the rest.
     shebang: AtomicBool,
     stopped: AtomicBool,
     stop: Notify,
 }
 
 impl Connection {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(opened: Opened) -> Self {
         static OPENED: AtomicU64 = AtomicU64::new(1);
         Self {
-            wire,
+            wire: opened.wire,
+            named: opened.named,
             number: OPENED.fetch_add(1, Ordering::Relaxed),
             runtime: Handle::current(),
             heard: AtomicI64::new(Monotonic::now().as_millis()),
@@ -65,7 +75,7 @@ impl Connection {
     }
 
     /// Sends a command and waits for the reply, or until the connection is stopped.
-    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+    pub(in super::super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let mut wire = self.wire.clone();
         self.unless_stopped(wire.send(command)).await
     }
@@ -94,7 +104,7 @@ impl Connection {
     }
 
     /// Fails all calls in flight on it, and those that come: the handles that they hold would keep it open.
-    pub(super) fn stop(&self) {
+    pub(in super::super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.stop.notify_waiters();
     }

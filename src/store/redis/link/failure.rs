@@ -82,3 +82,8 @@ impl Failure {
 pub(super) fn is_of_writes(error: &RedisError) -> bool {
     matches!(error.code(), Some("MISCONF" | "NOREPLICAS" | "OOM"))
 }
+
+/// Whether the server answers that it is a replica.
+pub(in super::super) fn is_demoted(error: &RedisError) -> bool {
+    Failure::of(error) == Failure::Demoted
+}

@@ -1,12 +1,19 @@
 //! The one background task of a link: it opens connections, and looks after those that there are.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use super::{
     Inner, backoff,
     connection::{Connection, Shared},
     outage::Outage,
-    state::Task,
+    sentinel::Named,
+    state::{Task, Wants},
 };
 use crate::{
     model::clock::Monotonic,
@@ -16,13 +23,16 @@ use crate::{
 /// A connection that breaks so soon after it was opened, in ms, is not opened again at once.
 const FLAPPED: i64 = 100;
 
+/// While the master of before does not answer, sentinels are asked again after this.
+const RENAMED: Duration = Duration::from_millis(200);
+
 /// Looks after a link until it is dropped, which stops this task.
 pub(super) async fn keep(link: Arc<Inner>) {
     let (mut failed, mut up_since) = (0, i64::MIN);
     loop {
         let nudged = link.nudge.notified();
         let now = Monotonic::now().as_millis();
-        let task = link.state().task(now, !link.source.is_cluster());
+        let task = link.state().task(now, link.wants());
         match task {
             Task::Connect => {
                 if now.saturating_sub(up_since) < FLAPPED && !link.is_demoted() {
@@ -35,8 +45,11 @@ pub(super) async fn keep(link: Arc<Inner>) {
                     }
                     Err(outage) => {
                         failed += 1;
-                        let pause = backoff::pause(failed, &outage);
-                        link.still_down(outage);
+                        let mut pause = backoff::pause(failed, &outage);
+                        if link.source.is_sentinel() && !outage.is_denied() {
+                            pause = pause.min(RENAMED);
+                        }
+                        link.still_down(&outage);
                         tokio::time::sleep(pause).await;
                     }
                 }
@@ -69,9 +82,13 @@ impl Inner {
             connection.probe(patience).await?;
             Ok(Arc::new(connection))
         });
-        let opened = match opened.await {
-            Ok(opened) => opened,
-            Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+        let opened = match self.unless_renamed(opened).await {
+            Some(Ok(opened)) => opened,
+            Some(Err(elapsed)) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+            None => Err(Outage::new(
+                StoreErrorKind::Timeout,
+                "the sentinels named another master meanwhile",
+            )),
         };
         meter::link::connected(opened.is_ok());
         if let Ok(connection) = &opened {
@@ -79,6 +96,30 @@ impl Inner {
             tokio::spawn(async move { connection.introduce(patience).await });
         }
         opened
+    }
+
+    /// Waits for an attempt, unless the sentinels come to name another master: the one of before may never answer.
+    async fn unless_renamed<T>(&self, attempt: impl Future<Output = T>) -> Option<T> {
+        let Some(sentinels) = self.source.sentinels() else {
+            return Some(attempt.await);
+        };
+        let mut renamed = pin!(async {
+            let mut before: Option<Named> = None;
+            loop {
+                match (sentinels.ask().await, &before) {
+                    (Ok(named), Some(before)) if named.replaces(before) => return,
+                    (Ok(named), _) => before = Some(named),
+                    (Err(_), _) => {}
+                }
+                tokio::time::sleep(RENAMED).await;
+            }
+        });
+        let mut attempt = pin!(attempt);
+        poll_fn(|cx| match attempt.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => renamed.as_mut().poll(cx).map(|()| None),
+        })
+        .await
     }
 
     fn is_demoted(&self) -> bool {
@@ -89,12 +130,15 @@ impl Inner {
         let was_down = self.state().go_up(connection, Monotonic::now().as_millis());
         self.changed.notify_waiters();
         if let Some(after) = was_down {
+            if let Some(member) = &self.member {
+                member.up.notify_waiters();
+            }
             meter::link::went(true);
             tracing::info!(server = %self.server, after_ms = after, "the link to Redis is up again");
         }
     }
 
-    fn still_down(&self, outage: Outage) {
+    fn still_down(&self, outage: &Outage) {
         let was_known = {
             let mut state = self.state();
             let was_known = state.outage().is_some();
@@ -103,7 +147,7 @@ impl Inner {
         };
         self.changed.notify_waiters();
         if !was_known {
-            self.log_down(&outage);
+            self.log_down(outage);
         }
     }
 
@@ -112,13 +156,16 @@ impl Inner {
         let heard = suspect.heard();
         let answer = match &spare {
             Some(spare) => spare.probe(self.quarter).await.map(|()| None),
+            None if suspect.is_cluster() => self.attempt(self.patience).await.map(Some),
             None => self.attempt(self.quarter).await.map(Some),
         };
-        if suspect.heard() > heard {
-            self.state().acquit();
+        let now = Monotonic::now().as_millis();
+        // Of a Cluster one primary is silent, and the others answer on the same connection.
+        let answers = suspect.heard() > heard;
+        if answers && (!suspect.is_cluster() || answer.is_err()) {
+            self.state().acquit(now);
             return;
         }
-        let now = Monotonic::now().as_millis();
         match answer {
             Ok(opened) => {
                 tracing::warn!(server = %self.server, "a connection to Redis fell silent and is replaced");
@@ -132,20 +179,19 @@ impl Inner {
                 self.changed.notify_waiters();
             }
             // Who serves instead is found out from now on.
-            Err(outage) if outage.demoted => self.down(outage, now),
-            Err(outage) => self.down(outage, since),
+            Err(outage) if outage.demoted => self.down(&outage, now),
+            Err(outage) => self.down(&outage, since),
         }
     }
 
     /// Uses connections that are idle, so that they stay open, and finds out whether they still work.
     async fn probe(self: &Arc<Self>, active: &Shared, spare: Option<Shared>) {
-        meter::link::in_flight(self.limit.in_flight());
         let began = Monotonic::now().as_millis();
         if let Some(spare) = spare
             && let Err(outage) = spare.probe(self.deadline.min(self.patience)).await
         {
             spare.stop();
-            self.broke(&spare, outage);
+            self.broke(&spare, &outage);
         }
         if active
             .probe(self.deadline.min(self.patience))
@@ -157,12 +203,33 @@ impl Inner {
         }
     }
 
+    fn wants(&self) -> Wants {
+        Wants {
+            spare: !self.source.is_cluster(),
+            master: self.source.sentinels().is_some(),
+        }
+    }
+
     /// Goes to the master of now, if that is another one than before.
     async fn follow(&self) {
+        let active = self.state().active().cloned();
+        if let Some(sentinels) = self.source.sentinels() {
+            let before = active.and_then(|active| active.named.clone());
+            let replaces = match (sentinels.ask().await, before) {
+                (Ok(named), Some(before)) => named.replaces(&before),
+                _ => false,
+            };
+            if !replaces {
+                self.state().asked(Monotonic::now().as_millis());
+                return;
+            }
+            meter::link::replaced("master");
+            tracing::warn!(server = %self.server, "the sentinels name another master");
+        }
         let opened = self.attempt(self.patience).await;
         if let Ok(connection) = opened {
             self.up(connection);
         }
-        self.state().asked();
+        self.state().asked(Monotonic::now().as_millis());
     }
 }

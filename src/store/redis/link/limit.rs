@@ -10,6 +10,8 @@ use std::sync::{
 
 use tokio::sync::{Semaphore, TryAcquireError};
 
+use crate::store::meter;
+
 /// How many calls may be in flight at first, at least and at most.
 const FIRST: usize = 64;
 const LEAST: usize = 8;
@@ -113,17 +115,8 @@ impl Limit {
         (size.others, size.ends) = (others, ends);
     }
 
-    /// How many calls are in flight now.
-    pub(super) fn in_flight(&self) -> usize {
-        let size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = |all: usize, places: &Places| {
-            (all + places.debt.load(Ordering::Relaxed))
-                .saturating_sub(places.free.available_permits())
-        };
-        taken(size.others, &self.others) + taken(size.ends, &self.ends)
-    }
-
     fn place(self: &Arc<Self>, lane: Lane) -> Place {
+        meter::link::took_place();
         Place {
             limit: Arc::clone(self),
             lane,
@@ -172,6 +165,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        meter::link::gave_place();
         self.limit.places(self.lane).give_back();
     }
 }
@@ -179,6 +173,15 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How many calls are in flight now.
+    fn in_flight(limit: &Limit) -> usize {
+        let size = limit.size.lock().unwrap();
+        let taken = |all: usize, places: &Places| {
+            all + places.debt.load(Ordering::Relaxed) - places.free.available_permits()
+        };
+        taken(size.others, &limit.others) + taken(size.ends, &limit.ends)
+    }
 
     fn size(limit: &Limit) -> usize {
         limit.size.lock().unwrap().others
@@ -198,9 +201,9 @@ mod tests {
         limit.learn(2, 4);
 
         assert_eq!(size(&limit), FIRST + 1, "once a round trip");
-        assert_eq!(limit.in_flight(), FIRST);
+        assert_eq!(in_flight(&limit), FIRST);
         drop(places);
-        assert_eq!(limit.in_flight(), 0);
+        assert_eq!(in_flight(&limit), 0);
     }
 
     #[test]
@@ -213,7 +216,7 @@ mod tests {
         limit.learn(0, 300);
         limit.learn(10, 310);
         assert_eq!(size(&limit), 44);
-        assert_eq!(limit.in_flight(), FIRST);
+        assert_eq!(in_flight(&limit), FIRST);
         drop(places);
 
         let places: Vec<Option<Place>> = (0..FIRST).map(|_| limit.try_take(Lane::Others)).collect();

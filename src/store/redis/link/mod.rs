@@ -17,46 +17,49 @@ mod failure;
 mod flight;
 mod keeper;
 mod limit;
+mod member;
 mod outage;
 mod patience;
+mod progress;
+mod sentinel;
 mod source;
 mod state;
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, RedisError, Value};
+use deadpool_redis::redis::RedisError;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use self::{
     connection::Shared,
     limit::Limit,
+    member::Member,
     state::{Found, State},
 };
 use crate::{
     model::clock::{Monotonic, millis},
-    store::{StoreError, meter},
+    store::{StoreError, StoreErrorKind, meter},
 };
 
 pub use self::source::{RedisSource, RedisUrlError};
 pub(super) use self::{
-    call::{Call, Came, Elsewhere, Progress, Resend},
+    call::{Call, Resend},
+    connection::Connection,
+    failure::is_demoted,
     limit::Lane,
     outage::Outage,
     patience::Patience,
+    progress::{Came, Elsewhere, Progress},
     source::Seeds,
 };
-
-/// How long an attempt to connect may take: a second, or the deadline if that is longer. A Cluster
-/// with one primary stopped takes 2 s.
-const CONNECT: Duration = Duration::from_secs(1);
-const CONNECT_MOST: Duration = Duration::from_secs(5);
 
 /// The link to one server. Dropping it stops its task, and fails the calls that are still in flight.
 pub(super) struct Link(Arc<Inner>);
@@ -84,31 +87,13 @@ struct Inner {
     closed: AtomicBool,
 }
 
-/// One of the links of a Cluster.
-struct Member {
-    /// Wakes the task that reads the map.
-    map: Arc<Notify>,
-    /// How often slots of it went elsewhere: who waits here looks again then.
-    losses: AtomicU64,
-}
-
 impl Link {
     pub(super) fn new(source: RedisSource, deadline: Duration) -> Self {
         Self::with(source, deadline, None)
     }
 
-    /// The link to one primary of a Cluster. It wakes `map` when it goes down.
-    pub(super) fn of_cluster(source: RedisSource, deadline: Duration, map: Arc<Notify>) -> Self {
-        let losses = AtomicU64::new(0);
-        Self::with(source, deadline, Some(Member { map, losses }))
-    }
-
     fn with(source: RedisSource, deadline: Duration, member: Option<Member>) -> Self {
-        let patience = if source.is_cluster() {
-            CONNECT_MOST
-        } else {
-            deadline.clamp(CONNECT, CONNECT_MOST)
-        };
+        let patience = source.patience(deadline);
         let quarter = deadline / 4;
         Self(Arc::new(Inner {
             server: source.server(),
@@ -127,75 +112,43 @@ impl Link {
         }))
     }
 
-    /// Connects without waiting for a call.
-    pub(super) fn start(&self) {
-        self.0.wake_keeper();
+    /// Where it leads, without a password.
+    pub(super) fn server(&self) -> &str {
+        &self.0.server
     }
 
-    /// Connects again at once if it is down: the server serves now what others served.
-    pub(super) fn retry(&self) {
-        if !self.0.state().forgive() {
-            return;
-        }
-        if let Some(keeper) = self.0.keeper().take() {
-            keeper.abort();
-        }
-        self.start();
+    pub(super) fn is_cluster(&self) -> bool {
+        self.0.source.is_cluster()
     }
 
-    /// Whether the server does not serve, by what is known.
-    pub(super) fn is_down(&self) -> bool {
-        self.0.state().outage().is_some()
+    /// How long an attempt to connect may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.0.patience
     }
 
-    /// Whether no call is in flight.
-    pub(super) fn is_idle(&self) -> bool {
-        self.0.limit.in_flight() == 0
-    }
-
-    /// How often slots of it went elsewhere.
-    pub(super) fn losses(&self) -> u64 {
-        self.0.losses()
-    }
-
-    /// Slots of it are served elsewhere now. Calls that wait here go there.
-    pub(super) fn lose(&self) {
-        if let Some(member) = &self.0.member {
-            member.losses.fetch_add(1, Ordering::AcqRel);
-        }
-        self.0.changed.notify_waiters();
-    }
-
-    /// Asks the server something besides calls, if it is not down.
-    pub(super) async fn ask(&self, command: &Cmd, patience: Duration) -> Option<Value> {
-        let link = &self.0;
-        let (connection, began) = (link.now()?, Monotonic::now().as_millis());
-        match tokio::time::timeout(patience, connection.send(command)).await {
-            Ok(Ok(value)) => {
-                connection.hear(Monotonic::now().as_millis());
-                Some(value)
-            }
-            Ok(Err(error)) => {
-                if error.is_io_error() {
-                    link.broke(&connection, Outage::of(error));
+    /// Waits until the link is up again; for ever if it is up.
+    pub(super) fn up_again(&self) -> impl Future<Output = ()> + Send + use<> {
+        let link = Arc::clone(&self.0);
+        async move {
+            let was_down = link.state().active().is_none();
+            loop {
+                let changed = link.changed.notified();
+                if was_down && link.state().active().is_some() {
+                    return;
                 }
-                None
-            }
-            Err(_elapsed) => {
-                link.overdue(&connection, began);
-                None
+                changed.await;
             }
         }
     }
 
-    /// Stops its task, and fails the calls that are still in flight.
-    pub(super) fn close(&self) {
-        self.0.closed.store(true, Ordering::Release);
-        if let Some(keeper) = self.0.keeper().take() {
-            keeper.abort();
+    /// A connection of one's own: on those that calls share, only scripts run.
+    pub(super) async fn open(&self) -> Result<Connection, StoreError> {
+        let patience = self.0.patience;
+        match tokio::time::timeout(patience, self.0.source.open(patience)).await {
+            Ok(Ok(opened)) => Ok(Connection::new(opened)),
+            Ok(Err(outage)) => Err(outage.error()),
+            Err(elapsed) => Err(StoreError::new(StoreErrorKind::Timeout).with_source(elapsed)),
         }
-        let connections = self.0.state().close();
-        connections.iter().for_each(|connection| connection.stop());
     }
 }
 
@@ -216,6 +169,16 @@ impl Inner {
 
     /// The connection that carries calls, if the link is up.
     fn now(&self) -> Option<Shared> {
+        let connection = self.state().active().cloned()?;
+        if !connection.is_stopped() {
+            return Some(connection);
+        }
+        // A reply that came after its caller had left showed that it mixes them up.
+        let cause = "the connection was replaced";
+        self.broke(
+            &connection,
+            &Outage::new(StoreErrorKind::Unavailable, cause),
+        );
         self.state().active().cloned()
     }
 
@@ -257,7 +220,7 @@ impl Inner {
     }
 
     /// A connection broke: the spare takes over, or the link is down.
-    fn broke(&self, connection: &Shared, outage: Outage) {
+    fn broke(&self, connection: &Shared, outage: &Outage) {
         connection.stop();
         let went_down = {
             let now = Monotonic::now().as_millis();
@@ -265,12 +228,12 @@ impl Inner {
         };
         self.nudge.notify_one();
         if went_down {
-            self.log_down(&outage);
+            self.log_down(outage);
         }
     }
 
     /// The server does not serve, whatever connection leads to it.
-    fn down(&self, outage: Outage, since: i64) {
+    fn down(&self, outage: &Outage, since: i64) {
         let was_up = {
             let mut state = self.state();
             let was_up = state.outage().is_none();
@@ -282,7 +245,7 @@ impl Inner {
         self.changed.notify_waiters();
         self.nudge.notify_one();
         if was_up {
-            self.log_down(&outage);
+            self.log_down(outage);
         }
     }
 
@@ -341,31 +304,7 @@ impl Inner {
         self.unready.store(true, Ordering::Relaxed);
         let since = self.state().not_ready(Monotonic::now().as_millis());
         if let Some(since) = since {
-            self.down(Outage::of(error), since);
-        }
-    }
-
-    /// Notes that the server answered that it is not ready. Says whether that is so for too long.
-    fn is_unready(&self) -> bool {
-        self.unready.store(true, Ordering::Relaxed);
-        let now = Monotonic::now().as_millis();
-        self.state().not_ready(now).is_some()
-    }
-
-    fn losses(&self) -> u64 {
-        let member = self.member.as_ref();
-        member.map_or(0, |member| member.losses.load(Ordering::Acquire))
-    }
-
-    /// Waits until slots went elsewhere since there were so many losses.
-    async fn loses(&self, losses: u64) {
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if self.losses() != losses {
-                return;
-            }
-            changed.await;
+            self.down(&Outage::of(error), since);
         }
     }
 

@@ -8,14 +8,17 @@ use deadpool_redis::{
     cluster::{self, ClusterConnection},
     redis::{
         AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
-        RedisResult, Value,
+        RedisConnectionInfo, RedisResult, Value,
         aio::{ConnectionLike, MultiplexedConnection},
         io::tcp::{TcpSettings, socket2::TcpKeepalive},
     },
     sentinel,
 };
 
-use super::outage::Outage;
+use super::{
+    outage::Outage,
+    sentinel::{Named, Sentinels},
+};
 use crate::store::StoreErrorKind;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -36,8 +39,9 @@ pub struct RedisSource(Kind);
 enum Kind {
     Client(Box<ConnectionInfo>, Box<AsyncConnectionConfig>),
     Asked(Arc<dyn Fn() -> Asked + Send + Sync>),
+    Sentinels(Arc<Sentinels>),
     Node(Pool),
-    Sentinel(sentinel::Pool),
+    SentinelPool(sentinel::Pool),
     Cluster(cluster::Pool),
     Seeds(Arc<Seeds>),
 }
@@ -55,11 +59,23 @@ impl Seeds {
     }
 }
 
+/// How long an attempt to connect may take: a second, or the deadline if that is longer. A Cluster
+/// with one primary stopped takes 2 s.
+const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_MOST: Duration = Duration::from_secs(5);
+
 /// A URL that names no Redis server.
 ///
 /// The URL is not in it, for there may be a password in that.
 #[derive(Debug)]
 pub struct RedisUrlError(());
+
+/// A connection that was opened just now.
+pub(in super::super) struct Opened {
+    pub(in super::super) wire: Wire,
+    /// What the sentinels said.
+    pub(super) named: Option<Named>,
+}
 
 /// An open connection: its clones write into the same socket (per node of a Cluster).
 #[derive(Clone)]
@@ -76,9 +92,7 @@ impl RedisSource {
     ///
     /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
     pub fn url(url: &str) -> Result<Self, RedisUrlError> {
-        // The cause may repeat the password.
-        let info = url.into_connection_info().map_err(|_| RedisUrlError(()))?;
-        Ok(Self::client(info, AsyncConnectionConfig::new()))
+        Ok(Self::client(parse(url)?, AsyncConnectionConfig::new()))
     }
 
     /// Opens connections to all primaries of the Cluster that has these nodes.
@@ -123,6 +137,25 @@ impl RedisSource {
         })))
     }
 
+    /// Asks these sentinels for the server that is the master of this name, and signs in there with `login`.
+    ///
+    /// The sentinels are URLs, with a password if they want one: `redis://:password@host:26379`. With `rediss://` the
+    /// master is reached by TLS, too.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no such URL.
+    pub fn sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        master: &str,
+        login: RedisConnectionInfo,
+    ) -> Result<Self, RedisUrlError> {
+        let all: Result<Vec<ConnectionInfo>, RedisUrlError> =
+            sentinels.into_iter().map(parse).collect();
+        let sentinels = Sentinels::new(all?, master.to_owned(), login);
+        Ok(Self(Kind::Sentinels(Arc::new(sentinels))))
+    }
+
     pub(in super::super) fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
         Self(Kind::Client(Box::new(ours(info)), Box::new(config)))
     }
@@ -133,7 +166,25 @@ impl RedisSource {
 
     /// Whether another attempt may lead to another server than the last one.
     pub(super) fn is_sentinel(&self) -> bool {
-        matches!(self.0, Kind::Sentinel(_))
+        matches!(self.0, Kind::SentinelPool(_) | Kind::Sentinels(_))
+    }
+
+    /// The sentinels, where they can be asked without opening a connection to the master.
+    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
+        match &self.0 {
+            Kind::Sentinels(sentinels) => Some(sentinels),
+            _ => None,
+        }
+    }
+
+    /// How long an attempt to connect may take.
+    pub(super) fn patience(&self, deadline: Duration) -> Duration {
+        match self.0 {
+            Kind::Cluster(_) => CONNECT_MOST,
+            // It may have to give one sentinel up before it asks the next.
+            Kind::SentinelPool(_) => CONNECT * 2,
+            _ => deadline.clamp(CONNECT, CONNECT_MOST),
+        }
     }
 
     /// Where it leads, for logs: never a password.
@@ -142,14 +193,16 @@ impl RedisSource {
             Kind::Client(info, _) => info.addr().to_string(),
             Kind::Asked(_) => "asked at each connect".to_owned(),
             Kind::Node(_) => "of a pool".to_owned(),
-            Kind::Sentinel(_) => "of a Sentinel pool".to_owned(),
+            Kind::Sentinels(sentinels) => format!("master {}", sentinels.master()),
+            Kind::SentinelPool(_) => "of a Sentinel pool".to_owned(),
             Kind::Cluster(_) => "of a Cluster pool".to_owned(),
             Kind::Seeds(_) => "of a Cluster".to_owned(),
         }
     }
 
     /// Opens a connection.
-    pub(in super::super) async fn open(&self, patience: Duration) -> Result<Wire, Outage> {
+    pub(in super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
+        let mut named = None;
         let opened = match &self.0 {
             Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
             Kind::Asked(ask) => {
@@ -163,10 +216,21 @@ impl RedisSource {
                 connect(first, &AsyncConnectionConfig::new(), patience).await
             }
             Kind::Node(pool) => pool.manager().create().await,
-            Kind::Sentinel(pool) => pool.manager().create().await,
+            Kind::Sentinels(sentinels) => {
+                let master = sentinels.ask().await?;
+                let info = sentinels.server(&master).ok_or_else(|| {
+                    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
+                })?;
+                named = Some(master);
+                connect(ours(info), &AsyncConnectionConfig::new(), patience).await
+            }
+            Kind::SentinelPool(pool) => pool.manager().create().await,
             Kind::Cluster(pool) => {
                 return match pool.get().await {
-                    Ok(taken) => Ok(Wire::Cluster(cluster::Connection::take(taken))),
+                    Ok(taken) => Ok(Opened {
+                        wire: Wire::Cluster(cluster::Connection::take(taken)),
+                        named,
+                    }),
                     Err(PoolError::Backend(error)) => Err(Outage::of(error)),
                     Err(error @ PoolError::Timeout(_)) => {
                         Err(Outage::new(StoreErrorKind::Timeout, error))
@@ -178,8 +242,16 @@ impl RedisSource {
         let mut connection = opened.map_err(Outage::of)?;
         // The deadline of the call decides. A timeout in here would hide that the call is still in flight.
         connection.set_response_timeout(Duration::MAX);
-        Ok(Wire::One(connection))
+        Ok(Opened {
+            wire: Wire::One(connection),
+            named,
+        })
     }
+}
+
+fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
+    url.into_connection_info()
+        .map_err(|_may_repeat_the_password| RedisUrlError(()))
 }
 
 async fn connect(
@@ -276,7 +348,7 @@ impl From<cluster::Pool> for RedisSource {
 
 impl From<sentinel::Pool> for RedisSource {
     fn from(pool: sentinel::Pool) -> Self {
-        Self(Kind::Sentinel(pool))
+        Self(Kind::SentinelPool(pool))
     }
 }
 

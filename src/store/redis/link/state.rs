@@ -13,6 +13,9 @@ const REPLACED_FOR: i64 = 2_000;
 /// For how long a server may answer that it is not ready before the link counts as down, in ms.
 const UNREADY: i64 = 500;
 
+/// How often sentinels are asked, in ms.
+const ASKED: i64 = 2_000;
+
 /// How often an idle connection is used, in ms.
 const PROBED: i64 = 15_000;
 
@@ -36,6 +39,8 @@ pub(super) struct State {
     spare_tried: i64,
     /// Another master may have been named.
     ask: bool,
+    /// When the sentinels were asked last.
+    asked: i64,
 }
 
 #[derive(Debug)]
@@ -50,6 +55,14 @@ pub(super) enum Found {
     Down(Outage),
     /// It may pass soon; an error is shared after so long.
     Soon(Duration),
+}
+
+/// What a link has beside its first connection.
+#[derive(Clone, Copy)]
+pub(super) struct Wants {
+    pub(super) spare: bool,
+    /// Whether it leads to the master that sentinels name.
+    pub(super) master: bool,
 }
 
 /// What the keeper does next.
@@ -79,6 +92,7 @@ impl State {
             probed: now,
             spare_tried: i64::MIN,
             ask: false,
+            asked: now,
         }
     }
 
@@ -178,8 +192,10 @@ impl State {
         self.active.replace(spare)
     }
 
-    pub(super) fn acquit(&mut self) {
+    /// It is not silent after all, or there is nothing better for now.
+    pub(super) fn acquit(&mut self, now: i64) {
         self.suspect = None;
+        self.replaced = now;
     }
 
     /// No reply came for too long. Says whether that is news.
@@ -212,8 +228,8 @@ impl State {
         is_news
     }
 
-    pub(super) fn asked(&mut self) {
-        self.ask = false;
+    pub(super) fn asked(&mut self, now: i64) {
+        (self.ask, self.asked) = (false, now);
     }
 
     pub(super) fn keep_spare(&mut self, spare: Option<Shared>, now: i64) {
@@ -224,7 +240,7 @@ impl State {
     }
 
     /// What the keeper does next.
-    pub(super) fn task(&mut self, now: i64, wants_spare: bool) -> Task {
+    pub(super) fn task(&mut self, now: i64, wants: Wants) -> Task {
         let Some(active) = self.active.clone() else {
             return Task::Connect;
         };
@@ -237,11 +253,12 @@ impl State {
             }
             self.suspect = None;
         }
-        if self.ask {
+        let ask_due = self.asked.saturating_add(ASKED);
+        if self.ask || wants.master && now >= ask_due {
             return Task::Ask;
         }
-        let spare_due = self.spare_tried.saturating_add(1_000);
-        if wants_spare && self.spare.is_none() && now >= spare_due {
+        let spare_due = self.spare_tried.saturating_add(REPLACED_FOR);
+        if wants.spare && self.spare.is_none() && now >= spare_due {
             return Task::OpenSpare;
         }
         let probe_due = self.probed.saturating_add(PROBED);
@@ -249,11 +266,13 @@ impl State {
             self.probed = now;
             return Task::Probe(active, self.spare.clone());
         }
-        let due = if wants_spare && self.spare.is_none() {
-            probe_due.min(spare_due)
-        } else {
-            probe_due
-        };
+        let mut due = probe_due;
+        if wants.spare && self.spare.is_none() {
+            due = due.min(spare_due);
+        }
+        if wants.master {
+            due = due.min(ask_due);
+        }
         Task::Wait(Duration::from_millis(
             due.saturating_sub(now).unsigned_abs(),
         ))

@@ -18,7 +18,9 @@ use std::{
 use deadpool_redis::redis::Cmd;
 
 use self::source::Script;
-use super::{keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered};
+use super::{
+    check::RedisCheck, keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered,
+};
 use crate::{
     model::{Clock, Digest, Timestamp, clock::millis},
     store::{Authenticated, StoreError},
@@ -94,6 +96,20 @@ impl Scripts {
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
         self.0.route.run(&call, arguments).await.0
+    }
+
+    /// Finds out about each server.
+    pub(super) async fn check(&self) -> Vec<RedisCheck> {
+        let all = &self.0;
+        let scripts = [
+            &all.resolve,
+            &all.create,
+            &all.save,
+            &all.rotate,
+            &all.list,
+            &all.end,
+        ];
+        all.route.check(&all.keys, &scripts).await
     }
 
     /// The time for a script: empty where the server's own counts.
