@@ -10,7 +10,10 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_user_sessions::{RedisStore, store::StoreErrorKind};
+use tower_user_sessions::{
+    RedisStore,
+    store::{Resolve, SessionStore, StoreErrorKind},
+};
 
 #[path = "common/cluster.rs"]
 mod cluster;
@@ -26,8 +29,9 @@ mod redis;
 use self::{
     cluster::Cluster,
     crowd::{all_answered, load, p99, people, report, since},
-    load::kinds,
-    people::until,
+    load::{kinds, median, offer},
+    people::{guest, is_live, signs_in, until},
+    redis::{Server, free_port},
 };
 
 fn millis(millis: u64) -> Duration {
@@ -195,4 +199,91 @@ async fn a_store_that_is_dropped_leaves_no_task_and_no_socket() {
 
     until("no task is left", async || tasks() == 0).await;
     until("no socket is left", async || sockets().await == 0).await;
+}
+
+// T70
+#[test]
+fn a_store_serves_one_runtime_after_the_other() {
+    let run = |work: &mut dyn FnMut(&tokio::runtime::Runtime)| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        work(&runtime);
+    };
+    let (mut cluster, mut store, mut tokens) = (None, None, Vec::new());
+    run(&mut |runtime| cluster = Some(runtime.block_on(Cluster::start(&[]))));
+    let cluster = cluster.unwrap();
+
+    run(&mut |runtime| {
+        let made = RedisStore::connect_cluster(cluster.urls()).unwrap();
+        for number in 0..9 {
+            tokens.push(runtime.block_on(signs_in(&made, &format!("user-{number}"))));
+        }
+        store = Some(made);
+    });
+    for _ in 0..3 {
+        run(&mut |runtime| {
+            let live = |token| is_live(store.as_ref().unwrap(), token);
+            assert!(tokens.iter().all(|token| runtime.block_on(live(token))));
+        });
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_node_answers_all_callers_share_the_error_at_once() {
+    let nodes: Vec<String> = (0..3)
+        .map(|_| format!("redis://127.0.0.1:{}", free_port()))
+        .collect();
+    let store = RedisStore::connect_cluster(nodes).unwrap();
+
+    let call = |_| {
+        let store = store.clone();
+        async move { store.resolve(&Resolve::new(guest())).await.map(drop) }
+    };
+    let all = offer(2_000, millis(2_000), call).await;
+
+    assert_eq!(kinds(&all), [(StoreErrorKind::Unavailable, 4_000)]);
+    let late = since(&all, millis(400));
+    let late = median(late.iter().map(|told| told.took).collect());
+    println!("median after 400 ms: {late:?}");
+    assert!(late < millis(5), "{late:?}");
+}
+
+// T70
+#[tokio::test]
+async fn a_server_that_is_no_cluster_is_said_to_be_none() {
+    let server = Server::start();
+    let store = RedisStore::connect_cluster([server.url()]).unwrap();
+
+    let error = store.resolve(&Resolve::new(guest())).await.unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("cluster support disabled"), "{cause}");
+}
+
+// T70
+#[tokio::test]
+async fn each_primary_is_checked() {
+    let cluster = Cluster::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+
+    let checks = store.check().await;
+
+    let servers: Vec<&str> = checks.iter().map(|check| check.server()).collect();
+    assert_eq!(servers.len(), 3, "{servers:?}");
+    for check in &checks {
+        let said = check.to_string();
+        assert_eq!(check.findings().len(), 1, "{said}");
+        assert!(said.contains("allkeys-lru"), "{said}");
+    }
+}
+
+#[test]
+fn a_cluster_without_nodes_is_refused() {
+    assert!(RedisStore::connect_cluster(Vec::<String>::new()).is_err());
+    assert!(RedisStore::connect_cluster(["redis://host", "hunter2"]).is_err());
 }

@@ -115,7 +115,7 @@ impl Inner {
             if let Some(found) = self.find(slot) {
                 return Ok(found);
             }
-            self.doubt();
+            self.wake();
             let left = self.lacking(Monotonic::now().as_millis())?;
             let _ = tokio::time::timeout(left, changed).await;
         }
@@ -131,6 +131,12 @@ impl Inner {
             Some(_) => Ok(Duration::from_millis(left.unsigned_abs())),
             None => Ok(Duration::MAX),
         }
+    }
+
+    /// Whether somebody should know who serves a slot and does not; and if so, whether a refused password is why.
+    pub(super) fn is_lacking(&self) -> Option<bool> {
+        let lacking = lock(&self.lacking);
+        lacking.outage.as_ref().map(Outage::is_denied)
     }
 
     /// No node could say who serves what, or a slot is served by none.

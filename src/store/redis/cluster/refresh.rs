@@ -17,6 +17,7 @@ use crate::{
 const AT_REST: i64 = 30_000;
 const IN_OUTAGE: i64 = 250;
 const NUDGED: i64 = 50;
+const DENIED: i64 = 5_000;
 
 /// How often it looks whether a link may be closed, in ms.
 const CLOSING: i64 = 50;
@@ -33,7 +34,8 @@ pub(super) async fn keep(cluster: Arc<Inner>) {
         let now = Monotonic::now().as_millis();
         let closing = cluster.close_idle(now);
         let pause = cluster.pause();
-        let due = read.saturating_add(if nudge { pause.min(NUDGED) } else { pause });
+        let nudged_due = nudge && pause != DENIED;
+        let due = read.saturating_add(if nudged_due { pause.min(NUDGED) } else { pause });
         if now >= due {
             (read, nudge) = (now, false);
             cluster.refresh().await;
@@ -50,7 +52,12 @@ impl Inner {
     /// How long after one reading of the map the next one is due.
     fn pause(&self) -> i64 {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-        if map.is_empty() || map.links().any(|(_, link)| link.is_down()) {
+        // A wrong password is not tried so often, lest the server lock the user out.
+        let lacking = self.is_lacking();
+        if map.is_empty() && lacking == Some(true) {
+            return DENIED;
+        }
+        if map.is_empty() || lacking.is_some() || map.links().any(|(_, link)| link.is_down()) {
             IN_OUTAGE
         } else {
             AT_REST
@@ -75,7 +82,7 @@ impl Inner {
         let mut question = cmd("CLUSTER");
         question.arg("NODES");
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (mut up, mut down) = self.links();
+        let (mut up, down) = self.links();
         let shift = turn.checked_rem(up.len()).unwrap_or(0);
         up.rotate_left(shift);
         for (address, link) in &up {
@@ -84,33 +91,42 @@ impl Inner {
                 return;
             }
         }
-        down.extend(up.into_iter().map(|(address, _)| address));
-        let mut last = None;
-        // Replicas, too. Those whose own links are down are being connected to already.
-        let others = lock(&self.known).clone();
-        let others = others.iter().filter(|address| !down.contains(address));
-        let others = others.map(|address| (self.source(address), address.host.clone(), false));
+        let mut others = self.others(&down);
+        // All of them at first. Later one at a time, for a Cluster that is away must not be stormed.
+        if turn > 0 && !others.is_empty() {
+            let shift = turn % others.len();
+            others.rotate_left(shift);
+            others.truncate(1);
+        }
+        for (source, host, is_seed) in others {
+            // Where nobody who was known answers, the Cluster may be another one.
+            let again = is_seed && up.is_empty();
+            match asked(&source, &question).await {
+                Ok(answer) if self.learn(&answer, &host, again) => return,
+                Ok(_) => {
+                    let cause = "the server is no node of a Cluster that knows the others";
+                    self.lacks(Outage::new(StoreErrorKind::Unavailable, cause));
+                }
+                Err(outage) => self.lacks(outage),
+            }
+        }
+    }
+
+    /// Nodes without a link, replicas too; and the seeds, whose names are looked up again.
+    fn others(&self, down: &[Address]) -> Vec<(RedisSource, Box<str>, bool)> {
+        let known = lock(&self.known).clone();
+        // Those whose own links are down are being connected to already.
+        let known = known.iter().filter(|address| !down.contains(address));
+        let known = known.map(|address| (self.source(address), address.host.clone(), false));
         let seeds = self.seeds.iter().map(|seed| {
             let host = match seed.addr() {
                 ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => &**host,
                 _ => "",
             };
             let source = RedisSource::client(seed.clone(), Default::default());
-            (source, Box::<str>::from(host), true)
+            (source, host.into(), true)
         });
-        for (source, host, is_seed) in others.chain(seeds) {
-            match asked(&source, &question).await {
-                Ok(answer) if self.learn(&answer, &host, is_seed) => return,
-                Ok(_) => {
-                    let cause = "the server is no node of a Cluster that knows the others";
-                    last = Some(Outage::new(StoreErrorKind::Unavailable, cause));
-                }
-                Err(outage) => last = Some(outage),
-            }
-        }
-        if let Some(outage) = last {
-            self.lacks(outage);
-        }
+        seeds.chain(known).collect()
     }
 
     /// The links that serve, and the addresses of the others.
@@ -127,9 +143,7 @@ impl Inner {
         (up, down)
     }
 
-    /// Takes what a node said. Whether it knows who serves what.
-    ///
-    /// `again`: no node that was known answers, so the Cluster may be another one.
+    /// Takes what a node said, also against what was known if the Cluster was made `again`. Whether it knows who serves what.
     fn learn(&self, answer: &Value, host: &str, again: bool) -> bool {
         let text = match answer {
             Value::BulkString(text) => str::from_utf8(text).ok(),
