@@ -17,6 +17,8 @@ use tower_user_sessions::store::{StoreError, StoreErrorKind};
 /// What became of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {
+    /// Which call it was.
+    pub(crate) number: u32,
     /// When it was made, after the start of the load.
     pub(crate) at: Duration,
     pub(crate) took: Duration,
@@ -41,6 +43,7 @@ where
             let (at, began) = (start.elapsed(), Instant::now());
             let failed = call.await.err().map(|error| error.kind());
             Told {
+                number,
                 at,
                 took: began.elapsed(),
                 failed,

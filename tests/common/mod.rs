@@ -10,6 +10,8 @@
 
 pub mod alone;
 pub mod book;
+pub mod cluster;
+pub mod crowd;
 pub mod devices;
 pub mod faulty;
 pub mod hostile;

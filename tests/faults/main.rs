@@ -5,9 +5,15 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figures"
 )]
 
+mod cluster;
+mod cluster_late;
+mod cluster_moves;
+mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
 mod outage;

@@ -1,17 +1,19 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{error::Error, fmt, future::Future, time::Duration};
+use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
 mod check;
+mod cluster;
 mod keys;
 mod link;
 mod reply;
+mod route;
 mod script;
 mod undelivered;
 
-use self::{keys::Keys, link::Link, script::Scripts};
+use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, SessionStore, StoreError,
@@ -105,6 +107,31 @@ impl RedisStore {
         Ok(Self::new(RedisSource::url(url)?))
     }
 
+    /// A store on the Cluster that has these nodes. A few are enough, for each knows the others.
+    ///
+    /// Each primary has connections of its own. Where one does not answer, the users of the others do not notice.
+    ///
+    /// ```no_run
+    /// use tower_user_sessions::RedisStore;
+    ///
+    /// let nodes = ["redis://:password@node-1:6379", "redis://:password@node-2:6379"];
+    /// let store = RedisStore::connect_cluster(nodes)?;
+    /// # let _ = store;
+    /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
+    /// ```
+    ///
+    /// For other settings, pass [`RedisSource::cluster`] to [`builder`](Self::builder). It connects when it is first
+    /// asked something.
+    ///
+    /// # Errors
+    ///
+    /// If one is no such URL, or there is none.
+    pub fn connect_cluster<S: AsRef<str>>(
+        nodes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, RedisUrlError> {
+        Ok(Self::new(RedisSource::cluster(nodes)?))
+    }
+
     /// A store that asks this function where and as whom to connect, each time that it opens a connection.
     ///
     /// For passwords that change, such as IAM tokens:
@@ -183,7 +210,7 @@ impl RedisStore {
     /// # }
     /// ```
     pub async fn check(&self) -> Vec<RedisCheck> {
-        vec![self.scripts.check().await]
+        self.scripts.check().await
     }
 
     /// Waits until Redis has ended all sign-ins that were given up, at most so long. Returns how many are left.
@@ -303,9 +330,12 @@ impl RedisStoreBuilder {
             tag_key,
             clock,
         } = self;
-        let link = Link::new(source, deadline);
+        let route = match source.seeds() {
+            Some(seeds) => Route::Cluster(Cluster::new(Arc::clone(seeds), deadline)),
+            None => Route::One(Link::new(source, deadline)),
+        };
         RedisStore {
-            scripts: Scripts::new(link, Keys::new(&prefix), notice_kept, clock),
+            scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock),
             tag_key,
         }
     }

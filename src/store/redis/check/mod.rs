@@ -63,6 +63,13 @@ impl RedisCheck {
         }
     }
 
+    /// A server that could not be asked.
+    pub(super) fn unreachable(server: &str, error: StoreError) -> Self {
+        let mut check = Self::new(server.to_owned());
+        check.find(RedisFinding::Unreachable(error));
+        check
+    }
+
     /// Which server, without a password.
     #[must_use]
     pub fn server(&self) -> &str {

@@ -3,19 +3,21 @@
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, RedisError};
+use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 
 use super::{
     Inner, Link,
     connection::Shared,
     failure::Failure,
-    flight::{Flight, Landed},
+    flight::{Flight, Landed, Order},
     limit::{Lane, Place},
     outage::Outage,
     patience::Patience,
+    progress::{Came, Elsewhere, Progress, Waited},
 };
 use crate::{
     model::clock::{Monotonic, millis},
@@ -54,22 +56,11 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) expected: Expected,
 }
 
-/// How far a call has come, for the error that ends it.
-#[derive(Default)]
-struct Progress {
-    /// The connection whose answer is being waited for.
-    waits_on: Option<Shared>,
-    place: Option<Place>,
-    /// Whether it may have run, by what is known.
-    unknown: bool,
-    mixed_up: u32,
-    sends: u32,
-}
-
 /// What follows a call that did not come to its reply.
 enum Next {
     Again(Duration),
     Fail(StoreError),
+    Elsewhere(Elsewhere),
 }
 
 impl Link {
@@ -82,66 +73,84 @@ impl Link {
         call: &Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
-        let link = &self.0;
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::new(link));
-        let answer = link
+        let mut patience = std::pin::pin!(Patience::new(self.0.deadline));
+        let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
-        let was_sent = progress.sends > 0;
-        if let Some(answer) = answer {
-            return (answer, was_sent);
-        }
+        let was_sent = progress.was_sent();
+        let answer = match came {
+            Some(Came::Answer(answer)) => answer,
+            // Only links of a Cluster say so.
+            Some(Came::Elsewhere(_)) => Err(StoreError::new(StoreErrorKind::Unavailable)),
+            None => Err(self.timed_out(call, &mut progress, patience.began())),
+        };
+        (answer, was_sent)
+    }
+
+    /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
+    pub(in super::super) async fn attempts(
+        &self,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        patience: Pin<&mut Patience>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> Option<Came> {
+        self.0.attempts(call, progress, patience, arguments).await
+    }
+
+    /// The deadline has passed.
+    pub(in super::super) fn timed_out(
+        &self,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        began: i64,
+    ) -> StoreError {
         if let Some(connection) = progress.waits_on.take() {
-            link.timed_out(&connection, patience.began);
+            self.0.timed_out(&connection, began);
             progress.unknown = true;
         }
-        let kind = if progress.unknown && call.resend == Resend::Never {
+        StoreError::new(if progress.unknown && call.resend == Resend::Never {
             StoreErrorKind::Uncertain
         } else {
             StoreErrorKind::Timeout
-        };
-        (Err(StoreError::new(kind)), was_sent)
+        })
     }
 }
 
 impl Inner {
-    /// `None` once the deadline has passed.
     async fn attempts(
         self: &Arc<Self>,
         call: &Call<'_>,
         progress: &mut Progress,
-        mut patience: Pin<&mut Patience<'_>>,
+        mut patience: Pin<&mut Patience>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
-    ) -> Option<Result<Reply, StoreError>> {
-        let given_up = patience.began.saturating_add(millis(self.deadline));
+    ) -> Option<Came> {
+        let given_up = patience.began().saturating_add(millis(self.deadline));
         let mut pause = Duration::from_millis(10);
         loop {
-            let connection = match self.now() {
-                Some(connection) => connection,
+            let connection = if let Some(connection) = self.now() {
+                connection
+            } else {
                 // Boxed: this is rare, and its future large.
-                None => match patience.as_mut().bear(Box::pin(self.connection())).await? {
-                    Ok(connection) => connection,
-                    Err(error) => return Some(Err(error)),
-                },
+                let connection = Box::pin(self.connection(progress.losses));
+                match patience.as_mut().bear(connection).await? {
+                    Ok(Some(connection)) => connection,
+                    Ok(None) => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                    Err(error) => return Some(Came::Answer(Err(error))),
+                }
             };
-            let place = match progress.place.take() {
-                Some(place) => place,
-                None => match self.limit.try_take(call.lane) {
-                    Some(place) => place,
-                    None => match patience
-                        .as_mut()
-                        .bear(Box::pin(self.wait(call.lane)))
-                        .await?
-                    {
-                        // What it was given may have broken meanwhile.
-                        Some(place) => {
-                            progress.place = Some(place);
-                            continue;
-                        }
-                        None => return Some(Err(busy(progress, call))),
-                    },
-                },
+            let place = progress.place.take();
+            let Some(place) = place.or_else(|| self.limit.try_take(call.lane)) else {
+                let waited = Box::pin(self.wait(call.lane, progress.losses));
+                match patience.as_mut().bear(waited).await? {
+                    Waited::Place(place) => progress.place = Some(place),
+                    Waited::Down => {}
+                    Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
+                    Waited::Elsewhere => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                }
+                // What the call was given may have broken meanwhile.
+                continue;
             };
             let latest = connection.latest(given_up);
             let command = |name: &str, script: &str| {
@@ -150,19 +159,27 @@ impl Inner {
                 arguments(&mut cmd, latest);
                 cmd
             };
+            let asking = std::mem::take(&mut progress.asking);
             progress.sends += 1;
             progress.waits_on = Some(Arc::clone(&connection));
             let sha1 = call.script.sha1(connection.shebang());
-            let mut flight = self.fly(&connection, place, command("EVALSHA", sha1), call);
-            let mut landed = patience.as_mut().watch(&mut flight, &connection).await?;
+            let order = |command| Order { command, asking };
+            let mut flight = self.fly(&connection, place, order(command("EVALSHA", sha1)), call);
+            let mut landed = patience
+                .as_mut()
+                .watch(&mut flight, self, &connection)
+                .await?;
             if let Landed::Error(error) = &landed
                 && Failure::of(error) == Failure::NoScript
                 && let Some(place) = flight.give_place()
             {
                 // By its key, to the one node that holds it.
                 let text = call.script.text(connection.shebang());
-                flight = self.fly(&connection, place, command("EVAL", text), call);
-                landed = patience.as_mut().watch(&mut flight, &connection).await?;
+                flight = self.fly(&connection, place, order(command("EVAL", text)), call);
+                landed = patience
+                    .as_mut()
+                    .watch(&mut flight, self, &connection)
+                    .await?;
             }
             progress.waits_on = None;
             progress.place = flight.give_place();
@@ -171,19 +188,23 @@ impl Inner {
                     if self.unready.load(Ordering::Relaxed) {
                         self.ready();
                     }
-                    return Some(Ok(reply));
+                    return Some(Came::Answer(Ok(reply)));
                 }
                 Landed::Foreign => self.mixed_up(call, &connection, progress),
                 Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
             };
             match next {
-                Next::Fail(error) => return Some(Err(error)),
+                Next::Fail(error) => return Some(Came::Answer(Err(error))),
+                Next::Elsewhere(elsewhere) => return Some(Came::Elsewhere(elsewhere)),
                 Next::Again(time) => {
                     tracing::debug!("call sent again");
                     meter::link::resent();
                     if time > Duration::ZERO {
                         patience.as_mut().bear(tokio::time::sleep(time)).await?;
                         pause = (pause * 2).min(Duration::from_millis(160));
+                    }
+                    if asking || self.losses() != progress.losses {
+                        return Some(Came::Elsewhere(Elsewhere::Somewhere));
                     }
                 }
             }
@@ -194,17 +215,34 @@ impl Inner {
         self: &Arc<Self>,
         connection: &Shared,
         place: Place,
-        command: Cmd,
+        order: Order,
         call: &Call<'_>,
     ) -> Flight {
-        Flight::new(connection, &self.limit, place, command, call.expected)
+        Flight::new(connection, &self.limit, place, order, call.expected)
     }
 
-    /// Waits for a place: a call that waits longer would be answered too late to be of use.
-    async fn wait(self: &Arc<Self>, lane: Lane) -> Option<Place> {
-        tokio::time::timeout(self.quarter, self.limit.take(lane))
-            .await
-            .ok()
+    /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.
+    async fn wait(self: &Arc<Self>, lane: Lane, losses: u64) -> Waited {
+        let mut place = std::pin::pin!(self.limit.take(lane));
+        let mut elsewhere = std::pin::pin!(self.loses(losses));
+        let waited = std::future::poll_fn(|cx| match place.as_mut().poll(cx) {
+            Poll::Ready(place) => Poll::Ready(Waited::Place(place)),
+            Poll::Pending => elsewhere.as_mut().poll(cx).map(|()| Waited::Elsewhere),
+        });
+        let mut waited = std::pin::pin!(waited);
+        let began = Monotonic::now().as_millis();
+        for _ in 0..3 {
+            if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
+                return waited;
+            }
+            // A server that answers nobody is not busy. It may be about to hand over, or to fail.
+            match self.now() {
+                None => return Waited::Down,
+                Some(connection) if connection.heard() >= began => break,
+                Some(connection) => self.overdue(&connection, began),
+            }
+        }
+        Waited::Busy
     }
 
     fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {
@@ -235,14 +273,12 @@ impl Inner {
                 self.down(&Outage::of(error), Monotonic::now().as_millis());
                 return Next::Again(Duration::ZERO);
             }
-            Failure::NotNow => {
-                self.not_ready(error);
-                return Next::Again(pause);
-            }
+            Failure::NotNow => return self.not_now(error, pause),
             // The driver reports a timeout of its socket.
             Failure::Broken | Failure::Silent => {
                 progress.unknown = true;
-                let again = call.resend == Resend::Harmless && progress.sends < SENDS;
+                progress.lost += 1;
+                let again = call.resend == Resend::Harmless && progress.lost < SENDS;
                 if again {
                     self.broke(connection, &Outage::of(error));
                     return Next::Again(Duration::ZERO);
@@ -257,6 +293,27 @@ impl Inner {
             Failure::Fenced | Failure::NoScript | Failure::Final(_) => {}
         }
         Next::Fail(StoreError::new(failure.kind(false)).with_source(error))
+    }
+}
+
+impl Inner {
+    /// The server is not ready, or does not serve the key.
+    fn not_now(&self, error: RedisError, pause: Duration) -> Next {
+        if self.member.is_none() {
+            self.not_ready(error);
+            return Next::Again(pause);
+        }
+        match error.redirect_node() {
+            Some((node, _)) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+                Next::Elsewhere(Elsewhere::Asked(node.into()))
+            }
+            Some((node, _)) => Next::Elsewhere(Elsewhere::Moved(node.into())),
+            // The node answers at once, so it is asked by each call: nobody waits for long.
+            None if self.is_unready() => {
+                Next::Fail(StoreError::new(StoreErrorKind::Unavailable).with_source(error))
+            }
+            None => Next::Again(pause),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -76,15 +77,28 @@ impl Connection {
     /// Sends a command and waits for the reply, or until the connection is stopped.
     pub(in super::super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let mut wire = self.wire.clone();
+        self.unless_stopped(wire.send(command)).await
+    }
+
+    /// Sends a command about a key that moves to this node: `ASKING` stands directly before it.
+    pub(super) async fn send_asking(&self, command: Cmd) -> RedisResult<Value> {
+        let mut wire = self.wire.clone();
+        self.unless_stopped(wire.send_asking(command)).await
+    }
+
+    async fn unless_stopped(
+        &self,
+        sent: impl Future<Output = RedisResult<Value>>,
+    ) -> RedisResult<Value> {
         let mut stopped = std::pin::pin!(self.stop.notified());
         stopped.as_mut().enable();
         if self.is_stopped() {
             return Err(replaced());
         }
-        let mut sent = std::pin::pin!(wire.send(command));
+        let mut sent = std::pin::pin!(sent);
         std::future::poll_fn(|cx| match sent.as_mut().poll(cx) {
-            std::task::Poll::Pending => stopped.as_mut().poll(cx).map(|()| Err(replaced())),
-            answered @ std::task::Poll::Ready(_) => answered,
+            Poll::Pending => stopped.as_mut().poll(cx).map(|()| Err(replaced())),
+            answered @ Poll::Ready(_) => answered,
         })
         .await
     }

@@ -26,6 +26,13 @@ pub(super) enum Landed {
     Error(RedisError),
 }
 
+/// What is sent.
+pub(super) struct Order {
+    pub(super) command: Cmd,
+    /// Whether it is about a key that is about to move to this node.
+    pub(super) asking: bool,
+}
+
 /// A call in flight. Where the caller gives up, it goes on in a task: the server still works for it, so it
 /// keeps its place until the reply came or the connection is gone.
 pub(super) struct Flight {
@@ -39,10 +46,10 @@ impl Flight {
         connection: &Shared,
         limit: &Arc<Limit>,
         place: Place,
-        command: Cmd,
+        order: Order,
         expected: Expected,
     ) -> Self {
-        let call = land(Arc::clone(connection), Arc::clone(limit), command, expected);
+        let call = land(Arc::clone(connection), Arc::clone(limit), order, expected);
         Self {
             call: Some(Box::pin(call)),
             place: Some(place),
@@ -56,9 +63,14 @@ impl Flight {
     }
 }
 
-async fn land(connection: Shared, limit: Arc<Limit>, command: Cmd, expected: Expected) -> Landed {
+async fn land(connection: Shared, limit: Arc<Limit>, order: Order, expected: Expected) -> Landed {
     let sent = Monotonic::now().as_millis();
-    let answer = connection.send(&command).await;
+    let answer = if order.asking {
+        // Boxed: this is rare.
+        Box::pin(connection.send_asking(order.command)).await
+    } else {
+        connection.send(&order.command).await
+    };
     let now = Monotonic::now().as_millis();
     let value = match answer {
         Ok(value) => value,

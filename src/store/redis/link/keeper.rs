@@ -151,6 +151,9 @@ impl Inner {
         let was_down = self.state().go_up(connection, Monotonic::now().as_millis());
         self.changed.notify_waiters();
         if let Some(after) = was_down {
+            if let Some(member) = &self.member {
+                member.up.notify_waiters();
+            }
             meter::link::went(true);
             tracing::info!(server = %self.server, after_ms = after, "the link to Redis is up again");
         }
@@ -196,6 +199,8 @@ impl Inner {
                 suspect.stop();
                 self.changed.notify_waiters();
             }
+            // Who serves instead is found out from now on.
+            Err(outage) if outage.demoted => self.down(&outage, now),
             Err(outage) => self.down(&outage, since),
         }
     }

@@ -1,6 +1,7 @@
 //! The link to one server: its connections, a circuit breaker, limits, and a sample of its time.
 //!
 //! A single node is one link. Behind Sentinel it is one link that asks for the master when it connects.
+//! A Cluster is one link per primary.
 //!
 //! ```text
 //!  call ─▶ breaker ─▶ place ─▶ connection ─▶ reply of this call?
@@ -16,8 +17,10 @@ mod failure;
 mod flight;
 mod keeper;
 mod limit;
+mod member;
 mod outage;
 mod patience;
+mod progress;
 mod sentinel;
 mod source;
 mod state;
@@ -38,7 +41,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 use self::{
     connection::Shared,
     limit::Limit,
-    outage::Outage,
+    member::Member,
     state::{Found, State},
 };
 use crate::{
@@ -52,6 +55,10 @@ pub(super) use self::{
     connection::Connection,
     failure::is_demoted,
     limit::Lane,
+    outage::Outage,
+    patience::Patience,
+    progress::{Came, Elsewhere, Progress},
+    source::Seeds,
 };
 
 /// The link to one server. Dropping it stops its task, and fails the calls that are still in flight.
@@ -75,10 +82,17 @@ struct Inner {
     /// Wakes the keeper.
     nudge: Notify,
     keeper: Mutex<Option<AbortHandle>>,
+    /// What a link has that is one of several of a Cluster.
+    member: Option<Member>,
+    closed: AtomicBool,
 }
 
 impl Link {
     pub(super) fn new(source: RedisSource, deadline: Duration) -> Self {
+        Self::with(source, deadline, None)
+    }
+
+    fn with(source: RedisSource, deadline: Duration, member: Option<Member>) -> Self {
         let patience = source.patience(deadline);
         let quarter = deadline / 4;
         Self(Arc::new(Inner {
@@ -93,11 +107,11 @@ impl Link {
             changed: Notify::new(),
             nudge: Notify::new(),
             keeper: Mutex::new(None),
+            member,
+            closed: AtomicBool::new(false),
         }))
     }
-}
 
-impl Link {
     /// Where it leads, without a password.
     pub(super) fn server(&self) -> &str {
         &self.0.server
@@ -140,11 +154,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(keeper) = self.0.keeper().take() {
-            keeper.abort();
-        }
-        let connections = self.0.state().close();
-        connections.iter().for_each(|connection| connection.stop());
+        self.close();
     }
 }
 
@@ -173,16 +183,20 @@ impl Inner {
     }
 
     /// The connection that carries calls, as soon as there is one; the outage's error once it has lasted too long.
-    async fn connection(self: &Arc<Self>) -> Result<Shared, StoreError> {
+    /// `None` once slots went elsewhere since there were so many losses.
+    async fn connection(self: &Arc<Self>, losses: u64) -> Result<Option<Shared>, StoreError> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
+            if self.losses() != losses {
+                return Ok(None);
+            }
             let found = self.state().find(Monotonic::now().as_millis());
             if !matches!(found, Found::Up(_)) {
                 self.wake_keeper();
             }
             match found {
-                Found::Up(connection) => return Ok(connection),
+                Found::Up(connection) => return Ok(Some(connection)),
                 Found::Down(outage) => return Err(outage.error()),
                 Found::Soon(left) => {
                     let _ = tokio::time::timeout(left, changed).await;
@@ -194,6 +208,9 @@ impl Inner {
     /// Starts the keeper in the caller's runtime if there is none, as after the runtime of the last one has stopped.
     fn wake_keeper(self: &Arc<Self>) {
         let mut keeper = self.keeper();
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
         if keeper.as_ref().is_none_or(AbortHandle::is_finished) {
             let task = tokio::spawn(keeper::keep(Arc::clone(self)));
             *keeper = Some(task.abort_handle());
@@ -233,6 +250,9 @@ impl Inner {
     }
 
     fn log_down(&self, outage: &Outage) {
+        if let Some(member) = &self.member {
+            member.map.notify_one();
+        }
         meter::link::went(false);
         tracing::warn!(
             server = %self.server,

@@ -9,7 +9,7 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// Why a link is down: the kind of error and its cause, the same for every caller.
 #[derive(Clone, Debug)]
-pub(super) struct Outage {
+pub(in super::super) struct Outage {
     pub(super) kind: StoreErrorKind,
     /// Whether the server answered that it takes no writes: its name leads to a replica.
     pub(super) demoted: bool,
@@ -21,7 +21,7 @@ pub(super) struct Outage {
 struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Outage {
-    pub(super) fn new(
+    pub(in super::super) fn new(
         kind: StoreErrorKind,
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
@@ -32,7 +32,7 @@ impl Outage {
         }
     }
 
-    pub(super) fn of(error: RedisError) -> Self {
+    pub(in super::super) fn of(error: RedisError) -> Self {
         let failure = Failure::of(&error);
         Self {
             demoted: failure == Failure::Demoted,
@@ -40,21 +40,21 @@ impl Outage {
         }
     }
 
-    pub(super) fn is_denied(&self) -> bool {
+    pub(in super::super) fn is_denied(&self) -> bool {
         self.kind == StoreErrorKind::Denied
     }
 
-    pub(super) fn error(&self) -> StoreError {
+    pub(in super::super) fn error(&self) -> StoreError {
         self.error_as(self.kind)
     }
 
     /// The same cause, of another kind for one caller.
-    pub(super) fn error_as(&self, kind: StoreErrorKind) -> StoreError {
+    pub(in super::super) fn error_as(&self, kind: StoreErrorKind) -> StoreError {
         StoreError::new(kind).with_source(self.cause.clone())
     }
 
     /// For a log: the cause without a type.
-    pub(super) fn cause(&self) -> &(dyn Error + 'static) {
+    pub(in super::super) fn cause(&self) -> &(dyn Error + 'static) {
         &*self.cause.0
     }
 }

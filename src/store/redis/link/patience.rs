@@ -23,12 +23,11 @@ const PROLONGED: Duration = Duration::from_millis(50);
 
 pin_project! {
     /// The time that a caller has: one timer, which also finds connections that fell silent.
-    pub(super) struct Patience<'a> {
-        link: &'a Arc<Inner>,
+    pub(in super::super) struct Patience {
+        deadline: Duration,
         #[pin]
         sleep: Sleep,
-        // When the call began, in ms.
-        pub(super) began: i64,
+        began: i64,
         // Whether a quarter of the time has passed.
         quarter: bool,
         // Whether the time was prolonged.
@@ -41,19 +40,24 @@ enum Tick {
     Deadline,
 }
 
-impl<'a> Patience<'a> {
-    pub(super) fn new(link: &'a Arc<Inner>) -> Self {
+impl Patience {
+    pub(in super::super) fn new(deadline: Duration) -> Self {
         Self {
-            link,
-            sleep: tokio::time::sleep(link.quarter),
+            deadline,
+            sleep: tokio::time::sleep(deadline / 4),
             began: Monotonic::now().as_millis(),
             quarter: false,
             prolonged: false,
         }
     }
 
+    /// When the call began, in ms.
+    pub(in super::super) fn began(&self) -> i64 {
+        self.began
+    }
+
     /// Waits until the deadline; `None` once that has passed.
-    pub(super) async fn bear<T>(
+    pub(in super::super) async fn bear<T>(
         mut self: Pin<&mut Self>,
         future: impl Future<Output = T>,
     ) -> Option<T> {
@@ -75,6 +79,7 @@ impl<'a> Patience<'a> {
     pub(super) async fn watch(
         mut self: Pin<&mut Self>,
         flight: &mut Flight,
+        link: &Arc<Inner>,
         connection: &Shared,
     ) -> Option<Landed> {
         let mut flight = Pin::new(flight);
@@ -84,7 +89,7 @@ impl<'a> Patience<'a> {
                     return Poll::Ready(Some(landed));
                 }
                 match ready!(self.as_mut().poll_tick(cx)) {
-                    Tick::Quarter => self.link.overdue(connection, self.began),
+                    Tick::Quarter => link.overdue(connection, self.began),
                     Tick::Deadline => return Poll::Ready(None),
                 }
             }
@@ -97,7 +102,7 @@ impl<'a> Patience<'a> {
         ready!(this.sleep.as_mut().poll(cx));
         if *this.quarter {
             let took = Monotonic::now().as_millis().saturating_sub(*this.began);
-            let late = took.saturating_sub(millis(this.link.deadline)) > millis(PROLONGED);
+            let late = took.saturating_sub(millis(*this.deadline)) > millis(PROLONGED);
             if *this.prolonged || !late {
                 return Poll::Ready(Tick::Deadline);
             }
@@ -109,7 +114,7 @@ impl<'a> Patience<'a> {
             return Poll::Ready(Tick::Deadline);
         }
         *this.quarter = true;
-        let left = this.link.deadline.saturating_sub(this.link.quarter);
+        let left = this.deadline.saturating_sub(*this.deadline / 4);
         if let Some(deadline) = this.sleep.deadline().checked_add(left) {
             this.sleep.reset(deadline);
         }

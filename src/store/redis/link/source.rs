@@ -7,7 +7,7 @@ use deadpool_redis::{
     Pool, PoolError,
     cluster::{self, ClusterConnection},
     redis::{
-        AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo,
+        AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
         RedisConnectionInfo, RedisResult, Value,
         aio::{ConnectionLike, MultiplexedConnection},
         io::tcp::{TcpSettings, socket2::TcpKeepalive},
@@ -43,6 +43,20 @@ enum Kind {
     Node(Pool),
     SentinelPool(sentinel::Pool),
     Cluster(cluster::Pool),
+    Seeds(Arc<Seeds>),
+}
+
+/// Nodes of a Cluster: at least one.
+pub(in super::super) struct Seeds {
+    /// Its settings are those of all nodes.
+    pub(in super::super) first: ConnectionInfo,
+    others: Vec<ConnectionInfo>,
+}
+
+impl Seeds {
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = &ConnectionInfo> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
 }
 
 /// How long an attempt to connect may take: a second, or the deadline if that is longer. A Cluster
@@ -57,15 +71,15 @@ const CONNECT_MOST: Duration = Duration::from_secs(5);
 pub struct RedisUrlError(());
 
 /// A connection that was opened just now.
-pub(super) struct Opened {
-    pub(super) wire: Wire,
+pub(in super::super) struct Opened {
+    pub(in super::super) wire: Wire,
     /// What the sentinels said.
     pub(super) named: Option<Named>,
 }
 
 /// An open connection: its clones write into the same socket (per node of a Cluster).
 #[derive(Clone)]
-pub(super) enum Wire {
+pub(in super::super) enum Wire {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -79,6 +93,33 @@ impl RedisSource {
     /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
     pub fn url(url: &str) -> Result<Self, RedisUrlError> {
         Ok(Self::client(parse(url)?, AsyncConnectionConfig::new()))
+    }
+
+    /// Opens connections to all primaries of the Cluster that has these nodes.
+    ///
+    /// A few nodes are enough, for each knows the others. The first one's password and TLS settings are used for all.
+    ///
+    /// # Errors
+    ///
+    /// If one is not such a URL, or there is none.
+    pub fn cluster<S: AsRef<str>>(
+        seeds: impl IntoIterator<Item = S>,
+    ) -> Result<Self, RedisUrlError> {
+        let mut infos = seeds.into_iter().map(|seed| {
+            let info = seed.as_ref().into_connection_info();
+            info.map_err(|_may_repeat_the_password| RedisUrlError(()))
+        });
+        let first = infos.next().ok_or(RedisUrlError(()))??;
+        let others = infos.collect::<Result<_, _>>()?;
+        Ok(Self(Kind::Seeds(Arc::new(Seeds { first, others }))))
+    }
+
+    /// The nodes of a Cluster that were named at first.
+    pub(in super::super) fn seeds(&self) -> Option<&Arc<Seeds>> {
+        match &self.0 {
+            Kind::Seeds(seeds) => Some(seeds),
+            _ => None,
+        }
     }
 
     /// Asks this function where and as whom to connect, each time that a connection is opened.
@@ -115,7 +156,7 @@ impl RedisSource {
         Ok(Self(Kind::Sentinels(Arc::new(sentinels))))
     }
 
-    fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
+    pub(in super::super) fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
         Self(Kind::Client(Box::new(ours(info)), Box::new(config)))
     }
 
@@ -155,11 +196,12 @@ impl RedisSource {
             Kind::Sentinels(sentinels) => format!("master {}", sentinels.master()),
             Kind::SentinelPool(_) => "of a Sentinel pool".to_owned(),
             Kind::Cluster(_) => "of a Cluster pool".to_owned(),
+            Kind::Seeds(_) => "of a Cluster".to_owned(),
         }
     }
 
     /// Opens a connection.
-    pub(super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
+    pub(in super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
         let mut named = None;
         let opened = match &self.0 {
             Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
@@ -168,6 +210,10 @@ impl RedisSource {
                     .await
                     .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?;
                 connect(ours(info), &AsyncConnectionConfig::new(), patience).await
+            }
+            Kind::Seeds(seeds) => {
+                let first = ours(seeds.first.clone());
+                connect(first, &AsyncConnectionConfig::new(), patience).await
             }
             Kind::Node(pool) => pool.manager().create().await,
             Kind::Sentinels(sentinels) => {
@@ -251,13 +297,27 @@ fn lost_after(tcp: TcpSettings, _patience: Duration) -> TcpSettings {
 }
 
 impl Wire {
-    pub(super) async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+    pub(in super::super) async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         let value = match self {
             // Not as a `ConnectionLike`, which would box the future.
             Self::One(connection) => connection.send_packed_command(cmd).await,
             Self::Cluster(connection) => connection.req_packed_command(cmd).await,
         };
         value?.extract_error()
+    }
+
+    /// Sends `ASKING` and the command in one.
+    pub(super) async fn send_asking(&mut self, command: Cmd) -> RedisResult<Value> {
+        let Self::One(connection) = self else {
+            return self.send(&command).await;
+        };
+        let mut both = Pipeline::with_capacity(2);
+        both.cmd("ASKING").add_command(command);
+        let mut last = Value::Nil;
+        for answer in connection.send_packed_commands(&both, 0, 2).await? {
+            last = answer.extract_error()?;
+        }
+        Ok(last)
     }
 }
 

@@ -175,6 +175,11 @@ impl State {
             .map(|down| now.saturating_sub(down.since))
     }
 
+    /// Forgets why the link is down. Says whether it was.
+    pub(super) fn forgive(&mut self) -> bool {
+        self.active.is_none() && self.down.take().is_some()
+    }
+
     pub(super) fn outage(&self) -> Option<&Outage> {
         self.down.as_ref().and_then(|down| down.outage.as_ref())
     }

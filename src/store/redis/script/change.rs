@@ -213,7 +213,7 @@ fn operation() -> Result<[u8; 8], StoreError> {
 
 /// Ends what was given up, one after the other, until nothing is left.
 async fn end_all(store: Weak<Inner>) {
-    let mut pause = undelivered::SHORTEST;
+    let (mut pause, mut failed) = (undelivered::SHORTEST, 0);
     loop {
         let Some(store) = store.upgrade().map(Scripts) else {
             return;
@@ -226,11 +226,15 @@ async fn end_all(store: Weak<Inner>) {
             .0
             .undelivered
             .done(ended.is_err().then_some((tag, id)));
-        let up_again = store.0.link.up_again();
+        let up_again = store.0.route.up_again();
+        // Another primary may well answer: the others that wait have their turns first.
+        let others = store.0.route.is_cluster() && failed < store.0.undelivered.left();
         drop(store);
         match ended {
-            Ok(()) => pause = undelivered::SHORTEST,
+            Ok(()) => (pause, failed) = (undelivered::SHORTEST, 0),
+            Err(_) if others => failed += 1,
             Err(error) => {
+                failed = 0;
                 tracing::debug!(kind = ?error.kind(), "a sign-in that was given up is not ended yet");
                 let waited = tokio::time::timeout(pause, up_again).await;
                 pause = if waited.is_ok() {

@@ -77,7 +77,7 @@ impl Scripts {
                 alone: Alone::Header,
             },
         };
-        let run = || self.0.link.run(&call, &arguments);
+        let run = || self.0.route.run(&call, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
             self.0.undelivered.never_sent(create.id);

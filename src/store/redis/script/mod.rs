@@ -19,11 +19,7 @@ use deadpool_redis::redis::Cmd;
 
 use self::source::Script;
 use super::{
-    check::{self, RedisCheck},
-    keys::Keys,
-    link::{Call, Link},
-    reply::Reply,
-    undelivered::Undelivered,
+    check::RedisCheck, keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered,
 };
 use crate::{
     model::{Clock, Digest, Timestamp, clock::millis},
@@ -41,7 +37,7 @@ pub(super) struct Scripts(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    link: Link,
+    route: Route,
     undelivered: Undelivered,
     keys: Keys,
     notice_kept: Duration,
@@ -55,9 +51,14 @@ struct Inner {
 }
 
 impl Scripts {
-    pub(super) fn new(link: Link, keys: Keys, notice_kept: Duration, clock: Option<Clock>) -> Self {
+    pub(super) fn new(
+        route: Route,
+        keys: Keys,
+        notice_kept: Duration,
+        clock: Option<Clock>,
+    ) -> Self {
         Self(Arc::new(Inner {
-            link,
+            route,
             undelivered: Undelivered::default(),
             keys,
             notice_kept,
@@ -94,11 +95,11 @@ impl Scripts {
         call: Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.0.link.run(&call, arguments).await.0
+        self.0.route.run(&call, arguments).await.0
     }
 
-    /// Finds out about the server.
-    pub(super) async fn check(&self) -> RedisCheck {
+    /// Finds out about each server.
+    pub(super) async fn check(&self) -> Vec<RedisCheck> {
         let all = &self.0;
         let scripts = [
             &all.resolve,
@@ -108,8 +109,7 @@ impl Scripts {
             &all.list,
             &all.end,
         ];
-        // No user has it: a tag is 16 characters.
-        check::ask(&all.link, &all.keys.named("check"), &scripts).await
+        all.route.check(&all.keys, &scripts).await
     }
 
     /// The time for a script: empty for the server's own.
