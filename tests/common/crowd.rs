@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test fails by panicking, and not every test needs all of it"
 )]
 
@@ -73,7 +74,7 @@ pub(crate) async fn visit(
     number: u32,
     person: Person,
 ) -> Result<(), StoreError> {
-    if number % 8 != 0 {
+    if !number.is_multiple_of(8) {
         let (id, digest) = (person.token.session_id(), person.token.digest());
         let found = store.resolve(&Resolve::new(person.token)).await?;
         let Resolved::Live(found) = found else {
