@@ -35,8 +35,19 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Three primaries and three replicas, with these arguments beside.
     pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let cluster = Self::of(6, arguments).await;
+        for at in 3..6 {
+            let id = cluster.id(at - 3).await;
+            cluster.orders(at, &format!("CLUSTER REPLICATE {id}")).await;
+        }
+        cluster.settles().await;
+        cluster
+    }
+
+    /// So many nodes that know each other. The first three serve the slots.
+    pub(crate) async fn of(count: usize, arguments: &[&str]) -> Self {
         let mut nodes = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..count {
             nodes.push(node(arguments));
         }
         let cluster = Self { nodes };
@@ -48,17 +59,12 @@ impl Cluster {
                 .orders(at, &format!("CLUSTER ADDSLOTSRANGE {from} {to}"))
                 .await;
         }
-        for at in 1..6 {
+        for at in 1..count {
             cluster.meets(0, at).await;
         }
-        cluster
-            .wait(async || cluster.all(|lines| lines.len() == 6).await)
-            .await;
-        for at in 3..6 {
-            let id = cluster.id(at - 3).await;
-            cluster.orders(at, &format!("CLUSTER REPLICATE {id}")).await;
-        }
-        cluster.settles().await;
+        let knows = |lines: &[Line]| lines.iter().filter(|line| line.is_known).count() == count;
+        cluster.wait(async || cluster.all(knows).await).await;
+        cluster.wait(async || cluster.is_ok().await).await;
         cluster
     }
 
@@ -82,6 +88,16 @@ impl Cluster {
             .await
         })
         .await;
+    }
+
+    async fn is_ok(&self) -> bool {
+        for node in &self.nodes {
+            let info: String = node.ask("CLUSTER INFO").await;
+            if !info.contains("cluster_state:ok") {
+                return false;
+            }
+        }
+        true
     }
 
     pub(crate) async fn meets(&self, at: usize, other: usize) {

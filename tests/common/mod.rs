@@ -5,6 +5,7 @@
     unreachable_pub,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
+    clippy::print_stdout,
     reason = "no test file uses all of it"
 )]
 

@@ -13,6 +13,7 @@
 mod cluster;
 mod cluster_late;
 mod cluster_moves;
+mod cluster_overload;
 mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
