@@ -56,11 +56,14 @@ pub(super) async fn keep(link: Arc<Inner>) {
             }
             Task::Judge(suspect, spare, since) => link.judge(&suspect, spare, since).await,
             Task::OpenSpare => {
-                let spare = link.attempt(link.patience).await.ok();
+                let opened = link.unless_urgent(link.attempt(link.patience)).await;
                 let now = Monotonic::now().as_millis();
+                let spare = opened.and_then(Result::ok);
                 link.state().keep_spare(spare, now);
             }
-            Task::Probe(active, spare) => link.probe(&active, spare).await,
+            Task::Probe(active, spare) => {
+                link.unless_urgent(link.probe(&active, spare)).await;
+            }
             Task::Bury(doubted) => {
                 // The server may have woken up just now: then their replies are on the way.
                 tokio::time::sleep(link.quarter / 2).await;
@@ -96,6 +99,24 @@ impl Inner {
             tokio::spawn(async move { connection.introduce(patience).await });
         }
         opened
+    }
+
+    /// Goes on with what can wait, unless something comes up that cannot.
+    async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            let mut nudged = pin!(self.nudge.notified());
+            let done = poll_fn(|cx| match work.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => nudged.as_mut().poll(cx).map(|()| None),
+            });
+            if let Some(done) = done.await {
+                return Some(done);
+            }
+            if self.state().is_urgent() {
+                return None;
+            }
+        }
     }
 
     /// Waits for an attempt, unless the sentinels come to name another master: the one of before may never answer.

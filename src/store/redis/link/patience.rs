@@ -16,7 +16,10 @@ use super::{
     connection::Shared,
     flight::{Flight, Landed},
 };
-use crate::model::clock::Monotonic;
+use crate::model::clock::{Monotonic, millis};
+
+/// A timer that fires so much too late shows that the process was not running.
+const PROLONGED: Duration = Duration::from_millis(50);
 
 pin_project! {
     /// The time that a caller has: one timer, which also finds connections that fell silent.
@@ -27,6 +30,8 @@ pin_project! {
         began: i64,
         // Whether a quarter of the time has passed.
         quarter: bool,
+        // Whether the time was prolonged.
+        prolonged: bool,
     }
 }
 
@@ -42,6 +47,7 @@ impl Patience {
             sleep: tokio::time::sleep(deadline / 4),
             began: Monotonic::now().as_millis(),
             quarter: false,
+            prolonged: false,
         }
     }
 
@@ -95,6 +101,16 @@ impl Patience {
         let mut this = self.project();
         ready!(this.sleep.as_mut().poll(cx));
         if *this.quarter {
+            let took = Monotonic::now().as_millis().saturating_sub(*this.began);
+            let late = took.saturating_sub(millis(this.link.deadline)) > millis(PROLONGED);
+            if *this.prolonged || !late {
+                return Poll::Ready(Tick::Deadline);
+            }
+            // This process stood still: the reply may be there, and nobody has read it yet.
+            *this.prolonged = true;
+            let deadline = tokio::time::sleep(PROLONGED).deadline();
+            this.sleep.as_mut().reset(deadline);
+            ready!(this.sleep.as_mut().poll(cx));
             return Poll::Ready(Tick::Deadline);
         }
         *this.quarter = true;

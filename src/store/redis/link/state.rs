@@ -239,6 +239,11 @@ impl State {
         }
     }
 
+    /// Whether callers wait for what the keeper does next.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.active.is_none() || self.suspect.is_some() || self.ask
+    }
+
     /// What the keeper does next.
     pub(super) fn task(&mut self, now: i64, wants: Wants) -> Task {
         let Some(active) = self.active.clone() else {
