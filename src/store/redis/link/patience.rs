@@ -102,7 +102,7 @@ impl Patience {
         ready!(this.sleep.as_mut().poll(cx));
         if *this.quarter {
             let took = Monotonic::now().as_millis().saturating_sub(*this.began);
-            let late = took.saturating_sub(millis(this.link.deadline)) > millis(PROLONGED);
+            let late = took.saturating_sub(millis(*this.deadline)) > millis(PROLONGED);
             if *this.prolonged || !late {
                 return Poll::Ready(Tick::Deadline);
             }
