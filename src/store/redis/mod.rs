@@ -66,6 +66,21 @@ pub use self::{
 /// | one connection falls silent | its answer, from another connection |
 /// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
 ///
+/// # Cluster
+///
+/// [`connect_cluster`](Self::connect_cluster) opens connections of its own to each primary. If a primary is lost, its
+/// users are answered again half a second after a replica was promoted. Users of the other primaries do not notice, if
+/// `cluster-require-full-coverage` is `no`. Beside its scripts the store sends `CLUSTER NODES` and `ASKING`, which
+/// the ACL must allow.
+///
+/// With a Cluster pool the client library finds the way, and this does not hold:
+///
+/// - A primary that falls silent makes users of all primaries wait, and some of their requests fail. All are answered
+///   again once a replica was promoted and the store has replaced the client, within about 5 s.
+/// - The client may send a call twice by itself, so an update may happen twice.
+/// - A sign-in that answered 503 may still run when its primary wakes up. The store ends it then, but the session
+///   that it evicted is gone.
+///
 /// # Rolling upgrades
 ///
 /// Each stored record begins with the version of its form. The version is 1; the changelog says when it

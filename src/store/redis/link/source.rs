@@ -31,7 +31,7 @@ const QUEUE: usize = 2_048;
 /// deadpool-redis for one node, Sentinel or a Cluster.
 ///
 /// A pool of one node or of Sentinel lends its settings only. The store opens connections of its own, and takes
-/// none of the pool's places. From a Cluster's pool it takes one connection for good.
+/// none of the pool's places. From a Cluster's pool it takes one connection, and another one when that must be replaced.
 #[derive(Clone)]
 pub struct RedisSource(Kind);
 
@@ -341,6 +341,7 @@ impl From<Pool> for RedisSource {
 }
 
 impl From<cluster::Pool> for RedisSource {
+    /// Prefer [`RedisSource::cluster`]: here a primary that falls silent makes users of all primaries wait.
     fn from(pool: cluster::Pool) -> Self {
         Self(Kind::Cluster(pool))
     }
