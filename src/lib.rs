@@ -299,7 +299,7 @@ pub mod threats {}
 /// |---|---|---|
 /// | `tower_user_sessions_redis_connects_total` | counter | `outcome`: ok, failed |
 /// | `tower_user_sessions_redis_changes_total` | counter | `to`: up, down. An outage is one of each |
-/// | `tower_user_sessions_redis_replaced_total` | counter | `reason`: silent, mixed_up, master |
+/// | `tower_user_sessions_redis_replaced_total` | counter | `reason`: `silent`, `mixed_up`, `master` |
 /// | `tower_user_sessions_redis_in_flight` | gauge | calls that wait for a reply |
 /// | `tower_user_sessions_redis_busy_total` | counter | calls that were not sent, because Redis had too much to do |
 /// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
