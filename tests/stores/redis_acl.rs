@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::RedisConnectionInfo;
+use deadpool_redis::{Runtime, cluster, redis::RedisConnectionInfo, sentinel};
 use redis_test::sentinel::RedisSentinelCluster;
 use tower_user_sessions::{
     RedisStore,
@@ -47,7 +47,9 @@ async fn keeps_the_contract(source: RedisSource) {
 async fn refused(server: &str) -> Vec<String> {
     let log: Vec<deadpool_redis::redis::Value> = ask(server, "ACL LOG").await;
     let entries = log.iter().map(|entry| format!("{entry:?}"));
-    entries.filter(|entry| !entry.contains("client|set")).collect()
+    entries
+        .filter(|entry| !entry.contains("client|set"))
+        .collect()
 }
 
 // T70
@@ -80,9 +82,16 @@ async fn the_rules_of_the_guide_are_enough_on_a_cluster() {
     }
     let seeds = cluster.urls().into_iter();
     let seeds = seeds.map(|url| url.replace("redis://", "redis://shop:password@"));
+    let seeds: Vec<String> = seeds.collect();
 
-    keeps_the_contract(RedisSource::cluster(seeds).unwrap()).await;
+    keeps_the_contract(RedisSource::cluster(&seeds).unwrap()).await;
 
+    for node in &cluster.nodes {
+        assert!(refused(&node.url()).await.is_empty());
+        let _: () = node.ask(&line("+cluster|slots +ping +asking")).await;
+    }
+    let pool = cluster::Config::from_urls(seeds).create_pool(Some(Runtime::Tokio1));
+    keeps_the_contract(pool.unwrap().into()).await;
     for node in &cluster.nodes {
         assert!(refused(&node.url()).await.is_empty());
     }
@@ -95,30 +104,52 @@ async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
     installed("openssl", "openssl");
     let servers = RedisSentinelCluster::new(1, 0, 1);
     let address = |server: &redis_test::server::RedisServer| server.client_addr().to_string();
-    let sentinel = servers.iter_sentinel_servers().map(address).next().unwrap();
+    let host = servers.iter_sentinel_servers().map(address).next().unwrap();
     let master = format!("redis://{}", address(&servers.servers[0]));
     let rule = "+sentinel|get-master-addr-by-name +sentinel|master";
     assert!(GUIDE.contains(&rule.replace('|', "\\|")));
+    let plain = format!("redis://{host}");
     until("the sentinel answers", async || {
-        let answer = try_ask::<String>(&format!("redis://{sentinel}"), &["PING"]);
-        answer.await.is_ok()
+        try_ask::<String>(&plain, &["PING"]).await.is_ok()
     })
     .await;
-    let _: () = ask(
-        &format!("redis://{sentinel}"),
-        &format!("ACL SETUSER watch on >secret -@all {rule}"),
-    )
-    .await;
+    let watch = |rule: &str| format!("ACL SETUSER watch on >secret -@all {rule}");
+    let _: () = ask(&plain, &watch(rule)).await;
     let _: () = ask(&master, &line("")).await;
     let login = RedisConnectionInfo::default()
         .set_username("shop")
         .set_password("password");
-    let url = format!("redis://watch:secret@{sentinel}");
+    let url = format!("redis://watch:secret@{host}");
 
     let source = RedisSource::sentinel([&*url], "master0", login).unwrap();
     let store = RedisStore::builder(source).prefix("shop").build();
     signs_in(&store, "alice").await;
 
     assert!(refused(&master).await.is_empty());
-    assert!(refused(&format!("redis://{sentinel}")).await.is_empty());
+    assert!(refused(&plain).await.is_empty());
+
+    let rule = "+sentinel|masters +role";
+    assert!(GUIDE.contains(&rule.replace('|', "\\|")));
+    let _: () = ask(&plain, &watch(rule)).await;
+    let _: () = ask(&master, &line("+role")).await;
+    let login = deadpool_redis::RedisConnectionInfo {
+        username: Some("shop".to_owned()),
+        password: Some("password".to_owned()),
+        ..Default::default()
+    };
+    let mut config = sentinel::Config::from_urls(
+        vec![url],
+        "master0".to_owned(),
+        sentinel::SentinelServerType::Master,
+    );
+    config.node_connection_info = Some(sentinel::SentinelNodeConnectionInfo {
+        tls_mode: None,
+        redis_connection_info: Some(login),
+    });
+    let pool = config.create_pool(Some(Runtime::Tokio1)).unwrap();
+    let store = RedisStore::builder(pool).prefix("shop").build();
+    signs_in(&store, "bob").await;
+
+    assert!(refused(&master).await.is_empty());
+    assert!(refused(&plain).await.is_empty());
 }
