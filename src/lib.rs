@@ -4,7 +4,8 @@
 //!   next request, on every server.
 //! - **For you**: data in the session, a limit per user that concurrent sign-ins cannot exceed, safe cookies,
 //!   bearer tokens, step-up, audit events.
-//! - **Where sessions live**: in the process ([`MemoryStore`]), or in Redis or Valkey (`RedisStore`).
+//! - **Where sessions live**: in the process ([`MemoryStore`]), or in Redis or Valkey
+//!   (`RedisStore::connect("redis://…")`): one node, Sentinel or Cluster.
 //!
 //! The [`guide`] explains each task. Start with [signing in and out](guide::sign_in).
 //!
@@ -115,6 +116,7 @@
 //! | show devices, explain why a session ended | [`guide::devices`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
+//! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
 //! | port an app from tower-sessions or axum-login | [`guide::coming_from`] |
 //! | put the layer among other layers; tonic | [`composing`] |
@@ -131,7 +133,7 @@
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
 //! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
 //! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
-//! - `redis`: `RedisStore`. deadpool-redis is re-exported as `deadpool_redis`.
+//! - `redis`: `RedisStore`. deadpool-redis 0.23 is re-exported as `deadpool_redis`, for apps that have a pool.
 //! - `test`: sessions for unit tests of handlers, see [`guide::testing`].
 //! - `tonic`: errors as `tonic::Status`, the peer's address under a tonic server, and `NamedService`.
 //! - `conformance`: the test suite for stores, see [`guide::writing_a_store`].
@@ -202,6 +204,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/deploying_on_redis.md")]
     pub mod deploying_on_redis {}
+
+    #[doc = include_str!("guide/operations.md")]
+    pub mod operations {}
 
     #[doc = include_str!("guide/writing_a_store.md")]
     pub mod writing_a_store {}
@@ -286,6 +291,20 @@ pub mod threats {}
 /// | `tower_user_sessions_notices_shown_total` | counter | |
 /// | `tower_user_sessions_token_reuse_total` | counter | |
 /// | `tower_user_sessions_dropped_events_total` | counter | |
+///
+/// With the feature `redis` too, about the way to Redis. [`operations`](crate::guide::operations#metrics) says what to
+/// alert on:
+///
+/// | metric | kind | labels |
+/// |---|---|---|
+/// | `tower_user_sessions_redis_connects_total` | counter | `outcome`: ok, failed |
+/// | `tower_user_sessions_redis_changes_total` | counter | `to`: up, down. An outage is one of each |
+/// | `tower_user_sessions_redis_replaced_total` | counter | `reason`: `silent`, `mixed_up`, `master` |
+/// | `tower_user_sessions_redis_in_flight` | gauge | calls that wait for a reply |
+/// | `tower_user_sessions_redis_busy_total` | counter | calls that were not sent, because Redis had too much to do |
+/// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
+/// | `tower_user_sessions_redis_resent_total` | counter | |
+/// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 pub mod events {
     pub use crate::{
         model::{Event, EventKind, Initiator, Refusal},

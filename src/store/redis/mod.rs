@@ -30,11 +30,14 @@ pub use self::{
 /// Everything about one user is one hash, and every operation is one script with that one key: one
 /// round trip, atomic, on Cluster too. The server's clock decides; no clock of an app node does.
 ///
-/// All requests share one connection. A second one is kept open: it takes over when the first breaks, and shows
-/// whether a silent connection or a silent server is to blame.
+/// All requests share one connection to each server. A second one is kept open: it takes over when the first breaks,
+/// and shows whether a silent connection or a silent server is to blame.
 ///
-/// What is promised holds while Redis loses no write that it acknowledged. Asynchronous replication
-/// can, in a failover: an ended session may come back then, and a new one be gone.
+/// What is promised holds while Redis loses no write that it acknowledged. In a failover it can lose some, because
+/// replication is asynchronous: an ended session may be live again then, and a new one be gone. The store cannot
+/// wait yet until replicas have confirmed an end. Reads from replicas and Active-Active replication are not supported.
+///
+/// The guide's page [`operations`](crate::guide::operations) has topologies, ACL rules, metrics and hosted services.
 ///
 /// ```no_run
 /// use tower_user_sessions::{RedisStore, SessionLayer};
@@ -44,7 +47,16 @@ pub use self::{
 /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
 /// ```
 ///
-/// From a pool of deadpool-redis, which lends its settings (TLS, Sentinel, Cluster):
+/// | you have | make the store with |
+/// |---|---|
+/// | one node | [`connect`](Self::connect) |
+/// | Sentinel | [`connect_sentinel`](Self::connect_sentinel) |
+/// | a Cluster | [`connect_cluster`](Self::connect_cluster) |
+/// | passwords that change | [`connect_with`](Self::connect_with) |
+/// | a pool of deadpool-redis, a `redis::Client` | [`new`](Self::new) |
+/// | other settings | [`builder`](Self::builder) |
+///
+/// From a pool of deadpool-redis, which lends its settings:
 ///
 /// ```no_run
 /// use deadpool_redis::{Config, Runtime};
@@ -61,10 +73,12 @@ pub use self::{
 /// | what happens | what a request gets |
 /// |---|---|
 /// | Redis is away for up to 0.3 s | its answer, a little later |
-/// | Redis is away for longer | the outage's error at once, with its cause; a task of the store connects again |
-/// | Redis is slower than the load | [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
+/// | Redis is away for longer | the error of the outage at once, with its cause. A task of the store connects again |
+/// | Redis is slower than the load | its answer, or [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline |
 /// | one connection falls silent | its answer, from another connection |
-/// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
+/// | the server falls silent | the error of the outage at once, after about the first second |
+/// | the master is lost, with Sentinel | its answer, within 1 s after a sentinel names the new master |
+/// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
 ///
 /// # Cluster
 ///
@@ -112,19 +126,19 @@ impl fmt::Debug for TagKey {
 impl RedisStore {
     /// A store on the server that this URL names: `redis://user:password@host:port/db`, or `rediss://…` for TLS.
     ///
-    /// For other settings, pass [`RedisSource::url`] to [`builder`](Self::builder). It connects when it is first
-    /// asked something.
+    /// It connects when it is first used. For other settings, pass [`RedisSource::url`] to
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
-    /// If it is no such URL. In a password write `#` as `%23` and `@` as `%40`.
+    /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
     pub fn connect(url: &str) -> Result<Self, RedisUrlError> {
         Ok(Self::new(RedisSource::url(url)?))
     }
 
-    /// A store on the Cluster that has these nodes. A few are enough, for each knows the others.
+    /// A store on the Cluster that has these nodes. A few are enough, because each knows the others.
     ///
-    /// Each primary has connections of its own. Where one does not answer, the users of the others do not notice.
+    /// Each primary has connections of its own. If one does not answer, the users of the others do not notice.
     ///
     /// ```no_run
     /// use tower_user_sessions::RedisStore;
@@ -135,12 +149,12 @@ impl RedisStore {
     /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
     /// ```
     ///
-    /// For other settings, pass [`RedisSource::cluster`] to [`builder`](Self::builder). It connects when it is first
-    /// asked something.
+    /// It connects when it is first used. For other settings, pass [`RedisSource::cluster`] to
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
-    /// If one is no such URL, or there is none.
+    /// If one is not such a URL, or there is none.
     pub fn connect_cluster<S: AsRef<str>>(
         nodes: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
@@ -175,14 +189,23 @@ impl RedisStore {
         Self::new(RedisSource::with(ask))
     }
 
-    /// A store on the master that these sentinels name: `["redis://host:26379", …]`.
+    /// A store on the master that these sentinels name.
     ///
-    /// It follows a failover, and leaves a master that was replaced. For servers with a password, pass
+    /// It follows a failover, and leaves a master that was replaced. If the master has a password, pass
     /// [`RedisSource::sentinel`] to [`new`](Self::new).
+    ///
+    /// ```no_run
+    /// use tower_user_sessions::RedisStore;
+    ///
+    /// let sentinels = ["redis://sentinel-1:26379", "redis://sentinel-2:26379"];
+    /// let store = RedisStore::connect_sentinel(sentinels, "mymaster")?;
+    /// # let _ = store;
+    /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// If one of them is no such URL.
+    /// If one of them is not such a URL.
     pub fn connect_sentinel<'a>(
         sentinels: impl IntoIterator<Item = &'a str>,
         master: &str,
@@ -191,13 +214,16 @@ impl RedisStore {
         Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
     }
 
-    /// A store that opens its connections with this source: a pool of deadpool-redis, or a `redis::Client`.
+    /// A store that connects with this source: a pool of deadpool-redis, a `redis::Client` or a [`RedisSource`].
+    ///
+    /// For a Cluster prefer [`connect_cluster`](Self::connect_cluster): a Cluster pool does less well in
+    /// [outages](crate::guide::operations#what-each-promises).
     #[must_use]
     pub fn new(source: impl IntoRedisSource) -> Self {
         Self::builder(source).build()
     }
 
-    /// The same, with settings of yours.
+    /// As [`new`](Self::new), with settings: prefix, deadline, key of tags.
     pub fn builder(source: impl IntoRedisSource) -> RedisStoreBuilder {
         RedisStoreBuilder {
             source: source.into_redis_source(),
@@ -209,11 +235,14 @@ impl RedisStore {
         }
     }
 
-    /// Finds out what is wrong with the server, once per primary: its version and role, a policy that evicts sessions,
-    /// commands that the user may not use, scripts that do not run, a proxy.
+    /// Finds out what is wrong with the server, once per primary.
     ///
-    /// Call it when the app starts, and log what it finds. What the user of the store may not ask is
-    /// [not known](RedisCheck::not_known), which is no error.
+    /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
+    /// scripts, and whether there is a proxy. It does not compare clocks, and does not try `WAIT`.
+    ///
+    /// Call it when the app starts, and log its findings. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error. The guide says
+    /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
     ///
     /// ```no_run
     /// # async fn start(store: tower_user_sessions::RedisStore) {
@@ -228,10 +257,10 @@ impl RedisStore {
         self.scripts.check().await
     }
 
-    /// Waits until Redis has ended all sign-ins that were given up, at most so long. Returns how many are left.
+    /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
     ///
-    /// A sign-in is given up where its response was not delivered, such as one that answered 503. Call this at shutdown,
-    /// once no request is served any more.
+    /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
+    /// shutdown, after the last request.
     ///
     /// # Cancel safety
     ///
@@ -273,7 +302,7 @@ impl SessionStore for RedisStore {
         }
     }
 
-    /// Again and again, until the server has answered.
+    /// Repeats the end until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         self.scripts.give_up(tag, id);
     }
@@ -300,7 +329,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How long one operation may take, getting a connection included.
+    /// How long one operation may take, with the time to get a connection.
+    ///
+    /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
     ///
     /// Defaults to 1 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -328,13 +359,13 @@ impl RedisStoreBuilder {
 
     /// Passes this clock's time to the scripts, for tests.
     ///
-    /// Defaults to the server's own, which is what keeps nodes with wrong clocks harmless.
+    /// Defaults to the clock of the server, so that a wrong clock of an app node does no harm.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = Some(clock.into());
         self
     }
 
-    /// The store. It connects when it is first asked something.
+    /// The store. It connects when it is first used.
     #[must_use]
     pub fn build(self) -> RedisStore {
         let Self {

@@ -1,4 +1,4 @@
-//! What a store opens its connections with.
+//! Where a store connects to, and with which settings.
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -27,11 +27,10 @@ type Asked = Pin<Box<dyn Future<Output = Result<ConnectionInfo, BoxError>> + Sen
 /// As many calls as may be in flight: they must not wait a second time, out of sight.
 const QUEUE: usize = 2_048;
 
-/// What a [`RedisStore`](crate::RedisStore) opens its connections with: a URL, a `redis::Client`, or a pool of
-/// deadpool-redis for one node, Sentinel or a Cluster.
+/// Where a [`RedisStore`](crate::RedisStore) connects to: URLs, a `redis::Client`, or a pool of deadpool-redis.
 ///
-/// A pool of one node or of Sentinel lends its settings only. The store opens connections of its own, and takes
-/// none of the pool's places. From a Cluster's pool it takes one connection, and another one when that must be replaced.
+/// A pool of one node or of Sentinel lends its settings only. The store opens its own connections, and uses
+/// none of the places of the pool. From a Cluster pool it takes one connection at a time.
 #[derive(Clone)]
 pub struct RedisSource(Kind);
 
@@ -64,9 +63,7 @@ impl Seeds {
 const CONNECT: Duration = Duration::from_secs(1);
 const CONNECT_MOST: Duration = Duration::from_secs(5);
 
-/// A URL that names no Redis server.
-///
-/// The URL is not in it, for there may be a password in that.
+/// Returned for a text that is not the URL of a Redis server. It does not repeat the text, which may have a password.
 #[derive(Debug)]
 pub struct RedisUrlError(());
 
@@ -97,11 +94,12 @@ impl RedisSource {
 
     /// Opens connections to all primaries of the Cluster that has these nodes.
     ///
-    /// A few nodes are enough, for each knows the others. The first one's password and TLS settings are used for all.
+    /// A few nodes are enough, because each knows the others. The password and the TLS settings of the first URL are
+    /// used for all nodes.
     ///
     /// # Errors
     ///
-    /// If one is not such a URL, or there is none.
+    /// If one of them is not a [URL of Redis](Self::url), or there is none.
     pub fn cluster<S: AsRef<str>>(
         seeds: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
@@ -122,9 +120,9 @@ impl RedisSource {
         }
     }
 
-    /// Asks this function where and as whom to connect, each time that a connection is opened.
+    /// Asks this function where to connect and with which login, each time that a connection is opened.
     ///
-    /// For passwords that change, such as IAM tokens.
+    /// For passwords that change, as [`RedisStore::connect_with`](crate::RedisStore::connect_with) shows.
     pub fn with<F, Fut, E>(ask: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -137,14 +135,24 @@ impl RedisSource {
         })))
     }
 
-    /// Asks these sentinels for the server that is the master of this name, and signs in there with `login`.
+    /// Asks these sentinels which server is the master of this name, and signs in there with `login`.
     ///
-    /// The sentinels are URLs, with a password if they want one: `redis://:password@host:26379`. With `rediss://` the
-    /// master is reached by TLS, too.
+    /// The sentinels are URLs, with their own password if they have one: `redis://:password@host:26379`. With
+    /// `rediss://` the store uses TLS for the master, too.
+    ///
+    /// ```
+    /// use tower_user_sessions::{RedisStore, deadpool_redis::redis::RedisConnectionInfo, store::RedisSource};
+    ///
+    /// let login = RedisConnectionInfo::default().set_username("shop").set_password("password");
+    /// let sentinels = ["redis://sentinel-1:26379", "redis://sentinel-2:26379"];
+    /// let store = RedisStore::new(RedisSource::sentinel(sentinels, "mymaster", login)?);
+    /// # let _ = store;
+    /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// If one of them is no such URL.
+    /// If one of them is not a [URL of Redis](Self::url).
     pub fn sentinel<'a>(
         sentinels: impl IntoIterator<Item = &'a str>,
         master: &str,
@@ -328,7 +336,7 @@ impl From<Client> for RedisSource {
 }
 
 impl From<(Client, AsyncConnectionConfig)> for RedisSource {
-    /// With a configuration, for a provider of credentials. Its timeouts are replaced by the store's.
+    /// With a configuration, for a provider of credentials. The store replaces its timeouts.
     fn from((client, config): (Client, AsyncConnectionConfig)) -> Self {
         Self::client(client.get_connection_info().clone(), config)
     }
@@ -370,7 +378,9 @@ impl fmt::Display for RedisUrlError {
 
 impl Error for RedisUrlError {}
 
-/// What [`RedisStore::new`](crate::RedisStore::new) takes: a [`RedisSource`], or what one is made from.
+/// What [`RedisStore::new`](crate::RedisStore::new) takes.
+///
+/// A [`RedisSource`], a pool of deadpool-redis 0.23 for one node, Sentinel or a Cluster, or a `redis::Client`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a pool of the deadpool-redis that the store uses",
     label = "not a pool of deadpool-redis 0.23",

@@ -1,0 +1,155 @@
+//! A user with the ACL rules of the guide can do all that a store does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use deadpool_redis::{Runtime, cluster, redis::RedisConnectionInfo, sentinel};
+use redis_test::sentinel::RedisSentinelCluster;
+use tower_user_sessions::{
+    RedisStore,
+    store::{ManualClock, RedisSource, conformance},
+};
+
+use crate::common::{
+    cluster::Cluster,
+    people::{signs_in, until},
+    redis::{Server, ask, installed, try_ask},
+};
+
+const GUIDE: &str = include_str!("../../src/guide/operations.md");
+
+/// The line of the guide, with what its table adds for one topology.
+fn line(more: &str) -> String {
+    let mut lines = GUIDE.lines();
+    let line = lines
+        .find(|line| line.starts_with("ACL SETUSER shop"))
+        .unwrap();
+    assert!(GUIDE.contains(&more.replace('|', "\\|")));
+    format!("{line} {more}")
+}
+
+async fn keeps_the_contract(source: RedisSource) {
+    conformance::all(async |clock: ManualClock| {
+        RedisStore::builder(source.clone())
+            .prefix("shop")
+            .clock(clock)
+            .deadline(Duration::from_secs(10))
+            .build()
+    })
+    .await;
+}
+
+/// What was refused to the user, beside what only names the client.
+async fn refused(server: &str) -> Vec<String> {
+    let log: Vec<deadpool_redis::redis::Value> = ask(server, "ACL LOG").await;
+    let entries = log.iter().map(|entry| format!("{entry:?}"));
+    entries
+        .filter(|entry| !entry.contains("client|set"))
+        .collect()
+}
+
+// T70
+#[tokio::test]
+async fn the_rules_of_the_guide_are_enough_on_one_node() {
+    let server = Server::start();
+    let _: () = server.ask(&line("")).await;
+    let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
+
+    keeps_the_contract(RedisSource::url(&url).unwrap()).await;
+
+    assert!(refused(&server.url()).await.is_empty());
+    let store = RedisStore::builder(RedisSource::url(&url).unwrap());
+    let checks = store.prefix("shop").build().check().await;
+    assert!(checks[0].findings().is_empty(), "{}", checks[0]);
+    assert!(!checks[0].not_known().is_empty(), "INFO is not allowed");
+    let _: () = server.ask(&line("+info +script|load")).await;
+    let store = RedisStore::builder(RedisSource::url(&url).unwrap());
+    let checks = store.prefix("shop").build().check().await;
+    assert!(checks[0].findings().is_empty(), "{}", checks[0]);
+    assert!(checks[0].not_known().is_empty(), "{}", checks[0]);
+}
+
+// T70
+#[tokio::test]
+async fn the_rules_of_the_guide_are_enough_on_a_cluster() {
+    let cluster = Cluster::start(&[]).await;
+    for node in &cluster.nodes {
+        let _: () = node.ask(&line("+cluster|nodes +asking")).await;
+    }
+    let seeds = cluster.urls().into_iter();
+    let seeds = seeds.map(|url| url.replace("redis://", "redis://shop:password@"));
+    let seeds: Vec<String> = seeds.collect();
+
+    keeps_the_contract(RedisSource::cluster(&seeds).unwrap()).await;
+
+    for node in &cluster.nodes {
+        assert!(refused(&node.url()).await.is_empty());
+        let _: () = node.ask(&line("+cluster|slots +ping +asking")).await;
+    }
+    let pool = cluster::Config::from_urls(seeds).create_pool(Some(Runtime::Tokio1));
+    keeps_the_contract(pool.unwrap().into()).await;
+    for node in &cluster.nodes {
+        assert!(refused(&node.url()).await.is_empty());
+    }
+}
+
+// T70
+#[tokio::test]
+async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
+    installed("redis-server", "redis-server");
+    installed("openssl", "openssl");
+    let servers = RedisSentinelCluster::new(1, 0, 1);
+    let address = |server: &redis_test::server::RedisServer| server.client_addr().to_string();
+    let host = servers.iter_sentinel_servers().map(address).next().unwrap();
+    let master = format!("redis://{}", address(&servers.servers[0]));
+    let rule = "+sentinel|get-master-addr-by-name +sentinel|master";
+    assert!(GUIDE.contains(&rule.replace('|', "\\|")));
+    let plain = format!("redis://{host}");
+    until("the sentinel answers", async || {
+        try_ask::<String>(&plain, &["PING"]).await.is_ok()
+    })
+    .await;
+    let watch = |rule: &str| format!("ACL SETUSER watch on >secret -@all {rule}");
+    let _: () = ask(&plain, &watch(rule)).await;
+    let _: () = ask(&master, &line("")).await;
+    let login = RedisConnectionInfo::default()
+        .set_username("shop")
+        .set_password("password");
+    let url = format!("redis://watch:secret@{host}");
+
+    let source = RedisSource::sentinel([&*url], "master0", login).unwrap();
+    let store = RedisStore::builder(source).prefix("shop").build();
+    signs_in(&store, "alice").await;
+
+    assert!(refused(&master).await.is_empty());
+    assert!(refused(&plain).await.is_empty());
+
+    let rule = "+sentinel|masters +role";
+    assert!(GUIDE.contains(&rule.replace('|', "\\|")));
+    let _: () = ask(&plain, &watch(rule)).await;
+    let _: () = ask(&master, &line("+role")).await;
+    let login = deadpool_redis::RedisConnectionInfo {
+        username: Some("shop".to_owned()),
+        password: Some("password".to_owned()),
+        ..Default::default()
+    };
+    let mut config = sentinel::Config::from_urls(
+        vec![url],
+        "master0".to_owned(),
+        sentinel::SentinelServerType::Master,
+    );
+    config.node_connection_info = Some(sentinel::SentinelNodeConnectionInfo {
+        tls_mode: None,
+        redis_connection_info: Some(login),
+    });
+    let pool = config.create_pool(Some(Runtime::Tokio1)).unwrap();
+    let store = RedisStore::builder(pool).prefix("shop").build();
+    signs_in(&store, "bob").await;
+
+    assert!(refused(&master).await.is_empty());
+    assert!(refused(&plain).await.is_empty());
+}
