@@ -3,7 +3,7 @@
 use deadpool_redis::{CreatePoolError, Runtime};
 use tower_user_sessions::{
     RedisStore,
-    store::{RedisPool, SharedStore},
+    store::{RedisSource, SharedStore},
 };
 
 /// A store on these servers, or what is wrong with the URLs.
@@ -19,7 +19,7 @@ pub(crate) fn store(urls: &str) -> Result<SharedStore, String> {
     Ok(RedisStore::new(pool).into())
 }
 
-fn pool(urls: &str) -> Result<RedisPool, CreatePoolError> {
+fn pool(urls: &str) -> Result<RedisSource, CreatePoolError> {
     let runtime = Some(Runtime::Tokio1);
     if !urls.contains(',') {
         let node = deadpool_redis::Config::from_url(urls);

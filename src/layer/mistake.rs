@@ -58,6 +58,9 @@ pub(crate) fn outage(kind: StoreErrorKind) -> Rejection {
 /// What to look at when a store fails so.
 pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
     match kind {
+        StoreErrorKind::Busy => {
+            "the store has more to do than it can handle: give it more capacity, or lower the load"
+        }
         StoreErrorKind::Corrupt => {
             "the store holds something that is not a session: does another program write its keys?"
         }

@@ -21,6 +21,8 @@ pub struct StoreError {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum StoreErrorKind {
+    /// The backend has as much to do as it can handle, so this call was not sent. Try again a little later.
+    Busy,
     /// The stored bytes are not a session. Look for other programs that write to the same keys.
     Corrupt,
     /// The backend refused access: check its password and permissions.
@@ -59,6 +61,7 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            StoreErrorKind::Busy => "the store has more to do than it can handle, so nothing was sent: try again a little later",
             StoreErrorKind::Corrupt => "stored bytes are not a session: another program may write to the same keys",
             StoreErrorKind::Denied => "the store refused access: check its password and permissions",
             StoreErrorKind::Full => "the store has no memory left, so no session can be added",

@@ -77,3 +77,47 @@ fn seconds(operation: &'static str) -> Histogram {
         _ => histogram!("tower_user_sessions_store_seconds", "operation" => operation),
     }
 }
+
+/// What happens on the way to Redis.
+#[cfg(feature = "redis")]
+pub(crate) mod link {
+    use metrics::{counter, gauge};
+
+    pub(crate) fn connected(worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_redis_connects_total", "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn went(up: bool) {
+        let to = if up { "up" } else { "down" };
+        counter!("tower_user_sessions_redis_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn replaced(reason: &'static str) {
+        counter!("tower_user_sessions_redis_replaced_total", "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn took_place() {
+        gauge!("tower_user_sessions_redis_in_flight").increment(1);
+    }
+
+    pub(crate) fn gave_place() {
+        gauge!("tower_user_sessions_redis_in_flight").decrement(1);
+    }
+
+    pub(crate) fn busy() {
+        counter!("tower_user_sessions_redis_busy_total").increment(1);
+    }
+
+    pub(crate) fn given_up() {
+        counter!("tower_user_sessions_redis_given_up_total").increment(1);
+    }
+
+    pub(crate) fn resent() {
+        counter!("tower_user_sessions_redis_resent_total").increment(1);
+    }
+
+    pub(crate) fn undelivered_lost() {
+        counter!("tower_user_sessions_redis_undelivered_lost_total").increment(1);
+    }
+}

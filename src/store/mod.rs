@@ -22,7 +22,10 @@ mod shared;
 pub mod conformance;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{IntoRedisPool, RedisPool, RedisStore, RedisStoreBuilder};
+pub use self::redis::{
+    IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,
+    RedisUrlError,
+};
 pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},

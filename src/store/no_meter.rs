@@ -25,3 +25,25 @@ pub(crate) fn timed<T>(
 ) -> impl Future<Output = T> {
     work
 }
+
+/// What happens on the way to Redis.
+#[cfg(feature = "redis")]
+pub(crate) mod link {
+    pub(crate) fn connected(_worked: bool) {}
+
+    pub(crate) fn went(_up: bool) {}
+
+    pub(crate) fn replaced(_reason: &'static str) {}
+
+    pub(crate) fn took_place() {}
+
+    pub(crate) fn gave_place() {}
+
+    pub(crate) fn busy() {}
+
+    pub(crate) fn given_up() {}
+
+    pub(crate) fn resent() {}
+
+    pub(crate) fn undelivered_lost() {}
+}

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod pinned;
+mod redis_check;
 mod redis_connection;
 mod redis_faults;
 mod redis_hash;

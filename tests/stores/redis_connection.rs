@@ -1,4 +1,4 @@
-//! The one connection that all callers of a `RedisStore` share, when many need it at once.
+//! The connections that all callers of a `RedisStore` share, when many need them at once.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -84,9 +84,9 @@ async fn late_timeouts_of_a_previous_connection_do_not_drop_the_next_one() {
     .await;
     let answered = crowd.await.unwrap();
 
-    assert!(answered.iter().filter(|answered| !**answered).count() > 4);
+    assert_eq!(answered.last(), Some(&true), "the store is back");
     assert!(is_live(&store, &token).await);
-    assert_eq!(proxy.made(), 2, "one for the other");
+    assert!(proxy.made() <= 4, "two for the other two: {}", proxy.made());
 }
 
 // T59

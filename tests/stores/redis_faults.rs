@@ -128,6 +128,10 @@ async fn a_sign_in_that_is_given_up_leaves_one_session_or_none() {
     let error = store.create(&asks("alice", &second)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
     proxy.lose_answers(0);
+    until("the store works again", async || {
+        store.resolve(&Resolve::new(guest())).await.is_ok()
+    })
+    .await;
 
     assert_eq!(listed(&store, first.tag()).await, ids(&[&first, &second]));
     store.end_undelivered(second.tag(), second.session_id());
@@ -261,6 +265,10 @@ async fn the_store_reconnects_to_a_server_that_comes_back_empty() {
     let error = store.create(&create).await.unwrap_err();
     assert!(unanswered(&error), "{error:?}");
     server.restart();
+    until("it is found again", async || {
+        store.resolve(&resolve).await.is_ok()
+    })
+    .await;
 
     let found = store.resolve(&resolve).await.unwrap();
     assert!(matches!(found, Resolved::Unknown), "{found:?}");

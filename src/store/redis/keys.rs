@@ -16,6 +16,11 @@ impl Keys {
         }
     }
 
+    /// A key for something else than a user or a guest.
+    pub(super) fn named(&self, name: &str) -> String {
+        format!("{}:{{{name}}}", self.prefix)
+    }
+
     /// The key of one session set.
     pub(super) fn user(&self, tag: Tag) -> String {
         format!("{}:{{{tag}}}", self.prefix)

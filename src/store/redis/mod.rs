@@ -1,61 +1,98 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 
-use tokio::runtime::Handle;
+use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
-mod connection;
-mod failure;
+mod check;
+mod cluster;
 mod keys;
-mod pool;
+mod link;
 mod reply;
+mod route;
 mod script;
-mod source;
+mod undelivered;
 
-use self::{connection::Connections, keys::Keys, script::Scripts};
+use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, SessionStore, StoreError,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
-pub use self::pool::{IntoRedisPool, RedisPool};
+pub use self::{
+    check::{RedisCheck, RedisFinding},
+    link::{IntoRedisSource, RedisSource, RedisUrlError},
+};
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
 ///
 /// Everything about one user is one hash, and every operation is one script with that one key: one
 /// round trip, atomic, on Cluster too. The server's clock decides; no clock of an app node does.
 ///
-/// It is built from a pool of yours, so that TLS, passwords, Sentinel and Cluster are configured as
-/// you are used to. It takes one multiplexed connection out of the pool, shares it, and fetches
-/// another one when it breaks.
+/// All requests share one connection. A second one is kept open: it takes over when the first breaks, and shows
+/// whether a silent connection or a silent server is to blame.
 ///
 /// What is promised holds while Redis loses no write that it acknowledged. Asynchronous replication
 /// can, in a failover: an ended session may come back then, and a new one be gone.
 ///
 /// ```no_run
-/// use deadpool_redis::{Config, Runtime};
 /// use tower_user_sessions::{RedisStore, SessionLayer};
 ///
-/// let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
-/// let layer = SessionLayer::new(RedisStore::new(pool));
+/// let layer = SessionLayer::new(RedisStore::connect("redis://:password@localhost")?);
 /// # let _ = layer;
+/// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
+/// ```
+///
+/// From a pool of deadpool-redis, which lends its settings (TLS, Sentinel, Cluster):
+///
+/// ```no_run
+/// use deadpool_redis::{Config, Runtime};
+/// use tower_user_sessions::RedisStore;
+///
+/// let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
+/// let store = RedisStore::builder(pool).prefix("shop").build();
+/// # let _ = store;
 /// # Ok::<_, deadpool_redis::CreatePoolError>(())
 /// ```
 ///
+/// # Outages
+///
+/// | what happens | what a request gets |
+/// |---|---|
+/// | Redis is away for up to 0.3 s | its answer, a little later |
+/// | Redis is away for longer | the outage's error at once, with its cause; a task of the store connects again |
+/// | Redis is slower than the load | [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline, for those above what Redis can do |
+/// | one connection falls silent | its answer, from another connection |
+/// | a proxy mixes replies up | its answer, from another connection: each reply shows whose it is |
+///
+/// # Cluster
+///
+/// [`connect_cluster`](Self::connect_cluster) opens connections of its own to each primary. If a primary is lost, its
+/// users are answered again half a second after a replica was promoted. Users of the other primaries do not notice, if
+/// `cluster-require-full-coverage` is `no`. Beside its scripts the store sends `CLUSTER NODES` and `ASKING`, which
+/// the ACL must allow.
+///
+/// With a Cluster pool the client library finds the way, and this does not hold:
+///
+/// - A primary that falls silent makes users of all primaries wait, and some of their requests fail. All are answered
+///   again once a replica was promoted and the store has replaced the client, within about 5 s.
+/// - The client may send a call twice by itself, so an update may happen twice.
+/// - A sign-in that answered 503 may still run when its primary wakes up. The store ends it then, but the session
+///   that it evicted is gone.
+///
 /// # Rolling upgrades
 ///
-/// What is stored begins with the version of its form: 1 so far, and the changelog says when another
-/// one comes. Nodes of two versions can share a Redis. What is of the other version stays as it is,
-/// whatever a node does with the rest of a user's hash, and opens nothing there:
+/// Each stored record begins with the version of its form. The version is 1; the changelog says when it
+/// changes. Nodes of two versions can share a Redis. A node does not change records of another version:
 ///
-/// - Its token is unknown: the request is a guest's, and the cookie is removed. So keep each client on
-///   nodes of one version.
-/// - It is not listed, and each version holds a user to the limit by itself.
-/// - It is not ended by its id. "End all" and "end others" end it too, without a notice.
+/// - Their tokens are unknown to it: such a request is a guest, and the cookie is removed. So keep each
+///   client on nodes of one version.
+/// - It does not list them, and it enforces the limit among sessions of its own version only.
+/// - It does not end them by id. "End all" and "end others" delete them too, without a notice.
 ///
-/// What only adds to the end of what is noted of a client is no new version: nodes that do not know it
-/// pass it over. A session of our version that cannot be read is unknown, too, and a warning.
+/// Appending a field to the stored client description does not change the version; older nodes ignore
+/// it. A record of the same version that cannot be read is unknown, and a warning is logged.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     scripts: Scripts,
@@ -73,22 +110,134 @@ impl fmt::Debug for TagKey {
 }
 
 impl RedisStore {
-    /// A store behind this pool.
-    #[must_use]
-    pub fn new(pool: impl IntoRedisPool) -> Self {
-        Self::builder(pool).build()
+    /// A store on the server that this URL names: `redis://user:password@host:port/db`, or `rediss://…` for TLS.
+    ///
+    /// For other settings, pass [`RedisSource::url`] to [`builder`](Self::builder). It connects when it is first
+    /// asked something.
+    ///
+    /// # Errors
+    ///
+    /// If it is no such URL. In a password write `#` as `%23` and `@` as `%40`.
+    pub fn connect(url: &str) -> Result<Self, RedisUrlError> {
+        Ok(Self::new(RedisSource::url(url)?))
     }
 
-    /// A store behind this pool with settings of yours.
-    pub fn builder(pool: impl IntoRedisPool) -> RedisStoreBuilder {
+    /// A store on the Cluster that has these nodes. A few are enough, for each knows the others.
+    ///
+    /// Each primary has connections of its own. Where one does not answer, the users of the others do not notice.
+    ///
+    /// ```no_run
+    /// use tower_user_sessions::RedisStore;
+    ///
+    /// let nodes = ["redis://:password@node-1:6379", "redis://:password@node-2:6379"];
+    /// let store = RedisStore::connect_cluster(nodes)?;
+    /// # let _ = store;
+    /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
+    /// ```
+    ///
+    /// For other settings, pass [`RedisSource::cluster`] to [`builder`](Self::builder). It connects when it is first
+    /// asked something.
+    ///
+    /// # Errors
+    ///
+    /// If one is no such URL, or there is none.
+    pub fn connect_cluster<S: AsRef<str>>(
+        nodes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, RedisUrlError> {
+        Ok(Self::new(RedisSource::cluster(nodes)?))
+    }
+
+    /// A store that asks this function where and as whom to connect, each time that it opens a connection.
+    ///
+    /// For passwords that change, such as IAM tokens:
+    ///
+    /// ```no_run
+    /// use deadpool_redis::redis::{IntoConnectionInfo, RedisConnectionInfo, RedisError};
+    /// use tower_user_sessions::RedisStore;
+    ///
+    /// # async fn fresh_token() -> String { String::new() }
+    /// let store = RedisStore::connect_with(async || {
+    ///     let login = RedisConnectionInfo::default()
+    ///         .set_username("app")
+    ///         .set_password(fresh_token().await);
+    ///     let server = "rediss://cache.example:6379".into_connection_info()?;
+    ///     Ok::<_, RedisError>(server.set_redis_settings(login))
+    /// });
+    /// # let _ = store;
+    /// ```
+    #[must_use]
+    pub fn connect_with<F, Fut, E>(ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ConnectionInfo, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self::new(RedisSource::with(ask))
+    }
+
+    /// A store on the master that these sentinels name: `["redis://host:26379", …]`.
+    ///
+    /// It follows a failover, and leaves a master that was replaced. For servers with a password, pass
+    /// [`RedisSource::sentinel`] to [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no such URL.
+    pub fn connect_sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        master: &str,
+    ) -> Result<Self, RedisUrlError> {
+        let login = RedisConnectionInfo::default();
+        Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
+    }
+
+    /// A store that opens its connections with this source: a pool of deadpool-redis, or a `redis::Client`.
+    #[must_use]
+    pub fn new(source: impl IntoRedisSource) -> Self {
+        Self::builder(source).build()
+    }
+
+    /// The same, with settings of yours.
+    pub fn builder(source: impl IntoRedisSource) -> RedisStoreBuilder {
         RedisStoreBuilder {
-            pool: pool.into_redis_pool(),
+            source: source.into_redis_source(),
             prefix: "sessions".to_owned(),
             deadline: Duration::from_secs(1),
             notice_kept: NOTICE_KEPT,
             tag_key: None,
             clock: None,
         }
+    }
+
+    /// Finds out what is wrong with the server, once per primary: its version and role, a policy that evicts sessions,
+    /// commands that the user may not use, scripts that do not run, a proxy.
+    ///
+    /// Call it when the app starts, and log what it finds. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error.
+    ///
+    /// ```no_run
+    /// # async fn start(store: tower_user_sessions::RedisStore) {
+    /// for check in store.check().await {
+    ///     if !check.findings().is_empty() {
+    ///         eprintln!("{check}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<RedisCheck> {
+        self.scripts.check().await
+    }
+
+    /// Waits until Redis has ended all sign-ins that were given up, at most so long. Returns how many are left.
+    ///
+    /// A sign-in is given up where its response was not delivered, such as one that answered 503. Call this at shutdown,
+    /// once no request is served any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// The store goes on in the background if this is dropped.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.scripts.drain(within).await
     }
 }
 
@@ -124,13 +273,9 @@ impl SessionStore for RedisStore {
         }
     }
 
-    /// Queued behind the `create` on the same connection, so that it runs after it.
+    /// Again and again, until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let scripts = self.scripts.clone();
-        runtime.spawn(async move { scripts.give_up(tag, id).await });
+        self.scripts.give_up(tag, id);
     }
 }
 
@@ -138,7 +283,7 @@ impl SessionStore for RedisStore {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RedisStoreBuilder {
-    pool: RedisPool,
+    source: RedisSource,
     prefix: String,
     deadline: Duration,
     notice_kept: Duration,
@@ -193,16 +338,19 @@ impl RedisStoreBuilder {
     #[must_use]
     pub fn build(self) -> RedisStore {
         let Self {
-            pool,
+            source,
             prefix,
             deadline,
             notice_kept,
             tag_key,
             clock,
         } = self;
-        let connections = Connections::new(pool, deadline);
+        let route = match source.seeds() {
+            Some(seeds) => Route::Cluster(Cluster::new(Arc::clone(seeds), deadline)),
+            None => Route::One(Link::new(source, deadline)),
+        };
         RedisStore {
-            scripts: Scripts::new(connections, Keys::new(&prefix), notice_kept, clock),
+            scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock),
             tag_key,
         }
     }

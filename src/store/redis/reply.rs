@@ -6,7 +6,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::Value;
 
 use crate::{
-    model::{Record, SessionId, Timestamp, id::decode_12},
+    model::{Digest, Record, SessionId, Timestamp, id::decode_12},
     store::{StoreError, StoreErrorKind},
 };
 
@@ -16,8 +16,33 @@ pub(super) const ALONE: i64 = -1;
 /// The position of the last activity in a record.
 const LAST_ACTIVITY: usize = 26;
 
-/// A reply. It is an array that begins with the outcome and the store's time. Or it is a record alone
-/// ([`ALONE`]), whose last activity is the store's time.
+/// Where a record has its digest.
+const DIGEST: std::ops::Range<usize> = 50..82;
+
+/// What a reply must contain to be the reply to this request.
+///
+/// A proxy that loses one reply hands every later one to the wrong caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    /// The 8 bytes of the request that its script returns.
+    pub(super) of: [u8; 8],
+    /// What the reply is where it is no array.
+    pub(super) alone: Alone,
+}
+
+/// A reply that is no array.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alone {
+    /// There is none.
+    Never,
+    /// The first 50 bytes of a record, then the 8 bytes of the request.
+    Header,
+    /// The record with this digest.
+    Record(Digest),
+}
+
+/// A reply: an array of the outcome, the store's time, 8 bytes of the request and what else there is;
+/// or [`ALONE`] a record, whose last activity is that time.
 #[derive(Debug)]
 pub(super) struct Reply {
     outcome: i64,
@@ -26,30 +51,49 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    pub(super) fn new(value: Value) -> Result<Self, StoreError> {
+    /// Takes a reply apart; `None` if it is the reply to another request.
+    pub(super) fn new(value: Value, expected: &Expected) -> Option<Self> {
         let mut rest = match value {
             Value::Array(values) => values.into_iter(),
-            Value::BulkString(record) => {
-                let now = record
-                    .get(LAST_ACTIVITY..)
-                    .and_then(|bytes| bytes.first_chunk())
-                    .map(|bytes| i64::from_be_bytes(*bytes))
-                    .ok_or_else(Self::unexpected)?;
-                return Ok(Self {
-                    outcome: ALONE,
-                    now,
-                    rest: vec![Value::BulkString(record)].into_iter(),
-                });
-            }
-            _ => return Err(Self::unexpected()),
+            Value::BulkString(bytes) => return Self::alone(bytes, expected),
+            _ => return None,
         };
-        match (rest.next(), rest.next()) {
-            (Some(Value::Int(outcome)), Some(Value::Int(now))) => Ok(Self { outcome, now, rest }),
-            _ => Err(Self::unexpected()),
+        match (rest.next(), rest.next(), rest.next()) {
+            (Some(Value::Int(outcome)), Some(Value::Int(now)), Some(Value::BulkString(of)))
+                if of == expected.of =>
+            {
+                Some(Self { outcome, now, rest })
+            }
+            _ => None,
         }
     }
 
-    /// The reply is none that the script's header lists.
+    fn alone(mut bytes: Vec<u8>, expected: &Expected) -> Option<Self> {
+        match &expected.alone {
+            Alone::Never => return None,
+            Alone::Header => {
+                let header = bytes.len().checked_sub(expected.of.len())?;
+                if header != DIGEST.start || bytes.get(header..)? != expected.of {
+                    return None;
+                }
+                bytes.truncate(header);
+            }
+            Alone::Record(digest) => {
+                let found = bytes.get(DIGEST)?.try_into().ok()?;
+                if Digest::from_bytes(found) != *digest {
+                    return None;
+                }
+            }
+        }
+        let now = bytes.get(LAST_ACTIVITY..)?.first_chunk()?;
+        Some(Self {
+            outcome: ALONE,
+            now: i64::from_be_bytes(*now),
+            rest: vec![Value::BulkString(bytes)].into_iter(),
+        })
+    }
+
+    /// The answer is none of those that the script's header names.
     pub(super) fn unexpected() -> StoreError {
         StoreError::new(StoreErrorKind::Corrupt)
     }

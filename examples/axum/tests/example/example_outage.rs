@@ -77,7 +77,7 @@ async fn with_redis_stopped_requests_get_503_within_two_seconds_and_the_cookies_
     assert_eq!((page.status, page.cookie), (200, None));
     assert_unavailable(&cart);
     redis.resume();
-    let again = browser::get(&impatient(), app.url("/me"), Some(&token)).await;
+    let again = until_it_answers(&app, &token).await;
     assert_eq!(
         (again.status, &again.json()["user"]),
         (200, &json!("alice"))

@@ -12,25 +12,25 @@ local cutoff = others.cut and cutoff_of(user, now)
 local again = by_id[session]
 if again then
   local same = string.sub(again, 51, 82) == digest and live(again, now, -math.huge)
-  return same and { 1, now, cutoff or false, again, data_of(user, session), "", 0 } or { 4, now }
+  return same and { 1, now, of, cutoff or false, again, data_of(user, session), "", 0 } or { 4, now, of }
 end
 proven = age == 1 and now - proven or proven
 if redeem ~= "" then
   local ticket = by_id[string.sub(redeem, 1, 16)]
   if not ticket or not is_ticket(ticket, now)
     or string.sub(ticket, 51, 82) ~= string.sub(redeem, 17, 48) then
-    return { 7, now }
+    return { 7, now, of }
   end
   age, proven = 0, struct.unpack(">i8", ticket, 19)
 end
 if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barred")) then
-  return { 8, now }
+  return { 8, now, of }
 end
 -- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
 local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
 if kind == 1 and cutoff and rejected then
   redis.call("HSET", user, "cut", string.format("%.0f", math.min(cutoff, now)))
-  return { 3, now }
+  return { 3, now, of }
 end
 -- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
 proven = math.min(proven, now)
@@ -46,10 +46,10 @@ if #goes > 0 and refuse == 1 then
   if offer ~= "" then
     leave(user, offer, all.tickets, proven, now)
   end
-  return add({ 2, now }, offered)
+  return add({ 2, now, of }, offered)
 end
 local old = replaced and all[replaced]
 local data = merge(old and data_of(user, replaced) or "", changes or "")
 if #data > most then
-  return { 6, now }
+  return { 6, now, of }
 end

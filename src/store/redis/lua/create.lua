@@ -36,23 +36,25 @@
   The last six may be left out if all are empty.
 
   Returns   header    made, without cutoff, data, evicted sessions or a new device: the first 50
-                      bytes of the record, whose last activity is now
-            {1, now, cutoff or false, record, data, replaced or "", first sight 1 or 0, id,
+                      bytes of the record, whose last activity is now, and `of`
+            {1, now, of, cutoff or false, record, data, replaced or "", first sight 1 or 0, id,
              record, …}  made; the sessions that ended for it follow
-            {2, now, id, record, …}  these sessions reach the limit; the ticket was kept, and
+            {2, now, of, id, record, …}  these sessions reach the limit; the ticket was kept, and
                       nothing else changed
-            {3, now}  authenticated at or before the cutoff; nothing changed
-            {4, now}  a session with this id has ended; nothing changed
-            {5, now}  no client waits for this any more; nothing changed
-            {6, now}  the data exceeds its limit; nothing changed
-            {7, now}  no such ticket; nothing changed
-            {8, now}  the user is disabled; nothing changed
+            {3, now, of}  authenticated at or before the cutoff; nothing changed
+            {4, now, of}  a session with this id has ended; nothing changed
+            {5, now, of}  no client waits for this any more; nothing changed
+            {6, now, of}  the data exceeds its limit; nothing changed
+            {7, now, of}  no such ticket; nothing changed
+            {8, now, of}  the user is disabled; nothing changed
+  `of` is 8 bytes of `digest`: they show which request this reply belongs to.
 ]]
 local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
   not_before, latest = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8", terms)
+local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
 local now = tonumber(given or "")
@@ -61,7 +63,7 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 if now > latest then
-  return { 5, now }
+  return { 5, now, of }
 end
 local deadline = now + absolute
 local fields = redis.call("HKEYS", user)
@@ -72,5 +74,5 @@ if #fields == 0 and plain then
     deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))
-  return header
+  return header .. of
 end

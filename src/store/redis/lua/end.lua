@@ -16,19 +16,20 @@
   ARGV[9]  spare      "1" if sessions that do not count for the limit stay when several end
   ARGV[10] bar        how long the user is disabled, ms; "0" enables; "" changes nothing
   ARGV[11] given      the time, ms; "" for the server's
+  ARGV[12] of         8 bytes that come back: they show whose reply this is
 
-  Returns  {1, now, data or false, id, …}  these were live and have ended
-           {2, now}                        the caller is not live; nothing changed
-           {0, now}                        there is no such session; nothing changed
+  Returns  {1, now, of, data or false, id, …}  these were live and have ended
+           {2, now, of}                    the caller is not live; nothing changed
+           {0, now, of}                    there is no such session; nothing changed
 ]]
 local user = KEYS[1]
-local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, given =
+local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, given, of =
   unpack(ARGV)
 kept, tombstone = tonumber(kept), tonumber(tombstone)
 
 local now = clock(given)
 if caller ~= "" and not live(redis.call("HGET", user, caller), now, -math.huge) then
-  return { 2, now }
+  return { 2, now, of }
 end
 local cause = { reason = tonumber(reason), kept = kept, by = by, body = "" }
 local causing = by ~= "" and redis.call("HGET", user, by)
@@ -43,10 +44,10 @@ if which == "one" then
     local data = moved and data_of(user, session)
     finish(user, { id = session, record = record }, cause, now)
     keep(user, kept)
-    return { 1, now, data, session }
+    return { 1, now, of, data, session }
   end
   if noticed(record, now) then
-    return { 1, now, false }
+    return { 1, now, of, false }
   end
   -- A `create` that arrives later finds this mark and makes no session.
   if tombstone > 0 and redis.call("HLEN", user) < 4000 then
@@ -55,5 +56,5 @@ if which == "one" then
   elseif record and is_over(record, now) then
     drop(user, { session })
   end
-  return { 0, now }
+  return { 0, now, of }
 end

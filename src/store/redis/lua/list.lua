@@ -6,15 +6,16 @@
 
   ARGV[1]  not_before  sessions created earlier are not live, ms
   ARGV[2]  given       the time, ms; "" for the server's
+  ARGV[3]  of          8 bytes that come back: they show whose reply this is
 
-  Returns  {1, now, id, record, id, record, …}
+  Returns  {1, now, of, id, record, id, record, …}
 ]]
 local user = KEYS[1]
-local not_before, given = tonumber(ARGV[1]), ARGV[2]
+local not_before, given, of = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
 local ids, found = records(user, redis.call("HKEYS", user))
 local now = clock(given)
-local answer, passed = { 1, now }, {}
+local answer, passed = { 1, now, of }, {}
 for at, id in ipairs(ids) do
   if live(found[at], now, not_before) then
     answer[#answer + 1] = id

@@ -18,14 +18,15 @@
 
   Returns  record                           the session is live, without data, and its last
                                             activity is now
-           {1, now, record, data or false}  the session is live, and the token is its current
+           {1, now, of, record, data or false}  the session is live, and the token is its current
                                             one or a previous one that still works
-           {2, now, notice}                 the session ended; this was its last token
-           {3, now, record}                 the session expired, and its record is deleted
-           {4, now, record, ended}          reuse of a previous token; ended is 1 if the session
+           {2, now, of, notice}             the session ended; this was its last token
+           {3, now, of, record}             the session expired, and its record is deleted
+           {4, now, of, record, ended}      reuse of a previous token; ended is 1 if the session
                                             ended because of it, else 0
-           {5, now, record}                 a token from before the user authenticated again
-           {0, now}                         anything else
+           {5, now, of, record}             a token from before the user authenticated again
+           {0, now, of}                     anything else
+  `of` is the first 8 bytes of `digest`: it shows which request this reply belongs to.
 ]]
 local user = KEYS[1]
 local session, digest, sub = ARGV[1], ARGV[2], string.sub
@@ -44,7 +45,7 @@ if version == 1 and kind < 64 and kind % 16 < 3 and sub(record, 51, 82) == diges
   and not (ARGV[4] and created < tonumber(ARGV[4])) then
   local data = kind % 32 >= 16 and redis.call("HGET", user, session .. ".data")
   if ARGV[3] == "0" or now <= activity then
-    return { 1, now, record, data }
+    return { 1, now, sub(digest, 1, 8), record, data }
   end
 
   record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
@@ -59,7 +60,7 @@ if version == 1 and kind < 64 and kind % 16 < 3 and sub(record, 51, 82) == diges
     end
   end
   if data then
-    return { 1, now, record, data }
+    return { 1, now, sub(digest, 1, 8), record, data }
   end
   return record
 end

@@ -25,39 +25,41 @@
                      salt      16 bytes
   ARGV[5]  given     the time, ms; "" for the server's
 
-  Returns  {1, now, record}  the session has the new token
-           {2, now, salt}    another request rotated first; its new token is derived with this
-                             salt
-           {3, now}          too early: a previous token still works, or a request has sent the
-                             successor of this one; nothing changed
-           {0, now}          not live, or not a token of this session; nothing changed
+  Returns  {1, now, of, record}  the session has the new token
+           {2, now, of, salt}    another request rotated first; its new token is derived with
+                                 this salt
+           {3, now, of}          too early: a previous token still works, or a request has sent
+                                 the successor of this one; nothing changed
+           {0, now, of}          not live, or not a token of this session; nothing changed
+  `of` is 8 bytes of `digest`: they show which request this reply belongs to.
 ]]
 local user = KEYS[1]
 local session, sent, digest, terms, given = unpack(ARGV)
 local again, age, ends, grace, kept, proven, idle, absolute, salt =
   struct.unpack(">BBBi8i8i8i8i8c16", terms)
 local sub = string.sub
+local of = sub(digest, 17, 24)
 
 local record = redis.call("HGET", user, session)
 local now = clock(given)
 local created, _, activity = live(record, now, -math.huge)
 if not created then
-  return { 0, now }
+  return { 0, now, of }
 end
 local kind, present, body = string.byte(record, 2), sub(record, 51, 82), body_of(record)
 local newer, older = previous_tokens(record)
 if present == digest then
-  return { 1, now, record }
+  return { 1, now, of, record }
 elseif present ~= sent then
   local open = still_open(sent, newer, older, now)
   if not open then
     -- The request was slower than its grace period. That is no reuse.
     local known = sub(newer, 1, 32) == sent or sub(older, 1, 32) == sent
-    return again == 0 and known and { 3, now } or { 0, now }
+    return again == 0 and known and { 3, now, of } or { 0, now, of }
   elseif again == 0 then
     -- The salt belongs to the newer token; from an older one it would derive another token.
     local took = kind >= 64 and open == newer
-    return took and { 2, now, sub(record, 108, 123) } or { 3, now }
+    return took and { 2, now, of, sub(record, 108, 123) } or { 3, now, of }
   end
   -- The user authenticated again, so the current token stops working too.
   sent, newer = present, open
@@ -67,7 +69,7 @@ end
 if again == 0 and (now < good_until(newer) or now < good_until(older)) then
   redis.call("HSET", user, session, struct.pack(">BB", VERSION, kind) .. sub(record, 3, 123)
     .. newer .. sub(record, 165))
-  return { 3, now }
+  return { 3, now, of }
 end
 
 local header, first = sub(record, 3, 50), sent .. UNUSED .. "\0"
@@ -83,4 +85,4 @@ end
 record = struct.pack(">BB", VERSION, kind) .. header .. digest
   .. struct.pack(">i8i8i8B", now, grace, kept, ends) .. salt .. first .. newer .. body
 redis.call("HSET", user, session, record)
-return { 1, now, record }
+return { 1, now, of, record }

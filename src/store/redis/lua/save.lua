@@ -13,10 +13,10 @@
                     "" for none. Without changes the data is not written.
   ARGV[7]  given    the time, ms; "" for the server's
 
-  Returns  {1, now, revision, idle, deadline}  saved, as this revision; idle and deadline in ms
-           {2, now, revision, data}            the revision is another one; nothing changed
-           {3, now}                            the data exceeds its limit; nothing changed
-           {0, now}                            not live; nothing changed
+  Returns  {1, now, op, revision, idle, deadline}  saved, as this revision; both in ms
+           {2, now, op, revision, data}            the revision is another one; nothing changed
+           {3, now, op}                            the data exceeds its limit; nothing changed
+           {0, now, op}                            not live; nothing changed
 ]]
 local user = KEYS[1]
 local session, op, expect, changes, limit, shorten, given = unpack(ARGV)
@@ -27,18 +27,18 @@ local record, data = got[1], got[2] or string.rep("\0", 8)
 local now = clock(given)
 local created, _, _, idle, deadline, revision = live(record, now, -math.huge)
 if not created then
-  return { 0, now }
+  return { 0, now, op }
 end
 if sub(data, 1, 8) == op then
-  return { 1, now, revision, idle, deadline }
+  return { 1, now, op, revision, idle, deadline }
 end
 local entries = sub(data, 9)
 if expect ~= "" and tonumber(expect) ~= revision then
-  return { 2, now, revision, entries }
+  return { 2, now, op, revision, entries }
 end
 local merged = merge(entries, changes)
 if #merged > tonumber(limit) then
-  return { 3, now }
+  return { 3, now, op }
 end
 
 local kind, class = string.byte(record, 2, 3)
@@ -55,4 +55,4 @@ end
 record = struct.pack(">BBBI7", VERSION, kind, class, revision) .. sub(record, 11, 34) .. lifetime
   .. sub(record, 51)
 redis.call("HSET", user, session, record, unpack(fields))
-return { 1, now, revision, idle, deadline }
+return { 1, now, op, revision, idle, deadline }

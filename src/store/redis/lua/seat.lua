@@ -45,6 +45,6 @@ local first = device ~= "" and first_sight(user, device, now) or 0
 keep(user, math.max(ttl(now, idle, deadline), #notices > 0 and kept or 0,
   #all.markers > 0 and MINUTE or 0))
 if not cutoff and #data == 0 and #ended == 0 and not replaced and first == 0 then
-  return header
+  return header .. of
 end
-return add({ 1, now, cutoff or false, record, data, replaced or "", first }, ended)
+return add({ 1, now, of, cutoff or false, record, data, replaced or "", first }, ended)

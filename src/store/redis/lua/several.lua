@@ -3,7 +3,7 @@
   and the returns.
 ]]
 local ids, found = records(user, redis.call("HKEYS", user))
-local answer, passed = { 1, now, false }, {}
+local answer, passed = { 1, now, of, false }, {}
 redis.call("HSET", user, "cut", string.format("%.0f", now))
 if tonumber(bar) == 0 then
   redis.call("HDEL", user, "barred")

@@ -1,12 +1,20 @@
 //! The scripts that change data, list and end.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use deadpool_redis::redis::Cmd;
+use tokio::runtime::Handle;
 
 use super::{
-    super::{connection::Resend, reply::Reply},
-    Scripts, not_before,
+    super::{
+        link::{Call, Lane, Resend},
+        reply::{Alone, Expected, Reply},
+        undelivered,
+    },
+    Inner, Scripts, nonce, not_before,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, clock::millis},
@@ -38,7 +46,17 @@ impl Scripts {
             None => Resend::Harmless,
             Some(_) => Resend::Never,
         };
-        let mut reply = self.run(&self.0.save, &key, resend, arguments).await?;
+        let call = Call {
+            script: &self.0.save,
+            key: &key,
+            resend,
+            lane: Lane::Others,
+            expected: Expected {
+                of: op,
+                alone: Alone::Never,
+            },
+        };
+        let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => {
@@ -62,23 +80,68 @@ impl Scripts {
         }
     }
 
+    /// Ends what never reached its client, and keeps what may still come from being made: again and again
+    /// until the server has answered.
+    pub(in super::super) fn give_up(&self, tag: Tag, id: SessionId) {
+        self.0.undelivered.add(tag, id);
+        self.work();
+    }
+
+    /// Starts the worker that ends what was given up, if there is work.
+    fn work(&self) {
+        // Called from `Drop`: without a runtime it waits for the next one that is given up.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let store = Arc::downgrade(&self.0);
+        self.0
+            .undelivered
+            .work(|| runtime.spawn(end_all(store)).abort_handle());
+    }
+
+    /// Waits until all that was given up has ended, at most so long. Returns how many have not.
+    pub(in super::super) async fn drain(&self, within: Duration) -> usize {
+        self.work();
+        let undelivered = &self.0.undelivered;
+        let all = async {
+            loop {
+                let ended = undelivered.ended.notified();
+                if undelivered.left() == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        let _ = tokio::time::timeout(within, all).await;
+        undelivered.left()
+    }
+
     /// Ends what never reached its client, and keeps what may still come from being made.
-    pub(in super::super) async fn give_up(&self, tag: Tag, id: SessionId) {
+    pub(super) async fn end_undelivered(&self, tag: Tag, id: SessionId) -> Result<(), StoreError> {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
-        if let Err(error) = self.end(&end).await {
-            tracing::warn!(kind = ?error.kind(), "undelivered session not ended");
-        }
+        self.end(&end).await.map(drop)
     }
 
     /// Runs `lua/list.lua`.
     pub(in super::super) async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        let of = nonce();
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
-            cmd.arg(not_before(list.not_before)).arg(self.given());
+            cmd.arg(not_before(list.not_before))
+                .arg(self.given())
+                .arg(&of[..]);
         };
         let key = self.0.keys.user(list.tag);
-        let mut reply = self
-            .run(&self.0.list, &key, Resend::Harmless, arguments)
-            .await?;
+        let call = Call {
+            script: &self.0.list,
+            key: &key,
+            resend: Resend::Harmless,
+            lane: Lane::Others,
+            expected: Expected {
+                of,
+                alone: Alone::Never,
+            },
+        };
+        let mut reply = self.run(call, arguments).await?;
         reply.records()
     }
 
@@ -99,6 +162,7 @@ impl Scripts {
         let bar = end
             .bar
             .map(|bar| millis(bar.min(Lifetime::MAX)).to_string());
+        let of = nonce();
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(which)
                 .arg(session.as_ref().map_or(&b""[..], |id| &id[..]))
@@ -110,12 +174,21 @@ impl Scripts {
                 .arg(tombstone)
                 .arg(if end.spare_uncounted { "1" } else { "" })
                 .arg(bar.as_deref().unwrap_or_default())
-                .arg(self.given());
+                .arg(self.given())
+                .arg(&of[..]);
         };
         let key = self.0.keys.user(end.tag);
-        let mut reply = self
-            .run(&self.0.end, &key, Resend::Harmless, arguments)
-            .await?;
+        let call = Call {
+            script: &self.0.end,
+            key: &key,
+            resend: Resend::Harmless,
+            lane: Lane::Ends,
+            expected: Expected {
+                of,
+                alone: Alone::Never,
+            },
+        };
+        let mut reply = self.run(call, arguments).await?;
         let (outcome, now) = reply.head();
         match outcome {
             1 => {
@@ -136,4 +209,40 @@ fn operation() -> Result<[u8; 8], StoreError> {
     getrandom::fill(&mut op)
         .map_err(|source| StoreError::new(StoreErrorKind::Unavailable).with_source(source))?;
     Ok(op)
+}
+
+/// Ends what was given up, one after the other, until nothing is left.
+async fn end_all(store: Weak<Inner>) {
+    let (mut pause, mut failed) = (undelivered::SHORTEST, 0);
+    loop {
+        let Some(store) = store.upgrade().map(Scripts) else {
+            return;
+        };
+        let Some((tag, id)) = store.0.undelivered.next() else {
+            return;
+        };
+        let ended = store.end_undelivered(tag, id).await;
+        store
+            .0
+            .undelivered
+            .done(ended.is_err().then_some((tag, id)));
+        let up_again = store.0.route.up_again();
+        // Another primary may well answer: the others that wait have their turns first.
+        let others = store.0.route.is_cluster() && failed < store.0.undelivered.left();
+        drop(store);
+        match ended {
+            Ok(()) => (pause, failed) = (undelivered::SHORTEST, 0),
+            Err(_) if others => failed += 1,
+            Err(error) => {
+                failed = 0;
+                tracing::debug!(kind = ?error.kind(), "a sign-in that was given up is not ended yet");
+                let waited = tokio::time::timeout(pause, up_again).await;
+                pause = if waited.is_ok() {
+                    undelivered::SHORTEST
+                } else {
+                    (pause * 2).min(undelivered::LONGEST)
+                };
+            }
+        }
+    }
 }

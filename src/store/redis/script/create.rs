@@ -7,10 +7,10 @@ use deadpool_redis::redis::{Arg, Cmd};
 
 use super::{
     super::{
-        connection::Resend,
-        reply::{ALONE, Reply},
+        link::{Call, Lane, Resend},
+        reply::{ALONE, Alone, Expected, Reply},
     },
-    Scripts, not_before, proven,
+    Scripts, not_before, part, proven,
 };
 use crate::{
     model::{
@@ -66,16 +66,32 @@ impl Scripts {
             }
         };
         let key = self.0.keys.user(create.tag);
-        // Sent again, the same id and digest make the same session.
-        let run = || self.run(&self.0.create, &key, Resend::Harmless, &arguments);
-        let mut reply = run().await?;
+        let call = Call {
+            script: &self.0.create,
+            key: &key,
+            // Its own id and digest make sending it again the same session.
+            resend: Resend::Harmless,
+            lane: Lane::Others,
+            expected: Expected {
+                of: part(&create.digest, 1),
+                alone: Alone::Header,
+            },
+        };
+        let run = || self.0.route.run(&call, &arguments);
+        let (reply, was_sent) = run().await;
+        if reply.is_err() && !was_sent {
+            self.0.undelivered.never_sent(create.id);
+        }
+        let mut reply = reply?;
         if reply.head().0 == LATE {
-            // The estimate of the server's time was wrong, and this reply corrected it.
-            reply = run().await?;
+            // The sample of the server's time was off; this reply brought a new one.
+            reply = run().await.0?;
         }
         if reply.head().0 > 1 && sends.into_inner() > 1 {
-            // An attempt whose reply was lost may still run and make the session that was refused.
-            self.give_up(create.tag, create.id).await;
+            // One whose answer was lost may run yet: what was refused must not be made by it.
+            if self.end_undelivered(create.tag, create.id).await.is_err() {
+                self.give_up(create.tag, create.id);
+            }
         }
         let (outcome, now) = reply.head();
         match outcome {

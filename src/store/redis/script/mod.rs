@@ -4,20 +4,25 @@
 
 mod change;
 mod create;
+pub(super) mod source;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use deadpool_redis::redis::{Cmd, Value};
+use deadpool_redis::redis::Cmd;
 
+use self::source::Script;
 use super::{
-    connection::{Connections, Resend},
-    keys::Keys,
-    reply::Reply,
-    source::Script,
+    check::RedisCheck, keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered,
 };
 use crate::{
-    model::{Clock, Timestamp, clock::millis},
+    model::{Clock, Digest, Timestamp, clock::millis},
     store::{Authenticated, StoreError},
 };
 
@@ -32,7 +37,8 @@ pub(super) struct Scripts(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    connections: Connections,
+    route: Route,
+    undelivered: Undelivered,
     keys: Keys,
     notice_kept: Duration,
     clock: Option<Clock>,
@@ -46,13 +52,14 @@ struct Inner {
 
 impl Scripts {
     pub(super) fn new(
-        connections: Connections,
+        route: Route,
         keys: Keys,
         notice_kept: Duration,
         clock: Option<Clock>,
     ) -> Self {
         Self(Arc::new(Inner {
-            connections,
+            route,
+            undelivered: Undelivered::default(),
             keys,
             notice_kept,
             clock,
@@ -85,18 +92,24 @@ impl Scripts {
 
     async fn run(
         &self,
-        script: &Script,
-        key: &str,
-        resend: Resend,
+        call: Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        let connections = &self.0.connections;
-        let reply: Value = connections.run(script, key, resend, arguments).await?;
-        let reply = Reply::new(reply)?;
-        if self.0.clock.is_none() {
-            connections.note_time(reply.now());
-        }
-        Ok(reply)
+        self.0.route.run(&call, arguments).await.0
+    }
+
+    /// Finds out about each server.
+    pub(super) async fn check(&self) -> Vec<RedisCheck> {
+        let all = &self.0;
+        let scripts = [
+            &all.resolve,
+            &all.create,
+            &all.save,
+            &all.rotate,
+            &all.list,
+            &all.end,
+        ];
+        all.route.check(&all.keys, &scripts).await
     }
 
     /// The time for a script: empty for the server's own.
@@ -121,4 +134,21 @@ fn proven(authenticated: Authenticated) -> (u8, i64) {
         // The age is computed again for each attempt.
         Authenticated::On(arrival) => (1, millis(arrival.age())),
     }
+}
+
+/// 8 bytes that no other request has.
+fn nonce() -> [u8; 8] {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+        // Two processes may share a connection behind a proxy.
+        let mut start = [0; 8];
+        let _ = getrandom::fill(&mut start);
+        AtomicU64::new(u64::from_be_bytes(start))
+    });
+    NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes()
+}
+
+/// One of the four parts of a digest: each script returns another one.
+fn part(digest: &Digest, at: usize) -> [u8; 8] {
+    let (parts, _) = digest.as_bytes().as_chunks::<8>();
+    parts.get(at).copied().unwrap_or_default()
 }

@@ -5,10 +5,10 @@ use deadpool_redis::redis::Cmd;
 
 use super::{
     super::{
-        connection::Resend,
-        reply::{ALONE, Reply},
+        link::{Call, Lane, Resend},
+        reply::{ALONE, Alone, Expected, Reply},
     },
-    Scripts, not_before, proven,
+    Scripts, not_before, part, proven,
 };
 use crate::{
     model::{Data, EndNotice, Lifetime, Record, Salt, clock::millis},
@@ -34,9 +34,17 @@ impl Scripts {
             }
         };
         let key = self.0.keys.user(resolve.token.tag());
-        let mut reply = self
-            .run(&self.0.resolve, &key, Resend::Harmless, arguments)
-            .await?;
+        let call = Call {
+            script: &self.0.resolve,
+            key: &key,
+            resend: Resend::Harmless,
+            lane: Lane::Others,
+            expected: Expected {
+                of: part(&digest, 0),
+                alone: Alone::Record(digest),
+            },
+        };
+        let mut reply = self.run(call, arguments).await?;
         let (outcome, now) = reply.head();
         match outcome {
             0 => return Ok(Resolved::Unknown),
@@ -50,6 +58,10 @@ impl Scripts {
         let Some(record) = reply.record(id)? else {
             return Ok(Resolved::Unknown);
         };
+        let rotated = record.rotation.as_ref();
+        if record.digest != digest && rotated.and_then(|of| of.previous(&digest)).is_none() {
+            return Err(Reply::unexpected());
+        }
         match outcome {
             ALONE => Ok(Resolved::Live(Found::new(record, Data::default(), now))),
             1 => Ok(Resolved::Live(Found::new(record, stored(&mut reply)?, now))),
@@ -78,10 +90,18 @@ impl Scripts {
                 .arg(self.given());
         };
         let key = self.0.keys.user(rotate.tag);
-        // Sent again, the same digests are the same rotation.
-        let mut reply = self
-            .run(&self.0.rotate, &key, Resend::Harmless, arguments)
-            .await?;
+        // The digests make sending it again the same rotation.
+        let call = Call {
+            script: &self.0.rotate,
+            key: &key,
+            resend: Resend::Harmless,
+            lane: Lane::Others,
+            expected: Expected {
+                of: part(&rotate.digest, 2),
+                alone: Alone::Never,
+            },
+        };
+        let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => {

@@ -1,11 +1,8 @@
 //! What an error of Redis means for the call that met it.
 
-use deadpool_redis::{
-    PoolError,
-    redis::{ErrorKind, RedisError, ServerErrorKind},
-};
+use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreErrorKind;
 
 /// What an error means for the call that met it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +15,8 @@ pub(super) enum Failure {
     NotNow,
     /// This server takes no writes any more; nothing ran.
     Demoted,
+    /// The server takes no writes for want of replicas; nothing ran.
+    Fenced,
     /// No answer in time; whether the script ran is not known.
     Silent,
     /// Trying again would not help.
@@ -44,13 +43,12 @@ impl Failure {
     fn of_server(server: ServerErrorKind, error: &RedisError) -> Self {
         match server {
             ServerErrorKind::NoScript => Self::NoScript,
-            ServerErrorKind::ReadOnly => Self::Demoted,
+            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown => Self::Demoted,
             ServerErrorKind::NoPerm => Self::Final(StoreErrorKind::Denied),
             ServerErrorKind::Moved
             | ServerErrorKind::Ask
             | ServerErrorKind::TryAgain
             | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
             | ServerErrorKind::BusyLoading => Self::NotNow,
             _ => Self::of_code(error.code()),
         }
@@ -60,8 +58,9 @@ impl Failure {
         match code {
             Some("OOM") => Self::Final(StoreErrorKind::Full),
             Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Self::Final(StoreErrorKind::Denied),
-            // A script of somebody else's runs for too long.
+            // A script of another client runs for too long.
             Some("BUSY") => Self::NotNow,
+            Some("NOREPLICAS") => Self::Fenced,
             _ => Self::Final(StoreErrorKind::Unavailable),
         }
     }
@@ -71,7 +70,7 @@ impl Failure {
         match self {
             Self::Broken | Self::Silent if uncertain => StoreErrorKind::Uncertain,
             Self::Silent => StoreErrorKind::Timeout,
-            Self::Broken | Self::NoScript | Self::NotNow | Self::Demoted => {
+            Self::Broken | Self::NoScript | Self::NotNow | Self::Demoted | Self::Fenced => {
                 StoreErrorKind::Unavailable
             }
             Self::Final(kind) => kind,
@@ -79,12 +78,12 @@ impl Failure {
     }
 }
 
-/// No connection came out of the pool.
-pub(super) fn no_connection(error: PoolError) -> StoreError {
-    let kind = match &error {
-        PoolError::Backend(error) => Failure::of(error).kind(false),
-        PoolError::Timeout(_) => StoreErrorKind::Timeout,
-        _ => StoreErrorKind::Unavailable,
-    };
-    StoreError::new(kind).with_source(error)
+/// Whether the server answers and refuses writes alone, for want of memory, disk or replicas.
+pub(super) fn is_of_writes(error: &RedisError) -> bool {
+    matches!(error.code(), Some("MISCONF" | "NOREPLICAS" | "OOM"))
+}
+
+/// Whether the server answers that it is a replica.
+pub(in super::super) fn is_demoted(error: &RedisError) -> bool {
+    Failure::of(error) == Failure::Demoted
 }

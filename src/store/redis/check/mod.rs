@@ -1,0 +1,157 @@
+//! What a store finds out about its server, before users do.
+
+mod ask;
+
+use std::{borrow::Cow, fmt};
+
+use crate::store::StoreError;
+
+pub(super) use self::ask::ask;
+
+/// What [`RedisStore::check`](crate::RedisStore::check) found out about one server.
+///
+/// `Display` writes one line for each finding, with what to do.
+#[derive(Debug)]
+pub struct RedisCheck {
+    server: String,
+    version: Option<String>,
+    findings: Vec<RedisFinding>,
+    not_known: Vec<&'static str>,
+}
+
+/// Something about a server that is wrong, or works less well.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum RedisFinding {
+    /// The server may remove sessions, cutoffs and blocks to make room.
+    Evicts {
+        /// Its `maxmemory-policy`.
+        policy: String,
+    },
+    /// The user of the store may not use its keys.
+    KeysDenied,
+    /// The user of the store may not use this command, or the server has none of that name.
+    MissingCommand {
+        /// The command, in capitals.
+        command: Cow<'static, str>,
+    },
+    /// The server runs no scripts, or not these.
+    NoScripts {
+        /// What it answered.
+        cause: String,
+    },
+    /// Two connections lead to two servers: there is a proxy in between that spreads calls.
+    Proxy,
+    /// The server is a replica: it takes no writes.
+    Replica,
+    /// The server is older than Redis 7.0 or Valkey 8.0.
+    TooOld {
+        /// Its version.
+        version: String,
+    },
+    /// The server cannot be reached, or refuses the password.
+    Unreachable(StoreError),
+}
+
+impl RedisCheck {
+    pub(super) fn new(server: String) -> Self {
+        Self {
+            server,
+            version: None,
+            findings: Vec::new(),
+            not_known: Vec::new(),
+        }
+    }
+
+    /// A server that could not be asked.
+    pub(super) fn unreachable(server: &str, error: StoreError) -> Self {
+        let mut check = Self::new(server.to_owned());
+        check.find(RedisFinding::Unreachable(error));
+        check
+    }
+
+    /// Which server, without a password.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Its name and version, if it may be asked.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// What is wrong; empty if nothing is.
+    #[must_use]
+    pub fn findings(&self) -> &[RedisFinding] {
+        &self.findings
+    }
+
+    /// What could not be found out, because the user of the store may not ask it. That is no error.
+    #[must_use]
+    pub fn not_known(&self) -> &[&'static str] {
+        &self.not_known
+    }
+
+    fn find(&mut self, finding: RedisFinding) {
+        self.findings.push(finding);
+    }
+
+    fn misses(&mut self, command: impl Into<Cow<'static, str>>) {
+        self.find(RedisFinding::MissingCommand {
+            command: command.into(),
+        });
+    }
+}
+
+impl fmt::Display for RedisCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version().unwrap_or("version not known");
+        write!(f, "Redis {} ({version}):", self.server)?;
+        if self.findings.is_empty() {
+            f.write_str(" nothing is wrong")?;
+        }
+        for finding in &self.findings {
+            write!(f, "\n- {finding}")?;
+        }
+        if !self.not_known.is_empty() {
+            write!(f, "\n- not known: {}", self.not_known.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RedisFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Evicts { policy } => write!(
+                f,
+                "maxmemory-policy is {policy}: a full server signs users out and forgets cutoffs and blocks. Set it to noeviction"
+            ),
+            Self::KeysDenied => f.write_str(
+                "the user may not use the store's keys: add ~sessions:* to its ACL (or the prefix that you set)",
+            ),
+            Self::MissingCommand { command } => {
+                write!(f, "the user may not use {command}: add +{} to its ACL", command.to_lowercase())
+            }
+            Self::NoScripts { cause } => {
+                write!(f, "the server does not run the store's scripts: {cause}")
+            }
+            Self::Proxy => f.write_str(
+                "two connections lead to two servers: a proxy spreads calls. Connect to the servers themselves",
+            ),
+            Self::Replica => f.write_str(
+                "the server is a replica and takes no writes: connect to its master, or through Sentinel",
+            ),
+            Self::TooOld { version } => {
+                write!(f, "version {version} is too old: Redis 7.0 or Valkey 8.0 is needed")
+            }
+            Self::Unreachable(error) => {
+                write!(f, "the server cannot be used: {error}")?;
+                let cause = std::error::Error::source(error);
+                cause.map_or(Ok(()), |cause| write!(f, " ({cause})"))
+            }
+        }
+    }
+}

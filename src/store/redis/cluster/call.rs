@@ -1,0 +1,147 @@
+//! One call: to the primary that serves its key, and where that one says it went.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_redis::redis::Cmd;
+
+use super::{
+    super::{
+        link::{Call, Came, Elsewhere, Outage, Patience, Progress},
+        reply::Reply,
+    },
+    Cluster, Found, GRACE, Inner,
+    address::Address,
+    lock, slot,
+};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreError, StoreErrorKind, meter},
+};
+
+/// How often a call goes elsewhere without a pause. Nodes that disagree for a moment send it to and fro.
+const HOPS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl Cluster {
+    /// As [`Link::run`](super::super::link::Link::run), on the link that serves the key.
+    pub(in super::super) async fn run(
+        &self,
+        call: &Call<'_>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> (Result<Reply, StoreError>, bool) {
+        let (cluster, slot) = (&self.0, slot::of(call.key));
+        let mut progress = Progress::default();
+        let mut patience = std::pin::pin!(Patience::new(cluster.deadline));
+        let (mut named, mut hops, mut pause) = (None::<Found>, 0, PAUSE);
+        let answer = loop {
+            let found = match named.take().or_else(|| cluster.find(slot)) {
+                Some(found) => found,
+                None => match patience.as_mut().bear(Box::pin(cluster.wait(slot))).await {
+                    Some(Ok(found)) => found,
+                    Some(Err(error)) => break Err(error),
+                    None => break Err(StoreError::new(StoreErrorKind::Timeout)),
+                },
+            };
+            progress.losses = found.losses;
+            let attempts = found
+                .link
+                .attempts(call, &mut progress, patience.as_mut(), &arguments);
+            let elsewhere = match attempts.await {
+                Some(Came::Answer(answer)) => break answer,
+                Some(Came::Elsewhere(elsewhere)) => elsewhere,
+                None => break Err(found.link.timed_out(call, &mut progress, patience.began())),
+            };
+            // A place belongs to a link.
+            progress.leave();
+            meter::link::resent();
+            hops += 1;
+            if hops > HOPS {
+                let paused = patience.as_mut().bear(tokio::time::sleep(pause)).await;
+                if paused.is_none() {
+                    break Err(found.link.timed_out(call, &mut progress, patience.began()));
+                }
+                pause = (pause * 2).min(PAUSE * 16);
+            }
+            named = cluster.elsewhere(slot, elsewhere, &mut progress, &found);
+        };
+        if answer.is_err() {
+            cluster.wake();
+        }
+        (answer, progress.was_sent())
+    }
+}
+
+impl Inner {
+    /// The node that a redirection names; where it names none, the map says where to go.
+    fn elsewhere(
+        self: &Arc<Self>,
+        slot: u16,
+        elsewhere: Elsewhere,
+        progress: &mut Progress,
+        from: &Found,
+    ) -> Option<Found> {
+        let (node, moved) = match elsewhere {
+            Elsewhere::Moved(node) => (node, true),
+            Elsewhere::Asked(node) => (node, false),
+            Elsewhere::Somewhere => return None,
+        };
+        if moved {
+            self.doubt();
+        } else {
+            self.wake();
+        }
+        let to = Address::parse(&node, &self.host(from))?;
+        let found = self.redirect(slot, moved, &to)?;
+        progress.asking = !moved;
+        Some(found)
+    }
+
+    /// The host under which a node was reached.
+    fn host(&self, found: &Found) -> Box<str> {
+        let map = self
+            .map
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut links = map.links();
+        let of = links.find(|(_, link)| Arc::ptr_eq(link, &found.link));
+        of.map_or_else(Box::default, |(address, _)| address.host.clone())
+    }
+
+    /// Waits until a node is known that serves the slot.
+    pub(super) async fn wait(self: &Arc<Self>, slot: u16) -> Result<Found, StoreError> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = self.find(slot) {
+                return Ok(found);
+            }
+            self.wake();
+            let left = self.lacking(Monotonic::now().as_millis())?;
+            let _ = tokio::time::timeout(left, changed).await;
+        }
+    }
+
+    /// For how long to wait for a map, or why there is none.
+    fn lacking(&self, now: i64) -> Result<Duration, StoreError> {
+        let mut lacking = lock(&self.lacking);
+        let since = *lacking.since.get_or_insert(now);
+        let left = since.saturating_add(GRACE).saturating_sub(now);
+        match &lacking.outage {
+            Some(outage) if left <= 0 || outage.is_denied() => Err(outage.error()),
+            Some(_) => Ok(Duration::from_millis(left.unsigned_abs())),
+            None => Ok(Duration::MAX),
+        }
+    }
+
+    /// Whether the map lacks a slot that was asked for; and if so, whether a refused password is the cause.
+    pub(super) fn is_lacking(&self) -> Option<bool> {
+        let lacking = lock(&self.lacking);
+        lacking.outage.as_ref().map(Outage::is_denied)
+    }
+
+    /// No node could say who serves what, or a slot is served by none.
+    pub(super) fn lacks(&self, outage: Outage) {
+        lock(&self.lacking).outage = Some(outage);
+        self.changed.notify_waiters();
+    }
+}

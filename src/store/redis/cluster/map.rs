@@ -1,0 +1,317 @@
+//! Which node serves which slot.
+
+use super::{
+    address::Address,
+    parse::{Primary, View},
+    slot::SLOTS,
+};
+
+/// No node is known.
+const NOBODY: u16 = u16::MAX;
+
+/// How long a node without slots keeps its link after a redirection led there, in ms.
+const KEPT: i64 = 60_000;
+
+/// Which node serves which slot, with a link of each that may be asked.
+#[derive(Debug)]
+pub(super) struct Map<L> {
+    /// By slot, the place in `nodes`.
+    owners: Box<[u16]>,
+    nodes: Vec<Option<Node<L>>>,
+}
+
+#[derive(Debug)]
+struct Node<L> {
+    address: Address,
+    alias: Option<Address>,
+    /// Of two nodes that claim a slot, the one with the higher epoch has it.
+    epoch: u64,
+    /// When a redirection led there last for one call, in ms.
+    asked: i64,
+    link: L,
+}
+
+/// What a change of the map means for links.
+#[derive(Debug)]
+pub(super) struct Changed<L> {
+    /// New ones.
+    pub(super) added: Vec<L>,
+    /// They serve slots that others served before.
+    pub(super) gained: Vec<L>,
+    /// Slots of theirs are served elsewhere now.
+    pub(super) lost: Vec<L>,
+    /// They serve no slot any more.
+    pub(super) retired: Vec<L>,
+    /// From which place to which one slots went.
+    pairs: Vec<(u16, u16)>,
+}
+
+impl<L> Default for Changed<L> {
+    fn default() -> Self {
+        Self {
+            added: Vec::new(),
+            gained: Vec::new(),
+            lost: Vec::new(),
+            retired: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
+}
+
+impl<L> Changed<L> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.pairs.is_empty() && self.retired.is_empty()
+    }
+}
+
+impl<L: Clone> Map<L> {
+    pub(super) fn new() -> Self {
+        Self {
+            owners: vec![NOBODY; SLOTS.into()].into(),
+            nodes: Vec::new(),
+        }
+    }
+
+    /// The link to the node that serves the slot.
+    pub(super) fn find(&self, slot: u16) -> Option<&L> {
+        let owner = *self.owners.get(usize::from(slot))?;
+        self.node(owner).map(|node| &node.link)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.iter().all(Option::is_none)
+    }
+
+    pub(super) fn links(&self) -> impl Iterator<Item = (&Address, &L)> {
+        let nodes = self.nodes.iter().flatten();
+        nodes.map(|node| (&node.address, &node.link))
+    }
+
+    /// The link to a node that a redirection named, and the slot is that node's if it `moved` there.
+    pub(super) fn redirect(
+        &mut self,
+        slot: u16,
+        moved: bool,
+        to: &Address,
+        now: i64,
+        make: impl FnOnce(&Address) -> L,
+    ) -> (Option<L>, Changed<L>) {
+        let mut changed = Changed::default();
+        let at = self.place(to, None, &mut changed, make);
+        if moved {
+            self.give(slot, at, &mut changed);
+        }
+        let node = self.nodes.get_mut(usize::from(at));
+        if let Some(node) = node.and_then(Option::as_mut)
+            && !moved
+        {
+            node.asked = now;
+        }
+        (self.node(at).map(|node| node.link.clone()), changed)
+    }
+
+    /// Takes what a node says: where two claim a slot, the higher epoch wins.
+    pub(super) fn merge(
+        &mut self,
+        view: &View,
+        now: i64,
+        mut make: impl FnMut(&Address) -> L,
+    ) -> Changed<L> {
+        let mut changed = Changed::default();
+        for primary in &view.primaries {
+            let Primary { address, alias, .. } = primary;
+            let claimed = primary.slots.iter().flat_map(|(from, to)| *from..=*to);
+            let won: Vec<u16> = claimed
+                .filter(|slot| primary.epoch >= self.epoch(*slot))
+                .collect();
+            if won.is_empty() {
+                continue;
+            }
+            let at = self.place(address, alias.as_ref(), &mut changed, &mut make);
+            for slot in won {
+                self.give(slot, at, &mut changed);
+            }
+            if let Some(node) = self.nodes.get_mut(usize::from(at)).and_then(Option::as_mut) {
+                node.epoch = node.epoch.max(primary.epoch);
+                node.alias.clone_from(alias);
+            }
+        }
+        self.retire(now, &mut changed);
+        changed
+    }
+
+    /// Forgets the epochs: the Cluster may have been made again.
+    pub(super) fn doubt(&mut self) {
+        for node in self.nodes.iter_mut().flatten() {
+            node.epoch = 0;
+        }
+    }
+
+    fn node(&self, at: u16) -> Option<&Node<L>> {
+        self.nodes.get(usize::from(at))?.as_ref()
+    }
+
+    fn epoch(&self, slot: u16) -> u64 {
+        let owner = self.owners.get(usize::from(slot)).copied();
+        let node = owner.and_then(|owner| self.node(owner));
+        node.map_or(0, |node| node.epoch)
+    }
+
+    /// The place of the node with this address or name.
+    fn place(
+        &mut self,
+        address: &Address,
+        alias: Option<&Address>,
+        changed: &mut Changed<L>,
+        make: impl FnOnce(&Address) -> L,
+    ) -> u16 {
+        let is_it = |node: &Node<L>| {
+            let names = [Some(&node.address), node.alias.as_ref()];
+            names.contains(&Some(address)) || (alias.is_some() && names.contains(&alias))
+        };
+        let known = |node: &Option<Node<L>>| node.as_ref().is_some_and(is_it);
+        let at = self.nodes.iter().position(known).unwrap_or_else(|| {
+            let link = make(address);
+            changed.added.push(link.clone());
+            let node = Some(Node {
+                address: address.clone(),
+                alias: alias.cloned(),
+                epoch: 0,
+                asked: i64::MIN,
+                link,
+            });
+            let free = self.nodes.iter().position(Option::is_none);
+            let free = free.unwrap_or(self.nodes.len());
+            let end = self.nodes.len().min(free + 1);
+            self.nodes.splice(free..end, [node]);
+            free
+        });
+        // There are no more primaries than slots.
+        u16::try_from(at).unwrap_or(NOBODY)
+    }
+
+    fn give(&mut self, slot: u16, to: u16, changed: &mut Changed<L>) {
+        let Some(owner) = self.owners.get_mut(usize::from(slot)) else {
+            return;
+        };
+        let from = std::mem::replace(owner, to);
+        if from != to && !changed.pairs.contains(&(from, to)) {
+            changed.pairs.push((from, to));
+            let link = |at| self.node(at).map(|node| node.link.clone());
+            changed.lost.extend(link(from));
+            changed.gained.extend(link(to));
+        }
+    }
+
+    /// Takes out nodes that serve no slot.
+    fn retire(&mut self, now: i64, changed: &mut Changed<L>) {
+        let mut serves = vec![false; self.nodes.len()];
+        for owner in &self.owners {
+            if let Some(serves) = serves.get_mut(usize::from(*owner)) {
+                *serves = true;
+            }
+        }
+        for (node, serves) in self.nodes.iter_mut().zip(serves) {
+            let is_idle = |node: &mut Node<L>| !serves && node.asked.saturating_add(KEPT) <= now;
+            changed
+                .retired
+                .extend(node.take_if(is_idle).map(|node| node.link));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(primaries: &[(u16, u64, &[(u16, u16)])]) -> View {
+        let primaries = primaries.iter().map(|(port, epoch, slots)| Primary {
+            address: Address::new("host", *port),
+            alias: Some(Address::new("10.0.0.1", *port)),
+            epoch: *epoch,
+            slots: slots.to_vec(),
+        });
+        View {
+            primaries: primaries.collect(),
+            ..View::default()
+        }
+    }
+
+    fn merged(
+        map: &mut Map<u16>,
+        primaries: &[(u16, u64, &[(u16, u16)])],
+        now: i64,
+    ) -> Changed<u16> {
+        map.merge(&view(primaries), now, |address| address.port)
+    }
+
+    #[test]
+    fn the_higher_epoch_has_the_slot_whichever_node_answers() {
+        let mut map = Map::new();
+        merged(&mut map, &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])], 0);
+        assert_eq!(
+            (map.find(5), map.find(15), map.find(20)),
+            (Some(&1), Some(&2), None)
+        );
+
+        let changed = merged(&mut map, &[(3, 4, &[(0, 9)]), (2, 2, &[(10, 19)])], 1);
+        assert_eq!((changed.added, changed.retired), (vec![3], vec![1]));
+        assert!(changed.lost.contains(&1) && !changed.lost.contains(&2));
+
+        let changed = merged(&mut map, &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])], 2);
+        assert_eq!(
+            map.find(5),
+            Some(&3),
+            "a node that was cut off knows no better"
+        );
+        assert_eq!((changed.added, changed.retired), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_slot_that_moved_is_served_by_the_named_node_at_once() {
+        let mut map = Map::new();
+        merged(&mut map, &[(1, 1, &[(0, 9)])], 0);
+
+        let alias = Address::new("10.0.0.1", 1);
+        let (link, changed) = map.redirect(5, true, &alias, 0, |_| unreachable!());
+        assert_eq!(
+            (link, changed.lost),
+            (Some(1), vec![]),
+            "known by its other name"
+        );
+
+        let new = Address::new("host", 2);
+        let (link, changed) = map.redirect(5, true, &new, 0, |address| address.port);
+        assert_eq!((link, changed.lost), (Some(2), vec![1]));
+        assert_eq!((map.find(5), map.find(6)), (Some(&2), Some(&1)));
+    }
+
+    #[test]
+    fn a_node_that_was_asked_keeps_its_link_for_a_minute() {
+        let mut map = Map::new();
+        merged(&mut map, &[(1, 1, &[(0, 9)])], 0);
+        let new = Address::new("host", 2);
+
+        let (link, changed) = map.redirect(5, false, &new, 0, |address| address.port);
+        assert_eq!(
+            (link, changed.added, map.find(5)),
+            (Some(2), vec![2], Some(&1))
+        );
+        assert_eq!(
+            merged(&mut map, &[(1, 1, &[(0, 9)])], KEPT - 1).retired,
+            [0u16; 0]
+        );
+        assert_eq!(merged(&mut map, &[(1, 1, &[(0, 9)])], KEPT).retired, [2]);
+    }
+
+    #[test]
+    fn a_cluster_that_was_made_again_is_believed_after_doubt() {
+        let mut map = Map::new();
+        merged(&mut map, &[(1, 9, &[(0, 9)])], 0);
+
+        map.doubt();
+        merged(&mut map, &[(2, 1, &[(0, 9)])], 0);
+
+        assert_eq!(map.find(5), Some(&2));
+    }
+}

@@ -1,0 +1,237 @@
+//! The links to the primaries of a Cluster, and the map that says which one serves a key.
+//!
+//! ```text
+//!  call ─▶ slot of its key ─▶ map ─▶ link of that primary ─▶ reply
+//!                              ▲           │ MOVED, ASK, down …
+//!                              └─ refresh ◀┘
+//! ```
+//!
+//! Users of one primary do not wait for another one: what they share is the map, which they read under a short lock.
+
+mod address;
+mod call;
+mod map;
+mod parse;
+mod refresh;
+mod slot;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
+use tokio::{sync::Notify, task::AbortHandle};
+
+use self::{
+    address::Address,
+    map::{Changed, Map},
+};
+use super::link::{Link, Outage, RedisSource, Seeds};
+use crate::{
+    model::clock::{Monotonic, millis},
+    store::{StoreError, StoreErrorKind},
+};
+
+/// How long callers wait for a first map before they share the error, in ms.
+const GRACE: i64 = 300;
+
+/// All links of a Cluster. Dropping it closes them and stops its task.
+pub(super) struct Cluster(Arc<Inner>);
+
+struct Inner {
+    seeds: Arc<Seeds>,
+    /// Covers all of a call.
+    deadline: Duration,
+    map: RwLock<Map<Arc<Link>>>,
+    /// Links without slots, until their calls were answered; and until when at most.
+    closing: Mutex<Vec<(Arc<Link>, i64)>>,
+    /// All nodes that were named last, replicas too.
+    known: Mutex<Vec<Address>>,
+    /// Why there is no map yet.
+    lacking: Mutex<Lacking>,
+    /// Wakes callers who wait for the map.
+    changed: Arc<Notify>,
+    /// Wakes the task that reads the map.
+    nudge: Arc<Notify>,
+    /// Whose turn it is to be asked for the map.
+    turn: AtomicUsize,
+    refresher: Mutex<Option<AbortHandle>>,
+}
+
+/// An outage of the whole Cluster, before its map is known.
+#[derive(Debug, Default)]
+struct Lacking {
+    since: Option<i64>,
+    outage: Option<Outage>,
+}
+
+impl Cluster {
+    pub(super) fn new(seeds: Arc<Seeds>, deadline: Duration) -> Self {
+        Self(Arc::new(Inner {
+            seeds,
+            deadline,
+            map: RwLock::new(Map::new()),
+            closing: Mutex::default(),
+            known: Mutex::default(),
+            lacking: Mutex::default(),
+            changed: Arc::new(Notify::new()),
+            nudge: Arc::new(Notify::new()),
+            turn: AtomicUsize::new(0),
+            refresher: Mutex::new(None),
+        }))
+    }
+}
+
+impl Cluster {
+    /// Waits until a link is up again or the map has changed.
+    pub(super) fn up_again(&self) -> impl Future<Output = ()> + Send + use<> {
+        let changed = Arc::clone(&self.0.changed);
+        async move { changed.notified().await }
+    }
+
+    /// All primaries, once the map is known, each with the first of these keys that it serves.
+    pub(super) async fn primaries(
+        &self,
+        keys: impl Iterator<Item = String>,
+    ) -> Result<Vec<(Arc<Link>, String)>, StoreError> {
+        let known = tokio::time::timeout(self.0.deadline, self.0.wait(0));
+        let timeout = |elapsed| StoreError::new(StoreErrorKind::Timeout).with_source(elapsed);
+        known.await.map_err(timeout)??;
+        let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
+        let mut primaries: Vec<(Arc<Link>, String)> = Vec::new();
+        for key in keys {
+            if let Some(link) = map.find(slot::of(&key))
+                && !primaries.iter().any(|(known, _)| Arc::ptr_eq(known, link))
+            {
+                primaries.push((Arc::clone(link), key));
+            }
+        }
+        Ok(primaries)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(refresher) = lock(&self.0.refresher).take() {
+            refresher.abort();
+        }
+        let mut map = self.0.map.write().unwrap_or_else(PoisonError::into_inner);
+        map.links().for_each(|(_, link)| link.close());
+        *map = Map::new();
+        for (link, _) in lock(&self.0.closing).drain(..) {
+            link.close();
+        }
+    }
+}
+
+impl Inner {
+    /// The link to the node that serves the slot, and how often it had lost slots.
+    fn find(&self, slot: u16) -> Option<Found> {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.find(slot).map(Found::of)
+    }
+
+    /// The link to the node that a redirection named: it serves the slot if it `moved` there.
+    fn redirect(&self, slot: u16, moved: bool, to: &Address) -> Option<Found> {
+        let now = Monotonic::now().as_millis();
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let (link, changed) = map.redirect(slot, moved, to, now, |address| self.link(address));
+        self.follow(changed, now);
+        link.as_ref().map(Found::of)
+    }
+
+    /// Applies a change of the map to the links. The map is still locked, so no caller sees a half-applied change.
+    fn follow(&self, changed: Changed<Arc<Link>>, now: i64) {
+        if changed.is_empty() {
+            return;
+        }
+        changed.added.iter().for_each(|link| link.start());
+        changed.gained.iter().for_each(|link| link.retry());
+        changed.lost.iter().for_each(|link| link.lose());
+        let until = now.saturating_add(2 * millis(self.deadline));
+        for link in changed.retired {
+            link.lose();
+            lock(&self.closing).push((link, until));
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn link(&self, address: &Address) -> Arc<Link> {
+        let link = Link::of_cluster(
+            self.source(address),
+            self.deadline,
+            Arc::clone(&self.nudge),
+            Arc::clone(&self.changed),
+        );
+        Arc::new(link)
+    }
+
+    /// The node at this address, with the settings of the first seed.
+    fn source(&self, address: &Address) -> RedisSource {
+        let (host, port) = (address.host.to_string(), address.port);
+        let addr = match self.seeds.first.addr() {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        let info = self.seeds.first.clone().set_addr(addr);
+        RedisSource::client(info, AsyncConnectionConfig::new())
+    }
+
+    /// The map is old. It is read again soon.
+    fn doubt(self: &Arc<Self>) {
+        self.wake();
+        self.nudge.notify_one();
+    }
+
+    /// Starts the task that reads the map in the caller's runtime if there is none, as after the runtime of the last
+    /// one has stopped.
+    fn wake(self: &Arc<Self>) {
+        let mut refresher = lock(&self.refresher);
+        if refresher.as_ref().is_none_or(AbortHandle::is_finished) {
+            let task = tokio::spawn(refresh::keep(Arc::clone(self)));
+            *refresher = Some(task.abort_handle());
+        }
+    }
+}
+
+/// A link that may serve a call.
+struct Found {
+    link: Arc<Link>,
+    /// How often it had lost slots. If that changes, the call looks the link up again.
+    losses: u64,
+}
+
+impl Found {
+    fn of(link: &Arc<Link>) -> Self {
+        Self {
+            link: Arc::clone(link),
+            losses: link.losses(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
+        let nodes: Vec<&Address> = map.links().map(|(address, _)| address).collect();
+        f.debug_struct("Cluster")
+            .field("primaries", &nodes)
+            .field("deadline", &self.0.deadline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! The answer to `CLUSTER NODES`.
+
+use super::{address::Address, slot::SLOTS};
+
+/// What one node knows of its Cluster.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct View {
+    /// The nodes that serve slots or may come to.
+    pub(super) primaries: Vec<Primary>,
+    /// All nodes that can be asked, replicas too.
+    pub(super) nodes: Vec<Address>,
+    /// Whether the node does not know the host of a primary: another one may.
+    pub(super) incomplete: bool,
+}
+
+/// A primary and what it serves.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Primary {
+    pub(super) address: Address,
+    /// The same node under its other name, which redirections may use.
+    pub(super) alias: Option<Address>,
+    pub(super) epoch: u64,
+    /// From and to, both included.
+    pub(super) slots: Vec<(u16, u16)>,
+}
+
+/// Reads what the node that was reached at `answered` says; `None` if it is no such answer.
+///
+/// `names`: the nodes' names are used rather than their addresses, for certificates bear names.
+pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
+    let (mut view, mut myself) = (View::default(), false);
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [
+            _id,
+            at,
+            flags,
+            _primary,
+            _ping,
+            _pong,
+            epoch,
+            _state,
+            slots @ ..,
+        ] = &words[..]
+        else {
+            return None;
+        };
+        let epoch = epoch.parse().ok()?;
+        let has = |flag: &str| flags.split(',').any(|of| of == flag);
+        myself |= has("myself");
+        if has("noaddr") || has("handshake") {
+            continue;
+        }
+        let (address, alias) = addresses(at, answered, names);
+        let Some(address) = address else {
+            view.incomplete |= has("master");
+            continue;
+        };
+        if !has("fail") {
+            view.nodes.push(address.clone());
+        }
+        if has("master") {
+            let slots = slots.iter().filter(|word| !word.starts_with('['));
+            view.primaries.push(Primary {
+                address,
+                alias,
+                epoch,
+                slots: slots.map(|word| range(word)).collect::<Option<_>>()?,
+            });
+        }
+    }
+    myself.then_some(view)
+}
+
+/// `ip:port@bus,hostname,name=value…`: the name to use and the other one.
+fn addresses(at: &str, answered: &str, names: bool) -> (Option<Address>, Option<Address>) {
+    let (address, rest) = at.split_once(['@', ',']).unwrap_or((at, ""));
+    let ip = Address::parse(address, answered);
+    let host = rest
+        .split(',')
+        .skip(usize::from(at.contains('@')))
+        .find(|part| !part.is_empty() && !part.contains('='));
+    let port = address
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    let named = host.zip(port).map(|(host, port)| Address::new(host, port));
+    match (ip, named) {
+        (Some(ip), Some(named)) if names => (Some(named), Some(ip)),
+        (Some(ip), named) => (Some(ip), named),
+        (None, named) => (named, None),
+    }
+}
+
+/// `5` or `5-9`.
+fn range(word: &str) -> Option<(u16, u16)> {
+    let (from, to) = word.split_once('-').unwrap_or((word, word));
+    let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+    (from <= to && to < SLOTS).then_some((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODES: &str = include_str!("samples/nodes.txt");
+
+    fn primary(host: &str, port: u16, epoch: u64, slots: &[(u16, u16)]) -> Primary {
+        Primary {
+            address: Address::new(host, port),
+            alias: None,
+            epoch,
+            slots: slots.to_vec(),
+        }
+    }
+
+    #[test]
+    fn primaries_have_their_epochs_and_slots() {
+        let view = view(NODES, "seed.example", false).unwrap();
+
+        let mut second = primary("127.0.0.1", 30002, 2, &[(5461, 10922)]);
+        second.alias = Some(Address::new("host-2", 30002));
+        assert_eq!(
+            view.primaries,
+            [
+                second,
+                primary("127.0.0.1", 30003, 3, &[(10923, 16382), (16383, 16383)]),
+                primary("seed.example", 30001, 7, &[(0, 5460)]),
+            ]
+        );
+        assert!(view.incomplete, "the host of one is not known");
+        let ports: Vec<u16> = view.nodes.iter().map(|node| node.port).collect();
+        assert_eq!(ports, [30004, 30002, 30001], "one has failed");
+    }
+
+    #[test]
+    fn names_come_first_where_certificates_bear_them() {
+        let view = view(NODES, "seed.example", true).unwrap();
+
+        let second = &view.primaries[0];
+        assert_eq!(second.address, Address::new("host-2", 30002));
+        assert_eq!(second.alias, Some(Address::new("127.0.0.1", 30002)));
+    }
+
+    #[test]
+    fn ipv6_and_lines_of_older_servers_are_read() {
+        let view = view(
+            "a fd00::1:7000@17000 myself,master - 0 0 1 connected 0-5\nb 10.0.0.2:7001 master - 0 0 2 connected 6",
+            "x",
+            true,
+        )
+        .unwrap();
+
+        assert_eq!(
+            view.primaries,
+            [
+                primary("fd00::1", 7000, 1, &[(0, 5)]),
+                primary("10.0.0.2", 7001, 2, &[(6, 6)]),
+            ]
+        );
+    }
+
+    #[test]
+    fn anything_else_is_no_answer() {
+        for text in [
+            "",
+            "OK",
+            "a 10.0.0.1:7000@1 master - 0 0 1 connected 0-5",
+            "a 10.0.0.1:7000@1 myself,master - 0 0 one connected 0-5",
+            "a 10.0.0.1:7000@1 myself,master - 0 0 1 connected 0-16384",
+            "a 10.0.0.1:7000@1 myself,master - 0 0 1 connected 9-5",
+        ] {
+            assert_eq!(view(text, "x", false), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The one task of a Cluster: it reads the map, and closes links that serve no slot any more.
+
+use std::{sync::Arc, sync::PoisonError, sync::atomic::Ordering, time::Duration};
+
+use deadpool_redis::redis::{Cmd, ConnectionAddr, Value, cmd};
+
+use super::{Inner, address::Address, lock, parse, slot::SLOTS};
+use crate::{
+    model::clock::Monotonic,
+    store::{
+        StoreErrorKind,
+        redis::link::{Link, Outage, RedisSource},
+    },
+};
+
+/// How often the map is read, in ms: at rest, while a node does not serve, and at most.
+const AT_REST: i64 = 30_000;
+const IN_OUTAGE: i64 = 250;
+const NUDGED: i64 = 50;
+const DENIED: i64 = 5_000;
+
+/// How often it looks whether a link may be closed, in ms.
+const CLOSING: i64 = 50;
+
+/// How long a node may take to answer, over an open connection and with a new one.
+const ANSWERED: Duration = Duration::from_millis(250);
+const OPENED: Duration = Duration::from_millis(500);
+
+/// Reads the map whenever it is due, until the Cluster is dropped, which stops this task.
+pub(super) async fn keep(cluster: Arc<Inner>) {
+    let (mut read, mut nudge) = (i64::MIN, true);
+    loop {
+        let nudged = cluster.nudge.notified();
+        let now = Monotonic::now().as_millis();
+        let closing = cluster.close_idle(now);
+        let pause = cluster.pause();
+        let nudged_due = nudge && pause != DENIED;
+        let due = read.saturating_add(if nudged_due { pause.min(NUDGED) } else { pause });
+        if now >= due {
+            (read, nudge) = (now, false);
+            cluster.refresh().await;
+            continue;
+        }
+        let left = due.saturating_sub(now);
+        let left = if closing { left.min(CLOSING) } else { left };
+        let left = Duration::from_millis(left.unsigned_abs());
+        nudge |= tokio::time::timeout(left, nudged).await.is_ok();
+    }
+}
+
+impl Inner {
+    /// How long after one reading of the map the next one is due.
+    fn pause(&self) -> i64 {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        // A wrong password is not tried so often, lest the server lock the user out.
+        let lacking = self.is_lacking();
+        if map.is_empty() && lacking == Some(true) {
+            return DENIED;
+        }
+        if map.is_empty() || lacking.is_some() || map.links().any(|(_, link)| link.is_down()) {
+            IN_OUTAGE
+        } else {
+            AT_REST
+        }
+    }
+
+    /// Closes links without slots whose calls were answered, and those that will not answer. Says whether some are left.
+    fn close_idle(&self, now: i64) -> bool {
+        let mut closing = lock(&self.closing);
+        closing.retain(|(link, until)| {
+            let is_open = !link.is_idle() && !link.is_down() && now < *until;
+            if !is_open {
+                link.close();
+            }
+            is_open
+        });
+        !closing.is_empty()
+    }
+
+    /// Reads the map from the first node that answers, one after the other.
+    async fn refresh(&self) {
+        let mut question = cmd("CLUSTER");
+        question.arg("NODES");
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (mut up, down) = self.links();
+        let shift = turn.checked_rem(up.len()).unwrap_or(0);
+        up.rotate_left(shift);
+        for (address, link) in &up {
+            let answer = link.ask(&question, ANSWERED).await;
+            if answer.is_some_and(|answer| self.learn(&answer, &address.host, false)) {
+                return;
+            }
+        }
+        let mut others = self.others(&down);
+        // All of them at first. Later one at a time, for a Cluster that is away must not be stormed.
+        if turn > 0 && !others.is_empty() {
+            let shift = turn % others.len();
+            others.rotate_left(shift);
+            others.truncate(1);
+        }
+        for (source, host, is_seed) in others {
+            // Where nobody who was known answers, the Cluster may be another one.
+            let again = is_seed && up.is_empty();
+            match asked(&source, &question).await {
+                Ok(answer) if self.learn(&answer, &host, again) => return,
+                Ok(_) => {
+                    let cause = "the server is no node of a Cluster that knows the others";
+                    self.lacks(Outage::new(StoreErrorKind::Unavailable, cause));
+                }
+                Err(outage) => self.lacks(outage),
+            }
+        }
+    }
+
+    /// Nodes without a link, replicas too; and the seeds, whose names are looked up again.
+    fn others(&self, down: &[Address]) -> Vec<(RedisSource, Box<str>, bool)> {
+        let known = lock(&self.known).clone();
+        // Those whose own links are down are being connected to already.
+        let known = known.iter().filter(|address| !down.contains(address));
+        let known = known.map(|address| (self.source(address), address.host.clone(), false));
+        let seeds = self.seeds.iter().map(|seed| {
+            let host = match seed.addr() {
+                ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => &**host,
+                _ => "",
+            };
+            let source = RedisSource::client(seed.clone(), Default::default());
+            (source, host.into(), true)
+        });
+        seeds.chain(known).collect()
+    }
+
+    /// The links that serve, and the addresses of the others.
+    fn links(&self) -> (Vec<(Address, Arc<Link>)>, Vec<Address>) {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        for (address, link) in map.links() {
+            if link.is_down() {
+                down.push(address.clone());
+            } else {
+                up.push((address.clone(), Arc::clone(link)));
+            }
+        }
+        (up, down)
+    }
+
+    /// Takes what a node said, also against what was known if the Cluster was made `again`. Whether it knows who serves what.
+    fn learn(&self, answer: &Value, host: &str, again: bool) -> bool {
+        let text = match answer {
+            Value::BulkString(text) => str::from_utf8(text).ok(),
+            Value::VerbatimString { text, .. } => Some(&**text),
+            _ => None,
+        };
+        let is_tls = matches!(self.seeds.first.addr(), ConnectionAddr::TcpTls { .. });
+        let Some(view) = text.and_then(|text| parse::view(text, host, is_tls)) else {
+            return false;
+        };
+        let now = Monotonic::now().as_millis();
+        let covers = {
+            let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+            if again {
+                map.doubt();
+            }
+            let changed = map.merge(&view, now, |address| self.link(address));
+            self.follow(changed, now);
+            (0..SLOTS).all(|slot| map.find(slot).is_some())
+        };
+        if !view.nodes.is_empty() {
+            lock(&self.known).clone_from(&view.nodes);
+        }
+        if covers {
+            *lock(&self.lacking) = Default::default();
+        } else {
+            let cause = "no node of the Cluster serves this slot";
+            self.lacks(Outage::new(StoreErrorKind::Unavailable, cause));
+        }
+        !view.incomplete && !view.primaries.is_empty()
+    }
+}
+
+/// Asks a node on a connection that is closed afterwards.
+async fn asked(source: &RedisSource, question: &Cmd) -> Result<Value, Outage> {
+    let asked = async {
+        let mut wire = source.open(OPENED).await?.wire;
+        wire.send(question).await.map_err(Outage::of)
+    };
+    match tokio::time::timeout(OPENED, asked).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+    }
+}

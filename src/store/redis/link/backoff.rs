@@ -1,0 +1,75 @@
+//! How long to wait between two attempts to connect.
+
+use std::time::Duration;
+
+use super::outage::Outage;
+use crate::store::StoreErrorKind;
+
+/// A gap of 100 ms is bridged: so many attempts come so soon after one another.
+const SOON: u32 = 6;
+pub(super) const STEP: Duration = Duration::from_millis(50);
+
+/// A wrong password is tried again after this, lest the server lock the user out.
+const DENIED: Duration = Duration::from_secs(5);
+
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// The pause after so many attempts that failed.
+pub(super) fn pause(failed: u32, outage: &Outage) -> Duration {
+    if outage.is_denied() {
+        return DENIED;
+    }
+    if outage.kind == StoreErrorKind::Timeout {
+        // The attempt was pause enough. The next one waits where a server that wakes up answers it at once.
+        return Duration::ZERO;
+    }
+    // The name leads to a replica until it changes: each attempt is a connection that works for nothing.
+    let soon = if outage.demoted { 1 } else { SOON };
+    if failed < soon {
+        return STEP;
+    }
+    let doublings = (failed - soon).min(8);
+    let longest = if outage.demoted {
+        LONGEST.saturating_mul(2)
+    } else {
+        LONGEST
+    };
+    let pause = Duration::from_millis(250 << doublings).min(longest);
+    jitter(pause)
+}
+
+/// This long, give or take a half: app nodes that lost a server together come back one by one.
+pub(super) fn jitter(pause: Duration) -> Duration {
+    let mut random = [0; 2];
+    // Without a random number all wait for the same time, which is no error.
+    let _ = getrandom::fill(&mut random);
+    let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
+    pause.mul_f64(0.5 + share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts_in(time: Duration, outage: &Outage) -> usize {
+        let (mut at, mut failed) = (Duration::ZERO, 0);
+        while at <= time {
+            failed += 1;
+            at += pause(failed, outage);
+        }
+        failed as usize
+    }
+
+    #[test]
+    fn a_closed_port_is_tried_ten_times_in_two_seconds_at_most_and_a_replica_five_times() {
+        let mut closed = Outage::new(StoreErrorKind::Unavailable, "refused");
+        let mut replica = closed.clone();
+        replica.demoted = true;
+        for _ in 0..1_000 {
+            assert!(attempts_in(Duration::from_secs(2), &closed) <= 10);
+            assert!(attempts_in(Duration::from_secs(2), &replica) <= 5);
+        }
+        closed.kind = StoreErrorKind::Denied;
+        assert_eq!(attempts_in(Duration::from_secs(2), &closed), 1);
+    }
+}

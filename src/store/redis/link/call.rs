@@ -1,0 +1,329 @@
+//! One call of a script, from its place to its reply.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
+
+use super::{
+    Inner, Link,
+    connection::Shared,
+    failure::Failure,
+    flight::{Flight, Landed, Order},
+    limit::{Lane, Place},
+    outage::Outage,
+    patience::Patience,
+    progress::{Came, Elsewhere, Progress, Waited},
+};
+use crate::{
+    model::clock::{Monotonic, millis},
+    store::{
+        StoreError, StoreErrorKind, meter,
+        redis::{
+            reply::{Expected, Reply},
+            script::source::Script,
+        },
+    },
+};
+
+/// How often a call of unknown outcome is sent in all.
+const SENDS: u32 = 5;
+
+/// What a call usually takes: how many arguments, and how many bytes beside the script.
+const ARGUMENTS: usize = 10;
+const ARGUMENTS_SIZE: usize = 448;
+
+/// Whether a call of unknown outcome may be sent again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in super::super) enum Resend {
+    /// Running it twice is the same as once.
+    Harmless,
+    /// It may have happened, and must not happen twice.
+    Never,
+}
+
+/// What is asked of a server.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Call<'a> {
+    pub(in super::super) script: &'a Script,
+    pub(in super::super) key: &'a str,
+    pub(in super::super) resend: Resend,
+    pub(in super::super) lane: Lane,
+    pub(in super::super) expected: Expected,
+}
+
+/// What follows a call that did not come to its reply.
+enum Next {
+    Again(Duration),
+    Fail(StoreError),
+    Elsewhere(Elsewhere),
+}
+
+impl Link {
+    /// Runs a script on the key, in one round trip unless something goes wrong.
+    ///
+    /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's
+    /// clock after which nobody waits for the answer. `sent` says at the end whether anything was.
+    pub(in super::super) async fn run(
+        &self,
+        call: &Call<'_>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> (Result<Reply, StoreError>, bool) {
+        let mut progress = Progress::default();
+        let mut patience = std::pin::pin!(Patience::new(self.0.deadline));
+        let came = self
+            .attempts(call, &mut progress, patience.as_mut(), arguments)
+            .await;
+        let was_sent = progress.was_sent();
+        let answer = match came {
+            Some(Came::Answer(answer)) => answer,
+            // Only links of a Cluster say so.
+            Some(Came::Elsewhere(_)) => Err(StoreError::new(StoreErrorKind::Unavailable)),
+            None => Err(self.timed_out(call, &mut progress, patience.began())),
+        };
+        (answer, was_sent)
+    }
+
+    /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
+    pub(in super::super) async fn attempts(
+        &self,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        patience: Pin<&mut Patience>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> Option<Came> {
+        self.0.attempts(call, progress, patience, arguments).await
+    }
+
+    /// The deadline has passed.
+    pub(in super::super) fn timed_out(
+        &self,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        began: i64,
+    ) -> StoreError {
+        if let Some(connection) = progress.waits_on.take() {
+            self.0.timed_out(&connection, began);
+            progress.unknown = true;
+        }
+        StoreError::new(if progress.unknown && call.resend == Resend::Never {
+            StoreErrorKind::Uncertain
+        } else {
+            StoreErrorKind::Timeout
+        })
+    }
+}
+
+impl Inner {
+    async fn attempts(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        progress: &mut Progress,
+        mut patience: Pin<&mut Patience>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> Option<Came> {
+        let given_up = patience.began().saturating_add(millis(self.deadline));
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let connection = if let Some(connection) = self.now() {
+                connection
+            } else {
+                // Boxed: this is rare, and its future large.
+                let connection = Box::pin(self.connection(progress.losses));
+                match patience.as_mut().bear(connection).await? {
+                    Ok(Some(connection)) => connection,
+                    Ok(None) => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                    Err(error) => return Some(Came::Answer(Err(error))),
+                }
+            };
+            let place = progress.place.take();
+            let Some(place) = place.or_else(|| self.limit.try_take(call.lane)) else {
+                let waited = Box::pin(self.wait(call.lane, progress.losses));
+                match patience.as_mut().bear(waited).await? {
+                    Waited::Place(place) => progress.place = Some(place),
+                    Waited::Down => {}
+                    Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
+                    Waited::Elsewhere => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
+                }
+                // What the call was given may have broken meanwhile.
+                continue;
+            };
+            let latest = connection.latest(given_up);
+            let command = |name: &str, script: &str| {
+                let mut cmd = Cmd::with_capacity(ARGUMENTS, script.len() + ARGUMENTS_SIZE);
+                cmd.arg(name).arg(script).arg(1).arg(call.key);
+                arguments(&mut cmd, latest);
+                cmd
+            };
+            let asking = std::mem::take(&mut progress.asking);
+            progress.sends += 1;
+            progress.waits_on = Some(Arc::clone(&connection));
+            let sha1 = call.script.sha1(connection.shebang());
+            let order = |command| Order { command, asking };
+            let mut flight = self.fly(&connection, place, order(command("EVALSHA", sha1)), call);
+            let mut landed = patience
+                .as_mut()
+                .watch(&mut flight, self, &connection)
+                .await?;
+            if let Landed::Error(error) = &landed
+                && Failure::of(error) == Failure::NoScript
+                && let Some(place) = flight.give_place()
+            {
+                // By its key, to the one node that holds it.
+                let text = call.script.text(connection.shebang());
+                flight = self.fly(&connection, place, order(command("EVAL", text)), call);
+                landed = patience
+                    .as_mut()
+                    .watch(&mut flight, self, &connection)
+                    .await?;
+            }
+            progress.waits_on = None;
+            progress.place = flight.give_place();
+            let next = match landed {
+                Landed::Reply(reply) => {
+                    if self.unready.load(Ordering::Relaxed) {
+                        self.ready();
+                    }
+                    return Some(Came::Answer(Ok(reply)));
+                }
+                Landed::Foreign => self.mixed_up(call, &connection, progress),
+                Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
+            };
+            match next {
+                Next::Fail(error) => return Some(Came::Answer(Err(error))),
+                Next::Elsewhere(elsewhere) => return Some(Came::Elsewhere(elsewhere)),
+                Next::Again(time) => {
+                    tracing::debug!("call sent again");
+                    meter::link::resent();
+                    if time > Duration::ZERO {
+                        patience.as_mut().bear(tokio::time::sleep(time)).await?;
+                        pause = (pause * 2).min(Duration::from_millis(160));
+                    }
+                    if asking || self.losses() != progress.losses {
+                        return Some(Came::Elsewhere(Elsewhere::Somewhere));
+                    }
+                }
+            }
+        }
+    }
+
+    fn fly(
+        self: &Arc<Self>,
+        connection: &Shared,
+        place: Place,
+        order: Order,
+        call: &Call<'_>,
+    ) -> Flight {
+        Flight::new(connection, &self.limit, place, order, call.expected)
+    }
+
+    /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.
+    async fn wait(self: &Arc<Self>, lane: Lane, losses: u64) -> Waited {
+        let mut place = std::pin::pin!(self.limit.take(lane));
+        let mut elsewhere = std::pin::pin!(self.loses(losses));
+        let waited = std::future::poll_fn(|cx| match place.as_mut().poll(cx) {
+            Poll::Ready(place) => Poll::Ready(Waited::Place(place)),
+            Poll::Pending => elsewhere.as_mut().poll(cx).map(|()| Waited::Elsewhere),
+        });
+        let mut waited = std::pin::pin!(waited);
+        let began = Monotonic::now().as_millis();
+        for _ in 0..3 {
+            if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
+                return waited;
+            }
+            // A server that answers nobody is not busy. It may be about to hand over, or to fail.
+            match self.now() {
+                None => return Waited::Down,
+                Some(connection) if connection.heard() >= began => break,
+                Some(connection) => self.overdue(&connection, began),
+            }
+        }
+        Waited::Busy
+    }
+
+    fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {
+        let cause = "the reply was to another request";
+        self.broke(connection, &Outage::new(StoreErrorKind::Unavailable, cause));
+        progress.mixed_up += 1;
+        progress.unknown = true;
+        if call.resend == Resend::Never {
+            return Next::Fail(StoreError::new(StoreErrorKind::Uncertain).with_source(cause));
+        }
+        if progress.mixed_up > 1 {
+            return Next::Fail(StoreError::new(StoreErrorKind::Corrupt).with_source(cause));
+        }
+        Next::Again(Duration::ZERO)
+    }
+
+    fn failed(
+        &self,
+        call: &Call<'_>,
+        connection: &Shared,
+        progress: &mut Progress,
+        error: RedisError,
+        pause: Duration,
+    ) -> Next {
+        let failure = Failure::of(&error);
+        match failure {
+            Failure::Demoted => {
+                self.down(&Outage::of(error), Monotonic::now().as_millis());
+                return Next::Again(Duration::ZERO);
+            }
+            Failure::NotNow => return self.not_now(error, pause),
+            // The driver reports a timeout of its socket.
+            Failure::Broken | Failure::Silent => {
+                progress.unknown = true;
+                progress.lost += 1;
+                let again = call.resend == Resend::Harmless && progress.lost < SENDS;
+                if again {
+                    self.broke(connection, &Outage::of(error));
+                    return Next::Again(Duration::ZERO);
+                }
+                let kind = Failure::Broken.kind(call.resend == Resend::Never);
+                let outage = Outage::of(error);
+                let error = outage.error_as(kind);
+                self.broke(connection, &outage);
+                return Next::Fail(error);
+            }
+            Failure::Fenced if self.source.is_sentinel() => self.ask(),
+            Failure::Fenced | Failure::NoScript | Failure::Final(_) => {}
+        }
+        Next::Fail(StoreError::new(failure.kind(false)).with_source(error))
+    }
+}
+
+impl Inner {
+    /// The server is not ready, or does not serve the key.
+    fn not_now(&self, error: RedisError, pause: Duration) -> Next {
+        if self.member.is_none() {
+            self.not_ready(error);
+            return Next::Again(pause);
+        }
+        match error.redirect_node() {
+            Some((node, _)) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+                Next::Elsewhere(Elsewhere::Asked(node.into()))
+            }
+            Some((node, _)) => Next::Elsewhere(Elsewhere::Moved(node.into())),
+            // The node answers at once, so it is asked by each call: nobody waits for long.
+            None if self.is_unready() => {
+                Next::Fail(StoreError::new(StoreErrorKind::Unavailable).with_source(error))
+            }
+            None => Next::Again(pause),
+        }
+    }
+}
+
+/// No place came free in time.
+fn busy(progress: &Progress, call: &Call<'_>) -> StoreError {
+    meter::link::busy();
+    let uncertain = progress.unknown && call.resend == Resend::Never;
+    StoreError::new(if uncertain {
+        StoreErrorKind::Uncertain
+    } else {
+        StoreErrorKind::Busy
+    })
+}

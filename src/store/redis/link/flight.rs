@@ -1,0 +1,136 @@
+//! A call in flight: sent, and not answered yet.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use deadpool_redis::redis::{Cmd, RedisError};
+
+use super::{
+    super::reply::{Expected, Reply},
+    connection::{Connection, Shared},
+    limit::{Limit, Place},
+};
+use crate::{model::clock::Monotonic, store::meter};
+
+/// What came of a call.
+pub(super) enum Landed {
+    /// Its reply.
+    Reply(Reply),
+    /// The reply to another request.
+    Foreign,
+    /// An error.
+    Error(RedisError),
+}
+
+/// What is sent.
+pub(super) struct Order {
+    pub(super) command: Cmd,
+    /// Whether it is about a key that is about to move to this node.
+    pub(super) asking: bool,
+}
+
+/// A call in flight. Where the caller gives up, it goes on in a task: the server still works for it, so it
+/// keeps its place until the reply came or the connection is gone.
+pub(super) struct Flight {
+    call: Option<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    place: Option<Place>,
+    connection: Shared,
+}
+
+impl Flight {
+    pub(super) fn new(
+        connection: &Shared,
+        limit: &Arc<Limit>,
+        place: Place,
+        order: Order,
+        expected: Expected,
+    ) -> Self {
+        let call = land(Arc::clone(connection), Arc::clone(limit), order, expected);
+        Self {
+            call: Some(Box::pin(call)),
+            place: Some(place),
+            connection: Arc::clone(connection),
+        }
+    }
+
+    /// The place, once the call has landed.
+    pub(super) fn give_place(&mut self) -> Option<Place> {
+        self.place.take()
+    }
+}
+
+async fn land(connection: Shared, limit: Arc<Limit>, order: Order, expected: Expected) -> Landed {
+    let sent = Monotonic::now().as_millis();
+    let answer = if order.asking {
+        // Boxed: this is rare.
+        Box::pin(connection.send_asking(order.command)).await
+    } else {
+        connection.send(&order.command).await
+    };
+    let now = Monotonic::now().as_millis();
+    let value = match answer {
+        Ok(value) => value,
+        Err(error) => {
+            if !error.is_io_error() {
+                connection.hear(now);
+                limit.learn(sent, now);
+            }
+            return Landed::Error(error);
+        }
+    };
+    let Some(reply) = Reply::new(value, &expected) else {
+        return Landed::Foreign;
+    };
+    connection.hear(now);
+    connection.note_time(reply.now(), now);
+    limit.learn(sent, now);
+    Landed::Reply(reply)
+}
+
+impl Future for Flight {
+    type Output = Landed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Landed> {
+        let Some(call) = &mut self.call else {
+            return Poll::Pending;
+        };
+        let landed = std::task::ready!(call.as_mut().poll(cx));
+        self.call = None;
+        if matches!(landed, Landed::Foreign) {
+            foreign(&self.connection);
+        }
+        Poll::Ready(landed)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        meter::link::given_up();
+        let (place, connection) = (self.place.take(), Arc::clone(&self.connection));
+        self.connection.runtime.spawn(async move {
+            // The reply to a later call would go unnoticed here, and that one would wait in vain.
+            if matches!(call.await, Landed::Foreign) {
+                foreign(&connection);
+            }
+            drop(place);
+        });
+    }
+}
+
+/// From here on every reply on this connection may be to another request.
+fn foreign(connection: &Connection) {
+    if !connection.is_stopped() {
+        tracing::error!(
+            "Redis replied to another request: a proxy loses replies or mixes them up. The connection is replaced"
+        );
+        meter::link::replaced("mixed_up");
+    }
+    connection.stop();
+}

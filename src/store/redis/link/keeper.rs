@@ -1,0 +1,256 @@
+//! The one background task of a link: it opens connections, and looks after those that there are.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use super::{
+    Inner, backoff,
+    connection::{Connection, Shared},
+    outage::Outage,
+    sentinel::Named,
+    state::{Task, Wants},
+};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreErrorKind, meter},
+};
+
+/// A connection that breaks so soon after it was opened, in ms, is not opened again at once.
+const FLAPPED: i64 = 100;
+
+/// While the master of before does not answer, sentinels are asked again after this.
+const RENAMED: Duration = Duration::from_millis(200);
+
+/// Looks after a link until it is dropped, which stops this task.
+pub(super) async fn keep(link: Arc<Inner>) {
+    let (mut failed, mut up_since) = (0, i64::MIN);
+    loop {
+        let nudged = link.nudge.notified();
+        let now = Monotonic::now().as_millis();
+        let task = link.state().task(now, link.wants());
+        match task {
+            Task::Connect => {
+                if now.saturating_sub(up_since) < FLAPPED && !link.is_demoted() {
+                    tokio::time::sleep(backoff::STEP).await;
+                }
+                match link.attempt(link.patience).await {
+                    Ok(connection) => {
+                        (failed, up_since) = (0, Monotonic::now().as_millis());
+                        link.up(connection);
+                    }
+                    Err(outage) => {
+                        failed += 1;
+                        let mut pause = backoff::pause(failed, &outage);
+                        if link.source.is_sentinel() && !outage.is_denied() {
+                            pause = pause.min(RENAMED);
+                        }
+                        link.still_down(&outage);
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            }
+            Task::Judge(suspect, spare, since) => link.judge(&suspect, spare, since).await,
+            Task::OpenSpare => {
+                let opened = link.unless_urgent(link.attempt(link.patience)).await;
+                let now = Monotonic::now().as_millis();
+                let spare = opened.and_then(Result::ok);
+                link.state().keep_spare(spare, now);
+            }
+            Task::Probe(active, spare) => {
+                link.unless_urgent(link.probe(&active, spare)).await;
+            }
+            Task::Bury(doubted) => {
+                // The server may have woken up just now: then their replies are on the way.
+                tokio::time::sleep(link.quarter / 2).await;
+                doubted.iter().for_each(|connection| connection.stop());
+            }
+            Task::Ask => link.follow().await,
+            Task::Wait(time) => {
+                let _ = tokio::time::timeout(time, nudged).await;
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Opens a connection, and finds out whether the server answers.
+    async fn attempt(&self, patience: Duration) -> Result<Shared, Outage> {
+        let opened = tokio::time::timeout(patience, async {
+            let connection = Connection::new(self.source.open(patience).await?);
+            connection.probe(patience).await?;
+            Ok(Arc::new(connection))
+        });
+        let opened = match self.unless_renamed(opened).await {
+            Some(Ok(opened)) => opened,
+            Some(Err(elapsed)) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+            None => Err(Outage::new(
+                StoreErrorKind::Timeout,
+                "the sentinels named another master meanwhile",
+            )),
+        };
+        meter::link::connected(opened.is_ok());
+        if let Ok(connection) = &opened {
+            let (connection, patience) = (Arc::clone(connection), self.quarter);
+            tokio::spawn(async move { connection.introduce(patience).await });
+        }
+        opened
+    }
+
+    /// Goes on with what can wait, unless something comes up that cannot.
+    async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            let mut nudged = pin!(self.nudge.notified());
+            let done = poll_fn(|cx| match work.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => nudged.as_mut().poll(cx).map(|()| None),
+            });
+            if let Some(done) = done.await {
+                return Some(done);
+            }
+            if self.state().is_urgent() {
+                return None;
+            }
+        }
+    }
+
+    /// Waits for an attempt, unless the sentinels come to name another master: the one of before may never answer.
+    async fn unless_renamed<T>(&self, attempt: impl Future<Output = T>) -> Option<T> {
+        let Some(sentinels) = self.source.sentinels() else {
+            return Some(attempt.await);
+        };
+        let mut renamed = pin!(async {
+            let mut before: Option<Named> = None;
+            loop {
+                match (sentinels.ask().await, &before) {
+                    (Ok(named), Some(before)) if named.replaces(before) => return,
+                    (Ok(named), _) => before = Some(named),
+                    (Err(_), _) => {}
+                }
+                tokio::time::sleep(RENAMED).await;
+            }
+        });
+        let mut attempt = pin!(attempt);
+        poll_fn(|cx| match attempt.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => renamed.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    fn is_demoted(&self) -> bool {
+        self.state().outage().is_some_and(|outage| outage.demoted)
+    }
+
+    fn up(&self, connection: Shared) {
+        let was_down = self.state().go_up(connection, Monotonic::now().as_millis());
+        self.changed.notify_waiters();
+        if let Some(after) = was_down {
+            if let Some(member) = &self.member {
+                member.up.notify_waiters();
+            }
+            meter::link::went(true);
+            tracing::info!(server = %self.server, after_ms = after, "the link to Redis is up again");
+        }
+    }
+
+    fn still_down(&self, outage: &Outage) {
+        let was_known = {
+            let mut state = self.state();
+            let was_known = state.outage().is_some();
+            state.still_down(outage.clone());
+            was_known
+        };
+        self.changed.notify_waiters();
+        if !was_known {
+            self.log_down(outage);
+        }
+    }
+
+    /// Which is silent, this connection or the server?
+    async fn judge(&self, suspect: &Shared, spare: Option<Shared>, since: i64) {
+        let heard = suspect.heard();
+        let answer = match &spare {
+            Some(spare) => spare.probe(self.quarter).await.map(|()| None),
+            None if suspect.is_cluster() => self.attempt(self.patience).await.map(Some),
+            None => self.attempt(self.quarter).await.map(Some),
+        };
+        let now = Monotonic::now().as_millis();
+        // Of a Cluster one primary is silent, and the others answer on the same connection.
+        let answers = suspect.heard() > heard;
+        if answers && (!suspect.is_cluster() || answer.is_err()) {
+            self.state().acquit(now);
+            return;
+        }
+        match answer {
+            Ok(opened) => {
+                tracing::warn!(server = %self.server, "a connection to Redis fell silent and is replaced");
+                meter::link::replaced("silent");
+                {
+                    let mut state = self.state();
+                    state.keep_spare(opened, now);
+                    state.promote(now);
+                }
+                suspect.stop();
+                self.changed.notify_waiters();
+            }
+            // Who serves instead is found out from now on.
+            Err(outage) if outage.demoted => self.down(&outage, now),
+            Err(outage) => self.down(&outage, since),
+        }
+    }
+
+    /// Uses connections that are idle, so that they stay open, and finds out whether they still work.
+    async fn probe(self: &Arc<Self>, active: &Shared, spare: Option<Shared>) {
+        let began = Monotonic::now().as_millis();
+        if let Some(spare) = spare
+            && let Err(outage) = spare.probe(self.deadline.min(self.patience)).await
+        {
+            spare.stop();
+            self.broke(&spare, &outage);
+        }
+        if active
+            .probe(self.deadline.min(self.patience))
+            .await
+            .is_err()
+            && active.heard() < began
+        {
+            self.suspect(active, began);
+        }
+    }
+
+    fn wants(&self) -> Wants {
+        Wants {
+            spare: !self.source.is_cluster(),
+            master: self.source.sentinels().is_some(),
+        }
+    }
+
+    /// Goes to the master of now, if that is another one than before.
+    async fn follow(&self) {
+        let active = self.state().active().cloned();
+        if let Some(sentinels) = self.source.sentinels() {
+            let before = active.and_then(|active| active.named.clone());
+            let replaces = match (sentinels.ask().await, before) {
+                (Ok(named), Some(before)) => named.replaces(&before),
+                _ => false,
+            };
+            if !replaces {
+                self.state().asked(Monotonic::now().as_millis());
+                return;
+            }
+            meter::link::replaced("master");
+            tracing::warn!(server = %self.server, "the sentinels name another master");
+        }
+        let opened = self.attempt(self.patience).await;
+        if let Ok(connection) = opened {
+            self.up(connection);
+        }
+        self.state().asked(Monotonic::now().as_millis());
+    }
+}

@@ -1,0 +1,136 @@
+//! What a link has that is one of several of a Cluster.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::redis::{Cmd, Value};
+use tokio::sync::Notify;
+
+use super::{Inner, Link, RedisSource, outage::Outage};
+use crate::model::clock::Monotonic;
+
+/// One of the links of a Cluster.
+pub(super) struct Member {
+    /// Wakes the task that reads the map, when the link goes down.
+    pub(super) map: Arc<Notify>,
+    /// Wakes callers of the Cluster, when the link is up again.
+    pub(super) up: Arc<Notify>,
+    /// How often slots of it went elsewhere: who waits here looks again then.
+    losses: AtomicU64,
+}
+
+impl Link {
+    /// The link to one primary of a Cluster. It wakes `map` when it goes down, and `up` when it is up again.
+    pub(in super::super) fn of_cluster(
+        source: RedisSource,
+        deadline: Duration,
+        map: Arc<Notify>,
+        up: Arc<Notify>,
+    ) -> Self {
+        let losses = AtomicU64::new(0);
+        Self::with(source, deadline, Some(Member { map, up, losses }))
+    }
+
+    /// Connects without waiting for a call.
+    pub(in super::super) fn start(&self) {
+        self.0.wake_keeper();
+    }
+
+    /// Connects again at once if it is down: the server serves now what others served.
+    pub(in super::super) fn retry(&self) {
+        if !self.0.state().forgive() {
+            return;
+        }
+        if let Some(keeper) = self.0.keeper().take() {
+            keeper.abort();
+        }
+        self.start();
+    }
+
+    /// Whether the server does not serve, by what is known.
+    pub(in super::super) fn is_down(&self) -> bool {
+        self.0.state().outage().is_some()
+    }
+
+    /// Whether no call is in flight.
+    pub(in super::super) fn is_idle(&self) -> bool {
+        // Each call in flight holds its place, and each place the limit.
+        Arc::strong_count(&self.0.limit) == 1
+    }
+
+    /// How often slots of it went elsewhere.
+    pub(in super::super) fn losses(&self) -> u64 {
+        self.0.losses()
+    }
+
+    /// Slots of it are served elsewhere now. Calls that wait here go there.
+    pub(in super::super) fn lose(&self) {
+        if let Some(member) = &self.0.member {
+            member.losses.fetch_add(1, Ordering::AcqRel);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// Asks the server something besides calls, if it is not down.
+    pub(in super::super) async fn ask(&self, command: &Cmd, patience: Duration) -> Option<Value> {
+        let link = &self.0;
+        let (connection, began) = (link.now()?, Monotonic::now().as_millis());
+        match tokio::time::timeout(patience, connection.send(command)).await {
+            Ok(Ok(value)) => {
+                connection.hear(Monotonic::now().as_millis());
+                Some(value)
+            }
+            Ok(Err(error)) => {
+                if error.is_io_error() {
+                    link.broke(&connection, &Outage::of(error));
+                }
+                None
+            }
+            Err(_elapsed) => {
+                link.overdue(&connection, began);
+                None
+            }
+        }
+    }
+
+    /// Stops its task, and fails the calls that are still in flight.
+    pub(in super::super) fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        if let Some(keeper) = self.0.keeper().take() {
+            keeper.abort();
+        }
+        let connections = self.0.state().close();
+        connections.iter().for_each(|connection| connection.stop());
+    }
+}
+
+impl Inner {
+    /// Notes that the server answered that it is not ready. Says whether that is so for too long.
+    pub(super) fn is_unready(&self) -> bool {
+        self.unready.store(true, Ordering::Relaxed);
+        let now = Monotonic::now().as_millis();
+        self.state().not_ready(now).is_some()
+    }
+
+    pub(super) fn losses(&self) -> u64 {
+        let member = self.member.as_ref();
+        member.map_or(0, |member| member.losses.load(Ordering::Acquire))
+    }
+
+    /// Waits until slots went elsewhere since there were so many losses.
+    pub(super) async fn loses(&self, losses: u64) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.losses() != losses {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

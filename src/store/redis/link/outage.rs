@@ -1,0 +1,72 @@
+//! Why a link is down, shared by all callers who meet it.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use deadpool_redis::redis::RedisError;
+
+use super::failure::Failure;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why a link is down: the kind of error and its cause, the same for every caller.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Outage {
+    pub(super) kind: StoreErrorKind,
+    /// Whether the server answered that it takes no writes: its name leads to a replica.
+    pub(super) demoted: bool,
+    cause: Cause,
+}
+
+/// A cause that several errors have: [`StoreError`] owns its source.
+#[derive(Clone, Debug)]
+struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Outage {
+    pub(in super::super) fn new(
+        kind: StoreErrorKind,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            demoted: false,
+            cause: Cause(cause.into().into()),
+        }
+    }
+
+    pub(in super::super) fn of(error: RedisError) -> Self {
+        let failure = Failure::of(&error);
+        Self {
+            demoted: failure == Failure::Demoted,
+            ..Self::new(failure.kind(false), error)
+        }
+    }
+
+    pub(in super::super) fn is_denied(&self) -> bool {
+        self.kind == StoreErrorKind::Denied
+    }
+
+    pub(in super::super) fn error(&self) -> StoreError {
+        self.error_as(self.kind)
+    }
+
+    /// The same cause, of another kind for one caller.
+    pub(in super::super) fn error_as(&self, kind: StoreErrorKind) -> StoreError {
+        StoreError::new(kind).with_source(self.cause.clone())
+    }
+
+    /// For a log: the cause without a type.
+    pub(in super::super) fn cause(&self) -> &(dyn Error + 'static) {
+        &*self.cause.0
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

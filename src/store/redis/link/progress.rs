@@ -1,0 +1,59 @@
+//! How far a call has come, and where it may go on.
+
+use super::{connection::Shared, limit::Place};
+use crate::store::{StoreError, redis::reply::Reply};
+
+/// How far a call has come, for the error that ends it.
+#[derive(Default)]
+pub(in super::super) struct Progress {
+    /// The connection whose answer is being waited for.
+    pub(super) waits_on: Option<Shared>,
+    pub(super) place: Option<Place>,
+    /// Whether it may have run, by what is known.
+    pub(super) unknown: bool,
+    pub(super) mixed_up: u32,
+    /// How often it was sent, and how often of that nobody knows what became of it.
+    pub(super) sends: u32,
+    pub(super) lost: u32,
+    /// Whether the next sending is about a key that moves to that node.
+    pub(in super::super) asking: bool,
+    /// How often the link had lost slots when it was chosen.
+    pub(in super::super) losses: u64,
+}
+
+impl Progress {
+    /// The call goes on elsewhere.
+    pub(in super::super) fn leave(&mut self) {
+        self.place = None;
+    }
+
+    pub(in super::super) fn was_sent(&self) -> bool {
+        self.sends > 0
+    }
+}
+
+/// What came of a call on one link.
+pub(in super::super) enum Came {
+    /// Its answer.
+    Answer(Result<Reply, StoreError>),
+    /// Of a Cluster: nothing ran here, for the key is elsewhere.
+    Elsewhere(Elsewhere),
+}
+
+/// Where the key is.
+pub(in super::super) enum Elsewhere {
+    /// This node serves its slot.
+    Moved(Box<str>),
+    /// This node has it, though the slot is not served there yet.
+    Asked(Box<str>),
+    /// Where the map says.
+    Somewhere,
+}
+
+/// What came of waiting for a place.
+pub(super) enum Waited {
+    Place(Place),
+    Down,
+    Busy,
+    Elsewhere,
+}

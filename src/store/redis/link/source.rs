@@ -1,0 +1,390 @@
+//! What a store opens its connections with.
+
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use deadpool::managed::Manager;
+use deadpool_redis::{
+    Pool, PoolError,
+    cluster::{self, ClusterConnection},
+    redis::{
+        AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
+        RedisConnectionInfo, RedisResult, Value,
+        aio::{ConnectionLike, MultiplexedConnection},
+        io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    },
+    sentinel,
+};
+
+use super::{
+    outage::Outage,
+    sentinel::{Named, Sentinels},
+};
+use crate::store::StoreErrorKind;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Asked = Pin<Box<dyn Future<Output = Result<ConnectionInfo, BoxError>> + Send>>;
+
+/// As many calls as may be in flight: they must not wait a second time, out of sight.
+const QUEUE: usize = 2_048;
+
+/// What a [`RedisStore`](crate::RedisStore) opens its connections with: a URL, a `redis::Client`, or a pool of
+/// deadpool-redis for one node, Sentinel or a Cluster.
+///
+/// A pool of one node or of Sentinel lends its settings only. The store opens connections of its own, and takes
+/// none of the pool's places. From a Cluster's pool it takes one connection, and another one when that must be replaced.
+#[derive(Clone)]
+pub struct RedisSource(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Client(Box<ConnectionInfo>, Box<AsyncConnectionConfig>),
+    Asked(Arc<dyn Fn() -> Asked + Send + Sync>),
+    Sentinels(Arc<Sentinels>),
+    Node(Pool),
+    SentinelPool(sentinel::Pool),
+    Cluster(cluster::Pool),
+    Seeds(Arc<Seeds>),
+}
+
+/// Nodes of a Cluster: at least one.
+pub(in super::super) struct Seeds {
+    /// Its settings are those of all nodes.
+    pub(in super::super) first: ConnectionInfo,
+    others: Vec<ConnectionInfo>,
+}
+
+impl Seeds {
+    pub(in super::super) fn iter(&self) -> impl Iterator<Item = &ConnectionInfo> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// How long an attempt to connect may take: a second, or the deadline if that is longer. A Cluster
+/// with one primary stopped takes 2 s.
+const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_MOST: Duration = Duration::from_secs(5);
+
+/// A URL that names no Redis server.
+///
+/// The URL is not in it, for there may be a password in that.
+#[derive(Debug)]
+pub struct RedisUrlError(());
+
+/// A connection that was opened just now.
+pub(in super::super) struct Opened {
+    pub(in super::super) wire: Wire,
+    /// What the sentinels said.
+    pub(super) named: Option<Named>,
+}
+
+/// An open connection: its clones write into the same socket (per node of a Cluster).
+#[derive(Clone)]
+pub(in super::super) enum Wire {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl RedisSource {
+    /// Opens connections to the server that this URL names: `redis://user:password@host:port/db`,
+    /// `rediss://…` for TLS, or `unix:///path`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
+    pub fn url(url: &str) -> Result<Self, RedisUrlError> {
+        Ok(Self::client(parse(url)?, AsyncConnectionConfig::new()))
+    }
+
+    /// Opens connections to all primaries of the Cluster that has these nodes.
+    ///
+    /// A few nodes are enough, for each knows the others. The first one's password and TLS settings are used for all.
+    ///
+    /// # Errors
+    ///
+    /// If one is not such a URL, or there is none.
+    pub fn cluster<S: AsRef<str>>(
+        seeds: impl IntoIterator<Item = S>,
+    ) -> Result<Self, RedisUrlError> {
+        let mut infos = seeds.into_iter().map(|seed| {
+            let info = seed.as_ref().into_connection_info();
+            info.map_err(|_may_repeat_the_password| RedisUrlError(()))
+        });
+        let first = infos.next().ok_or(RedisUrlError(()))??;
+        let others = infos.collect::<Result<_, _>>()?;
+        Ok(Self(Kind::Seeds(Arc::new(Seeds { first, others }))))
+    }
+
+    /// The nodes of a Cluster that were named at first.
+    pub(in super::super) fn seeds(&self) -> Option<&Arc<Seeds>> {
+        match &self.0 {
+            Kind::Seeds(seeds) => Some(seeds),
+            _ => None,
+        }
+    }
+
+    /// Asks this function where and as whom to connect, each time that a connection is opened.
+    ///
+    /// For passwords that change, such as IAM tokens.
+    pub fn with<F, Fut, E>(ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ConnectionInfo, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self(Kind::Asked(Arc::new(move || {
+            let asked = ask();
+            Box::pin(async move { asked.await.map_err(Into::into) })
+        })))
+    }
+
+    /// Asks these sentinels for the server that is the master of this name, and signs in there with `login`.
+    ///
+    /// The sentinels are URLs, with a password if they want one: `redis://:password@host:26379`. With `rediss://` the
+    /// master is reached by TLS, too.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no such URL.
+    pub fn sentinel<'a>(
+        sentinels: impl IntoIterator<Item = &'a str>,
+        master: &str,
+        login: RedisConnectionInfo,
+    ) -> Result<Self, RedisUrlError> {
+        let all: Result<Vec<ConnectionInfo>, RedisUrlError> =
+            sentinels.into_iter().map(parse).collect();
+        let sentinels = Sentinels::new(all?, master.to_owned(), login);
+        Ok(Self(Kind::Sentinels(Arc::new(sentinels))))
+    }
+
+    pub(in super::super) fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
+        Self(Kind::Client(Box::new(ours(info)), Box::new(config)))
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.0, Kind::Cluster(_))
+    }
+
+    /// Whether another attempt may lead to another server than the last one.
+    pub(super) fn is_sentinel(&self) -> bool {
+        matches!(self.0, Kind::SentinelPool(_) | Kind::Sentinels(_))
+    }
+
+    /// The sentinels, where they can be asked without opening a connection to the master.
+    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
+        match &self.0 {
+            Kind::Sentinels(sentinels) => Some(sentinels),
+            _ => None,
+        }
+    }
+
+    /// How long an attempt to connect may take.
+    pub(super) fn patience(&self, deadline: Duration) -> Duration {
+        match self.0 {
+            Kind::Cluster(_) => CONNECT_MOST,
+            // It may have to give one sentinel up before it asks the next.
+            Kind::SentinelPool(_) => CONNECT * 2,
+            _ => deadline.clamp(CONNECT, CONNECT_MOST),
+        }
+    }
+
+    /// Where it leads, for logs: never a password.
+    pub(super) fn server(&self) -> String {
+        match &self.0 {
+            Kind::Client(info, _) => info.addr().to_string(),
+            Kind::Asked(_) => "asked at each connect".to_owned(),
+            Kind::Node(_) => "of a pool".to_owned(),
+            Kind::Sentinels(sentinels) => format!("master {}", sentinels.master()),
+            Kind::SentinelPool(_) => "of a Sentinel pool".to_owned(),
+            Kind::Cluster(_) => "of a Cluster pool".to_owned(),
+            Kind::Seeds(_) => "of a Cluster".to_owned(),
+        }
+    }
+
+    /// Opens a connection.
+    pub(in super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
+        let mut named = None;
+        let opened = match &self.0 {
+            Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
+            Kind::Asked(ask) => {
+                let info = ask()
+                    .await
+                    .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?;
+                connect(ours(info), &AsyncConnectionConfig::new(), patience).await
+            }
+            Kind::Seeds(seeds) => {
+                let first = ours(seeds.first.clone());
+                connect(first, &AsyncConnectionConfig::new(), patience).await
+            }
+            Kind::Node(pool) => pool.manager().create().await,
+            Kind::Sentinels(sentinels) => {
+                let master = sentinels.ask().await?;
+                let info = sentinels.server(&master).ok_or_else(|| {
+                    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
+                })?;
+                named = Some(master);
+                connect(ours(info), &AsyncConnectionConfig::new(), patience).await
+            }
+            Kind::SentinelPool(pool) => pool.manager().create().await,
+            Kind::Cluster(pool) => {
+                return match pool.get().await {
+                    Ok(taken) => Ok(Opened {
+                        wire: Wire::Cluster(cluster::Connection::take(taken)),
+                        named,
+                    }),
+                    Err(PoolError::Backend(error)) => Err(Outage::of(error)),
+                    Err(error @ PoolError::Timeout(_)) => {
+                        Err(Outage::new(StoreErrorKind::Timeout, error))
+                    }
+                    Err(error) => Err(Outage::new(StoreErrorKind::Unavailable, error)),
+                };
+            }
+        };
+        let mut connection = opened.map_err(Outage::of)?;
+        // The deadline of the call decides. A timeout in here would hide that the call is still in flight.
+        connection.set_response_timeout(Duration::MAX);
+        Ok(Opened {
+            wire: Wire::One(connection),
+            named,
+        })
+    }
+}
+
+fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
+    url.into_connection_info()
+        .map_err(|_may_repeat_the_password| RedisUrlError(()))
+}
+
+async fn connect(
+    info: ConnectionInfo,
+    config: &AsyncConnectionConfig,
+    patience: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let config = config
+        .clone()
+        .set_connection_timeout(Some(patience))
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(QUEUE);
+    Client::open(info)?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+/// The same server, with the settings of sockets and the name that this store uses.
+fn ours(info: ConnectionInfo) -> ConnectionInfo {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(2));
+    let tcp = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive);
+    let redis = info
+        .redis_settings()
+        .clone()
+        .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    info.set_tcp_settings(lost_after(tcp, Duration::from_secs(5)))
+        .set_redis_settings(redis)
+}
+
+/// A connection whose bytes are not acknowledged for so long is lost.
+#[cfg(target_os = "linux")]
+fn lost_after(tcp: TcpSettings, patience: Duration) -> TcpSettings {
+    tcp.set_user_timeout(patience)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lost_after(tcp: TcpSettings, _patience: Duration) -> TcpSettings {
+    tcp
+}
+
+impl Wire {
+    pub(in super::super) async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        let value = match self {
+            // Not as a `ConnectionLike`, which would box the future.
+            Self::One(connection) => connection.send_packed_command(cmd).await,
+            Self::Cluster(connection) => connection.req_packed_command(cmd).await,
+        };
+        value?.extract_error()
+    }
+
+    /// Sends `ASKING` and the command in one.
+    pub(super) async fn send_asking(&mut self, command: Cmd) -> RedisResult<Value> {
+        let Self::One(connection) = self else {
+            return self.send(&command).await;
+        };
+        let mut both = Pipeline::with_capacity(2);
+        both.cmd("ASKING").add_command(command);
+        let mut last = Value::Nil;
+        for answer in connection.send_packed_commands(&both, 0, 2).await? {
+            last = answer.extract_error()?;
+        }
+        Ok(last)
+    }
+}
+
+impl From<Client> for RedisSource {
+    fn from(client: Client) -> Self {
+        (client, AsyncConnectionConfig::new()).into()
+    }
+}
+
+impl From<(Client, AsyncConnectionConfig)> for RedisSource {
+    /// With a configuration, for a provider of credentials. Its timeouts are replaced by the store's.
+    fn from((client, config): (Client, AsyncConnectionConfig)) -> Self {
+        Self::client(client.get_connection_info().clone(), config)
+    }
+}
+
+impl From<Pool> for RedisSource {
+    fn from(pool: Pool) -> Self {
+        Self(Kind::Node(pool))
+    }
+}
+
+impl From<cluster::Pool> for RedisSource {
+    /// Prefer [`RedisSource::cluster`]: here a primary that falls silent makes users of all primaries wait.
+    fn from(pool: cluster::Pool) -> Self {
+        Self(Kind::Cluster(pool))
+    }
+}
+
+impl From<sentinel::Pool> for RedisSource {
+    fn from(pool: sentinel::Pool) -> Self {
+        Self(Kind::SentinelPool(pool))
+    }
+}
+
+/// What a source holds may include a password.
+impl fmt::Debug for RedisSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisSource({})", self.server())
+    }
+}
+
+impl fmt::Display for RedisUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not a Redis URL: write redis://user:password@host:port/db, and in the password `#` as %23 and `@` as %40",
+        )
+    }
+}
+
+impl Error for RedisUrlError {}
+
+/// What [`RedisStore::new`](crate::RedisStore::new) takes: a [`RedisSource`], or what one is made from.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a pool of the deadpool-redis that the store uses",
+    label = "not a pool of deadpool-redis 0.23",
+    note = "a pool of another version is another type: write `deadpool-redis = \"0.23\"` in Cargo.toml",
+    note = "or use the version that comes with this crate: `tower_user_sessions::deadpool_redis`"
+)]
+pub trait IntoRedisSource {
+    /// The source of connections.
+    fn into_redis_source(self) -> RedisSource;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Into<RedisSource>> IntoRedisSource for S {
+    fn into_redis_source(self) -> RedisSource {
+        self.into()
+    }
+}

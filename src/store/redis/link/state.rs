@@ -1,0 +1,293 @@
+//! Whether a link is up, and what it is up with.
+
+use std::time::Duration;
+
+use super::{connection::Shared, outage::Outage};
+
+/// How long callers wait for an outage to pass before they share its error, in ms.
+pub(super) const GRACE: i64 = 300;
+
+/// How long after one replacement of a silent connection there is no other, in ms.
+const REPLACED_FOR: i64 = 2_000;
+
+/// For how long a server may answer that it is not ready before the link counts as down, in ms.
+const UNREADY: i64 = 500;
+
+/// How often sentinels are asked, in ms.
+const ASKED: i64 = 2_000;
+
+/// How often an idle connection is used, in ms.
+const PROBED: i64 = 15_000;
+
+/// The circuit breaker: up with a connection, or down since a moment and for a reason.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Carries the calls.
+    active: Option<Shared>,
+    /// Takes over when that one breaks, and decides whether it or the server is silent.
+    spare: Option<Shared>,
+    /// Without an answer when the link went down. Calls wait on them until another one answers.
+    doubted: Vec<Shared>,
+    down: Option<Down>,
+    /// A connection that was silent for too long, and since when.
+    suspect: Option<(u64, i64)>,
+    /// When a silent connection was replaced last.
+    replaced: i64,
+    /// Since when the server answers that it is not ready, and nothing else.
+    unready: Option<i64>,
+    probed: i64,
+    spare_tried: i64,
+    /// Another master may have been named.
+    ask: bool,
+    /// When the sentinels were asked last.
+    asked: i64,
+}
+
+#[derive(Debug)]
+struct Down {
+    since: i64,
+    outage: Option<Outage>,
+}
+
+/// What a caller finds.
+pub(super) enum Found {
+    Up(Shared),
+    Down(Outage),
+    /// It may pass soon; an error is shared after so long.
+    Soon(Duration),
+}
+
+/// What a link has beside its first connection.
+#[derive(Clone, Copy)]
+pub(super) struct Wants {
+    pub(super) spare: bool,
+    /// Whether it leads to the master that sentinels name.
+    pub(super) master: bool,
+}
+
+/// What the keeper does next.
+pub(super) enum Task {
+    Connect,
+    /// Finds out which is silent, the first connection or the server, since when.
+    Judge(Shared, Option<Shared>, i64),
+    OpenSpare,
+    Probe(Shared, Option<Shared>),
+    Bury(Vec<Shared>),
+    /// Opens a connection to the master of now.
+    Ask,
+    Wait(Duration),
+}
+
+impl State {
+    pub(super) fn new(now: i64) -> Self {
+        Self {
+            active: None,
+            spare: None,
+            doubted: Vec::new(),
+            // An outage begins with the first call.
+            down: None,
+            suspect: None,
+            replaced: i64::MIN,
+            unready: None,
+            probed: now,
+            spare_tried: i64::MIN,
+            ask: false,
+            asked: now,
+        }
+    }
+
+    pub(super) fn find(&mut self, now: i64) -> Found {
+        if let Some(active) = &self.active {
+            return Found::Up(active.clone());
+        }
+        let down = self.down.get_or_insert(Down {
+            since: now,
+            outage: None,
+        });
+        let left = down.since.saturating_add(GRACE).saturating_sub(now);
+        match &down.outage {
+            // A password does not become right by waiting.
+            Some(outage) if left <= 0 || outage.is_denied() => Found::Down(outage.clone()),
+            Some(_) => Found::Soon(Duration::from_millis(left.unsigned_abs())),
+            None => Found::Soon(Duration::MAX),
+        }
+    }
+
+    pub(super) fn active(&self) -> Option<&Shared> {
+        self.active.as_ref()
+    }
+
+    pub(super) fn is_active(&self, connection: &Shared) -> bool {
+        let is = |active: &Shared| active.number == connection.number;
+        self.active.as_ref().is_some_and(is)
+    }
+
+    /// A connection broke. Says whether the link went down by that.
+    pub(super) fn broke(&mut self, connection: &Shared, outage: Outage, now: i64) -> bool {
+        let is = |other: &Shared| other.number == connection.number;
+        if self.spare.as_ref().is_some_and(is) {
+            self.spare = None;
+        }
+        if !self.is_active(connection) {
+            return false;
+        }
+        self.active = self.spare.take().filter(|spare| !spare.is_stopped());
+        self.suspect = None;
+        if self.active.is_none() {
+            self.down = Some(Down {
+                since: now,
+                outage: Some(outage),
+            });
+        }
+        self.down.is_some()
+    }
+
+    /// All connections lead to a server that does not serve, since then.
+    pub(super) fn go_down(&mut self, outage: Outage, since: i64) {
+        self.doubted.extend(self.active.take());
+        self.doubted.extend(self.spare.take());
+        self.suspect = None;
+        self.unready = None;
+        self.down = Some(Down {
+            since,
+            outage: Some(outage),
+        });
+    }
+
+    /// The newest error of an outage.
+    pub(super) fn still_down(&mut self, outage: Outage) {
+        if let Some(down) = &mut self.down {
+            down.outage = Some(outage);
+        }
+    }
+
+    /// A connection answered. Says how long the link was down, if it was.
+    pub(super) fn go_up(&mut self, connection: Shared, now: i64) -> Option<i64> {
+        self.doubted.extend(self.active.replace(connection));
+        self.doubted.extend(self.spare.take());
+        self.suspect = None;
+        self.unready = None;
+        self.ask = false;
+        self.probed = now;
+        self.spare_tried = i64::MIN;
+        let down = self.down.take();
+        down.filter(|down| down.outage.is_some())
+            .map(|down| now.saturating_sub(down.since))
+    }
+
+    /// Forgets why the link is down. Says whether it was.
+    pub(super) fn forgive(&mut self) -> bool {
+        self.active.is_none() && self.down.take().is_some()
+    }
+
+    pub(super) fn outage(&self) -> Option<&Outage> {
+        self.down.as_ref().and_then(|down| down.outage.as_ref())
+    }
+
+    /// The spare takes the place of the silent one, which is handed back.
+    pub(super) fn promote(&mut self, now: i64) -> Option<Shared> {
+        self.suspect = None;
+        self.replaced = now;
+        let spare = self.spare.take()?;
+        self.active.replace(spare)
+    }
+
+    /// It is not silent after all, or there is nothing better for now.
+    pub(super) fn acquit(&mut self, now: i64) {
+        self.suspect = None;
+        self.replaced = now;
+    }
+
+    /// No reply came for too long. Says whether that is news.
+    pub(super) fn suspect(&mut self, connection: &Shared, since: i64, now: i64) -> bool {
+        let is_news = self.suspect.is_none()
+            && self.is_active(connection)
+            && now.saturating_sub(self.replaced) >= REPLACED_FOR;
+        if is_news {
+            self.suspect = Some((connection.number, since));
+        }
+        is_news
+    }
+
+    /// The server answered that it is not ready. Says since when, if that is for too long.
+    pub(super) fn not_ready(&mut self, now: i64) -> Option<i64> {
+        let since = *self.unready.get_or_insert(now);
+        (now.saturating_sub(since) >= UNREADY).then_some(since)
+    }
+
+    pub(super) fn ready(&mut self) {
+        self.unready = None;
+    }
+
+    /// Asks for the master of now, unless that was done a moment ago. Says whether that is news.
+    pub(super) fn ask(&mut self, now: i64) -> bool {
+        let is_news = !self.ask && now.saturating_sub(self.replaced) >= REPLACED_FOR;
+        if is_news {
+            (self.ask, self.replaced) = (true, now);
+        }
+        is_news
+    }
+
+    pub(super) fn asked(&mut self, now: i64) {
+        (self.ask, self.asked) = (false, now);
+    }
+
+    pub(super) fn keep_spare(&mut self, spare: Option<Shared>, now: i64) {
+        self.spare_tried = now;
+        if self.active.is_some() && spare.is_some() {
+            self.spare = spare;
+        }
+    }
+
+    /// Whether callers wait for what the keeper does next.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.active.is_none() || self.suspect.is_some() || self.ask
+    }
+
+    /// What the keeper does next.
+    pub(super) fn task(&mut self, now: i64, wants: Wants) -> Task {
+        let Some(active) = self.active.clone() else {
+            return Task::Connect;
+        };
+        if !self.doubted.is_empty() {
+            return Task::Bury(std::mem::take(&mut self.doubted));
+        }
+        if let Some((number, since)) = self.suspect {
+            if number == active.number {
+                return Task::Judge(active, self.spare.clone(), since);
+            }
+            self.suspect = None;
+        }
+        let ask_due = self.asked.saturating_add(ASKED);
+        if self.ask || wants.master && now >= ask_due {
+            return Task::Ask;
+        }
+        let spare_due = self.spare_tried.saturating_add(REPLACED_FOR);
+        if wants.spare && self.spare.is_none() && now >= spare_due {
+            return Task::OpenSpare;
+        }
+        let probe_due = self.probed.saturating_add(PROBED);
+        if now >= probe_due {
+            self.probed = now;
+            return Task::Probe(active, self.spare.clone());
+        }
+        let mut due = probe_due;
+        if wants.spare && self.spare.is_none() {
+            due = due.min(spare_due);
+        }
+        if wants.master {
+            due = due.min(ask_due);
+        }
+        Task::Wait(Duration::from_millis(
+            due.saturating_sub(now).unsigned_abs(),
+        ))
+    }
+
+    /// Nobody uses the link any more: all its connections.
+    pub(super) fn close(&mut self) -> Vec<Shared> {
+        let mut all = std::mem::take(&mut self.doubted);
+        all.extend(self.active.take());
+        all.extend(self.spare.take());
+        all
+    }
+}

@@ -1,0 +1,59 @@
+//! The text of a script.
+
+use deadpool_redis::redis::Script as Source;
+
+/// A script and its name on the server.
+#[derive(Debug)]
+pub(in super::super) struct Script {
+    /// As it is, and without its first line: servers other than Redis 7 and Valkey do not know that.
+    whole: Named,
+    bare: Named,
+}
+
+#[derive(Debug)]
+struct Named {
+    text: String,
+    sha1: String,
+}
+
+impl Script {
+    /// Puts the preludes after the first line of `body`, which has the script's flags for the server.
+    pub(super) fn new(preludes: &[&str], body: &str, follows: &[&str]) -> Self {
+        let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
+        Self::of(&[&[flags], preludes, &[body], follows].concat())
+    }
+
+    /// Takes the parts as they come.
+    pub(in super::super) fn of(parts: &[&str]) -> Self {
+        let whole = parts.join("\n");
+        let bare = match whole.split_once('\n') {
+            Some((flags, rest)) if flags.starts_with("#!") => rest.to_owned(),
+            _ => whole.clone(),
+        };
+        Self {
+            whole: Named::new(whole),
+            bare: Named::new(bare),
+        }
+    }
+
+    /// Its text, with its first line or without.
+    pub(in super::super) fn text(&self, shebang: bool) -> &str {
+        &self.form(shebang).text
+    }
+
+    /// The name of that text.
+    pub(in super::super) fn sha1(&self, shebang: bool) -> &str {
+        &self.form(shebang).sha1
+    }
+
+    fn form(&self, shebang: bool) -> &Named {
+        if shebang { &self.whole } else { &self.bare }
+    }
+}
+
+impl Named {
+    fn new(text: String) -> Self {
+        let sha1 = Source::new(&text).get_hash().to_owned();
+        Self { text, sha1 }
+    }
+}

@@ -1,0 +1,120 @@
+//! Sign-ins that were given up, until the server has answered that they ended.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, task::AbortHandle};
+
+use crate::{
+    model::{SessionId, Tag},
+    store::meter,
+};
+
+/// How many wait at most: a server that is away for long must not fill the memory of the app.
+const MOST: usize = 10_000;
+
+/// How many sign-ins of which nothing was sent are remembered, until they are given up a moment later.
+const UNSENT: usize = 4_096;
+
+/// The pauses after an end that failed.
+pub(super) const SHORTEST: Duration = Duration::from_millis(20);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
+
+/// Sign-ins that were given up, and have not ended yet.
+#[derive(Debug, Default)]
+pub(super) struct Undelivered {
+    queue: Mutex<Queue>,
+    /// Wakes who waits for all to have ended.
+    pub(super) ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<(Tag, SessionId)>,
+    worker: Option<AbortHandle>,
+    /// Whether the worker has not stopped for want of work.
+    working: bool,
+    /// Whether one is being ended.
+    at_work: bool,
+    /// Sign-ins of which nothing was sent: there is nothing to end.
+    unsent: VecDeque<SessionId>,
+}
+
+impl Undelivered {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing of this sign-in was sent.
+    pub(super) fn never_sent(&self, id: SessionId) {
+        let mut queue = self.queue();
+        if queue.unsent.len() >= UNSENT {
+            queue.unsent.pop_front();
+        }
+        queue.unsent.push_back(id);
+    }
+
+    /// Adds one, unless there is nothing to end.
+    pub(super) fn add(&self, tag: Tag, id: SessionId) {
+        let mut queue = self.queue();
+        if let Some(at) = queue.unsent.iter().rposition(|unsent| *unsent == id) {
+            queue.unsent.remove(at);
+            return;
+        }
+        if queue.waiting.len() >= MOST {
+            meter::link::undelivered_lost();
+            tracing::error!(
+                most = MOST,
+                "a sign-in that was given up is not ended: too many wait for Redis. It expires unused"
+            );
+            return;
+        }
+        queue.waiting.push_back((tag, id));
+    }
+
+    /// The next one to end.
+    pub(super) fn next(&self) -> Option<(Tag, SessionId)> {
+        let mut queue = self.queue();
+        let next = queue.waiting.pop_front();
+        queue.at_work = next.is_some();
+        queue.working = queue.at_work;
+        next
+    }
+
+    /// It ended, or waits for its next turn.
+    pub(super) fn done(&self, again: Option<(Tag, SessionId)>) {
+        let mut queue = self.queue();
+        queue.at_work = false;
+        queue.waiting.extend(again);
+        drop(queue);
+        self.ended.notify_waiters();
+    }
+
+    /// How many have not ended.
+    pub(super) fn left(&self) -> usize {
+        let queue = self.queue();
+        queue.waiting.len() + usize::from(queue.at_work)
+    }
+
+    /// Starts the worker if there is work and none is at it, as after the runtime of the last one has stopped.
+    pub(super) fn work(&self, start: impl FnOnce() -> AbortHandle) {
+        let mut queue = self.queue();
+        let is_idle = !queue.working || queue.worker.as_ref().is_none_or(AbortHandle::is_finished);
+        if is_idle && !queue.waiting.is_empty() {
+            queue.working = true;
+            queue.worker = Some(start());
+        }
+    }
+}
+
+impl Drop for Undelivered {
+    fn drop(&mut self) {
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = queue.worker.take() {
+            worker.abort();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A load that does not wait for answers: so many calls a second, whatever becomes of them.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::time::Duration;
+
+use tokio::{task::JoinSet, time::Instant};
+use tower_user_sessions::store::{StoreError, StoreErrorKind};
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// Which call it was.
+    pub(crate) number: u32,
+    /// When it was made, after the start of the load.
+    pub(crate) at: Duration,
+    pub(crate) took: Duration,
+    /// `None` if it was answered.
+    pub(crate) failed: Option<StoreErrorKind>,
+}
+
+/// Makes `rate` calls a second for so long, each in a task of its own, and waits for all.
+pub(crate) async fn offer<F>(rate: u32, time: Duration, mut call: impl FnMut(u32) -> F) -> Vec<Told>
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let (start, mut calls) = (Instant::now(), JoinSet::new());
+    let all = (time.as_secs_f64() * f64::from(rate)) as u32;
+    for number in 0..all {
+        let due = start + time.mul_f64(f64::from(number) / f64::from(all));
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+        }
+        let call = call(number);
+        calls.spawn(async move {
+            let (at, began) = (start.elapsed(), Instant::now());
+            let failed = call.await.err().map(|error| error.kind());
+            Told {
+                number,
+                at,
+                took: began.elapsed(),
+                failed,
+            }
+        });
+    }
+    calls.join_all().await
+}
+
+pub(crate) fn answered(all: &[Told]) -> usize {
+    all.iter().filter(|told| told.failed.is_none()).count()
+}
+
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// How often each kind of failure came.
+pub(crate) fn kinds(all: &[Told]) -> Vec<(StoreErrorKind, usize)> {
+    let mut kinds: Vec<(StoreErrorKind, usize)> = Vec::new();
+    for kind in all.iter().filter_map(|told| told.failed) {
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    kinds
+}

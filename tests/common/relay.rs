@@ -1,0 +1,289 @@
+//! A relay before a Redis server: it can be slow, lose or swap replies, fall silent, be away, and carry
+//! so many replies a second.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Mutex, Notify},
+    time::Instant,
+};
+
+/// A relay on a port of the loopback.
+pub(crate) struct Relay {
+    pub(crate) port: u16,
+    way: Arc<Way>,
+}
+
+struct Way {
+    upstream: u16,
+    /// How many connections were made.
+    made: AtomicU32,
+    /// Connections up to this one carry nothing any more.
+    silent: AtomicU32,
+    /// New connections carry nothing either.
+    black_hole: AtomicBool,
+    /// How long each reply is held, in ms.
+    delay: AtomicU32,
+    /// How many more replies are lost; the connection stays.
+    lose: AtomicU32,
+    /// How many more replies are sent one place too late, all on one connection: the first that has a reply.
+    swap: AtomicU32,
+    swaps_on: AtomicU32,
+    /// Replies a second; 0 for no bound.
+    rate: AtomicU32,
+    /// When the next reply may pass.
+    next: Mutex<Instant>,
+    away: AtomicBool,
+    changed: Notify,
+}
+
+impl Relay {
+    pub(crate) async fn start(upstream: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let way = Arc::new(Way {
+            upstream,
+            made: AtomicU32::new(0),
+            silent: AtomicU32::new(0),
+            black_hole: AtomicBool::new(false),
+            delay: AtomicU32::new(0),
+            lose: AtomicU32::new(0),
+            swap: AtomicU32::new(0),
+            swaps_on: AtomicU32::new(0),
+            rate: AtomicU32::new(0),
+            next: Mutex::new(Instant::now()),
+            away: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
+        tokio::spawn(accept(listener, port, Arc::clone(&way)));
+        Self { port, way }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// How many connections were made.
+    pub(crate) fn made(&self) -> u32 {
+        self.way.made.load(SeqCst)
+    }
+
+    /// Carries so many replies a second, over all connections.
+    pub(crate) fn carry(&self, replies: u32) {
+        self.way.rate.store(replies, SeqCst);
+    }
+
+    /// Holds each reply for so long.
+    pub(crate) fn delay(&self, time: Duration) {
+        let millis = u32::try_from(time.as_millis()).unwrap();
+        self.way.delay.store(millis, SeqCst);
+    }
+
+    /// The connections that there are carry nothing any more, and do not close.
+    pub(crate) fn fall_silent(&self) {
+        self.way.silent.store(self.made(), SeqCst);
+    }
+
+    /// No connection carries anything, nor do new ones.
+    pub(crate) fn become_a_black_hole(&self) {
+        self.way.black_hole.store(true, SeqCst);
+        self.fall_silent();
+    }
+
+    /// Loses the next so many replies. Nothing closes: each later reply reaches the request before its own.
+    pub(crate) fn lose(&self, replies: u32) {
+        self.way.lose.store(replies, SeqCst);
+    }
+
+    /// How many replies are still to be lost.
+    pub(crate) fn to_lose(&self) -> u32 {
+        self.way.lose.load(SeqCst)
+    }
+
+    /// Swaps the next so many pairs of replies on the connection that carries the next one.
+    pub(crate) fn swap(&self, pairs: u32) {
+        self.way.swaps_on.store(0, SeqCst);
+        self.way.swap.store(pairs, SeqCst);
+    }
+
+    /// How many pairs are still to be swapped.
+    pub(crate) fn to_swap(&self) -> u32 {
+        self.way.swap.load(SeqCst)
+    }
+
+    /// Closes all connections, and the port for so long.
+    pub(crate) async fn go_away(&self, time: Duration) {
+        self.way.away.store(true, SeqCst);
+        self.way.changed.notify_waiters();
+        tokio::time::sleep(time).await;
+        self.way.away.store(false, SeqCst);
+        self.way.changed.notify_waiters();
+    }
+
+    /// Closes all connections.
+    pub(crate) fn cut(&self) {
+        self.way.changed.notify_waiters();
+    }
+}
+
+async fn accept(mut listener: TcpListener, port: u16, way: Arc<Way>) {
+    loop {
+        let changed = way.changed.notified();
+        if way.away.load(SeqCst) {
+            drop(listener);
+            changed.await;
+            listener = loop {
+                if let Ok(bound) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+                    break bound;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            };
+            continue;
+        }
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (client, _) = accepted.unwrap();
+                tokio::spawn(relay(client, Arc::clone(&way)));
+            }
+            () = changed => {}
+        }
+    }
+}
+
+async fn relay(client: TcpStream, way: Arc<Way>) {
+    let number = way.made.fetch_add(1, SeqCst) + 1;
+    let closed = way.changed.notified();
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, way.upstream)).await else {
+        return;
+    };
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = requests(from_client, to_server, number, &way) => {}
+        () = replies(from_server, to_client, number, &way) => {}
+        () = closed => {}
+    }
+}
+
+impl Way {
+    fn swaps_on(&self, number: u32) -> bool {
+        if self.swap.load(SeqCst) == 0 {
+            return false;
+        }
+        let chosen = self.swaps_on.compare_exchange(0, number, SeqCst, SeqCst);
+        chosen.is_ok() || chosen == Err(number)
+    }
+
+    async fn unless_silent(&self, number: u32) {
+        if number <= self.silent.load(SeqCst) || self.black_hole.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let read = from.read(&mut bytes).await.unwrap_or(0);
+        way.unless_silent(number).await;
+        if read == 0 || to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+    let (mut bytes, mut held) = (Vec::new(), None::<Vec<u8>>);
+    loop {
+        while let Some(length) = reply(&bytes) {
+            let reply: Vec<u8> = bytes.drain(..length).collect();
+            way.unless_silent(number).await;
+            if take(&way.lose) {
+                continue;
+            }
+            if held.is_none() && way.swaps_on(number) && take(&way.swap) {
+                held = Some(reply);
+                continue;
+            }
+            pace(way).await;
+            let pair = [&reply[..], held.take().as_deref().unwrap_or_default()].concat();
+            if to.write_all(&pair).await.is_err() {
+                return;
+            }
+        }
+        if from.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+}
+
+fn take(count: &AtomicU32) -> bool {
+    count
+        .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+        .is_ok()
+}
+
+async fn pace(way: &Way) {
+    let delay = way.delay.load(SeqCst);
+    if delay > 0 {
+        tokio::time::sleep(Duration::from_millis(delay.into())).await;
+    }
+    let rate = way.rate.load(SeqCst);
+    if rate == 0 {
+        return;
+    }
+    // All connections take turns; who holds this sleeps for all.
+    let mut next = way.next.lock().await;
+    let now = Instant::now();
+    let turn = (*next).max(now);
+    *next = turn + Duration::from_secs(1) / rate;
+    // The timer is no finer than this.
+    if turn > now + Duration::from_millis(2) {
+        tokio::time::sleep_until(turn).await;
+    }
+}
+
+/// How long the first reply is, if it is there as a whole.
+fn reply(bytes: &[u8]) -> Option<usize> {
+    let line = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
+    let number = || -> i64 {
+        let text = std::str::from_utf8(&bytes[1..line - 2]).unwrap();
+        text.parse().unwrap()
+    };
+    match bytes[0] {
+        b'$' | b'=' | b'!' => {
+            let length = usize::try_from(number()).map_or(line, |length| line + length + 2);
+            (bytes.len() >= length).then_some(length)
+        }
+        b'*' | b'~' | b'>' | b'%' => {
+            let each = if bytes[0] == b'%' { 2 } else { 1 };
+            let mut length = line;
+            for _ in 0..number().max(0) * each {
+                length += reply(&bytes[length..])?;
+            }
+            Some(length)
+        }
+        _ => Some(line),
+    }
+}

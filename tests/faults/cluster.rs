@@ -1,0 +1,278 @@
+//! `RedisStore::connect_cluster` while primaries fail: their users go with their slots, and no other user notices.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_user_sessions::{
+    RedisStore,
+    store::{Resolve, SessionStore, StoreErrorKind},
+};
+
+use crate::common::{
+    cluster::Cluster,
+    crowd::{all_answered, load, p99, people, report, since},
+    load::{kinds, median, offer},
+    people::{guest, is_live, signs_in, until},
+    redis::{Server, free_port},
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Holds the clients of the first primary for 500 ms before a planned failover.
+async fn planned(rate: u32) {
+    let cluster = Cluster::start(&[]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&store).await;
+    let calm = load(&store, &people, rate, millis(2_000)).await;
+    report("calm", &calm);
+    for run in 0..5 {
+        let primary = cluster.serves(0, 1).await;
+        let replica = cluster.replica(primary).await;
+        let fails = async {
+            tokio::time::sleep(millis(1_000)).await;
+            cluster.orders(primary, "CLIENT PAUSE 500 ALL").await;
+            tokio::time::sleep(millis(500)).await;
+            cluster.orders(replica, "CLUSTER FAILOVER").await;
+            cluster.promoted(replica).await
+        };
+        let (both, promoted) = tokio::join!(load(&store, &people, rate, millis(5_000)), fails);
+        let after = promoted - both.began;
+        report(
+            &format!("{rate}/s, run {run}, promoted at {after:?}"),
+            &both,
+        );
+        all_answered(&both.first);
+        all_answered(&both.others);
+        cluster.settles().await;
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_after_a_pause_leaves_nobody_unanswered() {
+    planned(300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_after_a_pause_leaves_nobody_unanswered_at_a_high_load() {
+    planned(1_000).await;
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Lost {
+    Killed,
+    Stopped,
+}
+
+/// Takes the first primary away for good, or until the replica has long taken over.
+async fn lost(how: Lost, full_coverage: &str, rate: u32) {
+    let mut cluster = Cluster::start(&["--cluster-require-full-coverage", full_coverage]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&store).await;
+    let calm = load(&store, &people, rate, millis(2_000)).await;
+    report("calm", &calm);
+    let replica = cluster.replica(0).await;
+
+    let time = millis(9_000);
+    let loaded = {
+        let (store, people) = (store.clone(), people.clone());
+        tokio::spawn(async move { load(&store, &people, rate, time).await })
+    };
+    tokio::time::sleep(millis(1_000)).await;
+    let gone = Instant::now();
+    if how == Lost::Killed {
+        cluster.nodes[0].kill();
+    } else {
+        cluster.nodes[0].suspend();
+    }
+    let promoted = cluster.promoted(replica).await;
+    if how == Lost::Stopped {
+        tokio::time::sleep_until(promoted + millis(2_500)).await;
+        cluster.nodes[0].resume();
+    }
+    let both = loaded.await.unwrap();
+
+    let after = promoted - both.began;
+    let name = if how == Lost::Killed {
+        "SIGKILL"
+    } else {
+        "SIGSTOP"
+    };
+    report(
+        &format!(
+            "{name} at {:?}, full coverage {full_coverage}, {rate}/s, promoted at {after:?}",
+            gone - both.began
+        ),
+        &both,
+    );
+    let settled = since(
+        &both.first,
+        after + millis(if how == Lost::Killed { 500 } else { 1_500 }),
+    );
+    all_answered(&settled);
+    if full_coverage == "no" {
+        all_answered(&both.others);
+        let more = p99(&both.others).saturating_sub(p99(&calm.others));
+        assert!(more < millis(100), "p99 {more:?} more");
+    } else {
+        all_answered(&since(&both.others, after + millis(500)));
+    }
+    let wrong = [&both.first[..], &both.others].concat();
+    let wrong = kinds(&wrong);
+    assert!(
+        wrong
+            .iter()
+            .all(|(kind, _)| *kind != StoreErrorKind::Corrupt),
+        "{wrong:?}"
+    );
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_primary_that_was_killed_go_on_once_its_replica_is_promoted() {
+    lost(Lost::Killed, "no", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_primary_that_fell_silent_go_on_once_its_replica_is_promoted() {
+    lost(Lost::Stopped, "no", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_slots_must_be_served_all_users_go_on_once_a_replica_is_promoted() {
+    lost(Lost::Killed, "yes", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_high_load_users_of_a_primary_that_fell_silent_go_on_once_its_replica_is_promoted() {
+    lost(Lost::Stopped, "yes", 1_000).await;
+}
+
+// T70
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_no_task_and_no_socket() {
+    let cluster = Cluster::start(&[]).await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    until("no task is left of the start", async || tasks() == 0).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    people(&store).await;
+    let sockets = async || {
+        let mut sockets = 0;
+        for node in &cluster.nodes {
+            let list: String = node.ask("CLIENT LIST").await;
+            sockets += list.matches("name=tower-user-sessions").count();
+        }
+        sockets
+    };
+    until("two connections per primary", async || sockets().await == 6).await;
+    assert!(tasks() > 0);
+
+    drop(store);
+
+    until("no task is left", async || tasks() == 0).await;
+    until("no socket is left", async || sockets().await == 0).await;
+}
+
+// T70
+#[test]
+fn a_store_serves_one_runtime_after_the_other() {
+    let run = |work: &mut dyn FnMut(&tokio::runtime::Runtime)| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        work(&runtime);
+    };
+    let (mut cluster, mut store, mut tokens) = (None, None, Vec::new());
+    run(&mut |runtime| cluster = Some(runtime.block_on(Cluster::start(&[]))));
+    let cluster = cluster.unwrap();
+
+    run(&mut |runtime| {
+        let made = RedisStore::connect_cluster(cluster.urls()).unwrap();
+        for number in 0..9 {
+            tokens.push(runtime.block_on(signs_in(&made, &format!("user-{number}"))));
+        }
+        store = Some(made);
+    });
+    for _ in 0..3 {
+        run(&mut |runtime| {
+            let live = |token| is_live(store.as_ref().unwrap(), token);
+            assert!(tokens.iter().all(|token| runtime.block_on(live(token))));
+        });
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_node_answers_all_callers_share_the_error_at_once() {
+    let nodes: Vec<String> = (0..3)
+        .map(|_| format!("redis://127.0.0.1:{}", free_port()))
+        .collect();
+    let store = RedisStore::connect_cluster(nodes).unwrap();
+
+    let call = |_| {
+        let store = store.clone();
+        async move { store.resolve(&Resolve::new(guest())).await.map(drop) }
+    };
+    let all = offer(2_000, millis(2_000), call).await;
+
+    assert_eq!(kinds(&all), [(StoreErrorKind::Unavailable, 4_000)]);
+    let late = since(&all, millis(400));
+    let late = median(late.iter().map(|told| told.took).collect());
+    println!("median after 400 ms: {late:?}");
+    assert!(late < millis(5), "{late:?}");
+}
+
+// T70
+#[tokio::test]
+async fn a_server_that_is_no_cluster_is_said_to_be_none() {
+    let server = Server::start();
+    let store = RedisStore::connect_cluster([server.url()]).unwrap();
+
+    let error = store.resolve(&Resolve::new(guest())).await.unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("cluster support disabled"), "{cause}");
+}
+
+// T70
+#[tokio::test]
+async fn each_primary_is_checked() {
+    let cluster = Cluster::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+
+    let checks = store.check().await;
+
+    let servers: Vec<&str> = checks.iter().map(|check| check.server()).collect();
+    assert_eq!(servers.len(), 3, "{servers:?}");
+    for check in &checks {
+        let said = check.to_string();
+        assert_eq!(check.findings().len(), 1, "{said}");
+        assert!(said.contains("allkeys-lru"), "{said}");
+    }
+}
+
+#[test]
+fn a_cluster_without_nodes_is_refused() {
+    assert!(RedisStore::connect_cluster(Vec::<String>::new()).is_err());
+    assert!(RedisStore::connect_cluster(["redis://host", "hunter2"]).is_err());
+}

@@ -1,0 +1,195 @@
+//! `RedisStore::connect_cluster` while slots move: no call fails, and none is answered by a node that does not serve it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
+};
+
+use tower_user_sessions::{
+    RedisStore, UserId,
+    store::{ManualClock, RedisSource, SessionStore, conformance},
+};
+
+use crate::common::{
+    cluster::{Cluster, slot},
+    crowd::{all_answered, load, names, p99, people, report},
+    people::{is_live, signs_in},
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn slots(store: &RedisStore, users: &[String]) -> Vec<u16> {
+    let tags = users
+        .iter()
+        .map(|user| store.tag(&UserId::new(user).unwrap()));
+    tags.map(slot).collect()
+}
+
+// T51
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_is_kept_while_slots_move() {
+    let cluster = Cluster::start(&[]).await;
+    let source = RedisSource::cluster(cluster.urls()).unwrap();
+    let make = async |clock: ManualClock| RedisStore::builder(source.clone()).clock(clock).build();
+    let done = AtomicBool::new(false);
+    let moves = async {
+        let mut moved = 0;
+        while !done.load(SeqCst) {
+            // Wherever users live, they go to the next primary.
+            for from in 0..3 {
+                for slot in cluster.used(from).await.into_iter().take(5) {
+                    cluster.moves(slot, from, (from + 1) % 3).await;
+                    moved += 1;
+                }
+            }
+        }
+        moved
+    };
+    let suite = async {
+        conformance::all(make).await;
+        done.store(true, SeqCst);
+    };
+
+    let ((), moved) = tokio::join!(suite, moves);
+    println!("{moved} slots moved");
+    assert!(moved > 0);
+}
+
+// T51 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_primary_takes_slots_over_and_no_call_fails() {
+    let mut cluster = Cluster::start(&[]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&store).await;
+    cluster.grow().await;
+    let visitors = names(&store, "visitor", true, 90);
+    let readers: Vec<String> = (0..90).map(|number| format!("reader-{number}")).collect();
+    let slots = [slots(&store, &readers), slots(&store, &visitors)].concat();
+
+    let moves = async {
+        tokio::time::sleep(millis(500)).await;
+        for slot in &slots {
+            let from = cluster.serves(*slot, 0).await;
+            if from != 6 {
+                cluster.moves(*slot, from, 6).await;
+            }
+        }
+    };
+    let (both, ()) = tokio::join!(load(&store, &people, 300, millis(8_000)), moves);
+
+    report(&format!("{} slots to a new primary", slots.len()), &both);
+    all_answered(&both.first);
+    all_answered(&both.others);
+    let kept: usize = cluster.nodes[6].ask("DBSIZE").await;
+    assert!(kept >= 90, "{kept} users live on the new primary");
+}
+
+// T51
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_waits_between_two_nodes_is_found_on_either() {
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.grow().await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let user = names(&store, "user", true, 1).remove(0);
+    let slot = slots(&store, std::slice::from_ref(&user))[0];
+    let first = signs_in(&store, &user).await;
+    let (from_id, to_id) = (cluster.id(0).await, cluster.id(6).await);
+
+    cluster
+        .orders(6, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))
+        .await;
+    cluster
+        .orders(0, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))
+        .await;
+    assert!(is_live(&store, &first).await, "it has not moved");
+    let key = format!("sessions:{{{}}}", first.tag());
+    let port = cluster.nodes[6].port;
+    cluster
+        .orders(0, &format!("MIGRATE 127.0.0.1 {port} {key} 0 5000"))
+        .await;
+    // The new primary has never seen a script: ASKING stands before the whole one as well.
+    assert!(is_live(&store, &first).await, "it has moved");
+    let second = signs_in(&store, &user).await;
+
+    for at in [6, 0] {
+        cluster
+            .orders(at, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"))
+            .await;
+    }
+    for token in [&first, &second] {
+        assert!(is_live(&store, token).await, "its slot has moved");
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_move_between_primaries_while_another_one_is_stopped_and_nobody_there_notices() {
+    let cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&store).await;
+    let calm = load(&store, &people, 300, millis(2_000)).await;
+    report("calm", &calm);
+    let mut moving = slots(&store, &names(&store, "visitor", false, 20));
+    moving.extend(slots(&store, &names(&store, "reader", false, 20)));
+
+    let moves = async {
+        tokio::time::sleep(millis(500)).await;
+        cluster.nodes[0].suspend();
+        for slot in &moving {
+            let from = cluster.serves(*slot, 1).await;
+            cluster.moves(*slot, from, 3 - from).await;
+            tokio::time::sleep(millis(50)).await;
+        }
+    };
+    let (both, ()) = tokio::join!(load(&store, &people, 300, millis(7_000)), moves);
+    cluster.nodes[0].resume();
+
+    report(&format!("{} slots moved, one stopped", moving.len()), &both);
+    all_answered(&both.others);
+    let more = p99(&both.others).saturating_sub(p99(&calm.others));
+    assert!(more < millis(100), "p99 {more:?} more");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_are_replaced_one_after_the_other_and_no_call_fails() {
+    let mut cluster = Cluster::start(&[]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&store).await;
+    let loaded = {
+        let (store, people) = (store.clone(), people.clone());
+        tokio::spawn(async move { load(&store, &people, 100, millis(14_000)).await })
+    };
+
+    for old in 0..3 {
+        // A new replica takes the place of the old primary, which leaves.
+        let (new, id) = (cluster.grow().await, cluster.id(old).await);
+        cluster
+            .orders(new, &format!("CLUSTER REPLICATE {id}"))
+            .await;
+        cluster.follows(new).await;
+        cluster.takes_over(new).await;
+        cluster.follows(old).await;
+    }
+    let both = loaded.await.unwrap();
+    for old in 0..3 {
+        cluster.nodes[old].kill();
+    }
+    let after = load(&store, &people, 100, millis(2_000)).await;
+
+    report("all primaries replaced", &both);
+    report("the old ones are gone", &after);
+    for all in [&both, &after] {
+        all_answered(&all.first);
+        all_answered(&all.others);
+    }
+}

@@ -1,0 +1,24 @@
+//! What the link to Redis does under faults: outages, overload, replies that go astray, failover. The
+//! load is open-loop, through a relay that a test controls.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figures"
+)]
+
+mod cluster;
+mod cluster_late;
+mod cluster_moves;
+mod cluster_overload;
+mod cluster_pool;
+#[path = "../common/mod.rs"]
+mod common;
+mod outage;
+mod overload;
+mod replies;
+mod seen;
+mod sentinel;

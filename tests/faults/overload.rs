@@ -1,0 +1,227 @@
+//! `RedisStore` on a server that is asked for more than it can handle.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use tower_user_sessions::{
+    RedisStore, SessionId,
+    store::{Resolve, SessionStore, StoreError, StoreErrorKind, Tag, Token},
+};
+
+use crate::common::{
+    load::{Told, answered, kinds, offer},
+    people::{self, asks, guest, is_live, listed, signs_in, until},
+    redis::Server,
+    relay::Relay,
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Resolves, and every eighth call a sign-in; one that fails is given up, as the layer does.
+async fn visit(store: RedisStore, number: u32, token: Token) -> Result<(), StoreError> {
+    if !number.is_multiple_of(8) {
+        return store.resolve(&Resolve::new(token)).await.map(drop);
+    }
+    let user = format!("user-{}", number % 400);
+    let token = people::token(&store, &user);
+    let made = store.create(&asks(&user, &token)).await.map(drop);
+    if made.is_err() {
+        store.end_undelivered(token.tag(), token.session_id());
+    }
+    made
+}
+
+/// Offers so many tenths of what the server can handle, then half of it. The first second does not count, for the
+/// limit has to be found.
+async fn overload(capacity: u32, tenths: u32) {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    tokio::time::sleep(millis(200)).await;
+    let before = relay.made();
+    relay.carry(capacity);
+    let load = |rate: u32, time| {
+        offer(rate, time, |number| {
+            visit(store.clone(), number, token.clone())
+        })
+    };
+
+    let time = millis(5_000);
+    let all = load(capacity * tenths / 10, time).await;
+    load(capacity / 2, millis(2_000)).await;
+    let calm = load(capacity / 2, millis(2_000)).await;
+
+    let steady: Vec<Told> = all
+        .iter()
+        .copied()
+        .filter(|told| told.at >= millis(1_000))
+        .collect();
+    let possible = f64::from(capacity) * 4.0;
+    let share = answered(&steady) as f64 / possible;
+    let made = relay.made() - before;
+    assert!(share >= 0.9, "answered {share:.2} of what was possible");
+    assert!(made <= 2, "{made} connects");
+    assert_eq!(answered(&calm), calm.len(), "{:?}", kinds(&calm));
+    let others = kinds(&all);
+    assert!(
+        others.iter().all(|(kind, _)| *kind == StoreErrorKind::Busy),
+        "{others:?}"
+    );
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_little_more_than_it_can_handle_is_answered_as_far_as_it_can() {
+    overload(500, 11).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn twice_what_it_can_handle_is_answered_as_far_as_it_can() {
+    overload(500, 20).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn four_times_what_it_can_handle_is_answered_as_far_as_it_can() {
+    overload(500, 40).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_server_is_answered_as_far_as_it_can() {
+    overload(200, 20).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_works_while_all_places_are_taken() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    relay.carry(200);
+    let load = {
+        let (store, token) = (store.clone(), token.clone());
+        tokio::spawn(async move {
+            offer(800, millis(3_000), |number| {
+                visit(store.clone(), number | 1, token.clone())
+            })
+            .await
+        })
+    };
+    tokio::time::sleep(millis(1_500)).await;
+
+    for _ in 0..5 {
+        let end = tower_user_sessions::store::End::new(
+            token.tag(),
+            tower_user_sessions::store::Which::One(SessionId::from_bytes([1; 12])),
+            tower_user_sessions::EndReason::LoggedOut,
+        );
+        store.end(&end).await.unwrap();
+    }
+    let all = load.await.unwrap();
+    assert!(
+        kinds(&all)
+            .iter()
+            .any(|(kind, _)| *kind == StoreErrorKind::Busy)
+    );
+}
+
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_that_are_given_up_end_once_the_server_answers_again() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store =
+        RedisStore::builder(tower_user_sessions::store::RedisSource::url(&relay.url()).unwrap())
+            .deadline(millis(400))
+            .build();
+    let mut kept: Vec<(Tag, Vec<SessionId>)> = Vec::new();
+    for user in 0..20 {
+        let token = signs_in(&store, &format!("user-{user}")).await;
+        kept.push((token.tag(), vec![token.session_id()]));
+    }
+
+    // They run in time, and the replies come too late.
+    relay.delay(millis(600));
+    let late = offer(40, millis(500), |number| {
+        let store = store.clone();
+        async move {
+            let user = format!("user-{number}");
+            let token = people::token(&store, &user);
+            let made = store.create(&asks(&user, &token)).await.map(drop);
+            store.end_undelivered(token.tag(), token.session_id());
+            made
+        }
+    })
+    .await;
+    assert_eq!(answered(&late), 0);
+    relay.delay(Duration::ZERO);
+
+    assert_eq!(store.drain(millis(10_000)).await, 0);
+    for (tag, ids) in &kept {
+        assert_eq!(&listed(&store, *tag).await, ids);
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_costs_a_bounded_number_of_calls() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+
+    relay.become_a_black_hole();
+    for _ in 0..3 {
+        offer(2_000, millis(1_500), |_| {
+            visit(store.clone(), 1, token.clone())
+        })
+        .await;
+        // Those that were given up, and the relay's own.
+        let left = tasks() - before;
+        assert!(left < 200, "{left} tasks");
+    }
+    drop(store);
+    until("all have gone", async || tasks() <= before + 30).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_store_recovers_by_itself() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+
+    relay.carry(50);
+    let all = offer(400, millis(2_000), |_| async { Ok(()) }).await;
+    assert_eq!(answered(&all), all.len());
+    let _ = offer(400, millis(2_000), |number| {
+        visit(store.clone(), number, token.clone())
+    })
+    .await;
+    relay.carry(0);
+
+    tokio::time::sleep(millis(500)).await;
+    for _ in 0..20 {
+        assert!(is_live(&store, &token).await);
+        store.resolve(&Resolve::new(guest())).await.unwrap();
+    }
+}

@@ -1,0 +1,192 @@
+//! `RedisStore` behind a relay that loses or swaps replies: no answer is ever that of another request.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tower_user_sessions::{
+    EndReason, RedisStore, UserId,
+    store::{
+        Created, End, Ended, List, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Save, Saved,
+        SessionStore, StoreError, StoreErrorKind, Token, Which,
+    },
+};
+
+use crate::common::{
+    load::{answered, kinds, offer},
+    people::{self, asks, is_live, set, signs_in},
+    redis::Server,
+    relay::Relay,
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Sessions of users, each with different data.
+async fn people(store: &RedisStore, count: usize) -> Vec<(UserId, Token)> {
+    let mut people = Vec::new();
+    for number in 0..count {
+        let user = format!("user-{number}");
+        people.push((
+            UserId::new(user.as_str()).unwrap(),
+            signs_in(store, &user).await,
+        ));
+    }
+    people
+}
+
+/// Opens a session, and counts an answer that is not of its user.
+async fn opens(
+    store: RedisStore,
+    (user, token): (UserId, Token),
+    wrong: Arc<AtomicU32>,
+) -> Result<(), StoreError> {
+    let resolved = store.resolve(&Resolve::new(token)).await?;
+    match resolved {
+        Resolved::Live(found) if found.record.user_id() == Some(&user) => {}
+        _ => {
+            wrong.fetch_add(1, SeqCst);
+        }
+    }
+    Ok(())
+}
+
+/// Wrong answers, all answers, new connections.
+async fn under_load(spoil: impl Fn(&Relay)) -> (u32, usize, u32) {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let people = people(&store, 50).await;
+    tokio::time::sleep(millis(200)).await;
+    let (before, wrong) = (relay.made(), Arc::new(AtomicU32::new(0)));
+
+    relay.delay(millis(1));
+    let load = offer(300, millis(2_000), |number| {
+        let person = people[number as usize % people.len()].clone();
+        opens(store.clone(), person, Arc::clone(&wrong))
+    });
+    let trouble = async {
+        tokio::time::sleep(millis(1_000)).await;
+        spoil(&relay);
+    };
+    let (all, ()) = tokio::join!(load, trouble);
+
+    assert_eq!(relay.to_lose(), 0);
+    assert!(relay.to_swap() < 10, "a pair was swapped");
+    assert_eq!(answered(&all), all.len(), "{:?}", kinds(&all));
+    (wrong.load(SeqCst), all.len(), relay.made() - before)
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_costs_one_connection_and_no_wrong_answer() {
+    let (wrong, all, made) = under_load(|relay| relay.lose(1)).await;
+
+    assert_eq!((wrong, all), (0, 600));
+    assert!(made <= 1, "one spare for the one that took over: {made}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn swapped_replies_cost_one_connection_and_no_wrong_answer() {
+    let (wrong, all, made) = under_load(|relay| relay.swap(10)).await;
+
+    assert_eq!((wrong, all), (0, 600));
+    assert!(made <= 1, "{made}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_finds_a_reply_that_is_not_its_own() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let (first, second) = (
+        signs_in(&store, "alice").await,
+        signs_in(&store, "alice").await,
+    );
+    // Each is answered with the reply to the call before it, or with its own.
+    for lost in [0_u8, 1] {
+        let spoil = async || {
+            tokio::time::sleep(millis(50)).await;
+            relay.lose(lost.into());
+            let resolve = Resolve::new(first.clone());
+            let other = tokio::time::timeout(millis(20), store.resolve(&resolve)).await;
+            assert_eq!(other.is_err(), lost == 1);
+        };
+
+        spoil().await;
+        assert!(is_live(&store, &second).await);
+
+        spoil().await;
+        let listed = store.list(&List::new(first.tag())).await.unwrap();
+        assert!(listed.len() >= 2);
+
+        spoil().await;
+        let save = Save::new(second.tag(), second.session_id(), set("cart", "apple"));
+        let saved = store.save(&save).await.unwrap();
+        assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
+
+        spoil().await;
+        let salt = Salt::from_bytes([lost; 16]);
+        let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
+        let rotated = store.rotate(&rotate).await.unwrap();
+        assert!(
+            matches!(rotated, Rotated::Rotated(_) | Rotated::Took(_)),
+            "{rotated:?}"
+        );
+
+        spoil().await;
+        let third = people::token(&store, "alice");
+        let created = store.create(&asks("alice", &third)).await.unwrap();
+        assert!(
+            matches!(&created, Created::Created(made) if made.record.id == third.session_id()),
+            "{created:?}"
+        );
+
+        spoil().await;
+        let end = End::new(
+            third.tag(),
+            Which::One(third.session_id()),
+            EndReason::Revoked,
+        );
+        let ended = store.end(&end).await.unwrap();
+        assert!(matches!(ended, Ended::Ended { .. }), "{ended:?}");
+    }
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_write_that_may_have_run_is_uncertain() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+    let token = signs_in(&store, "alice").await;
+    let mut save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
+    store.save(&save).await.unwrap();
+    save.expect = Some(1);
+    tokio::time::sleep(millis(50)).await;
+
+    relay.lose(1);
+    let resolve = Resolve::new(token.clone());
+    let other = tokio::time::timeout(millis(20), store.resolve(&resolve)).await;
+    assert!(other.is_err(), "its reply is lost");
+    let error = store.save(&save).await.unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::Uncertain, "{error:?}");
+    let Resolved::Live(found) = store.resolve(&Resolve::new(token)).await.unwrap() else {
+        panic!("not live");
+    };
+    assert_eq!(found.record.revision, 2, "it ran once");
+}

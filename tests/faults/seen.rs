@@ -1,0 +1,162 @@
+//! What an operator sees of the link to Redis: log lines, metrics, and the answer to a user.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+
+use http::{Request, Response};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_user_sessions::{
+    RedisStore, SessionLayer,
+    store::{RedisSource, Resolve, SessionStore},
+};
+
+use crate::common::{
+    load::offer,
+    log::Log,
+    people::{guest, is_live, signs_in, until},
+    redis::Server,
+    relay::Relay,
+};
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// All that was measured of the link, by name and labels.
+fn measured(recorder: &DebuggingRecorder) -> BTreeMap<String, i64> {
+    let snapshot = recorder.snapshotter().snapshot().into_vec();
+    let of_link = snapshot.into_iter().filter_map(|(key, _, _, value)| {
+        let name = key
+            .key()
+            .name()
+            .strip_prefix("tower_user_sessions_redis_")?;
+        let labels: Vec<&str> = key.key().labels().map(metrics::Label::value).collect();
+        let value = match value {
+            DebugValue::Counter(count) => i64::try_from(count).unwrap(),
+            DebugValue::Gauge(gauge) => format!("{:.0}", gauge.into_inner()).parse().unwrap(),
+            DebugValue::Histogram(_) => return None,
+        };
+        Some((
+            format!("{name} {}", labels.join(" ")).trim_end().to_owned(),
+            value,
+        ))
+    });
+    of_link.collect()
+}
+
+// T45 T70
+#[test]
+fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
+    let log = Log::start();
+    let recorder = DebuggingRecorder::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+
+    let port = metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let mut server = Server::start_with(&["--requirepass", "hunter2"]);
+            let url = format!("redis://:hunter2@127.0.0.1:{}", server.port);
+            let store = RedisStore::connect(&url).unwrap();
+            let token = signs_in(&store, "alice").await;
+            tokio::time::sleep(millis(100)).await;
+
+            server.kill();
+            for _ in 0..20 {
+                store
+                    .resolve(&Resolve::new(token.clone()))
+                    .await
+                    .unwrap_err();
+            }
+            server.restart();
+            until("it is up again", async || {
+                store.resolve(&Resolve::new(guest())).await.is_ok()
+            })
+            .await;
+            server.port
+        })
+    });
+
+    let (down, up) = (log.at(" WARN "), log.at(" INFO "));
+    assert_eq!((down.len(), up.len()), (1, 1), "{down:?} {up:?}");
+    assert!(down[0].contains("the link to Redis is down"), "{down:?}");
+    assert!(down[0].contains(&format!("127.0.0.1:{port}")), "{down:?}");
+    assert!(up[0].contains("after_ms"), "{up:?}");
+    assert!(!log.text().contains("hunter2"), "{}", log.text());
+    let measured = measured(&recorder);
+    assert_eq!(measured["changes_total down"], 1, "{measured:?}");
+    assert_eq!(measured["changes_total up"], 1, "{measured:?}");
+    assert!(measured["connects_total ok"] >= 3, "{measured:?}");
+    assert!(measured["connects_total failed"] >= 1, "{measured:?}");
+    assert!(measured["resent_total"] >= 1, "{measured:?}");
+    assert_eq!(measured["in_flight"], 0, "{measured:?}");
+}
+
+// T70
+#[test]
+fn what_an_overload_refuses_is_counted_and_answered_503_with_a_time_to_come_back() {
+    let _log = Log::start();
+    let recorder = DebuggingRecorder::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+
+    let (busy, others) = metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let server = Server::start();
+            let relay = Relay::start(server.port).await;
+            let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap())
+                .deadline(millis(400))
+                .build();
+            let token = signs_in(&store, "alice").await;
+            let cookie = format!("__Host-session={}", token.encode().as_str());
+            let layer = SessionLayer::new(store.clone());
+            let service = ServiceBuilder::new().layer(layer).service(service_fn(
+                async |_: Request<String>| Ok::<_, Infallible>(Response::new(String::new())),
+            ));
+            let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
+            relay.carry(100);
+            offer(400, millis(1_500), |_| {
+                let (mut service, cookie, sender) =
+                    (service.clone(), cookie.clone(), sender.clone());
+                async move {
+                    let mut request = Request::new(String::new());
+                    request
+                        .headers_mut()
+                        .insert("cookie", cookie.parse().unwrap());
+                    let answer = service.ready().await.unwrap().call(request).await.unwrap();
+                    let retry = answer.headers().get("retry-after").is_some();
+                    sender.send((answer.status().as_u16(), retry)).unwrap();
+                    Ok(())
+                }
+            })
+            .await;
+            relay.carry(0);
+            until("it is as before", async || is_live(&store, &token).await).await;
+            drop((service, store));
+            let (mut busy, mut others) = (0_i64, 0);
+            while let Ok(answer) = answers.try_recv() {
+                match answer {
+                    (503, true) => busy += 1,
+                    (200, false) => others += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            (busy, others)
+        })
+    });
+
+    let measured = measured(&recorder);
+    assert!(busy > 100 && others > 100, "{busy} {others}");
+    // At first the limit is not found yet, and some come too late.
+    let late = measured.get("given_up_total").copied().unwrap_or(0);
+    assert_eq!(measured["busy_total"] + late, busy, "{measured:?}");
+}

@@ -1,0 +1,161 @@
+//! `RedisStore` behind Sentinel: it is on the new master soon after the promotion.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{collections::HashMap, process::Command, time::Duration};
+
+use redis_test::{sentinel::RedisSentinelCluster, server::RedisServer};
+use tokio::time::Instant;
+use tower_user_sessions::{
+    RedisStore,
+    store::{Resolve, Resolved, SessionStore, Token},
+};
+
+use crate::common::{
+    people::{signs_in, until},
+    redis::{ask, ask_with, installed, try_ask},
+};
+
+/// A master, a replica and three sentinels that notice within half a second.
+async fn start() -> (RedisSentinelCluster, Vec<String>) {
+    installed("redis-server", "redis-server");
+    installed("openssl", "openssl");
+    let servers = RedisSentinelCluster::new(1, 1, 3);
+    let sentinels: Vec<String> = servers.iter_sentinel_servers().map(url).collect();
+    for sentinel in &sentinels {
+        until(
+            "the sentinels know each other and the replica",
+            async || {
+                let known: HashMap<String, String> = ask(sentinel, "SENTINEL MASTER master0").await;
+                known["num-other-sentinels"] == "2" && known["num-slaves"] == "1"
+            },
+        )
+        .await;
+        for (name, value) in [
+            ("down-after-milliseconds", "500"),
+            ("failover-timeout", "3000"),
+        ] {
+            let _: () = ask_with(sentinel, &["SENTINEL", "SET", "master0", name, value]).await;
+        }
+    }
+    (servers, sentinels)
+}
+
+fn url(server: &RedisServer) -> String {
+    format!("redis://{}", server.client_addr())
+}
+
+async fn info(server: &str, section: &str) -> String {
+    try_ask(server, &["INFO", section])
+        .await
+        .unwrap_or_default()
+}
+
+/// A store with one session, which is on the replica, too.
+async fn store(servers: &RedisSentinelCluster, sentinels: &[String]) -> (RedisStore, Token) {
+    let sentinels = sentinels.iter().map(String::as_str);
+    let store = RedisStore::connect_sentinel(sentinels, "master0").unwrap();
+    let token = signs_in(&store, "alice").await;
+    let replica = url(&servers.servers[1]);
+    until("the replica has it", async || {
+        ask::<usize>(&replica, "DBSIZE").await == 1
+    })
+    .await;
+    (store, token)
+}
+
+async fn is_on(store: &RedisStore, token: &Token) -> bool {
+    let found = store.resolve(&Resolve::new(token.clone())).await;
+    matches!(found, Ok(Resolved::Live(_)))
+}
+
+/// Whether a sentinel names this one as the master.
+async fn names(sentinels: &[String], port: &str) -> bool {
+    for sentinel in sentinels {
+        let command = "SENTINEL GET-MASTER-ADDR-BY-NAME master0";
+        if ask::<(String, String)>(sentinel, command).await.1 == port {
+            return true;
+        }
+    }
+    false
+}
+
+/// How long after the promotion the session answers, under constant requests.
+async fn lost_by(signal: &str) -> Duration {
+    let (servers, sentinels) = start().await;
+    let (store, token) = store(&servers, &sentinels).await;
+    let replica = url(&servers.servers[1]);
+
+    let process = servers.servers[0].process.id().to_string();
+    let sent = Command::new("kill").args([signal, &process]).status();
+    assert!(sent.unwrap().success());
+    let visitors = {
+        let (store, token) = (store.clone(), token.clone());
+        tokio::spawn(async move {
+            loop {
+                let _ = is_on(&store, &token).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+    };
+    let port = replica.rsplit_once(':').unwrap().1;
+    while !names(&sentinels, port).await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let promoted = Instant::now();
+    while !is_on(&store, &token).await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(promoted.elapsed() < Duration::from_secs(20));
+    }
+    let after = promoted.elapsed();
+    visitors.abort();
+    let _ = Command::new("kill").args(["-CONT", &process]).status();
+    after
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_killed_is_left_a_second_after_the_promotion() {
+    let after = lost_by("-KILL").await;
+
+    assert!(after < Duration::from_secs(1), "{after:?}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_stopped_is_left_a_second_after_the_promotion() {
+    let after = lost_by("-STOP").await;
+
+    assert!(after < Duration::from_secs(1), "{after:?}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_replaced_is_left_although_it_answers() {
+    let (servers, sentinels) = start().await;
+    let (store, token) = store(&servers, &sentinels).await;
+    let (master, replica) = (url(&servers.servers[0]), url(&servers.servers[1]));
+
+    // The old master knows nothing of its replacement, as one that is cut off.
+    for sentinel in &sentinels {
+        let port = replica.rsplit_once(':').unwrap().1;
+        let _: () = ask(sentinel, "SENTINEL REMOVE master0").await;
+        let words = ["SENTINEL", "MONITOR", "master0", "127.0.0.1", port, "2"];
+        let _: () = ask_with(sentinel, &words).await;
+    }
+    let _: () = ask(&replica, "REPLICAOF NO ONE").await;
+
+    until("the store is on the new one", async || {
+        let before = ask::<usize>(&replica, "DBSIZE").await;
+        assert!(is_on(&store, &token).await, "never without an answer");
+        let user = format!("user-{before}");
+        signs_in(&store, &user).await;
+        ask::<usize>(&replica, "DBSIZE").await > before
+    })
+    .await;
+    assert!(info(&master, "replication").await.contains("role:master"));
+}

@@ -1,0 +1,271 @@
+//! `RedisStore::check` finds what is wrong with a server before users do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::Ipv4Addr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tower_user_sessions::{
+    RedisStore,
+    store::{RedisCheck, RedisFinding, StoreErrorKind},
+};
+
+use crate::common::{
+    people::{ids, is_live, listed, signs_in},
+    redis::{Server, free_port},
+};
+
+async fn check(url: &str) -> RedisCheck {
+    let checks = RedisStore::connect(url).unwrap().check().await;
+    assert_eq!(checks.len(), 1);
+    checks.into_iter().next().unwrap()
+}
+
+/// All that is missing, for a user who may do all but this.
+async fn without(server: &Server, rule: &str) -> RedisCheck {
+    let _: () = server
+        .ask(&format!(
+            "ACL SETUSER app reset on >secret ~sessions:* +@all {rule}"
+        ))
+        .await;
+    check(&format!("redis://app:secret@127.0.0.1:{}", server.port)).await
+}
+
+fn missing(check: &RedisCheck) -> Vec<&str> {
+    let missing = check.findings().iter().map(|finding| match finding {
+        RedisFinding::MissingCommand { command } => &command[..],
+        other => panic!("{other}"),
+    });
+    missing.collect()
+}
+
+// T70
+#[tokio::test]
+async fn a_server_as_it_should_be_has_no_findings_and_no_key_is_left() {
+    let server = Server::start();
+
+    let check = check(&server.url()).await;
+
+    assert!(check.findings().is_empty(), "{check}");
+    assert!(check.not_known().is_empty(), "{check}");
+    assert!(check.version().unwrap().starts_with("Redis 7"), "{check}");
+    assert_eq!(check.server(), format!("127.0.0.1:{}", server.port));
+    assert_eq!(server.ask::<usize>("DBSIZE").await, 0);
+}
+
+// T70
+#[tokio::test]
+async fn each_command_that_the_user_may_not_use_is_named() {
+    let server = Server::start();
+    for command in [
+        "TIME", "HGET", "HKEYS", "HMGET", "HLEN", "HDEL", "PEXPIRE", "HSET", "EVAL", "EVALSHA",
+    ] {
+        let check = without(&server, &format!("-{}", command.to_lowercase())).await;
+
+        let missing = missing(&check);
+        // Without `HDEL` no write is tried, so nothing is left behind.
+        assert_eq!(missing, [command], "{check}");
+        assert!(
+            check
+                .to_string()
+                .contains(&format!("+{}", command.to_lowercase()))
+        );
+        assert_eq!(server.ask::<usize>("DBSIZE").await, 0);
+    }
+}
+
+// T70
+#[tokio::test]
+async fn keys_that_the_user_may_not_use_are_one_finding() {
+    let server = Server::start();
+
+    let check = without(&server, "resetkeys ~other:*").await;
+
+    assert!(
+        matches!(check.findings(), [RedisFinding::KeysDenied]),
+        "{check}"
+    );
+}
+
+// T70
+#[tokio::test]
+async fn what_may_not_be_asked_is_not_known_and_no_finding() {
+    let server = Server::start();
+
+    let check = without(&server, "-info -script").await;
+
+    assert!(check.findings().is_empty(), "{check}");
+    assert!(check.not_known().contains(&"version"), "{check}");
+    assert!(
+        check.not_known().contains(&"whether the scripts load"),
+        "{check}"
+    );
+}
+
+// T70
+#[tokio::test]
+async fn a_policy_that_evicts_sessions_is_found() {
+    let server = Server::start_with(&["--maxmemory-policy", "volatile-lru"]);
+
+    let check = check(&server.url()).await;
+
+    assert!(
+        matches!(check.findings(), [RedisFinding::Evicts { policy }] if policy == "volatile-lru"),
+        "{check}"
+    );
+}
+
+// T70
+#[tokio::test]
+async fn a_replica_is_found() {
+    let (master, replica) = (Server::start(), Server::start());
+    let _: () = replica
+        .ask(&format!("REPLICAOF 127.0.0.1 {}", master.port))
+        .await;
+
+    let check = check(&replica.url()).await;
+
+    assert!(
+        matches!(check.findings(), [RedisFinding::Replica]),
+        "{check}"
+    );
+}
+
+// T70
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_or_refuses_the_password_is_found() {
+    let away = check(&format!("redis://127.0.0.1:{}", free_port())).await;
+    let server = Server::start_with(&["--requirepass", "open-sesame"]);
+    let refused = check(&format!("redis://:hunter2@127.0.0.1:{}", server.port)).await;
+
+    for (check, kind) in [
+        (away, StoreErrorKind::Unavailable),
+        (refused, StoreErrorKind::Denied),
+    ] {
+        assert!(
+            matches!(check.findings(), [RedisFinding::Unreachable(error)] if error.kind() == kind),
+            "{check}"
+        );
+        assert!(!format!("{check} {check:?}").contains("hunter2"));
+    }
+}
+
+// T70
+#[tokio::test]
+async fn a_proxy_that_spreads_calls_is_found() {
+    let (one, other) = (Server::start(), Server::start());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let ports = [one.port, other.port].into_iter().cycle();
+    tokio::spawn(async move {
+        for port in ports {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .unwrap();
+            tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+
+    let check = check(&url).await;
+
+    assert!(matches!(check.findings(), [RedisFinding::Proxy]), "{check}");
+}
+
+/// A server of version 6.2 that knows no scripts.
+async fn old_server() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 65_536];
+                while let Ok(read @ 1..) = client.read(&mut bytes).await {
+                    let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+                    for command in text.split('*').skip(1) {
+                        let info = "redis_version:6.2.1\r\nrole:master\r\nmaxmemory_policy:noeviction\r\nrun_id:1\r\n";
+                        let answer = if command.contains("INFO\r\n") && !command.contains("SETINFO")
+                        {
+                            format!("${}\r\n{info}\r\n", info.len())
+                        } else if command.contains("EVAL") || command.contains("SCRIPT") {
+                            "-ERR unknown command\r\n".to_owned()
+                        } else {
+                            "+OK\r\n".to_owned()
+                        };
+                        client.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+// T70
+#[tokio::test]
+async fn an_old_server_without_scripts_is_found() {
+    let check = check(&old_server().await).await;
+
+    let found: Vec<String> = check.findings().iter().map(ToString::to_string).collect();
+    assert!(found[0].contains("6.2.1"), "{check}");
+    assert!(
+        found.iter().any(|finding| finding.contains("EVAL")),
+        "{check}"
+    );
+}
+
+/// A relay to a server that does not know the first line of our scripts, as `KeyDB`.
+async fn without_shebang(port: u16) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .unwrap();
+            tokio::spawn(async move {
+                let (mut asked, mut answer) = (vec![0; 262_144], vec![0; 65_536]);
+                loop {
+                    tokio::select! {
+                        Ok(read @ 1..) = client.read(&mut asked) => {
+                            let asked = &asked[..read];
+                            if asked.windows(5).any(|part| part == b"#!lua") {
+                                let error = b"-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n";
+                                client.write_all(error).await.unwrap();
+                            } else {
+                                server.write_all(asked).await.unwrap();
+                            }
+                        }
+                        Ok(read @ 1..) = server.read(&mut answer) => {
+                            client.write_all(&answer[..read]).await.unwrap();
+                        }
+                        else => return,
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+// T70
+#[tokio::test]
+async fn a_server_that_does_not_know_the_first_line_of_scripts_is_sent_the_rest() {
+    let server = Server::start();
+    let url = without_shebang(server.port).await;
+    let store = RedisStore::connect(&url).unwrap();
+
+    let token = signs_in(&store, "alice").await;
+
+    assert!(is_live(&store, &token).await);
+    assert_eq!(listed(&store, token.tag()).await, ids(&[&token]));
+}
