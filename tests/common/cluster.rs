@@ -182,8 +182,12 @@ impl Cluster {
         new
     }
 
-    /// Waits until this node has what its primary has.
+    /// Waits until this node has what its primary has, and all know that.
     pub(crate) async fn follows(&self, at: usize) {
+        let port = self.nodes[at].port;
+        let replicates = |line: &Line| line.port == port && line.primary != "-";
+        self.wait(async || self.all(|lines| lines.iter().any(replicates)).await)
+            .await;
         self.wait(async || {
             let info: String = self.nodes[at].ask("INFO replication").await;
             info.contains("role:slave") && info.contains("master_link_status:up")

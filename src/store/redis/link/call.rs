@@ -223,6 +223,7 @@ impl Inner {
 
     /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.
     async fn wait(self: &Arc<Self>, lane: Lane, losses: u64) -> Waited {
+        let began = Monotonic::now().as_millis();
         let mut place = std::pin::pin!(self.limit.take(lane));
         let mut elsewhere = std::pin::pin!(self.loses(losses));
         let waited = std::future::poll_fn(|cx| match place.as_mut().poll(cx) {
@@ -230,16 +231,21 @@ impl Inner {
             Poll::Pending => elsewhere.as_mut().poll(cx).map(|()| Waited::Elsewhere),
         });
         let mut waited = std::pin::pin!(waited);
-        let began = Monotonic::now().as_millis();
-        for _ in 0..3 {
-            if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
-                return waited;
-            }
-            // A server that answers nobody is not busy. It may be about to hand over, or to fail.
+        if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
+            return waited;
+        }
+        // A server that answers nobody is not busy. It may be about to hand over, or to fail.
+        let Ok(_few) = self.stalled.try_acquire() else {
+            return Waited::Busy;
+        };
+        for _ in 0..2 {
             match self.now() {
                 None => return Waited::Down,
                 Some(connection) if connection.heard() >= began => break,
                 Some(connection) => self.overdue(&connection, began),
+            }
+            if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
+                return waited;
             }
         }
         Waited::Busy

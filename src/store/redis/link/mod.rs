@@ -36,7 +36,10 @@ use std::{
 };
 
 use deadpool_redis::redis::RedisError;
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::AbortHandle,
+};
 
 use self::{
     connection::Shared,
@@ -61,6 +64,9 @@ pub(super) use self::{
     source::Seeds,
 };
 
+/// How many callers wait longer than usual for a server that answers nobody: each costs memory.
+const STALLED: usize = 192;
+
 /// The link to one server. Dropping it stops its task, and fails the calls that are still in flight.
 pub(super) struct Link(Arc<Inner>);
 
@@ -77,6 +83,8 @@ struct Inner {
     /// Whether the server answers that it is not ready.
     unready: AtomicBool,
     limit: Arc<Limit>,
+    /// How many more may wait longer for a place while the server answers nobody.
+    stalled: Semaphore,
     /// Wakes callers who wait for the link to be up.
     changed: Notify,
     /// Wakes the keeper.
@@ -104,6 +112,7 @@ impl Link {
             state: Mutex::new(State::new(Monotonic::now().as_millis())),
             unready: AtomicBool::new(false),
             limit: Arc::new(Limit::new(millis(quarter))),
+            stalled: Semaphore::new(STALLED),
             changed: Notify::new(),
             nudge: Notify::new(),
             keeper: Mutex::new(None),
