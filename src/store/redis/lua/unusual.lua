@@ -23,11 +23,8 @@ if sub(record, 51, 82) ~= digest then
   end
 end
 if now >= deadline or now >= activity + idle then
-  if previous then
-    return { 0, now, of }
-  end
-  drop(user, { session })
-  return { 3, now, of, record }
+  drop(user, previous and {} or { session })
+  return previous and { 0, now, of } or { 3, now, of, record }
 end
 if previous then
   local good, rejected = good_until(previous)
@@ -43,9 +40,7 @@ if previous then
     return { 5, now, of, record }
   end
 elseif kind >= 64 then
-  -- The request sent the new token, so the grace period of the previous one begins.
-  record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
-    .. struct.pack(">i8", now + grace_of(record)) .. sub(record, 164)
+  record = used(record, kind, now)
   counts = ARGV[3] ~= "0" and now > activity
 end
 if counts then
