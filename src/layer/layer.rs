@@ -71,7 +71,7 @@ impl<R> SessionLayer<R> {
         Arc::make_mut(&mut self.config)
     }
 
-    fn rules(&mut self) -> &mut Rules {
+    pub(super) fn rules(&mut self) -> &mut Rules {
         Arc::make_mut(&mut self.config().rules)
     }
 

@@ -1,5 +1,7 @@
 //! Which requests have a session, in an outage too, and which of them count as activity.
 
+use std::time::Duration;
+
 use http::request::Parts;
 
 use super::{
@@ -84,6 +86,38 @@ impl<R> SessionLayer<R> {
                 "`countdown_path` has no effect: it takes a path such as `/devices/current`"
             );
         }
+        self
+    }
+
+    /// Writes the activity of a session at most once in each `step`, so that most requests only read.
+    ///
+    /// Choose it if the writes cost you too much, for example with an append-only file or replicas. A page
+    /// with twenty requests then writes once. One second is a good choice.
+    ///
+    /// - A request is written if the stored activity is older than `step`. The first request with a new
+    ///   token is always written.
+    /// - [`Session::last_activity`](crate::Session::last_activity) and lists may be older than the last
+    ///   request by the step. The order of eviction is as old as that.
+    /// - No session expires before its idle time is over. It may live longer by the step: sessions are stored
+    ///   with an idle time that is longer by that, and
+    ///   [`Session::idle_expires_at`](crate::Session::idle_expires_at) includes it.
+    /// - A step longer than a sixteenth of the idle time counts as that, so a session that lives for 15
+    ///   minutes has a step of 56 s at most.
+    ///
+    /// Set the same step on all layers of one store. Sessions that were stored with a shorter step may
+    /// expire too early, by the difference of the steps.
+    ///
+    /// Defaults to zero: each request is written.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).activity_every(Duration::from_secs(1));
+    /// # let _ = layer;
+    /// ```
+    pub fn activity_every(mut self, step: Duration) -> Self {
+        self.rules().activity_step = step;
         self
     }
 

@@ -101,6 +101,7 @@ impl Incoming {
         };
         let mut resolve = Resolve::new(token);
         resolve.activity = activity;
+        resolve.activity_step = config.rules.activity_step;
         resolve.not_before = config.rules.not_before;
         if let Some(answer) = config.rules.store.resolve_now(&resolve) {
             return Asked::Answered(

@@ -62,6 +62,20 @@ impl Lifetime {
         }
     }
 
+    /// The lifetime for a session whose activity is written at most once in each `step`.
+    ///
+    /// The stored activity may be older than the last request by the step. So the idle time is longer by
+    /// the step, but by a sixteenth at most.
+    pub(crate) fn with_activity_step(self, step: Duration) -> Self {
+        let more = step.min(self.idle / 16).as_millis();
+        // At most 25 days, so that no digit is lost.
+        let more = Duration::from_millis(u64::try_from(more).unwrap_or_default());
+        Self {
+            idle: self.idle + more,
+            absolute: self.absolute,
+        }
+    }
+
     /// How long the session lives without activity.
     #[must_use]
     pub const fn idle(self) -> Duration {

@@ -118,7 +118,7 @@ impl Session {
         } = stored;
         let rules = &self.0.rules;
         let mut save = Save::new(tag, id, changes(ops));
-        save.shorten = shorten;
+        save.shorten = shorten.map(|to| rules.stored(to));
         save.data_limit = if guest {
             rules.guests.data_limit
         } else {
@@ -184,7 +184,8 @@ impl Session {
         let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
         create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
-        create.lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
+        let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
+        create.lifetime = rules.stored(lifetime);
         create.persistent = rules.persistent;
         match self.create(create, token).await? {
             Created::Created(new) => {

@@ -49,7 +49,7 @@ impl Session {
         create.counts = login.counts;
         create.proof = login.proof.clone();
         create.persistent = login.persistent.unwrap_or(rules.persistent);
-        create.lifetime = login.lifetime.unwrap_or(rules.lifetime);
+        create.lifetime = rules.stored(login.lifetime.unwrap_or(rules.lifetime));
         create.replaces = replaces;
         create.changes = changes(ops);
         create.data_limit = rules.data_limit;

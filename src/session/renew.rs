@@ -83,7 +83,7 @@ impl Session {
             let lifetime = lifetime(record);
             let shorten = state.staged.shorten.as_deref().copied();
             state.expect_delivery(tag, id);
-            let lifetime = shorten.map_or(lifetime, |to| lifetime.shorter(to));
+            let lifetime = shorten.map_or(lifetime, |to| lifetime.shorter(self.0.rules.stored(to)));
             (lifetime, shorten)
         };
         let proven = Renewal::Proven {

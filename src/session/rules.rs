@@ -12,6 +12,8 @@ use crate::{
 pub(crate) struct Rules {
     pub(crate) store: SharedStore,
     pub(crate) lifetime: Lifetime,
+    /// Activity is written at most once in each of these.
+    pub(crate) activity_step: Duration,
     /// Whether cookies stay when the browser closes.
     pub(crate) persistent: bool,
     pub(crate) limit: LimitOf,
@@ -31,6 +33,7 @@ impl Rules {
         Self {
             store,
             lifetime: Lifetime::default(),
+            activity_step: Duration::ZERO,
             persistent: true,
             limit: LimitOf::All(Limit::default()),
             class: ClassOf::default(),
@@ -49,6 +52,11 @@ impl Rules {
             devices: None,
             audit: Audit::default(),
         }
+    }
+
+    /// The lifetime as it is stored.
+    pub(super) fn stored(&self, lifetime: Lifetime) -> Lifetime {
+        lifetime.with_activity_step(self.activity_step)
     }
 }
 

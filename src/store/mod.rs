@@ -82,6 +82,10 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///    is not live.
 /// 2. `resolve` records the activity if the request counts as activity. The last activity never moves
 ///    backwards. Activity renews the idle deadline and never the absolute one.
+///    - With `activity_step` it is written only if the stored activity is older than that step, see
+///      [`Record::activity_is_due`]. Otherwise `resolve` writes nothing, and returns the stored record.
+///    - The first request with a new token is always written, and its activity too.
+///    - All operations take the idle deadline from the stored activity.
 /// 3. `create` with a limit that evicts leaves at most `limit` counted sessions of the user live. The new
 ///    session is one of them. The limit of the new session's class holds too.
 ///    - The least recently active sessions end: first those of the class, then those of all classes.

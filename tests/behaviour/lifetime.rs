@@ -275,7 +275,7 @@ async fn a_user_does_not_see_sessions_rejected_by_not_before() {
     assert_eq!(listed.await.value(), 1);
 }
 
-// T18: there is no throttle that could shorten or extend the lifetime.
+// T18: by default no throttle shortens or extends the lifetime.
 #[tokio::test]
 async fn each_request_renews_the_idle_lifetime_however_soon_it_comes() {
     let (store, clock) = store();

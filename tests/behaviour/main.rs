@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod activity_every;
 mod allocations;
 mod bearer;
 mod class;

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
 mod pinned;

@@ -60,7 +60,7 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When the user authenticated. For a guest session: when its first request arrived.
     pub authenticated_at: Timestamp,
-    /// When the last request arrived that counts as activity.
+    /// When the last request arrived that counts as activity and was written.
     pub last_activity: Timestamp,
     /// How long the session lives without activity.
     pub idle: Duration,
@@ -209,6 +209,17 @@ impl Record {
     #[must_use]
     pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
         now < self.idle_expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
+    }
+
+    /// Whether a request at `now` that counts as activity is written, see
+    /// [`Resolve::activity_step`](crate::store::Resolve::activity_step).
+    ///
+    /// It is if the stored activity is older than `step`. A step longer than a seventeenth of the idle
+    /// time counts as that.
+    #[must_use]
+    pub fn activity_is_due(&self, now: Timestamp, step: Duration) -> bool {
+        // The layer adds a sixteenth to the idle time at most, which is a seventeenth of the sum.
+        now.since(self.last_activity) > step.min(self.idle / 17)
     }
 
     /// The order of eviction: the least recently active first, then the oldest, then the lowest id.

@@ -53,6 +53,7 @@ mod live;
 mod notice;
 mod rotation;
 mod shorten;
+mod step;
 mod ticket;
 mod trial;
 

@@ -22,6 +22,9 @@ pub struct Resolve {
     pub token: Token,
     /// Whether the request counts as activity.
     pub activity: bool,
+    /// Activity is written only if the stored one is older than this. A step longer than a seventeenth of
+    /// the idle time counts as that. Zero writes each.
+    pub activity_step: Duration,
     /// Sessions that began earlier are not live.
     pub not_before: Option<Timestamp>,
 }
@@ -33,6 +36,7 @@ impl Resolve {
         Self {
             token,
             activity: true,
+            activity_step: Duration::ZERO,
             not_before: None,
         }
     }

@@ -62,15 +62,15 @@ impl SessionSet {
                 Some(_) => Resolved::Unknown,
             };
         }
-        match previous {
+        let first_use = match previous {
             Some(previous) if now >= previous.until => return self.reused(at, now, kept),
             Some(previous) if previous.rejected => {
                 return Resolved::Ended(EndNotice::superseded(record, &previous));
             }
-            Some(_) => {}
+            Some(_) => false,
             None => seen(record, now),
-        }
-        if resolve.activity {
+        };
+        if resolve.activity && (first_use || record.activity_is_due(now, resolve.activity_step)) {
             record.last_activity = record.last_activity.max(now);
         }
         // The data is cloned first, so that the record is copied directly to its destination.
@@ -177,12 +177,14 @@ impl SessionSet {
     }
 }
 
-/// A request sent the current token.
-fn seen(record: &mut Record, now: Timestamp) {
-    if let Some(rotation) = &mut record.rotation
-        && rotation.is_unused()
-    {
-        Arc::make_mut(rotation).seen(now);
+/// A request sent the current token. Returns whether it is the first.
+fn seen(record: &mut Record, now: Timestamp) -> bool {
+    match &mut record.rotation {
+        Some(rotation) if rotation.is_unused() => {
+            Arc::make_mut(rotation).seen(now);
+            true
+        }
+        _ => false,
     }
 }
 

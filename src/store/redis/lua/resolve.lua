@@ -13,8 +13,10 @@
   ARGV[3]  counts      "1" if the request counts as activity
   ARGV[4]  not_before  sessions created earlier are not live, ms
   ARGV[5]  given       the time, ms; "" for the server's
-  The last three may be left out: the request counts, there is no `not_before`, and the time is
-  the server's.
+  ARGV[6]  step        activity is written only if the stored one is older than this, ms. A step
+                       longer than a seventeenth of the idle time counts as that.
+  The last four may be left out: the request counts, there is no `not_before`, the time is the
+  server's, and each activity is written.
 
   Returns  record                           the session is live, without data, and its last
                                             activity is now
@@ -40,11 +42,13 @@ end
 
 local version, kind, _, created, _, activity, idle, deadline =
   struct.unpack(">BBi8i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
+local counts = ARGV[3] ~= "0" and now > activity
+  and not (ARGV[6] and now - activity <= math.min(ARGV[6], idle / 17))
 if version == 1 and kind < 64 and kind % 16 < 3 and sub(record, 51, 82) == digest
   and now < deadline and now < activity + idle
   and not (ARGV[4] and created < tonumber(ARGV[4])) then
   local data = kind % 32 >= 16 and redis.call("HGET", user, session .. ".data")
-  if ARGV[3] == "0" or now <= activity then
+  if not counts then
     return { 1, now, sub(digest, 1, 8), record, data }
   end
 

@@ -29,6 +29,13 @@ local function grace_of(record)
   return (struct.unpack(">i8", record, 91))
 end
 
+-- The record after the first request with its current token. The grace period of the previous
+-- one begins.
+local function used(record, kind, now)
+  return struct.pack(">BB", VERSION, kind - 64) .. string.sub(record, 3, 155)
+    .. struct.pack(">i8", now + grace_of(record)) .. string.sub(record, 164)
+end
+
 -- Which of the two previous tokens has this digest, if it still works.
 local function still_open(digest, newer, older, now)
   for _, each in ipairs({ newer, older }) do

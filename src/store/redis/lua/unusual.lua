@@ -14,7 +14,7 @@ if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotate
   or rotated and #record < 205 or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now, of }
 end
-local previous = nil
+local previous, before = nil, record
 if sub(record, 51, 82) ~= digest then
   local newer, older = previous_tokens(record)
   previous = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
@@ -23,11 +23,8 @@ if sub(record, 51, 82) ~= digest then
   end
 end
 if now >= deadline or now >= activity + idle then
-  if previous then
-    return { 0, now, of }
-  end
-  drop(user, { session })
-  return { 3, now, of, record }
+  drop(user, previous and {} or { session })
+  return previous and { 0, now, of } or { 3, now, of, record }
 end
 if previous then
   local good, rejected = good_until(previous)
@@ -43,13 +40,14 @@ if previous then
     return { 5, now, of, record }
   end
 elseif kind >= 64 then
-  -- The request sent the new token, so the grace period of the previous one begins.
-  record = struct.pack(">BB", VERSION, kind - 64) .. sub(record, 3, 155)
-    .. struct.pack(">i8", now + grace_of(record)) .. sub(record, 164)
+  record = used(record, kind, now)
+  counts = ARGV[3] ~= "0" and now > activity
 end
-if ARGV[3] ~= "0" and now > activity then
+if counts then
   record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
   keep(user, ttl(now, idle, deadline))
 end
-redis.call("HSET", user, session, record)
+if record ~= before then
+  redis.call("HSET", user, session, record)
+end
 return { 1, now, of, record, kind % 32 >= 16 and redis.call("HGET", user, session .. ".data") }

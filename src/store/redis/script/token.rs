@@ -24,13 +24,18 @@ impl Scripts {
         resolve: &Resolve,
     ) -> Result<Resolved, StoreError> {
         let (id, digest) = (resolve.token.session_id(), resolve.token.digest());
-        let usual = resolve.activity && resolve.not_before.is_none() && self.0.clock.is_none();
+        let step = millis(resolve.activity_step.min(Lifetime::MAX));
+        let usual =
+            resolve.activity && resolve.not_before.is_none() && self.0.clock.is_none() && step == 0;
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(&id.encode()).arg(digest.as_bytes());
             if !usual {
                 cmd.arg(u8::from(resolve.activity))
                     .arg(not_before(resolve.not_before))
                     .arg(self.given());
+            }
+            if step > 0 {
+                cmd.arg(step);
             }
         };
         let key = self.0.keys.user(resolve.token.tag());
