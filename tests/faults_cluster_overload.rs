@@ -111,13 +111,13 @@ async fn overload(capacity: u32, factor: f64) {
     );
 }
 
-// T71
+// T70
 #[tokio::test(flavor = "multi_thread")]
 async fn a_little_more_than_it_can_handle_is_answered_as_far_as_it_can() {
     overload(600, 1.3).await;
 }
 
-// T71
+// T70
 #[tokio::test(flavor = "multi_thread")]
 async fn four_times_what_it_can_handle_is_answered_as_far_as_it_can() {
     overload(600, 4.0).await;
