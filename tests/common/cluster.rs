@@ -215,7 +215,10 @@ impl Cluster {
     pub(crate) async fn used(&self, at: usize) -> Vec<u16> {
         let keys: Vec<String> = self.nodes[at].ask("KEYS *").await;
         let tag = |key: &String| key.split(['{', '}']).nth(1).map(slot_of);
-        keys.iter().filter_map(tag).collect()
+        let mut slots: Vec<u16> = keys.iter().filter_map(tag).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
     /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.

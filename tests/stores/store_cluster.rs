@@ -75,6 +75,17 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
     signal("-CONT", pid);
 
     assert!(answered > 0, "no request was answered");
+    // After more than five seconds the Cluster has given it up, and takes a while to serve again.
+    for server in cluster.iter_servers() {
+        let node = url(server);
+        for _ in 0..300 {
+            let info: String = ask(&node, "CLUSTER INFO").await;
+            if info.contains("cluster_state:ok") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 fn signal(signal: &str, pid: u32) {

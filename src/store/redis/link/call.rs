@@ -241,7 +241,7 @@ impl Inner {
         for _ in 0..2 {
             match self.now() {
                 None => return Waited::Down,
-                Some(connection) if connection.heard() >= began => break,
+                Some(connection) if !connection.stalled(began) => break,
                 Some(connection) => self.overdue(&connection, began),
             }
             if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {

@@ -27,6 +27,9 @@ use crate::{model::clock::Monotonic, store::StoreErrorKind};
 /// No sample of the server's time.
 const UNKNOWN: i64 = i64::MIN;
 
+/// After so long without a reply, in ms, a server is not merely slow.
+const STALLED: i64 = 150;
+
 /// Asks a server whether it runs scripts that write, and for its time.
 static PROBE: LazyLock<Script> = LazyLock::new(|| {
     Script::of(&[
@@ -50,6 +53,8 @@ pub(in super::super) struct Connection {
     pub(super) runtime: Handle,
     /// When the last reply came, in ms.
     heard: AtomicI64,
+    /// When a reply came last after a while without any, in ms.
+    woke: AtomicI64,
     /// The server's time less ours by the clock that does not jump, in ms, by the last reply.
     offset: AtomicI64,
     /// Whether the server knows the first line of a script. Those without (`KeyDB`, Dragonfly) are sent the rest.
@@ -67,6 +72,7 @@ impl Connection {
             number: OPENED.fetch_add(1, Ordering::Relaxed),
             runtime: Handle::current(),
             heard: AtomicI64::new(Monotonic::now().as_millis()),
+            woke: AtomicI64::new(i64::MIN),
             offset: AtomicI64::new(UNKNOWN),
             shebang: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
@@ -115,7 +121,15 @@ impl Connection {
 
     /// A reply has come.
     pub(super) fn hear(&self, now: i64) {
-        self.heard.store(now, Ordering::Relaxed);
+        let before = self.heard.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(before) > STALLED {
+            self.woke.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no reply came for a while since that moment.
+    pub(super) fn stalled(&self, since: i64) -> bool {
+        self.heard() < since || self.woke.load(Ordering::Relaxed) >= since
     }
 
     /// When the last reply came, in ms.
