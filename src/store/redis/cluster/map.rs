@@ -118,11 +118,15 @@ impl<L: Clone> Map<L> {
         mut make: impl FnMut(&Address) -> L,
     ) -> Changed<L> {
         let mut changed = Changed::default();
+        let mut released = self.released(view);
         for primary in &view.primaries {
             let Primary { address, alias, .. } = primary;
-            let claimed = primary.slots.iter().flat_map(|(from, to)| *from..=*to);
-            let won: Vec<u16> = claimed
-                .filter(|slot| primary.epoch >= self.epoch(*slot))
+            let won: Vec<u16> = primary
+                .claimed()
+                .filter(|slot| {
+                    let was_released = released.get_mut(usize::from(*slot)).map(std::mem::take);
+                    was_released == Some(true) || primary.epoch >= self.epoch(*slot)
+                })
                 .collect();
             if won.is_empty() {
                 continue;
@@ -138,6 +142,39 @@ impl<L: Clone> Map<L> {
         }
         self.retire(now, &mut changed);
         changed
+    }
+
+    /// By slot, whether the node that serves it claims it no more, by a view that is not older than what is known.
+    ///
+    /// That node may have a higher epoch by now than the one to which it gave the slot.
+    fn released(&self, view: &View) -> Vec<bool> {
+        let mut claims: Vec<Option<&Primary>> = vec![None; self.nodes.len()];
+        for primary in &view.primaries {
+            let at = self.known(&primary.address, primary.alias.as_ref());
+            let node = at.and_then(|at| self.nodes.get(at)?.as_ref());
+            if let Some(claims) = at.and_then(|at| claims.get_mut(at))
+                && node.is_some_and(|node| primary.epoch >= node.epoch)
+            {
+                *claims = Some(primary);
+            }
+        }
+        let of = |owner: &u16| claims.get(usize::from(*owner)).copied().flatten();
+        let mut released: Vec<bool> = self
+            .owners
+            .iter()
+            .map(|owner| of(owner).is_some())
+            .collect();
+        for (at, primary) in claims.iter().enumerate() {
+            for slot in primary.iter().flat_map(|primary| primary.claimed()) {
+                let slot = usize::from(slot);
+                if self.owners.get(slot).copied().map(usize::from) == Some(at)
+                    && let Some(released) = released.get_mut(slot)
+                {
+                    *released = false;
+                }
+            }
+        }
+        released
     }
 
     /// Forgets the epochs: the Cluster may have been made again.
@@ -157,6 +194,19 @@ impl<L: Clone> Map<L> {
         node.map_or(0, |node| node.epoch)
     }
 
+    /// The place of the node with this address or name, if it is known.
+    ///
+    /// A name alone is not enough where the address is another one: the node moved, and its link leads to where it was.
+    fn known(&self, address: &Address, alias: Option<&Address>) -> Option<usize> {
+        let position = |is_it: &dyn Fn(&Node<L>) -> bool| {
+            let is_it = |node: &Option<Node<L>>| node.as_ref().is_some_and(is_it);
+            self.nodes.iter().position(is_it)
+        };
+        position(&|node| node.address == *address).or_else(|| {
+            position(&|node| node.alias.as_ref() == Some(address) || alias == Some(&node.address))
+        })
+    }
+
     /// The place of the node with this address or name.
     fn place(
         &mut self,
@@ -165,12 +215,7 @@ impl<L: Clone> Map<L> {
         changed: &mut Changed<L>,
         make: impl FnOnce(&Address) -> L,
     ) -> u16 {
-        let is_it = |node: &Node<L>| {
-            let names = [Some(&node.address), node.alias.as_ref()];
-            names.contains(&Some(address)) || (alias.is_some() && names.contains(&alias))
-        };
-        let known = |node: &Option<Node<L>>| node.as_ref().is_some_and(is_it);
-        let at = self.nodes.iter().position(known).unwrap_or_else(|| {
+        let at = self.known(address, alias).unwrap_or_else(|| {
             let link = make(address);
             changed.added.push(link.clone());
             let node = Some(Node {
@@ -284,6 +329,38 @@ mod tests {
         let (link, changed) = map.redirect(5, true, &new, 0, |address| address.port);
         assert_eq!((link, changed.lost), (Some(2), vec![1]));
         assert_eq!((map.find(5), map.find(6)), (Some(&2), Some(&1)));
+    }
+
+    #[test]
+    fn a_slot_goes_to_the_node_that_claims_it_though_the_one_of_before_has_a_higher_epoch() {
+        let mut map = Map::new();
+        merged(&mut map, &[(1, 5, &[(0, 9)]), (2, 6, &[(10, 19)])], 0);
+
+        let changed = merged(&mut map, &[(1, 8, &[(0, 8)]), (2, 7, &[(9, 19)])], 1);
+
+        assert_eq!((map.find(8), map.find(9)), (Some(&1), Some(&2)));
+        assert_eq!((changed.lost, changed.gained), (vec![1], vec![2]));
+    }
+
+    #[test]
+    fn a_node_that_restarts_at_another_address_under_its_name_gets_a_new_link() {
+        let node = |host: &str| View {
+            primaries: vec![Primary {
+                address: Address::new(host, 1),
+                alias: Some(Address::new("node-1.example", 1)),
+                epoch: 1,
+                slots: vec![(0, 9)],
+            }],
+            ..View::default()
+        };
+        let host = |address: &Address| address.host.clone();
+        let mut map = Map::new();
+        map.merge(&node("10.0.0.1"), 0, host);
+
+        let changed = map.merge(&node("10.0.0.2"), 1, host);
+
+        assert_eq!(map.find(5).map(|host| &**host), Some("10.0.0.2"));
+        assert_eq!(changed.retired, [Box::from("10.0.0.1")]);
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Inner {
         changed.added.iter().for_each(|link| link.start());
         changed.gained.iter().for_each(|link| link.retry());
         changed.lost.iter().for_each(|link| link.lose());
-        let until = now.saturating_add(2 * millis(self.deadline));
+        let until = now.saturating_add(millis(self.deadline).saturating_mul(2));
         for link in changed.retired {
             link.lose();
             lock(&self.closing).push((link, until));
@@ -233,5 +233,20 @@ impl fmt::Debug for Cluster {
             .field("primaries", &nodes)
             .field("deadline", &self.0.deadline)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_takes_over_whatever_the_deadline() {
+        let source = RedisSource::cluster(["redis://127.0.0.1:1"]).unwrap();
+        let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+
+        let found = cluster.0.redirect(5, true, &Address::new("127.0.0.1", 1));
+
+        assert!(found.is_some());
     }
 }

@@ -24,6 +24,13 @@ pub(super) struct Primary {
     pub(super) slots: Vec<(u16, u16)>,
 }
 
+impl Primary {
+    /// Each slot that it serves.
+    pub(super) fn claimed(&self) -> impl Iterator<Item = u16> {
+        self.slots.iter().flat_map(|(from, to)| *from..=*to)
+    }
+}
+
 /// Reads what the node that was reached at `answered` says; `None` if it is no such answer.
 ///
 /// `names`: the nodes' names are used rather than their addresses, for certificates bear names.
