@@ -37,8 +37,8 @@ struct Queue {
     worker: Option<AbortHandle>,
     /// Whether the worker has not stopped for want of work.
     working: bool,
-    /// Whether one is being ended.
-    at_work: bool,
+    /// The one that is being ended.
+    at_work: Option<(Tag, SessionId)>,
     /// Sign-ins of which nothing was sent: there is nothing to end.
     unsent: VecDeque<SessionId>,
 }
@@ -78,16 +78,18 @@ impl Undelivered {
     /// The next one to end.
     pub(super) fn next(&self) -> Option<(Tag, SessionId)> {
         let mut queue = self.queue();
-        let next = queue.waiting.pop_front();
-        queue.at_work = next.is_some();
-        queue.working = queue.at_work;
-        next
+        // Of a worker that stopped together with its runtime.
+        let left = queue.at_work.take();
+        queue.waiting.extend(left);
+        queue.at_work = queue.waiting.pop_front();
+        queue.working = queue.at_work.is_some();
+        queue.at_work
     }
 
     /// It ended, or waits for its next turn.
     pub(super) fn done(&self, again: Option<(Tag, SessionId)>) {
         let mut queue = self.queue();
-        queue.at_work = false;
+        queue.at_work = None;
         queue.waiting.extend(again);
         drop(queue);
         self.ended.notify_waiters();
@@ -96,14 +98,14 @@ impl Undelivered {
     /// How many have not ended.
     pub(super) fn left(&self) -> usize {
         let queue = self.queue();
-        queue.waiting.len() + usize::from(queue.at_work)
+        queue.waiting.len() + usize::from(queue.at_work.is_some())
     }
 
     /// Starts the worker if there is work and none is at it, as after the runtime of the last one has stopped.
     pub(super) fn work(&self, start: impl FnOnce() -> AbortHandle) {
         let mut queue = self.queue();
         let is_idle = !queue.working || queue.worker.as_ref().is_none_or(AbortHandle::is_finished);
-        if is_idle && !queue.waiting.is_empty() {
+        if is_idle && (queue.at_work.is_some() || !queue.waiting.is_empty()) {
             queue.working = true;
             queue.worker = Some(start());
         }
@@ -116,5 +118,42 @@ impl Drop for Undelivered {
         if let Some(worker) = queue.worker.take() {
             worker.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    fn starts(undelivered: &Undelivered) -> Option<Runtime> {
+        let mut started = None;
+        undelivered.work(|| {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            let worker = runtime.spawn(pending::<()>()).abort_handle();
+            started = Some(runtime);
+            worker
+        });
+        started
+    }
+
+    #[test]
+    fn a_sign_in_whose_runtime_stopped_while_it_was_ended_is_ended_in_the_next_one() {
+        let sign_in = (Tag::from_bytes([1; 12]), SessionId::from_bytes([2; 12]));
+        let undelivered = Undelivered::default();
+        undelivered.add(sign_in.0, sign_in.1);
+        let first = starts(&undelivered);
+        assert_eq!(undelivered.next(), Some(sign_in));
+        assert!(starts(&undelivered).is_none(), "it is being ended");
+
+        drop(first);
+
+        assert!(starts(&undelivered).is_some());
+        assert_eq!((undelivered.next(), undelivered.left()), (Some(sign_in), 1));
+        undelivered.done(None);
+        assert_eq!(undelivered.left(), 0);
     }
 }

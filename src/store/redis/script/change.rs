@@ -232,7 +232,11 @@ async fn end_all(store: Weak<Inner>) {
         drop(store);
         match ended {
             Ok(()) => (pause, failed) = (undelivered::SHORTEST, 0),
-            Err(_) if others => failed += 1,
+            Err(_) if others => {
+                failed += 1;
+                // Where all links are down nothing here waits, and thousands may have their turns.
+                tokio::task::yield_now().await;
+            }
             Err(error) => {
                 failed = 0;
                 tracing::debug!(kind = ?error.kind(), "a sign-in that was given up is not ended yet");
