@@ -17,6 +17,7 @@ mod cluster_overload;
 mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
+mod demoted;
 mod outage;
 mod overload;
 mod replies;

@@ -276,7 +276,10 @@ impl Inner {
         let failure = Failure::of(&error);
         match failure {
             Failure::Demoted => {
-                self.down(&Outage::of(error), Monotonic::now().as_millis());
+                // A late answer of the server of before says nothing of the one of now.
+                if self.state().is_active(connection) {
+                    self.down(&Outage::of(error), Monotonic::now().as_millis());
+                }
                 return Next::Again(Duration::ZERO);
             }
             Failure::NotNow => return self.not_now(error, pause),

@@ -242,7 +242,7 @@ fn time(answer: Value) -> Option<i64> {
         _ => None,
     };
     let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
-    Some(seconds * 1_000 + micros / 1_000)
+    seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
 }
 
 impl std::fmt::Debug for Connection {

@@ -16,28 +16,44 @@ use super::{
     state::{Task, Wants},
 };
 use crate::{
-    model::clock::Monotonic,
+    model::clock::{Monotonic, millis},
     store::{StoreErrorKind, meter},
 };
 
 /// A connection that breaks so soon after it was opened, in ms, is not opened again at once.
 const FLAPPED: i64 = 100;
 
+/// A server that takes no writes so soon after the link went up, in ms, is not tried again at once.
+const DEMOTED: i64 = 2_000;
+
+/// How long calls wait at most on connections without an answer, once another one answers.
+const LATE_REPLIES: Duration = Duration::from_secs(1);
+
 /// While the master of before does not answer, sentinels are asked again after this.
 const RENAMED: Duration = Duration::from_millis(200);
 
 /// Looks after a link until it is dropped, which stops this task.
 pub(super) async fn keep(link: Arc<Inner>) {
-    let (mut failed, mut up_since) = (0, i64::MIN);
+    let (mut failed, mut demoted, mut up_since) = (0, 0, i64::MIN);
     loop {
         let nudged = link.nudge.notified();
         let now = Monotonic::now().as_millis();
         let task = link.state().task(now, link.wants());
         match task {
             Task::Connect => {
-                if now.saturating_sub(up_since) < FLAPPED && !link.is_demoted() {
+                let lasted = now.saturating_sub(up_since);
+                if let Some(outage) = link.demotion() {
+                    // At once the first time. A server whose probe does not find out that it is a replica comes up again.
+                    if failed == 0 {
+                        demoted = if lasted < DEMOTED { demoted + 1 } else { 0 };
+                        if demoted > 1 {
+                            tokio::time::sleep(backoff::pause(demoted - 1, &outage)).await;
+                        }
+                    }
+                } else if lasted < FLAPPED {
                     tokio::time::sleep(backoff::STEP).await;
                 }
+                let began = Monotonic::now();
                 match link.attempt(link.patience).await {
                     Ok(connection) => {
                         (failed, up_since) = (0, Monotonic::now().as_millis());
@@ -49,6 +65,8 @@ pub(super) async fn keep(link: Arc<Inner>) {
                         if link.source.is_sentinel() && !outage.is_denied() {
                             pause = pause.min(RENAMED);
                         }
+                        // A full backlog of a Unix socket counts as a timeout, and is found out at once.
+                        pause = pause.max(backoff::STEP.saturating_sub(began.elapsed()));
                         link.still_down(&outage);
                         tokio::time::sleep(pause).await;
                     }
@@ -65,8 +83,6 @@ pub(super) async fn keep(link: Arc<Inner>) {
                 link.unless_urgent(link.probe(&active, spare)).await;
             }
             Task::Bury(doubted) => {
-                // The server may have woken up just now: then their replies are on the way.
-                tokio::time::sleep(link.quarter / 2).await;
                 doubted.iter().for_each(|connection| connection.stop());
             }
             Task::Ask => link.follow().await,
@@ -143,8 +159,10 @@ impl Inner {
         .await
     }
 
-    fn is_demoted(&self) -> bool {
-        self.state().outage().is_some_and(|outage| outage.demoted)
+    /// Why the link is down, if its server takes no writes.
+    fn demotion(&self) -> Option<Outage> {
+        let state = self.state();
+        state.outage().filter(|outage| outage.demoted).cloned()
     }
 
     fn up(&self, connection: Shared) {
@@ -163,7 +181,7 @@ impl Inner {
         let was_known = {
             let mut state = self.state();
             let was_known = state.outage().is_some();
-            state.still_down(outage.clone());
+            state.still_down(outage.clone(), Monotonic::now().as_millis());
             was_known
         };
         self.changed.notify_waiters();
@@ -228,6 +246,7 @@ impl Inner {
         Wants {
             spare: !self.source.is_cluster(),
             master: self.source.sentinels().is_some(),
+            patience: millis((self.quarter / 2).min(LATE_REPLIES)),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct State {
     spare: Option<Shared>,
     /// Without an answer when the link went down. Calls wait on them until another one answers.
     doubted: Vec<Shared>,
+    /// When the link went up last.
+    up: i64,
     down: Option<Down>,
     /// A connection that was silent for too long, and since when.
     suspect: Option<(u64, i64)>,
@@ -63,6 +65,8 @@ pub(super) struct Wants {
     pub(super) spare: bool,
     /// Whether it leads to the master that sentinels name.
     pub(super) master: bool,
+    /// How long after the link is up again those without an answer are stopped, in ms.
+    pub(super) patience: i64,
 }
 
 /// What the keeper does next.
@@ -84,6 +88,7 @@ impl State {
             active: None,
             spare: None,
             doubted: Vec::new(),
+            up: now,
             // An outage begins with the first call.
             down: None,
             suspect: None,
@@ -155,9 +160,13 @@ impl State {
     }
 
     /// The newest error of an outage.
-    pub(super) fn still_down(&mut self, outage: Outage) {
-        if let Some(down) = &mut self.down {
-            down.outage = Some(outage);
+    ///
+    /// It may be the first error of all: a link of a Cluster connects before a call needs it.
+    pub(super) fn still_down(&mut self, outage: Outage, now: i64) {
+        if self.active.is_none() {
+            let since = self.down.as_ref().map_or(now, |down| down.since);
+            let outage = Some(outage);
+            self.down = Some(Down { since, outage });
         }
     }
 
@@ -168,6 +177,7 @@ impl State {
         self.suspect = None;
         self.unready = None;
         self.ask = false;
+        self.up = now;
         self.probed = now;
         self.spare_tried = i64::MIN;
         let down = self.down.take();
@@ -250,7 +260,14 @@ impl State {
             return Task::Connect;
         };
         if !self.doubted.is_empty() {
-            return Task::Bury(std::mem::take(&mut self.doubted));
+            // The server may have woken up just now: then their replies are on the way.
+            let left = self.up.saturating_add(wants.patience).saturating_sub(now);
+            if left <= 0 {
+                return Task::Bury(std::mem::take(&mut self.doubted));
+            }
+            if !self.is_urgent() {
+                return Task::Wait(Duration::from_millis(left.unsigned_abs()));
+            }
         }
         if let Some((number, since)) = self.suspect {
             if number == active.number {
@@ -289,5 +306,21 @@ impl State {
         all.extend(self.active.take());
         all.extend(self.spare.take());
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreErrorKind;
+
+    #[test]
+    fn an_outage_is_known_though_no_call_has_met_it() {
+        let mut state = State::new(0);
+
+        state.still_down(Outage::new(StoreErrorKind::Unavailable, "refused"), 7);
+
+        assert!(state.outage().is_some());
+        assert!(matches!(state.find(8), Found::Soon(left) if left == Duration::from_millis(299)));
     }
 }
