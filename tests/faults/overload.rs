@@ -15,7 +15,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    load::{Told, answered, kinds, offer},
+    load::{Overload, answered, holds_under_overload, kinds, offer},
     people::{self, asks, guest, is_live, listed, signs_in, until},
     redis::Server,
     relay::Relay,
@@ -39,67 +39,41 @@ async fn visit(store: RedisStore, number: u32, token: Token) -> Result<(), Store
     made
 }
 
-/// Offers so many tenths of what the server can handle, then half of it. The first second does not count, for the
-/// limit has to be found.
-async fn overload(capacity: u32, tenths: u32) {
+/// Offers `factor` times what a server can handle.
+async fn overload(capacity: u32, factor: f64) -> Overload {
     let server = Server::start();
     let relay = Relay::start(server.port).await;
     let store = RedisStore::connect(&relay.url()).unwrap();
     let token = signs_in(&store, "alice").await;
     tokio::time::sleep(millis(200)).await;
-    let before = relay.made();
     relay.carry(capacity);
-    let load = |rate: u32, time| {
-        offer(rate, time, |number| {
-            visit(store.clone(), number, token.clone())
-        })
-    };
+    let call = |number| visit(store.clone(), number, token.clone());
 
-    let time = millis(5_000);
-    let all = load(capacity * tenths / 10, time).await;
-    load(capacity / 2, millis(2_000)).await;
-    let calm = load(capacity / 2, millis(2_000)).await;
-
-    let steady: Vec<Told> = all
-        .iter()
-        .copied()
-        .filter(|told| told.at >= millis(1_000))
-        .collect();
-    let possible = f64::from(capacity) * 4.0;
-    let share = answered(&steady) as f64 / possible;
-    let made = relay.made() - before;
-    assert!(share >= 0.9, "answered {share:.2} of what was possible");
-    assert!(made <= 2, "{made} connects");
-    assert_eq!(answered(&calm), calm.len(), "{:?}", kinds(&calm));
-    let others = kinds(&all);
-    assert!(
-        others.iter().all(|(kind, _)| *kind == StoreErrorKind::Busy),
-        "{others:?}"
-    );
+    Overload::run(capacity, factor, call, || relay.made()).await
 }
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
 async fn a_little_more_than_it_can_handle_is_answered_as_far_as_it_can() {
-    overload(500, 11).await;
+    holds_under_overload(async || overload(500, 1.1).await).await;
 }
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
 async fn twice_what_it_can_handle_is_answered_as_far_as_it_can() {
-    overload(500, 20).await;
+    holds_under_overload(async || overload(500, 2.0).await).await;
 }
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
 async fn four_times_what_it_can_handle_is_answered_as_far_as_it_can() {
-    overload(500, 40).await;
+    holds_under_overload(async || overload(500, 4.0).await).await;
 }
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_server_is_answered_as_far_as_it_can() {
-    overload(200, 20).await;
+    holds_under_overload(async || overload(200, 2.0).await).await;
 }
 
 // T70
