@@ -292,7 +292,7 @@ fn main() -> Result<(), BoxError> {
     };
     let over =
         |name: &str, label: &str, of| Some(cell(name, label, of)? - cell("none", label, of)?);
-    let cell = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+    let rounded = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
     let median_ns = |samples: &[Sample]| median(samples, |sample| sample.ns);
     let allocations = |samples: &[Sample]| median(samples, |sample| sample.allocations);
     let bytes = |samples: &[Sample]| median(samples, |sample| sample.bytes);
@@ -304,13 +304,13 @@ fn main() -> Result<(), BoxError> {
     for (name, label, _) in &cells {
         println!(
             "| {name} | {label} | {} | {} | {} | {} | {} | {} | {} |",
-            cell(cell(name, label, median_ns)),
-            cell(over(name, label, median_ns)),
-            cell(cell(name, label, least_ns)),
-            cell(over(name, label, least_ns)),
-            cell(cell(name, label, allocations)),
-            cell(over(name, label, allocations)),
-            cell(cell(name, label, bytes)),
+            rounded(cell(name, label, median_ns)),
+            rounded(over(name, label, median_ns)),
+            rounded(cell(name, label, least_ns)),
+            rounded(over(name, label, least_ns)),
+            rounded(cell(name, label, allocations)),
+            rounded(over(name, label, allocations)),
+            rounded(cell(name, label, bytes)),
         );
     }
     println!("\nours over ts-memory-touch, both less none:");
