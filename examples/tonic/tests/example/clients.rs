@@ -7,31 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{path::Path, process::Command};
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use crate::common::app::App;
-
-/// The output of a Python script of this folder, run against the example.
-fn python(script: &str, address: &str) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/example")
-        .join(script);
-    let output = Command::new("python3")
-        .arg(script)
-        .arg(address)
-        .output()
-        .unwrap_or_else(|error| panic!("python3: {error} (apt-get install python3)"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !errors.contains("ModuleNotFoundError"),
-        "{errors}\ntests/run installs it; or `pip install grpcio grpcio-reflection protobuf`, \
-         and let PYTHONPATH name the folder if you chose one"
-    );
-    assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use crate::common::{app::App, python::python};
 
 #[test]
 fn grpcio_finds_the_services_through_both_versions_of_reflection() {

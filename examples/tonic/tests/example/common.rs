@@ -16,6 +16,8 @@ pub mod curl;
 pub mod faulty;
 #[path = "../../../../tests/common/http.rs"]
 pub mod http;
+#[path = "../../../../tests/common/python.rs"]
+pub mod python;
 #[path = "../../../../tests/common/redis.rs"]
 pub mod redis;
 
