@@ -16,6 +16,10 @@ use std::time::Duration;
 use tokio::{task::JoinSet, time::Instant};
 use tower_user_sessions::store::{StoreError, StoreErrorKind};
 
+pub(crate) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 /// What became of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Told {

@@ -7,8 +7,6 @@
     reason = "a test fails by panicking, and says what it measured"
 )]
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tower_user_sessions::{
     RedisStore,
@@ -18,14 +16,10 @@ use tower_user_sessions::{
 use crate::common::{
     cluster::Cluster,
     crowd::{all_answered, load, p99, people, report, since},
-    load::{kinds, median, offer},
+    load::{kinds, median, millis, offer},
     people::{guest, is_live, signs_in, until},
     redis::{Server, free_port},
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// Holds the clients of the first primary for 500 ms before a planned failover.
 async fn planned(rate: u32) {

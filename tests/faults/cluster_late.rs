@@ -26,13 +26,9 @@ use tower_user_sessions::{
 use crate::common::{
     cluster::Cluster,
     crowd::names,
-    load::{answered, kinds, offer},
+    load::{answered, kinds, millis, offer},
     people::{self, asks, guest, listed, signs_in, until},
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// So many seconds, or what the variable says.
 fn seconds(variable: &str, usual: u64) -> Duration {

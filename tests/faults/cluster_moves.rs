@@ -7,10 +7,7 @@
     reason = "a test fails by panicking, and says what it measured"
 )]
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tower_user_sessions::{
     RedisStore, UserId,
@@ -20,12 +17,9 @@ use tower_user_sessions::{
 use crate::common::{
     cluster::{Cluster, slot},
     crowd::{all_answered, load, names, p99, people, report},
+    load::millis,
     people::{is_live, signs_in},
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 fn slots(store: &RedisStore, users: &[String]) -> Vec<u16> {
     let tags = users

@@ -10,8 +10,6 @@
     reason = "a test fails by panicking, and says what it measured"
 )]
 
-use std::time::Duration;
-
 use tower_user_sessions::{
     RedisStore,
     store::{Resolve, SessionStore, StoreError},
@@ -19,14 +17,10 @@ use tower_user_sessions::{
 
 use crate::common::{
     cluster::Cluster,
-    load::{Overload, holds_under_overload},
+    load::{Overload, holds_under_overload, millis},
     people::{self, asks, guest, until},
     relay::Relay,
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// Resolves, and every eighth call a sign-in; one that fails is given up, as the layer does.
 async fn visit(store: RedisStore, number: u32) -> Result<(), StoreError> {

@@ -18,14 +18,11 @@ use tower_user_sessions::RedisStore;
 use crate::common::{
     cluster::Cluster,
     crowd::{all_answered, load, people, report, since},
+    load::millis,
 };
 
 /// Within this all are answered again: the node timeout and 5 s.
 const SETTLED: Duration = Duration::from_millis(6_500);
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 fn store(cluster: &Cluster) -> RedisStore {
     let config = pool::Config::from_urls(cluster.urls());

@@ -24,13 +24,12 @@ use tower_user_sessions::{
     store::{RedisSource, Resolve, SessionStore, StoreError},
 };
 
-use crate::common::{load::offer, people::guest};
+use crate::common::{
+    load::{millis, offer},
+    people::guest,
+};
 
 const READONLY: &[u8] = b"-READONLY You can't write against a read only replica.\r\n";
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 async fn resolves(store: RedisStore) -> Result<(), StoreError> {
     store.resolve(&Resolve::new(guest())).await.map(drop)

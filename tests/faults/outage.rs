@@ -17,15 +17,11 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    load::{Told, answered, kinds, median, offer},
+    load::{Told, answered, kinds, median, millis, offer},
     people::{self, asks, guest, is_live, signs_in, token, until},
     redis::{self, Server, free_port, pool},
     relay::Relay,
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 async fn resolves(store: RedisStore) -> Result<(), tower_user_sessions::store::StoreError> {
     store.resolve(&Resolve::new(guest())).await.map(drop)

@@ -15,15 +15,11 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    load::{Overload, answered, holds_under_overload, kinds, offer},
+    load::{Overload, answered, holds_under_overload, kinds, millis, offer},
     people::{self, asks, guest, is_live, listed, signs_in, until},
     redis::Server,
     relay::Relay,
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// Resolves, and every eighth call a sign-in; one that fails is given up, as the layer does.
 async fn visit(store: RedisStore, number: u32, token: Token) -> Result<(), StoreError> {

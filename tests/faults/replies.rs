@@ -6,12 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::SeqCst},
 };
 
 use tower_user_sessions::{
@@ -23,15 +20,11 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    load::{answered, kinds, offer},
+    load::{answered, kinds, millis, offer},
     people::{self, asks, is_live, set, signs_in},
     redis::Server,
     relay::Relay,
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// Sessions of users, each with different data.
 async fn people(store: &RedisStore, count: usize) -> Vec<(UserId, Token)> {

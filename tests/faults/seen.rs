@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible};
 
 use http::{Request, Response};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
@@ -17,16 +17,13 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    load::millis,
     load::offer,
     log::Log,
     people::{guest, is_live, signs_in, until},
     redis::Server,
     relay::Relay,
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// All that was measured of the link, by name and labels.
 fn measured(recorder: &DebuggingRecorder) -> BTreeMap<String, i64> {

@@ -17,14 +17,11 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    load::millis,
     people::{guest, is_live, set, signs_in, until},
     proxy::Proxy,
     redis::{Server, pool},
 };
-
-fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// Callers, one every 10 ms.
 fn crowd(store: &RedisStore, of: usize) -> tokio::task::JoinHandle<Vec<bool>> {
