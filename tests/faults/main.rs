@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and prints its figures"
 )]
 
+mod answers;
 mod cluster;
 mod cluster_late;
 mod cluster_moves;
@@ -18,8 +19,11 @@ mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
 mod demoted;
+mod names;
 mod outage;
 mod overload;
 mod replies;
+mod runtimes;
 mod seen;
 mod sentinel;
+mod sentinel_named;

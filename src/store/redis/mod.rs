@@ -12,6 +12,7 @@ mod reply;
 mod route;
 mod script;
 mod undelivered;
+mod worker;
 
 use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
 use super::{

@@ -31,12 +31,13 @@ impl Route {
     pub(super) async fn run(
         &self,
         call: &Call<'_>,
+        began: Option<i64>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         match self {
-            Self::One(link) => link.run(call, arguments).await,
+            Self::One(link) => link.run(call, began, arguments).await,
             // Boxed: a call to one node shall not grow by it.
-            Self::Cluster(cluster) => Box::pin(cluster.run(call, arguments)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.run(call, began, arguments)).await,
         }
     }
 

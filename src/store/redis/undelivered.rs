@@ -2,12 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::sync::Notify;
 
+use super::worker::Worker;
 use crate::{
     model::{SessionId, Tag},
     store::meter,
@@ -34,7 +36,9 @@ pub(super) struct Undelivered {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<(Tag, SessionId)>,
-    worker: Option<AbortHandle>,
+    worker: Worker,
+    /// Whether a task waits to find out if it runs.
+    doubted: bool,
     /// Whether the worker has not stopped for want of work.
     working: bool,
     /// The one that is being ended.
@@ -101,23 +105,31 @@ impl Undelivered {
         queue.waiting.len() + usize::from(queue.at_work.is_some())
     }
 
-    /// Starts the worker if there is work and none is at it, as after the runtime of the last one has stopped.
-    pub(super) fn work(&self, start: impl FnOnce() -> AbortHandle) {
+    /// Starts the worker in the caller's runtime if there is work and none is at it: the runtime of the last one may
+    /// have stopped, or be idle. Says whether that is still to be found out.
+    pub(super) fn work<F>(&self, work: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let mut queue = self.queue();
-        let is_idle = !queue.working || queue.worker.as_ref().is_none_or(AbortHandle::is_finished);
-        if is_idle && (queue.at_work.is_some() || !queue.waiting.is_empty()) {
+        if queue.at_work.is_none() && queue.waiting.is_empty() {
+            return false;
+        }
+        if !queue.working || !queue.worker.runs() {
             queue.working = true;
-            queue.worker = Some(start());
+            queue.worker.start(work());
+            return false;
         }
+        let is_news = queue.worker.is_in_doubt() && !queue.doubted;
+        queue.doubted |= is_news;
+        is_news
     }
-}
 
-impl Drop for Undelivered {
-    fn drop(&mut self) {
-        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(worker) = queue.worker.take() {
-            worker.abort();
-        }
+    /// Whether the worker has not shown that it runs.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let mut queue = self.queue();
+        queue.doubted = false;
+        queue.worker.is_in_doubt()
     }
 }
 
@@ -130,14 +142,16 @@ mod tests {
     use super::*;
 
     fn starts(undelivered: &Undelivered) -> Option<Runtime> {
-        let mut started = None;
-        undelivered.work(|| {
-            let runtime = Builder::new_current_thread().build().unwrap();
-            let worker = runtime.spawn(pending::<()>()).abort_handle();
-            started = Some(runtime);
-            worker
-        });
-        started
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let mut started = false;
+        {
+            let _inside = runtime.enter();
+            undelivered.work(|| {
+                started = true;
+                pending()
+            });
+        }
+        started.then_some(runtime)
     }
 
     #[test]

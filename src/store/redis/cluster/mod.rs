@@ -22,13 +22,16 @@ use std::{
 };
 
 use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::sync::Notify;
 
 use self::{
     address::Address,
     map::{Changed, Map},
 };
-use super::link::{Link, Outage, RedisSource, Seeds};
+use super::{
+    link::{Link, Outage, RedisSource, Seeds},
+    worker::Worker,
+};
 use crate::{
     model::clock::{Monotonic, millis},
     store::{StoreError, StoreErrorKind},
@@ -57,7 +60,7 @@ struct Inner {
     nudge: Arc<Notify>,
     /// Whose turn it is to be asked for the map.
     turn: AtomicUsize,
-    refresher: Mutex<Option<AbortHandle>>,
+    refresher: Mutex<Worker>,
 }
 
 /// An outage of the whole Cluster, before its map is known.
@@ -79,7 +82,7 @@ impl Cluster {
             changed: Arc::new(Notify::new()),
             nudge: Arc::new(Notify::new()),
             turn: AtomicUsize::new(0),
-            refresher: Mutex::new(None),
+            refresher: Mutex::default(),
         }))
     }
 }
@@ -114,9 +117,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(refresher) = lock(&self.0.refresher).take() {
-            refresher.abort();
-        }
+        lock(&self.0.refresher).close();
         let mut map = self.0.map.write().unwrap_or_else(PoisonError::into_inner);
         map.links().for_each(|(_, link)| link.close());
         *map = Map::new();
@@ -194,13 +195,12 @@ impl Inner {
         self.nudge.notify_one();
     }
 
-    /// Starts the task that reads the map in the caller's runtime if there is none, as after the runtime of the last
-    /// one has stopped.
+    /// Starts the task that reads the map in the caller's runtime if none runs: the runtime of the last one may have
+    /// stopped, or be idle.
     fn wake(self: &Arc<Self>) {
         let mut refresher = lock(&self.refresher);
-        if refresher.as_ref().is_none_or(AbortHandle::is_finished) {
-            let task = tokio::spawn(refresh::keep(Arc::clone(self)));
-            *refresher = Some(task.abort_handle());
+        if !refresher.runs() {
+            refresher.start(refresh::keep(Arc::clone(self)));
         }
     }
 }

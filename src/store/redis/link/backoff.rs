@@ -24,12 +24,12 @@ pub(super) fn pause(failed: u32, outage: &Outage) -> Duration {
         return Duration::ZERO;
     }
     // The name leads to a replica until it changes: each attempt is a connection that works for nothing.
-    let soon = if outage.demoted { 1 } else { SOON };
+    let soon = if outage.refuses { 1 } else { SOON };
     if failed < soon {
         return STEP;
     }
     let doublings = (failed - soon).min(8);
-    let longest = if outage.demoted {
+    let longest = if outage.refuses {
         LONGEST.saturating_mul(2)
     } else {
         LONGEST
@@ -64,7 +64,7 @@ mod tests {
     fn a_closed_port_is_tried_ten_times_in_two_seconds_at_most_and_a_replica_five_times() {
         let mut closed = Outage::new(StoreErrorKind::Unavailable, "refused");
         let mut replica = closed.clone();
-        replica.demoted = true;
+        replica.refuses = true;
         for _ in 0..1_000 {
             assert!(attempts_in(Duration::from_secs(2), &closed) <= 10);
             assert!(attempts_in(Duration::from_secs(2), &replica) <= 5);

@@ -1,11 +1,6 @@
 //! One call of a script, from its place to its reply.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 
@@ -20,7 +15,7 @@ use super::{
     progress::{Came, Elsewhere, Progress, Waited},
 };
 use crate::{
-    model::clock::{Monotonic, millis},
+    model::clock::Monotonic,
     store::{
         StoreError, StoreErrorKind, meter,
         redis::{
@@ -67,14 +62,16 @@ impl Link {
     /// Runs a script on the key, in one round trip unless something goes wrong.
     ///
     /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's
-    /// clock after which nobody waits for the answer. `sent` says at the end whether anything was.
+    /// clock after which nobody waits for the answer. The deadline counts from `began`, if the caller waits since then.
+    /// `sent` says at the end whether anything was.
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
+        began: Option<i64>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::new(self.0.deadline));
+        let mut patience = std::pin::pin!(Patience::new(self.0.deadline, began));
         let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
@@ -126,7 +123,7 @@ impl Inner {
         mut patience: Pin<&mut Patience>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Option<Came> {
-        let given_up = patience.began().saturating_add(millis(self.deadline));
+        let given_up = patience.given_up();
         let mut pause = Duration::from_millis(10);
         loop {
             let connection = if let Some(connection) = self.now() {
@@ -185,9 +182,7 @@ impl Inner {
             progress.place = flight.give_place();
             let next = match landed {
                 Landed::Reply(reply) => {
-                    if self.unready.load(Ordering::Relaxed) {
-                        self.ready();
-                    }
+                    self.served();
                     return Some(Came::Answer(Ok(reply)));
                 }
                 Landed::Foreign => self.mixed_up(call, &connection, progress),
@@ -279,6 +274,14 @@ impl Inner {
                 // A late answer of the server of before says nothing of the one of now.
                 if self.state().is_active(connection) {
                     self.down(&Outage::of(error), Monotonic::now().as_millis());
+                }
+                return Next::Again(Duration::ZERO);
+            }
+            Failure::SignedOut => {
+                // Another connection may be allowed to, with a password of now.
+                if self.state().is_active(connection) {
+                    let outage = Outage::refusing(error);
+                    self.down(&outage, Monotonic::now().as_millis());
                 }
                 return Next::Again(Duration::ZERO);
             }

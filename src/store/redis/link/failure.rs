@@ -15,6 +15,8 @@ pub(super) enum Failure {
     NotNow,
     /// This server takes no writes any more; nothing ran.
     Demoted,
+    /// The sign-in on the connection does not count any more; nothing ran.
+    SignedOut,
     /// The server takes no writes for want of replicas; nothing ran.
     Fenced,
     /// No answer in time; whether the script ran is not known.
@@ -57,7 +59,8 @@ impl Failure {
     fn of_code(code: Option<&str>) -> Self {
         match code {
             Some("OOM") => Self::Final(StoreErrorKind::Full),
-            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => Self::Final(StoreErrorKind::Denied),
+            Some("NOAUTH" | "WRONGPASS") => Self::SignedOut,
+            Some("NOPERM") => Self::Final(StoreErrorKind::Denied),
             // A script of another client runs for too long.
             Some("BUSY") => Self::NotNow,
             Some("NOREPLICAS") => Self::Fenced,
@@ -70,6 +73,7 @@ impl Failure {
         match self {
             Self::Broken | Self::Silent if uncertain => StoreErrorKind::Uncertain,
             Self::Silent => StoreErrorKind::Timeout,
+            Self::SignedOut => StoreErrorKind::Denied,
             Self::Broken | Self::NoScript | Self::NotNow | Self::Demoted | Self::Fenced => {
                 StoreErrorKind::Unavailable
             }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use deadpool_redis::redis::{Cmd, RedisError};
+use tokio::runtime::Handle;
 
 use super::{
     super::reply::{Expected, Reply},
@@ -114,7 +115,9 @@ impl Drop for Flight {
         };
         meter::link::given_up();
         let (place, connection) = (self.place.take(), Arc::clone(&self.connection));
-        self.connection.runtime.spawn(async move {
+        // Nothing may drive the runtime of the connection, and then the place would be lost.
+        let runtime = Handle::try_current().unwrap_or_else(|_| connection.runtime.clone());
+        runtime.spawn(async move {
             // The reply to a later call would go unnoticed here, and that one would wait in vain.
             if matches!(call.await, Landed::Foreign) {
                 foreign(&connection);

@@ -2,17 +2,19 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use super::{
     Inner, backoff,
     connection::{Connection, Shared},
     outage::Outage,
-    sentinel::Named,
+    sentinel::Sentinels,
     state::{Task, Wants},
 };
 use crate::{
@@ -23,8 +25,8 @@ use crate::{
 /// A connection that breaks so soon after it was opened, in ms, is not opened again at once.
 const FLAPPED: i64 = 100;
 
-/// A server that takes no writes so soon after the link went up, in ms, is not tried again at once.
-const DEMOTED: i64 = 2_000;
+/// A server that refuses all calls so soon after the link went up, in ms, is not tried again at once.
+const REFUSED: i64 = 2_000;
 
 /// How long calls wait at most on connections without an answer, once another one answers.
 const LATE_REPLIES: Duration = Duration::from_secs(1);
@@ -34,7 +36,8 @@ const RENAMED: Duration = Duration::from_millis(200);
 
 /// Looks after a link until it is dropped, which stops this task.
 pub(super) async fn keep(link: Arc<Inner>) {
-    let (mut failed, mut demoted, mut up_since) = (0, 0, i64::MIN);
+    let (mut failed, mut refused, mut up_since) = (0, 0, i64::MIN);
+    let mut switched = link.source.sentinels().map(Sentinels::switched);
     loop {
         let nudged = link.nudge.notified();
         let now = Monotonic::now().as_millis();
@@ -42,12 +45,12 @@ pub(super) async fn keep(link: Arc<Inner>) {
         match task {
             Task::Connect => {
                 let lasted = now.saturating_sub(up_since);
-                if let Some(outage) = link.demotion() {
-                    // At once the first time. A server whose probe does not find out that it is a replica comes up again.
+                if let Some(outage) = link.refusal() {
+                    // At once the first time. A server whose probe does not find out that it refuses comes up again.
                     if failed == 0 {
-                        demoted = if lasted < DEMOTED { demoted + 1 } else { 0 };
-                        if demoted > 1 {
-                            tokio::time::sleep(backoff::pause(demoted - 1, &outage)).await;
+                        refused = if lasted < REFUSED { refused + 1 } else { 0 };
+                        if refused > 1 {
+                            tokio::time::sleep(backoff::pause(refused - 1, &outage)).await;
                         }
                     }
                 } else if lasted < FLAPPED {
@@ -87,10 +90,34 @@ pub(super) async fn keep(link: Arc<Inner>) {
             }
             Task::Ask => link.follow().await,
             Task::Wait(time) => {
-                let _ = tokio::time::timeout(time, nudged).await;
+                let switched = pin!(changed(&mut switched));
+                let switched = tokio::time::timeout(time, unless(switched, nudged));
+                if switched.await == Ok(Some(())) {
+                    link.state().switched();
+                }
             }
         }
     }
+}
+
+/// Waits until a sentinel reports that it names another master; for ever if there is none.
+async fn changed(switched: &mut Option<watch::Receiver<()>>) {
+    if let Some(switched) = switched
+        && switched.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Waits for this; `None` if the other one is done before.
+async fn unless<F: Future>(work: Pin<&mut F>, other: impl Future) -> Option<F::Output> {
+    let (mut work, mut other) = (work, pin!(other));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => other.as_mut().poll(cx).map(|_| None),
+    })
+    .await
 }
 
 impl Inner {
@@ -121,12 +148,7 @@ impl Inner {
     async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
-            let mut nudged = pin!(self.nudge.notified());
-            let done = poll_fn(|cx| match work.as_mut().poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending => nudged.as_mut().poll(cx).map(|()| None),
-            });
-            if let Some(done) = done.await {
+            if let Some(done) = unless(work.as_mut(), self.nudge.notified()).await {
                 return Some(done);
             }
             if self.state().is_urgent() {
@@ -140,32 +162,29 @@ impl Inner {
         let Some(sentinels) = self.source.sentinels() else {
             return Some(attempt.await);
         };
-        let mut renamed = pin!(async {
-            let mut before: Option<Named> = None;
+        let renamed = async {
+            let mut before = None;
             loop {
+                tokio::time::sleep(RENAMED).await;
+                before = before.or_else(|| sentinels.newest());
                 match (sentinels.ask().await, &before) {
-                    (Ok(named), Some(before)) if named.replaces(before) => return,
-                    (Ok(named), _) => before = Some(named),
+                    (Ok(now), Some(before)) if now.master.replaces(before) => return,
+                    (Ok(now), _) => before = Some(now.master),
                     (Err(_), _) => {}
                 }
-                tokio::time::sleep(RENAMED).await;
             }
-        });
-        let mut attempt = pin!(attempt);
-        poll_fn(|cx| match attempt.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => renamed.as_mut().poll(cx).map(|()| None),
-        })
-        .await
+        };
+        unless(pin!(attempt), renamed).await
     }
 
-    /// Why the link is down, if its server takes no writes.
-    fn demotion(&self) -> Option<Outage> {
+    /// Why the link is down, if its server answers and refuses all calls.
+    fn refusal(&self) -> Option<Outage> {
         let state = self.state();
-        state.outage().filter(|outage| outage.demoted).cloned()
+        state.outage().filter(|outage| outage.refuses).cloned()
     }
 
     fn up(&self, connection: Shared) {
+        self.limit.connected();
         let was_down = self.state().go_up(connection, Monotonic::now().as_millis());
         self.changed.notify_waiters();
         if let Some(after) = was_down {
@@ -218,7 +237,7 @@ impl Inner {
                 self.changed.notify_waiters();
             }
             // Who serves instead is found out from now on.
-            Err(outage) if outage.demoted => self.down(&outage, now),
+            Err(outage) if outage.refuses => self.down(&outage, now),
             Err(outage) => self.down(&outage, since),
         }
     }
@@ -232,13 +251,10 @@ impl Inner {
             spare.stop();
             self.broke(&spare, &outage);
         }
-        if active
-            .probe(self.deadline.min(self.patience))
-            .await
-            .is_err()
-            && active.heard() < began
-        {
-            self.suspect(active, began);
+        match active.probe(self.deadline.min(self.patience)).await {
+            Ok(()) => self.served(),
+            Err(_) if active.heard() < began => self.suspect(active, began),
+            Err(_) => {}
         }
     }
 
@@ -252,15 +268,18 @@ impl Inner {
 
     /// Goes to the master of now, if that is another one than before.
     async fn follow(&self) {
-        let active = self.state().active().cloned();
+        let (active, began) = (self.state().active().cloned(), Monotonic::now().as_millis());
+        let mut most = true;
         if let Some(sentinels) = self.source.sentinels() {
             let before = active.and_then(|active| active.named.clone());
-            let replaces = match (sentinels.ask().await, before) {
-                (Ok(named), Some(before)) => named.replaces(&before),
+            let answer = sentinels.ask().await;
+            most = answer.as_ref().is_ok_and(|now| now.most);
+            let replaces = match (answer, before) {
+                (Ok(now), Some(before)) => now.master.replaces(&before),
                 _ => false,
             };
             if !replaces {
-                self.state().asked(Monotonic::now().as_millis());
+                self.state().asked(began, most);
                 return;
             }
             meter::link::replaced("master");
@@ -270,6 +289,6 @@ impl Inner {
         if let Ok(connection) = opened {
             self.up(connection);
         }
-        self.state().asked(Monotonic::now().as_millis());
+        self.state().asked(began, most);
     }
 }

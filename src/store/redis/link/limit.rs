@@ -5,7 +5,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -35,8 +35,10 @@ pub(super) struct Limit {
     others: Places,
     ends: Places,
     size: Mutex<Size>,
-    /// A reply that takes longer than this, in ms, is late.
+    /// A reply that takes longer than this, in ms, is late, unless the server is far away.
     late: i64,
+    /// What the fastest reply took since the link went up, in ms.
+    fastest: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -73,7 +75,13 @@ impl Limit {
                 changed: i64::MIN,
             }),
             late,
+            fastest: AtomicI64::new(i64::MAX),
         }
+    }
+
+    /// The server may be another one, nearer or farther away.
+    pub(super) fn connected(&self) {
+        self.fastest.store(i64::MAX, Ordering::Relaxed);
     }
 
     /// A place, if one is free.
@@ -95,7 +103,7 @@ impl Limit {
 
     /// Learns from a reply that has just come: when its call was sent, and the time.
     pub(super) fn learn(&self, sent: i64, now: i64) {
-        let late = now.saturating_sub(sent) > self.late;
+        let late = self.is_late(now.saturating_sub(sent));
         if !late && self.others.free.available_permits() > 0 {
             return;
         }
@@ -113,6 +121,14 @@ impl Limit {
         self.others.resize(size.others, others);
         self.ends.resize(size.ends, ends);
         (size.others, size.ends) = (others, ends);
+    }
+
+    /// Whether a reply came late by the server's work, not by the way to it alone.
+    fn is_late(&self, took: i64) -> bool {
+        let fastest = self.fastest.fetch_min(took, Ordering::Relaxed).min(took);
+        // Half the time of a caller is late wherever the server is.
+        let far = fastest.saturating_mul(2).min(self.late.saturating_mul(2));
+        took > self.late.max(far)
     }
 
     fn place(self: &Arc<Self>, lane: Lane) -> Place {
@@ -209,6 +225,7 @@ mod tests {
     #[test]
     fn late_replies_shrink_it_once_a_round_trip_and_the_places_go_when_they_are_given_back() {
         let limit = Arc::new(Limit::new(250));
+        limit.learn(0, 1);
         let places: Vec<Place> = (0..FIRST)
             .map(|_| limit.try_take(Lane::Others).unwrap())
             .collect();
@@ -225,6 +242,23 @@ mod tests {
             limit.learn(at * 1_000, at * 1_000 + 300);
         }
         assert_eq!(size(&limit), LEAST);
+    }
+
+    #[test]
+    fn replies_of_a_server_far_away_are_not_late() {
+        let limit = Arc::new(Limit::new(250));
+        for at in 1..40 {
+            limit.learn(at * 1_000, at * 1_000 + 300);
+        }
+        assert_eq!(size(&limit), FIRST);
+
+        limit.learn(50_000, 50_501);
+        assert!(size(&limit) < FIRST, "the way takes 300 ms, the server 201");
+        limit.connected();
+        limit.learn(60_000, 60_001);
+        let before = size(&limit);
+        limit.learn(70_000, 70_300);
+        assert!(size(&limit) < before, "it is near now");
     }
 
     #[test]

@@ -43,12 +43,10 @@ impl Link {
 
     /// Connects again at once if it is down: the server serves now what others served.
     pub(in super::super) fn retry(&self) {
-        if !self.0.state().forgive() {
+        if !self.0.state().forgive(Monotonic::now().as_millis()) {
             return;
         }
-        if let Some(keeper) = self.0.keeper().take() {
-            keeper.abort();
-        }
+        self.0.keeper().stop();
         self.start();
     }
 
@@ -100,10 +98,7 @@ impl Link {
 
     /// Stops its task, and fails the calls that are still in flight.
     pub(in super::super) fn close(&self) {
-        self.0.closed.store(true, Ordering::Release);
-        if let Some(keeper) = self.0.keeper().take() {
-            keeper.abort();
-        }
+        self.0.keeper().close();
         let connections = self.0.state().close();
         connections.iter().for_each(|connection| connection.stop());
     }

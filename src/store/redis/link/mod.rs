@@ -18,6 +18,7 @@ mod flight;
 mod keeper;
 mod limit;
 mod member;
+mod names;
 mod outage;
 mod patience;
 mod progress;
@@ -36,10 +37,7 @@ use std::{
 };
 
 use deadpool_redis::redis::RedisError;
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::AbortHandle,
-};
+use tokio::sync::{Notify, Semaphore};
 
 use self::{
     connection::Shared,
@@ -47,6 +45,7 @@ use self::{
     member::Member,
     state::{Found, State},
 };
+use super::worker::Worker;
 use crate::{
     model::clock::{Monotonic, millis},
     store::{StoreError, StoreErrorKind, meter},
@@ -89,10 +88,9 @@ struct Inner {
     changed: Notify,
     /// Wakes the keeper.
     nudge: Notify,
-    keeper: Mutex<Option<AbortHandle>>,
+    keeper: Mutex<Worker>,
     /// What a link has that is one of several of a Cluster.
     member: Option<Member>,
-    closed: AtomicBool,
 }
 
 impl Link {
@@ -115,9 +113,8 @@ impl Link {
             stalled: Semaphore::new(STALLED),
             changed: Notify::new(),
             nudge: Notify::new(),
-            keeper: Mutex::new(None),
+            keeper: Mutex::default(),
             member,
-            closed: AtomicBool::new(false),
         }))
     }
 
@@ -172,7 +169,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keeper(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+    fn keeper(&self) -> MutexGuard<'_, Worker> {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -207,24 +204,24 @@ impl Inner {
             match found {
                 Found::Up(connection) => return Ok(Some(connection)),
                 Found::Down(outage) => return Err(outage.error()),
+                // Now and then it looks whether the keeper runs.
                 Found::Soon(left) => {
-                    let _ = tokio::time::timeout(left, changed).await;
+                    let _ = tokio::time::timeout(left.min(self.quarter), changed).await;
                 }
             }
         }
     }
 
-    /// Starts the keeper in the caller's runtime if there is none, as after the runtime of the last one has stopped.
     fn wake_keeper(self: &Arc<Self>) {
+        self.mind_keeper();
+        self.nudge.notify_one();
+    }
+
+    /// Starts the keeper in the caller's runtime if none runs: the runtime of the last one may have stopped, or be idle.
+    fn mind_keeper(self: &Arc<Self>) {
         let mut keeper = self.keeper();
-        if self.closed.load(Ordering::Acquire) {
-            return;
-        }
-        if keeper.as_ref().is_none_or(AbortHandle::is_finished) {
-            let task = tokio::spawn(keeper::keep(Arc::clone(self)));
-            *keeper = Some(task.abort_handle());
-        } else {
-            self.nudge.notify_one();
+        if !keeper.runs() {
+            keeper.start(keeper::keep(Arc::clone(self)));
         }
     }
 
@@ -299,6 +296,8 @@ impl Inner {
         let is_news = self.state().suspect(connection, since, now);
         if is_news {
             self.wake_keeper();
+        } else {
+            self.mind_keeper();
         }
     }
 
@@ -317,9 +316,12 @@ impl Inner {
         }
     }
 
-    fn ready(&self) {
-        self.unready.store(false, Ordering::Relaxed);
-        self.state().ready();
+    /// The server ran a script.
+    fn served(&self) {
+        if self.unready.load(Ordering::Relaxed) {
+            self.unready.store(false, Ordering::Relaxed);
+            self.state().ready();
+        }
     }
 }
 

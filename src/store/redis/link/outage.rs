@@ -11,8 +11,8 @@ use crate::store::{StoreError, StoreErrorKind};
 #[derive(Clone, Debug)]
 pub(in super::super) struct Outage {
     pub(super) kind: StoreErrorKind,
-    /// Whether the server answered that it takes no writes: its name leads to a replica.
-    pub(super) demoted: bool,
+    /// Whether the server answers and refuses all calls: its name leads to a replica, or the sign-in holds no more.
+    pub(super) refuses: bool,
     cause: Cause,
 }
 
@@ -27,7 +27,7 @@ impl Outage {
     ) -> Self {
         Self {
             kind,
-            demoted: false,
+            refuses: false,
             cause: Cause(cause.into().into()),
         }
     }
@@ -35,8 +35,16 @@ impl Outage {
     pub(in super::super) fn of(error: RedisError) -> Self {
         let failure = Failure::of(&error);
         Self {
-            demoted: failure == Failure::Demoted,
+            refuses: failure == Failure::Demoted,
             ..Self::new(failure.kind(false), error)
+        }
+    }
+
+    /// A server that refuses calls on an open connection may accept a new one.
+    pub(super) fn refusing(error: RedisError) -> Self {
+        Self {
+            refuses: true,
+            ..Self::new(StoreErrorKind::Unavailable, error)
         }
     }
 

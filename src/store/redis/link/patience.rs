@@ -41,11 +41,15 @@ enum Tick {
 }
 
 impl Patience {
-    pub(in super::super) fn new(deadline: Duration) -> Self {
+    /// Until the deadline: what is left of it, if the caller waits `since` an earlier moment, in ms.
+    pub(in super::super) fn new(deadline: Duration, since: Option<i64>) -> Self {
+        let began = Monotonic::now().as_millis();
+        let spent = since.map_or(0, |since| began.saturating_sub(since).max(0));
+        let deadline = deadline.saturating_sub(Duration::from_millis(spent.unsigned_abs()));
         Self {
             deadline,
             sleep: tokio::time::sleep(deadline / 4),
-            began: Monotonic::now().as_millis(),
+            began,
             quarter: false,
             prolonged: false,
         }
@@ -54,6 +58,11 @@ impl Patience {
     /// When the call began, in ms.
     pub(in super::super) fn began(&self) -> i64 {
         self.began
+    }
+
+    /// When nobody waits any more, in ms.
+    pub(super) fn given_up(&self) -> i64 {
+        self.began.saturating_add(millis(self.deadline))
     }
 
     /// Waits until the deadline; `None` once that has passed.

@@ -13,8 +13,9 @@ const REPLACED_FOR: i64 = 2_000;
 /// For how long a server may answer that it is not ready before the link counts as down, in ms.
 const UNREADY: i64 = 500;
 
-/// How often sentinels are asked, in ms.
+/// How often sentinels are asked, in ms: at rest, and while most of them do not answer.
 const ASKED: i64 = 2_000;
+const ASKED_FEW: i64 = 1_000;
 
 /// How often an idle connection is used, in ms.
 const PROBED: i64 = 15_000;
@@ -35,20 +36,35 @@ pub(super) struct State {
     suspect: Option<(u64, i64)>,
     /// When a silent connection was replaced last.
     replaced: i64,
-    /// Since when the server answers that it is not ready, and nothing else.
-    unready: Option<i64>,
+    /// Since when the server answers that it is not ready, and nothing else; and when it did so last.
+    unready: Option<(i64, i64)>,
     probed: i64,
     spare_tried: i64,
     /// Another master may have been named.
     ask: bool,
-    /// When the sentinels were asked last.
-    asked: i64,
+    /// When the sentinels are asked again.
+    ask_due: i64,
 }
 
 #[derive(Debug)]
 struct Down {
     since: i64,
+    /// Since when callers wait for it to pass.
+    waited: i64,
     outage: Option<Outage>,
+    /// Whether nothing was tried since it was forgiven.
+    forgiven: bool,
+}
+
+impl Down {
+    fn new(since: i64, outage: Option<Outage>) -> Self {
+        Self {
+            since,
+            waited: since,
+            outage,
+            forgiven: false,
+        }
+    }
 }
 
 /// What a caller finds.
@@ -97,7 +113,7 @@ impl State {
             probed: now,
             spare_tried: i64::MIN,
             ask: false,
-            asked: now,
+            ask_due: now.saturating_add(ASKED),
         }
     }
 
@@ -105,12 +121,10 @@ impl State {
         if let Some(active) = &self.active {
             return Found::Up(active.clone());
         }
-        let down = self.down.get_or_insert(Down {
-            since: now,
-            outage: None,
-        });
-        let left = down.since.saturating_add(GRACE).saturating_sub(now);
+        let down = self.down.get_or_insert_with(|| Down::new(now, None));
+        let left = down.waited.saturating_add(GRACE).saturating_sub(now);
         match &down.outage {
+            _ if down.forgiven => Found::Soon(Duration::MAX),
             // A password does not become right by waiting.
             Some(outage) if left <= 0 || outage.is_denied() => Found::Down(outage.clone()),
             Some(_) => Found::Soon(Duration::from_millis(left.unsigned_abs())),
@@ -139,10 +153,7 @@ impl State {
         self.active = self.spare.take().filter(|spare| !spare.is_stopped());
         self.suspect = None;
         if self.active.is_none() {
-            self.down = Some(Down {
-                since: now,
-                outage: Some(outage),
-            });
+            self.down = Some(Down::new(now, Some(outage)));
         }
         self.down.is_some()
     }
@@ -153,10 +164,7 @@ impl State {
         self.doubted.extend(self.spare.take());
         self.suspect = None;
         self.unready = None;
-        self.down = Some(Down {
-            since,
-            outage: Some(outage),
-        });
+        self.down = Some(Down::new(since, Some(outage)));
     }
 
     /// The newest error of an outage.
@@ -164,9 +172,8 @@ impl State {
     /// It may be the first error of all: a link of a Cluster connects before a call needs it.
     pub(super) fn still_down(&mut self, outage: Outage, now: i64) {
         if self.active.is_none() {
-            let since = self.down.as_ref().map_or(now, |down| down.since);
-            let outage = Some(outage);
-            self.down = Some(Down { since, outage });
+            let down = self.down.get_or_insert_with(|| Down::new(now, None));
+            (down.outage, down.forgiven) = (Some(outage), false);
         }
     }
 
@@ -185,9 +192,15 @@ impl State {
             .map(|down| now.saturating_sub(down.since))
     }
 
-    /// Forgets why the link is down. Says whether it was.
-    pub(super) fn forgive(&mut self) -> bool {
-        self.active.is_none() && self.down.take().is_some()
+    /// Callers wait again for an outage to pass. Says whether there is one.
+    pub(super) fn forgive(&mut self, now: i64) -> bool {
+        match &mut self.down {
+            Some(down) if self.active.is_none() => {
+                (down.waited, down.forgiven) = (now, true);
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn outage(&self) -> Option<&Outage> {
@@ -221,7 +234,12 @@ impl State {
 
     /// The server answered that it is not ready. Says since when, if that is for too long.
     pub(super) fn not_ready(&mut self, now: i64) -> Option<i64> {
-        let since = *self.unready.get_or_insert(now);
+        let (mut since, last) = self.unready.unwrap_or((now, now));
+        if now.saturating_sub(last) >= UNREADY {
+            // Nobody asked meanwhile.
+            since = now;
+        }
+        self.unready = Some((since, now));
         (now.saturating_sub(since) >= UNREADY).then_some(since)
     }
 
@@ -238,8 +256,15 @@ impl State {
         is_news
     }
 
-    pub(super) fn asked(&mut self, now: i64) {
-        (self.ask, self.asked) = (false, now);
+    /// A sentinel reported that it names another master.
+    pub(super) fn switched(&mut self) {
+        self.ask = true;
+    }
+
+    /// The sentinels were asked at that time, and most of them answered, or few.
+    pub(super) fn asked(&mut self, at: i64, most: bool) {
+        let pause = if most { ASKED } else { ASKED_FEW };
+        (self.ask, self.ask_due) = (false, at.saturating_add(pause));
     }
 
     pub(super) fn keep_spare(&mut self, spare: Option<Shared>, now: i64) {
@@ -275,8 +300,7 @@ impl State {
             }
             self.suspect = None;
         }
-        let ask_due = self.asked.saturating_add(ASKED);
-        if self.ask || wants.master && now >= ask_due {
+        if self.ask || wants.master && now >= self.ask_due {
             return Task::Ask;
         }
         let spare_due = self.spare_tried.saturating_add(REPLACED_FOR);
@@ -293,7 +317,7 @@ impl State {
             due = due.min(spare_due);
         }
         if wants.master {
-            due = due.min(ask_due);
+            due = due.min(self.ask_due);
         }
         Task::Wait(Duration::from_millis(
             due.saturating_sub(now).unsigned_abs(),
@@ -322,5 +346,32 @@ mod tests {
 
         assert!(state.outage().is_some());
         assert!(matches!(state.find(8), Found::Soon(left) if left == Duration::from_millis(299)));
+    }
+
+    #[test]
+    fn an_outage_that_is_forgiven_is_the_same_outage() {
+        let mut state = State::new(0);
+        let refused = || Outage::new(StoreErrorKind::Unavailable, "refused");
+        state.still_down(refused(), 7);
+        assert!(matches!(state.find(400), Found::Down(_)));
+
+        assert!(state.forgive(400));
+
+        assert!(matches!(state.find(400), Found::Soon(Duration::MAX)));
+        assert!(state.outage().is_some(), "not logged again");
+        state.still_down(refused(), 410);
+        assert!(matches!(state.find(410), Found::Soon(left) if left == Duration::from_millis(290)));
+        assert!(matches!(state.find(700), Found::Down(_)));
+        assert_eq!(state.down.map(|down| down.since), Some(7), "for the log");
+    }
+
+    #[test]
+    fn a_server_that_is_not_ready_now_and_then_is_not_down() {
+        let mut state = State::new(0);
+        for at in [0, UNREADY, 2 * UNREADY] {
+            assert_eq!(state.not_ready(at), None, "nobody asked meanwhile");
+        }
+        assert_eq!(state.not_ready(3 * UNREADY - 1), None);
+        assert_eq!(state.not_ready(3 * UNREADY), Some(2 * UNREADY));
     }
 }

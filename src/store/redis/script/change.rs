@@ -13,6 +13,7 @@ use super::{
         link::{Call, Lane, Resend},
         reply::{Alone, Expected, Reply},
         undelivered,
+        worker::DOUBT,
     },
     Inner, Scripts, nonce, not_before,
 };
@@ -87,16 +88,25 @@ impl Scripts {
         self.work();
     }
 
-    /// Starts the worker that ends what was given up, if there is work.
+    /// Starts the worker that ends what was given up, if there is work and none is at it.
     fn work(&self) {
         // Called from `Drop`: without a runtime it waits for the next one that is given up.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
         let store = Arc::downgrade(&self.0);
-        self.0
-            .undelivered
-            .work(|| runtime.spawn(end_all(store)).abort_handle());
+        let again = Weak::clone(&store);
+        if self.0.undelivered.work(|| end_all(store)) {
+            // Nothing may drive the runtime of the worker.
+            runtime.spawn(async move {
+                tokio::time::sleep(IN_DOUBT).await;
+                if let Some(store) = again.upgrade()
+                    && store.undelivered.is_in_doubt()
+                {
+                    Self(store).work();
+                }
+            });
+        }
     }
 
     /// Waits until all that was given up has ended, at most so long. Returns how many have not.
@@ -202,6 +212,9 @@ impl Scripts {
         }
     }
 }
+
+/// After this it is known whether the runtime of a worker runs.
+const IN_DOUBT: Duration = Duration::from_millis(DOUBT.unsigned_abs());
 
 /// Names one operation, so that the client's resending it does not make it happen twice.
 fn operation() -> Result<[u8; 8], StoreError> {

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     model::{
-        Data, Excess, Lifetime, Record, SessionId, Timestamp, clock::millis, id::decode_12,
+        Data, Excess, Lifetime, Record, SessionId, Timestamp,
+        clock::{Monotonic, millis},
+        id::decode_12,
         record::UNCOUNTED,
     },
     store::{
@@ -77,14 +79,15 @@ impl Scripts {
                 alone: Alone::Header,
             },
         };
-        let run = || self.0.route.run(&call, &arguments);
+        let began = Monotonic::now().as_millis();
+        let run = || self.0.route.run(&call, Some(began), &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
             self.0.undelivered.never_sent(create.id);
         }
         let mut reply = reply?;
         if reply.head().0 == LATE {
-            // The sample of the server's time was off; this reply brought a new one.
+            // The sample of the server's time was off; this reply brought a new one. The deadline is the same.
             reply = run().await.0?;
         }
         if reply.head().0 > 1 && sends.into_inner() > 1 {

@@ -95,7 +95,7 @@ impl Scripts {
         call: Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.0.route.run(&call, arguments).await.0
+        self.0.route.run(&call, None, arguments).await.0
     }
 
     /// Finds out about each server.

@@ -1,19 +1,25 @@
 //! Asks sentinels which server is the master.
 
+mod belief;
+mod listen;
+
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisConnectionInfo,
-    RedisResult, aio::MultiplexedConnection, pipe,
+    ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisResult, aio::MultiplexedConnection,
+    pipe,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
+use self::belief::Belief;
 use super::outage::Outage;
-use crate::store::StoreErrorKind;
+use crate::{model::clock::Monotonic, store::StoreErrorKind};
+
+pub(super) use self::belief::Named;
 
 /// How long one sentinel may take.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -29,15 +35,16 @@ pub(super) struct Sentinels {
     login: RedisConnectionInfo,
     /// Open connections, by the place of the sentinel.
     open: Mutex<HashMap<usize, MultiplexedConnection>>,
+    belief: Mutex<Belief>,
+    /// Changes when a sentinel reports that it names another master.
+    switched: Arc<watch::Sender<()>>,
 }
 
-/// What a sentinel says.
-#[derive(Clone, Debug)]
-pub(super) struct Named {
-    host: String,
-    port: u16,
-    /// Of two answers the one with the higher epoch is the newer.
-    epoch: u64,
+/// What the sentinels say.
+pub(super) struct Answer {
+    pub(super) master: Named,
+    /// Whether most of them answered.
+    pub(super) most: bool,
 }
 
 impl Sentinels {
@@ -51,6 +58,8 @@ impl Sentinels {
             master,
             login,
             open: Mutex::default(),
+            belief: Mutex::default(),
+            switched: Arc::default(),
         }
     }
 
@@ -58,41 +67,55 @@ impl Sentinels {
         &self.master
     }
 
+    /// Changes when a sentinel reports that it names another master.
+    pub(super) fn switched(&self) -> watch::Receiver<()> {
+        self.switched.subscribe()
+    }
+
+    /// The newest master that was named so far.
+    pub(super) fn newest(&self) -> Option<Named> {
+        self.belief().newest().cloned()
+    }
+
     /// Asks all at once, and takes the newest answer once most have answered.
-    pub(super) async fn ask(&self) -> Result<Named, Outage> {
+    pub(super) async fn ask(&self) -> Result<Answer, Outage> {
         let mut asked = JoinSet::new();
         for (place, info) in self.all.iter().enumerate() {
-            let open = self.open().remove(&place);
+            let open = self.open().get(&place).cloned();
             let (info, master) = (info.clone(), self.master.clone());
+            let switched = Arc::clone(&self.switched);
             asked.spawn(async move {
-                let answer = tokio::time::timeout(PATIENCE, ask(info, open, &master)).await;
-                (place, answer)
+                let answer = ask(info, open, &master, &switched);
+                (place, tokio::time::timeout(PATIENCE, answer).await)
             });
         }
-        let (mut answers, mut newest, mut outage) = (0, None::<Named>, None);
+        let (mut answers, mut outage) = (Vec::new(), None);
         let mut patience = PATIENCE;
         while let Ok(Some(joined)) = tokio::time::timeout(patience, asked.join_next()).await {
-            match joined {
+            let (place, failed) = match joined {
                 Ok((place, Ok(Ok((connection, named))))) => {
                     self.open().insert(place, connection);
-                    answers += 1;
-                    let is_newer = |known: &Named| named.epoch > known.epoch;
-                    if newest.as_ref().is_none_or(is_newer) {
-                        newest = Some(named);
-                    }
-                    if answers * 2 > self.all.len() {
+                    answers.push(named);
+                    if answers.len() * 2 > self.all.len() {
                         // The one that led a failover knows of it first.
                         patience = THE_OTHERS;
                     }
+                    continue;
                 }
-                Ok((_, Ok(Err(error)))) => outage = Some(Outage::of(error)),
-                Ok((_, Err(elapsed))) => {
-                    outage = Some(Outage::new(StoreErrorKind::Timeout, elapsed));
+                Ok((place, Ok(Err(error)))) => (place, Outage::of(error)),
+                Ok((place, Err(elapsed))) => (place, Outage::new(StoreErrorKind::Timeout, elapsed)),
+                Err(stopped) => {
+                    outage = Some(Outage::new(StoreErrorKind::Unavailable, stopped));
+                    continue;
                 }
-                Err(stopped) => outage = Some(Outage::new(StoreErrorKind::Unavailable, stopped)),
-            }
+            };
+            self.open().remove(&place);
+            outage = Some(failed);
         }
-        newest.ok_or_else(|| {
+        let most = answers.len() * 2 > self.all.len();
+        let now = Monotonic::now().as_millis();
+        let master = self.belief().form(answers, self.all.len(), now);
+        master.map(|master| Answer { master, most }).ok_or_else(|| {
             outage.unwrap_or_else(|| {
                 Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
             })
@@ -119,15 +142,12 @@ impl Sentinels {
         Some(info.set_redis_settings(self.login.clone()))
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<usize, MultiplexedConnection>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<usize, MultiplexedConnection>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Named {
-    /// Whether this one takes the place of the other.
-    pub(super) fn replaces(&self, other: &Self) -> bool {
-        self.epoch >= other.epoch && (&self.host, self.port) != (&other.host, other.port)
+    fn belief(&self) -> MutexGuard<'_, Belief> {
+        self.belief.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,16 +156,15 @@ async fn ask(
     info: ConnectionInfo,
     open: Option<MultiplexedConnection>,
     master: &str,
+    switched: &Arc<watch::Sender<()>>,
 ) -> RedisResult<(MultiplexedConnection, Named)> {
     if let Some(mut connection) = open
-        && let Ok(named) = master_of(&mut connection, master).await
+        && let answer = tokio::time::timeout(PATIENCE / 2, master_of(&mut connection, master))
+        && let Ok(Ok(named)) = answer.await
     {
         return Ok((connection, named));
     }
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
-    let mut connection = Client::open(info)?
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
+    let mut connection = listen::open(info, master, switched, PATIENCE).await?;
     let named = master_of(&mut connection, master).await?;
     Ok((connection, named))
 }
@@ -157,12 +176,14 @@ async fn master_of(connection: &mut MultiplexedConnection, master: &str) -> Redi
         .arg("GET-MASTER-ADDR-BY-NAME")
         .arg(master);
     asks.cmd("SENTINEL").arg("MASTER").arg(master);
-    let ((host, port), about): ((String, u16), HashMap<String, String>) =
+    let ((host, port), mut about): ((String, u16), HashMap<String, String>) =
         asks.query_async(connection).await?;
     let epoch = about.get("config-epoch").and_then(|text| text.parse().ok());
     Ok(Named {
         host,
         port,
+        run_id: about.remove("runid").unwrap_or_default(),
         epoch: epoch.unwrap_or_default(),
+        ..Named::default()
     })
 }

@@ -1,33 +1,32 @@
 //! Where a store connects to, and with which settings.
 
+mod open;
+mod url;
+mod wire;
+
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use deadpool::managed::Manager;
 use deadpool_redis::{
-    Pool, PoolError,
-    cluster::{self, ClusterConnection},
+    Pool, cluster,
     redis::{
-        AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
-        RedisConnectionInfo, RedisResult, Value,
-        aio::{ConnectionLike, MultiplexedConnection},
-        io::tcp::{TcpSettings, socket2::TcpKeepalive},
+        AsyncConnectionConfig, Client, ConnectionInfo, RedisConnectionInfo,
+        sentinel::SentinelClient,
     },
     sentinel,
 };
+use tokio::sync::Mutex;
 
-use super::{
-    outage::Outage,
-    sentinel::{Named, Sentinels},
-};
-use crate::store::StoreErrorKind;
+use self::{open::ours, url::parse};
+use super::{names, outage::Outage, sentinel::Sentinels};
+
+pub use self::url::RedisUrlError;
+pub(in super::super) use self::wire::{Opened, Wire};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type Asked = Pin<Box<dyn Future<Output = Result<ConnectionInfo, BoxError>> + Send>>;
 
-/// As many calls as may be in flight: they must not wait a second time, out of sight.
-const QUEUE: usize = 2_048;
-
-/// Where a [`RedisStore`](crate::RedisStore) connects to: URLs, a `redis::Client`, or a pool of deadpool-redis.
+/// Where a [`RedisStore`](crate::RedisStore) connects to: URLs, a `redis::Client`, a `SentinelClient`, or a pool of
+/// deadpool-redis.
 ///
 /// A pool of one node or of Sentinel lends its settings only. The store opens its own connections, and uses
 /// none of the places of the pool. From a Cluster pool it takes one connection at a time.
@@ -41,6 +40,7 @@ enum Kind {
     Sentinels(Arc<Sentinels>),
     Node(Pool),
     SentinelPool(sentinel::Pool),
+    SentinelClient(Arc<Mutex<SentinelClient>>),
     Cluster(cluster::Pool),
     Seeds(Arc<Seeds>),
 }
@@ -63,24 +63,6 @@ impl Seeds {
 const CONNECT: Duration = Duration::from_secs(1);
 const CONNECT_MOST: Duration = Duration::from_secs(5);
 
-/// Returned for a text that is not the URL of a Redis server. It does not repeat the text, which may have a password.
-#[derive(Debug)]
-pub struct RedisUrlError(());
-
-/// A connection that was opened just now.
-pub(in super::super) struct Opened {
-    pub(in super::super) wire: Wire,
-    /// What the sentinels said.
-    pub(super) named: Option<Named>,
-}
-
-/// An open connection: its clones write into the same socket (per node of a Cluster).
-#[derive(Clone)]
-pub(in super::super) enum Wire {
-    One(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
-
 impl RedisSource {
     /// Opens connections to the server that this URL names: `redis://user:password@host:port/db`,
     /// `rediss://…` for TLS, or `unix:///path`.
@@ -89,7 +71,7 @@ impl RedisSource {
     ///
     /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
     pub fn url(url: &str) -> Result<Self, RedisUrlError> {
-        Ok(Self::client(parse(url)?, AsyncConnectionConfig::new()))
+        Ok(Self::client(parse(url)?, names::config()))
     }
 
     /// Opens connections to all primaries of the Cluster that has these nodes.
@@ -103,11 +85,8 @@ impl RedisSource {
     pub fn cluster<S: AsRef<str>>(
         seeds: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
-        let mut infos = seeds.into_iter().map(|seed| {
-            let info = seed.as_ref().into_connection_info();
-            info.map_err(|_may_repeat_the_password| RedisUrlError(()))
-        });
-        let first = infos.next().ok_or(RedisUrlError(()))??;
+        let mut infos = seeds.into_iter().map(|seed| parse(seed.as_ref()));
+        let first = infos.next().ok_or(RedisUrlError::NO_URL)??;
         let others = infos.collect::<Result<_, _>>()?;
         Ok(Self(Kind::Seeds(Arc::new(Seeds { first, others }))))
     }
@@ -174,7 +153,10 @@ impl RedisSource {
 
     /// Whether another attempt may lead to another server than the last one.
     pub(super) fn is_sentinel(&self) -> bool {
-        matches!(self.0, Kind::SentinelPool(_) | Kind::Sentinels(_))
+        matches!(
+            self.0,
+            Kind::SentinelPool(_) | Kind::SentinelClient(_) | Kind::Sentinels(_)
+        )
     }
 
     /// The sentinels, where they can be asked without opening a connection to the master.
@@ -190,7 +172,7 @@ impl RedisSource {
         match self.0 {
             Kind::Cluster(_) => CONNECT_MOST,
             // It may have to give one sentinel up before it asks the next.
-            Kind::SentinelPool(_) => CONNECT * 2,
+            Kind::SentinelPool(_) | Kind::SentinelClient(_) => CONNECT * 2,
             _ => deadline.clamp(CONNECT, CONNECT_MOST),
         }
     }
@@ -203,140 +185,21 @@ impl RedisSource {
             Kind::Node(_) => "of a pool".to_owned(),
             Kind::Sentinels(sentinels) => format!("master {}", sentinels.master()),
             Kind::SentinelPool(_) => "of a Sentinel pool".to_owned(),
+            Kind::SentinelClient(_) => "of a Sentinel client".to_owned(),
             Kind::Cluster(_) => "of a Cluster pool".to_owned(),
             Kind::Seeds(_) => "of a Cluster".to_owned(),
         }
-    }
-
-    /// Opens a connection.
-    pub(in super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
-        let mut named = None;
-        let opened = match &self.0 {
-            Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
-            Kind::Asked(ask) => {
-                let info = ask()
-                    .await
-                    .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?;
-                connect(ours(info), &AsyncConnectionConfig::new(), patience).await
-            }
-            Kind::Seeds(seeds) => {
-                let first = ours(seeds.first.clone());
-                connect(first, &AsyncConnectionConfig::new(), patience).await
-            }
-            Kind::Node(pool) => pool.manager().create().await,
-            Kind::Sentinels(sentinels) => {
-                let master = sentinels.ask().await?;
-                let info = sentinels.server(&master).ok_or_else(|| {
-                    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
-                })?;
-                named = Some(master);
-                connect(ours(info), &AsyncConnectionConfig::new(), patience).await
-            }
-            Kind::SentinelPool(pool) => pool.manager().create().await,
-            Kind::Cluster(pool) => {
-                return match pool.get().await {
-                    Ok(taken) => Ok(Opened {
-                        wire: Wire::Cluster(cluster::Connection::take(taken)),
-                        named,
-                    }),
-                    Err(PoolError::Backend(error)) => Err(Outage::of(error)),
-                    Err(error @ PoolError::Timeout(_)) => {
-                        Err(Outage::new(StoreErrorKind::Timeout, error))
-                    }
-                    Err(error) => Err(Outage::new(StoreErrorKind::Unavailable, error)),
-                };
-            }
-        };
-        let mut connection = opened.map_err(Outage::of)?;
-        // The deadline of the call decides. A timeout in here would hide that the call is still in flight.
-        connection.set_response_timeout(Duration::MAX);
-        Ok(Opened {
-            wire: Wire::One(connection),
-            named,
-        })
-    }
-}
-
-fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
-    url.into_connection_info()
-        .map_err(|_may_repeat_the_password| RedisUrlError(()))
-}
-
-async fn connect(
-    info: ConnectionInfo,
-    config: &AsyncConnectionConfig,
-    patience: Duration,
-) -> RedisResult<MultiplexedConnection> {
-    let config = config
-        .clone()
-        .set_connection_timeout(Some(patience))
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(QUEUE);
-    Client::open(info)?
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-}
-
-/// The same server, with the settings of sockets and the name that this store uses.
-fn ours(info: ConnectionInfo) -> ConnectionInfo {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(10))
-        .with_interval(Duration::from_secs(2));
-    let tcp = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    let redis = info
-        .redis_settings()
-        .clone()
-        .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    info.set_tcp_settings(lost_after(tcp, Duration::from_secs(5)))
-        .set_redis_settings(redis)
-}
-
-/// A connection whose bytes are not acknowledged for so long is lost.
-#[cfg(target_os = "linux")]
-fn lost_after(tcp: TcpSettings, patience: Duration) -> TcpSettings {
-    tcp.set_user_timeout(patience)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn lost_after(tcp: TcpSettings, _patience: Duration) -> TcpSettings {
-    tcp
-}
-
-impl Wire {
-    pub(in super::super) async fn send(&mut self, cmd: &Cmd) -> RedisResult<Value> {
-        let value = match self {
-            // Not as a `ConnectionLike`, which would box the future.
-            Self::One(connection) => connection.send_packed_command(cmd).await,
-            Self::Cluster(connection) => connection.req_packed_command(cmd).await,
-        };
-        value?.extract_error()
-    }
-
-    /// Sends `ASKING` and the command in one.
-    pub(super) async fn send_asking(&mut self, command: Cmd) -> RedisResult<Value> {
-        let Self::One(connection) = self else {
-            return self.send(&command).await;
-        };
-        let mut both = Pipeline::with_capacity(2);
-        both.cmd("ASKING").add_command(command);
-        let mut last = Value::Nil;
-        for answer in connection.send_packed_commands(&both, 0, 2).await? {
-            last = answer.extract_error()?;
-        }
-        Ok(last)
     }
 }
 
 impl From<Client> for RedisSource {
     fn from(client: Client) -> Self {
-        (client, AsyncConnectionConfig::new()).into()
+        Self::client(client.get_connection_info().clone(), names::config())
     }
 }
 
 impl From<(Client, AsyncConnectionConfig)> for RedisSource {
-    /// With a configuration, for a provider of credentials. The store replaces its timeouts.
+    /// With a configuration, for a provider of credentials or a resolver of names. The store replaces its timeouts.
     fn from((client, config): (Client, AsyncConnectionConfig)) -> Self {
         Self::client(client.get_connection_info().clone(), config)
     }
@@ -356,8 +219,19 @@ impl From<cluster::Pool> for RedisSource {
 }
 
 impl From<sentinel::Pool> for RedisSource {
+    /// Prefer [`RedisSource::sentinel`]: here a master that was replaced is left when it breaks or refuses writes, and
+    /// the first sentinel that answers is believed.
     fn from(pool: sentinel::Pool) -> Self {
         Self(Kind::SentinelPool(pool))
+    }
+}
+
+impl From<SentinelClient> for RedisSource {
+    /// Prefer [`RedisSource::sentinel`]. The client names the master when the store connects, and keeps its sentinels to
+    /// itself. So a master that was replaced is left when it breaks or refuses writes, and the first sentinel that
+    /// answers is believed.
+    fn from(client: SentinelClient) -> Self {
+        Self(Kind::SentinelClient(Arc::new(Mutex::new(client))))
     }
 }
 
@@ -368,19 +242,10 @@ impl fmt::Debug for RedisSource {
     }
 }
 
-impl fmt::Display for RedisUrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not a Redis URL: write redis://user:password@host:port/db, and in the password `#` as %23 and `@` as %40",
-        )
-    }
-}
-
-impl Error for RedisUrlError {}
-
 /// What [`RedisStore::new`](crate::RedisStore::new) takes.
 ///
-/// A [`RedisSource`], a pool of deadpool-redis 0.23 for one node, Sentinel or a Cluster, or a `redis::Client`.
+/// A [`RedisSource`], a pool of deadpool-redis 0.23 for one node, Sentinel or a Cluster, a `redis::Client` or a
+/// `redis::sentinel::SentinelClient`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a pool of the deadpool-redis that the store uses",
     label = "not a pool of deadpool-redis 0.23",

@@ -1,0 +1,136 @@
+//! Opens connections.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use deadpool::managed::Manager;
+use deadpool_redis::{
+    PoolError, cluster,
+    redis::{
+        AsyncConnectionConfig, Client, ConnectionInfo, RedisResult,
+        aio::MultiplexedConnection,
+        io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    },
+};
+
+use super::{Kind, Opened, Outage, RedisSource, Wire, names};
+use crate::store::StoreErrorKind;
+
+/// As many calls as may be in flight: they must not wait a second time, out of sight.
+const QUEUE: usize = 2_048;
+
+impl RedisSource {
+    /// Opens a connection. A panic of what the app brings for that is an error, too.
+    pub(in super::super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
+        let mut opened = pin!(self.open_now(patience));
+        poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| opened.as_mut().poll(cx)));
+            polled.unwrap_or_else(|_already_reported| Poll::Ready(Err(panicked())))
+        })
+        .await
+    }
+
+    async fn open_now(&self, patience: Duration) -> Result<Opened, Outage> {
+        let mut named = None;
+        let opened = match &self.0 {
+            Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
+            Kind::Asked(ask) => {
+                let info = ask()
+                    .await
+                    .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?;
+                connect(ours(info), &names::config(), patience).await
+            }
+            Kind::Seeds(seeds) => {
+                let first = ours(seeds.first.clone());
+                connect(first, &names::config(), patience).await
+            }
+            Kind::Node(pool) => pool.manager().create().await,
+            Kind::Sentinels(sentinels) => {
+                let master = sentinels.ask().await?.master;
+                let info = sentinels.server(&master).ok_or_else(|| {
+                    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
+                })?;
+                named = Some(master);
+                connect(ours(info), &names::config(), patience).await
+            }
+            Kind::SentinelPool(pool) => pool.manager().create().await,
+            Kind::SentinelClient(client) => {
+                let found = client.lock().await.async_get_client().await;
+                let info = found.map_err(Outage::of)?.get_connection_info().clone();
+                connect(ours(info), &names::config(), patience).await
+            }
+            Kind::Cluster(pool) => {
+                return match pool.get().await {
+                    Ok(taken) => Ok(Opened {
+                        wire: Wire::Cluster(cluster::Connection::take(taken)),
+                        named,
+                    }),
+                    Err(PoolError::Backend(error)) => Err(Outage::of(error)),
+                    Err(error @ PoolError::Timeout(_)) => {
+                        Err(Outage::new(StoreErrorKind::Timeout, error))
+                    }
+                    Err(error) => Err(Outage::new(StoreErrorKind::Unavailable, error)),
+                };
+            }
+        };
+        let mut connection = opened.map_err(Outage::of)?;
+        // The deadline of the call decides. A timeout in here would hide that the call is still in flight.
+        connection.set_response_timeout(Duration::MAX);
+        Ok(Opened {
+            wire: Wire::One(connection),
+            named,
+        })
+    }
+}
+
+fn panicked() -> Outage {
+    let cause = "what the app passed to the store for connecting panicked";
+    Outage::new(StoreErrorKind::Unavailable, cause)
+}
+
+async fn connect(
+    info: ConnectionInfo,
+    config: &AsyncConnectionConfig,
+    patience: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let config = config
+        .clone()
+        .set_connection_timeout(Some(patience))
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(QUEUE);
+    Client::open(info)?
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+/// The same server, with the settings of sockets and the name that this store uses.
+pub(super) fn ours(info: ConnectionInfo) -> ConnectionInfo {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(2));
+    let tcp = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive);
+    let redis = info
+        .redis_settings()
+        .clone()
+        .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    info.set_tcp_settings(lost_after(tcp, Duration::from_secs(5)))
+        .set_redis_settings(redis)
+}
+
+/// A connection whose bytes are not acknowledged for so long is lost.
+#[cfg(target_os = "linux")]
+fn lost_after(tcp: TcpSettings, patience: Duration) -> TcpSettings {
+    tcp.set_user_timeout(patience)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lost_after(tcp: TcpSettings, _patience: Duration) -> TcpSettings {
+    tcp
+}

@@ -1,0 +1,191 @@
+//! `RedisStore` and a server that answers, but not with what was asked for: it refuses a sign-in that it accepted, is
+//! busy now and then, or answers late.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
+use tokio::time::Instant;
+use tower_user_sessions::{
+    RedisStore,
+    store::{Resolve, SessionStore, StoreError, StoreErrorKind},
+};
+
+use crate::common::{
+    fake::Fake,
+    load::millis,
+    people::{asks, guest, token, until},
+    redis::Server,
+};
+
+async fn resolves(store: &RedisStore) -> Result<(), StoreError> {
+    store.resolve(&Resolve::new(guest())).await.map(drop)
+}
+
+/// A server whose password may change. Then it refuses who signed in with the previous one.
+async fn with_password(password: &Arc<Mutex<&'static str>>) -> Fake {
+    let (now, signed_in) = (Arc::clone(password), Mutex::new(HashMap::new()));
+    Fake::start(move |asked| {
+        let (now, mut signed_in) = (*now.lock().unwrap(), signed_in.lock().unwrap());
+        let answer = match asked.name() {
+            b"AUTH" => {
+                let password = asked.words.last().unwrap().clone();
+                let right = password == now.as_bytes();
+                signed_in.insert(asked.connection, password);
+                if right {
+                    &b"+OK\r\n"[..]
+                } else {
+                    b"-WRONGPASS no\r\n"
+                }
+                .to_vec()
+            }
+            _ if signed_in.get(&asked.connection).map(Vec::as_slice) != Some(now.as_bytes()) => {
+                b"-NOAUTH Authentication required.\r\n".to_vec()
+            }
+            _ => asked.usual(),
+        };
+        (Duration::ZERO, answer)
+    })
+    .await
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_password_has_changed_the_new_one_is_used_and_no_call_fails() {
+    let password = Arc::new(Mutex::new("first"));
+    let fake = with_password(&password).await;
+    let (port, known) = (fake.port, Arc::clone(&password));
+    let store = RedisStore::connect_with(move || {
+        let url = format!("redis://:{}@127.0.0.1:{port}", known.lock().unwrap());
+        async move { Ok::<ConnectionInfo, RedisError>(url.into_connection_info()?) }
+    });
+    resolves(&store).await.unwrap();
+    until("the second connection is there", async || fake.open() == 2).await;
+
+    *password.lock().unwrap() = "second";
+
+    for _ in 0..5 {
+        resolves(&store).await.unwrap();
+    }
+    assert!(fake.connects() <= 4, "{} connects", fake.connects());
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_the_password_of_before_is_tried_every_5_s() {
+    let password = Arc::new(Mutex::new("first"));
+    let fake = with_password(&password).await;
+    let url = format!("redis://:first@127.0.0.1:{}", fake.port);
+    let store = RedisStore::connect(&url).unwrap();
+    resolves(&store).await.unwrap();
+    until("the second connection is there", async || fake.open() == 2).await;
+
+    *password.lock().unwrap() = "second";
+    let began = Instant::now();
+    while began.elapsed() < millis(3_000) {
+        let error = resolves(&store).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Denied);
+        tokio::time::sleep(millis(10)).await;
+    }
+    assert_eq!(fake.connects(), 3);
+    *password.lock().unwrap() = "first";
+
+    until("it is accepted again", async || {
+        resolves(&store).await.is_ok()
+    })
+    .await;
+    assert!(began.elapsed() < millis(8_000), "{:?}", began.elapsed());
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_busy_now_and_then_is_not_left() {
+    let busy = Arc::new(AtomicBool::new(false));
+    let once = Arc::clone(&busy);
+    let fake = Fake::start(move |asked| {
+        let is_call = asked.name() == b"EVALSHA";
+        let answer = if is_call && once.swap(false, SeqCst) {
+            b"-BUSY Redis is busy running a script.\r\n".to_vec()
+        } else {
+            asked.usual()
+        };
+        (Duration::ZERO, answer)
+    })
+    .await;
+    let store = RedisStore::new(fake.source());
+    resolves(&store).await.unwrap();
+    until("the second connection is there", async || fake.open() == 2).await;
+
+    for _ in 0..3 {
+        busy.store(true, SeqCst);
+        // Dropped before it is answered otherwise.
+        let call = tokio::time::timeout(millis(5), resolves(&store)).await;
+        assert!(call.is_err() && !busy.load(SeqCst));
+        tokio::time::sleep(millis(700)).await;
+    }
+
+    resolves(&store).await.unwrap();
+    assert_eq!(fake.connects(), 2, "the link was never down");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_the_server_calls_late_is_sent_again_within_the_same_deadline() {
+    let scripts = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&scripts);
+    let fake = Fake::start(move |asked| match asked.name() {
+        b"EVALSHA" if count.fetch_add(1, SeqCst) == 0 => (millis(700), asked.outcome(5, 1)),
+        b"EVALSHA" => (millis(60_000), Vec::new()),
+        _ => (Duration::ZERO, asked.usual()),
+    })
+    .await;
+    let store = RedisStore::new(fake.source());
+
+    let began = Instant::now();
+    let created = store.create(&asks("alice", &token(&store, "alice"))).await;
+
+    assert_eq!(created.unwrap_err().kind(), StoreErrorKind::Timeout);
+    assert!(scripts.load(SeqCst) >= 2, "sent again");
+    assert!(began.elapsed() < millis(1_300), "{:?}", began.elapsed());
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_function_that_says_where_to_connect_is_an_error_of_one_attempt() {
+    let server = Server::start();
+    let (url, asked) = (server.url(), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&asked);
+    let store = RedisStore::connect_with(move || {
+        let (url, number) = (url.clone(), count.fetch_add(1, SeqCst));
+        assert!(number != 0, "as planned, before the future");
+        async move {
+            assert!(number != 1, "as planned, in the future");
+            Ok::<ConnectionInfo, RedisError>(url.into_connection_info()?)
+        }
+    });
+
+    until("it is answered", async || match resolves(&store).await {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            false
+        }
+    })
+    .await;
+
+    assert!(
+        asked.load(SeqCst) <= 4,
+        "the two that panicked, and two that work"
+    );
+}
