@@ -19,7 +19,7 @@ use tower_user_sessions::{
 use crate::common::{
     fake::Fake,
     load::{millis, offer},
-    people::guest,
+    people::{guest, until},
 };
 
 const READONLY: &[u8] = b"-READONLY You can't write against a read only replica.\r\n";
@@ -65,8 +65,7 @@ async fn a_late_refusal_of_a_replica_leaves_the_new_link_up() {
     .await;
     let store = RedisStore::new(fake.source());
     resolves(store.clone()).await.unwrap();
-    tokio::time::sleep(millis(200)).await;
-    assert_eq!(fake.connects(), 2);
+    until("the second connection is there", async || fake.open() == 2).await;
 
     let (one, two) = tokio::join!(resolves(store.clone()), resolves(store.clone()));
     one.unwrap();

@@ -8,11 +8,12 @@
 
 use std::{collections::HashMap, process::Command, time::Duration};
 
+use deadpool_redis::redis::sentinel::{SentinelClient, SentinelServerType};
 use redis_test::{sentinel::RedisSentinelCluster, server::RedisServer};
 use tokio::time::Instant;
 use tower_user_sessions::{
     RedisStore,
-    store::{Resolve, Resolved, SessionStore, Token},
+    store::{IntoRedisSource, Resolve, Resolved, SessionStore, Token},
 };
 
 use crate::common::{
@@ -59,6 +60,10 @@ async fn info(server: &str, section: &str) -> String {
 async fn store(servers: &RedisSentinelCluster, sentinels: &[String]) -> (RedisStore, Token) {
     let sentinels = sentinels.iter().map(String::as_str);
     let store = RedisStore::connect_sentinel(sentinels, "master0").unwrap();
+    with_session(store, servers).await
+}
+
+async fn with_session(store: RedisStore, servers: &RedisSentinelCluster) -> (RedisStore, Token) {
     let token = signs_in(&store, "alice").await;
     let replica = url(&servers.servers[1]);
     until("the replica has it", async || {
@@ -140,14 +145,7 @@ async fn a_master_that_was_replaced_is_left_although_it_answers() {
     let (store, token) = store(&servers, &sentinels).await;
     let (master, replica) = (url(&servers.servers[0]), url(&servers.servers[1]));
 
-    // The old master knows nothing of its replacement, as one that is cut off.
-    for sentinel in &sentinels {
-        let port = replica.rsplit_once(':').unwrap().1;
-        let _: () = ask(sentinel, "SENTINEL REMOVE master0").await;
-        let words = ["SENTINEL", "MONITOR", "master0", "127.0.0.1", port, "2"];
-        let _: () = ask_with(sentinel, &words).await;
-    }
-    let _: () = ask(&replica, "REPLICAOF NO ONE").await;
+    promote(&replica, &sentinels).await;
 
     until("the store is on the new one", async || {
         let before = ask::<usize>(&replica, "DBSIZE").await;
@@ -158,4 +156,81 @@ async fn a_master_that_was_replaced_is_left_although_it_answers() {
     })
     .await;
     assert!(info(&master, "replication").await.contains("role:master"));
+}
+
+/// The old master knows nothing of its replacement, as one that is cut off.
+async fn promote(replica: &str, sentinels: &[String]) {
+    for sentinel in sentinels {
+        let port = replica.rsplit_once(':').unwrap().1;
+        let _: () = ask(sentinel, "SENTINEL REMOVE master0").await;
+        let words = ["SENTINEL", "MONITOR", "master0", "127.0.0.1", port, "2"];
+        let _: () = ask_with(sentinel, &words).await;
+    }
+    let _: () = ask(replica, "REPLICAOF NO ONE").await;
+}
+
+/// How long the session is refused by a master that lost its replicas, once the sentinels name another one.
+async fn fenced(
+    source: impl IntoRedisSource,
+    servers: &RedisSentinelCluster,
+    sentinels: &[String],
+) {
+    let (store, token) = with_session(RedisStore::new(source), servers).await;
+    let (master, replica) = (url(&servers.servers[0]), url(&servers.servers[1]));
+    let _: () = ask(&master, "CONFIG SET min-replicas-to-write 1").await;
+
+    promote(&replica, sentinels).await;
+    let named = Instant::now();
+    until("the master is without its replica", async || {
+        info(&master, "replication")
+            .await
+            .contains("connected_slaves:0")
+    })
+    .await;
+    while !is_on(&store, &token).await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(named.elapsed() < Duration::from_secs(4));
+    }
+    let user = signs_in(&store, "bob").await;
+    assert!(is_on(&store, &user).await);
+    assert_eq!(ask::<usize>(&replica, "DBSIZE").await, 2);
+    assert_eq!(ask::<usize>(&master, "DBSIZE").await, 1);
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_sentinel_client_a_master_without_its_replicas_is_left_within_4_s() {
+    let (servers, sentinels) = start().await;
+    let (name, kind) = ("master0".to_owned(), SentinelServerType::Master);
+    let client = SentinelClient::build(sentinels.clone(), name, None, kind).unwrap();
+
+    fenced(client, &servers, &sentinels).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_sentinel_pool_a_master_without_its_replicas_is_left_within_4_s() {
+    use deadpool_redis::{Runtime, sentinel};
+
+    let (servers, sentinels) = start().await;
+    let (name, kind) = ("master0".to_owned(), sentinel::SentinelServerType::Master);
+    let config = sentinel::Config::from_urls(sentinels.clone(), name, kind);
+    let pool = config.create_pool(Some(Runtime::Tokio1)).unwrap();
+
+    fenced(pool, &servers, &sentinels).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sentinel_is_asked_to_report_another_master() {
+    let (servers, sentinels) = start().await;
+    let (_store, _token) = store(&servers, &sentinels).await;
+
+    for sentinel in &sentinels {
+        until("the store has subscribed", async || {
+            let clients: String = ask(sentinel, "CLIENT LIST").await;
+            clients.lines().any(|client| client.contains(" sub=1 "))
+        })
+        .await;
+    }
 }

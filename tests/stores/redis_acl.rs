@@ -106,15 +106,20 @@ async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
     let address = |server: &redis_test::server::RedisServer| server.client_addr().to_string();
     let host = servers.iter_sentinel_servers().map(address).next().unwrap();
     let master = format!("redis://{}", address(&servers.servers[0]));
-    let rule = "+sentinel|get-master-addr-by-name +sentinel|master";
-    assert!(GUIDE.contains(&rule.replace('|', "\\|")));
+    let (rule, reports) = (
+        "+sentinel|get-master-addr-by-name +sentinel|master",
+        "+subscribe &+switch-master",
+    );
+    for rule in [rule, reports] {
+        assert!(GUIDE.contains(&rule.replace('|', "\\|")));
+    }
     let plain = format!("redis://{host}");
     until("the sentinel answers", async || {
         try_ask::<String>(&plain, &["PING"]).await.is_ok()
     })
     .await;
     let watch = |rule: &str| format!("ACL SETUSER watch on >secret -@all {rule}");
-    let _: () = ask(&plain, &watch(rule)).await;
+    let _: () = ask(&plain, &watch(&format!("{rule} {reports}"))).await;
     let _: () = ask(&master, &line("")).await;
     let login = RedisConnectionInfo::default()
         .set_username("shop")

@@ -54,7 +54,7 @@ pub use self::{
 /// | Sentinel | [`connect_sentinel`](Self::connect_sentinel) |
 /// | a Cluster | [`connect_cluster`](Self::connect_cluster) |
 /// | passwords that change | [`connect_with`](Self::connect_with) |
-/// | a pool of deadpool-redis, a `redis::Client` | [`new`](Self::new) |
+/// | a pool of deadpool-redis, a `redis::Client`, a `SentinelClient` | [`new`](Self::new) |
 /// | other settings | [`builder`](Self::builder) |
 ///
 /// From a pool of deadpool-redis, which lends its settings:
@@ -192,8 +192,8 @@ impl RedisStore {
 
     /// A store on the master that these sentinels name.
     ///
-    /// It follows a failover, and leaves a master that was replaced. If the master has a password, pass
-    /// [`RedisSource::sentinel`] to [`new`](Self::new).
+    /// It follows a failover, and leaves a master that was replaced: at once if a sentinel reports that, and otherwise
+    /// within 2 s. If the master has a password, pass [`RedisSource::sentinel`] to [`new`](Self::new).
     ///
     /// ```no_run
     /// use tower_user_sessions::RedisStore;
@@ -215,9 +215,11 @@ impl RedisStore {
         Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
     }
 
-    /// A store that connects with this source: a pool of deadpool-redis, a `redis::Client` or a [`RedisSource`].
+    /// A store that connects with this source: a pool of deadpool-redis, a `redis::Client`, a `SentinelClient` or a
+    /// [`RedisSource`].
     ///
-    /// For a Cluster prefer [`connect_cluster`](Self::connect_cluster): a Cluster pool does less well in
+    /// For a Cluster prefer [`connect_cluster`](Self::connect_cluster), and for Sentinel
+    /// [`connect_sentinel`](Self::connect_sentinel): pools and a `SentinelClient` do less well in
     /// [outages](crate::guide::operations#what-each-promises).
     #[must_use]
     pub fn new(source: impl IntoRedisSource) -> Self {

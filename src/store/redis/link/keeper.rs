@@ -286,9 +286,9 @@ impl Inner {
             tracing::warn!(server = %self.server, "the sentinels name another master");
         }
         let opened = self.attempt(self.patience).await;
+        self.state().asked(began, most && opened.is_ok());
         if let Ok(connection) = opened {
             self.up(connection);
         }
-        self.state().asked(began, most);
     }
 }

@@ -63,6 +63,9 @@ pub(super) use self::{
     source::Seeds,
 };
 
+/// How often a caller who waits for the link looks whether the keeper runs.
+const MINDED: Duration = Duration::from_millis(400);
+
 /// How many callers wait longer than usual for a server that answers nobody: each costs memory.
 const STALLED: usize = 192;
 
@@ -204,9 +207,8 @@ impl Inner {
             match found {
                 Found::Up(connection) => return Ok(Some(connection)),
                 Found::Down(outage) => return Err(outage.error()),
-                // Now and then it looks whether the keeper runs.
                 Found::Soon(left) => {
-                    let _ = tokio::time::timeout(left.min(self.quarter), changed).await;
+                    let _ = tokio::time::timeout(left.min(MINDED), changed).await;
                 }
             }
         }

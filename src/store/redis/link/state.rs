@@ -13,9 +13,9 @@ const REPLACED_FOR: i64 = 2_000;
 /// For how long a server may answer that it is not ready before the link counts as down, in ms.
 const UNREADY: i64 = 500;
 
-/// How often sentinels are asked, in ms: at rest, and while most of them do not answer.
+/// How often sentinels are asked, in ms: at rest, and while most of them or the new master do not answer.
 const ASKED: i64 = 2_000;
-const ASKED_FEW: i64 = 1_000;
+const ASKED_SOON: i64 = 1_000;
 
 /// How often an idle connection is used, in ms.
 const PROBED: i64 = 15_000;
@@ -261,9 +261,9 @@ impl State {
         self.ask = true;
     }
 
-    /// The sentinels were asked at that time, and most of them answered, or few.
-    pub(super) fn asked(&mut self, at: i64, most: bool) {
-        let pause = if most { ASKED } else { ASKED_FEW };
+    /// The sentinels were asked at that time. It is settled for a while who is the master, or they are asked again soon.
+    pub(super) fn asked(&mut self, at: i64, settled: bool) {
+        let pause = if settled { ASKED } else { ASKED_SOON };
         (self.ask, self.ask_due) = (false, at.saturating_add(pause));
     }
 
