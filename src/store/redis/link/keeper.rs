@@ -14,7 +14,6 @@ use super::{
     Inner, backoff,
     connection::{Connection, Shared},
     outage::Outage,
-    sentinel::Sentinels,
     state::{Task, Wants},
 };
 use crate::{
@@ -37,7 +36,7 @@ const RENAMED: Duration = Duration::from_millis(200);
 /// Looks after a link until it is dropped, which stops this task.
 pub(super) async fn keep(link: Arc<Inner>) {
     let (mut failed, mut refused, mut up_since) = (0, 0, i64::MIN);
-    let mut switched = link.source.sentinels().map(Sentinels::switched);
+    let mut switched = link.source.sentinels().map(|all| all.switched());
     loop {
         let nudged = link.nudge.notified();
         let now = Monotonic::now().as_millis();

@@ -78,48 +78,57 @@ impl Sentinels {
     }
 
     /// Asks all at once, and takes the newest answer once most have answered.
-    pub(super) async fn ask(&self) -> Result<Answer, Outage> {
+    pub(super) async fn ask(self: &Arc<Self>) -> Result<Answer, Outage> {
         let mut asked = JoinSet::new();
-        for (place, info) in self.all.iter().enumerate() {
-            let open = self.open().get(&place).cloned();
-            let (info, master) = (info.clone(), self.master.clone());
-            let switched = Arc::clone(&self.switched);
-            asked.spawn(async move {
-                let answer = ask(info, open, &master, &switched);
-                (place, tokio::time::timeout(PATIENCE, answer).await)
-            });
+        for place in 0..self.all.len() {
+            let sentinels = Arc::clone(self);
+            asked.spawn(async move { sentinels.ask_one(place).await });
         }
         let (mut answers, mut outage) = (Vec::new(), None);
         let mut patience = PATIENCE;
         while let Ok(Some(joined)) = tokio::time::timeout(patience, asked.join_next()).await {
-            let (place, failed) = match joined {
-                Ok((place, Ok(Ok((connection, named))))) => {
-                    self.open().insert(place, connection);
-                    answers.push(named);
-                    if answers.len() * 2 > self.all.len() {
-                        // The one that led a failover knows of it first.
-                        patience = THE_OTHERS;
-                    }
-                    continue;
-                }
-                Ok((place, Ok(Err(error)))) => (place, Outage::of(error)),
-                Ok((place, Err(elapsed))) => (place, Outage::new(StoreErrorKind::Timeout, elapsed)),
+            match joined {
+                Ok(Ok(named)) => answers.push(named),
+                Ok(Err(error)) => outage = Some(error),
                 Err(stopped) => {
                     outage = Some(Outage::new(StoreErrorKind::Unavailable, stopped));
-                    continue;
                 }
-            };
-            self.open().remove(&place);
-            outage = Some(failed);
+            }
+            if self.are_most(answers.len()) {
+                // The one that led a failover knows of it first.
+                patience = THE_OTHERS;
+            }
         }
-        let most = answers.len() * 2 > self.all.len();
-        let now = Monotonic::now().as_millis();
+        // The others go on for a moment: their connections are open then for the next time.
+        asked.detach_all();
+        let (most, now) = (self.are_most(answers.len()), Monotonic::now().as_millis());
         let master = self.belief().form(answers, self.all.len(), now);
         master.map(|master| Answer { master, most }).ok_or_else(|| {
             outage.unwrap_or_else(|| {
                 Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
             })
         })
+    }
+
+    fn are_most(&self, sentinels: usize) -> bool {
+        sentinels * 2 > self.all.len()
+    }
+
+    async fn ask_one(&self, place: usize) -> Result<Named, Outage> {
+        let none = || Outage::new(StoreErrorKind::Unavailable, "there is no such sentinel");
+        let info = self.all.get(place).cloned().ok_or_else(none)?;
+        let open = self.open().get(&place).cloned();
+        let answer = ask(info, open, &self.master, &self.switched);
+        let failed = match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok((connection, named))) => {
+                self.open().insert(place, connection);
+                return Ok(named);
+            }
+            Ok(Err(error)) => Outage::of(error),
+            Err(elapsed) => Outage::new(StoreErrorKind::Timeout, elapsed),
+        };
+        self.open().remove(&place);
+        Err(failed)
     }
 
     /// How to connect to a server: as to the sentinels (TLS), under the login of the servers.

@@ -160,7 +160,7 @@ impl RedisSource {
     }
 
     /// The sentinels, where they can be asked without opening a connection to the master.
-    pub(super) fn sentinels(&self) -> Option<&Sentinels> {
+    pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
         match &self.0 {
             Kind::Sentinels(sentinels) => Some(sentinels),
             _ => None,
