@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
+use deadpool_redis::redis::IntoConnectionInfo;
 use tokio::time::Instant;
 use tower_user_sessions::{
     RedisStore,
@@ -68,7 +68,7 @@ async fn where_the_password_has_changed_the_new_one_is_used_and_no_call_fails() 
     let (port, known) = (fake.port, Arc::clone(&password));
     let store = RedisStore::connect_with(move || {
         let url = format!("redis://:{}@127.0.0.1:{port}", known.lock().unwrap());
-        async move { Ok::<ConnectionInfo, RedisError>(url.into_connection_info()?) }
+        async move { url.into_connection_info() }
     });
     resolves(&store).await.unwrap();
     until("the second connection is there", async || fake.open() == 2).await;
@@ -171,7 +171,7 @@ async fn a_panic_of_the_function_that_says_where_to_connect_is_an_error_of_one_a
         assert!(number != 0, "as planned, before the future");
         async move {
             assert!(number != 1, "as planned, in the future");
-            Ok::<ConnectionInfo, RedisError>(url.into_connection_info()?)
+            url.into_connection_info()
         }
     });
 

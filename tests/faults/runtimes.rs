@@ -5,9 +5,10 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Instant;
-
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::Instant,
+};
 use tower_user_sessions::{
     RedisStore,
     store::{Resolve, Resolved, SessionStore, StoreError, Token},
