@@ -21,5 +21,7 @@ mod demoted;
 mod outage;
 mod overload;
 mod replies;
+mod row;
+mod rows;
 mod seen;
 mod sentinel;
