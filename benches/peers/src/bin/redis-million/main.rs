@@ -6,14 +6,11 @@
 //! can be quiet by then.
 
 use std::{
-    io::Write,
-    net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
-use deadpool_redis::redis::{self, aio::MultiplexedConnection};
+use deadpool_redis::redis;
 use peers::{BoxError, USER_AGENT};
 use tower_user_sessions::{
     Client, Limit, RedisStore, UserId,
@@ -22,6 +19,10 @@ use tower_user_sessions::{
         Token,
     },
 };
+
+mod servers;
+
+use servers::{Servers, connect};
 
 const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 
@@ -73,6 +74,17 @@ async fn main() -> Result<(), BoxError> {
         }
     }
     report(&figures, settings.users);
+    if !settings.cluster {
+        let mut figures = vec![Vec::new(); 2];
+        for _ in 0..=settings.rounds {
+            for (column, servers) in [&few, &many].into_iter().enumerate() {
+                let cost = servers.control(settings.requests, &mut random).await?;
+                figures[column].push(cost);
+            }
+        }
+        println!("the same for GET of as many keys with 120 bytes");
+        report(&figures, settings.users);
+    }
     Ok(())
 }
 
@@ -113,7 +125,7 @@ struct Filled {
 
 impl Filled {
     async fn new(settings: &Settings, users: usize) -> Result<Self, BoxError> {
-        let servers = Servers::start(settings)?;
+        let servers = Servers::start(settings.cluster, &settings.config)?;
         let urls = servers.urls();
         let source = if settings.cluster {
             RedisSource::cluster(&urls)?
@@ -161,25 +173,60 @@ impl Filled {
         tokens: &[Token],
         requests: usize,
         random: &mut u64,
-    ) -> Result<(f64, f64), BoxError> {
-        let before = self.servers.counts().await?;
+    ) -> Result<[f64; 2], BoxError> {
+        let before = self.servers.counts("cmdstat_evalsha:").await?;
         for _ in 0..requests {
-            *random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            let token = &tokens[(*random >> 33) as usize % tokens.len()];
+            let token = &tokens[next(random) % tokens.len()];
             let found = self.store.resolve(&Resolve::new(token.clone())).await?;
             if !matches!(found, Resolved::Live(_)) {
                 return Err(format!("a session is not live: {found:?}").into());
             }
         }
-        let after = self.servers.counts().await?;
-        let [micros, calls, cpu] = std::array::from_fn(|at| after[at] - before[at]);
-        if calls != requests as f64 {
-            return Err(format!("{calls} calls of EVALSHA for {requests} requests").into());
-        }
-        Ok((micros / calls, cpu * 1e6 / calls))
+        let after = self.servers.counts("cmdstat_evalsha:").await?;
+        each(before, after, requests)
     }
+
+    /// What a plain GET costs, with as many keys.
+    async fn control(&self, requests: usize, random: &mut u64) -> Result<[f64; 2], BoxError> {
+        let mut connection = connect(&self.servers.urls()[0]).await?;
+        let keys = self.tokens.len();
+        let has: bool = redis::cmd("EXISTS")
+            .arg("control-0")
+            .query_async(&mut connection)
+            .await?;
+        for from in (0..if has { 0 } else { keys }).step_by(10_000) {
+            let mut pipe = redis::pipe();
+            for key in from..keys.min(from + 10_000) {
+                pipe.set(format!("control-{key}"), USER_AGENT).ignore();
+            }
+            pipe.exec_async(&mut connection).await?;
+        }
+        let before = self.servers.counts("cmdstat_get:").await?;
+        for _ in 0..requests {
+            let mut get = redis::cmd("GET");
+            get.arg(format!("control-{}", next(random) % keys));
+            get.exec_async(&mut connection).await?;
+        }
+        let after = self.servers.counts("cmdstat_get:").await?;
+        each(before, after, requests)
+    }
+}
+
+/// A random number.
+fn next(random: &mut u64) -> usize {
+    *random = random
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1);
+    (*random >> 33) as usize
+}
+
+/// Microseconds of the command and of the CPU for each call.
+fn each(before: [f64; 3], after: [f64; 3], requests: usize) -> Result<[f64; 2], BoxError> {
+    let [micros, calls, cpu] = std::array::from_fn(|at| after[at] - before[at]);
+    if calls != requests as f64 {
+        return Err(format!("{calls} calls for {requests} requests").into());
+    }
+    Ok([micros / calls, cpu * 1e6 / calls])
 }
 
 /// Signs all users in, and returns one token of each.
@@ -190,7 +237,7 @@ async fn fill(store: &RedisStore, users: usize, sessions: u16) -> Result<Vec<Tok
         tasks.push(tokio::spawn(async move {
             let mut tokens = Vec::new();
             for user in (task..users).step_by(TASKS) {
-                tokens.push(sign_in(&store, &user.to_string(), sessions).await?);
+                tokens.push(sign_in(&store, &format!("{user:07}"), sessions).await?);
             }
             Ok::<_, BoxError>(tokens)
         }));
@@ -222,168 +269,28 @@ async fn sign_in(store: &RedisStore, user: &str, sessions: u16) -> Result<Token,
     Ok(last.ok_or("no sessions")?)
 }
 
-/// Servers that stop when this is dropped.
-struct Servers {
-    processes: Vec<(Child, u16)>,
-    folder: PathBuf,
-}
-
-impl Servers {
-    fn start(settings: &Settings) -> Result<Self, BoxError> {
-        let folder = std::env::temp_dir().join(format!("redis-million-{}", free_port()?));
-        std::fs::create_dir(&folder)?;
-        let mut servers = Self {
-            processes: Vec::new(),
-            folder,
-        };
-        for _ in 0..if settings.cluster { 3 } else { 1 } {
-            servers.add(settings)?;
-        }
-        if settings.cluster {
-            let hosts = servers
-                .processes
-                .iter()
-                .map(|(_, port)| format!("127.0.0.1:{port}"));
-            let made = Command::new("redis-cli")
-                .args(["--cluster", "create"])
-                .args(hosts)
-                .arg("--cluster-yes")
-                .stdout(Stdio::null())
-                .status()?;
-            if !made.success() {
-                return Err("redis-cli made no Cluster".into());
-            }
-            std::thread::sleep(Duration::from_secs(2));
-        }
-        Ok(servers)
-    }
-
-    fn add(&mut self, settings: &Settings) -> Result<(), BoxError> {
-        let (port, bus) = (free_port()?, free_port()?);
-        let own = self.folder.join(port.to_string());
-        std::fs::create_dir(&own)?;
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--dir"])
-            .arg(&own);
-        if settings.cluster {
-            command.args(["--cluster-enabled", "yes", "--cluster-port"]);
-            command.arg(bus.to_string());
-        }
-        for pair in &settings.config {
-            let (name, value) = pair.split_once('=').ok_or("--config NAME=VALUE")?;
-            command.args([format!("--{name}"), value.to_owned()]);
-        }
-        let process = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| {
-                format!("redis-server does not run ({error}): apt-get install redis-server")
-            })?;
-        self.processes.push((process, port));
-        for _ in 0..500 {
-            if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Err("redis-server does not answer".into())
-    }
-
-    fn urls(&self) -> Vec<String> {
-        let ports = self.processes.iter().map(|(_, port)| port);
-        ports
-            .map(|port| format!("redis://127.0.0.1:{port}"))
-            .collect()
-    }
-
-    /// The sum over all servers of what stands after `name` in the line of INFO that begins with `line`.
-    async fn sum(&self, line: &str, name: &str) -> Result<f64, BoxError> {
-        let mut sum = 0.0;
-        for url in self.urls() {
-            let mut connection = connect(&url).await?;
-            let info: String = redis::cmd("INFO")
-                .arg("everything")
-                .query_async(&mut connection)
-                .await?;
-            let line = info.lines().find(|text| text.starts_with(line));
-            // A server that ran no script yet has no line for it.
-            let Some((_, figure)) = line.and_then(|line| line.split_once(name)) else {
-                continue;
-            };
-            let end = figure.find(',').unwrap_or(figure.len());
-            sum += figure[..end].trim().parse::<f64>()?;
-        }
-        Ok(sum)
-    }
-
-    /// Microseconds and calls of EVALSHA, and CPU seconds.
-    async fn counts(&self) -> Result<[f64; 3], BoxError> {
-        Ok([
-            self.sum("cmdstat_evalsha:", ",usec=").await?,
-            self.sum("cmdstat_evalsha:", "calls=").await?,
-            self.sum("used_cpu_user:", ":").await? + self.sum("used_cpu_sys:", ":").await?,
-        ])
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        for (process, _) in &mut self.processes {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-async fn connect(url: &str) -> Result<MultiplexedConnection, BoxError> {
-    let client = redis::Client::open(url)?;
-    Ok(client.get_multiplexed_async_connection().await?)
-}
-
-fn free_port() -> Result<u16, BoxError> {
-    // The bus of a Cluster is another port, which is chosen by itself.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
-}
-
-fn report(figures: &[Vec<(f64, f64)>], users: usize) {
+fn report(figures: &[Vec<[f64; 2]>], users: usize) {
     let names = [
-        format!("{FEW} users"),
-        format!("{users} users"),
+        format!("{FEW}"),
+        format!("{users}"),
         format!("{FEW} of {users}"),
     ];
-    println!("per request: EVALSHA µs (range), ÷ the first; CPU µs (range), ÷ the first");
+    println!("per call: µs of the command (range), ÷ the first; µs of CPU (range), ÷ the first");
     for (name, column) in names.iter().zip(figures) {
-        let evalsha = |(micros, _): &(f64, f64)| *micros;
-        let cpu = |(_, cpu): &(f64, f64)| *cpu;
-        println!(
-            "{name:16}  {}   {}",
-            line(column, &figures[0], evalsha),
-            line(column, &figures[0], cpu)
-        );
+        let [command, cpu] = [0, 1].map(|at| line(column, &figures[0], at));
+        println!("{name:16}  {command}   {cpu}");
     }
-    let _ = std::io::stdout().flush();
 }
 
 /// Median and range, and the median of the ratios of the pairs.
-fn line<T>(column: &[T], first: &[T], figure: impl Fn(&T) -> f64) -> String {
-    let own: Vec<f64> = column.iter().map(&figure).collect();
+fn line(column: &[[f64; 2]], first: &[[f64; 2]], at: usize) -> String {
+    let [least, middle, most] = spread(column.iter().map(|figures| figures[at]).collect());
     let pairs = column.iter().zip(first);
-    let ratios = pairs.map(|(own, first)| figure(own) / figure(first));
-    let (least, middle, most) = spread(own);
-    let (_, ratio, _) = spread(ratios.collect());
+    let [_, ratio, _] = spread(pairs.map(|(own, first)| own[at] / first[at]).collect());
     format!("{middle:5.2} ({least:.2}–{most:.2}) {ratio:.3}")
 }
 
-fn spread(mut figures: Vec<f64>) -> (f64, f64, f64) {
+fn spread(mut figures: Vec<f64>) -> [f64; 3] {
     figures.sort_by(f64::total_cmp);
-    (
-        figures[0],
-        figures[figures.len() / 2],
-        figures[figures.len() - 1],
-    )
+    [0, figures.len() / 2, figures.len() - 1].map(|at| figures[at])
 }
