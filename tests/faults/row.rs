@@ -38,7 +38,7 @@ const BEFORE: Duration = millis(500);
 const AFTER: Duration = millis(4_500);
 
 /// What the guide's table promises for a fault.
-pub(super) struct Promise {
+struct Promise {
     /// The kinds of error.
     kinds: Vec<String>,
     /// Half of the errors come within this time.
@@ -51,8 +51,19 @@ pub(super) struct Promise {
     again: Duration,
 }
 
+/// All faults of the guide's table.
+pub(super) fn faults() -> Vec<&'static str> {
+    let mut lines = GUIDE.lines();
+    lines
+        .by_ref()
+        .find(|line| line.starts_with("| fault | "))
+        .unwrap();
+    let rows = lines.skip(1).map_while(|line| line.strip_prefix("| "));
+    rows.map(|row| row.split(" | ").next().unwrap()).collect()
+}
+
 impl Promise {
-    pub(super) fn of(fault: &str) -> Self {
+    fn of(fault: &str) -> Self {
         let begins = format!("| {fault} | ");
         let row = GUIDE.lines().find(|line| line.starts_with(&begins));
         let row = row.unwrap_or_else(|| panic!("the table of the guide has no row {fault:?}"));

@@ -12,7 +12,7 @@ use std::{net::Ipv4Addr, path::Path, process::Command, time::Duration};
 use tokio::time::Instant;
 use tower_user_sessions::{RedisStore, store::StoreErrorKind::*};
 
-use super::row::{Does, Row, Shop};
+use super::row::{Does, Row, Shop, faults};
 use crate::common::{
     load::millis,
     people::until,
@@ -29,6 +29,17 @@ async fn watch(server: &Server, lasts: Duration, fault: impl AsyncFnOnce()) -> R
     let store = RedisStore::connect(&relay.url()).unwrap();
     let shop = Shop::open(store).await;
     Row::watch(&shop, || relay.made(), lasts, fault).await
+}
+
+#[test]
+fn each_fault_of_the_guide_has_its_test() {
+    let faults = faults();
+
+    assert_eq!(faults.len(), 10);
+    for fault in faults {
+        let demands = format!("row.keeps(\"{fault}\");");
+        assert!(include_str!("rows.rs").contains(&demands), "{fault}");
+    }
 }
 
 // T70

@@ -32,7 +32,7 @@ pub enum RedisFinding {
     KeysDenied,
     /// The user of the store may not use this command, or the server has none of that name.
     MissingCommand {
-        /// The command, in capitals.
+        /// The command, in capitals: `HSET`, `CLUSTER|NODES`.
         command: Cow<'static, str>,
     },
     /// The server runs no scripts, or not these.
