@@ -23,5 +23,6 @@ mod overload;
 mod replies;
 mod row;
 mod rows;
+mod rows_cluster;
 mod seen;
 mod sentinel;

@@ -87,8 +87,9 @@ impl Promise {
 /// A load of calls of all operations, and what was acknowledged.
 pub(super) struct Shop {
     store: RedisStore,
-    /// Of a session that is never ended.
+    /// Of two sessions that are never ended.
     alice: Token,
+    bob: Token,
     signed_in: Mutex<Vec<Token>>,
     ended: Mutex<Vec<Token>>,
     wrong: AtomicU32,
@@ -97,6 +98,7 @@ pub(super) struct Shop {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Does {
     Resolves,
+    ResolvesBob,
     SignsIn,
     Saves,
     Ends,
@@ -109,6 +111,7 @@ impl Does {
             0 | 8 => Self::SignsIn,
             3 | 11 => Self::Saves,
             5 => Self::Ends,
+            1 | 7 | 13 => Self::ResolvesBob,
             _ => Self::Resolves,
         }
     }
@@ -116,10 +119,17 @@ impl Does {
 
 impl Shop {
     pub(super) async fn open(store: RedisStore) -> Arc<Self> {
+        Self::open_with(store, "bob").await
+    }
+
+    /// With a second user of this name, who may be on another primary.
+    pub(super) async fn open_with(store: RedisStore, bob: &str) -> Arc<Self> {
         let alice = signs_in(&store, "alice").await;
+        let bob = signs_in(&store, bob).await;
         Arc::new(Self {
             store,
             alice,
+            bob,
             signed_in: Mutex::new(Vec::new()),
             ended: Mutex::new(Vec::new()),
             wrong: AtomicU32::new(0),
@@ -154,12 +164,15 @@ impl Shop {
                 self.store.end(&end).await?;
                 self.ended.lock().unwrap().push(token);
             }
-            Does::Resolves => {
-                let resolve = Resolve::new(self.alice.clone());
-                let found = self.store.resolve(&resolve).await?;
-                self.expect(matches!(found, Resolved::Live(_)));
-            }
+            Does::Resolves => self.resolves(&self.alice).await?,
+            Does::ResolvesBob => self.resolves(&self.bob).await?,
         }
+        Ok(())
+    }
+
+    async fn resolves(&self, token: &Token) -> Result<(), StoreError> {
+        let found = self.store.resolve(&Resolve::new(token.clone())).await?;
+        self.expect(matches!(found, Resolved::Live(_)));
         Ok(())
     }
 

@@ -115,8 +115,10 @@ async fn while_the_server_loads_its_data_calls_share_the_error_and_nothing_is_lo
     let arguments = [kept, slow].join(" ");
     let mut server = Server::start_with(&arguments.split(' ').collect::<Vec<_>>());
     // Loading takes about two seconds.
-    let pipe = "for i = 1, 12000 do redis.call('SET', 'filler-' .. i, i) end";
-    let _: () = ask_with(&server.url(), &["EVAL", pipe, "0"]).await;
+    let fill = "for i = 1, 1000 do redis.call('HSET', KEYS[1], i, i) end";
+    for _ in 0..12 {
+        let _: () = ask_with(&server.url(), &["EVAL", fill, "1", "filler"]).await;
+    }
     let relay = Relay::start(server.port).await;
     let shop = Shop::open(RedisStore::connect(&relay.url()).unwrap()).await;
     let mut took = Duration::ZERO;
