@@ -274,6 +274,21 @@ async fn a_proxy_that_spreads_calls_is_found() {
 
 // T70
 #[tokio::test]
+async fn a_server_that_takes_no_writes_for_now_is_found_with_what_it_says() {
+    let server = Server::start();
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 1").await;
+
+    let check = check(&server.url()).await;
+
+    assert!(
+        matches!(check.findings(), [RedisFinding::Unreachable(error)] if error.kind() == StoreErrorKind::Unavailable),
+        "{check}"
+    );
+    assert!(check.to_string().contains("replicas"), "{check}");
+}
+
+// T70
+#[tokio::test]
 async fn an_old_version_is_found() {
     let server = Server::start();
     let info: String = server.ask("INFO server").await;

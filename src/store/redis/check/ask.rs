@@ -6,7 +6,7 @@ use deadpool_redis::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value
 
 use super::{
     super::{
-        link::{Connection, Link, is_demoted},
+        link::{Connection, Link, Outage, is_demoted},
         script::source::Script,
     },
     RedisCheck, RedisFinding,
@@ -160,9 +160,13 @@ impl Ask<'_> {
                 self.commands_outside(check, key).await;
             }
             Err(error) if is_demoted(&error) => {}
-            Err(error) => check.find(RedisFinding::NoScripts {
-                cause: error.to_string(),
-            }),
+            Err(error) if error.code() == Some("ERR") => {
+                check.find(RedisFinding::NoScripts {
+                    cause: error.to_string(),
+                });
+            }
+            // It loads, is busy, or takes no writes.
+            Err(error) => check.find(RedisFinding::Unreachable(Outage::of(error).error())),
             Ok(_) => check.not_known.push("the commands of the scripts"),
         }
         if let Err(error) = self.send(&run("EVALSHA", script.sha1(shebang))).await

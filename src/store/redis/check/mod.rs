@@ -49,7 +49,7 @@ pub enum RedisFinding {
         /// Its version.
         version: String,
     },
-    /// The server cannot be reached, or refuses the password.
+    /// The server cannot be reached, refuses the password, or does not serve for now.
     Unreachable(StoreError),
 }
 
