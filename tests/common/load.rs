@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::{task::JoinSet, time::Instant};
 use tower_user_sessions::store::{StoreError, StoreErrorKind};
 
-pub(crate) fn millis(millis: u64) -> Duration {
+pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 

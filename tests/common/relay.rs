@@ -9,7 +9,7 @@
 )]
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
@@ -58,8 +58,14 @@ struct Way {
 
 impl Relay {
     pub(crate) async fn start(upstream: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        Self::start_at(Ipv4Addr::LOCALHOST, 0, upstream).await
+    }
+
+    /// On this address of the loopback; port 0 is any that is free.
+    pub(crate) async fn start_at(host: Ipv4Addr, port: u16, upstream: u16) -> Self {
+        let listener = TcpListener::bind((host, port)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let port = address.port();
         let way = Arc::new(Way {
             upstream,
             made: AtomicU32::new(0),
@@ -74,7 +80,7 @@ impl Relay {
             away: AtomicBool::new(false),
             changed: Notify::new(),
         });
-        tokio::spawn(accept(listener, port, Arc::clone(&way)));
+        tokio::spawn(accept(listener, address, Arc::clone(&way)));
         Self { port, way }
     }
 
@@ -145,14 +151,14 @@ impl Relay {
     }
 }
 
-async fn accept(mut listener: TcpListener, port: u16, way: Arc<Way>) {
+async fn accept(mut listener: TcpListener, address: SocketAddr, way: Arc<Way>) {
     loop {
         let changed = way.changed.notified();
         if way.away.load(SeqCst) {
             drop(listener);
             changed.await;
             listener = loop {
-                if let Ok(bound) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+                if let Ok(bound) = TcpListener::bind(address).await {
                     break bound;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;

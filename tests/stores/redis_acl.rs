@@ -158,3 +158,34 @@ async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
     assert!(refused(&master).await.is_empty());
     assert!(refused(&plain).await.is_empty());
 }
+
+// T70
+#[tokio::test]
+async fn a_command_that_the_user_may_not_use_on_the_sentinels_is_named() {
+    installed("redis-server", "redis-server");
+    installed("openssl", "openssl");
+    let servers = RedisSentinelCluster::new(1, 0, 1);
+    let mut hosts = servers.iter_sentinel_servers();
+    let host = hosts.next().unwrap().client_addr().to_string();
+    let plain = format!("redis://{host}");
+    until("the sentinel answers", async || {
+        try_ask::<String>(&plain, &["PING"]).await.is_ok()
+    })
+    .await;
+    let url = format!("redis://watch:secret@{host}");
+    for command in ["SENTINEL|GET-MASTER-ADDR-BY-NAME", "SENTINEL|MASTER"] {
+        let rule = command.to_lowercase();
+        let _: () = ask(
+            &plain,
+            &format!("ACL SETUSER watch reset on >secret +@all -{rule}"),
+        )
+        .await;
+
+        let store = RedisStore::connect_sentinel([&*url], "master0").unwrap();
+        let checks = store.check().await;
+
+        let said = checks[0].to_string();
+        assert_eq!((checks.len(), checks[0].findings().len()), (1, 1), "{said}");
+        assert!(said.contains(&format!("add +{rule} to its ACL")), "{said}");
+    }
+}

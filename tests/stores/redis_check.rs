@@ -18,6 +18,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    cluster::Cluster,
     people::{ids, is_live, listed, signs_in},
     redis::{Server, free_port},
 };
@@ -79,6 +80,96 @@ async fn each_command_that_the_user_may_not_use_is_named() {
         );
         assert_eq!(server.ask::<usize>("DBSIZE").await, 0);
     }
+}
+
+// T70
+#[tokio::test]
+async fn a_database_that_the_user_may_not_choose_is_named_by_its_command() {
+    let server = Server::start();
+    let _: () = server
+        .ask("ACL SETUSER app reset on >secret ~sessions:* +@all -select")
+        .await;
+
+    let check = check(&format!("redis://app:secret@127.0.0.1:{}/1", server.port)).await;
+
+    assert_eq!(missing(&check), ["SELECT"], "{check}");
+}
+
+// T70
+#[tokio::test]
+async fn each_command_that_the_user_may_not_use_on_a_cluster_is_named() {
+    let cluster = Cluster::of(3, &[]).await;
+    let seeds = cluster.urls().into_iter();
+    let seeds: Vec<String> = seeds
+        .map(|url| url.replace("redis://", "redis://app:secret@"))
+        .collect();
+    for command in ["TIME", "HGET", "EVAL", "EVALSHA", "ASKING", "CLUSTER|NODES"] {
+        let rule = format!("-{}", command.to_lowercase());
+        // Each node has rules of its own.
+        for (at, node) in cluster.nodes.iter().enumerate() {
+            let rule = if at == 1 { &rule } else { "" };
+            let _: () = node
+                .ask(format!("ACL SETUSER app reset on >secret ~sessions:* +@all {rule}").trim())
+                .await;
+        }
+
+        let checks = RedisStore::connect_cluster(&seeds).unwrap().check().await;
+
+        let refuses = |check: &&RedisCheck| check.server() == address(&cluster.nodes[1]);
+        let (one, others): (Vec<_>, Vec<_>) = checks.iter().partition(refuses);
+        assert_eq!(missing(one[0]), [command], "{}", one[0]);
+        assert_eq!((one.len(), others.len()), (1, 2));
+        assert!(others.iter().all(|check| check.findings().is_empty()));
+    }
+}
+
+// T70
+#[tokio::test]
+async fn a_cluster_of_which_no_node_may_be_asked_for_the_map_names_the_command() {
+    let cluster = Cluster::of(3, &[]).await;
+    for node in &cluster.nodes {
+        let _: () = node
+            .ask("ACL SETUSER app reset on >secret ~sessions:* +@all -cluster|nodes")
+            .await;
+    }
+    let seeds = cluster.urls().into_iter();
+    let seeds = seeds.map(|url| url.replace("redis://", "redis://app:secret@"));
+
+    let checks = RedisStore::connect_cluster(seeds).unwrap().check().await;
+
+    assert_eq!(checks.len(), 1);
+    assert_eq!(missing(&checks[0]), ["CLUSTER|NODES"], "{}", checks[0]);
+}
+
+// T70
+#[tokio::test]
+async fn an_unreachable_primary_of_a_cluster_is_found_and_the_others_are_checked() {
+    for kind in [StoreErrorKind::Timeout, StoreErrorKind::Unavailable] {
+        let mut cluster = Cluster::of(3, &[]).await;
+        let lost = address(&cluster.nodes[1]);
+        let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+        if kind == StoreErrorKind::Timeout {
+            cluster.nodes[1].suspend();
+        } else {
+            cluster.nodes[1].kill();
+        }
+
+        let checks = store.check().await;
+
+        let (one, others): (Vec<_>, Vec<_>) =
+            checks.iter().partition(|check| check.server() == lost);
+        assert_eq!((one.len(), others.len()), (1, 2), "{kind:?}");
+        assert!(
+            matches!(one[0].findings(), [RedisFinding::Unreachable(error)] if error.kind() == kind),
+            "{}",
+            one[0]
+        );
+        assert!(others.iter().all(|check| check.findings().is_empty()));
+    }
+}
+
+fn address(server: &Server) -> String {
+    format!("127.0.0.1:{}", server.port)
 }
 
 // T70
@@ -181,44 +272,76 @@ async fn a_proxy_that_spreads_calls_is_found() {
     assert!(matches!(check.findings(), [RedisFinding::Proxy]), "{check}");
 }
 
-/// A server of version 6.2 that knows no scripts.
-async fn old_server() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let url = format!("redis://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut bytes = vec![0; 65_536];
-                while let Ok(read @ 1..) = client.read(&mut bytes).await {
-                    let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
-                    for command in text.split('*').skip(1) {
-                        let info = "redis_version:6.2.1\r\nrole:master\r\nmaxmemory_policy:noeviction\r\nrun_id:1\r\n";
-                        let answer = if command.contains("INFO\r\n") && !command.contains("SETINFO")
-                        {
-                            format!("${}\r\n{info}\r\n", info.len())
-                        } else if command.contains("EVAL") || command.contains("SCRIPT") {
-                            "-ERR unknown command\r\n".to_owned()
-                        } else {
-                            "+OK\r\n".to_owned()
-                        };
-                        client.write_all(answer.as_bytes()).await.unwrap();
-                    }
-                }
-            });
-        }
-    });
-    url
+// T70
+#[tokio::test]
+async fn a_server_that_takes_no_writes_for_now_is_found_with_what_it_says() {
+    let server = Server::start();
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 1").await;
+
+    let check = check(&server.url()).await;
+
+    assert!(
+        matches!(check.findings(), [RedisFinding::Unreachable(error)] if error.kind() == StoreErrorKind::Unavailable),
+        "{check}"
+    );
+    assert!(check.to_string().contains("replicas"), "{check}");
 }
 
 // T70
 #[tokio::test]
-async fn an_old_server_without_scripts_is_found() {
-    let check = check(&old_server().await).await;
+async fn an_old_version_is_found() {
+    let server = Server::start();
+    let info: String = server.ask("INFO server").await;
+    let line = info.lines().find(|line| line.starts_with("redis_version:"));
+    let (own, old) = (line.unwrap(), "redis_version:6.2.1");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (own, port) = (own.to_owned(), server.port);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+            let own = own.clone();
+            tokio::spawn(async move {
+                let mut answer = vec![0; 262_144];
+                while let Ok(read @ 1..) = from_server.read(&mut answer).await {
+                    let text = String::from_utf8_lossy(&answer[..read]);
+                    // As long as before: the reply says its length.
+                    let old = format!("{old:<width$}", width = own.len());
+                    let text = text.replace(&own, &old);
+                    to_client.write_all(text.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
 
-    let found: Vec<String> = check.findings().iter().map(ToString::to_string).collect();
-    assert!(found[0].contains("6.2.1"), "{check}");
+    let check = check(&url).await;
+
     assert!(
-        found.iter().any(|finding| finding.contains("EVAL")),
+        matches!(check.findings(), [RedisFinding::TooOld { version }] if version.trim() == "6.2.1"),
+        "{check}"
+    );
+}
+
+// T70
+#[tokio::test]
+async fn a_server_without_scripts_is_found() {
+    let away = [
+        "--rename-command",
+        "EVAL",
+        "",
+        "--rename-command",
+        "EVALSHA",
+        "",
+    ];
+    let server = Server::start_with(&away);
+
+    let check = check(&server.url()).await;
+
+    assert!(
+        matches!(check.findings(), [RedisFinding::NoScripts { cause }] if cause.contains("EVAL")),
         "{check}"
     );
 }
@@ -268,4 +391,7 @@ async fn a_server_that_does_not_know_the_first_line_of_scripts_is_sent_the_rest(
 
     assert!(is_live(&store, &token).await);
     assert_eq!(listed(&store, token.tag()).await, ids(&[&token]));
+    let check = check(&url).await;
+    assert!(check.findings().is_empty(), "{check}");
+    assert!(check.not_known().is_empty(), "{check}");
 }

@@ -6,7 +6,7 @@ use deadpool_redis::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value
 
 use super::{
     super::{
-        link::{Connection, Link, is_demoted},
+        link::{Connection, Link, Outage, is_demoted},
         script::source::Script,
     },
     RedisCheck, RedisFinding,
@@ -30,10 +30,12 @@ pub(in super::super) async fn ask(link: &Link, key: &str, scripts: &[&Script]) -
     let connection = match link.open().await {
         Ok(connection) => connection,
         Err(error) => {
-            check.find(RedisFinding::Unreachable(error));
+            check.find(RedisFinding::unusable(error));
             return check;
         }
     };
+    // It finds out in which form the server takes scripts. What else is wrong is found below.
+    let _ = connection.probe(link.patience()).await;
     let ask = Ask {
         connection: &connection,
         patience: link.patience(),
@@ -41,6 +43,9 @@ pub(in super::super) async fn ask(link: &Link, key: &str, scripts: &[&Script]) -
     let first = ask.about(&mut check).await;
     ask.commands(&mut check, key).await;
     ask.scripts(&mut check, scripts).await;
+    if link.is_member() {
+        ask.way(&mut check).await;
+    }
     if let (Some(first), Ok(other)) = (first, link.open().await) {
         let ask = Ask {
             connection: &other,
@@ -129,7 +134,8 @@ impl Ask<'_> {
             command.arg(script).arg(1).arg(key);
             command
         };
-        match self.send(&run("EVAL", script.text(true))).await {
+        let shebang = self.connection.shebang();
+        match self.send(&run("EVAL", script.text(shebang))).await {
             Ok(Value::Array(answers)) => {
                 for (command, answer) in IN_SCRIPTS.into_iter().zip(answers) {
                     if let Value::BulkString(error) = answer
@@ -140,17 +146,30 @@ impl Ask<'_> {
                     }
                 }
             }
+            Err(error) if is_unknown(&error) => {
+                let text = error.to_string();
+                // What follows is the script.
+                let cause = text.split(", with args").next().unwrap_or(&text);
+                check.find(RedisFinding::NoScripts {
+                    cause: cause.to_owned(),
+                });
+                return;
+            }
             Err(error) if is_denied(&error) => {
                 denied(check, "EVAL", &error.to_string());
                 self.commands_outside(check, key).await;
             }
             Err(error) if is_demoted(&error) => {}
-            Err(error) => check.find(RedisFinding::NoScripts {
-                cause: error.to_string(),
-            }),
+            Err(error) if error.code() == Some("ERR") => {
+                check.find(RedisFinding::NoScripts {
+                    cause: error.to_string(),
+                });
+            }
+            // It loads, is busy, or takes no writes.
+            Err(error) => check.find(RedisFinding::Unreachable(Outage::of(error).error())),
             Ok(_) => check.not_known.push("the commands of the scripts"),
         }
-        if let Err(error) = self.send(&run("EVALSHA", script.sha1(true))).await
+        if let Err(error) = self.send(&run("EVALSHA", script.sha1(shebang))).await
             && is_denied(&error)
         {
             denied(check, "EVALSHA", &error.to_string());
@@ -175,10 +194,24 @@ impl Ask<'_> {
         }
     }
 
+    /// What finding the way in a Cluster takes.
+    async fn way(&self, check: &mut RedisCheck) {
+        let mut nodes = cmd("CLUSTER");
+        nodes.arg("NODES");
+        for (name, command) in [("CLUSTER|NODES", nodes), ("ASKING", cmd("ASKING"))] {
+            if let Err(error) = self.send(&command).await
+                && is_denied(&error)
+            {
+                denied(check, name, &error.to_string());
+            }
+        }
+    }
+
     async fn scripts(&self, check: &mut RedisCheck, scripts: &[&Script]) {
         for script in scripts {
             let mut command = cmd("SCRIPT");
-            command.arg("LOAD").arg(script.text(true));
+            let text = script.text(self.connection.shebang());
+            command.arg("LOAD").arg(text);
             match self.send(&command).await {
                 Ok(_) => {}
                 Err(error) if error.to_string().contains("compiling") => {
@@ -197,7 +230,11 @@ impl Ask<'_> {
 }
 
 fn is_denied(error: &RedisError) -> bool {
-    error.kind() == ServerErrorKind::NoPerm.into() || error.to_string().contains("unknown command")
+    error.kind() == ServerErrorKind::NoPerm.into() || is_unknown(error)
+}
+
+fn is_unknown(error: &RedisError) -> bool {
+    error.to_string().contains("unknown command")
 }
 
 fn denied(check: &mut RedisCheck, command: &'static str, error: &str) {

@@ -2,7 +2,7 @@
 
 mod ask;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 use crate::store::StoreError;
 
@@ -32,7 +32,7 @@ pub enum RedisFinding {
     KeysDenied,
     /// The user of the store may not use this command, or the server has none of that name.
     MissingCommand {
-        /// The command, in capitals.
+        /// The command, in capitals: `HSET`, `CLUSTER|NODES`.
         command: Cow<'static, str>,
     },
     /// The server runs no scripts, or not these.
@@ -49,7 +49,7 @@ pub enum RedisFinding {
         /// Its version.
         version: String,
     },
-    /// The server cannot be reached, or refuses the password.
+    /// The server cannot be reached, refuses the password, or does not serve for now.
     Unreachable(StoreError),
 }
 
@@ -66,7 +66,7 @@ impl RedisCheck {
     /// A server that could not be asked.
     pub(super) fn unreachable(server: &str, error: StoreError) -> Self {
         let mut check = Self::new(server.to_owned());
-        check.find(RedisFinding::Unreachable(error));
+        check.find(RedisFinding::unusable(error));
         check
     }
 
@@ -102,6 +102,24 @@ impl RedisCheck {
         self.find(RedisFinding::MissingCommand {
             command: command.into(),
         });
+    }
+}
+
+impl RedisFinding {
+    /// Why no connection came about: an error, or the one command that it needs.
+    fn unusable(error: StoreError) -> Self {
+        let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let command = causes.find_map(|cause| {
+            let text = cause.to_string();
+            let (_, rest) = text.split_once("permissions to run the '")?;
+            Some(rest.split_once('\'')?.0.to_uppercase())
+        });
+        match command {
+            Some(command) => Self::MissingCommand {
+                command: command.into(),
+            },
+            None => Self::Unreachable(error),
+        }
     }
 }
 
@@ -149,7 +167,7 @@ impl fmt::Display for RedisFinding {
             }
             Self::Unreachable(error) => {
                 write!(f, "the server cannot be used: {error}")?;
-                let cause = std::error::Error::source(error);
+                let cause = error.source();
                 cause.map_or(Ok(()), |cause| write!(f, " ({cause})"))
             }
         }

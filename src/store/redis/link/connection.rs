@@ -160,14 +160,14 @@ impl Connection {
     }
 
     /// Whether scripts are sent with their first line.
-    pub(super) fn shebang(&self) -> bool {
+    pub(in super::super) fn shebang(&self) -> bool {
         self.shebang.load(Ordering::Relaxed)
     }
 
     /// Finds out whether the server answers, and takes a sample of its time.
     ///
     /// A server that is stopped accepts connections, and one that loads answers `TIME`.
-    pub(super) async fn probe(&self, patience: Duration) -> Result<(), Outage> {
+    pub(in super::super) async fn probe(&self, patience: Duration) -> Result<(), Outage> {
         if self.is_cluster() {
             // Any node would answer, and the one that is stopped would not: it was asked when this was opened.
             return Ok(());

@@ -36,6 +36,11 @@ impl Link {
         Self::with(source, deadline, Some(Member { map, up, losses }))
     }
 
+    /// Whether it is one of the links of a Cluster.
+    pub(in super::super) fn is_member(&self) -> bool {
+        self.0.member.is_some()
+    }
+
     /// Connects without waiting for a call.
     pub(in super::super) fn start(&self) {
         self.0.wake_keeper();
