@@ -218,10 +218,8 @@ impl Record {
     /// time counts as that.
     #[must_use]
     pub fn activity_is_due(&self, now: Timestamp, step: Duration) -> bool {
-        let since = now.since(self.last_activity);
-        // The layer adds a sixteenth to the idle time at most, which is a seventeenth of the sum. Most
-        // requests spare the division.
-        since > step || since > self.idle / 17
+        // The layer adds a sixteenth to the idle time at most, which is a seventeenth of the sum.
+        now.since(self.last_activity) > step.min(self.idle / 17)
     }
 
     /// The order of eviction: the least recently active first, then the oldest, then the lowest id.

@@ -93,14 +93,14 @@ async fn replay<St: SessionStore>(
             let differs = answer != *expected;
             story.push((step.clone(), request.clone(), answer));
             if differs {
-                return Err(told(&story, expected));
+                return Err(written(&story, expected));
             }
         }
     }
     Ok(())
 }
 
-fn told(story: &Story, expected: &Answer) -> String {
+fn written(story: &Story, expected: &Answer) -> String {
     let mut text = format!("the model says {expected:?}\n\n");
     for (step, request, answer) in story {
         writeln!(text, "{step:?}\n    {request:?}\n    {answer:?}").unwrap();

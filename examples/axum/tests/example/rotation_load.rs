@@ -28,8 +28,8 @@ const CONNECTIONS: usize = 32;
 /// How many tokens the browser gets before the test ends. One grace lies between two of them.
 const TOKENS: usize = 16;
 const GRACE: Duration = Duration::from_secs(1);
-/// All connections send some requests at once, one after the other, then rest: what counts is what is in
-/// flight at a rotation, with the previous token and the new one, not how much comes between two.
+/// All connections send some requests at once, one after the other, then rest. So the previous token and
+/// the new one are in flight together, and few requests come between two rotations.
 const BURST: usize = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 /// More than the tokens take.
