@@ -12,3 +12,9 @@
 pub mod http;
 #[path = "../common/redis.rs"]
 pub mod redis;
+
+/// All on this thread: to wake another one for each reply of a server takes as long as the reply.
+pub fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}

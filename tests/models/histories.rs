@@ -11,12 +11,12 @@ use std::collections::HashSet;
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use tower_user_sessions::{
-    Excess, MemoryStore, RedisStore, SessionId,
-    store::{Record, Resolve, SessionStore, Token},
+    Excess, MemoryStore, RedisStore, SessionId, Timestamp,
+    store::{ManualClock, Record, Resolve, SessionStore, Token},
 };
 
 use crate::{
-    common::redis::Server,
+    common::{self, redis::Server},
     history::{Op, SESSION_SETS, With, histories},
     model::{Answer, NOTICE_KEPT},
     question::{Request, ask},
@@ -63,10 +63,10 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
     let store = memory(world);
     let mut seen = Seen::default();
     for (set, op) in history {
-        world.note(op);
+        world.note(op.clone());
         for request in world.requests(*set, op) {
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
-            world.note(&(&request, &answer));
+            world.note((request.clone(), answer.clone()));
             same("MemoryStore", &answer, "the contract", &expected)?;
 
             let live = audit(&store, world, *set, &mut seen).await?;
@@ -102,7 +102,7 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
         for token in world.tokens(set).to_vec() {
             let request = Request::Resolve(Resolve::new(token));
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
-            world.note(&(&request, &answer));
+            world.note((request.clone(), answer.clone()));
             same("MemoryStore", &answer, "the contract", &expected)?;
         }
     }
@@ -188,15 +188,16 @@ async fn audit(
 // T49 and what the history of `MemoryStore` names
 #[test]
 fn random_histories_on_redis_match_the_model() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = common::runtime();
     let server = Server::start();
-    let pool = server.pool();
+    let clock = ManualClock::at(Timestamp::from_millis(0));
+    let redis = RedisStore::builder(server.pool())
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .build();
 
     check(CASES, |history, world| {
-        let redis = RedisStore::builder(pool.clone())
-            .clock(world.clock.clone())
-            .notice_kept(NOTICE_KEPT)
-            .build();
+        world.share(&clock);
         runtime.block_on(replay_on_both(&redis, history, world))
     });
 }
@@ -208,12 +209,12 @@ async fn replay_on_both(
 ) -> Result<(), String> {
     let memory = memory(world);
     for (set, op) in history {
-        world.note(op);
+        world.note(op.clone());
         for request in world.requests(*set, op) {
             let expected = world.expects(&request);
             let in_memory = ask(&memory, &request).await;
             let in_redis = ask(redis, &request).await;
-            world.note(&(&request, &in_redis));
+            world.note((request.clone(), in_redis.clone()));
             same("RedisStore", &in_redis, "MemoryStore", &in_memory)?;
             same("MemoryStore", &in_memory, "the contract", &expected)?;
         }

@@ -13,7 +13,6 @@ mod histories;
 mod history;
 mod interleaving;
 mod model;
-mod protocol;
 mod question;
 mod shuttle;
 mod world;

@@ -1,7 +1,7 @@
 //! Runs a history: turns its operations into questions, and records each step.
 
 use std::{
-    fmt::Write as _,
+    fmt::{Debug, Write as _},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -29,7 +29,7 @@ pub(crate) struct World {
     sets: Vec<SessionSet>,
     not_before: Option<Timestamp>,
     made: u32,
-    story: String,
+    story: Vec<(i64, Box<dyn Debug>)>,
 }
 
 struct SessionSet {
@@ -67,8 +67,14 @@ impl World {
             sets,
             not_before: None,
             made: 0,
-            story: String::new(),
+            story: Vec::new(),
         }
+    }
+
+    /// Uses this clock from now on, which a store has.
+    pub(crate) fn share(&mut self, clock: &ManualClock) {
+        clock.set(self.clock.now());
+        self.clock = clock.clone();
     }
 
     pub(crate) fn tokens(&self, set: usize) -> &[Token] {
@@ -339,15 +345,19 @@ impl World {
         request.put_to(&mut self.model, self.clock.now())
     }
 
-    /// Records a step.
-    pub(crate) fn note(&mut self, what: &dyn std::fmt::Debug) {
+    /// Records a step. Few histories are printed, so this writes no text yet.
+    pub(crate) fn note(&mut self, what: impl Debug + 'static) {
         let since = self.clock.now().as_millis() - START.as_millis();
-        writeln!(self.story, "{since:>7} ms  {what:?}").unwrap();
+        self.story.push((since, Box::new(what)));
     }
 
     /// All recorded steps.
-    pub(crate) fn story(&self) -> &str {
-        &self.story
+    pub(crate) fn story(&self) -> String {
+        let lines = self.story.iter();
+        lines.fold(String::new(), |mut text, (since, what)| {
+            writeln!(text, "{since:>7} ms  {what:?}").unwrap();
+            text
+        })
     }
 }
 

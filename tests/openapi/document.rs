@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use boon::{Compiler, Schemas, ValidationError};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -83,17 +84,7 @@ impl Document {
         let schema = schema(response).ok_or("it has no body")?;
         let whole = serde_json::json!({ "$ref": "#/schema", "schema": schema,
             "components": self.0["components"] });
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&whole)
-            .map_err(|error| error.to_string())?;
-        let complaints: Vec<String> = validator
-            .iter_errors(&answer.body)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        if !complaints.is_empty() {
-            return Err(complaints.join("; "));
-        }
+        check(whole, &answer.body)?;
         Ok(name(operation, status, &answer.body["reason"]))
     }
 
@@ -123,7 +114,7 @@ impl Document {
             let header = self.resolved(header);
             match text(headers, name) {
                 None if header["required"] == true => return Err(format!("{name} is missing")),
-                Some(value) if !jsonschema::is_valid(&header["schema"], &value.as_str().into()) => {
+                Some(value) if check(header["schema"].clone(), &value.as_str().into()).is_err() => {
                     return Err(format!("{name} is not as documented"));
                 }
                 _ => {}
@@ -207,6 +198,27 @@ impl Document {
     pub(crate) fn schemas(&self) -> &serde_json::Map<String, Value> {
         self.0["components"]["schemas"].as_object().unwrap()
     }
+}
+
+/// Each place where a value is not as its schema says, or what is wrong with the schema.
+pub(crate) fn check(schema: Value, value: &Value) -> Result<(), String> {
+    const ADDRESS: &str = "schema:it";
+    let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
+    compiler.enable_format_assertions();
+    let added = compiler.add_resource(ADDRESS, schema);
+    added.map_err(|error| error.to_string())?;
+    let compiled = compiler.compile(ADDRESS, &mut schemas);
+    let compiled = compiled.map_err(|error| error.to_string())?;
+    let checked = schemas.validate(value, compiled);
+    checked.map_err(|error| leaves(&error).join("; "))
+}
+
+/// An error has those that it is made of below it.
+fn leaves(error: &ValidationError<'_, '_>) -> Vec<String> {
+    if error.causes.is_empty() {
+        return vec![format!("{}: {}", error.instance_location, error.kind)];
+    }
+    error.causes.iter().flat_map(leaves).collect()
 }
 
 /// The schema of a response's body.

@@ -238,7 +238,21 @@ async fn an_answer_of_another_status_header_or_media_type_is_a_complaint() {
 
 #[test]
 fn every_schema_is_a_json_schema() {
+    let schema_of_schemas = json!({ "$ref": "https://json-schema.org/draft/2020-12/schema" });
+    let complaints =
+        |schema: &serde_json::Value| document::check(schema_of_schemas.clone(), schema);
+
     for (name, schema) in Document::read().schemas() {
-        assert!(jsonschema::meta::is_valid(schema), "{name}");
+        assert_eq!(complaints(schema), Ok(()), "{name}");
     }
+    assert!(complaints(&json!({ "type": "text" })).is_err());
+}
+
+#[test]
+fn text_that_is_no_date_is_a_complaint() {
+    let schema = json!({ "type": "string", "format": "date-time" });
+
+    let complaint = document::check(schema, &json!("yesterday")).unwrap_err();
+
+    assert!(complaint.contains("date-time"), "{complaint}");
 }

@@ -17,6 +17,7 @@ mod tasks;
 
 use std::fmt::Write as _;
 
+use deadpool_redis::Pool;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use tokio::runtime::Runtime;
@@ -28,24 +29,30 @@ use tower_user_sessions::{
 use self::{
     aims::Transition,
     mutant::{MUTANTS, Mutant},
-    tasks::Tasks,
+    tasks::{START, Tasks},
 };
 use crate::{
-    common::redis::{self, Server},
-    model::NOTICE_KEPT,
-    question::ask,
+    common::{
+        self,
+        redis::{self, Server},
+    },
+    model::{Answer, NOTICE_KEPT},
+    question::{Request, ask},
 };
 
 /// How many transitions a history has.
 const STEPS: std::ops::RangeInclusive<usize> = 50..=60;
 
-/// Replays histories on the stores of `make`. Returns the first that differs, shortened and step by
-/// step.
+/// The answers of a store to a history, step by step.
+type Story = Vec<(Transition, Request, Answer)>;
+
+/// Replays histories on this store. Returns the first that differs, shortened and step by step.
 fn histories<St: SessionStore>(
     runtime: &Runtime,
     cases: u32,
     shrink: u32,
-    make: impl Fn(ManualClock) -> St,
+    clock: &ManualClock,
+    store: impl Fn() -> St,
 ) -> Result<(), String> {
     let config = Config {
         failure_persistence: None,
@@ -57,10 +64,9 @@ fn histories<St: SessionStore>(
         TestRng::deterministic_rng(config.rng_algorithm),
     );
     let outcome = runner.run(&Tasks::sequential_strategy(STEPS), |(tasks, steps, _)| {
-        let clock = ManualClock::at(tasks.now());
-        let store = make(clock.clone());
+        clock.set(tasks.now());
         runtime
-            .block_on(replay(&store, &clock, tasks, &steps))
+            .block_on(replay(&store(), clock, tasks, &steps))
             .map_err(TestCaseError::fail)
     });
     match outcome {
@@ -78,24 +84,33 @@ async fn replay<St: SessionStore>(
     mut tasks: Tasks,
     steps: &[Transition],
 ) -> Result<(), String> {
-    let mut story = String::new();
+    let mut story = Story::new();
     for step in steps {
         tasks = Tasks::apply(tasks, step);
         clock.set(tasks.now());
         for (request, expected) in tasks.asked() {
             let answer = ask(store, request).await;
-            writeln!(story, "{step:?}\n    {request:?}\n    {answer:?}").unwrap();
-            if answer != *expected {
-                return Err(format!("the model says {expected:?}\n\n{story}"));
+            let differs = answer != *expected;
+            story.push((step.clone(), request.clone(), answer));
+            if differs {
+                return Err(written(&story, expected));
             }
         }
     }
     Ok(())
 }
 
-fn memory(clock: ManualClock) -> MemoryStore {
-    MemoryStore::builder()
-        .clock(clock)
+fn written(story: &Story, expected: &Answer) -> String {
+    let mut text = format!("the model says {expected:?}\n\n");
+    for (step, request, answer) in story {
+        writeln!(text, "{step:?}\n    {request:?}\n    {answer:?}").unwrap();
+    }
+    text
+}
+
+fn redis_store(pool: Pool, clock: &ManualClock) -> RedisStore {
+    RedisStore::builder(pool)
+        .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
         .build()
 }
@@ -103,23 +118,11 @@ fn memory(clock: ManualClock) -> MemoryStore {
 // T20 T21 T25 T26 T29 T36 T46 T47 T48 T54
 #[test]
 fn ten_thousand_histories_of_four_tasks_on_memory_match_the_model() {
-    let runtime = Runtime::new().unwrap();
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
 
-    let outcome = histories(&runtime, 10_000, 2_000, memory);
-
-    assert_eq!(outcome, Ok(()));
-}
-
-// T20 T21 T25 T26 T29 T36 T46 T47 T48 T49 T54
-#[test]
-fn five_hundred_histories_of_four_tasks_on_redis_match_the_model() {
-    let runtime = Runtime::new().unwrap();
-    let server = Server::start();
-    let pool = server.pool();
-
-    let outcome = histories(&runtime, 500, 500, |clock| {
-        RedisStore::builder(pool.clone())
-            .clock(clock)
+    let outcome = histories(&runtime, 10_000, 2_000, &clock, || {
+        MemoryStore::builder()
+            .clock(clock.clone())
             .notice_kept(NOTICE_KEPT)
             .build()
     });
@@ -127,10 +130,22 @@ fn five_hundred_histories_of_four_tasks_on_redis_match_the_model() {
     assert_eq!(outcome, Ok(()));
 }
 
+// T20 T21 T25 T26 T29 T36 T46 T47 T48 T49 T54
+#[test]
+fn five_hundred_histories_of_four_tasks_on_redis_match_the_model() {
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
+    let server = Server::start();
+    let store = redis_store(server.pool(), &clock);
+
+    let outcome = histories(&runtime, 500, 500, &clock, || store.clone());
+
+    assert_eq!(outcome, Ok(()));
+}
+
 // The histories would detect each of these missing rules.
 #[test]
 fn a_script_without_one_of_its_rules_fails_the_histories() {
-    let runtime = Runtime::new().unwrap();
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
     let server = Server::start();
     let mut unnoticed = Vec::new();
     for mutant in MUTANTS {
@@ -138,14 +153,9 @@ fn a_script_without_one_of_its_rules_fails_the_histories() {
         let _: () = runtime.block_on(server.ask("FLUSHALL"));
         let _: () = runtime.block_on(server.ask("SCRIPT FLUSH"));
         let proxy = runtime.block_on(Mutant::start(server.port, *mutant));
-        let pool = redis::pool(&proxy.url());
+        let store = redis_store(redis::pool(&proxy.url()), &clock);
 
-        let outcome = histories(&runtime, 1_500, 0, |clock| {
-            RedisStore::builder(pool.clone())
-                .clock(clock)
-                .notice_kept(NOTICE_KEPT)
-                .build()
-        });
+        let outcome = histories(&runtime, 1_500, 0, &clock, || store.clone());
 
         assert!(proxy.altered() > 0, "no script has {:?}", mutant.line);
         if outcome.is_ok() {

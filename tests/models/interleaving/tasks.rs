@@ -18,7 +18,7 @@ use crate::{
     question::Request,
 };
 
-const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 #[derive(Clone, Debug, Default)]
 struct Task {
     /// The token of its client.
@@ -51,7 +51,7 @@ pub(crate) struct Tasks {
     now: Timestamp,
     made: u32,
     users: [UserId; 2],
-    tasks: [Task; TASKS],
+    tasks: Box<[Task; TASKS]>,
     asked: Vec<(Request, Answer)>,
 }
 
@@ -117,7 +117,7 @@ impl Tasks {
             now: START,
             made: 0,
             users: [user(0), user(1)],
-            tasks: Default::default(),
+            tasks: Box::default(),
             asked: Vec::new(),
         }
     }

@@ -30,6 +30,10 @@ use crate::common::{
 
 const SIGN_INS: usize = 500;
 
+/// Between two looks of a watcher. A look takes longer than a sign-in in Redis, so that watchers without a
+/// rest would take most of the CPU.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// Longer than the whole test takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -58,6 +62,7 @@ impl Watcher {
                 let live = sessions.list().await.unwrap().len();
                 seen.most = seen.most.max(live);
                 seen.looks += 1;
+                tokio::time::sleep(PAUSE).await;
             }
             seen
         });
@@ -194,6 +199,7 @@ async fn mixed_classes_never_exceed_their_limits_or_the_total() {
                 .zip(live)
                 .for_each(|(most, live)| *most = live.max(*most));
             looks += 1;
+            tokio::time::sleep(PAUSE).await;
         }
         (most, looks)
     });

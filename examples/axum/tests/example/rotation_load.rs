@@ -19,16 +19,21 @@ use std::{
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use reqwest::header::{COOKIE, SET_COOKIE};
-use tokio::{net::TcpListener, task::JoinSet};
-use tower_user_sessions::{
-    EndReason, Limit, RedisStore, Session, SessionLayer, UserId, store::Arrival,
-};
+use tokio::{net::TcpListener, sync::Barrier, task::JoinSet};
+use tower_user_sessions::{EndReason, Limit, RedisStore, Session, SessionLayer, UserId};
 
 use crate::common::redis::Server;
 
 const CONNECTIONS: usize = 32;
-const LASTS: Duration = Duration::from_secs(30);
+/// How many tokens the browser gets before the test ends. One grace lies between two of them.
+const TOKENS: usize = 16;
 const GRACE: Duration = Duration::from_secs(1);
+/// All connections send some requests at once, one after the other, then rest. So the previous token and
+/// the new one are in flight together, and few requests come between two rotations.
+const BURST: usize = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+/// More than the tokens take.
+const BURSTS: usize = 400;
 
 /// Every tenth request rotates.
 async fn me(State(requests): State<Arc<AtomicUsize>>, session: Session) -> StatusCode {
@@ -76,6 +81,10 @@ impl Jar {
         self.0.lock().unwrap().0.clone()
     }
 
+    fn tokens(&self) -> usize {
+        self.0.lock().unwrap().1.len()
+    }
+
     fn keep(&self, response: &reqwest::Response) {
         let Some(line) = response.headers().get(SET_COOKIE) else {
             return;
@@ -102,26 +111,34 @@ async fn rotation_under_load_signs_no_client_out_and_old_tokens_are_reuse_in_the
     let url = serve(&redis).await;
     let (client, jar) = (reqwest::Client::new(), Jar::default());
     jar.keep(&client.get(format!("{url}/login")).send().await.unwrap());
-    let (answers, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let began = Arrival::now();
+    let (answers, given) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let together = Arc::new(Barrier::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let (url, jar) = (format!("{url}/me"), jar.clone());
-        let (answers, lost) = (Arc::clone(&answers), Arc::clone(&lost));
-        let client = reqwest::Client::new();
+        let (answers, given) = (Arc::clone(&answers), Arc::clone(&given));
+        let (client, together) = (reqwest::Client::new(), Arc::clone(&together));
         connections.spawn(async move {
             let mut statuses = HashSet::new();
-            while began.age() < LASTS {
-                let response = ask(&client, &url, &jar.cookie()).await;
-                statuses.insert(response.status().as_u16());
-                answers.fetch_add(1, Ordering::Relaxed);
-                if response.headers().contains_key(SET_COOKIE)
-                    && lost.fetch_add(1, Ordering::Relaxed) % 10 == 0
-                {
-                    // The response is lost.
-                    continue;
+            for _ in 0..BURSTS {
+                // All see the same number, because nobody sends in between.
+                together.wait().await;
+                let enough = jar.tokens() >= TOKENS;
+                together.wait().await;
+                if enough {
+                    break;
                 }
-                jar.keep(&response);
+                for _ in 0..BURST {
+                    let response = ask(&client, &url, &jar.cookie()).await;
+                    statuses.insert(response.status().as_u16());
+                    answers.fetch_add(1, Ordering::Relaxed);
+                    let sets = response.headers().contains_key(SET_COOKIE);
+                    // Each tenth response with a cookie is lost.
+                    if !sets || given.fetch_add(1, Ordering::Relaxed) % 10 != 0 {
+                        jar.keep(&response);
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
             }
             statuses
         });
@@ -131,9 +148,11 @@ async fn rotation_under_load_signs_no_client_out_and_old_tokens_are_reuse_in_the
 
     assert_eq!(statuses, vec![HashSet::from([200]); CONNECTIONS]);
     let (present, tokens) = jar.0.lock().unwrap().clone();
-    assert!(tokens.len() > 10, "only {} tokens", tokens.len());
+    assert!(tokens.len() >= TOKENS, "only {} tokens", tokens.len());
     assert!(answers.load(Ordering::Relaxed) > 1_000);
-    assert!(lost.load(Ordering::Relaxed) > 10);
+    // Requests with a previous token got the same new one: many for each rotation.
+    let given = given.load(Ordering::Relaxed);
+    assert!(given > 5 * TOKENS, "only {given} responses set a cookie");
     ask(&client, &format!("{url}/me"), &present).await;
 
     // After its grace, which the clock of the server decides.

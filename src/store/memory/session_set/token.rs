@@ -70,7 +70,10 @@ impl SessionSet {
             Some(_) => false,
             None => seen(record, now),
         };
-        if resolve.activity && (first_use || record.activity_is_due(now, resolve.activity_step)) {
+        let step = resolve.activity_step;
+        // Without a step, the default, nothing has to be compared.
+        let is_due = || first_use || step.is_zero() || record.activity_is_due(now, step);
+        if resolve.activity && is_due() {
             record.last_activity = record.last_activity.max(now);
         }
         // The data is cloned first, so that the record is copied directly to its destination.
