@@ -138,6 +138,7 @@ fn app(settings: Settings, users: Users) -> Router {
         .route("/login", post(login::log_in))
         .route("/login/pick", post(picker::pick))
         .route("/logout", post(login::log_out))
+        .route("/message/close", post(pages::close_message))
         .route("/me", get(account::me))
         .route("/password", post(account::change_password))
         .route("/cart", get(cart::show))

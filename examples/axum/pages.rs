@@ -16,6 +16,7 @@ use tower_user_sessions::{EndNotice, EndReason, EndWords, Rejection, Session};
 use super::{
     Most,
     cart::{CART, Cart},
+    login::{self, Client},
     markup::{Escaped, push},
 };
 
@@ -38,7 +39,19 @@ pub(crate) async fn index(
         // A double click on "Sign in" then sends the same token twice and makes one session.
         session.insert(FORM_SHOWN, &true)?;
     }
-    page(&session, StatusCode::OK, farewell.as_deref())
+    let mut main = String::new();
+    if let Some(farewell) = farewell {
+        alert(&mut main, &farewell);
+        main.push_str(CLOSE);
+    }
+    shop(&session, StatusCode::OK, main)
+}
+
+/// The user pressed "OK": the message does not come again. A page view must not do that, because a browser
+/// may load pages that no user sees.
+pub(crate) async fn close_message(session: Session, client: Client) -> Result<Response, Rejection> {
+    session.forget()?;
+    Ok(login::done(client))
 }
 
 pub(crate) async fn style() -> impl IntoResponse {
@@ -58,8 +71,17 @@ pub(crate) fn page(
 ) -> Result<Response, Rejection> {
     let mut main = String::new();
     if let Some(message) = message {
-        push(&mut main, format_args!("<p role=\"alert\">{message}</p>\n"));
+        alert(&mut main, message);
     }
+    shop(session, status, main)
+}
+
+fn alert(main: &mut String, message: &str) {
+    push(main, format_args!("<p role=\"alert\">{message}</p>\n"));
+}
+
+/// The page after its messages.
+fn shop(session: &Session, status: StatusCode, mut main: String) -> Result<Response, Rejection> {
     match session.user_id() {
         Some(user) => {
             let user = Escaped(user.as_str());
@@ -71,7 +93,7 @@ pub(crate) fn page(
         }
         None => main.push_str(SIGN_IN),
     }
-    shop(&mut main, &session.get(CART)?.unwrap_or_default());
+    list(&mut main, &session.get(CART)?.unwrap_or_default());
     Ok(whole(status, &main))
 }
 
@@ -105,7 +127,7 @@ fn farewell(notice: &EndNotice, Most(most): Most) -> Option<String> {
     ))
 }
 
-fn shop(main: &mut String, cart: &Cart) {
+fn list(main: &mut String, cart: &Cart) {
     main.push_str(SHOP);
     if cart.is_empty() {
         main.push_str("<p>Your cart is empty.</p>\n");
@@ -130,6 +152,9 @@ const HEAD: &str = r#"<!doctype html>
 <body>
 <main>
 <h1>Sessions</h1>
+"#;
+
+const CLOSE: &str = r#"<form method="post" action="/message/close"><button>OK</button></form>
 "#;
 
 const SIGN_IN: &str = r#"<form method="post" action="/login">

@@ -72,6 +72,8 @@ async fn route<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
         (&Method::POST, "/login") => log_in(&session, request.uri().query()),
         (&Method::POST, "/logout") => session.log_out().map(|()| StatusCode::NO_CONTENT),
         (&Method::GET, "/") => return Ok(greet(&session)),
+        // The user has read why the session ended.
+        (&Method::POST, "/forget") => session.forget().map(|()| StatusCode::NO_CONTENT),
         _ => {
             let devices = DeviceApi::at("/sessions").oneshot(request).await?;
             return Ok(devices.map(BodyExt::boxed));

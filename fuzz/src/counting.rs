@@ -8,7 +8,7 @@ use std::sync::{
 use tower_user_sessions::{
     MemoryStore, SessionStore,
     store::{
-        Create, Created, End, Ended, List, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved,
+        Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved,
         StoreError,
     },
 };
@@ -55,5 +55,9 @@ impl SessionStore for Counting {
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         self.counted().end(end).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        self.counted().forget(forget).await
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// | request | answer |
 /// |---|---|
-/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as if you had read [`Session::ended`](crate::Session::ended) |
+/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`](crate::Session::ended) does |
 /// | in an outage, with [`OnOutage::Guest`](crate::OnOutage::Guest) | 503 `unavailable` |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
 ///

@@ -8,7 +8,11 @@ use http::{
     request::Parts,
 };
 
-use super::{cookie::SessionCookie, device_cookie::DeviceCookie};
+use super::{
+    cookie::{self, SessionCookie},
+    dead::DeadTokens,
+    device_cookie::DeviceCookie,
+};
 use crate::{
     model::{DeviceId, Token},
     request::{TokenSource, Way},
@@ -100,6 +104,7 @@ pub(super) struct Config {
     pub(super) counts_as_activity: Option<Predicate>,
     /// How the paths end whose GET requests are no activity.
     pub(super) countdown_path: Cow<'static, str>,
+    pub(super) dead: DeadTokens,
 }
 
 /// The path of `DeviceApi`'s countdown where it is mounted at `/sessions`.
@@ -165,19 +170,34 @@ impl Config {
         if self.clear_site_data && delivery.signed_out {
             headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
         }
-        match (
-            delivery.sent.unwrap_or_else(|| self.source.first()),
-            delivery.change,
-        ) {
+        let way = delivery.sent.unwrap_or_else(|| self.source.first());
+        let by_cookie = match (way, delivery.change) {
             (Way::Cookie, change) => {
                 self.cookie.write(change, headers);
                 if let (Some(cookie), Some(device)) = (&self.device_cookie, delivery.device) {
                     cookie.write(device, headers);
                 }
+                change.is_some()
             }
-            (Way::Bearer, CookieChange::Set(token, _)) => self.hand_over(token, headers),
+            (Way::Bearer, CookieChange::Set(token, _)) => {
+                self.hand_over(token, headers);
+                false
+            }
             // The client drops its token by itself.
-            (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => {}
+            (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => false,
+        };
+        let guest_by_cookie = match (way, delivery.guest_change) {
+            (Way::Bearer, CookieChange::Set(token, _)) if !delivery.as_guest => {
+                self.hand_over(token, headers);
+                false
+            }
+            (_, change) => {
+                self.cookie.write_guest(change, !by_cookie, headers);
+                change.is_some()
+            }
+        };
+        if by_cookie || guest_by_cookie {
+            cookie::mark(headers);
         }
     }
 

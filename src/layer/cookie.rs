@@ -1,6 +1,6 @@
 //! The cookie that carries the token: its settings, and how a response sets or removes it.
 
-use std::{error, fmt, sync::Once, time::Duration};
+use std::{sync::Once, time::Duration};
 
 use cookie::{Cookie, time};
 use http::{
@@ -8,13 +8,11 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE, VARY},
 };
 
-use crate::{
-    model::{Lifetime, Token},
-    session::CookieChange,
+use super::{
+    clash::{CookieError, is_prefixed},
+    retired::Retired,
 };
-
-/// The most that a cookie's name and value may take together (RFC 6265bis §5.6).
-const NAME_AND_VALUE_MAX: usize = 4096;
+use crate::{model::Lifetime, request::GUEST, session::CookieChange};
 
 /// With which requests from other sites browsers send the cookie.
 #[non_exhaustive]
@@ -61,15 +59,37 @@ impl From<SameSite> for cookie::SameSite {
 pub struct SessionCookie(SessionCookieBuilder);
 
 /// Settings of a [`SessionCookie`].
+///
+/// Guest sessions have a cookie of their own with the same settings. Its name ends in `-guest`:
+/// `__Host-session-guest`. Do not use that name for another cookie.
+///
+/// # Another attribute, another name
+///
+/// If you change Path, Domain or Partitioned, choose another name too. Browsers keep the cookie of before
+/// beside the new one and send both. Of two cookies of one name that differ the layer uses neither, so
+/// users could not sign in. Name the cookie of before with [`retired`](Self::retired), so that it goes
+/// away. Users sign in again once.
+///
+/// ```
+/// use tower_user_sessions::SessionCookie;
+///
+/// // Before: SessionCookie::named("__Secure-sid").domain("example.com")
+/// let cookie = SessionCookie::named("__Host-sid")
+///     .retired("__Secure-sid", "/", Some("example.com"))
+///     .build()?;
+/// # let _ = cookie;
+/// # Ok::<_, tower_user_sessions::CookieError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct SessionCookieBuilder {
-    name: String,
-    secure: bool,
-    same_site: SameSite,
-    path: String,
-    domain: Option<String>,
-    partitioned: bool,
+    pub(super) name: String,
+    pub(super) secure: bool,
+    pub(super) same_site: SameSite,
+    pub(super) path: String,
+    pub(super) domain: Option<String>,
+    pub(super) partitioned: bool,
+    pub(super) retired: Vec<Retired>,
 }
 
 impl SessionCookie {
@@ -82,6 +102,7 @@ impl SessionCookie {
             path: "/".to_owned(),
             domain: None,
             partitioned: false,
+            retired: Vec::new(),
         }
     }
 
@@ -120,79 +141,72 @@ impl SessionCookie {
         self.0.secure
     }
 
-    /// Sets or removes the cookie on a response.
+    /// Sets or removes the signed-in cookie on a response, and removes what other settings left over.
     pub(super) fn write(&self, change: &CookieChange, headers: &mut HeaderMap) {
+        self.change("", change, headers);
+        if change.is_some() {
+            self.remove_retired(&["", GUEST], headers);
+        }
+    }
+
+    /// The same with the guest cookie. `alone`: the response does not change the signed-in cookie.
+    pub(super) fn write_guest(&self, change: &CookieChange, alone: bool, headers: &mut HeaderMap) {
+        self.change(GUEST, change, headers);
+        if change.is_some() && alone {
+            self.remove_retired(&[GUEST], headers);
+        }
+    }
+
+    fn change(&self, suffix: &str, change: &CookieChange, headers: &mut HeaderMap) {
         let (value, max_age) = match change {
             CookieChange::Keep => return,
             CookieChange::Remove => (String::new(), Some(Duration::ZERO)),
             CookieChange::Set(token, kept) => (token.encode(), *kept),
         };
-        self.drop_others(headers);
-        if let Some(value) = self.line(value, max_age) {
-            headers.append(SET_COOKIE, value);
+        drop_others(&format!("{}{suffix}=", self.0.name), headers);
+        if let Some(line) = self.0.line(suffix, value, max_age) {
+            headers.append(SET_COOKIE, line);
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
 
-    /// A removal mirrors all that identifies the cookie, or browsers keep it. Without `max_age` the cookie
-    /// is for the browser session only.
+    fn remove_retired(&self, suffixes: &[&str], headers: &mut HeaderMap) {
+        let retired = self.0.retired.iter();
+        for settings in retired.flat_map(|retired| retired.left_over(&self.0)) {
+            for suffix in suffixes {
+                if let Some(line) = settings.line(suffix, String::new(), Some(Duration::ZERO)) {
+                    headers.append(SET_COOKIE, line);
+                }
+            }
+        }
+    }
+
+    /// A `Set-Cookie` line with this value.
     pub(super) fn line(&self, value: String, max_age: Option<Duration>) -> Option<HeaderValue> {
-        let SessionCookieBuilder {
-            name,
-            secure,
-            same_site,
-            path,
-            domain,
-            partitioned,
-        } = &self.0;
-        let mut cookie = Cookie::build((name.as_str(), value))
-            .http_only(true)
-            .secure(*secure)
-            .same_site((*same_site).into())
-            .path(path.as_str());
-        if let Some(max_age) = max_age {
-            // A session that has less than a second left must not look like a removal.
-            let seconds = max_age.min(Lifetime::MAX).as_millis().div_ceil(1_000);
-            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-            cookie = cookie.max_age(time::Duration::seconds(seconds));
-        }
-        if let Some(domain) = domain {
-            cookie = cookie.domain(domain.as_str());
-        }
-        if *partitioned {
-            cookie = cookie.partitioned(true);
-        }
-        if max_age.is_some_and(|max_age| max_age.is_zero()) {
-            cookie = cookie.expires(time::OffsetDateTime::UNIX_EPOCH);
-        }
-        // Names, paths and domains were checked when the settings were built.
-        let mut line = HeaderValue::try_from(cookie.build().to_string()).ok()?;
-        line.set_sensitive(true);
-        Some(line)
+        self.0.line("", value, max_age)
     }
+}
 
-    /// Removes every other `Set-Cookie` of this name from the response. Those of other names stay.
-    fn drop_others(&self, headers: &mut HeaderMap) {
-        let is_same = |value: &HeaderValue| {
-            value
-                .as_bytes()
-                .strip_prefix(self.0.name.as_bytes())
-                .is_some_and(|rest| rest.first() == Some(&b'='))
-        };
-        if !headers.get_all(SET_COOKIE).iter().any(is_same) {
-            return;
-        }
-        let others: Vec<HeaderValue> = headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter(|value| !is_same(value))
-            .cloned()
-            .collect();
-        headers.remove(SET_COOKIE);
-        for other in others {
-            headers.append(SET_COOKIE, other);
-        }
+/// A response that changes a cookie is stored by no cache.
+pub(super) fn mark(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.append(VARY, HeaderValue::from_static("Cookie"));
+}
+
+/// Removes every other `Set-Cookie` that begins so from the response.
+fn drop_others(start: &str, headers: &mut HeaderMap) {
+    let is_same = |value: &HeaderValue| value.as_bytes().starts_with(start.as_bytes());
+    if !headers.get_all(SET_COOKIE).iter().any(is_same) {
+        return;
+    }
+    let others: Vec<HeaderValue> = headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter(|value| !is_same(value))
+        .cloned()
+        .collect();
+    headers.remove(SET_COOKIE);
+    for other in others {
+        headers.append(SET_COOKIE, other);
     }
 }
 
@@ -221,7 +235,7 @@ impl SessionCookieBuilder {
 
     /// To which paths browsers send it.
     ///
-    /// Defaults to `/`.
+    /// [Another path, another name](Self#another-attribute-another-name). Defaults to `/`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -229,7 +243,8 @@ impl SessionCookieBuilder {
 
     /// To which domain browsers send it, with its subdomains: `example.com`.
     ///
-    /// Defaults to no domain: only the host that set it gets it back. A `__Host-` name needs that.
+    /// [Another domain, another name](Self#another-attribute-another-name). Defaults to no domain: only the
+    /// host that set it gets it back. A `__Host-` name needs that.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
@@ -237,9 +252,30 @@ impl SessionCookieBuilder {
 
     /// Whether a page in a frame of another site has its own cookie for each of these sites (CHIPS).
     ///
+    /// Needs [`SameSite::None`]. [Another setting, another name](Self#another-attribute-another-name).
     /// Defaults to no.
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
+        self
+    }
+
+    /// Names a cookie that earlier settings left in browsers: its name, Path and Domain.
+    ///
+    /// A sign-in and a sign-out also remove this cookie and its guest cookie, partitioned or not. It is not
+    /// read. If only Partitioned changed, name the present name, Path and Domain.
+    ///
+    /// Defaults to none. Several are possible.
+    pub fn retired(
+        mut self,
+        name: impl Into<String>,
+        path: impl Into<String>,
+        domain: Option<&str>,
+    ) -> Self {
+        self.retired.push(Retired {
+            name: name.into(),
+            path: path.into(),
+            domain: domain.map(str::to_owned),
+        });
         self
     }
 
@@ -254,8 +290,12 @@ impl SessionCookieBuilder {
             None => Ok(SessionCookie(self)),
         }
     }
+}
 
-    fn clash(&self) -> Option<CookieClash> {
+impl SessionCookieBuilder {
+    /// A removal mirrors all that identifies the cookie, or browsers keep it. Without `max_age` the cookie
+    /// is for the browser session only.
+    fn line(&self, suffix: &str, value: String, max_age: Option<Duration>) -> Option<HeaderValue> {
         let Self {
             name,
             secure,
@@ -263,105 +303,31 @@ impl SessionCookieBuilder {
             path,
             domain,
             partitioned,
+            retired: _,
         } = self;
-        // Browsers compare the prefixes without regard to case (RFC 6265bis §5.7).
-        let lower = name.to_ascii_lowercase();
-        let host = lower.starts_with("__host-");
-        let prefixed = host || lower.starts_with("__secure-") || lower.starts_with("__http-");
-        if !is_token(name) {
-            Some(CookieClash::Name)
-        } else if name.len() + Token::TEXT_LEN > NAME_AND_VALUE_MAX {
-            Some(CookieClash::NameTooLong)
-        } else if !path.starts_with('/') || !is_attribute(path) {
-            Some(CookieClash::Path)
-        } else if domain
-            .as_ref()
-            .is_some_and(|d| d.is_empty() || !is_attribute(d))
-        {
-            Some(CookieClash::Domain)
-        } else if host && domain.is_some() {
-            Some(CookieClash::HostPrefixAndDomain)
-        } else if host && path != "/" {
-            Some(CookieClash::HostPrefixAndPath)
-        } else if prefixed && !secure {
-            Some(CookieClash::PrefixAndInsecure)
-        } else if *same_site == SameSite::None && !secure {
-            Some(CookieClash::SameSiteNoneAndInsecure)
-        } else if *partitioned && !secure {
-            Some(CookieClash::PartitionedAndInsecure)
-        } else {
-            None
+        let mut cookie = Cookie::build((format!("{name}{suffix}"), value))
+            .http_only(true)
+            .secure(*secure || is_prefixed(name))
+            .same_site((*same_site).into())
+            .path(path.as_str());
+        if let Some(max_age) = max_age {
+            // A session that has less than a second left must not look like a removal.
+            let seconds = max_age.min(Lifetime::MAX).as_millis().div_ceil(1_000);
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(time::Duration::seconds(seconds));
         }
+        if let Some(domain) = domain {
+            cookie = cookie.domain(domain.as_str());
+        }
+        if *partitioned {
+            cookie = cookie.partitioned(true);
+        }
+        if max_age.is_some_and(|max_age| max_age.is_zero()) {
+            cookie = cookie.expires(time::OffsetDateTime::UNIX_EPOCH);
+        }
+        // Names, paths and domains were checked when the settings were built.
+        let mut line = HeaderValue::try_from(cookie.build().to_string()).ok()?;
+        line.set_sensitive(true);
+        Some(line)
     }
 }
-
-/// RFC 9110 §5.6.2.
-fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// Whether this text may be the value of an attribute.
-fn is_attribute(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b';')
-}
-
-/// Two settings of a cookie clash.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CookieError(CookieClash);
-
-/// Which settings clash.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CookieClash {
-    /// The domain is empty or has characters that cannot be in one.
-    Domain,
-    /// A `__Host-` name and a Domain.
-    HostPrefixAndDomain,
-    /// A `__Host-` name and a Path other than `/`.
-    HostPrefixAndPath,
-    /// The name is not a token.
-    Name,
-    /// Name and value together are over 4096 bytes.
-    NameTooLong,
-    /// Partitioned without Secure.
-    PartitionedAndInsecure,
-    /// The path does not start with `/` or has characters that cannot be in one.
-    Path,
-    /// A `__Host-`, `__Secure-` or `__Http-` name without Secure.
-    PrefixAndInsecure,
-    /// SameSite=None without Secure.
-    SameSiteNoneAndInsecure,
-}
-
-impl CookieError {
-    /// Returns which settings clash.
-    #[must_use]
-    pub const fn clash(&self) -> CookieClash {
-        self.0
-    }
-}
-
-impl fmt::Display for CookieError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            CookieClash::Domain => "the Domain is empty or has characters that cannot be in one",
-            CookieClash::HostPrefixAndDomain => "a `__Host-` name clashes with a Domain",
-            CookieClash::HostPrefixAndPath => "a `__Host-` name clashes with a Path other than `/`",
-            CookieClash::Name => "the name is not a token (RFC 9110)",
-            CookieClash::NameTooLong => "name and value together are over 4096 bytes",
-            CookieClash::PartitionedAndInsecure => "Partitioned needs a Secure cookie",
-            CookieClash::Path => "the Path has to start with `/`, without spaces and `;`",
-            CookieClash::PrefixAndInsecure => {
-                "a name with the prefix `__Host-`, `__Secure-` or `__Http-` needs a Secure cookie"
-            }
-            CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
-        })
-    }
-}
-
-impl error::Error for CookieError {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header::SET_COOKIE};
 
-use super::cookie::{CookieError, SessionCookie};
+use super::{clash::CookieError, cookie::SessionCookie};
 use crate::{
     model::{DeviceId, Lifetime},
     request::named_cookie,

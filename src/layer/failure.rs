@@ -29,6 +29,7 @@ impl From<SessionError> for Rejection {
             | SessionErrorKind::Encode
             | SessionErrorKind::KeyTooLong
             | SessionErrorKind::Random
+            | SessionErrorKind::SafeMethod
             | SessionErrorKind::UserId => RejectionKind::NotStored,
         };
         tracing::error!(error = &error as &dyn Error, "session not changed or read");

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     request::passed,
-    session::{CommitError, CookieChange, OpenSession, Verdict},
+    session::{CommitError, OpenSession, Verdict},
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -44,7 +44,8 @@ impl<R> Finish<R> {
     fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
         let headers = response.headers_mut();
         open.deliver(|delivery| {
-            if self.plain_http && matches!(delivery.change, CookieChange::Set(..)) {
+            let changes = [delivery.change, delivery.guest_change];
+            if self.plain_http && changes.iter().any(|change| change.token().is_some()) {
                 mistake::secure_cookie_on_plain_http();
             }
             self.config.write(delivery, headers);
@@ -203,10 +204,7 @@ where
                     let rejection = committed.err().and_then(rejection);
                     return Poll::Ready(answer.map(|head| {
                         let head = match rejection {
-                            Some(rejection) => {
-                                open.unread();
-                                this.finish.reject(rejection)
-                            }
+                            Some(rejection) => this.finish.reject(rejection),
                             None => head,
                         };
                         this.finish.deliver(open, head)

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 use super::{
     config::{COUNTDOWN_PATH, Config, OnOutage, TOKEN_HEADER},
     cookie::SessionCookie,
+    dead::DeadTokens,
     device_cookie::DeviceCookie,
     mistake,
     reject::Rejection,
@@ -60,6 +61,7 @@ impl SessionLayer {
                 resolve_if: None,
                 counts_as_activity: None,
                 countdown_path: COUNTDOWN_PATH.into(),
+                dead: DeadTokens::default(),
             }),
             reply: Bare,
         }
@@ -68,7 +70,10 @@ impl SessionLayer {
 
 impl<R> SessionLayer<R> {
     pub(super) fn config(&mut self) -> &mut Config {
-        Arc::make_mut(&mut self.config)
+        let config = Arc::make_mut(&mut self.config);
+        // With other settings other tokens are unknown.
+        config.dead = DeadTokens::default();
+        config
     }
 
     pub(super) fn rules(&mut self) -> &mut Rules {
@@ -76,6 +81,8 @@ impl<R> SessionLayer<R> {
     }
 
     /// Sets name and attributes of the cookie that carries the token.
+    ///
+    /// Guest sessions have a cookie of their own, with the same attributes and `-guest` after the name.
     ///
     /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/. `Max-Age` is the absolute
     /// lifetime of the session, or absent without [`persistent`](Self::persistent).

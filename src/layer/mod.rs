@@ -1,13 +1,16 @@
 //! The middleware: finds the session of each request and commits it with the response.
 
 mod bearer;
+mod clash;
 mod config;
 mod cookie;
+mod dead;
 mod device_cookie;
 pub(crate) mod failure;
 mod fresh;
 mod future;
 pub(crate) mod grpc;
+mod inquiry;
 #[expect(
     clippy::module_inception,
     reason = "the tower quartet: mod, layer, service, future"
@@ -23,6 +26,7 @@ mod reply;
 mod requests;
 pub(crate) mod require;
 mod resolve;
+mod retired;
 mod service;
 #[cfg(feature = "test")]
 mod signed_in;
@@ -33,8 +37,9 @@ mod status;
 pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
+    clash::{CookieClash, CookieError},
     config::OnOutage,
-    cookie::{CookieClash, CookieError, SameSite, SessionCookie, SessionCookieBuilder},
+    cookie::{SameSite, SessionCookie, SessionCookieBuilder},
     device_cookie::DeviceCookie,
     fresh::{RequireFresh, RequireFreshService},
     future::ResponseFuture,

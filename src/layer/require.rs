@@ -29,7 +29,7 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// | request | response |
 /// |---|---|
 /// | of a user | your service's |
-/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as if you had read [`Session::ended`](crate::Session::ended) |
+/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`](crate::Session::ended) does |
 /// | of a guest, by gRPC | `UNAUTHENTICATED` |
 /// | of a guest whose browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
 /// | in an outage, with [`OnOutage::Guest`](super::OnOutage::Guest) | 503 `unavailable`, or `UNAVAILABLE` |
@@ -286,8 +286,7 @@ impl<F, B> fmt::Debug for RequireUserFuture<F, B> {
     }
 }
 
-/// Whose request it is, or what to answer. `asker` is what needs the user. The end notice of the
-/// browser's previous session counts as read.
+/// Whose request it is, or what to answer. `asker` is what needs the user.
 pub(crate) fn user_of(asker: &'static str, extensions: &Extensions) -> Result<UserId, Rejection> {
     let session = session_of(asker, extensions)?;
     session

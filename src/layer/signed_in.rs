@@ -19,7 +19,7 @@ use tower_service::Service;
 use super::{cookie::SessionCookie, layer::SessionLayer, service::SessionService};
 use crate::{
     model::{IntoUserId, Token},
-    request::named_cookie,
+    request::{GUEST, named_cookie},
     session::{Session, for_test},
     store::{MemoryStore, SharedStore},
 };
@@ -67,7 +67,7 @@ pub fn signed_in_as(user: impl IntoUserId) -> SignedIn {
     SignedIn {
         layer: SessionLayer::new(store.clone()),
         store,
-        jar: Jar(Arc::new(Mutex::new(Some(token)))),
+        jar: Jar(Arc::new(Mutex::new([Some(token), None]))),
     }
 }
 
@@ -86,47 +86,57 @@ impl SignedIn {
     /// Take it again after each request. It is a guest session once a handler has signed out.
     #[must_use]
     pub fn session(&self) -> Session {
-        match self.jar.token().clone() {
+        let [signed_in, guest] = self.jar.tokens().clone();
+        match signed_in.or(guest) {
             Some(token) => for_test::opened(self.store.clone(), token),
             None => Session::for_test_guest(),
         }
     }
 }
 
-/// The token that the browser would have.
+/// The tokens that the browser would have in the signed-in and in the guest cookie.
 #[derive(Clone)]
-struct Jar(Arc<Mutex<Option<Token>>>);
+struct Jar(Arc<Mutex<[Option<Token>; 2]>>);
 
 impl Jar {
-    fn token(&self) -> MutexGuard<'_, Option<Token>> {
+    fn tokens(&self) -> MutexGuard<'_, [Option<Token>; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fill<B>(&self, request: &mut Request<B>) {
-        let cookie = SessionCookie::default();
-        if named_cookie(request.headers(), cookie.name()).is_some() {
+        let names = names();
+        if named_cookie(request.headers(), &names[0]).is_some() {
             return;
         }
-        if let Some(token) = &*self.token()
-            && let Ok(value) =
-                HeaderValue::try_from(format!("{}={}", cookie.name(), token.encode()))
-        {
-            request.headers_mut().append(COOKIE, value);
+        for (name, token) in names.iter().zip(&*self.tokens()) {
+            if let Some(token) = token
+                && let Ok(value) = HeaderValue::try_from(format!("{name}={}", token.encode()))
+            {
+                request.headers_mut().append(COOKIE, value);
+            }
         }
     }
 
     fn empty<B>(&self, response: &Response<B>) {
-        let cookie = SessionCookie::default();
+        let names = names();
         for line in response.headers().get_all(SET_COOKIE) {
             let line = line.to_str().unwrap_or_default();
-            if let Some((name, value)) = line.split_once('=')
-                && name == cookie.name()
-            {
-                let value = value.split(';').next().unwrap_or_default();
-                *self.token() = value.parse().ok();
+            let Some((name, value)) = line.split_once('=') else {
+                continue;
+            };
+            let value = value.split(';').next().unwrap_or_default();
+            let mut tokens = self.tokens();
+            for (kept, token) in names.iter().zip(&mut *tokens) {
+                if name == kept {
+                    *token = value.parse().ok();
+                }
             }
         }
     }
+}
+
+fn names() -> [String; 2] {
+    ["", GUEST].map(|suffix| format!("{}{suffix}", SessionCookie::default().name()))
 }
 
 impl<S> Layer<S> for SignedIn {

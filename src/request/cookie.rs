@@ -1,22 +1,44 @@
-//! Finds the session cookie in the `Cookie` headers of a request.
+//! Finds the session cookies in the `Cookie` headers of a request.
 
 use http::{HeaderMap, header::COOKIE};
 
 use super::raw::Raw;
 
+/// What the name of the guest cookie has after the name of the signed-in cookie.
+pub(crate) const GUEST: &str = "-guest";
+
+/// What a request sends in the two cookies.
+#[derive(Default)]
+pub(super) struct Found<'a> {
+    pub(super) signed_in: Raw<'a>,
+    pub(super) guest: Raw<'a>,
+}
+
 /// Looks at all `Cookie` headers, because HTTP/2 splits them (RFC 9113 §8.2.3). Compares bytes, because
 /// other cookies may hold any bytes and their names may look alike.
-pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Raw<'a> {
+pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
+    let mut found = Found::default();
     let lines = headers.get_all(COOKIE).iter();
-    let pairs = lines.flat_map(|line| pairs(line.as_bytes()));
-    Raw::of(pairs.filter_map(|pair| value_of(pair, name.as_bytes())))
+    for pair in lines.flat_map(|line| pairs(line.as_bytes())) {
+        let Some(rest) = trim(pair).strip_prefix(name.as_bytes()) else {
+            continue;
+        };
+        let (raw, rest) = match rest.strip_prefix(GUEST.as_bytes()) {
+            Some(rest) => (&mut found.guest, rest),
+            None => (&mut found.signed_in, rest),
+        };
+        if let Some((b'=', value)) = trim_start(rest).split_first() {
+            raw.add(trim(value));
+        }
+    }
+    found
 }
 
 /// The value of the cookie with this name, unless there are several that differ.
 pub(crate) fn named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    match find(headers, name) {
+    match find(headers, name).signed_in {
         Raw::One(value) => Some(value),
-        Raw::Nothing | Raw::Differing => None,
+        Raw::Nothing | Raw::Differing(_) => None,
     }
 }
 
@@ -28,12 +50,6 @@ fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
         from = end + 1;
         pair
     })
-}
-
-fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let value = trim(pair).strip_prefix(name)?;
-    let (first, rest) = trim_start(value).split_first()?;
-    (*first == b'=').then(|| trim(rest))
 }
 
 /// Only SP and HTAB are white space in a cookie. Other spaces of Unicode are part of the name.

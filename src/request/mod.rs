@@ -33,10 +33,10 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 #[cfg(feature = "device")]
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
-    cookie::named as named_cookie,
+    cookie::{GUEST, named as named_cookie},
     hints::RawHints,
     label::label,
     plain_http::is_from_plain_http,
-    source::{Sent, Way},
+    source::{Sent, Tokens, Way},
 };
 pub use self::{end_words::EndWords, local_path::local_path, peer::PeerAddr, source::TokenSource};

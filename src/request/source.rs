@@ -5,7 +5,11 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
-use super::{bearer, cookie, raw::Raw};
+use super::{
+    bearer,
+    cookie::{self, Found},
+    raw::Raw,
+};
 use crate::model::Token;
 
 /// How requests send their token: in the cookie, as `Authorization: Bearer`, or both.
@@ -20,7 +24,8 @@ use crate::model::Token;
 ///
 /// A request with two different tokens has a guest session: neither is used, no cookie is removed. With
 /// both, every bearer token counts as a session token. Your app cannot use another kind beside the
-/// cookie.
+/// cookie. A cookie beside a bearer token does not count if it is empty, malformed, or opens no session
+/// any more. To find out the last takes a second round trip.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, SessionLayer, TokenSource};
@@ -65,16 +70,18 @@ impl TokenSource {
         }
     }
 
-    /// What a request with these headers sends. `cookie` is the cookie's name.
+    /// What a request with these headers sends. `cookie` is the name of the signed-in cookie.
     pub(crate) fn read(self, headers: &HeaderMap, cookie: &str) -> Sent {
         match self {
-            Self::Bearer => Sent::one(bearer::find(headers), Way::Bearer),
-            Self::Cookie => Sent::one(cookie::find(headers, cookie), Way::Cookie),
-            Self::BearerThenCookie | Self::CookieThenBearer => Sent::both(
-                cookie::find(headers, cookie),
-                bearer::find(headers),
-                self.first(),
-            ),
+            Self::Bearer => Sent::alone(bearer::find(headers), Way::Bearer),
+            Self::Cookie => {
+                let Found { signed_in, guest } = cookie::find(headers, cookie);
+                Sent::alone(signed_in, Way::Cookie).with_guest(guest)
+            }
+            Self::BearerThenCookie | Self::CookieThenBearer => {
+                let Found { signed_in, guest } = cookie::find(headers, cookie);
+                Sent::both(signed_in, bearer::find(headers), self.first()).with_guest(guest)
+            }
         }
     }
 }
@@ -86,50 +93,102 @@ pub(crate) enum Way {
     Cookie,
 }
 
-/// What a request sends.
-#[derive(Debug)]
-pub(crate) enum Sent {
-    /// No token.
-    Nothing,
-    /// Something that is not a token in its place.
-    Malformed(Way),
-    /// Two cookies that differ: an attacker may have planted one, so neither is used.
-    TwoCookies,
-    /// Two tokens that differ, at least one of them a bearer token.
-    TwoTokens,
+/// What a request sends in one place.
+#[derive(Debug, Default)]
+pub(crate) enum Tokens {
+    #[default]
+    None,
+    /// Something that is not a token.
+    Malformed,
     /// A well-formed token.
-    Token(Token, Way),
+    One(Token),
+    /// Several that differ: an attacker may have planted one, so none is used. These are the well-formed
+    /// ones.
+    Several(Vec<(Token, Way)>),
+}
+
+/// What a request sends.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// In the signed-in cookie or as a bearer token.
+    pub(crate) tokens: Tokens,
+    /// How it sends the one that counts.
+    pub(crate) way: Option<Way>,
+    /// A cookie that differs from the bearer token. It counts if it opens a session.
+    pub(crate) beside: Option<Box<Token>>,
+    /// In the guest cookie.
+    pub(crate) guest: Tokens,
+}
+
+impl Tokens {
+    fn read(raw: Raw<'_>, way: Way) -> Self {
+        match raw {
+            Raw::Nothing => Self::None,
+            Raw::One(text) => Token::parse(text).map_or(Self::Malformed, Self::One),
+            Raw::Differing(all) => Self::Several(well_formed(&all, way).collect()),
+        }
+    }
 }
 
 impl Sent {
-    /// How it sends a token, if it is the one that counts.
-    pub(crate) fn way(&self) -> Option<Way> {
-        match self {
-            Self::Malformed(way) | Self::Token(_, way) => Some(*way),
-            Self::Nothing | Self::TwoCookies | Self::TwoTokens => None,
-        }
+    /// Whether it sends nothing that could be a token.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!((&self.tokens, &self.guest), (Tokens::None, Tokens::None))
     }
 
-    fn one(raw: Raw<'_>, way: Way) -> Self {
-        match (raw, way) {
-            (Raw::Nothing, _) => Self::Nothing,
-            (Raw::One(text), way) => match Token::parse(text) {
-                Ok(token) => Self::Token(token, way),
-                Err(_) => Self::Malformed(way),
-            },
-            (Raw::Differing, Way::Bearer) => Self::TwoTokens,
-            (Raw::Differing, Way::Cookie) => Self::TwoCookies,
+    fn alone(raw: Raw<'_>, way: Way) -> Self {
+        let tokens = Tokens::read(raw, way);
+        Self {
+            way: matches!(tokens, Tokens::One(_) | Tokens::Malformed).then_some(way),
+            tokens,
+            ..Self::default()
         }
     }
 
     fn both(cookie: Raw<'_>, bearer: Raw<'_>, first: Way) -> Self {
-        match (cookie, bearer) {
-            (cookie, Raw::Nothing) => Self::one(cookie, Way::Cookie),
-            (Raw::Nothing, bearer) => Self::one(bearer, Way::Bearer),
-            (Raw::One(cookie), Raw::One(bearer)) if cookie == bearer => {
-                Self::one(Raw::One(cookie), first)
-            }
-            _ => Self::TwoTokens,
+        let mut cookies: Vec<_> = match (&cookie, &bearer) {
+            (_, Raw::Nothing) => return Self::alone(cookie, Way::Cookie),
+            (Raw::Nothing, _) => return Self::alone(bearer, Way::Bearer),
+            (Raw::One(one), Raw::One(other)) if one == other => return Self::alone(cookie, first),
+            (Raw::One(cookie), _) => well_formed(&[cookie], Way::Cookie).collect(),
+            (Raw::Differing(all), _) => well_formed(all, Way::Cookie).collect(),
+        };
+        if cookies.is_empty() {
+            // An empty or malformed cookie is no second token.
+            return Self::alone(bearer, Way::Bearer);
+        }
+        let alone = matches!(&cookie, Raw::One(_));
+        match Tokens::read(bearer, Way::Bearer) {
+            Tokens::One(bearer) if alone => Self {
+                beside: cookies.pop().map(|(cookie, _)| Box::new(cookie)),
+                tokens: Tokens::One(bearer),
+                way: Some(Way::Bearer),
+                guest: Tokens::None,
+            },
+            Tokens::One(bearer) => Self::several(cookies, vec![(bearer, Way::Bearer)]),
+            Tokens::Several(bearers) => Self::several(cookies, bearers),
+            Tokens::None | Tokens::Malformed => Self::several(cookies, Vec::new()),
         }
     }
+
+    fn several(mut cookies: Vec<(Token, Way)>, bearers: Vec<(Token, Way)>) -> Self {
+        cookies.extend(bearers);
+        Self {
+            tokens: Tokens::Several(cookies),
+            ..Self::default()
+        }
+    }
+
+    fn with_guest(mut self, guest: Raw<'_>) -> Self {
+        self.guest = Tokens::read(guest, Way::Cookie);
+        if self.way.is_none() && matches!(self.guest, Tokens::One(_) | Tokens::Malformed) {
+            self.way = Some(Way::Cookie);
+        }
+        self
+    }
+}
+
+fn well_formed(all: &[&[u8]], way: Way) -> impl Iterator<Item = (Token, Way)> {
+    all.iter()
+        .filter_map(move |text| Some((Token::parse(text).ok()?, way)))
 }

@@ -133,7 +133,7 @@ impl Session {
     pub fn seen_at(&self) -> Option<Timestamp> {
         match &self.state().current {
             Current::Live(live) => Some(live.now),
-            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
+            Current::Nothing | Current::Gone | Current::Unavailable => None,
         }
     }
 

@@ -6,12 +6,12 @@ use super::{
     error::{CommitError, LimitReached},
     info::SessionInfo,
     login::Committed,
+    replaced::Unused,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
-    state::Replaced,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
-    store::{Authenticated, Create, Created, End, Ended, NewSession, Save, Saved, Which},
+    store::{Authenticated, Create, Created, End, Save, Saved, Which},
 };
 
 /// How often an update runs again on data that parallel requests keep changing.
@@ -19,11 +19,11 @@ const UPDATE_TRIES: usize = 16;
 
 /// The stored session that a commit starts from.
 pub(super) struct Stored {
-    tag: Tag,
-    id: SessionId,
-    revision: u64,
-    data: Data,
-    guest: bool,
+    pub(super) tag: Tag,
+    pub(super) id: SessionId,
+    pub(super) revision: u64,
+    pub(super) data: Data,
+    pub(super) guest: bool,
 }
 
 enum Plan {
@@ -40,8 +40,9 @@ impl Session {
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
         self.state().committing = true;
         let _turn = self.0.turn.lock().await;
-        // A commit that was dropped half way may have left it.
+        // A commit that was dropped half way may have left some.
         self.end_replaced().await;
+        self.forget_staged().await?;
         match self.plan()? {
             Plan::Nothing => self.renew().await?,
             Plan::Save(stored, batch) => {
@@ -244,28 +245,6 @@ impl Session {
         Ok(created)
     }
 
-    async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
-        let Some(Stored { tag, id, .. }) = stored else {
-            let mut state = self.state();
-            // Any other cookie may be one of two, or an old one of a browser that has a newer one.
-            state.note_read();
-            state.signed_out();
-            return Ok(());
-        };
-        let user = self.state().record().and_then(Record::user_id).cloned();
-        let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
-        let ended = self.0.rules.store.end(end).await?;
-        if let (Ended::Ended { ids, now, .. }, Some(user)) = (ended, user)
-            && !ids.is_empty()
-        {
-            self.report_ended(&user, id, EndReason::LoggedOut, Some(id), now);
-        }
-        let mut state = self.state();
-        state.gone();
-        state.signed_out();
-        Ok(())
-    }
-
     async fn sign_in(
         &self,
         mut pending: PendingLogin,
@@ -277,11 +256,8 @@ impl Session {
         }
         let id = pending.token.session_id();
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
-        let replaces = match (&same, &stored) {
-            (Some(sent), _) | (None, Some(sent)) => Some(sent.id),
-            // Sent again with a token that an earlier sign-in replaced: the session of that sign-in.
-            (None, None) => self.state().successor().filter(|_| !pending.after_logout),
-        };
+        let replaces = self.replaced_by(&pending, same.as_ref().or(stored.as_ref()));
+        let guest = self.unread_guest(&pending, same.as_ref()).await?;
         if let Some(same) = same
             && batch.ops.iter().any(|op| op.again.is_some())
         {
@@ -305,7 +281,12 @@ impl Session {
                 }
             }
         }
-        let create = self.creation(&mut pending, replaces, &batch.ops).await?;
+        let ops: Vec<Op> = guest
+            .iter()
+            .flat_map(Unused::ops)
+            .chain(batch.ops.clone())
+            .collect();
+        let create = self.creation(&mut pending, replaces, &ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new) => {
                 self.report_ended_for(&new, pending.chosen());
@@ -318,7 +299,7 @@ impl Session {
                 self.report_signed_in(&pending, &new);
                 let evicted = std::mem::take(&mut new.evicted);
                 let first_sight = new.first_sight;
-                let missing = self.signed_in(&pending, *new, stored, &batch);
+                let missing = self.signed_in(&pending, *new, stored, &batch, guest);
                 self.end_replaced().await;
                 if missing {
                     self.save_missing().await?;
@@ -349,36 +330,6 @@ impl Session {
         state.unstage(&batch);
         state.settle_login(id);
         Err(refused)
-    }
-
-    /// Returns whether some of these changes are still missing in the new session.
-    fn signed_in(
-        &self,
-        pending: &PendingLogin,
-        new: NewSession,
-        other: Option<Stored>,
-        batch: &Batch,
-    ) -> bool {
-        let mut state = self.state();
-        let user = state.record().and_then(Record::user_id).cloned();
-        state.replaced = other.map(|other| {
-            Box::new(Replaced {
-                user,
-                tag: other.tag,
-                id: other.id,
-                by: new.record.id,
-                carry: other.guest.then(|| {
-                    let named = pending.login.carry.iter();
-                    let left_alone =
-                        named.filter(|key| !batch.ops.iter().any(|op| op.own && op.key == **key));
-                    (other.revision, left_alone.cloned().collect())
-                }),
-            })
-        });
-        let missing = state.unstage_made(batch, &new.data);
-        state.settle_login(new.record.id);
-        state.came_alive(&pending.token, new);
-        missing
     }
 }
 

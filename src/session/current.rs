@@ -1,7 +1,7 @@
 //! What the store said of the session of a request.
 
 use crate::{
-    model::{Data, EndNotice, Record, Tag, Timestamp},
+    model::{Data, Record, Tag, Timestamp},
     store::Found,
 };
 
@@ -12,9 +12,8 @@ pub(crate) enum Current {
     Nothing,
     /// A session of a user, or a guest session with data.
     Live(Live),
-    /// The request sent the token of a session that has ended.
-    Ended(Box<EndNotice>),
-    /// The session ended while the request was running.
+    /// The session ended while the request was running, or the request sent a previous token after its
+    /// time.
     Gone,
     /// The store could not be asked.
     Unavailable,

@@ -33,6 +33,8 @@ pub enum SessionErrorKind {
     NotSignedIn,
     /// The operating system had no randomness for a token.
     Random,
+    /// The request has a safe method, such as GET.
+    SafeMethod,
     /// The ticket belongs to another user.
     Ticket,
     /// The data would be over its limit.
@@ -90,6 +92,9 @@ impl fmt::Display for SessionError {
             }
             SessionErrorKind::Random => {
                 "nothing staged: the operating system has no randomness for a token"
+            }
+            SessionErrorKind::SafeMethod => {
+                "nothing staged: `forget` needs a request such as POST; call it where the user presses a button"
             }
             SessionErrorKind::Ticket => "not signed in: the ticket belongs to another user",
             SessionErrorKind::TooLarge => {

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Current, Live, Rules, Sender, Session};
+use super::{Current, Dead, Live, Rules, Sender, Sent, Session};
 use crate::{
     model::{Arrival, IntoUserId, Token, UserId},
     request::Way,
@@ -41,8 +41,8 @@ impl Session {
     #[must_use]
     pub fn for_test(user: impl IntoUserId) -> Self {
         let store = SharedStore::from(MemoryStore::new());
-        let (token, live) = sign_in(&store, user);
-        of(store, Some((token, Current::Live(live))))
+        let found = sign_in(&store, user);
+        of(store, sent(), Some(found))
     }
 
     /// A guest session that has nothing stored, for unit tests of handlers (feature `test`).
@@ -58,7 +58,8 @@ impl Session {
     /// ```
     #[must_use]
     pub fn for_test_guest() -> Self {
-        of(SharedStore::from(MemoryStore::new()), None)
+        let store = SharedStore::from(MemoryStore::new());
+        of(store, Sent::new(None, true, false), None)
     }
 }
 
@@ -66,12 +67,16 @@ impl Session {
 pub(crate) fn opened(store: SharedStore, token: Token) -> Session {
     let mut resolve = Resolve::new(token);
     resolve.activity = false;
-    let current = match store.resolve_now(&resolve) {
-        Some(Ok(Resolved::Live(found))) => Current::Live(Live::new(resolve.token.tag(), found)),
-        Some(Ok(Resolved::Ended(notice))) => Current::Ended(Box::new(notice)),
-        _ => Current::Nothing,
+    let (token, mut sent) = (resolve.token.clone(), sent());
+    let live = match store.resolve_now(&resolve) {
+        Some(Ok(Resolved::Live(found))) => Some(Live::new(token.tag(), found)),
+        Some(Ok(Resolved::Ended(notice))) => {
+            sent.is_dead(Dead::Ended(token.clone(), notice));
+            None
+        }
+        _ => None,
     };
-    of(store, Some((resolve.token, current)))
+    of(store, sent, live.map(|live| (token, live)))
 }
 
 /// A new session of this user.
@@ -93,12 +98,16 @@ pub(crate) fn sign_in(store: &SharedStore, user: impl IntoUserId) -> (Token, Liv
     }
 }
 
-fn of(store: SharedStore, found: Option<(Token, Current)>) -> Session {
-    let sent = found.is_some().then_some(Way::Cookie);
+/// A request with a token and an unsafe method.
+fn sent() -> Sent {
+    Sent::new(Some(Way::Cookie), true, false)
+}
+
+fn of(store: SharedStore, sent: Sent, found: Option<(Token, Live)>) -> Session {
     let rules = Arc::new(Rules::new(store));
     let mut session = Session::new(rules, Arrival::now(), Sender::default(), sent);
-    if let (Some((token, current)), Some(state)) = (found, session.own_state()) {
-        state.current = current;
+    if let (Some((token, live)), Some(state)) = (found, session.own_state()) {
+        state.current = Current::Live(live);
         state.token = Some(token);
     }
     session

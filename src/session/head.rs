@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Current, Session,
     error::CommitError,
+    sent::Sent,
     staged::{Renew, Target},
 };
 use crate::{
@@ -21,12 +22,32 @@ pub(crate) enum CookieChange {
     Set(Box<Token>, Option<Duration>),
 }
 
+impl CookieChange {
+    /// Whether the cookie is set or removed.
+    pub(crate) fn is_some(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
+
+    /// The token that the response sets.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        match self {
+            Self::Set(token, _) => Some(token),
+            Self::Keep | Self::Remove => None,
+        }
+    }
+}
+
 /// What the layer adds to a response.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     /// How the request sent its token.
     pub(crate) sent: Option<Way>,
+    /// The session of the request is the one of the guest cookie.
+    pub(crate) as_guest: bool,
+    /// What happens to the signed-in cookie.
     pub(crate) change: &'a CookieChange,
+    /// What happens to the guest cookie.
+    pub(crate) guest_change: &'a CookieChange,
     /// A new name for the device.
     pub(crate) device: Option<DeviceId>,
     /// The request signed its own session out.
@@ -68,6 +89,13 @@ impl OpenSession {
         }
     }
 
+    /// What the request sent. The session has no clone yet.
+    pub(crate) fn sent(&mut self, note: impl FnOnce(&mut Sent)) {
+        if let Some(state) = self.session.own_state() {
+            note(&mut state.sent);
+        }
+    }
+
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
@@ -82,6 +110,7 @@ impl OpenSession {
         if verdict == Verdict::OnlyEnds {
             state.staged.put(Vec::new());
             state.staged.renew = Renew::No;
+            state.staged.forget = false;
             let signed_out = match std::mem::take(&mut state.staged.target) {
                 Target::Stay => false,
                 Target::LogOut => true,
@@ -93,25 +122,11 @@ impl OpenSession {
         }
         // A commit in progress is waited for, and may leave something to do.
         let under_way = state.committing && self.session.0.turn.try_lock().is_err();
-        let left = under_way || !state.staged.is_empty() || state.replaced.is_some();
-        let settled =
-            !left && state.pending.is_empty() && matches!(state.cookie, CookieChange::Keep);
+        let left = under_way || !state.staged.is_empty() || !state.replaced.is_empty();
+        let settled = !left && state.pending.is_empty() && state.keeps_cookies();
         drop(state);
         self.settled = settled;
         left
-    }
-
-    /// Removes the cookie, whatever happens to the session.
-    pub(crate) fn remove_cookie(&self) {
-        self.session.state().cookie = CookieChange::Remove;
-    }
-
-    /// The handler read why the session ended, but its response is replaced: the reason was not shown.
-    pub(crate) fn unread(&self) {
-        let mut state = self.session.state();
-        if matches!(state.current, Current::Ended(_)) {
-            state.cookie = CookieChange::Keep;
-        }
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
@@ -120,16 +135,19 @@ impl OpenSession {
             return;
         }
         let mut state = self.session.state();
-        let made = matches!(state.cookie, CookieChange::Set(..));
-        let device = state.new_device.take().filter(|_| made).map(|it| *it);
+        let changes = [&state.cookie, &state.guest_cookie];
+        let made = changes.map(|change| change.token().map(Token::session_id));
+        let sets = made.iter().any(Option::is_some);
+        let device = state.new_device.take().filter(|_| sets).map(|it| *it);
         write(&Delivery {
-            sent: self.session.0.sent,
+            sent: state.sent.way,
+            as_guest: state.sent.as_guest,
             change: &state.cookie,
+            guest_change: &state.guest_cookie,
             device,
-            signed_out: state.signed_out && !made,
+            signed_out: state.signed_out && !sets,
         });
-        if let CookieChange::Set(token, _) = &state.cookie {
-            let id = token.session_id();
+        for id in made.into_iter().flatten() {
             state.not_pending(id);
         }
         // What could not be stored is still staged, and a clone of the session could commit it.

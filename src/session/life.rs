@@ -16,8 +16,9 @@ impl Session {
     /// The previous token works until a request has sent the new one, and for
     /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. So neither
     /// parallel requests nor a lost response sign the user out. While a previous token still works,
-    /// the token does not change. Nothing happens to a guest session that has nothing stored, nor if a
-    /// sign-in or a sign-out is staged.
+    /// the token does not change. Nothing happens to a guest session that has nothing stored, or that is in
+    /// the signed-in cookie since an earlier version. Nor does anything happen if a sign-in or a sign-out
+    /// is staged.
     ///
     /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
     /// only due by its age is skipped then.
@@ -31,6 +32,7 @@ impl Session {
         if matches!(state.staged.target, Target::Stay)
             && matches!(state.staged.renew, Renew::No)
             && state.record().is_some()
+            && state.can_rotate()
         {
             state.staged.renew = Renew::Rotate;
         }

@@ -6,14 +6,17 @@ mod commit;
 mod creation;
 mod current;
 mod data;
+mod delivery;
 #[cfg(feature = "device")]
 mod device;
+mod ended;
 mod error;
 #[cfg(feature = "test")]
 pub(crate) mod for_test;
 mod head;
 mod info;
 mod life;
+mod log_out;
 mod login;
 mod missing;
 mod renew;
@@ -21,6 +24,7 @@ mod replaced;
 mod report;
 mod rules;
 mod sender;
+mod sent;
 mod staged;
 mod state;
 mod ticket;
@@ -40,6 +44,7 @@ pub(crate) use self::{
     head::{CookieChange, Delivery, OpenSession, Verdict},
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
+    sent::{Dead, Place, Sent},
 };
 pub use self::{
     audit::{EventReceiver, EventSender, EventSink, channel},
@@ -50,11 +55,9 @@ pub use self::{
     ticket::{ParseTicketError, Ticket},
     user_sessions::UserSessions,
 };
-use crate::{
-    model::{Arrival, CertainUserId, EndNotice, IntoUserId, Token},
-    request::Way,
-    store::meter,
-};
+use crate::model::{Arrival, CertainUserId, IntoUserId, Token};
+#[cfg(feature = "api")]
+use crate::request::Way;
 
 /// The session of one request.
 ///
@@ -82,26 +85,18 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     rules: Arc<Rules>,
     arrival: Arrival,
-    /// How the request sent the token that counts, if it sent one.
-    sent: Option<Way>,
     /// Commits of one session take turns.
     turn: AsyncMutex<()>,
     state: Mutex<State>,
 }
 
 impl Session {
-    pub(crate) fn new(
-        rules: Arc<Rules>,
-        arrival: Arrival,
-        sender: Sender,
-        sent: Option<Way>,
-    ) -> Self {
+    pub(crate) fn new(rules: Arc<Rules>, arrival: Arrival, sender: Sender, sent: Sent) -> Self {
         Self(Arc::new(Inner {
             rules,
             arrival,
-            sent,
             turn: AsyncMutex::new(()),
-            state: Mutex::new(State::new(sender)),
+            state: Mutex::new(State::new(sender, sent)),
         }))
     }
 
@@ -124,39 +119,8 @@ impl Session {
     /// Whether the request was authenticated by a bearer token, which no browser sends by itself.
     #[cfg(feature = "api")]
     pub(crate) fn is_by_bearer(&self) -> bool {
-        self.0.sent == Some(Way::Bearer) && self.state().record().is_some()
-    }
-
-    /// Why, when and by which device the session of this browser was ended.
-    ///
-    /// Show the reason on your sign-in page: [`EndWords`](crate::EndWords) makes a sentence of it.
-    /// Returns `None` unless the request sent the token of an ended session, or one from before a
-    /// re-authentication.
-    ///
-    /// Reading it has an effect: the response removes the cookie, so the reason is shown once. The cookie
-    /// stays in these cases, and the reason is returned again on the next request:
-    ///
-    /// - after [`EndReason::Replaced`](crate::EndReason::Replaced): the browser may already have the
-    ///   cookie of the new session;
-    /// - if the layer replaces your response, for example by a 503;
-    /// - with a bearer token: there is no cookie, and the client forgets the token by itself.
-    ///
-    /// The store keeps the reason for an hour by default. Each sign-in of the user keeps only the newest
-    /// reasons, as many as [`Limit::sessions`](crate::Limit::sessions). With `Limit::at_most(1)` only the
-    /// session that ended last has one.
-    #[must_use]
-    pub fn ended(&self) -> Option<EndNotice> {
-        let mut state = self.state();
-        let Current::Ended(notice) = &state.current else {
-            return None;
-        };
-        let notice = (**notice).clone();
-        if matches!(state.cookie, CookieChange::Keep) {
-            // Reading it twice in one request counts once.
-            meter::shown();
-        }
-        state.note_read();
-        Some(notice)
+        let state = self.state();
+        state.sent.way == Some(Way::Bearer) && !state.sent.as_guest && state.record().is_some()
     }
 
     /// Stages a sign-in of this user, with the layer's limit and lifetime.
@@ -166,7 +130,7 @@ impl Session {
     ///
     /// | session of the request before | what happens to it |
     /// |---|---|
-    /// | a guest session | ends; its stored data stays behind, but for keys that [`Login::carry`] names |
+    /// | a guest session | ends, and its cookie is removed; its stored data stays behind, but for keys that [`Login::carry`] names |
     /// | of the same user | is replaced, and the new one keeps its data |
     /// | of another user | ends; nothing of it is kept |
     ///
@@ -232,25 +196,6 @@ impl Session {
         let mut state = self.state();
         state.stageable()?;
         state.stage_login(token, user, login);
-        Ok(())
-    }
-
-    /// Stages the sign-out: the session ends, its data is deleted, the cookie is removed.
-    ///
-    /// Data inserted afterwards begins a new guest session. If the request has no live session, nothing
-    /// ends and `log_out` does not touch the cookie: the browser may already have a newer one. The cookie
-    /// of a session that was ended is removed, as if you had read [`ended`](Self::ended).
-    ///
-    /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
-    /// is not.
-    ///
-    /// # Errors
-    ///
-    /// If the response head was sent or the session is unavailable.
-    pub fn log_out(&self) -> Result<(), SessionError> {
-        let mut state = self.state();
-        state.stageable()?;
-        state.stage_logout();
         Ok(())
     }
 

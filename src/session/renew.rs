@@ -6,7 +6,6 @@ use super::{
     Session,
     current::{Current, Live},
     error::CommitError,
-    head::CookieChange,
     staged::{Renew, Target},
     state::State,
 };
@@ -148,7 +147,8 @@ impl State {
         let old = after.is_some_and(|after| now.since(record.issued_at()) >= after);
         let idle = matches!(self.staged.target, Target::Stay)
             && matches!(self.staged.renew, Renew::No)
-            && matches!(self.cookie, CookieChange::Keep);
+            && self.keeps_cookies()
+            && self.can_rotate();
         if idle && (unused || old) && self.token.is_some() {
             self.staged.renew = Renew::Due;
         }
@@ -160,16 +160,6 @@ impl State {
             live.record = record;
         }
         self.handed_over(token);
-    }
-
-    /// The response sets this token, for what is left of the life of the session.
-    fn handed_over(&mut self, token: Token) {
-        if let Current::Live(live) = &self.current {
-            let left = live.record.deadline.since(live.now);
-            let kept = live.record.persistent().then_some(left);
-            self.cookie = CookieChange::Set(Box::new(token.clone()), kept);
-        }
-        self.token = Some(token);
     }
 }
 

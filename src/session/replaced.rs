@@ -1,20 +1,140 @@
-//! Ends the session of another session set that a sign-in replaced.
+//! Ends the sessions of other session sets that a sign-in replaced.
 
 use std::error::Error;
 
-use super::{Session, staged::Op, state::Replaced};
+use super::{
+    Session,
+    commit::Stored,
+    error::CommitError,
+    staged::{Batch, Op, PendingLogin},
+    state::Replaced,
+};
 use crate::{
-    model::{Data, EndReason},
-    store::{End, Ended, Which},
+    model::{Data, EndReason, Record, SessionId, Token},
+    store::{End, Ended, Found, NewSession, Which},
 };
 
+/// The guest session of a guest cookie that the layer did not use, because the request has a session.
+pub(super) struct Unused {
+    token: Token,
+    revision: u64,
+    /// What the sign-in carries over.
+    named: Vec<Box<str>>,
+    data: Data,
+}
+
+impl Unused {
+    pub(super) fn ops(&self) -> impl Iterator<Item = Op> {
+        let named = |key: &str| self.named.iter().any(|named| **named == *key);
+        let carried = self.data.named(named);
+        let ops: Vec<Op> = carried
+            .map(|(key, value)| Op::carried(key, value))
+            .collect();
+        ops.into_iter()
+    }
+}
+
 impl Session {
-    /// Ends the session of a guest or of another user that a sign-in replaced. Only once the new session
+    /// The session that a sign-in replaces. `stored` is the one of the request.
+    pub(super) fn replaced_by(
+        &self,
+        pending: &PendingLogin,
+        stored: Option<&Stored>,
+    ) -> Option<SessionId> {
+        let state = self.state();
+        // Sent again with a token that an earlier sign-in replaced: the session of that sign-in.
+        let again = |_: &SessionId| !pending.after_logout;
+        let newer = state.sent.successor().filter(again);
+        newer
+            .or_else(|| stored.map(|stored| stored.id))
+            .or_else(|| state.sent.guest_successor().filter(again))
+    }
+
+    /// The guest session of the guest cookie, if the request has another session: a sign-in ends both.
+    ///
+    /// Where the session of the user goes on, its own values win.
+    pub(super) async fn unread_guest(
+        &self,
+        pending: &PendingLogin,
+        same: Option<&Stored>,
+    ) -> Result<Option<Unused>, CommitError> {
+        let Some(token) = self.state().sent.unread_guest().cloned() else {
+            return Ok(None);
+        };
+        let found = self.open(&token).await?;
+        let Some(Found { record, data, .. }) = found.filter(|it| it.record.user_id().is_none())
+        else {
+            self.state().sent.read(&token);
+            return Ok(None);
+        };
+        let kept = |key: &str| same.is_some_and(|same| same.data.get(key).is_some());
+        let named = pending.login.carry.iter();
+        Ok(Some(Unused {
+            token,
+            revision: record.revision,
+            named: named.filter(|key| !kept(key)).cloned().collect(),
+            data,
+        }))
+    }
+
+    /// Takes note of the new session, and of those that it replaced. Returns whether some of these changes
+    /// are still missing in it.
+    pub(super) fn signed_in(
+        &self,
+        pending: &PendingLogin,
+        new: NewSession,
+        other: Option<Stored>,
+        batch: &Batch,
+        guest: Option<Unused>,
+    ) -> bool {
+        let own = |key: &str| batch.ops.iter().any(|op| op.own && *op.key == *key);
+        let left_alone = |named: &[Box<str>]| {
+            let named = named.iter().filter(|key| !own(key));
+            named.cloned().collect::<Vec<_>>()
+        };
+        let mut state = self.state();
+        let user = state.record().and_then(Record::user_id).cloned();
+        let by = new.record.id;
+        if let Some(other) = other {
+            let named = left_alone(&pending.login.carry);
+            state.replaced.push(Replaced {
+                user,
+                tag: other.tag,
+                id: other.id,
+                by,
+                carry: other.guest.then_some((other.revision, named)),
+            });
+        }
+        if let Some(guest) = guest {
+            let (tag, id) = (guest.token.tag(), guest.token.session_id());
+            state.sent.read(&guest.token);
+            state.replaced.push(Replaced {
+                user: None,
+                tag,
+                id,
+                by,
+                carry: Some((guest.revision, left_alone(&guest.named))),
+            });
+        }
+        let missing = state.unstage_made(batch, &new.data);
+        state.settle_login(by);
+        state.came_alive(&pending.token, new);
+        missing
+    }
+
+    /// Ends the sessions of a guest or of another user that a sign-in replaced. Only once the new session
     /// exists: a refused sign-in must not cost a guest the cart. A failure does not fail the sign-in.
     pub(super) async fn end_replaced(&self) {
-        let Some(replaced) = self.state().replaced.clone() else {
-            return;
-        };
+        loop {
+            let Some(replaced) = self.state().replaced.last().cloned() else {
+                return;
+            };
+            self.end_one_replaced(&replaced).await;
+            self.state().replaced.pop();
+        }
+    }
+
+    async fn end_one_replaced(&self, replaced: &Replaced) {
         let store = &self.0.rules.store;
         let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
         end.by = Some(replaced.by);
@@ -33,7 +153,7 @@ impl Session {
         match ended {
             Ok(Ended::Ended {
                 data: Some(data), ..
-            }) => self.carry_late(&replaced, &data).await,
+            }) => self.carry_late(replaced, &data).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
@@ -43,7 +163,6 @@ impl Session {
                 );
             }
         }
-        self.state().replaced = None;
     }
 
     /// A parallel request stored something in the guest session after this one had read it.

@@ -14,6 +14,8 @@ pub(super) struct Staged {
     pub(super) renew: Renew,
     /// How long a session that goes on may live at most. Boxed: the state is moved on every request.
     pub(super) shorten: Option<Box<Lifetime>>,
+    /// The user has read why the session ended.
+    pub(super) forget: bool,
     /// In the order in which they were staged.
     pub(super) ops: Vec<Op>,
     /// Counts how often the changes were replaced as a whole. A commit in progress compares it, so that
@@ -152,6 +154,7 @@ impl Staged {
         matches!(self.target, Target::Stay)
             && matches!(self.renew, Renew::No)
             && self.shorten.is_none()
+            && !self.forget
             && self.ops.is_empty()
     }
 

@@ -3,27 +3,28 @@
 use std::time::Duration;
 
 use super::{
-    current::{Current, Live},
+    current::Current,
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
     login::Login,
     rules::Rules,
     sender::Sender,
+    sent::Sent,
     staged::{Batch, Op, PendingLogin, Renew, Staged, Target},
 };
-use crate::{
-    model::{
-        Data, DeviceId, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId,
-    },
-    store::NewSession,
-};
+use crate::model::{Data, DeviceId, Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId};
 
 /// It is moved on every request, so what only sign-ins need is boxed.
 pub(super) struct State {
     pub(super) current: Current,
     pub(super) staged: Staged,
+    /// What the response does to the signed-in cookie.
     pub(super) cookie: CookieChange,
+    /// What the response does to the guest cookie.
+    pub(super) guest_cookie: CookieChange,
     pub(super) sender: Sender,
+    /// What the request sent beside the token of its session.
+    pub(super) sent: Sent,
     /// The token that the client has, if it is known.
     pub(super) token: Option<Token>,
     /// The name given to a device that signs in and had none.
@@ -31,8 +32,8 @@ pub(super) struct State {
     /// The token of the guest session that staged data will begin. Made once, so that committing again
     /// is the same session.
     pub(super) guest_token: Option<Box<Token>>,
-    /// A session of another session set that a sign-in replaced and that has not ended yet.
-    pub(super) replaced: Option<Box<Replaced>>,
+    /// Sessions of other session sets that a sign-in replaced and that have not ended yet.
+    pub(super) replaced: Vec<Replaced>,
     /// Sessions that may have been created and whose token was not sent yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
     /// The cutoff that this request itself made, and of which session set.
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) committing: bool,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
+    /// The handler read why the session ended.
+    pub(super) reason_read: bool,
     /// The response head was sent.
     pub(super) closed: bool,
     /// The request was dropped: the token of a session that is created now could not be sent.
@@ -61,19 +64,22 @@ pub(super) struct Replaced {
 }
 
 impl State {
-    pub(super) fn new(sender: Sender) -> Self {
+    pub(super) fn new(sender: Sender, sent: Sent) -> Self {
         Self {
             current: Current::Nothing,
             token: None,
             staged: Staged::default(),
             cookie: CookieChange::Keep,
+            guest_cookie: CookieChange::Keep,
             sender,
+            sent,
             new_device: None,
             guest_token: None,
-            replaced: None,
+            replaced: Vec::new(),
             pending: Vec::new(),
             own_cutoff: None,
             signed_out: false,
+            reason_read: false,
             committing: false,
             closed: false,
             abandoned: false,
@@ -83,7 +89,7 @@ impl State {
     pub(super) fn record(&self) -> Option<&Record> {
         match &self.current {
             Current::Live(live) => Some(&live.record),
-            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
+            Current::Nothing | Current::Gone | Current::Unavailable => None,
         }
     }
 
@@ -126,7 +132,7 @@ impl State {
         }
         match self.current {
             Current::Unavailable => Err(SessionErrorKind::Unavailable.into()),
-            Current::Nothing | Current::Live(_) | Current::Ended(_) | Current::Gone => Ok(()),
+            Current::Nothing | Current::Live(_) | Current::Gone => Ok(()),
         }
     }
 
@@ -219,27 +225,6 @@ impl State {
         self.guest_token = None;
     }
 
-    /// The handler read the reason: the cookie is not needed any more.
-    pub(super) fn note_read(&mut self) {
-        if let Current::Ended(notice) = &self.current
-            // The browser may already have the cookie of the new session.
-            && notice.reason != EndReason::Replaced
-            && matches!(self.cookie, CookieChange::Keep)
-        {
-            self.cookie = CookieChange::Remove;
-        }
-    }
-
-    /// Whether staged data may begin a guest session. Not if the browser may have a newer cookie by now:
-    /// the cookie of a guest session would replace it, and a late request would sign the user out.
-    pub(super) fn may_begin(&self) -> bool {
-        match &self.current {
-            Current::Ended(notice) => notice.reason != EndReason::Replaced,
-            Current::Gone => false,
-            Current::Nothing | Current::Live(_) | Current::Unavailable => true,
-        }
-    }
-
     /// The token of the guest session that staged data begins.
     pub(super) fn guest_token(&mut self) -> Result<Token, CommitError> {
         if let Some(token) = &self.guest_token {
@@ -252,14 +237,6 @@ impl State {
         Ok(token)
     }
 
-    /// The session that replaced the one whose token the request sent.
-    pub(super) fn successor(&self) -> Option<SessionId> {
-        match &self.current {
-            Current::Ended(notice) if notice.reason == EndReason::Replaced => notice.by,
-            _ => None,
-        }
-    }
-
     /// A session may be created whose token was not sent yet.
     pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) {
         if !self.pending.contains(&(tag, id)) {
@@ -270,28 +247,6 @@ impl State {
     /// The session was not created after all, or its token was sent.
     pub(super) fn not_pending(&mut self, id: SessionId) {
         self.pending.retain(|(_, pending)| *pending != id);
-    }
-
-    /// The session ended while the request was running: no cookie is set for it.
-    pub(super) fn ended_in_flight(&mut self) {
-        self.current = Current::Gone;
-        self.staged.renew = Renew::No;
-        self.staged.shorten = None;
-        if matches!(self.cookie, CookieChange::Set(..)) {
-            self.cookie = CookieChange::Keep;
-        }
-    }
-
-    /// The stored session has ended, and with it what was staged for it.
-    pub(super) fn gone(&mut self) {
-        self.current = Current::Nothing;
-        self.cookie = CookieChange::Remove;
-        self.signed_out = true;
-        self.staged.renew = Renew::No;
-        self.staged.shorten = None;
-        if matches!(self.staged.target, Target::Stay) {
-            self.staged.put(Vec::new());
-        }
     }
 
     /// The sign-out is done; a sign-in after it may still be staged.
@@ -361,28 +316,11 @@ impl State {
         }
     }
 
-    /// A session was created by this request.
-    pub(super) fn came_alive(&mut self, token: &Token, new: NewSession) {
-        let NewSession {
-            record, data, now, ..
-        } = new;
-        let absolute = record.deadline.since(record.created_at);
-        let kept = record.persistent().then_some(absolute);
-        self.cookie = CookieChange::Set(Box::new(token.clone()), kept);
-        self.token = Some(token.clone());
-        self.current = Current::Live(Live {
-            tag: token.tag(),
-            record,
-            data,
-            now,
-        });
-    }
-
     /// The session set that the stored session is in.
     pub(super) fn tag(&self) -> Option<Tag> {
         match &self.current {
             Current::Live(live) => Some(live.tag),
-            Current::Nothing | Current::Ended(_) | Current::Gone | Current::Unavailable => None,
+            Current::Nothing | Current::Gone | Current::Unavailable => None,
         }
     }
 }

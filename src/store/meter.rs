@@ -73,6 +73,7 @@ fn seconds(operation: &'static str) -> Histogram {
         "save" => histogram!("tower_user_sessions_store_seconds", "operation" => "save"),
         "rotate" => histogram!("tower_user_sessions_store_seconds", "operation" => "rotate"),
         "list" => histogram!("tower_user_sessions_store_seconds", "operation" => "list"),
+        "forget" => histogram!("tower_user_sessions_store_seconds", "operation" => "forget"),
         "end" => histogram!("tower_user_sessions_store_seconds", "operation" => "end"),
         _ => histogram!("tower_user_sessions_store_seconds", "operation" => operation),
     }

@@ -30,8 +30,8 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
-        Authenticated, Create, Created, End, Ended, Found, List, NewSession, Redeem, Renewal,
-        Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
+        Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, Redeem,
+        Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
         UNCOUNTED_MAX, Which,
     },
     shared::SharedStore,
@@ -128,6 +128,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 18. `save` with `shorten` sets each part of the lifetime to the shorter of the stored and the given one.
 ///     The absolute part counts from now. It never makes a lifetime longer. Without changes, data and
 ///     revision do not change. With changes, all of it happens or none.
+/// 19. `forget` closes the end notice with this digest: no token opens it any more, and `resolve` answers
+///     unknown. All else that the notice does stays, above all that its id cannot be created again.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
@@ -201,6 +203,17 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the future is dropped, all of these sessions end or none.
     fn end(&self, end: &End) -> impl Future<Output = Result<Ended, StoreError>> + Send;
+
+    /// Closes an end notice: the user has read why the session ended.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the notice is closed or it is not.
+    fn forget(&self, forget: &Forget) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The tag of a user's session set.
     ///

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
-    Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
+    Create, Created, End, Ended, Forget, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
     SessionStore, StoreError, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
@@ -29,6 +29,7 @@ trait ErasedStore: Send + Sync {
     fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated>;
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
+    fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
     fn tag_of(&self, user: &UserId) -> Tag;
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
@@ -57,6 +58,10 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended> {
         Box::pin(async move { timed("end", self.end(&end)).await })
+    }
+
+    fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()> {
+        Box::pin(async move { timed("forget", self.forget(&forget)).await })
     }
 
     fn tag_of(&self, user: &UserId) -> Tag {
@@ -95,6 +100,10 @@ impl SharedStore {
 
     pub(crate) fn end(&self, end: End) -> Answer<Ended> {
         Arc::clone(&self.0).end_boxed(end)
+    }
+
+    pub(crate) fn forget(&self, forget: Forget) -> Answer<()> {
+        Arc::clone(&self.0).forget_boxed(forget)
     }
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {

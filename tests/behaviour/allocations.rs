@@ -22,8 +22,8 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
-        Create, Created, End, Ended, List, ManualClock, Record, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, StoreError, Timestamp,
+        Create, Created, End, Ended, Forget, List, ManualClock, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, Timestamp,
     },
 };
 
@@ -227,6 +227,10 @@ impl SessionStore for Elsewhere {
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         self.0.end(end).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        self.0.forget(forget).await
     }
 }
 

@@ -246,23 +246,61 @@ async fn two_different_tokens_make_a_guest_and_neither_is_removed() {
             assert_eq!(answer.value(), None, "{source:?}");
         }
     }
-    assert_eq!(faulty.all_calls(), 0);
+    // Whether the cookie beside the bearer token is live.
+    assert_eq!(faulty.all_calls(), 2);
     assert_eq!(log.at("DEBUG").len(), 4);
     assert!(!log.text().contains(&one[32..]) && !log.text().contains(&other[32..]));
 }
 
-// T13
+// T62
 #[tokio::test]
-async fn with_both_sources_a_dead_cookie_is_removed_in_either_order() {
+async fn with_both_sources_a_dead_cookie_is_removed_only_where_the_handler_asks() {
     for source in BOTH {
         let (store, _clock) = store();
         for value in ["x", &"A".repeat(64)] {
             let cookie = format!("__Host-session={value}");
             let mut client = Client::with_cookies(&layer(&store, source), [cookie.as_bytes()]);
+            let looked = client.send(|_session| async {}).await;
+            client.method = http::Method::POST;
 
-            let answer = client.send(|_session| async {}).await;
+            let asked = client.send(|session| async move { session.forget().unwrap() });
 
-            assert!(answer.removes_cookie(), "{source:?}");
+            assert!(looked.sets_no_cookie(), "{source:?}");
+            assert!(asked.await.removes_cookie(), "{source:?}");
+        }
+    }
+}
+
+// T10
+#[tokio::test]
+async fn an_empty_malformed_or_dead_cookie_is_no_second_token_beside_a_live_bearer_token() {
+    for source in BOTH {
+        let (store, _clock) = store();
+        let bearer = format!("Bearer {}", token(&store).await);
+        let mut ended = Client::signed_in(&SessionLayer::new(store.clone()), "alice").await;
+        let dead = ended.token();
+        ended
+            .send(|session| async move { session.log_out().unwrap() })
+            .await;
+        let faulty = FaultyStore::new(&store);
+        let layer = SessionLayer::new(faulty.clone()).token_source(source);
+
+        for (value, calls) in [("", 1), ("x", 1), (&dead, 2), (&"A".repeat(64), 2)] {
+            let mut client = authorized(&layer, &bearer);
+            add(
+                &mut client,
+                header::COOKIE,
+                &format!("__Host-session={value}"),
+            );
+            let before = faulty.all_calls();
+
+            let answer = client
+                .send(|session| async move { session.user_id().unwrap() })
+                .await;
+
+            assert!(answer.sets_no_cookie(), "{value}");
+            assert_eq!(answer.value().as_str(), "alice", "{value}");
+            assert_eq!(faulty.all_calls() - before, calls, "{value}");
         }
     }
 }

@@ -47,7 +47,7 @@ async fn without_a_cookie_there_is_a_guest_no_store_call_and_no_set_cookie() {
 
 // T2
 #[tokio::test]
-async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_its_cookie_is_removed() {
+async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_its_cookie_stays() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let layer = SessionLayer::new(faulty.clone());
@@ -68,7 +68,7 @@ async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_its_cookie_is_r
             .request(whose)
             .await;
 
-        assert!(answer.removes_cookie(), "{value}");
+        assert!(answer.sets_no_cookie(), "{value}");
         assert_eq!(answer.value(), None);
     }
     assert_eq!(faulty.all_calls(), 0);
@@ -76,7 +76,7 @@ async fn a_malformed_token_makes_a_guest_costs_no_store_call_and_its_cookie_is_r
 
 // T2
 #[tokio::test]
-async fn an_unknown_token_makes_a_guest_and_its_cookie_is_removed() {
+async fn an_unknown_token_makes_a_guest_and_its_cookie_stays() {
     let (store, _clock) = store();
     let cookie = format!("__Host-session={}", unknown_token());
 
@@ -84,7 +84,7 @@ async fn an_unknown_token_makes_a_guest_and_its_cookie_is_removed() {
         .request(whose)
         .await;
 
-    assert!(answer.removes_cookie());
+    assert!(answer.sets_no_cookie());
     assert_eq!(answer.value(), None);
 }
 
@@ -98,11 +98,11 @@ async fn an_unknown_token_is_never_adopted() {
 
     client.cookie = Some(format!("__Host-session={planted}"));
     client.insert("cart", "apple").await;
-    let guest = client.token();
+    let guest = client.guest.clone().unwrap();
     client.cookie = Some(format!("__Host-session={planted}"));
     client.log_in("alice").await;
 
-    assert_ne!(guest, planted);
+    assert!(!guest.contains(&planted));
     assert_ne!(client.token(), planted);
     let cookie = format!("__Host-session={planted}");
     let thief = Client::with_cookies(&layer, [cookie.as_bytes()])
@@ -123,7 +123,7 @@ async fn a_token_with_a_wrong_secret_is_unknown() {
         .request(whose)
         .await;
 
-    assert!(answer.removes_cookie());
+    assert!(answer.sets_no_cookie());
     assert_eq!(answer.value(), None);
 }
 
@@ -248,17 +248,4 @@ async fn two_equal_cookies_count_as_one() {
         .await;
 
     assert_eq!(answer.value().as_deref(), Some("alice"));
-}
-
-// T10
-#[tokio::test]
-async fn a_logout_removes_neither_of_two_differing_cookies() {
-    let (layer, ours) = signed_in().await;
-    let cookie = format!("__Host-session={ours}; __Host-session=planted");
-
-    let answer = Client::with_cookies(&layer, [cookie.as_bytes()])
-        .request(|session| async move { session.log_out().unwrap() })
-        .await;
-
-    assert!(answer.sets_no_cookie());
 }

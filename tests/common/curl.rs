@@ -77,11 +77,20 @@ impl Curl {
         Answer::parse(&String::from_utf8(output.stdout).unwrap())
     }
 
-    /// The token in the jar.
+    /// The token in the signed-in cookie.
     pub fn token(&self) -> Option<String> {
+        self.kept("\t__Host-session\t")
+    }
+
+    /// The token in the guest cookie.
+    pub fn guest_token(&self) -> Option<String> {
+        self.kept("\t__Host-session-guest\t")
+    }
+
+    fn kept(&self, name: &str) -> Option<String> {
         let jar = fs::read_to_string(self.jar.path()).unwrap();
         jar.lines()
-            .filter_map(|line| line.split_once("\t__Host-session\t"))
+            .filter_map(|line| line.split_once(name))
             .map(|(_, token)| token.to_owned())
             .next()
     }

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
-        Changes, Create, Created, End, Ended, List, Record, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, StoreError, StoreErrorKind, Tag,
+        Changes, Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, StoreErrorKind, Tag,
     },
 };
 
@@ -21,6 +21,7 @@ use tower_user_sessions::{
 pub enum Method {
     Create,
     End,
+    Forget,
     List,
     Resolve,
     Rotate,
@@ -216,6 +217,11 @@ impl SessionStore for FaultyStore {
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         let fault = self.enter(Method::End);
         self.run(fault, self.0.store.end(end)).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        let fault = self.enter(Method::Forget);
+        self.run(fault, self.0.store.forget(forget)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

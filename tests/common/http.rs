@@ -97,8 +97,10 @@ impl<T> Answer<T> {
 #[derive(Clone)]
 pub struct Client {
     layer: SessionLayer,
-    /// `name=value`
+    /// The signed-in cookie: `name=value`
     pub cookie: Option<String>,
+    /// The guest cookie.
+    pub guest: Option<String>,
     pub method: Method,
     pub user_agent: &'static str,
     /// The address of its peer, where the app sets that.
@@ -112,6 +114,7 @@ impl Client {
         Self {
             layer: layer.clone(),
             cookie: None,
+            guest: None,
             method: Method::GET,
             user_agent: "test",
             peer: None,
@@ -243,8 +246,13 @@ impl Client {
             .method(self.method.clone())
             .uri(path)
             .header(header::USER_AGENT, self.user_agent);
-        if let Some(cookie) = &self.cookie {
-            request = request.header(header::COOKIE, cookie);
+        let cookies: Vec<&str> = [&self.cookie, &self.guest]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if !cookies.is_empty() {
+            request = request.header(header::COOKIE, cookies.join("; "));
         }
         let mut request = request.body(()).unwrap();
         if let Some(peer) = self.peer {
@@ -259,9 +267,10 @@ impl Client {
         request
     }
 
-    /// The token in the jar.
+    /// The token in the jar: that of the user, else that of the guest.
     pub fn token(&self) -> String {
-        let (_, token) = self.cookie.as_deref().unwrap().split_once('=').unwrap();
+        let cookie = self.cookie.as_deref().or(self.guest.as_deref());
+        let (_, token) = cookie.unwrap().split_once('=').unwrap();
         token.to_owned()
     }
 
@@ -270,8 +279,14 @@ impl Client {
         let lines = answer.set_cookies().into_iter();
         for line in lines.filter(|line| !line.starts_with("__Host-device=")) {
             let pair = line.split(';').next().unwrap();
+            let (name, _) = pair.split_once('=').unwrap();
             let removed = line.contains("Max-Age=0");
-            self.cookie = (!removed).then(|| pair.to_owned());
+            let cookie = if name.ends_with("-guest") {
+                &mut self.guest
+            } else {
+                &mut self.cookie
+            };
+            *cookie = (!removed).then(|| pair.to_owned());
         }
     }
 }

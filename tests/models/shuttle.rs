@@ -21,8 +21,8 @@ use shuttle::{
 use tower_user_sessions::{
     Limit, MemoryStore, SessionId, SessionLayer, SessionStore, UserId, UserSessions,
     store::{
-        Create, Created, End, Ended, List, ManualClock, Record, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, StoreError, Tag,
+        Create, Created, End, Ended, Forget, List, ManualClock, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, Tag,
     },
 };
 
@@ -64,6 +64,10 @@ impl SessionStore for Yielding {
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         between(self.0.end(end)).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        between(self.0.forget(forget)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

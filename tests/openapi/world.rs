@@ -10,8 +10,8 @@ use tower_user_sessions::{
     DeviceBody, Geo, Login, PeerAddr, Place, Session, SessionId, SessionLayer, SessionStore,
     UserId,
     store::{
-        Create, Created, End, Ended, List, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-        StoreError, StoreErrorKind,
+        Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate, Rotated,
+        Save, Saved, StoreError, StoreErrorKind,
     },
 };
 
@@ -128,6 +128,10 @@ impl SessionStore for Down {
     }
 
     async fn end(&self, _: &End) -> Result<Ended, StoreError> {
+        down()
+    }
+
+    async fn forget(&self, _: &Forget) -> Result<(), StoreError> {
         down()
     }
 }

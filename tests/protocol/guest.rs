@@ -74,7 +74,7 @@ fn an_end_that_returns_no_data_loses_a_late_cart_item() {
 }
 
 #[test]
-fn removing_the_cookie_of_a_replaced_session_signs_the_browser_out() {
+fn removing_the_cookie_of_a_dead_token_signs_the_browser_out() {
     let rules = Rules {
         keeps_cookie: false,
         ..Rules::ALL

@@ -49,7 +49,7 @@
 //! | a `create` that finds its id live gives the same answer (4) | `knows_its_own` | `ONCE` |
 //! | … or *ended*, if it finds a notice (4) | `stays_ended` | `STAYS_ENDED` |
 //! | an update of unknown outcome is not run again (4) | `update_once` | `data::COUNTS_ONCE` |
-//! | the cookie of a replaced session stays (5) | `keeps_cookie` | `LATE_ANSWER` |
+//! | the cookie of a dead token stays (5) | `keeps_cookie` | `LATE_ANSWER` |
 //! | a double submit replaces the successor | `follows`, `marker` | `ONE_PLACE` |
 //! | the new token is derived, with a salt that is kept | `derived` | `CONVERGES` |
 //! | the previous token works until the new one was used, and for a grace | `until_seen`, `grace` | `SIGNS_NOBODY_OUT` |

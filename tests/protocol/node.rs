@@ -66,12 +66,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What a page does to the cookie after it read why the session ended.
+    /// What a page does to the cookie, whatever became of its token.
     fn sent(&self, current: Current) -> Cookie {
         match current {
             Current::Live(..) => Cookie::Keep,
             // The browser may already hold a newer one.
-            Current::Ended(Reason::Replaced, _) if self.scene.rules.keeps_cookie => Cookie::Keep,
+            Current::Ended(..) | Current::Nothing if self.scene.rules.keeps_cookie => Cookie::Keep,
             Current::Ended(..) | Current::Nothing => Cookie::Remove,
         }
     }

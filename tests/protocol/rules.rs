@@ -34,7 +34,7 @@ pub(crate) struct Rules {
     pub(crate) ends_after_created: bool,
     /// The end of a guest session returns what was put into it since it was read.
     pub(crate) brings_along: bool,
-    /// The cookie of a replaced session stays.
+    /// The cookie of a dead token stays.
     pub(crate) keeps_cookie: bool,
     /// A sign-in that names a replaced session takes the place of its successor.
     pub(crate) follows: bool,

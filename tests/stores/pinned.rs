@@ -108,6 +108,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "error",
             "expired",
             "failed",
+            "forget",
             "list",
             "live",
             "ok",

@@ -9,9 +9,14 @@
 
 use std::time::Duration;
 
-use tower_user_sessions::{ClientClass, DeviceCookie, Limit, RedisStore, SessionLayer, events};
+use tower_user_sessions::{
+    ClientClass, DeviceCookie, EndReason, Limit, RedisStore, SessionLayer, UserSessions, events,
+};
 
-use crate::common::{http::Client, redis::Server};
+use crate::common::{
+    http::{Client, DAY, store, user},
+    redis::Server,
+};
 
 /// How often each command was called since the last reset, without those of the test itself.
 async fn calls(server: &Server) -> Vec<String> {
@@ -58,4 +63,64 @@ async fn with_every_option_on_a_request_is_one_evalsha_and_a_sign_in_too() {
 
     assert_eq!(reads, ["evalsha 10"]);
     assert_eq!(calls(&server).await, ["evalsha 11"]);
+}
+
+// T62 T63 T64
+#[tokio::test]
+async fn two_cookies_are_two_evalshas_only_if_the_first_is_dead_and_a_dead_one_is_remembered() {
+    let server = Server::start();
+    let (_, clock) = store();
+    let layer = SessionLayer::new(server.store(clock.clone())).guest_idle(10 * DAY);
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    client.guest = guest.guest;
+    let count = async || -> Vec<String> {
+        let calls = calls(&server).await;
+        let _: () = server.ask("CONFIG RESETSTAT").await;
+        calls
+    };
+    client.user().await;
+    count().await;
+
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(count().await, ["evalsha 1"]);
+    clock.advance(DAY);
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+    assert_eq!(count().await, ["evalsha 2"]);
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+    assert_eq!(count().await, ["evalsha 1"]);
+}
+
+// T64
+#[tokio::test]
+async fn a_forgotten_reason_is_gone_from_redis_and_costs_one_script() {
+    let server = Server::start();
+    let (_, clock) = store();
+    let redis = server.store(clock.clone());
+    let layer = SessionLayer::new(redis.clone());
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut other_tab = client.clone();
+    clock.advance(DAY / 24);
+    let admin = UserSessions::new(redis, user("alice"));
+    admin.end_all().await.unwrap();
+    let reason = async |client: &mut Client| {
+        let answer = client.send(|session| async move { session.ended().map(|it| it.reason) });
+        answer.await.value()
+    };
+    for _ in 0..2 {
+        assert_eq!(reason(&mut client).await, Some(EndReason::Administrator));
+    }
+    let _: () = server.ask("CONFIG RESETSTAT").await;
+
+    client.method = http::Method::POST;
+    let answer = client
+        .send(|session| async move { session.forget().unwrap() })
+        .await;
+
+    assert!(answer.removes_cookie());
+    // The script was never run before, so the server has to be given its text.
+    let commands = calls(&server).await;
+    assert!(commands.contains(&"evalsha 2".to_owned()), "{commands:?}");
+    assert_eq!(reason(&mut other_tab).await, None);
 }

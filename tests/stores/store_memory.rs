@@ -128,3 +128,9 @@ async fn contract_17_disables_and_enables_users() {
 async fn contract_18_shortens_and_never_prolongs() {
     conformance::shortens_and_never_prolongs(make).await;
 }
+
+// T64
+#[tokio::test]
+async fn contract_19_forgets_a_notice() {
+    conformance::forgets_a_notice(make).await;
+}

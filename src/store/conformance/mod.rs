@@ -47,6 +47,7 @@ mod cutoff;
 mod data;
 mod end;
 mod follow;
+mod forget;
 mod join;
 mod limit;
 mod live;
@@ -64,6 +65,7 @@ pub use self::{
     cutoff::{rejects_what_was_authenticated_before_the_cutoff, uses_only_its_own_clock},
     data::{enforces_the_data_limit, saves_to_live_sessions_only},
     end::{ends_only_for_a_live_caller, remembers_undelivered_sessions},
+    forget::forgets_a_notice,
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
     live::{
         lists_exactly_the_live_sessions, records_activity_forwards_only,
@@ -95,4 +97,5 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(rotates_and_signs_nobody_out(&make)).await;
     Box::pin(disables_and_enables_users(&make)).await;
     Box::pin(shortens_and_never_prolongs(&make)).await;
+    Box::pin(forgets_a_notice(&make)).await;
 }

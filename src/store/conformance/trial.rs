@@ -8,9 +8,9 @@ use std::{fmt::Debug, time::Duration};
 use crate::{
     model::{EndNotice, EndReason, Lifetime, SessionId, UserId},
     store::{
-        Authenticated, Changes, Create, Created, Data, End, Ended, Found, List, ManualClock,
-        NewSession, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, SessionStore,
-        StoreError, Tag, Timestamp, Token, Which,
+        Authenticated, Changes, Create, Created, Data, End, Ended, Forget, Found, List,
+        ManualClock, NewSession, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved,
+        SessionStore, StoreError, Tag, Timestamp, Token, Which,
     },
 };
 
@@ -175,6 +175,10 @@ impl<St: SessionStore> Trial<St> {
 
     pub(super) async fn save(&self, save: &Save) -> Saved {
         self.answered(Box::pin(self.store.save(save)).await)
+    }
+
+    pub(super) async fn forget(&self, forget: &Forget) {
+        self.answered(self.store.forget(forget).await);
     }
 
     pub(super) async fn end(&self, end: &End) -> Ended {

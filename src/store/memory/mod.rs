@@ -11,8 +11,8 @@ mod shard;
 
 use self::{session_set::SessionSet, shard::Shard};
 use super::{
-    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError, Which,
+    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated,
+    Save, Saved, SessionStore, StoreError, Which,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
 
@@ -163,6 +163,11 @@ impl SessionStore for MemoryStore {
             } else {
                 Ended::Unknown
             }))
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        self.within(forget.tag, false, |set, now| set.forget(forget, now));
+        Ok(())
     }
 
     fn tag(&self, user: &UserId) -> Tag {

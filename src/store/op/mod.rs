@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 mod create;
+mod forget;
 mod rotate;
 
 pub use self::{
     create::{Create, Created, NewSession, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
+    forget::Forget,
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{

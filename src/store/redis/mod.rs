@@ -16,8 +16,8 @@ mod worker;
 
 use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
 use super::{
-    Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError,
+    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated,
+    Save, Saved, SessionStore, StoreError,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
@@ -101,8 +101,8 @@ pub use self::{
 /// Each stored record begins with the version of its form. The version is 1; the changelog says when it
 /// changes. Nodes of two versions can share a Redis. A node does not change records of another version:
 ///
-/// - Their tokens are unknown to it: such a request is a guest, and the cookie is removed. So keep each
-///   client on nodes of one version.
+/// - Their tokens are unknown to it: such a request is a guest, and its cookie stays. The node remembers that
+///   for 5 s. So keep each client on nodes of one version.
 /// - It does not list them, and it enforces the limit among sessions of its own version only.
 /// - It does not end them by id. "End all" and "end others" delete them too, without a notice.
 ///
@@ -296,6 +296,10 @@ impl SessionStore for RedisStore {
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
         self.scripts.end(end).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        self.scripts.forget(forget).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -14,6 +14,8 @@ pub mod app;
 pub mod chromium;
 #[path = "../../../../tests/common/curl.rs"]
 pub mod curl;
+#[path = "../../../../tests/common/hold.rs"]
+pub mod hold;
 #[path = "../../../../tests/common/hostile.rs"]
 pub mod hostile;
 #[path = "../../../../tests/common/http.rs"]

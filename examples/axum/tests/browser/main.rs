@@ -8,6 +8,10 @@
 )]
 
 mod common;
+mod late_browser;
 mod notice_browser;
 mod page_browser;
 mod page_looks;
+mod reading_browser;
+mod site;
+mod withheld_browser;

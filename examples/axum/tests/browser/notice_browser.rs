@@ -24,9 +24,10 @@ const FIREFOX: &str =
 
 const ALERT: &str = r#"[role="alert"]"#;
 
-// T42
+// T42 T64
 #[tokio::test(flavor = "multi_thread")]
-async fn the_evicted_browser_learns_why_when_and_by_which_device_once() {
+async fn the_evicted_browser_learns_why_when_and_by_which_device_until_its_user_closes_the_message()
+{
     let app = Arc::new(App::start(&[("MAX_SESSIONS", "3")]));
     browse(move |browser| async move {
         sign_in(&browser, &app).await;
@@ -46,7 +47,14 @@ async fn the_evicted_browser_learns_why_when_and_by_which_device_once() {
         assert!(when.ends_with('Z') && said.ends_with(&when), "{said}");
 
         browser.goto(at(&app, "/")).await.unwrap();
-        assert!(browser.find_all(By::Css(ALERT)).await.unwrap().is_empty());
+        let again = find(&browser, ALERT).await.text().await.unwrap();
+        assert_eq!(again, said);
+        click(&browser, r#"form[action="/message/close"] button"#).await;
+        find(&browser, r#"form[action="/login"]"#).await;
+        for _ in 0..2 {
+            browser.goto(at(&app, "/")).await.unwrap();
+            assert!(browser.find_all(By::Css(ALERT)).await.unwrap().is_empty());
+        }
     })
     .await;
 }

@@ -44,6 +44,9 @@ fn a_cookie_jar_of_python_sends_no_secure_cookie_over_http() {
 
     let seen = python("cookiejar.py", &app.url(""));
 
-    assert_eq!(seen["cookies"], json!(["__Host-session"]));
+    assert_eq!(
+        seen["cookies"],
+        json!(["__Host-session-guest", "__Host-session"])
+    );
     assert_eq!(seen["me"][0], 401);
 }

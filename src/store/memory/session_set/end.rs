@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Cause, Live, SessionSet};
+use super::{Cause, Live, NOBODY, SessionSet};
 use crate::{
     model::{EndReason, Record, SessionId, Timestamp},
-    store::{End, Ended, Which},
+    store::{End, Ended, Forget, Which},
 };
 
 impl SessionSet {
@@ -26,6 +26,19 @@ impl SessionSet {
             Which::One(id) => self.end_one(id, end, &cause, now),
             Which::All => self.end_several(None, end, &cause, now),
             Which::Others(keep) => self.end_several(Some(keep), end, &cause, now),
+        }
+    }
+
+    /// Closes a notice. It stays, because it keeps the id from being created again.
+    pub(in super::super) fn forget(&mut self, forget: &Forget, now: Timestamp) {
+        let mut notices = self.notices.iter_mut();
+        let found = notices.find(|(id, notice)| {
+            *id == forget.id && notice.digest == forget.digest && now < notice.kept_until
+        });
+        if let Some((_, notice)) = found {
+            notice.digest = NOBODY;
+            notice.previous = None;
+            notice.by_client = None;
         }
     }
 

@@ -19,7 +19,9 @@ use super::{
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, clock::millis},
-    store::{End, Ended, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which},
+    store::{
+        End, Ended, Forget, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which,
+    },
 };
 
 impl Scripts {
@@ -208,6 +210,32 @@ impl Scripts {
             }
             2 => Ok(Ended::CallerEnded),
             0 => Ok(Ended::Unknown),
+            _ => Err(Reply::unexpected()),
+        }
+    }
+
+    /// Runs `lua/forget.lua`.
+    pub(in super::super) async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        let of = nonce();
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(&forget.id.encode())
+                .arg(forget.digest.as_bytes())
+                .arg(self.given())
+                .arg(&of[..]);
+        };
+        let key = self.0.keys.user(forget.tag);
+        let call = Call {
+            script: &self.0.forget,
+            key: &key,
+            resend: Resend::Harmless,
+            lane: Lane::Others,
+            expected: Expected {
+                of,
+                alone: Alone::Never,
+            },
+        };
+        match self.run(call, arguments).await?.head().0 {
+            0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),
         }
     }

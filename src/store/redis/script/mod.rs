@@ -48,6 +48,7 @@ struct Inner {
     rotate: Script,
     list: Script,
     end: Script,
+    forget: Script,
 }
 
 impl Scripts {
@@ -87,6 +88,7 @@ impl Scripts {
                 include_str!("../lua/end.lua"),
                 &[include_str!("../lua/several.lua")],
             ),
+            forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
         }))
     }
 
@@ -108,6 +110,7 @@ impl Scripts {
             &all.rotate,
             &all.list,
             &all.end,
+            &all.forget,
         ];
         all.route.check(&all.keys, &scripts).await
     }

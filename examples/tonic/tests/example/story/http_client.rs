@@ -81,7 +81,14 @@ impl Http {
         let body = answer.text().await.unwrap();
         match status {
             StatusCode::OK => Ok(body),
-            StatusCode::UNAUTHORIZED => Err(Outcome::Out(text(&json(&body)["reason"]))),
+            StatusCode::UNAUTHORIZED => {
+                let reason = text(&json(&body)["reason"]);
+                if reason != "not_signed_in" {
+                    // The user has read it. A client with a bearer token drops it then, too.
+                    self.jars.remove(&who);
+                }
+                Err(Outcome::Out(reason))
+            }
             StatusCode::CONFLICT => Err(Outcome::Full),
             StatusCode::SERVICE_UNAVAILABLE => Err(Outcome::Unavailable),
             _ => Err(Outcome::Strange(format!("{status} {body}"))),

@@ -1,0 +1,155 @@
+//! Cookie settings that clash.
+
+use std::{error, fmt};
+
+use super::cookie::{SameSite, SessionCookieBuilder};
+use crate::{model::Token, request::GUEST};
+
+/// The most that a cookie's name and value may take together (RFC 6265bis §5.6).
+const NAME_AND_VALUE_MAX: usize = 4096;
+
+impl SessionCookieBuilder {
+    pub(super) fn clash(&self) -> Option<CookieClash> {
+        let Self {
+            name,
+            secure,
+            same_site,
+            path,
+            domain,
+            partitioned,
+            retired,
+        } = self;
+        let host = is_host(name);
+        let prefixed = is_prefixed(name);
+        if !is_token(name) {
+            Some(CookieClash::Name)
+        } else if name.len() + GUEST.len() + Token::TEXT_LEN > NAME_AND_VALUE_MAX {
+            Some(CookieClash::NameTooLong)
+        } else if !is_path(path) {
+            Some(CookieClash::Path)
+        } else if !is_domain(domain.as_deref()) {
+            Some(CookieClash::Domain)
+        } else if host && domain.is_some() {
+            Some(CookieClash::HostPrefixAndDomain)
+        } else if host && path != "/" {
+            Some(CookieClash::HostPrefixAndPath)
+        } else if prefixed && !secure {
+            Some(CookieClash::PrefixAndInsecure)
+        } else if *same_site == SameSite::None && !secure {
+            Some(CookieClash::SameSiteNoneAndInsecure)
+        } else if *partitioned && !secure {
+            Some(CookieClash::PartitionedAndInsecure)
+        } else if *partitioned && *same_site != SameSite::None {
+            Some(CookieClash::PartitionedAndSameSite)
+        } else if retired.iter().any(|it| !it.can_be(*secure)) {
+            Some(CookieClash::Retired)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether the name says that the cookie has no Domain. Browsers compare the prefixes without regard to
+/// case (RFC 6265bis §5.7).
+pub(super) fn is_host(name: &str) -> bool {
+    starts_with(name, "__host-")
+}
+
+/// Whether the name says that the cookie is Secure.
+pub(super) fn is_prefixed(name: &str) -> bool {
+    is_host(name) || starts_with(name, "__secure-") || starts_with(name, "__http-")
+}
+
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with('/') && is_attribute(path)
+}
+
+pub(super) fn is_domain(domain: Option<&str>) -> bool {
+    domain.is_none_or(|domain| !domain.is_empty() && is_attribute(domain))
+}
+
+/// RFC 9110 §5.6.2.
+pub(super) fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Whether this text may be the value of an attribute.
+fn is_attribute(value: &str) -> bool {
+    value
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b';')
+}
+
+/// Two settings of a cookie clash.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CookieError(pub(super) CookieClash);
+
+/// Which settings clash.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CookieClash {
+    /// The domain is empty or has characters that cannot be in one.
+    Domain,
+    /// A `__Host-` name and a Domain.
+    HostPrefixAndDomain,
+    /// A `__Host-` name and a Path other than `/`.
+    HostPrefixAndPath,
+    /// The name is not a token.
+    Name,
+    /// Name and value together are over 4096 bytes.
+    NameTooLong,
+    /// Partitioned without Secure.
+    PartitionedAndInsecure,
+    /// Partitioned with SameSite=Lax or Strict.
+    PartitionedAndSameSite,
+    /// The path does not start with `/` or has characters that cannot be in one.
+    Path,
+    /// A `__Host-`, `__Secure-` or `__Http-` name without Secure.
+    PrefixAndInsecure,
+    /// A retired cookie that no browser would have kept.
+    Retired,
+    /// SameSite=None without Secure.
+    SameSiteNoneAndInsecure,
+}
+
+impl CookieError {
+    /// Returns which settings clash.
+    #[must_use]
+    pub const fn clash(&self) -> CookieClash {
+        self.0
+    }
+}
+
+impl fmt::Display for CookieError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            CookieClash::Domain => "the Domain is empty or has characters that cannot be in one",
+            CookieClash::HostPrefixAndDomain => "a `__Host-` name clashes with a Domain",
+            CookieClash::HostPrefixAndPath => "a `__Host-` name clashes with a Path other than `/`",
+            CookieClash::Name => "the name is not a token (RFC 9110)",
+            CookieClash::NameTooLong => "name and value together are over 4096 bytes",
+            CookieClash::PartitionedAndInsecure => "Partitioned needs a Secure cookie",
+            CookieClash::PartitionedAndSameSite => {
+                "Partitioned needs SameSite=None: with Lax or Strict a frame of another site gets no cookie"
+            }
+            CookieClash::Path => "the Path has to start with `/`, without spaces and `;`",
+            CookieClash::PrefixAndInsecure => {
+                "a name with the prefix `__Host-`, `__Secure-` or `__Http-` needs a Secure cookie"
+            }
+            CookieClash::Retired => {
+                "no browser can have a retired cookie with this name, Path and Domain"
+            }
+            CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
+        })
+    }
+}
+
+impl error::Error for CookieError {}

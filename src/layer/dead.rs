@@ -1,0 +1,152 @@
+//! Tokens that the store does not know, for a short time: a dead cookie costs the store nothing then.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::model::{Arrival, Digest, SessionId, Token};
+
+/// How long a token is remembered.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// How many locks there are; each protects a share of the tokens.
+const SHARDS: usize = 16;
+
+/// How many tokens each share has at most: 4,096 in all.
+const SHARE: usize = 256;
+
+/// Tokens that the store called unknown or expired.
+///
+/// A token is made for one session and works only after the store has said so. A sign-in whose outcome is
+/// unknown has not sent its token, so no request can have asked for it. So a token that the store does not know
+/// stays unknown, but for a store that loses writes: then the session is back up to five seconds late.
+///
+/// Each layer has its own, because other settings make other tokens unknown.
+#[derive(Default)]
+pub(super) struct DeadTokens([Shard; SHARDS]);
+
+#[derive(Default)]
+struct Shard {
+    /// How many there are: usually none, and then no lock is taken.
+    count: AtomicUsize,
+    /// By session id, because the digest of a live token need not be computed then.
+    tokens: Mutex<HashMap<SessionId, (Digest, Arrival)>>,
+}
+
+impl DeadTokens {
+    /// Whether the store did not know this token a moment ago.
+    pub(super) fn has(&self, token: &Token) -> bool {
+        let id = token.session_id();
+        let Some(shard) = self.shard(id) else {
+            return false;
+        };
+        if shard.count.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let Some((digest, since)) = shard.lock().get(&id).copied() else {
+            return false;
+        };
+        digest == token.digest() && since.age() < KEPT
+    }
+
+    /// The store does not know this token.
+    pub(super) fn note(&self, token: &Token) {
+        self.note_at(token, Arrival::now());
+    }
+
+    fn note_at(&self, token: &Token, at: Arrival) {
+        let id = token.session_id();
+        let Some(shard) = self.shard(id) else {
+            return;
+        };
+        let mut tokens = shard.lock();
+        if tokens.len() >= SHARE {
+            tokens.retain(|_, (_, since)| since.age() < KEPT);
+        }
+        if tokens.len() >= SHARE {
+            // That costs the store some calls, and no more.
+            tokens.clear();
+        }
+        tokens.insert(id, (token.digest(), at));
+        shard.count.store(tokens.len(), Ordering::Relaxed);
+    }
+
+    fn shard(&self, id: SessionId) -> Option<&Shard> {
+        // An id is random, so that any byte of it distributes the tokens evenly.
+        self.0.get(usize::from(id.as_bytes()[0]) % SHARDS)
+    }
+}
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, (Digest, Arrival)>> {
+        // Every step leaves plain values behind.
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Settings that are copied may change: what was unknown may be known then.
+impl Clone for DeadTokens {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for DeadTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeadTokens(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Tag;
+
+    fn token() -> Token {
+        Token::random(Tag::random().unwrap()).unwrap()
+    }
+
+    fn all(dead: &DeadTokens) -> usize {
+        dead.0.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    // T2
+    #[test]
+    fn a_dead_token_is_remembered_for_five_seconds_and_no_other_token_is() {
+        let (dead, token) = (DeadTokens::default(), token());
+        let just_under = KEPT.checked_sub(Duration::from_secs(1)).unwrap();
+
+        dead.note_at(&token, Arrival::ago(just_under));
+        let (young, other) = (dead.has(&token), dead.has(&token.renewed().unwrap()));
+        dead.note_at(&token, Arrival::ago(KEPT));
+
+        assert_eq!((young, other, dead.has(&token)), (true, false, false));
+    }
+
+    // T2
+    #[test]
+    fn at_most_4096_dead_tokens_are_remembered() {
+        let dead = DeadTokens::default();
+
+        for _ in 0..20_000 {
+            dead.note(&token());
+        }
+
+        assert!(all(&dead) <= 4_096, "{}", all(&dead));
+    }
+
+    // T2
+    #[test]
+    fn copied_settings_remember_no_dead_tokens() {
+        let (dead, token) = (DeadTokens::default(), token());
+        dead.note(&token);
+
+        assert_eq!((dead.has(&token), dead.clone().has(&token)), (true, false));
+    }
+}

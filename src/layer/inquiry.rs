@@ -1,0 +1,222 @@
+//! Which of the tokens that a request sends opens its session.
+
+use super::{
+    config::{Config, OnOutage},
+    failure::unanswered,
+    reject::Rejection,
+};
+use crate::{
+    model::{EndReason, Token},
+    request::{GUEST, Sent, Tokens, Way},
+    session::{Current, Dead, Live, OpenSession, Place},
+    store::{Resolve, Resolved, StoreError, meter},
+};
+
+/// The tokens of a request, in the order in which the store is asked for them:
+///
+/// 1. a cookie that differs from the bearer token beside it: if it is live, neither is used;
+/// 2. the signed-in cookie or the bearer token;
+/// 3. the guest cookie, if that one opens no session.
+///
+/// Nearly all requests send at most one.
+pub(super) struct Inquiry {
+    pub(super) open: OpenSession,
+    activity: bool,
+    beside: Option<Box<Token>>,
+    main: Option<Token>,
+    guest: Option<Token>,
+    /// What the store is asked for now.
+    asked: Option<(Token, Asked)>,
+}
+
+#[derive(Clone, Copy)]
+enum Asked {
+    Beside,
+    Main,
+    Guest,
+}
+
+impl Inquiry {
+    pub(super) fn new(config: &Config, mut open: OpenSession, sent: Sent, activity: bool) -> Self {
+        let Sent {
+            tokens,
+            way,
+            beside,
+            guest,
+        } = sent;
+        let main = match tokens {
+            Tokens::None => None,
+            Tokens::One(token) => Some(token),
+            Tokens::Malformed => {
+                tracing::debug!(?way, "not a token");
+                open.sent(|sent| sent.is_dead(Dead::Unknown));
+                None
+            }
+            Tokens::Several(all) => {
+                if all.iter().any(|(_, way)| *way == Way::Bearer) {
+                    tracing::debug!("two different tokens in one request");
+                } else {
+                    two_cookies(config.cookie.name());
+                }
+                for (token, way) in all {
+                    let place = match way {
+                        Way::Bearer => Place::Bearer,
+                        Way::Cookie => Place::SignedInCookie,
+                    };
+                    open.sent(|sent| sent.has_unread(token, place));
+                }
+                None
+            }
+        };
+        let guest = match guest {
+            Tokens::None => None,
+            Tokens::One(token) => Some(token),
+            Tokens::Malformed => {
+                tracing::debug!("the guest cookie is not a token");
+                open.sent(|sent| sent.is_dead_guest(Dead::Unknown));
+                None
+            }
+            Tokens::Several(all) => {
+                two_cookies(&format!("{}{GUEST}", config.cookie.name()));
+                for (token, _) in all {
+                    open.sent(|sent| sent.has_unread(token, Place::GuestCookies));
+                }
+                None
+            }
+        };
+        Self {
+            open,
+            activity,
+            beside,
+            main,
+            guest,
+            asked: None,
+        }
+    }
+
+    /// What to ask the store next.
+    pub(super) fn next(&mut self, config: &Config) -> Option<Resolve> {
+        loop {
+            let (token, asked) = if let Some(token) = self.beside.take() {
+                (*token, Asked::Beside)
+            } else if let Some(token) = self.main.take() {
+                (token, Asked::Main)
+            } else {
+                (self.guest.take()?, Asked::Guest)
+            };
+            if config.dead.has(&token) {
+                self.dead(token, asked, Dead::Unknown);
+                continue;
+            }
+            let mut resolve = Resolve::new(token.clone());
+            // If the cookie is live, neither token is used.
+            resolve.activity = self.activity && !matches!(asked, Asked::Beside);
+            resolve.activity_step = config.rules.activity_step;
+            resolve.not_before = config.rules.not_before;
+            self.asked = Some((token, asked));
+            return Some(resolve);
+        }
+    }
+
+    /// Takes what the store answered.
+    pub(super) fn take(
+        &mut self,
+        config: &Config,
+        answer: Result<Resolved, StoreError>,
+    ) -> Result<(), Rejection> {
+        meter::resolved(&answer);
+        let Some((token, asked)) = self.asked.take() else {
+            return Ok(());
+        };
+        let dead = match answer {
+            Ok(Resolved::Live(found)) => {
+                let live = Live::new(token.tag(), found);
+                self.live(token, asked, live);
+                return Ok(());
+            }
+            Ok(Resolved::Ended(notice)) => match notice.reason {
+                // No client ever used these: there is nothing to explain.
+                EndReason::Undelivered | EndReason::Rejected => Dead::Unknown,
+                _ => Dead::Ended(token.clone(), notice),
+            },
+            Ok(Resolved::Reused(reused)) => {
+                tracing::warn!(ended = reused.ended, "previous token used after its time");
+                self.open.session().report_reused(&reused);
+                Dead::Reused
+            }
+            Ok(Resolved::Expired(record)) => {
+                self.open.session().report_expired(&record);
+                config.dead.note(&token);
+                Dead::Unknown
+            }
+            Ok(Resolved::Unknown) => {
+                config.dead.note(&token);
+                Dead::Unknown
+            }
+            Err(error) => {
+                let rejection = unanswered(&error, "session not resolved");
+                (self.main, self.guest) = (None, None);
+                return match config.on_outage {
+                    OnOutage::Refuse => Err(rejection),
+                    OnOutage::Guest => {
+                        self.open.found(token, Current::Unavailable);
+                        Ok(())
+                    }
+                };
+            }
+        };
+        self.dead(token, asked, dead);
+        Ok(())
+    }
+
+    fn live(&mut self, token: Token, asked: Asked, live: Live) {
+        match asked {
+            Asked::Beside => {
+                tracing::debug!("two different tokens in one request");
+                let main = self.main.take();
+                self.open.sent(|sent| {
+                    sent.way = None;
+                    sent.has_unread(token, Place::SignedInCookie);
+                    if let Some(main) = main {
+                        sent.has_unread(main, Place::Bearer);
+                    }
+                });
+            }
+            Asked::Main => {
+                self.open.found(token, Current::Live(live));
+                if let Some(guest) = self.guest.take() {
+                    self.open
+                        .sent(|sent| sent.has_unread(guest, Place::GuestCookie));
+                }
+            }
+            // A session of a user does not belong there.
+            Asked::Guest if live.record.user_id().is_some() => {
+                self.open.sent(|sent| sent.is_dead_guest(Dead::Unknown));
+            }
+            Asked::Guest => {
+                self.open.found(token, Current::Live(live));
+                self.open.sent(|sent| sent.as_guest = true);
+            }
+        }
+    }
+
+    fn dead(&mut self, token: Token, asked: Asked, dead: Dead) {
+        let reused = matches!(dead, Dead::Reused);
+        match asked {
+            Asked::Beside => return,
+            Asked::Main => self.open.sent(|sent| sent.is_dead(dead)),
+            Asked::Guest => self.open.sent(|sent| sent.is_dead_guest(dead)),
+        }
+        if reused {
+            self.open.found(token, Current::Gone);
+        }
+    }
+}
+
+fn two_cookies(cookie: &str) {
+    tracing::warn!(
+        cookie,
+        "two differing session cookies, so neither is used: is one left over with another path or domain? \
+         see `SessionCookieBuilder::retired`"
+    );
+}

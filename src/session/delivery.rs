@@ -1,0 +1,117 @@
+//! Which cookie carries the change of a session.
+
+use super::{
+    current::{Current, Live},
+    head::CookieChange,
+    staged::{Renew, Target},
+    state::State,
+};
+use crate::{model::Token, request::Way, store::NewSession};
+
+impl State {
+    /// The stored session belongs to a user.
+    pub(super) fn has_user(&self) -> bool {
+        self.record()
+            .is_some_and(|record| record.user_id().is_some())
+    }
+
+    /// Whether no cookie changes.
+    pub(super) fn keeps_cookies(&self) -> bool {
+        matches!(
+            (&self.cookie, &self.guest_cookie),
+            (CookieChange::Keep, CookieChange::Keep)
+        )
+    }
+
+    /// Whether the session can get another token.
+    ///
+    /// Before guest sessions had a cookie of their own, they were in the signed-in cookie. Such a one keeps
+    /// its token, because a guest session never sets that cookie.
+    pub(super) fn can_rotate(&self) -> bool {
+        self.has_user() || self.sent.as_guest || self.sent.way == Some(Way::Bearer)
+    }
+
+    /// A session was created by this request.
+    pub(super) fn came_alive(&mut self, token: &Token, new: NewSession) {
+        let NewSession {
+            record, data, now, ..
+        } = new;
+        let absolute = record.deadline.since(record.created_at);
+        let kept = record.persistent().then_some(absolute);
+        let set = CookieChange::Set(Box::new(token.clone()), kept);
+        if record.user_id().is_some() {
+            self.cookie = set;
+            self.sent.signed_in();
+            if self.sent.guest_cookie {
+                self.guest_cookie = CookieChange::Remove;
+            }
+        } else {
+            self.guest_cookie = set;
+        }
+        self.token = Some(token.clone());
+        self.current = Current::Live(Live {
+            tag: token.tag(),
+            record,
+            data,
+            now,
+        });
+    }
+
+    /// The response sets this token, for what is left of the life of the session.
+    pub(super) fn handed_over(&mut self, token: Token) {
+        if let Current::Live(live) = &self.current {
+            let left = live.record.deadline.since(live.now);
+            let kept = live.record.persistent().then_some(left);
+            let set = CookieChange::Set(Box::new(token.clone()), kept);
+            if live.record.user_id().is_some() {
+                self.cookie = set;
+            } else {
+                self.guest_cookie = set;
+            }
+        }
+        self.token = Some(token);
+    }
+
+    /// The session ended while the request was running: no cookie is set for it.
+    pub(super) fn ended_in_flight(&mut self) {
+        self.current = Current::Gone;
+        self.staged.renew = Renew::No;
+        self.staged.shorten = None;
+        for cookie in [&mut self.cookie, &mut self.guest_cookie] {
+            if matches!(cookie, CookieChange::Set(..)) {
+                *cookie = CookieChange::Keep;
+            }
+        }
+    }
+
+    /// This request ended its own session, and with it what was staged for it.
+    pub(super) fn gone(&mut self) {
+        if self.has_user() {
+            self.cookie = CookieChange::Remove;
+            self.signed_out = true;
+        } else {
+            self.guest_cookie = self.guest_removal();
+        }
+        self.current = Current::Nothing;
+        self.staged.renew = Renew::No;
+        self.staged.shorten = None;
+        if matches!(self.staged.target, Target::Stay) {
+            self.staged.put(Vec::new());
+        }
+    }
+
+    /// Removes the guest cookie, if the request sent one.
+    pub(super) fn guest_removal(&self) -> CookieChange {
+        if self.sent.guest_cookie {
+            CookieChange::Remove
+        } else {
+            CookieChange::Keep
+        }
+    }
+
+    /// Whether staged data may begin a guest session. Not if the browser may have the cookie of a newer
+    /// session by now: its data would be lost.
+    pub(super) fn may_begin(&self) -> bool {
+        !matches!(self.current, Current::Gone) && !self.sent.may_be_late()
+    }
+}

@@ -1,0 +1,112 @@
+//! Why the session of this browser ended, and when the user knows.
+
+use super::{
+    Session,
+    error::{CommitError, SessionError, SessionErrorKind},
+    head::CookieChange,
+    sent::Dead,
+};
+use crate::{
+    model::EndNotice,
+    store::{Forget, meter},
+};
+
+impl Session {
+    /// Why, when and by which device the session of this browser was ended.
+    ///
+    /// Show the reason on your sign-in page: [`EndWords`](crate::EndWords) makes a sentence of it.
+    /// Returns `None` unless the request sent the token of an ended session, or one from before a
+    /// re-authentication.
+    ///
+    /// Reading it changes nothing. So no prefetch, image or poll takes the message away, and every page
+    /// gets it until one of these happens:
+    ///
+    /// - the user signs in;
+    /// - your handler calls [`forget`](Self::forget), where the user closes the message;
+    /// - the store has kept it long enough: an hour by default.
+    ///
+    /// Each sign-in of the user keeps only the newest reasons, as many as
+    /// [`Limit::sessions`](crate::Limit::sessions). With `Limit::at_most(1)` only the session that ended
+    /// last has one.
+    #[must_use]
+    pub fn ended(&self) -> Option<EndNotice> {
+        let mut state = self.state();
+        let notice = state.sent.notice()?.clone();
+        if !std::mem::replace(&mut state.reason_read, true) {
+            // Reading it twice in one request counts once.
+            meter::shown();
+        }
+        Some(notice)
+    }
+
+    /// Stages that the user has read [why the session ended](Self::ended): the reason is not returned
+    /// again, and the cookie of the ended session is removed.
+    ///
+    /// Call it where the user presses a button, such as "OK" beside the message. It needs a request with
+    /// an unsafe method, such as POST. After a page view the response could be late, and could remove the
+    /// cookie of a sign-in in another tab.
+    ///
+    /// An unknown, expired or malformed token is forgotten too: its cookie is removed. Nothing happens if
+    /// the request has a signed-in user. Nothing happens either if the browser may have a newer cookie by
+    /// now: after [`EndReason::Replaced`](crate::EndReason::Replaced), or a previous token.
+    ///
+    /// ```
+    /// use tower_user_sessions::{Session, SessionError};
+    ///
+    /// /// `POST /message/close`
+    /// async fn close_message(session: Session) -> Result<(), SessionError> {
+    ///     session.forget()
+    /// }
+    /// # #[cfg(feature = "test")]
+    /// # tokio_test::block_on(close_message(Session::for_test_guest())).unwrap();
+    /// ```
+    ///
+    /// It is one call to the store if there is a reason, and none otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionErrorKind::SafeMethod`] in a request with GET, HEAD, OPTIONS or TRACE. Also if the response
+    /// head was sent or the session is unavailable.
+    pub fn forget(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        if !state.sent.by_button {
+            return Err(SessionErrorKind::SafeMethod.into());
+        }
+        let dead = [state.sent.dead(), state.sent.dead_guest()];
+        if !state.has_user() && dead.into_iter().flatten().any(|dead| !dead.may_be_late()) {
+            state.staged.forget = true;
+        }
+        Ok(())
+    }
+
+    /// Makes the store forget the notice, and the browser the cookies of the tokens that open no session.
+    pub(super) async fn forget_staged(&self) -> Result<(), CommitError> {
+        let notice = {
+            let state = self.state();
+            if !state.staged.forget {
+                return Ok(());
+            }
+            match state.sent.dead() {
+                Some(dead @ Dead::Ended(token, notice)) if !dead.may_be_late() => {
+                    Some(Forget::new(token.tag(), token.session_id(), notice.digest))
+                }
+                _ => None,
+            }
+        };
+        if let Some(forget) = notice {
+            self.0.rules.store.forget(forget).await?;
+        }
+        let mut state = self.state();
+        let goes = |dead: Option<&Dead>| dead.is_some_and(|dead| !dead.may_be_late());
+        if goes(state.sent.dead()) && matches!(state.cookie, CookieChange::Keep) {
+            state.cookie = CookieChange::Remove;
+        }
+        if goes(state.sent.dead_guest()) && matches!(state.guest_cookie, CookieChange::Keep) {
+            state.guest_cookie = state.guest_removal();
+        }
+        state.staged.forget = false;
+        state.sent.forget();
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Signs out: ends every session whose token the request sent.
+
+use super::{
+    Session,
+    commit::Stored,
+    error::{CommitError, SessionError},
+    head::CookieChange,
+    sent::{Place, Unread},
+};
+use crate::{
+    model::{EndReason, Record, Token},
+    request::Way,
+    store::{End, Ended, Found, Resolve, Resolved, Which},
+};
+
+impl Session {
+    /// Stages the sign-out: the session ends, its data is deleted, the cookie is removed.
+    ///
+    /// Data inserted afterwards begins a new guest session.
+    ///
+    /// Every session ends whose token the request sent. These can be several: a guest session beside that of
+    /// a user, or two cookies of one name that differ. It takes two more round trips for each.
+    ///
+    /// If no session is live, nothing ends and no cookie changes: the browser may already have a newer
+    /// one. So the reason why a session [`ended`](Self::ended) is still there after a sign-out.
+    ///
+    /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
+    /// is not.
+    ///
+    /// # Errors
+    ///
+    /// If the response head was sent or the session is unavailable.
+    pub fn log_out(&self) -> Result<(), SessionError> {
+        let mut state = self.state();
+        state.stageable()?;
+        state.stage_logout();
+        Ok(())
+    }
+
+    pub(super) async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
+        if let Some(Stored { tag, id, .. }) = stored {
+            let record = self.state().record().cloned();
+            let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+            let ended = self.0.rules.store.end(end).await?;
+            self.report_logged_out(record.as_ref(), &ended);
+            self.state().gone();
+        }
+        let unread = self.state().sent.unread().to_vec();
+        for each in &unread {
+            self.log_out_unread(each).await?;
+        }
+        self.state().signed_out();
+        Ok(())
+    }
+
+    /// Ends a session whose token the request sent and the layer did not use.
+    async fn log_out_unread(&self, unread: &Unread) -> Result<(), CommitError> {
+        let Unread { token, place } = unread;
+        let record = self.open(token).await?.map(|found| found.record);
+        if let Some(record) = &record {
+            let end = End::new(token.tag(), Which::One(record.id), EndReason::LoggedOut);
+            let ended = self.0.rules.store.end(end).await?;
+            self.report_logged_out(Some(record), &ended);
+        }
+        let mut state = self.state();
+        state.sent.read(token);
+        if record.is_none() {
+            return Ok(());
+        }
+        match place {
+            Place::Bearer => {}
+            Place::SignedInCookie => {
+                state.cookie = CookieChange::Remove;
+                state.sent.way = Some(Way::Cookie);
+                state.signed_out = true;
+            }
+            Place::GuestCookie | Place::GuestCookies => state.guest_cookie = CookieChange::Remove,
+        }
+        Ok(())
+    }
+
+    /// The live session of a token that the layer did not use. This is no activity.
+    pub(super) async fn open(&self, token: &Token) -> Result<Option<Found>, CommitError> {
+        let rules = &self.0.rules;
+        let mut resolve = Resolve::new(token.clone());
+        resolve.activity = false;
+        resolve.not_before = rules.not_before;
+        Ok(match rules.store.resolve(resolve).await? {
+            Resolved::Live(found) => Some(found),
+            Resolved::Ended(_) | Resolved::Expired(_) | Resolved::Reused(_) | Resolved::Unknown => {
+                None
+            }
+        })
+    }
+
+    fn report_logged_out(&self, record: Option<&Record>, ended: &Ended) {
+        if let (Some(record), Ended::Ended { ids, now, .. }) = (record, ended)
+            && let Some(user) = record.user_id()
+            && ids.contains(&record.id)
+        {
+            let reason = EndReason::LoggedOut;
+            self.report_ended(user, record.id, reason, Some(record.id), *now);
+        }
+    }
+}
