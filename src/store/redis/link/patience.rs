@@ -27,6 +27,8 @@ pin_project! {
         deadline: Duration,
         #[pin]
         sleep: Sleep,
+        // What is left after a quarter of the time.
+        left: Duration,
         began: i64,
         // Whether a quarter of the time has passed.
         quarter: bool,
@@ -41,11 +43,15 @@ enum Tick {
 }
 
 impl Patience {
-    pub(in super::super) fn new(deadline: Duration) -> Self {
+    /// The time of a call that began at that moment.
+    pub(in super::super) fn since(began: Monotonic, deadline: Duration) -> Self {
+        let left = deadline.saturating_sub(began.elapsed());
+        let quarter = left.saturating_sub(deadline - deadline / 4);
         Self {
             deadline,
-            sleep: tokio::time::sleep(deadline / 4),
-            began: Monotonic::now().as_millis(),
+            sleep: tokio::time::sleep(quarter),
+            left: left - quarter,
+            began: began.as_millis(),
             quarter: false,
             prolonged: false,
         }
@@ -114,8 +120,7 @@ impl Patience {
             return Poll::Ready(Tick::Deadline);
         }
         *this.quarter = true;
-        let left = this.deadline.saturating_sub(*this.deadline / 4);
-        if let Some(deadline) = this.sleep.deadline().checked_add(left) {
+        if let Some(deadline) = this.sleep.deadline().checked_add(*this.left) {
             this.sleep.reset(deadline);
         }
         Poll::Ready(Tick::Quarter)

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     model::{
-        Data, Excess, Lifetime, Record, SessionId, Timestamp, clock::millis, id::decode_12,
+        Data, Excess, Lifetime, Record, SessionId, Timestamp,
+        clock::{Monotonic, millis},
+        id::decode_12,
         record::UNCOUNTED,
     },
     store::{
@@ -77,7 +79,8 @@ impl Scripts {
                 alone: Alone::Header,
             },
         };
-        let run = || self.0.route.run(&call, &arguments);
+        let began = Monotonic::now();
+        let run = || self.0.route.run(&call, began, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
             self.0.undelivered.never_sent(create.id);
