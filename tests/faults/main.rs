@@ -18,8 +18,10 @@ mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
 mod demoted;
+mod offers;
 mod outage;
 mod overload;
 mod replies;
 mod seen;
 mod sentinel;
+mod soak;
