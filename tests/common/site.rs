@@ -76,6 +76,14 @@ impl Site {
         .await;
     }
 
+    /// Starts a server again that was killed, with what it had written down.
+    pub(crate) async fn restart(&mut self, at: usize) {
+        self.nodes[at].restart();
+        if self.is_cluster {
+            self.announce().await;
+        }
+    }
+
     /// Through the relays.
     pub(crate) fn way(&self) -> Way {
         Way {
