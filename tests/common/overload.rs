@@ -63,6 +63,8 @@ pub(crate) struct Cell {
     pub(crate) one_queue: bool,
     /// Whether the store had many calls in flight before, on a fast server.
     pub(crate) grown: bool,
+    /// Whether all connections fall silent after a third of the time, so that new ones are made.
+    pub(crate) silent: bool,
 }
 
 impl Cell {
@@ -76,6 +78,7 @@ impl Cell {
             processes: 1,
             one_queue: false,
             grown: false,
+            silent: false,
         }
     }
 
@@ -104,6 +107,10 @@ impl Cell {
         site.carry(self.capacity);
         for process in &mut processes {
             process.tell("go").await;
+        }
+        if self.silent {
+            tokio::time::sleep(Duration::from_secs(self.seconds.into()) / 3).await;
+            site.relays.iter().for_each(|relay| relay.fall_silent());
         }
         for process in &mut processes {
             process.says("done").await;
@@ -246,12 +253,13 @@ impl Figures {
     /// Why this is not as promised, if it is not: at least 0.9 of the capacity is answered, with at most 2 new
     /// connections. Failed sign-ins evict at most one session and leave none. 2 s after the load fell to
     /// half of the capacity, all calls are answered. No call takes longer than its deadline.
+    /// What was in flight when connections fell silent may be lost: it leaves no session all the same.
     fn complaint(&self, cell: Cell) -> Option<String> {
-        let as_promised = self.share(cell) >= 0.9
+        let is_answered = self.share(cell) >= 0.9 && self.evicted_by_failed <= 1;
+        let as_promised = (is_answered || cell.silent)
             && self.connects <= 2
             && self.later == 0
             && self.longest.max(self.longest_busy) <= ANSWERED
-            && self.evicted_by_failed <= 1
             && [self.orphans, self.over_limit, self.wrong] == [0; 3];
         (!as_promised).then(|| format!("{cell} {:.2} of it, {self}", self.share(cell)))
     }

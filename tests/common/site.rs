@@ -81,6 +81,15 @@ impl Site {
         self.nodes[at].restart();
         if self.is_cluster {
             self.announce().await;
+            until("the Cluster serves all slots", async || {
+                let mut is_ok = true;
+                for node in &self.nodes {
+                    let info: String = node.ask("CLUSTER INFO").await;
+                    is_ok &= info.contains("cluster_state:ok");
+                }
+                is_ok
+            })
+            .await;
         }
     }
 

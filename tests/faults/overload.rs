@@ -69,6 +69,17 @@ async fn a_server_that_becomes_slow_after_a_busy_time_is_answered_as_far_as_it_c
     cell.holds().await;
 }
 
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_sign_ins_leave_no_session_where_new_connections_queue_behind_old_replies() {
+    let cell = Cell {
+        one_queue: true,
+        silent: true,
+        ..Cell::node(200, 2.0)
+    };
+    cell.holds().await;
+}
+
 // T70
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_works_while_all_places_are_taken() {

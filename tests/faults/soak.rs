@@ -43,6 +43,7 @@ async fn overload_is_answered_as_far_as_it_can() {
             processes: processes.parse().unwrap(),
             one_queue: extra.contains(&"one_queue"),
             grown: extra.contains(&"grown"),
+            silent: extra.contains(&"silent"),
         };
         let row = cell.run().await.row(cell);
         println!("{row}");
