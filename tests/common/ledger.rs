@@ -30,7 +30,7 @@ const LIMIT: usize = 3;
 pub(crate) struct Ledger {
     readers: Vec<Token>,
     visitors: Vec<Visitor>,
-    /// Readers who got the session of somebody else.
+    /// Answers to readers with the session of another user, or with none.
     wrong: AtomicUsize,
 }
 

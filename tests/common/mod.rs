@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod crowd;
 pub mod devices;
 pub mod faulty;
+pub mod figures;
 pub mod hostile;
 pub mod http;
 pub mod ledger;
