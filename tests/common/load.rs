@@ -4,7 +4,6 @@
     dead_code,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -78,69 +77,4 @@ pub(crate) fn kinds(all: &[Told]) -> Vec<(StoreErrorKind, usize)> {
         }
     }
     kinds
-}
-
-/// What a store did with more calls than its server can handle.
-pub(crate) struct Overload {
-    capacity: u32,
-    all: Vec<Told>,
-    calm: Vec<Told>,
-    connects: u32,
-}
-
-/// How long the overload lasts, in seconds. The first one does not count, because the limit has to be found.
-const LASTS: u32 = 6;
-
-impl Overload {
-    /// Offers `factor` times what the server can handle, then half of it for 2 s, then half of it again.
-    pub(crate) async fn run<F>(
-        capacity: u32,
-        factor: f64,
-        mut call: impl FnMut(u32) -> F,
-        connects: impl Fn() -> u32,
-    ) -> Self
-    where
-        F: Future<Output = Result<(), StoreError>> + Send + 'static,
-    {
-        let (before, rest) = (connects(), Duration::from_secs(2));
-        let offered = (f64::from(capacity) * factor) as u32;
-        let all = offer(offered, Duration::from_secs(LASTS.into()), &mut call).await;
-        offer(capacity / 2, rest, &mut call).await;
-        let calm = offer(capacity / 2, rest, &mut call).await;
-        Self {
-            capacity,
-            all,
-            calm,
-            connects: connects() - before,
-        }
-    }
-
-    /// Why this is not as promised, if it is not.
-    fn complaint(&self) -> Option<String> {
-        let steady = self.all.iter().filter(|told| told.at.as_secs() > 0);
-        let answered_then = steady.filter(|told| told.failed.is_none()).count();
-        let possible = f64::from(self.capacity) * f64::from(LASTS - 1);
-        let share = answered_then as f64 / possible;
-        let (failed, later) = (kinds(&self.all), kinds(&self.calm));
-        let others = failed.iter().any(|(kind, _)| *kind != StoreErrorKind::Busy);
-        let as_promised = share >= 0.9 && self.connects <= 2 && !others && later.is_empty();
-        (!as_promised).then(|| {
-            let connects = self.connects;
-            format!("answered {share:.2}, {connects} connects, failed {failed:?}, then {later:?}")
-        })
-    }
-}
-
-/// At least 0.9 of the capacity is answered, with at most 2 new connections and no error but `Busy`, and
-/// 2 s after the load falls to half everything is. One of three runs has to be so, because another
-/// program on the machine takes its time from the load and can only make the figures worse.
-pub(crate) async fn holds_under_overload(run: impl AsyncFn() -> Overload) {
-    let mut complaints = Vec::new();
-    while complaints.len() < 3 {
-        match run().await.complaint() {
-            Some(complaint) => complaints.push(complaint),
-            None => return,
-        }
-    }
-    panic!("three times not as promised: {complaints:#?}");
 }

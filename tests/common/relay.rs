@@ -23,9 +23,12 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, mpsc},
     time::Instant,
 };
+
+/// How much of the time that it lost a relay with a bound makes up for.
+const CATCHES_UP: Duration = Duration::from_millis(50);
 
 /// A relay on a port of the loopback.
 pub(crate) struct Relay {
@@ -52,6 +55,8 @@ struct Way {
     rate: AtomicU32,
     /// When the next reply may pass.
     next: Mutex<Instant>,
+    /// Whether the replies of all connections wait in one queue.
+    one_queue: AtomicBool,
     away: AtomicBool,
     changed: Notify,
 }
@@ -77,6 +82,7 @@ impl Relay {
             swaps_on: AtomicU32::new(0),
             rate: AtomicU32::new(0),
             next: Mutex::new(Instant::now()),
+            one_queue: AtomicBool::new(false),
             away: AtomicBool::new(false),
             changed: Notify::new(),
         });
@@ -98,6 +104,12 @@ impl Relay {
         self.way.rate.store(replies, SeqCst);
     }
 
+    /// From the next connection on, replies of all connections wait in one queue, in the order in which the server sent
+    /// them. Those of a new connection come after all old ones, also after those that nobody waits for any more.
+    pub(crate) fn queue_all(&self) {
+        self.way.one_queue.store(true, SeqCst);
+    }
+
     /// Holds each reply for so long.
     pub(crate) fn delay(&self, time: Duration) {
         let millis = u32::try_from(time.as_millis()).unwrap();
@@ -113,6 +125,11 @@ impl Relay {
     pub(crate) fn become_a_black_hole(&self) {
         self.way.black_hole.store(true, SeqCst);
         self.fall_silent();
+    }
+
+    /// Connections that are made from now on carry replies again.
+    pub(crate) fn leave_the_black_hole(&self) {
+        self.way.black_hole.store(false, SeqCst);
     }
 
     /// Loses the next so many replies. Nothing closes: each later reply reaches the request before its own.
@@ -201,6 +218,19 @@ impl Way {
         chosen.is_ok() || chosen == Err(number)
     }
 
+    /// When a reply may pass that comes now.
+    fn turn(&self, next: &mut Instant) -> Instant {
+        let now = Instant::now();
+        let rate = self.rate.load(SeqCst);
+        if rate == 0 {
+            return now;
+        }
+        // A task that woke too late makes up for it.
+        let turn = (*next).max(now.checked_sub(CATCHES_UP).unwrap_or(now));
+        *next = turn + Duration::from_secs(1) / rate;
+        turn
+    }
+
     async fn unless_silent(&self, number: u32) {
         if number <= self.silent.load(SeqCst) || self.black_hole.load(SeqCst) {
             std::future::pending::<()>().await;
@@ -220,6 +250,9 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, 
 }
 
 async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+    if way.one_queue.load(SeqCst) {
+        return queued(from, to, number, way).await;
+    }
     let (mut bytes, mut held) = (Vec::new(), None::<Vec<u8>>);
     loop {
         while let Some(length) = reply(&bytes) {
@@ -244,6 +277,39 @@ async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, w
     }
 }
 
+/// Each reply gets its turn when it comes from the server, and keeps it whatever becomes of its connection.
+async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+    let (queue, mut turns) = mpsc::unbounded_channel();
+    let comes = async {
+        let mut bytes = Vec::new();
+        loop {
+            while let Some(length) = reply(&bytes) {
+                let reply: Vec<u8> = bytes.drain(..length).collect();
+                let turn = way.turn(&mut *way.next.lock().await);
+                if queue.send((turn, reply)).is_err() {
+                    return;
+                }
+            }
+            if from.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+    };
+    let goes = async {
+        while let Some((turn, reply)) = turns.recv().await {
+            until_turn(turn).await;
+            way.unless_silent(number).await;
+            if to.write_all(&reply).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = comes => {}
+        () = goes => {}
+    }
+}
+
 fn take(count: &AtomicU32) -> bool {
     count
         .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
@@ -255,17 +321,18 @@ async fn pace(way: &Way) {
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay.into())).await;
     }
-    let rate = way.rate.load(SeqCst);
-    if rate == 0 {
+    if way.rate.load(SeqCst) == 0 {
         return;
     }
     // All connections take turns; who holds this sleeps for all.
     let mut next = way.next.lock().await;
-    let now = Instant::now();
-    let turn = (*next).max(now);
-    *next = turn + Duration::from_secs(1) / rate;
+    let turn = way.turn(&mut next);
+    until_turn(turn).await;
+}
+
+async fn until_turn(turn: Instant) {
     // The timer is no finer than this.
-    if turn > now + Duration::from_millis(2) {
+    if turn > Instant::now() + Duration::from_millis(2) {
         tokio::time::sleep_until(turn).await;
     }
 }

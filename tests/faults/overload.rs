@@ -15,7 +15,8 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    load::{Overload, answered, holds_under_overload, kinds, millis, offer},
+    load::{answered, kinds, millis, offer},
+    overload::Cell,
     people::{self, asks, guest, is_live, listed, signs_in, until},
     redis::Server,
     relay::Relay,
@@ -35,41 +36,48 @@ async fn visit(store: RedisStore, number: u32, token: Token) -> Result<(), Store
     made
 }
 
-/// Offers `factor` times what a server can handle.
-async fn overload(capacity: u32, factor: f64) -> Overload {
-    let server = Server::start();
-    let relay = Relay::start(server.port).await;
-    let store = RedisStore::connect(&relay.url()).unwrap();
-    let token = signs_in(&store, "alice").await;
-    tokio::time::sleep(millis(200)).await;
-    relay.carry(capacity);
-    let call = |number| visit(store.clone(), number, token.clone());
-
-    Overload::run(capacity, factor, call, || relay.made()).await
-}
-
-// T70
+// T57 T70
 #[tokio::test(flavor = "multi_thread")]
 async fn a_little_more_than_it_can_handle_is_answered_as_far_as_it_can() {
-    holds_under_overload(async || overload(500, 1.1).await).await;
+    Cell::node(500, 1.1).holds().await;
 }
 
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn twice_what_it_can_handle_is_answered_as_far_as_it_can() {
-    holds_under_overload(async || overload(500, 2.0).await).await;
-}
-
-// T70
+// T57 T70
 #[tokio::test(flavor = "multi_thread")]
 async fn four_times_what_it_can_handle_is_answered_as_far_as_it_can() {
-    holds_under_overload(async || overload(500, 4.0).await).await;
+    Cell::node(500, 4.0).holds().await;
 }
 
-// T70
+// T57 T70
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_server_is_answered_as_far_as_it_can() {
-    holds_under_overload(async || overload(200, 2.0).await).await;
+async fn what_two_processes_offer_at_once_is_answered_as_far_as_it_can() {
+    let cell = Cell {
+        processes: 2,
+        ..Cell::node(500, 2.0)
+    };
+    cell.holds().await;
+}
+
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_becomes_slow_after_a_busy_time_is_answered_as_far_as_it_can() {
+    let cell = Cell {
+        grown: true,
+        one_queue: true,
+        ..Cell::node(200, 4.0)
+    };
+    cell.holds().await;
+}
+
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_sign_ins_leave_no_session_where_new_connections_queue_behind_old_replies() {
+    let cell = Cell {
+        one_queue: true,
+        silent: true,
+        ..Cell::node(200, 2.0)
+    };
+    cell.holds().await;
 }
 
 // T70

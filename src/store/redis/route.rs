@@ -12,7 +12,7 @@ use super::{
     reply::Reply,
     script::source::Script,
 };
-use crate::store::StoreError;
+use crate::{model::clock::Monotonic, store::StoreError};
 
 /// So many keys are tried: each primary serves one of them.
 const KEYS: u32 = 4_096;
@@ -31,7 +31,7 @@ impl Route {
     pub(super) async fn run(
         &self,
         call: &Call<'_>,
-        began: Option<i64>,
+        began: Monotonic,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         match self {

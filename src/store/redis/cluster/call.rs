@@ -27,12 +27,12 @@ impl Cluster {
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
-        began: Option<i64>,
+        began: Monotonic,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let (cluster, slot) = (&self.0, slot::of(call.key));
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::new(cluster.deadline, began));
+        let mut patience = std::pin::pin!(Patience::since(began, cluster.deadline));
         let (mut named, mut hops, mut pause) = (None::<Found>, 0, PAUSE);
         let answer = loop {
             let found = match named.take().or_else(|| cluster.find(slot)) {

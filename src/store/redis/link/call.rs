@@ -59,7 +59,7 @@ enum Next {
 }
 
 impl Link {
-    /// Runs a script on the key, in one round trip unless something goes wrong.
+    /// Runs a script on the key, in one round trip unless something goes wrong. Its deadline counts from `began`.
     ///
     /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's
     /// clock after which nobody waits for the answer. The deadline counts from `began`, if the caller waits since then.
@@ -67,11 +67,11 @@ impl Link {
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
-        began: Option<i64>,
+        began: Monotonic,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::new(self.0.deadline, began));
+        let mut patience = std::pin::pin!(Patience::since(began, self.0.deadline));
         let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;

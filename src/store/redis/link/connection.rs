@@ -137,10 +137,13 @@ impl Connection {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Notes the server's time from a reply that came at `now`.
-    pub(super) fn note_time(&self, server: i64, now: i64) {
-        self.offset
-            .store(server.saturating_sub(now), Ordering::Relaxed);
+    /// Notes the server's time from a reply that came at `now`, to what was sent at `sent`.
+    pub(super) fn note_time(&self, server: i64, sent: i64, now: i64) {
+        let known = self.offset.load(Ordering::Relaxed);
+        let offset = offset(known, server, sent, now);
+        if offset != known {
+            self.offset.store(offset, Ordering::Relaxed);
+        }
     }
 
     /// The moment by the server's clock after which nobody waits for a call.
@@ -189,6 +192,7 @@ impl Connection {
     }
 
     async fn ask(&self) -> RedisResult<()> {
+        let mut sent = Monotonic::now().as_millis();
         let mut answer = self.send(&self.question()).await;
         if let Err(error) = &answer
             && error
@@ -196,12 +200,16 @@ impl Connection {
                 .is_some_and(|detail| detail.contains("compiling"))
         {
             self.shebang.store(false, Ordering::Relaxed);
+            sent = Monotonic::now().as_millis();
             answer = self.send(&self.question()).await;
         }
         let server = match answer {
             Ok(value) => Reply::new(value, &EXPECTED).map(|reply| reply.now()),
             // It answers, and says why it takes no writes for now; calls that read still work.
-            Err(error) if is_of_writes(&error) => time(self.send(&cmd("TIME")).await?),
+            Err(error) if is_of_writes(&error) => {
+                sent = Monotonic::now().as_millis();
+                time(self.send(&cmd("TIME")).await?)
+            }
             Err(error) => return Err(error),
         };
         let server = server.ok_or_else(|| {
@@ -209,7 +217,7 @@ impl Connection {
         })?;
         let now = Monotonic::now().as_millis();
         self.hear(now);
-        self.note_time(server, now);
+        self.note_time(server, sent, now);
         Ok(())
     }
 
@@ -230,6 +238,19 @@ const EXPECTED: Expected = Expected {
 
 fn replaced() -> RedisError {
     RedisError::from((ErrorKind::Io, "the connection was replaced"))
+}
+
+/// The offset to go by after a reply with the server's time.
+///
+/// A reply that was on its way for long shows an offset that is too small. It does not replace a larger one that may still
+/// be true: where replies queue, the server would refuse what comes in time.
+fn offset(known: i64, server: i64, sent: i64, now: i64) -> i64 {
+    let (least, most) = (server.saturating_sub(now), server.saturating_sub(sent));
+    if (least..=most).contains(&known) {
+        known
+    } else {
+        least
+    }
 }
 
 /// The answer to `TIME`, in ms.
@@ -255,3 +276,22 @@ impl std::fmt::Debug for Connection {
 
 /// Connections are shared by calls, the keeper and the link.
 pub(super) type Shared = Arc<Connection>;
+
+#[cfg(test)]
+mod tests {
+    use super::{UNKNOWN, offset};
+
+    #[test]
+    fn a_late_reply_does_not_make_the_servers_clock_seem_slow() {
+        assert_eq!(offset(UNKNOWN, 1_000, 10, 12), 988);
+        assert_eq!(offset(988, 1_500, 510, 1_110), 988, "600 ms on its way");
+        assert_eq!(offset(988, 1_500, 511, 511), 989, "a better sample");
+    }
+
+    #[test]
+    fn a_clock_that_jumped_is_followed() {
+        assert_eq!(offset(988, 500, 510, 512), -12, "back");
+        assert_eq!(offset(988, 9_000, 510, 512), 8_488, "ahead");
+        assert_eq!(offset(988, 1_400, 510, 515), 885, "a little back");
+    }
+}

@@ -87,7 +87,7 @@ async fn land(connection: Shared, limit: Arc<Limit>, order: Order, expected: Exp
         return Landed::Foreign;
     };
     connection.hear(now);
-    connection.note_time(reply.now(), now);
+    connection.note_time(reply.now(), sent, now);
     limit.learn(sent, now);
     Landed::Reply(reply)
 }

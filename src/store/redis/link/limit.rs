@@ -4,7 +4,7 @@
 //! a place before it sends, and the number of places follows how long replies take.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
@@ -12,8 +12,9 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::store::meter;
 
-/// How many calls may be in flight at first, at least and at most.
-const FIRST: usize = 64;
+/// How many calls may be in flight at first and at least, and at most.
+///
+/// Several processes share a server, and a server is one of several of a Cluster: so each begins with few.
 const LEAST: usize = 8;
 const MOST: usize = 1_024;
 
@@ -35,6 +36,9 @@ pub(super) struct Limit {
     others: Places,
     ends: Places,
     size: Mutex<Size>,
+    /// The most calls in flight since the last look, and when to look again, in ms.
+    peak: AtomicUsize,
+    look: AtomicI64,
     /// A reply that takes longer than this, in ms, is late, unless the server is far away.
     late: i64,
     /// What the fastest reply took since the link went up, in ms.
@@ -45,6 +49,8 @@ pub(super) struct Limit {
 struct Size {
     others: usize,
     ends: usize,
+    /// Whether it doubles with each round trip, until replies take longer.
+    doubles: bool,
     /// When it changed last: only calls sent after that say something of the present size.
     changed: i64,
 }
@@ -52,6 +58,7 @@ struct Size {
 #[derive(Debug)]
 struct Places {
     free: Semaphore,
+    taken: AtomicUsize,
     /// How many are taken away when they are given back.
     debt: AtomicUsize,
 }
@@ -67,13 +74,16 @@ impl Limit {
     /// Replies that take longer than `late` ms make the limit smaller.
     pub(super) fn new(late: i64) -> Self {
         Self {
-            others: Places::new(FIRST),
+            others: Places::new(LEAST),
             ends: Places::new(LEAST_ENDS),
             size: Mutex::new(Size {
-                others: FIRST,
+                others: LEAST,
                 ends: LEAST_ENDS,
+                doubles: true,
                 changed: i64::MIN,
             }),
+            peak: AtomicUsize::new(0),
+            look: AtomicI64::new(i64::MIN),
             late,
             fastest: AtomicI64::new(i64::MAX),
         }
@@ -103,20 +113,67 @@ impl Limit {
 
     /// Learns from a reply that has just come: when its call was sent, and the time.
     pub(super) fn learn(&self, sent: i64, now: i64) {
-        let late = self.is_late(now.saturating_sub(sent));
-        if !late && self.others.free.available_permits() > 0 {
+        let took = now.saturating_sub(sent);
+        let (is_late, in_flight) = (self.is_late(took), self.others.taken());
+        if in_flight > self.peak.load(Ordering::Relaxed) {
+            self.peak.store(in_flight, Ordering::Relaxed);
+        }
+        let look = self.look.load(Ordering::Relaxed);
+        if now < look && !is_late && self.others.free.available_permits() > 0 {
             return;
         }
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut size = self.size();
+        if now >= look {
+            let next = now.saturating_add(self.late);
+            self.look.store(next, Ordering::Relaxed);
+            let peak = self.peak.swap(in_flight, Ordering::Relaxed);
+            // After a pause the peak is an old one.
+            let is_old = now.saturating_sub(look) > self.late;
+            self.forget(&mut size, if is_old { in_flight } else { peak });
+        }
+        if is_late {
+            self.shrink(&mut size, sent, now);
+        } else if self.others.free.available_permits() == 0 {
+            self.grow(&mut size, sent, now);
+        }
+    }
+
+    /// What a busy time has shown says little about a server that becomes slow later.
+    fn forget(&self, size: &mut Size, peak: usize) {
+        let known = (peak * 2).max(LEAST);
+        if size.others > known {
+            size.doubles = true;
+            self.resize(size, known);
+        }
+    }
+
+    /// In proportion to how late the reply is, once a round trip.
+    fn shrink(&self, size: &mut Size, sent: i64, now: i64) {
         if sent < size.changed {
             return;
         }
-        size.changed = now;
-        let others = if late {
-            (size.others * 7 / 10).max(LEAST)
-        } else {
-            (size.others + 1).min(MOST)
-        };
+        let took = usize::try_from(now.saturating_sub(sent)).unwrap_or(usize::MAX);
+        let late = usize::try_from(self.late).unwrap_or(1);
+        let known = size.others.min(self.others.taken().max(LEAST));
+        let fits = known.saturating_mul(late) / took.max(1);
+        (size.doubles, size.changed) = (false, now);
+        self.resize(size, fits.clamp(known * 3 / 10, known * 7 / 10).max(LEAST));
+    }
+
+    /// By one for each reply at first, then by a sixteenth once a round trip.
+    fn grow(&self, size: &mut Size, sent: i64, now: i64) {
+        // Replies of calls that were sent meanwhile take longer.
+        size.doubles &= now.saturating_sub(sent) <= self.late / 2;
+        if size.doubles {
+            self.resize(size, size.others + 1);
+        } else if sent >= size.changed {
+            size.changed = now;
+            self.resize(size, size.others + (size.others / 16).max(1));
+        }
+    }
+
+    fn resize(&self, size: &mut Size, others: usize) {
+        let others = others.min(MOST);
         let ends = (others / 4).max(LEAST_ENDS);
         self.others.resize(size.others, others);
         self.ends.resize(size.ends, ends);
@@ -131,8 +188,13 @@ impl Limit {
         took > self.late.max(far)
     }
 
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn place(self: &Arc<Self>, lane: Lane) -> Place {
         meter::link::took_place();
+        self.places(lane).taken.fetch_add(1, Ordering::Relaxed);
         Place {
             limit: Arc::clone(self),
             lane,
@@ -151,11 +213,17 @@ impl Places {
     fn new(free: usize) -> Self {
         Self {
             free: Semaphore::new(free),
+            taken: AtomicUsize::new(0),
             debt: AtomicUsize::new(0),
         }
     }
 
-    fn give_back(&self) {
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// One comes free.
+    fn add(&self) {
         let order = Ordering::AcqRel;
         let pays = |debt: usize| debt.checked_sub(1);
         if self
@@ -169,7 +237,7 @@ impl Places {
 
     fn resize(&self, from: usize, to: usize) {
         for _ in from..to {
-            self.give_back();
+            self.add();
         }
         let less = from.saturating_sub(to);
         if less > 0 {
@@ -182,7 +250,9 @@ impl Places {
 impl Drop for Place {
     fn drop(&mut self) {
         meter::link::gave_place();
-        self.limit.places(self.lane).give_back();
+        let places = self.limit.places(self.lane);
+        places.taken.fetch_sub(1, Ordering::Relaxed);
+        places.add();
     }
 }
 
@@ -192,68 +262,134 @@ mod tests {
 
     /// How many calls are in flight now.
     fn in_flight(limit: &Limit) -> usize {
-        let size = limit.size.lock().unwrap();
+        let size = limit.size();
         let taken = |all: usize, places: &Places| {
             all + places.debt.load(Ordering::Relaxed) - places.free.available_permits()
         };
-        taken(size.others, &limit.others) + taken(size.ends, &limit.ends)
+        let others = taken(size.others, &limit.others);
+        assert_eq!(others, limit.others.taken());
+        others + taken(size.ends, &limit.ends)
     }
 
     fn size(limit: &Limit) -> usize {
-        limit.size.lock().unwrap().others
+        limit.size().others
+    }
+
+    fn take_all(limit: &Arc<Limit>) -> Vec<Place> {
+        std::iter::from_fn(|| limit.try_take(Lane::Others)).collect()
+    }
+
+    /// A limit of so many places, and these places.
+    fn of_size(places: usize) -> (Arc<Limit>, Vec<Place>) {
+        let limit = Arc::new(Limit::new(250));
+        let mut all = take_all(&limit);
+        while all.len() < places {
+            limit.learn(0, 1);
+            all.extend(take_all(&limit));
+        }
+        (limit, all)
     }
 
     #[test]
-    fn it_grows_while_it_is_used_fully_and_replies_come_soon() {
+    fn it_doubles_with_each_round_trip_while_replies_come_soon() {
         let limit = Arc::new(Limit::new(250));
         limit.learn(0, 1);
-        assert_eq!(size(&limit), FIRST, "not used fully");
+        assert_eq!(size(&limit), LEAST, "not used fully");
 
-        let places: Vec<Place> = (0..FIRST)
-            .map(|_| limit.try_take(Lane::Others).unwrap())
-            .collect();
-        assert!(limit.try_take(Lane::Others).is_none());
-        limit.learn(2, 3);
-        limit.learn(2, 4);
+        let mut places = take_all(&limit);
+        for trip in 0..4 {
+            assert_eq!(places.len(), LEAST << trip);
+            let mut next = Vec::new();
+            for place in places {
+                limit.learn(trip, trip + 1);
+                drop(place);
+                // Callers wait.
+                next.extend(take_all(&limit));
+            }
+            places = next;
+        }
+        drop(places);
+        assert_eq!(in_flight(&limit), 0);
+    }
 
-        assert_eq!(size(&limit), FIRST + 1, "once a round trip");
-        assert_eq!(in_flight(&limit), FIRST);
+    #[test]
+    fn it_grows_once_a_round_trip_when_replies_take_longer() {
+        let limit = Arc::new(Limit::new(250));
+        let places = take_all(&limit);
+
+        limit.learn(1, 127);
+        limit.learn(2, 128);
+        assert_eq!(size(&limit), LEAST + 1);
+        drop(places);
+        let places = take_all(&limit);
+        limit.learn(128, 129);
+        assert_eq!(size(&limit), LEAST + 2);
+
         drop(places);
         assert_eq!(in_flight(&limit), 0);
     }
 
     #[test]
     fn late_replies_shrink_it_once_a_round_trip_and_the_places_go_when_they_are_given_back() {
-        let limit = Arc::new(Limit::new(250));
-        limit.learn(0, 1);
-        let places: Vec<Place> = (0..FIRST)
+        let (limit, places) = of_size(100);
+
+        limit.learn(10, 310);
+        limit.learn(20, 320);
+        assert_eq!(size(&limit), 70);
+        assert_eq!(in_flight(&limit), 100);
+        drop(places);
+        let places = take_all(&limit);
+        assert_eq!(places.len(), 70);
+
+        limit.learn(1_000, 1_500);
+        assert_eq!(size(&limit), 35, "the reply took twice as long as it may");
+        limit.learn(2_000, 9_000);
+        assert_eq!(size(&limit), 10);
+        limit.learn(10_000, 20_000);
+        assert_eq!(size(&limit), LEAST);
+        drop(places);
+        assert_eq!(in_flight(&limit), 0);
+    }
+
+    #[test]
+    fn a_late_reply_shrinks_what_was_in_use_and_not_what_might_have_been() {
+        let (limit, mut places) = of_size(500);
+        places.truncate(300);
+
+        limit.learn(10, 270);
+
+        assert_eq!(size(&limit), 210);
+    }
+
+    #[test]
+    fn a_busy_time_is_forgotten() {
+        let (limit, places) = of_size(500);
+        drop(places);
+        let few: Vec<Place> = (0..20)
             .map(|_| limit.try_take(Lane::Others).unwrap())
             .collect();
 
-        limit.learn(0, 300);
-        limit.learn(10, 310);
-        assert_eq!(size(&limit), 44);
-        assert_eq!(in_flight(&limit), FIRST);
-        drop(places);
+        limit.learn(300, 301);
+        assert_eq!(size(&limit), 500, "it was used a moment ago");
+        limit.learn(600, 601);
 
-        let places: Vec<Option<Place>> = (0..FIRST).map(|_| limit.try_take(Lane::Others)).collect();
-        assert_eq!(places.iter().flatten().count(), 44);
-        for at in 1..40 {
-            limit.learn(at * 1_000, at * 1_000 + 300);
-        }
-        assert_eq!(size(&limit), LEAST);
+        assert_eq!(size(&limit), 40);
+        drop(few);
+        limit.learn(9_000, 9_001);
+        assert_eq!(size(&limit), LEAST, "after a pause");
+        assert_eq!(in_flight(&limit), 0);
     }
 
     #[test]
     fn replies_of_a_server_far_away_are_not_late() {
-        let limit = Arc::new(Limit::new(250));
-        for at in 1..40 {
-            limit.learn(at * 1_000, at * 1_000 + 300);
-        }
-        assert_eq!(size(&limit), FIRST);
+        let (limit, _places) = of_size(100);
+        limit.connected();
+        limit.learn(1_000, 1_300);
+        let far = size(&limit);
+        assert!(far >= 100);
 
         limit.learn(50_000, 50_501);
-        assert!(size(&limit) < FIRST, "the way takes 300 ms, the server 201");
+        assert!(size(&limit) < far, "the way takes 300 ms, the server 201");
         limit.connected();
         limit.learn(60_000, 60_001);
         let before = size(&limit);
@@ -264,9 +400,9 @@ mod tests {
     #[test]
     fn ends_have_places_of_their_own() {
         let limit = Arc::new(Limit::new(250));
-        let others: Vec<Place> = std::iter::from_fn(|| limit.try_take(Lane::Others)).collect();
+        let others = take_all(&limit);
         let ends: Vec<Place> = std::iter::from_fn(|| limit.try_take(Lane::Ends)).collect();
 
-        assert_eq!((others.len(), ends.len()), (FIRST, LEAST_ENDS));
+        assert_eq!((others.len(), ends.len()), (LEAST, LEAST_ENDS));
     }
 }

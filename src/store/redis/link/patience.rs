@@ -27,6 +27,8 @@ pin_project! {
         deadline: Duration,
         #[pin]
         sleep: Sleep,
+        // What is left after a quarter of the time.
+        left: Duration,
         began: i64,
         // Whether a quarter of the time has passed.
         quarter: bool,
@@ -41,15 +43,15 @@ enum Tick {
 }
 
 impl Patience {
-    /// Until the deadline: what is left of it, if the caller waits `since` an earlier moment, in ms.
-    pub(in super::super) fn new(deadline: Duration, since: Option<i64>) -> Self {
-        let began = Monotonic::now().as_millis();
-        let spent = since.map_or(0, |since| began.saturating_sub(since).max(0));
-        let deadline = deadline.saturating_sub(Duration::from_millis(spent.unsigned_abs()));
+    /// The time of a call that began at that moment.
+    pub(in super::super) fn since(began: Monotonic, deadline: Duration) -> Self {
+        let left = deadline.saturating_sub(began.elapsed());
+        let quarter = left.saturating_sub(deadline - deadline / 4);
         Self {
             deadline,
-            sleep: tokio::time::sleep(deadline / 4),
-            began,
+            sleep: tokio::time::sleep(quarter),
+            left: left - quarter,
+            began: began.as_millis(),
             quarter: false,
             prolonged: false,
         }
@@ -123,8 +125,7 @@ impl Patience {
             return Poll::Ready(Tick::Deadline);
         }
         *this.quarter = true;
-        let left = this.deadline.saturating_sub(*this.deadline / 4);
-        if let Some(deadline) = this.sleep.deadline().checked_add(left) {
+        if let Some(deadline) = this.sleep.deadline().checked_add(*this.left) {
             this.sleep.reset(deadline);
         }
         Poll::Ready(Tick::Quarter)

@@ -79,8 +79,8 @@ impl Scripts {
                 alone: Alone::Header,
             },
         };
-        let began = Monotonic::now().as_millis();
-        let run = || self.0.route.run(&call, Some(began), &arguments);
+        let began = Monotonic::now();
+        let run = || self.0.route.run(&call, began, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
             self.0.undelivered.never_sent(create.id);

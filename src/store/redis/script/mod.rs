@@ -22,7 +22,10 @@ use super::{
     check::RedisCheck, keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered,
 };
 use crate::{
-    model::{Clock, Digest, Timestamp, clock::millis},
+    model::{
+        Clock, Digest, Timestamp,
+        clock::{Monotonic, millis},
+    },
     store::{Authenticated, StoreError},
 };
 
@@ -97,7 +100,7 @@ impl Scripts {
         call: Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.0.route.run(&call, None, arguments).await.0
+        self.0.route.run(&call, Monotonic::now(), arguments).await.0
     }
 
     /// Finds out about each server.
