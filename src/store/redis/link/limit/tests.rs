@@ -1,3 +1,5 @@
+//! How many calls the link lets be in flight.
+
 use super::*;
 
 /// How many calls are in flight now.
