@@ -246,6 +246,12 @@ impl Session {
 
     async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
         let Some(Stored { tag, id, .. }) = stored else {
+            let ended = self.state().ended();
+            if let Some((tag, id)) = ended {
+                // The store may not have confirmed that end. It answers with an error while it cannot.
+                let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+                self.0.rules.store.end(end).await?;
+            }
             let mut state = self.state();
             // Any other cookie may be one of two, or an old one of a browser that has a newer one.
             state.note_read();

@@ -252,6 +252,16 @@ impl State {
         Ok(token)
     }
 
+    /// The session whose token the request sent, if it was ended and no other one took its place.
+    pub(super) fn ended(&self) -> Option<(Tag, SessionId)> {
+        match (&self.current, &self.token) {
+            (Current::Ended(notice), Some(token)) if notice.reason != EndReason::Replaced => {
+                Some((token.tag(), token.session_id()))
+            }
+            _ => None,
+        }
+    }
+
     /// The session that replaced the one whose token the request sent.
     pub(super) fn successor(&self) -> Option<SessionId> {
         match &self.current {

@@ -25,3 +25,4 @@ pub mod people;
 pub mod proxy;
 pub mod redis;
 pub mod relay;
+pub mod replicas;

@@ -17,6 +17,8 @@ mod cluster_overload;
 mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
+mod confirm;
+mod confirm_failover;
 mod demoted;
 mod outage;
 mod overload;

@@ -23,6 +23,11 @@ pub struct RedisCheck {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum RedisFinding {
+    /// Ends and sign-ins cannot be confirmed by replicas, which [`confirm`](crate::RedisStoreBuilder::confirm) demands.
+    CannotConfirm {
+        /// Why not.
+        cause: Cow<'static, str>,
+    },
     /// The server may remove sessions, cutoffs and blocks to make room.
     Evicts {
         /// Its `maxmemory-policy`.
@@ -98,6 +103,12 @@ impl RedisCheck {
         self.findings.push(finding);
     }
 
+    fn cannot_confirm(&mut self, cause: impl Into<Cow<'static, str>>) {
+        self.find(RedisFinding::CannotConfirm {
+            cause: cause.into(),
+        });
+    }
+
     fn misses(&mut self, command: impl Into<Cow<'static, str>>) {
         self.find(RedisFinding::MissingCommand {
             command: command.into(),
@@ -125,6 +136,9 @@ impl fmt::Display for RedisCheck {
 impl fmt::Display for RedisFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CannotConfirm { cause } => {
+                write!(f, "replicas cannot confirm ends and sign-ins: {cause}")
+            }
             Self::Evicts { policy } => write!(
                 f,
                 "maxmemory-policy is {policy}: a full server signs users out and forgets cutoffs and blocks. Set it to noeviction"

@@ -31,7 +31,7 @@ impl Cluster {
     ) -> (Result<Reply, StoreError>, bool) {
         let (cluster, slot) = (&self.0, slot::of(call.key));
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::new(cluster.deadline));
+        let mut patience = std::pin::pin!(Patience::new(call.time(cluster.deadline)));
         let (mut named, mut hops, mut pause) = (None::<Found>, 0, PAUSE);
         let answer = loop {
             let found = match named.take().or_else(|| cluster.find(slot)) {

@@ -95,7 +95,7 @@ pub(super) async fn keep(link: Arc<Inner>) {
 
 impl Inner {
     /// Opens a connection, and finds out whether the server answers.
-    async fn attempt(&self, patience: Duration) -> Result<Shared, Outage> {
+    pub(super) async fn attempt(&self, patience: Duration) -> Result<Shared, Outage> {
         let opened = tokio::time::timeout(patience, async {
             let connection = Connection::new(self.source.open(patience).await?);
             connection.probe(patience).await?;

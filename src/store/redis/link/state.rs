@@ -238,6 +238,11 @@ impl State {
         is_news
     }
 
+    /// Uses the connections soon, to find out whether the server answers.
+    pub(super) fn look(&mut self) {
+        self.probed = i64::MIN;
+    }
+
     pub(super) fn asked(&mut self, now: i64) {
         (self.ask, self.asked) = (false, now);
     }

@@ -76,6 +76,7 @@ impl Scripts {
                 of: part(&create.digest, 1),
                 alone: Alone::Header,
             },
+            confirm: self.0.confirm,
         };
         let run = || self.0.route.run(&call, &arguments);
         let (reply, was_sent) = run().await;
@@ -94,6 +95,9 @@ impl Scripts {
             }
         }
         let (outcome, now) = reply.head();
+        if matches!(outcome, ALONE | 1) {
+            reply.confirmed()?;
+        }
         match outcome {
             ALONE => {
                 let record = draft.begun(&reply.bytes()?)?;
