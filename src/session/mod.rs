@@ -239,7 +239,8 @@ impl Session {
     ///
     /// Data inserted afterwards begins a new guest session. If the request has no live session, nothing
     /// ends and `log_out` does not touch the cookie: the browser may already have a newer one. The cookie
-    /// of a session that was ended is removed, as if you had read [`ended`](Self::ended).
+    /// of a session that was ended is removed, as if you had read [`ended`](Self::ended). The store is asked to end
+    /// that session again, because replicas may not have confirmed its end.
     ///
     /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
     /// is not.

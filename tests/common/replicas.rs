@@ -17,16 +17,14 @@ use std::{
     time::Duration,
 };
 
+use deadpool_redis::redis;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
     sync::Notify,
 };
 
-use super::{
-    people::until,
-    redis::{Server, ask},
-};
+use super::redis::Server;
 
 /// Which server is tested.
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +86,27 @@ impl Group {
         group
     }
 
-    async fn settles(&self) {
-        until("all replicas are up to date", async || {
-            let info: String = self.master.ask("INFO replication").await;
-            info.matches("state=online").count() == self.replicas.len()
-                && ask::<usize>(&self.master.url(), "WAIT 0 1").await == self.replicas.len()
-        })
-        .await;
+    /// All replicas have what the master has, and confirm at once.
+    pub(crate) async fn settles(&self) {
+        let client = redis::Client::open(self.master.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        for _ in 0..600 {
+            let (have,): (usize,) = redis::pipe()
+                .hset("settles", "f", "v")
+                .ignore()
+                .del("settles")
+                .ignore()
+                .cmd("WAIT")
+                .arg(self.replicas.len())
+                .arg(50)
+                .query_async(&mut connection)
+                .await
+                .unwrap();
+            if have == self.replicas.len() {
+                return;
+            }
+        }
+        panic!("the replicas do not catch up");
     }
 
     /// The host of the master is lost, with all that it had not sent. The replica that Sentinel would choose, by its

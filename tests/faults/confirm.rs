@@ -29,11 +29,22 @@ use crate::common::{
     replicas::{Group, Program},
 };
 
+/// Replicas that confirm at once, though the machine is busy.
+const PATIENT: Duration = Duration::from_secs(10);
+
 fn confirming(server: &Server, replicas: u32, within: Duration) -> RedisStore {
     let source = RedisSource::url(&server.url()).unwrap();
     RedisStore::builder(source)
         .confirm(replicas, within)
         .build()
+}
+
+/// A sign-in that both have, whatever is to be confirmed later.
+async fn signed_in(group: &Group, user: &str) -> Token {
+    let store = RedisStore::connect(&group.master.url()).unwrap();
+    let token = signs_in(&store, user).await;
+    group.settles().await;
+    token
 }
 
 async fn ends(store: &RedisStore, token: &Token) -> Result<Ended, StoreError> {
@@ -60,12 +71,13 @@ async fn waiting(server: &Server) -> usize {
 
 async fn a_stopped_replica_confirms_nothing(program: Program) {
     let group = Group::start(program, &[100]).await;
-    let store = confirming(&group.master, 1, millis(30));
+    let patient = confirming(&group.master, 1, PATIENT);
     let mut tokens = Vec::new();
     for user in 0..50 {
-        tokens.push(signs_in(&store, &format!("user-{user}")).await);
+        tokens.push(signs_in(&patient, &format!("user-{user}")).await);
     }
 
+    let store = confirming(&group.master, 1, millis(30));
     group.replicas[0].suspend();
     let mut unconfirmed = 0;
     // The second round ends what has ended.
@@ -91,13 +103,9 @@ async fn a_stopped_replica_confirms_nothing(program: Program) {
     assert_eq!(unconfirmed, 100);
 
     group.replicas[0].resume();
-    until("the replica has caught up", async || {
-        ends(&store, &tokens[0]).await.is_ok()
-    })
-    .await;
     let key = format!("sessions:{{{}}}", tokens[1].tag());
     for token in &tokens {
-        let ended = ends(&store, token).await.unwrap();
+        let ended = ends(&patient, token).await.unwrap();
         assert!(matches!(ended, Ended::Ended { ids, .. } if ids.is_empty()));
     }
     assert_eq!(group.master.ask::<usize>(&format!("HLEN {key}")).await, 1);
@@ -121,8 +129,7 @@ async fn an_unconfirmed_sign_in_is_given_up_and_what_it_evicted_stays_ended() {
     let group = Group::start(Program::Redis, &[100]).await;
     let store = confirming(&group.master, 1, millis(100));
     let layer = SessionLayer::new(store.clone()).limit(Limit::at_most(1));
-    let first = Client::signed_in(&layer, "alice").await;
-    let first: Token = first.token().parse().unwrap();
+    let first = signed_in(&group, "alice").await;
 
     group.replicas[0].suspend();
     let mut client = Client::new(&layer);
@@ -148,7 +155,7 @@ async fn an_unconfirmed_sign_in_is_given_up_and_what_it_evicted_stays_ended() {
 async fn a_refused_sign_in_is_answered_without_the_replicas() {
     let group = Group::start(Program::Redis, &[100]).await;
     let store = confirming(&group.master, 1, millis(100));
-    signs_in(&store, "alice").await;
+    signed_in(&group, "alice").await;
     let mut create = asks("alice", &token(&store, "alice"));
     create.limit = Limit::at_most(1).refuse();
 
@@ -162,10 +169,11 @@ async fn a_refused_sign_in_is_answered_without_the_replicas() {
 #[tokio::test]
 async fn a_sign_out_is_503_until_it_is_confirmed_however_often_the_user_tries() {
     let group = Group::start(Program::Redis, &[100]).await;
-    let store = confirming(&group.master, 1, millis(100));
+    let store = confirming(&group.master, 1, millis(500));
     let layer = SessionLayer::new(store.clone());
-    let mut client = Client::signed_in(&layer, "alice").await;
-    let token: Token = client.token().parse().unwrap();
+    let token = signed_in(&group, "alice").await;
+    let cookie = format!("__Host-session={}", token.encode().as_str());
+    let mut client = Client::with_cookies(&layer, [cookie.as_bytes()]);
     let sign_out = |session: Session| async move { session.log_out().unwrap() };
 
     group.replicas[0].suspend();
@@ -192,7 +200,7 @@ async fn a_sign_out_is_503_until_it_is_confirmed_however_often_the_user_tries() 
 async fn a_sign_in_confirms_an_end_of_all_sessions_before_it() {
     let group = Group::start(Program::Redis, &[100]).await;
     let store = confirming(&group.master, 1, millis(100));
-    let token = signs_in(&store, "alice").await;
+    let token = signed_in(&group, "alice").await;
 
     group.replicas[0].suspend();
     let sessions = UserSessions::new(store.clone(), UserId::new("alice").unwrap());
@@ -215,7 +223,7 @@ async fn a_sign_in_confirms_an_end_of_all_sessions_before_it() {
 #[tokio::test]
 async fn reads_data_and_tokens_do_not_wait_for_replicas() {
     let group = Group::start(Program::Redis, &[100]).await;
-    let store = confirming(&group.master, 1, Duration::from_secs(10));
+    let store = confirming(&group.master, 1, PATIENT);
     let token = signs_in(&store, "alice").await;
     let before = waits(&group.master).await;
 
@@ -333,7 +341,11 @@ async fn a_user_who_may_not_wait_ends_nothing_and_is_denied() {
 async fn a_master_that_falls_silent_is_found_by_confirmed_calls_alone() {
     let group = Group::start(Program::Redis, &[100]).await;
     let store = confirming(&group.master, 1, millis(100));
-    let token = signs_in(&store, "alice").await;
+    let token = signed_in(&group, "alice").await;
+    until("it is confirmed", async || {
+        ends(&store, &token).await.is_ok()
+    })
+    .await;
     tokio::time::sleep(millis(1_000)).await;
 
     group.master.suspend();
@@ -374,8 +386,13 @@ async fn scripts_that_a_server_forgot_are_sent_again() {
 async fn on_a_cluster_the_primary_of_the_key_waits_and_no_other() {
     let cluster = Cluster::start(&[]).await;
     let source = RedisSource::cluster(cluster.urls()).unwrap();
-    let store = RedisStore::builder(source).confirm(1, millis(300)).build();
-    let token = signs_in(&store, "alice").await;
+    let store = RedisStore::builder(source).confirm(1, millis(500)).build();
+    let alice = token(&store, "alice");
+    until("replicas confirm", async || {
+        store.create(&asks("alice", &alice)).await.is_ok()
+    })
+    .await;
+    let token = alice;
     let primary = cluster.serves(slot(token.tag()), 0).await;
     for at in 0..3 {
         assert_eq!(waits(&cluster.nodes[at]).await > 0, at == primary, "{at}");
@@ -386,7 +403,10 @@ async fn on_a_cluster_the_primary_of_the_key_waits_and_no_other() {
     while cluster.serves(slot(far.tag()), 0).await == primary {
         (far, user) = other.next().unwrap();
     }
-    store.create(&asks(&user, &far)).await.unwrap();
+    until("replicas confirm there, too", async || {
+        store.create(&asks(&user, &far)).await.is_ok()
+    })
+    .await;
 
     let replica = cluster.replica(primary).await;
     cluster.nodes[replica].suspend();
@@ -426,14 +446,14 @@ fn replicas_that_stop_confirming_are_one_log_line_and_each_call_is_counted() {
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
             let group = Group::start(Program::Redis, &[100]).await;
-            let store = confirming(&group.master, 1, millis(50));
+            let store = confirming(&group.master, 1, millis(500));
             let token = signs_in(&store, "alice").await;
             group.replicas[0].suspend();
             for _ in 0..3 {
                 ends(&store, &token).await.unwrap_err();
             }
             group.replicas[0].resume();
-            tokio::time::sleep(millis(500)).await;
+            group.settles().await;
             ends(&store, &token).await.unwrap();
         });
     });
