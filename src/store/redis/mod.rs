@@ -245,29 +245,6 @@ impl RedisStore {
         }
     }
 
-    /// Finds out what is wrong with the server, once per primary.
-    ///
-    /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
-    /// scripts, and whether there is a proxy. With [`confirm`](RedisStoreBuilder::confirm) it also tries `WAIT`, and
-    /// counts the replicas. If it finds a proxy, ends and sign-ins are refused from then on, until a later call finds none.
-    ///
-    /// Call it when the app starts, and log its findings. What the user of the store may not ask is
-    /// [not known](RedisCheck::not_known), which is no error. The guide says
-    /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
-    ///
-    /// ```no_run
-    /// # async fn start(store: tower_user_sessions::RedisStore) {
-    /// for check in store.check().await {
-    ///     if !check.findings().is_empty() {
-    ///         eprintln!("{check}");
-    ///     }
-    /// }
-    /// # }
-    /// ```
-    pub async fn check(&self) -> Vec<RedisCheck> {
-        self.scripts.check().await
-    }
-
     /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
     ///
     /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at

@@ -4,6 +4,7 @@ mod ask;
 
 use std::{borrow::Cow, fmt};
 
+use super::RedisStore;
 use crate::store::StoreError;
 
 pub(super) use self::ask::ask;
@@ -23,7 +24,7 @@ pub struct RedisCheck {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum RedisFinding {
-    /// Ends and sign-ins cannot be confirmed by replicas, which [`confirm`](crate::RedisStoreBuilder::confirm) demands.
+    /// Ends and sign-ins cannot be confirmed by replicas, which [`confirm`](crate::store::RedisStoreBuilder::confirm) demands.
     CannotConfirm {
         /// Why not.
         cause: Cow<'static, str>,
@@ -56,6 +57,31 @@ pub enum RedisFinding {
     },
     /// The server cannot be reached, or refuses the password.
     Unreachable(StoreError),
+}
+
+impl RedisStore {
+    /// Finds out what is wrong with the server, once per primary.
+    ///
+    /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
+    /// scripts, and whether there is a proxy. With [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and
+    /// counts the replicas. If it finds a proxy, ends and sign-ins are refused from then on, until a later call finds none.
+    ///
+    /// Call it when the app starts, and log its findings. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error. The guide says
+    /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
+    ///
+    /// ```no_run
+    /// # async fn start(store: tower_user_sessions::RedisStore) {
+    /// for check in store.check().await {
+    ///     if !check.findings().is_empty() {
+    ///         eprintln!("{check}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<RedisCheck> {
+        self.scripts.check().await
+    }
 }
 
 impl RedisCheck {
