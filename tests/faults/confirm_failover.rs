@@ -105,7 +105,7 @@ async fn failover(confirm: u32, round: u64) -> (usize, usize) {
             }
         });
     }
-    until("users sign out", async || told.lock().unwrap().len() > 5).await;
+    until("users sign out", async || told.lock().unwrap().len() > 30).await;
     tokio::time::sleep(millis(round * 7)).await;
 
     let promoted = group.fails_over().await;
