@@ -24,7 +24,10 @@ use tokio::{
     sync::Notify,
 };
 
-use super::redis::Server;
+use super::{
+    people::until,
+    redis::{Server, try_ask},
+};
 
 /// Which server is tested.
 #[derive(Clone, Copy, Debug)]
@@ -126,12 +129,18 @@ impl Group {
             }
         }
         let promoted = &self.replicas[best.0];
-        let _: () = promoted.ask("REPLICAOF NO ONE").await;
+        // A server may close the connection on which its role changes.
+        let _ = try_ask::<()>(&promoted.url(), &["REPLICAOF", "NO", "ONE"]).await;
+        until("the replica is the master", async || {
+            let info: String = promoted.ask("INFO replication").await;
+            info.contains("role:master")
+        })
+        .await;
         for (at, replica) in self.replicas.iter().enumerate() {
             if at != best.0 {
-                let _: () = replica
-                    .ask(&format!("REPLICAOF 127.0.0.1 {}", promoted.port))
-                    .await;
+                let port = promoted.port.to_string();
+                let words = ["REPLICAOF", "127.0.0.1", &port];
+                let _ = try_ask::<()>(&replica.url(), &words).await;
             }
         }
         promoted
