@@ -304,6 +304,7 @@ pub mod threats {}
 /// | `tower_user_sessions_redis_busy_total` | counter | calls that were not sent, because Redis had too much to do |
 /// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
 /// | `tower_user_sessions_redis_resent_total` | counter | |
+/// | `tower_user_sessions_redis_confirms_total` | counter | `outcome`: ok, late. Ends and sign-ins that replicas had to confirm |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 pub mod events {
     pub use crate::{

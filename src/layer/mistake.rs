@@ -74,6 +74,9 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Unavailable => {
             "the store cannot be reached: is it running, and is its address right?"
         }
+        StoreErrorKind::Unconfirmed => {
+            "it is done, but replicas did not confirm it in time: are all of them running, and do they keep up?"
+        }
         StoreErrorKind::Uncertain => {
             "the reply to a write was lost: the change may be stored or not, and is not tried again; \
              read the data before you repeat it"

@@ -205,6 +205,9 @@ impl fmt::Display for CommitError {
                 "stored or not: the store's reply was lost; read the data in another request before \
                  you repeat the change"
             }
+            Self::Store(error) if error.kind() == StoreErrorKind::Unconfirmed => {
+                "done, but replicas of the store did not confirm it in time; commit again"
+            }
             Self::Store(_) => "not stored: the store could not answer; committing again may help",
             Self::TooLarge => "not stored: the data would be over its limit",
             Self::Update(_) => "not stored: a change failed on the newest data",
@@ -269,6 +272,9 @@ impl fmt::Display for UserSessionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::CallerEnded => "nothing ended: the session of this request has ended itself",
+            Self::Store(error) if error.kind() == StoreErrorKind::Unconfirmed => {
+                "ended, but replicas of the store did not confirm it in time; call again"
+            }
             Self::Store(_) => "the store could not answer; calling again may help",
             Self::Unknown => "nothing ended: the user has no session with this id",
         })

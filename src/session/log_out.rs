@@ -22,7 +22,8 @@ impl Session {
     /// a user, or two cookies of one name that differ. It takes two more round trips for each.
     ///
     /// If no session is live, nothing ends and no cookie changes: the browser may already have a newer
-    /// one. So the reason why a session [`ended`](Self::ended) is still there after a sign-out.
+    /// one. So the reason why a session [`ended`](Self::ended) is still there after a sign-out. The store is
+    /// asked to end that session again, because replicas may not have confirmed its end.
     ///
     /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
     /// is not.
@@ -44,12 +45,26 @@ impl Session {
             let ended = self.0.rules.store.end(end).await?;
             self.report_logged_out(record.as_ref(), &ended);
             self.state().gone();
+        } else {
+            self.end_again().await?;
         }
         let unread = self.state().sent.unread().to_vec();
         for each in &unread {
             self.log_out_unread(each).await?;
         }
         self.state().signed_out();
+        Ok(())
+    }
+
+    /// Ends a session that was ended before: the store may not have confirmed that end, and answers with an error
+    /// while it cannot.
+    async fn end_again(&self) -> Result<(), CommitError> {
+        let ended = self.state().sent.ended().cloned();
+        if let Some(token) = ended {
+            let which = Which::One(token.session_id());
+            let end = End::new(token.tag(), which, EndReason::LoggedOut);
+            self.0.rules.store.end(end).await?;
+        }
         Ok(())
     }
 

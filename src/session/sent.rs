@@ -131,6 +131,14 @@ impl Sent {
             || self.dead_guest().is_some_and(Dead::may_be_late)
     }
 
+    /// The token of a session that was ended, and that no other one replaced.
+    pub(super) fn ended(&self) -> Option<&Token> {
+        match self.dead()? {
+            Dead::Ended(token, notice) if notice.reason != EndReason::Replaced => Some(token),
+            _ => None,
+        }
+    }
+
     /// The session that replaced the one whose token the request sent as a signed-in one.
     pub(super) fn successor(&self) -> Option<SessionId> {
         self.dead().and_then(Dead::successor)

@@ -33,6 +33,8 @@ pub enum StoreErrorKind {
     Timeout,
     /// The backend cannot be reached or is not ready. Trying again may help.
     Unavailable,
+    /// The backend did it, but not enough replicas confirmed it in time. A failover may undo it. Call it again.
+    Unconfirmed,
     /// A conditional write may have happened or not. Read the data again before you repeat it.
     Uncertain,
 }
@@ -67,6 +69,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Full => "the store has no memory left, so no session can be added",
             StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
             StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",
+            StoreErrorKind::Unconfirmed => "done, but not enough replicas confirmed it in time, so a failover may undo it: call it again",
             StoreErrorKind::Uncertain => "a conditional write may have happened or not: read the data again before repeating it",
         })
     }

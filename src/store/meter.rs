@@ -118,6 +118,11 @@ pub(crate) mod link {
         counter!("tower_user_sessions_redis_resent_total").increment(1);
     }
 
+    pub(crate) fn confirmed(in_time: bool) {
+        let outcome = if in_time { "ok" } else { "late" };
+        counter!("tower_user_sessions_redis_confirms_total", "outcome" => outcome).increment(1);
+    }
+
     pub(crate) fn undelivered_lost() {
         counter!("tower_user_sessions_redis_undelivered_lost_total").increment(1);
     }

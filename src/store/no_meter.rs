@@ -45,5 +45,7 @@ pub(crate) mod link {
 
     pub(crate) fn resent() {}
 
+    pub(crate) fn confirmed(_in_time: bool) {}
+
     pub(crate) fn undelivered_lost() {}
 }

@@ -29,5 +29,6 @@ pub mod people;
 pub mod proxy;
 pub mod redis;
 pub mod relay;
+pub mod replicas;
 pub mod sentinel;
 pub mod site;

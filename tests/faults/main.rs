@@ -18,6 +18,9 @@ mod cluster_overload;
 mod cluster_pool;
 #[path = "../common/mod.rs"]
 mod common;
+mod confirm;
+mod confirm_calls;
+mod confirm_failover;
 mod demoted;
 mod names;
 mod offers;

@@ -13,6 +13,7 @@ mod common;
 mod pinned;
 mod redis_acl;
 mod redis_check;
+mod redis_check_proxy;
 mod redis_connection;
 mod redis_faults;
 mod redis_hash;

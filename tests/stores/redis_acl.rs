@@ -10,14 +10,15 @@ use std::time::Duration;
 use deadpool_redis::{Runtime, cluster, redis::RedisConnectionInfo, sentinel};
 use redis_test::sentinel::RedisSentinelCluster;
 use tower_user_sessions::{
-    RedisStore,
-    store::{ManualClock, RedisSource, conformance},
+    EndReason, RedisStore,
+    store::{End, ManualClock, RedisSource, SessionStore, Which, conformance},
 };
 
 use crate::common::{
     cluster::Cluster,
     people::{signs_in, until},
     redis::{Server, ask, installed, try_ask},
+    replicas::{Group, Program},
 };
 
 const GUIDE: &str = include_str!("../../src/guide/operations.md");
@@ -71,6 +72,26 @@ async fn the_rules_of_the_guide_are_enough_on_one_node() {
     let checks = store.prefix("shop").build().check().await;
     assert!(checks[0].findings().is_empty(), "{}", checks[0]);
     assert!(checks[0].not_known().is_empty(), "{}", checks[0]);
+}
+
+// T71
+#[tokio::test]
+async fn the_rules_of_the_guide_are_enough_for_confirmed_ends() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let server = &group.master;
+    let _: () = server.ask(&line("+wait")).await;
+    let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
+    let store = RedisStore::builder(RedisSource::url(&url).unwrap()).prefix("shop");
+    let store = store.confirm(1, Duration::from_secs(5)).build();
+
+    let token = signs_in(&store, "alice").await;
+    let which = Which::One(token.session_id());
+    let end = End::new(token.tag(), which, EndReason::LoggedOut);
+    store.end(&end).await.unwrap();
+
+    assert!(refused(&server.url()).await.is_empty());
+    let checks = store.check().await;
+    assert!(checks[0].findings().is_empty(), "{}", checks[0]);
 }
 
 // T70

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
 use tower_user_sessions::{
     RedisStore, UserId,
     store::{
@@ -15,7 +17,10 @@ use tower_user_sessions::{
     },
 };
 
-use crate::common::redis::Server;
+use crate::common::{
+    redis::Server,
+    replicas::{Group, Program},
+};
 
 // T49 T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T53 T57 T58
 #[tokio::test]
@@ -23,6 +28,18 @@ async fn keeps_the_whole_contract() {
     let server = Server::start();
 
     conformance::all(async |clock: ManualClock| server.store(clock)).await;
+}
+
+// T49 T71
+#[tokio::test]
+async fn keeps_the_whole_contract_while_a_replica_confirms() {
+    let group = Group::start(Program::Redis, &[100]).await;
+
+    conformance::all(async |clock: ManualClock| {
+        let store = RedisStore::builder(group.master.pool()).clock(clock);
+        store.confirm(1, Duration::from_secs(5)).build()
+    })
+    .await;
 }
 
 // T49 T25

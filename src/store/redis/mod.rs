@@ -6,6 +6,7 @@ use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
 mod check;
 mod cluster;
+mod confirm;
 mod keys;
 mod link;
 mod reply;
@@ -14,7 +15,13 @@ mod script;
 mod undelivered;
 mod worker;
 
-use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
+use self::{
+    cluster::Cluster,
+    keys::Keys,
+    link::{Confirm, Link},
+    route::Route,
+    script::Scripts,
+};
 use super::{
     Create, Created, End, Ended, Forget, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated,
     Save, Saved, SessionStore, StoreError,
@@ -35,8 +42,9 @@ pub use self::{
 /// and shows whether a silent connection or a silent server is to blame.
 ///
 /// What is promised holds while Redis loses no write that it acknowledged. In a failover it can lose some, because
-/// replication is asynchronous: an ended session may be live again then, and a new one be gone. The store cannot
-/// wait yet until replicas have confirmed an end. Reads from replicas and Active-Active replication are not supported.
+/// replication is asynchronous: an ended session may be live again then, and a new one be gone. With
+/// [`confirm`](RedisStoreBuilder::confirm) the store waits until replicas have confirmed an end. Reads from replicas and
+/// Active-Active replication are not supported.
 ///
 /// The guide's page [`operations`](crate::guide::operations) has topologies, ACL rules, metrics and hosted services.
 ///
@@ -79,6 +87,7 @@ pub use self::{
 /// | one connection falls silent | its answer, from another connection |
 /// | the server falls silent | the error of the outage at once, after about the first second |
 /// | the master is lost, with Sentinel | its answer, within 1 s after a sentinel names the new master |
+/// | replicas do not confirm in time, with [`confirm`](RedisStoreBuilder::confirm) | [`Unconfirmed`](crate::store::StoreErrorKind::Unconfirmed) |
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
 ///
 /// # Cluster
@@ -235,29 +244,8 @@ impl RedisStore {
             notice_kept: NOTICE_KEPT,
             tag_key: None,
             clock: None,
+            confirm: None,
         }
-    }
-
-    /// Finds out what is wrong with the server, once per primary.
-    ///
-    /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
-    /// scripts, and whether there is a proxy. It does not compare clocks, and does not try `WAIT`.
-    ///
-    /// Call it when the app starts, and log its findings. What the user of the store may not ask is
-    /// [not known](RedisCheck::not_known), which is no error. The guide says
-    /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
-    ///
-    /// ```no_run
-    /// # async fn start(store: tower_user_sessions::RedisStore) {
-    /// for check in store.check().await {
-    ///     if !check.findings().is_empty() {
-    ///         eprintln!("{check}");
-    ///     }
-    /// }
-    /// # }
-    /// ```
-    pub async fn check(&self) -> Vec<RedisCheck> {
-        self.scripts.check().await
     }
 
     /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
@@ -325,6 +313,7 @@ pub struct RedisStoreBuilder {
     notice_kept: Duration,
     tag_key: Option<TagKey>,
     clock: Option<Clock>,
+    confirm: Option<Confirm>,
 }
 
 impl RedisStoreBuilder {
@@ -382,13 +371,14 @@ impl RedisStoreBuilder {
             notice_kept,
             tag_key,
             clock,
+            confirm,
         } = self;
         let route = match source.seeds() {
             Some(seeds) => Route::Cluster(Cluster::new(Arc::clone(seeds), deadline)),
             None => Route::One(Link::new(source, deadline)),
         };
         RedisStore {
-            scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock),
+            scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock, confirm),
             tag_key,
         }
     }

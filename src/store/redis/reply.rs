@@ -48,6 +48,8 @@ pub(super) struct Reply {
     outcome: i64,
     now: i64,
     rest: vec::IntoIter<Value>,
+    /// Whether replicas that had to confirm it did not.
+    unconfirmed: bool,
 }
 
 impl Reply {
@@ -62,7 +64,12 @@ impl Reply {
             (Some(Value::Int(outcome)), Some(Value::Int(now)), Some(Value::BulkString(of)))
                 if of == expected.of =>
             {
-                Some(Self { outcome, now, rest })
+                Some(Self {
+                    outcome,
+                    now,
+                    rest,
+                    unconfirmed: false,
+                })
             }
             _ => None,
         }
@@ -90,12 +97,29 @@ impl Reply {
             outcome: ALONE,
             now: i64::from_be_bytes(*now),
             rest: vec![Value::BulkString(bytes)].into_iter(),
+            unconfirmed: false,
         })
     }
 
     /// The answer is none of those that the script's header names.
     pub(super) fn unexpected() -> StoreError {
         StoreError::new(StoreErrorKind::Corrupt)
+    }
+
+    /// The same reply, to a call that replicas did not confirm in time.
+    pub(super) fn unconfirmed(self) -> Self {
+        Self {
+            unconfirmed: true,
+            ..self
+        }
+    }
+
+    /// An error if replicas had to confirm the call and did not.
+    pub(super) fn confirmed(&self) -> Result<(), StoreError> {
+        if self.unconfirmed {
+            return Err(StoreError::new(StoreErrorKind::Unconfirmed));
+        }
+        Ok(())
     }
 
     pub(super) fn now(&self) -> i64 {

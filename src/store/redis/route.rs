@@ -8,7 +8,7 @@ use super::{
     check::{self, RedisCheck},
     cluster::Cluster,
     keys::Keys,
-    link::{Call, Link},
+    link::{Call, Confirm, Link},
     reply::Reply,
     script::source::Script,
 };
@@ -55,16 +55,21 @@ impl Route {
     }
 
     /// Finds out about each server.
-    pub(super) async fn check(&self, keys: &Keys, scripts: &[&Script]) -> Vec<RedisCheck> {
+    pub(super) async fn check(
+        &self,
+        keys: &Keys,
+        scripts: &[&Script],
+        confirm: Option<Confirm>,
+    ) -> Vec<RedisCheck> {
         // No user has it: a tag is 16 characters.
         let key = |number: u32| keys.named(&format!("check-{number}"));
         match self {
-            Self::One(link) => vec![check::ask(link, &key(0), scripts).await],
+            Self::One(link) => vec![check::ask(link, &key(0), scripts, confirm).await],
             Self::Cluster(cluster) => match cluster.primaries((0..KEYS).map(key)).await {
                 Ok(primaries) => {
                     let mut checks = Vec::with_capacity(primaries.len());
                     for (link, key) in &primaries {
-                        checks.push(check::ask(link, key, scripts).await);
+                        checks.push(check::ask(link, key, scripts, confirm).await);
                     }
                     checks
                 }

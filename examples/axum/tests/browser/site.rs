@@ -174,7 +174,7 @@ async fn teasers(session: Session) -> Html<String> {
         <script>fetch("/", { method: "HEAD" }); fetch("/look");</script>"#;
     let user = session
         .user_id()
-        .map_or("guest".to_owned(), |user| user.to_string());
+        .map_or_else(|| "guest".to_owned(), |user| user.to_string());
     Html(format!(
         "<!doctype html><title>t</title>{rules}{links}<p id=user>{user}</p>"
     ))

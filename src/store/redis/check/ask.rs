@@ -6,7 +6,7 @@ use deadpool_redis::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value
 
 use super::{
     super::{
-        link::{Connection, Link, Outage, is_demoted},
+        link::{Confirm, Connection, Link, NOT_WITH_POOL, Outage, is_demoted},
         script::source::Script,
     },
     RedisCheck, RedisFinding,
@@ -17,14 +17,25 @@ const IN_SCRIPTS: [&str; 8] = [
     "TIME", "HGET", "HKEYS", "HMGET", "HLEN", "HDEL", "PEXPIRE", "HSET",
 ];
 
+/// How often the clocks of two connections must differ before they count as two clocks: one may be set meanwhile.
+const CLOCKS: usize = 3;
+
 /// Tries each command of the scripts on its own, and returns what went wrong with each, or "".
 const TRIES: &str = include_str!("tries.lua");
 
 /// Finds out about the server that this link leads to. `key` is one that no user has.
-pub(in super::super) async fn ask(link: &Link, key: &str, scripts: &[&Script]) -> RedisCheck {
+pub(in super::super) async fn ask(
+    link: &Link,
+    key: &str,
+    scripts: &[&Script],
+    confirm: Option<Confirm>,
+) -> RedisCheck {
     let mut check = RedisCheck::new(link.server().to_owned());
     if link.is_cluster() {
         check.not_known.push("the primaries of a Cluster pool");
+        if confirm.is_some() {
+            check.cannot_confirm(NOT_WITH_POOL);
+        }
         return check;
     }
     let connection = match link.open().await {
@@ -40,22 +51,29 @@ pub(in super::super) async fn ask(link: &Link, key: &str, scripts: &[&Script]) -
         connection: &connection,
         patience: link.patience(),
     };
-    let first = ask.about(&mut check).await;
+    let first = ask.about(&mut check, confirm).await;
     ask.commands(&mut check, key).await;
     ask.scripts(&mut check, scripts).await;
     if link.is_member() {
         ask.way(&mut check).await;
     }
-    if let (Some(first), Ok(other)) = (first, link.open().await) {
-        let ask = Ask {
+    if confirm.is_some() {
+        ask.wait(&mut check).await;
+    }
+    if let Ok(other) = link.open().await {
+        let other = Ask {
             connection: &other,
             patience: link.patience(),
         };
-        let second = ask.info().await.ok();
-        if second.is_some_and(|info| info.get("run_id") != Some(&first)) {
+        let is_proxy = ask.differs(&other, first.as_ref(), &mut check).await;
+        if is_proxy {
             check.find(RedisFinding::Proxy);
         }
-        other.stop();
+        link.refuse_confirm(is_proxy);
+        if is_proxy && confirm.is_some() {
+            check.cannot_confirm("behind a proxy that spreads calls ends and sign-ins are refused");
+        }
+        other.connection.stop();
     }
     connection.stop();
     check
@@ -88,8 +106,52 @@ impl Ask<'_> {
             .collect())
     }
 
-    /// Version, role and policy. Returns which process it is.
-    async fn about(&self, check: &mut RedisCheck) -> Option<String> {
+    /// Whether the other connection leads to another server. Two servers are two processes, or have two clocks.
+    async fn differs(
+        &self,
+        other: &Self,
+        process: Option<&String>,
+        check: &mut RedisCheck,
+    ) -> bool {
+        if let Some(process) = process
+            && let Ok(info) = other.info().await
+            && info.get("run_id") != Some(process)
+        {
+            return true;
+        }
+        for _ in 0..CLOCKS {
+            let (Some(before), Some(time), Some(after)) =
+                (self.time().await, other.time().await, self.time().await)
+            else {
+                check.not_known.push("whether there are several clocks");
+                return false;
+            };
+            if (before..=after).contains(&time) {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn time(&self) -> Option<i64> {
+        let time = tokio::time::timeout(self.patience, self.connection.time());
+        time.await.ok()?.ok()?
+    }
+
+    /// Whether the server lets a client wait for replicas.
+    async fn wait(&self, check: &mut RedisCheck) {
+        match self.send(cmd("WAIT").arg(0).arg(0)).await {
+            Ok(Value::Int(_)) => {}
+            Err(error) if is_denied(&error) => check.misses("WAIT"),
+            // A replica says so, too, and that is a finding already.
+            Err(error) if error.to_string().contains("replica") => {}
+            Ok(_) => check.cannot_confirm("the server does not answer `WAIT` with a count"),
+            Err(error) => check.cannot_confirm(error.to_string()),
+        }
+    }
+
+    /// Version, role, policy and replicas. Returns which process it is.
+    async fn about(&self, check: &mut RedisCheck, confirm: Option<Confirm>) -> Option<String> {
         let Ok(info) = self.info().await else {
             check.not_known.extend([
                 "version",
@@ -123,6 +185,21 @@ impl Ask<'_> {
                 policy: policy.clone(),
             }),
             None => check.not_known.push("maxmemory-policy"),
+        }
+        let replicas = info
+            .get("connected_slaves")
+            .and_then(|count| count.parse().ok());
+        if let (
+            Some(Confirm {
+                replicas: wanted, ..
+            }),
+            Some(replicas),
+        ) = (confirm, replicas)
+            && wanted > replicas
+        {
+            check.cannot_confirm(format!(
+                "replicas that have to confirm: {wanted}, that are connected: {replicas}"
+            ));
         }
         info.get("run_id").cloned()
     }

@@ -4,6 +4,7 @@ mod ask;
 
 use std::{borrow::Cow, error::Error, fmt};
 
+use super::RedisStore;
 use crate::store::StoreError;
 
 pub(super) use self::ask::ask;
@@ -23,6 +24,11 @@ pub struct RedisCheck {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum RedisFinding {
+    /// Ends and sign-ins cannot be confirmed by replicas, which [`confirm`](crate::store::RedisStoreBuilder::confirm) demands.
+    CannotConfirm {
+        /// Why not.
+        cause: Cow<'static, str>,
+    },
     /// The server may remove sessions, cutoffs and blocks to make room.
     Evicts {
         /// Its `maxmemory-policy`.
@@ -51,6 +57,31 @@ pub enum RedisFinding {
     },
     /// The server cannot be reached, refuses the password, or does not serve for now.
     Unreachable(StoreError),
+}
+
+impl RedisStore {
+    /// Finds out what is wrong with the server, once per primary.
+    ///
+    /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
+    /// scripts, and whether there is a proxy. With [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and
+    /// counts the replicas. If it finds a proxy, ends and sign-ins are refused from then on, until a later call finds none.
+    ///
+    /// Call it when the app starts, and log its findings. What the user of the store may not ask is
+    /// [not known](RedisCheck::not_known), which is no error. The guide says
+    /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
+    ///
+    /// ```no_run
+    /// # async fn start(store: tower_user_sessions::RedisStore) {
+    /// for check in store.check().await {
+    ///     if !check.findings().is_empty() {
+    ///         eprintln!("{check}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<RedisCheck> {
+        self.scripts.check().await
+    }
 }
 
 impl RedisCheck {
@@ -98,6 +129,12 @@ impl RedisCheck {
         self.findings.push(finding);
     }
 
+    fn cannot_confirm(&mut self, cause: impl Into<Cow<'static, str>>) {
+        self.find(RedisFinding::CannotConfirm {
+            cause: cause.into(),
+        });
+    }
+
     fn misses(&mut self, command: impl Into<Cow<'static, str>>) {
         self.find(RedisFinding::MissingCommand {
             command: command.into(),
@@ -143,6 +180,9 @@ impl fmt::Display for RedisCheck {
 impl fmt::Display for RedisFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::CannotConfirm { cause } => {
+                write!(f, "replicas cannot confirm ends and sign-ins: {cause}")
+            }
             Self::Evicts { policy } => write!(
                 f,
                 "maxmemory-policy is {policy}: a full server signs users out and forgets cutoffs and blocks. Set it to noeviction"

@@ -32,7 +32,7 @@ impl Cluster {
     ) -> (Result<Reply, StoreError>, bool) {
         let (cluster, slot) = (&self.0, slot::of(call.key));
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::since(began, cluster.deadline));
+        let mut patience = std::pin::pin!(Patience::since(began, call.time(cluster.deadline)));
         let (mut named, mut hops, mut pause) = (None::<Found>, 0, PAUSE);
         let answer = loop {
             let found = match named.take().or_else(|| cluster.find(slot)) {

@@ -6,6 +6,7 @@ use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 
 use super::{
     Inner, Link,
+    confirm::Confirm,
     connection::Shared,
     failure::Failure,
     flight::{Flight, Landed, Order},
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// How often a call of unknown outcome is sent in all.
-const SENDS: u32 = 5;
+pub(super) const SENDS: u32 = 5;
 
 /// What a call usually takes: how many arguments, and how many bytes beside the script.
 const ARGUMENTS: usize = 10;
@@ -49,10 +50,20 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) resend: Resend,
     pub(in super::super) lane: Lane,
     pub(in super::super) expected: Expected,
+    /// How many replicas have to confirm it, if any.
+    pub(in super::super) confirm: Option<Confirm>,
+}
+
+impl Call<'_> {
+    /// How long it may take, with the time that replicas have.
+    pub(in super::super) fn time(&self, deadline: Duration) -> Duration {
+        let within = self.confirm.map(|confirm| confirm.within);
+        deadline.saturating_add(within.unwrap_or_default())
+    }
 }
 
 /// What follows a call that did not come to its reply.
-enum Next {
+pub(super) enum Next {
     Again(Duration),
     Fail(StoreError),
     Elsewhere(Elsewhere),
@@ -71,7 +82,7 @@ impl Link {
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::since(began, self.0.deadline));
+        let mut patience = std::pin::pin!(Patience::since(began, call.time(self.0.deadline)));
         let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
@@ -123,6 +134,10 @@ impl Inner {
         mut patience: Pin<&mut Patience>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Option<Came> {
+        if let Some(confirm) = call.confirm {
+            let confirmed = self.confirmed(call, confirm, progress, patience, arguments);
+            return Box::pin(confirmed).await;
+        }
         let given_up = patience.given_up();
         let mut pause = Duration::from_millis(10);
         loop {
@@ -130,11 +145,9 @@ impl Inner {
                 connection
             } else {
                 // Boxed: this is rare, and its future large.
-                let connection = Box::pin(self.connection(progress.losses));
-                match patience.as_mut().bear(connection).await? {
-                    Ok(Some(connection)) => connection,
-                    Ok(None) => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
-                    Err(error) => return Some(Came::Answer(Err(error))),
+                match Box::pin(self.reach(progress.losses, patience.as_mut())).await? {
+                    Ok(connection) => connection,
+                    Err(came) => return Some(came),
                 }
             };
             let place = progress.place.take();
@@ -188,22 +201,47 @@ impl Inner {
                 Landed::Foreign => self.mixed_up(call, &connection, progress),
                 Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
             };
-            match next {
-                Next::Fail(error) => return Some(Came::Answer(Err(error))),
-                Next::Elsewhere(elsewhere) => return Some(Came::Elsewhere(elsewhere)),
-                Next::Again(time) => {
-                    tracing::debug!("call sent again");
-                    meter::link::resent();
-                    if time > Duration::ZERO {
-                        patience.as_mut().bear(tokio::time::sleep(time)).await?;
-                        pause = (pause * 2).min(Duration::from_millis(160));
-                    }
-                    if asking || self.losses() != progress.losses {
-                        return Some(Came::Elsewhere(Elsewhere::Somewhere));
-                    }
-                }
+            if let Some(came) = self.again(next, patience.as_mut(), &mut pause).await? {
+                return Some(came);
+            }
+            if asking || self.losses() != progress.losses {
+                return Some(Came::Elsewhere(Elsewhere::Somewhere));
             }
         }
+    }
+
+    /// The connection that carries calls, once the link is up; or what comes of the call if there is none.
+    pub(super) async fn reach(
+        self: &Arc<Self>,
+        losses: u64,
+        patience: Pin<&mut Patience>,
+    ) -> Option<Result<Shared, Came>> {
+        Some(match patience.bear(self.connection(losses)).await? {
+            Ok(Some(connection)) => Ok(connection),
+            Ok(None) => Err(Came::Elsewhere(Elsewhere::Somewhere)),
+            Err(error) => Err(Came::Answer(Err(error))),
+        })
+    }
+
+    /// Waits until the call may be sent again; or says what comes of it if it may not.
+    pub(super) async fn again(
+        &self,
+        next: Next,
+        patience: Pin<&mut Patience>,
+        pause: &mut Duration,
+    ) -> Option<Option<Came>> {
+        let time = match next {
+            Next::Fail(error) => return Some(Some(Came::Answer(Err(error)))),
+            Next::Elsewhere(elsewhere) => return Some(Some(Came::Elsewhere(elsewhere))),
+            Next::Again(time) => time,
+        };
+        tracing::debug!("call sent again");
+        meter::link::resent();
+        if time > Duration::ZERO {
+            patience.bear(tokio::time::sleep(time)).await?;
+            *pause = (*pause * 2).min(Duration::from_millis(160));
+        }
+        Some(None)
     }
 
     fn fly(
@@ -246,7 +284,12 @@ impl Inner {
         Waited::Busy
     }
 
-    fn mixed_up(&self, call: &Call<'_>, connection: &Shared, progress: &mut Progress) -> Next {
+    pub(super) fn mixed_up(
+        &self,
+        call: &Call<'_>,
+        connection: &Shared,
+        progress: &mut Progress,
+    ) -> Next {
         let cause = "the reply was to another request";
         self.broke(connection, &Outage::new(StoreErrorKind::Unavailable, cause));
         progress.mixed_up += 1;
@@ -260,7 +303,7 @@ impl Inner {
         Next::Again(Duration::ZERO)
     }
 
-    fn failed(
+    pub(super) fn failed(
         &self,
         call: &Call<'_>,
         connection: &Shared,
@@ -330,7 +373,7 @@ impl Inner {
 }
 
 /// No place came free in time.
-fn busy(progress: &Progress, call: &Call<'_>) -> StoreError {
+pub(super) fn busy(progress: &Progress, call: &Call<'_>) -> StoreError {
     meter::link::busy();
     let uncertain = progress.unknown && call.resend == Resend::Never;
     StoreError::new(if uncertain {

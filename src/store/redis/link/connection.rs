@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, RedisResult, Value, cmd};
+use deadpool_redis::redis::{
+    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::ConnectionLike, cmd,
+};
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
@@ -92,10 +94,26 @@ impl Connection {
         self.unless_stopped(wire.send_asking(command)).await
     }
 
-    async fn unless_stopped(
+    /// Sends these as one, and waits for the answer to each, which may be an error.
+    pub(super) async fn send_all(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let count = commands.len();
+        match self.wire.clone() {
+            Wire::One(mut connection) => {
+                let all = connection.send_packed_commands(commands, 0, count);
+                self.unless_stopped(all).await
+            }
+            Wire::Cluster(mut connection) => {
+                let all = connection.req_packed_commands(commands, 0, count);
+                self.unless_stopped(all).await
+            }
+        }
+    }
+
+    /// Waits for this, or until the connection is stopped.
+    pub(super) async fn unless_stopped<T>(
         &self,
-        sent: impl Future<Output = RedisResult<Value>>,
-    ) -> RedisResult<Value> {
+        sent: impl Future<Output = RedisResult<T>>,
+    ) -> RedisResult<T> {
         let mut stopped = std::pin::pin!(self.stop.notified());
         stopped.as_mut().enable();
         if self.is_stopped() {
@@ -208,7 +226,7 @@ impl Connection {
             // It answers, and says why it takes no writes for now; calls that read still work.
             Err(error) if is_of_writes(&error) => {
                 sent = Monotonic::now().as_millis();
-                time(self.send(&cmd("TIME")).await?)
+                self.time().await?
             }
             Err(error) => return Err(error),
         };
@@ -219,6 +237,11 @@ impl Connection {
         self.hear(now);
         self.note_time(server, sent, now);
         Ok(())
+    }
+
+    /// The server's time, in ms.
+    pub(in super::super) async fn time(&self) -> RedisResult<Option<i64>> {
+        self.send(&cmd("TIME")).await.map(time)
     }
 
     fn question(&self) -> Cmd {

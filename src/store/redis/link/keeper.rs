@@ -121,7 +121,7 @@ async fn unless<F: Future>(work: Pin<&mut F>, other: impl Future) -> Option<F::O
 
 impl Inner {
     /// Opens a connection, and finds out whether the server answers.
-    async fn attempt(&self, patience: Duration) -> Result<Shared, Outage> {
+    pub(super) async fn attempt(&self, patience: Duration) -> Result<Shared, Outage> {
         let opened = tokio::time::timeout(patience, async {
             let connection = Connection::new(self.source.open(patience).await?);
             connection.probe(patience).await?;

@@ -12,7 +12,9 @@
 
 mod backoff;
 mod call;
+mod confirm;
 mod connection;
+mod exclusive;
 mod failure;
 mod flight;
 mod keeper;
@@ -41,6 +43,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use self::{
     connection::Shared,
+    exclusive::Exclusive,
     limit::Limit,
     member::Member,
     state::{Found, State},
@@ -54,6 +57,7 @@ use crate::{
 pub use self::source::{IntoRedisSource, RedisSource, RedisUrlError};
 pub(super) use self::{
     call::{Call, Resend},
+    confirm::{Confirm, NOT_WITH_POOL},
     connection::Connection,
     failure::is_demoted,
     limit::Lane,
@@ -85,6 +89,8 @@ struct Inner {
     /// Whether the server answers that it is not ready.
     unready: AtomicBool,
     limit: Arc<Limit>,
+    /// What carries calls that replicas confirm.
+    exclusive: Arc<Exclusive>,
     /// How many more may wait longer for a place while the server answers nobody.
     stalled: Semaphore,
     /// Wakes callers who wait for the link to be up.
@@ -113,6 +119,7 @@ impl Link {
             state: Mutex::new(State::new(Monotonic::now().as_millis())),
             unready: AtomicBool::new(false),
             limit: Arc::new(Limit::new(millis(quarter))),
+            exclusive: Arc::new(Exclusive::new()),
             stalled: Semaphore::new(STALLED),
             changed: Notify::new(),
             nudge: Notify::new(),
@@ -128,6 +135,11 @@ impl Link {
 
     pub(super) fn is_cluster(&self) -> bool {
         self.0.source.is_cluster()
+    }
+
+    /// Whether confirmations mean nothing here.
+    pub(super) fn refuse_confirm(&self, refuse: bool) {
+        self.0.exclusive.refused.store(refuse, Ordering::Relaxed);
     }
 
     /// How long an attempt to connect may take.

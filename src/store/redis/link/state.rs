@@ -256,6 +256,11 @@ impl State {
         is_news
     }
 
+    /// Uses the connections soon, to find out whether the server answers.
+    pub(super) fn look(&mut self) {
+        self.probed = i64::MIN;
+    }
+
     /// A sentinel reported that it names another master.
     pub(super) fn switched(&mut self) {
         self.ask = true;

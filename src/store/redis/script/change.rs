@@ -58,6 +58,7 @@ impl Scripts {
                 of: op,
                 alone: Alone::Never,
             },
+            confirm: None,
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
@@ -152,6 +153,7 @@ impl Scripts {
                 of,
                 alone: Alone::Never,
             },
+            confirm: None,
         };
         let mut reply = self.run(call, arguments).await?;
         reply.records()
@@ -168,6 +170,11 @@ impl Scripts {
             EndReason::Undelivered => millis(TOMBSTONE_KEPT),
             _ => 0,
         };
+        // No client has the token of an undelivered session, so nothing depends on its end.
+        let confirm = self
+            .0
+            .confirm
+            .filter(|_| end.reason != EndReason::Undelivered);
         let caller = end.caller.map(|id| id.encode());
         let by = end.by.map(|id| id.encode());
         // Redis refuses a TTL that overflows, in the middle of a script.
@@ -191,7 +198,11 @@ impl Scripts {
         };
         let key = self.0.keys.user(end.tag);
         let call = Call {
-            script: &self.0.end,
+            script: if confirm.is_some() {
+                &self.0.confirmed_end
+            } else {
+                &self.0.end
+            },
             key: &key,
             resend: Resend::Harmless,
             lane: Lane::Ends,
@@ -199,9 +210,14 @@ impl Scripts {
                 of,
                 alone: Alone::Never,
             },
+            confirm,
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, now) = reply.head();
+        // Also where no session is left to end: the answer is that it is over.
+        if outcome != 2 {
+            reply.confirmed()?;
+        }
         match outcome {
             1 => {
                 let data = reply.optional_bytes()?.map(Data::from_bytes).transpose()?;
@@ -233,6 +249,7 @@ impl Scripts {
                 of,
                 alone: Alone::Never,
             },
+            confirm: None,
         };
         match self.run(call, arguments).await?.head().0 {
             0 | 1 => Ok(()),

@@ -78,6 +78,7 @@ impl Scripts {
                 of: part(&create.digest, 1),
                 alone: Alone::Header,
             },
+            confirm: self.0.confirm,
         };
         let began = Monotonic::now();
         let run = || self.0.route.run(&call, began, &arguments);
@@ -97,6 +98,9 @@ impl Scripts {
             }
         }
         let (outcome, now) = reply.head();
+        if matches!(outcome, ALONE | 1) {
+            reply.confirmed()?;
+        }
         match outcome {
             ALONE => {
                 let record = draft.begun(&reply.bytes()?)?;

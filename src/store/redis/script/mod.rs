@@ -19,7 +19,12 @@ use deadpool_redis::redis::Cmd;
 
 use self::source::Script;
 use super::{
-    check::RedisCheck, keys::Keys, link::Call, reply::Reply, route::Route, undelivered::Undelivered,
+    check::RedisCheck,
+    keys::Keys,
+    link::{Call, Confirm},
+    reply::Reply,
+    route::Route,
+    undelivered::Undelivered,
 };
 use crate::{
     model::{
@@ -32,6 +37,8 @@ use crate::{
 const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const TOKENS: &str = include_str!("../lua/tokens.lua");
 const HASH: &str = include_str!("../lua/hash.lua");
+/// The first lines of a script that replicas have to confirm.
+const TOUCH: [&str; 2] = [include_str!("../lua/confirm.lua"), "touch(KEYS[1])"];
 const DATA: &str = include_str!("../lua/data.lua");
 
 /// All scripts, hashed once, and what they need to run.
@@ -45,6 +52,8 @@ struct Inner {
     keys: Keys,
     notice_kept: Duration,
     clock: Option<Clock>,
+    /// How many replicas have to confirm ends and sign-ins, if any.
+    confirm: Option<Confirm>,
     resolve: Script,
     create: Script,
     save: Script,
@@ -52,6 +61,7 @@ struct Inner {
     list: Script,
     end: Script,
     forget: Script,
+    confirmed_end: Script,
 }
 
 impl Scripts {
@@ -60,13 +70,23 @@ impl Scripts {
         keys: Keys,
         notice_kept: Duration,
         clock: Option<Clock>,
+        confirm: Option<Confirm>,
     ) -> Self {
+        let touch = if confirm.is_some() { &TOUCH[..] } else { &[] };
+        let end = |preludes: &[&str]| {
+            Script::new(
+                preludes,
+                include_str!("../lua/end.lua"),
+                &[include_str!("../lua/several.lua")],
+            )
+        };
         Self(Arc::new(Inner {
             route,
             undelivered: Undelivered::default(),
             keys,
             notice_kept,
             clock,
+            confirm,
             resolve: Script::of(&[
                 include_str!("../lua/resolve.lua"),
                 PRELUDE,
@@ -74,23 +94,23 @@ impl Scripts {
                 HASH,
                 include_str!("../lua/unusual.lua"),
             ]),
-            create: Script::of(&[
+            create: Script::new(
+                touch,
                 include_str!("../lua/create.lua"),
-                PRELUDE,
-                HASH,
-                DATA,
-                include_str!("../lua/room.lua"),
-                include_str!("../lua/admit.lua"),
-                include_str!("../lua/seat.lua"),
-            ]),
+                &[
+                    PRELUDE,
+                    HASH,
+                    DATA,
+                    include_str!("../lua/room.lua"),
+                    include_str!("../lua/admit.lua"),
+                    include_str!("../lua/seat.lua"),
+                ],
+            ),
             save: Script::new(&[PRELUDE, DATA], include_str!("../lua/save.lua"), &[]),
             rotate: Script::new(&[PRELUDE, TOKENS], include_str!("../lua/rotate.lua"), &[]),
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
-            end: Script::new(
-                &[PRELUDE, TOKENS, HASH],
-                include_str!("../lua/end.lua"),
-                &[include_str!("../lua/several.lua")],
-            ),
+            end: end(&[PRELUDE, TOKENS, HASH]),
+            confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
             forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
         }))
     }
@@ -115,7 +135,7 @@ impl Scripts {
             &all.end,
             &all.forget,
         ];
-        all.route.check(&all.keys, &scripts).await
+        all.route.check(&all.keys, &scripts, all.confirm).await
     }
 
     /// The time for a script: empty for the server's own.

@@ -48,6 +48,7 @@ impl Scripts {
                 of: part(&digest, 0),
                 alone: Alone::Record(digest),
             },
+            confirm: None,
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, now) = reply.head();
@@ -105,6 +106,7 @@ impl Scripts {
                 of: part(&rotate.digest, 2),
                 alone: Alone::Never,
             },
+            confirm: None,
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();

@@ -1,0 +1,272 @@
+//! A call that counts once replicas have confirmed it.
+//!
+//! The script and `WAIT` go in one, on a connection that no other call uses meanwhile. `WAIT` counts only if the
+//! script's own reply came, and every script that is sent here writes: what wrote nothing is confirmed at once.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use deadpool_redis::redis::{Cmd, Pipeline, RedisError, RedisResult, Value, cmd};
+
+use super::{
+    Inner,
+    call::{Call, Next, SENDS, busy},
+    connection::Shared,
+    exclusive::{Held, NotHeld},
+    failure::Failure,
+    outage::Outage,
+    patience::Patience,
+    progress::{Came, Elsewhere, Progress},
+};
+use crate::{
+    model::clock::{Monotonic, millis},
+    store::{StoreError, StoreErrorKind, meter, redis::reply::Reply},
+};
+
+/// So long before the caller gives up, the time of the replicas is over: a server looks at it ten times a second.
+const SPARE: Duration = Duration::from_millis(120);
+
+pub(in super::super) const NOT_WITH_POOL: &str =
+    "`confirm` does not work with a Cluster pool: make the store with `connect_cluster`";
+const NOT_BEHIND_PROXY: &str = "`check()` found a proxy that spreads calls, so a confirmation would mean nothing: \
+    connect to the servers themselves";
+
+/// How many replicas have to confirm a call, and how long they have.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Confirm {
+    pub(in super::super) replicas: u32,
+    pub(in super::super) within: Duration,
+}
+
+/// What came of one sending.
+enum Sent {
+    Reply(Reply),
+    /// The reply to another request.
+    Foreign,
+    /// The server does not know the script; nothing ran.
+    Unknown,
+    Error(RedisError),
+}
+
+impl Inner {
+    /// As `attempts`, and waits until replicas have confirmed what the script wrote.
+    pub(super) async fn confirmed(
+        self: &Arc<Self>,
+        call: &Call<'_>,
+        confirm: Confirm,
+        progress: &mut Progress,
+        mut patience: Pin<&mut Patience>,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> Option<Came> {
+        if let Some(refused) = self.cannot_confirm() {
+            return Some(Came::Answer(Err(refused)));
+        }
+        // After this moment the script does not run. What ran before may still be confirmed.
+        let given_up = patience.began().saturating_add(millis(self.deadline));
+        let over = given_up.saturating_add(millis(confirm.within.saturating_sub(SPARE)));
+        let (mut pause, mut name) = (Duration::from_millis(10), "EVALSHA");
+        loop {
+            let shared = match self.now() {
+                Some(shared) => shared,
+                None => match self.reach(progress.losses, patience.as_mut()).await? {
+                    Ok(shared) => shared,
+                    Err(came) => return Some(came),
+                },
+            };
+            let asking = std::mem::take(&mut progress.asking);
+            let next = match patience
+                .as_mut()
+                .bear(self.hold(call.lane, &shared))
+                .await?
+            {
+                Err(NotHeld::Busy) => return Some(Came::Answer(Err(busy(progress, call)))),
+                Err(NotHeld::Outage(outage)) => self.not_opened(&outage, &shared, progress, pause),
+                Ok(mut held) => {
+                    let connection = Arc::clone(&held.connection);
+                    let script = match name {
+                        "EVAL" => call.script.text(connection.shebang()),
+                        _ => call.script.sha1(connection.shebang()),
+                    };
+                    let mut command = Cmd::with_capacity(16, script.len() + 512);
+                    command.arg(name).arg(script).arg(1).arg(call.key);
+                    arguments(&mut command, connection.latest(given_up));
+                    let commands = confirm.commands(asking, command, over);
+                    progress.sends += u32::from(name == "EVALSHA");
+                    let answers = self.answers(&commands, &mut held, &shared);
+                    let Some(answers) = patience.as_mut().bear(answers).await else {
+                        progress.unknown = true;
+                        self.look();
+                        return None;
+                    };
+                    match self.landed(answers, held, call, confirm) {
+                        Sent::Reply(reply) => return Some(Came::Answer(Ok(reply))),
+                        Sent::Unknown if name == "EVALSHA" => {
+                            (name, progress.asking) = ("EVAL", asking);
+                            continue;
+                        }
+                        Sent::Unknown => Next::Again(pause),
+                        Sent::Foreign => self.mixed_up(call, &connection, progress),
+                        Sent::Error(error) => {
+                            // What the server says of itself holds for its other connections, too.
+                            let from = match Failure::of(&error) {
+                                Failure::Broken | Failure::Silent => &connection,
+                                _ => &shared,
+                            };
+                            self.failed(call, from, progress, error, pause)
+                        }
+                    }
+                }
+            };
+            name = "EVALSHA";
+            if let Some(came) = self.again(next, patience.as_mut(), &mut pause).await? {
+                return Some(came);
+            }
+            if asking || self.losses() != progress.losses {
+                return Some(Came::Elsewhere(Elsewhere::Somewhere));
+            }
+        }
+    }
+
+    /// Why nothing can be confirmed here.
+    fn cannot_confirm(&self) -> Option<StoreError> {
+        let cause = if self.source.is_cluster() {
+            NOT_WITH_POOL
+        } else if self.exclusive.refused.load(Ordering::Relaxed) {
+            NOT_BEHIND_PROXY
+        } else {
+            return None;
+        };
+        Some(StoreError::new(StoreErrorKind::Unavailable).with_source(cause))
+    }
+
+    fn not_opened(
+        &self,
+        outage: &Outage,
+        shared: &Shared,
+        progress: &mut Progress,
+        pause: Duration,
+    ) -> Next {
+        if outage.refuses && self.state().is_active(shared) {
+            self.down(outage, Monotonic::now().as_millis());
+        }
+        progress.lost += 1;
+        if outage.is_denied() || progress.lost >= SENDS {
+            return Next::Fail(outage.error());
+        }
+        Next::Again(pause)
+    }
+
+    /// Sends the commands, and waits for all answers; until the shared connection is replaced, because this one leads to
+    /// the same server.
+    async fn answers(
+        &self,
+        commands: &Pipeline,
+        held: &mut Held,
+        shared: &Shared,
+    ) -> RedisResult<Vec<Value>> {
+        held.waits = Some(Monotonic::now().as_millis());
+        let mut sent = pin!(shared.unless_stopped(held.connection.send_all(commands)));
+        match tokio::time::timeout(self.deadline / 2, &mut sent).await {
+            Ok(answers) => answers,
+            Err(_elapsed) => {
+                // Replicas take their time, or the server is silent.
+                if self.is_silent(shared) {
+                    self.look();
+                }
+                sent.await
+            }
+        }
+    }
+
+    /// What the answers say.
+    fn landed(
+        &self,
+        answers: RedisResult<Vec<Value>>,
+        mut held: Held,
+        call: &Call<'_>,
+        confirm: Confirm,
+    ) -> Sent {
+        let mut answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                held.broke();
+                return Sent::Error(error);
+            }
+        };
+        let (sent, now) = (held.waits.take(), Monotonic::now().as_millis());
+        // An error instead of a count: the role changed meanwhile, for example.
+        let count = match answers.pop() {
+            Some(Value::Int(count)) => u32::try_from(count).ok(),
+            _ => None,
+        };
+        let script = answers.pop().unwrap_or(Value::Nil).extract_error();
+        let reply = match script.map(|value| Reply::new(value, &call.expected)) {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return Sent::Foreign,
+            Err(error) => {
+                if count.is_some() {
+                    held.give_back();
+                }
+                return match Failure::of(&error) {
+                    Failure::NoScript => Sent::Unknown,
+                    _ => Sent::Error(error),
+                };
+            }
+        };
+        // After a long wait it says little of the server's time.
+        if let Some(sent) =
+            sent.filter(|sent| now.saturating_sub(*sent) <= millis(self.quarter / 4))
+        {
+            held.note_time(reply.now(), sent, now);
+        }
+        if count.is_some() {
+            held.give_back();
+        }
+        let enough = count.is_some_and(|count| count >= confirm.replicas);
+        self.note_confirmed(confirm, count, enough);
+        Sent::Reply(if enough { reply } else { reply.unconfirmed() })
+    }
+
+    fn note_confirmed(&self, confirm: Confirm, count: Option<u32>, enough: bool) {
+        meter::link::confirmed(enough);
+        if !self.exclusive.note(!enough) {
+            return;
+        }
+        if enough {
+            tracing::info!(server = %self.server, "replicas of Redis confirm in time again");
+        } else {
+            tracing::warn!(
+                server = %self.server,
+                wanted = confirm.replicas,
+                confirmed = count,
+                "replicas of Redis do not confirm in time: a failover may undo ends of sessions"
+            );
+        }
+    }
+
+    /// Finds out soon whether the server answers.
+    fn look(&self) {
+        self.state().look();
+        self.nudge.notify_one();
+    }
+}
+
+impl Confirm {
+    /// The script and `WAIT`, which the replicas have until `over` to answer.
+    fn commands(self, asking: bool, script: Cmd, over: i64) -> Pipeline {
+        let left = over.saturating_sub(Monotonic::now().as_millis());
+        let within = millis(self.within).min(left);
+        let mut wait = cmd("WAIT");
+        // Zero is for ever.
+        wait.arg(self.replicas).arg(within.max(1));
+        let mut commands = Pipeline::with_capacity(3);
+        if asking {
+            commands.cmd("ASKING");
+        }
+        commands.add_command(script).add_command(wait);
+        commands
+    }
+}

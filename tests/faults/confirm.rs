@@ -1,0 +1,214 @@
+//! Ends that replicas have to confirm: what is answered while they do not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use tower_user_sessions::{
+    CommitError, EndReason, Limit, RedisStore, Session, SessionLayer, UserId, UserSessions,
+    store::{
+        Created, End, Ended, RedisSource, Resolve, Resolved, SessionStore, StoreError,
+        StoreErrorKind, Token, Which,
+    },
+};
+
+use crate::common::{
+    http::Client,
+    load::millis,
+    people::{self, asks, is_live, listed, signs_in, token, until},
+    redis::{Server, try_ask},
+    replicas::{Group, Program},
+};
+
+/// Replicas that confirm at once, though the machine is busy.
+pub(super) const PATIENT: Duration = Duration::from_secs(10);
+
+pub(super) fn confirming(server: &Server, replicas: u32, within: Duration) -> RedisStore {
+    let source = RedisSource::url(&server.url()).unwrap();
+    RedisStore::builder(source)
+        .confirm(replicas, within)
+        .build()
+}
+
+/// A sign-in that both have, whatever is to be confirmed later.
+pub(super) async fn signed_in(group: &Group, user: &str) -> Token {
+    let store = RedisStore::connect(&group.master.url()).unwrap();
+    let token = signs_in(&store, user).await;
+    group.settles().await;
+    token
+}
+
+pub(super) async fn ends(store: &RedisStore, token: &Token) -> Result<Ended, StoreError> {
+    let which = Which::One(token.session_id());
+    store
+        .end(&End::new(token.tag(), which, EndReason::LoggedOut))
+        .await
+}
+
+async fn has_ended(store: &RedisStore, token: &Token) -> bool {
+    let found = store.resolve(&Resolve::new(token.clone())).await.unwrap();
+    matches!(found, Resolved::Ended(_))
+}
+
+pub(super) fn kind<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> StoreErrorKind {
+    answer.unwrap_err().kind()
+}
+
+async fn a_stopped_replica_confirms_nothing(program: Program) {
+    let group = Group::start(program, &[100]).await;
+    let patient = confirming(&group.master, 1, PATIENT);
+    let mut tokens = Vec::new();
+    for user in 0..50 {
+        tokens.push(signs_in(&patient, &format!("user-{user}")).await);
+    }
+
+    let store = confirming(&group.master, 1, millis(30));
+    group.replicas[0].suspend();
+    let mut unconfirmed = 0;
+    for token in &tokens {
+        let answer = ends(&store, token).await;
+        unconfirmed += usize::from(kind(answer) == StoreErrorKind::Unconfirmed);
+        assert!(has_ended(&store, token).await, "on the master it is done");
+    }
+    for token in &tokens {
+        // Another process, whose connection has written nothing yet.
+        let store = confirming(&group.master, 1, millis(30));
+        let answer = ends(&store, token).await;
+        unconfirmed += usize::from(answer.is_err_and(|e| e.kind() == StoreErrorKind::Unconfirmed));
+    }
+    let stranger = token(&store, "stranger");
+    assert_eq!(
+        kind(ends(&store, &stranger).await),
+        StoreErrorKind::Unconfirmed,
+        "an end of a session that is not there",
+    );
+    let all = End::new(tokens[0].tag(), Which::All, EndReason::Revoked);
+    for _ in 0..2 {
+        assert_eq!(
+            kind(store.end(&all).await),
+            StoreErrorKind::Unconfirmed,
+            "an end of all sessions",
+        );
+    }
+    assert_eq!(unconfirmed, 100);
+
+    group.replicas[0].resume();
+    let key = format!("sessions:{{{}}}", tokens[1].tag());
+    for token in &tokens {
+        let ended = ends(&patient, token).await.unwrap();
+        assert!(matches!(ended, Ended::Ended { ids, .. } if ids.is_empty()));
+    }
+    assert_eq!(group.master.ask::<usize>(&format!("HLEN {key}")).await, 1);
+}
+
+// T71
+#[tokio::test]
+async fn a_stopped_replica_confirms_no_end_and_no_repeated_end_on_redis() {
+    a_stopped_replica_confirms_nothing(Program::Redis).await;
+}
+
+// T71
+#[tokio::test]
+async fn a_stopped_replica_confirms_no_end_and_no_repeated_end_on_valkey() {
+    a_stopped_replica_confirms_nothing(Program::Valkey).await;
+}
+
+// T71
+#[tokio::test]
+async fn an_unconfirmed_sign_in_is_given_up_and_what_it_evicted_stays_ended() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let store = confirming(&group.master, 1, millis(100));
+    let layer = SessionLayer::new(store.clone()).limit(Limit::at_most(1));
+    let first = signed_in(&group, "alice").await;
+
+    group.replicas[0].suspend();
+    let mut client = Client::new(&layer);
+    let answer = client
+        .send(|session| async move {
+            session.log_in("alice").unwrap();
+            let error = session.commit().await.unwrap_err();
+            matches!(error, CommitError::Store(error) if error.kind() == StoreErrorKind::Unconfirmed)
+        })
+        .await;
+
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").is_some());
+    assert!(answer.sets_no_cookie());
+    assert!(answer.value());
+    assert_eq!(store.drain(Duration::from_secs(5)).await, 0);
+    assert!(has_ended(&store, &first).await);
+    assert_eq!(listed(&store, first.tag()).await, []);
+}
+
+// T71
+#[tokio::test]
+async fn a_refused_sign_in_is_answered_without_the_replicas() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let store = confirming(&group.master, 1, millis(100));
+    signed_in(&group, "alice").await;
+    let mut create = asks("alice", &token(&store, "alice"));
+    create.limit = Limit::at_most(1).refuse();
+
+    group.replicas[0].suspend();
+    let refused = store.create(&create).await.unwrap();
+
+    assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
+}
+
+// T71
+#[tokio::test]
+async fn a_sign_out_is_503_until_it_is_confirmed_however_often_the_user_tries() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let store = confirming(&group.master, 1, millis(500));
+    let layer = SessionLayer::new(store.clone());
+    let token = signed_in(&group, "alice").await;
+    let cookie = format!("__Host-session={}", token.encode().as_str());
+    let mut client = Client::with_cookies(&layer, [cookie.as_bytes()]);
+    let sign_out = |session: Session| async move { session.log_out().unwrap() };
+
+    group.replicas[0].suspend();
+    for _ in 0..3 {
+        let answer = client.send(sign_out).await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.header("retry-after").is_some());
+        assert!(answer.sets_no_cookie(), "the browser can try again");
+        assert!(has_ended(&store, &token).await);
+    }
+    group.replicas[0].resume();
+    until("the replica has caught up", async || {
+        ends(&store, &token).await.is_ok()
+    })
+    .await;
+    let answer = client.send(sign_out).await;
+
+    assert_eq!(answer.status, 200);
+    assert!(answer.removes_cookie());
+}
+
+// T71
+#[tokio::test]
+async fn a_sign_in_confirms_an_end_of_all_sessions_before_it() {
+    let group = Group::start(Program::Redis, &[100]).await;
+    let store = confirming(&group.master, 1, millis(100));
+    let token = signed_in(&group, "alice").await;
+
+    group.replicas[0].suspend();
+    let sessions = UserSessions::new(store.clone(), UserId::new("alice").unwrap());
+    sessions.end_all().await.unwrap_err();
+    group.replicas[0].resume();
+    until("the replica has caught up", async || {
+        let new = people::token(&store, "bob");
+        store.create(&asks("bob", &new)).await.is_ok()
+    })
+    .await;
+
+    group.master.suspend();
+    let replica = &group.replicas[0];
+    let _ = try_ask::<()>(&replica.url(), &["REPLICAOF", "NO", "ONE"]).await;
+    let other = RedisStore::connect(&replica.url()).unwrap();
+    assert!(!is_live(&other, &token).await);
+}
