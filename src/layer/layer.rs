@@ -8,7 +8,6 @@ use tower_layer::Layer;
 use super::{
     config::{COUNTDOWN_PATH, Config, OnOutage, TOKEN_HEADER},
     cookie::SessionCookie,
-    dead::DeadTokens,
     device_cookie::DeviceCookie,
     mistake,
     reject::Rejection,
@@ -61,7 +60,7 @@ impl SessionLayer {
                 resolve_if: None,
                 counts_as_activity: None,
                 countdown_path: COUNTDOWN_PATH.into(),
-                dead: DeadTokens::default(),
+                dead: Default::default(),
             }),
             reply: Bare,
         }
@@ -71,8 +70,7 @@ impl SessionLayer {
 impl<R> SessionLayer<R> {
     pub(super) fn config(&mut self) -> &mut Config {
         let config = Arc::make_mut(&mut self.config);
-        // With other settings other tokens are unknown.
-        config.dead = DeadTokens::default();
+        config.dead = Default::default(); // With other settings other tokens are unknown.
         config
     }
 
@@ -82,8 +80,7 @@ impl<R> SessionLayer<R> {
 
     /// Sets name and attributes of the cookie that carries the token.
     ///
-    /// Guest sessions have a cookie of their own, with the same attributes and `-guest` after the name.
-    ///
+    /// The guest cookie has the same attributes, and `-guest` after the name.
     /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/. `Max-Age` is the absolute
     /// lifetime of the session, or absent without [`persistent`](Self::persistent).
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
@@ -110,8 +107,7 @@ impl<R> SessionLayer<R> {
 
     /// Names the response header in which clients with bearer tokens get a new token.
     ///
-    /// The response that hands over a new token has it once, with `Cache-Control: no-store`: after a
-    /// sign-in, a rotation, or the first value of a guest. A token is never in a body or a URL. Scripts of another origin can read the header only if your CORS settings expose it.
+    /// The response with a new token has it once, with `Cache-Control: no-store`. A token is never in a body or a URL. Scripts of another origin can read the header only if your CORS settings expose it.
     ///
     /// Defaults to `x-session-token`.
     pub fn token_header(mut self, name: HeaderName) -> Self {

@@ -35,6 +35,7 @@ mod for_test;
 mod fresh;
 mod geo;
 mod guest_cookie;
+mod guest_in_other_places;
 mod guests;
 mod hostile;
 mod insert_before_log_in;
