@@ -147,6 +147,7 @@ mod tests {
         let (dead, token) = (DeadTokens::default(), token());
         dead.note(&token);
 
-        assert_eq!((dead.has(&token), dead.clone().has(&token)), (true, false));
+        let other = dead.clone();
+        assert_eq!((dead.has(&token), other.has(&token)), (true, false));
     }
 }

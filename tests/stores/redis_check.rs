@@ -23,7 +23,7 @@ use crate::common::{
     redis::{Server, free_port},
 };
 
-pub async fn check(url: &str) -> RedisCheck {
+pub(crate) async fn check(url: &str) -> RedisCheck {
     let checks = RedisStore::connect(url).unwrap().check().await;
     assert_eq!(checks.len(), 1);
     checks.into_iter().next().unwrap()
@@ -39,7 +39,7 @@ async fn without(server: &Server, rule: &str) -> RedisCheck {
     check(&format!("redis://app:secret@127.0.0.1:{}", server.port)).await
 }
 
-pub fn missing(check: &RedisCheck) -> Vec<&str> {
+pub(crate) fn missing(check: &RedisCheck) -> Vec<&str> {
     let missing = check.findings().iter().map(|finding| match finding {
         RedisFinding::MissingCommand { command } => &command[..],
         other => panic!("{other}"),
