@@ -253,8 +253,12 @@ impl Session {
             return Ok(());
         };
         let user = self.state().record().and_then(Record::user_id).cloned();
-        let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+        let mut end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+        // If the reply is lost and this runs again, it is the same end.
+        let fresh = end.call;
+        end.call = **self.state().ending.get_or_insert_with(|| Box::new(fresh));
         let ended = self.0.rules.store.end(end).await?;
+        self.state().ending = None;
         if let (Ended::Ended { ids, now, .. }, Some(user)) = (ended, user)
             && !ids.is_empty()
         {
@@ -329,7 +333,7 @@ impl Session {
                 });
             }
             Created::LimitReached(mut records) => {
-                records.sort_by_key(|record| std::cmp::Reverse(record.eviction_order()));
+                records.sort_by_key(|record| std::cmp::Reverse(record.activity_order()));
                 let current = self.state().record().map(|record| record.id);
                 CommitError::LimitReached(LimitReached {
                     sessions: infos(records, current),

@@ -32,7 +32,16 @@ const WITH_DATA: u8 = 16;
 const ROTATED: u8 = 32;
 
 /// Added as well until a request sends the current token.
-const UNUSED: u8 = 64;
+const UNSENT: u8 = 64;
+
+/// Added until a request sends the first token.
+const UNUSED: u8 = 128;
+
+/// How long an unused guest session lives.
+const UNUSED_GUEST: Duration = Duration::from_secs(15 * 60);
+
+/// An unused session is evicted first from then on.
+const UNUSED_FOR: Duration = Duration::from_secs(20);
 
 /// The class byte of a session that does not count for the limit.
 pub(crate) const UNCOUNTED: u8 = 255;
@@ -70,6 +79,8 @@ pub struct Record {
     pub class: ClientClass,
     /// Whether the session counts for the user's limit.
     pub counts: bool,
+    /// Whether no request has sent a token of the session yet.
+    pub unused: bool,
     /// The previous tokens, if there were any.
     pub rotation: Option<Arc<Rotation>>,
     body: Arc<Body>,
@@ -97,6 +108,7 @@ impl Record {
             deadline: now.plus(lifetime.absolute()),
             class: ClientClass::default(),
             counts: true,
+            unused: true,
             rotation: None,
             body: Arc::new(Body {
                 user,
@@ -199,9 +211,16 @@ impl Record {
     }
 
     /// When the session expires if there is no further activity. Never later than the deadline.
+    ///
+    /// An unused guest session lives for 15 minutes at most.
     #[must_use]
     pub fn idle_expires_at(&self) -> Timestamp {
-        self.last_activity.plus(self.idle).min(self.deadline)
+        let idle = if self.unused && self.user_id().is_none() {
+            self.idle.min(UNUSED_GUEST)
+        } else {
+            self.idle
+        };
+        self.last_activity.plus(idle).min(self.deadline)
     }
 
     /// Whether the session is live: it has reached neither deadline, and did not begin before
@@ -222,11 +241,46 @@ impl Record {
         now.since(self.last_activity) > step.min(self.idle / 17)
     }
 
-    /// The order of eviction: the least recently active first, then the oldest, then the lowest id.
+    /// The order of activity: the least recently active first, then the oldest, then the lowest id.
+    ///
+    /// Lists use it. The order of eviction is [`eviction_order`](Self::eviction_order).
     #[must_use]
-    pub fn eviction_order(&self) -> (Timestamp, Timestamp, [u8; 16]) {
+    pub fn activity_order(&self) -> (Timestamp, Timestamp, [u8; 16]) {
         // The id as text, as scripts compare it.
         (self.last_activity, self.created_at, self.id.encode())
+    }
+
+    /// The order in which sessions are evicted for a sign-in of `client` at `now`.
+    ///
+    /// First come sessions that were [unused for long](Self::is_unused_for_long), then unused ones of the
+    /// same address and user agent, then the others. Among each the order is that of activity.
+    #[must_use]
+    pub fn eviction_order(
+        &self,
+        client: &Client,
+        now: Timestamp,
+    ) -> (u8, Timestamp, Timestamp, [u8; 16]) {
+        let own = self.client();
+        let turn = if self.is_unused_for_long(now) {
+            0
+        } else if self.unused
+            && own.address() == client.address()
+            && own.user_agent() == client.user_agent()
+        {
+            1
+        } else {
+            2
+        };
+        let (active, created, id) = self.activity_order();
+        (turn, active, created, id)
+    }
+
+    /// Whether the session was made more than 20 s before `now`, and no request has sent its token.
+    ///
+    /// Such a session is evicted first, and does not count for a limit that refuses.
+    #[must_use]
+    pub fn is_unused_for_long(&self, now: Timestamp) -> bool {
+        self.unused && now.since(self.created_at) > UNUSED_FOR
     }
 
     /// The stored form: a header that scripts read, and a body that only Rust reads.
@@ -279,8 +333,9 @@ impl Record {
             GUEST
         };
         match &self.rotation {
+            None if self.unused => kind + UNUSED,
             None => kind,
-            Some(rotation) if rotation.is_unused() => kind + ROTATED + UNUSED,
+            Some(rotation) if rotation.is_unused() => kind + ROTATED + UNSENT,
             Some(_) => kind + ROTATED,
         }
     }
@@ -288,6 +343,12 @@ impl Record {
     /// The part of the stored form that only Rust reads.
     pub(crate) fn encode_body(&self) -> Result<Vec<u8>, RecordError> {
         self.body.encode()
+    }
+
+    /// How many bytes of that part, from its start, name the user, the address and the user agent.
+    #[cfg(feature = "redis")]
+    pub(crate) fn named(&self) -> u16 {
+        self.body.named()
     }
 
     /// Reads the stored form.
@@ -329,10 +390,15 @@ impl Record {
             return Err(RecordError(None));
         }
         let kind = if body.user.is_some() { USER } else { GUEST };
-        let flags = WITH_DATA | ROTATED | UNUSED;
+        let flags = WITH_DATA | ROTATED | UNSENT | UNUSED;
         let (version, written) = (header.get_u8(), header.get_u8());
-        let unused_of_none = written & (UNUSED | ROTATED) == UNUSED;
-        if version != VERSION || written & !flags != kind || unused_of_none {
+        let unused = written & UNUSED != 0;
+        let contradicts = match written & (ROTATED | UNSENT) {
+            0 => false,
+            UNSENT => true,
+            _ => unused,
+        };
+        if version != VERSION || written & !flags != kind || contradicts {
             return Err(RecordError(None));
         }
         let class = header.get_u8();
@@ -354,6 +420,7 @@ impl Record {
             deadline,
             class: ClientClass::new(if counts { class } else { 0 }),
             counts,
+            unused,
             rotation: None,
             body,
         })

@@ -56,6 +56,7 @@ mod shorten;
 mod step;
 mod ticket;
 mod trial;
+mod unused;
 
 pub use self::{
     atomic::is_atomic,

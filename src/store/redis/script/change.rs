@@ -14,11 +14,13 @@ use super::{
         reply::{Alone, Expected, Reply},
         undelivered,
     },
-    Inner, Scripts, nonce, not_before,
+    Inner, Scripts, not_before,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, clock::millis},
-    store::{End, Ended, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which},
+    store::{
+        End, Ended, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which, nonce,
+    },
 };
 
 impl Scripts {
@@ -162,7 +164,7 @@ impl Scripts {
         let bar = end
             .bar
             .map(|bar| millis(bar.min(Lifetime::MAX)).to_string());
-        let of = nonce();
+        let of = end.call;
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(which)
                 .arg(session.as_ref().map_or(&b""[..], |id| &id[..]))
