@@ -91,6 +91,8 @@ async fn a_key_outlives_the_idle_time_of_a_session_that_was_active_since() {
 
     // No request renews the key within a step, so it has that long to spare.
     assert!(ttl(&server, &token).await > idle + step - MINUTE);
+    // The first request renews it in any case.
+    assert!(is_live(&store, &token).await);
     let _: i64 = server.ask(&format!("PEXPIRE {} 60000", key(&token))).await;
     clock.advance(step - Duration::from_millis(1));
     assert!(is_live(&store, &token).await);
@@ -297,6 +299,8 @@ async fn refusals_leave_no_expired_tickets_behind() {
     let clock = ManualClock::at(NOW);
     let store = server.store(clock.clone());
     let first = signs_in_at(&store, &clock).await;
+    // An unused session would not count.
+    assert!(is_live(&store, &first).await);
     let mut counts = Vec::new();
 
     for _ in 0..5 {

@@ -177,8 +177,10 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
     let trial = Trial::new(4, make).await;
     let session_set = trial.user();
     let first = session_set.signs_in().await;
+    trial.live(&first, "a session that is used").await;
     trial.clock.advance(IDLE / 2);
     let second = session_set.signs_in().await;
+    trial.live(&second, "a session that is used").await;
     let before = session_set.listed().await;
 
     for limit in [2, 1] {

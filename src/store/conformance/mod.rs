@@ -51,6 +51,7 @@ mod join;
 mod limit;
 mod live;
 mod notice;
+mod notices;
 mod rotation;
 mod shorten;
 mod step;

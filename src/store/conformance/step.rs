@@ -45,6 +45,9 @@ async fn only_older_activity_is_written<St: SessionStore>(trial: &Trial<St>) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
         let began = trial.now();
+        trial
+            .live(&token, "the first request, which is written")
+            .await;
 
         trial.clock.advance(STEP);
         let within = steps(trial, &token, STEP).await;

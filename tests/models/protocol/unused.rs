@@ -130,8 +130,8 @@ fn two(rules: Rules) -> Unused {
 // T67
 #[test]
 fn clients_that_keep_no_cookie_evict_no_device_in_use() {
-    holds(one(Rules::ALL), 1_000);
-    holds(two(Rules::ALL), 1_000);
+    holds(one(Rules::ALL), 5_000);
+    holds(two(Rules::ALL), 800);
 }
 
 #[test]

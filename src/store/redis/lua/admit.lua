@@ -35,12 +35,9 @@ end
 -- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
 proven = math.min(proven, now)
 
-local new = { class = class, own = own, body = body, not_before = not_before }
-local old
-if replaces ~= "" then
-  new.replaced, old = successor(user, replaces, now, not_before)
-end
-new.chosen = string.sub(redeem, 49)
+local replaced, old = successor(user, replaces, now, not_before)
+local new = { class = class, own = own, body = body, not_before = not_before,
+  replaced = replaced, chosen = string.sub(redeem, 49) }
 local found = records(user, ids)
 local all = sort_out(ids, found, now, new)
 local goes, refused, offered = {}, false, {}
@@ -54,7 +51,7 @@ if refused and refuse == 1 then
   end
   return add({ 2, now, of }, ids, found, offered)
 end
-local data = merge(old and data_of(user, new.replaced) or "", changes or "")
+local data = merge(old and data_of(user, replaced) or "", changes or "")
 if #data > most then
   return { 6, now, of }
 end

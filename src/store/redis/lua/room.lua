@@ -9,7 +9,7 @@ local UNUSED_FOR = 20000
 -- The live session that a sign-in replaces, and its record: the one whose token the request sent,
 -- or the one that replaced it meanwhile.
 local function successor(key, id, now, not_before)
-  for _ = 1, 16 do
+  for _ = 1, id ~= "" and 16 or 0 do
     local record = redis.call("HGET", key, id)
     if live(record, now, not_before) then
       return id, record
@@ -153,12 +153,31 @@ local function repeated(answer, made)
   if made then
     first, replaced, at = struct.unpack(">BBc0", made)
   end
-  answer[#answer + 1], answer[#answer + 2] = replaced, first
+  answer[7], answer[8] = replaced, first
+  local n = 8
   while made and at <= #made do
     id, record, at = struct.unpack(">c16I4c0", made, at)
-    answer[#answer + 1], answer[#answer + 2] = id, record
+    answer[n + 1], answer[n + 2], n = id, record, n + 2
   end
   return answer
+end
+
+-- Adds these sessions to a reply: id, record, id, record, …
+local function pairs_of(sessions, answer)
+  for _, each in ipairs(sessions) do
+    local n = #answer
+    answer[n + 1], answer[n + 2] = each.id, each.record
+  end
+  return answer
+end
+
+-- The fields with outcomes that are not needed any more.
+local function stale(made, fresh)
+  local fields = {}
+  for _, field in ipairs(made) do
+    fields[#fields + 1] = not fresh[field] and field or nil
+  end
+  return fields
 end
 
 -- Keeps the ticket of a refused sign-in. `offer` is its id and its digest.

@@ -37,8 +37,7 @@ local user = KEYS[1]
 local session, sent, digest, terms, given = unpack(ARGV)
 local again, age, ends, grace, kept, proven, idle, absolute, salt =
   struct.unpack(">BBBi8i8i8i8i8c16", terms)
-local sub = string.sub
-local of = sub(digest, 17, 24)
+local sub, of = string.sub, string.sub(digest, 17, 24)
 
 local record = redis.call("HGET", user, session)
 local now = clock(given)
@@ -51,8 +50,7 @@ local newer, older = previous_tokens(record)
 if present == digest then
   return { 1, now, of, record }
 elseif kind > 127 and present == sent then
-  kind, record = kind - 128, first_use(user, session, record)
-  keep(user, ttl(now, lasts, till))
+  kind, record = kind - 128, first_use(user, session, record, ttl(now, lasts, till))
 elseif present ~= sent then
   local open = still_open(sent, newer, older, now)
   if not open then

@@ -4,10 +4,9 @@
 local header = struct.pack(">BBBI7i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
   class, 0, now, proven, now, idle, deadline)
 local record = header .. digest .. body
-local chosen = redeem ~= "" and new.chosen ~= new.replaced
+local chosen = redeem ~= "" and new.chosen ~= replaced
   and redis.call("HGET", user, new.chosen)
 local ended = live(chosen, now, not_before) and { { id = new.chosen, record = chosen } } or {}
-local revoked = #ended
 for _, at in ipairs(goes) do
   ended[#ended + 1] = { id = ids[at], record = found[at] }
 end
@@ -18,31 +17,28 @@ if #data > 0 then
 end
 if #ended > 0 or old or first == 1 then
   wrote[#wrote + 1] = session .. ".made"
-  wrote[#wrote + 1] = outcome(first, new.replaced or "", ended)
+  wrote[#wrote + 1] = outcome(first, replaced or "", ended)
 end
 -- The new session is written before others end, because an empty hash would lose its TTL.
 redis.call("HSET", user, unpack(wrote))
 drop(user, all.passed)
-local notices = all.notices
+local notices, cause = all.notices, { kept = kept, by = session, body = body }
 local function finished(each, reason)
-  local cause = { reason = reason, kept = kept, by = session, body = body }
+  cause.reason = reason
   notices[#notices + 1] = finish(user, each, cause, now)
 end
 if old then
-  finished({ id = new.replaced, record = old }, REPLACED)
+  finished({ id = replaced, record = old }, REPLACED)
   -- Of notices of the same moment this one is dropped last: a second click looks for it.
   notices[#notices].ended = now + 0.5
 elseif replaces ~= "" and not noticed(redis.call("HGET", user, replaces), now) then
   mark(user, replaces, REPLACED, session, MINUTE, now)
   all.markers[#all.markers + 1] = { id = replaces, ended = now }
 end
-for at, each in ipairs(ended) do
-  finished(each, at <= revoked and REVOKED or EVICTED)
+for _, each in ipairs(ended) do
+  finished(each, each.id == new.chosen and REVOKED or EVICTED)
 end
-local gone = {}
-for _, field in ipairs(made) do
-  gone[#gone + 1] = not all.fresh[field] and field or nil
-end
+local gone = stale(made, all.fresh)
 if redeem ~= "" then
   gone[#gone + 1] = string.sub(redeem, 1, 16)
 end
@@ -57,8 +53,4 @@ keep(user, math.max(ttl(now, lasting(kind + 128, idle), deadline), #notices > 0 
 if not cutoff and #data == 0 and #ended == 0 and not old and first == 0 then
   return header .. of
 end
-local answer = { 1, now, of, cutoff or false, record, data, new.replaced or "", first }
-for _, each in ipairs(ended) do
-  answer[#answer + 1], answer[#answer + 2] = each.id, each.record
-end
-return answer
+return pairs_of(ended, { 1, now, of, cutoff or false, record, data, replaced or "", first })

@@ -36,10 +36,11 @@ local function used(record, kind, now)
     .. struct.pack(">i8", now + grace_of(record)) .. string.sub(record, 164)
 end
 
--- The record after the first request with its first token. What its `create` returned is not
--- needed any more.
-local function first_use(key, id, record)
+-- The record after the first request with its first token, which gives it its idle time. What its
+-- `create` returned is not needed any more.
+local function first_use(key, id, record, lasts)
   redis.call("HDEL", key, id .. ".made")
+  keep(key, lasts)
   return struct.pack(">BB", VERSION, string.byte(record, 2) - 128) .. string.sub(record, 3)
 end
 

@@ -41,13 +41,12 @@ if previous then
     return { 5, now, of, record }
   end
 elseif unused or kind >= 64 then
-  record = unused and first_use(user, session, record) or used(record, kind, now)
+  record = unused and first_use(user, session, record, ttl(now, idle, deadline))
+    or used(record, kind, now)
   counts = ARGV[3] ~= "0" and now > activity
 end
 if counts then
   record = sub(record, 1, 26) .. struct.pack(">i8", now) .. sub(record, 35)
-end
-if counts or unused then
   keep(user, ttl(now, idle, deadline))
 end
 if record ~= before then
