@@ -40,7 +40,8 @@ async fn a_repeated_sign_in_reports_the_eviction_and_the_new_device() {
     kinds(&book);
 
     faulty.next(Method::Create, Fault::Lose);
-    let answer = Client::new(&layer).send(|session| async move {
+    let mut client = Client::new(&layer);
+    let answer = client.send(|session| async move {
         session.log_in("alice").unwrap();
         session.commit().await.unwrap_err();
         let done = session.commit().await.unwrap();

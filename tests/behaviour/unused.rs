@@ -54,7 +54,8 @@ async fn a_session_that_was_unused_for_20_s_does_not_count_for_a_refusal() {
     Client::signed_in(&layer, "alice").await.user().await;
     let mut lost = Client::signed_in(&layer, "alice").await;
     let refused = async || {
-        let answer = Client::new(&layer).send(|session| async move {
+        let mut client = Client::new(&layer);
+        let answer = client.send(|session| async move {
             session.log_in("alice").unwrap();
         });
         answer.await.status == StatusCode::CONFLICT

@@ -184,11 +184,11 @@ async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
 async fn only_one_of_many_ends_ends_it<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
-    let end = session_set.end_one(&token);
+    let ends: Vec<_> = (0..RACERS).map(|_| session_set.end_one(&token)).collect();
 
     let ended = together(
-        (0..RACERS)
-            .map(|_| Box::pin(trial.end(&end)) as _)
+        ends.iter()
+            .map(|end| Box::pin(trial.end(end)) as _)
             .collect(),
     )
     .await;
