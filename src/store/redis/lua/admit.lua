@@ -42,13 +42,11 @@ local found = records(user, ids)
 local all = sort_out(ids, found, now, new)
 local goes, refused, offered = {}, false, {}
 if kind == 1 then
-  goes, refused, offered = excess(found, all.rivals, class, limit, class_limit)
+  goes, refused, offered = excess(found, all, class, limit, class_limit, refuse)
 end
 if refused and refuse == 1 then
   drop(user, all.passed)
-  if offer ~= "" then
-    leave(user, offer, all.tickets, proven, now)
-  end
+  leave(user, offer, all.tickets, proven, now)
   return add({ 2, now, of }, ids, found, offered)
 end
 local data = merge(old and data_of(user, replaced) or "", changes or "")

@@ -4,8 +4,8 @@
 local DAY, NOTICES = 86400000, 64
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
--- the session that causes the end ("" for none), the call ("" for none), and the body of that
--- session, which is left out if it is long.
+-- the session that causes the end, the call ("" for none of either), and the body of that session.
+-- A long body is left out.
 local function notice(record, cause, now)
   local kind, previous, by, call, body = NOTICE, "", cause.by, cause.call or "", cause.body
   if string.byte(record, 2) % 128 >= 64 then

@@ -11,9 +11,9 @@
   Class           255 does not count for the limit.
   End notice      version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
                   ended at i64. Then nothing, or the id of the session that caused the end
-                  (16 characters, zeros for none). Then the digest of the previous token, for
-                  which 32 is added to the kind; 8 bytes that name the call that ended it, for
-                  which 64 is added; and the body of the session that caused the end.
+                  (16 characters, zeros for none). Then the digest of the previous token if 32 is
+                  added to the kind. Then 8 bytes that name the call that ended it if 64 is
+                  added. Last comes the body of the session that caused the end.
   Ticket          like a live record without a body, of kind 4; it works until its deadline.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
                   length u32, value.

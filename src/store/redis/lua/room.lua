@@ -28,7 +28,8 @@ local turn, active, began, name = {}, {}, {}, {}
 -- Of notices, markers of sessions in other session sets, and tickets: id and age. Of what expired:
 -- the ids. `fresh` has the sessions of which `outcome` is still needed.
 local function sort_out(ids, found, now, new)
-  local all = { rivals = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {} }
+  local all = { rivals = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
+    unused = 0 }
   local rivals, own, uncounted = all.rivals, string.sub(new.body, 2, new.own), new.class == UNCOUNTED
   for at, record in ipairs(found) do
     local id, into, age = ids[at], nil, nil
@@ -41,7 +42,7 @@ local function sort_out(ids, found, now, new)
         rivals[#rivals + 1] = at
         turn[at], active[at], began[at], name[at] = 3, activity, created, id
         if kind > 127 and now - created > UNUSED_FOR then
-          turn[at] = 1
+          turn[at], all.unused = 1, all.unused + 1
         elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then
           turn[at] = 2
         end
@@ -103,8 +104,13 @@ end
 
 -- The positions of the sessions that must end for the new one, first of its class, then of all;
 -- whether one of them was not unused for long; and those whose end would make room.
-local function excess(found, rivals, class, limit, class_limit)
+local function excess(found, all, class, limit, class_limit, refuse)
   local own, goes, gone, others, refused, offered = {}, {}, {}, {}, false, {}
+  local rivals = all.rivals
+  if refuse == 1 and class_limit == 0 and all.unused == 0 and #rivals >= limit then
+    -- The usual refusal, without looking for those that would go.
+    return goes, true, rivals
+  end
   for _, at in ipairs(class_limit > 0 and rivals or {}) do
     own[#own + 1] = string.byte(found[at], 3) == class and at or nil
   end
@@ -136,9 +142,9 @@ local function oldest(those, most, gone)
   end
 end
 
--- What a `create` returned beside its session, so that it can return it again: first sight u8,
--- length u8 of the replaced id, that id, then for each session that ended its id (16 bytes), the
--- length of its record u32, the record.
+-- What a `create` returned beside its session, so that it can return it again. It is first sight
+-- u8, length u8 of the replaced id, that id. Then comes for each session that ended its id (16
+-- bytes), the length of its record u32, the record.
 local function outcome(first, replaced, ended)
   local parts = { struct.pack(">BBc0", first, #replaced, replaced) }
   for at = 1, math.min(#ended, NOTICES) do
@@ -182,6 +188,9 @@ end
 
 -- Keeps the ticket of a refused sign-in. `offer` is its id and its digest.
 local function leave(key, offer, tickets, proven, now)
+  if offer == "" then
+    return
+  end
   local id, kept, gone = string.sub(offer, 1, 16), 5 * MINUTE, {}
   redis.call("HSET", key, id, struct.pack(">BBBI7i8i8i8i8i8", VERSION, TICKET, 0, 0, now, proven,
     now, kept, now + kept) .. string.sub(offer, 17))

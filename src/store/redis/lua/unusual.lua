@@ -11,8 +11,7 @@ if noticed(record, now) then
 end
 local rotated, unused = kind % 64 > 31, kind > 127
 if version ~= VERSION or kind % 16 > 2 or kind > 191 or kind % 128 > 63 and not rotated
-  or unused and rotated
-  or rotated and #record < 205 or ARGV[4] and created < tonumber(ARGV[4]) then
+  or rotated and (unused or #record < 205) or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now, of }
 end
 local previous, before = nil, record
