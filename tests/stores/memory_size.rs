@@ -4,7 +4,8 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and its figures are shown with --nocapture"
 )]
 
 use std::{fs, net::IpAddr, time::Duration};
@@ -159,7 +160,7 @@ fn a_guest_session_too_many_is_refused_until_one_expires_and_users_sign_in() {
 
     assert_eq!(refused.unwrap_err().kind(), StoreErrorKind::Full);
     create(&store, &asks("alice", &token(&store, "alice")));
-    let found = block_on(store.resolve(&Resolve::new(kept.clone()))).unwrap();
+    let found = block_on(store.resolve(&Resolve::new(kept))).unwrap();
     assert!(matches!(found, Resolved::Live(_)), "{found:?}");
     clock.advance(15 * MINUTE);
     create(&store, &create_guest(&guest()));
