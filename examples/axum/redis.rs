@@ -12,7 +12,8 @@ pub(crate) fn store(urls: &str) -> Result<SharedStore, String> {
     let Ok(pool) = pool(urls) else {
         return Err(
             "REDIS_URL must be redis://user:password@host:port, or several of a Cluster \
-             separated by commas (rediss:// takes a build of the redis crate with TLS)"
+             separated by commas; in the password write # as %23, @ as %40 and , as %2C \
+             (rediss:// takes a build of the redis crate with TLS)"
                 .to_owned(),
         );
     };

@@ -326,6 +326,8 @@ impl<R> SessionLayer<R> {
 
     /// How long a guest session lives without activity.
     ///
+    /// Until a second request uses it, a guest session lives for 15 minutes at most.
+    ///
     /// Defaults to 1 day.
     pub fn guest_idle(mut self, idle: Duration) -> Self {
         self.rules().guests.idle = idle;

@@ -67,7 +67,9 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Denied => {
             "the store refused access: check user, password and the permitted commands"
         }
-        StoreErrorKind::Full => "the store is full: give it more memory",
+        StoreErrorKind::Full => {
+            "the store is full: give it more memory, or `MemoryStore` a higher `max_guests`"
+        }
         StoreErrorKind::Timeout => {
             "the store did not answer in time: is it overloaded, or the network slow?"
         }

@@ -101,6 +101,16 @@ impl Body {
         Ok(bytes)
     }
 
+    /// How many bytes of the stored form, from its start, name the user, the address and the user agent.
+    #[cfg(feature = "redis")]
+    pub(super) fn named(&self) -> u16 {
+        let user = self.user.as_ref().map(UserId::as_str);
+        let named = (user, self.client.address(), self.client.user_agent());
+        // They come first in both forms, after one byte for the number of fields.
+        let bytes = rmp_serde::to_vec(&named).unwrap_or_default();
+        u16::try_from(bytes.len()).unwrap_or_default()
+    }
+
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let Open(Written(user, address, user_agent, hints, proof, browser_only)) =
             rmp_serde::from_slice(bytes).map_err(RecordError::because)?;

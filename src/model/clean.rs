@@ -1,13 +1,13 @@
 //! Cleans text from request headers, so that it can be stored and displayed.
 
 /// At most `max` bytes of the text, without control characters; `None` if nothing is left.
-pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
+pub(super) fn clean<T: for<'a> From<&'a str>>(raw: &[u8], max: usize) -> Option<T> {
     // Longer text is hostile; this bounds the work on it.
     let head = raw.get(..4 * max).unwrap_or(raw);
     if head.len() <= max && head.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         // Nearly every client sends plain ASCII, and this path takes a tenth of the time.
         let text = str::from_utf8(head).ok()?.trim();
-        return (!text.is_empty()).then(|| Box::from(text));
+        return (!text.is_empty()).then(|| T::from(text));
     }
     let text = String::from_utf8_lossy(head);
     let mut kept = String::new();
@@ -22,7 +22,7 @@ pub(super) fn clean(raw: &[u8], max: usize) -> Option<Box<str>> {
     }
     // Trimmed last, so that cleaning the result again changes nothing: stored records are cleaned again.
     kept.truncate(kept.trim_end().len());
-    (!kept.is_empty()).then(|| kept.into_boxed_str())
+    (!kept.is_empty()).then(|| T::from(&kept))
 }
 
 /// Characters that hide others or change their direction: they could disguise a device's label.

@@ -1,6 +1,6 @@
 //! The client of a session, as it was at the sign-in.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{clean::clean, hints::Hints};
 
@@ -13,7 +13,7 @@ const USER_AGENT_MAX: usize = 512;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Client {
     address: Option<IpAddr>,
-    user_agent: Option<Box<str>>,
+    user_agent: Option<Arc<str>>,
     // Boxed, because most clients have none and every session has a client.
     hints: Option<Box<Hints>>,
 }
@@ -76,8 +76,15 @@ impl Client {
     ) -> Self {
         Self {
             address,
-            user_agent: user_agent.map(Box::from),
+            user_agent: user_agent.map(Arc::from),
             hints: hints.map(Box::new),
+        }
+    }
+
+    /// Replaces the user agent by an equal one that is shared with other clients.
+    pub(crate) fn share_user_agent(&mut self, shared: impl FnOnce(&Arc<str>) -> Arc<str>) {
+        if let Some(agent) = &mut self.user_agent {
+            *agent = shared(agent);
         }
     }
 

@@ -103,6 +103,9 @@ impl EndReason {
 /// Added to the kind of a notice that a previous token may read too.
 const WITH_PREVIOUS: u8 = 32;
 
+/// Added if it names the call that ended the session.
+const WITH_CALL: u8 = 64;
+
 /// Why, when and by which session a session was ended.
 ///
 /// You get it from `Session::ended` when a request sends the token of a session that was ended. Use
@@ -125,6 +128,8 @@ pub struct EndNotice {
     pub digest: Digest,
     /// Digest of the token before that one, if the client may never have received the last one.
     pub previous: Option<Digest>,
+    /// The [`End::call`](crate::store::End::call) that ended it, if one did.
+    pub call: Option<[u8; 8]>,
 }
 
 impl EndNotice {
@@ -145,6 +150,7 @@ impl EndNotice {
             kept_until,
             digest,
             previous: None,
+            call: None,
         }
     }
 
@@ -176,35 +182,41 @@ impl EndNotice {
     /// | part | bytes |
     /// |---|---|
     /// | version | 1 |
-    /// | kind: 3, or 35 with the digest of a previous token | 1 |
+    /// | kind: 3; 32 more with the digest of a previous token, 64 more with a call | 1 |
     /// | kept until, in ms | 8 |
     /// | digest of the last token | 32 |
     /// | reason | 1 |
     /// | ended at, in ms | 8 |
     /// | id of the session that caused the end; zeros for none | 16, or none if nothing follows |
-    /// | digest of the previous token, if the kind is 35 | 32 |
+    /// | digest of the previous token, if there is one | 32 |
+    /// | the call that ended it, if there is one | 8 |
     /// | body of the session that caused the end: only its client | the rest |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(67);
         bytes.put_u8(record::VERSION);
-        let with_previous = if self.previous.is_some() {
-            WITH_PREVIOUS
-        } else {
-            0
-        };
-        bytes.put_u8(record::NOTICE + with_previous);
+        let mut kind = record::NOTICE;
+        if self.previous.is_some() {
+            kind += WITH_PREVIOUS;
+        }
+        if self.call.is_some() {
+            kind += WITH_CALL;
+        }
+        bytes.put_u8(kind);
         bytes.put_i64(self.kept_until.as_millis());
         bytes.put_slice(self.digest.as_bytes());
         bytes.put_u8(self.reason.code());
         bytes.put_i64(self.ended_at.as_millis());
         if let Some(by) = self.by {
             bytes.put_slice(&by.encode());
-        } else if self.previous.is_some() || self.by_client.is_some() {
+        } else if self.previous.is_some() || self.call.is_some() || self.by_client.is_some() {
             bytes.put_bytes(0, 16);
         }
         if let Some(previous) = self.previous {
             bytes.put_slice(previous.as_bytes());
+        }
+        if let Some(call) = self.call {
+            bytes.put_slice(&call);
         }
         if let Some(client) = &self.by_client {
             let body = Body {
@@ -225,7 +237,7 @@ impl EndNotice {
             return None;
         }
         let kind = bytes.get_u8();
-        if kind & !WITH_PREVIOUS != record::NOTICE {
+        if kind & !(WITH_PREVIOUS | WITH_CALL) != record::NOTICE {
             return None;
         }
         let kept_until = Timestamp::from_millis(bytes.get_i64());
@@ -248,6 +260,9 @@ impl EndNotice {
         if kind & WITH_PREVIOUS != 0 {
             let previous = bytes.split_off(..32)?.first_chunk().copied()?;
             notice.previous = Some(Digest::from_bytes(previous));
+        }
+        if kind & WITH_CALL != 0 {
+            notice.call = Some(bytes.split_off(..8)?.first_chunk().copied()?);
         }
         if !bytes.is_empty() {
             let Body { client, .. } = Body::decode(bytes).ok()?;

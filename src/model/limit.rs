@@ -29,9 +29,12 @@ pub struct Limit {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Excess {
-    /// The least recently active sessions end. On a tie the oldest ends first, then the lowest id.
+    /// Other sessions end. First come those whose token no request has sent within 20 s, then unused ones of
+    /// the same address and user agent, then the least recently active. On a tie the oldest ends first, then
+    /// the lowest id.
     Evict,
-    /// The new sign-in is refused and no session changes.
+    /// The new sign-in is refused and no session changes. Sessions whose token no request has sent within
+    /// 20 s do not count: they end if that makes room.
     Refuse,
 }
 

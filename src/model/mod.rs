@@ -16,7 +16,7 @@ pub(crate) mod limit;
 mod open;
 pub(crate) mod proof;
 mod raised;
-mod random;
+pub(crate) mod random;
 pub(crate) mod record;
 pub(crate) mod rotation;
 pub(crate) mod tag;

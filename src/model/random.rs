@@ -8,7 +8,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
 }
 
 /// An array of random bytes.
-pub(super) fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
+pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
     fill(&mut bytes)?;
     Ok(bytes)

@@ -310,7 +310,7 @@ impl Session {
                 });
             }
             Created::LimitReached(mut records) => {
-                records.sort_by_key(|record| std::cmp::Reverse(record.eviction_order()));
+                records.sort_by_key(|record| std::cmp::Reverse(record.activity_order()));
                 let current = self.state().record().map(|record| record.id);
                 CommitError::LimitReached(LimitReached {
                     sessions: infos(records, current),

@@ -41,8 +41,12 @@ impl Session {
     pub(super) async fn log_out_now(&self, stored: Option<Stored>) -> Result<(), CommitError> {
         if let Some(Stored { tag, id, .. }) = stored {
             let record = self.state().record().cloned();
-            let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+            let mut end = End::new(tag, Which::One(id), EndReason::LoggedOut);
+            // If the reply is lost and this runs again, it is the same end.
+            let fresh = end.call;
+            end.call = **self.state().ending.get_or_insert_with(|| Box::new(fresh));
             let ended = self.0.rules.store.end(end).await?;
+            self.state().ending = None;
             self.report_logged_out(record.as_ref(), &ended);
             self.state().gone();
         } else {

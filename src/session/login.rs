@@ -184,7 +184,7 @@ pub struct Committed {
     /// The sessions of the user that were ended to make room for this sign-in.
     ///
     /// The session that the user chose with a ticket comes first; its reason is `Revoked`. Then come those
-    /// of a class over its limit, then the others. In each part the least recently active is first.
+    /// of a class over its limit, then the others, each in the order of eviction ([`Excess::Evict`](crate::Excess::Evict)).
     pub evicted: Vec<SessionInfo>,
     /// Whether the store does not remember this device of the user. It remembers 32 devices, for 90 days
     /// by default. Always `false` unless the layer

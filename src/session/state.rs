@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) pending: Vec<(Tag, SessionId)>,
     /// The cutoff that this request itself made, and of which session set.
     pub(super) own_cutoff: Option<(Tag, Timestamp)>,
+    /// Names the end of a sign-out whose outcome is not known yet, see [`End::call`](crate::store::End::call).
+    pub(super) ending: Option<Box<[u8; 8]>>,
     /// A commit has begun, and may be in progress.
     pub(super) committing: bool,
     /// This request signed its own session out.
@@ -78,6 +80,7 @@ impl State {
             replaced: Vec::new(),
             pending: Vec::new(),
             own_cutoff: None,
+            ending: None,
             signed_out: false,
             reason_read: false,
             committing: false,

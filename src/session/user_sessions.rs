@@ -1,6 +1,9 @@
 //! All sessions of one user.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{
     Session,
@@ -48,6 +51,8 @@ pub struct UserSessions {
     /// Where events go, outside of a request.
     audit: Audit,
     spare_uncounted: bool,
+    /// The last call, if its reply was lost: made again, it reports what it ended.
+    unanswered: Arc<Mutex<Option<End>>>,
 }
 
 impl UserSessions {
@@ -66,6 +71,7 @@ impl UserSessions {
             reason: None,
             audit: Audit::default(),
             spare_uncounted: false,
+            unanswered: Arc::default(),
         }
     }
 
@@ -141,7 +147,7 @@ impl UserSessions {
         records.retain(|record| record.user_id() == Some(&self.user));
         records.sort_by_key(|record| {
             let other = Some(record.id) != self.current;
-            (other, std::cmp::Reverse(record.eviction_order()))
+            (other, std::cmp::Reverse(record.activity_order()))
         });
         Ok(records
             .into_iter()
@@ -291,9 +297,20 @@ impl UserSessions {
         end
     }
 
-    async fn give(&self, end: End) -> Result<usize, UserSessionsError> {
+    async fn give(&self, mut end: End) -> Result<usize, UserSessionsError> {
         let (which, reason, by) = (end.which, end.reason, end.by);
-        match self.store.end(end).await? {
+        if let Some(before) = lock(&self.unanswered).take()
+            && (before.which, before.reason, before.bar) == (which, reason, end.bar)
+        {
+            end.call = before.call;
+        }
+        let mut unanswered = Unanswered {
+            end: Some(end.clone()),
+            slot: &self.unanswered,
+        };
+        let ended = self.store.end(end).await?;
+        unanswered.end = None;
+        match ended {
             Ended::Ended { ids, now, .. } => {
                 for id in &ids {
                     self.report_ended(*id, reason, by, now);
@@ -343,4 +360,22 @@ impl UserSessions {
             Which::Others(keep) => own != keep,
         })
     }
+}
+
+/// Remembers a call that got no answer, also if its future is dropped.
+struct Unanswered<'a> {
+    end: Option<End>,
+    slot: &'a Mutex<Option<End>>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take() {
+            *lock(self.slot) = Some(end);
+        }
+    }
+}
+
+fn lock(slot: &Mutex<Option<End>>) -> MutexGuard<'_, Option<End>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,7 +27,7 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The backend refused access: check its password and permissions.
     Denied,
-    /// The backend has no memory left.
+    /// The backend has no memory left, or as many guest sessions as it may have.
     Full,
     /// The backend did not answer in time. The change may still happen.
     Timeout,

@@ -18,6 +18,9 @@ mod op;
 pub(crate) mod redis;
 mod shared;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::op::nonce;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
@@ -58,6 +61,9 @@ pub(crate) const TICKETS_MAX: usize = 4;
 /// The most remembered devices of one user.
 pub(crate) const DEVICES_MAX: usize = 32;
 
+/// The most end notices of one user after a sign-in.
+pub(crate) const NOTICES_MAX: usize = 64;
+
 /// The most remembered sessions of other session sets that were replaced by one of this set.
 pub(crate) const MARKERS_MAX: usize = 8;
 
@@ -84,14 +90,21 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///    backwards. Activity renews the idle deadline and never the absolute one.
 ///    - With `activity_step` it is written only if the stored activity is older than that step, see
 ///      [`Record::activity_is_due`]. Otherwise `resolve` writes nothing, and returns the stored record.
-///    - The first request with a new token is always written, and its activity too.
+///    - The first request with a token of the session is always written, and its activity too. The same
+///      holds for the first request with a new token.
+///    - A session is [unused](Record::unused) until the first request with its token, also one that does
+///      not count as activity. An unused guest session lives for 15 minutes at most.
 ///    - All operations take the idle deadline from the stored activity.
 /// 3. `create` with a limit that evicts leaves at most `limit` counted sessions of the user live. The new
 ///    session is one of them. The limit of the new session's class holds too.
-///    - The least recently active sessions end: first those of the class, then those of all classes.
-///    - On a tie the session that was created first ends, then the one whose id as text sorts first.
+///    - First sessions of the class end, then those of all classes.
+///    - In each part those end first that have been unused for more than 20 s. Then come unused ones of the
+///      same address and user agent as the new session, then the least recently active ones.
+///    - On a tie the session that was created first ends, then the one whose id as text sorts first. That
+///      is [`Record::eviction_order`].
 /// 4. `create` with a limit that refuses changes no session when the limit is reached.
-///    - Expired sessions do not count.
+///    - Expired sessions do not count. Sessions that have been unused for more than 20 s do not count
+///      either: as many of them end as is necessary.
 ///    - The store keeps the ticket that the refused `create` offers. A ticket works once, for five
 ///      minutes, and only in its session set. Four tickets are kept, the newest.
 /// 5. `create` with `replaces` first ends that session, and the new session gets its data.
@@ -99,7 +112,9 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///    - If its id is not in this session set, the store remembers the id for a minute. A second sign-in
 ///      that names it then replaces the first one.
 /// 6. `create` with an id and a digest that are live returns that same session, and changes nothing.
-///    After that session ended, the answer is [`Created::Ended`].
+///    - Within a minute, and before a request sends the token, the answer has the same `evicted`,
+///      `replaced` and `first_sight` as the first one, but at most 64 sessions.
+///    - After that session ended, the answer is [`Created::Ended`].
 /// 7. `create` for a sign-in authenticated at or before the cutoff answers [`Created::Rejected`] and
 ///    changes nothing. If the cutoff is in the future, the store moves it to now and rejects that
 ///    sign-in.
@@ -109,9 +124,11 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 10. `list` returns exactly the live sessions of the session set.
 /// 11. `end` ends the sessions that it names and leaves an end notice for each.
 ///     - Only the last token of the ended session gets the notice, from `resolve`.
-///     - The store keeps it for its `notice_kept`. `create` keeps only the newest `limit.sessions()`
-///       notices.
-///     - Ending a session twice gives the same answer while its notice is kept.
+///     - The store keeps it for its `notice_kept`. `create` keeps only the newest notices: as many as the
+///       limit, or as sessions ended for it if those are more, and at most 64. A `create` that does not
+///       count keeps 64.
+///     - Ending a session twice gives the same answer while its notice is kept. A call with the same
+///       [`End::call`] also returns the sessions that the first one ended.
 ///     - Ending all or all other sessions sets the cutoff to now.
 /// 12. `end` with a `caller` changes nothing if that session is not live.
 /// 13. `end` as undelivered of an id that is not there prevents a later `create` of it for a minute. No

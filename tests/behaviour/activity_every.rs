@@ -30,6 +30,13 @@ fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     (layer, store, clock)
 }
 
+/// A client of alice that has sent its token, which is always written.
+async fn signed_in(layer: &SessionLayer) -> Client {
+    let mut client = Client::signed_in(layer, "alice").await;
+    client.user().await;
+    client
+}
+
 async fn last_activity(client: &mut Client) -> Option<Timestamp> {
     let seen = client.send(|session: Session| async move { session.last_activity() });
     seen.await.value()
@@ -39,7 +46,7 @@ async fn last_activity(client: &mut Client) -> Option<Timestamp> {
 async fn a_request_within_the_step_writes_nothing_and_has_its_user() {
     let (layer, store, clock) = world();
     let began = clock.now();
-    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut client = signed_in(&layer).await;
     let sessions = UserSessions::new(store, user("alice"));
 
     clock.advance(STEP);
@@ -68,7 +75,7 @@ async fn by_default_each_request_is_written() {
 #[tokio::test]
 async fn the_first_request_with_a_new_token_is_written_within_the_step_too() {
     let (layer, _store, clock) = world();
-    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut client = signed_in(&layer).await;
     client
         .send(|session| async move { session.rotate().unwrap() })
         .await;
@@ -90,7 +97,7 @@ async fn the_first_request_with_a_new_token_is_written_within_the_step_too() {
 async fn a_request_that_does_not_count_is_not_written_after_the_step_either() {
     let (layer, _store, clock) = world();
     let began = clock.now();
-    let client = Client::signed_in(&layer, "alice").await;
+    let client = signed_in(&layer).await;
     let mut polling = client.before(&layer.clone().counts_as_activity(|_| false));
 
     clock.advance(STEP * 3);
@@ -103,14 +110,14 @@ async fn a_request_that_does_not_count_is_not_written_after_the_step_either() {
 async fn the_order_of_eviction_is_that_of_the_written_activity() {
     let (layer, store, clock) = world();
     let layer = layer.limit(Limit::at_most(2));
-    let mut first = Client::signed_in(&layer, "alice").await;
+    let mut first = signed_in(&layer).await;
     clock.advance(MS);
-    let mut second = Client::signed_in(&layer, "alice").await;
+    let mut second = signed_in(&layer).await;
     // Within the step of both: the first stays the least recently active one.
     clock.advance(MS);
     first.user().await;
 
-    Client::signed_in(&layer, "alice").await;
+    signed_in(&layer).await;
 
     assert_eq!(first.user().await, None);
     assert_eq!(second.user().await.as_deref(), Some("alice"));
@@ -122,13 +129,13 @@ async fn the_order_of_eviction_is_that_of_the_written_activity() {
 async fn a_request_later_than_the_step_makes_its_session_the_most_recently_active() {
     let (layer, _store, clock) = world();
     let layer = layer.limit(Limit::at_most(2));
-    let mut first = Client::signed_in(&layer, "alice").await;
+    let mut first = signed_in(&layer).await;
     clock.advance(MS);
-    let mut second = Client::signed_in(&layer, "alice").await;
+    let mut second = signed_in(&layer).await;
     clock.advance(STEP);
     first.user().await;
 
-    Client::signed_in(&layer, "alice").await;
+    signed_in(&layer).await;
 
     assert_eq!(first.user().await.as_deref(), Some("alice"));
     assert_eq!(second.user().await, None);
@@ -139,7 +146,7 @@ async fn a_request_later_than_the_step_makes_its_session_the_most_recently_activ
 async fn all_operations_have_the_same_idle_end_which_includes_the_step() {
     let (layer, store, clock) = world();
     let layer = layer.limit(Limit::at_most(1).refuse());
-    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut client = signed_in(&layer).await;
     let end = clock.now().plus(HOUR + STEP);
     clock.advance(STEP);
 
@@ -183,7 +190,7 @@ async fn a_shortened_or_re_authenticated_session_does_not_expire_too_early_eithe
     let brief = Lifetime::new(HOUR / 4, DAY);
     for again in [false, true] {
         let (layer, store, clock) = world();
-        let mut client = Client::signed_in(&layer, "alice").await;
+        let mut client = signed_in(&layer).await;
         clock.advance(STEP);
         let changed = client.send(move |session| async move {
             session.shorten(brief).unwrap();
@@ -207,7 +214,7 @@ async fn a_shortened_or_re_authenticated_session_does_not_expire_too_early_eithe
 async fn a_step_longer_than_a_sixteenth_of_the_idle_time_counts_as_that() {
     let (layer, store, clock) = world();
     let layer = layer.activity_every(DAY);
-    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut client = signed_in(&layer).await;
     let began = clock.now();
 
     clock.advance(HOUR / 16);
@@ -225,9 +232,7 @@ async fn a_step_longer_than_a_sixteenth_of_the_idle_time_counts_as_that() {
 async fn a_session_stored_without_a_step_expires_too_early_by_the_step_at_most() {
     let (with_step, store, clock) = world();
     let without = with_step.clone().activity_every(Duration::ZERO);
-    let mut client = Client::signed_in(&without, "alice")
-        .await
-        .before(&with_step);
+    let mut client = signed_in(&without).await.before(&with_step);
     clock.advance(STEP);
     client.user().await;
 
@@ -245,7 +250,7 @@ async fn never_shortened_nor_stretched_by_more(idle: Duration, step: Duration, g
     let layer = SessionLayer::new(store)
         .lifetime(Lifetime::new(idle, 300 * DAY))
         .activity_every(step);
-    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut client = signed_in(&layer).await;
     let slack = step.min(idle / 16);
     let mut last = clock.now();
     for gap in gaps {

@@ -44,6 +44,8 @@ async fn signs_in(layer: &SessionLayer, clock: &ManualClock, agent: &'static str
     let mut client = Client::new(layer);
     client.user_agent = agent;
     let id = client.log_in("alice").await;
+    // An unused session would be the first to go.
+    client.user().await;
     clock.advance(HOUR);
     id
 }

@@ -152,6 +152,8 @@ async fn guest_sessions_live_no_longer_in_all_than_user_sessions() {
         .lifetime(Lifetime::new(HOUR, 2 * HOUR));
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
+    // A guest session that is not used lives for 15 minutes.
+    guest.get("cart").await;
 
     clock.advance(HOUR);
     let within = guest.get("cart").await;

@@ -21,12 +21,13 @@ use tower_user_sessions::{
 
 use crate::common::http::{Client, HOUR, ids, store, through, user};
 
-/// Clients of alice that signed in one after the other, an hour apart.
+/// Clients of alice that signed in one after the other, an hour apart, and sent their token.
 async fn three(layer: &SessionLayer, clock: &ManualClock) -> Vec<(Client, SessionId)> {
     let mut clients = Vec::new();
     for _ in 0..3 {
         let mut client = Client::new(layer);
         let id = client.log_in("alice").await;
+        client.user().await;
         clients.push((client, id));
         clock.advance(HOUR);
     }

@@ -70,6 +70,8 @@ pub(crate) enum Op {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct With {
     pub(crate) class: u8,
+    /// Which of two clients signs in.
+    pub(crate) agent: u8,
     pub(crate) class_limit: Option<u16>,
     pub(crate) counts: bool,
     pub(crate) device: Option<u8>,
@@ -106,6 +108,7 @@ fn ops() -> impl Strategy<Value = Op> {
             Just(10_000),
             Just(19_999),
             Just(20_000),
+            Just(20_001),
             1..3_000_u64,
         ]
     };
@@ -225,7 +228,7 @@ fn with() -> impl Strategy<Value = With> {
     let pick = || 0..6_usize;
     let redeem = (pick(), prop::bool::weighted(0.2), option::of(pick()));
     (
-        0..3_u8,
+        (0..3_u8, 0..2_u8),
         option::weighted(0.4, 1..=2_u16),
         prop::bool::weighted(0.8),
         option::weighted(0.3, 0..4_u8),
@@ -233,8 +236,9 @@ fn with() -> impl Strategy<Value = With> {
         option::weighted(0.2, redeem),
     )
         .prop_map(
-            |(class, class_limit, counts, device, elsewhere, redeem)| With {
+            |((class, agent), class_limit, counts, device, elsewhere, redeem)| With {
                 class,
+                agent,
                 class_limit,
                 counts,
                 device,

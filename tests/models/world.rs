@@ -7,7 +7,7 @@ use std::{
 };
 
 use tower_user_sessions::{
-    ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
+    Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
         Authenticated, Changes, Create, Digest, End, List, ManualClock, Redeem, Renewal, Resolve,
         Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
@@ -225,7 +225,7 @@ impl World {
         create.lifetime = if *short {
             Lifetime::new(Duration::from_secs(5), Duration::from_secs(20))
         } else {
-            Lifetime::new(Duration::from_secs(20), Duration::from_secs(60))
+            Lifetime::new(Duration::from_secs(40), Duration::from_secs(90))
         };
         create.limit = Limit::at_most(*limit);
         if *refuse {
@@ -242,6 +242,7 @@ impl World {
     /// The options of a sign-in.
     fn equip(&mut self, set: usize, create: &mut Create, with: With) {
         create.class = ClientClass::new(with.class);
+        create.client = Client::new().with_user_agent(Some(&[b'a' + with.agent]));
         create.counts = with.counts;
         if let Some(limit) = with.class_limit {
             create.limit = create.limit.of_class(create.class, limit);

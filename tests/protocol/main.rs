@@ -19,6 +19,7 @@
 //! | [`double`] | three sign-ins of one browser with the same cookie, of a guest or a user; 1 broken connection, 2 lost responses |
 //! | [`rotation`] | one session, up to 3 requests in parallel and 5 in all, 5 ticks with a grace of 2, 1 lost response; or 4 requests, a thief and a stranger |
 //! | [`data`] | four requests that set keys, update or end; 1 broken connection |
+//! | [`unused`] | a phone and a laptop that send a request now and then, and one or two clients that sign in and never come back; a limit of 3 or 4, 8 steps |
 //! | [`turns`] | two commits of one request, at once or the second because the first was dropped |
 //! | [`key`] | one key with two sessions, their notices and a cutoff, 6 operations in 11 ticks, the clock steps back by 3 |
 //!
@@ -56,6 +57,7 @@
 //! | no rotation while any previous token is in its grace | `one_at_a_time` | `SIGNS_NOBODY_OUT` |
 //! | no `Set-Cookie` once the new token was used | `no_upgrade` | `NO_UPGRADE` |
 //! | reuse ends the session, any other wrong secret is unknown | `reuse_ends`, `knows_previous` | `REUSE_ENDS`, `STRANGER` |
+//! | unused sessions are evicted first, those of the same client next | `unused_first`, `own_unused_next` | `unused::DEVICES_STAY` |
 //! | rows of §5: merged by key, compared, no save to an ended session | `merges`, `compares`, `saves_live` | `BOTH_KEPT`, `data::COUNTS_ONCE`, `data::STAYS_ENDED` |
 //! | the TTL of a key has time to spare | `spare` | `SESSION_KEPT` |
 //!
@@ -112,4 +114,5 @@ mod session_set;
 mod sign_in;
 mod tokens;
 mod turns;
+mod unused;
 mod world;

@@ -171,6 +171,7 @@ impl<'a> Node<'a> {
                 Current::Live(sent, live) if sent.set == GUEST => live.data,
                 _ => 0,
             },
+            client: 0,
         }
     }
 

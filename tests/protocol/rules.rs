@@ -74,6 +74,10 @@ pub(crate) struct Rules {
     pub(crate) reuse_ends: bool,
     /// Reuse is a kept previous token. Any other wrong secret is unknown.
     pub(crate) knows_previous: bool,
+    /// A session that no request has used for long is evicted first.
+    pub(crate) unused_first: bool,
+    /// One that is unused and of the same client as the new one is evicted next.
+    pub(crate) own_unused_next: bool,
 }
 
 impl Rules {
@@ -113,5 +117,7 @@ impl Rules {
         one_at_a_time: true,
         reuse_ends: true,
         knows_previous: true,
+        unused_first: true,
+        own_unused_next: true,
     };
 }

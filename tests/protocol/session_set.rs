@@ -10,6 +10,9 @@ pub(crate) type Id = u8;
 /// By the store's clock.
 pub(crate) type Moment = i8;
 
+/// An unused session is evicted first from then on.
+pub(crate) const UNUSED_FOR: Moment = 2;
+
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct SessionSet {
     pub(crate) records: BTreeMap<Id, Record>,
@@ -34,6 +37,9 @@ pub(crate) struct Live {
     pub(crate) revision: u8,
     /// One bit a key.
     pub(crate) data: u8,
+    /// A request has sent its token.
+    pub(crate) used: bool,
+    pub(crate) client: u8,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -63,6 +69,7 @@ pub(crate) struct Create {
     pub(crate) latest: Option<Moment>,
     pub(crate) replaces: Option<Id>,
     pub(crate) data: u8,
+    pub(crate) client: u8,
 }
 
 /// How many sessions a user may have, and what happens to the excess.
@@ -152,7 +159,17 @@ impl SessionSet {
             .live()
             .filter(|(id, _)| Some(*id) != replaced)
             .collect();
-        rivals.sort_by_key(|(id, live)| (live.activity, live.created, *id));
+        let turn = |live: &Live| {
+            let long = now - live.created > UNUSED_FOR;
+            if rules.unused_first && !live.used && long {
+                0
+            } else if rules.own_unused_next && !live.used && live.client == create.client {
+                1
+            } else {
+                2
+            }
+        };
+        rivals.sort_by_key(|(id, live)| (turn(live), live.activity, live.created, *id));
         let over = (rivals.len() + 1).saturating_sub(limit.sessions);
         if create.proven.is_some() && over > 0 && limit.refuse {
             return Created::LimitReached;
@@ -173,6 +190,8 @@ impl SessionSet {
             activity: now,
             revision: 0,
             data,
+            used: false,
+            client: create.client,
         };
         self.records.insert(create.id, Record::Live(live));
         let by = Some(create.id);
@@ -257,6 +276,7 @@ impl SessionSet {
     pub(crate) fn touch(&mut self, id: Id, now: Moment) {
         if let Some(Record::Live(live)) = self.records.get_mut(&id) {
             live.activity = live.activity.max(now);
+            live.used = true;
         }
     }
 

@@ -10,6 +10,8 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod memory_size;
+mod mutants_sets;
 mod pinned;
 mod redis_acl;
 mod redis_check;

@@ -129,7 +129,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "fields of a session set in Redis",
-        &["<id>", "<id>.data", "barred", "cut", "devices"],
+        &["<id>", "<id>.data", "<id>.made", "barred", "cut", "devices"],
     ),
 ];
 

@@ -5,7 +5,7 @@ use std::{error::Error, pin::pin, task::Poll, time::Duration};
 use tower_user_sessions::{
     EndReason, Limit, RedisStore,
     store::{
-        Created, End, Ended, Resolve, Resolved, Save, Saved, SessionStore, StoreError,
+        Created, End, Ended, Resolve, Resolved, Save, Saved, SeenDevice, SessionStore, StoreError,
         StoreErrorKind, Which,
     },
 };
@@ -92,6 +92,47 @@ async fn a_sign_in_whose_reply_was_lost_is_one_session() {
         (second.session_id(), "apple".into())
     );
     assert_eq!(listed(&store, first.tag()).await, ids(&[&second]));
+}
+
+// T44 T57
+#[tokio::test]
+async fn a_sign_in_or_an_end_whose_reply_was_lost_reports_what_it_ended() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = RedisStore::new(pool(&proxy.url()));
+    let first = signs_in(&store, "alice").await;
+    let second = token(&store, "alice");
+    let mut create = asks("alice", &second);
+    create.limit = Limit::at_most(1);
+    create.device = Some(SeenDevice {
+        digest: [1; 12],
+        kept: Duration::from_secs(60),
+    });
+
+    proxy.lose_answers(1);
+    let created = store.create(&create).await.unwrap();
+    let Created::Created(made) = created else {
+        panic!("{created:?}");
+    };
+    let evicted: Vec<_> = made.evicted.iter().map(|record| record.id).collect();
+    assert_eq!(evicted, [first.session_id()]);
+    assert!(made.first_sight);
+
+    for (which, wanted) in [(Which::One(second.session_id()), 1), (Which::All, 3)] {
+        if which == Which::All {
+            for _ in 0..3 {
+                signs_in(&store, "alice").await;
+            }
+        }
+        proxy.lose_answers(1);
+        let end = End::new(first.tag(), which, EndReason::Administrator);
+        let ended = store.end(&end).await.unwrap();
+        assert!(
+            matches!(&ended, Ended::Ended { ids, .. } if ids.len() == wanted),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(proxy.lost(), 3);
 }
 
 // T57: a call may still run after its reply was lost.

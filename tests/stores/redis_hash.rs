@@ -10,8 +10,8 @@ use std::time::Duration;
 use tower_user_sessions::{
     EndReason, Lifetime, Limit, RedisStore,
     store::{
-        Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession, Resolve,
-        Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
+        Arrival, Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession,
+        Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
     },
 };
 
@@ -91,6 +91,8 @@ async fn a_key_outlives_the_idle_time_of_a_session_that_was_active_since() {
 
     // No request renews the key within a step, so it has that long to spare.
     assert!(ttl(&server, &token).await > idle + step - MINUTE);
+    // The first request renews it in any case.
+    assert!(is_live(&store, &token).await);
     let _: i64 = server.ask(&format!("PEXPIRE {} 60000", key(&token))).await;
     clock.advance(step - Duration::from_millis(1));
     assert!(is_live(&store, &token).await);
@@ -99,6 +101,28 @@ async fn a_key_outlives_the_idle_time_of_a_session_that_was_active_since() {
     clock.advance(Duration::from_millis(1));
     assert!(is_live(&store, &token).await);
     assert!(ttl(&server, &token).await > idle + step - MINUTE);
+}
+
+// T50 T60
+#[tokio::test]
+async fn the_key_of_a_guest_session_is_kept_for_15_minutes_until_it_is_used() {
+    let server = Server::start();
+    let store = RedisStore::new(server.pool());
+    for changes in [Changes::default(), set("cart", "apple")] {
+        let token = guest();
+        let now = Authenticated::On(Arrival::now());
+        let mut create = Create::new(&token, None, now);
+        create.changes = changes;
+        makes(&store, &create).await;
+        let unused = ttl(&server, &token).await;
+        let mut resolve = Resolve::new(token.clone());
+        resolve.activity = false;
+
+        store.resolve(&resolve).await.unwrap();
+
+        assert!(unused <= 16 * MINUTE, "{unused:?}");
+        assert!(ttl(&server, &token).await > 23 * HOUR);
+    }
 }
 
 // T42 T50
@@ -297,6 +321,8 @@ async fn refusals_leave_no_expired_tickets_behind() {
     let clock = ManualClock::at(NOW);
     let store = server.store(clock.clone());
     let first = signs_in_at(&store, &clock).await;
+    // An unused session would not count.
+    assert!(is_live(&store, &first).await);
     let mut counts = Vec::new();
 
     for _ in 0..5 {

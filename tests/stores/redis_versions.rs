@@ -31,14 +31,15 @@ const OTHER_VERSIONS: [&str; 3] = [
 
 /// What is no session: truncated in the header, in the body, or empty; of unknown kinds; of a
 /// guest, with a user; with other bytes as body.
-const NO_SESSIONS: [&str; 8] = [
+const NO_SESSIONS: [&str; 9] = [
     r"r:sub(1, 81)",
     r"r:sub(1, 82)",
     r"r:sub(1, -4)",
     r"''",
     r"'\1\0' .. r:sub(3)",
     r"'\1\2' .. r:sub(3)",
-    r"'\1\129' .. r:sub(3)",
+    r"'\1\193' .. r:sub(3)",
+    r"'\1\161' .. r:sub(3)",
     r"r:sub(1, 82) .. '\255\255'",
 ];
 

@@ -4,6 +4,8 @@ use std::{error, fmt, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut};
 
+mod order;
+
 use super::{
     body::{Body, NOTED_MAX},
     class::ClientClass,
@@ -32,7 +34,10 @@ const WITH_DATA: u8 = 16;
 const ROTATED: u8 = 32;
 
 /// Added as well until a request sends the current token.
-const UNUSED: u8 = 64;
+const UNSENT: u8 = 64;
+
+/// Added until a request sends the first token.
+const UNUSED: u8 = 128;
 
 /// The class byte of a session that does not count for the limit.
 pub(crate) const UNCOUNTED: u8 = 255;
@@ -70,6 +75,8 @@ pub struct Record {
     pub class: ClientClass,
     /// Whether the session counts for the user's limit.
     pub counts: bool,
+    /// Whether no request has sent a token of the session yet.
+    pub unused: bool,
     /// The previous tokens, if there were any.
     pub rotation: Option<Arc<Rotation>>,
     body: Arc<Body>,
@@ -97,6 +104,7 @@ impl Record {
             deadline: now.plus(lifetime.absolute()),
             class: ClientClass::default(),
             counts: true,
+            unused: true,
             rotation: None,
             body: Arc::new(Body {
                 user,
@@ -198,19 +206,6 @@ impl Record {
         &self.body.client
     }
 
-    /// When the session expires if there is no further activity. Never later than the deadline.
-    #[must_use]
-    pub fn idle_expires_at(&self) -> Timestamp {
-        self.last_activity.plus(self.idle).min(self.deadline)
-    }
-
-    /// Whether the session is live: it has reached neither deadline, and did not begin before
-    /// `not_before`.
-    #[must_use]
-    pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
-        now < self.idle_expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
-    }
-
     /// Whether a request at `now` that counts as activity is written, see
     /// [`Resolve::activity_step`](crate::store::Resolve::activity_step).
     ///
@@ -220,13 +215,6 @@ impl Record {
     pub fn activity_is_due(&self, now: Timestamp, step: Duration) -> bool {
         // The layer adds a sixteenth to the idle time at most, which is a seventeenth of the sum.
         now.since(self.last_activity) > step.min(self.idle / 17)
-    }
-
-    /// The order of eviction: the least recently active first, then the oldest, then the lowest id.
-    #[must_use]
-    pub fn eviction_order(&self) -> (Timestamp, Timestamp, [u8; 16]) {
-        // The id as text, as scripts compare it.
-        (self.last_activity, self.created_at, self.id.encode())
     }
 
     /// The stored form: a header that scripts read, and a body that only Rust reads.
@@ -279,8 +267,9 @@ impl Record {
             GUEST
         };
         match &self.rotation {
+            None if self.unused => kind + UNUSED,
             None => kind,
-            Some(rotation) if rotation.is_unused() => kind + ROTATED + UNUSED,
+            Some(rotation) if rotation.is_unused() => kind + ROTATED + UNSENT,
             Some(_) => kind + ROTATED,
         }
     }
@@ -288,6 +277,12 @@ impl Record {
     /// The part of the stored form that only Rust reads.
     pub(crate) fn encode_body(&self) -> Result<Vec<u8>, RecordError> {
         self.body.encode()
+    }
+
+    /// How many bytes of that part, from its start, name the user, the address and the user agent.
+    #[cfg(feature = "redis")]
+    pub(crate) fn named(&self) -> u16 {
+        self.body.named()
     }
 
     /// Reads the stored form.
@@ -329,10 +324,15 @@ impl Record {
             return Err(RecordError(None));
         }
         let kind = if body.user.is_some() { USER } else { GUEST };
-        let flags = WITH_DATA | ROTATED | UNUSED;
+        let flags = WITH_DATA | ROTATED | UNSENT | UNUSED;
         let (version, written) = (header.get_u8(), header.get_u8());
-        let unused_of_none = written & (UNUSED | ROTATED) == UNUSED;
-        if version != VERSION || written & !flags != kind || unused_of_none {
+        let unused = written & UNUSED != 0;
+        let contradicts = match written & (ROTATED | UNSENT) {
+            0 => false,
+            UNSENT => true,
+            _ => unused,
+        };
+        if version != VERSION || written & !flags != kind || contradicts {
             return Err(RecordError(None));
         }
         let class = header.get_u8();
@@ -354,6 +354,7 @@ impl Record {
             deadline,
             class: ClientClass::new(if counts { class } else { 0 }),
             counts,
+            unused,
             rotation: None,
             body,
         })

@@ -1,13 +1,20 @@
 //! Numbers 5 and 6: sessions that replace another one, and a `create` that is repeated.
 
+use std::time::Duration;
+
 use super::{
     follow,
     trial::{MS, Trial, ids, ids_of, set},
 };
 use crate::{
     model::{EndReason, Limit},
-    store::{Authenticated, Created, Data, ManualClock, SessionStore, Which},
+    store::{
+        Authenticated, Created, Data, ManualClock, NewSession, SeenDevice, SessionStore, Which,
+    },
 };
+
+/// How long a repeated `create` returns what it ended.
+const MADE_KEPT: Duration = Duration::from_secs(60);
 
 /// Number 5: `create` with `replaces` first ends that session and keeps its data.
 pub async fn replaces_and_keeps_the_data<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
@@ -132,6 +139,7 @@ async fn only_the_data_of_a_live_session_is_kept<St: SessionStore>(trial: &Trial
 pub async fn creates_once<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(6, make).await;
     a_repeated_create_is_the_same_session(&trial).await;
+    a_repeated_create_returns_what_it_ended(&trial).await;
     a_known_id_with_another_secret_makes_no_session(&trial).await;
     an_ended_session_is_not_made_again(&trial).await;
 }
@@ -183,6 +191,44 @@ async fn a_repeated_create_is_the_same_session<St: SessionStore>(trial: &Trial<S
         "the sessions that the repeated `create` evicted",
     );
     session_set.lists_exactly(&[&token], "the list").await;
+}
+
+async fn a_repeated_create_returns_what_it_ended<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let (previous, victim) = (session_set.signs_in().await, session_set.signs_in().await);
+    trial.clock.advance(MS);
+    let token = session_set.token();
+    let mut create = session_set.create_for(&token);
+    create.limit = Limit::at_most(1);
+    create.replaces = Some(previous.session_id());
+    create.device = Some(SeenDevice {
+        digest: [1; 12],
+        kept: Duration::from_secs(600),
+    });
+    let made = trial.made(&create, "a sign-in").await;
+    trial.same(
+        (ids(&made.evicted), made.replaced, made.first_sight),
+        (ids_of(&[&victim]), Some(previous.session_id()), true),
+        "what a sign-in ended, replaced and saw first",
+    );
+
+    let wanted = |made: NewSession| (made.evicted, made.replaced, made.first_sight);
+    let first = wanted(made);
+    for (wait, what) in [
+        (MS, "a repeated `create`"),
+        (
+            MADE_KEPT - 2 * MS,
+            "a repeated `create`, 1 ms before a minute",
+        ),
+    ] {
+        trial.clock.advance(wait);
+        let again = trial.made(&create, what).await;
+        trial.same(wanted(again), first.clone(), what);
+    }
+    trial.clock.advance(MS);
+    let late = trial.made(&create, "a `create` after a minute").await;
+    let nothing = (Vec::new(), None, false);
+    trial.same(wanted(late), nothing, "a `create` repeated after a minute");
 }
 
 async fn a_known_id_with_another_secret_makes_no_session<St: SessionStore>(trial: &Trial<St>) {

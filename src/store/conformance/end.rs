@@ -1,6 +1,6 @@
 //! Numbers 12 and 13: who may end a session, and ends before the `create`.
 
-use super::trial::{IDLE, MS, Trial};
+use super::trial::{IDLE, MS, Trial, another};
 use crate::{
     model::{EndReason, Limit},
     store::{Ended, ManualClock, Resolved, SessionStore, Which},
@@ -60,7 +60,9 @@ pub async fn ends_only_for_a_live_caller<St: SessionStore>(make: impl AsyncFn(Ma
     trial
         .ends(&end, 1, None, "an end whose caller is live")
         .await;
-    trial.ends(&end, 0, None, "the same end again").await;
+    trial
+        .ends(&another(&end), 0, None, "another end of it")
+        .await;
     end = session_set.end(Which::Others(token.session_id()));
     end.caller = Some(token.session_id());
     trial

@@ -1,11 +1,17 @@
 //! Number 5 for several sign-ins whose requests sent the same token.
 
+use std::time::Duration;
+
 use super::trial::{MS, Trial, ids, ids_of};
 use crate::{model::Limit, store::SessionStore};
+
+/// How long a replaced session of another session set is remembered.
+const MARKED: Duration = Duration::from_secs(60);
 
 pub(super) async fn replaces_the_session_that_replaced_it<St: SessionStore>(trial: &Trial<St>) {
     within_one_session_set(trial).await;
     from_another_session_set(trial).await;
+    only_for_a_minute(trial).await;
 }
 
 async fn within_one_session_set<St: SessionStore>(trial: &Trial<St>) {
@@ -63,4 +69,28 @@ async fn from_another_session_set<St: SessionStore>(trial: &Trial<St>) {
     trial
         .live(&sent, "the guest session, which is in another session set")
         .await;
+}
+
+async fn only_for_a_minute<St: SessionStore>(trial: &Trial<St>) {
+    for (wait, followed) in [(MARKED - MS, true), (MARKED, false)] {
+        let session_set = trial.user();
+        let sent = trial.id();
+        let first = session_set.token();
+        let mut create = session_set.create_for(&first);
+        create.replaces = Some(sent);
+        trial
+            .made(&create, "a sign-in from another session set")
+            .await;
+        trial.clock.advance(wait);
+
+        create = session_set.create_for(&session_set.token());
+        create.replaces = Some(sent);
+        let made = trial.made(&create, "a second sign-in from there").await;
+
+        trial.same(
+            made.replaced,
+            followed.then(|| first.session_id()),
+            "the session that a sign-in replaced about a minute after the first one",
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use super::{
     class, ticket,
     trial::{IDLE, MS, Trial, ids, ids_of},
+    unused,
 };
 use crate::{
     model::{EndReason, Limit},
@@ -20,6 +21,7 @@ pub async fn evicts_the_least_recently_active<St: SessionStore>(
     on_a_further_tie_the_lowest_id_ends(&trial).await;
     a_lower_limit_ends_all_excess_sessions(&trial).await;
     only_live_sessions_count(&trial).await;
+    unused::goes_first(&trial).await;
     guest_sessions_have_no_limit(&trial).await;
     class::has_its_own_limit(&trial).await;
 }
@@ -175,8 +177,10 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
     let trial = Trial::new(4, make).await;
     let session_set = trial.user();
     let first = session_set.signs_in().await;
+    trial.live(&first, "a session that is used").await;
     trial.clock.advance(IDLE / 2);
     let second = session_set.signs_in().await;
+    trial.live(&second, "a session that is used").await;
     let before = session_set.listed().await;
 
     for limit in [2, 1] {
@@ -219,5 +223,6 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
     session_set
         .lists_exactly(&[&token, &last, &again], "the list")
         .await;
+    unused::does_not_count_for_a_refusal(&trial).await;
     ticket::tickets_work_once(&trial).await;
 }

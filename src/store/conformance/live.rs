@@ -30,9 +30,11 @@ async fn only_its_own_token_resolves_it<St: SessionStore>(trial: &Trial<St>) {
         create.client = Client::new()
             .with_address(Some([192, 0, 2, 1].into()))
             .with_user_agent(Some(b"Agent/1.0"));
-        let made = trial.made(&create, "a sign-in").await;
+        let mut made = trial.made(&create, "a sign-in").await;
+        trial.holds(made.record.unused, "a new session is unused");
 
         let found = trial.live(&token, "its token").await;
+        made.record.unused = false;
         trial.same(
             found.record,
             made.record,

@@ -52,11 +52,13 @@ mod join;
 mod limit;
 mod live;
 mod notice;
+mod notices;
 mod rotation;
 mod shorten;
 mod step;
 mod ticket;
 mod trial;
+mod unused;
 
 pub use self::{
     atomic::is_atomic,

@@ -1,6 +1,9 @@
 //! Number 11: ends of sessions, and their notices.
 
-use super::trial::{IDLE, MS, Trial};
+use super::{
+    notices,
+    trial::{IDLE, MS, Trial, another},
+};
 use crate::{
     model::{EndReason, Limit},
     store::{Data, Ended, ManualClock, Resolved, SessionStore, Which},
@@ -16,6 +19,7 @@ pub async fn ends_and_leaves_a_notice<St: SessionStore>(make: impl AsyncFn(Manua
     data_that_changed_is_returned(&trial).await;
     a_notice_is_kept_until_its_time(&trial).await;
     create_keeps_the_newest_notices(&trial).await;
+    notices::are_kept_and_have_the_client(&trial).await;
 }
 
 async fn an_ended_session_has_a_notice<St: SessionStore>(trial: &Trial<St>) {
@@ -47,8 +51,9 @@ async fn an_ended_session_has_a_notice<St: SessionStore>(trial: &Trial<St>) {
         session_set.lists_exactly(&[&by], "the list").await;
 
         trial.clock.advance(MS);
+        end = another(&end);
         end.reason = EndReason::LoggedOut;
-        trial.ends(&end, 0, None, "the same end again").await;
+        trial.ends(&end, 0, None, "another end of it").await;
         let again = trial
             .notice(&token, "the ended session after the second end")
             .await;
@@ -227,7 +232,9 @@ async fn a_notice_is_kept_until_its_time<St: SessionStore>(trial: &Trial<St>) {
     trial
         .notice(&token, "an ended session 1 ms before its notice is dropped")
         .await;
-    trial.ends(&end, 0, None, "the same end again").await;
+    trial
+        .ends(&another(&end), 0, None, "another end of it")
+        .await;
     trial.clock.advance(MS);
     trial
         .unknown(

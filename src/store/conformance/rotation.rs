@@ -172,8 +172,20 @@ async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>)
         EndReason::TokenReuse,
         "the reason in the notice",
     );
+    let ended = session_set.signs_in().await;
+    trial.end(&session_set.end_one(&ended)).await;
+    let usual = trial.notice(&ended, "a session that was ended").await;
+    trial.same(
+        (notice.ended_at, notice.kept_until),
+        (trial.now(), usual.kept_until),
+        "when the session ended and how long the notice is kept, as that of any other end",
+    );
     trial
         .unknown(&previous, "the reused token, a second time")
+        .await;
+    trial.clock.set(usual.kept_until);
+    trial
+        .unknown(&next, "the current token when the notice is dropped")
         .await;
 }
 

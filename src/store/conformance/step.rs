@@ -45,6 +45,9 @@ async fn only_older_activity_is_written<St: SessionStore>(trial: &Trial<St>) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
         let began = trial.now();
+        trial
+            .live(&token, "the first request, which is written")
+            .await;
 
         trial.clock.advance(STEP);
         let within = steps(trial, &token, STEP).await;
@@ -76,6 +79,9 @@ async fn only_older_activity_is_written<St: SessionStore>(trial: &Trial<St>) {
 async fn the_idle_deadline_is_that_of_the_stored_activity<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
+    trial
+        .live(&token, "the first request, which is written")
+        .await;
     trial.clock.advance(STEP);
     steps(trial, &token, STEP).await;
 
@@ -99,6 +105,9 @@ async fn a_long_step_counts_as_a_seventeenth_of_the_idle_time<St: SessionStore>(
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let began = trial.now();
+    trial
+        .live(&token, "the first request, which is written")
+        .await;
     let most = Duration::from_secs(IDLE.as_secs() / 17);
 
     trial.clock.advance(most);

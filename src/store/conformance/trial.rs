@@ -289,6 +289,13 @@ pub(super) fn quiet(token: &Token) -> Resolve {
     resolve
 }
 
+/// Another call that asks for the same.
+pub(super) fn another(end: &End) -> End {
+    let mut other = end.clone();
+    other.call = End::new(end.tag, end.which, end.reason).call;
+    other
+}
+
 pub(super) fn set(key: &str, value: &'static str) -> Changes {
     let mut changes = Changes::default();
     changes.set(key, value);

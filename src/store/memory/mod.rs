@@ -2,30 +2,50 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+mod agents;
 mod session_set;
 mod shard;
 
-use self::{session_set::SessionSet, shard::Shard};
+use self::{
+    agents::Agents,
+    session_set::SessionSet,
+    shard::{Absent, Shard},
+};
 use super::{
     Create, Created, End, Ended, Forget, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated,
-    Save, Saved, SessionStore, StoreError, Which,
+    Save, Saved, SessionStore, StoreError, StoreErrorKind, Which,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
 
 /// How many locks there are; each protects a share of the users.
 const SHARDS: usize = 64;
 
+/// How many due session sets each operation looks at under its own lock, and every so many operations
+/// under another lock. An operation adds at most one, so the removal catches up with any burst.
+const SWEPT: usize = 64;
+const SWEPT_ELSEWHERE: usize = 1_024;
+const ELSEWHERE_EVERY: usize = 16;
+
+/// The most guest sessions by default.
+const GUESTS_MAX: usize = 1_000_000;
+
 /// Keeps sessions in the memory of this process.
 ///
 /// Use it for development and tests, and for one server whose users may be signed out by a restart.
 /// Several servers need a shared store such as `RedisStore`.
 ///
-/// Clones share the same sessions. The limit bounds the memory per user. Expired sessions are removed
-/// bit by bit while other requests run, so there is no background task.
+/// Clones share the same sessions. The limit bounds the memory per user,
+/// [`max_guests`](MemoryStoreBuilder::max_guests) that of guest sessions. Expired sessions are removed
+/// bit by bit while other requests run, so there is no background task. Their memory is given back.
+///
+/// A session needs about 400 bytes if many users have the same user agent.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, SessionLayer};
@@ -40,7 +60,11 @@ struct Inner {
     clock: Clock,
     notice_kept: Duration,
     tag_key: Option<Box<[u8]>>,
+    max_guests: usize,
+    guests: AtomicUsize,
     shards: Box<[Mutex<Shard>]>,
+    /// Counts operations, so that locks which are not asked for are swept too.
+    turn: AtomicUsize,
 }
 
 impl MemoryStore {
@@ -57,6 +81,7 @@ impl MemoryStore {
             clock: Clock::system(),
             notice_kept: NOTICE_KEPT,
             tag_key: None,
+            max_guests: GUESTS_MAX,
         }
     }
 
@@ -74,27 +99,69 @@ impl MemoryStore {
         self.0.shards.get(at).map(lock)
     }
 
-    /// Runs `work` on a session set. If there is none, `make` says whether to make one; an empty one is
-    /// not kept.
+    /// Runs `work` on a session set. If there is none, `absent` says what to do; an empty one is not kept.
     fn within<T>(
         &self,
         tag: Tag,
-        make: bool,
-        work: impl FnOnce(&mut SessionSet, Timestamp) -> T,
+        absent: Absent,
+        work: impl FnOnce(&mut SessionSet, &mut Agents, Timestamp) -> T,
     ) -> Option<T> {
         let mut shard = self.shard(tag)?;
         // Read under the lock, so that time never steps back between two steps on one session set.
         let now = self.0.clock.now();
-        let done = shard.within(tag, make, now, |set| work(set, now));
-        shard.sweep(now);
+        let guests = shard.guests();
+        let done = shard.within(tag, absent, now, |set, agents| work(set, agents, now));
+        shard.sweep(now, SWEPT);
+        self.count_guests(guests, shard.guests());
+        if absent != Absent::Nothing {
+            drop(shard);
+            self.sweep_elsewhere(now);
+        }
         done
+    }
+
+    /// Only operations that may add a session set do it, because all of them share this counter.
+    fn sweep_elsewhere(&self, now: Timestamp) {
+        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        if turn.is_multiple_of(ELSEWHERE_EVERY)
+            && let Some(other) = self.0.shards.get(turn / ELSEWHERE_EVERY % SHARDS)
+            && let Ok(mut other) = other.try_lock()
+        {
+            let guests = other.guests();
+            other.sweep(now, SWEPT_ELSEWHERE);
+            self.count_guests(guests, other.guests());
+        }
+    }
+
+    /// The guest sessions under one lock were and are so many.
+    fn count_guests(&self, were: usize, are: usize) {
+        if were < are {
+            self.0.guests.fetch_add(are - were, Ordering::Relaxed);
+        } else if are < were {
+            self.0.guests.fetch_sub(were - are, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one more guest session is too many, after all expired ones were removed.
+    fn is_full(&self, tag: Tag) -> bool {
+        let is_full = || self.0.guests.load(Ordering::Relaxed) >= self.0.max_guests;
+        if !is_full() {
+            return false;
+        }
+        let now = self.0.clock.now();
+        for mut shard in self.0.shards.iter().map(lock) {
+            let guests = shard.guests();
+            shard.sweep(now, usize::MAX);
+            self.count_guests(guests, shard.guests());
+        }
+        is_full() && !self.shard(tag).is_some_and(|shard| shard.has(tag))
     }
 
     fn look(&self, resolve: &Resolve) -> Resolved {
         // Hash before taking the lock.
         let digest = resolve.token.digest();
         let kept = self.0.notice_kept;
-        self.within(resolve.token.tag(), false, |set, now| {
+        self.within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
             set.resolve(resolve, &digest, now, kept)
         })
         .unwrap_or(Resolved::Unknown)
@@ -126,28 +193,40 @@ impl SessionStore for MemoryStore {
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
-        let kept = self.0.notice_kept;
+        let (kept, guest) = (self.0.notice_kept, create.user.is_none());
+        if guest && self.is_full(create.tag) {
+            return Err(StoreError::new(StoreErrorKind::Full));
+        }
+        let absent = if guest {
+            Absent::MakeGuest
+        } else {
+            Absent::Make
+        };
         Ok(self
-            .within(create.tag, true, |set, now| set.create(create, now, kept))
+            .within(create.tag, absent, |set, agents, now| {
+                set.create(create, agents, now, kept)
+            })
             .unwrap_or(Created::Ended))
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         Ok(self
-            .within(save.tag, false, |set, now| set.save(save, now))
+            .within(save.tag, Absent::Nothing, |set, _, now| set.save(save, now))
             .unwrap_or(Saved::Ended))
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
         let kept = self.0.notice_kept;
         Ok(self
-            .within(rotate.tag, false, |set, now| set.rotate(rotate, now, kept))
+            .within(rotate.tag, Absent::Nothing, |set, _, now| {
+                set.rotate(rotate, now, kept)
+            })
             .unwrap_or(Rotated::Ended))
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
         Ok(self
-            .within(list.tag, false, |set, now| set.list(list, now))
+            .within(list.tag, Absent::Nothing, |set, _, now| set.list(list, now))
             .unwrap_or_default())
     }
 
@@ -156,8 +235,9 @@ impl SessionStore for MemoryStore {
         // A user without a session gets a cutoff too. An undelivered id is remembered before its `create`.
         let make = end.caller.is_none()
             && (!matches!(end.which, Which::One(_)) || end.reason == EndReason::Undelivered);
+        let absent = if make { Absent::Make } else { Absent::Nothing };
         Ok(self
-            .within(end.tag, make, |set, now| set.end(end, now, kept))
+            .within(end.tag, absent, |set, _, now| set.end(end, now, kept))
             .unwrap_or(if end.caller.is_some() {
                 Ended::CallerEnded
             } else {
@@ -166,7 +246,9 @@ impl SessionStore for MemoryStore {
     }
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
-        self.within(forget.tag, false, |set, now| set.forget(forget, now));
+        self.within(forget.tag, Absent::Nothing, |set, _, now| {
+            set.forget(forget, now);
+        });
         Ok(())
     }
 
@@ -184,7 +266,7 @@ impl SessionStore for MemoryStore {
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
         let kept = self.0.notice_kept;
-        self.within(tag, true, |set, now| set.end(&end, now, kept));
+        self.within(tag, Absent::Make, |set, _, now| set.end(&end, now, kept));
     }
 }
 
@@ -194,6 +276,7 @@ pub struct MemoryStoreBuilder {
     clock: Clock,
     notice_kept: Duration,
     tag_key: Option<Box<[u8]>>,
+    max_guests: usize,
 }
 
 impl MemoryStoreBuilder {
@@ -225,6 +308,19 @@ impl MemoryStoreBuilder {
         self
     }
 
+    /// The most guest sessions at one time.
+    ///
+    /// A request that would begin one more gets the error [`StoreErrorKind::Full`], which the layer answers
+    /// with 503. Guest sessions that exist go on, and users can sign in. A guest session that no second
+    /// request uses is removed after 15 minutes, so this many can begin in 15 minutes at least.
+    ///
+    /// Defaults to 1,000,000, which is about 400 MB.
+    #[must_use]
+    pub fn max_guests(mut self, sessions: usize) -> Self {
+        self.max_guests = sessions;
+        self
+    }
+
     /// Makes the store.
     #[must_use]
     pub fn build(self) -> MemoryStore {
@@ -232,12 +328,16 @@ impl MemoryStoreBuilder {
             clock,
             notice_kept,
             tag_key,
+            max_guests,
         } = self;
         MemoryStore(Arc::new(Inner {
             clock,
             notice_kept,
             tag_key,
+            max_guests,
+            guests: AtomicUsize::new(0),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            turn: AtomicUsize::new(0),
         }))
     }
 }

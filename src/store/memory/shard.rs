@@ -5,18 +5,30 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-use super::session_set::SessionSet;
+use super::{agents::Agents, session_set::SessionSet};
 use crate::model::{Tag, Timestamp};
-
-/// How many due session sets each operation looks at. An operation adds at most one, so the removal
-/// always catches up.
-const SWEPT: usize = 2;
 
 #[derive(Default)]
 pub(super) struct Shard {
-    sets: HashMap<Tag, SessionSet>,
+    sets: HashMap<Tag, Kept>,
     /// When to look at each session set next. Activity can make an entry too early, never too late.
     due: BinaryHeap<Reverse<(Timestamp, [u8; 12])>>,
+    agents: Agents,
+    /// How many of the sets began with a guest session.
+    guests: usize,
+}
+
+struct Kept {
+    set: SessionSet,
+    guest: bool,
+}
+
+/// What `within` does if there is no such session set.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Absent {
+    Nothing,
+    Make,
+    MakeGuest,
 }
 
 impl Shard {
@@ -24,48 +36,67 @@ impl Shard {
         self.sets.len()
     }
 
+    pub(super) fn guests(&self) -> usize {
+        self.guests
+    }
+
+    pub(super) fn has(&self, tag: Tag) -> bool {
+        self.sets.contains_key(&tag)
+    }
+
     /// Runs `work` on one session set.
     pub(super) fn within<T>(
         &mut self,
         tag: Tag,
-        make: bool,
+        absent: Absent,
         now: Timestamp,
-        work: impl FnOnce(&mut SessionSet) -> T,
+        work: impl FnOnce(&mut SessionSet, &mut Agents) -> T,
     ) -> Option<T> {
-        if let Some(set) = self.sets.get_mut(&tag) {
-            return Some(work(set));
+        if let Some(kept) = self.sets.get_mut(&tag) {
+            return Some(work(&mut kept.set, &mut self.agents));
         }
-        if !make {
+        if absent == Absent::Nothing {
             return None;
         }
         let mut set = SessionSet::default();
-        let done = work(&mut set);
+        let done = work(&mut set, &mut self.agents);
         if let Some(until) = set.kept_until()
             && until > now
         {
+            let guest = absent == Absent::MakeGuest;
+            self.guests += usize::from(guest);
             self.due.push(Reverse((until, *tag.as_bytes())));
-            self.sets.insert(tag, set);
+            self.sets.insert(tag, Kept { set, guest });
         }
         Some(done)
     }
 
-    /// Looks at session sets that are due and removes the expired ones.
-    pub(super) fn sweep(&mut self, now: Timestamp) {
-        for _ in 0..SWEPT {
+    /// Looks at so many session sets that are due, removes the expired ones, and gives memory back.
+    pub(super) fn sweep(&mut self, now: Timestamp, most: usize) {
+        for _ in 0..most {
             let Some(Reverse((at, tag))) = self.due.peek().copied() else {
-                return;
+                break;
             };
             if at > now {
-                return;
+                break;
             }
             self.due.pop();
             let tag = Tag::from_bytes(tag);
-            match self.sets.get(&tag).and_then(SessionSet::kept_until) {
+            match self.sets.get(&tag).and_then(|kept| kept.set.kept_until()) {
                 Some(until) if until > now => self.due.push(Reverse((until, *tag.as_bytes()))),
                 _ => {
-                    self.sets.remove(&tag);
+                    if let Some(Kept { guest: true, .. }) = self.sets.remove(&tag) {
+                        self.guests -= 1;
+                    }
                 }
             }
+        }
+        // The next time is after as many removals again.
+        if self.sets.capacity() > 4 * self.sets.len() + 64 {
+            self.sets.shrink_to(2 * self.sets.len());
+        }
+        if self.due.capacity() > 4 * self.due.len() + 64 {
+            self.due.shrink_to(2 * self.due.len());
         }
     }
 }

@@ -150,7 +150,7 @@ pub struct NewSession {
     /// Its data.
     pub data: Data,
     /// The sessions that ended because of it: first the one that the ticket names, then those of a class
-    /// over its limit, then the others. In each part the least recently active is first.
+    /// over its limit, then the others, each in the order of eviction.
     pub evicted: Vec<Record>,
     /// The session that it replaced.
     pub replaced: Option<SessionId>,

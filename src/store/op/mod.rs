@@ -1,6 +1,12 @@
 //! The arguments and the outcomes of a store's methods.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 mod create;
 mod forget;
@@ -13,7 +19,7 @@ pub use self::{
 };
 use crate::model::{
     Arrival, Changes, Data, EndNotice, EndReason, Lifetime, Record, SessionId, Tag, Timestamp,
-    Token,
+    Token, random,
 };
 
 /// The arguments of [`resolve`](super::SessionStore::resolve): a token.
@@ -254,6 +260,9 @@ pub struct End {
     pub spare_uncounted: bool,
     /// With [`Which::All`]: refuses the user's sign-ins for this long. Zero allows them again.
     pub bar: Option<Duration>,
+    /// Names this call. If its reply is lost, send it again with the same name: the answer then has the
+    /// same sessions.
+    pub call: [u8; 8],
 }
 
 impl End {
@@ -269,8 +278,19 @@ impl End {
             read_at: None,
             spare_uncounted: false,
             bar: None,
+            call: nonce(),
         }
     }
+}
+
+/// 8 bytes that no other call has.
+pub(crate) fn nonce() -> [u8; 8] {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+        // Two processes may share a connection behind a proxy, and a store.
+        let start = random::bytes().unwrap_or_default();
+        AtomicU64::new(u64::from_be_bytes(start))
+    });
+    NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes()
 }
 
 /// The outcome of [`end`](super::SessionStore::end).
@@ -282,7 +302,7 @@ impl End {
 pub enum Ended {
     /// The sessions have ended.
     Ended {
-        /// The sessions that were live until now, in no particular order. Empty if the session had ended
+        /// The sessions that this call ended, in no particular order. Empty if the session had ended
         /// before and its notice is still kept.
         ids: Vec<SessionId>,
         /// The store's time. It is the cutoff, if one was set.

@@ -9,10 +9,13 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Removes braces from the prefix, because they would move the hash tag.
+    /// Escapes braces in the prefix, because they would move the hash tag. Two prefixes never make the
+    /// same keys.
     pub(super) fn new(prefix: &str) -> Self {
+        let escaped = prefix.replace('%', "%25");
+        let escaped = escaped.replace('{', "%7B").replace('}', "%7D");
         Self {
-            prefix: prefix.replace(['{', '}'], "").into_boxed_str(),
+            prefix: escaped.into_boxed_str(),
         }
     }
 
@@ -32,9 +35,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_one_pair_of_braces() {
-        let key = Keys::new("app{1}").user(Tag::from_bytes([0; 12]));
+    fn a_key_has_one_pair_of_braces_and_differs_for_each_prefix() {
+        let key = |prefix| Keys::new(prefix).user(Tag::from_bytes([0; 12]));
 
-        assert_eq!(key, "app1:{AAAAAAAAAAAAAAAA}");
+        let keys = ["app{1}", "app1", "app%7B1%7D", "sessions"].map(key);
+
+        let wanted = ["app%7B1%7D", "app1", "app%257B1%257D", "sessions"];
+        assert_eq!(
+            keys,
+            wanted.map(|prefix| format!("{prefix}:{{AAAAAAAAAAAAAAAA}}"))
+        );
     }
 }

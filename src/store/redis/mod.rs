@@ -317,7 +317,7 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    /// What keys begin with: `prefix:{…}`. Braces in it are left out.
+    /// What keys begin with: `prefix:{…}`. In it `{`, `}` and `%` are written as `%7B`, `%7D` and `%25`.
     ///
     /// Defaults to `sessions`.
     pub fn prefix(mut self, prefix: &str) -> Self {

@@ -44,7 +44,7 @@ const fn rule(
     }
 }
 
-const LIVE: &str = "or now >= deadline or now >= activity + idle";
+const LIVE: &str = "or now >= deadline\n    or now >= activity + lasting(kind, idle)";
 
 pub(crate) const MUTANTS: &[Rule] = &[
     rule(
@@ -70,6 +70,12 @@ pub(crate) const MUTANTS: &[Rule] = &[
         RESOLVE,
         "struct.pack(\">BB\", VERSION, kind - 64)",
         "struct.pack(\">BB\", VERSION, kind)",
+    ),
+    rule(
+        "resolve: a session is used from then on",
+        RESOLVE,
+        "struct.pack(\">BB\", VERSION, string.byte(record, 2) - 128)",
+        "struct.pack(\">BB\", VERSION, string.byte(record, 2))",
     ),
     rule(
         "resolve: reuse",
@@ -98,8 +104,32 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: who is least active",
         CREATE,
-        "table.sort(sessions, less_active)",
+        "to_front(those, count, goes_before)",
         "",
+    ),
+    rule(
+        "create: what is unused for long goes first",
+        CREATE,
+        "if kind > 127 and now - created > UNUSED_FOR then",
+        "if false then",
+    ),
+    rule(
+        "create: what is unused and of the same client goes next",
+        CREATE,
+        "elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then",
+        "elseif false then",
+    ),
+    rule(
+        "create: what is unused for long does not count for a refusal",
+        CREATE,
+        "refused or turn[at] > 1",
+        "true",
+    ),
+    rule(
+        "create: what the same sign-in ended before",
+        CREATE,
+        "unused = unused > 127 and now - created < MINUTE",
+        "unused = false",
     ),
     rule("create: the deadlines", CREATE, LIVE, ""),
     rule(
@@ -111,7 +141,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: a ticket works once",
         CREATE,
-        "passed[#passed + 1] = string.sub(redeem, 1, 16)",
+        "gone[#gone + 1] = string.sub(redeem, 1, 16)",
         "",
     ),
     rule(
@@ -150,6 +180,12 @@ pub(crate) const MUTANTS: &[Rule] = &[
         END,
         "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", now))",
         "",
+    ),
+    rule(
+        "end: what the same call ended before",
+        END,
+        "kind > 64 and string.sub(record, at, at + 7) == call",
+        "false",
     ),
     rule("end: the deadlines", END, LIVE, ""),
     rule("list: the deadlines", LIST, LIVE, ""),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 use tower_user_sessions::{
-    ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
+    Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
         Authenticated, Changes, Create, End, List, Redeem, Renewal, Resolve, Rotate, Salt, Save,
         Tag, Ticketed, Token, Which,
@@ -244,7 +244,10 @@ impl Tasks {
         let tag = Tag::of(&user);
         let token = self.token(tag);
         let mut create = Create::new(&token, Some(user), Authenticated::At(self.now));
-        create.lifetime = Lifetime::new(Duration::from_secs(20), Duration::from_secs(60));
+        // Long enough to be unused for 20 s.
+        create.lifetime = Lifetime::new(Duration::from_secs(40), Duration::from_secs(90));
+        create.client =
+            Client::new().with_user_agent(Some(format!("agent {}", task / 2).as_bytes()));
         create.replaces = match seen {
             Seen::Live { id, .. } | Seen::Replaced(id) => Some(id),
             Seen::Nothing => None,

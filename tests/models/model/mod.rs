@@ -33,8 +33,20 @@ const DEVICES: usize = 32;
 /// How many sessions of other sets are remembered with their successors at most.
 const MARKERS: usize = 8;
 
-/// The session that causes an end, and what is known of its client.
-type Cause = (Option<SessionId>, Option<Client>);
+/// How long a sign-in that is sent again gives the same answer, with how many sessions at most; and for
+/// how long an unused session has the place of any other.
+const MADE_KEPT: Duration = Duration::from_secs(60);
+const MADE: usize = 64;
+const UNUSED_FOR: Duration = Duration::from_secs(20);
+
+/// How long an unused guest session lives.
+const UNUSED_GUEST: Duration = Duration::from_secs(900);
+
+/// How many notices there are at most after a sign-in.
+const NOTICES: usize = 64;
+
+/// The session that causes an end, what is known of its client, and the call.
+type Cause = (Option<SessionId>, Option<Client>, Option<[u8; 8]>);
 
 pub(crate) type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -117,6 +129,17 @@ struct SessionSet {
     tickets: Vec<(Ticketed, Timestamp, Timestamp)>,
     /// With the moment up to which all of them are remembered.
     devices: (Vec<[u8; 12]>, Option<Timestamp>),
+    made: Vec<Made>,
+}
+
+/// What a sign-in ended and replaced, whether its device was new, and until when that is remembered.
+#[derive(Clone)]
+struct Made {
+    id: SessionId,
+    evicted: Vec<Record>,
+    replaced: Option<SessionId>,
+    first_sight: bool,
+    until: Timestamp,
 }
 
 impl Model {
@@ -137,7 +160,8 @@ impl Model {
             });
         let others = self.sets.values().flat_map(|set| {
             let tickets = set.tickets.iter().map(|(_, _, until)| *until);
-            tickets.chain(set.barred).chain(set.devices.1)
+            let made = set.made.iter().map(|made| made.until);
+            tickets.chain(made).chain(set.barred).chain(set.devices.1)
         });
         let passed = ends.chain(others).filter(|end| *end <= now).max();
         self.floor = self.floor.max(passed);
@@ -224,7 +248,8 @@ impl Model {
         };
         let mut ended = set.all_live(now);
         ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
-        let by = set.causing(ask.by, now);
+        let by = set.causing(ask.by, Some(ask.call), now);
+        let before = set.ended_by(ask.call, now);
         for record in &ended {
             set.ends(record.id, ask.reason, &by, now);
         }
@@ -233,6 +258,7 @@ impl Model {
             set.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
+        ids.extend(before);
         ids.sort();
         Answer::Ended(ids, now, None)
     }

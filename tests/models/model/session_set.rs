@@ -1,11 +1,23 @@
 //! What the model knows of one user or guest.
 
+use std::time::Duration;
+
 use tower_user_sessions::{
     EndNotice, EndReason, SessionId, Timestamp,
     store::{Digest, End, Previous, Record},
 };
 
-use super::{Answer, Cause, Contents, Known, NOTICE_KEPT, SessionSet, State, TOMBSTONE_KEPT};
+use super::{
+    Answer, Cause, Contents, Known, NOTICE_KEPT, SessionSet, State, TOMBSTONE_KEPT, UNUSED_GUEST,
+};
+
+fn idle(record: &Record) -> Duration {
+    if record.unused && record.user_id().is_none() {
+        record.idle.min(UNUSED_GUEST)
+    } else {
+        record.idle
+    }
+}
 
 impl SessionSet {
     pub(super) fn live(
@@ -19,7 +31,7 @@ impl SessionSet {
                 State::Begun(record, data)
                     if known.id == id
                         && now < record.deadline
-                        && now < record.last_activity.plus(record.idle) =>
+                        && now < record.last_activity.plus(idle(record)) =>
                 {
                     Some((record, data))
                 }
@@ -56,9 +68,24 @@ impl SessionSet {
     }
 
     /// A session that causes an end, and its client while it is live.
-    pub(super) fn causing(&mut self, by: Option<SessionId>, now: Timestamp) -> Cause {
+    pub(super) fn causing(
+        &mut self,
+        by: Option<SessionId>,
+        call: Option<[u8; 8]>,
+        now: Timestamp,
+    ) -> Cause {
         let live = by.and_then(|by| self.live(by, now));
-        (by, live.map(|(record, _)| record.client().clone()))
+        (by, live.map(|(record, _)| record.client().clone()), call)
+    }
+
+    /// The sessions that this call has ended.
+    pub(super) fn ended_by(&self, call: [u8; 8], now: Timestamp) -> Vec<SessionId> {
+        let ids = self.known.iter().map(|known| known.id);
+        ids.filter(|id| {
+            self.notice(*id, now)
+                .is_some_and(|notice| notice.call == Some(call))
+        })
+        .collect()
     }
 
     pub(super) fn becomes(&mut self, id: SessionId, state: State) {
@@ -72,13 +99,14 @@ impl SessionSet {
         &mut self,
         id: SessionId,
         why: EndReason,
-        (by, client): &Cause,
+        (by, client, call): &Cause,
         now: Timestamp,
     ) {
         if let Some((record, _)) = self.live(id, now) {
             let until = now.plus(NOTICE_KEPT);
             let mut notice = EndNotice::new(record.digest, why, now, *by, until);
             notice.by_client = client.clone().map(Box::new);
+            notice.call = *call;
             notice.previous = record.rotation.as_ref().and_then(|rotation| {
                 let previous = rotation.previous[0].unwrap();
                 (previous.until == Previous::UNUSED).then_some(previous.digest)
@@ -104,12 +132,13 @@ impl SessionSet {
         if let Some((record, data)) = self.live(id, now) {
             let moved = ask.read_at.is_some_and(|read| read != record.revision);
             let data = moved.then(|| data.clone());
-            let by = self.causing(ask.by, now);
+            let by = self.causing(ask.by, Some(ask.call), now);
             self.ends(id, ask.reason, &by, now);
             return Answer::Ended(vec![id], now, data);
         }
-        if self.notice(id, now).is_some() {
-            return Answer::Ended(Vec::new(), now, None);
+        if let Some(notice) = self.notice(id, now) {
+            let again = notice.call == Some(ask.call);
+            return Answer::Ended(again.then_some(id).into_iter().collect(), now, None);
         }
         if ask.reason == EndReason::Undelivered {
             self.mark(id, ask.reason, None, now);

@@ -1,13 +1,13 @@
 //! Signing in, and the limit.
 
 use tower_user_sessions::{
-    Client, EndNotice, EndReason, Excess, Timestamp,
+    EndNotice, EndReason, Excess, Timestamp,
     store::{Authenticated, Create, Digest, Record, SeenDevice, Ticketed, UNCOUNTED_MAX},
 };
 
 use super::{
-    Answer, Contents, DEVICES, Known, MARKERS, SessionSet, State, TICKET_KEPT, TICKETS, merge,
-    size, sorted,
+    Answer, Cause, Contents, DEVICES, Known, MADE, MADE_KEPT, MARKERS, Made, NOTICES, SessionSet,
+    State, TICKET_KEPT, TICKETS, UNUSED_FOR, merge, size, sorted,
 };
 
 impl SessionSet {
@@ -18,15 +18,20 @@ impl SessionSet {
         let cutoff = self.cutoff;
         if self.known.iter().any(|known| known.id == ask.id) {
             return match self.live(ask.id, now) {
-                Some((record, data)) if record.digest == ask.digest => Answer::Created {
-                    record: record.clone(),
-                    data: data.clone(),
-                    evicted: Vec::new(),
-                    replaced: None,
-                    first_sight: false,
-                    now,
-                    cutoff,
-                },
+                Some((record, data)) if record.digest == ask.digest => {
+                    let (record, data) = (record.clone(), data.clone());
+                    let made = self.made.iter().find(|made| made.id == ask.id);
+                    let made = made.filter(|made| record.unused && now < made.until);
+                    Answer::Created {
+                        evicted: made.map_or_else(Vec::new, |made| made.evicted.clone()),
+                        replaced: made.and_then(|made| made.replaced),
+                        first_sight: made.is_some_and(|made| made.first_sight),
+                        record,
+                        data,
+                        now,
+                        cutoff,
+                    }
+                }
                 _ => Answer::AlreadyEnded,
             };
         }
@@ -53,8 +58,9 @@ impl SessionSet {
         let chosen = ask.redeem.and_then(|redeem| redeem.ends);
         let mut others = self.all_live(now);
         others.retain(|record| Some(record.id) != replaced && Some(record.id) != chosen);
-        let (goes, offered) = excess(ask, others);
-        if ask.limit.excess() == Excess::Refuse && !goes.is_empty() {
+        let (goes, offered) = excess(ask, others, now);
+        let used = |record: &Record| !unused_for_long(record, now);
+        if ask.limit.excess() == Excess::Refuse && goes.iter().any(used) {
             self.leave_ticket(ask.offer, at.min(now), now);
             return Answer::LimitReached(sorted(offered));
         }
@@ -74,7 +80,7 @@ impl SessionSet {
             record.class = ask.class;
         }
         record.counts = ask.counts;
-        let by: (_, Option<Client>) = (Some(ask.id), Some(record.client().clone()));
+        let by: Cause = (Some(ask.id), Some(record.client().clone()), None);
         if let Some(id) = replaced {
             self.ends(id, EndReason::Replaced, &by, now);
         } else if let Some(id) = ask.replaces
@@ -96,16 +102,24 @@ impl SessionSet {
             self.tickets.retain(|(ticket, ..)| *ticket != redeem.ticket);
         }
         let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
-        let most = if ask.counts {
-            ask.limit.sessions()
-        } else {
-            UNCOUNTED_MAX
-        };
-        self.keep_the_newest(usize::from(most), now, replaced, |notice| !nobody(notice));
+        let mut most = usize::from(ask.limit.sessions());
+        if !ask.counts {
+            most = NOTICES;
+        }
+        let ended = evicted.len() + usize::from(replaced.is_some());
+        let most = most.max(ended).min(NOTICES);
+        self.keep_the_newest(most, now, replaced, |notice| !nobody(notice));
         self.keep_the_newest(MARKERS, now, None, |notice| {
             nobody(notice) && notice.reason == EndReason::Replaced
         });
         let first_sight = ask.device.is_some_and(|device| self.sees(device, now));
+        self.made.push(Made {
+            id: ask.id,
+            evicted: evicted.iter().take(MADE).cloned().collect(),
+            replaced,
+            first_sight,
+            until: now.plus(MADE_KEPT),
+        });
         self.known.push(Known {
             id: ask.id,
             state: State::Begun(record.clone(), data.clone()),
@@ -152,13 +166,22 @@ impl SessionSet {
     }
 }
 
+fn unused_for_long(record: &Record, now: Timestamp) -> bool {
+    record.unused && now.since(record.created_at) > UNUSED_FOR
+}
+
 /// Which sessions are evicted for the new one, in order, and the end of which would make room.
-fn excess(ask: &Create, mut others: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
+fn excess(ask: &Create, mut others: Vec<Record>, now: Timestamp) -> (Vec<Record>, Vec<Record>) {
     if ask.user.is_none() {
         return (Vec::new(), Vec::new());
     }
     others.retain(|record| record.counts == ask.counts);
-    others.sort_by_key(|r| (r.last_activity, r.created_at, r.id.to_string()));
+    let used = |r: &Record| {
+        let own = r.client().address() == ask.client.address()
+            && r.client().user_agent() == ask.client.user_agent();
+        (!unused_for_long(r, now), !(r.unused && own))
+    };
+    others.sort_by_key(|r| (used(r), r.last_activity, r.created_at, r.id.to_string()));
     let offered = others.clone();
     let own = |record: &Record| ask.counts && record.class == ask.class;
     let mut goes: Vec<Record> = Vec::new();
@@ -169,7 +192,7 @@ fn excess(ask: &Create, mut others: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
             goes.push(others.remove(at));
         }
     }
-    let over_class = !goes.is_empty();
+    let over_class = goes.iter().any(|record| !unused_for_long(record, now));
     let most = if ask.counts {
         ask.limit.sessions()
     } else {
@@ -178,6 +201,6 @@ fn excess(ask: &Create, mut others: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
     while others.len() >= usize::from(most) {
         goes.push(others.remove(0));
     }
-    let helps = |record: &Record| !over_class || own(record);
+    let helps = |record: &Record| !unused_for_long(record, now) && (!over_class || own(record));
     (goes, offered.into_iter().filter(helps).collect())
 }

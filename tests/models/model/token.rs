@@ -19,6 +19,7 @@ impl SessionSet {
             };
         };
         if record.digest == digest {
+            record.unused = false;
             if let Some(rotation) = &mut record.rotation {
                 Arc::make_mut(rotation).seen(now);
             }
@@ -29,7 +30,7 @@ impl SessionSet {
             if now >= previous.until {
                 let ends = record.rotation.as_ref().unwrap().reuse_ends;
                 if ends {
-                    self.ends(id, EndReason::TokenReuse, &(None, None), now);
+                    self.ends(id, EndReason::TokenReuse, &(None, None, None), now);
                 }
                 return Answer::Reused(id, ends);
             }
@@ -63,6 +64,7 @@ impl SessionSet {
             let known = derived && previous(record, &ask.previous).is_some();
             return if known { Answer::Kept } else { Answer::NotLive };
         }
+        record.unused &= !is_present;
         let before = record.rotation.as_deref().copied();
         let issued = |salt, previous| {
             Some(Arc::new(Rotation {

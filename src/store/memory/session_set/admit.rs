@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Cause, Live, SessionSet, room::excess};
+use super::{super::agents::Agents, Cause, Live, MADE_KEPT, Made, SessionSet, room::excess};
 use crate::{
-    model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
+    model::{Client, ClientClass, EndNotice, EndReason, Record, SessionId, Timestamp},
     store::{
-        Authenticated, CUTOFF_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX,
-        Ticketed,
+        Authenticated, CUTOFF_KEPT, Create, Created, NOTICES_MAX, NewSession, Redeem, TICKET_KEPT,
+        TICKETS_MAX, Ticketed,
     },
 };
 
@@ -25,6 +25,7 @@ impl SessionSet {
     pub(in super::super) fn create(
         &mut self,
         create: &Create,
+        agents: &mut Agents,
         now: Timestamp,
         kept: Duration,
     ) -> Created {
@@ -33,13 +34,13 @@ impl SessionSet {
         }
         let mut authenticated = create.authenticated;
         if let Some(Redeem { ticket, .. }) = create.redeem {
-            let mut held = self.tickets.iter();
+            let mut held = self.rare().tickets.iter();
             match held.find(|held| held.ticket == ticket && now < held.until) {
                 Some(held) => authenticated = Authenticated::At(held.authenticated),
                 None => return Created::NoTicket,
             }
         }
-        if create.user.is_some() && self.barred.is_some_and(|until| now < until) {
+        if create.user.is_some() && self.rare().barred.is_some_and(|until| now < until) {
             return Created::Disabled;
         }
         if create.user.is_some() && self.is_rejected(authenticated, now) {
@@ -54,8 +55,8 @@ impl SessionSet {
         let rivals = self.live.iter().map(|live| &live.record);
         let rivals =
             rivals.filter(|record| Some(record.id) != replaced && Some(record.id) != chosen);
-        let (goes, offered) = excess(create, rivals);
-        if create.limit.excess() == Excess::Refuse && !goes.is_empty() {
+        let (goes, offered) = excess(create, rivals, now);
+        if let Some(offered) = offered {
             self.leave_ticket(create.offer, authenticated, now);
             return Created::LimitReached(offered);
         }
@@ -64,18 +65,20 @@ impl SessionSet {
             .iter()
             .find(|live| Some(live.record.id) == replaced);
         let data = base
-            .map(|live| live.data.clone())
+            .map(Live::data)
             .unwrap_or_default()
             .apply(&create.changes);
         if data.as_bytes().len() > create.data_limit {
             return Created::TooLarge;
         }
 
+        let mut client = create.client.clone();
+        client.share_user_agent(|agent| agents.shared(agent));
         let mut record = Record::new(
             create.id,
             create.digest,
             create.user.clone(),
-            create.client.clone(),
+            client,
             create.lifetime,
             now,
         )
@@ -93,49 +96,62 @@ impl SessionSet {
         if let Some(id) = replaced {
             self.evict(&[id], &cause(EndReason::Replaced), now);
         } else if let Some(id) = create.replaces
-            && !self.notices.iter().any(|(of, _)| *of == id)
+            && !self.rare().notices.iter().any(|(of, _)| *of == id)
         {
             self.mark(id, EndReason::Replaced, Some(create.id), now);
         }
         if let Some(redeem) = create.redeem {
-            self.tickets.retain(|held| held.ticket != redeem.ticket);
+            let tickets = &mut self.rare_mut().tickets;
+            tickets.retain(|held| held.ticket != redeem.ticket);
         }
         let mut created = NewSession::new(record.clone(), data.clone(), now);
-        created.cutoff = self.cutoff;
+        created.cutoff = self.rare().cutoff;
         created.replaced = replaced;
         created.evicted = self.evict(chosen.as_slice(), &cause(EndReason::Revoked), now);
         let evicted = self.evict(&goes, &cause(EndReason::Evicted), now);
         created.evicted.extend(evicted);
         created.first_sight = create
             .device
-            .is_some_and(|device| self.devices.note(device, now));
-        self.trim(create, replaced);
-        self.live.push(Live { record, data });
+            .is_some_and(|device| self.rare_mut().devices.note(device, now));
+        let ended = created.evicted.len() + usize::from(replaced.is_some());
+        self.trim(create, replaced, ended);
+        self.add(Live::new(record, data, Made::of(&created)));
         Created::Created(Box::new(created))
     }
 
     /// The answer if this id was created before.
     fn known(&self, create: &Create, now: Timestamp) -> Option<Created> {
-        if self.notices.iter().any(|(id, _)| *id == create.id) {
+        if self.rare().notices.iter().any(|(id, _)| *id == create.id) {
             return Some(Created::Ended);
         }
         let live = self.live.iter().find(|live| live.record.id == create.id)?;
         if live.record.digest != create.digest || !live.record.is_live(now, None) {
             return Some(Created::Ended);
         }
-        let mut same = NewSession::new(live.record.clone(), live.data.clone(), now);
-        same.cutoff = self.cutoff;
+        let mut same = NewSession::new(live.record.clone(), live.data(), now);
+        same.cutoff = self.rare().cutoff;
+        if let Some(made) = live.more.as_ref().and_then(|more| more.made.as_ref())
+            && live.record.unused
+            && now.since(live.record.created_at) < MADE_KEPT
+        {
+            same.evicted.clone_from(&made.evicted);
+            same.replaced = made.replaced;
+            same.first_sight = made.first_sight;
+        }
         Some(Created::Created(Box::new(same)))
     }
 
     fn is_rejected(&mut self, authenticated: Authenticated, now: Timestamp) -> bool {
-        self.cutoff = self.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
-        match (self.cutoff, authenticated) {
+        let Some(rare) = &mut self.rare else {
+            return false;
+        };
+        rare.cutoff = rare.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
+        match (rare.cutoff, authenticated) {
             // Any other cutoff is later, even if the clock stepped back meanwhile.
             (Some(cutoff), Authenticated::After(own)) if cutoff == own => false,
             // The clock stepped back. Without this the user could not sign in until it catches up.
             (Some(cutoff), _) if cutoff > now => {
-                self.cutoff = Some(now);
+                rare.cutoff = Some(now);
                 true
             }
             (Some(_), Authenticated::After(_)) => true,
@@ -168,15 +184,30 @@ impl SessionSet {
         let Some(ticket) = offer else {
             return;
         };
-        self.tickets.push(Ticket {
+        let tickets = &mut self.rare_mut().tickets;
+        tickets.push(Ticket {
             ticket,
             authenticated,
             until: now.plus(TICKET_KEPT),
         });
-        self.tickets
-            .sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
-        let old = self.tickets.len().saturating_sub(TICKETS_MAX);
-        self.tickets.drain(..old);
+        tickets.sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
+        let old = tickets.len().saturating_sub(TICKETS_MAX);
+        tickets.drain(..old);
+    }
+}
+
+impl Made {
+    /// `None` if the session is all that it returned.
+    fn of(created: &NewSession) -> Option<Self> {
+        let alone = created.evicted.is_empty() && created.replaced.is_none();
+        if alone && !created.first_sight {
+            return None;
+        }
+        Some(Self {
+            evicted: created.evicted.iter().take(NOTICES_MAX).cloned().collect(),
+            replaced: created.replaced,
+            first_sight: created.first_sight,
+        })
     }
 }
 
@@ -186,6 +217,7 @@ fn cause(reason: EndReason, by: &(SessionId, Option<Client>), kept: Duration) ->
         reason,
         by: Some(*by),
         client: client.clone(),
+        call: None,
         kept,
     }
 }

@@ -20,6 +20,7 @@ impl SessionSet {
             reason: end.reason,
             by: end.by,
             client: by.and_then(|live| live.record.noted_client()),
+            call: Some(end.call),
             kept,
         };
         match end.which {
@@ -31,14 +32,17 @@ impl SessionSet {
 
     /// Closes a notice. It stays, because it keeps the id from being created again.
     pub(in super::super) fn forget(&mut self, forget: &Forget, now: Timestamp) {
-        let mut notices = self.notices.iter_mut();
-        let found = notices.find(|(id, notice)| {
+        let Some(rare) = &mut self.rare else {
+            return;
+        };
+        let found = rare.notices.iter_mut().find(|(id, notice)| {
             *id == forget.id && notice.digest == forget.digest && now < notice.kept_until
         });
         if let Some((_, notice)) = found {
             notice.digest = NOBODY;
             notice.previous = None;
             notice.by_client = None;
+            notice.call = None;
         }
     }
 
@@ -46,7 +50,8 @@ impl SessionSet {
         self.live
             .retain(|live| live.record.id != id || live.record.is_live(now, None));
         if let Some(at) = self.live.iter().position(|live| live.record.id == id) {
-            let Live { record, data } = self.live.swap_remove(at);
+            let live = self.live.swap_remove(at);
+            let (data, record) = (live.data(), live.record);
             self.note(&record, cause, now);
             let moved = end.read_at.is_some_and(|read| read != record.revision);
             return Ended::Ended {
@@ -55,9 +60,10 @@ impl SessionSet {
                 data: moved.then_some(data),
             };
         }
-        if self.notice(id, now).is_some() {
+        if let Some(notice) = self.notice(id, now) {
+            let again = notice.call == Some(end.call);
             return Ended::Ended {
-                ids: Vec::new(),
+                ids: again.then_some(id).into_iter().collect(),
                 now,
                 data: None,
             };
@@ -81,15 +87,21 @@ impl SessionSet {
         let (stay, go): (Vec<Live>, Vec<Live>) =
             self.live.drain(..).partition(|live| stays(&live.record));
         self.live = stay;
+        // Those of this same call, if its reply was lost.
+        let before = self.rare().notices.iter();
+        let before = before.filter(|(_, notice)| notice.call == Some(end.call));
+        let mut ids: Vec<SessionId> = before.map(|(id, _)| *id).collect();
         for Live { record, .. } in &go {
             self.note(record, cause, now);
+            ids.push(record.id);
         }
-        self.cutoff = Some(now);
+        let rare = self.rare_mut();
+        rare.cutoff = Some(now);
         if let Some(bar) = end.bar {
-            self.barred = (!bar.is_zero()).then(|| now.plus(bar));
+            rare.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         Ended::Ended {
-            ids: go.iter().map(|live| live.record.id).collect(),
+            ids,
             now,
             data: None,
         }

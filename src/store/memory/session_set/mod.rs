@@ -18,9 +18,18 @@ use crate::{
 /// The digest of notices that no token can read.
 const NOBODY: Digest = Digest::from_bytes([0; 32]);
 
+/// How long a `create` that is sent again gives the same answer.
+const MADE_KEPT: Duration = Duration::from_secs(60);
+
+/// Most users have one session and nothing else, so what is rare is in a box.
 #[derive(Default)]
 pub(super) struct SessionSet {
     live: Vec<Live>,
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     notices: Vec<(SessionId, EndNotice)>,
     cutoff: Option<Timestamp>,
     /// The user is disabled until this moment.
@@ -31,7 +40,22 @@ pub(super) struct SessionSet {
 
 struct Live {
     record: Record,
+    more: Option<Box<More>>,
+}
+
+/// What few sessions have.
+#[derive(Default)]
+struct More {
     data: Data,
+    /// What its `create` returned, until a request sends its token.
+    made: Option<Made>,
+}
+
+/// What a `create` returned beside its session, so that it can return it again.
+struct Made {
+    evicted: Vec<Record>,
+    replaced: Option<SessionId>,
+    first_sight: bool,
 }
 
 /// What the end notice of a session says.
@@ -40,21 +64,89 @@ struct Cause {
     by: Option<SessionId>,
     /// The client of the session that causes the end.
     client: Option<Client>,
+    /// The call that ends it, if it is no `create`.
+    call: Option<[u8; 8]>,
     kept: Duration,
 }
 
+static NOTHING: Rare = Rare {
+    notices: Vec::new(),
+    cutoff: None,
+    barred: None,
+    tickets: Vec::new(),
+    devices: Devices::NONE,
+};
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        self.notices.is_empty()
+            && self.cutoff.is_none()
+            && self.barred.is_none()
+            && self.tickets.is_empty()
+            && self.devices.kept_until().is_none()
+    }
+}
+
+impl Live {
+    fn new(record: Record, data: Data, made: Option<Made>) -> Self {
+        let rare = !data.is_empty() || made.is_some();
+        let more = rare.then(|| Box::new(More { data, made }));
+        Self { record, more }
+    }
+
+    fn data(&self) -> Data {
+        self.more
+            .as_ref()
+            .map(|more| more.data.clone())
+            .unwrap_or_default()
+    }
+
+    fn set_data(&mut self, data: Data) {
+        if self.more.is_some() || !data.is_empty() {
+            self.more.get_or_insert_default().data = data;
+        }
+    }
+
+    /// What its `create` returned is not needed any more.
+    fn forget_made(&mut self) {
+        if let Some(more) = &mut self.more {
+            more.made = None;
+            if more.data.is_empty() {
+                self.more = None;
+            }
+        }
+    }
+}
+
 impl SessionSet {
+    fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Adds a session. Room is made for few more at a time, because most users have one.
+    fn add(&mut self, live: Live) {
+        if self.live.len() == self.live.capacity() {
+            self.live.reserve_exact(1 + self.live.len() / 8);
+        }
+        self.live.push(live);
+    }
+
     /// Until when any part of it is needed.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
         let live = self.live.iter().map(|live| live.record.idle_expires_at());
-        let notices = self.notices.iter().map(|(_, notice)| notice.kept_until);
-        let cutoff = self.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));
-        let tickets = self.tickets.iter().map(|ticket| ticket.until);
+        let rare = self.rare();
+        let notices = rare.notices.iter().map(|(_, notice)| notice.kept_until);
+        let cutoff = rare.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));
+        let tickets = rare.tickets.iter().map(|ticket| ticket.until);
         live.chain(notices)
             .chain(cutoff)
-            .chain(self.barred)
+            .chain(rare.barred)
             .chain(tickets)
-            .chain(self.devices.kept_until())
+            .chain(rare.devices.kept_until())
             .max()
     }
 
@@ -66,15 +158,15 @@ impl SessionSet {
         if save.expect.is_some_and(|expected| expected != revision) {
             return Saved::Conflict {
                 revision,
-                data: live.data.clone(),
+                data: live.data(),
             };
         }
-        let data = live.data.apply(&save.changes);
+        let data = live.data().apply(&save.changes);
         if data.as_bytes().len() > save.data_limit {
             return Saved::TooLarge;
         }
         if !save.shortens_only() {
-            live.data = data;
+            live.set_data(data);
             live.record.revision = revision + 1;
         }
         let revision = live.record.revision;
@@ -98,24 +190,26 @@ impl SessionSet {
         let until = now.plus(cause.kept);
         let mut notice = EndNotice::new(record.digest, cause.reason, now, cause.by, until);
         notice.by_client = cause.client.clone().map(Box::new);
+        notice.call = cause.call;
         notice.previous = match record.rotation.as_deref() {
             Some(rotation) if rotation.is_unused() => {
                 rotation.previous[0].map(|previous| previous.digest)
             }
             _ => None,
         };
-        self.notices.push((record.id, notice));
+        self.rare_mut().notices.push((record.id, notice));
     }
 
     /// A notice that no token can read, for a minute.
     fn mark(&mut self, id: SessionId, reason: EndReason, by: Option<SessionId>, now: Timestamp) {
         let until = now.plus(TOMBSTONE_KEPT);
         let notice = EndNotice::new(NOBODY, reason, now, by, until);
-        self.notices.push((id, notice));
+        self.rare_mut().notices.push((id, notice));
     }
 
     fn notice(&self, id: SessionId, now: Timestamp) -> Option<&EndNotice> {
-        self.notices
+        self.rare()
+            .notices
             .iter()
             .find_map(|(of, notice)| (*of == id && now < notice.kept_until).then_some(notice))
     }
@@ -130,9 +224,23 @@ impl SessionSet {
     fn purge(&mut self, now: Timestamp, not_before: Option<Timestamp>) {
         self.live
             .retain(|live| live.record.is_live(now, not_before));
-        self.notices.retain(|(_, notice)| now < notice.kept_until);
-        self.cutoff = self.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
-        self.barred = self.barred.filter(|until| now < *until);
-        self.tickets.retain(|ticket| now < ticket.until);
+        for live in &mut self.live {
+            if live.more.is_some() && now.since(live.record.created_at) >= MADE_KEPT {
+                live.forget_made();
+            }
+        }
+        if self.live.capacity() > 2 * self.live.len() + 8 {
+            self.live.shrink_to_fit();
+        }
+        if let Some(rare) = &mut self.rare {
+            rare.notices.retain(|(_, notice)| now < notice.kept_until);
+            rare.cutoff = rare.cutoff.filter(|cutoff| now < cutoff.plus(CUTOFF_KEPT));
+            rare.barred = rare.barred.filter(|until| now < *until);
+            rare.tickets.retain(|ticket| now < ticket.until);
+            rare.devices.purge(now);
+            if rare.is_empty() {
+                self.rare = None;
+            }
+        }
     }
 }

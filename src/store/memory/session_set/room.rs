@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::{Cause, NOBODY, SessionSet};
+use super::{Cause, NOBODY, Rare, SessionSet};
 use crate::{
-    model::{EndNotice, EndReason, Record, SessionId, Timestamp},
-    store::{Create, DEVICES_MAX, MARKERS_MAX, SeenDevice, UNCOUNTED_MAX},
+    model::{EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
+    store::{Create, DEVICES_MAX, MARKERS_MAX, NOTICES_MAX, SeenDevice, UNCOUNTED_MAX},
 };
 
 /// The devices of a user, in the order of their last sign-in.
@@ -16,6 +16,17 @@ pub(super) struct Devices {
 }
 
 impl Devices {
+    pub(super) const NONE: Self = Self {
+        digests: VecDeque::new(),
+        until: None,
+    };
+
+    pub(super) fn purge(&mut self, now: Timestamp) {
+        if self.until.is_some_and(|until| now >= until) {
+            *self = Self::NONE;
+        }
+    }
+
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
         self.until
     }
@@ -37,19 +48,19 @@ impl Devices {
     }
 }
 
-/// The sessions that must end for a new one, and those that a refusal offers to end.
+/// The sessions that must end for a new one, and those that a refusal offers to end, if the limit refuses.
 pub(super) fn excess<'a>(
     create: &Create,
     live: impl Iterator<Item = &'a Record>,
-) -> (Vec<SessionId>, Vec<Record>) {
+    now: Timestamp,
+) -> (Vec<SessionId>, Option<Vec<Record>>) {
     if create.user.is_none() {
-        return (Vec::new(), Vec::new());
+        return (Vec::new(), None);
     }
-    let mut rivals: Vec<&Record> = live
+    let rivals: Vec<&Record> = live
         .filter(|record| record.counts == create.counts)
         .collect();
-    rivals.sort_by_cached_key(|record| record.eviction_order());
-    let own = |record: &&&Record| create.counts && record.class == create.class;
+    let own = |record: &&Record| create.counts && record.class == create.class;
     let (most, most_of_class) = if create.counts {
         let of_class = create.limit.class_sessions(create.class);
         (create.limit.sessions(), of_class)
@@ -57,29 +68,41 @@ pub(super) fn excess<'a>(
         (UNCOUNTED_MAX, None)
     };
     let over = |count: usize, most: u16| (count + 1).saturating_sub(usize::from(most));
+    let first = |those: Vec<&'a Record>, count| {
+        first(those, count, |it| it.eviction_order(&create.client, now))
+    };
+    let is_used = |record: &&Record| !record.is_unused_for_long(now);
 
-    let class_over = most_of_class.map_or(0, |most| over(rivals.iter().filter(own).count(), most));
-    let mut goes: Vec<SessionId> = rivals
-        .iter()
-        .filter(own)
-        .take(class_over)
-        .map(|record| record.id)
-        .collect();
+    let of_class: Vec<&Record> = rivals.iter().copied().filter(own).collect();
+    let class_over = most_of_class.map_or(0, |most| over(of_class.len(), most));
+    let mut goes = first(of_class, class_over);
+    let class_refuses = goes.iter().any(is_used);
     let total_over = over(rivals.len() - goes.len(), most);
-    let others: Vec<SessionId> = rivals
-        .iter()
-        .map(|record| record.id)
-        .filter(|id| !goes.contains(id))
-        .take(total_over)
-        .collect();
-    goes.extend(others);
+    let mut others = rivals.clone();
+    others.retain(|record| !goes.iter().any(|gone| gone.id == record.id));
+    goes.extend(first(others, total_over));
+    let refused = create.limit.excess() == Excess::Refuse && goes.iter().any(is_used);
     // The sessions whose end would make room.
-    let offered = rivals
-        .iter()
-        .filter(|record| class_over == 0 || own(record))
-        .map(|record| (*record).clone())
-        .collect();
-    (goes, offered)
+    let offered = refused.then(|| {
+        let those = rivals.into_iter().filter(is_used);
+        let those = those.filter(|record| !class_refuses || own(record));
+        those.cloned().collect()
+    });
+    (goes.into_iter().map(|record| record.id).collect(), offered)
+}
+
+/// The first of these, in their order. Mostly that is one of many.
+fn first<K: Ord>(
+    mut those: Vec<&Record>,
+    count: usize,
+    order: impl Fn(&Record) -> K,
+) -> Vec<&Record> {
+    if (1..those.len()).contains(&count) {
+        those.select_nth_unstable_by_key(count - 1, |record| order(record));
+    }
+    those.truncate(count);
+    those.sort_by_cached_key(|record| order(record));
+    those
 }
 
 impl SessionSet {
@@ -101,26 +124,33 @@ impl SessionSet {
         evicted
     }
 
-    /// Keeps the newest notices, as many as the limit, and the newest markers.
+    /// Keeps the newest notices, as many as the limit, and the newest markers. A sign-in that does not
+    /// count has no limit of the user's to go by. Notices of the `ended` sessions stay in any case.
     ///
     /// Of notices of the same moment, the one of the replaced session is dropped last: a double click
     /// sends a second sign-in that looks for it.
-    pub(super) fn trim(&mut self, create: &Create, replaced: Option<SessionId>) {
-        self.notices.sort_by_cached_key(|(id, notice)| {
+    pub(super) fn trim(&mut self, create: &Create, replaced: Option<SessionId>, ended: usize) {
+        let Some(rare) = &mut self.rare else {
+            return;
+        };
+        rare.notices.sort_by_cached_key(|(id, notice)| {
             (notice.ended_at, Some(*id) == replaced, id.encode())
         });
         let most = if create.counts {
-            create.limit.sessions()
+            usize::from(create.limit.sessions())
         } else {
-            UNCOUNTED_MAX
+            NOTICES_MAX
         };
-        self.keep_newest(usize::from(most), |notice| notice.digest != NOBODY);
+        let most = most.max(ended).min(NOTICES_MAX);
+        rare.keep_newest(most, |notice| notice.digest != NOBODY);
         // Undelivered ids stay for their minute, because their `create` may still run.
-        self.keep_newest(MARKERS_MAX, |notice| {
+        rare.keep_newest(MARKERS_MAX, |notice| {
             notice.digest == NOBODY && notice.reason == EndReason::Replaced
         });
     }
+}
 
+impl Rare {
     fn keep_newest(&mut self, most: usize, which: impl Fn(&EndNotice) -> bool) {
         let all = self.notices.iter().filter(|(_, notice)| which(notice));
         let mut old = all.count().saturating_sub(most);

@@ -76,9 +76,12 @@ impl SessionSet {
         if resolve.activity && is_due() {
             record.last_activity = record.last_activity.max(now);
         }
+        if first_use {
+            live.forget_made();
+        }
         // The data is cloned first, so that the record is copied directly to its destination.
-        let data = live.data.clone();
-        Resolved::Live(Found::new(record.clone(), data, now))
+        let data = live.data();
+        Resolved::Live(Found::new(live.record.clone(), data, now))
     }
 
     fn reused(&mut self, at: usize, now: Timestamp, kept: Duration) -> Resolved {
@@ -95,6 +98,7 @@ impl SessionSet {
                 reason: EndReason::TokenReuse,
                 by: None,
                 client: None,
+                call: None,
                 kept,
             };
             self.note(&record, &cause, now);
@@ -182,6 +186,10 @@ impl SessionSet {
 
 /// A request sent the current token. Returns whether it is the first.
 fn seen(record: &mut Record, now: Timestamp) -> bool {
+    if record.unused {
+        record.unused = false;
+        return true;
+    }
     match &mut record.rotation {
         Some(rotation) if rotation.is_unused() => {
             Arc::make_mut(rotation).seen(now);

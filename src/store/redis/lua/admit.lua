@@ -3,27 +3,27 @@
   sessions end for it. `create.lua` lists the arguments and the returns.
 ]]
 replaces, redeem, device, offer = replaces or "", redeem or "", device or "", offer or ""
-local ids, found, others = records(user, fields)
-local by_id = {}
-for at, id in ipairs(ids) do
-  by_id[id] = found[at]
-end
-local cutoff = others.cut and cutoff_of(user, now)
-local again = by_id[session]
+local ids, made, has = split(fields)
+local cutoff, again = has.cut and cutoff_of(user, now), redis.call("HGET", user, session)
 if again then
-  local same = string.sub(again, 51, 82) == digest and live(again, now, -math.huge)
-  return same and { 1, now, of, cutoff or false, again, data_of(user, session), "", 0 } or { 4, now, of }
+  local created, _, _, _, _, _, unused = live(again, now, -math.huge)
+  if not created or string.sub(again, 51, 82) ~= digest then
+    return { 4, now, of }
+  end
+  unused = unused > 127 and now - created < MINUTE
+  return repeated({ 1, now, of, cutoff or false, again, data_of(user, session) },
+    unused and redis.call("HGET", user, session .. ".made"))
 end
 proven = age == 1 and now - proven or proven
 if redeem ~= "" then
-  local ticket = by_id[string.sub(redeem, 1, 16)]
+  local ticket = redis.call("HGET", user, string.sub(redeem, 1, 16))
   if not ticket or not is_ticket(ticket, now)
     or string.sub(ticket, 51, 82) ~= string.sub(redeem, 17, 48) then
     return { 7, now, of }
   end
   age, proven = 0, struct.unpack(">i8", ticket, 19)
 end
-if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barred")) then
+if kind == 1 and has.barred and now < tonumber(redis.call("HGET", user, "barred")) then
   return { 8, now, of }
 end
 -- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
@@ -35,20 +35,20 @@ end
 -- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
 proven = math.min(proven, now)
 
-local replaced, chosen = successor(by_id, replaces, now, not_before), string.sub(redeem, 49)
-local all = sort_out(ids, found, now, not_before, replaced, chosen)
-local goes, offered = {}, {}
+local replaced, old = successor(user, replaces, now, not_before)
+local new = { class = class, own = own, body = body, not_before = not_before,
+  replaced = replaced, chosen = string.sub(redeem, 49) }
+local found = records(user, ids)
+local all = sort_out(ids, found, now, new)
+local goes, refused, offered = {}, false, {}
 if kind == 1 then
-  goes, offered = excess(all.sessions, class, limit, class_limit)
+  goes, refused, offered = excess(found, all, class, limit, class_limit, refuse)
 end
-if #goes > 0 and refuse == 1 then
+if refused and refuse == 1 then
   drop(user, all.passed)
-  if offer ~= "" then
-    leave(user, offer, all.tickets, proven, now)
-  end
-  return add({ 2, now, of }, offered)
+  leave(user, offer, all.tickets, proven, now)
+  return add({ 2, now, of }, ids, found, offered)
 end
-local old = replaced and all[replaced]
 local data = merge(old and data_of(user, replaced) or "", changes or "")
 if #data > most then
   return { 6, now, of }

@@ -4,7 +4,8 @@
   alone. In any other case it goes on into the preludes, `admit.lua` and `seat.lua`.
 
   KEYS[1]   user        hash: session id -> record, session id .. ".data" -> data,
-                        "cut" -> ms, "barred" -> ms, "devices" -> see `first_sight`
+                        session id .. ".made" -> see `outcome`, "cut" -> ms, "barred" -> ms,
+                        "devices" -> see `first_sight`
 
   ARGV[1]   session     session id
   ARGV[2]   digest      digest of its token, 32 bytes
@@ -24,6 +25,8 @@
                         kept         i64  how long a notice is kept, ms
                         not_before   i64  sessions created earlier are not live, ms
                         latest       i64  the moment after which no client waits for this, ms
+                        own          u16  how much of `body`, after its first byte, names the
+                                          user, the address and the user agent
   ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
                         that replaced it, and the new one gets its data; "" for none
   ARGV[6]   changes     see `merge`
@@ -38,9 +41,10 @@
   Returns   header    made, without cutoff, data, evicted sessions or a new device: the first 50
                       bytes of the record, whose last activity is now, and `of`
             {1, now, of, cutoff or false, record, data, replaced or "", first sight 1 or 0, id,
-             record, …}  made; the sessions that ended for it follow
+             record, …}  made; the sessions that ended for it follow. If it is sent again within a
+                         minute and before a request with the token, at most 64 of them.
             {2, now, of, id, record, …}  these sessions reach the limit; the ticket was kept, and
-                      nothing else changed
+                                         nothing else changed
             {3, now, of}  authenticated at or before the cutoff; nothing changed
             {4, now, of}  a session with this id has ended; nothing changed
             {5, now, of}  no client waits for this any more; nothing changed
@@ -53,7 +57,7 @@ local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
-  not_before, latest = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8", terms)
+  not_before, latest, own = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8I2", terms)
 local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
@@ -70,9 +74,10 @@ local fields = redis.call("HKEYS", user)
 if #fields == 0 and plain then
   -- The common case ends here, before the functions that follow are defined.
   proven = math.min(age == 1 and now - proven or proven, now)
-  local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind, class, 0, now, proven, now, idle,
+  local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind + 128, class, 0, now, proven, now, idle,
     deadline)
   redis.call("HSET", user, session, header .. digest .. body)
+  idle = kind == 2 and math.min(idle, 900000) or idle
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))
   return header .. of
 end

@@ -16,7 +16,8 @@
   ARGV[9]  spare      "1" if sessions that do not count for the limit stay when several end
   ARGV[10] bar        how long the user is disabled, ms; "0" enables; "" changes nothing
   ARGV[11] given      the time, ms; "" for the server's
-  ARGV[12] of         8 bytes that come back: they show whose reply this is
+  ARGV[12] of         8 bytes that come back: they show whose reply this is. They name the call,
+                      so that it gives the same answer if it is sent again.
 
   Returns  {1, now, of, data or false, id, …}  these were live and have ended
            {2, now, of}                    the caller is not live; nothing changed
@@ -31,7 +32,7 @@ local now = clock(given)
 if caller ~= "" and not live(redis.call("HGET", user, caller), now, -math.huge) then
   return { 2, now, of }
 end
-local cause = { reason = tonumber(reason), kept = kept, by = by, body = "" }
+local cause = { reason = tonumber(reason), kept = kept, by = by, call = of, body = "" }
 local causing = by ~= "" and redis.call("HGET", user, by)
 if causing and live(causing, now, -math.huge) then
   cause.body = body_of(causing)
@@ -47,7 +48,7 @@ if which == "one" then
     return { 1, now, of, data, session }
   end
   if noticed(record, now) then
-    return { 1, now, of, false }
+    return { 1, now, of, false, ended_by(record, of) and session or nil }
   end
   -- A `create` that arrives later finds this mark and makes no session.
   if tombstone > 0 and redis.call("HLEN", user) < 4000 then

@@ -1,30 +1,39 @@
 --[[
   Functions for scripts that read the whole hash or end sessions; follows the prelude.
 ]]
-local DAY = 86400000
+local DAY, NOTICES = 86400000, 64
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
--- the session that causes the end ("" for none), and its body, which is left out if it is long.
+-- the session that causes the end, the call ("" for none of either), and the body of that session.
+-- A long body is left out.
 local function notice(record, cause, now)
-  local kind, previous, by, body = NOTICE, "", cause.by, cause.body
-  if string.byte(record, 2) >= 64 then
+  local kind, previous, by, call, body = NOTICE, "", cause.by, cause.call or "", cause.body
+  if string.byte(record, 2) % 128 >= 64 then
     -- The client may never have received the current token.
     kind, previous = NOTICE + 32, string.sub(record, 124, 155)
   end
+  kind = call ~= "" and kind + 64 or kind
   if #body > 512 then
     body = ""
   end
-  if by == "" and #previous + #body > 0 then
+  if by == "" and #previous + #call + #body > 0 then
     by = string.rep("\0", 16)
   end
   return struct.pack(">BBi8", VERSION, kind, now + cause.kept) .. string.sub(record, 51, 82)
-    .. struct.pack(">Bi8", cause.reason, now) .. by .. previous .. body
+    .. struct.pack(">Bi8", cause.reason, now) .. by .. previous .. call .. body
+end
+
+-- Whether it is the notice of a session that this call ended.
+local function ended_by(record, call)
+  local kind = string.byte(record, 2)
+  local at = kind % 64 > 32 and 100 or 68
+  return kind > 64 and string.sub(record, at, at + 7) == call
 end
 
 -- Ends a live session: its notice replaces its record, and its data is deleted.
 local function finish(key, session, cause, now)
   redis.call("HSET", key, session.id, notice(session.record, cause, now))
-  redis.call("HDEL", key, session.id .. ".data")
+  redis.call("HDEL", key, session.id .. ".data", session.id .. ".made")
   return { id = session.id, ended = now }
 end
 
@@ -46,16 +55,26 @@ local function cutoff_of(key, now)
   return cutoff and now < cutoff + DAY and cutoff
 end
 
--- The session ids among the fields, their records, and the other fields. It reads in chunks,
--- because `unpack` cannot take more.
-local function records(key, fields)
-  local ids, others = {}, {}
+-- The fields of a session set: session ids, fields with outcomes, and which of the others there are,
+-- without data.
+local function split(fields)
+  local ids, made, has = {}, {}, {}
   for _, field in ipairs(fields) do
     if #field == 16 then
       ids[#ids + 1] = field
-    else
-      others[field] = true
+    elseif #field < 16 then
+      has[field] = true
+    elseif string.sub(field, 17) == ".made" then
+      made[#made + 1] = field
     end
+  end
+  return ids, made, has
+end
+
+-- The records of these sessions. It reads in chunks, because `unpack` cannot take more.
+local function records(key, ids)
+  if #ids <= 1000 then
+    return #ids > 0 and redis.call("HMGET", key, unpack(ids)) or {}
   end
   local found = {}
   for from = 1, #ids, 1000 do
@@ -64,19 +83,18 @@ local function records(key, fields)
       found[from + at - 1] = record
     end
   end
-  return ids, found, others
+  return found
 end
 
--- Deletes sessions and their data.
-local function drop(key, ids)
-  for from = 1, #ids, 1000 do
-    local to = math.min(from + 999, #ids)
-    redis.call("HDEL", key, unpack(ids, from, to))
-    local data = {}
-    for at = from, to do
-      data[#data + 1] = ids[at] .. ".data"
-    end
-    redis.call("HDEL", key, unpack(data))
+-- Deletes sessions and what belongs to them, and these fields.
+local function drop(key, ids, fields)
+  local all = fields or {}
+  for _, id in ipairs(ids) do
+    local n = #all
+    all[n + 1], all[n + 2], all[n + 3] = id, id .. ".data", id .. ".made"
+  end
+  for from = 1, #all, 1000 do
+    redis.call("HDEL", key, unpack(all, from, math.min(from + 999, #all)))
   end
 end
 
@@ -93,11 +111,11 @@ local function is_over(record, now)
     and not is_ticket(record, now)
 end
 
--- Adds sessions to a reply: id, record, id, record, …
-local function add(answer, sessions)
-  for _, each in ipairs(sessions) do
-    answer[#answer + 1] = each.id
-    answer[#answer + 1] = each.record
+-- Adds the sessions at these positions to a reply: id, record, id, record, …
+local function add(answer, ids, found, positions)
+  for _, at in ipairs(positions) do
+    answer[#answer + 1] = ids[at]
+    answer[#answer + 1] = found[at]
   end
   return answer
 end

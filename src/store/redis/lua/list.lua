@@ -13,7 +13,8 @@
 local user = KEYS[1]
 local not_before, given, of = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 
-local ids, found = records(user, redis.call("HKEYS", user))
+local ids = split(redis.call("HKEYS", user))
+local found = records(user, ids)
 local now = clock(given)
 local answer, passed = { 1, now, of }, {}
 for at, id in ipairs(ids) do

@@ -6,12 +6,14 @@
                   another token then has the previous tokens, see `rotate.lua`. Last comes a body
                   that only Rust reads.
   Kind            1 for a session of a user, 2 for a guest session. Added are 16 if it has data,
-                  32 if it had another token, 64 until a request sends the current token.
+                  32 if it had another token, 64 until a request sends the current token, 128
+                  until a request sends the first one. 128 goes with neither 32 nor 64.
   Class           255 does not count for the limit.
   End notice      version u8, kind u8 = 3, kept until i64, digest 32 bytes, reason u8,
                   ended at i64. Then nothing, or the id of the session that caused the end
-                  (16 characters, zeros for none). Then the digest of the previous token if the
-                  kind is 35, and the body of the session that caused the end.
+                  (16 characters, zeros for none). Then the digest of the previous token if 32 is
+                  added to the kind. Then 8 bytes that name the call that ended it if 64 is
+                  added. Last comes the body of the session that caused the end.
   Ticket          like a live record without a body, of kind 4; it works until its deadline.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
                   length u32, value.
@@ -19,7 +21,7 @@
   All numbers are big-endian, all times in milliseconds. Scripts do not touch records of another
   version, because another node wrote them.
 ]]
-local VERSION, NOTICE, TICKET = 1, 3, 4
+local VERSION, NOTICE, TICKET, MINUTE = 1, 3, 4, 60000
 
 -- The time in ms: the caller's if it gave one, as tests do, else the server's.
 local function clock(given)
@@ -30,18 +32,24 @@ local function clock(given)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Returns created, authenticated, activity, idle, deadline, revision; nothing if it is not live.
+-- How long a session of this kind lives without activity: an unused guest session for 15 minutes.
+local function lasting(kind, idle)
+  return kind > 127 and kind % 16 == 2 and math.min(idle, 15 * MINUTE) or idle
+end
+
+-- Returns created, authenticated, activity, idle, deadline, revision, kind, class; nothing if it
+-- is not live.
 local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, _, revision, created, authenticated, activity, idle, deadline =
+  local version, kind, class, revision, created, authenticated, activity, idle, deadline =
     struct.unpack(">BBBI7i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
-  if version ~= VERSION or kind % 16 > 2 or now >= deadline or now >= activity + idle
-    or created < not_before then
+  if version ~= VERSION or kind % 16 > 2 or now >= deadline
+    or now >= activity + lasting(kind, idle) or created < not_before then
     return nil
   end
-  return created, authenticated, activity, idle, deadline, revision
+  return created, authenticated, activity, idle, deadline, revision, kind, class
 end
 
 -- Until when a notice is kept; nothing if it is no notice or its time is over.
@@ -58,8 +66,8 @@ end
 -- Keeps the key for at least this long. GT alone gives no TTL to a key that has none.
 local function keep(key, ttl)
   local millis = string.format("%.0f", ttl)
-  if redis.call("PEXPIRE", key, millis, "NX") == 0 then
-    redis.call("PEXPIRE", key, millis, "GT")
+  if redis.call("PEXPIRE", key, millis, "GT") == 0 then
+    redis.call("PEXPIRE", key, millis, "NX")
   end
 end
 

@@ -3,15 +3,16 @@
 ]]
 local EVICTED, REVOKED, REPLACED = 2, 3, 4
 local UNCOUNTED, TICKETS, MARKERS, DEVICES = 255, 4, 8, 32
-local MINUTE = 60000
+-- An unused session goes first from then on, ms.
+local UNUSED_FOR = 20000
 
--- The live session that a sign-in replaces: the one whose token the request sent, or the one
--- that replaced it meanwhile.
-local function successor(by_id, id, now, not_before)
-  for _ = 1, 16 do
-    local record = by_id[id]
+-- The live session that a sign-in replaces, and its record: the one whose token the request sent,
+-- or the one that replaced it meanwhile.
+local function successor(key, id, now, not_before)
+  for _ = 1, id ~= "" and 16 or 0 do
+    local record = redis.call("HGET", key, id)
     if live(record, now, not_before) then
-      return id
+      return id, record
     elseif not noticed(record, now) or string.byte(record, 43) ~= REPLACED then
       return nil
     end
@@ -19,20 +20,33 @@ local function successor(by_id, id, now, not_before)
   end
 end
 
--- Sorts the records: live sessions, notices, markers of sessions in other session sets, tickets,
--- and the ids of expired ones. The replaced and the chosen session are not among the live ones;
--- they stand under their ids.
-local function sort_out(ids, found, now, not_before, replaced, chosen)
-  local all = { sessions = {}, notices = {}, markers = {}, tickets = {}, passed = {} }
-  for at, id in ipairs(ids) do
-    local record, into, age = found[at], nil, nil
-    local created, _, activity = live(record, now, not_before)
-    if created and (id == replaced or id == chosen) then
-      all[id] = { id = id, record = record }
-    elseif created then
-      local class = string.byte(record, 3)
-      all.sessions[#all.sessions + 1] =
-        { id = id, record = record, created = created, activity = activity, class = class }
+-- Of each live session: 1 if it was unused for long, 2 if it is unused and of the new one's client,
+-- else 3; its last activity; when it was created. Tables of numbers cost less than one each.
+local turn, active, began, name = {}, {}, {}, {}
+
+-- Sorts the records. Of the live sessions that count as the new one does, it returns the positions.
+-- Of notices, markers of sessions in other session sets, and tickets: id and age. Of what expired:
+-- the ids. `fresh` has the sessions of which `outcome` is still needed.
+local function sort_out(ids, found, now, new)
+  local all = { rivals = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
+    unused = 0 }
+  local rivals, own, uncounted = all.rivals, string.sub(new.body, 2, new.own), new.class == UNCOUNTED
+  for at, record in ipairs(found) do
+    local id, into, age = ids[at], nil, nil
+    local created, _, activity, _, _, _, kind, class = live(record, now, new.not_before)
+    if created then
+      if kind > 127 and now - created < MINUTE then
+        all.fresh[id .. ".made"] = true
+      end
+      if (class == UNCOUNTED) == uncounted and id ~= new.replaced and id ~= new.chosen then
+        rivals[#rivals + 1] = at
+        turn[at], active[at], began[at], name[at] = 3, activity, created, id
+        if kind > 127 and now - created > UNUSED_FOR then
+          turn[at], all.unused = 1, all.unused + 1
+        elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then
+          turn[at] = 2
+        end
+      end
     elseif is_ticket(record, now) then
       into, age = all.tickets, struct.unpack(">i8", record, 11)
     elseif noticed(record, now) then
@@ -54,65 +68,136 @@ local function sort_out(ids, found, now, not_before, replaced, chosen)
 end
 
 -- The order of eviction.
-local function less_active(a, b)
-  if a.activity ~= b.activity then
-    return a.activity < b.activity
-  elseif a.created ~= b.created then
-    return a.created < b.created
+local function goes_before(a, b)
+  if turn[a] ~= turn[b] then
+    return turn[a] < turn[b]
+  elseif active[a] ~= active[b] then
+    return active[a] < active[b]
+  elseif began[a] ~= began[b] then
+    return began[a] < began[b]
+  end
+  return name[a] < name[b]
+end
+
+local function older(a, b)
+  if a.ended ~= b.ended then
+    return a.ended < b.ended
   end
   return a.id < b.id
 end
 
--- The sessions that must end for one of this class, first of the class, then of all; and the
--- sessions whose end would make room.
-local function excess(sessions, class, limit, class_limit)
-  local rivals, own, goes, gone = {}, {}, {}, {}
-  table.sort(sessions, less_active)
-  for _, each in ipairs(sessions) do
-    if (each.class == UNCOUNTED) == (class == UNCOUNTED) then
-      rivals[#rivals + 1] = each
-      own[#own + 1] = each.class == class and each or nil
+-- Moves the first `count` of these to the front, in their order. Mostly that is one of many.
+local function to_front(those, count, before)
+  if count > 8 then
+    return table.sort(those, before)
+  end
+  for at = 1, count do
+    local least = at
+    for other = at + 1, #those do
+      if before(those[other], those[least]) then
+        least = other
+      end
     end
+    those[at], those[least] = those[least], those[at]
   end
-  local over = class_limit > 0 and #own + 1 - class_limit or 0
-  for position = 1, over do
-    goes[position] = own[position]
-    gone[own[position].id] = true
-  end
-  local left = #rivals - #goes + 1 - limit
-  for _, each in ipairs(rivals) do
-    if left > 0 and not gone[each.id] then
-      goes[#goes + 1] = each
-      left = left - 1
-    end
-  end
-  return goes, over > 0 and own or rivals
 end
 
--- Adds to `passed` all of these but the newest, of which `most` stay.
-local function oldest(those, most, passed)
-  table.sort(those, function(a, b)
-    if a.ended ~= b.ended then
-      return a.ended < b.ended
-    end
-    return a.id < b.id
-  end)
-  for position = 1, #those - most do
-    passed[#passed + 1] = those[position].id
+-- The positions of the sessions that must end for the new one, first of its class, then of all;
+-- whether one of them was not unused for long; and those whose end would make room.
+local function excess(found, all, class, limit, class_limit, refuse)
+  local own, goes, gone, others, refused, offered = {}, {}, {}, {}, false, {}
+  local rivals = all.rivals
+  if refuse == 1 and class_limit == 0 and all.unused == 0 and #rivals >= limit then
+    -- The usual refusal, without looking for those that would go.
+    return goes, true, rivals
   end
+  for _, at in ipairs(class_limit > 0 and rivals or {}) do
+    own[#own + 1] = string.byte(found[at], 3) == class and at or nil
+  end
+  local function take(those, count)
+    to_front(those, count, goes_before)
+    for position = 1, count do
+      local at = those[position]
+      goes[#goes + 1], gone[at], refused = at, true, refused or turn[at] > 1
+    end
+  end
+  take(own, class_limit > 0 and math.max(#own + 1 - class_limit, 0) or 0)
+  local makes_room = refused and own or rivals
+  local left = #rivals - #goes + 1 - limit
+  for _, at in ipairs(left > 0 and #goes > 0 and rivals or {}) do
+    others[#others + 1] = not gone[at] and at or nil
+  end
+  take(#goes > 0 and others or rivals, math.max(left, 0))
+  for _, at in ipairs(refused and makes_room or {}) do
+    offered[#offered + 1] = turn[at] > 1 and at or nil
+  end
+  return goes, refused, offered
+end
+
+-- Adds to `gone` all of these but the newest, of which `most` stay.
+local function oldest(those, most, gone)
+  to_front(those, #those - most, older)
+  for position = 1, #those - most do
+    gone[#gone + 1] = those[position].id
+  end
+end
+
+-- What a `create` returned beside its session, so that it can return it again. It is first sight
+-- u8, length u8 of the replaced id, that id. Then comes for each session that ended its id (16
+-- bytes), the length of its record u32, the record.
+local function outcome(first, replaced, ended)
+  local parts = { struct.pack(">BBc0", first, #replaced, replaced) }
+  for at = 1, math.min(#ended, NOTICES) do
+    parts[at + 1] = ended[at].id .. struct.pack(">I4c0", #ended[at].record, ended[at].record)
+  end
+  return table.concat(parts)
+end
+
+-- Adds what `outcome` made of it to a reply.
+local function repeated(answer, made)
+  local first, replaced, at, id, record = 0, "", 1, nil, nil
+  if made then
+    first, replaced, at = struct.unpack(">BBc0", made)
+  end
+  answer[7], answer[8] = replaced, first
+  local n = 8
+  while made and at <= #made do
+    id, record, at = struct.unpack(">c16I4c0", made, at)
+    answer[n + 1], answer[n + 2], n = id, record, n + 2
+  end
+  return answer
+end
+
+-- Adds these sessions to a reply: id, record, id, record, …
+local function pairs_of(sessions, answer)
+  for _, each in ipairs(sessions) do
+    local n = #answer
+    answer[n + 1], answer[n + 2] = each.id, each.record
+  end
+  return answer
+end
+
+-- The fields with outcomes that are not needed any more.
+local function stale(made, fresh)
+  local fields = {}
+  for _, field in ipairs(made) do
+    fields[#fields + 1] = not fresh[field] and field or nil
+  end
+  return fields
 end
 
 -- Keeps the ticket of a refused sign-in. `offer` is its id and its digest.
 local function leave(key, offer, tickets, proven, now)
-  local id, kept, passed = string.sub(offer, 1, 16), 5 * MINUTE, {}
+  if offer == "" then
+    return
+  end
+  local id, kept, gone = string.sub(offer, 1, 16), 5 * MINUTE, {}
   redis.call("HSET", key, id, struct.pack(">BBBI7i8i8i8i8i8", VERSION, TICKET, 0, 0, now, proven,
     now, kept, now + kept) .. string.sub(offer, 17))
   keep(key, kept)
   tickets[#tickets + 1] = { id = id, ended = now }
-  oldest(tickets, TICKETS, passed)
-  if #passed > 0 then
-    drop(key, passed)
-  end
+  oldest(tickets, TICKETS, gone)
+  drop(key, {}, gone)
 end
 
 -- Remembers a device and returns whether it is new. `device` is its digest (12 bytes) and how

@@ -37,19 +37,20 @@ local user = KEYS[1]
 local session, sent, digest, terms, given = unpack(ARGV)
 local again, age, ends, grace, kept, proven, idle, absolute, salt =
   struct.unpack(">BBBi8i8i8i8i8c16", terms)
-local sub = string.sub
-local of = sub(digest, 17, 24)
+local sub, of = string.sub, string.sub(digest, 17, 24)
 
 local record = redis.call("HGET", user, session)
 local now = clock(given)
-local created, _, activity = live(record, now, -math.huge)
+local created, _, activity, lasts, till, _, kind = live(record, now, -math.huge)
 if not created then
   return { 0, now, of }
 end
-local kind, present, body = string.byte(record, 2), sub(record, 51, 82), body_of(record)
+local present, body = sub(record, 51, 82), body_of(record)
 local newer, older = previous_tokens(record)
 if present == digest then
   return { 1, now, of, record }
+elseif kind > 127 and present == sent then
+  kind, record = kind - 128, first_use(user, session, record, ttl(now, lasts, till))
 elseif present ~= sent then
   local open = still_open(sent, newer, older, now)
   if not open then

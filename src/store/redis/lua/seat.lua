@@ -1,50 +1,56 @@
 --[[
   Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
 ]]
-local header = struct.pack(">BBBI7i8i8i8i8i8", VERSION, kind + (#data > 0 and 16 or 0), class, 0,
-  now, proven, now, idle, deadline)
+local header = struct.pack(">BBBI7i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
+  class, 0, now, proven, now, idle, deadline)
 local record = header .. digest .. body
--- The new session is written first, because an empty hash would lose its TTL.
-redis.call("HSET", user, session, record)
+local chosen = redeem ~= "" and new.chosen ~= replaced
+  and redis.call("HGET", user, new.chosen)
+local ended = live(chosen, now, not_before) and { { id = new.chosen, record = chosen } } or {}
+for _, at in ipairs(goes) do
+  ended[#ended + 1] = { id = ids[at], record = found[at] }
+end
+local first = device ~= "" and first_sight(user, device, now) or 0
+local wrote = { session, record }
 if #data > 0 then
-  redis.call("HSET", user, session .. ".data", string.rep("\0", 8) .. data)
+  wrote[3], wrote[4] = session .. ".data", string.rep("\0", 8) .. data
 end
-if #all.passed > 0 then
-  drop(user, all.passed)
+if #ended > 0 or old or first == 1 then
+  wrote[#wrote + 1] = session .. ".made"
+  wrote[#wrote + 1] = outcome(first, replaced or "", ended)
 end
-local notices, passed, ended = all.notices, {}, {}
+-- The new session is written before others end, because an empty hash would lose its TTL.
+redis.call("HSET", user, unpack(wrote))
+drop(user, all.passed)
+local notices, cause = all.notices, { kept = kept, by = session, body = body }
 local function finished(each, reason)
-  local cause = { reason = reason, kept = kept, by = session, body = body }
+  cause.reason = reason
   notices[#notices + 1] = finish(user, each, cause, now)
 end
 if old then
-  finished(old, REPLACED)
+  finished({ id = replaced, record = old }, REPLACED)
   -- Of notices of the same moment this one is dropped last: a second click looks for it.
   notices[#notices].ended = now + 0.5
-elseif replaces ~= "" and not noticed(by_id[replaces], now) then
+elseif replaces ~= "" and not noticed(redis.call("HGET", user, replaces), now) then
   mark(user, replaces, REPLACED, session, MINUTE, now)
   all.markers[#all.markers + 1] = { id = replaces, ended = now }
 end
-if all[chosen] and chosen ~= replaced then
-  finished(all[chosen], REVOKED)
-  ended[1] = all[chosen]
+for _, each in ipairs(ended) do
+  finished(each, each.id == new.chosen and REVOKED or EVICTED)
 end
-for _, each in ipairs(goes) do
-  finished(each, EVICTED)
-  ended[#ended + 1] = each
-end
+local gone = stale(made, all.fresh)
 if redeem ~= "" then
-  passed[#passed + 1] = string.sub(redeem, 1, 16)
+  gone[#gone + 1] = string.sub(redeem, 1, 16)
 end
-oldest(notices, limit, passed)
-oldest(all.markers, MARKERS, passed)
-if #passed > 0 then
-  drop(user, passed)
-end
-local first = device ~= "" and first_sight(user, device, now) or 0
-keep(user, math.max(ttl(now, idle, deadline), #notices > 0 and kept or 0,
+-- A sign-in that does not count has no limit of the user's to go by. Those of the sessions that
+-- ended for this one stay in any case.
+local most = math.max(class == UNCOUNTED and NOTICES or limit, #ended + (old and 1 or 0))
+oldest(notices, math.min(most, NOTICES), gone)
+oldest(all.markers, MARKERS, gone)
+drop(user, {}, gone)
+keep(user, math.max(ttl(now, lasting(kind + 128, idle), deadline), #notices > 0 and kept or 0,
   #all.markers > 0 and MINUTE or 0))
-if not cutoff and #data == 0 and #ended == 0 and not replaced and first == 0 then
+if not cutoff and #data == 0 and #ended == 0 and not old and first == 0 then
   return header .. of
 end
-return add({ 1, now, of, cutoff or false, record, data, replaced or "", first }, ended)
+return pairs_of(ended, { 1, now, of, cutoff or false, record, data, replaced or "", first })

@@ -2,7 +2,8 @@
   Continues `end.lua` if several sessions end, and sets the cutoff. `end.lua` lists the arguments
   and the returns.
 ]]
-local ids, found = records(user, redis.call("HKEYS", user))
+local ids = split(redis.call("HKEYS", user))
+local found = records(user, ids)
 local answer, passed = { 1, now, of, false }, {}
 redis.call("HSET", user, "cut", string.format("%.0f", now))
 if tonumber(bar) == 0 then
@@ -16,6 +17,8 @@ for at, id in ipairs(ids) do
       finish(user, { id = id, record = found[at] }, cause, now)
       answer[#answer + 1] = id
     end
+  elseif noticed(found[at], now) and ended_by(found[at], of) then
+    answer[#answer + 1] = id
   elseif is_over(found[at], now) or id ~= session and string.byte(found[at], 1) ~= VERSION then
     -- A record of another version may be live, so it is deleted too.
     passed[#passed + 1] = id

@@ -36,6 +36,14 @@ local function used(record, kind, now)
     .. struct.pack(">i8", now + grace_of(record)) .. string.sub(record, 164)
 end
 
+-- The record after the first request with its first token, which gives it its idle time. What its
+-- `create` returned is not needed any more.
+local function first_use(key, id, record, lasts)
+  redis.call("HDEL", key, id .. ".made")
+  keep(key, lasts)
+  return struct.pack(">BB", VERSION, string.byte(record, 2) - 128) .. string.sub(record, 3)
+end
+
 -- Which of the two previous tokens has this digest, if it still works.
 local function still_open(digest, newer, older, now)
   for _, each in ipairs({ newer, older }) do

@@ -1,17 +1,17 @@
 --[[
   Continues `resolve.lua`, after the preludes: notices, deadlines, previous tokens, and the first
-  request with a new token. `resolve.lua` lists the arguments and the returns.
+  request with a token. `resolve.lua` lists the arguments and the returns.
 ]]
 local TOKEN_REUSE, of = 10, sub(digest, 1, 8)
 
 if noticed(record, now) then
   local opens = sub(record, 11, 42) == digest
-    or string.byte(record, 2) == 35 and sub(record, 68, 99) == digest
+    or string.byte(record, 2) % 64 == 35 and sub(record, 68, 99) == digest
   return opens and { 2, now, of, record } or { 0, now, of }
 end
-local rotated = kind % 64 > 31
-if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotated
-  or rotated and #record < 205 or ARGV[4] and created < tonumber(ARGV[4]) then
+local rotated, unused = kind % 64 > 31, kind > 127
+if version ~= VERSION or kind % 16 > 2 or kind > 191 or kind % 128 > 63 and not rotated
+  or rotated and (unused or #record < 205) or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now, of }
 end
 local previous, before = nil, record
@@ -22,7 +22,7 @@ if sub(record, 51, 82) ~= digest then
     return { 0, now, of }
   end
 end
-if now >= deadline or now >= activity + idle then
+if now >= deadline or now >= activity + lasting(kind, idle) then
   drop(user, previous and {} or { session })
   return previous and { 0, now, of } or { 3, now, of, record }
 end
@@ -39,8 +39,9 @@ if previous then
   elseif rejected == 1 then
     return { 5, now, of, record }
   end
-elseif kind >= 64 then
-  record = used(record, kind, now)
+elseif unused or kind >= 64 then
+  record = unused and first_use(user, session, record, ttl(now, idle, deadline))
+    or used(record, kind, now)
   counts = ARGV[3] ~= "0" and now > activity
 end
 if counts then

@@ -15,12 +15,13 @@ use super::{
         undelivered,
         worker::DOUBT,
     },
-    Inner, Scripts, nonce, not_before,
+    Inner, Scripts, not_before,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, clock::millis},
     store::{
         End, Ended, Forget, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which,
+        nonce,
     },
 };
 
@@ -181,7 +182,7 @@ impl Scripts {
         let bar = end
             .bar
             .map(|bar| millis(bar.min(Lifetime::MAX)).to_string());
-        let of = nonce();
+        let of = end.call;
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(which)
                 .arg(session.as_ref().map_or(&b""[..], |id| &id[..]))

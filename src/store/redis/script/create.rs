@@ -42,6 +42,7 @@ impl Scripts {
         .with_proof(create.proof.clone())
         .with_persistent(create.persistent);
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
+        let named = draft.named();
         let replaces = create.replaces.map(|id| id.encode());
         let (redeem, device) = (redeem(create.redeem), device(create.device));
         let offer = create.offer.map_or_else(Vec::new, ticketed);
@@ -57,7 +58,7 @@ impl Scripts {
             cmd.arg(&create.id.encode())
                 .arg(create.digest.as_bytes())
                 .arg(&body)
-                .arg(self.terms(create, latest));
+                .arg(self.terms(create, named, latest));
             if !usual {
                 cmd.arg(replaces.as_ref().map_or(&b""[..], |id| &id[..]))
                     .arg(&changes[..])
@@ -130,7 +131,7 @@ impl Scripts {
     }
 
     /// The argument `terms` of `lua/create.lua`.
-    fn terms(&self, create: &Create, latest: Option<i64>) -> Vec<u8> {
+    fn terms(&self, create: &Create, named: u16, latest: Option<i64>) -> Vec<u8> {
         let (age, proven) = proven(create.authenticated);
         let (class, limit, class_limit) = if create.counts {
             let of_class = create.limit.class_sessions(create.class);
@@ -141,7 +142,7 @@ impl Scripts {
         };
         // With a test clock the server's time has no meaning.
         let latest = latest.filter(|_| self.0.clock.is_none());
-        let mut terms = Vec::with_capacity(64);
+        let mut terms = Vec::with_capacity(66);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
         terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
         terms.put_u8(age);
@@ -155,6 +156,7 @@ impl Scripts {
         terms.put_i64(millis(self.0.notice_kept));
         terms.put_i64(not_before(create.not_before));
         terms.put_i64(latest.unwrap_or(i64::MAX));
+        terms.put_u16(named);
         terms
     }
 }

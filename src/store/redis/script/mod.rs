@@ -7,13 +7,7 @@ mod create;
 pub(super) mod source;
 mod token;
 
-use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::Cmd;
 
@@ -160,17 +154,6 @@ fn proven(authenticated: Authenticated) -> (u8, i64) {
         // The age is computed again for each attempt.
         Authenticated::On(arrival) => (1, millis(arrival.age())),
     }
-}
-
-/// 8 bytes that no other request has.
-fn nonce() -> [u8; 8] {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
-        // Two processes may share a connection behind a proxy.
-        let mut start = [0; 8];
-        let _ = getrandom::fill(&mut start);
-        AtomicU64::new(u64::from_be_bytes(start))
-    });
-    NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes()
 }
 
 /// One of the four parts of a digest: each script returns another one.

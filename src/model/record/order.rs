@@ -1,0 +1,76 @@
+//! How long a session lives, and which one goes first.
+
+use std::time::Duration;
+
+use super::Record;
+use crate::model::{client::Client, clock::Timestamp};
+
+/// How long an unused guest session lives.
+const UNUSED_GUEST: Duration = Duration::from_secs(15 * 60);
+
+/// An unused session is evicted first from then on.
+const UNUSED_FOR: Duration = Duration::from_secs(20);
+
+impl Record {
+    /// When the session expires if there is no further activity. Never later than the deadline.
+    ///
+    /// An unused guest session lives for 15 minutes at most.
+    #[must_use]
+    pub fn idle_expires_at(&self) -> Timestamp {
+        let idle = if self.unused && self.user_id().is_none() {
+            self.idle.min(UNUSED_GUEST)
+        } else {
+            self.idle
+        };
+        self.last_activity.plus(idle).min(self.deadline)
+    }
+
+    /// Whether the session is live: it has reached neither deadline, and did not begin before
+    /// `not_before`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
+        now < self.idle_expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
+    }
+
+    /// The order of activity: the least recently active first, then the oldest, then the lowest id.
+    ///
+    /// Lists use it. The order of eviction is [`eviction_order`](Self::eviction_order).
+    #[must_use]
+    pub fn activity_order(&self) -> (Timestamp, Timestamp, [u8; 16]) {
+        // The id as text, as scripts compare it.
+        (self.last_activity, self.created_at, self.id.encode())
+    }
+
+    /// The order in which sessions are evicted for a sign-in of `client` at `now`.
+    ///
+    /// First come sessions that were [unused for long](Self::is_unused_for_long), then unused ones of the
+    /// same address and user agent, then the others. Among each the order is that of activity.
+    #[must_use]
+    pub fn eviction_order(
+        &self,
+        client: &Client,
+        now: Timestamp,
+    ) -> (u8, Timestamp, Timestamp, [u8; 16]) {
+        let own = self.client();
+        let turn = if self.is_unused_for_long(now) {
+            0
+        } else if self.unused
+            && own.address() == client.address()
+            && own.user_agent() == client.user_agent()
+        {
+            1
+        } else {
+            2
+        };
+        let (active, created, id) = self.activity_order();
+        (turn, active, created, id)
+    }
+
+    /// Whether the session was made more than 20 s before `now`, and no request has sent its token.
+    ///
+    /// Such a session is evicted first, and does not count for a limit that refuses.
+    #[must_use]
+    pub fn is_unused_for_long(&self, now: Timestamp) -> bool {
+        self.unused && now.since(self.created_at) > UNUSED_FOR
+    }
+}

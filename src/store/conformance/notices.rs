@@ -1,0 +1,146 @@
+//! Number 11: how many notices are kept, what they say, and calls that are sent again.
+
+use super::trial::{MS, SessionSet, Trial, another};
+use crate::{
+    model::{Client, Limit},
+    store::{SessionStore, Token, UNCOUNTED_MAX, Which},
+};
+
+pub(super) async fn are_kept_and_have_the_client<St: SessionStore>(trial: &Trial<St>) {
+    an_uncounted_create_keeps_all_notices(trial).await;
+    create_keeps_64_notices_at_most(trial).await;
+    the_same_call_returns_the_same_sessions(trial).await;
+    a_notice_has_the_client(trial).await;
+    an_end_of_several_may_spare_uncounted_sessions(trial).await;
+}
+
+/// Ends this many new sessions, 1 ms after each other.
+async fn ended<St: SessionStore>(
+    trial: &Trial<St>,
+    session_set: &SessionSet<'_, St>,
+    count: usize,
+) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for _ in 0..count {
+        let token = session_set.signs_in().await;
+        trial.end(&session_set.end_one(&token)).await;
+        trial.clock.advance(MS);
+        tokens.push(token);
+    }
+    tokens
+}
+
+async fn an_uncounted_create_keeps_all_notices<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let tokens = ended(trial, &session_set, usize::from(UNCOUNTED_MAX) + 4).await;
+
+    let mut create = session_set.create_for(&session_set.token());
+    create.limit = Limit::at_most(2);
+    create.counts = false;
+    trial.made(&create, "a sign-in that does not count").await;
+
+    for token in &tokens {
+        let what = "an ended session after a sign-in that does not count";
+        trial.notice(token, what).await;
+    }
+}
+
+async fn create_keeps_64_notices_at_most<St: SessionStore>(trial: &Trial<St>) {
+    for counts in [true, false] {
+        let session_set = trial.user();
+        let mut tokens = ended(trial, &session_set, 40).await;
+        tokens.extend(ended(trial, &session_set, 26).await);
+
+        let mut create = session_set.create_for(&session_set.token());
+        create.limit = Limit::at_most(100);
+        create.counts = counts;
+        trial.made(&create, "the next sign-in").await;
+
+        let (old, newest) = tokens.split_at(2);
+        for token in old {
+            trial.unknown(token, "one of 66 ended sessions").await;
+        }
+        for token in newest {
+            trial.notice(token, "one of the newest 64").await;
+        }
+    }
+}
+
+async fn the_same_call_returns_the_same_sessions<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let (first, second) = (session_set.signs_in().await, session_set.signs_in().await);
+    let third = session_set.signs_in().await;
+    let mut one = session_set.end_one(&first);
+    one.by = Some(third.session_id());
+    let all = session_set.end(Which::All);
+
+    for (end, count, what) in [
+        (&one, 1, "an end of one session"),
+        (&one, 1, "the same call again"),
+        (&another(&one), 0, "another call for the same session"),
+        (&all, 2, "an end of all"),
+        (&all, 2, "the same call again"),
+        (&another(&all), 0, "another end of all"),
+    ] {
+        trial.ends(end, count, None, what).await;
+        trial.clock.advance(MS);
+    }
+    for token in [&first, &second, &third] {
+        trial.notice(token, "an ended session").await;
+    }
+}
+
+async fn a_notice_has_the_client<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let client = |name: &[u8]| Client::new().with_user_agent(Some(name));
+    let by = session_set.token();
+    let mut create = session_set.create_for(&by);
+    let (evicted, ended) = (session_set.signs_in().await, session_set.signs_in().await);
+    trial.clock.advance(MS);
+    trial.touch(&ended, "the session that stays").await;
+    create.client = client(b"the client that signs in");
+    create.limit = Limit::at_most(2);
+    trial.made(&create, "a sign-in that evicts").await;
+    let mut end = session_set.end_one(&ended);
+    end.by = Some(by.session_id());
+    trial.end(&end).await;
+
+    for (token, what) in [
+        (&evicted, "the client in the notice of an evicted session"),
+        (
+            &ended,
+            "the client in the notice of a session that was ended",
+        ),
+    ] {
+        let notice = trial.notice(token, "an ended session").await;
+        let wanted = Some(&create.client);
+        trial.same(notice.by_client(), wanted, what);
+    }
+}
+
+async fn an_end_of_several_may_spare_uncounted_sessions<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let support = session_set.token();
+    let mut create = session_set.create_for(&support);
+    create.counts = false;
+    trial.made(&create, "a sign-in that does not count").await;
+    let (own, _other) = (session_set.signs_in().await, session_set.signs_in().await);
+    for (which, count, what) in [
+        (
+            Which::Others(own.session_id()),
+            1,
+            "an end of others that spares",
+        ),
+        (Which::All, 1, "an end of all that spares"),
+    ] {
+        let mut end = session_set.end(which);
+        end.spare_uncounted = true;
+        trial.ends(&end, count, None, what).await;
+        trial
+            .live(&support, "the session that does not count")
+            .await;
+    }
+    trial
+        .ends(&session_set.end(Which::All), 1, None, "an end of all")
+        .await;
+}

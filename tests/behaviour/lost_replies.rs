@@ -1,0 +1,118 @@
+//! A sign-in or an end whose reply was lost is repeated, and reports what the first call did.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use tower_user_sessions::{
+    DeviceCookie, EndReason, Limit, MemoryStore, SessionLayer, UserSessions, events::EventKind,
+};
+
+use crate::common::{
+    book::Book,
+    faulty::{Fault, FaultyStore, Method},
+    http::{Client, HOUR, store, user},
+};
+
+fn world() -> (SessionLayer, FaultyStore, MemoryStore, Book) {
+    let (store, _clock) = store();
+    let (faulty, book) = (FaultyStore::new(&store), Book::default());
+    let layer = SessionLayer::new(faulty.clone())
+        .limit(Limit::at_most(1))
+        .device_cookie(DeviceCookie::new())
+        .events(book.sink());
+    (layer, faulty, store, book)
+}
+
+fn kinds(book: &Book) -> Vec<(EventKind, Option<EndReason>)> {
+    let news = book.news().into_iter();
+    news.map(|event| (event.0, event.4)).collect()
+}
+
+// T44 T57
+#[tokio::test]
+async fn a_repeated_sign_in_reports_the_eviction_and_the_new_device() {
+    let (layer, faulty, _store, book) = world();
+    let first = Client::new(&layer).log_in("alice").await;
+    kinds(&book);
+
+    faulty.next(Method::Create, Fault::Lose);
+    let mut client = Client::new(&layer);
+    let answer = client.send(|session| async move {
+        session.log_in("alice").unwrap();
+        session.commit().await.unwrap_err();
+        let done = session.commit().await.unwrap();
+        let evicted: Vec<_> = done.evicted.iter().map(|info| info.id()).collect();
+        (evicted, done.first_sight)
+    });
+
+    assert_eq!(answer.await.value(), (vec![first], true));
+    let ended = (EventKind::Ended, Some(EndReason::Evicted));
+    let wanted = [
+        (EventKind::Created, None),
+        (EventKind::NewDevice, None),
+        ended,
+    ];
+    assert_eq!(kinds(&book), wanted);
+}
+
+// T44
+#[tokio::test]
+async fn a_repeated_sign_out_raises_its_event_once() {
+    let (layer, faulty, _store, book) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    kinds(&book);
+
+    faulty.next(Method::End, Fault::Lose);
+    let answer = client.send(|session| async move {
+        session.log_out().unwrap();
+        session.commit().await.unwrap_err();
+        session.commit().await.unwrap();
+    });
+
+    assert!(answer.await.removes_cookie());
+    assert_eq!(
+        kinds(&book),
+        [(EventKind::Ended, Some(EndReason::LoggedOut))]
+    );
+}
+
+// T44
+#[tokio::test]
+async fn a_repeated_end_of_all_sessions_says_how_many_ended() {
+    let (store, _clock) = store();
+    let (faulty, book) = (FaultyStore::new(&store), Book::default());
+    let layer = SessionLayer::new(store);
+    for _ in 0..3 {
+        Client::signed_in(&layer, "alice").await;
+    }
+    let sessions = UserSessions::new(faulty.clone(), user("alice")).events(book.sink());
+
+    faulty.next(Method::End, Fault::Lose);
+    sessions.end_all().await.unwrap_err();
+    let ended = sessions.end_all().await.unwrap();
+    let again = sessions.end_all().await.unwrap();
+
+    assert_eq!((ended, again), (3, 0));
+    assert_eq!(book.news().len(), 3);
+}
+
+// T44
+#[tokio::test]
+async fn another_end_after_a_lost_reply_reports_only_its_own_sessions() {
+    let (store, clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let layer = SessionLayer::new(store);
+    let first = Client::new(&layer).log_in("alice").await;
+    Client::signed_in(&layer, "alice").await;
+    clock.advance(HOUR);
+    let sessions = UserSessions::new(faulty.clone(), user("alice"));
+
+    faulty.next(Method::End, Fault::Lose);
+    sessions.end(first).await.unwrap_err();
+
+    assert_eq!(sessions.end_all().await.unwrap(), 1);
+}
