@@ -29,7 +29,10 @@ async fn guest(layer: &SessionLayer) -> Client {
 /// A browser that sends the cookie of a user and that of a guest session.
 async fn both(layer: &SessionLayer) -> Client {
     let mut client = Client::signed_in(layer, "alice").await;
-    client.guest = guest(layer).await.guest;
+    let mut guest = guest(layer).await;
+    // An unused one lives for 15 minutes.
+    guest.get("cart").await;
+    client.guest = guest.guest;
     client
 }
 
