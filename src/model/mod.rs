@@ -20,6 +20,7 @@ mod random;
 pub(crate) mod record;
 pub(crate) mod rotation;
 pub(crate) mod tag;
+mod terms;
 pub(crate) mod token;
 pub(crate) mod user;
 
@@ -45,4 +46,5 @@ pub use self::{
 pub(crate) use self::{
     device_id::DeviceId,
     raised::{EndedFor, Raised, SignIn},
+    terms::Terms,
 };

@@ -276,6 +276,14 @@ impl Session {
             self.log_out_now(stored.take()).await?;
         }
         let id = pending.token.session_id();
+        if !self.reads_terms(&mut pending).await? {
+            // Neither an event nor a line above debug: anyone can cause this, in the name of any user.
+            tracing::debug!("no such ticket");
+            let mut state = self.state();
+            state.unstage(&batch);
+            state.settle_login(id);
+            return Err(CommitError::NoTicket);
+        }
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = match (&same, &stored) {
             (Some(sent), _) | (None, Some(sent)) => Some(sent.id),

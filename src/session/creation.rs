@@ -7,9 +7,22 @@ use super::{
     ticket::Ticket,
 };
 use crate::{
-    model::{DeviceId, Excess, SessionId},
-    store::{Authenticated, Create, NewSession, Redeem, SeenDevice},
+    model::{DeviceId, Excess, Lifetime, SessionId, Terms},
+    store::{Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError},
 };
+
+/// What this sign-in asks for, as its ticket keeps it.
+fn terms(create: &Create, lifetime: Lifetime) -> Result<Vec<u8>, CommitError> {
+    let terms = Terms {
+        limit: create.limit,
+        class: create.class,
+        counts: create.counts,
+        lifetime,
+        persistent: create.persistent,
+        proof: create.proof.clone(),
+    };
+    Ok(terms.encode().map_err(StoreError::from)?)
+}
 
 impl Session {
     pub(super) async fn creation(
@@ -20,6 +33,7 @@ impl Session {
     ) -> Result<Create, CommitError> {
         let rules = &self.0.rules;
         let authenticated = self.authenticated(pending);
+        let lifetime = pending.login.lifetime.unwrap_or(rules.lifetime);
         let PendingLogin {
             token,
             user,
@@ -32,11 +46,6 @@ impl Session {
             Some(limit) => limit,
             None => rules.limit.user(user).await,
         };
-        // A sign-in by ticket gets no second ticket, or its five minutes would never end.
-        if create.limit.excess() == Excess::Refuse && login.ticket.is_none() {
-            *offer = self.state().offer(token)?;
-            create.offer = offer.as_ref().map(Ticket::stored);
-        }
         create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {
             ticket: Ticket::stored(ticket.token()),
             ends: *ends,
@@ -46,15 +55,46 @@ impl Session {
         create.class = login
             .class
             .unwrap_or_else(|| rules.class.client(&create.client));
-        create.counts = login.counts;
+        create.counts = login.counts.unwrap_or(true);
         create.proof = login.proof.clone();
         create.persistent = login.persistent.unwrap_or(rules.persistent);
-        create.lifetime = rules.stored(login.lifetime.unwrap_or(rules.lifetime));
+        create.lifetime = rules.stored(lifetime);
+        // A sign-in by ticket gets no second ticket, or its five minutes would never end.
+        if create.limit.excess() == Excess::Refuse && login.ticket.is_none() {
+            *offer = self.state().offer(token)?;
+            if let Some(ticket) = offer {
+                create.offer = Some(Offer {
+                    ticket: Ticket::stored(ticket),
+                    terms: terms(&create, lifetime)?,
+                });
+            }
+        }
         create.replaces = replaces;
         create.changes = changes(ops);
         create.data_limit = rules.data_limit;
         create.not_before = rules.not_before;
         Ok(create)
+    }
+
+    /// Reads what the refused sign-in asked for, if this is a sign-in by ticket. Returns whether there is such
+    /// a ticket: anyone can make one up, in the name of any user.
+    pub(super) async fn reads_terms(
+        &self,
+        pending: &mut PendingLogin,
+    ) -> Result<bool, CommitError> {
+        let Some((ticket, _)) = pending.login.ticket.as_ref().filter(|_| !pending.has_terms) else {
+            return Ok(true);
+        };
+        let (tag, ticket) = (ticket.token().tag(), Ticket::stored(ticket.token()));
+        let Some(terms) = self.0.rules.store.ticket(tag, ticket).await? else {
+            return Ok(false);
+        };
+        let Ok(terms) = Terms::decode(&terms) else {
+            return Ok(false);
+        };
+        pending.login.fill(terms);
+        self.state().take_terms(pending);
+        Ok(true)
     }
 
     /// The device that signs in, if the layer remembers devices. A device without a name gets one.

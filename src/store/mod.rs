@@ -30,8 +30,8 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
-        Authenticated, Create, Created, End, Ended, Found, List, NewSession, Redeem, Renewal,
-        Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
+        Authenticated, Create, Created, End, Ended, Found, List, NewSession, Offer, Redeem,
+        Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
         UNCOUNTED_MAX, Which,
     },
     shared::SharedStore,
@@ -94,6 +94,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///    - Expired sessions do not count.
 ///    - The store keeps the ticket that the refused `create` offers. A ticket works once, for five
 ///      minutes, and only in its session set. Four tickets are kept, the newest.
+///    - `ticket` returns the terms that were offered with a ticket, while the ticket works. It changes
+///      nothing, and neither does `create` with a ticket that does not work.
 /// 5. `create` with `replaces` first ends that session, and the new session gets its data.
 ///    - If that session was replaced before, the session that replaced it ends instead.
 ///    - If its id is not in this session set, the store remembers the id for a minute. A second sign-in
@@ -156,6 +158,25 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the future is dropped, all of it happens or nothing, as after an error.
     fn create(&self, create: &Create) -> impl Future<Output = Result<Created, StoreError>> + Send;
+
+    /// Returns the terms of a ticket that works: the [`Offer::terms`] of the refused sign-in. `None` for
+    /// anything else.
+    ///
+    /// The layer calls it before a sign-in by ticket. Anyone can make up a ticket, so a wrong one must cost
+    /// one lookup and leave nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    fn ticket(
+        &self,
+        tag: Tag,
+        ticket: &Ticketed,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
     /// Changes the data of a live session.
     ///

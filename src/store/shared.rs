@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-    SessionStore, StoreError, meter::timed,
+    SessionStore, StoreError, Ticketed, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -25,6 +25,7 @@ pub struct SharedStore(Arc<dyn ErasedStore>);
 trait ErasedStore: Send + Sync {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved>;
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created>;
+    fn ticket_boxed(self: Arc<Self>, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>>;
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved>;
     fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated>;
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
@@ -41,6 +42,10 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created> {
         Box::pin(async move { timed("create", self.create(&create)).await })
+    }
+
+    fn ticket_boxed(self: Arc<Self>, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>> {
+        Box::pin(async move { timed("ticket", self.ticket(tag, &ticket)).await })
     }
 
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved> {
@@ -79,6 +84,10 @@ impl SharedStore {
 
     pub(crate) fn create(&self, create: Create) -> Answer<Created> {
         Arc::clone(&self.0).create_boxed(create)
+    }
+
+    pub(crate) fn ticket(&self, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>> {
+        Arc::clone(&self.0).ticket_boxed(tag, ticket)
     }
 
     pub(crate) fn save(&self, save: Save) -> Answer<Saved> {

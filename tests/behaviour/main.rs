@@ -63,6 +63,7 @@ mod shorten;
 mod shown;
 mod size;
 mod ticket;
+mod ticket_terms;
 mod token;
 mod undelivered;
 mod user_id;

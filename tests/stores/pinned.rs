@@ -119,6 +119,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "reused",
             "rotate",
             "save",
+            "ticket",
             "to",
             "unknown",
             "up",

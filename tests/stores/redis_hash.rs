@@ -10,8 +10,8 @@ use std::time::Duration;
 use tower_user_sessions::{
     EndReason, Lifetime, Limit, RedisStore,
     store::{
-        Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession, Resolve,
-        Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
+        Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession, Offer,
+        Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
     },
 };
 
@@ -305,9 +305,12 @@ async fn refusals_leave_no_expired_tickets_behind() {
         let mut create = asks("alice", &token);
         create.authenticated = Authenticated::At(clock.now());
         create.limit = Limit::at_most(1).refuse();
-        create.offer = Some(Ticketed {
-            id: ticket.session_id(),
-            digest: ticket.digest(),
+        create.offer = Some(Offer {
+            ticket: Ticketed {
+                id: ticket.session_id(),
+                digest: ticket.digest(),
+            },
+            terms: Vec::new(),
         });
         let refused = store.create(&create).await.unwrap();
         assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");

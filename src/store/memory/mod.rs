@@ -12,7 +12,7 @@ mod shard;
 use self::{session_set::SessionSet, shard::Shard};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError, Which,
+    Saved, SessionStore, StoreError, Ticketed, Which,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
 
@@ -130,6 +130,12 @@ impl SessionStore for MemoryStore {
         Ok(self
             .within(create.tag, true, |set, now| set.create(create, now, kept))
             .unwrap_or(Created::Ended))
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self
+            .within(tag, false, |set, now| set.terms(ticket, now))
+            .flatten())
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

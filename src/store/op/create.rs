@@ -40,7 +40,7 @@ pub struct Create {
     /// session gets its data. If it was replaced before, the session that replaced it ends instead.
     pub replaces: Option<SessionId>,
     /// The ticket to keep if the limit refuses this sign-in.
-    pub offer: Option<Ticketed>,
+    pub offer: Option<Offer>,
     /// The ticket of an earlier refusal, and the session to end for it.
     pub redeem: Option<Redeem>,
     /// The device that signs in, and how long it is remembered.
@@ -92,6 +92,17 @@ pub struct Ticketed {
     pub id: SessionId,
     /// The digest of its token.
     pub digest: Digest,
+}
+
+/// The ticket that a refused sign-in leaves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a store must keep all of it")]
+pub struct Offer {
+    /// The ticket.
+    pub ticket: Ticketed,
+    /// What the sign-in asked for. Only the layer reads it:
+    /// [`ticket`](crate::store::SessionStore::ticket) returns it unchanged.
+    pub terms: Vec<u8>,
 }
 
 /// A sign-in that was refused before and returns with its ticket.

@@ -6,7 +6,7 @@ mod create;
 mod rotate;
 
 pub use self::{
-    create::{Create, Created, NewSession, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
+    create::{Create, Created, NewSession, Offer, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{

@@ -16,7 +16,7 @@ mod undelivered;
 use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError,
+    Saved, SessionStore, StoreError, Ticketed,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
 
@@ -277,6 +277,10 @@ impl SessionStore for RedisStore {
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
         self.scripts.create(create).await
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.scripts.ticket(tag, ticket).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

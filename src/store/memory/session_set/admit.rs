@@ -6,8 +6,8 @@ use super::{Cause, Live, SessionSet, room::excess};
 use crate::{
     model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{
-        Authenticated, CUTOFF_KEPT, Create, Created, NewSession, Redeem, TICKET_KEPT, TICKETS_MAX,
-        Ticketed,
+        Authenticated, CUTOFF_KEPT, Create, Created, NewSession, Offer, Redeem, TICKET_KEPT,
+        TICKETS_MAX, Ticketed,
     },
 };
 
@@ -17,6 +17,7 @@ const HOPS: usize = 16;
 /// A ticket that a refused sign-in may return with.
 pub(super) struct Ticket {
     ticket: Ticketed,
+    terms: Vec<u8>,
     authenticated: Timestamp,
     pub(super) until: Timestamp,
 }
@@ -33,8 +34,7 @@ impl SessionSet {
         }
         let mut authenticated = create.authenticated;
         if let Some(Redeem { ticket, .. }) = create.redeem {
-            let mut held = self.tickets.iter();
-            match held.find(|held| held.ticket == ticket && now < held.until) {
+            match self.held(&ticket, now) {
                 Some(held) => authenticated = Authenticated::At(held.authenticated),
                 None => return Created::NoTicket,
             }
@@ -56,7 +56,7 @@ impl SessionSet {
             rivals.filter(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(create, rivals);
         if create.limit.excess() == Excess::Refuse && !goes.is_empty() {
-            self.leave_ticket(create.offer, authenticated, now);
+            self.leave_ticket(create.offer.clone(), authenticated, now);
             return Created::LimitReached(offered);
         }
         let base = self
@@ -164,12 +164,23 @@ impl SessionSet {
         None
     }
 
-    fn leave_ticket(&mut self, offer: Option<Ticketed>, authenticated: Timestamp, now: Timestamp) {
-        let Some(ticket) = offer else {
+    /// The ticket with this id and digest, if it works.
+    fn held(&self, ticket: &Ticketed, now: Timestamp) -> Option<&Ticket> {
+        let mut held = self.tickets.iter();
+        held.find(|held| held.ticket == *ticket && now < held.until)
+    }
+
+    pub(in super::super) fn terms(&self, ticket: &Ticketed, now: Timestamp) -> Option<Vec<u8>> {
+        self.held(ticket, now).map(|held| held.terms.clone())
+    }
+
+    fn leave_ticket(&mut self, offer: Option<Offer>, authenticated: Timestamp, now: Timestamp) {
+        let Some(Offer { ticket, terms }) = offer else {
             return;
         };
         self.tickets.push(Ticket {
             ticket,
+            terms,
             authenticated,
             until: now.plus(TICKET_KEPT),
         });

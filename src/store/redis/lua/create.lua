@@ -31,8 +31,8 @@
   ARGV[8]   redeem      id (16 bytes) and digest (32) of a ticket, then the session to end for
                         it (16) or nothing; "" for none
   ARGV[9]   device      see `first_sight`; "" for none
-  ARGV[10]  offer       id (16 bytes) and digest (32) of the ticket to keep after a refusal;
-                        "" for none
+  ARGV[10]  offer       id (16 bytes) and digest (32) of the ticket to keep after a refusal, and
+                        its terms; "" for none
   The last six may be left out if all are empty.
 
   Returns   header    made, without cutoff, data, evicted sessions or a new device: the first 50

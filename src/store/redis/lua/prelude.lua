@@ -12,7 +12,8 @@
                   ended at i64. Then nothing, or the id of the session that caused the end
                   (16 characters, zeros for none). Then the digest of the previous token if the
                   kind is 35, and the body of the session that caused the end.
-  Ticket          like a live record without a body, of kind 4; it works until its deadline.
+  Ticket          like a live record, of kind 4; it works until its deadline. Its body, which only
+                  Rust reads, is what the refused sign-in asked for.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
                   length u32, value.
 

@@ -102,7 +102,7 @@ local function oldest(those, most, passed)
   end
 end
 
--- Keeps the ticket of a refused sign-in. `offer` is its id and its digest.
+-- Keeps the ticket of a refused sign-in. `offer` is its id, its digest and its terms.
 local function leave(key, offer, tickets, proven, now)
   local id, kept, passed = string.sub(offer, 1, 16), 5 * MINUTE, {}
   redis.call("HSET", key, id, struct.pack(">BBBI7i8i8i8i8i8", VERSION, TICKET, 0, 0, now, proven,

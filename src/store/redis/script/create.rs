@@ -42,7 +42,9 @@ impl Scripts {
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
         let replaces = create.replaces.map(|id| id.encode());
         let (redeem, device) = (redeem(create.redeem), device(create.device));
-        let offer = create.offer.map_or_else(Vec::new, ticketed);
+        let offer = create.offer.as_ref().map_or_else(Vec::new, |offer| {
+            [&ticketed(offer.ticket), &offer.terms[..]].concat()
+        });
         let usual = replaces.is_none()
             && [&changes[..], &redeem, &device, &offer].concat().is_empty()
             && self.0.clock.is_none();

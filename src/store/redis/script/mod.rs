@@ -5,6 +5,7 @@
 mod change;
 mod create;
 pub(super) mod source;
+mod ticket;
 mod token;
 
 use std::{
@@ -44,6 +45,7 @@ struct Inner {
     clock: Option<Clock>,
     resolve: Script,
     create: Script,
+    ticket: Script,
     save: Script,
     rotate: Script,
     list: Script,
@@ -79,6 +81,7 @@ impl Scripts {
                 include_str!("../lua/admit.lua"),
                 include_str!("../lua/seat.lua"),
             ]),
+            ticket: Script::of(&[include_str!("../lua/ticket.lua")]),
             save: Script::new(&[PRELUDE, DATA], include_str!("../lua/save.lua"), &[]),
             rotate: Script::new(&[PRELUDE, TOKENS], include_str!("../lua/rotate.lua"), &[]),
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
@@ -104,6 +107,7 @@ impl Scripts {
         let scripts = [
             &all.resolve,
             &all.create,
+            &all.ticket,
             &all.save,
             &all.rotate,
             &all.list,
