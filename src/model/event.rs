@@ -71,6 +71,8 @@ pub enum Refusal {
     NoTicket,
     /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
+    /// The user authenticated a day ago or earlier, in the first step of this sign-in.
+    TooOld,
 }
 
 /// On whose behalf something happened: the `initiating_entity` of CAEP.
@@ -124,6 +126,7 @@ impl Refusal {
             Self::LimitReached => "limit_reached",
             Self::NoTicket => "no_ticket",
             Self::Rejected => "void",
+            Self::TooOld => "too_old",
         }
     }
 }

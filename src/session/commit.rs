@@ -209,7 +209,8 @@ impl Session {
             | Created::Ended
             | Created::LimitReached(_)
             | Created::NoTicket
-            | Created::Rejected => {
+            | Created::Rejected
+            | Created::TooOld => {
                 let mut state = self.state();
                 state.guest_token = None;
                 state.unstage(batch);
@@ -348,6 +349,7 @@ impl Session {
             Created::Rejected | Created::Ended => CommitError::Rejected,
             Created::Disabled => CommitError::Disabled,
             Created::NoTicket => CommitError::NoTicket,
+            Created::TooOld => CommitError::TooOld,
             Created::TooLarge => CommitError::TooLarge,
         };
         if let Some(refusal) = refused.refusal() {

@@ -133,8 +133,8 @@ impl Login {
     /// pass its [`Session::authenticated_at`](super::Session::authenticated_at), which is the time of that
     /// first request. If a guest session may be older, insert
     /// [`Session::seen_at`](super::Session::seen_at) in step one and pass that. If the user is signed out
-    /// everywhere in between, this sign-in is rejected too. The store remembers that for 24 hours, so do
-    /// not accept an older first step.
+    /// everywhere in between, this sign-in is rejected too. The store remembers that for a day. So a first
+    /// step a day ago or earlier is refused with [`CommitError::TooOld`](crate::CommitError::TooOld).
     ///
     /// Defaults to when this request arrived.
     #[must_use]

@@ -43,8 +43,12 @@ pub use crate::model::{
 };
 use crate::model::{SessionId, UserId};
 
-/// How long a cutoff is kept. No sign-in takes longer.
+/// How long a cutoff is kept. A sign-in that takes as long is rejected.
 pub(crate) const CUTOFF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A cutoff that is further in the future is moved to now: the clock stepped back. Cutoffs in one millisecond
+/// are each a millisecond later than the one before, so a cutoff may be ahead of the clock a little.
+pub(crate) const CUTOFF_AHEAD: Duration = Duration::from_millis(100);
 
 /// How long an end notice is kept by default.
 pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
@@ -103,8 +107,10 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 6. `create` with an id and a digest that are live returns that same session, and changes nothing.
 ///    After that session ended, the answer is [`Created::Ended`].
 /// 7. `create` for a sign-in authenticated at or before the cutoff answers [`Created::Rejected`] and
-///    changes nothing. If the cutoff is in the future, the store moves it to now and rejects that
-///    sign-in.
+///    changes nothing. So does one that meets a cutoff in the future. If the cutoff is more than 100 ms in
+///    the future, the store also moves it to now.
+///    - The store remembers a cutoff for a day. `create` for a user who authenticated a day ago or earlier
+///      answers [`Created::TooOld`] and changes nothing.
 /// 8. `save` changes live sessions only, and revives none. It merges changes key by key. With `expect` it
 ///    changes nothing unless the revision is that one. Each `save` increments the revision.
 /// 9. `create` and `save` change nothing if the data would exceed `data_limit`.
@@ -114,7 +120,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     - The store keeps it for its `notice_kept`. `create` keeps only the newest `limit.sessions()`
 ///       notices.
 ///     - Ending a session twice gives the same answer while its notice is kept.
-///     - Ending all or all other sessions sets the cutoff to now.
+///     - Ending all or all other sessions sets the cutoff to now, or to a millisecond after the previous
+///       cutoff if that is later.
 /// 12. `end` with a `caller` changes nothing if that session is not live.
 /// 13. `end` as undelivered of an id that is not there prevents a later `create` of it for a minute. No
 ///     number of other ends shortens that.

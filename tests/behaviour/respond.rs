@@ -121,6 +121,12 @@ async fn a_commit_error_is_the_answer_that_the_layer_gives() {
             "sign_in_void",
             Code::Unauthenticated,
         ),
+        (
+            || CommitError::TooOld,
+            401,
+            "sign_in_too_old",
+            Code::Unauthenticated,
+        ),
         (|| CommitError::TooLarge, 413, "not_stored", Code::Internal),
         (
             || CommitError::Update(SessionErrorKind::Decode.into()),

@@ -121,7 +121,12 @@ fn ops() -> impl Strategy<Value = Op> {
         option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
         option::weighted(0.3, pick()),
         (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
-        prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
+        prop_oneof![
+            12 => Just(0_i64),
+            4 => -1..=1_i64,
+            4 => 0..6_000_i64,
+            1 => (-1..=1_i64).prop_map(|off| 86_400_000 + off),
+        ],
         changes(),
         data_limit(),
         with(),

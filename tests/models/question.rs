@@ -53,6 +53,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
             Created::TooLarge => Answer::TooLarge,
             Created::Rejected => Answer::Rejected,
+            Created::TooOld => Answer::TooOld,
             Created::Disabled => Answer::Disabled,
             Created::NoTicket => Answer::NoTicket,
         },

@@ -40,7 +40,13 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "why a sign-in was refused",
-        &["disabled", "limit_reached", "no_ticket", "void"],
+        &[
+            "disabled",
+            "limit_reached",
+            "no_ticket",
+            "too_old",
+            "void",
+        ],
     ),
     (
         "kinds of events",
@@ -68,6 +74,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "not_stored",
             "not_yours",
             "sign_in_disabled",
+            "sign_in_too_old",
             "sign_in_void",
             "unavailable",
         ],
@@ -203,6 +210,7 @@ fn no_code_of_an_event_changes() {
         Refusal::LimitReached,
         Refusal::NoTicket,
         Refusal::Rejected,
+        Refusal::TooOld,
     ];
     let kinds = [
         EventKind::Created,

@@ -161,6 +161,14 @@ impl<St: SessionStore> Trial<St> {
         );
     }
 
+    pub(super) async fn too_old(&self, create: &Create, what: &str) {
+        let created = self.create(create).await;
+        self.holds(
+            matches!(created, Created::TooOld),
+            &format!("{what}: expected `Created::TooOld`, found {created:?}"),
+        );
+    }
+
     pub(super) async fn create_ended(&self, create: &Create, what: &str) {
         let created = self.create(create).await;
         self.holds(

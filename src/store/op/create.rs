@@ -150,6 +150,9 @@ pub enum Created {
     TooLarge,
     /// The sign-in was authenticated at or before the user's cutoff. Nothing changed.
     Rejected,
+    /// The user authenticated a day ago or earlier, and the store remembers cutoffs for a day. Nothing
+    /// changed.
+    TooOld,
 }
 
 /// A session that `create` made.

@@ -283,7 +283,7 @@ pub enum Ended {
         /// The sessions that were live until now, in no particular order. Empty if the session had ended
         /// before and its notice is still kept.
         ids: Vec<SessionId>,
-        /// The store's time. It is the cutoff, if one was set.
+        /// The store's time. If a cutoff was set, it is the cutoff.
         now: Timestamp,
         /// The data, if it changed since `read_at`.
         data: Option<Data>,

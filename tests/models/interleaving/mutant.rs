@@ -148,7 +148,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "end: the cutoff",
         END,
-        "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", now))",
+        "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", cutoff))",
         "",
     ),
     rule("end: the deadlines", END, LIVE, ""),

@@ -27,6 +27,8 @@ const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 const TICKET_KEPT: Duration = Duration::from_secs(300);
 const TICKETS: usize = 4;
 
+const MS: Duration = Duration::from_millis(1);
+
 /// How many devices of a user are remembered at most.
 const DEVICES: usize = 32;
 
@@ -61,6 +63,7 @@ pub(crate) enum Answer {
     NoTicket,
     TooLarge,
     Rejected,
+    TooOld,
     Saved(u64),
     Shortened(u64, Duration, Timestamp),
     Conflict(u64, Contents),
@@ -228,13 +231,14 @@ impl Model {
         for record in &ended {
             set.ends(record.id, ask.reason, &by, now);
         }
-        set.cutoff = Some(now);
+        let cutoff = set.cutoff.map_or(now, |cutoff| now.max(cutoff.plus(MS)));
+        set.cutoff = Some(cutoff);
         if let Some(bar) = ask.bar {
             set.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
         ids.sort();
-        Answer::Ended(ids, now, None)
+        Answer::Ended(ids, cutoff, None)
     }
 }
 

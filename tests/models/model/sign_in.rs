@@ -1,5 +1,7 @@
 //! Signing in, and the limit.
 
+use std::time::Duration;
+
 use tower_user_sessions::{
     Client, EndNotice, EndReason, Excess, Timestamp,
     store::{Authenticated, Create, Digest, Record, SeenDevice, Ticketed, UNCOUNTED_MAX},
@@ -42,8 +44,13 @@ impl SessionSet {
         if ask.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Answer::Disabled;
         }
+        if ask.user.is_some() && now.since(at) >= Duration::from_secs(24 * 60 * 60) {
+            return Answer::TooOld;
+        }
         if let (Some(cutoff), Some(_)) = (cutoff, &ask.user) {
-            self.cutoff = Some(cutoff.min(now));
+            if cutoff > now.plus(Duration::from_millis(100)) {
+                self.cutoff = Some(now);
+            }
             if cutoff > now || at <= cutoff {
                 return Answer::Rejected;
             }

@@ -6,7 +6,7 @@ use super::{Cause, Live, SessionSet, room::excess};
 use crate::{
     model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{
-        Authenticated, CUTOFF_KEPT, Create, Created, NewSession, Offer, Redeem, TICKET_KEPT,
+        Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NewSession, Offer, Redeem, TICKET_KEPT,
         TICKETS_MAX, Ticketed,
     },
 };
@@ -41,6 +41,9 @@ impl SessionSet {
         }
         if create.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Created::Disabled;
+        }
+        if create.user.is_some() && now.since(authenticated.counted_back(now)) >= CUTOFF_KEPT {
+            return Created::TooOld;
         }
         if create.user.is_some() && self.is_rejected(authenticated, now) {
             return Created::Rejected;
@@ -135,7 +138,9 @@ impl SessionSet {
             (Some(cutoff), Authenticated::After(own)) if cutoff == own => false,
             // The clock stepped back. Without this the user could not sign in until it catches up.
             (Some(cutoff), _) if cutoff > now => {
-                self.cutoff = Some(now);
+                if cutoff > now.plus(CUTOFF_AHEAD) {
+                    self.cutoff = Some(now);
+                }
                 true
             }
             (Some(_), Authenticated::After(_)) => true,

@@ -71,13 +71,16 @@ impl SessionSet {
         for Live { record, .. } in &go {
             self.note(record, cause, now);
         }
-        self.cutoff = Some(now);
+        // A sign-in after another cutoff of this millisecond must not count as later than this one.
+        let previous = self.cutoff;
+        let cutoff = previous.map_or(now, |cutoff| now.max(cutoff.plus(Duration::from_millis(1))));
+        self.cutoff = Some(cutoff);
         if let Some(bar) = end.bar {
             self.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         Ended::Ended {
             ids: go.iter().map(|live| live.record.id).collect(),
-            now,
+            now: cutoff,
             data: None,
         }
     }

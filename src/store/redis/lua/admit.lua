@@ -14,7 +14,7 @@ if again then
   local same = string.sub(again, 51, 82) == digest and live(again, now, -math.huge)
   return same and { 1, now, of, cutoff or false, again, data_of(user, session), "", 0 } or { 4, now, of }
 end
-proven = age == 1 and now - proven or proven
+proven = moment
 if redeem ~= "" then
   local ticket = by_id[string.sub(redeem, 1, 16)]
   if not ticket or not is_ticket(ticket, now)
@@ -26,10 +26,15 @@ end
 if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barred")) then
   return { 8, now, of }
 end
+if kind == 1 and now - proven >= DAY then
+  return { 9, now, of }
+end
 -- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
 local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
 if kind == 1 and cutoff and rejected then
-  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cutoff, now)))
+  if cutoff > now + AHEAD then
+    redis.call("HSET", user, "cut", string.format("%.0f", now))
+  end
   return { 3, now, of }
 end
 -- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.

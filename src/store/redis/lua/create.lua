@@ -47,6 +47,7 @@
             {6, now, of}  the data exceeds its limit; nothing changed
             {7, now, of}  no such ticket; nothing changed
             {8, now, of}  the user is disabled; nothing changed
+            {9, now, of}  the user authenticated a day ago or earlier; nothing changed
   `of` is 8 bytes of `digest`: they show which request this reply belongs to.
 ]]
 local user = KEYS[1]
@@ -65,13 +66,12 @@ end
 if now > latest then
   return { 5, now, of }
 end
-local deadline = now + absolute
+local deadline, moment = now + absolute, age == 1 and now - proven or proven
 local fields = redis.call("HKEYS", user)
-if #fields == 0 and plain then
+if #fields == 0 and plain and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  proven = math.min(age == 1 and now - proven or proven, now)
-  local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind, class, 0, now, proven, now, idle,
-    deadline)
+  local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind, class, 0, now, math.min(moment, now), now,
+    idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))
   return header .. of

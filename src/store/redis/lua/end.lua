@@ -18,7 +18,8 @@
   ARGV[11] given      the time, ms; "" for the server's
   ARGV[12] of         8 bytes that come back: they show whose reply this is
 
-  Returns  {1, now, of, data or false, id, …}  these were live and have ended
+  Returns  {1, now, of, data or false, id, …}  these were live and have ended. `now` is the cutoff,
+                                               if one was set
            {2, now, of}                    the caller is not live; nothing changed
            {0, now, of}                    there is no such session; nothing changed
 ]]

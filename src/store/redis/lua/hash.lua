@@ -1,7 +1,7 @@
 --[[
   Functions for scripts that read the whole hash or end sessions; follows the prelude.
 ]]
-local DAY = 86400000
+local DAY, AHEAD = 86400000, 100
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
 -- the session that causes the end ("" for none), and its body, which is left out if it is long.

@@ -120,6 +120,7 @@ impl Scripts {
             6 => Ok(Created::TooLarge),
             7 => Ok(Created::NoTicket),
             8 => Ok(Created::Disabled),
+            9 => Ok(Created::TooOld),
             _ => Err(Reply::unexpected()),
         }
     }
