@@ -249,7 +249,8 @@ impl<R> SessionLayer<R> {
 
     /// Whether a session ends if a request sends a previous token after its grace time.
     ///
-    /// That means that there is a copy of the token: an old backup of the browser, or a thief.
+    /// That means that there is a copy of the token: an old backup of the browser, or a thief. A token from
+    /// before a re-authentication never ends the session; it raises an event.
     ///
     /// Defaults to yes.
     pub fn end_on_reuse(mut self, ends: bool) -> Self {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Arrival, EndReason, Token},
-    request::{PeerAddr, RawHints, Sent, is_from_plain_http},
+    request::{PeerAddr, RawHints, Sent, Way, is_from_plain_http},
     session::{Current, Live, OpenSession, Sender, Session},
     store::{Resolve, Resolved, StoreError, meter},
 };
@@ -59,6 +59,7 @@ impl Incoming {
                 RawHints::default()
             },
             device: config.device(request.headers()),
+            takes_cookies: sent.way().unwrap_or_else(|| config.source.first()) == Way::Cookie,
         };
         let session = Session::new(Arc::clone(&config.rules), arrival, sender, sent.way());
         Self {

@@ -39,7 +39,7 @@ pub use self::{
     random::RandomError,
     record::{Record, RecordError},
     rotation::{Previous, Rotation, Salt},
-    tag::Tag,
+    tag::{Tag, TagKey, TagKeyError},
     token::{Digest, ParseTokenError, Token},
     user::{CertainUserId, IntoUserId, ParseUserIdError, UserId},
 };

@@ -97,7 +97,7 @@ impl Session {
         Ok(true)
     }
 
-    /// The device that signs in, if the layer remembers devices. A device without a name gets one.
+    /// The device that signs in, if the layer remembers devices. A browser without a device cookie gets one.
     fn device(&self) -> Result<Option<SeenDevice>, CommitError> {
         let Some(kept) = self.0.rules.devices else {
             return Ok(None);
@@ -109,6 +109,9 @@ impl Session {
             .or_else(|| state.new_device.as_deref().copied());
         let device = if let Some(device) = known {
             device
+        } else if !state.sender.takes_cookies {
+            // A device that never gets its name would be new at each sign-in, and push known ones out.
+            return Ok(None);
         } else {
             let device = DeviceId::random().map_err(CommitError::random)?;
             state.new_device = Some(Box::new(device));

@@ -7,6 +7,7 @@
 use std::{future::Future, time::Duration};
 
 mod error;
+mod genuine;
 pub(crate) mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod meter;
@@ -39,7 +40,7 @@ pub use self::{
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, ManualClock, ParseDataError,
     ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError, Record,
-    RecordError, Rotation, Salt, Tag, Timestamp, Token,
+    RecordError, Rotation, Salt, Tag, TagKey, TagKeyError, Timestamp, Token,
 };
 use crate::model::{SessionId, UserId};
 
@@ -133,6 +134,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     - After a re-authentication, previous tokens stop working at once.
 ///     - A previous token after its time is [`Resolved::Reused`], and ends the session if `rotate` asked
 ///       for that. Any other wrong secret is unknown.
+///     - A token that a re-authentication made invalid never ends the session. After its time it is
+///       [`Resolved::Reused`] once, and unknown from then on.
 /// 17. `create` for a disabled user answers [`Created::Disabled`] and changes nothing.
 /// 18. `save` with `shorten` sets each part of the lifetime to the shorter of the stored and the given one.
 ///     The absolute part counts from now. It never makes a lifetime longer. Without changes, data and

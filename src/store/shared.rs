@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-    SessionStore, StoreError, Ticketed, meter::timed,
+    SessionStore, StoreError, Ticketed, genuine, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -37,11 +37,17 @@ trait ErasedStore: Send + Sync {
 
 impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved> {
-        Box::pin(async move { timed("resolve", self.resolve(&resolve)).await })
+        Box::pin(async move {
+            let answer = timed("resolve", self.resolve(&resolve)).await;
+            genuine::resolved(&resolve, answer)
+        })
     }
 
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created> {
-        Box::pin(async move { timed("create", self.create(&create)).await })
+        Box::pin(async move {
+            let answer = timed("create", self.create(&create)).await;
+            genuine::created(&create, answer)
+        })
     }
 
     fn ticket_boxed(self: Arc<Self>, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>> {
@@ -53,7 +59,10 @@ impl<St: SessionStore> ErasedStore for St {
     }
 
     fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated> {
-        Box::pin(async move { timed("rotate", self.rotate(&rotate)).await })
+        Box::pin(async move {
+            let answer = timed("rotate", self.rotate(&rotate)).await;
+            genuine::rotated(&rotate, answer)
+        })
     }
 
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>> {
@@ -69,7 +78,8 @@ impl<St: SessionStore> ErasedStore for St {
     }
 
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
-        self.resolve_now(resolve)
+        let answer = self.resolve_now(resolve)?;
+        Some(genuine::resolved(resolve, answer))
     }
 
     fn give_up(&self, tag: Tag, id: SessionId) {

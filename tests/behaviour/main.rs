@@ -68,3 +68,4 @@ mod token;
 mod undelivered;
 mod user_id;
 mod verdict;
+mod wrong_answer;

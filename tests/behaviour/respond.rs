@@ -89,7 +89,7 @@ async fn a_session_error_is_a_problem_of_its_kind() {
 #[tokio::test]
 async fn a_commit_error_is_the_answer_that_the_layer_gives() {
     let out = || StoreError::new(StoreErrorKind::Timeout);
-    let rules: [(fn() -> CommitError, u16, &str, Code); 8] = [
+    let rules: [(fn() -> CommitError, u16, &str, Code); 9] = [
         (|| CommitError::Closed, 500, "not_stored", Code::Internal),
         (
             || CommitError::Conflict,

@@ -40,13 +40,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "why a sign-in was refused",
-        &[
-            "disabled",
-            "limit_reached",
-            "no_ticket",
-            "too_old",
-            "void",
-        ],
+        &["disabled", "limit_reached", "no_ticket", "too_old", "void"],
     ),
     (
         "kinds of events",

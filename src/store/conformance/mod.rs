@@ -39,6 +39,7 @@
 
 #![expect(clippy::panic, reason = "a suite fails by panicking")]
 
+mod age;
 mod atomic;
 mod barred;
 mod class;
@@ -47,6 +48,7 @@ mod cutoff;
 mod data;
 mod end;
 mod follow;
+mod invalid;
 mod join;
 mod limit;
 mod live;

@@ -14,7 +14,7 @@ use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, SessionStore, StoreError, Ticketed, Which,
 };
-use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
+use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 /// How many locks there are; each protects a share of the users.
 const SHARDS: usize = 64;
@@ -39,7 +39,7 @@ pub struct MemoryStore(Arc<Inner>);
 struct Inner {
     clock: Clock,
     notice_kept: Duration,
-    tag_key: Option<Box<[u8]>>,
+    tag_key: Option<TagKey>,
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -91,11 +91,9 @@ impl MemoryStore {
     }
 
     fn look(&self, resolve: &Resolve) -> Resolved {
-        // Hash before taking the lock.
-        let digest = resolve.token.digest();
         let kept = self.0.notice_kept;
         self.within(resolve.token.tag(), false, |set, now| {
-            set.resolve(resolve, &digest, now, kept)
+            set.resolve(resolve, now, kept)
         })
         .unwrap_or(Resolved::Unknown)
     }
@@ -194,7 +192,7 @@ impl SessionStore for MemoryStore {
 pub struct MemoryStoreBuilder {
     clock: Clock,
     notice_kept: Duration,
-    tag_key: Option<Box<[u8]>>,
+    tag_key: Option<TagKey>,
 }
 
 impl MemoryStoreBuilder {
@@ -221,8 +219,8 @@ impl MemoryStoreBuilder {
     ///
     /// Changing the key signs all users out. Defaults to no key.
     #[must_use]
-    pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.tag_key = Some(key.into().into_boxed_slice());
+    pub fn tag_key(mut self, key: TagKey) -> Self {
+        self.tag_key = Some(key);
         self
     }
 

@@ -10,8 +10,8 @@ pub use self::{
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{
-    Arrival, Changes, Data, EndNotice, EndReason, Lifetime, Record, SessionId, Tag, Timestamp,
-    Token,
+    Arrival, Changes, Data, Digest, EndNotice, EndReason, Lifetime, Record, SessionId, Tag,
+    Timestamp, Token,
 };
 
 /// The arguments of [`resolve`](super::SessionStore::resolve): a token.
@@ -20,6 +20,8 @@ use crate::model::{
 pub struct Resolve {
     /// The token that the request sent.
     pub token: Token,
+    /// Its digest. Compare this one.
+    pub digest: Digest,
     /// Whether the request counts as activity.
     pub activity: bool,
     /// Activity is written only if the stored one is older than this. A step longer than a seventeenth of
@@ -34,6 +36,7 @@ impl Resolve {
     #[must_use]
     pub fn new(token: Token) -> Self {
         Self {
+            digest: token.digest(),
             token,
             activity: true,
             activity_step: Duration::ZERO,

@@ -1,6 +1,6 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
@@ -18,7 +18,7 @@ use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, SessionStore, StoreError, Ticketed,
 };
-use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
+use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, UserId};
 
 pub use self::{
     check::{RedisCheck, RedisFinding},
@@ -111,16 +111,6 @@ pub use self::{
 pub struct RedisStore {
     scripts: Scripts,
     tag_key: Option<TagKey>,
-}
-
-/// The key that tags are derived under.
-#[derive(Clone)]
-struct TagKey(Box<[u8]>);
-
-impl fmt::Debug for TagKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TagKey(..)")
-    }
 }
 
 impl RedisStore {
@@ -301,7 +291,7 @@ impl SessionStore for RedisStore {
 
     fn tag(&self, user: &UserId) -> Tag {
         match &self.tag_key {
-            Some(TagKey(key)) => Tag::keyed(key, user),
+            Some(key) => Tag::keyed(key, user),
             None => Tag::of(user),
         }
     }
@@ -356,8 +346,8 @@ impl RedisStoreBuilder {
     /// Derives tags under this key, so that user ids cannot be guessed from cookies and keys.
     ///
     /// Defaults to no key. Another key makes other tags: all users are signed out.
-    pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.tag_key = Some(TagKey(key.into().into_boxed_slice()));
+    pub fn tag_key(mut self, key: TagKey) -> Self {
+        self.tag_key = Some(key);
         self
     }
 

@@ -6,8 +6,8 @@ use super::{Cause, Live, SessionSet, room::excess};
 use crate::{
     model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{
-        Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NewSession, Offer, Redeem, TICKET_KEPT,
-        TICKETS_MAX, Ticketed,
+        Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NewSession, Offer, Redeem,
+        TICKET_KEPT, TICKETS_MAX, Ticketed,
     },
 };
 

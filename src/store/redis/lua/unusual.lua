@@ -30,7 +30,12 @@ if previous then
   local good, rejected = good_until(previous)
   if now >= good then
     local kept, ends = struct.unpack(">i8B", record, 99)
-    if ends == 1 then
+    if rejected == 1 then
+      -- The user authenticated again since, so a copy of this token ends nothing. It is reported once.
+      local from = string.find(record, previous, 124, true)
+      redis.call("HSET", user, session, sub(record, 1, from - 1) .. NONE .. sub(record, from + 41))
+      ends = 0
+    elseif ends == 1 then
       local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "" }
       finish(user, { id = session, record = record }, cause, now)
       keep(user, kept)
