@@ -8,7 +8,7 @@ use http::{
     request::Parts,
 };
 
-use super::{cookie::SessionCookie, device_cookie::DeviceCookie};
+use super::{cookie::SessionCookie, device_cookie::DeviceCookie, realm::Compared};
 use crate::{
     model::{DeviceId, Token},
     request::{TokenSource, Way},
@@ -89,6 +89,7 @@ pub(super) struct Config {
     /// Every session has its own pointer to these.
     pub(super) rules: Arc<Rules>,
     pub(super) cookie: SessionCookie,
+    pub(super) compared: Compared,
     pub(super) source: TokenSource,
     pub(super) token_header: HeaderName,
     /// Without one, the peer's address is noted.

@@ -10,6 +10,7 @@ use super::{
     cookie::SessionCookie,
     device_cookie::DeviceCookie,
     mistake,
+    realm::Compared,
     reject::Rejection,
     reply::Bare,
     service::SessionService,
@@ -51,6 +52,7 @@ impl SessionLayer {
             config: Arc::new(Config {
                 rules: Arc::new(Rules::new(store.into())),
                 cookie: SessionCookie::default(),
+                compared: Compared::default(),
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
                 address_from: None,

@@ -17,6 +17,7 @@ pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
 pub(crate) mod problem;
+mod realm;
 pub(crate) mod redirect;
 mod reject;
 mod reply;

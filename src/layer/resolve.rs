@@ -100,7 +100,7 @@ impl Incoming {
                 return Asked::Answered(Ok(open));
             }
         };
-        let mut resolve = Resolve::new(token);
+        let mut resolve = Resolve::within(token, config.rules.realm);
         resolve.activity = activity;
         resolve.activity_step = config.rules.activity_step;
         resolve.not_before = config.rules.not_before;

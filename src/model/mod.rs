@@ -17,6 +17,7 @@ mod open;
 pub(crate) mod proof;
 mod raised;
 mod random;
+pub(crate) mod realm;
 pub(crate) mod record;
 pub(crate) mod rotation;
 pub(crate) mod tag;
@@ -37,6 +38,7 @@ pub use self::{
     limit::{Excess, Limit},
     proof::Proof,
     random::RandomError,
+    realm::Realm,
     record::{Record, RecordError},
     rotation::{Previous, Rotation, Salt},
     tag::{Tag, TagKey, TagKeyError},

@@ -181,7 +181,8 @@ impl Session {
 
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         let rules = &self.0.rules;
-        let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
+        let mut create =
+            Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
         create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
         let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
@@ -278,8 +279,6 @@ impl Session {
         }
         let id = pending.token.session_id();
         if !self.reads_terms(&mut pending).await? {
-            // Neither an event nor a line above debug: anyone can cause this, in the name of any user.
-            tracing::debug!("no such ticket");
             let mut state = self.state();
             state.unstage(&batch);
             state.settle_login(id);

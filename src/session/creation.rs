@@ -41,13 +41,14 @@ impl Session {
             offer,
             ..
         } = pending;
-        let mut create = Create::new(token, Some(user.clone()), authenticated);
+        let mut create =
+            Create::new(token, Some(user.clone()), authenticated).within(token, rules.realm);
         create.limit = match login.limit {
             Some(limit) => limit,
             None => rules.limit.user(user).await,
         };
         create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {
-            ticket: Ticket::stored(ticket.token()),
+            ticket: Ticket::stored(ticket.token(), rules.realm),
             ends: *ends,
         });
         create.device = self.device()?;
@@ -64,7 +65,7 @@ impl Session {
             *offer = self.state().offer(token)?;
             if let Some(ticket) = offer {
                 create.offer = Some(Offer {
-                    ticket: Ticket::stored(ticket),
+                    ticket: Ticket::stored(ticket, rules.realm),
                     terms: terms(&create, lifetime)?,
                 });
             }
@@ -85,8 +86,14 @@ impl Session {
         let Some((ticket, _)) = pending.login.ticket.as_ref().filter(|_| !pending.has_terms) else {
             return Ok(true);
         };
-        let (tag, ticket) = (ticket.token().tag(), Ticket::stored(ticket.token()));
-        let Some(terms) = self.0.rules.store.ticket(tag, ticket).await? else {
+        let rules = &self.0.rules;
+        let (tag, ticket) = (
+            ticket.token().tag(),
+            Ticket::stored(ticket.token(), rules.realm),
+        );
+        let Some(terms) = rules.store.ticket(tag, ticket).await? else {
+            // Neither an event nor a line above debug: anyone can cause this, in the name of any user.
+            tracing::debug!("no such ticket");
             return Ok(false);
         };
         let Ok(terms) = Terms::decode(&terms) else {

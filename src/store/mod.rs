@@ -8,6 +8,7 @@ use std::{future::Future, time::Duration};
 
 mod error;
 mod genuine;
+mod identity;
 pub(crate) mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod meter;
@@ -39,7 +40,7 @@ pub use self::{
 };
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, ManualClock, ParseDataError,
-    ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError, Record,
+    ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError, Realm, Record,
     RecordError, Rotation, Salt, Tag, TagKey, TagKeyError, Timestamp, Token,
 };
 use crate::model::{SessionId, UserId};
@@ -140,6 +141,12 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 18. `save` with `shorten` sets each part of the lifetime to the shorter of the stored and the given one.
 ///     The absolute part counts from now. It never makes a lifetime longer. Without changes, data and
 ///     revision do not change. With changes, all of it happens or none.
+/// 19. Sessions of several realms share a session set, and do not see each other.
+///     - The limit of `create`, of its class too, counts the sessions of its realm and evicts no others. So
+///       do the number of uncounted sessions and of tickets. A ticket ends only a session of the realm.
+///     - `list` and `end` of one session leave out other realms than `within`.
+///     - Ends of all and of all other sessions, the cutoff and the time until when a user is disabled are
+///       those of all realms.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
@@ -238,6 +245,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Defaults to [`Tag::of`]. A store with a secret key returns [`Tag::keyed`].
     fn tag(&self, user: &UserId) -> Tag {
         Tag::of(user)
+    }
+
+    /// A number that only stores with the same sessions share, such as clones.
+    ///
+    /// The layer warns if two layers without a realm use different cookies on the same sessions. Defaults to
+    /// `None`: not known.
+    fn identity(&self) -> Option<u64> {
+        None
     }
 
     /// Answers [`resolve`](Self::resolve) without waiting, if the store can.

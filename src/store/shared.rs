@@ -31,6 +31,7 @@ trait ErasedStore: Send + Sync {
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
     fn tag_of(&self, user: &UserId) -> Tag;
+    fn number(&self) -> Option<u64>;
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
 }
@@ -77,6 +78,10 @@ impl<St: SessionStore> ErasedStore for St {
         self.tag(user)
     }
 
+    fn number(&self) -> Option<u64> {
+        self.identity()
+    }
+
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
         let answer = self.resolve_now(resolve)?;
         Some(genuine::resolved(resolve, answer))
@@ -118,6 +123,10 @@ impl SharedStore {
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {
         self.0.tag_of(user)
+    }
+
+    pub(crate) fn identity(&self) -> Option<u64> {
+        self.0.number()
     }
 
     pub(crate) fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {

@@ -50,6 +50,7 @@ mod page_guard;
 mod page_setup;
 mod persistent;
 mod readiness;
+mod realm;
 mod reauthenticate;
 mod rejected;
 mod remember_target;

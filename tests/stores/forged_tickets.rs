@@ -93,7 +93,7 @@ async fn ten_thousand_made_up_tickets_are_one_hget_each_and_leave_no_field_and_n
     }
     assert_eq!(book.news(), []);
     let keys: Vec<String> = server.ask("KEYS *").await;
-    assert_eq!(keys, [key.clone()]);
+    assert_eq!(keys, std::slice::from_ref(&key));
     let left: u64 = server.ask(&format!("HLEN {key}")).await;
     assert_eq!(left, fields);
     assert_eq!(cost_of_a_sign_in(&server, &layer).await, before);

@@ -11,6 +11,7 @@ mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
 mod forged_tickets;
+mod mutants_tokens;
 mod pinned;
 mod redis_acl;
 mod redis_check;

@@ -128,3 +128,9 @@ async fn contract_17_disables_and_enables_users() {
 async fn contract_18_shortens_and_never_prolongs() {
     conformance::shortens_and_never_prolongs(make).await;
 }
+
+// T66
+#[tokio::test]
+async fn contract_19_keeps_realms_apart() {
+    conformance::keeps_realms_apart(make).await;
+}

@@ -53,6 +53,7 @@ mod join;
 mod limit;
 mod live;
 mod notice;
+mod realm;
 mod rotation;
 mod shorten;
 mod step;
@@ -72,6 +73,7 @@ pub use self::{
         resolves_live_sessions_only,
     },
     notice::ends_and_leaves_a_notice,
+    realm::keeps_realms_apart,
     rotation::rotates_and_signs_nobody_out,
     shorten::shortens_and_never_prolongs,
 };
@@ -97,4 +99,5 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(rotates_and_signs_nobody_out(&make)).await;
     Box::pin(disables_and_enables_users(&make)).await;
     Box::pin(shortens_and_never_prolongs(&make)).await;
+    Box::pin(keeps_realms_apart(&make)).await;
 }

@@ -12,7 +12,7 @@ mod shard;
 use self::{session_set::SessionSet, shard::Shard};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError, Ticketed, Which,
+    Saved, SessionStore, StoreError, Ticketed, Which, identity,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -37,6 +37,7 @@ const SHARDS: usize = 64;
 pub struct MemoryStore(Arc<Inner>);
 
 struct Inner {
+    identity: u64,
     clock: Clock,
     notice_kept: Duration,
     tag_key: Option<TagKey>,
@@ -176,6 +177,10 @@ impl SessionStore for MemoryStore {
         }
     }
 
+    fn identity(&self) -> Option<u64> {
+        Some(self.0.identity)
+    }
+
     fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
         Some(Ok(self.look(resolve)))
     }
@@ -233,6 +238,7 @@ impl MemoryStoreBuilder {
             tag_key,
         } = self;
         MemoryStore(Arc::new(Inner {
+            identity: identity::next(),
             clock,
             notice_kept,
             tag_key,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Authenticated;
 use crate::model::{
-    Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Record, SessionId, Tag,
-    Timestamp, Token, UserId,
+    Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Realm, Record, SessionId,
+    Tag, Timestamp, Token, UserId,
 };
 
 /// The arguments of [`create`](crate::store::SessionStore::create): a new session.
@@ -14,6 +14,8 @@ use crate::model::{
 pub struct Create {
     /// The session set that it belongs to.
     pub tag: Tag,
+    /// The realm that it is for. The limit counts the sessions of this realm.
+    pub realm: Realm,
     /// The id of the new session.
     pub id: SessionId,
     /// Digest of its token.
@@ -54,11 +56,12 @@ pub struct Create {
 }
 
 impl Create {
-    /// A session with this token, and defaults for the rest: at most 100 sessions, 64 KiB of data.
+    /// A session with this token in no realm, and defaults for the rest: at most 100 sessions, 64 KiB of data.
     #[must_use]
     pub fn new(token: &Token, user: Option<UserId>, authenticated: Authenticated) -> Self {
         Self {
             tag: token.tag(),
+            realm: Realm::NONE,
             id: token.session_id(),
             digest: token.digest(),
             user,
@@ -78,6 +81,14 @@ impl Create {
             data_limit: 64 * 1024,
             not_before: None,
         }
+    }
+
+    /// The same in a realm.
+    #[must_use]
+    pub fn within(mut self, token: &Token, realm: Realm) -> Self {
+        self.digest = token.digest_in(realm);
+        self.realm = realm;
+        self
     }
 }
 

@@ -10,7 +10,7 @@ pub use self::{
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{
-    Arrival, Changes, Data, Digest, EndNotice, EndReason, Lifetime, Record, SessionId, Tag,
+    Arrival, Changes, Data, Digest, EndNotice, EndReason, Lifetime, Realm, Record, SessionId, Tag,
     Timestamp, Token,
 };
 
@@ -20,7 +20,7 @@ use crate::model::{
 pub struct Resolve {
     /// The token that the request sent.
     pub token: Token,
-    /// Its digest. Compare this one.
+    /// Its digest in the realm of the layer. Compare this one.
     pub digest: Digest,
     /// Whether the request counts as activity.
     pub activity: bool,
@@ -32,11 +32,17 @@ pub struct Resolve {
 }
 
 impl Resolve {
-    /// The token of a request that counts as activity.
+    /// The token of a request that counts as activity, in no realm.
     #[must_use]
     pub fn new(token: Token) -> Self {
+        Self::within(token, Realm::NONE)
+    }
+
+    /// As [`new`](Self::new), in a realm.
+    #[must_use]
+    pub fn within(token: Token, realm: Realm) -> Self {
         Self {
-            digest: token.digest(),
+            digest: token.digest_in(realm),
             token,
             activity: true,
             activity_step: Duration::ZERO,
@@ -208,6 +214,8 @@ pub enum Saved {
 pub struct List {
     /// The session set.
     pub tag: Tag,
+    /// Only the sessions of this realm; `None` for all.
+    pub within: Option<Realm>,
     /// Sessions that began earlier are not live.
     pub not_before: Option<Timestamp>,
 }
@@ -218,6 +226,7 @@ impl List {
     pub fn new(tag: Tag) -> Self {
         Self {
             tag,
+            within: None,
             not_before: None,
         }
     }
@@ -243,6 +252,8 @@ pub struct End {
     pub tag: Tag,
     /// Which sessions end.
     pub which: Which,
+    /// With [`Which::One`]: it ends only if it is in this realm. `None` for any. The others end in all realms.
+    pub within: Option<Realm>,
     /// Why they end.
     pub reason: EndReason,
     /// The session that causes the end; the notice names it.
@@ -264,6 +275,7 @@ impl End {
         Self {
             tag,
             which,
+            within: None,
             reason,
             by: None,
             caller: None,

@@ -16,7 +16,7 @@ mod undelivered;
 use self::{cluster::Cluster, keys::Keys, link::Link, route::Route, script::Scripts};
 use super::{
     Create, Created, End, Ended, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated, Save,
-    Saved, SessionStore, StoreError, Ticketed,
+    Saved, SessionStore, StoreError, Ticketed, identity,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, UserId};
 
@@ -109,6 +109,7 @@ pub use self::{
 /// it. A record of the same version that cannot be read is unknown, and a warning is logged.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
+    identity: u64,
     scripts: Scripts,
     tag_key: Option<TagKey>,
 }
@@ -296,6 +297,10 @@ impl SessionStore for RedisStore {
         }
     }
 
+    fn identity(&self) -> Option<u64> {
+        Some(self.identity)
+    }
+
     /// Repeats the end until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         self.scripts.give_up(tag, id);
@@ -375,6 +380,7 @@ impl RedisStoreBuilder {
             None => Route::One(Link::new(source, deadline)),
         };
         RedisStore {
+            identity: identity::next(),
             scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock),
             tag_key,
         }

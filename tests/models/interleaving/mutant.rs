@@ -28,6 +28,7 @@ const CREATE: &str = "Makes a session and enforces the user's limit";
 const SAVE: &str = "Merges changes into the data of a live session";
 const ROTATE: &str = "Gives a live session a new token";
 const END: &str = "Ends sessions of a user";
+const TICKET: &str = "Reads the terms of a ticket";
 const LIST: &str = "Reads the live sessions of a user";
 
 const fn rule(
@@ -152,6 +153,66 @@ pub(crate) const MUTANTS: &[Rule] = &[
         "",
     ),
     rule("end: the deadlines", END, LIVE, ""),
+    rule(
+        "end: the realm of one session",
+        END,
+        "if created and not is_within(record, within) then",
+        "if false then",
+    ),
+    rule(
+        "end: a cutoff after the previous one",
+        END,
+        "or now - 1) + 1)",
+        "or now) - 1)",
+    ),
+    rule(
+        "list: the realm",
+        LIST,
+        "if is_within(found[at], within) then",
+        "if true then",
+    ),
+    rule(
+        "create: the realm of the limit",
+        CREATE,
+        "if is_within(each.record, realm) and",
+        "if true and",
+    ),
+    rule(
+        "create: the realm of the new session",
+        CREATE,
+        "  realm, 0, now, proven,",
+        "  \"\\0\\0\\0\", 0, now, proven,",
+    ),
+    rule(
+        "resolve: an invalid token ends nothing",
+        RESOLVE,
+        "if rejected == 1 then",
+        "if false then",
+    ),
+    rule(
+        "resolve: an invalid token is reported once",
+        RESOLVE,
+        "sub(record, 1, from - 1) .. NONE",
+        "sub(record, 1, from + 40)",
+    ),
+    rule(
+        "ticket: the digest",
+        TICKET,
+        "and string.sub(record, 51, 82) == digest",
+        "",
+    ),
+    rule(
+        "ticket: its time",
+        TICKET,
+        "and now < struct.unpack(\">i8\", record, 43)",
+        "",
+    ),
+    rule(
+        "ticket: its terms",
+        CREATE,
+        ".. string.sub(offer, 17))",
+        ".. string.sub(offer, 17, 48))",
+    ),
     rule("list: the deadlines", LIST, LIVE, ""),
 ];
 

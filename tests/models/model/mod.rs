@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tower_user_sessions::{
     Client, EndNotice, SessionId, Timestamp,
     store::{
-        Change, Changes, Create, Data, End, List, Record, Resolve, Rotate, Salt, Save, Tag,
+        Change, Changes, Create, Data, End, List, Realm, Record, Resolve, Rotate, Salt, Save, Tag,
         Ticketed, Which,
     },
 };
@@ -69,6 +69,7 @@ pub(crate) enum Answer {
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
+    Terms(Option<Vec<u8>>),
     Ended(Vec<SessionId>, Timestamp, Option<Contents>),
     CallerEnded,
     Rotated(Record),
@@ -116,10 +117,18 @@ struct SessionSet {
     cutoff: Option<Timestamp>,
     /// The user cannot sign in before this moment.
     barred: Option<Timestamp>,
-    /// With the moment it was proven and the moment it expires.
-    tickets: Vec<(Ticketed, Timestamp, Timestamp)>,
+    tickets: Vec<Ticket>,
     /// With the moment up to which all of them are remembered.
     devices: (Vec<[u8; 12]>, Option<Timestamp>),
+}
+
+#[derive(Clone)]
+struct Ticket {
+    ticket: Ticketed,
+    realm: Realm,
+    terms: Vec<u8>,
+    proven: Timestamp,
+    until: Timestamp,
 }
 
 impl Model {
@@ -139,7 +148,7 @@ impl Model {
                 State::Dropped => None,
             });
         let others = self.sets.values().flat_map(|set| {
-            let tickets = set.tickets.iter().map(|(_, _, until)| *until);
+            let tickets = set.tickets.iter().map(|it| it.until);
             tickets.chain(set.barred).chain(set.devices.1)
         });
         let passed = ends.chain(others).filter(|end| *end <= now).max();
@@ -203,7 +212,14 @@ impl Model {
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
-        Answer::Listed(sorted(self.set(ask.tag).all_live(now)))
+        let mut live = self.set(ask.tag).all_live(now);
+        live.retain(|record| ask.within.is_none_or(|realm| record.is_in(realm)));
+        Answer::Listed(sorted(live))
+    }
+
+    pub(crate) fn ticket(&mut self, tag: Tag, ticket: Ticketed, now: Timestamp) -> Answer {
+        let found = self.set(tag).good_ticket(ticket, now);
+        Answer::Terms(found.map(|it| it.terms.clone()))
     }
 
     /// Removes the sessions that began earlier.

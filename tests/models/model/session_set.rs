@@ -102,6 +102,9 @@ impl SessionSet {
 
     pub(super) fn end_one(&mut self, id: SessionId, ask: &End, now: Timestamp) -> Answer {
         if let Some((record, data)) = self.live(id, now) {
+            if ask.within.is_some_and(|realm| !record.is_in(realm)) {
+                return Answer::Unknown;
+            }
             let moved = ask.read_at.is_some_and(|read| read != record.revision);
             let data = moved.then(|| data.clone());
             let by = self.causing(ask.by, now);

@@ -8,8 +8,8 @@ use tower_user_sessions::{
 };
 
 use super::{
-    Answer, Contents, DEVICES, Known, MARKERS, SessionSet, State, TICKET_KEPT, TICKETS, merge,
-    size, sorted,
+    Answer, Contents, DEVICES, Known, MARKERS, SessionSet, State, TICKET_KEPT, TICKETS, Ticket,
+    merge, size, sorted,
 };
 
 impl SessionSet {
@@ -33,11 +33,8 @@ impl SessionSet {
             };
         }
         if let Some(redeem) = ask.redeem {
-            let held = self.tickets.iter();
-            let mut good =
-                held.filter(|(ticket, _, until)| *ticket == redeem.ticket && now < *until);
-            match good.next() {
-                Some((_, proven, _)) => at = *proven,
+            match self.good_ticket(redeem.ticket, now) {
+                Some(held) => at = held.proven,
                 None => return Answer::NoTicket,
             }
         }
@@ -58,11 +55,15 @@ impl SessionSet {
 
         let replaced = ask.replaces.and_then(|id| self.successor(id, now));
         let chosen = ask.redeem.and_then(|redeem| redeem.ends);
+        let chosen = chosen.filter(|id| {
+            let live = self.live(*id, now);
+            live.is_none_or(|(record, _)| record.is_in(ask.realm))
+        });
         let mut others = self.all_live(now);
         others.retain(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(ask, others);
         if ask.limit.excess() == Excess::Refuse && !goes.is_empty() {
-            self.leave_ticket(ask.offer, at.min(now), now);
+            self.leave_ticket(ask, at.min(now), now);
             return Answer::LimitReached(sorted(offered));
         }
         let mut data = match replaced.and_then(|id| self.live(id, now)) {
@@ -75,7 +76,8 @@ impl SessionSet {
         }
 
         let (user, client) = (ask.user.clone(), ask.client.clone());
-        let mut record = Record::new(ask.id, ask.digest, user, client, ask.lifetime, now);
+        let mut record =
+            Record::new(ask.id, ask.digest, user, client, ask.lifetime, now).with_realm(ask.realm);
         record.authenticated_at = at.min(now);
         if ask.counts {
             record.class = ask.class;
@@ -100,7 +102,7 @@ impl SessionSet {
             evicted.push(record);
         }
         if let Some(redeem) = ask.redeem {
-            self.tickets.retain(|(ticket, ..)| *ticket != redeem.ticket);
+            self.tickets.retain(|it| it.ticket != redeem.ticket);
         }
         let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
         let most = if ask.counts {
@@ -128,17 +130,30 @@ impl SessionSet {
         }
     }
 
-    fn leave_ticket(&mut self, offer: Option<Ticketed>, proven: Timestamp, now: Timestamp) {
-        let Some(offer) = offer else {
+    pub(super) fn good_ticket(&self, ticket: Ticketed, now: Timestamp) -> Option<&Ticket> {
+        let mut held = self.tickets.iter();
+        held.find(|it| it.ticket == ticket && now < it.until)
+    }
+
+    fn leave_ticket(&mut self, ask: &Create, proven: Timestamp, now: Timestamp) {
+        let Some(offer) = &ask.offer else {
             return;
         };
         self.tickets
-            .retain(|(ticket, _, until)| now < *until && *ticket != offer);
-        self.tickets.push((offer, proven, now.plus(TICKET_KEPT)));
+            .retain(|it| now < it.until && it.ticket != offer.ticket);
+        self.tickets.push(Ticket {
+            ticket: offer.ticket,
+            realm: ask.realm,
+            terms: offer.terms.clone(),
+            proven,
+            until: now.plus(TICKET_KEPT),
+        });
         self.tickets
-            .sort_by_key(|(ticket, _, until)| (*until, ticket.id.to_string()));
-        while self.tickets.len() > TICKETS {
-            self.tickets.remove(0);
+            .sort_by_key(|it| (it.until, it.ticket.id.to_string()));
+        let own = |it: &Ticket| it.realm == ask.realm;
+        while self.tickets.iter().filter(|it| own(it)).count() > TICKETS {
+            let oldest = self.tickets.iter().position(own).unwrap();
+            self.tickets.remove(oldest);
         }
     }
 
@@ -164,7 +179,7 @@ fn excess(ask: &Create, mut others: Vec<Record>) -> (Vec<Record>, Vec<Record>) {
     if ask.user.is_none() {
         return (Vec::new(), Vec::new());
     }
-    others.retain(|record| record.counts == ask.counts);
+    others.retain(|record| record.counts == ask.counts && record.is_in(ask.realm));
     others.sort_by_key(|r| (r.last_activity, r.created_at, r.id.to_string()));
     let offered = others.clone();
     let own = |record: &Record| ask.counts && record.class == ask.class;

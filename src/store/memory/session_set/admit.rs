@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{Cause, Live, SessionSet, room::excess};
 use crate::{
-    model::{Client, ClientClass, EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
+    model::{
+        Client, ClientClass, EndNotice, EndReason, Excess, Realm, Record, SessionId, Timestamp,
+    },
     store::{
         Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NewSession, Offer, Redeem,
         TICKET_KEPT, TICKETS_MAX, Ticketed,
@@ -17,6 +19,7 @@ const HOPS: usize = 16;
 /// A ticket that a refused sign-in may return with.
 pub(super) struct Ticket {
     ticket: Ticketed,
+    realm: Realm,
     terms: Vec<u8>,
     authenticated: Timestamp,
     pub(super) until: Timestamp,
@@ -54,12 +57,13 @@ impl SessionSet {
 
         let replaced = self.replaced(create.replaces, now);
         let chosen = create.redeem.and_then(|redeem| redeem.ends);
+        let chosen = chosen.filter(|id| self.is_within(*id, Some(create.realm)));
         let rivals = self.live.iter().map(|live| &live.record);
         let rivals =
             rivals.filter(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(create, rivals);
         if create.limit.excess() == Excess::Refuse && !goes.is_empty() {
-            self.leave_ticket(create.offer.clone(), authenticated, now);
+            self.leave_ticket(create.offer.clone(), create.realm, authenticated, now);
             return Created::LimitReached(offered);
         }
         let base = self
@@ -82,6 +86,7 @@ impl SessionSet {
             create.lifetime,
             now,
         )
+        .with_realm(create.realm)
         .with_proof(create.proof.clone())
         .with_persistent(create.persistent);
         record.authenticated_at = authenticated;
@@ -179,20 +184,32 @@ impl SessionSet {
         self.held(ticket, now).map(|held| held.terms.clone())
     }
 
-    fn leave_ticket(&mut self, offer: Option<Offer>, authenticated: Timestamp, now: Timestamp) {
+    fn leave_ticket(
+        &mut self,
+        offer: Option<Offer>,
+        realm: Realm,
+        authenticated: Timestamp,
+        now: Timestamp,
+    ) {
         let Some(Offer { ticket, terms }) = offer else {
             return;
         };
         self.tickets.push(Ticket {
             ticket,
+            realm,
             terms,
             authenticated,
             until: now.plus(TICKET_KEPT),
         });
         self.tickets
             .sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
-        let old = self.tickets.len().saturating_sub(TICKETS_MAX);
-        self.tickets.drain(..old);
+        let own = self.tickets.iter().filter(|held| held.realm == realm);
+        let mut old = own.count().saturating_sub(TICKETS_MAX);
+        self.tickets.retain(|held| {
+            let goes = old > 0 && held.realm == realm;
+            old -= usize::from(goes);
+            !goes
+        });
     }
 }
 

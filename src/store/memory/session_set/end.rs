@@ -32,6 +32,9 @@ impl SessionSet {
     fn end_one(&mut self, id: SessionId, end: &End, cause: &Cause, now: Timestamp) -> Ended {
         self.live
             .retain(|live| live.record.id != id || live.record.is_live(now, None));
+        if !self.is_within(id, end.within) {
+            return Ended::Unknown;
+        }
         if let Some(at) = self.live.iter().position(|live| live.record.id == id) {
             let Live { record, data } = self.live.swap_remove(at);
             self.note(&record, cause, now);

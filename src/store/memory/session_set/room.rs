@@ -46,7 +46,7 @@ pub(super) fn excess<'a>(
         return (Vec::new(), Vec::new());
     }
     let mut rivals: Vec<&Record> = live
-        .filter(|record| record.counts == create.counts)
+        .filter(|record| record.counts == create.counts && record.is_in(create.realm))
         .collect();
     rivals.sort_by_cached_key(|record| record.eviction_order());
     let own = |record: &&&Record| create.counts && record.class == create.class;

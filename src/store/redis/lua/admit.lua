@@ -41,15 +41,18 @@ end
 proven = math.min(proven, now)
 
 local replaced, chosen = successor(by_id, replaces, now, not_before), string.sub(redeem, 49)
+if by_id[chosen] and not is_within(by_id[chosen], realm) then
+  chosen = nil
+end
 local all = sort_out(ids, found, now, not_before, replaced, chosen)
 local goes, offered = {}, {}
 if kind == 1 then
-  goes, offered = excess(all.sessions, class, limit, class_limit)
+  goes, offered = excess(all.sessions, realm, class, limit, class_limit)
 end
 if #goes > 0 and refuse == 1 then
   drop(user, all.passed)
   if offer ~= "" then
-    leave(user, offer, all.tickets, proven, now)
+    leave(user, offer, realm, all.tickets, proven, now)
   end
   return add({ 2, now, of }, offered)
 end

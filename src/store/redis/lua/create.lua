@@ -24,6 +24,7 @@
                         kept         i64  how long a notice is kept, ms
                         not_before   i64  sessions created earlier are not live, ms
                         latest       i64  the moment after which no client waits for this, ms
+                        realm        3 bytes  the mark of its realm, zeros for none
   ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
                         that replaced it, and the new one gets its data; "" for none
   ARGV[6]   changes     see `merge`
@@ -54,7 +55,7 @@ local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
-  not_before, latest = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8", terms)
+  not_before, latest, realm = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8c3", terms)
 local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
@@ -70,7 +71,7 @@ local deadline, moment = now + absolute, age == 1 and now - proven or proven
 local fields = redis.call("HKEYS", user)
 if #fields == 0 and plain and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind, class, 0, now, math.min(moment, now), now,
+  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind, class, realm, 0, now, math.min(moment, now), now,
     idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))

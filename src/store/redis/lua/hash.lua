@@ -67,6 +67,11 @@ local function records(key, fields)
   return ids, found, others
 end
 
+-- Whether a record is of this realm. "" stands for all realms.
+local function is_within(record, realm)
+  return realm == "" or string.sub(record, 4, 6) == realm
+end
+
 -- Deletes sessions and their data.
 local function drop(key, ids)
   for from = 1, #ids, 1000 do

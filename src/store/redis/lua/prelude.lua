@@ -1,7 +1,7 @@
 --[[
   Functions and formats for all scripts; every script is loaded with it.
 
-  Live record     version u8, kind u8, class u8, revision u56, created i64, authenticated i64,
+  Live record     version u8, kind u8, class u8, mark of its realm 3 bytes, revision u32, created i64, authenticated i64,
                   last activity i64, idle i64, deadline i64, digest 32 bytes. A session that had
                   another token then has the previous tokens, see `rotate.lua`. Last comes a body
                   that only Rust reads.
@@ -36,8 +36,8 @@ local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, _, revision, created, authenticated, activity, idle, deadline =
-    struct.unpack(">BBBI7i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
+  local version, kind, _, _, revision, created, authenticated, activity, idle, deadline =
+    struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline or now >= activity + idle
     or created < not_before then
     return nil

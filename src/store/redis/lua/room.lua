@@ -47,7 +47,7 @@ local function sort_out(ids, found, now, not_before, replaced, chosen)
       all.passed[#all.passed + 1] = id
     end
     if into then
-      into[#into + 1] = { id = id, ended = age }
+      into[#into + 1] = { id = id, ended = age, realm = string.sub(record, 4, 6) }
     end
   end
   return all
@@ -65,11 +65,11 @@ end
 
 -- The sessions that must end for one of this class, first of the class, then of all; and the
 -- sessions whose end would make room.
-local function excess(sessions, class, limit, class_limit)
+local function excess(sessions, realm, class, limit, class_limit)
   local rivals, own, goes, gone = {}, {}, {}, {}
   table.sort(sessions, less_active)
   for _, each in ipairs(sessions) do
-    if (each.class == UNCOUNTED) == (class == UNCOUNTED) then
+    if is_within(each.record, realm) and (each.class == UNCOUNTED) == (class == UNCOUNTED) then
       rivals[#rivals + 1] = each
       own[#own + 1] = each.class == class and each or nil
     end
@@ -102,14 +102,18 @@ local function oldest(those, most, passed)
   end
 end
 
--- Keeps the ticket of a refused sign-in. `offer` is its id, its digest and its terms.
-local function leave(key, offer, tickets, proven, now)
+-- Keeps the ticket of a refused sign-in, and the newest of its realm. `offer` is its id, its
+-- digest and its terms.
+local function leave(key, offer, realm, tickets, proven, now)
   local id, kept, passed = string.sub(offer, 1, 16), 5 * MINUTE, {}
-  redis.call("HSET", key, id, struct.pack(">BBBI7i8i8i8i8i8", VERSION, TICKET, 0, 0, now, proven,
-    now, kept, now + kept) .. string.sub(offer, 17))
+  redis.call("HSET", key, id, struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, TICKET, 0, realm, 0, now,
+    proven, now, kept, now + kept) .. string.sub(offer, 17))
   keep(key, kept)
-  tickets[#tickets + 1] = { id = id, ended = now }
-  oldest(tickets, TICKETS, passed)
+  local own = { { id = id, ended = now } }
+  for _, each in ipairs(tickets) do
+    own[#own + 1] = each.realm == realm and each or nil
+  end
+  oldest(own, TICKETS, passed)
   if #passed > 0 then
     drop(key, passed)
   end

@@ -1,8 +1,8 @@
 --[[
   Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
 ]]
-local header = struct.pack(">BBBI7i8i8i8i8i8", VERSION, kind + (#data > 0 and 16 or 0), class, 0,
-  now, proven, now, idle, deadline)
+local header = struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, kind + (#data > 0 and 16 or 0), class,
+  realm, 0, now, proven, now, idle, deadline)
 local record = header .. digest .. body
 -- The new session is written first, because an empty hash would lose its TTL.
 redis.call("HSET", user, session, record)

@@ -37,6 +37,7 @@ impl Scripts {
             create.lifetime,
             Timestamp::default(),
         )
+        .with_realm(create.realm)
         .with_proof(create.proof.clone())
         .with_persistent(create.persistent);
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
@@ -137,7 +138,7 @@ impl Scripts {
         };
         // With a test clock the server's time has no meaning.
         let latest = latest.filter(|_| self.0.clock.is_none());
-        let mut terms = Vec::with_capacity(64);
+        let mut terms = Vec::with_capacity(67);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
         terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
         terms.put_u8(age);
@@ -151,6 +152,7 @@ impl Scripts {
         terms.put_i64(millis(self.0.notice_kept));
         terms.put_i64(not_before(create.not_before));
         terms.put_i64(latest.unwrap_or(i64::MAX));
+        terms.put_slice(&create.realm.mark());
         terms
     }
 }
