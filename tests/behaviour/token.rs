@@ -167,7 +167,7 @@ prop_compose! {
         digest in any::<[u8; 32]>(),
         user in option::of("[^\\x00]{1,60}"),
         client in clients(),
-        revision in 0..1_u64 << 56,
+        revision in 0..1_u64 << 32,
         times in [moments(), moments(), moments(), moments()],
         idle in 1..=34_560_000_000_u64,
     ) -> Record {

@@ -28,7 +28,6 @@ const CREATE: &str = "Makes a session and enforces the user's limit";
 const SAVE: &str = "Merges changes into the data of a live session";
 const ROTATE: &str = "Gives a live session a new token";
 const END: &str = "Ends sessions of a user";
-const TICKET: &str = "Reads the terms of a ticket";
 const LIST: &str = "Reads the live sessions of a user";
 
 const fn rule(
@@ -194,18 +193,6 @@ pub(crate) const MUTANTS: &[Rule] = &[
         RESOLVE,
         "sub(record, 1, from - 1) .. NONE",
         "sub(record, 1, from + 40)",
-    ),
-    rule(
-        "ticket: the digest",
-        TICKET,
-        "and string.sub(record, 51, 82) == digest",
-        "",
-    ),
-    rule(
-        "ticket: its time",
-        TICKET,
-        "and now < struct.unpack(\">i8\", record, 43)",
-        "",
     ),
     rule(
         "ticket: its terms",

@@ -80,7 +80,7 @@ impl SessionSet {
             let mut notice = EndNotice::new(record.digest, why, now, *by, until);
             notice.by_client = client.clone().map(Box::new);
             notice.previous = record.rotation.as_ref().and_then(|rotation| {
-                let previous = rotation.previous[0].unwrap();
+                let previous = rotation.previous[0]?;
                 (previous.until == Previous::UNUSED).then_some(previous.digest)
             });
             self.becomes(id, State::Ended(notice));
