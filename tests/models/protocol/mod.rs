@@ -20,6 +20,7 @@
 //! | [`rotation`] | one session, up to 3 requests in parallel and 5 in all, 5 ticks with a grace of 2, 1 lost response; or 4 requests, a thief and a stranger |
 //! | [`data`] | four requests that set keys, update or end; 1 broken connection |
 //! | [`turns`] | two commits of one request, at once or the second because the first was dropped |
+//! | [`realm`] | one user in two realms, with tickets and tokens from before a re-authentication, 6 operations |
 //! | [`key`] | one key with two sessions, their notices and a cutoff, 6 operations in 11 ticks, the clock steps back by 3 |
 //!
 //! # Rules
@@ -57,6 +58,9 @@
 //! | no `Set-Cookie` once the new token was used | `no_upgrade` | `NO_UPGRADE` |
 //! | reuse ends the session, any other wrong secret is unknown | `reuse_ends`, `knows_previous` | `REUSE_ENDS`, `STRANGER` |
 //! | rows of §5: merged by key, compared, no save to an ended session | `merges`, `compares`, `saves_live` | `BOTH_KEPT`, `data::COUNTS_ONCE`, `data::STAYS_ENDED` |
+//! | realms keep apart, ends of all cross them | `realm_in_digest`, `realm_of_limit`, `ends_apart`, `ends_cross` | `ONLY_ITS_REALM`, `APART`, `ALL_END` |
+//! | a ticket keeps its terms | `ticket_keeps` | `LIMIT_HOLDS` |
+//! | an invalid token ends nothing and is reported once | `invalid_ends_nothing`, `reported_once` | `INVALID` |
 //! | the TTL of a key has time to spare | `spare` | `SESSION_KEPT` |
 //!
 //! Other rules that DESIGN marks with ⚑ are not part of the protocol and have an ordinary test:
@@ -105,6 +109,7 @@ mod model;
 mod node;
 mod parallel;
 mod props;
+mod realm;
 mod rotation;
 mod rules;
 mod scene;

@@ -74,6 +74,20 @@ pub(crate) struct Rules {
     pub(crate) reuse_ends: bool,
     /// Reuse is a kept previous token. Any other wrong secret is unknown.
     pub(crate) knows_previous: bool,
+    /// The realm goes into the digest of tokens and tickets.
+    pub(crate) realm_in_digest: bool,
+    /// The limit counts the sessions of its realm.
+    pub(crate) realm_of_limit: bool,
+    /// An end of one session leaves out other realms.
+    pub(crate) ends_apart: bool,
+    /// An end of all crosses all realms.
+    pub(crate) ends_cross: bool,
+    /// A ticket keeps the limit of the refused sign-in.
+    pub(crate) ticket_keeps: bool,
+    /// A token from before a re-authentication ends nothing.
+    pub(crate) invalid_ends_nothing: bool,
+    /// And is forgotten once it was reported.
+    pub(crate) reported_once: bool,
 }
 
 impl Rules {
@@ -113,5 +127,12 @@ impl Rules {
         one_at_a_time: true,
         reuse_ends: true,
         knows_previous: true,
+        realm_in_digest: true,
+        realm_of_limit: true,
+        ends_apart: true,
+        ends_cross: true,
+        ticket_keeps: true,
+        invalid_ends_nothing: true,
+        reported_once: true,
     };
 }
