@@ -19,8 +19,9 @@ use crate::{
     common::redis::Server,
     history::{Op, SESSION_SETS, With, histories},
     model::{Answer, NOTICE_KEPT},
+    names::resolves,
     question::{Request, ask},
-    world::{World, resolves},
+    world::World,
 };
 
 /// How many histories each test tries.

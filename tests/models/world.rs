@@ -9,14 +9,15 @@ use std::{
 use tower_user_sessions::{
     ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Changes, Create, Digest, End, List, ManualClock, Offer, Realm, Redeem,
-        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Authenticated, Changes, Create, Digest, End, List, ManualClock, Offer, Redeem, Renewal,
+        Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
     },
 };
 
 use crate::{
     history::{Op, Pick, SESSION_SETS, Whom, With},
     model::{Answer, Model},
+    names::{forge, is_admin, named},
     question::Request,
 };
 
@@ -376,31 +377,6 @@ impl World {
     pub(crate) fn story(&self) -> &str {
         &self.story
     }
-}
-
-/// Whether the session is in the realm that has a name.
-fn is_admin(token: &Token) -> bool {
-    token.session_id().to_string().contains("-in-")
-}
-
-fn named(admin: bool) -> Realm {
-    if admin {
-        Realm::named("admin")
-    } else {
-        Realm::NONE
-    }
-}
-
-/// The question of a request with this token.
-pub(crate) fn resolves(token: Token) -> Resolve {
-    let realm = named(is_admin(&token));
-    Resolve::within(token, realm)
-}
-
-/// The same session id with another secret.
-fn forge(token: &Token) -> Token {
-    let text = token.encode();
-    format!("{}{:_<32}", &text[..32], "").parse().unwrap()
 }
 
 fn change(changes: &[(usize, Option<u8>)]) -> Changes {

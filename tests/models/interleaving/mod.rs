@@ -140,7 +140,7 @@ fn a_script_without_one_of_its_rules_fails_the_histories() {
         let proxy = runtime.block_on(Mutant::start(server.port, *mutant));
         let pool = redis::pool(&proxy.url());
 
-        let outcome = histories(&runtime, 1_500, 0, |clock| {
+        let outcome = histories(&runtime, 6_000, 0, |clock| {
             RedisStore::builder(pool.clone())
                 .clock(clock)
                 .notice_kept(NOTICE_KEPT)

@@ -80,7 +80,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the cutoff",
         CREATE,
-        "if kind == 1 and cutoff and rejected then",
+        "if cutoff and rejected then",
         "if false then",
     ),
     rule(
@@ -191,8 +191,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "resolve: an invalid token is reported once",
         RESOLVE,
-        "sub(record, 1, from - 1) .. NONE",
-        "sub(record, 1, from + 40)",
+        "string.sub(record, 1, from - 1) .. NONE",
+        "string.sub(record, 1, from + 40)",
     ),
     rule(
         "ticket: its terms",

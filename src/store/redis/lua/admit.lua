@@ -23,19 +23,9 @@ if redeem ~= "" then
   end
   age, proven = 0, struct.unpack(">i8", ticket, 19)
 end
-if kind == 1 and others.barred and now < tonumber(redis.call("HGET", user, "barred")) then
-  return { 8, now, of }
-end
-if kind == 1 and now - proven >= DAY then
-  return { 9, now, of }
-end
--- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
-local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
-if kind == 1 and cutoff and rejected then
-  if cutoff > now + AHEAD then
-    redis.call("HSET", user, "cut", string.format("%.0f", now))
-  end
-  return { 3, now, of }
+local why = kind == 1 and unwanted(user, others, cutoff, age, proven, now)
+if why then
+  return { why, now, of }
 end
 -- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
 proven = math.min(proven, now)

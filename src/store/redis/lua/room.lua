@@ -5,6 +5,24 @@ local EVICTED, REVOKED, REPLACED = 2, 3, 4
 local UNCOUNTED, TICKETS, MARKERS, DEVICES = 255, 4, 8, 32
 local MINUTE = 60000
 
+-- The outcome of a sign-in of a user that is not made: disabled, too old, or rejected by the cutoff.
+local function unwanted(key, others, cutoff, age, proven, now)
+  if others.barred and now < tonumber(redis.call("HGET", key, "barred")) then
+    return 8
+  elseif now - proven >= DAY then
+    return 9
+  end
+  -- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
+  local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff)
+    or age == 2 and cutoff ~= proven - 1
+  if cutoff and rejected then
+    if cutoff > now + AHEAD then
+      redis.call("HSET", key, "cut", string.format("%.0f", now))
+    end
+    return 3
+  end
+end
+
 -- The live session that a sign-in replaces: the one whose token the request sent, or the one
 -- that replaced it meanwhile.
 local function successor(by_id, id, now, not_before)

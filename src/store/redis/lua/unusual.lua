@@ -16,8 +16,7 @@ if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotate
 end
 local previous, before = nil, record
 if sub(record, 51, 82) ~= digest then
-  local newer, older = previous_tokens(record)
-  previous = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
+  previous = previous_token(record, digest)
   if not previous then
     return { 0, now, of }
   end
@@ -32,8 +31,7 @@ if previous then
     local kept, ends = struct.unpack(">i8B", record, 99)
     if rejected == 1 then
       -- The user authenticated again since, so a copy of this token ends nothing. It is reported once.
-      local from = string.find(record, previous, 124, true)
-      redis.call("HSET", user, session, sub(record, 1, from - 1) .. NONE .. sub(record, from + 41))
+      redis.call("HSET", user, session, forget(record, previous))
       ends = 0
     elseif ends == 1 then
       local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "" }
