@@ -14,12 +14,10 @@ if version ~= VERSION or kind % 16 > 2 or kind > 127 or kind > 63 and not rotate
   or rotated and #record < 205 or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now, of }
 end
-local previous, before = nil, record
-if sub(record, 51, 82) ~= digest then
-  previous = previous_token(record, digest)
-  if not previous then
-    return { 0, now, of }
-  end
+local present = sub(record, 51, 82) == digest
+local previous, before = not present and previous_token(record, digest), record
+if not present and not previous then
+  return { 0, now, of }
 end
 if now >= deadline or now >= activity + idle then
   drop(user, previous and {} or { session })
