@@ -308,7 +308,7 @@ async fn a_new_session_is_what_was_asked_for<St: SessionStore>(trial: &Trial<St>
                 .with_external_sid("sid");
             create.persistent = false;
             let (user, client) = (session_set.user.clone(), create.client.clone());
-            let wanted = Record::new(
+            let mut wanted = Record::new(
                 token.session_id(),
                 token.digest(),
                 user,
@@ -323,6 +323,7 @@ async fn a_new_session_is_what_was_asked_for<St: SessionStore>(trial: &Trial<St>
 
             trial.same(made.record, wanted.clone(), "the record of a new session");
             let found = trial.live(&token, "a new session").await;
+            wanted.unused = false;
             trial.same(found.record, wanted, "the stored record");
             trial.clock.advance(MS);
         }
