@@ -28,6 +28,7 @@ mod sent;
 mod staged;
 mod state;
 mod ticket;
+mod unanswered;
 mod user_sessions;
 
 use std::{

@@ -40,7 +40,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "why a sign-in was refused",
-        &["disabled", "limit_reached", "no_ticket", "void"],
+        &["disabled", "limit_reached", "no_ticket", "too_old", "void"],
     ),
     (
         "kinds of events",
@@ -68,6 +68,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "not_stored",
             "not_yours",
             "sign_in_disabled",
+            "sign_in_too_old",
             "sign_in_void",
             "unavailable",
         ],
@@ -122,6 +123,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "reused",
             "rotate",
             "save",
+            "ticket",
             "to",
             "unknown",
             "up",
@@ -205,6 +207,7 @@ fn no_code_of_an_event_changes() {
         Refusal::LimitReached,
         Refusal::NoTicket,
         Refusal::Rejected,
+        Refusal::TooOld,
     ];
     let kinds = [
         EventKind::Created,
