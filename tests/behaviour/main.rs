@@ -66,6 +66,7 @@ mod session_of;
 mod shorten;
 mod shown;
 mod size;
+mod staged_sign_in;
 mod ticket;
 mod token;
 mod undelivered;
