@@ -105,7 +105,7 @@ impl OpenSession {
         let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::Store {
-            state.stage_due(self.session.0.rules.rotation.after);
+            state.stage_due(&self.session.0.rules);
         }
         if verdict == Verdict::OnlyEnds {
             state.staged.put(Vec::new());

@@ -19,6 +19,7 @@ mod life;
 mod log_out;
 mod login;
 mod missing;
+mod offered;
 mod renew;
 mod replaced;
 mod report;

@@ -62,6 +62,7 @@ mod reported;
 mod require;
 mod respond;
 mod rotation;
+mod rotation_calls;
 mod session_of;
 mod shorten;
 mod shown;
