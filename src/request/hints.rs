@@ -30,6 +30,13 @@ impl RawHints {
         Self(hints)
     }
 
+    /// Copies the values, see [`copied`].
+    pub(crate) fn detach(&mut self) {
+        for hint in self.0.iter_mut().flatten().flatten() {
+            *hint = copied(hint);
+        }
+    }
+
     pub(crate) fn cleaned(&self) -> Hints {
         let Some(hints) = &self.0 else {
             return Hints::new();
@@ -42,4 +49,11 @@ impl RawHints {
             .with_mobile(mobile)
             .with_platform(platform)
     }
+}
+
+/// A copy of a value with bytes of its own. Those that a server hands over are parts of a larger buffer.
+pub(crate) fn copied(value: &HeaderValue) -> HeaderValue {
+    // The bytes were a header value before.
+    HeaderValue::from_bytes(value.as_bytes())
+        .unwrap_or_else(|_invalid| HeaderValue::from_static(""))
 }

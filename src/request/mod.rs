@@ -34,7 +34,7 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
     cookie::{GUEST, named as named_cookie},
-    hints::RawHints,
+    hints::{RawHints, copied},
     label::label,
     plain_http::is_from_plain_http,
     source::{Sent, Tokens, Way},

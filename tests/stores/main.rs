@@ -10,6 +10,7 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod newest_data;
 mod pinned;
 mod redis_acl;
 mod redis_check;
