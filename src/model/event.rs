@@ -57,6 +57,8 @@ pub enum EventKind {
     Rotated,
     /// A request sent a previous token after its grace period: another client may have a copy.
     TokenReuse,
+    /// A session ended during a request, whose changes of data were lost. Its response was sent as it was.
+    WriteLost,
 }
 
 /// Why a sign-in was refused.
@@ -111,6 +113,7 @@ impl EventKind {
             Self::Refused(_) => "refused",
             Self::Rotated => "rotated",
             Self::TokenReuse => "token_reuse",
+            Self::WriteLost => "write_lost",
         }
     }
 }

@@ -169,7 +169,13 @@ impl Session {
     }
 
     async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
+        let record = self.state().record().cloned();
         let done = self.save(stored, &batch.ops, batch.shorten).await;
+        if let (Err(CommitError::Ended), Some(record)) = (&done, record)
+            && !batch.ops.is_empty()
+        {
+            self.report_write_lost(&record);
+        }
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
             self.state().unstage(batch);
         }
