@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::copied::copied;
 use crate::model::Hints;
 
 static BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
@@ -49,11 +50,4 @@ impl RawHints {
             .with_mobile(mobile)
             .with_platform(platform)
     }
-}
-
-/// A copy of a value with bytes of its own. Those that a server hands over are parts of a larger buffer.
-pub(crate) fn copied(value: &HeaderValue) -> HeaderValue {
-    // The bytes were a header value before.
-    HeaderValue::from_bytes(value.as_bytes())
-        .unwrap_or_else(|_invalid| HeaderValue::from_static(""))
 }

@@ -4,6 +4,7 @@ mod bearer;
 #[cfg(feature = "client-ip")]
 mod client_ip;
 mod cookie;
+mod copied;
 mod end_words;
 #[cfg(feature = "geoip")]
 mod geo;
@@ -34,7 +35,8 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
     cookie::{GUEST, named as named_cookie},
-    hints::{RawHints, copied},
+    copied::copied,
+    hints::RawHints,
     label::label,
     plain_http::is_from_plain_http,
     source::{Sent, Tokens, Way},

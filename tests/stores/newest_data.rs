@@ -20,7 +20,7 @@ type Stage = fn(&Session);
 const COMMITS: [(&str, Stage); 5] = [
     ("rotate", |session| session.rotate().unwrap()),
     ("re-authenticate", |session| {
-        session.reauthenticated().unwrap()
+        session.reauthenticated().unwrap();
     }),
     ("save", |session| session.insert("a", "x").unwrap()),
     ("save and rotate", |session| {
