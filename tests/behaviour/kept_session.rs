@@ -30,7 +30,6 @@ use crate::common::{
     http::{Client, ids, store, user},
 };
 
-// T72
 #[tokio::test]
 async fn a_kept_session_knows_its_user_and_its_times_and_reads_no_data() {
     let (store, _clock) = store();
@@ -58,7 +57,6 @@ async fn a_kept_session_knows_its_user_and_its_times_and_reads_no_data() {
     }
 }
 
-// T72
 #[tokio::test]
 async fn while_the_layer_stores_the_changes_the_data_can_be_read() {
     let (store, _clock) = store();
@@ -75,7 +73,7 @@ async fn while_the_layer_stores_the_changes_the_data_can_be_read() {
     assert_eq!(read.await.value().as_deref(), Some("apple"));
 }
 
-// T57 T72
+// T57
 #[tokio::test]
 async fn a_kept_session_whose_changes_were_not_stored_still_commits_nothing() {
     let (store, _clock) = store();
@@ -212,7 +210,6 @@ fn bytes_kept(path: &'static str) -> i64 {
     counted.bytes_current
 }
 
-// T72
 #[test]
 fn a_kept_session_holds_neither_data_nor_the_buffer_of_the_connection() {
     for path in ["/read", "/write", "/commit"] {

@@ -7,12 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
 use http::StatusCode;
@@ -92,51 +89,21 @@ fn twice_as_many_changes_in_one_request_take_about_twice_the_memory() {
     }
 }
 
-/// Not run by default: times depend on the machine.
-#[tokio::test]
-#[ignore = "measures; run it alone, in release"]
-async fn measure_inserts() {
-    for (what, stored, work) in WORKS {
-        for keys in [250, 500, 1_000, 2_000] {
-            let mut best = Duration::MAX;
-            for _ in 0..20 {
-                let mut client = signed_in(stored).await;
-                let took = client.send(move |session| async move {
-                    let began = Instant::now();
-                    work(&session, keys);
-                    let worked = began.elapsed();
-                    session.commit().await.unwrap();
-                    (worked, began.elapsed())
-                });
-                let (worked, all) = took.await.value();
-                best = best.min(all);
-                assert!(worked <= all);
-            }
-            println!("{what}, {keys} keys, {stored} stored: {best:?}");
-        }
-    }
-}
-
 #[tokio::test]
 async fn two_thousand_values_of_one_key_keep_one_value() {
-    let runtime_free = || async {
-        let mut client = signed_in(0).await;
-        client
-            .send(|session: Session| async move {
-                let value = "x".repeat(1_000);
-                let counted = allocation_counter::measure(|| {
-                    for _ in 0..2_000 {
-                        session.insert("key", &value).unwrap();
-                    }
-                });
-                counted.bytes_current
-            })
-            .await
-            .value()
-    };
+    let mut client = signed_in(0).await;
 
-    let kept = runtime_free().await;
+    let kept = client.send(|session: Session| async move {
+        let value = "x".repeat(1_000);
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..2_000 {
+                session.insert("key", &value).unwrap();
+            }
+        });
+        counted.bytes_current
+    });
 
+    let kept = kept.await.value();
     assert!(kept < 4_000, "{kept} bytes");
 }
 

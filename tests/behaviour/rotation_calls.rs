@@ -9,7 +9,11 @@
 
 use std::time::Duration;
 
-use tower_user_sessions::{SessionLayer, TokenSource, store::ManualClock};
+use proptest::{collection::vec, prelude::*};
+use tower_user_sessions::{
+    MemoryStore, SessionLayer, SessionStore, TokenSource,
+    store::{ManualClock, Renewal, Rotate, Rotated, Salt, Token},
+};
 
 use crate::common::{
     faulty::{FaultyStore, Method},
@@ -149,4 +153,93 @@ async fn a_bearer_client_whose_response_was_lost_gets_its_new_token_with_the_nex
 
     assert_eq!(again, lost);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
+}
+
+/// What happens next to a session with several tokens.
+#[derive(Clone, Debug)]
+enum Step {
+    Advance(u64),
+    /// A request with one of the newest tokens asks for a rotation, and the response may be lost.
+    Rotate(usize, bool),
+    Reauthenticate(usize),
+    Visit(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..25_u64).prop_map(Step::Advance),
+        6 => (0..3_usize, any::<bool>()).prop_map(|(token, lost)| Step::Rotate(token, lost)),
+        1 => (0..2_usize).prop_map(Step::Reauthenticate),
+        2 => (0..3_usize).prop_map(Step::Visit),
+    ];
+    vec(step, 1..30)
+}
+
+/// Whether the store itself would give the session another token for a request with this one.
+async fn store_rotates(store: &MemoryStore, token: &str) -> bool {
+    let (token, salt) = (token.parse::<Token>().unwrap(), Salt::random().unwrap());
+    let next = token.successor(&salt);
+    let rotate = Rotate::new(&token, &next, Renewal::Derived(salt));
+    !matches!(
+        store.rotate(&rotate).await.unwrap(),
+        Rotated::Kept | Rotated::Ended
+    )
+}
+
+async fn asks_exactly_where_the_store_rotates(steps: Vec<Step>) {
+    let (store, clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let layer = SessionLayer::new(faulty.clone()).end_on_reuse(false);
+    let mut clients = vec![Client::signed_in(&layer, "alice").await];
+    let nth = |clients: &[Client], token: usize| clients.len().saturating_sub(token + 1);
+    for step in steps {
+        match step {
+            Step::Advance(seconds) => {
+                clock.advance(Duration::from_secs(seconds));
+            }
+            Step::Visit(token) => {
+                let at = nth(&clients, token);
+                clients[at].clone().user().await;
+            }
+            Step::Rotate(token, lost) => {
+                let mut client = clients[nth(&clients, token)].clone();
+                let before = faulty.calls(Method::Rotate);
+                let answer = client.send(|session| async move {
+                    session.rotate().unwrap();
+                    session.user_id().is_some()
+                });
+                let answer = answer.await;
+                let (asked, got) = (
+                    faulty.calls(Method::Rotate) - before,
+                    !answer.sets_no_cookie(),
+                );
+                let live = answer.value();
+                assert_eq!(asked == 1, got);
+                if live && asked == 0 {
+                    assert!(!store_rotates(&store, &client.token()).await);
+                }
+                if got && !lost {
+                    clients.push(client);
+                }
+            }
+            Step::Reauthenticate(token) => {
+                let mut client = clients[nth(&clients, token)].clone();
+                let answer =
+                    client.send(|session| async move { session.reauthenticated().is_ok() });
+                if answer.await.value() {
+                    clients.push(client);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    // T46
+    #[test]
+    fn the_layer_asks_exactly_where_the_store_would_rotate(steps in steps()) {
+        tokio_test::block_on(asks_exactly_where_the_store_rotates(steps));
+    }
 }

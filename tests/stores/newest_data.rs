@@ -68,13 +68,11 @@ async fn no_update_is_lost(store: impl Into<SharedStore>) {
     }
 }
 
-// T5
 #[tokio::test]
 async fn an_update_after_any_commit_starts_from_the_newest_value_in_memory() {
     no_update_is_lost(MemoryStore::new()).await;
 }
 
-// T5
 #[tokio::test]
 async fn an_update_after_any_commit_starts_from_the_newest_value_in_redis() {
     let server = Server::start();
