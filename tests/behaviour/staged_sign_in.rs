@@ -7,7 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -30,7 +36,25 @@ const FRESH: Duration = Duration::from_secs(300);
 
 /// Every route is behind another guard. The middleware `before` runs outside of them.
 fn app(layer: &SessionLayer, before: fn(&Session), commits: bool) -> Router {
-    let reached = || get(async || "reached");
+    counting(layer, before, commits, &Arc::default())
+}
+
+/// The same. It counts how often a handler behind a guard was reached.
+fn counting(
+    layer: &SessionLayer,
+    before: fn(&Session),
+    commits: bool,
+    acted: &Arc<AtomicUsize>,
+) -> Router {
+    let count = || {
+        let acted = Arc::clone(acted);
+        move || acted.fetch_add(1, SeqCst)
+    };
+    let reached = || {
+        let count = count();
+        get(async move || count().to_string())
+    };
+    let (by_user, by_option) = (count(), count());
     Router::new()
         .route("/guard", reached().route_layer(RequireUser::new()))
         .route(
@@ -38,11 +62,11 @@ fn app(layer: &SessionLayer, before: fn(&Session), commits: bool) -> Router {
             reached().route_layer(RequireUser::new().redirect_to("/login")),
         )
         .route("/fresh", reached().route_layer(RequireFresh::within(FRESH)))
-        .route("/user", get(async |user: User| user.id().to_string()))
+        .route("/user", get(async move |_user: User| by_user().to_string()))
         .route(
             "/option",
-            get(async |user: Option<User>| match user {
-                Some(user) => Ok(user.id().to_string()),
+            get(async move |user: Option<User>| match user {
+                Some(_user) => Ok(by_option().to_string()),
                 None => Err(StatusCode::UNAUTHORIZED),
             }),
         )
@@ -88,13 +112,16 @@ async fn a_staged_sign_in_that_the_store_refuses_reaches_no_guarded_handler() {
     let sessions = UserSessions::new(store.clone(), user("alice"));
     sessions.disable_for(HOUR).await.unwrap();
     let layer = SessionLayer::new(store);
-    let app = app(&layer, |session| session.log_in("alice").unwrap(), false);
+    let acted = Arc::new(AtomicUsize::new(0));
+    let sign_in = |session: &Session| session.log_in("alice").unwrap();
+    let app = counting(&layer, sign_in, false, &acted);
 
     for path in GUARDED {
         let (status, body) = visit(&app, &Client::new(&layer), path).await;
 
         assert_eq!((status, &*body), (StatusCode::FORBIDDEN, ""), "{path}");
     }
+    assert_eq!(acted.load(SeqCst), 0);
 }
 
 /// The guards' own answers: the sign-in is stored, so the layer leaves the response alone.
