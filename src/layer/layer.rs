@@ -237,9 +237,6 @@ impl<R> SessionLayer<R> {
     /// The next response carries the new token. 15 minutes are a good choice. If the store does not
     /// answer, the rotation is skipped and the response does not change.
     ///
-    /// A client that does not take its new token keeps the previous one, and is offered the new one again:
-    /// a browser with each response, a bearer client about every 30 s.
-    ///
     /// Defaults to never.
     pub fn rotate_after(mut self, age: Duration) -> Self {
         self.rules().rotation.after = Some(age);

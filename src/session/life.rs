@@ -20,6 +20,9 @@ impl Session {
     /// the signed-in cookie since an earlier version. Nor does anything happen if a sign-in or a sign-out
     /// is staged.
     ///
+    /// A client that does not take its new token is offered it again: a browser with each response, a bearer
+    /// client about every 30 s.
+    ///
     /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
     /// only due by its age is skipped then.
     ///

@@ -45,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn count(session: &Session, counted: &AtomicU32) {
-    // With the token of before a re-authentication the request is a guest's.
+    // With the token of before a re-authentication the request has no user.
     if session.user_id().is_some() {
         session
             .update("n", |n: Option<u32>| n.unwrap_or(0) + 1)

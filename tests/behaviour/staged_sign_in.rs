@@ -126,7 +126,7 @@ async fn a_staged_sign_in_that_the_store_refuses_reaches_no_guarded_handler() {
 
 /// The guards' own answers: the sign-in is stored, so the layer leaves the response alone.
 #[tokio::test]
-async fn a_staged_sign_in_is_a_guests_until_it_is_committed() {
+async fn a_staged_sign_in_counts_as_none_until_it_is_committed() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store);
 

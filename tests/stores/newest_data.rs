@@ -118,7 +118,7 @@ async fn a_second_commit_over_the_write_of_another_request_is_stored_in_redis() 
     assert_eq!(values, ["1", "2", "x"].map(|value| Some(value.to_owned())));
 }
 
-/// A guest's request resolves, another one fills the cart, the first rotates and signs in.
+/// The request of a guest resolves, another one fills the cart, the first rotates and signs in.
 async fn cart_after_a_sign_in(store: impl Into<SharedStore>) -> Option<String> {
     let mut guest = Client::new(&SessionLayer::new(store));
     guest.insert("cart", "apple").await;
