@@ -255,6 +255,7 @@ pub mod threats {}
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
 /// | `token_reuse` | a request sent a previous token after its time: there is a copy of it |
+/// | `write_lost` | a session ended during a request, whose changes of data were lost; the response was sent |
 /// | `new_device` | a user signed in on a device that the store does not remember ([`SessionLayer::device_cookie`]) |
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.

@@ -278,11 +278,14 @@ impl Routed {
             Ok(session) => session,
             Err(rejection) => return answer::rejected(rejection),
         };
-        let Some(sessions) = session.user_sessions() else {
+        let user = session.stored_user();
+        let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
             return answer::not_signed_in();
         };
         let sessions = sessions.spare_uncounted(self.spare_uncounted);
-        let stale = self.fresh.filter(|within| !session.is_fresh(*within));
+        let stale = self
+            .fresh
+            .filter(|within| !session.is_stored_fresh(*within));
         let done = match (self.route, stale) {
             (Route::End(id), stale) => match (id.parse(), stale) {
                 (Err(_), _) => return answer::not_yours(),

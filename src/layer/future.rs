@@ -219,7 +219,8 @@ where
 /// The layer's own response where the changes could not be committed; `None` keeps the service's.
 fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
-        // The session ended meanwhile: its changes are lost, the response is valid.
+        // The session ended meanwhile: its changes are lost as all of its data is, the response is valid. An event
+        // says so, and `commit` does to a handler that asks.
         CommitError::Closed | CommitError::Ended => None,
         error => Some(error.into()),
     }

@@ -59,6 +59,8 @@ pub enum EventKind {
     /// unless [`SessionLayer::end_on_reuse`](crate::SessionLayer::end_on_reuse) says otherwise or the user
     /// authenticated again since. An event of kind `Ended` follows if it did.
     TokenReuse,
+    /// A session ended during a request, whose changes of data were lost. Its response was sent as it was.
+    WriteLost,
 }
 
 /// Why a sign-in was refused.
@@ -124,6 +126,7 @@ impl EventKind {
             Self::Refused(_) => "refused",
             Self::Rotated => "rotated",
             Self::TokenReuse => "token_reuse",
+            Self::WriteLost => "write_lost",
         }
     }
 }

@@ -17,11 +17,15 @@ use crate::{
 /// How often an update runs again on data that parallel requests keep changing.
 const UPDATE_TRIES: usize = 16;
 
+/// No data has this revision, so the store returns the newest data.
+pub(super) const NO_REVISION: u64 = u64::MAX;
+
 /// The stored session that a commit starts from.
 pub(super) struct Stored {
     pub(super) tag: Tag,
     pub(super) id: SessionId,
-    pub(super) revision: u64,
+    /// The revision of the data, if it is complete.
+    pub(super) data_at: Option<u64>,
     pub(super) data: Data,
     pub(super) guest: bool,
 }
@@ -71,7 +75,7 @@ impl Session {
         Some(Stored {
             tag: live.tag,
             id: live.record.id,
-            revision: live.record.revision,
+            data_at: live.data_at,
             data: live.data.clone(),
             guest: live.record.user_id().is_none(),
         })
@@ -113,7 +117,7 @@ impl Session {
         let Stored {
             tag,
             id,
-            mut revision,
+            mut data_at,
             mut data,
             guest,
         } = stored;
@@ -127,11 +131,11 @@ impl Session {
         };
         let depends = ops.iter().any(|op| op.again.is_some());
         for _ in 0..UPDATE_TRIES {
-            save.expect = depends.then_some(revision);
+            save.expect = depends.then(|| data_at.unwrap_or(NO_REVISION));
             match rules.store.save(save.clone()).await? {
                 Saved::Saved { revision: newest } => {
                     let data = data.apply(&save.changes);
-                    self.state().saved(revision, newest, data);
+                    self.state().saved(data_at, newest, data);
                     return Ok(());
                 }
                 Saved::Shortened {
@@ -142,7 +146,7 @@ impl Session {
                     let mut state = self.state();
                     state.shortened(idle, deadline);
                     if !save.changes.is_empty() {
-                        state.saved(revision, newest, data.apply(&save.changes));
+                        state.saved(data_at, newest, data.apply(&save.changes));
                     }
                     return Ok(());
                 }
@@ -150,7 +154,7 @@ impl Session {
                     revision: newest,
                     data: theirs,
                 } => {
-                    (revision, data) = (newest, theirs);
+                    (data_at, data) = (Some(newest), theirs);
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
                 Saved::Ended => {
@@ -165,7 +169,13 @@ impl Session {
     }
 
     async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
+        let record = self.state().record().cloned();
         let done = self.save(stored, &batch.ops, batch.shorten).await;
+        if let (Err(CommitError::Ended), Some(record)) = (&done, record)
+            && !batch.ops.is_empty()
+        {
+            self.report_write_lost(&record);
+        }
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
             self.state().unstage(batch);
         }

@@ -105,7 +105,7 @@ impl OpenSession {
         let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::Store {
-            state.stage_due(self.session.0.rules.rotation.after);
+            state.stage_due(&self.session.0.rules);
         }
         if verdict == Verdict::OnlyEnds {
             state.staged.put(Vec::new());
@@ -124,6 +124,9 @@ impl OpenSession {
         let under_way = state.committing && self.session.0.turn.try_lock().is_err();
         let left = under_way || !state.staged.is_empty() || !state.replaced.is_empty();
         let settled = !left && state.pending.is_empty() && state.keeps_cookies();
+        if settled {
+            state.release(self.session.is_shared());
+        }
         drop(state);
         self.settled = settled;
         left
@@ -152,6 +155,8 @@ impl OpenSession {
         }
         // What could not be stored is still staged, and a clone of the session could commit it.
         let settled = state.pending.is_empty() && state.staged.is_empty();
+        state.release(self.session.is_shared());
+        (state.cookie, state.guest_cookie) = (CookieChange::Keep, CookieChange::Keep);
         drop(state);
         self.settled = settled;
     }
@@ -171,6 +176,8 @@ impl Drop for OpenSession {
             let mut state = self.session.state();
             state.closed = true;
             state.abandoned = true;
+            state.staged.ops.release();
+            state.release(self.session.is_shared());
             if state.pending.is_empty() {
                 return;
             }

@@ -78,6 +78,19 @@ impl Session {
         });
     }
 
+    /// The session ended during the request, and the changes of its data are lost. To a handler that commits
+    /// by itself the error says so.
+    pub(super) fn report_write_lost(&self, record: &Record) {
+        if record.user_id().is_none() || !self.state().closed {
+            return;
+        }
+        self.0.rules.audit.raise(|| {
+            let (at, client) = (self.now(), self.state().sender.client());
+            let event = Event::new(EventKind::WriteLost, at, Initiator::System);
+            event.of(record).at_client(client)
+        });
+    }
+
     /// A request sent a previous token after its time.
     pub(crate) fn report_reused(&self, reused: &Reused) {
         let (record, now) = (&reused.record, reused.now);

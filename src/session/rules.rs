@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::audit::Audit;
+use super::{audit::Audit, offered::Offered};
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
     store::SharedStore,
@@ -23,6 +23,8 @@ pub(crate) struct Rules {
     pub(crate) guests: Guests,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) rotation: RotationRules,
+    /// Which bearer clients were offered a new token a moment ago.
+    pub(crate) offered: Offered,
     /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
     pub(crate) audit: Audit,
@@ -51,6 +53,7 @@ impl Rules {
                 grace: Duration::from_secs(30),
                 reuse_ends: true,
             },
+            offered: Offered::default(),
             devices: None,
             audit: Audit::default(),
         }

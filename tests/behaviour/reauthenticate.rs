@@ -241,12 +241,65 @@ async fn an_outage_is_a_503_and_the_session_does_not_change() {
     assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
 
+// T57
+#[tokio::test]
+async fn a_re_authentication_whose_reply_was_lost_once_succeeds() {
+    for fault in [Fault::Lose, Fault::Unsure] {
+        let memory = MemoryStore::new();
+        let faulty = FaultyStore::new(&memory);
+        let layer = SessionLayer::new(faulty.clone());
+        let mut client = Client::signed_in(&layer, "alice").await;
+        faulty.next(Method::Rotate, fault);
+
+        let answer = client.send(|session| async move { session.reauthenticated().unwrap() });
+
+        assert_eq!(answer.await.status, StatusCode::OK);
+        assert_eq!(client.user().await.as_deref(), Some("alice"));
+        assert_eq!(ids(&memory, "alice").await.len(), 1);
+    }
+}
+
+// T47 T57
+#[tokio::test]
+async fn a_re_authentication_of_unknown_outcome_leaves_no_session_and_no_reuse() {
+    for fault in [Fault::Lose, Fault::Unsure] {
+        for own_commit in [false, true] {
+            let (memory, clock) = store();
+            let faulty = FaultyStore::new(&memory);
+            let (sender, mut receiver) = tower_user_sessions::events::channel(100);
+            let layer = SessionLayer::new(faulty.clone()).events(sender);
+            let mut client = Client::signed_in(&layer, "alice").await;
+            faulty.always([Method::Rotate], fault);
+
+            let answer = client.send(move |session| async move {
+                session.reauthenticated().unwrap();
+                if own_commit {
+                    session.commit().await.unwrap_err();
+                }
+            });
+            assert_eq!(answer.await.status, StatusCode::SERVICE_UNAVAILABLE);
+            faulty.mend();
+
+            assert!(ids(&memory, "alice").await.is_empty());
+            clock.advance(GRACE + MS);
+            assert_eq!(client.user().await, None);
+            let kinds = std::iter::from_fn(|| receiver.try_recv());
+            let kinds: Vec<_> = kinds
+                .map(|event| (event.kind.as_str(), event.reason))
+                .collect();
+            let ended = ("ended", Some(EndReason::Undelivered));
+            assert_eq!(kinds, [("created", None), ended]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn two_commits_of_one_request_re_authenticate_once() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone());
     let mut client = Client::signed_in(&layer, "alice").await;
     faulty.nth(Method::Rotate, 1, Fault::Lose);
+    faulty.nth(Method::Rotate, 2, Fault::Lose);
 
     let answer = client.send(|session| async move {
         session.reauthenticated().unwrap();

@@ -14,6 +14,7 @@ mod forged_tickets;
 mod memory_size;
 mod mutants_sets;
 mod mutants_tokens;
+mod newest_data;
 mod pinned;
 mod redis_acl;
 mod redis_check;

@@ -53,6 +53,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "refused",
             "rotated",
             "token_reuse",
+            "write_lost",
         ],
     ),
     ("initiators", &["admin", "policy", "system", "user"]),
@@ -218,6 +219,7 @@ fn no_code_of_an_event_changes() {
         EventKind::Refused(Refusal::Disabled),
         EventKind::Rotated,
         EventKind::TokenReuse,
+        EventKind::WriteLost,
     ];
     let initiators = [
         Initiator::Admin,

@@ -291,7 +291,8 @@ async fn respond(
         Ok(session) => session,
         Err(rejection) => return setup.rejected(&rejection),
     };
-    let Some(sessions) = session.user_sessions() else {
+    let user = session.stored_user();
+    let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
         return setup.not_signed_in();
     };
     let sessions = sessions.spare_uncounted(setup.spare_uncounted);
