@@ -107,7 +107,7 @@ async fn each_row_has_the_exact_moment_and_an_icon_of_its_kind() {
 
     let view = visit(&looking, &world.page, &client, "GET /devices", &[], "").await;
 
-    let time = r#"<time datetime="2025-11-24T16:00:00Z" title="2025-11-24 16:00:00 UTC" data-age="43200">12 hours ago</time>"#;
+    let time = r#"<time datetime="2025-11-24T16:00:00.000Z" title="2025-11-24 16:00:00 UTC" data-age="43200">12 hours ago</time>"#;
     assert!(view.body.contains(time), "{}", view.body);
     assert!(
         view.body

@@ -78,7 +78,7 @@ async fn an_evicted_client_learns_why_when_and_by_which_session_and_device() {
         "title": "Not signed in",
         "status": 401,
         "reason": "evicted",
-        "endedAt": "2025-11-24T17:00:00Z",
+        "endedAt": "2025-11-24T17:00:00.000Z",
         "by": by.to_string(),
         "byDevice": "Firefox 145 on Windows",
     });
@@ -209,8 +209,8 @@ async fn a_refused_program_gets_a_ticket_and_the_sessions_to_choose_from() {
         "reason": "limit_reached",
         "sessions": [{
             "id": listed.to_string(),
-            "createdAt": "2025-11-24T17:00:00Z",
-            "lastActivity": "2025-11-24T17:00:00Z",
+            "createdAt": "2025-11-24T17:00:00.000Z",
+            "lastActivity": "2025-11-24T17:00:00.000Z",
             "device": "Firefox 145 on Windows",
         }],
     });
