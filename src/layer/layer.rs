@@ -248,7 +248,11 @@ impl<R> SessionLayer<R> {
     /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
     /// token is not rotated again.
     ///
-    /// Defaults to 30 s.
+    /// A browser writes cookies to disk after up to 30 s. If it crashes before that, it comes back with the
+    /// previous token. Within this time it gets the new one again, if its user agent is that of the sign-in
+    /// and its address is in the same network. Later it is signed out, with the reason `token_reuse`.
+    ///
+    /// Defaults to 2 minutes: the half minute, and the time to start the browser again.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.rules().rotation.grace = grace.min(Lifetime::MAX);
         self
@@ -289,6 +293,10 @@ impl<R> SessionLayer<R> {
     ///
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
     /// browser's cache is not cleared, because that takes browsers a long time.
+    ///
+    /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
+    /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for
+    /// this origin only.
     ///
     /// Defaults to no.
     pub fn clear_site_data(mut self, clear: bool) -> Self {

@@ -5,6 +5,8 @@ mod bearer;
 mod client_ip;
 mod cookie;
 mod end_words;
+#[cfg(feature = "client-ip")]
+mod forwarded;
 #[cfg(feature = "geoip")]
 mod geo;
 #[cfg(feature = "device")]

@@ -149,9 +149,34 @@ impl State {
             && matches!(self.staged.renew, Renew::No)
             && self.keeps_cookies()
             && self.can_rotate();
-        if idle && (unused || old) && self.token.is_some() {
-            self.staged.renew = Renew::Due;
+        if !idle {
+            return;
         }
+        if (unused || old) && self.token.is_some() {
+            self.staged.renew = Renew::Due;
+        } else if let Some(lost) = self.lost_token() {
+            self.handed_over(lost);
+        }
+    }
+
+    /// The present token, if the browser had it and sends the one before it again.
+    ///
+    /// Browsers write cookies to disk after up to 30 s. One that crashes before that comes back with the
+    /// previous token, which is reuse after its time. Only the client of the sign-in gets the present
+    /// token again: the same user agent, in the same network.
+    fn lost_token(&self) -> Option<Token> {
+        let (Current::Live(Live { record, now, .. }), Some(token)) = (&self.current, &self.token)
+        else {
+            return None;
+        };
+        let rotation = record.rotation.as_deref()?;
+        let previous = rotation.previous[0].filter(|it| *now < it.until && !it.rejected)?;
+        let is_same_client = || self.sender.client().is_near(record.client());
+        if previous.digest != token.digest() || !is_same_client() {
+            return None;
+        }
+        let next = token.successor(&rotation.salt);
+        (next.digest() == record.digest).then_some(next)
     }
 
     /// The session has another token.

@@ -10,6 +10,7 @@
 mod activity_every;
 mod allocations;
 mod bearer;
+mod challenge;
 mod class;
 mod clear;
 mod client_ip;
@@ -30,6 +31,7 @@ mod ending;
 mod event_channel;
 mod events;
 mod events_add_up;
+mod expired;
 mod extractor;
 mod for_test;
 mod fresh;

@@ -1,5 +1,7 @@
 //! A live session as a store keeps it, and its stored form.
 
+mod expiry;
+
 use std::{error, fmt, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut};

@@ -172,9 +172,8 @@ async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>)
         EndReason::TokenReuse,
         "the reason in the notice",
     );
-    trial
-        .unknown(&previous, "the reused token, a second time")
-        .await;
+    let again = trial.notice(&previous, "the reused token, a second time");
+    trial.same(again.await, notice, "the notice for the reused token");
 }
 
 async fn no_rotation_while_a_previous_token_works<St: SessionStore>(trial: &Trial<St>) {

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Cause, SessionSet};
 use crate::{
-    model::{Digest, EndNotice, EndReason, Lifetime, Previous, Record, Rotation, Salt, Timestamp},
+    model::{
+        Data, Digest, EndNotice, EndReason, Lifetime, Previous, Record, Rotation, Salt, Timestamp,
+    },
     store::{Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated},
 };
 
@@ -58,12 +60,12 @@ impl SessionSet {
         };
         if !record.is_live(now, None) {
             return match previous {
-                None => Resolved::Expired(self.live.swap_remove(at).record),
+                None => self.expired(at),
                 Some(_) => Resolved::Unknown,
             };
         }
         let first_use = match previous {
-            Some(previous) if now >= previous.until => return self.reused(at, now, kept),
+            Some(previous) if now >= previous.until => return self.reused(at, digest, now, kept),
             Some(previous) if previous.rejected => {
                 return Resolved::Ended(EndNotice::superseded(record, &previous));
             }
@@ -81,7 +83,21 @@ impl SessionSet {
         Resolved::Live(Found::new(record.clone(), data, now))
     }
 
-    fn reused(&mut self, at: usize, now: Timestamp, kept: Duration) -> Resolved {
+    /// A user's session stays until its set is swept or purged, so that all pages of the browser say that it
+    /// expired, not only the one that asked first.
+    fn expired(&mut self, at: usize) -> Resolved {
+        match self.live.get_mut(at) {
+            Some(live) if live.record.user_id().is_some() => {
+                let record = live.record.clone();
+                live.record.note_expired();
+                live.data = Data::default();
+                Resolved::Expired(record)
+            }
+            _ => Resolved::Expired(self.live.swap_remove(at).record),
+        }
+    }
+
+    fn reused(&mut self, at: usize, digest: &Digest, now: Timestamp, kept: Duration) -> Resolved {
         let Some(record) = self.live.get(at).map(|live| live.record.clone()) else {
             return Resolved::Unknown;
         };
@@ -98,6 +114,10 @@ impl SessionSet {
                 kept,
             };
             self.note(&record, &cause, now);
+            if let Some((_, notice)) = self.notices.last_mut() {
+                // The user may be the one who sent it, after a crash of the browser.
+                notice.previous.get_or_insert(*digest);
+            }
         }
         Resolved::Reused(Reused::new(record, ends, now))
     }

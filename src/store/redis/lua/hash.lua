@@ -5,11 +5,15 @@ local DAY = 86400000
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
 -- the session that causes the end ("" for none), and its body, which is left out if it is long.
+-- After a reuse it has the digest of the reused token as `previous`.
 local function notice(record, cause, now)
-  local kind, previous, by, body = NOTICE, "", cause.by, cause.body
+  local kind, previous, by, body = NOTICE, cause.previous or "", cause.by, cause.body
   if string.byte(record, 2) >= 64 then
     -- The client may never have received the current token.
-    kind, previous = NOTICE + 32, string.sub(record, 124, 155)
+    previous = string.sub(record, 124, 155)
+  end
+  if previous ~= "" then
+    kind = NOTICE + 32
   end
   if #body > 512 then
     body = ""
