@@ -96,7 +96,8 @@ impl Default for EndWords {
             replaced: "You signed in again.".into(),
             revoked: "You were signed out from {device}.".into(),
             token_reuse: "You were signed out because an old copy of your session was used. \
-                          If that was not you, change your password."
+                          That can happen after your browser crashed. \
+                          If it did not, change your password."
                 .into(),
             undelivered: "Your sign-in was not completed.".into(),
         }

@@ -274,3 +274,29 @@ async fn ending_the_current_session_through_the_list_is_a_sign_out_too() {
         Some("\"cookies\", \"storage\"")
     );
 }
+
+// T37
+#[tokio::test]
+async fn the_message_is_text_that_the_page_must_escape_and_has_no_characters_that_do_not_show() {
+    let (layer, _store, clock) = world();
+    let evicted = Client::signed_in(&layer, "alice").await;
+    clock.advance(HOUR);
+    let mut other = Client::new(&layer);
+    let long = "x".repeat(200);
+    let brands = format!("\"<script>{{device}}\u{202e}{long}\";v=\"1\"");
+    other.headers.insert(
+        "sec-ch-ua",
+        http::HeaderValue::from_bytes(brands.as_bytes()).unwrap(),
+    );
+    other.log_in("alice").await;
+
+    let said = evicted
+        .request(|session| async move { EndWords::default().message(&session.ended().unwrap()) })
+        .await
+        .value();
+
+    let name = "<script>{device}";
+    let rest = &long[..40 - name.len()];
+    let sentence = format!("You were signed out because you signed in on {name}{rest}.");
+    assert_eq!(said, sentence);
+}

@@ -164,7 +164,7 @@ fn at(client: &Client, address: &str, agent: &'static str) -> Client {
     client
 }
 
-// T48
+// T48 T61
 #[tokio::test]
 async fn a_browser_that_lost_its_new_token_gets_it_again_within_the_grace() {
     let (layer, _store, clock) = world();
