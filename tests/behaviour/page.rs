@@ -262,6 +262,28 @@ async fn a_form_with_an_id_that_is_not_the_users_gets_the_same_403() {
     assert_eq!(ids(&world.store, "bob").await, [bob]);
 }
 
+// T42
+#[tokio::test]
+async fn a_browser_whose_session_expired_sees_why_in_the_words_of_the_page() {
+    let world = World::new();
+    let client = Client::signed_in(&world.layer, "alice").await;
+    world.clock.advance(DAY);
+    let mut words = Words::default();
+    words.ended.expired = "Zu lange <nicht> da.".into();
+    let german = world.page.clone().words(words);
+
+    let view = world.send(&client, "GET /devices", "").await;
+    let in_german = visit(&world.layer, &german, &client, "GET /devices", &[], "").await;
+
+    assert_eq!(view.status, StatusCode::UNAUTHORIZED);
+    assert!(view.body.contains("You’re not signed in."));
+    assert!(
+        view.body
+            .contains("You were signed out because your session expired.")
+    );
+    assert!(in_german.body.contains("Zu lange &lt;nicht&gt; da."));
+}
+
 #[tokio::test]
 async fn without_a_user_it_is_a_401_page_or_a_redirect_to_sign_in() {
     let world = World::new();
