@@ -246,11 +246,9 @@ impl<R> SessionLayer<R> {
     /// How long the previous token still works after the client has sent the new one.
     ///
     /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
-    /// token is not rotated again.
-    ///
-    /// A browser writes cookies to disk after up to 30 s. If it crashes before that, it comes back with the
-    /// previous token. Within this time it gets the new one again, if its user agent is that of the sign-in
-    /// and its address is in the same network. Later it is signed out, with the reason `token_reuse`.
+    /// token is not rotated again. A browser that crashed within 30 s of a rotation has lost the new token.
+    /// Within this time it gets that again, if its user agent is that of the sign-in, in the same network.
+    /// Later it is signed out, with the reason `token_reuse`.
     ///
     /// Defaults to 2 minutes: the half minute, and the time to start the browser again.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {

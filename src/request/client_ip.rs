@@ -218,7 +218,7 @@ fn unreadable(name: &HeaderName) {
     drop(logged);
     tracing::warn!(
         header = %name,
-        "the address of the client cannot be read from this header, so the session has none: check that your \
-         proxy sets it, once, to an address with or without a port; the next such header is logged at debug"
+        "this header has no readable address of the client, so the session has none; check that your proxy \
+         sets it once, to an address with or without a port. The next one is logged at debug"
     );
 }

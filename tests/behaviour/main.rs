@@ -19,6 +19,7 @@ mod commit;
 mod common;
 mod cookie;
 mod countdown;
+mod crash;
 mod csrf;
 mod data;
 mod device;

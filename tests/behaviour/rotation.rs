@@ -156,62 +156,6 @@ async fn after_the_grace_the_previous_token_is_reuse_and_ends_the_session() {
     assert_eq!(again.await.value(), Some(EndReason::TokenReuse));
 }
 
-/// A client at this address.
-fn at(client: &Client, address: &str, agent: &'static str) -> Client {
-    let mut client = client.clone();
-    client.peer = Some(address.parse().unwrap());
-    client.headers.insert("user-agent", agent.parse().unwrap());
-    client
-}
-
-// T48 T61
-#[tokio::test]
-async fn a_browser_that_lost_its_new_token_gets_it_again_within_the_grace() {
-    let (layer, _store, clock) = world();
-    let mut client = at(&Client::new(&layer), "198.51.100.4", "Browser/1");
-    client.log_in("alice").await;
-    let (previous, present) = {
-        let next = successor(&client).await;
-        (client, next)
-    };
-    present.clone().user().await;
-    clock.advance(GRACE - MS);
-
-    let mut restarted = at(&previous, "198.51.100.200", "Browser/1");
-    let elsewhere = at(&previous, "203.0.113.7", "Browser/1");
-    let another = at(&previous, "198.51.100.4", "Browser/2");
-    for other in [&elsewhere, &another] {
-        let answer = other.request(|session| async move { session.user_id() });
-        let answer = answer.await;
-        assert!(answer.sets_no_cookie());
-        assert_eq!(answer.value(), Some(user("alice")));
-    }
-    assert_eq!(restarted.user().await.as_deref(), Some("alice"));
-
-    assert_eq!(restarted.token(), present.token());
-    clock.advance(HOUR);
-    assert_eq!(restarted.user().await.as_deref(), Some("alice"));
-}
-
-// T48
-#[tokio::test]
-async fn after_a_reauthentication_no_client_gets_the_new_token_by_the_previous_one() {
-    let (layer, _store, _clock) = world();
-    let mut client = at(&Client::new(&layer), "198.51.100.4", "Browser/1");
-    client.log_in("alice").await;
-    let previous = client.clone();
-    client
-        .send(|session| async move { session.reauthenticated().unwrap() })
-        .await;
-    assert_ne!(client.token(), previous.token());
-
-    let answer = previous.request(|session| async move { session.user_id() });
-
-    let answer = answer.await;
-    assert!(answer.sets_no_cookie());
-    assert_eq!(answer.value(), None);
-}
-
 // T47
 #[tokio::test]
 async fn reuse_ends_nothing_if_the_layer_is_set_so() {

@@ -131,8 +131,8 @@ impl Platform {
     }
 }
 
-/// Whether a program on an iPad sent the user agent of a Mac. Safari itself adds nothing, so it cannot be
-/// told from a Mac.
+/// Whether a program on an iPad sent the user agent of a Mac. Safari itself adds nothing, so it looks
+/// like a Mac.
 pub(super) fn is_ipad(agent: &Agent<'_>) -> bool {
     agent.has("Macintosh")
         && agent.words().any(|word| {

@@ -50,7 +50,7 @@ impl SessionSet {
             .live
             .iter()
             .map(|Live { record, .. }| match record.user_id() {
-                // For a while, a user's browser is told that the session expired.
+                // For a while, a user's browser gets the reason.
                 Some(_) => record.expires_at().plus(NOTICE_KEPT),
                 None => record.idle_expires_at(),
             });

@@ -32,6 +32,15 @@ local function finish(key, session, cause, now)
   return { id = session.id, ended = now }
 end
 
+-- Keeps the record of a session that expired `at` that moment, without its data: all pages of the
+-- browser say so, not only the one that asked first.
+local function stays_expired(key, id, record, at)
+  local times = struct.pack(">i8i8i8", 0, 0, at)
+  redis.call("HSET", key, id, string.sub(record, 1, 26) .. times .. string.sub(record, 51))
+  redis.call("HDEL", key, id .. ".data")
+  keep(key, DAY / 24)
+end
+
 -- A notice that no token can read: of an undelivered id whose `create` has not run, or (reason
 -- replaced) of a session in another session set that the session `by` replaced.
 local function mark(key, id, reason, by, kept, now)

@@ -2,7 +2,7 @@
   Continues `resolve.lua`, after the preludes: notices, deadlines, previous tokens, and the first
   request with a new token. `resolve.lua` lists the arguments and the returns.
 ]]
-local TOKEN_REUSE, HOUR, of = 10, 3600000, sub(digest, 1, 8)
+local TOKEN_REUSE, of = 10, sub(digest, 1, 8)
 
 if noticed(record, now) then
   local opens = sub(record, 11, 42) == digest
@@ -28,11 +28,7 @@ if now >= deadline or now >= activity + idle then
   elseif kind % 16 == 2 then
     drop(user, { session })
   elseif idle > 0 then
-    -- All pages of the browser say that it expired, not only the one that asked first.
-    local at = struct.pack(">i8i8i8", 0, 0, math.min(deadline, activity + idle))
-    redis.call("HSET", user, session, sub(record, 1, 26) .. at .. sub(record, 51))
-    redis.call("HDEL", user, session .. ".data")
-    keep(user, HOUR)
+    stays_expired(user, session, record, math.min(deadline, activity + idle))
   end
   return { 3, now, of, record }
 end
