@@ -32,15 +32,6 @@ local function finish(key, session, cause, now)
   return { id = session.id, ended = now }
 end
 
--- Keeps the record of a session that expired `at` that moment, without its data: all pages of the
--- browser say so, not only the one that asked first.
-local function stays_expired(key, id, record, at)
-  local times = struct.pack(">i8i8i8", 0, 0, at)
-  redis.call("HSET", key, id, string.sub(record, 1, 26) .. times .. string.sub(record, 51))
-  redis.call("HDEL", key, id .. ".data")
-  keep(key, DAY / 24)
-end
-
 -- A notice that no token can read: of an undelivered id whose `create` has not run, or (reason
 -- replaced) of a session in another session set that the session `by` replaced.
 local function mark(key, id, reason, by, kept, now)
@@ -91,6 +82,21 @@ local function drop(key, ids)
     end
     redis.call("HDEL", key, unpack(data))
   end
+end
+
+-- Deletes an expired guest session. Keeps the record of a user's, without its data and with the
+-- moment it expired: all pages of the browser say so, not only the one that asked first.
+local function expired(key, id, record, now, of)
+  local activity, idle, deadline = struct.unpack(">i8i8i8", record, 27)
+  if string.byte(record, 2) % 16 == 2 then
+    drop(key, { id })
+  elseif idle > 0 then
+    local times = struct.pack(">i8i8i8", 0, 0, math.min(deadline, activity + idle))
+    redis.call("HSET", key, id, string.sub(record, 1, 26) .. times .. string.sub(record, 51))
+    redis.call("HDEL", key, id .. ".data")
+    keep(key, DAY / 24)
+  end
+  return { 3, now, of, record }
 end
 
 -- Whether it is a ticket that still works.

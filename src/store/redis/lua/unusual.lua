@@ -23,14 +23,7 @@ if sub(record, 51, 82) ~= digest then
   end
 end
 if now >= deadline or now >= activity + idle then
-  if previous then
-    return { 0, now, of }
-  elseif kind % 16 == 2 then
-    drop(user, { session })
-  elseif idle > 0 then
-    stays_expired(user, session, record, math.min(deadline, activity + idle))
-  end
-  return { 3, now, of, record }
+  return previous and { 0, now, of } or expired(user, session, record, now, of)
 end
 if previous then
   local good, rejected = good_until(previous)
