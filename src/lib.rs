@@ -267,7 +267,7 @@ pub mod threats {}
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing
 /// else in the store, `RedisStore` removes it within a sixteenth of the idle time, and at once at the
-/// absolute deadline. [`MemoryStore`] removes it in its next sweep.
+/// absolute deadline. [`MemoryStore`] removes it in its next sweep, an hour later.
 ///
 /// The same events go to `tracing`, at debug level, under the target `tower_user_sessions::audit`. They name
 /// users and sessions, so they are not in the log by default.

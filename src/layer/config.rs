@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request,
-    header::{CACHE_CONTROL, VARY},
+    header::{CACHE_CONTROL, Entry, VARY, WWW_AUTHENTICATE},
     request::Parts,
 };
 
@@ -157,6 +157,23 @@ impl Config {
     /// The device that a request sends, if there is a device cookie.
     pub(super) fn device(&self, headers: &HeaderMap) -> Option<DeviceId> {
         self.device_cookie.as_ref()?.read(headers)
+    }
+
+    /// Says on a 401 how a request proves who sends it (RFC 9110 §15.5.2), unless the response says it.
+    pub(super) fn challenge(&self, headers: &mut HeaderMap) {
+        let text = match self.source {
+            // No scheme of the registry means cookies; others use this one too. Browsers ignore it.
+            TokenSource::Cookie => format!("Cookie cookie-name=\"{}\"", self.cookie.name()),
+            // RFC 6750 §3 wants a parameter.
+            TokenSource::Bearer | TokenSource::BearerThenCookie | TokenSource::CookieThenBearer => {
+                "Bearer realm=\"session\"".to_owned()
+            }
+        };
+        if let (Entry::Vacant(none), Ok(text)) =
+            (headers.entry(WWW_AUTHENTICATE), HeaderValue::try_from(text))
+        {
+            none.insert(text);
+        }
     }
 
     /// The address of the client.

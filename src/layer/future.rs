@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -50,6 +50,9 @@ impl<R> Finish<R> {
             }
             self.config.write(delivery, headers);
         });
+        if !self.grpc && response.status() == StatusCode::UNAUTHORIZED {
+            self.config.challenge(response.headers_mut());
+        }
         response
     }
 }

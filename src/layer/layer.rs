@@ -244,9 +244,11 @@ impl<R> SessionLayer<R> {
     /// How long the previous token still works after the client has sent the new one.
     ///
     /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
-    /// token is not rotated again.
+    /// token is not rotated again. A browser that crashed within 30 s of a rotation has lost the new token.
+    /// Within this time it gets that again, if its user agent is that of the sign-in, in the same network.
+    /// Later it is signed out, with the reason `token_reuse`.
     ///
-    /// Defaults to 30 s.
+    /// Defaults to 2 minutes: the half minute, and the time to start the browser again.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.rules().rotation.grace = grace.min(Lifetime::MAX);
         self
@@ -288,6 +290,10 @@ impl<R> SessionLayer<R> {
     ///
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
     /// browser's cache is not cleared, because that takes browsers a long time.
+    ///
+    /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
+    /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for
+    /// this origin only.
     ///
     /// Defaults to no.
     pub fn clear_site_data(mut self, clear: bool) -> Self {

@@ -42,6 +42,10 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// | [`TooLarge`](RejectionKind::TooLarge) | 413 | `not_stored` | `INTERNAL` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 with `Retry-After` | `unavailable` | `UNAVAILABLE` |
 ///
+/// Each 401 that passes a [`SessionLayer`](super::SessionLayer) says in `WWW-Authenticate` what the layer reads:
+/// `Bearer realm="session"`, or `Cookie cookie-name="__Host-session"` if it reads cookies only. Your own 401s get
+/// it too, unless they have the header. gRPC responses do not.
+///
 /// ```
 /// # #[cfg(feature = "axum")] {
 /// use tower_user_sessions::{Rejection, Session};

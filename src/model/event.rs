@@ -44,7 +44,7 @@ pub enum EventKind {
     Created,
     /// A session ended; the event's `reason` says why.
     Ended,
-    /// A session expired. Raised when a request first sends its token after that, if one does and the
+    /// A session expired; the event's `reason` says so too. Raised when a request first sends its token after that, if one does and the
     /// store has not removed the session by then.
     Expired,
     /// A user signed in on a device that the store does not remember.

@@ -6,6 +6,8 @@ mod client_ip;
 mod cookie;
 mod copied;
 mod end_words;
+#[cfg(feature = "client-ip")]
+mod forwarded;
 #[cfg(feature = "geoip")]
 mod geo;
 #[cfg(feature = "device")]

@@ -36,7 +36,7 @@ impl Session {
         if matches!(state.staged.target, Target::Stay)
             && matches!(state.staged.renew, Renew::No)
             && state.can_rotate()
-            && state.would_rotate(now)
+            && state.would_rotate(self.0.rules.realm, now)
         {
             state.staged.renew = Renew::Rotate;
         }

@@ -11,7 +11,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{EventKind, Lifetime, Record, Salt, Timestamp, Token},
+    model::{EventKind, Lifetime, Realm, Record, Salt, Timestamp, Token},
     request::Way,
     store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind},
 };
@@ -163,26 +163,51 @@ impl State {
             && matches!(self.staged.renew, Renew::No)
             && self.keeps_cookies()
             && self.can_rotate();
-        let due = idle && (unused || old) && self.would_rotate(now);
+        if !idle {
+            return;
+        }
+        let due = (unused || old) && self.would_rotate(rules.realm, now);
         // A browser takes its new cookie. A bearer client may never take its new token.
         let throttled = unused && self.sent.way == Some(Way::Bearer);
         if due && (!throttled || rules.offered.is_due(id, now)) {
             self.staged.renew = Renew::Due;
+        } else if let Some(lost) = self.lost_token(rules.realm).filter(|_| !due) {
+            self.handed_over(lost);
         }
+    }
+
+    /// The present token, if the browser had it and sends the one before it again.
+    ///
+    /// Browsers write cookies to disk after up to 30 s. One that crashes before that comes back with the
+    /// previous token, which is reuse after its time. Only the client of the sign-in gets the present
+    /// token again: the same user agent, in the same network.
+    fn lost_token(&self, realm: Realm) -> Option<Token> {
+        let (Current::Live(Live { record, now, .. }), Some(token)) = (&self.current, &self.token)
+        else {
+            return None;
+        };
+        let rotation = record.rotation.as_deref()?;
+        let previous = rotation.previous[0].filter(|it| *now < it.until && !it.rejected)?;
+        let is_same_client = || self.sender.client().is_near(record.client());
+        if previous.digest != token.digest_in(realm) || !is_same_client() {
+            return None;
+        }
+        let next = token.successor(&rotation.salt);
+        (next.digest_in(realm) == record.digest).then_some(next)
     }
 
     /// Whether the store would give this session another token at `now`, as far as its record says.
     ///
     /// It keeps the token while a previous one still works, and for a request with a previous token whose
     /// successor was sent.
-    pub(super) fn would_rotate(&self, now: Timestamp) -> bool {
+    pub(super) fn would_rotate(&self, realm: Realm, now: Timestamp) -> bool {
         let (Current::Live(Live { record, .. }), Some(token)) = (&self.current, &self.token) else {
             return false;
         };
         let Some(rotation) = &record.rotation else {
             return true;
         };
-        let sent = token.digest();
+        let sent = token.digest_in(realm);
         if sent == record.digest {
             let mut previous = rotation.previous.iter().flatten();
             return previous.all(|previous| previous.until <= now);

@@ -119,7 +119,8 @@ impl Session {
                 record.idle_expires_at(),
                 Initiator::Policy,
             );
-            event.of(record).at_client(client)
+            let event = event.of(record).because(EndReason::Expired, None);
+            event.at_client(client)
         });
     }
 
@@ -159,7 +160,9 @@ fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
 pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
     match reason {
         EndReason::Administrator | EndReason::Disabled => Initiator::Admin,
-        EndReason::Evicted | EndReason::TokenReuse | EndReason::Rejected => Initiator::Policy,
+        EndReason::Evicted | EndReason::Expired | EndReason::TokenReuse | EndReason::Rejected => {
+            Initiator::Policy
+        }
         EndReason::IdentityProvider | EndReason::Undelivered => Initiator::System,
         EndReason::CredentialsChanged if !by_user => Initiator::Admin,
         EndReason::CredentialsChanged

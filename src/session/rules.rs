@@ -50,7 +50,7 @@ impl Rules {
             not_before: None,
             rotation: RotationRules {
                 after: None,
-                grace: Duration::from_secs(30),
+                grace: Duration::from_secs(120),
                 reuse_ends: true,
             },
             offered: Offered::default(),

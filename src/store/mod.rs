@@ -91,7 +91,7 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///
 /// 1. `resolve` returns a session only for its own token, and only while the session is live. A session
 ///    is live until one of its two deadlines passes or it ends. A session that began before `not_before`
-///    is not live.
+///    is not live. A user's session that expired may stay for a while, see [`Resolved::Expired`].
 /// 2. `resolve` records the activity if the request counts as activity. The last activity never moves
 ///    backwards. Activity renews the idle deadline and never the absolute one.
 ///    - With `activity_step` it is written only if the stored activity is older than that step, see
@@ -133,7 +133,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 9. `create` and `save` change nothing if the data would exceed `data_limit`.
 /// 10. `list` returns exactly the live sessions of the session set.
 /// 11. `end` ends the sessions that it names and leaves an end notice for each.
-///     - Only the last token of the ended session gets the notice, from `resolve`.
+///     - Only the last token of the ended session gets the notice, from `resolve`. If the reuse of a previous
+///       token ended it, that token gets the notice too.
 ///     - The store keeps it for its `notice_kept`. `create` keeps only the newest notices: as many as the
 ///       limit, or as sessions ended for it if those are more, and at most 64. A `create` that does not
 ///       count keeps 64.

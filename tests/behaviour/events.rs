@@ -325,7 +325,7 @@ async fn an_expired_session_raises_one_event_when_it_is_found() {
         expired,
         alice(),
         Some(id),
-        None,
+        Some(EndReason::Expired),
         Initiator::Policy,
         None,
     );

@@ -21,7 +21,7 @@ use crate::common::{
     http::{Client, DAY, HOUR, ids, store, user},
 };
 
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(120);
 const MS: Duration = Duration::from_millis(1);
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {

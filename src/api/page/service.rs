@@ -293,7 +293,9 @@ async fn respond(
     };
     let user = session.stored_user();
     let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
-        return setup.not_signed_in();
+        // Behind the redirect the sign-in page says it.
+        let ended = setup.login.is_none().then(|| session.ended()).flatten();
+        return setup.not_signed_in(ended.as_ref());
     };
     let sessions = sessions.spare_uncounted(setup.spare_uncounted);
     if let (Route::AskOthers | Route::EndOthers, Some(fresh)) = (&route, setup.stale(&session)) {

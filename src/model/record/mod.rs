@@ -1,6 +1,7 @@
 //! A live session as a store keeps it, and its stored form.
 
 mod error;
+mod expiry;
 mod order;
 
 use std::{sync::Arc, time::Duration};

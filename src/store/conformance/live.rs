@@ -14,6 +14,7 @@ pub async fn resolves_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     let trial = Trial::new(1, make).await;
     only_its_own_token_resolves_it(&trial).await;
     it_expires_at_its_idle_deadline(&trial).await;
+    it_is_said_when_it_expired(&trial).await;
     it_expires_at_its_absolute_deadline(&trial).await;
     it_is_unknown_if_it_began_before_not_before(&trial).await;
     resolve_now_agrees_with_resolve(&trial).await;
@@ -102,9 +103,30 @@ async fn it_expires_at_its_idle_deadline<St: SessionStore>(trial: &Trial<St>) {
         .await;
     let found = trial.resolve(&Resolve::new(token)).await;
     trial.holds(
-        matches!(found, Resolved::Unknown),
+        matches!(found, Resolved::Expired(_) | Resolved::Unknown),
         "activity does not revive an expired session",
     );
+}
+
+/// A store may forget an expired session, or tell it from one that no request has found yet.
+async fn it_is_said_when_it_expired<St: SessionStore>(trial: &Trial<St>) {
+    let token = trial.user().signs_in().await;
+    let began = trial.touch(&token, "a new session").await.record;
+    trial.clock.advance(IDLE + MS);
+
+    let first = trial.peek(&token).await;
+    let later = trial.peek(&token).await;
+
+    if let Resolved::Expired(found) = first {
+        trial.same(found, began.clone(), "a session that just expired");
+    }
+    if let Resolved::Expired(found) = later {
+        trial.same(
+            (found.was_found_expired(), found.deadline),
+            (true, began.idle_expires_at()),
+            "when a session expired, said again",
+        );
+    }
 }
 
 async fn it_expires_at_its_absolute_deadline<St: SessionStore>(trial: &Trial<St>) {

@@ -184,9 +184,8 @@ async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>)
         (trial.now(), usual.kept_until),
         "when the session ended and how long the notice is kept, as that of any other end",
     );
-    trial
-        .unknown(&previous, "the reused token, a second time")
-        .await;
+    let again = trial.notice(&previous, "the reused token, a second time");
+    trial.same(again.await, notice, "the notice for the reused token");
     trial.clock.set(usual.kept_until);
     trial
         .unknown(&next, "the current token when the notice is dropped")

@@ -71,7 +71,10 @@ pub enum Resolved {
     /// The session ended, and its notice is still kept. Or the token was replaced by a
     /// re-authentication a short time ago (`Rotate::grace`); the session itself is live then.
     Ended(EndNotice),
-    /// The session expired, and this is the first request since then. The next one is `Unknown`.
+    /// The session expired, and the store still has it.
+    ///
+    /// The first request since then gets the record as it was. A store may keep a user's record for a while,
+    /// after [`Record::note_expired`]. Then later requests get that. Without it they are `Unknown`.
     Expired(Record),
     /// A previous token after its grace period: another client may have a copy of it.
     Reused(Reused),

@@ -115,6 +115,18 @@ impl SessionSet {
         }
     }
 
+    /// The token whose reuse ended the session gets its notice.
+    pub(super) fn opens_to_reused(&mut self, id: SessionId, digest: Digest) {
+        let known = self.known.iter_mut().find(|known| known.id == id);
+        if let Some(Known {
+            state: State::Ended(notice),
+            ..
+        }) = known
+        {
+            notice.previous.get_or_insert(digest);
+        }
+    }
+
     /// Leaves a notice that no token can read.
     pub(super) fn mark(
         &mut self,

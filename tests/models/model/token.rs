@@ -40,6 +40,7 @@ impl SessionSet {
                 let ends = record.rotation.as_ref().unwrap().reuse_ends;
                 if ends {
                     self.ends(id, EndReason::TokenReuse, &(None, None, None), now);
+                    self.opens_to_reused(id, digest);
                 }
                 return Answer::Reused(id, ends);
             }

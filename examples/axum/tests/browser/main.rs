@@ -8,6 +8,7 @@
 )]
 
 mod common;
+mod crash_browser;
 mod late_browser;
 mod notice_browser;
 mod page_browser;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use self::{admit::Ticket, room::Devices};
 use crate::{
     model::{Client, Data, Digest, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
-    store::{CUTOFF_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
+    store::{CUTOFF_KEPT, List, NOTICE_KEPT, Save, Saved, TOMBSTONE_KEPT},
 };
 
 /// The digest of notices that no token can read.
@@ -137,7 +137,14 @@ impl SessionSet {
 
     /// Until when any part of it is needed.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
-        let live = self.live.iter().map(|live| live.record.idle_expires_at());
+        let live = self
+            .live
+            .iter()
+            .map(|Live { record, .. }| match record.user_id() {
+                // For a while, a user's browser gets the reason.
+                Some(_) => record.expires_at().plus(NOTICE_KEPT),
+                None => record.idle_expires_at(),
+            });
         let rare = self.rare();
         let notices = rare.notices.iter().map(|(_, notice)| notice.kept_until);
         let cutoff = rare.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));

@@ -57,7 +57,7 @@ impl SessionSet {
         };
         if !record.is_live(now, None) {
             return match previous {
-                None => Resolved::Expired(self.live.swap_remove(at).record),
+                None => self.expired(at),
                 Some(_) => Resolved::Unknown,
             };
         }
@@ -69,7 +69,7 @@ impl SessionSet {
                 }
                 return Resolved::Reused(reused);
             }
-            Some(previous) if now >= previous.until => return self.reused(at, now, kept),
+            Some(previous) if now >= previous.until => return self.reused(at, digest, now, kept),
             Some(previous) if previous.rejected => {
                 return Resolved::Ended(EndNotice::superseded(record, &previous));
             }
@@ -90,7 +90,21 @@ impl SessionSet {
         Resolved::Live(Found::new(live.record.clone(), data, now))
     }
 
-    fn reused(&mut self, at: usize, now: Timestamp, kept: Duration) -> Resolved {
+    /// A user's session stays until its set is swept or purged, so that all pages of the browser say that it
+    /// expired, not only the one that asked first.
+    fn expired(&mut self, at: usize) -> Resolved {
+        match self.live.get_mut(at) {
+            Some(live) if live.record.user_id().is_some() => {
+                let record = live.record.clone();
+                live.record.note_expired();
+                live.more = None;
+                Resolved::Expired(record)
+            }
+            _ => Resolved::Expired(self.live.swap_remove(at).record),
+        }
+    }
+
+    fn reused(&mut self, at: usize, digest: &Digest, now: Timestamp, kept: Duration) -> Resolved {
         let Some(record) = self.live.get(at).map(|live| live.record.clone()) else {
             return Resolved::Unknown;
         };
@@ -108,6 +122,10 @@ impl SessionSet {
                 kept,
             };
             self.note(&record, &cause, now);
+            if let Some((_, notice)) = self.rare_mut().notices.last_mut() {
+                // The user may be the one who sent it, after a crash of the browser.
+                notice.previous.get_or_insert(*digest);
+            }
         }
         Resolved::Reused(Reused::new(record, ends, now))
     }

@@ -20,8 +20,7 @@ if not present and not previous then
   return { 0, now, of }
 end
 if now >= deadline or now >= activity + lasting(kind, idle) then
-  drop(user, previous and {} or { session })
-  return previous and { 0, now, of } or { 3, now, of, record }
+  return previous and { 0, now, of } or expired(user, session, record, now, of)
 end
 if previous then
   local good, rejected = good_until(previous)
@@ -32,7 +31,7 @@ if previous then
       redis.call("HSET", user, session, forget(record, previous))
       ends = 0
     elseif ends == 1 then
-      local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "" }
+      local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "", previous = digest }
       finish(user, { id = session, record = record }, cause, now)
       keep(user, kept)
     end
