@@ -3,10 +3,7 @@
 use std::{sync::Once, time::Duration};
 
 use cookie::{Cookie, time};
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CACHE_CONTROL, SET_COOKIE, VARY},
-};
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 
 use super::{
     clash::{CookieError, is_prefixed},
@@ -184,12 +181,6 @@ impl SessionCookie {
     pub(super) fn line(&self, value: String, max_age: Option<Duration>) -> Option<HeaderValue> {
         self.0.line("", value, max_age)
     }
-}
-
-/// A response that changes a cookie is stored by no cache.
-pub(super) fn mark(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.append(VARY, HeaderValue::from_static("Cookie"));
 }
 
 /// Removes every other `Set-Cookie` that begins so from the response.

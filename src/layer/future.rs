@@ -50,6 +50,9 @@ impl<R> Finish<R> {
             }
             self.config.write(delivery, headers);
         });
+        if open.was_read() && !self.grpc {
+            self.config.caching.mark(self.config.source, headers);
+        }
         response
     }
 }
@@ -221,6 +224,8 @@ fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
         // The session ended meanwhile: its changes are lost, the response is valid.
         CommitError::Closed | CommitError::Ended => None,
+        // Nobody has opened the page yet.
+        CommitError::Speculative => None,
         error => Some(error.into()),
     }
 }

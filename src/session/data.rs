@@ -20,7 +20,7 @@ impl Session {
     ///
     /// [`SessionErrorKind::Decode`] if the stored value is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
-        let bytes = seen(&self.state(), key);
+        let bytes = seen(&self.read(), key);
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
@@ -39,7 +39,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        keys(&self.state())
+        keys(&self.read())
     }
 
     /// Stages a value.
@@ -47,7 +47,8 @@ impl Session {
     /// Data is merged key by key: other keys do not change, whatever parallel requests do. If two
     /// requests change the same key, the later commit wins; see [`update`](Self::update).
     ///
-    /// The first value of a guest begins a guest session, which costs a cookie and a place in the store.
+    /// The first value of a guest begins a guest session, which costs a cookie and a place in the store. A
+    /// [speculative](Self::is_speculative) request begins none: the value can be read in this request only.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl Session {
         loop {
             // The closure belongs to the app: it does not run while the session is locked.
             let before = {
-                let state = self.state();
+                let state = self.read();
                 state.stageable()?;
                 seen(&state, key)
             };

@@ -19,6 +19,7 @@ mod life;
 mod log_out;
 mod login;
 mod missing;
+mod peek;
 mod renew;
 mod replaced;
 mod report;
@@ -52,6 +53,7 @@ pub use self::{
     info::SessionInfo,
     login::{Committed, Login},
     missing::MissingSession,
+    peek::Peek,
     ticket::{ParseTicketError, Ticket},
     user_sessions::UserSessions,
 };
@@ -114,6 +116,13 @@ impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in one handler clone leaves plain data behind, never a half-made invariant.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for a handler that reads it: the response may differ from user to user.
+    fn read(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.was_read = true;
+        state
     }
 
     /// Whether the request was authenticated by a bearer token, which no browser sends by itself.
@@ -218,6 +227,7 @@ impl Session {
     /// second one. An [`update`](Self::update) may have been stored by the dropped commit; it then runs
     /// again.
     pub async fn commit(&self) -> Result<Committed, CommitError> {
+        self.state().was_read = true;
         // Boxed, so that handlers stay small.
         Box::pin(self.commit_staged()).await
     }
@@ -228,7 +238,7 @@ impl Session {
     #[must_use]
     pub fn user_sessions(&self) -> Option<UserSessions> {
         let (user, id) = {
-            let state = self.state();
+            let state = self.read();
             let record = state.record()?;
             (record.user_id()?.clone(), record.id)
         };
@@ -263,7 +273,7 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("id", &self.id())
+            .field("id", &self.peek().id())
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@
 mod activity_every;
 mod allocations;
 mod bearer;
+mod caching;
 mod class;
 mod clear;
 mod client_ip;
@@ -68,6 +69,7 @@ mod session_of;
 mod shorten;
 mod shown;
 mod size;
+mod speculative;
 mod ticket;
 mod token;
 mod undelivered;
