@@ -105,8 +105,8 @@ impl SessionCookie {
 
     /// Makes a cookie that is sent over plain HTTP too: named `session`, not Secure.
     ///
-    /// Use it to try your app on another machine without https, or on localhost with clients such as
-    /// Python's. Browsers and curl do not need it on localhost.
+    /// Use it to try your app on another machine without https, or on localhost with Safari and clients such as
+    /// Python's. Chrome, Firefox and curl do not need it on localhost.
     ///
     /// A warning is logged once. **Never use it in production**: everyone on the network can read the
     /// token and sign in with it.
@@ -208,7 +208,8 @@ impl Default for SessionCookie {
 }
 
 impl SessionCookieBuilder {
-    /// Whether the cookie is sent over https only. Browsers send it on `http://localhost` too.
+    /// Whether the cookie is sent over https only. Chrome and Firefox send it on
+    /// `http://localhost` too, Safari does not.
     ///
     /// Defaults to yes.
     pub fn secure(mut self, secure: bool) -> Self {

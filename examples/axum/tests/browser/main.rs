@@ -12,6 +12,7 @@ mod late_browser;
 mod notice_browser;
 mod page_browser;
 mod page_looks;
+mod posted_browser;
 mod reading_browser;
 mod site;
 mod withheld_browser;
