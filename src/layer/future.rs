@@ -223,9 +223,8 @@ where
 fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
         // The session ended meanwhile: its changes are lost, the response is valid.
-        CommitError::Closed | CommitError::Ended => None,
-        // Nobody has opened the page yet.
-        CommitError::Speculative => None,
+        // Or nobody has opened the page yet.
+        CommitError::Closed | CommitError::Ended | CommitError::Speculative => None,
         error => Some(error.into()),
     }
 }

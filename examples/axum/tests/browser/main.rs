@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod ahead_browser;
 mod common;
 mod late_browser;
 mod notice_browser;

@@ -1,5 +1,5 @@
-//! In headless Chromium: a sign-in whose form another site posts. It replaces the session of the browser if a
-//! page of ours posts the form again, as the guide shows.
+//! In headless Chromium: a sign-in whose form another site posts. It replaces the session of the browser if the
+//! app answers with a page that posts the form again, as the guide shows.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -149,13 +149,13 @@ async fn three_sign_ins(same_site: SameSite, path: &'static str) -> (usize, bool
 
 // T63
 #[tokio::test(flavor = "multi_thread")]
-async fn three_posted_sign_ins_that_our_page_posts_again_are_one_session_of_a_lax_browser() {
+async fn three_posted_sign_ins_that_a_page_posts_again_are_one_session_of_a_lax_browser() {
     assert_eq!(three_sign_ins(SameSite::Lax, "/saml").await, (2, true));
 }
 
 // T63
 #[tokio::test(flavor = "multi_thread")]
-async fn three_posted_sign_ins_that_our_page_posts_again_are_one_session_of_a_strict_browser() {
+async fn three_posted_sign_ins_that_a_page_posts_again_are_one_session_of_a_strict_browser() {
     assert_eq!(three_sign_ins(SameSite::Strict, "/saml").await, (2, true));
 }
 

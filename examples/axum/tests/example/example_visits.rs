@@ -92,7 +92,6 @@ fn the_present_password_is_needed_to_change_it() {
     assert!(!phone.is_in(&app));
 }
 
-// T68
 #[test]
 fn a_forged_ticket_is_401_and_says_that_it_took_too_long() {
     let app = App::start(&[("MAX_SESSIONS", "1"), ("EXCESS", "refuse")]);

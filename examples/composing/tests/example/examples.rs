@@ -63,7 +63,6 @@ fn composing_lets_the_scripts_of_one_other_origin_sign_in_and_no_other() {
     }
 }
 
-// T68
 #[test]
 fn composing_answers_401_to_a_forged_or_used_ticket() {
     let app = App::start(&[]);
