@@ -324,6 +324,7 @@ export interface components {
         NotSignedIn: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -335,6 +336,7 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 "WWW-Authenticate": components["headers"]["Challenge"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -345,6 +347,7 @@ export interface components {
         ForeignOrigin: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -355,6 +358,7 @@ export interface components {
         NotYoursOrForeignOrigin: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -365,6 +369,7 @@ export interface components {
         NotFound: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -376,6 +381,7 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 Allow: components["headers"]["Allow"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -386,6 +392,7 @@ export interface components {
         NoSession: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -397,6 +404,7 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 "Retry-After": components["headers"]["RetryAfter"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -415,8 +423,8 @@ export interface components {
         RemovedCookie: string;
         /** @description Seconds after which to try again. */
         RetryAfter: string;
-        /** @description Sent with `Set-Cookie`. */
-        Vary: "Cookie";
+        /** @description The headers in which requests may send their token; sent if the session was looked at. */
+        Vary: "Cookie" | "Authorization" | "Cookie, Authorization";
         /** @description What to do about a sign-in that is too old (RFC 9470); sent with the reason `insufficient_user_authentication`. */
         Challenge: string;
     };
@@ -437,6 +445,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -491,6 +500,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -516,6 +526,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -541,6 +552,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -565,6 +577,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
