@@ -324,6 +324,7 @@ export interface components {
         NotSignedIn: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 "WWW-Authenticate": components["headers"]["Challenge"];
                 [name: string]: unknown;
             };
@@ -336,6 +337,7 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 "WWW-Authenticate": components["headers"]["Challenge"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -346,6 +348,7 @@ export interface components {
         ForeignOrigin: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -356,6 +359,7 @@ export interface components {
         NotYoursOrForeignOrigin: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -366,6 +370,7 @@ export interface components {
         NotFound: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -377,6 +382,7 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 Allow: components["headers"]["Allow"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -387,6 +393,7 @@ export interface components {
         NoSession: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -398,6 +405,7 @@ export interface components {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
                 "Retry-After": components["headers"]["RetryAfter"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {
@@ -416,8 +424,8 @@ export interface components {
         RemovedCookie: string;
         /** @description Seconds after which to try again. */
         RetryAfter: string;
-        /** @description Sent with `Set-Cookie`. */
-        Vary: "Cookie";
+        /** @description The headers in which requests may send their token; sent if the session was looked at. */
+        Vary: "Cookie" | "Authorization" | "Cookie, Authorization";
         /** @description How a request proves who sends it: `Cookie` with the name of the cookie, or `Bearer`. With the reason `insufficient_user_authentication` it says how old a sign-in may be (RFC 9470). */
         Challenge: string;
     };
@@ -438,6 +446,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -492,6 +501,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -517,6 +527,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -542,6 +553,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -566,6 +578,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
                 content: {

@@ -168,10 +168,10 @@ pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::store::RedisStore;
 pub use self::{
     layer::{
-        Bare, BearerLayer, BearerService, CookieClash, CookieError, DeviceCookie, OnOutage,
-        Problem, Rejection, RejectionKind, Reply, RequireFresh, RequireFreshService, RequireUser,
-        RequireUserService, SameSite, SessionCookie, SessionCookieBuilder, SessionLayer,
-        SessionService,
+        Bare, BearerLayer, BearerService, Caching, CookieClash, CookieError, DeviceCookie,
+        OnOutage, Problem, Rejection, RejectionKind, Reply, RequireFresh, RequireFreshService,
+        RequireUser, RequireUserService, SameSite, SessionCookie, SessionCookieBuilder,
+        SessionLayer, SessionService,
     },
     model::{
         CertainUserId, Client, ClientClass, EndNotice, EndReason, Excess, Hints, IntoUserId,
@@ -179,8 +179,9 @@ pub use self::{
     },
     request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
-        CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Session,
-        SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions, UserSessionsError,
+        CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Peek,
+        Session, SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions,
+        UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
 };

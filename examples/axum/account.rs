@@ -2,14 +2,18 @@
 
 use axum::{
     Json,
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tower_user_sessions::{EndReason, Rejection, Session};
 
 use super::{
-    login::{self, Client},
-    problem::not_signed_in,
+    login::{self, Client, Sent},
+    pages,
+    problem::{not_signed_in, problem},
+    users::Users,
 };
 
 #[derive(Serialize)]
@@ -35,15 +39,32 @@ pub(crate) async fn me(session: Session) -> Response {
     .into_response()
 }
 
+/// The password of now. It has no `Debug`.
+#[derive(Deserialize)]
+pub(crate) struct Present {
+    password: String,
+}
+
 /// Shows what a password change does to sessions: all others end, and this browser gets a new token. A
-/// thief of a session is signed out. The demo's password itself does not change.
+/// thief of a session is signed out. The thief does not know the present password, so it is asked for (ASVS
+/// 6.2.3). The demo's password itself does not change.
 pub(crate) async fn change_password(
+    State(users): State<Users>,
     session: Session,
     client: Client,
+    Sent(Present { password }): Sent<Present>,
 ) -> Result<Response, Rejection> {
     let Some(sessions) = session.user_sessions() else {
         return Ok(not_signed_in("not_signed_in"));
     };
+    let user = sessions.user_id().as_str();
+    if users.check(user, password).await.is_none() {
+        let (status, title) = (StatusCode::FORBIDDEN, "Wrong password");
+        return match client {
+            Client::Page => pages::page(&session, status, Some(title)),
+            Client::Program => Ok(problem(status, title, "wrong_password")),
+        };
+    }
     let sessions = sessions.because(EndReason::CredentialsChanged);
     sessions.end_others().await?;
     session.reauthenticated()?;

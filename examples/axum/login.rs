@@ -12,7 +12,7 @@ use axum::{
     },
     response::{IntoResponse, Redirect, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower_user_sessions::{CommitError, Login, Rejection, Session};
 
 use super::{cart::CART, pages, picker, problem::problem, users::Users};
@@ -21,7 +21,7 @@ pub(crate) async fn log_in(
     State(users): State<Users>,
     session: Session,
     client: Client,
-    Credentials { username, password }: Credentials,
+    Sent(Credentials { username, password }): Sent<Credentials>,
 ) -> Result<Response, Rejection> {
     let Some(user) = users.check(&username, password).await else {
         let (status, title) = (StatusCode::UNAUTHORIZED, "Wrong name or password");
@@ -34,7 +34,7 @@ pub(crate) async fn log_in(
     if client == Client::Page {
         // At once, so that a refusal becomes a page. For programs the layer's own response is enough.
         match session.commit().await {
-            Ok(_) => {}
+            Ok(_) => return Ok(Redirect::to(pages::WELCOME).into_response()),
             Err(CommitError::LimitReached(reached)) => return Ok(picker::page(&reached)),
             Err(error) => return Err(error.into()),
         }
@@ -81,32 +81,35 @@ impl<S: Sync> FromRequestParts<S> for Client {
     }
 }
 
-/// Name and password, as a form or as JSON. It has no `Debug`, because of the password.
+/// What a client sent as a form or as JSON.
+pub(crate) struct Sent<T>(pub(crate) T);
+
+/// Name and password. It has no `Debug`, because of the password.
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
     username: String,
     password: String,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Credentials {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         if is_form(request.headers()) {
             let form = Form::from_request(request, state).await;
             return form
-                .map(|Form(credentials)| credentials)
+                .map(|Form(sent)| Self(sent))
                 .map_err(|error| unreadable(error.status()));
         }
         let json = Json::from_request(request, state).await;
-        json.map(|Json(credentials)| credentials)
+        json.map(|Json(sent)| Self(sent))
             .map_err(|error| unreadable(error.status()))
     }
 }
 
 /// Does not quote the request, because it may contain a password.
 fn unreadable(status: StatusCode) -> Response {
-    let title = "Send username and password as a form or as JSON";
+    let title = "Send the fields of the form, as a form or as JSON";
     problem(status, title, "unreadable")
 }
 

@@ -16,7 +16,7 @@
 //! | `EXCESS` | what happens at the limit: `evict` the least recently active session, or `refuse` the sign-in | `evict` |
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
-//! | `COOKIE` | `insecure`: also sent over plain http. For clients such as Python's; browsers and curl do not need it on localhost | `secure` |
+//! | `COOKIE` | `insecure`: also sent over plain http. Safari and clients such as Python's need it even on localhost; Chrome, Firefox and curl do not | `secure` |
 //! | `GEOIP_DB` | a MaxMind DB file with the places of addresses, such as GeoLite2 City | no places |
 //! | `RUST_LOG` | what is logged to stderr | `info` |
 
@@ -137,6 +137,7 @@ fn app(settings: Settings, users: Users) -> Router {
         .route("/app.css", get(pages::style))
         .route("/login", post(login::log_in))
         .route("/login/pick", post(picker::pick))
+        .route(pages::WELCOME, get(pages::welcome))
         .route("/logout", post(login::log_out))
         .route("/message/close", post(pages::close_message))
         .route("/me", get(account::me))
@@ -173,7 +174,9 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     let (ip, port) = (address.ip(), address.port());
     tracing::info!(%address, "listening");
     if !ip.is_loopback() {
-        tracing::warn!("browsers keep the cookie over https and on localhost only");
+        tracing::warn!(
+            "browsers keep the cookie over https, and some on localhost: see COOKIE=insecure"
+        );
     }
     if ip.is_loopback() || ip.is_unspecified() {
         writeln!(io::stdout(), "listening on http://localhost:{port}")?;

@@ -3,15 +3,17 @@
 use axum::{
     extract::State,
     http::{
-        HeaderMap, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{
             ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS,
+            USER_AGENT, X_CONTENT_TYPE_OPTIONS,
         },
     },
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
-use tower_user_sessions::{EndNotice, EndReason, EndWords, Rejection, Session};
+use tower_user_sessions::{
+    Client as Sender, Device, DeviceKind, EndNotice, EndReason, EndWords, Rejection, Session,
+};
 
 use super::{
     Most,
@@ -19,6 +21,9 @@ use super::{
     login::{self, Client},
     markup::{Escaped, push},
 };
+
+/// Where a browser goes after a sign-in.
+pub(crate) const WELCOME: &str = "/welcome";
 
 /// The key that begins a guest session when the form is shown.
 const FORM_SHOWN: &str = "form_shown";
@@ -29,13 +34,13 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'self'; base-
 
 pub(crate) async fn index(
     State(most): State<Most>,
+    method: Method,
     headers: HeaderMap,
     session: Session,
 ) -> Result<Response, Rejection> {
     let farewell = session.ended().and_then(|notice| farewell(&notice, most));
-    let accept = headers.get(ACCEPT).map(|accept| accept.as_bytes());
-    let browser = accept.is_some_and(|accept| accept.starts_with(b"text/html"));
-    if browser && session.user_id().is_none() && session.id().is_none() {
+    let shown = method == Method::GET && !session.is_speculative() && is_for_a_person(&headers);
+    if shown && session.user_id().is_none() && session.id().is_none() {
         // A double click on "Sign in" then sends the same token twice and makes one session.
         session.insert(FORM_SHOWN, &true)?;
     }
@@ -45,6 +50,28 @@ pub(crate) async fn index(
         main.push_str(CLOSE);
     }
     shop(&session, StatusCode::OK, main)
+}
+
+/// Whether a browser opens the page for a person. Bots and programs get no session: nobody sends their form.
+fn is_for_a_person(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(HeaderValue::as_bytes);
+    let client = Sender::new().with_user_agent(text(USER_AGENT));
+    text(ACCEPT).is_some_and(|accept| accept.starts_with(b"text/html"))
+        && matches!(
+            Device::of(&client).kind(),
+            DeviceKind::Desktop | DeviceKind::Mobile | DeviceKind::Tablet
+        )
+}
+
+/// After a sign-in. A browser that did not keep the cookie would see the form again, and no reason.
+pub(crate) async fn welcome(session: Session) -> Response {
+    if session.user_id().is_some() || session.ended().is_some() {
+        return Redirect::to("/").into_response();
+    }
+    let mut main = String::new();
+    alert(&mut main, NO_COOKIE);
+    main.push_str("<p><a href=\"/\">Back</a></p>\n");
+    whole(StatusCode::UNAUTHORIZED, &main)
 }
 
 /// The user pressed "OK": the message does not come again. A page view must not do that, because a browser
@@ -168,9 +195,15 @@ const SIGN_IN: &str = r#"<form method="post" action="/login">
 const ACCOUNT: &str = r#"<p><a href="/devices">Where you're signed in</a></p>
 <div class="actions">
 <form method="post" action="/logout"><button>Sign out</button></form>
-<form method="post" action="/password"><button>Change the password</button></form>
+<form method="post" action="/password">
+<label>Current password <input name="password" type="password" autocomplete="current-password" required></label>
+<button>Change the password</button></form>
 </div>
 "#;
+
+const NO_COOKIE: &str = "Your name and password are right, but your browser did not keep the cookie of the \
+                         sign-in. It keeps it over https. On http://localhost Chrome and Firefox keep it, \
+                         Safari does not: start the example with COOKIE=insecure there.";
 
 const SHOP: &str = r#"<h2>Cart</h2>
 <div class="actions">

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_user_sessions::{
-    CommitError, LimitReached, Login, Rejection, Session, SessionInfo, Ticket,
+    CommitError, LimitReached, Login, Rejection, Session, SessionErrorKind, SessionInfo, Ticket,
 };
 
 use super::{
@@ -60,12 +60,22 @@ pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Res
     let (Ok(ticket), Ok(id)) = (pick.ticket.parse(), pick.session.parse()) else {
         return too_late(&session);
     };
-    session.log_in_with(Login::by_ticket(ticket, Some(id)).carry([CART]))?;
+    let login = Login::by_ticket(ticket, Some(id)).carry([CART]);
+    if session
+        .log_in_with(login)
+        .is_err_and(|error| error.kind() == SessionErrorKind::Ticket)
+    {
+        return too_late(&session);
+    }
     match session.commit().await {
-        Ok(_) => Ok(Redirect::to("/").into_response()),
+        Ok(_) => Ok(Redirect::to(pages::WELCOME).into_response()),
         Err(CommitError::LimitReached(reached)) => Ok(page(&reached)),
         Err(CommitError::NoTicket | CommitError::Rejected | CommitError::TooOld) => {
             too_late(&session)
+        }
+        Err(CommitError::Disabled) => {
+            let message = "You cannot sign in at the moment.";
+            pages::page(&session, StatusCode::FORBIDDEN, Some(message))
         }
         Err(error) => Err(error.into()),
     }

@@ -12,9 +12,10 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     body::Body,
-    http::{HeaderName, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tokio::net::TcpListener;
@@ -23,7 +24,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     cors::CorsLayer,
-    csrf::CsrfLayer,
+    csrf::{ConfigError, CsrfLayer},
     limit::RequestBodyLimitLayer,
     map_response_body::MapResponseBodyLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -32,9 +33,12 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tower_user_sessions::{
-    DeviceApi, MemoryStore, Problem, RequireUser, Session, SessionError, SessionLayer, TokenSource,
-    User,
+    DeviceApi, Limit, Login, MemoryStore, Problem, RequireUser, Session, SessionError,
+    SessionLayer, TokenSource, User,
 };
+
+/// The other origin whose scripts may call this one. Name yours: with none, browsers hand no response to them.
+const FRONT_END: &str = "http://localhost:5173";
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
@@ -43,25 +47,27 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     let port = listener.local_addr()?.port();
     writeln!(io::stdout(), "listening on http://localhost:{port}")?;
-    axum::serve(listener, app()).await
+    axum::serve(listener, app().map_err(io::Error::other)?).await
 }
 
-fn app() -> Router {
+fn app() -> Result<Router, ConfigError> {
     let users_only = RequireUser::new().redirect_to("/").reply(Problem);
     let sessions = SessionLayer::new(MemoryStore::new())
         .token_source(TokenSource::CookieThenBearer)
+        .limit(Limit::at_most(3).refuse())
         // A health check needs no session, so no store call.
         .resolve_if(|request| request.uri.path() != "/health")
         .reply(Problem);
     let secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE];
 
-    Router::new()
+    let app = Router::new()
         .route("/account", get(account))
-        .nest_service("/sessions", DeviceApi::new())
+        .nest_service("/sessions", DeviceApi::new().add_trusted_origin(FRONT_END)?)
         // Guards the routes above, not those below.
         .route_layer(users_only)
         .route("/", get(async || "POST /login, then GET /account\n"))
         .route("/login", post(log_in))
+        .route("/login/pick", post(pick))
         .route("/health", get(async || "ok\n"))
         .layer(
             // From the outside in.
@@ -76,7 +82,8 @@ fn app() -> Router {
                 // A request that is refused here costs no store call.
                 .layer(GlobalConcurrencyLimitLayer::new(1_000))
                 .layer(RequestBodyLimitLayer::new(64 * 1024))
-                .layer(CsrfLayer::new())
+                // What CORS allows is refused here unless it is named here too.
+                .layer(CsrfLayer::new().add_trusted_origin(FRONT_END)?)
                 .layer(sessions)
                 // `Problem` needs a body that can be made of bytes.
                 .layer(MapResponseBodyLayer::new(Body::new))
@@ -86,12 +93,16 @@ fn app() -> Router {
                     Duration::from_secs(10),
                 ))
                 .layer(CatchPanicLayer::new()),
-        )
+        );
+    Ok(app)
 }
 
 /// Preflights carry no token. They end here, outside of the sessions.
 fn cors() -> CorsLayer {
     CorsLayer::new()
+        .allow_origin(HeaderValue::from_static(FRONT_END))
+        // A front end on the same site sends the cookie: `fetch(url, { credentials: "include" })`.
+        .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         // Without this, no script of another origin can read its token.
@@ -105,4 +116,17 @@ async fn account(user: User) -> String {
 /// A real app checks a password.
 async fn log_in(session: Session) -> Result<(), SessionError> {
     session.log_in(1)
+}
+
+/// After a refusal at the limit: the client sends the ticket and the session that its user chose to end.
+async fn pick(session: Session, Json([ticket, ends]): Json<[String; 2]>) -> Result<(), Response> {
+    let (Ok(ticket), Ok(ends)) = (ticket.parse(), ends.parse()) else {
+        return Err(StatusCode::UNAUTHORIZED.into_response());
+    };
+    // For another user's ticket it is 401. A used or expired one (401) and a disabled user (403) are the layer's
+    // own responses.
+    let login = Login::by_ticket(ticket, Some(ends));
+    session
+        .log_in_with(login)
+        .map_err(IntoResponse::into_response)
 }

@@ -79,10 +79,8 @@ async fn route<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
             return Ok(devices.map(BodyExt::boxed));
         }
     };
-    Ok(answer(done.unwrap_or_else(|error| {
-        tracing::error!(error = &error as &dyn Error, "request failed");
-        StatusCode::INTERNAL_SERVER_ERROR
-    })))
+    // Each error has a status of its own: in an outage it is 503.
+    Ok(done.map_or_else(|error| problem(error.into()), answer))
 }
 
 /// A real app reads a form and checks a password.

@@ -4,12 +4,13 @@ use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request,
-    header::{CACHE_CONTROL, Entry, VARY, WWW_AUTHENTICATE},
+    header::{Entry, WWW_AUTHENTICATE},
     request::Parts,
 };
 
 use super::{
-    cookie::{self, SessionCookie},
+    caching::{self, Caching},
+    cookie::SessionCookie,
     dead::DeadTokens,
     device_cookie::DeviceCookie,
     realm::Compared,
@@ -102,6 +103,7 @@ pub(super) struct Config {
     pub(super) device_cookie: Option<DeviceCookie>,
     pub(super) on_outage: OnOutage,
     pub(super) clear_site_data: bool,
+    pub(super) caching: Caching,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
     /// How the paths end whose GET requests are no activity.
@@ -216,7 +218,7 @@ impl Config {
             }
         };
         if by_cookie || guest_by_cookie {
-            cookie::mark(headers);
+            caching::no_store(self.source, headers);
         }
     }
 
@@ -227,7 +229,6 @@ impl Config {
         };
         value.set_sensitive(true);
         headers.insert(&self.token_header, value);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.append(VARY, HeaderValue::from_static("Authorization"));
+        caching::no_store(self.source, headers);
     }
 }

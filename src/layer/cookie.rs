@@ -3,10 +3,7 @@
 use std::{sync::Once, time::Duration};
 
 use cookie::{Cookie, time};
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CACHE_CONTROL, SET_COOKIE, VARY},
-};
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 
 use super::{
     clash::{CookieError, is_prefixed},
@@ -108,8 +105,8 @@ impl SessionCookie {
 
     /// Makes a cookie that is sent over plain HTTP too: named `session`, not Secure.
     ///
-    /// Use it to try your app on another machine without https, or on localhost with clients such as
-    /// Python's. Browsers and curl do not need it on localhost.
+    /// Use it to try your app on another machine without https, or on localhost with Safari and clients such as
+    /// Python's. Chrome, Firefox and curl do not need it on localhost.
     ///
     /// A warning is logged once. **Never use it in production**: everyone on the network can read the
     /// token and sign in with it.
@@ -186,12 +183,6 @@ impl SessionCookie {
     }
 }
 
-/// A response that changes a cookie is stored by no cache.
-pub(super) fn mark(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.append(VARY, HeaderValue::from_static("Cookie"));
-}
-
 /// Removes every other `Set-Cookie` that begins so from the response.
 fn drop_others(start: &str, headers: &mut HeaderMap) {
     let is_same = |value: &HeaderValue| value.as_bytes().starts_with(start.as_bytes());
@@ -217,7 +208,8 @@ impl Default for SessionCookie {
 }
 
 impl SessionCookieBuilder {
-    /// Whether the cookie is sent over https only. Browsers send it on `http://localhost` too.
+    /// Whether the cookie is sent over https only. Chrome and Firefox send it on
+    /// `http://localhost` too, Safari does not.
     ///
     /// Defaults to yes.
     pub fn secure(mut self, secure: bool) -> Self {

@@ -15,6 +15,9 @@ use crate::{
 /// Pass it to [`SessionLayer::device_cookie`](super::SessionLayer::device_cookie). It holds a random
 /// name, not a fingerprint. It signs nobody in, and no script can read it.
 ///
+/// It ends no session either. If a browser signs in without its session cookie, its previous session stays in the
+/// list: the device cookie is no proof, and a copy of it must not sign anybody out. See [`guide::sign_in`](crate::guide::sign_in#a-sign-in-that-another-site-posts).
+///
 /// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days. 32 devices of a
 /// user are remembered, for 90 days after the user's last sign-in.
 ///

@@ -50,6 +50,9 @@ impl<R> Finish<R> {
             }
             self.config.write(delivery, headers);
         });
+        if open.was_read() && !self.grpc {
+            self.config.caching.mark(self.config.source, headers);
+        }
         if !self.grpc && response.status() == StatusCode::UNAUTHORIZED {
             self.config.challenge(response.headers_mut());
         }
@@ -224,7 +227,8 @@ fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
         // The session ended meanwhile: its changes are lost as all of its data is, the response is valid. An event
         // says so, and `commit` does to a handler that asks.
-        CommitError::Closed | CommitError::Ended => None,
+        // Or nobody has opened the page yet.
+        CommitError::Closed | CommitError::Ended | CommitError::Speculative => None,
         error => Some(error.into()),
     }
 }

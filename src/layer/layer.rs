@@ -58,6 +58,7 @@ impl SessionLayer {
                 address_from: None,
                 device_cookie: None,
                 clear_site_data: false,
+                caching: Default::default(),
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
@@ -283,21 +284,6 @@ impl<R> SessionLayer<R> {
     pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
         self.rules().devices = Some(cookie.kept());
         self.config().device_cookie = Some(cookie);
-        self
-    }
-
-    /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
-    ///
-    /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
-    /// browser's cache is not cleared, because that takes browsers a long time.
-    ///
-    /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
-    /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for
-    /// this origin only.
-    ///
-    /// Defaults to no.
-    pub fn clear_site_data(mut self, clear: bool) -> Self {
-        self.config().clear_site_data = clear;
         self
     }
 

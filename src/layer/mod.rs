@@ -1,6 +1,7 @@
 //! The middleware: finds the session of each request and commits it with the response.
 
 mod bearer;
+mod caching;
 mod clash;
 mod config;
 mod cookie;
@@ -39,6 +40,7 @@ mod status;
 pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
+    caching::Caching,
     clash::{CookieClash, CookieError},
     config::OnOutage,
     cookie::{SameSite, SessionCookie, SessionCookieBuilder},

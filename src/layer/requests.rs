@@ -42,7 +42,11 @@ impl<R> SessionLayer<R> {
     /// [`countdown_path`](Self::countdown_path). Its `POST` has to count, or "stay signed in" does not
     /// work.
     ///
-    /// Defaults to all but the countdown.
+    /// Nor does a [speculative](crate::Session::is_speculative) request count: its user has not opened the page
+    /// yet. The guide has the few lines of JavaScript by which a prerendered page counts once it is opened,
+    /// see [`guide::devices`](crate::guide::devices).
+    ///
+    /// Defaults to all but the countdown and speculative requests.
     ///
     /// ```
     /// use tower_user_sessions::{MemoryStore, SessionLayer};

@@ -302,7 +302,7 @@ pub(crate) fn session_of(
 ) -> Result<Session, Rejection> {
     let session =
         Session::of(extensions).map_err(|missing| mistake::missing_session(asker, missing))?;
-    if session.is_available() {
+    if session.peek().is_available() {
         Ok(session)
     } else {
         Err(Rejection::unavailable())
@@ -310,7 +310,7 @@ pub(crate) fn session_of(
 }
 
 fn is_guest(session: &Session) -> bool {
-    session.is_available() && session.stored_user().is_none()
+    session.peek().is_available() && session.stored_user().is_none()
 }
 
 /// Whether a browser opens a page. Older ones do not send `Sec-Fetch-Mode`.

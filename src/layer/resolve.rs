@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, header::USER_AGENT};
 use super::{config::Config, inquiry::Inquiry, mistake, reject::Rejection};
 use crate::{
     model::Arrival,
-    request::{PeerAddr, RawHints, Sent, Tokens, Way, is_from_plain_http},
+    request::{PeerAddr, RawHints, Sent, Tokens, Way, is_from_plain_http, says_speculative},
     session::{self, OpenSession, Sender, Session},
 };
 
@@ -20,6 +20,8 @@ pub(super) struct Incoming {
     sent: Sent,
     /// It sends nothing that could be a token.
     sends_nothing: bool,
+    /// Nobody has opened the page yet.
+    speculative: bool,
 }
 
 /// What the store answered, or the wait for it.
@@ -35,7 +37,7 @@ impl Incoming {
         let headers = request.headers_mut();
         let sent = config.source.read(headers, config.cookie.name());
         let sends_nothing = sent.is_nothing();
-        let (mut user_agent, mut hints) = (None, false);
+        let (mut user_agent, mut hints, mut speculative) = (None, false, false);
         // One walk costs less than a lookup of each.
         for (name, value) in headers {
             if *name == USER_AGENT {
@@ -45,6 +47,7 @@ impl Incoming {
                 value.set_sensitive(true);
             } else {
                 hints |= RawHints::begin_with(name);
+                speculative |= says_speculative(name, value);
             }
         }
         let sender = Sender {
@@ -59,12 +62,16 @@ impl Incoming {
             takes_cookies: sent.way.unwrap_or_else(|| config.source.first()) == Way::Cookie,
         };
         let guest_cookie = matches!(sent.guest, Tokens::One(_) | Tokens::Malformed);
-        let beside = session::Sent::new(sent.way, by_button, guest_cookie);
+        let mut beside = session::Sent::new(sent.way, by_button, guest_cookie);
+        // A browser loads ahead with safe methods only.
+        let speculative = speculative && !by_button;
+        beside.speculative = speculative;
         let session = Session::new(Arc::clone(&config.rules), arrival, sender, beside);
         Self {
             open: OpenSession::new(session),
             sent,
             sends_nothing,
+            speculative,
         }
     }
 
@@ -79,6 +86,7 @@ impl Incoming {
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
     pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
+        let activity = activity && !self.speculative;
         let Self { open, sent, .. } = self;
         let mut inquiry = Inquiry::new(config, open, sent, activity);
         while let Some(resolve) = inquiry.next(config) {

@@ -26,6 +26,7 @@ mod peer;
 mod plain_http;
 mod raw;
 mod source;
+mod speculative;
 #[cfg(feature = "device")]
 mod user_agent;
 
@@ -42,5 +43,6 @@ pub(crate) use self::{
     label::label,
     plain_http::is_from_plain_http,
     source::{Sent, Tokens, Way},
+    speculative::says_speculative,
 };
 pub use self::{end_words::EndWords, local_path::local_path, peer::PeerAddr, source::TokenSource};

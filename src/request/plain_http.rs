@@ -9,7 +9,7 @@ use http::{
 
 /// Whether the browser says that a page on plain http sent this request, and not one on this machine.
 ///
-/// Browsers keep no `Secure` cookie on such a page. They do on `http://localhost`.
+/// Browsers keep no `Secure` cookie on such a page. On `http://localhost` all but Safari do.
 pub(crate) fn is_from_plain_http(headers: &HeaderMap) -> bool {
     let from = headers.get(ORIGIN).or_else(|| headers.get(REFERER));
     let Some(page) = from.and_then(|from| from.as_bytes().strip_prefix(b"http://")) else {

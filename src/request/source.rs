@@ -61,13 +61,15 @@ impl TokenSource {
 
     /// Whether this header may hold a token.
     pub(crate) fn reads(self, name: &HeaderName) -> bool {
-        match self {
-            Self::Bearer => *name == AUTHORIZATION,
-            Self::Cookie => *name == COOKIE,
-            Self::BearerThenCookie | Self::CookieThenBearer => {
-                *name == AUTHORIZATION || *name == COOKIE
-            }
-        }
+        self.reads_cookies() && *name == COOKIE || self.reads_bearers() && *name == AUTHORIZATION
+    }
+
+    pub(crate) const fn reads_cookies(self) -> bool {
+        !matches!(self, Self::Bearer)
+    }
+
+    pub(crate) const fn reads_bearers(self) -> bool {
+        !matches!(self, Self::Cookie)
     }
 
     /// What a request with these headers sends. `cookie` is the name of the signed-in cookie.

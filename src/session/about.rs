@@ -6,6 +6,7 @@ use super::{
     Session,
     current::Current,
     staged::{Renew, Target},
+    state::State,
 };
 use crate::model::{Proof, Record, SessionId, Timestamp, UserId};
 
@@ -17,18 +18,13 @@ impl Session {
     /// see a sign-in once it is [committed](Self::commit).
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        let state = self.state();
-        match &state.staged.target {
-            Target::LogIn(pending) => Some(pending.user.clone()),
-            Target::LogOut => None,
-            Target::Stay => state.record().and_then(|record| record.user_id().cloned()),
-        }
+        self.read().user_id()
     }
 
     /// The signed-in user as the store knows it. A staged sign-in does not count, because the store may
     /// refuse it. While one as another user is staged, or a sign-out, there is none.
     pub(crate) fn stored_user(&self) -> Option<UserId> {
-        let state = self.state();
+        let state = self.read();
         let record = state.record()?;
         let stays = match &state.staged.target {
             Target::Stay => true,
@@ -51,18 +47,13 @@ impl Session {
     /// Returns `None` for a guest session that has nothing stored. A staged sign-in already counts.
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
-        let state = self.state();
-        match &state.staged.target {
-            Target::LogIn(pending) => Some(pending.token.session_id()),
-            Target::LogOut => None,
-            Target::Stay => state.record().map(|record| record.id),
-        }
+        self.read().id()
     }
 
     /// When the stored session was created.
     #[must_use]
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.state().record().map(|record| record.created_at)
+        self.read().record().map(|record| record.created_at)
     }
 
     /// When the user of the stored session last signed in or
@@ -71,7 +62,7 @@ impl Session {
     /// Of a guest session: when the request that began it arrived.
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        self.state().record().map(|record| record.authenticated_at)
+        self.read().record().map(|record| record.authenticated_at)
     }
 
     /// How long ago the user signed in or authenticated again, by the store's clock.
@@ -80,7 +71,7 @@ impl Session {
     /// staged sign-in began earlier ([`Login::since`](crate::Login::since), a ticket).
     #[must_use]
     pub fn authentication_age(&self) -> Option<Duration> {
-        let state = self.state();
+        let state = self.read();
         match (&state.staged.target, &state.staged.renew, &state.current) {
             (Target::LogIn(pending), _, _) => {
                 let login = &pending.login;
@@ -108,7 +99,7 @@ impl Session {
     /// When the stored session was last active.
     #[must_use]
     pub fn last_activity(&self) -> Option<Timestamp> {
-        self.state().record().map(|record| record.last_activity)
+        self.read().record().map(|record| record.last_activity)
     }
 
     /// When the stored session ends whatever the activity: the user must sign in again then.
@@ -126,7 +117,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.state().record().map(|record| record.deadline)
+        self.read().record().map(|record| record.deadline)
     }
 
     /// When the stored session ends if there is no further activity. Never later than
@@ -148,7 +139,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn idle_expires_at(&self) -> Option<Timestamp> {
-        self.state().record().map(Record::idle_expires_at)
+        self.read().record().map(Record::idle_expires_at)
     }
 
     /// The store's time when it looked up the session of this request, for
@@ -157,10 +148,7 @@ impl Session {
     /// Returns `None` if nothing is stored.
     #[must_use]
     pub fn seen_at(&self) -> Option<Timestamp> {
-        match &self.state().current {
-            Current::Live(live) => Some(live.now),
-            Current::Nothing | Current::Gone | Current::Unavailable => None,
-        }
+        self.read().seen_at()
     }
 
     /// Whether the store could be asked for the session.
@@ -169,20 +157,79 @@ impl Session {
     /// reached. Such a session has no user, and nothing can be staged on it.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        !matches!(self.state().current, Current::Unavailable)
+        self.read().is_available()
+    }
+
+    /// Whether a browser loads the page ahead, and its user has not opened it yet: prefetch, prerender, or a
+    /// preview.
+    ///
+    /// Such a request is GET or another safe method, and its `Sec-Purpose`, `Purpose`, `X-Moz` or `X-Purpose`
+    /// says so. It does not count as activity. It begins no guest session: what a handler inserts for a guest
+    /// can be read in this request, and is not stored. A session that is stored already does not differ: its
+    /// data is saved.
+    ///
+    /// If your page needs the guest session, such as for a token in its form, answer 503. Browsers then load
+    /// the page again when the user opens it.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_user_sessions::{Session, SessionError};
+    ///
+    /// async fn form(session: Session) -> Result<StatusCode, SessionError> {
+    ///     if session.is_speculative() {
+    ///         return Ok(StatusCode::SERVICE_UNAVAILABLE);
+    ///     }
+    ///     session.insert("form", "shown")?;
+    ///     Ok(StatusCode::OK)
+    /// }
+    /// # #[cfg(feature = "test")]
+    /// # tokio_test::block_on(form(Session::for_test_guest())).unwrap();
+    /// ```
+    #[must_use]
+    pub fn is_speculative(&self) -> bool {
+        self.state().sent.speculative
     }
 
     /// How the user of the stored session proved who they are, if the sign-in noted it
     /// ([`Login::proof`](crate::Login::proof)).
     #[must_use]
     pub fn proof(&self) -> Option<Proof> {
-        self.state().record().and_then(Record::proof).cloned()
+        self.read().record().and_then(Record::proof).cloned()
     }
 
     /// Whether the stored session counts against the user's limit
     /// ([`Login::counts`](crate::Login::counts)).
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.state().record().is_none_or(|record| record.counts)
+        self.read().record().is_none_or(|record| record.counts)
+    }
+}
+
+impl State {
+    pub(super) fn user_id(&self) -> Option<UserId> {
+        match &self.staged.target {
+            Target::LogIn(pending) => Some(pending.user.clone()),
+            Target::LogOut => None,
+            Target::Stay => self.record().and_then(|record| record.user_id().cloned()),
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<SessionId> {
+        match &self.staged.target {
+            Target::LogIn(pending) => Some(pending.token.session_id()),
+            Target::LogOut => None,
+            Target::Stay => self.record().map(|record| record.id),
+        }
+    }
+
+    pub(super) fn seen_at(&self) -> Option<Timestamp> {
+        match &self.current {
+            Current::Live(live) => Some(live.now),
+            Current::Nothing | Current::Gone | Current::Unavailable => None,
+        }
+    }
+
+    pub(super) fn is_available(&self) -> bool {
+        !matches!(self.current, Current::Unavailable)
     }
 }

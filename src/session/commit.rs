@@ -100,6 +100,12 @@ impl Session {
                 state.guest_token = None;
                 Plan::Nothing
             }
+            (Target::Stay, None) if state.sent.speculative => {
+                state.unstage(&batch);
+                state.guest_token = None;
+                tracing::debug!("speculative request: no guest session begins");
+                return Err(CommitError::Speculative);
+            }
             (Target::Stay, None) if !state.may_begin() => {
                 state.unstage(&batch);
                 return Err(CommitError::Ended);

@@ -22,7 +22,7 @@ impl Session {
     /// response head was sent.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         let bytes = {
-            let state = self.state();
+            let state = self.read();
             if state.released {
                 return Err(SessionErrorKind::Closed.into());
             }
@@ -46,7 +46,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        keys(&self.state())
+        keys(&self.read())
     }
 
     /// Stages a value.
@@ -54,7 +54,8 @@ impl Session {
     /// Data is merged key by key: other keys do not change, whatever parallel requests do. If two
     /// requests change the same key, the later commit wins; see [`update`](Self::update).
     ///
-    /// The first value of a guest begins a guest session, which costs a cookie and a place in the store.
+    /// The first value of a guest begins a guest session, which costs a cookie and a place in the store. A
+    /// [speculative](Self::is_speculative) request begins none: the value can be read in this request only.
     ///
     /// # Errors
     ///
@@ -139,7 +140,7 @@ impl Session {
         loop {
             // The closure belongs to the app: it does not run while the session is locked.
             let before = {
-                let state = self.state();
+                let state = self.read();
                 state.stageable()?;
                 seen(&state, key)
             };

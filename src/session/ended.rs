@@ -30,7 +30,7 @@ impl Session {
     /// last has one.
     #[must_use]
     pub fn ended(&self) -> Option<EndNotice> {
-        let mut state = self.state();
+        let mut state = self.read();
         let notice = state.sent.notice()?.clone();
         if !std::mem::replace(&mut state.reason_read, true) {
             // Reading it twice in one request counts once.

@@ -142,6 +142,11 @@ pub enum CommitError {
     /// The ticket was used already, is older than five minutes, or the user got four newer ones. Nothing
     /// changed.
     NoTicket,
+    /// The request is [speculative](super::Session::is_speculative), and its data would begin a guest
+    /// session. None begins. Nothing was stored.
+    ///
+    /// If your handler does not call `commit`, its response is sent as it is, without a cookie.
+    Speculative,
     /// The store could not answer. What was staged is still staged, so committing again may help.
     ///
     /// [`StoreErrorKind::Uncertain`] is the exception: the change may be stored. An update or a rotation
@@ -208,6 +213,9 @@ impl fmt::Display for CommitError {
             Self::NoTicket => {
                 "not signed in: the ticket was used or is older than five minutes; sign in again"
             }
+            Self::Speculative => {
+                "not stored: a browser loads the page ahead, which begins no guest session"
+            }
             Self::Store(error) if error.kind() == StoreErrorKind::Uncertain => {
                 "stored or not: the store's reply was lost; read the data in another request before \
                  you repeat the change"
@@ -239,6 +247,7 @@ impl error::Error for CommitError {
             | Self::Ended
             | Self::LimitReached(_)
             | Self::NoTicket
+            | Self::Speculative
             | Self::TooLarge
             | Self::TooOld
             | Self::Rejected => None,

@@ -70,6 +70,8 @@ pub(crate) struct OpenSession {
     session: Session,
     /// Nothing is left to do: no cookie to write, no new session to deliver.
     settled: bool,
+    /// The handler read the session, so its response may differ from user to user.
+    was_read: bool,
 }
 
 impl OpenSession {
@@ -77,6 +79,7 @@ impl OpenSession {
         Self {
             session,
             settled: false,
+            was_read: false,
         }
     }
 
@@ -94,6 +97,10 @@ impl OpenSession {
         if let Some(state) = self.session.own_state() {
             note(&mut state.sent);
         }
+    }
+
+    pub(crate) fn was_read(&self) -> bool {
+        self.was_read
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -124,10 +131,12 @@ impl OpenSession {
         let under_way = state.committing && self.session.0.turn.try_lock().is_err();
         let left = under_way || !state.staged.is_empty() || !state.replaced.is_empty();
         let settled = !left && state.pending.is_empty() && state.keeps_cookies();
+        let was_read = state.was_read;
         if settled {
             state.release(self.session.is_shared());
         }
         drop(state);
+        self.was_read = was_read;
         self.settled = settled;
         left
     }

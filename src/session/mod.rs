@@ -21,6 +21,7 @@ mod login;
 mod missing;
 mod offered;
 mod ops;
+mod peek;
 mod renew;
 mod replaced;
 mod report;
@@ -55,6 +56,7 @@ pub use self::{
     info::SessionInfo,
     login::{Committed, Login},
     missing::MissingSession,
+    peek::Peek,
     ticket::{ParseTicketError, Ticket},
     user_sessions::UserSessions,
 };
@@ -125,6 +127,13 @@ impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in one handler clone leaves plain data behind, never a half-made invariant.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, for a handler that reads it: the response may differ from user to user.
+    fn read(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.was_read = true;
+        state
     }
 
     /// Whether the request was authenticated by a bearer token, which no browser sends by itself.
@@ -231,6 +240,7 @@ impl Session {
     /// second one. An [`update`](Self::update) may have been stored by the dropped commit; it then runs
     /// again.
     pub async fn commit(&self) -> Result<Committed, CommitError> {
+        self.state().was_read = true;
         // Boxed, so that handlers stay small.
         Box::pin(self.commit_staged()).await
     }
@@ -241,7 +251,7 @@ impl Session {
     #[must_use]
     pub fn user_sessions(&self) -> Option<UserSessions> {
         let (user, id) = {
-            let state = self.state();
+            let state = self.read();
             let record = state.record()?;
             (record.user_id()?.clone(), record.id)
         };
@@ -276,7 +286,7 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("id", &self.id())
+            .field("id", &self.peek().id())
             .finish_non_exhaustive()
     }
 }

@@ -126,7 +126,7 @@ impl Session {
 
     /// About the store's time; this node's if the request found no session.
     pub(super) fn now(&self) -> Timestamp {
-        match self.seen_at() {
+        match self.state().seen_at() {
             Some(seen) => seen.plus(self.0.arrival.age()),
             None => Clock::system().now(),
         }

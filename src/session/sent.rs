@@ -12,6 +12,8 @@ pub(crate) struct Sent {
     pub(crate) way: Option<Way>,
     /// The method is unsafe: a person may have pressed a button.
     pub(crate) by_button: bool,
+    /// A browser loads the page ahead: nobody has opened it yet.
+    pub(crate) speculative: bool,
     /// It sent a guest cookie, and only one.
     pub(crate) guest_cookie: bool,
     /// Its session is the one of the guest cookie.

@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) committing: bool,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
+    /// The handler read something of the session.
+    pub(super) was_read: bool,
     /// The handler read why the session ended.
     pub(super) reason_read: bool,
     /// The response head was sent.
@@ -84,6 +86,7 @@ impl State {
             own_cutoffs: Vec::new(),
             ending: None,
             signed_out: false,
+            was_read: false,
             reason_read: false,
             committing: false,
             closed: false,

@@ -16,11 +16,11 @@ use std::{
 
 use http::{
     HeaderValue, Request, Response,
-    header::{AUTHORIZATION, COOKIE, SET_COOKIE},
+    header::{AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE},
 };
 use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
-    MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
+    Caching, MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
         Create, Created, End, Ended, Forget, List, ManualClock, Record, Resolve, Resolved, Rotate,
         Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
@@ -32,10 +32,22 @@ async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
     let session: Option<&Session> = request.extensions().get();
     match request.uri().path() {
         "/in" => session.unwrap().log_in(7).unwrap(),
-        "/me" => assert_eq!(session.unwrap().user_id().unwrap().as_str(), "7"),
+        "/me" | "/page" => assert_eq!(session.unwrap().user_id().unwrap().as_str(), "7"),
         _ => {}
     }
-    Ok(Response::new(()))
+    Ok(response(&request))
+}
+
+/// `/page` has headers, as the responses of most apps.
+fn response(request: &Request<()>) -> Response<()> {
+    let mut response = Response::new(());
+    if request.uri().path() == "/page" {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("7"));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+    }
+    response
 }
 
 /// The response of a service that never waits, without a runtime, because that would allocate too.
@@ -73,8 +85,8 @@ fn added(layer: &SessionLayer, make: impl Fn() -> Request<()>) -> u64 {
     allocations(&mut service, make()) - bare
 }
 
-async fn bare(_request: Request<()>) -> Result<Response<()>, Infallible> {
-    Ok(Response::new(()))
+async fn bare(request: Request<()>) -> Result<Response<()>, Infallible> {
+    Ok(response(&request))
 }
 
 fn request(path: &str) -> Request<()> {
@@ -101,9 +113,30 @@ fn with_extension(mut request: Request<()>) -> Request<()> {
     request
 }
 
+/// What responses say to caches is counted on its own.
+fn unchanged() -> SessionLayer {
+    SessionLayer::new(MemoryStore::new()).caching(Caching::Unchanged)
+}
+
+// T65
+#[test]
+fn what_a_response_says_to_caches_takes_no_allocation_beside_other_headers_and_2_without_any() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let cookie = sign_in(&layer);
+    let silent = unchanged();
+    let silent_cookie = sign_in(&silent);
+    let added_on = |path| {
+        let loud = added(&layer, || with_cookie(path, &cookie));
+        loud - added(&silent, || with_cookie(path, &silent_cookie))
+    };
+
+    assert_eq!(added_on("/me"), 2);
+    assert_eq!(added_on("/page"), 0);
+}
+
 #[test]
 fn reading_the_user_and_recording_the_activity_takes_at_most_4_allocations_on_empty_extensions() {
-    let layer = SessionLayer::new(MemoryStore::new());
+    let layer = unchanged();
     let cookie = sign_in(&layer);
 
     let added = added(&layer, || with_cookie("/me", &cookie));
@@ -114,7 +147,7 @@ fn reading_the_user_and_recording_the_activity_takes_at_most_4_allocations_on_em
 #[test]
 fn reading_the_user_and_recording_the_activity_takes_at_most_2_allocations_on_existing_extensions()
 {
-    let layer = SessionLayer::new(MemoryStore::new());
+    let layer = unchanged();
     let cookie = sign_in(&layer);
 
     let added = added(&layer, || with_extension(with_cookie("/me", &cookie)));
@@ -126,7 +159,7 @@ fn reading_the_user_and_recording_the_activity_takes_at_most_2_allocations_on_ex
 fn a_hit_that_records_a_newer_activity_takes_no_more() {
     let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
     let store = MemoryStore::builder().clock(clock.clone()).build();
-    let layer = SessionLayer::new(store);
+    let layer = SessionLayer::new(store).caching(Caching::Unchanged);
     let cookie = sign_in(&layer);
 
     let added = added(&layer, || {
@@ -144,7 +177,9 @@ fn a_bearer_takes_no_more_than_a_cookie() {
     let (_, token) = cookie.split_once('=').unwrap();
 
     for source in [TokenSource::Bearer, TokenSource::CookieThenBearer] {
-        let layer = SessionLayer::new(store.clone()).token_source(source);
+        let layer = SessionLayer::new(store.clone())
+            .token_source(source)
+            .caching(Caching::Unchanged);
         let added = added(&layer, || {
             let mut request = with_extension(request("/me"));
             let value = format!("Bearer {token}").try_into().unwrap();
@@ -240,7 +275,7 @@ impl SessionStore for Elsewhere {
 
 #[test]
 fn a_store_that_has_to_be_awaited_takes_two_more_boxes() {
-    let layer = SessionLayer::new(Elsewhere(MemoryStore::new()));
+    let layer = SessionLayer::new(Elsewhere(MemoryStore::new())).caching(Caching::Unchanged);
     let cookie = sign_in(&layer);
 
     let added = added(&layer, || with_extension(with_cookie("/me", &cookie)));

@@ -237,7 +237,7 @@ async fn a_response_that_sets_or_removes_the_cookie_is_not_cached_and_varies_by_
 
 // T12
 #[tokio::test]
-async fn a_response_that_does_not_change_the_cookie_gets_no_extra_header() {
+async fn a_response_that_does_not_change_the_cookie_only_says_that_it_is_private() {
     let (store, _clock) = store();
     let client = Client::signed_in(&SessionLayer::new(store), "alice").await;
 
@@ -245,7 +245,9 @@ async fn a_response_that_does_not_change_the_cookie_gets_no_extra_header() {
         .request(|session| async move { session.user_id() })
         .await;
 
-    assert!(answer.headers.is_empty());
+    assert_eq!(answer.headers.len(), 2);
+    assert_eq!(answer.header("cache-control"), Some("private"));
+    assert_eq!(answer.header("vary"), Some("Cookie"));
     assert!(answer.value().is_some());
 }
 

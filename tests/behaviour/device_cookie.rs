@@ -15,7 +15,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     book::{Book, Reported},
-    http::{Answer, Client, DAY, HOUR, store, user},
+    http::{Answer, Client, DAY, HOUR, ids, store, user},
 };
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
@@ -71,6 +71,22 @@ async fn each_pair_of_user_and_device_is_new_once() {
     assert!(signs_in(&mut one, "bob").await.0);
     assert!(signs_in(&mut other, "alice").await.0);
     assert!(!signs_in(&mut one, "alice").await.0);
+}
+
+#[tokio::test]
+async fn a_sign_in_with_the_device_cookie_alone_ends_no_session() {
+    let (layer, store, _clock) = world();
+    let mut client = Client::new(&layer);
+
+    for (id, alice, bob) in [("alice", 1, 0), ("alice", 2, 0), ("bob", 2, 1)] {
+        signs_in(&mut client, id).await;
+
+        let live = (
+            ids(&store, "alice").await.len(),
+            ids(&store, "bob").await.len(),
+        );
+        assert_eq!(live, (alice, bob));
+    }
 }
 
 // T8

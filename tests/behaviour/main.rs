@@ -10,6 +10,7 @@
 mod activity_every;
 mod allocations;
 mod bearer;
+mod caching;
 mod challenge;
 mod class;
 mod clear;
@@ -77,6 +78,7 @@ mod session_of;
 mod shorten;
 mod shown;
 mod size;
+mod speculative;
 mod staged_sign_in;
 mod ticket;
 mod ticket_terms;

@@ -40,7 +40,7 @@ async fn without_a_cookie_there_is_a_guest_no_store_call_and_no_set_cookie() {
 
     let answer = client.request(whose).await;
 
-    assert!(answer.headers.is_empty());
+    assert!(answer.sets_no_cookie());
     assert_eq!(answer.value(), None);
     assert_eq!(faulty.all_calls(), 0);
 }

@@ -54,6 +54,11 @@ impl Curl {
         self.run(&["-X", "POST"], &app.url(path))
     }
 
+    /// Changes the password of the example, which is `demo`.
+    pub fn change_password(&self, app: &App) -> Answer {
+        self.run(&["-d", "password=demo"], &app.url("/password"))
+    }
+
     pub fn delete(&self, app: &App, path: &str) -> Answer {
         self.run(&["-X", "DELETE"], &app.url(path))
     }

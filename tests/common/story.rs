@@ -150,7 +150,7 @@ pub fn a_new_password_ends_all_sessions_and_signs_in_again(one: &App, two: &App)
     assert_eq!(desktop.post(one, "/cart/tea").status, 200);
     let before = desktop.token().unwrap();
 
-    let changed = desktop.post(two, "/password");
+    let changed = desktop.change_password(two);
 
     assert_eq!(changed.status, 200);
     assert_ne!(desktop.token(), Some(before));
@@ -176,7 +176,7 @@ pub fn no_log_and_no_list_holds_a_token(one: &App, two: &App) {
         bodies += &tablet.get(one, path).body;
         bodies += &phone.get(two, path).body;
     }
-    tablet.post(two, "/password");
+    tablet.change_password(two);
     tokens.push(tablet.token().unwrap());
     tablet.post(one, "/sessions/logout-all");
     tablet.post(one, "/logout");

@@ -7,12 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod ahead_browser;
 mod common;
 mod crash_browser;
 mod late_browser;
 mod notice_browser;
 mod page_browser;
 mod page_looks;
+mod posted_browser;
 mod reading_browser;
 mod site;
 mod withheld_browser;

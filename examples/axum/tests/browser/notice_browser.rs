@@ -14,7 +14,7 @@ use thirtyfour::{By, Cookie};
 
 use crate::common::{
     app::App,
-    chromium::browse,
+    chromium::{browse, pose_as_chrome_on_windows},
     curl::Curl,
     visit::{at, click, find, sign_in},
 };
@@ -88,6 +88,8 @@ async fn a_double_click_on_the_slow_sign_in_makes_one_session() {
     let app = Arc::new(App::start(&[("MAX_SESSIONS", "2")]));
     let phone = Curl::signed_in(&app, "alice", FIREFOX);
     browse(move |browser| async move {
+        // A headless browser counts as a bot, which gets no guest session.
+        pose_as_chrome_on_windows(&browser).await;
         browser.goto(at(&app, "/")).await.unwrap();
         for (name, value) in [("username", "alice"), ("password", "demo")] {
             let field = browser.find(By::Name(name)).await.unwrap();

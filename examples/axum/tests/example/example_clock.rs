@@ -112,7 +112,7 @@ fn a_password_change_on_a_node_a_day_ahead_rejects_no_later_sign_in() {
     let (_redis, right, ahead) = nodes();
     let desktop = Curl::signed_in(&right, "alice", "Desktop/1.0");
 
-    let changed = desktop.post(&ahead, "/password");
+    let changed = desktop.change_password(&ahead);
 
     assert_eq!(changed.status, 200);
     assert!(Curl::signed_in(&right, "alice", "Phone/2.0").is_in(&ahead));

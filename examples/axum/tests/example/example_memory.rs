@@ -179,7 +179,15 @@ fn a_browser_signs_in_and_out_without_javascript() {
             .body
             .contains("<p role=\"alert\">Wrong name or password</p>")
     );
-    assert_eq!((right.status, right.header("location")), (303, Some("/")));
+    assert_eq!(
+        (right.status, right.header("location")),
+        (303, Some("/welcome"))
+    );
+    let welcome = browser.run(&html, &app.url("/welcome"));
+    assert_eq!(
+        (welcome.status, welcome.header("location")),
+        (303, Some("/"))
+    );
     let home = browser.run(&html, &app.url("/"));
     assert!(home.body.contains("<strong>alice</strong>"));
     let out = page("/logout", "");

@@ -15,4 +15,5 @@ mod example_outage;
 mod example_race;
 mod example_redis;
 mod example_settings;
+mod example_visits;
 mod rotation_load;

@@ -25,11 +25,13 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tower_test::mock;
-use tower_user_sessions::{BearerLayer, Problem, RequireUser, Session, SessionLayer, TokenSource};
+use tower_user_sessions::{
+    BearerLayer, Problem, RequireUser, Session, SessionLayer, TokenSource, UserSessions,
+};
 
 use crate::common::{
     faulty::{FaultyStore, Method as Asked, poll_once},
-    http::{Client, ids, store, user},
+    http::{Client, HOUR, ids, store, user},
 };
 
 /// `/in` signs alice in, `/panic` does so and panics, all other paths return the user.
@@ -96,6 +98,21 @@ async fn a_sign_in_works_through_a_whole_stack_and_its_response_is_compressed() 
     assert!(next.headers().get(header::SET_COOKIE).is_none());
     let zipped = next.into_body().collect().await.unwrap().to_bytes();
     assert!(zipped.starts_with(b"\x1f\x8b") && zipped.len() < 99);
+}
+
+#[tokio::test]
+async fn the_sign_in_of_a_disabled_user_is_403_through_a_whole_stack() {
+    let (store, _clock) = store();
+    let sessions = UserSessions::new(store.clone(), user("alice"));
+    sessions.disable_for(HOUR).await.unwrap();
+
+    let answer = stack(SessionLayer::new(store))
+        .oneshot(request("/in"))
+        .await;
+
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert!(answer.headers().get(header::SET_COOKIE).is_none());
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn settled(door: &mut impl Door, who: Who) -> Outcome {
             return outcome;
         }
         // While the link is down, each answer comes at once.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the store does not come back");
 }

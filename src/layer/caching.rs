@@ -1,0 +1,139 @@
+//! What responses say to caches, those of a browser included.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, EXPIRES, VARY},
+};
+
+use super::layer::SessionLayer;
+use crate::request::TokenSource;
+
+/// What caches between server and browser read before `Cache-Control`: RFC 9213, and fields from before it.
+/// Vendors put their name before the first: `Cloudflare-CDN-Cache-Control`.
+const CDN: &str = "cdn-cache-control";
+const OTHERS: [&str; 4] = [
+    "edge-control",
+    "surrogate-control",
+    "x-accel-expires",
+    "x-litespeed-cache-control",
+];
+
+/// What the layer says to caches in responses whose handler read the session.
+///
+/// Pass it to [`SessionLayer::caching`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Caching {
+    /// `Cache-Control: no-store`: the browser does not keep the page either (ASVS 14.3.2).
+    NoStore,
+    /// `Cache-Control: private`: only the browser keeps the page, no cache in between.
+    #[default]
+    Private,
+    /// Nothing: the app says it itself.
+    Unchanged,
+}
+
+impl<R> SessionLayer<R> {
+    /// What responses say to caches if their handler read the session.
+    ///
+    /// Such a response gets `Vary`, with the name of every header in which requests may send a token. If it
+    /// says nothing about caching itself, it also gets `Cache-Control: private`. A response that says
+    /// something, also in a field such as `CDN-Cache-Control`, keeps it. Caches that ignore `Vary` then do what
+    /// your app says, so say `public` only where the session does not matter.
+    ///
+    /// A handler reads the session if it calls a method that returns something of it, such as
+    /// [`user_id`](crate::Session::user_id) or [`get`](crate::Session::get). The guards and `User` read it
+    /// too. [`Session::peek`](crate::Session::peek) does not count, nor does what a streaming body reads later.
+    /// Responses of gRPC are left alone.
+    ///
+    /// A response with a token is `no-store` whatever you choose, and fields for caches in between are
+    /// removed from it.
+    ///
+    /// Defaults to [`Caching::Private`].
+    ///
+    /// ```
+    /// use tower_user_sessions::{Caching, MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).caching(Caching::NoStore);
+    /// # let _ = layer;
+    /// ```
+    pub fn caching(mut self, caching: Caching) -> Self {
+        self.config().caching = caching;
+        self
+    }
+
+    /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
+    ///
+    /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
+    /// browser's cache is not cleared, because that takes browsers a long time.
+    ///
+    /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
+    /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for
+    /// this origin only.
+    ///
+    /// Defaults to no.
+    pub fn clear_site_data(mut self, clear: bool) -> Self {
+        self.config().clear_site_data = clear;
+        self
+    }
+}
+
+impl Caching {
+    /// The handler read the session.
+    pub(super) fn mark(self, source: TokenSource, headers: &mut HeaderMap) {
+        let says = match self {
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::Unchanged => return,
+        };
+        // One walk costs less than a lookup of each.
+        let is_said = |name: &HeaderName| {
+            *name == CACHE_CONTROL || *name == EXPIRES || is_for_caches_between(name)
+        };
+        if !headers.keys().any(is_said) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(says));
+        }
+        vary(source, headers);
+    }
+}
+
+/// A response that changes a token is stored by no cache.
+pub(super) fn no_store(source: TokenSource, headers: &mut HeaderMap) {
+    let names = headers.keys().filter(|name| is_for_caches_between(name));
+    for name in names.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+    headers.remove(EXPIRES);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    vary(source, headers);
+}
+
+fn is_for_caches_between(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.ends_with(CDN) || OTHERS.contains(&name)
+}
+
+/// Names the headers in which a request may send a token, unless the response does.
+fn vary(source: TokenSource, headers: &mut HeaderMap) {
+    let missing = |wanted: bool, name: &[u8]| wanted && !varies(headers, name);
+    let cookie = missing(source.reads_cookies(), b"cookie");
+    let bearer = missing(source.reads_bearers(), b"authorization");
+    let names = match (cookie, bearer) {
+        (true, true) => "Cookie, Authorization",
+        (true, false) => "Cookie",
+        (false, true) => "Authorization",
+        (false, false) => return,
+    };
+    headers.append(VARY, HeaderValue::from_static(names));
+}
+
+fn varies(headers: &HeaderMap, by: &[u8]) -> bool {
+    let mut lines = headers.get_all(VARY).iter();
+    lines.any(|line| {
+        let mut names = line.as_bytes().split(|byte| *byte == b',');
+        names.any(|name| {
+            let name = name.trim_ascii();
+            name == b"*" || name.eq_ignore_ascii_case(by)
+        })
+    })
+}
