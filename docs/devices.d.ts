@@ -324,6 +324,7 @@ export interface components {
         NotSignedIn: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "WWW-Authenticate": components["headers"]["Challenge"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
@@ -425,7 +426,7 @@ export interface components {
         RetryAfter: string;
         /** @description The headers in which requests may send their token; sent if the session was looked at. */
         Vary: "Cookie" | "Authorization" | "Cookie, Authorization";
-        /** @description What to do about a sign-in that is too old (RFC 9470); sent with the reason `insufficient_user_authentication`. */
+        /** @description How a request proves who sends it: `Cookie` with the name of the cookie, or `Bearer`. With the reason `insufficient_user_authentication` it says how old a sign-in may be (RFC 9470). */
         Challenge: string;
     };
     pathItems: never;

@@ -256,6 +256,7 @@ pub mod threats {}
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
 /// | `token_reuse` | a request sent a previous token after its time: there is a copy of it |
+/// | `write_lost` | a session ended during a request, whose changes of data were lost; the response was sent |
 /// | `new_device` | a user signed in on a device that the store does not remember ([`SessionLayer::device_cookie`]) |
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
@@ -267,7 +268,7 @@ pub mod threats {}
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing
 /// else in the store, `RedisStore` removes it within a sixteenth of the idle time, and at once at the
-/// absolute deadline. [`MemoryStore`] removes it in its next sweep.
+/// absolute deadline. [`MemoryStore`] removes it in its next sweep, an hour later.
 ///
 /// The same events go to `tracing`, at debug level, under the target `tower_user_sessions::audit`. They name
 /// users and sessions, so they are not in the log by default.

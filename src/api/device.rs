@@ -62,8 +62,8 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 ///     "device": {"label": "Chrome 142 on Windows", "browser": "Chrome", "os": "Windows", "kind": "desktop"},
 ///     "location": {"city": "Berlin", "country": "Germany"},
 ///     "ipAddress": "203.0.113.7",
-///     "createdAt": "2025-11-24T16:00:00Z",
-///     "lastActivity": "2025-11-24T16:20:00Z",
+///     "createdAt": "2025-11-24T16:00:00.000Z",
+///     "lastActivity": "2025-11-24T16:20:00.000Z",
 ///     "current": true
 /// }]}
 /// ```
@@ -83,11 +83,11 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// ```json
 /// {
 ///     "id": "mK3pVwQ8dYxT2rAz",
-///     "createdAt": "2025-11-24T16:00:00Z",
-///     "authenticatedAt": "2025-11-24T16:00:00Z",
-///     "lastActivity": "2025-11-24T16:20:00Z",
-///     "idleExpiresAt": "2025-11-24T16:35:00Z",
-///     "expiresAt": "2025-11-25T04:00:00Z",
+///     "createdAt": "2025-11-24T16:00:00.000Z",
+///     "authenticatedAt": "2025-11-24T16:00:00.000Z",
+///     "lastActivity": "2025-11-24T16:20:00.000Z",
+///     "idleExpiresAt": "2025-11-24T16:35:00.000Z",
+///     "expiresAt": "2025-11-25T04:00:00.000Z",
 ///     "idleExpiresIn": 870,
 ///     "expiresIn": 42270
 /// }
@@ -278,11 +278,14 @@ impl Routed {
             Ok(session) => session,
             Err(rejection) => return answer::rejected(rejection),
         };
-        let Some(sessions) = session.user_sessions() else {
+        let user = session.stored_user();
+        let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
             return answer::not_signed_in();
         };
         let sessions = sessions.spare_uncounted(self.spare_uncounted);
-        let stale = self.fresh.filter(|within| !session.is_fresh(*within));
+        let stale = self
+            .fresh
+            .filter(|within| !session.is_stored_fresh(*within));
         let done = match (self.route, stale) {
             (Route::End(id), stale) => match (id.parse(), stale) {
                 (Err(_), _) => return answer::not_yours(),

@@ -18,6 +18,7 @@ use crate::{
 /// |---|---|
 /// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`](crate::Session::ended) does |
 /// | in an outage, with [`OnOutage::Guest`](crate::OnOutage::Guest) | 503 `unavailable` |
+/// | whose sign-in is staged and not [committed](crate::Session::commit) | as of a guest: the store may still refuse the sign-in |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
 ///
 /// The answers are problem documents, see [`Problem`](crate::Problem), and gRPC statuses for gRPC. To
@@ -83,6 +84,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
         let grpc = is_grpc(&parts.method, &parts.headers);
         let session = session_of("Option<User>", &parts.extensions)
             .map_err(|rejection| rejection.for_grpc(grpc))?;
-        Ok(session.user_id().map(Self))
+        Ok(session.stored_user().map(Self))
     }
 }

@@ -67,6 +67,10 @@ impl<R> SessionLayer<R> {
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
     /// browser's cache is not cleared, because that takes browsers a long time.
     ///
+    /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
+    /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for
+    /// this origin only.
+    ///
     /// Defaults to no.
     pub fn clear_site_data(mut self, clear: bool) -> Self {
         self.config().clear_site_data = clear;

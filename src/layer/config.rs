@@ -2,13 +2,18 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request,
+    header::{Entry, WWW_AUTHENTICATE},
+    request::Parts,
+};
 
 use super::{
     caching::{self, Caching},
     cookie::SessionCookie,
     dead::DeadTokens,
     device_cookie::DeviceCookie,
+    realm::Compared,
 };
 use crate::{
     model::{DeviceId, Token},
@@ -90,6 +95,7 @@ pub(super) struct Config {
     /// Every session has its own pointer to these.
     pub(super) rules: Arc<Rules>,
     pub(super) cookie: SessionCookie,
+    pub(super) compared: Compared,
     pub(super) source: TokenSource,
     pub(super) token_header: HeaderName,
     /// Without one, the peer's address is noted.
@@ -153,6 +159,23 @@ impl Config {
     /// The device that a request sends, if there is a device cookie.
     pub(super) fn device(&self, headers: &HeaderMap) -> Option<DeviceId> {
         self.device_cookie.as_ref()?.read(headers)
+    }
+
+    /// Says on a 401 how a request proves who sends it (RFC 9110 §15.5.2), unless the response says it.
+    pub(super) fn challenge(&self, headers: &mut HeaderMap) {
+        let text = match self.source {
+            // No scheme of the registry means cookies; others use this one too. Browsers ignore it.
+            TokenSource::Cookie => format!("Cookie cookie-name=\"{}\"", self.cookie.name()),
+            // RFC 6750 §3 wants a parameter.
+            TokenSource::Bearer | TokenSource::BearerThenCookie | TokenSource::CookieThenBearer => {
+                "Bearer realm=\"session\"".to_owned()
+            }
+        };
+        if let (Entry::Vacant(none), Ok(text)) =
+            (headers.entry(WWW_AUTHENTICATE), HeaderValue::try_from(text))
+        {
+            none.insert(text);
+        }
     }
 
     /// The address of the client.

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{Arrival, Digest, SessionId, Token};
+use crate::{
+    model::{Arrival, Digest, EndNotice, SessionId, Timestamp, Token},
+    session::Dead,
+};
 
 /// How long a token is remembered.
 const KEPT: Duration = Duration::from_secs(5);
@@ -36,44 +39,62 @@ struct Shard {
     /// How many there are: usually none, and then no lock is taken.
     count: AtomicUsize,
     /// By session id, because the digest of a live token need not be computed then.
-    tokens: Mutex<HashMap<SessionId, (Digest, Arrival)>>,
+    tokens: Mutex<HashMap<SessionId, Noted>>,
+}
+
+#[derive(Clone, Copy)]
+struct Noted {
+    digest: Digest,
+    since: Arrival,
+    /// When the session expired, if that is known.
+    expired: Option<Timestamp>,
 }
 
 impl DeadTokens {
-    /// Whether the store did not know this token a moment ago.
-    pub(super) fn has(&self, token: &Token) -> bool {
+    /// What the store said of this token a moment ago, if it opened no session.
+    pub(super) fn find(&self, token: &Token) -> Option<Dead> {
         let id = token.session_id();
-        let Some(shard) = self.shard(id) else {
-            return false;
-        };
+        let shard = self.shard(id)?;
         if shard.count.load(Ordering::Relaxed) == 0 {
-            return false;
+            return None;
         }
-        let Some((digest, since)) = shard.lock().get(&id).copied() else {
-            return false;
-        };
-        digest == token.digest() && since.age() < KEPT
+        let noted = shard.lock().get(&id).copied()?;
+        if noted.digest != token.digest() || noted.since.age() >= KEPT {
+            return None;
+        }
+        let expired = |at| Dead::Expired(EndNotice::expired(noted.digest, at));
+        Some(noted.expired.map_or(Dead::Unknown, expired))
     }
 
     /// The store does not know this token.
     pub(super) fn note(&self, token: &Token) {
-        self.note_at(token, Arrival::now());
+        self.note_at(token, Arrival::now(), None);
     }
 
-    fn note_at(&self, token: &Token, at: Arrival) {
+    /// The session of this token expired then.
+    pub(super) fn note_expired(&self, token: &Token, at: Timestamp) {
+        self.note_at(token, Arrival::now(), Some(at));
+    }
+
+    fn note_at(&self, token: &Token, at: Arrival, expired: Option<Timestamp>) {
         let id = token.session_id();
         let Some(shard) = self.shard(id) else {
             return;
         };
         let mut tokens = shard.lock();
         if tokens.len() >= SHARE {
-            tokens.retain(|_, (_, since)| since.age() < KEPT);
+            tokens.retain(|_, noted| noted.since.age() < KEPT);
         }
         if tokens.len() >= SHARE {
             // That costs the store some calls, and no more.
             tokens.clear();
         }
-        tokens.insert(id, (token.digest(), at));
+        let noted = Noted {
+            digest: token.digest(),
+            since: at,
+            expired,
+        };
+        tokens.insert(id, noted);
         shard.count.store(tokens.len(), Ordering::Relaxed);
     }
 
@@ -84,7 +105,7 @@ impl DeadTokens {
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, (Digest, Arrival)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Noted>> {
         // Every step leaves plain values behind.
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,6 +133,10 @@ mod tests {
         Token::random(Tag::random().unwrap()).unwrap()
     }
 
+    fn has(dead: &DeadTokens, token: &Token) -> bool {
+        dead.find(token).is_some()
+    }
+
     fn all(dead: &DeadTokens) -> usize {
         dead.0.iter().map(|shard| shard.lock().len()).sum()
     }
@@ -122,11 +147,11 @@ mod tests {
         let (dead, token) = (DeadTokens::default(), token());
         let just_under = KEPT.checked_sub(Duration::from_secs(1)).unwrap();
 
-        dead.note_at(&token, Arrival::ago(just_under));
-        let (young, other) = (dead.has(&token), dead.has(&token.renewed().unwrap()));
-        dead.note_at(&token, Arrival::ago(KEPT));
+        dead.note_at(&token, Arrival::ago(just_under), None);
+        let (young, other) = (has(&dead, &token), has(&dead, &token.renewed().unwrap()));
+        dead.note_at(&token, Arrival::ago(KEPT), None);
 
-        assert_eq!((young, other, dead.has(&token)), (true, false, false));
+        assert_eq!((young, other, has(&dead, &token)), (true, false, false));
     }
 
     // T2
@@ -148,6 +173,6 @@ mod tests {
         dead.note(&token);
 
         let other = dead.clone();
-        assert_eq!((dead.has(&token), other.has(&token)), (true, false));
+        assert_eq!((has(&dead, &token), has(&other, &token)), (true, false));
     }
 }

@@ -24,7 +24,8 @@ use crate::session::Session;
 ///
 /// Use it for what needs more care, such as a change of password or address. The age counts from the
 /// sign-in or from [`Session::reauthenticated`], by the store's clock. Activity and token rotation do
-/// not make it younger.
+/// not make it younger. What an outer middleware staged counts once it is
+/// [committed](Session::commit): the store may still refuse it.
 ///
 /// | request | response |
 /// |---|---|
@@ -125,12 +126,12 @@ pub struct RequireFreshService<S, R> {
 impl<S, R> RequireFreshService<S, R> {
     fn refusal<B>(&self, request: &Request<B>) -> Option<Rejection> {
         let session: Option<&Session> = request.extensions().get();
-        if session.is_some_and(|session| session.is_fresh(self.guard.within)) {
+        if session.is_some_and(|session| session.is_stored_fresh(self.guard.within)) {
             return None;
         }
         let (method, headers) = (request.method(), request.headers());
         if let Some(prove) = &self.guard.prove
-            && session.is_some_and(|session| session.user_id().is_some())
+            && session.is_some_and(|session| session.stored_user().is_some())
             && is_navigation(method, headers)
         {
             return Some(Rejection::to_prove(prove.location()));

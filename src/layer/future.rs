@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -51,7 +51,11 @@ impl<R> Finish<R> {
             self.config.write(delivery, headers);
         });
         if open.was_read() && !self.grpc {
+            let headers = response.headers_mut();
             self.config.caching.mark(self.config.source, headers);
+        }
+        if !self.grpc && response.status() == StatusCode::UNAUTHORIZED {
+            self.config.challenge(response.headers_mut());
         }
         response
     }
@@ -222,8 +226,8 @@ where
 /// The layer's own response where the changes could not be committed; `None` keeps the service's.
 fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
-        // The session ended meanwhile: its changes are lost, the response is valid.
-        // Or nobody has opened the page yet.
+        // The session ended meanwhile: its changes are lost as all of its data is, the response is valid. An event
+        // says so, and `commit` does to a handler that asks. Or nobody has opened the page yet.
         CommitError::Closed | CommitError::Ended | CommitError::Speculative => None,
         error => Some(error.into()),
     }

@@ -6,7 +6,7 @@ use super::{
     reject::Rejection,
 };
 use crate::{
-    model::{EndReason, Token},
+    model::{EndNotice, EndReason, Token},
     request::{GUEST, Sent, Tokens, Way},
     session::{Current, Dead, Live, OpenSession, Place},
     store::{Resolve, Resolved, StoreError, meter},
@@ -104,11 +104,11 @@ impl Inquiry {
             } else {
                 (self.guest.take()?, Asked::Guest)
             };
-            if config.dead.has(&token) {
-                self.dead(token, asked, Dead::Unknown);
+            if let Some(dead) = config.dead.find(&token) {
+                self.dead(token, asked, dead);
                 continue;
             }
-            let mut resolve = Resolve::new(token.clone());
+            let mut resolve = Resolve::within(token.clone(), config.rules.realm);
             // If the cookie is live, neither token is used.
             resolve.activity = self.activity && !matches!(asked, Asked::Beside);
             resolve.activity_step = config.rules.activity_step;
@@ -142,12 +142,24 @@ impl Inquiry {
             Ok(Resolved::Reused(reused)) => {
                 tracing::warn!(ended = reused.ended, "previous token used after its time");
                 self.open.session().report_reused(&reused);
-                Dead::Reused
+                Dead::Reused(reused.ended.then(|| {
+                    let reason = EndReason::TokenReuse;
+                    let digest = token.digest_in(config.rules.realm);
+                    EndNotice::new(digest, reason, reused.now, None, reused.now)
+                }))
             }
             Ok(Resolved::Expired(record)) => {
-                self.open.session().report_expired(&record);
-                config.dead.note(&token);
-                Dead::Unknown
+                if !record.was_found_expired() {
+                    self.open.session().report_expired(&record);
+                }
+                if record.user_id().is_some() {
+                    let at = record.expires_at();
+                    config.dead.note_expired(&token, at);
+                    Dead::Expired(EndNotice::expired(record.digest, at))
+                } else {
+                    config.dead.note(&token);
+                    Dead::Unknown
+                }
             }
             Ok(Resolved::Unknown) => {
                 config.dead.note(&token);
@@ -201,7 +213,7 @@ impl Inquiry {
     }
 
     fn dead(&mut self, token: Token, asked: Asked, dead: Dead) {
-        let reused = matches!(dead, Dead::Reused);
+        let reused = matches!(dead, Dead::Reused(_));
         match asked {
             Asked::Beside => return,
             Asked::Main => self.open.sent(|sent| sent.is_dead(dead)),

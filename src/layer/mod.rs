@@ -11,6 +11,7 @@ pub(crate) mod failure;
 mod fresh;
 mod future;
 pub(crate) mod grpc;
+mod guests;
 mod inquiry;
 #[expect(
     clippy::module_inception,
@@ -21,6 +22,7 @@ pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
 pub(crate) mod problem;
+mod realm;
 pub(crate) mod redirect;
 mod reject;
 mod reply;

@@ -33,6 +33,7 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// | of a guest, by gRPC | `UNAUTHENTICATED` |
 /// | of a guest whose browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
 /// | in an outage, with [`OnOutage::Guest`](super::OnOutage::Guest) | 503 `unavailable`, or `UNAVAILABLE` |
+/// | whose sign-in is staged and not [committed](crate::Session::commit) | as of a guest: the store may still refuse the sign-in |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`, or `INTERNAL`; the log says what to change |
 ///
 /// ```
@@ -290,7 +291,7 @@ impl<F, B> fmt::Debug for RequireUserFuture<F, B> {
 pub(crate) fn user_of(asker: &'static str, extensions: &Extensions) -> Result<UserId, Rejection> {
     let session = session_of(asker, extensions)?;
     session
-        .user_id()
+        .stored_user()
         .ok_or_else(|| Rejection::not_signed_in(session.ended()))
 }
 
@@ -309,7 +310,7 @@ pub(crate) fn session_of(
 }
 
 fn is_guest(session: &Session) -> bool {
-    session.peek().is_available() && session.user_id().is_none()
+    session.peek().is_available() && session.stored_user().is_none()
 }
 
 /// Whether a browser opens a page. Older ones do not send `Sec-Fetch-Mode`.

@@ -46,6 +46,20 @@ impl Client {
         self
     }
 
+    /// Whether both have the same user agent, and known addresses in the same network: the first 24 bits of
+    /// IPv4, 56 of IPv6.
+    pub(crate) fn is_near(&self, other: &Self) -> bool {
+        let (Some(one), Some(two)) = (self.address, other.address) else {
+            return false;
+        };
+        let is_same_network = match (one, two) {
+            (IpAddr::V4(one), IpAddr::V4(two)) => one.octets()[..3] == two.octets()[..3],
+            (IpAddr::V6(one), IpAddr::V6(two)) => one.octets()[..7] == two.octets()[..7],
+            _ => false,
+        };
+        is_same_network && self.user_agent.is_some() && self.user_agent == other.user_agent
+    }
+
     /// Sets the client hints.
     ///
     /// Defaults to none.

@@ -11,13 +11,14 @@ use std::{
 
 /// A moment by the store's clock: whole milliseconds since the Unix epoch.
 ///
-/// `Display` writes RFC 3339 in UTC.
+/// `Display` writes RFC 3339 in UTC, always with three digits of fraction. So texts of two moments sort as the
+/// moments do.
 ///
 /// ```
 /// use tower_user_sessions::Timestamp;
 ///
 /// let moment = Timestamp::from_millis(1_764_000_000_250);
-/// assert_eq!(moment.to_string(), "2025-11-24T16:00:00.25Z");
+/// assert_eq!(moment.to_string(), "2025-11-24T16:00:00.250Z");
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(i64);
@@ -56,16 +57,20 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .ok()
-            .and_then(|at| {
-                at.format(&time::format_description::well_known::Rfc3339)
-                    .ok()
-            });
-        match text {
-            Some(text) => f.write_str(&text),
-            // Beyond the year 9999, where RFC 3339 ends.
-            None => write!(f, "@{}ms", self.0),
+        let nanos = i128::from(self.0) * 1_000_000;
+        match time::OffsetDateTime::from_unix_timestamp_nanos(nanos) {
+            Ok(at) if at.year() >= 0 => {
+                let (hour, minute, second, millis) = at.to_hms_milli();
+                write!(
+                    f,
+                    "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z",
+                    at.year(),
+                    u8::from(at.month()),
+                    at.day(),
+                )
+            }
+            // Before the year 0 and beyond 9999, where RFC 3339 ends.
+            _ => write!(f, "@{}ms", self.0),
         }
     }
 }
@@ -255,5 +260,40 @@ impl ManualClock {
     /// Sets the clock, forwards or backwards: a server's clock may step back too.
     pub fn set(&self, moment: Timestamp) {
         self.0.store(moment.0, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_with_three_digits_of_fraction() {
+        let written =
+            [117, 120, 200, 0, -1].map(|ms| Timestamp(1_764_000_000_000 + ms).to_string());
+
+        assert_eq!(
+            written,
+            [
+                "2025-11-24T16:00:00.117Z",
+                "2025-11-24T16:00:00.120Z",
+                "2025-11-24T16:00:00.200Z",
+                "2025-11-24T16:00:00.000Z",
+                "2025-11-24T15:59:59.999Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_moment_that_rfc_3339_cannot_write_is_its_milliseconds() {
+        for (ms, text) in [
+            (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
+            (-62_167_219_200_001, "@-62167219200001ms"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "@253402300800000ms"),
+            (i64::MIN, "@-9223372036854775808ms"),
+        ] {
+            assert_eq!(Timestamp(ms).to_string(), text);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The app's data of a session: key → bytes, in a form that scripts can merge.
 
-use std::{error, fmt};
+use std::{collections::HashMap, error, fmt, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -76,27 +76,47 @@ impl Data {
         })
     }
 
+    /// The entries, as keys and values that share these bytes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
+        let share = |part| self.0.slice_ref(part);
+        self.iter()
+            .map(move |(key, value)| (share(key), share(value)))
+    }
+
+    /// How many bytes the entry of this key and value takes.
+    pub(crate) fn entry_size(key: &str, value: &[u8]) -> usize {
+        6 + key.len() + value.len()
+    }
+
+    /// Whether it is the same data in the same place: a cheap question that may have the answer no for
+    /// equal data.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.0.as_ptr() == other.0.as_ptr() && self.0.len() == other.0.len()
+            || self.is_empty() && other.is_empty()
+    }
+
     /// This data with the changes applied. A changed key keeps its place; a new one goes to the end.
     #[must_use]
     pub fn apply(&self, changes: &Changes) -> Self {
         if changes.is_empty() {
             return self.clone();
         }
-        let mut entries: Vec<(&[u8], &[u8])> = self.iter().collect();
-        for (key, change) in &changes.0 {
-            let key = key.as_bytes();
-            let at = entries.iter().position(|(name, _)| *name == key);
-            match (at, change) {
-                (Some(at), Change::Set(value)) => {
-                    if let Some(slot) = entries.get_mut(at) {
-                        slot.1 = value;
-                    }
-                }
-                (None, Change::Set(value)) => entries.push((key, value)),
-                (Some(at), Change::Remove) => {
-                    entries.remove(at);
-                }
-                (None, Change::Remove) => {}
+        let mut entries: Vec<(&[u8], &[u8])> = Vec::new();
+        let mut is_new = vec![true; changes.list.len()];
+        for (key, value) in self.iter() {
+            let at = str::from_utf8(key).ok().and_then(|key| changes.place(key));
+            if let Some(is_new) = at.and_then(|at| is_new.get_mut(at)) {
+                *is_new = false;
+            }
+            match at.and_then(|at| changes.list.get(at)) {
+                Some((_, Change::Set(value))) => entries.push((key, value)),
+                Some((_, Change::Remove)) => {}
+                None => entries.push((key, value)),
+            }
+        }
+        for ((key, change), is_new) in changes.list.iter().zip(is_new) {
+            if let (Change::Set(value), true) = (change, is_new) {
+                entries.push((key.as_bytes(), value));
             }
         }
         let size = entries.iter().map(|(k, v)| 6 + k.len() + v.len()).sum();
@@ -127,7 +147,14 @@ pub enum Change {
 
 /// Changes to the data of a session: at most one per key, in the order of the first change.
 #[derive(Clone, Default, Eq, PartialEq)]
-pub struct Changes(Vec<(Box<str>, Change)>);
+pub struct Changes {
+    list: Vec<(Arc<str>, Change)>,
+    /// Where each key is in the list, once there are many.
+    places: HashMap<Arc<str>, usize>,
+}
+
+/// With fewer changes than this, walking through them is faster than an index.
+const FEW: usize = 16;
 
 impl Changes {
     /// Sets a key.
@@ -141,31 +168,59 @@ impl Changes {
     }
 
     fn put(&mut self, key: &str, change: Change) {
-        match self.0.iter_mut().find(|(name, _)| **name == *key) {
-            Some((_, slot)) => *slot = change,
-            None => self.0.push((Box::from(key), change)),
+        match self.slot(key) {
+            Some(slot) => *slot = change,
+            None => self.push(Arc::from(key), change),
         }
+    }
+
+    /// Sets or removes a key whose text is shared.
+    pub(crate) fn add(&mut self, key: &Arc<str>, change: Change) {
+        match self.slot(key) {
+            Some(slot) => *slot = change,
+            None => self.push(Arc::clone(key), change),
+        }
+    }
+
+    fn push(&mut self, key: Arc<str>, change: Change) {
+        self.list.push((key, change));
+        if self.list.len() > FEW {
+            let new = self.list.iter().enumerate().skip(self.places.len());
+            let new = new.map(|(at, (key, _))| (Arc::clone(key), at));
+            self.places.extend(new);
+        }
+    }
+
+    fn slot(&mut self, key: &str) -> Option<&mut Change> {
+        let at = self.place(key)?;
+        self.list.get_mut(at).map(|(_, change)| change)
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        if self.places.is_empty() {
+            return self.list.iter().position(|(name, _)| **name == *key);
+        }
+        self.places.get(key).copied()
     }
 
     /// The change of this key, if there is one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Change> {
-        self.0
-            .iter()
-            .find_map(|(name, change)| (**name == *key).then_some(change))
+        let (_, change) = self.list.get(self.place(key)?)?;
+        Some(change)
     }
 
     /// Whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// The form that scripts read. Each change is `u8 1` and an entry, or `u8 0` and a key to remove.
     #[cfg(feature = "redis")]
     pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::new();
-        for (key, change) in &self.0 {
+        for (key, change) in &self.list {
             match change {
                 Change::Set(value) => {
                     bytes.put_u8(1);
@@ -183,7 +238,7 @@ impl Changes {
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Changes({} keys)", self.0.len())
+        write!(f, "Changes({} keys)", self.list.len())
     }
 }
 

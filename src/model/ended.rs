@@ -29,6 +29,9 @@ pub enum EndReason {
     Disabled,
     /// The user signed in elsewhere, and the limit left no room for this session.
     Evicted,
+    /// It expired: it was not used for its idle time, or its absolute time is over. You see this only while the
+    /// store still has the session.
+    Expired,
     /// The identity provider ended it, for example by an `OpenID` back-channel logout.
     IdentityProvider,
     /// The user signed out.
@@ -55,6 +58,7 @@ impl EndReason {
             Self::CredentialsChanged => "credentials_changed",
             Self::Disabled => "disabled",
             Self::Evicted => "evicted",
+            Self::Expired => "expired",
             Self::IdentityProvider => "identity_provider",
             Self::LoggedOut => "logged_out",
             Self::Replaced => "replaced",
@@ -79,6 +83,7 @@ impl EndReason {
             Self::Disabled => 9,
             Self::TokenReuse => 10,
             Self::IdentityProvider => 11,
+            Self::Expired => 12,
         }
     }
 
@@ -95,6 +100,7 @@ impl EndReason {
             9 => Self::Disabled,
             10 => Self::TokenReuse,
             11 => Self::IdentityProvider,
+            12 => Self::Expired,
             _ => return None,
         })
     }
@@ -122,7 +128,8 @@ pub struct EndNotice {
     pub by: Option<SessionId>,
     /// The client of that session.
     pub by_client: Option<Box<Client>>,
-    /// The store keeps the notice until this moment.
+    /// The store keeps the notice until this moment. Of a session that expired, it is the moment at which it
+    /// did: how long that is known depends on the store.
     pub kept_until: Timestamp,
     /// Digest of the session's last token: only a request with that token gets the notice.
     pub digest: Digest,
@@ -152,6 +159,11 @@ impl EndNotice {
             previous: None,
             call: None,
         }
+    }
+
+    /// The notice for a request with the token of an expired session.
+    pub(crate) fn expired(digest: Digest, at: Timestamp) -> Self {
+        Self::new(digest, EndReason::Expired, at, None, at)
     }
 
     /// The notice for a request with a token from before a re-authentication.

@@ -44,7 +44,7 @@ pub enum EventKind {
     Created,
     /// A session ended; the event's `reason` says why.
     Ended,
-    /// A session expired. Raised when a request first sends its token after that, if one does and the
+    /// A session expired; the event's `reason` says so too. Raised when a request first sends its token after that, if one does and the
     /// store has not removed the session by then.
     Expired,
     /// A user signed in on a device that the store does not remember.
@@ -55,8 +55,12 @@ pub enum EventKind {
     Refused(Refusal),
     /// A session got a new token.
     Rotated,
-    /// A request sent a previous token after its grace period: another client may have a copy.
+    /// A request sent a previous token after its time: another client may have a copy. The session ended,
+    /// unless [`SessionLayer::end_on_reuse`](crate::SessionLayer::end_on_reuse) says otherwise or the user
+    /// authenticated again since. An event of kind `Ended` follows if it did.
     TokenReuse,
+    /// A session ended during a request, whose changes of data were lost. Its response was sent as it was.
+    WriteLost,
 }
 
 /// Why a sign-in was refused.
@@ -71,6 +75,8 @@ pub enum Refusal {
     NoTicket,
     /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
+    /// The user authenticated a day ago or earlier, in the first step of this sign-in.
+    TooOld,
 }
 
 /// On whose behalf something happened: the `initiating_entity` of CAEP.
@@ -95,7 +101,16 @@ enum Origin {
     User(UserId),
     /// User and client of a session. One pointer for both, because a sign-in waits while it is made.
     Session(Arc<Body>),
-    Request(Arc<(Option<UserId>, Client)>),
+    Request(Arc<Request>),
+}
+
+/// What is known of a request.
+#[derive(Debug)]
+struct Request {
+    user: Option<UserId>,
+    client: Client,
+    /// The session, if another client than its own may have sent the request.
+    session: Option<Arc<Body>>,
 }
 
 impl EventKind {
@@ -111,6 +126,7 @@ impl EventKind {
             Self::Refused(_) => "refused",
             Self::Rotated => "rotated",
             Self::TokenReuse => "token_reuse",
+            Self::WriteLost => "write_lost",
         }
     }
 }
@@ -124,6 +140,7 @@ impl Refusal {
             Self::LimitReached => "limit_reached",
             Self::NoTicket => "no_ticket",
             Self::Rejected => "void",
+            Self::TooOld => "too_old",
         }
     }
 }
@@ -162,7 +179,7 @@ impl Event {
         match &self.origin {
             Origin::Session(body) => body.user.as_ref(),
             Origin::User(user) => Some(user),
-            Origin::Request(request) => request.0.as_ref(),
+            Origin::Request(request) => request.user.as_ref(),
             Origin::Unknown => None,
         }
     }
@@ -173,7 +190,19 @@ impl Event {
         match &self.origin {
             Origin::Unknown | Origin::User(_) => None,
             Origin::Session(body) => Some(&body.client),
-            Origin::Request(request) => Some(&request.1),
+            Origin::Request(request) => Some(&request.client),
+        }
+    }
+
+    /// The client that signed in to the session, where another one may have sent the request.
+    ///
+    /// An event of kind [`TokenReuse`](EventKind::TokenReuse) has it: compare it with
+    /// [`client`](Self::client), which sent the old token. `None` for all other kinds.
+    #[must_use]
+    pub fn session_client(&self) -> Option<&Client> {
+        match &self.origin {
+            Origin::Request(request) => request.session.as_ref().map(|body| &body.client),
+            Origin::Unknown | Origin::User(_) | Origin::Session(_) => None,
         }
     }
 
@@ -219,7 +248,22 @@ impl Event {
 
     /// The request came from this client.
     pub(crate) fn at_client(mut self, client: Client) -> Self {
-        self.origin = Origin::Request(Arc::new((self.user().cloned(), client)));
+        self.origin = Origin::Request(Arc::new(Request {
+            user: self.user().cloned(),
+            client,
+            session: None,
+        }));
+        self
+    }
+
+    /// The request came from this client, and may not come from the one that signed in to the session.
+    pub(crate) fn beside(mut self, record: &Record, client: Client) -> Self {
+        self.session = Some(record.id);
+        self.origin = Origin::Request(Arc::new(Request {
+            user: record.user_id().cloned(),
+            client,
+            session: Some(record.shared()),
+        }));
         self
     }
 }

@@ -4,6 +4,10 @@ use std::{error, fmt, str::FromStr, sync::Arc};
 
 /// The id of a user of your app: text of 1 to 255 bytes.
 ///
+/// Two ids are the same user if their bytes are the same. So `alice` and `Alice` are two users, and so are `é` as one
+/// character and as two. Give the key of the user in your database, not the name that was typed at the sign-in.
+/// Otherwise one person has several lists of sessions, and "sign out everywhere" ends only one of them.
+///
 /// Make it from an integer or a `Uuid` (feature `uuid`) with `From`, and from text with
 /// [`new`](Self::new), which checks the length.
 ///
@@ -12,6 +16,7 @@ use std::{error, fmt, str::FromStr, sync::Arc};
 ///
 /// assert_eq!(UserId::from(42).as_str(), "42");
 /// assert_eq!(UserId::new("alice")?.as_str(), "alice");
+/// assert_ne!(UserId::new("Alice")?, UserId::new("alice")?);
 /// assert!(UserId::new("").is_err());
 /// # Ok::<_, tower_user_sessions::store::ParseUserIdError>(())
 /// ```

@@ -12,7 +12,9 @@ use crate::model::{EndNotice, EndReason};
 /// `{device}` stands for the device that ended the session, with the feature `device`. If that is
 /// unknown, it stands for [`another_device`](Self::another_device).
 ///
-/// The sentence is text, not HTML: let your template engine escape it.
+/// The sentence is text, not HTML: let your template engine escape it. The name of a device is what a client
+/// sent, so anybody can make it `<script>…</script>`. Control characters and those that change the direction of
+/// the text are removed, and a long name is cut.
 ///
 /// ```
 /// use tower_user_sessions::{EndWords, Session};
@@ -36,6 +38,8 @@ pub struct EndWords {
     pub disabled: Cow<'static, str>,
     /// For [`EndReason::Evicted`]: a sign-in on `{device}` needed its place.
     pub evicted: Cow<'static, str>,
+    /// For [`EndReason::Expired`]: it was not used for too long, or its time was over.
+    pub expired: Cow<'static, str>,
     /// For [`EndReason::IdentityProvider`]: the identity provider ended it.
     pub identity_provider: Cow<'static, str>,
     /// For [`EndReason::LoggedOut`]: the user signed out.
@@ -62,6 +66,7 @@ impl EndWords {
             EndReason::CredentialsChanged => &self.credentials_changed,
             EndReason::Disabled => &self.disabled,
             EndReason::Evicted => &self.evicted,
+            EndReason::Expired => &self.expired,
             EndReason::IdentityProvider => &self.identity_provider,
             EndReason::LoggedOut => &self.logged_out,
             EndReason::Replaced => &self.replaced,
@@ -85,12 +90,14 @@ impl Default for EndWords {
             credentials_changed: "You were signed out because your password was changed.".into(),
             disabled: "You were signed out because your account was disabled.".into(),
             evicted: "You were signed out because you signed in on {device}.".into(),
+            expired: "You were signed out because your session expired.".into(),
             identity_provider: "You were signed out where you sign in for several sites.".into(),
             logged_out: "You signed out.".into(),
             replaced: "You signed in again.".into(),
             revoked: "You were signed out from {device}.".into(),
             token_reuse: "You were signed out because an old copy of your session was used. \
-                          If that was not you, change your password."
+                          That can happen after your browser crashed. \
+                          If it did not, change your password."
                 .into(),
             undelivered: "Your sign-in was not completed.".into(),
         }

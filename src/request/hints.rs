@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::copied::copied;
 use crate::model::Hints;
 
 static BRANDS: HeaderName = HeaderName::from_static("sec-ch-ua");
@@ -28,6 +29,13 @@ impl RawHints {
             ]
         });
         Self(hints)
+    }
+
+    /// Copies the values, see [`copied`].
+    pub(crate) fn detach(&mut self) {
+        for hint in self.0.iter_mut().flatten().flatten() {
+            *hint = copied(hint);
+        }
     }
 
     pub(crate) fn cleaned(&self) -> Hints {

@@ -4,7 +4,10 @@ mod bearer;
 #[cfg(feature = "client-ip")]
 mod client_ip;
 mod cookie;
+mod copied;
 mod end_words;
+#[cfg(feature = "client-ip")]
+mod forwarded;
 #[cfg(feature = "geoip")]
 mod geo;
 #[cfg(feature = "device")]
@@ -35,6 +38,7 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
     cookie::{GUEST, named as named_cookie},
+    copied::copied,
     hints::RawHints,
     label::label,
     plain_http::is_from_plain_http,

@@ -17,6 +17,13 @@ impl RawHints {
         Self(())
     }
 
+    #[expect(
+        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
+        reason = "as with the feature"
+    )]
+    pub(crate) const fn detach(&mut self) {}
+
     #[expect(clippy::unused_self, reason = "as with the feature")]
     pub(crate) fn cleaned(&self) -> Hints {
         Hints::new()

@@ -13,10 +13,33 @@ use crate::model::{Proof, Record, SessionId, Timestamp, UserId};
 impl Session {
     /// The signed-in user. Returns `None` for a guest session.
     ///
-    /// A staged sign-in or sign-out already counts.
+    /// A staged sign-in or sign-out already counts, although the store may still refuse the sign-in.
+    /// [`RequireUser`](crate::RequireUser), [`RequireFresh`](crate::RequireFresh) and the extractor `User`
+    /// see a sign-in once it is [committed](Self::commit).
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
         self.read().user_id()
+    }
+
+    /// The signed-in user as the store knows it. A staged sign-in does not count, because the store may
+    /// refuse it. While one as another user is staged, or a sign-out, there is none.
+    pub(crate) fn stored_user(&self) -> Option<UserId> {
+        let state = self.read();
+        let record = state.record()?;
+        let stays = match &state.staged.target {
+            Target::Stay => true,
+            Target::LogOut => false,
+            Target::LogIn(pending) => pending.continues(record),
+        };
+        record.user_id().filter(|_| stays).cloned()
+    }
+
+    /// Whether the user of the stored session authenticated within this time. What is staged does not
+    /// count.
+    pub(crate) fn is_stored_fresh(&self, within: Duration) -> bool {
+        self.stored_user().is_some()
+            && matches!(&self.state().current, Current::Live(live)
+                if live.now.since(live.record.authenticated_at) <= within)
     }
 
     /// The public name of the session, for logs and device lists. It signs nobody in.
@@ -65,6 +88,9 @@ impl Session {
     }
 
     /// Whether the user signed in or authenticated again within this time (ASVS 7.5.3).
+    ///
+    /// What is staged already counts, as in [`authentication_age`](Self::authentication_age). For
+    /// [`RequireFresh`](crate::RequireFresh) it counts once it is [committed](Self::commit).
     #[must_use]
     pub fn is_fresh(&self, within: Duration) -> bool {
         self.authentication_age().is_some_and(|age| age <= within)

@@ -17,11 +17,15 @@ use crate::{
 /// How often an update runs again on data that parallel requests keep changing.
 const UPDATE_TRIES: usize = 16;
 
+/// No data has this revision, so the store returns the newest data.
+pub(super) const NO_REVISION: u64 = u64::MAX;
+
 /// The stored session that a commit starts from.
 pub(super) struct Stored {
     pub(super) tag: Tag,
     pub(super) id: SessionId,
-    pub(super) revision: u64,
+    /// The revision of the data, if it is complete.
+    pub(super) data_at: Option<u64>,
     pub(super) data: Data,
     pub(super) guest: bool,
 }
@@ -71,7 +75,7 @@ impl Session {
         Some(Stored {
             tag: live.tag,
             id: live.record.id,
-            revision: live.record.revision,
+            data_at: live.data_at,
             data: live.data.clone(),
             guest: live.record.user_id().is_none(),
         })
@@ -119,7 +123,7 @@ impl Session {
         let Stored {
             tag,
             id,
-            mut revision,
+            mut data_at,
             mut data,
             guest,
         } = stored;
@@ -133,11 +137,11 @@ impl Session {
         };
         let depends = ops.iter().any(|op| op.again.is_some());
         for _ in 0..UPDATE_TRIES {
-            save.expect = depends.then_some(revision);
+            save.expect = depends.then(|| data_at.unwrap_or(NO_REVISION));
             match rules.store.save(save.clone()).await? {
                 Saved::Saved { revision: newest } => {
                     let data = data.apply(&save.changes);
-                    self.state().saved(revision, newest, data);
+                    self.state().saved(data_at, newest, data);
                     return Ok(());
                 }
                 Saved::Shortened {
@@ -148,7 +152,7 @@ impl Session {
                     let mut state = self.state();
                     state.shortened(idle, deadline);
                     if !save.changes.is_empty() {
-                        state.saved(revision, newest, data.apply(&save.changes));
+                        state.saved(data_at, newest, data.apply(&save.changes));
                     }
                     return Ok(());
                 }
@@ -156,7 +160,7 @@ impl Session {
                     revision: newest,
                     data: theirs,
                 } => {
-                    (revision, data) = (newest, theirs);
+                    (data_at, data) = (Some(newest), theirs);
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
                 Saved::Ended => {
@@ -171,7 +175,13 @@ impl Session {
     }
 
     async fn save_staged(&self, stored: Stored, batch: &Batch) -> Result<(), CommitError> {
+        let record = self.state().record().cloned();
         let done = self.save(stored, &batch.ops, batch.shorten).await;
+        if let (Err(CommitError::Ended), Some(record)) = (&done, record)
+            && !batch.ops.is_empty()
+        {
+            self.report_write_lost(&record);
+        }
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
             self.state().unstage(batch);
         }
@@ -188,7 +198,8 @@ impl Session {
 
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         let rules = &self.0.rules;
-        let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
+        let mut create =
+            Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
         create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
         let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
@@ -216,7 +227,8 @@ impl Session {
             | Created::Ended
             | Created::LimitReached(_)
             | Created::NoTicket
-            | Created::Rejected => {
+            | Created::Rejected
+            | Created::TooOld => {
                 let mut state = self.state();
                 state.guest_token = None;
                 state.unstage(batch);
@@ -261,6 +273,12 @@ impl Session {
             self.log_out_now(stored.take()).await?;
         }
         let id = pending.token.session_id();
+        if !self.reads_terms(&mut pending).await? {
+            let mut state = self.state();
+            state.unstage(&batch);
+            state.settle_login(id);
+            return Err(CommitError::NoTicket);
+        }
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = self.replaced_by(&pending, same.as_ref().or(stored.as_ref()));
         let guest = self.unread_guest(&pending, same.as_ref()).await?;
@@ -327,6 +345,7 @@ impl Session {
             Created::Rejected | Created::Ended => CommitError::Rejected,
             Created::Disabled => CommitError::Disabled,
             Created::NoTicket => CommitError::NoTicket,
+            Created::TooOld => CommitError::TooOld,
             Created::TooLarge => CommitError::TooLarge,
         };
         if let Some(refusal) = refused.refusal() {

@@ -25,6 +25,9 @@ pub(crate) struct Live {
     pub(crate) tag: Tag,
     pub(crate) record: Record,
     pub(crate) data: Data,
+    /// The revision of `data`. `None` if other requests wrote in between and it is not complete: an update
+    /// must read again.
+    pub(crate) data_at: Option<u64>,
     pub(crate) now: Timestamp,
 }
 
@@ -33,6 +36,7 @@ impl Live {
         let Found { record, data, now } = found;
         Self {
             tag,
+            data_at: Some(record.revision),
             record,
             data,
             now,

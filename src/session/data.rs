@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Session,
     error::{SessionError, SessionErrorKind},
-    staged::{Op, Update, changes},
+    staged::{Op, Update},
     state::State,
 };
 use crate::model::{Change, Data};
@@ -18,13 +18,20 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionErrorKind::Decode`] if the stored value is not a `T`.
+    /// [`SessionErrorKind::Decode`] if the stored value is not a `T`. [`SessionErrorKind::Closed`] if the
+    /// response head was sent.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
-        let bytes = seen(&self.read(), key);
+        let bytes = {
+            let state = self.read();
+            if state.released {
+                return Err(SessionErrorKind::Closed.into());
+            }
+            seen(&state, key)
+        };
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// The keys that have a value, staged changes included.
+    /// The keys that have a value, staged changes included. None after the response head was sent.
     ///
     /// ```
     /// # #[cfg(feature = "test")] {
@@ -161,35 +168,31 @@ impl Session {
         if grows && state.is_guest() && !rules.guests.allowed {
             return Err(SessionErrorKind::GuestsOff.into());
         }
+        let limit = state.data_limit(rules);
         let derived = again.is_some() && is_stored(state, key);
-        state.staged.ops.push(Op {
-            key: key.into(),
-            change,
-            again,
-            own: true,
-            derived,
-        });
-        if grows && size(state) > state.data_limit(rules) {
-            state.staged.ops.pop();
+        let base = state.base().cloned().unwrap_or_default();
+        let ops = &mut state.staged.ops;
+        if grows && ops.size_with(&base, key, &change) > limit {
             return Err(SessionErrorKind::TooLarge.into());
         }
+        ops.push(
+            &base,
+            Op {
+                key: key.into(),
+                change,
+                again,
+                own: true,
+                derived,
+                number: 0,
+            },
+        );
         Ok(())
     }
 }
 
-/// The data with what is staged.
-fn data(state: &State) -> Data {
-    let base = state.base().cloned().unwrap_or_default();
-    base.apply(&changes(&state.staged.ops))
-}
-
-/// How large the data would be with what is staged.
-fn size(state: &State) -> usize {
-    data(state).as_bytes().len()
-}
-
 fn keys(state: &State) -> Vec<String> {
-    data(state)
+    let base = state.base().cloned().unwrap_or_default();
+    base.apply(&state.staged.ops.changes())
         .named(|_key| true)
         .map(|(key, _value)| key.to_owned())
         .collect()
@@ -197,19 +200,23 @@ fn keys(state: &State) -> Vec<String> {
 
 /// Whether what the handler sees under this key comes from before this request.
 fn is_stored(state: &State, key: &str) -> bool {
-    match state.staged.newest(key) {
+    match state.staged.ops.newest(key) {
         Some(op) => op.derived,
-        None => state.base().is_some_and(|data| data.get(key).is_some()),
+        None => stored(state, key).is_some(),
     }
 }
 
 /// What the handler sees under this key.
 fn seen(state: &State, key: &str) -> Option<Bytes> {
-    match state.staged.newest(key).map(|op| &op.change) {
+    match state.staged.ops.newest(key).map(|op| &op.change) {
         Some(Change::Set(value)) => Some(value.clone()),
         Some(Change::Remove) => None,
-        None => state.base()?.get(key),
+        None => stored(state, key),
     }
+}
+
+fn stored(state: &State, key: &str) -> Option<Bytes> {
+    state.staged.ops.stored(state.base()?, key)
 }
 
 fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SessionError> {

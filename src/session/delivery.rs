@@ -6,7 +6,11 @@ use super::{
     staged::{Renew, Target},
     state::State,
 };
-use crate::{model::Token, request::Way, store::NewSession};
+use crate::{
+    model::{Data, Token},
+    request::Way,
+    store::NewSession,
+};
 
 impl State {
     /// The stored session belongs to a user.
@@ -34,8 +38,14 @@ impl State {
     /// A session was created by this request.
     pub(super) fn came_alive(&mut self, token: &Token, new: NewSession) {
         let NewSession {
-            record, data, now, ..
+            record,
+            mut data,
+            now,
+            ..
         } = new;
+        if self.released {
+            data = Data::default();
+        }
         let absolute = record.deadline.since(record.created_at);
         let kept = record.persistent().then_some(absolute);
         let set = CookieChange::Set(Box::new(token.clone()), kept);
@@ -51,6 +61,7 @@ impl State {
         self.token = Some(token.clone());
         self.current = Current::Live(Live {
             tag: token.tag(),
+            data_at: Some(record.revision),
             record,
             data,
             now,

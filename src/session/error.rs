@@ -19,7 +19,7 @@ pub struct SessionError {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SessionErrorKind {
-    /// The response head was already sent: nothing can be stored for this request any more.
+    /// The response head was already sent: the data can be neither read nor changed any more.
     Closed,
     /// The stored value has another type.
     Decode,
@@ -77,7 +77,7 @@ impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             SessionErrorKind::Closed => {
-                "nothing staged: the response was already sent; change the session before that"
+                "too late: the response was already sent; read and change the session's data before that"
             }
             SessionErrorKind::Decode => {
                 "the stored value has another type: read it as what `insert` was given"
@@ -132,8 +132,10 @@ pub enum CommitError {
     /// It was not brought back. No guest session was begun in its place: the browser may have a newer
     /// cookie by now.
     ///
-    /// If your handler does not call `commit`, its response is sent as it is. It may be a 200, without a
-    /// cookie, and the changes are lost.
+    /// If your handler does not call `commit`, its response is sent as it is: a 200 may say "kept" although
+    /// the changes are lost, together with the data of the session. A handler whose response must not say
+    /// so calls `commit` first. Of a user's session the layer raises
+    /// [`EventKind::WriteLost`](crate::events::EventKind::WriteLost).
     Ended,
     /// The user has as many sessions as the limit allows, and the limit refuses more. Nothing changed.
     LimitReached(LimitReached),
@@ -147,11 +149,15 @@ pub enum CommitError {
     Speculative,
     /// The store could not answer. What was staged is still staged, so committing again may help.
     ///
-    /// [`StoreErrorKind::Uncertain`] is the exception: the change may be stored. An update or a new token
+    /// [`StoreErrorKind::Uncertain`] is the exception: the change may be stored. An update or a rotation
     /// is no longer staged then, so that it does not happen twice. The next request reads what is stored.
     Store(StoreError),
     /// The data would be over its limit, together with what parallel requests stored.
     TooLarge,
+    /// The user authenticated a day ago or earlier ([`Login::since`](crate::Login::since)). The store does not
+    /// remember whether they were signed out everywhere since. Nobody is signed in: ask for the first step
+    /// again.
+    TooOld,
     /// An update failed on the newest value, or there was no randomness for a token.
     Update(SessionError),
     /// The user was signed out everywhere after this sign-in was authenticated. Nobody is signed in.
@@ -170,6 +176,7 @@ impl CommitError {
             Self::LimitReached(_) => Some(Refusal::LimitReached),
             Self::NoTicket => Some(Refusal::NoTicket),
             Self::Rejected => Some(Refusal::Rejected),
+            Self::TooOld => Some(Refusal::TooOld),
             _ => None,
         }
     }
@@ -218,6 +225,9 @@ impl fmt::Display for CommitError {
             }
             Self::Store(_) => "not stored: the store could not answer; committing again may help",
             Self::TooLarge => "not stored: the data would be over its limit",
+            Self::TooOld => {
+                "not signed in: the first step of this sign-in was a day ago or earlier; begin again"
+            }
             Self::Update(_) => "not stored: a change failed on the newest data",
             Self::Rejected => {
                 "not signed in: the user was signed out everywhere meanwhile; sign in again"
@@ -239,6 +249,7 @@ impl error::Error for CommitError {
             | Self::NoTicket
             | Self::Speculative
             | Self::TooLarge
+            | Self::TooOld
             | Self::Rejected => None,
         }
     }

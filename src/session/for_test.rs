@@ -9,7 +9,7 @@ use std::{
 
 use super::{Current, Dead, Live, Rules, Sender, Sent, Session};
 use crate::{
-    model::{Arrival, IntoUserId, Token, UserId},
+    model::{Arrival, EndNotice, IntoUserId, Token, UserId},
     request::Way,
     store::{Authenticated, Create, Created, Found, MemoryStore, Resolve, Resolved, SharedStore},
 };
@@ -72,6 +72,13 @@ pub(crate) fn opened(store: SharedStore, token: Token) -> Session {
         Some(Ok(Resolved::Live(found))) => Some(Live::new(token.tag(), found)),
         Some(Ok(Resolved::Ended(notice))) => {
             sent.is_dead(Dead::Ended(token.clone(), notice));
+            None
+        }
+        Some(Ok(Resolved::Expired(record))) => {
+            sent.is_dead(Dead::Expired(EndNotice::expired(
+                record.digest,
+                record.expires_at(),
+            )));
             None
         }
         _ => None,

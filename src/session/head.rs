@@ -112,7 +112,7 @@ impl OpenSession {
         let mut state = self.session.state();
         state.closed = true;
         if verdict == Verdict::Store {
-            state.stage_due(self.session.0.rules.rotation.after);
+            state.stage_due(&self.session.0.rules);
         }
         if verdict == Verdict::OnlyEnds {
             state.staged.put(Vec::new());
@@ -132,6 +132,9 @@ impl OpenSession {
         let left = under_way || !state.staged.is_empty() || !state.replaced.is_empty();
         let settled = !left && state.pending.is_empty() && state.keeps_cookies();
         let was_read = state.was_read;
+        if settled {
+            state.release(self.session.is_shared());
+        }
         drop(state);
         self.was_read = was_read;
         self.settled = settled;
@@ -161,6 +164,8 @@ impl OpenSession {
         }
         // What could not be stored is still staged, and a clone of the session could commit it.
         let settled = state.pending.is_empty() && state.staged.is_empty();
+        state.release(self.session.is_shared());
+        (state.cookie, state.guest_cookie) = (CookieChange::Keep, CookieChange::Keep);
         drop(state);
         self.settled = settled;
     }
@@ -180,6 +185,8 @@ impl Drop for OpenSession {
             let mut state = self.session.state();
             state.closed = true;
             state.abandoned = true;
+            state.staged.ops.release();
+            state.release(self.session.is_shared());
             if state.pending.is_empty() {
                 return;
             }

@@ -16,9 +16,12 @@ impl Session {
     /// The previous token works until a request has sent the new one, and for
     /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. So neither
     /// parallel requests nor a lost response sign the user out. While a previous token still works,
-    /// the token does not change. Nothing happens to a guest session that has nothing stored, or that is in
+    /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, or that is in
     /// the signed-in cookie since an earlier version. Nor does anything happen if a sign-in or a sign-out
     /// is staged.
+    ///
+    /// A client that does not take its new token is offered it again: a browser with each response, a bearer
+    /// client about every 30 s.
     ///
     /// If the store does not answer, the response is a 503, as for every staged change. A rotation that is
     /// only due by its age is skipped then.
@@ -27,12 +30,13 @@ impl Session {
     ///
     /// If the response head was sent or the session is unavailable.
     pub fn rotate(&self) -> Result<(), SessionError> {
+        let now = self.now();
         let mut state = self.state();
         state.stageable()?;
         if matches!(state.staged.target, Target::Stay)
             && matches!(state.staged.renew, Renew::No)
-            && state.record().is_some()
             && state.can_rotate()
+            && state.would_rotate(self.0.rules.realm, now)
         {
             state.staged.renew = Renew::Rotate;
         }
@@ -47,9 +51,11 @@ impl Session {
     /// change. After [`rotation_grace`](crate::SessionLayer::rotation_grace) such a token is reuse, and
     /// ends the session unless [`end_on_reuse`](crate::SessionLayer::end_on_reuse) is off.
     ///
-    /// Nothing happens if a sign-in is staged, which does all of that. If the response with the new token
-    /// cannot be sent, the session ends. If the store's reply is lost too, the user may have to sign in
-    /// again.
+    /// Nothing happens if a sign-in is staged, which does all of that.
+    ///
+    /// If the response with the new token cannot be sent, the session ends. It also ends if the store does
+    /// not answer in time, twice: the previous token may be invalid by then, and no client has the new one.
+    /// The response is a 503 then, and the user signs in again.
     ///
     /// # Errors
     ///

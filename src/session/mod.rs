@@ -19,6 +19,8 @@ mod life;
 mod log_out;
 mod login;
 mod missing;
+mod offered;
+mod ops;
 mod peek;
 mod renew;
 mod replaced;
@@ -29,6 +31,7 @@ mod sent;
 mod staged;
 mod state;
 mod ticket;
+mod unanswered;
 mod user_sessions;
 
 use std::{
@@ -67,9 +70,12 @@ use crate::request::Way;
 /// takes it as an argument; elsewhere [`Session::of`] finds it. Clones are the same session.
 ///
 /// Changes are *staged*: they are stored when the handler has returned and the response head passes
-/// through the layer. [`commit`](Self::commit) stores them at once. A change made after the response
-/// head was sent (in a spawned task, in a streaming body) returns
-/// [`SessionErrorKind::Closed`].
+/// through the layer. [`commit`](Self::commit) stores them at once.
+///
+/// A stream, a WebSocket or a spawned task may hold the session longer than that. After the response head
+/// was sent, reading or changing data returns [`SessionErrorKind::Closed`]: read what you need before. The
+/// session then holds no data, and a few hundred bytes in all. The user, the id, the times and
+/// [`user_sessions`](Self::user_sessions) still work.
 ///
 /// ```
 /// use http::Request;
@@ -111,6 +117,11 @@ impl Session {
                 .get_mut()
                 .unwrap_or_else(PoisonError::into_inner),
         )
+    }
+
+    /// Whether something beside the layer holds this session.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -210,8 +221,10 @@ impl Session {
 
     /// Stores what is staged at once.
     ///
-    /// Call it in a handler that must know the outcome: which sessions were evicted, or that the limit
-    /// refused the sign-in. The response sets the cookie, whatever its status. If there is no response,
+    /// Call it in a handler that must know the outcome: which sessions were evicted, that the limit refused
+    /// the sign-in, or that the session ended meanwhile and the changes are lost
+    /// ([`CommitError::Ended`]). Without it, a response of your service says that the changes are stored,
+    /// unless the session ended before that. The response sets the cookie, whatever its status. If there is no response,
     /// because the service returns `Err`, panics or is dropped, the new session is ended as undelivered.
     ///
     /// # Errors

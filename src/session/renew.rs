@@ -6,12 +6,14 @@ use super::{
     Session,
     current::{Current, Live},
     error::CommitError,
+    rules::Rules,
     staged::{Renew, Target},
     state::State,
 };
 use crate::{
-    model::{EventKind, Lifetime, Record, Salt, Token},
-    store::{Authenticated, Renewal, Rotate, Rotated},
+    model::{EventKind, Lifetime, Realm, Record, Salt, Timestamp, Token},
+    request::Way,
+    store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind},
 };
 
 impl Session {
@@ -44,7 +46,12 @@ impl Session {
             Renew::Rotate => self.rotate_now(&token).await,
             Renew::Prove(next) => self.prove_now(&token, next).await,
         };
-        if !done.as_ref().is_err_and(CommitError::may_run_again) {
+        let again = |error: &CommitError| match renew {
+            // Its token is made already: doing it twice is the same as once.
+            Renew::Prove(_) => error.store_kind().is_some(),
+            _ => error.may_run_again(),
+        };
+        if !done.as_ref().is_err_and(again) {
             let mut state = self.state();
             // A clone of the session may have staged another one meanwhile.
             if state.staged.renew.is(&renew) {
@@ -89,7 +96,11 @@ impl Session {
             authenticated: Authenticated::On(self.0.arrival),
             lifetime,
         };
-        let answer = self.ask(token, next, proven).await;
+        let mut answer = self.ask(token, next, proven).await;
+        if is_unknown(&answer) {
+            // The same digests, so that it happens once.
+            answer = self.ask(token, next, proven).await;
+        }
         if let Ok(Rotated::Rotated(record)) = &answer {
             self.report_renewed(EventKind::Reauthenticated, record);
         }
@@ -103,7 +114,9 @@ impl Session {
                 state.unstage_shorten(shorten);
                 return Ok(());
             }
-            // Whether it happened is not known. Ending the session would not help.
+            // The previous token may be invalid, and no client has the new one. Unless it is delivered after
+            // all, the session ends: nobody could use it, and the previous token would be taken for reuse.
+            answer @ Err(_) if is_unknown(&answer) => return answer.map(drop),
             Err(error) => {
                 state.not_pending(id);
                 return Err(error);
@@ -121,7 +134,7 @@ impl Session {
         renewal: Renewal,
     ) -> Result<Rotated, CommitError> {
         let rules = &self.0.rules;
-        let mut rotate = Rotate::new(token, next, renewal);
+        let mut rotate = Rotate::new(token, next, renewal).within(token, next, rules.realm);
         rotate.grace = rules.rotation.grace;
         rotate.reuse_ends = rules.rotation.reuse_ends;
         Ok(rules.store.rotate(rotate).await?)
@@ -136,10 +149,11 @@ impl Session {
 
 impl State {
     /// Stages a new token if one is due: the present one is old, or may never have arrived.
-    pub(super) fn stage_due(&mut self, after: Option<std::time::Duration>) {
+    pub(super) fn stage_due(&mut self, rules: &Rules) {
         let Current::Live(Live { record, now, .. }) = &self.current else {
             return;
         };
+        let (id, now, after) = (record.id, *now, rules.rotation.after);
         let unused = record
             .rotation
             .as_ref()
@@ -149,9 +163,57 @@ impl State {
             && matches!(self.staged.renew, Renew::No)
             && self.keeps_cookies()
             && self.can_rotate();
-        if idle && (unused || old) && self.token.is_some() {
-            self.staged.renew = Renew::Due;
+        if !idle {
+            return;
         }
+        let due = (unused || old) && self.would_rotate(rules.realm, now);
+        // A browser takes its new cookie. A bearer client may never take its new token.
+        let throttled = unused && self.sent.way == Some(Way::Bearer);
+        if due && (!throttled || rules.offered.is_due(id, now)) {
+            self.staged.renew = Renew::Due;
+        } else if let Some(lost) = self.lost_token(rules.realm).filter(|_| !due) {
+            self.handed_over(lost);
+        }
+    }
+
+    /// The present token, if the browser had it and sends the one before it again.
+    ///
+    /// Browsers write cookies to disk after up to 30 s. One that crashes before that comes back with the
+    /// previous token, which is reuse after its time. Only the client of the sign-in gets the present
+    /// token again: the same user agent, in the same network.
+    fn lost_token(&self, realm: Realm) -> Option<Token> {
+        let (Current::Live(Live { record, now, .. }), Some(token)) = (&self.current, &self.token)
+        else {
+            return None;
+        };
+        let rotation = record.rotation.as_deref()?;
+        let previous = rotation.previous[0].filter(|it| *now < it.until && !it.rejected)?;
+        let is_same_client = || self.sender.client().is_near(record.client());
+        if previous.digest != token.digest_in(realm) || !is_same_client() {
+            return None;
+        }
+        let next = token.successor(&rotation.salt);
+        (next.digest_in(realm) == record.digest).then_some(next)
+    }
+
+    /// Whether the store would give this session another token at `now`, as far as its record says.
+    ///
+    /// It keeps the token while a previous one still works, and for a request with a previous token whose
+    /// successor was sent.
+    pub(super) fn would_rotate(&self, realm: Realm, now: Timestamp) -> bool {
+        let (Current::Live(Live { record, .. }), Some(token)) = (&self.current, &self.token) else {
+            return false;
+        };
+        let Some(rotation) = &record.rotation else {
+            return true;
+        };
+        let sent = token.digest_in(realm);
+        if sent == record.digest {
+            let mut previous = rotation.previous.iter().flatten();
+            return previous.all(|previous| previous.until <= now);
+        }
+        let newest = rotation.previous[0];
+        rotation.is_unused() && newest.is_some_and(|newest| newest.digest == sent)
     }
 
     /// The session has another token.
@@ -161,6 +223,17 @@ impl State {
         }
         self.handed_over(token);
     }
+}
+
+/// Whether a rotation that failed like this may have happened.
+fn is_unknown(answer: &Result<Rotated, CommitError>) -> bool {
+    let kind = answer.as_ref().err().and_then(CommitError::store_kind);
+    kind.is_some_and(|kind| {
+        matches!(
+            kind,
+            StoreErrorKind::Corrupt | StoreErrorKind::Timeout | StoreErrorKind::Uncertain
+        )
+    })
 }
 
 /// How long the session was meant to live when it was created.

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::{
     Session,
-    commit::Stored,
+    commit::{NO_REVISION, Stored},
     error::CommitError,
     staged::{Batch, Op, PendingLogin},
     state::Replaced,
@@ -102,7 +102,9 @@ impl Session {
                 tag: other.tag,
                 id: other.id,
                 by,
-                carry: other.guest.then_some((other.revision, named)),
+                carry: other
+                    .guest
+                    .then(|| (other.data_at.unwrap_or(NO_REVISION), named)),
             });
         }
         if let Some(guest) = guest {

@@ -78,6 +78,19 @@ impl Session {
         });
     }
 
+    /// The session ended during the request, and the changes of its data are lost. To a handler that commits
+    /// by itself the error says so.
+    pub(super) fn report_write_lost(&self, record: &Record) {
+        if record.user_id().is_none() || !self.state().closed {
+            return;
+        }
+        self.0.rules.audit.raise(|| {
+            let (at, client) = (self.now(), self.state().sender.client());
+            let event = Event::new(EventKind::WriteLost, at, Initiator::System);
+            event.of(record).at_client(client)
+        });
+    }
+
     /// A request sent a previous token after its time.
     pub(crate) fn report_reused(&self, reused: &Reused) {
         let (record, now) = (&reused.record, reused.now);
@@ -87,8 +100,7 @@ impl Session {
         meter::reused();
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
-            let event = Event::new(EventKind::TokenReuse, now, Initiator::Policy);
-            event.of(record).at_client(client)
+            Event::new(EventKind::TokenReuse, now, Initiator::Policy).beside(record, client)
         });
         if let (true, Some(user)) = (reused.ended, record.user_id()) {
             self.report_ended(user, record.id, EndReason::TokenReuse, None, now);
@@ -107,7 +119,8 @@ impl Session {
                 record.idle_expires_at(),
                 Initiator::Policy,
             );
-            event.of(record).at_client(client)
+            let event = event.of(record).because(EndReason::Expired, None);
+            event.at_client(client)
         });
     }
 
@@ -147,7 +160,9 @@ fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
 pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
     match reason {
         EndReason::Administrator | EndReason::Disabled => Initiator::Admin,
-        EndReason::Evicted | EndReason::TokenReuse | EndReason::Rejected => Initiator::Policy,
+        EndReason::Evicted | EndReason::Expired | EndReason::TokenReuse | EndReason::Rejected => {
+            Initiator::Policy
+        }
         EndReason::IdentityProvider | EndReason::Undelivered => Initiator::System,
         EndReason::CredentialsChanged if !by_user => Initiator::Admin,
         EndReason::CredentialsChanged

@@ -2,15 +2,16 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::audit::Audit;
+use super::{audit::Audit, offered::Offered};
 use crate::{
-    model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
+    model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
     store::SharedStore,
 };
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) store: SharedStore,
+    pub(crate) realm: Realm,
     pub(crate) lifetime: Lifetime,
     /// Activity is written at most once in each of these.
     pub(crate) activity_step: Duration,
@@ -22,6 +23,8 @@ pub(crate) struct Rules {
     pub(crate) guests: Guests,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) rotation: RotationRules,
+    /// Which bearer clients were offered a new token a moment ago.
+    pub(crate) offered: Offered,
     /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
     pub(crate) audit: Audit,
@@ -32,6 +35,7 @@ impl Rules {
     pub(crate) fn new(store: SharedStore) -> Self {
         Self {
             store,
+            realm: Realm::NONE,
             lifetime: Lifetime::default(),
             activity_step: Duration::ZERO,
             persistent: true,
@@ -46,9 +50,10 @@ impl Rules {
             not_before: None,
             rotation: RotationRules {
                 after: None,
-                grace: Duration::from_secs(30),
+                grace: Duration::from_secs(120),
                 reuse_ends: true,
             },
+            offered: Offered::default(),
             devices: None,
             audit: Audit::default(),
         }

@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use crate::{
     model::{Client, DeviceId},
-    request::RawHints,
+    request::{RawHints, copied},
 };
 
 /// Who sent the request, for the session that a sign-in creates.
@@ -17,9 +17,17 @@ pub(crate) struct Sender {
     pub(crate) hints: RawHints,
     /// From the device cookie, if the layer uses one.
     pub(crate) device: Option<DeviceId>,
+    /// Whether the response could set a device cookie: its token would go into a cookie too.
+    pub(crate) takes_cookies: bool,
 }
 
 impl Sender {
+    /// Copies the headers, which are parts of what the connection read.
+    pub(super) fn detach(&mut self) {
+        self.user_agent = self.user_agent.as_ref().map(copied);
+        self.hints.detach();
+    }
+
     pub(super) fn client(&self) -> Client {
         Client::new()
             .with_address(self.address)

@@ -34,12 +34,14 @@ struct More {
 /// A token, or something in its place, that opens no session.
 #[derive(Debug)]
 pub(crate) enum Dead {
-    /// Not a token, unknown or expired.
+    /// Not a token, unknown, or an expired guest session.
     Unknown,
+    /// The session of a user has expired.
+    Expired(EndNotice),
     /// The session has ended.
     Ended(Token, EndNotice),
-    /// A previous token after its time.
-    Reused,
+    /// A previous token after its time. The session may have ended because of it.
+    Reused(Option<EndNotice>),
 }
 
 /// A token that the request sent and that the layer did not use.
@@ -64,8 +66,9 @@ impl Dead {
     /// The notice that says why. It is none of a session that no client ever used.
     fn notice(&self) -> Option<&EndNotice> {
         match self {
-            Self::Ended(_, notice) => Some(notice),
-            Self::Unknown | Self::Reused => None,
+            Self::Ended(_, notice) | Self::Expired(notice) => Some(notice),
+            Self::Reused(notice) => notice.as_ref(),
+            Self::Unknown => None,
         }
     }
 
@@ -73,8 +76,8 @@ impl Dead {
     pub(crate) fn may_be_late(&self) -> bool {
         match self {
             Self::Ended(_, notice) => notice.reason == EndReason::Replaced,
-            Self::Reused => true,
-            Self::Unknown => false,
+            Self::Reused(_) => true,
+            Self::Unknown | Self::Expired(_) => false,
         }
     }
 

@@ -1,10 +1,13 @@
 //! What a handler has asked for and is not stored yet.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 
-use super::{error::SessionError, login::Login, ticket::Ticket};
+use super::{error::SessionError, login::Login, ops::Ops, ticket::Ticket};
 use crate::model::{Change, Changes, Data, Lifetime, Record, SessionId, Timestamp, Token, UserId};
 
 #[derive(Default)]
@@ -16,8 +19,7 @@ pub(super) struct Staged {
     pub(super) shorten: Option<Box<Lifetime>>,
     /// The user has read why the session ended.
     pub(super) forget: bool,
-    /// In the order in which they were staged.
-    pub(super) ops: Vec<Op>,
+    pub(super) ops: Ops,
     /// Counts how often the changes were replaced as a whole. A commit in progress compares it, so that
     /// it does not unstage later changes.
     pub(super) edition: u64,
@@ -26,6 +28,8 @@ pub(super) struct Staged {
 /// The changes that a commit stores. They stay staged until it is done.
 pub(super) struct Batch {
     pub(super) ops: Vec<Op>,
+    /// Ops from this number on were staged later.
+    pub(super) next: u64,
     pub(super) shorten: Option<Lifetime>,
     pub(super) edition: u64,
 }
@@ -80,6 +84,8 @@ pub(super) struct PendingLogin {
     pub(super) own_cutoff: Option<Timestamp>,
     /// The ticket that the client gets if the limit refuses the sign-in.
     pub(super) offer: Option<Token>,
+    /// Whether the terms of the ticket that the client sent were read.
+    pub(super) has_terms: bool,
 }
 
 impl PendingLogin {
@@ -106,7 +112,7 @@ impl PendingLogin {
 /// A change of one key.
 #[derive(Clone)]
 pub(super) struct Op {
-    pub(super) key: Box<str>,
+    pub(super) key: Arc<str>,
     /// What the handler sees.
     pub(super) change: Change,
     /// Computes the value again from the newest one.
@@ -115,6 +121,8 @@ pub(super) struct Op {
     pub(super) own: bool,
     /// Whether the value was computed from one that was stored before this request.
     pub(super) derived: bool,
+    /// Counts the ops of a request.
+    pub(super) number: u64,
 }
 
 /// The app's closure. While it runs its own lock is held, never that of the session.
@@ -145,6 +153,7 @@ impl Op {
             again: None,
             own: false,
             derived: false,
+            number: 0,
         }
     }
 }
@@ -160,7 +169,10 @@ impl Staged {
 
     /// Replaces the changes as a whole.
     pub(super) fn put(&mut self, ops: Vec<Op>) {
-        self.ops = ops;
+        self.ops = Ops::default();
+        // Its size is counted when the next value is staged: nobody refuses these.
+        ops.into_iter()
+            .for_each(|op| self.ops.push(&Data::default(), op));
         self.shorten = None;
         self.edition += 1;
     }
@@ -170,59 +182,58 @@ impl Staged {
         // A re-authentication sets both deadlines itself, and takes a shorter life into account.
         let proves = matches!(self.renew, Renew::Prove(_));
         Batch {
-            ops: self.ops.clone(),
+            ops: self.ops.all(),
+            next: self.ops.next(),
             shorten: self.shorten.as_deref().copied().filter(|_| !proves),
             edition: self.edition,
         }
-    }
-
-    /// The newest change of this key.
-    pub(super) fn newest(&self, key: &str) -> Option<&Op> {
-        self.ops.iter().rev().find(|op| *op.key == *key)
     }
 }
 
 impl Batch {
     /// The changes that are not in this data.
     pub(super) fn missing(&self, data: &Data) -> Vec<Op> {
+        if self.ops.is_empty() {
+            return Vec::new();
+        }
         let changes = changes(&self.ops);
-        let missing = self.ops.iter().filter(|op| match changes.get(&op.key) {
-            Some(Change::Set(value)) => data.get(&op.key).as_ref() != Some(value),
-            Some(Change::Remove) => data.get(&op.key).is_some(),
-            None => false,
+        let stored: HashMap<&[u8], &[u8]> = data.iter().collect();
+        let missing = self.ops.iter().filter(|op| {
+            let stored = stored.get(op.key.as_bytes());
+            match changes.get(&op.key) {
+                Some(Change::Set(value)) => stored.is_none_or(|stored| **stored != **value),
+                Some(Change::Remove) => stored.is_some(),
+                None => false,
+            }
         });
         missing.cloned().collect()
     }
 }
 
 /// What the changes come to, one per key.
-pub(super) fn changes(ops: &[Op]) -> Changes {
+pub(super) fn changes<'a>(ops: impl IntoIterator<Item = &'a Op>) -> Changes {
     let mut changes = Changes::default();
-    ops.iter().for_each(|op| add(&mut changes, op));
-    changes
-}
-
-fn add(changes: &mut Changes, op: &Op) {
-    match &op.change {
-        Change::Set(value) => changes.set(&op.key, value.clone()),
-        Change::Remove => changes.remove(&op.key),
+    for op in ops {
+        changes.add(&op.key, op.change.clone());
     }
+    changes
 }
 
 /// What the changes come to on this data: updates run again.
 pub(super) fn replay(ops: &[Op], data: &Data) -> Result<Changes, SessionError> {
     let mut changes = Changes::default();
+    let stored: HashMap<Bytes, Bytes> = data.entries().collect();
     for op in ops {
         let Some(again) = &op.again else {
-            add(&mut changes, op);
+            changes.add(&op.key, op.change.clone());
             continue;
         };
         let before = match changes.get(&op.key) {
             Some(Change::Set(value)) => Some(value.clone()),
             Some(Change::Remove) => None,
-            None => data.get(&op.key),
+            None => stored.get(op.key.as_bytes()).cloned(),
         };
-        changes.set(&op.key, again.run(before)?);
+        changes.add(&op.key, Change::Set(again.run(before)?));
     }
     Ok(changes)
 }

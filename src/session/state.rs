@@ -36,8 +36,8 @@ pub(super) struct State {
     pub(super) replaced: Vec<Replaced>,
     /// Sessions that may have been created and whose token was not sent yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
-    /// The cutoff that this request itself made, and of which session set.
-    pub(super) own_cutoff: Option<(Tag, Timestamp)>,
+    /// The newest cutoff that this request itself made, of each session set.
+    pub(super) own_cutoffs: Vec<(Tag, Timestamp)>,
     /// Names the end of a sign-out whose outcome is not known yet, see [`End::call`](crate::store::End::call).
     pub(super) ending: Option<Box<[u8; 8]>>,
     /// A commit has begun, and may be in progress.
@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) reason_read: bool,
     /// The response head was sent.
     pub(super) closed: bool,
+    /// The response is on its way, or there is none: no data is kept any more.
+    pub(super) released: bool,
     /// The request was dropped: the token of a session that is created now could not be sent.
     pub(super) abandoned: bool,
 }
@@ -81,13 +83,14 @@ impl State {
             guest_token: None,
             replaced: Vec::new(),
             pending: Vec::new(),
-            own_cutoff: None,
+            own_cutoffs: Vec::new(),
             ending: None,
             signed_out: false,
             was_read: false,
             reason_read: false,
             committing: false,
             closed: false,
+            released: false,
             abandoned: false,
         }
     }
@@ -163,9 +166,9 @@ impl State {
             Target::LogIn(earlier) => earlier.after_logout,
             Target::Stay => false,
         };
-        let own_cutoff = self
-            .own_cutoff
-            .and_then(|(tag, cutoff)| (tag == token.tag()).then_some(cutoff));
+        let mut cutoffs = self.own_cutoffs.iter();
+        let own_cutoff = cutoffs.find(|(tag, _)| *tag == token.tag());
+        let own_cutoff = own_cutoff.map(|(_, cutoff)| *cutoff);
         self.staged.target = Target::LogIn(Box::new(PendingLogin {
             token,
             user,
@@ -173,6 +176,7 @@ impl State {
             after_logout,
             own_cutoff,
             offer: None,
+            has_terms: false,
         }));
         self.staged.renew = Renew::No;
         self.staged.shorten = None;
@@ -193,14 +197,29 @@ impl State {
         }
     }
 
+    /// This sign-in by ticket has these terms. They stay staged: the ticket may be used up when the sign-in is
+    /// committed again.
+    pub(super) fn take_terms(&mut self, pending: &PendingLogin) {
+        if let Target::LogIn(staged) = &mut self.staged.target
+            && staged.token.session_id() == pending.token.session_id()
+        {
+            staged.login = pending.login.clone();
+            staged.has_terms = true;
+        }
+    }
+
     /// This request itself ended the sessions of this session set. A sign-in that it stages from now on
     /// counts as later than that; one that it staged before does not.
     pub(super) fn made_cutoff(&mut self, tag: Tag, cutoff: Timestamp) {
-        self.own_cutoff = Some((tag, cutoff));
+        match self.own_cutoffs.iter_mut().find(|(set, _)| *set == tag) {
+            // Two calls at once may be answered in the other order.
+            Some((_, newest)) => *newest = cutoff.max(*newest),
+            None => self.own_cutoffs.push((tag, cutoff)),
+        }
         if let Target::LogIn(pending) = &mut self.staged.target
             && pending.token.tag() == tag
         {
-            pending.own_cutoff = None;
+            pending.own_cutoff.take_if(|own| cutoff >= *own);
         }
     }
 
@@ -212,7 +231,7 @@ impl State {
                 .map(|(key, value)| Op::carried(key, value))
         });
         // A value computed from a stored one would carry over what an attacker planted there.
-        let mut staged = self.staged.ops.clone();
+        let mut staged = self.staged.ops.all();
         staged.retain(|op| !op.derived || login.carries(&op.key));
         let staged = staged.into_iter().map(|op| Op {
             // The new session has no such value to run it on again.
@@ -266,8 +285,7 @@ impl State {
     /// These changes are stored, or cannot be.
     pub(super) fn unstage(&mut self, batch: &Batch) {
         if self.staged.edition == batch.edition {
-            let stored = batch.ops.len().min(self.staged.ops.len());
-            self.staged.ops.drain(..stored);
+            self.staged.ops.drop_before(batch.next);
             self.unstage_shorten(batch.shorten);
         }
     }
@@ -286,7 +304,7 @@ impl State {
         self.unstage(batch);
         let left = self.staged.edition == batch.edition && !missing.is_empty();
         if left {
-            self.staged.ops.splice(..0, missing);
+            self.staged.ops.put_back(missing);
         }
         left
     }
@@ -301,16 +319,27 @@ impl State {
         }
     }
 
-    /// Changes are stored.
-    pub(super) fn saved(&mut self, before: u64, newest: u64, data: Data) {
+    /// Changes are stored on the data of the revision `before`.
+    pub(super) fn saved(&mut self, before: Option<u64>, newest: u64, data: Data) {
         if let Current::Live(live) = &mut self.current {
-            live.data = data;
-            // If other requests wrote in between, this data is not complete: an update must read again.
-            live.record.revision = if newest == before + 1 {
-                newest
-            } else {
-                u64::MAX
-            };
+            live.data = if self.released { Data::default() } else { data };
+            live.record.revision = newest;
+            let alone = before.and_then(|before| before.checked_add(1)) == Some(newest);
+            live.data_at = alone.then_some(newest);
+        }
+    }
+
+    /// Drops what only the request needed: data, tokens, and headers that keep a buffer of the connection
+    /// alive. A stream or a task may hold the session for hours.
+    pub(super) fn release(&mut self, shared: bool) {
+        self.released = true;
+        if let Current::Live(live) = &mut self.current {
+            live.data = Data::default();
+        }
+        self.token = None;
+        self.guest_token = None;
+        if shared {
+            self.sender.detach();
         }
     }
 

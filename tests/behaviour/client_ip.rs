@@ -12,7 +12,10 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_user_sessions::{ClientIp, SessionLayer};
 
-use crate::common::http::{Client, store};
+use crate::common::{
+    http::{Client, store},
+    log::Log,
+};
 
 const PROXY: &str = "10.0.0.7";
 
@@ -50,6 +53,11 @@ fn sources() -> Vec<(ClientIp, &'static str, &'static [u8])> {
             b"198.51.100.4:46532",
         ),
         (ClientIp::FlyClientIp, "fly-client-ip", b"198.51.100.4"),
+        (
+            ClientIp::Forwarded { proxies: 1 },
+            "forwarded",
+            b"for=192.0.2.66, for=198.51.100.4;proto=https",
+        ),
         (ClientIp::Header(own), "x-azure-clientip", b"198.51.100.4"),
         (
             ClientIp::RightmostXForwardedFor,
@@ -117,7 +125,7 @@ fn without_the_header_there_is_no_address_instead_of_the_proxys() {
 // T38
 #[test]
 fn a_wrong_header_is_no_address() {
-    let wrong: [&[u8]; 14] = [
+    let wrong: [&[u8]; 21] = [
         b"",
         b" ",
         b",",
@@ -128,7 +136,14 @@ fn a_wrong_header_is_no_address() {
         b"0198.51.100.4",
         b"198.51.100.4, ",
         b"198.51.100.4;DROP",
-        b"[2001:db8::1]",
+        b"[2001:db8::1",
+        b"[198.51.100.4]",
+        b"2001:db8::1]:443",
+        b"[2001:db8::1]443",
+        b"198.51.100.4:",
+        b"198.51.100.4:70000",
+        b"198.51.100.4:+80",
+        b"198.51.100.4:80:80",
         b"fe80::1%eth0",
         b"localhost",
         b"\xff\xfe198.51.100.4",
@@ -149,8 +164,8 @@ fn a_wrong_header_is_no_address() {
 #[test]
 fn a_header_sent_twice_is_no_address() {
     for (source, name, value) in sources() {
-        // This header may be a list in several lines.
-        if source == ClientIp::RightmostXForwardedFor {
+        // These headers may be lists in several lines.
+        if ["forwarded", "x-forwarded-for"].contains(&name) {
             continue;
         }
 
@@ -179,6 +194,96 @@ fn only_the_last_of_the_forwarded_addresses_is_trusted() {
 
     assert_eq!(spoofed, ip("198.51.100.4"));
     assert_eq!(broken, None);
+}
+
+// T38
+#[test]
+fn a_port_after_the_address_is_removed() {
+    for (source, name, _) in sources() {
+        let prefix = if name == "forwarded" { "for=" } else { "" };
+        // CloudFront writes IPv6 before a port without brackets.
+        let ipv6: &[&str] = if source == ClientIp::CloudFrontViewerAddress {
+            &["2001:db8::1:443"]
+        } else {
+            &[
+                "[2001:db8::1]:443",
+                "\t[2001:db8::1]:443 ",
+                "[2001:db8::1]:_p",
+            ]
+        };
+        for (values, address) in [(ipv6, "2001:db8::1"), (&["1.2.3.4:8000"], "1.2.3.4")] {
+            for value in values {
+                let value = format!("{prefix}{value}");
+
+                assert_eq!(
+                    address_of(&source, &[(name, value.as_bytes())]),
+                    ip(address),
+                    "{name}: {value}"
+                );
+            }
+        }
+    }
+}
+
+// T38
+#[test]
+fn behind_several_trusted_proxies_the_outermost_of_them_names_the_client() {
+    let (list, forwarded) = ("x-forwarded-for", "forwarded");
+    let lines: [(&str, &[u8]); 4] = [
+        (list, b"\xff, 1.1.1.1"),
+        (list, b"unknown, 198.51.100.4:80,10.0.0.9"),
+        (forwarded, b"for=\"1.1.1.1, for=2.2.2.2"),
+        (
+            forwarded,
+            b"for=\"198.51.100.4:80\";by=\"a,b\",for=10.0.0.9",
+        ),
+    ];
+    for (proxies, address) in [
+        (0, ip("10.0.0.9")),
+        (1, ip("10.0.0.9")),
+        (2, ip("198.51.100.4")),
+        (3, None),
+        (u8::MAX, None),
+    ] {
+        assert_eq!(
+            address_of(&ClientIp::XForwardedFor { proxies }, &lines),
+            address,
+            "{proxies}"
+        );
+    }
+    for (proxies, address) in [
+        (0, ip("10.0.0.9")),
+        (1, ip("10.0.0.9")),
+        (2, ip("198.51.100.4")),
+        (3, ip("2.2.2.2")),
+        (5, None),
+        (u8::MAX, None),
+    ] {
+        assert_eq!(
+            address_of(&ClientIp::Forwarded { proxies }, &lines),
+            address,
+            "{proxies}"
+        );
+    }
+}
+
+// T38
+#[test]
+fn the_first_unreadable_header_is_a_warning_without_its_value() {
+    let log = Log::start();
+    let source = ClientIp::Header(HeaderName::from_static("x-read-by-one-test"));
+
+    address_of(&source, &[]);
+    address_of(&source, &[("x-read-by-one-test", b"unknown")]);
+    assert_eq!(log.at("WARN"), Vec::<String>::new());
+    for _ in 0..3 {
+        address_of(&source, &[("x-read-by-one-test", b"198.51.100.4, 1.1.1.1")]);
+    }
+
+    let warnings = log.at("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("x-read-by-one-test"), "{warnings:?}");
+    assert!(!log.text().contains("198.51"), "{}", log.text());
 }
 
 #[test]

@@ -63,11 +63,11 @@ async fn it_says_the_times_and_the_seconds_that_are_left() {
     let body = body.replace(&format!(r#"At":"{authenticated}","l"#), r#"At":"then","l"#);
     insta::assert_snapshot!(body.replace(",", ",\n"), @r#"
     {"id":"id",
-    "createdAt":"2025-11-24T16:00:00Z",
+    "createdAt":"2025-11-24T16:00:00.000Z",
     "authenticatedAt":"then",
-    "lastActivity":"2025-11-24T16:00:00Z",
-    "idleExpiresAt":"2025-11-24T16:15:00Z",
-    "expiresAt":"2025-11-25T04:00:00Z",
+    "lastActivity":"2025-11-24T16:00:00.000Z",
+    "idleExpiresAt":"2025-11-24T16:15:00.000Z",
+    "expiresAt":"2025-11-25T04:00:00.000Z",
     "idleExpiresIn":599,
     "expiresIn":42899}
     "#);
@@ -108,7 +108,7 @@ async fn to_post_it_prolongs_the_session_and_moves_it_up() {
     let later = call(&layer, &first, GET, &[]).await;
 
     assert_eq!(left(&prolonged), (15 * 60, (12 * 60 - 14) * 60));
-    assert_eq!(json(&prolonged)["lastActivity"], "2025-11-24T16:14:00Z");
+    assert_eq!(json(&prolonged)["lastActivity"], "2025-11-24T16:14:00.000Z");
     assert_eq!(order, [first_id, second_id]);
     assert_eq!(left(&later), (60, (12 * 60 - 28) * 60));
 }

@@ -162,7 +162,10 @@ async fn a_guest_gets_401_before_any_step_up() {
     let answer = guarded(&Client::new(&layer), &layer, guard()).await;
 
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert!(!answer.headers().contains_key("www-authenticate"));
+    assert_eq!(
+        answer.headers()["www-authenticate"],
+        "Cookie cookie-name=\"__Host-session\""
+    );
     assert_eq!(json_of(answer).await["reason"], "not_signed_in");
 }
 

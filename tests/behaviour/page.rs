@@ -107,7 +107,7 @@ async fn each_row_has_the_exact_moment_and_an_icon_of_its_kind() {
 
     let view = visit(&looking, &world.page, &client, "GET /devices", &[], "").await;
 
-    let time = r#"<time datetime="2025-11-24T16:00:00Z" title="2025-11-24 16:00:00 UTC" data-age="43200">12 hours ago</time>"#;
+    let time = r#"<time datetime="2025-11-24T16:00:00.000Z" title="2025-11-24 16:00:00 UTC" data-age="43200">12 hours ago</time>"#;
     assert!(view.body.contains(time), "{}", view.body);
     assert!(
         view.body
@@ -260,6 +260,28 @@ async fn a_form_with_an_id_that_is_not_the_users_gets_the_same_403() {
     bodies.dedup();
     assert_eq!(bodies.len(), 1);
     assert_eq!(ids(&world.store, "bob").await, [bob]);
+}
+
+// T42
+#[tokio::test]
+async fn a_browser_whose_session_expired_sees_why_in_the_words_of_the_page() {
+    let world = World::new();
+    let client = Client::signed_in(&world.layer, "alice").await;
+    world.clock.advance(DAY);
+    let mut words = Words::default();
+    words.ended.expired = "Zu lange <nicht> da.".into();
+    let german = world.page.clone().words(words);
+
+    let view = world.send(&client, "GET /devices", "").await;
+    let in_german = visit(&world.layer, &german, &client, "GET /devices", &[], "").await;
+
+    assert_eq!(view.status, StatusCode::UNAUTHORIZED);
+    assert!(view.body.contains("You’re not signed in."));
+    assert!(
+        view.body
+            .contains("You were signed out because your session expired.")
+    );
+    assert!(in_german.body.contains("Zu lange &lt;nicht&gt; da."));
 }
 
 #[tokio::test]

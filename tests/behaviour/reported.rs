@@ -78,7 +78,7 @@ async fn an_evicted_client_learns_why_when_and_by_which_session_and_device() {
         "title": "Not signed in",
         "status": 401,
         "reason": "evicted",
-        "endedAt": "2025-11-24T17:00:00Z",
+        "endedAt": "2025-11-24T17:00:00.000Z",
         "by": by.to_string(),
         "byDevice": "Firefox 145 on Windows",
     });
@@ -209,8 +209,8 @@ async fn a_refused_program_gets_a_ticket_and_the_sessions_to_choose_from() {
         "reason": "limit_reached",
         "sessions": [{
             "id": listed.to_string(),
-            "createdAt": "2025-11-24T17:00:00Z",
-            "lastActivity": "2025-11-24T17:00:00Z",
+            "createdAt": "2025-11-24T17:00:00.000Z",
+            "lastActivity": "2025-11-24T17:00:00.000Z",
             "device": "Firefox 145 on Windows",
         }],
     });
@@ -273,4 +273,30 @@ async fn ending_the_current_session_through_the_list_is_a_sign_out_too() {
         ended.await.header("clear-site-data"),
         Some("\"cookies\", \"storage\"")
     );
+}
+
+// T37
+#[tokio::test]
+async fn the_message_is_text_that_the_page_must_escape_and_has_no_characters_that_do_not_show() {
+    let (layer, _store, clock) = world();
+    let evicted = Client::signed_in(&layer, "alice").await;
+    clock.advance(HOUR);
+    let mut other = Client::new(&layer);
+    let long = "x".repeat(200);
+    let brands = format!("\"<script>{{device}}\u{202e}{long}\";v=\"1\"");
+    other.headers.insert(
+        "sec-ch-ua",
+        http::HeaderValue::from_bytes(brands.as_bytes()).unwrap(),
+    );
+    other.log_in("alice").await;
+
+    let said = evicted
+        .request(|session| async move { EndWords::default().message(&session.ended().unwrap()) })
+        .await
+        .value();
+
+    let name = "<script>{device}";
+    let rest = &long[..40 - name.len()];
+    let sentence = format!("You were signed out because you signed in on {name}{rest}.");
+    assert_eq!(said, sentence);
 }

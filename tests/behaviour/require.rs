@@ -139,7 +139,7 @@ async fn a_client_that_was_signed_out_learns_why_and_its_cookie_stays() {
 
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         let expected = problem("Not signed in", 401, "logged_out");
-        let expected = expected.replace('}', r#","endedAt":"2025-11-24T16:00:00Z"}"#);
+        let expected = expected.replace('}', r#","endedAt":"2025-11-24T16:00:00.000Z"}"#);
         assert_eq!(body, expected);
         assert!(!headers.contains_key(header::SET_COOKIE));
     }

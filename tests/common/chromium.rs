@@ -1,10 +1,14 @@
 //! A real browser: headless Chromium, driven through chromedriver.
 
 use std::{
+    fs,
     future::Future,
     io::{BufRead, BufReader},
     panic,
+    path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -56,9 +60,19 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let profile = TempDir::new().unwrap();
+    browse_with(profile.path(), visit).await;
+}
+
+/// Runs this in a browser with this profile, which is closed afterwards in any case.
+pub async fn browse_with<F, Fut, T>(profile: &Path, visit: F) -> T
+where
+    F: FnOnce(WebDriver) -> Fut,
+    Fut: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
     let driver = Driver::start();
     let mut chrome = DesiredCapabilities::chrome();
-    let profile_switch = format!("--user-data-dir={}", profile.path().display());
+    let profile_switch = format!("--user-data-dir={}", profile.display());
     for switch in [
         "--headless",
         "--no-sandbox",
@@ -80,10 +94,62 @@ where
 
     let visited = tokio::spawn(visit(browser.clone())).await;
 
-    browser.quit().await.unwrap();
-    if let Err(failed) = visited {
-        panic::resume_unwind(failed.into_panic());
+    let quit = browser.quit().await;
+    match visited {
+        Ok(found) => {
+            // A browser that the test killed cannot quit.
+            assert!(quit.is_ok() || processes(profile).is_empty(), "{quit:?}");
+            found
+        }
+        Err(failed) => panic::resume_unwind(failed.into_panic()),
     }
+}
+
+/// Kills the browser with this profile and all its processes, as a crash of the machine would.
+pub fn kill(profile: &Path) {
+    let all = processes(profile);
+    assert!(
+        !all.is_empty(),
+        "no browser runs with {}",
+        profile.display()
+    );
+    let killed = Command::new("kill").arg("-KILL").args(&all).status();
+    assert!(killed.unwrap().success());
+    while !processes(profile).is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The ids of the processes of the browser with this profile: the first one, and those that it began.
+fn processes(profile: &Path) -> Vec<String> {
+    let profile = profile.to_str().unwrap();
+    let mut parents = Vec::new();
+    let mut found: Vec<String> = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let id = entry.file_name().into_string().unwrap();
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else {
+            continue;
+        };
+        let Some(parent) = status.lines().find_map(|line| line.strip_prefix("PPid:")) else {
+            continue;
+        };
+        // A zombie has no command line.
+        let line = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if line.contains(profile) {
+            found.push(id.clone());
+        }
+        parents.push((id, parent.trim().to_owned(), line.is_empty()));
+    }
+    let mut at = 0;
+    while let Some(parent) = found.get(at).cloned() {
+        for (id, of, gone) in &parents {
+            if *of == parent && !gone && !found.contains(id) {
+                found.push(id.clone());
+            }
+        }
+        at += 1;
+    }
+    found
 }
 
 /// The inner size of the window, and the number of device pixels per CSS pixel.

@@ -1,7 +1,7 @@
 //! Random histories: operations of a few users and guests in a random order.
 
 use proptest::{collection::vec, option, prelude::*};
-use tower_user_sessions::EndReason;
+use tower_user_sessions::{EndReason, store::Changes};
 
 /// Two users, then two guests.
 pub(crate) const SESSION_SETS: usize = 4;
@@ -28,6 +28,13 @@ pub(crate) enum Op {
         pick: Pick,
         activity: bool,
         forged: bool,
+        /// In the other realm.
+        crossed: bool,
+    },
+    /// Reads the terms of a ticket.
+    Ticket {
+        pick: Pick,
+        forged: bool,
     },
     Rotate {
         pick: Pick,
@@ -47,7 +54,8 @@ pub(crate) enum Op {
         /// Idle and absolute, in seconds.
         shorten: Option<(u64, u64)>,
     },
-    List,
+    /// Of one realm, or of all.
+    List(Option<bool>),
     End {
         which: Whom,
         reason: EndReason,
@@ -56,6 +64,7 @@ pub(crate) enum Op {
         read_at: Option<i64>,
         spare: bool,
         bar: Option<u64>,
+        within: Option<bool>,
     },
     /// Gives up an id that is not created yet and may be created later.
     GiveUp {
@@ -77,6 +86,8 @@ pub(crate) struct With {
     pub(crate) device: Option<u8>,
     /// The session that it replaces belongs to the next session set.
     pub(crate) elsewhere: bool,
+    /// In the realm that has a name.
+    pub(crate) admin: bool,
     /// A ticket, whether it is forged, and which session it ends.
     pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
 }
@@ -124,7 +135,12 @@ fn ops() -> impl Strategy<Value = Op> {
         option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
         option::weighted(0.3, pick()),
         (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
-        prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
+        prop_oneof![
+            12 => Just(0_i64),
+            4 => -1..=1_i64,
+            4 => 0..6_000_i64,
+            1 => (-1..=1_i64).prop_map(|off| 86_400_000 + off),
+        ],
         changes(),
         data_limit(),
         with(),
@@ -171,14 +187,20 @@ fn ops() -> impl Strategy<Value = Op> {
                 reuse_ends,
             },
         );
-    let resolve =
-        (pick(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(|(pick, activity, forged)| {
-            Op::Resolve {
-                pick,
-                activity,
-                forged,
-            }
+    let resolve = (
+        pick(),
+        any::<bool>(),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(pick, activity, forged, crossed)| Op::Resolve {
+            pick,
+            activity,
+            forged,
+            crossed,
         });
+    let ticket =
+        (pick(), prop::bool::weighted(0.2)).prop_map(|(pick, forged)| Op::Ticket { pick, forged });
     let shorten = option::weighted(0.2, (1..30_u64, 1..90_u64));
     let save = (pick(), changes(), off(), data_limit(), shorten).prop_map(
         |(pick, changes, expect, data_limit, shorten)| Op::Save {
@@ -198,9 +220,10 @@ fn ops() -> impl Strategy<Value = Op> {
     let ending = (
         any::<bool>(),
         option::weighted(0.2, prop_oneof![Just(0_u64), Just(1), 1..20_000_u64]),
+        option::weighted(0.3, any::<bool>()),
     );
     let end = (whom, reason, callers, off(), ending).prop_map(
-        |(which, reason, (by, caller), read_at, (spare, bar))| Op::End {
+        |(which, reason, (by, caller), read_at, (spare, bar, within))| Op::End {
             which,
             reason,
             by,
@@ -208,6 +231,7 @@ fn ops() -> impl Strategy<Value = Op> {
             read_at,
             spare,
             bar,
+            within,
         },
     );
     prop_oneof![
@@ -215,7 +239,8 @@ fn ops() -> impl Strategy<Value = Op> {
         6 => resolve,
         4 => rotate,
         4 => save,
-        3 => Just(Op::List),
+        3 => option::weighted(0.5, any::<bool>()).prop_map(Op::List),
+        1 => ticket,
         4 => end,
         1 => name().prop_map(|name| Op::GiveUp { name }),
         5 => millis().prop_map(Op::Advance),
@@ -233,17 +258,32 @@ fn with() -> impl Strategy<Value = With> {
         prop::bool::weighted(0.8),
         option::weighted(0.3, 0..4_u8),
         prop::bool::weighted(0.1),
+        prop::bool::weighted(0.3),
         option::weighted(0.2, redeem),
     )
         .prop_map(
-            |((class, agent), class_limit, counts, device, elsewhere, redeem)| With {
+            |((class, agent), class_limit, counts, device, elsewhere, admin, redeem)| With {
                 class,
                 agent,
                 class_limit,
                 counts,
                 device,
                 elsewhere,
+                admin,
                 redeem,
             },
         )
+}
+
+/// The changes that an operation names.
+pub(crate) fn change(changes: &[(usize, Option<u8>)]) -> Changes {
+    let mut made = Changes::default();
+    for (key, value) in changes {
+        let key = ["a", "b", "c"][*key];
+        match value {
+            Some(length) => made.set(key, vec![b'x'; usize::from(*length) * 3]),
+            None => made.remove(key),
+        }
+    }
+    made
 }

@@ -4,7 +4,7 @@ use tower_user_sessions::{
     Timestamp,
     store::{
         Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-        SessionStore,
+        SessionStore, Tag, Ticketed,
     },
 };
 
@@ -17,6 +17,7 @@ pub(crate) enum Request {
     Create(Create),
     End(End),
     List(List),
+    Ticket(Tag, Ticketed),
     Resolve(Resolve),
     Rotate(Rotate),
     Save(Save),
@@ -29,6 +30,7 @@ impl Request {
             Self::Create(create) => model.create(create, now),
             Self::End(end) => model.end(end, now),
             Self::List(list) => model.list(list, now),
+            Self::Ticket(tag, ticket) => model.ticket(*tag, *ticket, now),
             Self::Resolve(resolve) => model.resolve(resolve, now),
             Self::Rotate(rotate) => model.rotate(rotate, now),
             Self::Save(save) => model.save(save, now),
@@ -53,6 +55,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
             Created::TooLarge => Answer::TooLarge,
             Created::Rejected => Answer::Rejected,
+            Created::TooOld => Answer::TooOld,
             Created::Disabled => Answer::Disabled,
             Created::NoTicket => Answer::NoTicket,
         },
@@ -64,6 +67,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Ended::CallerEnded => Answer::CallerEnded,
             Ended::Unknown => Answer::Unknown,
         },
+        Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
             Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),

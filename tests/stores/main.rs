@@ -10,8 +10,11 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod forged_tickets;
 mod memory_size;
 mod mutants_sets;
+mod mutants_tokens;
+mod newest_data;
 mod pinned;
 mod redis_acl;
 mod redis_check;

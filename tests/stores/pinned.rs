@@ -29,6 +29,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "credentials_changed 8",
             "disabled 9",
             "evicted 2",
+            "expired 12",
             "identity_provider 11",
             "logged_out 1",
             "replaced 4",
@@ -40,7 +41,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "why a sign-in was refused",
-        &["disabled", "limit_reached", "no_ticket", "void"],
+        &["disabled", "limit_reached", "no_ticket", "too_old", "void"],
     ),
     (
         "kinds of events",
@@ -53,6 +54,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "refused",
             "rotated",
             "token_reuse",
+            "write_lost",
         ],
     ),
     ("initiators", &["admin", "policy", "system", "user"]),
@@ -68,6 +70,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "not_stored",
             "not_yours",
             "sign_in_disabled",
+            "sign_in_too_old",
             "sign_in_void",
             "unavailable",
         ],
@@ -122,6 +125,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "reused",
             "rotate",
             "save",
+            "ticket",
             "to",
             "unknown",
             "up",
@@ -173,6 +177,7 @@ fn no_code_of_an_end_changes() {
         EndReason::CredentialsChanged,
         EndReason::Disabled,
         EndReason::Evicted,
+        EndReason::Expired,
         EndReason::IdentityProvider,
         EndReason::LoggedOut,
         EndReason::Rejected,
@@ -205,6 +210,7 @@ fn no_code_of_an_event_changes() {
         Refusal::LimitReached,
         Refusal::NoTicket,
         Refusal::Rejected,
+        Refusal::TooOld,
     ];
     let kinds = [
         EventKind::Created,
@@ -215,6 +221,7 @@ fn no_code_of_an_event_changes() {
         EventKind::Refused(Refusal::Disabled),
         EventKind::Rotated,
         EventKind::TokenReuse,
+        EventKind::WriteLost,
     ];
     let initiators = [
         Initiator::Admin,

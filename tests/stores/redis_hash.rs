@@ -11,7 +11,7 @@ use tower_user_sessions::{
     EndReason, Lifetime, Limit, RedisStore,
     store::{
         Arrival, Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession,
-        Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
+        Offer, Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
     },
 };
 
@@ -331,9 +331,12 @@ async fn refusals_leave_no_expired_tickets_behind() {
         let mut create = asks("alice", &token);
         create.authenticated = Authenticated::At(clock.now());
         create.limit = Limit::at_most(1).refuse();
-        create.offer = Some(Ticketed {
-            id: ticket.session_id(),
-            digest: ticket.digest(),
+        create.offer = Some(Offer {
+            ticket: Ticketed {
+                id: ticket.session_id(),
+                digest: ticket.digest(),
+            },
+            terms: Vec::new(),
         });
         let refused = store.create(&create).await.unwrap();
         assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");
@@ -350,4 +353,38 @@ async fn signs_in_at(store: &RedisStore, clock: &ManualClock) -> Token {
     create.authenticated = Authenticated::At(clock.now());
     makes(store, &create).await;
     token
+}
+
+// T42 T50
+#[tokio::test]
+async fn an_expired_session_of_a_user_stays_known_for_an_hour_after_it_is_found() {
+    let server = Server::start();
+    let clock = ManualClock::at(NOW);
+    let store = RedisStore::builder(server.pool())
+        .clock(clock.clone())
+        .build();
+    let token = token(&store, "alice");
+    let mut create = asks_for(&token, DAY);
+    create.lifetime = Lifetime::new(HOUR, DAY);
+    makes(&store, &create).await;
+    let save = Save::new(token.tag(), token.session_id(), set("cart", "tea"));
+    store.save(&save).await.unwrap();
+    clock.advance(HOUR);
+
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        match store.resolve(&Resolve::new(token.clone())).await.unwrap() {
+            Resolved::Expired(record) => found.push((record.was_found_expired(), record.deadline)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    let expired = NOW.plus(HOUR);
+    let first = (false, NOW.plus(DAY));
+    assert_eq!(found, [first, (true, expired), (true, expired)]);
+    // Its data is gone.
+    assert_eq!(fields(&server, &token).await, 1);
+    assert!(ttl(&server, &token).await > HOUR - MINUTE);
+    assert_eq!(listed(&store, token.tag()).await, []);
+    assert_eq!(fields(&server, &token).await, 0);
 }

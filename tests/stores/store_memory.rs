@@ -134,3 +134,9 @@ async fn contract_18_shortens_and_never_prolongs() {
 async fn contract_19_forgets_a_notice() {
     conformance::forgets_a_notice(make).await;
 }
+
+// T66
+#[tokio::test]
+async fn contract_20_keeps_realms_apart() {
+    conformance::keeps_realms_apart(make).await;
+}

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     api::body::DeviceBody,
     layer::{Rejection, RejectionKind, redirect::Page},
+    model::{EndNotice, EndReason},
     session::UserSessionsError,
 };
 
@@ -30,11 +31,19 @@ impl Setup {
         self.html(status, view::dead_end(self, what, detail))
     }
 
-    pub(super) fn not_signed_in(&self) -> Answer {
-        match &self.login {
-            Some(login) => self.see_page(login),
-            None => self.dead_end(StatusCode::UNAUTHORIZED, &self.words.not_signed_in, None),
+    /// With why the session of the browser ended, unless its user did that.
+    pub(super) fn not_signed_in(&self, ended: Option<&EndNotice>) -> Answer {
+        if let Some(login) = &self.login {
+            return self.see_page(login);
         }
+        let by_user = |notice: &&EndNotice| {
+            matches!(notice.reason, EndReason::LoggedOut | EndReason::Replaced)
+        };
+        let why = ended
+            .filter(|notice| !by_user(notice))
+            .map(|notice| self.words.ended.message(notice));
+        let what = &self.words.not_signed_in;
+        self.dead_end(StatusCode::UNAUTHORIZED, what, why.as_deref())
     }
 
     /// The user has to prove again who they are.
@@ -78,7 +87,7 @@ impl Setup {
 
     pub(super) fn rejected(&self, rejection: &Rejection) -> Answer {
         match rejection.kind() {
-            RejectionKind::NotSignedIn => self.not_signed_in(),
+            RejectionKind::NotSignedIn => self.not_signed_in(rejection.ended()),
             RejectionKind::NotYours => self.not_yours(),
             RejectionKind::Unavailable => self.unavailable(),
             _ => self.dead_end(rejection.status(), &self.words.failed, rejection.detail()),

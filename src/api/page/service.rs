@@ -291,8 +291,11 @@ async fn respond(
         Ok(session) => session,
         Err(rejection) => return setup.rejected(&rejection),
     };
-    let Some(sessions) = session.user_sessions() else {
-        return setup.not_signed_in();
+    let user = session.stored_user();
+    let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
+        // Behind the redirect the sign-in page says it.
+        let ended = setup.login.is_none().then(|| session.ended()).flatten();
+        return setup.not_signed_in(ended.as_ref());
     };
     let sessions = sessions.spare_uncounted(setup.spare_uncounted);
     if let (Route::AskOthers | Route::EndOthers, Some(fresh)) = (&route, setup.stale(&session)) {

@@ -62,7 +62,7 @@ impl Setup {
     /// What a user has to do before they end sessions, if anything.
     pub(super) fn stale(&self, session: &Session) -> Option<&Fresh> {
         let fresh = self.fresh.as_ref();
-        fresh.filter(|fresh| !session.is_fresh(fresh.within))
+        fresh.filter(|fresh| !session.is_stored_fresh(fresh.within))
     }
 
     /// The address of the page itself.

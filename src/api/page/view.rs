@@ -132,11 +132,11 @@ fn name_of(Location { city, country }: Location) -> Option<String> {
 
 fn moment(setup: &Setup, seen: Timestamp, now: Timestamp) -> Markup {
     let age = now.since(seen);
+    let exact = seen.to_string();
     // Whole seconds are exact enough for users.
-    let exact = Timestamp::from_millis(seen.as_millis() - seen.as_millis().rem_euclid(1_000));
-    let exact = exact.to_string();
+    let title = exact.split('.').next().unwrap_or(&exact);
     html! {
-        time datetime=(exact) title=(exact.replace('T', " ").replace('Z', " UTC"))
+        time datetime=(exact) title=(title.replace('T', " ") + " UTC")
             data-age=(age.as_secs())
         { ((setup.words.ago)(age)) }
     }

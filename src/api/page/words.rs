@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::ago;
+use crate::request::EndWords;
 
 /// All texts of a [`DevicePage`](super::DevicePage), for another language or another tone.
 ///
@@ -67,6 +68,8 @@ pub struct Words {
     pub back: Cow<'static, str>,
     /// Displayed to guests, if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
+    /// Displayed after that, if the session of the browser was ended or expired: why.
+    pub ended: EndWords,
     /// Displayed if the form names no session of this user.
     pub not_yours: Cow<'static, str>,
     /// Displayed if a form of another site was refused.
@@ -106,6 +109,7 @@ impl Default for Words {
             done_others: "All other devices are signed out.".into(),
             back: "Back to your devices".into(),
             not_signed_in: "You’re not signed in.".into(),
+            ended: EndWords::default(),
             not_yours: "That is not one of your devices.".into(),
             foreign_origin: "That came from another site, so nothing was changed.".into(),
             not_found: "There is no such page.".into(),

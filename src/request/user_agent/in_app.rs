@@ -1,6 +1,6 @@
 //! Pages that an app displays.
 
-use super::{agent::Agent, named::Named};
+use super::{agent::Agent, named::Named, platform::is_ipad};
 
 /// An app that does not send its name.
 pub(super) const APP: &str = "App";
@@ -54,7 +54,7 @@ pub(super) fn view(agent: &Agent<'_>) -> Option<Named> {
     let android = agent.has("; wv)");
     let electron = agent.has(" Electron/");
     // Safari itself ends in `Safari/`; other views on iPhones and iPads do not.
-    let ios = agent.has("like Mac OS X) AppleWebKit/") && !agent.has("Safari/");
+    let ios = (agent.has("like Mac OS X) AppleWebKit/") || is_ipad(agent)) && !agent.has("Safari/");
     if !(android || electron || ios) {
         return None;
     }

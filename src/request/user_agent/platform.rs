@@ -45,6 +45,7 @@ const fn other(os: &'static str, on: &'static str) -> Platform {
 }
 
 const IPAD: Platform = tablet("iPadOS", "iPad");
+const MAC: Platform = desktop("macOS");
 const IPHONE: Platform = mobile("iOS", "iPhone");
 const ANDROID: Platform = mobile("Android", "Android");
 const ANDROID_TABLET: Platform = tablet("Android", "Android tablet");
@@ -73,9 +74,9 @@ const PLATFORMS: &[(&str, Platform)] = &[
     ("Android", ANDROID),
     ("Windows", desktop("Windows")),
     ("CrOS", desktop("ChromeOS")),
-    ("Macintosh", desktop("macOS")),
-    ("Mac OS X", desktop("macOS")),
-    ("macOS", desktop("macOS")),
+    ("Macintosh", MAC),
+    ("Mac OS X", MAC),
+    ("macOS", MAC),
     ("iOS ", mobile("iOS", "iOS")),
     ("CFNetwork/", mobile("iOS", "iOS")),
     ("OpenHarmony", mobile("HarmonyOS", "HarmonyOS")),
@@ -93,6 +94,10 @@ const PLATFORMS: &[(&str, Platform)] = &[
 /// What distinguishes a television that runs Android.
 const ANDROID_TVS: [&str; 5] = ["Android TV", "GoogleTV", "BRAVIA", "; AFT", " TV "];
 
+/// Products of iPhones and iPads only. An iPad that asks for the sites of computers calls itself `Macintosh`
+/// beside them.
+const MOBILE_APPLE: [&str; 7] = ["CriOS", "EdgiOS", "FxiOS", "GSA", "Mobile", "OPT", "OPiOS"];
+
 impl Platform {
     /// The platform that the user agent names.
     pub(super) fn of(agent: &Agent<'_>) -> Option<Self> {
@@ -101,6 +106,7 @@ impl Platform {
         };
         Some(match *platform {
             ANDROID => android(agent, None),
+            MAC if is_ipad(agent) => IPAD,
             platform => platform,
         })
     }
@@ -123,6 +129,15 @@ impl Platform {
             _ => return None,
         })
     }
+}
+
+/// Whether a program on an iPad sent the user agent of a Mac. Safari itself adds nothing, so it looks
+/// like a Mac.
+pub(super) fn is_ipad(agent: &Agent<'_>) -> bool {
+    agent.has("Macintosh")
+        && agent.words().any(|word| {
+            !word.comment && word.version.is_some() && MOBILE_APPLE.contains(&word.name)
+        })
 }
 
 /// A phone, tablet or television; a browser on a phone says `Mobile`, on a tablet it does not.

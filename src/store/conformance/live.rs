@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::Client,
-    store::{List, ManualClock, Resolve, Resolved, SessionStore, Token},
+    store::{Ended, List, ManualClock, Resolve, Resolved, SessionStore, Token},
 };
 
 /// Number 1: `resolve` returns a session only for its own token, and only while the session is live.
@@ -14,9 +14,11 @@ pub async fn resolves_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     let trial = Trial::new(1, make).await;
     only_its_own_token_resolves_it(&trial).await;
     it_expires_at_its_idle_deadline(&trial).await;
+    it_is_said_when_it_expired(&trial).await;
     it_expires_at_its_absolute_deadline(&trial).await;
     it_is_unknown_if_it_began_before_not_before(&trial).await;
     resolve_now_agrees_with_resolve(&trial).await;
+    an_unknown_token_leaves_nothing(&trial).await;
 }
 
 async fn only_its_own_token_resolves_it<St: SessionStore>(trial: &Trial<St>) {
@@ -56,6 +58,25 @@ async fn only_its_own_token_resolves_it<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
+async fn an_unknown_token_leaves_nothing<St: SessionStore>(trial: &Trial<St>) {
+    for session_set in [trial.user(), trial.guest()] {
+        let (first, second) = (session_set.token(), session_set.token());
+        for token in [&first, &second] {
+            trial.touch_unknown(token).await;
+        }
+        session_set.lists_exactly(&[], "the list").await;
+
+        // An entry under one of these ids would stand in the way.
+        let ended = trial.end(&session_set.end_one(&first)).await;
+        trial.same(ended, Ended::Unknown, "the end of an unknown session");
+        let made = session_set.create_for(&second);
+        trial
+            .made(&made, "a sign-in whose token was unknown before")
+            .await;
+        session_set.lists_exactly(&[&second], "the list").await;
+    }
+}
+
 /// The same id and secret under another tag.
 fn in_set<St: SessionStore>(
     trial: &Trial<St>,
@@ -82,9 +103,30 @@ async fn it_expires_at_its_idle_deadline<St: SessionStore>(trial: &Trial<St>) {
         .await;
     let found = trial.resolve(&Resolve::new(token)).await;
     trial.holds(
-        matches!(found, Resolved::Unknown),
+        matches!(found, Resolved::Expired(_) | Resolved::Unknown),
         "activity does not revive an expired session",
     );
+}
+
+/// A store may forget an expired session, or tell it from one that no request has found yet.
+async fn it_is_said_when_it_expired<St: SessionStore>(trial: &Trial<St>) {
+    let token = trial.user().signs_in().await;
+    let began = trial.touch(&token, "a new session").await.record;
+    trial.clock.advance(IDLE + MS);
+
+    let first = trial.peek(&token).await;
+    let later = trial.peek(&token).await;
+
+    if let Resolved::Expired(found) = first {
+        trial.same(found, began.clone(), "a session that just expired");
+    }
+    if let Resolved::Expired(found) = later {
+        trial.same(
+            (found.was_found_expired(), found.deadline),
+            (true, began.idle_expires_at()),
+            "when a session expired, said again",
+        );
+    }
 }
 
 async fn it_expires_at_its_absolute_deadline<St: SessionStore>(trial: &Trial<St>) {

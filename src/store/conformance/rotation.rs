@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::trial::{IDLE, MS, SessionSet, Trial, quiet};
+use super::{
+    invalid::end_no_session,
+    trial::{IDLE, MS, SessionSet, Trial, quiet},
+};
 use crate::{
     model::{EndReason, Lifetime, Record, Token},
     store::{
@@ -23,6 +26,7 @@ pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(M
     no_rotation_while_a_previous_token_works(&trial).await;
     a_re_authentication_ends_previous_tokens_at_once(&trial).await;
     an_ended_session_is_not_rotated(&trial).await;
+    end_no_session(&trial).await;
 }
 
 /// Asks for a token derived from this one; returns it and the outcome.
@@ -180,9 +184,8 @@ async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>)
         (trial.now(), usual.kept_until),
         "when the session ended and how long the notice is kept, as that of any other end",
     );
-    trial
-        .unknown(&previous, "the reused token, a second time")
-        .await;
+    let again = trial.notice(&previous, "the reused token, a second time");
+    trial.same(again.await, notice, "the notice for the reused token");
     trial.clock.set(usual.kept_until);
     trial
         .unknown(&next, "the current token when the notice is dropped")

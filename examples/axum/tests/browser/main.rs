@@ -9,6 +9,7 @@
 
 mod ahead_browser;
 mod common;
+mod crash_browser;
 mod late_browser;
 mod notice_browser;
 mod page_browser;

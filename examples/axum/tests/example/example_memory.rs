@@ -286,6 +286,24 @@ fn the_start_page_says_why_a_session_ended_until_the_user_closes_the_message() {
     assert_eq!(evicted.token(), None);
 }
 
+// T42
+#[test]
+fn the_start_page_and_a_program_learn_that_the_session_expired() {
+    let app = App::start(&[("IDLE_SECS", "1")]);
+    let expired = Curl::signed_in(&app, "alice", "Desktop/1.0");
+    // The example has no clock that a test could move.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+
+    let page = expired.get(&app, "/");
+    let me = expired.get(&app, "/me");
+
+    let why = "You were signed out because your session expired. <time datetime=";
+    assert!(page.body.contains(why), "{}", page.body);
+    assert_eq!((me.status, &*me.reason()), (401, "expired"));
+    let challenge = me.header("www-authenticate");
+    assert_eq!(challenge, Some("Cookie cookie-name=\"__Host-session\""));
+}
+
 #[test]
 fn style_and_script_are_served_without_a_session() {
     let app = App::start(&[]);

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use self::{admit::Ticket, room::Devices};
 use crate::{
-    model::{Client, Data, Digest, EndNotice, EndReason, Record, SessionId, Timestamp},
-    store::{CUTOFF_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
+    model::{Client, Data, Digest, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
+    store::{CUTOFF_KEPT, List, NOTICE_KEPT, Save, Saved, TOMBSTONE_KEPT},
 };
 
 /// The digest of notices that no token can read.
@@ -137,7 +137,14 @@ impl SessionSet {
 
     /// Until when any part of it is needed.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
-        let live = self.live.iter().map(|live| live.record.idle_expires_at());
+        let live = self
+            .live
+            .iter()
+            .map(|Live { record, .. }| match record.user_id() {
+                // For a while, a user's browser gets the reason.
+                Some(_) => record.expires_at().plus(NOTICE_KEPT),
+                None => record.idle_expires_at(),
+            });
         let rare = self.rare();
         let notices = rare.notices.iter().map(|(_, notice)| notice.kept_until);
         let cutoff = rare.cutoff.map(|cutoff| cutoff.plus(CUTOFF_KEPT));
@@ -183,7 +190,10 @@ impl SessionSet {
 
     pub(super) fn list(&mut self, list: &List, now: Timestamp) -> Vec<Record> {
         self.purge(now, list.not_before);
-        self.live.iter().map(|live| live.record.clone()).collect()
+        let live = self.live.iter().map(|live| &live.record);
+        live.filter(|record| list.within.is_none_or(|realm| record.is_in(realm)))
+            .cloned()
+            .collect()
     }
 
     fn note(&mut self, record: &Record, cause: &Cause, now: Timestamp) {
@@ -212,6 +222,13 @@ impl SessionSet {
             .notices
             .iter()
             .find_map(|(of, notice)| (*of == id && now < notice.kept_until).then_some(notice))
+    }
+
+    /// Whether this is no live session of another realm.
+    fn is_within(&self, id: SessionId, realm: Option<Realm>) -> bool {
+        let live = self.live.iter().find(|live| live.record.id == id);
+        live.zip(realm)
+            .is_none_or(|(live, realm)| live.record.is_in(realm))
     }
 
     fn live_mut(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Live> {

@@ -30,11 +30,10 @@ impl SessionSet {
     pub(in super::super) fn resolve(
         &mut self,
         resolve: &Resolve,
-        digest: &Digest,
         now: Timestamp,
         kept: Duration,
     ) -> Resolved {
-        let id = resolve.token.session_id();
+        let (id, digest) = (resolve.token.session_id(), &resolve.digest);
         let Some(at) = self.live.iter().position(|live| live.record.id == id) else {
             return match self.notice(id, now) {
                 Some(notice) if notice.opens_to(digest) => Resolved::Ended(notice.clone()),
@@ -58,12 +57,19 @@ impl SessionSet {
         };
         if !record.is_live(now, None) {
             return match previous {
-                None => Resolved::Expired(self.live.swap_remove(at).record),
+                None => self.expired(at),
                 Some(_) => Resolved::Unknown,
             };
         }
         let first_use = match previous {
-            Some(previous) if now >= previous.until => return self.reused(at, now, kept),
+            Some(previous) if now >= previous.until && previous.rejected => {
+                let reused = Reused::new(record.clone(), false, now);
+                if let Some(rotation) = &mut record.rotation {
+                    Arc::make_mut(rotation).forget(digest);
+                }
+                return Resolved::Reused(reused);
+            }
+            Some(previous) if now >= previous.until => return self.reused(at, digest, now, kept),
             Some(previous) if previous.rejected => {
                 return Resolved::Ended(EndNotice::superseded(record, &previous));
             }
@@ -84,7 +90,21 @@ impl SessionSet {
         Resolved::Live(Found::new(live.record.clone(), data, now))
     }
 
-    fn reused(&mut self, at: usize, now: Timestamp, kept: Duration) -> Resolved {
+    /// A user's session stays until its set is swept or purged, so that all pages of the browser say that it
+    /// expired, not only the one that asked first.
+    fn expired(&mut self, at: usize) -> Resolved {
+        match self.live.get_mut(at) {
+            Some(live) if live.record.user_id().is_some() => {
+                let record = live.record.clone();
+                live.record.note_expired();
+                live.more = None;
+                Resolved::Expired(record)
+            }
+            _ => Resolved::Expired(self.live.swap_remove(at).record),
+        }
+    }
+
+    fn reused(&mut self, at: usize, digest: &Digest, now: Timestamp, kept: Duration) -> Resolved {
         let Some(record) = self.live.get(at).map(|live| live.record.clone()) else {
             return Resolved::Unknown;
         };
@@ -102,6 +122,10 @@ impl SessionSet {
                 kept,
             };
             self.note(&record, &cause, now);
+            if let Some((_, notice)) = self.rare_mut().notices.last_mut() {
+                // The user may be the one who sent it, after a crash of the browser.
+                notice.previous.get_or_insert(*digest);
+            }
         }
         Resolved::Reused(Reused::new(record, ends, now))
     }

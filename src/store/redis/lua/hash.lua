@@ -1,16 +1,20 @@
 --[[
   Functions for scripts that read the whole hash or end sessions; follows the prelude.
 ]]
-local DAY, NOTICES = 86400000, 64
+local DAY, AHEAD, NOTICES = 86400000, 100, 64
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
 -- the session that causes the end, the call ("" for none of either), and the body of that session.
--- A long body is left out.
+-- A long body is left out. After a reuse `previous` is the digest of the reused token.
 local function notice(record, cause, now)
-  local kind, previous, by, call, body = NOTICE, "", cause.by, cause.call or "", cause.body
+  local kind, previous, by, call, body = NOTICE, cause.previous or "", cause.by, cause.call or "",
+    cause.body
   if string.byte(record, 2) % 128 >= 64 then
     -- The client may never have received the current token.
-    kind, previous = NOTICE + 32, string.sub(record, 124, 155)
+    previous = string.sub(record, 124, 155)
+  end
+  if previous ~= "" then
+    kind = NOTICE + 32
   end
   kind = call ~= "" and kind + 64 or kind
   if #body > 512 then
@@ -86,6 +90,11 @@ local function records(key, ids)
   return found
 end
 
+-- Whether a record is of this realm. "" stands for all realms.
+local function is_within(record, realm)
+  return realm == "" or string.sub(record, 4, 6) == realm
+end
+
 -- Deletes sessions and what belongs to them, and these fields.
 local function drop(key, ids, fields)
   local all = fields or {}
@@ -96,6 +105,21 @@ local function drop(key, ids, fields)
   for from = 1, #all, 1000 do
     redis.call("HDEL", key, unpack(all, from, math.min(from + 999, #all)))
   end
+end
+
+-- Deletes an expired guest session. Keeps the record of a user's, without its data and with the
+-- moment it expired: all pages of the browser say so, not only the one that asked first.
+local function expired(key, id, record, now, of)
+  local activity, idle, deadline = struct.unpack(">i8i8i8", record, 27)
+  if string.byte(record, 2) % 16 == 2 then
+    drop(key, { id })
+  elseif idle > 0 then
+    local times = struct.pack(">i8i8i8", 0, 0, math.min(deadline, activity + idle))
+    redis.call("HSET", key, id, string.sub(record, 1, 26) .. times .. string.sub(record, 51))
+    redis.call("HDEL", key, id .. ".data")
+    keep(key, DAY / 24)
+  end
+  return { 3, now, of, record }
 end
 
 -- Whether it is a ticket that still works.

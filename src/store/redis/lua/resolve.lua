@@ -23,9 +23,13 @@
            {1, now, of, record, data or false}  the session is live, and the token is its current
                                             one or a previous one that still works
            {2, now, of, notice}             the session ended; this was its last token
-           {3, now, of, record}             the session expired, and its record is deleted
+           {3, now, of, record}             the session expired. A guest session is deleted. The
+                                            record of a user's stays for a while, with an idle time
+                                            of 0 and its deadline at the moment it expired
            {4, now, of, record, ended}      reuse of a previous token; ended is 1 if the session
-                                            ended because of it, else 0
+                                            ended because of it, else 0. A token from before
+                                            the user authenticated again ends nothing, and is
+                                            unknown afterwards
            {5, now, of, record}             a token from before the user authenticated again
            {0, now, of}                     anything else
   `of` is the first 8 bytes of `digest`: it shows which request this reply belongs to.

@@ -1,0 +1,113 @@
+//! A request that ends all sessions of several users, or of one several times, and signs in afterwards.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use http::StatusCode;
+use tower_user_sessions::{CommitError, SessionLayer};
+
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method},
+    http::{Client, DAY, ids, store, user},
+};
+
+// T21
+#[tokio::test]
+async fn a_request_that_ends_the_sessions_of_two_users_can_sign_either_in() {
+    for name in ["alice", "bob"] {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store.clone());
+        let mut client = Client::new(&layer);
+
+        let answer = client.send(move |session| async move {
+            session.sessions_of(user("alice")).end_all().await.unwrap();
+            session.sessions_of(user("bob")).end_all().await.unwrap();
+            session.log_in(user(name)).unwrap();
+        });
+
+        assert_eq!(answer.await.status, StatusCode::OK, "{name}");
+        assert_eq!(ids(&store, name).await.len(), 1);
+    }
+}
+
+/// The status of a request that ends all sessions of alice twice at once. The older answer comes last.
+/// Then it signs in.
+async fn ends_twice(sign_in_between: bool) -> StatusCode {
+    let (store, clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let layer = SessionLayer::new(faulty.clone());
+    faulty.next(Method::End, Fault::HangAfter);
+
+    let answer = Client::new(&layer).request(move |session| {
+        let (faulty, clock) = (faulty.clone(), clock.clone());
+        async move {
+            let alice = session.sessions_of(user("alice"));
+            let newer = async {
+                while faulty.calls(Method::End) == 0 {
+                    tokio::task::yield_now().await;
+                }
+                // The store has done the older one, and its answer waits.
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                clock.advance(DAY / 2);
+                alice.end_all().await.unwrap();
+                if sign_in_between {
+                    session.log_in(user("alice")).unwrap();
+                }
+                faulty.release();
+            };
+            let (older, ()) = tokio::join!(alice.end_all(), newer);
+            older.unwrap();
+            if !sign_in_between {
+                session.log_in(user("alice")).unwrap();
+            }
+            session.commit().await.map(drop)
+        }
+    });
+    let answer = answer.await;
+    let status = answer.status;
+    let done = answer.value();
+    assert!(
+        matches!(done, Ok(()) | Err(CommitError::Rejected)),
+        "{done:?}"
+    );
+    if done.is_err() {
+        return StatusCode::UNAUTHORIZED;
+    }
+    status
+}
+
+// T21
+#[tokio::test]
+async fn a_sign_in_after_two_ends_at_once_counts_as_later_than_both() {
+    assert_eq!(ends_twice(false).await, StatusCode::OK);
+}
+
+// T21
+#[tokio::test]
+async fn the_late_answer_of_an_older_end_does_not_reject_a_sign_in_after_a_newer_one() {
+    assert_eq!(ends_twice(true).await, StatusCode::OK);
+}
+
+// T21
+#[tokio::test]
+async fn a_sign_in_staged_before_an_end_of_all_is_rejected() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+
+    let done = Client::new(&layer).request(|session| async move {
+        let alice = session.sessions_of(user("alice"));
+        alice.end_all().await.unwrap();
+        session.log_in(user("alice")).unwrap();
+        alice.end_all().await.unwrap();
+        session.commit().await.map(drop)
+    });
+
+    assert!(matches!(done.await.value(), Err(CommitError::Rejected)));
+    assert!(ids(&store, "alice").await.is_empty());
+}

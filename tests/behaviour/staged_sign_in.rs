@@ -1,0 +1,190 @@
+//! A middleware stages a sign-in: guards decide by what is stored, until it is committed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{Next, from_fn},
+    routing::get,
+};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+use tower_user_sessions::{
+    DeviceApi, DevicePage, MemoryStore, RequireFresh, RequireUser, Session, SessionLayer, User,
+    UserSessions,
+};
+
+use crate::common::http::{Client, HOUR, store, user};
+
+const FRESH: Duration = Duration::from_secs(300);
+
+/// Every route is behind another guard. The middleware `before` runs outside of them.
+fn app(layer: &SessionLayer, before: fn(&Session), commits: bool) -> Router {
+    counting(layer, before, commits, &Arc::default())
+}
+
+/// The same. It counts how often a handler behind a guard was reached.
+fn counting(
+    layer: &SessionLayer,
+    before: fn(&Session),
+    commits: bool,
+    acted: &Arc<AtomicUsize>,
+) -> Router {
+    let count = || {
+        let acted = Arc::clone(acted);
+        move || acted.fetch_add(1, SeqCst)
+    };
+    let reached = || {
+        let count = count();
+        get(async move || count().to_string())
+    };
+    let (by_user, by_option) = (count(), count());
+    Router::new()
+        .route("/guard", reached().route_layer(RequireUser::new()))
+        .route(
+            "/redirect",
+            reached().route_layer(RequireUser::new().redirect_to("/login")),
+        )
+        .route("/fresh", reached().route_layer(RequireFresh::within(FRESH)))
+        .route("/user", get(async move |_user: User| by_user().to_string()))
+        .route(
+            "/option",
+            get(async move |user: Option<User>| match user {
+                Some(_user) => Ok(by_option().to_string()),
+                None => Err(StatusCode::UNAUTHORIZED),
+            }),
+        )
+        .nest_service("/api", DeviceApi::new())
+        .nest_service("/page", DevicePage::at("/page"))
+        .layer(from_fn(
+            move |session: Session, request: Request, next: Next| async move {
+                before(&session);
+                if commits {
+                    session.commit().await.unwrap();
+                }
+                next.run(request).await
+            },
+        ))
+        .layer(layer.clone())
+}
+
+/// The status and the body of each guarded route.
+async fn visit(app: &Router, client: &Client, path: &str) -> (StatusCode, String) {
+    let mut request = client.head(path).map(|()| Body::empty());
+    if path == "/redirect" {
+        let navigates = "navigate".parse().unwrap();
+        request.headers_mut().insert("sec-fetch-mode", navigates);
+    }
+    let (head, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (head.status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+const GUARDED: [&str; 7] = [
+    "/guard",
+    "/redirect",
+    "/fresh",
+    "/user",
+    "/option",
+    "/api/",
+    "/page",
+];
+
+#[tokio::test]
+async fn a_staged_sign_in_that_the_store_refuses_reaches_no_guarded_handler() {
+    let (store, _clock) = store();
+    let sessions = UserSessions::new(store.clone(), user("alice"));
+    sessions.disable_for(HOUR).await.unwrap();
+    let layer = SessionLayer::new(store);
+    let acted = Arc::new(AtomicUsize::new(0));
+    let sign_in = |session: &Session| session.log_in("alice").unwrap();
+    let app = counting(&layer, sign_in, false, &acted);
+
+    for path in GUARDED {
+        let (status, body) = visit(&app, &Client::new(&layer), path).await;
+
+        assert_eq!((status, &*body), (StatusCode::FORBIDDEN, ""), "{path}");
+    }
+    assert_eq!(acted.load(SeqCst), 0);
+}
+
+/// The guards' own answers: the sign-in is stored, so the layer leaves the response alone.
+#[tokio::test]
+async fn a_staged_sign_in_counts_as_none_until_it_is_committed() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+
+    for (commits, passes) in [(false, false), (true, true)] {
+        let app = app(&layer, |session| session.log_in("alice").unwrap(), commits);
+        for path in GUARDED {
+            let (status, body) = visit(&app, &Client::new(&layer), path).await;
+            assert_eq!(status.is_success(), passes, "{path}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_a_sign_in_as_another_user_or_a_sign_out_is_staged_no_user_passes() {
+    let before: [fn(&Session); 2] = [
+        |session| session.log_in("bob").unwrap(),
+        |session| session.log_out().unwrap(),
+    ];
+    for before in before {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store);
+        for path in GUARDED {
+            let alice = Client::signed_in(&layer, "alice").await;
+            let (status, body) = visit(&app(&layer, before, false), &alice, path).await;
+            assert!(!status.is_success(), "{path}: {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_user_passes_whose_sign_in_is_staged_again() {
+    let layer = SessionLayer::new(MemoryStore::new());
+    let app = app(&layer, |session| session.log_in("alice").unwrap(), false);
+
+    for path in GUARDED {
+        let alice = Client::signed_in(&layer, "alice").await;
+        let (status, body) = visit(&app, &alice, path).await;
+        assert!(status.is_success(), "{path}: {status} {body}");
+    }
+}
+
+// T39
+#[tokio::test]
+async fn a_staged_re_authentication_makes_no_stale_sign_in_fresh_until_it_is_committed() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store);
+    let before = |session: &Session| {
+        if session.user_id().is_some() {
+            session.reauthenticated().unwrap();
+        }
+    };
+
+    for commits in [false, true] {
+        let alice = Client::signed_in(&layer, "alice").await;
+        clock.advance(HOUR);
+
+        let (status, _) = visit(&app(&layer, before, commits), &alice, "/fresh").await;
+
+        assert_eq!(status.is_success(), commits);
+    }
+}
