@@ -74,7 +74,7 @@ use crate::request::Way;
 ///
 /// A stream, a WebSocket or a spawned task may hold the session longer than that. After the response head
 /// was sent, reading or changing data returns [`SessionErrorKind::Closed`]: read what you need before. The
-/// session then holds no data, and a few hundred bytes in all. The user, the id, the times and
+/// session then holds no data, and less than 3 KiB in all. The user, the id, the times and
 /// [`user_sessions`](Self::user_sessions) still work.
 ///
 /// ```

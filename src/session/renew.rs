@@ -97,9 +97,11 @@ impl Session {
             lifetime,
         };
         let mut answer = self.ask(token, next, proven).await;
-        if is_unknown(&answer) {
+        let mut unknown = is_unknown(&answer);
+        if unknown || is(&answer, StoreErrorKind::Unavailable) {
             // The same digests, so that it happens once.
             answer = self.ask(token, next, proven).await;
+            unknown |= is_unknown(&answer);
         }
         if let Ok(Rotated::Rotated(record)) = &answer {
             self.report_renewed(EventKind::Reauthenticated, record);
@@ -116,9 +118,10 @@ impl Session {
             }
             // The previous token may be invalid, and no client has the new one. Unless it is delivered after
             // all, the session ends: nobody could use it, and the previous token would be taken for reuse.
-            answer @ Err(_) if is_unknown(&answer) => return answer.map(drop),
             Err(error) => {
-                state.not_pending(id);
+                if !unknown {
+                    state.not_pending(id);
+                }
                 return Err(error);
             }
             Ok(Rotated::Took(_) | Rotated::Kept | Rotated::Ended) => state.not_pending(id),
@@ -212,8 +215,10 @@ impl State {
             let mut previous = rotation.previous.iter().flatten();
             return previous.all(|previous| previous.until <= now);
         }
-        let newest = rotation.previous[0];
-        rotation.is_unused() && newest.is_some_and(|newest| newest.digest == sent)
+        // The store knows better what it is if the record does not name it.
+        rotation
+            .previous(&sent)
+            .is_none_or(|previous| rotation.is_unused() && rotation.previous[0] == Some(previous))
     }
 
     /// The session has another token.
@@ -227,13 +232,16 @@ impl State {
 
 /// Whether a rotation that failed like this may have happened.
 fn is_unknown(answer: &Result<Rotated, CommitError>) -> bool {
-    let kind = answer.as_ref().err().and_then(CommitError::store_kind);
-    kind.is_some_and(|kind| {
-        matches!(
-            kind,
-            StoreErrorKind::Corrupt | StoreErrorKind::Timeout | StoreErrorKind::Uncertain
-        )
-    })
+    let kinds = [
+        StoreErrorKind::Corrupt,
+        StoreErrorKind::Timeout,
+        StoreErrorKind::Uncertain,
+    ];
+    kinds.into_iter().any(|kind| is(answer, kind))
+}
+
+fn is(answer: &Result<Rotated, CommitError>, kind: StoreErrorKind) -> bool {
+    answer.as_ref().err().and_then(CommitError::store_kind) == Some(kind)
 }
 
 /// How long the session was meant to live when it was created.

@@ -233,7 +233,7 @@ async fn an_outage_is_a_503_and_the_session_does_not_change() {
     let faulty = FaultyStore::new(&MemoryStore::new());
     let layer = SessionLayer::new(faulty.clone());
     let mut client = Client::signed_in(&layer, "alice").await;
-    faulty.nth(Method::Rotate, 1, Fault::Fail);
+    faulty.always([Method::Rotate], Fault::Fail);
 
     let answer = client.send(|session| async move { session.reauthenticated().unwrap() });
 
@@ -257,6 +257,22 @@ async fn a_re_authentication_whose_reply_was_lost_once_succeeds() {
         assert_eq!(client.user().await.as_deref(), Some("alice"));
         assert_eq!(ids(&memory, "alice").await.len(), 1);
     }
+}
+
+// T57
+#[tokio::test]
+async fn a_re_authentication_that_may_have_happened_before_an_outage_leaves_no_session() {
+    let memory = MemoryStore::new();
+    let faulty = FaultyStore::new(&memory);
+    let layer = SessionLayer::new(faulty.clone());
+    let mut client = Client::signed_in(&layer, "alice").await;
+    faulty.always([Method::Rotate], Fault::Fail);
+    faulty.next(Method::Rotate, Fault::Lose);
+
+    let answer = client.send(|session| async move { session.reauthenticated().unwrap() });
+
+    assert_eq!(answer.await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ids(&memory, "alice").await.is_empty());
 }
 
 // T47 T57

@@ -20,7 +20,7 @@ use crate::common::{
     http::{Answer, Client, store, user},
 };
 
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(120);
 const AGE: Duration = Duration::from_secs(10);
 
 /// A token is old long before the grace period of the previous one is over.
