@@ -324,8 +324,8 @@ export interface components {
         NotSignedIn: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
-                Vary: components["headers"]["Vary"];
                 "WWW-Authenticate": components["headers"]["Challenge"];
+                Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
             content: {

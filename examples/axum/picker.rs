@@ -70,12 +70,12 @@ pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Res
     match session.commit().await {
         Ok(_) => Ok(Redirect::to(pages::WELCOME).into_response()),
         Err(CommitError::LimitReached(reached)) => Ok(page(&reached)),
-        Err(CommitError::NoTicket | CommitError::Rejected | CommitError::TooOld) => {
-            too_late(&session)
-        }
         Err(CommitError::Disabled) => {
             let message = "You cannot sign in at the moment.";
             pages::page(&session, StatusCode::FORBIDDEN, Some(message))
+        }
+        Err(CommitError::NoTicket | CommitError::Rejected | CommitError::TooOld) => {
+            too_late(&session)
         }
         Err(error) => Err(error.into()),
     }

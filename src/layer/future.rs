@@ -51,6 +51,7 @@ impl<R> Finish<R> {
             self.config.write(delivery, headers);
         });
         if open.was_read() && !self.grpc {
+            let headers = response.headers_mut();
             self.config.caching.mark(self.config.source, headers);
         }
         if !self.grpc && response.status() == StatusCode::UNAUTHORIZED {
@@ -226,8 +227,7 @@ where
 fn rejection(error: CommitError) -> Option<Rejection> {
     match error {
         // The session ended meanwhile: its changes are lost as all of its data is, the response is valid. An event
-        // says so, and `commit` does to a handler that asks.
-        // Or nobody has opened the page yet.
+        // says so, and `commit` does to a handler that asks. Or nobody has opened the page yet.
         CommitError::Closed | CommitError::Ended | CommitError::Speculative => None,
         error => Some(error.into()),
     }
