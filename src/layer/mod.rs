@@ -19,6 +19,7 @@ mod layer;
 pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
+mod on_client_changed;
 pub(crate) mod problem;
 pub(crate) mod redirect;
 mod reject;

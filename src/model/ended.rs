@@ -25,6 +25,8 @@ pub enum EndReason {
     Administrator,
     /// The user's password or another factor changed.
     CredentialsChanged,
+    /// The session was used from another address or agent, and the app decided to end it.
+    ClientChanged,
     /// The app disabled the user.
     Disabled,
     /// The user signed in elsewhere, and the limit left no room for this session.
@@ -53,6 +55,7 @@ impl EndReason {
         match self {
             Self::Administrator => "administrator",
             Self::CredentialsChanged => "credentials_changed",
+            Self::ClientChanged => "client_changed",
             Self::Disabled => "disabled",
             Self::Evicted => "evicted",
             Self::IdentityProvider => "identity_provider",
@@ -79,6 +82,7 @@ impl EndReason {
             Self::Disabled => 9,
             Self::TokenReuse => 10,
             Self::IdentityProvider => 11,
+            Self::ClientChanged => 12,
         }
     }
 
@@ -95,6 +99,7 @@ impl EndReason {
             9 => Self::Disabled,
             10 => Self::TokenReuse,
             11 => Self::IdentityProvider,
+            12 => Self::ClientChanged,
             _ => return None,
         })
     }
@@ -224,6 +229,7 @@ impl EndNotice {
                 client: (**client).clone(),
                 proof: None,
                 persistent: true,
+                last_seen: None,
             };
             bytes.extend(body.encode().unwrap_or_default());
         }

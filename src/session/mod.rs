@@ -2,6 +2,7 @@
 
 mod about;
 pub(crate) mod audit;
+mod client_change;
 mod commit;
 mod creation;
 mod current;
@@ -40,6 +41,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use self::state::State;
 pub(crate) use self::{
     audit::Audit,
+    client_change::{Due, OnClientChanged},
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
     rules::{ClassOf, LimitOf, Rules},
@@ -48,6 +50,7 @@ pub(crate) use self::{
 };
 pub use self::{
     audit::{EventReceiver, EventSender, EventSink, channel},
+    client_change::{ClientChange, ClientVerdict},
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
     info::SessionInfo,
     login::{Committed, Login},

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::audit::Audit;
+use super::{audit::Audit, client_change::OnClientChanged};
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     store::SharedStore,
@@ -24,6 +24,7 @@ pub(crate) struct Rules {
     pub(crate) rotation: RotationRules,
     /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
+    pub(crate) on_client_changed: OnClientChanged,
     pub(crate) audit: Audit,
 }
 
@@ -50,6 +51,7 @@ impl Rules {
                 reuse_ends: true,
             },
             devices: None,
+            on_client_changed: OnClientChanged::default(),
             audit: Audit::default(),
         }
     }

@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use crate::{
     model::{Client, DeviceId},
-    request::RawHints,
+    request::{RawHints, alike},
 };
 
 /// Who sent the request, for the session that a sign-in creates.
@@ -20,6 +20,13 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    /// Whether the request looks like one of this client at first glance.
+    pub(super) fn is_alike(&self, client: &Client) -> bool {
+        let agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
+        let before = client.user_agent().map(str::as_bytes);
+        alike((self.address, agent), (client.address(), before))
+    }
+
     pub(super) fn client(&self) -> Client {
         Client::new()
             .with_address(self.address)

@@ -33,16 +33,16 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
-        Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, Redeem,
-        Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
-        UNCOUNTED_MAX, Which,
+        Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, NoteClient,
+        Redeem, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice,
+        Ticketed, UNCOUNTED_MAX, Which,
     },
     shared::SharedStore,
 };
 pub use crate::model::{
-    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, ManualClock, ParseDataError,
-    ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError, Record,
-    RecordError, Rotation, Salt, Tag, Timestamp, Token,
+    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
+    ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,
+    Record, RecordError, Rotation, Salt, Tag, Timestamp, Token,
 };
 use crate::model::{SessionId, UserId};
 
@@ -147,6 +147,9 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     revision do not change. With changes, all of it happens or none.
 /// 19. `forget` closes the end notice with this digest: no token opens it any more, and `resolve` answers
 ///     unknown. All else that the notice does stays, above all that its id cannot be created again.
+/// 20. `note_client` sets the [`last_seen`](Record::last_seen) of a live session, and changes nothing else.
+///     It changes nothing if the stored one is not the one that its caller read. So of parallel requests
+///     one notes its client. Sent again, it gives the same answer.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
@@ -231,6 +234,24 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the future is dropped, the notice is closed or it is not.
     fn forget(&self, forget: &Forget) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Notes the client of a request that came from another address or agent than the one before. Returns
+    /// whether it did.
+    ///
+    /// The layer calls it at most once a minute for each session, and raises the event
+    /// [`ClientChanged`](crate::events::EventKind::ClientChanged) if it returns `true`.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. The request goes on, and a later one tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the client is noted or it is not.
+    fn note_client(
+        &self,
+        note: &NoteClient,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The tag of a user's session set.
     ///

@@ -12,6 +12,7 @@ mod allocations;
 mod bearer;
 mod class;
 mod clear;
+mod client_changed;
 mod client_ip;
 mod commit;
 #[path = "../common/mod.rs"]

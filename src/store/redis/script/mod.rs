@@ -3,6 +3,7 @@
 //! Each script has one function, and only that function knows the order of its arguments.
 
 mod change;
+mod client;
 mod create;
 pub(super) mod source;
 mod token;
@@ -55,6 +56,7 @@ struct Inner {
     list: Script,
     end: Script,
     forget: Script,
+    note_client: Script,
     confirmed_end: Script,
 }
 
@@ -106,6 +108,11 @@ impl Scripts {
             end: end(&[PRELUDE, TOKENS, HASH]),
             confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
             forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
+            note_client: Script::new(
+                &[PRELUDE, TOKENS],
+                include_str!("../lua/note_client.lua"),
+                &[],
+            ),
         }))
     }
 
@@ -128,6 +135,7 @@ impl Scripts {
             &all.list,
             &all.end,
             &all.forget,
+            &all.note_client,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
     }
