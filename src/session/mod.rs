@@ -28,6 +28,7 @@ mod sender;
 mod sent;
 mod staged;
 mod state;
+mod successor;
 mod ticket;
 mod user_sessions;
 

@@ -69,6 +69,7 @@ mod session_of;
 mod shorten;
 mod shown;
 mod size;
+mod stolen_cookie;
 mod ticket;
 mod token;
 mod undelivered;

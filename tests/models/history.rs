@@ -47,6 +47,12 @@ pub(crate) enum Op {
         /// Idle and absolute, in seconds.
         shorten: Option<(u64, u64)>,
     },
+    /// Notes one of three clients, on the newest record or on one that is not stored any more.
+    NoteClient {
+        pick: Pick,
+        agent: u8,
+        stale: bool,
+    },
     List,
     End {
         which: Whom,
@@ -215,6 +221,8 @@ fn ops() -> impl Strategy<Value = Op> {
         6 => resolve,
         4 => rotate,
         4 => save,
+        3 => (pick(), 0..3_u8, prop::bool::weighted(0.2))
+            .prop_map(|(pick, agent, stale)| Op::NoteClient { pick, agent, stale }),
         3 => Just(Op::List),
         4 => end,
         1 => name().prop_map(|name| Op::GiveUp { name }),

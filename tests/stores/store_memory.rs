@@ -134,3 +134,9 @@ async fn contract_18_shortens_and_never_prolongs() {
 async fn contract_19_forgets_a_notice() {
     conformance::forgets_a_notice(make).await;
 }
+
+// T49 T76
+#[tokio::test]
+async fn contract_20_notes_the_last_client() {
+    conformance::notes_the_last_client(make).await;
+}
