@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// How long a new token may stay unused. After that the grace period of the previous one begins with the
-/// next request that sends it, which gets the new one once more.
+/// next request that sends it, which gets the new one again.
 const UNUSED_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// Tells the mark of a client that got a new token apart from the one of a client that used the session.
+/// Distinguishes the mark of a client that got a new token from the one of a client that used the session.
 const SHARED: u64 = 1 << 63;
 
 impl Session {

@@ -147,7 +147,7 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     revision do not change. With changes, all of it happens or none.
 /// 19. `forget` closes the end notice with this digest: no token opens it any more, and `resolve` answers
 ///     unknown. All else that the notice does stays, above all that its id cannot be created again.
-/// 20. `note_client` sets the [`last_seen`](Record::last_seen) of a live session, and changes nothing else.
+/// 21. `note_client` sets the [`last_seen`](Record::last_seen) of a live session, and changes nothing else.
 ///     It changes nothing if the stored one is not the one that its caller read. So of parallel requests
 ///     one notes its client. Sent again, it gives the same answer.
 pub trait SessionStore: Send + Sync + 'static {

@@ -137,6 +137,6 @@ async fn contract_19_forgets_a_notice() {
 
 // T49 T76
 #[tokio::test]
-async fn contract_20_notes_the_last_client() {
+async fn contract_21_notes_the_last_client() {
     conformance::notes_the_last_client(make).await;
 }

@@ -1,4 +1,4 @@
-//! Number 20: the client of the last request.
+//! Number 21: the client of the last request.
 
 use super::trial::{IDLE, MS, SessionSet, Trial};
 use crate::{
@@ -8,9 +8,9 @@ use crate::{
     },
 };
 
-/// Number 20: `note_client` notes the client of a request, once.
+/// Number 21: `note_client` notes the client of a request, once.
 pub async fn notes_the_last_client<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
-    let trial = Trial::new(20, make).await;
+    let trial = Trial::new(21, make).await;
     a_client_is_noted_and_nothing_else_changes(&trial).await;
     of_parallel_requests_one_notes_its_client(&trial).await;
     only_a_live_session_has_a_last_client(&trial).await;
