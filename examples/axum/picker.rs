@@ -64,7 +64,9 @@ pub(crate) async fn pick(session: Session, Form(pick): Form<Pick>) -> Result<Res
     match session.commit().await {
         Ok(_) => Ok(Redirect::to("/").into_response()),
         Err(CommitError::LimitReached(reached)) => Ok(page(&reached)),
-        Err(CommitError::NoTicket | CommitError::Rejected) => too_late(&session),
+        Err(CommitError::NoTicket | CommitError::Rejected | CommitError::TooOld) => {
+            too_late(&session)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -8,8 +8,7 @@ use std::sync::{
 use tower_user_sessions::{
     MemoryStore, SessionStore,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-        StoreError,
+        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
     },
 };
 
@@ -39,6 +38,10 @@ impl SessionStore for Counting {
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
         self.counted().create(create).await
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.counted().ticket(tag, ticket).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

@@ -12,6 +12,7 @@ use super::{
     cookie::{self, SessionCookie},
     dead::DeadTokens,
     device_cookie::DeviceCookie,
+    realm::Compared,
 };
 use crate::{
     model::{DeviceId, Token},
@@ -93,6 +94,7 @@ pub(super) struct Config {
     /// Every session has its own pointer to these.
     pub(super) rules: Arc<Rules>,
     pub(super) cookie: SessionCookie,
+    pub(super) compared: Compared,
     pub(super) source: TokenSource,
     pub(super) token_header: HeaderName,
     /// Without one, the peer's address is noted.

@@ -39,8 +39,8 @@ impl From<SessionError> for Rejection {
 
 impl From<CommitError> for Rejection {
     /// A refused sign-in is 409 `limit_reached` with the sessions and the ticket, 403
-    /// `sign_in_disabled`, 401 `sign_in_void` or 401 `no_ticket`. A session that ended meanwhile is 401
-    /// `not_signed_in`: the client has to sign in again. Data over its limit is 413 `not_stored`. A
+    /// `sign_in_disabled`, or 401 `sign_in_void`, `sign_in_too_old` or `no_ticket`. A session that ended
+    /// meanwhile is 401 `not_signed_in`: the client has to sign in again. Data over its limit is 413 `not_stored`. A
     /// store that does not answer and data that keeps changing are 503 `unavailable`. Everything else is
     /// 500 `not_stored`.
     fn from(error: CommitError) -> Self {
@@ -49,6 +49,7 @@ impl From<CommitError> for Rejection {
             CommitError::Ended => return Self::not_signed_in(None),
             CommitError::LimitReached(reached) => return Self::limit_reached(reached),
             CommitError::NoTicket => return Self::new(RejectionKind::NoTicket),
+            CommitError::TooOld => return Self::new(RejectionKind::SignInTooOld),
             CommitError::Rejected => return Self::new(RejectionKind::SignInRejected),
             CommitError::Store(ref error) => mistake::outage(error.kind()),
             CommitError::Conflict => Self::unavailable().detailed(in_full(&error)),

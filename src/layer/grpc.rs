@@ -50,6 +50,7 @@ pub(super) const fn code(kind: RejectionKind) -> i32 {
         RejectionKind::NoTicket
         | RejectionKind::NotSignedIn
         | RejectionKind::SignInRejected
+        | RejectionKind::SignInTooOld
         | RejectionKind::StaleSignIn => 16,
     }
 }

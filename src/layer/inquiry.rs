@@ -111,7 +111,7 @@ impl Inquiry {
                 self.dead(token, asked, Dead::Unknown);
                 continue;
             }
-            let mut resolve = Resolve::new(token.clone());
+            let mut resolve = Resolve::within(token.clone(), config.rules.realm);
             // If the cookie is live, neither token is used.
             resolve.activity = self.activity && !matches!(asked, Asked::Beside);
             resolve.activity_step = config.rules.activity_step;

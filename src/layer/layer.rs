@@ -10,6 +10,7 @@ use super::{
     cookie::SessionCookie,
     device_cookie::DeviceCookie,
     mistake,
+    realm::Compared,
     reject::Rejection,
     reply::Bare,
     service::SessionService,
@@ -51,6 +52,7 @@ impl SessionLayer {
             config: Arc::new(Config {
                 rules: Arc::new(Rules::new(store.into())),
                 cookie: SessionCookie::default(),
+                compared: Compared::default(),
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
                 address_from: None,
@@ -252,7 +254,8 @@ impl<R> SessionLayer<R> {
 
     /// Whether a session ends if a request sends a previous token after its grace time.
     ///
-    /// That means that there is a copy of the token: an old backup of the browser, or a thief.
+    /// That means that there is a copy of the token: an old backup of the browser, or a thief. A token from
+    /// before a re-authentication never ends the session; it raises an event.
     ///
     /// Defaults to yes.
     pub fn end_on_reuse(mut self, ends: bool) -> Self {
@@ -313,35 +316,6 @@ impl<R> SessionLayer<R> {
     /// Defaults to 64 KiB.
     pub fn data_limit(mut self, bytes: usize) -> Self {
         self.rules().data_limit = bytes;
-        self
-    }
-
-    /// How many bytes of data a guest session may keep.
-    ///
-    /// Defaults to 4 KiB.
-    pub fn guest_data_limit(mut self, bytes: usize) -> Self {
-        self.rules().guests.data_limit = bytes;
-        self
-    }
-
-    /// How long a guest session lives without activity.
-    ///
-    /// Until a second request uses it, a guest session lives for 15 minutes at most.
-    ///
-    /// Defaults to 1 day.
-    pub fn guest_idle(mut self, idle: Duration) -> Self {
-        self.rules().guests.idle = idle;
-        self
-    }
-
-    /// Whether guests may keep data at all.
-    ///
-    /// With `false`, [`Session::insert`](crate::Session::insert) returns an error for guests. They can
-    /// still sign in, and users keep data.
-    ///
-    /// Defaults to yes.
-    pub fn guests(mut self, allowed: bool) -> Self {
-        self.rules().guests.allowed = allowed;
         self
     }
 

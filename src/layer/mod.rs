@@ -10,6 +10,7 @@ pub(crate) mod failure;
 mod fresh;
 mod future;
 pub(crate) mod grpc;
+mod guests;
 mod inquiry;
 #[expect(
     clippy::module_inception,
@@ -21,6 +22,7 @@ pub(crate) mod mistake;
 mod named;
 mod on_client_changed;
 pub(crate) mod problem;
+mod realm;
 pub(crate) mod redirect;
 mod reject;
 mod reply;

@@ -37,6 +37,7 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// | [`NotYours`](RejectionKind::NotYours) | 403 | `not_yours` | `PERMISSION_DENIED` |
 /// | [`NoTicket`](RejectionKind::NoTicket) | 401 | `no_ticket` | `UNAUTHENTICATED` |
 /// | [`SignInRejected`](RejectionKind::SignInRejected) | 401 | `sign_in_void` | `UNAUTHENTICATED` |
+/// | [`SignInTooOld`](RejectionKind::SignInTooOld) | 401 | `sign_in_too_old` | `UNAUTHENTICATED` |
 /// | [`StaleSignIn`](RejectionKind::StaleSignIn) | 401, or 303 to the page that asks again | `insufficient_user_authentication` | `UNAUTHENTICATED` |
 /// | [`TooLarge`](RejectionKind::TooLarge) | 413 | `not_stored` | `INTERNAL` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 with `Retry-After` | `unavailable` | `UNAVAILABLE` |
@@ -93,6 +94,8 @@ pub enum RejectionKind {
     NotYours,
     /// The user's sessions were all ended after this sign-in was authenticated.
     SignInRejected,
+    /// The first step of this sign-in was a day ago or earlier.
+    SignInTooOld,
     /// The user signed in too long ago and has to prove again who they are.
     StaleSignIn,
     /// The session's data is over its limit.
@@ -235,6 +238,7 @@ impl Rejection {
             RejectionKind::NoTicket
             | RejectionKind::NotSignedIn
             | RejectionKind::SignInRejected
+            | RejectionKind::SignInTooOld
             | RejectionKind::StaleSignIn => StatusCode::UNAUTHORIZED,
             RejectionKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -259,6 +263,7 @@ impl Rejection {
             RejectionKind::NotStored | RejectionKind::TooLarge => "not_stored",
             RejectionKind::NotYours => "not_yours",
             RejectionKind::SignInRejected => "sign_in_void",
+            RejectionKind::SignInTooOld => "sign_in_too_old",
             RejectionKind::StaleSignIn => "insufficient_user_authentication",
             RejectionKind::Unavailable => "unavailable",
         }
@@ -272,7 +277,9 @@ impl Rejection {
             RejectionKind::NotSignedIn => "Not signed in",
             RejectionKind::NotStored | RejectionKind::TooLarge => "Session not stored",
             RejectionKind::NotYours => "Not your session",
-            RejectionKind::NoTicket | RejectionKind::SignInRejected => "Sign in again",
+            RejectionKind::NoTicket
+            | RejectionKind::SignInRejected
+            | RejectionKind::SignInTooOld => "Sign in again",
             RejectionKind::StaleSignIn => "Prove who you are again",
             RejectionKind::Unavailable => "Sessions are unavailable",
         }

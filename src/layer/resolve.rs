@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, header::USER_AGENT};
 use super::{config::Config, inquiry::Inquiry, mistake, reject::Rejection};
 use crate::{
     model::Arrival,
-    request::{PeerAddr, RawHints, Sent, Tokens, is_from_plain_http},
+    request::{PeerAddr, RawHints, Sent, Tokens, Way, is_from_plain_http},
     session::{self, OpenSession, Sender, Session},
 };
 
@@ -56,6 +56,7 @@ impl Incoming {
                 RawHints::default()
             },
             device: config.device(request.headers()),
+            takes_cookies: sent.way.unwrap_or_else(|| config.source.first()) == Way::Cookie,
         };
         let guest_cookie = matches!(sent.guest, Tokens::One(_) | Tokens::Malformed);
         let beside = session::Sent::new(sent.way, by_button, guest_cookie);

@@ -16,7 +16,7 @@ use super::{
     reply::Reply,
     resolve::{Asked, Incoming},
 };
-use crate::request::passed;
+use crate::{request::passed, session::Session};
 
 /// The service that [`SessionLayer`](crate::SessionLayer) makes: looks the session up, calls your
 /// service, and stores changes when the response leaves.
@@ -56,8 +56,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        self.config.compare();
         let (mut request, asks) = self.config.asks(request);
         if asks == Asks::Nothing {
+            // A layer further out may have put its own there, of another realm.
+            request.extensions_mut().remove::<Session>();
             let call = passed::scope(|| self.inner.call(request));
             return ResponseFuture::passing(call, self.finish(false));
         }

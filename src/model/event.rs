@@ -62,7 +62,9 @@ pub enum EventKind {
     /// them may have a copy of the previous token. Raised at most once an hour for each session and pair of
     /// address and agent.
     TokenShared,
-    /// A request sent a previous token after its grace period: another client may have a copy.
+    /// A request sent a previous token after its time: another client may have a copy. The session ended,
+    /// unless [`SessionLayer::end_on_reuse`](crate::SessionLayer::end_on_reuse) says otherwise or the user
+    /// authenticated again since. An event of kind `Ended` follows if it did.
     TokenReuse,
 }
 
@@ -78,6 +80,8 @@ pub enum Refusal {
     NoTicket,
     /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
+    /// The user authenticated a day ago or earlier, in the first step of this sign-in.
+    TooOld,
 }
 
 /// On whose behalf something happened: the `initiating_entity` of CAEP.
@@ -102,7 +106,16 @@ enum Origin {
     User(UserId),
     /// User and client of a session. One pointer for both, because a sign-in waits while it is made.
     Session(Arc<Body>),
-    Request(Arc<(Option<UserId>, Client)>),
+    Request(Arc<Request>),
+}
+
+/// What is known of a request.
+#[derive(Debug)]
+struct Request {
+    user: Option<UserId>,
+    client: Client,
+    /// The session, if another client than its own may have sent the request.
+    session: Option<Arc<Body>>,
 }
 
 impl EventKind {
@@ -133,6 +146,7 @@ impl Refusal {
             Self::LimitReached => "limit_reached",
             Self::NoTicket => "no_ticket",
             Self::Rejected => "void",
+            Self::TooOld => "too_old",
         }
     }
 }
@@ -171,7 +185,7 @@ impl Event {
         match &self.origin {
             Origin::Session(body) => body.user.as_ref(),
             Origin::User(user) => Some(user),
-            Origin::Request(request) => request.0.as_ref(),
+            Origin::Request(request) => request.user.as_ref(),
             Origin::Unknown => None,
         }
     }
@@ -182,7 +196,19 @@ impl Event {
         match &self.origin {
             Origin::Unknown | Origin::User(_) => None,
             Origin::Session(body) => Some(&body.client),
-            Origin::Request(request) => Some(&request.1),
+            Origin::Request(request) => Some(&request.client),
+        }
+    }
+
+    /// The client that signed in to the session, where another one may have sent the request.
+    ///
+    /// An event of kind [`TokenReuse`](EventKind::TokenReuse) has it: compare it with
+    /// [`client`](Self::client), which sent the old token. `None` for all other kinds.
+    #[must_use]
+    pub fn session_client(&self) -> Option<&Client> {
+        match &self.origin {
+            Origin::Request(request) => request.session.as_ref().map(|body| &body.client),
+            Origin::Unknown | Origin::User(_) | Origin::Session(_) => None,
         }
     }
 
@@ -228,7 +254,22 @@ impl Event {
 
     /// The request came from this client.
     pub(crate) fn at_client(mut self, client: Client) -> Self {
-        self.origin = Origin::Request(Arc::new((self.user().cloned(), client)));
+        self.origin = Origin::Request(Arc::new(Request {
+            user: self.user().cloned(),
+            client,
+            session: None,
+        }));
+        self
+    }
+
+    /// The request came from this client, and may not come from the one that signed in to the session.
+    pub(crate) fn beside(mut self, record: &Record, client: Client) -> Self {
+        self.session = Some(record.id);
+        self.origin = Origin::Request(Arc::new(Request {
+            user: record.user_id().cloned(),
+            client,
+            session: Some(record.shared()),
+        }));
         self
     }
 }

@@ -99,6 +99,12 @@ impl Limit {
         (limit > 0).then_some(limit)
     }
 
+    /// The classes that have a limit, by number.
+    pub(super) fn of_classes(&self) -> impl Iterator<Item = (u8, u16)> {
+        let all = (0..).zip(self.classes);
+        all.filter(|(_, sessions)| *sessions > 0)
+    }
+
     /// What happens when a sign-in exceeds the limit.
     #[must_use]
     pub const fn excess(self) -> Excess {

@@ -18,9 +18,11 @@ mod open;
 pub(crate) mod proof;
 mod raised;
 pub(crate) mod random;
+pub(crate) mod realm;
 pub(crate) mod record;
 pub(crate) mod rotation;
 pub(crate) mod tag;
+mod terms;
 pub(crate) mod token;
 pub(crate) mod user;
 
@@ -38,13 +40,15 @@ pub use self::{
     limit::{Excess, Limit},
     proof::Proof,
     random::RandomError,
+    realm::Realm,
     record::{Record, RecordError},
     rotation::{Previous, Rotation, Salt},
-    tag::Tag,
+    tag::{Tag, TagKey, TagKeyError},
     token::{Digest, ParseTokenError, Token},
     user::{CertainUserId, IntoUserId, ParseUserIdError, UserId},
 };
 pub(crate) use self::{
     device_id::DeviceId,
     raised::{EndedFor, Raised, SignIn},
+    terms::Terms,
 };

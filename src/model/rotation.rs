@@ -120,6 +120,13 @@ impl Rotation {
         }
     }
 
+    /// Drops a previous token: it is unknown from now on.
+    pub fn forget(&mut self, digest: &Digest) {
+        for slot in &mut self.previous {
+            slot.take_if(|previous| previous.digest == *digest);
+        }
+    }
+
     /// Appends the stored form, which stands between the header and the body of a record.
     ///
     /// It is `i64 issued at, i64 grace, i64 notice kept, u8 reuse ends, 16 bytes salt`. Then comes each

@@ -1,6 +1,6 @@
 //! The name of one user's session set in the store.
 
-use std::fmt;
+use std::{error, fmt};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
@@ -40,8 +40,8 @@ impl Tag {
     ///
     /// With a key, user ids cannot be guessed from cookies and from keys of the store.
     #[must_use]
-    pub fn keyed(key: &[u8], user: &UserId) -> Self {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+    pub fn keyed(key: &TagKey, user: &UserId) -> Self {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else {
             // HMAC takes keys of any length.
             return Self::of(user);
         };
@@ -71,6 +71,56 @@ impl Tag {
         Self(tag)
     }
 }
+
+/// The secret key that a store derives tags with, so that user ids cannot be guessed from cookies and keys.
+///
+/// At least 16 random bytes, the same on every server. Keep it with your other secrets. Another key makes
+/// other tags, which signs all users out.
+///
+/// ```
+/// use tower_user_sessions::{MemoryStore, store::TagKey};
+///
+/// let secret = "q8Yw3Fz0mJ7vTn1KxRb6"; // from your configuration
+/// let store = MemoryStore::builder().tag_key(TagKey::new(secret)?).build();
+/// # let _ = store;
+/// # Ok::<_, tower_user_sessions::store::TagKeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct TagKey(Box<[u8]>);
+
+impl TagKey {
+    /// The key with these bytes.
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than 16: such a key could be found by trying all.
+    pub fn new(key: impl Into<Vec<u8>>) -> Result<Self, TagKeyError> {
+        let key = key.into();
+        if key.len() < 16 {
+            return Err(TagKeyError);
+        }
+        Ok(Self(key.into_boxed_slice()))
+    }
+}
+
+/// Does not print the key.
+impl fmt::Debug for TagKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TagKey(..)")
+    }
+}
+
+/// The key of tags has fewer than 16 bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TagKeyError;
+
+impl fmt::Display for TagKeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the key of tags has fewer than 16 bytes: set a longer random one")
+    }
+}
+
+impl error::Error for TagKeyError {}
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 use super::{
     id::SessionId,
     random::{self, RandomError},
+    realm::Realm,
     rotation::Salt,
     tag::Tag,
 };
@@ -122,6 +123,18 @@ impl Token {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest(Sha256::digest(self.0).into())
+    }
+
+    /// The digest of this token in a realm. Without a realm it is [`digest`](Self::digest).
+    #[must_use]
+    pub fn digest_in(&self, realm: Realm) -> Digest {
+        if realm == Realm::NONE {
+            return self.digest();
+        }
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update(realm.as_bytes());
+        Digest(hash.finalize().into())
     }
 
     /// The tag and the session id.

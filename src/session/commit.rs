@@ -182,7 +182,8 @@ impl Session {
 
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         let rules = &self.0.rules;
-        let mut create = Create::new(token, None, Authenticated::On(self.0.arrival));
+        let mut create =
+            Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
         create.changes = changes(&batch.ops);
         create.data_limit = rules.guests.data_limit;
         let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
@@ -210,7 +211,8 @@ impl Session {
             | Created::Ended
             | Created::LimitReached(_)
             | Created::NoTicket
-            | Created::Rejected => {
+            | Created::Rejected
+            | Created::TooOld => {
                 let mut state = self.state();
                 state.guest_token = None;
                 state.unstage(batch);
@@ -255,6 +257,12 @@ impl Session {
             self.log_out_now(stored.take()).await?;
         }
         let id = pending.token.session_id();
+        if !self.reads_terms(&mut pending).await? {
+            let mut state = self.state();
+            state.unstage(&batch);
+            state.settle_login(id);
+            return Err(CommitError::NoTicket);
+        }
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = self.replaced_by(&pending, same.as_ref().or(stored.as_ref()));
         let guest = self.unread_guest(&pending, same.as_ref()).await?;
@@ -321,6 +329,7 @@ impl Session {
             Created::Rejected | Created::Ended => CommitError::Rejected,
             Created::Disabled => CommitError::Disabled,
             Created::NoTicket => CommitError::NoTicket,
+            Created::TooOld => CommitError::TooOld,
             Created::TooLarge => CommitError::TooLarge,
         };
         if let Some(refusal) = refused.refusal() {

@@ -7,9 +7,22 @@ use super::{
     ticket::Ticket,
 };
 use crate::{
-    model::{DeviceId, Excess, SessionId},
-    store::{Authenticated, Create, NewSession, Redeem, SeenDevice},
+    model::{DeviceId, Excess, Lifetime, SessionId, Terms},
+    store::{Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError},
 };
+
+/// What this sign-in asks for, as its ticket keeps it.
+fn terms(create: &Create, lifetime: Lifetime) -> Result<Vec<u8>, CommitError> {
+    let terms = Terms {
+        limit: create.limit,
+        class: create.class,
+        counts: create.counts,
+        lifetime,
+        persistent: create.persistent,
+        proof: create.proof.clone(),
+    };
+    Ok(terms.encode().map_err(StoreError::from)?)
+}
 
 impl Session {
     pub(super) async fn creation(
@@ -20,6 +33,7 @@ impl Session {
     ) -> Result<Create, CommitError> {
         let rules = &self.0.rules;
         let authenticated = self.authenticated(pending);
+        let lifetime = pending.login.lifetime.unwrap_or(rules.lifetime);
         let PendingLogin {
             token,
             user,
@@ -27,18 +41,14 @@ impl Session {
             offer,
             ..
         } = pending;
-        let mut create = Create::new(token, Some(user.clone()), authenticated);
+        let mut create =
+            Create::new(token, Some(user.clone()), authenticated).within(token, rules.realm);
         create.limit = match login.limit {
             Some(limit) => limit,
             None => rules.limit.user(user).await,
         };
-        // A sign-in by ticket gets no second ticket, or its five minutes would never end.
-        if create.limit.excess() == Excess::Refuse && login.ticket.is_none() {
-            *offer = self.state().offer(token)?;
-            create.offer = offer.as_ref().map(Ticket::stored);
-        }
         create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {
-            ticket: Ticket::stored(ticket.token()),
+            ticket: Ticket::stored(ticket.token(), rules.realm),
             ends: *ends,
         });
         create.device = self.device()?;
@@ -46,10 +56,20 @@ impl Session {
         create.class = login
             .class
             .unwrap_or_else(|| rules.class.client(&create.client));
-        create.counts = login.counts;
+        create.counts = login.counts.unwrap_or(true);
         create.proof = login.proof.clone();
         create.persistent = login.persistent.unwrap_or(rules.persistent);
-        create.lifetime = rules.stored(login.lifetime.unwrap_or(rules.lifetime));
+        create.lifetime = rules.stored(lifetime);
+        // A sign-in by ticket gets no second ticket, or its five minutes would never end.
+        if create.limit.excess() == Excess::Refuse && login.ticket.is_none() {
+            *offer = self.state().offer(token)?;
+            if let Some(ticket) = offer {
+                create.offer = Some(Offer {
+                    ticket: Ticket::stored(ticket, rules.realm),
+                    terms: terms(&create, lifetime)?,
+                });
+            }
+        }
         create.replaces = replaces;
         create.changes = changes(ops);
         create.data_limit = rules.data_limit;
@@ -57,7 +77,34 @@ impl Session {
         Ok(create)
     }
 
-    /// The device that signs in, if the layer remembers devices. A device without a name gets one.
+    /// Reads what the refused sign-in asked for, if this is a sign-in by ticket. Returns whether there is such
+    /// a ticket: anyone can make one up, in the name of any user.
+    pub(super) async fn reads_terms(
+        &self,
+        pending: &mut PendingLogin,
+    ) -> Result<bool, CommitError> {
+        let Some((ticket, _)) = pending.login.ticket.as_ref().filter(|_| !pending.has_terms) else {
+            return Ok(true);
+        };
+        let rules = &self.0.rules;
+        let (tag, ticket) = (
+            ticket.token().tag(),
+            Ticket::stored(ticket.token(), rules.realm),
+        );
+        let Some(terms) = rules.store.ticket(tag, ticket).await? else {
+            // Neither an event nor a line above debug: anyone can cause this, in the name of any user.
+            tracing::debug!("no such ticket");
+            return Ok(false);
+        };
+        let Ok(terms) = Terms::decode(&terms) else {
+            return Ok(false);
+        };
+        pending.login.fill(terms);
+        self.state().take_terms(pending);
+        Ok(true)
+    }
+
+    /// The device that signs in, if the layer remembers devices. A browser without a device cookie gets one.
     fn device(&self) -> Result<Option<SeenDevice>, CommitError> {
         let Some(kept) = self.0.rules.devices else {
             return Ok(None);
@@ -69,6 +116,9 @@ impl Session {
             .or_else(|| state.new_device.as_deref().copied());
         let device = if let Some(device) = known {
             device
+        } else if !state.sender.takes_cookies {
+            // A device that never gets its name would be new at each sign-in, and push known ones out.
+            return Ok(None);
         } else {
             let device = DeviceId::random().map_err(CommitError::random)?;
             state.new_device = Some(Box::new(device));

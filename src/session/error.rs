@@ -147,6 +147,10 @@ pub enum CommitError {
     Store(StoreError),
     /// The data would be over its limit, together with what parallel requests stored.
     TooLarge,
+    /// The user authenticated a day ago or earlier ([`Login::since`](crate::Login::since)). The store does not
+    /// remember whether they were signed out everywhere since. Nobody is signed in: ask for the first step
+    /// again.
+    TooOld,
     /// An update failed on the newest value, or there was no randomness for a token.
     Update(SessionError),
     /// The user was signed out everywhere after this sign-in was authenticated. Nobody is signed in.
@@ -165,6 +169,7 @@ impl CommitError {
             Self::LimitReached(_) => Some(Refusal::LimitReached),
             Self::NoTicket => Some(Refusal::NoTicket),
             Self::Rejected => Some(Refusal::Rejected),
+            Self::TooOld => Some(Refusal::TooOld),
             _ => None,
         }
     }
@@ -210,6 +215,9 @@ impl fmt::Display for CommitError {
             }
             Self::Store(_) => "not stored: the store could not answer; committing again may help",
             Self::TooLarge => "not stored: the data would be over its limit",
+            Self::TooOld => {
+                "not signed in: the first step of this sign-in was a day ago or earlier; begin again"
+            }
             Self::Update(_) => "not stored: a change failed on the newest data",
             Self::Rejected => {
                 "not signed in: the user was signed out everywhere meanwhile; sign in again"
@@ -230,6 +238,7 @@ impl error::Error for CommitError {
             | Self::LimitReached(_)
             | Self::NoTicket
             | Self::TooLarge
+            | Self::TooOld
             | Self::Rejected => None,
         }
     }

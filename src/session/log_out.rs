@@ -101,7 +101,7 @@ impl Session {
     /// The live session of a token that the layer did not use. This is no activity.
     pub(super) async fn open(&self, token: &Token) -> Result<Option<Found>, CommitError> {
         let rules = &self.0.rules;
-        let mut resolve = Resolve::new(token.clone());
+        let mut resolve = Resolve::within(token.clone(), rules.realm);
         resolve.activity = false;
         resolve.not_before = rules.not_before;
         Ok(match rules.store.resolve(resolve).await? {

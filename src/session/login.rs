@@ -2,8 +2,8 @@
 
 use crate::{
     model::{
-        ClientClass, IntoUserId, Lifetime, Limit, ParseUserIdError, Proof, SessionId, Timestamp,
-        UserId,
+        ClientClass, IntoUserId, Lifetime, Limit, ParseUserIdError, Proof, SessionId, Terms,
+        Timestamp, UserId,
     },
     session::{SessionInfo, Ticket},
 };
@@ -25,7 +25,7 @@ pub struct Login {
     pub(super) carry: Vec<Box<str>>,
     pub(super) since: Option<Timestamp>,
     pub(super) class: Option<ClientClass>,
-    pub(super) counts: bool,
+    pub(super) counts: Option<bool>,
     pub(super) proof: Proof,
     pub(super) ticket: Option<(Ticket, Option<SessionId>)>,
 }
@@ -44,7 +44,7 @@ impl Login {
             carry: Vec::new(),
             since: None,
             class: None,
-            counts: true,
+            counts: None,
             proof: Proof::default(),
             ticket: None,
         }
@@ -54,7 +54,9 @@ impl Login {
     /// ([`LimitReached::ticket`](crate::LimitReached::ticket)).
     ///
     /// The client sends back the ticket and the session that the user chose to end. The password is not
-    /// needed again. The sign-in counts as authenticated when the refused one was.
+    /// needed again. The sign-in counts as authenticated when the refused one was, and has its limit, class,
+    /// lifetime and proof. Of the settings of a login you only repeat [`carry`](Self::carry). What you set
+    /// here nevertheless is used instead.
     ///
     /// If there is still no room, the sign-in is refused again, and the chosen session does not end.
     ///
@@ -131,8 +133,8 @@ impl Login {
     /// pass its [`Session::authenticated_at`](super::Session::authenticated_at), which is the time of that
     /// first request. If a guest session may be older, insert
     /// [`Session::seen_at`](super::Session::seen_at) in step one and pass that. If the user is signed out
-    /// everywhere in between, this sign-in is rejected too. The store remembers that for 24 hours, so do
-    /// not accept an older first step.
+    /// everywhere in between, this sign-in is rejected too. The store remembers that for a day. So a first
+    /// step a day ago or earlier is refused with [`CommitError::TooOld`](crate::CommitError::TooOld).
     ///
     /// Defaults to when this request arrived.
     #[must_use]
@@ -159,7 +161,7 @@ impl Login {
     /// Defaults to `true`.
     #[must_use]
     pub fn counts(mut self, counts: bool) -> Self {
-        self.counts = counts;
+        self.counts = Some(counts);
         self
     }
 
@@ -170,6 +172,26 @@ impl Login {
     pub fn proof(mut self, proof: Proof) -> Self {
         self.proof = proof;
         self
+    }
+
+    /// Takes over what the refused sign-in asked for.
+    pub(super) fn fill(&mut self, terms: Terms) {
+        let Terms {
+            limit,
+            class,
+            counts,
+            lifetime,
+            persistent,
+            proof,
+        } = terms;
+        self.limit.get_or_insert(limit);
+        self.class.get_or_insert(class);
+        self.counts.get_or_insert(counts);
+        self.lifetime.get_or_insert(lifetime);
+        self.persistent.get_or_insert(persistent);
+        if self.proof.is_empty() {
+            self.proof = proof;
+        }
     }
 
     pub(super) fn carries(&self, key: &str) -> bool {

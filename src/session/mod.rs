@@ -30,6 +30,7 @@ mod staged;
 mod state;
 mod successor;
 mod ticket;
+mod unanswered;
 mod user_sessions;
 
 use std::{

@@ -127,7 +127,7 @@ impl Session {
         renewal: Renewal,
     ) -> Result<Rotated, CommitError> {
         let rules = &self.0.rules;
-        let mut rotate = Rotate::new(token, next, renewal);
+        let mut rotate = Rotate::new(token, next, renewal).within(token, next, rules.realm);
         rotate.grace = rules.rotation.grace;
         rotate.reuse_ends = rules.rotation.reuse_ends;
         Ok(rules.store.rotate(rotate).await?)

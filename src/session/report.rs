@@ -87,8 +87,7 @@ impl Session {
         meter::reused();
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
-            let event = Event::new(EventKind::TokenReuse, now, Initiator::Policy);
-            event.of(record).at_client(client)
+            Event::new(EventKind::TokenReuse, now, Initiator::Policy).beside(record, client)
         });
         if let (true, Some(user)) = (reused.ended, record.user_id()) {
             self.report_ended(user, record.id, EndReason::TokenReuse, None, now);

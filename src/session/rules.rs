@@ -4,13 +4,14 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{audit::Audit, client_change::OnClientChanged};
 use crate::{
-    model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
+    model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
     store::SharedStore,
 };
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) store: SharedStore,
+    pub(crate) realm: Realm,
     pub(crate) lifetime: Lifetime,
     /// Activity is written at most once in each of these.
     pub(crate) activity_step: Duration,
@@ -33,6 +34,7 @@ impl Rules {
     pub(crate) fn new(store: SharedStore) -> Self {
         Self {
             store,
+            realm: Realm::NONE,
             lifetime: Lifetime::default(),
             activity_step: Duration::ZERO,
             persistent: true,

@@ -17,6 +17,8 @@ pub(crate) struct Sender {
     pub(crate) hints: RawHints,
     /// From the device cookie, if the layer uses one.
     pub(crate) device: Option<DeviceId>,
+    /// Whether the response could set a device cookie: its token would go into a cookie too.
+    pub(crate) takes_cookies: bool,
 }
 
 impl Sender {

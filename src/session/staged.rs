@@ -80,6 +80,8 @@ pub(super) struct PendingLogin {
     pub(super) own_cutoff: Option<Timestamp>,
     /// The ticket that the client gets if the limit refuses the sign-in.
     pub(super) offer: Option<Token>,
+    /// Whether the terms of the ticket that the client sent were read.
+    pub(super) has_terms: bool,
 }
 
 impl PendingLogin {

@@ -170,6 +170,7 @@ impl State {
             after_logout,
             own_cutoff,
             offer: None,
+            has_terms: false,
         }));
         self.staged.renew = Renew::No;
         self.staged.shorten = None;
@@ -187,6 +188,17 @@ impl State {
                 Ok(pending.offer.clone())
             }
             _ => Ok(None),
+        }
+    }
+
+    /// This sign-in by ticket has these terms. They stay staged: the ticket may be used up when the sign-in is
+    /// committed again.
+    pub(super) fn take_terms(&mut self, pending: &PendingLogin) {
+        if let Target::LogIn(staged) = &mut self.staged.target
+            && staged.token.session_id() == pending.token.session_id()
+        {
+            staged.login = pending.login.clone();
+            staged.has_terms = true;
         }
     }
 

@@ -39,7 +39,7 @@ impl Session {
             return None;
         }
         let (next, salt) = (token.successor(&rotation.salt), rotation.salt);
-        (next.digest() == record.digest).then_some((next, salt))
+        (next.digest_in(self.0.rules.realm) == record.digest).then_some((next, salt))
     }
 
     /// Hands out a new token that was unused for too long, and begins the grace period of this one. Returns
@@ -52,7 +52,7 @@ impl Session {
             return Ok(false);
         };
         // To the store this is the first request with the new token.
-        let mut first = Resolve::new(next.clone());
+        let mut first = Resolve::within(next.clone(), self.0.rules.realm);
         first.activity = false;
         match self.0.rules.store.resolve(first).await? {
             Resolved::Live(_) => {}

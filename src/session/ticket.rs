@@ -5,7 +5,7 @@ use std::{error, fmt, str::FromStr};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    model::{Token, UserId},
+    model::{Realm, Token, UserId},
     store::Ticketed,
 };
 
@@ -52,10 +52,10 @@ impl Ticket {
         &self.token
     }
 
-    pub(super) fn stored(token: &Token) -> Ticketed {
+    pub(super) fn stored(token: &Token, realm: Realm) -> Ticketed {
         Ticketed {
             id: token.session_id(),
-            digest: token.digest(),
+            digest: token.digest_in(realm),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! All sessions of one user.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,11 +11,12 @@ use super::{
     error::UserSessionsError,
     info::SessionInfo,
     report::initiator,
+    unanswered::{Unanswered, lock},
 };
 use crate::{
     model::{
-        CertainUserId, EndReason, Event, EventKind, Lifetime, Proof, SessionId, Tag, Timestamp,
-        UserId,
+        CertainUserId, EndReason, Event, EventKind, Lifetime, Proof, Realm, SessionId, Tag,
+        Timestamp, UserId,
     },
     store::{End, Ended, List, SharedStore, Which, meter},
 };
@@ -42,6 +43,7 @@ pub struct UserSessions {
     store: SharedStore,
     user: UserId,
     tag: Tag,
+    realm: Realm,
     /// The session of the request.
     current: Option<SessionId>,
     /// The request, if there is one.
@@ -64,6 +66,7 @@ impl UserSessions {
         let (store, user) = (store.into(), user.certain_user_id());
         Self {
             tag: store.tag(&user),
+            realm: Realm::NONE,
             store,
             user,
             current: None,
@@ -78,9 +81,33 @@ impl UserSessions {
     pub(super) fn of_session(session: &Session, user: UserId, current: Option<SessionId>) -> Self {
         Self {
             current,
+            realm: session.0.rules.realm,
             session: Some(session.clone()),
             ..Self::new(session.0.rules.store.clone(), user)
         }
+    }
+
+    /// The realm of the sessions to list and to end, outside of a request: the name that
+    /// [`SessionLayer::realm`](crate::SessionLayer::realm) has. In a request it is that of the layer.
+    ///
+    /// [`end_all`](Self::end_all), [`end_others`](Self::end_others) and [`disable_for`](Self::disable_for) end
+    /// the sessions of all realms.
+    ///
+    /// ```
+    /// # async fn at_work() -> Result<(), tower_user_sessions::UserSessionsError> {
+    /// use tower_user_sessions::{MemoryStore, UserSessions};
+    ///
+    /// let store = MemoryStore::new();
+    /// let at_work = UserSessions::new(store.clone(), 42).realm("admin").count().await?;
+    /// # let _ = at_work; Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Defaults to no realm.
+    #[must_use]
+    pub fn realm(mut self, name: &str) -> Self {
+        self.realm = Realm::named(name);
+        self
     }
 
     /// Why sessions are ended, for their end notices.
@@ -138,6 +165,7 @@ impl UserSessions {
     /// It changes nothing.
     pub async fn list(&self) -> Result<Vec<SessionInfo>, UserSessionsError> {
         let mut list = List::new(self.tag);
+        list.within = Some(self.realm);
         list.not_before = self
             .session
             .as_ref()
@@ -183,7 +211,7 @@ impl UserSessions {
         self.end_which(Which::One(id)).await.map(|_count| ())
     }
 
-    /// Ends all sessions but the current one. Returns how many ended.
+    /// Ends all sessions but the current one, those of other realms too. Returns how many ended.
     ///
     /// Without a current session it ends all of them. Sign-ins in progress are rejected, also one that
     /// this request staged before: sign in afterwards.
@@ -201,7 +229,7 @@ impl UserSessions {
         self.end_which(which).await
     }
 
-    /// Ends all sessions, the current one too. Returns how many ended.
+    /// Ends all sessions, in all realms, the current one too. Returns how many ended.
     ///
     /// Sign-ins in progress are rejected: all that were authenticated before this. A sign-in that the same
     /// request stages afterwards is not rejected, which a password change needs.
@@ -290,6 +318,7 @@ impl UserSessions {
             (_, Some(_)) => self.reason.unwrap_or(EndReason::Revoked),
         };
         let mut end = End::new(self.tag, which, reason);
+        end.within = Some(self.realm);
         end.spare_uncounted = self.spare_uncounted;
         end.by = self.current;
         // Signing out a session that has ended already is harmless.
@@ -360,22 +389,4 @@ impl UserSessions {
             Which::Others(keep) => own != keep,
         })
     }
-}
-
-/// Remembers a call that got no answer, also if its future is dropped.
-struct Unanswered<'a> {
-    end: Option<End>,
-    slot: &'a Mutex<Option<End>>,
-}
-
-impl Drop for Unanswered<'_> {
-    fn drop(&mut self) {
-        if let Some(end) = self.end.take() {
-            *lock(self.slot) = Some(end);
-        }
-    }
-}
-
-fn lock(slot: &Mutex<Option<End>>) -> MutexGuard<'_, Option<End>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -70,6 +70,7 @@ fn seconds(operation: &'static str) -> Histogram {
     match operation {
         "resolve" => histogram!("tower_user_sessions_store_seconds", "operation" => "resolve"),
         "create" => histogram!("tower_user_sessions_store_seconds", "operation" => "create"),
+        "ticket" => histogram!("tower_user_sessions_store_seconds", "operation" => "ticket"),
         "save" => histogram!("tower_user_sessions_store_seconds", "operation" => "save"),
         "rotate" => histogram!("tower_user_sessions_store_seconds", "operation" => "rotate"),
         "list" => histogram!("tower_user_sessions_store_seconds", "operation" => "list"),

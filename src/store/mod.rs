@@ -7,6 +7,8 @@
 use std::{future::Future, time::Duration};
 
 mod error;
+mod genuine;
+mod identity;
 pub(crate) mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod meter;
@@ -34,20 +36,24 @@ pub use self::{
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
         Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, NoteClient,
-        Redeem, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice,
-        Ticketed, UNCOUNTED_MAX, Which,
+        Offer, Redeem, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved,
+        SeenDevice, Ticketed, UNCOUNTED_MAX, Which,
     },
     shared::SharedStore,
 };
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
     ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,
-    Record, RecordError, Rotation, Salt, Tag, Timestamp, Token,
+    Realm, Record, RecordError, Rotation, Salt, Tag, TagKey, TagKeyError, Timestamp, Token,
 };
 use crate::model::{SessionId, UserId};
 
-/// How long a cutoff is kept. No sign-in takes longer.
+/// How long a cutoff is kept. A sign-in that takes as long is rejected.
 pub(crate) const CUTOFF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A cutoff that is further in the future is moved to now: the clock stepped back. Cutoffs in one millisecond
+/// are each a millisecond later than the one before, so a cutoff may be ahead of the clock a little.
+pub(crate) const CUTOFF_AHEAD: Duration = Duration::from_millis(100);
 
 /// How long an end notice is kept by default.
 pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
@@ -107,6 +113,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///      either: as many of them end as is necessary.
 ///    - The store keeps the ticket that the refused `create` offers. A ticket works once, for five
 ///      minutes, and only in its session set. Four tickets are kept, the newest.
+///    - `ticket` returns the terms that were offered with a ticket, while the ticket works. It changes
+///      nothing, and neither does `create` with a ticket that does not work.
 /// 5. `create` with `replaces` first ends that session, and the new session gets its data.
 ///    - If that session was replaced before, the session that replaced it ends instead.
 ///    - If its id is not in this session set, the store remembers the id for a minute. A second sign-in
@@ -116,8 +124,10 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///      `replaced` and `first_sight` as the first one, but at most 64 sessions.
 ///    - After that session ended, the answer is [`Created::Ended`].
 /// 7. `create` for a sign-in authenticated at or before the cutoff answers [`Created::Rejected`] and
-///    changes nothing. If the cutoff is in the future, the store moves it to now and rejects that
-///    sign-in.
+///    changes nothing. So does one that meets a cutoff in the future. If the cutoff is more than 100 ms in
+///    the future, the store also moves it to now.
+///    - The store remembers a cutoff for a day. `create` for a user who authenticated a day ago or earlier
+///      answers [`Created::TooOld`] and changes nothing.
 /// 8. `save` changes live sessions only, and revives none. It merges changes key by key. With `expect` it
 ///    changes nothing unless the revision is that one. Each `save` increments the revision.
 /// 9. `create` and `save` change nothing if the data would exceed `data_limit`.
@@ -129,7 +139,8 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///       count keeps 64.
 ///     - Ending a session twice gives the same answer while its notice is kept. A call with the same
 ///       [`End::call`] also returns the sessions that the first one ended.
-///     - Ending all or all other sessions sets the cutoff to now.
+///     - Ending all or all other sessions sets the cutoff to now, or to a millisecond after the previous
+///       cutoff if that is later.
 /// 12. `end` with a `caller` changes nothing if that session is not live.
 /// 13. `end` as undelivered of an id that is not there prevents a later `create` of it for a minute. No
 ///     number of other ends shortens that.
@@ -141,12 +152,20 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     - After a re-authentication, previous tokens stop working at once.
 ///     - A previous token after its time is [`Resolved::Reused`], and ends the session if `rotate` asked
 ///       for that. Any other wrong secret is unknown.
+///     - A token that a re-authentication made invalid never ends the session. After its time it is
+///       [`Resolved::Reused`] once, and unknown from then on.
 /// 17. `create` for a disabled user answers [`Created::Disabled`] and changes nothing.
 /// 18. `save` with `shorten` sets each part of the lifetime to the shorter of the stored and the given one.
 ///     The absolute part counts from now. It never makes a lifetime longer. Without changes, data and
 ///     revision do not change. With changes, all of it happens or none.
 /// 19. `forget` closes the end notice with this digest: no token opens it any more, and `resolve` answers
 ///     unknown. All else that the notice does stays, above all that its id cannot be created again.
+/// 20. Sessions of several realms share a session set, and do not see each other.
+///     - The limit of `create`, of its class too, counts the sessions of its realm and evicts no others. So
+///       do the number of uncounted sessions and of tickets. A ticket ends only a session of the realm.
+///     - `list` and `end` of one session leave out other realms than `within`.
+///     - Ends of all and of all other sessions, the cutoff and the time until when a user is disabled are
+///       those of all realms.
 /// 21. `note_client` sets the [`last_seen`](Record::last_seen) of a live session, and changes nothing else.
 ///     It changes nothing if the stored one is not the one that its caller read. So of parallel requests
 ///     one notes its client. Sent again, it gives the same answer.
@@ -178,6 +197,25 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the future is dropped, all of it happens or nothing, as after an error.
     fn create(&self, create: &Create) -> impl Future<Output = Result<Created, StoreError>> + Send;
+
+    /// Returns the terms of a ticket that works: the [`Offer::terms`] of the refused sign-in. `None` for
+    /// anything else.
+    ///
+    /// The layer calls it before a sign-in by ticket. Anyone can make up a ticket, so a wrong one must cost
+    /// one lookup and leave nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    fn ticket(
+        &self,
+        tag: Tag,
+        ticket: &Ticketed,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
     /// Changes the data of a live session.
     ///
@@ -258,6 +296,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Defaults to [`Tag::of`]. A store with a secret key returns [`Tag::keyed`].
     fn tag(&self, user: &UserId) -> Tag {
         Tag::of(user)
+    }
+
+    /// A number that only stores with the same sessions share, such as clones.
+    ///
+    /// The layer warns if two layers without a realm use different cookies on the same sessions. Defaults to
+    /// `None`: not known.
+    fn identity(&self) -> Option<u64> {
+        None
     }
 
     /// Answers [`resolve`](Self::resolve) without waiting, if the store can.

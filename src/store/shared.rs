@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     Create, Created, End, Ended, Forget, List, NoteClient, Resolve, Resolved, Rotate, Rotated,
-    Save, Saved, SessionStore, StoreError, meter::timed,
+    Save, Saved, SessionStore, StoreError, Ticketed, genuine, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -25,6 +25,7 @@ pub struct SharedStore(Arc<dyn ErasedStore>);
 trait ErasedStore: Send + Sync {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved>;
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created>;
+    fn ticket_boxed(self: Arc<Self>, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>>;
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved>;
     fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated>;
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
@@ -32,17 +33,28 @@ trait ErasedStore: Send + Sync {
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
     fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool>;
     fn tag_of(&self, user: &UserId) -> Tag;
+    fn number(&self) -> Option<u64>;
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
 }
 
 impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved> {
-        Box::pin(async move { timed("resolve", self.resolve(&resolve)).await })
+        Box::pin(async move {
+            let answer = timed("resolve", self.resolve(&resolve)).await;
+            genuine::resolved(&resolve, answer)
+        })
     }
 
     fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created> {
-        Box::pin(async move { timed("create", self.create(&create)).await })
+        Box::pin(async move {
+            let answer = timed("create", self.create(&create)).await;
+            genuine::created(&create, answer)
+        })
+    }
+
+    fn ticket_boxed(self: Arc<Self>, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>> {
+        Box::pin(async move { timed("ticket", self.ticket(tag, &ticket)).await })
     }
 
     fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved> {
@@ -50,7 +62,10 @@ impl<St: SessionStore> ErasedStore for St {
     }
 
     fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated> {
-        Box::pin(async move { timed("rotate", self.rotate(&rotate)).await })
+        Box::pin(async move {
+            let answer = timed("rotate", self.rotate(&rotate)).await;
+            genuine::rotated(&rotate, answer)
+        })
     }
 
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>> {
@@ -73,8 +88,13 @@ impl<St: SessionStore> ErasedStore for St {
         self.tag(user)
     }
 
+    fn number(&self) -> Option<u64> {
+        self.identity()
+    }
+
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
-        self.resolve_now(resolve)
+        let answer = self.resolve_now(resolve)?;
+        Some(genuine::resolved(resolve, answer))
     }
 
     fn give_up(&self, tag: Tag, id: SessionId) {
@@ -89,6 +109,10 @@ impl SharedStore {
 
     pub(crate) fn create(&self, create: Create) -> Answer<Created> {
         Arc::clone(&self.0).create_boxed(create)
+    }
+
+    pub(crate) fn ticket(&self, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>> {
+        Arc::clone(&self.0).ticket_boxed(tag, ticket)
     }
 
     pub(crate) fn save(&self, save: Save) -> Answer<Saved> {
@@ -117,6 +141,10 @@ impl SharedStore {
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {
         self.0.tag_of(user)
+    }
+
+    pub(crate) fn identity(&self) -> Option<u64> {
+        self.0.number()
     }
 
     pub(crate) fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {

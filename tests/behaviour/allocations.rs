@@ -23,7 +23,7 @@ use tower_user_sessions::{
     MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
         Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Timestamp,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
     },
 };
 
@@ -211,6 +211,10 @@ impl SessionStore for Elsewhere {
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
         self.0.create(create).await
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.ticket(tag, ticket).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

@@ -10,10 +10,13 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    DeviceCookie, MemoryStore, SessionLayer, TokenSource, store::ManualClock,
+    DeviceCookie, MemoryStore, SessionLayer, TokenSource, events::EventKind, store::ManualClock,
 };
 
-use crate::common::http::{Answer, Client, DAY, HOUR, store, user};
+use crate::common::{
+    book::{Book, Reported},
+    http::{Answer, Client, DAY, HOUR, store, user},
+};
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     let (store, clock) = store();
@@ -131,6 +134,46 @@ async fn without_the_option_or_with_bearer_tokens_there_is_no_device_cookie() {
         assert!(cookies.is_empty());
         clock.advance(HOUR);
     }
+}
+
+// T43
+#[tokio::test]
+async fn bearer_sign_ins_make_no_devices_and_push_no_known_device_out() {
+    let (layer, store, _clock) = world();
+    let mut browser = Client::new(&layer);
+    assert!(signs_in(&mut browser, "alice").await.0);
+    let book = Book::default();
+    let mobile = SessionLayer::new(store)
+        .device_cookie(DeviceCookie::new())
+        .events(book.sink());
+    for source in [TokenSource::Bearer, TokenSource::BearerThenCookie] {
+        let mobile = mobile.clone().token_source(source);
+
+        for _ in 0..33 {
+            let (first, cookies) = signs_in(&mut Client::new(&mobile), "alice").await;
+            assert!(!first && cookies.is_empty());
+        }
+    }
+
+    let new = |event: &Reported| event.0 == EventKind::NewDevice;
+    assert!(!book.news().iter().any(new));
+    assert!(!signs_in(&mut browser, "alice").await.0);
+}
+
+// T43
+#[tokio::test]
+async fn a_browser_with_a_device_cookie_that_signs_in_for_a_bearer_token_is_known() {
+    let (layer, store, _clock) = world();
+    let mut browser = Client::new(&layer);
+    signs_in(&mut browser, "alice").await;
+    let bearer = SessionLayer::new(store)
+        .device_cookie(DeviceCookie::new())
+        .token_source(TokenSource::Bearer);
+
+    let mut script = browser.before(&bearer);
+
+    assert!(!signs_in(&mut script, "alice").await.0);
+    assert!(signs_in(&mut script, "bob").await.0);
 }
 
 #[tokio::test]

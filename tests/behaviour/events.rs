@@ -246,15 +246,17 @@ async fn rotation_re_authentication_and_reuse_are_events() {
     let (layer, book, _store, clock) = world(Limit::default());
     let mut client = Client::new(&layer);
     let id = client.log_in("alice").await;
-    let previous = client.clone();
     book.news();
 
     client
-        .send(|session| async move { session.rotate().unwrap() })
-        .await;
-    client
         .send(|session| async move { session.reauthenticated().unwrap() })
         .await;
+    clock.advance(HOUR);
+    let previous = client.clone();
+    client
+        .send(|session| async move { session.rotate().unwrap() })
+        .await;
+    client.user().await;
     clock.advance(HOUR);
     previous.request(|_session| async {}).await;
 
@@ -263,21 +265,21 @@ async fn rotation_re_authentication_and_reuse_are_events() {
         book.news(),
         [
             (
+                EventKind::Reauthenticated,
+                then.minus(HOUR),
+                alice(),
+                Some(id),
+                None,
+                Initiator::User,
+                None
+            ),
+            (
                 EventKind::Rotated,
                 then,
                 alice(),
                 Some(id),
                 None,
                 Initiator::System,
-                None
-            ),
-            (
-                EventKind::Reauthenticated,
-                then,
-                alice(),
-                Some(id),
-                None,
-                Initiator::User,
                 None
             ),
             (

@@ -29,7 +29,10 @@ async fn guest(layer: &SessionLayer) -> Client {
 /// A browser that sends the cookie of a user and that of a guest session.
 async fn both(layer: &SessionLayer) -> Client {
     let mut client = Client::signed_in(layer, "alice").await;
-    client.guest = guest(layer).await.guest;
+    let mut guest = guest(layer).await;
+    // An unused one lives for 15 minutes.
+    guest.get("cart").await;
+    client.guest = guest.guest;
     client
 }
 
@@ -116,7 +119,11 @@ async fn the_guest_cookie_is_read_only_if_no_live_signed_in_token_was_sent() {
     let (memory, clock) = store();
     let store = FaultyStore::new(&memory);
     let layer = SessionLayer::new(store.clone()).guest_idle(3 * DAY);
-    let mut client = both(&layer).await;
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut guest = guest(&layer).await;
+    // An unused guest session lives for 15 minutes.
+    assert_eq!(guest.get("cart").await.as_deref(), Some("apple"));
+    client.guest = guest.guest;
     let calls = || store.calls(faulty::Method::Resolve);
 
     let before = calls();

@@ -9,7 +9,8 @@
 
 use http::StatusCode;
 use tower_user_sessions::{
-    EndReason, Login, MemoryStore, Session, SessionLayer, UserSessions, store::Tag,
+    EndReason, Login, MemoryStore, Session, SessionLayer, UserSessions,
+    store::{Tag, TagKey},
 };
 
 use crate::common::http::{Client, ids, store, user};
@@ -323,9 +324,8 @@ async fn a_login_stores_the_cleaned_user_agent_and_the_peer_that_the_app_set() {
 // T3
 #[tokio::test]
 async fn with_a_tag_key_no_user_can_be_guessed_from_a_cookie() {
-    let store = MemoryStore::builder()
-        .tag_key("a secret of the app's")
-        .build();
+    let key = TagKey::new("a secret of the app's").unwrap();
+    let store = MemoryStore::builder().tag_key(key.clone()).build();
     let layer = SessionLayer::new(store.clone());
     let mut client = Client::signed_in(&layer, "alice").await;
 
@@ -333,10 +333,7 @@ async fn with_a_tag_key_no_user_can_be_guessed_from_a_cookie() {
 
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     assert_ne!(tag, Tag::of(&user("alice")).to_string());
-    assert_eq!(
-        tag,
-        Tag::keyed(b"a secret of the app's", &user("alice")).to_string()
-    );
+    assert_eq!(tag, Tag::keyed(&key, &user("alice")).to_string());
     assert_eq!(ids(&store, "alice").await.len(), 1);
 }
 

@@ -227,3 +227,25 @@ async fn events_are_logged_at_debug_under_their_own_target_without_token_or_addr
         assert!(lines.iter().all(|line| !line.contains(secret)), "{secret}");
     }
 }
+
+// T68
+#[tokio::test]
+async fn a_user_id_with_a_line_break_and_an_escape_forges_no_log_line() {
+    let log = Log::start();
+    let (layer, _faulty, _store) = world();
+    let name = "eve\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[31m\u{202e}\"";
+
+    Client::signed_in(&layer, name).await;
+
+    let text = log.text();
+    assert!(
+        !text
+            .lines()
+            .any(|line| line.starts_with("2026-01-01T00:00:00Z")),
+        "{text}"
+    );
+    assert!(!text.contains(['\r', '\u{1b}', '\u{202e}']), "{text:?}");
+    let lines = log.at("tower_user_sessions::audit");
+    let escaped = "user=eve\\n2026-01-01T00:00:00Z ERROR forged\\r\\u{1b}[31m\\u{202e}\\\"";
+    assert!(lines[0].contains(escaped), "{text}");
+}

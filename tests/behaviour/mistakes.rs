@@ -276,7 +276,7 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
     let log = Log::start();
     let (memory, _clock) = store();
     let layer = SessionLayer::new(memory.clone());
-    let insecure = SessionLayer::new(memory).cookie(
+    let insecure = SessionLayer::new(memory).realm("insecure").cookie(
         SessionCookie::named("session")
             .secure(false)
             .build()

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use tower_user_sessions::{
-    EndReason, Lifetime, Login, MemoryStore, SessionErrorKind, SessionLayer, store::ManualClock,
+    EndReason, Lifetime, Login, MemoryStore, SessionErrorKind, SessionLayer, events::EventKind,
+    store::ManualClock,
 };
 
 use crate::common::{
+    book::Book,
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
     http::{Client, DAY, HOUR, ids, store, user},
 };
@@ -56,19 +58,68 @@ async fn the_previous_token_is_dead_at_once_and_its_late_requests_touch_no_cooki
 
 // T5 T47
 #[tokio::test]
-async fn the_previous_token_is_reuse_once_no_late_request_can_carry_it() {
-    let (layer, store, clock) = world();
-    let mut client = Client::signed_in(&layer, "alice").await;
-    let mut previous = client.clone();
+async fn an_invalid_token_raises_one_event_with_both_clients_and_never_ends_the_session() {
+    let ((store, clock), book) = (store(), Book::default());
+    let layer = SessionLayer::new(store.clone()).events(book.sink());
+    let mut client = Client::new(&layer);
+    client.user_agent = "Firefox";
+    client.log_in("alice").await;
+    let mut thief = client.clone();
+    thief.user_agent = "curl";
+    let id = ids(&store, "alice").await;
     reauthenticates(&mut client).await;
+    book.news();
     clock.advance(GRACE - MS);
-    previous.clone().user().await;
-    assert_eq!(ids(&store, "alice").await.len(), 1);
+    assert_eq!(thief.user().await, None);
+    assert_eq!(book.news(), []);
     clock.advance(MS);
 
-    previous.user().await;
+    for _ in 0..3 {
+        let polled = thief.request(|session| async move { session.user_id() });
+        assert_eq!(polled.await.value(), None);
+    }
 
-    assert!(ids(&store, "alice").await.is_empty());
+    let event = {
+        let events = book.0.lock().unwrap();
+        assert_eq!(events.len(), 1, "{events:?}");
+        events[0].clone()
+    };
+    assert_eq!(
+        (event.kind, event.session),
+        (EventKind::TokenReuse, Some(id[0]))
+    );
+    assert_eq!(event.user(), Some(&user("alice")));
+    let agents = [event.client(), event.session_client()].map(|it| it.unwrap().user_agent());
+    assert_eq!(agents, [Some("curl"), Some("Firefox")]);
+    assert_eq!(ids(&store, "alice").await, id);
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+}
+
+// T47
+#[tokio::test]
+async fn an_invalid_token_does_not_keep_the_session_from_rotating() {
+    let (layer, _store, clock) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut thief = client.clone();
+    reauthenticates(&mut client).await;
+    clock.advance(GRACE);
+    thief.user().await;
+    let before = client.token();
+
+    let rotates = client.send(|session| async move { session.rotate().unwrap() });
+    rotates.await;
+
+    assert_ne!(client.token(), before);
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    clock.advance(HOUR);
+    let mut copy = client.clone();
+    copy.cookie = Some(format!("__Host-session={before}"));
+    assert_eq!(copy.user().await, None);
+    assert_eq!(
+        client.user().await,
+        None,
+        "reuse of a rotated token still ends the session"
+    );
 }
 
 // T5

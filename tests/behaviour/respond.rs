@@ -89,7 +89,7 @@ async fn a_session_error_is_a_problem_of_its_kind() {
 #[tokio::test]
 async fn a_commit_error_is_the_answer_that_the_layer_gives() {
     let out = || StoreError::new(StoreErrorKind::Timeout);
-    let rules: [(fn() -> CommitError, u16, &str, Code); 8] = [
+    let rules: [(fn() -> CommitError, u16, &str, Code); 9] = [
         (|| CommitError::Closed, 500, "not_stored", Code::Internal),
         (
             || CommitError::Conflict,
@@ -119,6 +119,12 @@ async fn a_commit_error_is_the_answer_that_the_layer_gives() {
             || CommitError::Rejected,
             401,
             "sign_in_void",
+            Code::Unauthenticated,
+        ),
+        (
+            || CommitError::TooOld,
+            401,
+            "sign_in_too_old",
             Code::Unauthenticated,
         ),
         (|| CommitError::TooLarge, 413, "not_stored", Code::Internal),

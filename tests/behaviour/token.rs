@@ -12,7 +12,7 @@ use std::{collections::HashSet, fmt::Display, net::IpAddr, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use tower_user_sessions::{
     Client, EndNotice, EndReason, Lifetime, SessionId, Timestamp, UserId,
-    store::{Changes, Data, Digest, Record, Tag, Token},
+    store::{Changes, Data, Digest, Record, Tag, TagKey, TagKeyError, Token},
 };
 
 // T1
@@ -116,7 +116,20 @@ fn the_tag_of_a_user_never_changes() {
 
     // Other tags would sign all users out.
     insta::assert_snapshot!(Tag::of(&alice), @"DHUHdZA2crc8mYnB");
-    insta::assert_snapshot!(Tag::keyed(b"key", &alice), @"jA_8T9hMtLFGuFwf");
+    let key = TagKey::new("0123456789abcdef").unwrap();
+    insta::assert_snapshot!(Tag::keyed(&key, &alice), @"kyJunjiOoX_-hak9");
+}
+
+// T3
+#[test]
+fn a_key_of_tags_has_at_least_16_bytes_and_is_not_printed() {
+    for short in ["", "x", "0123456789abcde"] {
+        assert_eq!(TagKey::new(short).unwrap_err(), TagKeyError, "{short}");
+    }
+
+    let key = TagKey::new("0123456789abcdef").unwrap();
+
+    assert_eq!(format!("{key:?}"), "TagKey(..)");
 }
 
 fn moments() -> impl Strategy<Value = Timestamp> {
@@ -154,7 +167,7 @@ prop_compose! {
         digest in any::<[u8; 32]>(),
         user in option::of("[^\\x00]{1,60}"),
         client in clients(),
-        revision in 0..1_u64 << 56,
+        revision in 0..1_u64 << 32,
         times in [moments(), moments(), moments(), moments()],
         idle in 1..=34_560_000_000_u64,
     ) -> Record {

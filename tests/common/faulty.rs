@@ -13,7 +13,7 @@ use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
         Changes, Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved,
-        Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag,
+        Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
     },
 };
 
@@ -27,6 +27,7 @@ pub enum Method {
     Resolve,
     Rotate,
     Save,
+    Ticket,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -192,6 +193,11 @@ impl SessionStore for FaultyStore {
             new.cutoff = Some(new.now);
         }
         Ok(created)
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        let fault = self.enter(Method::Ticket);
+        self.run(fault, self.0.store.ticket(tag, ticket)).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

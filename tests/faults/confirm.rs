@@ -186,7 +186,8 @@ async fn a_sign_out_is_503_until_it_is_confirmed_however_often_the_user_tries() 
     let answer = client.send(sign_out).await;
 
     assert_eq!(answer.status, 200);
-    assert!(answer.removes_cookie());
+    assert!(answer.sets_no_cookie(), "it opens no session any more");
+    assert_eq!(client.user().await, None);
 }
 
 // T71

@@ -1,7 +1,7 @@
 //! Random histories: operations of a few users and guests in a random order.
 
 use proptest::{collection::vec, option, prelude::*};
-use tower_user_sessions::EndReason;
+use tower_user_sessions::{EndReason, store::Changes};
 
 /// Two users, then two guests.
 pub(crate) const SESSION_SETS: usize = 4;
@@ -28,6 +28,13 @@ pub(crate) enum Op {
         pick: Pick,
         activity: bool,
         forged: bool,
+        /// In the other realm.
+        crossed: bool,
+    },
+    /// Reads the terms of a ticket.
+    Ticket {
+        pick: Pick,
+        forged: bool,
     },
     Rotate {
         pick: Pick,
@@ -53,7 +60,8 @@ pub(crate) enum Op {
         agent: u8,
         stale: bool,
     },
-    List,
+    /// Of one realm, or of all.
+    List(Option<bool>),
     End {
         which: Whom,
         reason: EndReason,
@@ -62,6 +70,7 @@ pub(crate) enum Op {
         read_at: Option<i64>,
         spare: bool,
         bar: Option<u64>,
+        within: Option<bool>,
     },
     /// Gives up an id that is not created yet and may be created later.
     GiveUp {
@@ -83,6 +92,8 @@ pub(crate) struct With {
     pub(crate) device: Option<u8>,
     /// The session that it replaces belongs to the next session set.
     pub(crate) elsewhere: bool,
+    /// In the realm that has a name.
+    pub(crate) admin: bool,
     /// A ticket, whether it is forged, and which session it ends.
     pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
 }
@@ -130,7 +141,12 @@ fn ops() -> impl Strategy<Value = Op> {
         option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
         option::weighted(0.3, pick()),
         (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
-        prop_oneof![3 => Just(0_i64), 1 => -1..=1_i64, 1 => 0..6_000_i64],
+        prop_oneof![
+            12 => Just(0_i64),
+            4 => -1..=1_i64,
+            4 => 0..6_000_i64,
+            1 => (-1..=1_i64).prop_map(|off| 86_400_000 + off),
+        ],
         changes(),
         data_limit(),
         with(),
@@ -177,14 +193,20 @@ fn ops() -> impl Strategy<Value = Op> {
                 reuse_ends,
             },
         );
-    let resolve =
-        (pick(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(|(pick, activity, forged)| {
-            Op::Resolve {
-                pick,
-                activity,
-                forged,
-            }
+    let resolve = (
+        pick(),
+        any::<bool>(),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(pick, activity, forged, crossed)| Op::Resolve {
+            pick,
+            activity,
+            forged,
+            crossed,
         });
+    let ticket =
+        (pick(), prop::bool::weighted(0.2)).prop_map(|(pick, forged)| Op::Ticket { pick, forged });
     let shorten = option::weighted(0.2, (1..30_u64, 1..90_u64));
     let save = (pick(), changes(), off(), data_limit(), shorten).prop_map(
         |(pick, changes, expect, data_limit, shorten)| Op::Save {
@@ -204,9 +226,10 @@ fn ops() -> impl Strategy<Value = Op> {
     let ending = (
         any::<bool>(),
         option::weighted(0.2, prop_oneof![Just(0_u64), Just(1), 1..20_000_u64]),
+        option::weighted(0.3, any::<bool>()),
     );
     let end = (whom, reason, callers, off(), ending).prop_map(
-        |(which, reason, (by, caller), read_at, (spare, bar))| Op::End {
+        |(which, reason, (by, caller), read_at, (spare, bar, within))| Op::End {
             which,
             reason,
             by,
@@ -214,6 +237,7 @@ fn ops() -> impl Strategy<Value = Op> {
             read_at,
             spare,
             bar,
+            within,
         },
     );
     prop_oneof![
@@ -223,7 +247,8 @@ fn ops() -> impl Strategy<Value = Op> {
         4 => save,
         3 => (pick(), 0..3_u8, prop::bool::weighted(0.2))
             .prop_map(|(pick, agent, stale)| Op::NoteClient { pick, agent, stale }),
-        3 => Just(Op::List),
+        3 => option::weighted(0.5, any::<bool>()).prop_map(Op::List),
+        1 => ticket,
         4 => end,
         1 => name().prop_map(|name| Op::GiveUp { name }),
         5 => millis().prop_map(Op::Advance),
@@ -241,17 +266,32 @@ fn with() -> impl Strategy<Value = With> {
         prop::bool::weighted(0.8),
         option::weighted(0.3, 0..4_u8),
         prop::bool::weighted(0.1),
+        prop::bool::weighted(0.3),
         option::weighted(0.2, redeem),
     )
         .prop_map(
-            |((class, agent), class_limit, counts, device, elsewhere, redeem)| With {
+            |((class, agent), class_limit, counts, device, elsewhere, admin, redeem)| With {
                 class,
                 agent,
                 class_limit,
                 counts,
                 device,
                 elsewhere,
+                admin,
                 redeem,
             },
         )
+}
+
+/// The changes that an operation names.
+pub(crate) fn change(changes: &[(usize, Option<u8>)]) -> Changes {
+    let mut made = Changes::default();
+    for (key, value) in changes {
+        let key = ["a", "b", "c"][*key];
+        match value {
+            Some(length) => made.set(key, vec![b'x'; usize::from(*length) * 3]),
+            None => made.remove(key),
+        }
+    }
+    made
 }

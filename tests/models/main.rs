@@ -13,6 +13,7 @@ mod histories;
 mod history;
 mod interleaving;
 mod model;
+mod names;
 mod question;
 mod shuttle;
 mod world;

@@ -4,7 +4,7 @@ use tower_user_sessions::{
     Timestamp,
     store::{
         Create, Created, End, Ended, List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save,
-        Saved, SessionStore,
+        Saved, SessionStore, Tag, Ticketed,
     },
 };
 
@@ -18,6 +18,7 @@ pub(crate) enum Request {
     End(End),
     List(List),
     NoteClient(NoteClient),
+    Ticket(Tag, Ticketed),
     Resolve(Resolve),
     Rotate(Rotate),
     Save(Save),
@@ -31,6 +32,7 @@ impl Request {
             Self::End(end) => model.end(end, now),
             Self::List(list) => model.list(list, now),
             Self::NoteClient(note) => model.note_client(note, now),
+            Self::Ticket(tag, ticket) => model.ticket(*tag, *ticket, now),
             Self::Resolve(resolve) => model.resolve(resolve, now),
             Self::Rotate(rotate) => model.rotate(rotate, now),
             Self::Save(save) => model.save(save, now),
@@ -55,6 +57,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::LimitReached(by) => Answer::LimitReached(sorted(by)),
             Created::TooLarge => Answer::TooLarge,
             Created::Rejected => Answer::Rejected,
+            Created::TooOld => Answer::TooOld,
             Created::Disabled => Answer::Disabled,
             Created::NoTicket => Answer::NoTicket,
         },
@@ -66,6 +69,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Ended::CallerEnded => Answer::CallerEnded,
             Ended::Unknown => Answer::Unknown,
         },
+        Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
         Request::NoteClient(note) => Answer::Noted(store.note_client(note).await.unwrap()),
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {

@@ -22,7 +22,7 @@ use tower_user_sessions::{
     Limit, MemoryStore, SessionId, SessionLayer, SessionStore, UserId, UserSessions,
     store::{
         Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
     },
 };
 
@@ -48,6 +48,10 @@ impl SessionStore for Yielding {
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
         between(self.0.create(create)).await
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        between(self.0.ticket(tag, ticket)).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

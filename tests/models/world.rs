@@ -9,14 +9,15 @@ use std::{
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Changes, Create, Digest, End, LastSeen, List, ManualClock, NoteClient,
-        Redeem, Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
+        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
     },
 };
 
 use crate::{
-    history::{Op, Pick, SESSION_SETS, Whom, With},
+    history::{Op, Pick, SESSION_SETS, Whom, With, change},
     model::{Answer, Model},
+    names::{forge, is_admin, named},
     question::Request,
 };
 
@@ -108,9 +109,24 @@ impl World {
                     .map(|set| Request::List(self.list(set)))
                     .collect();
             }
-            Op::List => Request::List(self.list(set)),
+            Op::List(realm) => {
+                let mut list = self.list(set);
+                list.within = realm.map(named);
+                Request::List(list)
+            }
+            Op::Ticket { pick, forged } => {
+                let tickets = &self.sets[set].tickets;
+                let Some(back) = pick.checked_rem(tickets.len()) else {
+                    return Vec::new();
+                };
+                let mut ticket = tickets[tickets.len() - 1 - back];
+                if *forged {
+                    ticket.digest = Digest::from_bytes([1; 32]);
+                }
+                Request::Ticket(tag, ticket)
+            }
             Op::GiveUp { name } => {
-                let id = self.token(set, *name).session_id();
+                let id = self.token(set, *name, false).session_id();
                 Request::End(End::new(tag, Which::One(id), EndReason::Undelivered))
             }
             Op::Create { .. } => match self.create(set, op) {
@@ -121,11 +137,14 @@ impl World {
                 pick,
                 activity,
                 forged,
+                crossed,
             } => {
                 let Some(token) = self.pick(set, *pick) else {
                     return Vec::new();
                 };
-                let mut resolve = Resolve::new(if *forged { forge(&token) } else { token });
+                let token = if *forged { forge(&token) } else { token };
+                let realm = named(is_admin(&token) != *crossed);
+                let mut resolve = Resolve::within(token, realm);
                 resolve.activity = *activity;
                 resolve.not_before = self.not_before;
                 Request::Resolve(resolve)
@@ -179,6 +198,7 @@ impl World {
                 read_at,
                 spare,
                 bar,
+                within,
             } => {
                 let which = match which {
                     Whom::All => Some(Which::All),
@@ -196,6 +216,7 @@ impl World {
                 }
                 end.spare_uncounted = *spare;
                 end.bar = bar.map(Duration::from_millis);
+                end.within = within.map(named);
                 Request::End(end)
             }
         };
@@ -222,7 +243,7 @@ impl World {
         let of = (set + usize::from(with.elsewhere)) % SESSION_SETS;
         let replaces = replaces.and_then(|pick| self.id(of, pick));
         let token = match again {
-            None => self.token(set, *name),
+            None => self.token(set, *name, with.admin),
             Some((pick, forged)) => {
                 let token = self.pick(set, *pick)?;
                 // A store may or may not have removed what expired.
@@ -240,7 +261,8 @@ impl World {
         };
         let at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
         let user = self.sets[set].user.clone();
-        let mut create = Create::new(&token, user, Authenticated::At(at));
+        let mut create = Create::new(&token, user, Authenticated::At(at))
+            .within(&token, named(is_admin(&token)));
         create.lifetime = if *short {
             Lifetime::new(Duration::from_secs(5), Duration::from_secs(20))
         } else {
@@ -286,7 +308,11 @@ impl World {
                 id: format!("ticket-{:03}------", self.made).parse().unwrap(),
                 digest: create.digest,
             };
-            create.offer = Some(offer);
+            let terms = format!("terms {}", self.made).into_bytes();
+            create.offer = Some(Offer {
+                ticket: offer,
+                terms,
+            });
             self.sets[set].tickets.push(offer);
         }
     }
@@ -322,7 +348,8 @@ impl World {
             Renewal::Derived(salt)
         };
         self.sets[set].tokens.push(next.clone());
-        let mut rotate = Rotate::new(&sent, &next, renewal);
+        let mut rotate =
+            Rotate::new(&sent, &next, renewal).within(&sent, &next, named(is_admin(&sent)));
         rotate.grace = Duration::from_millis(if *short { 0 } else { 4_000 });
         rotate.reuse_ends = *reuse_ends;
         Some(rotate)
@@ -335,10 +362,11 @@ impl World {
     }
 
     /// A new token with a readable session id: its first character, its number, its session set.
-    fn token(&mut self, set: usize, name: char) -> Token {
+    fn token(&mut self, set: usize, name: char, admin: bool) -> Token {
         self.made += 1;
         let tag = self.sets[set].tag;
-        let id = format!("{name}-{:03}-of-{set}------", self.made);
+        let realm = if admin { "in" } else { "of" };
+        let id = format!("{name}-{:03}-{realm}-{set}------", self.made);
         let token: Token = format!("{tag}{id}{:A<32}", self.made).parse().unwrap();
         self.sets[set].tokens.push(token.clone());
         token
@@ -379,22 +407,4 @@ impl World {
             text
         })
     }
-}
-
-/// The same session id with another secret.
-fn forge(token: &Token) -> Token {
-    let text = token.encode();
-    format!("{}{:_<32}", &text[..32], "").parse().unwrap()
-}
-
-fn change(changes: &[(usize, Option<u8>)]) -> Changes {
-    let mut made = Changes::default();
-    for (key, value) in changes {
-        let key = ["a", "b", "c"][*key];
-        match value {
-            Some(length) => made.set(key, vec![b'x'; usize::from(*length) * 3]),
-            None => made.remove(key),
-        }
-    }
-    made
 }

@@ -11,7 +11,7 @@ use tower_user_sessions::{
     UserId,
     store::{
         Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, StoreErrorKind,
+        Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
     },
 };
 
@@ -112,6 +112,10 @@ impl SessionStore for Down {
     }
 
     async fn create(&self, _: &Create) -> Result<Created, StoreError> {
+        down()
+    }
+
+    async fn ticket(&self, _: Tag, _: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
         down()
     }
 

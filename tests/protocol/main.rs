@@ -21,6 +21,7 @@
 //! | [`data`] | four requests that set keys, update or end; 1 broken connection |
 //! | [`unused`] | a phone and a laptop that send a request now and then, and one or two clients that sign in and never come back; a limit of 3 or 4, 8 steps |
 //! | [`turns`] | two commits of one request, at once or the second because the first was dropped |
+//! | [`realm`] | one user in two realms, with tickets and tokens from before a re-authentication, 6 operations |
 //! | [`key`] | one key with two sessions, their notices and a cutoff, 6 operations in 11 ticks, the clock steps back by 3 |
 //!
 //! # Rules
@@ -59,6 +60,9 @@
 //! | reuse ends the session, any other wrong secret is unknown | `reuse_ends`, `knows_previous` | `REUSE_ENDS`, `STRANGER` |
 //! | unused sessions are evicted first, those of the same client next | `unused_first`, `own_unused_next` | `unused::DEVICES_STAY` |
 //! | rows of §5: merged by key, compared, no save to an ended session | `merges`, `compares`, `saves_live` | `BOTH_KEPT`, `data::COUNTS_ONCE`, `data::STAYS_ENDED` |
+//! | realms keep apart, ends of all cross them | `realm_in_digest`, `realm_of_limit`, `ends_apart`, `ends_cross` | `ONLY_ITS_REALM`, `APART`, `ALL_END` |
+//! | a ticket keeps its terms | `ticket_keeps` | `LIMIT_HOLDS` |
+//! | an invalid token ends nothing and is reported once | `invalid_ends_nothing`, `reported_once` | `INVALID` |
 //! | the TTL of a key has time to spare | `spare` | `SESSION_KEPT` |
 //!
 //! Other rules that DESIGN marks with ⚑ are not part of the protocol and have an ordinary test:
@@ -107,6 +111,7 @@ mod model;
 mod node;
 mod parallel;
 mod props;
+mod realm;
 mod rotation;
 mod rules;
 mod scene;

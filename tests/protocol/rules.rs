@@ -78,6 +78,20 @@ pub(crate) struct Rules {
     pub(crate) unused_first: bool,
     /// One that is unused and of the same client as the new one is evicted next.
     pub(crate) own_unused_next: bool,
+    /// The realm goes into the digest of tokens and tickets.
+    pub(crate) realm_in_digest: bool,
+    /// The limit counts the sessions of its realm.
+    pub(crate) realm_of_limit: bool,
+    /// An end of one session leaves out other realms.
+    pub(crate) ends_apart: bool,
+    /// An end of all crosses all realms.
+    pub(crate) ends_cross: bool,
+    /// A ticket keeps the limit of the refused sign-in.
+    pub(crate) ticket_keeps: bool,
+    /// A token from before a re-authentication ends nothing.
+    pub(crate) invalid_ends_nothing: bool,
+    /// And is forgotten once it was reported.
+    pub(crate) reported_once: bool,
 }
 
 impl Rules {
@@ -119,5 +133,12 @@ impl Rules {
         knows_previous: true,
         unused_first: true,
         own_unused_next: true,
+        realm_in_digest: true,
+        realm_of_limit: true,
+        ends_apart: true,
+        ends_cross: true,
+        ticket_keeps: true,
+        invalid_ends_nothing: true,
+        reported_once: true,
     };
 }

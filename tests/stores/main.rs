@@ -10,8 +10,10 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod forged_tickets;
 mod memory_size;
 mod mutants_sets;
+mod mutants_tokens;
 mod pinned;
 mod redis_acl;
 mod redis_check;

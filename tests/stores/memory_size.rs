@@ -104,7 +104,8 @@ fn guests_that_keep_no_cookie_leave_no_memory_behind_after_15_minutes() {
     assert_eq!(store.sets(), guests);
     clock.advance(15 * MINUTE);
     let swept = allocation_counter::measure(|| {
-        for _ in 0..1_000 {
+        // So many that each lock is swept.
+        for _ in 0..1_500 {
             create(&store, &create_guest(&guest()));
         }
     });
@@ -116,10 +117,10 @@ fn guests_that_keep_no_cookie_leave_no_memory_behind_after_15_minutes() {
         (full - before) / 1_000_000,
         (resident() - before) / 1_000_000,
     );
-    assert_eq!(store.sets(), 1_000);
+    assert_eq!(store.sets(), 1_500);
     let left = all.bytes_current + swept.bytes_current;
     assert!(
-        left < all.bytes_current / 50,
+        left < all.bytes_current / 40,
         "{left} of {}",
         all.bytes_current
     );

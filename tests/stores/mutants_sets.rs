@@ -19,7 +19,7 @@ use tower_user_sessions::{
     EndReason, Excess, MemoryStore, SessionId, SessionStore, Timestamp, UserId,
     store::{
         Create, Created, End, EndNotice, Ended, Forget, List, ManualClock, NoteClient, Record,
-        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, conformance,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, conformance,
     },
 };
 
@@ -122,6 +122,10 @@ impl SessionStore for Store {
             new.evicted.clear();
         }
         Ok(created)
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.ticket(tag, ticket).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {

@@ -41,7 +41,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     ),
     (
         "why a sign-in was refused",
-        &["disabled", "limit_reached", "no_ticket", "void"],
+        &["disabled", "limit_reached", "no_ticket", "too_old", "void"],
     ),
     (
         "kinds of events",
@@ -71,6 +71,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "not_stored",
             "not_yours",
             "sign_in_disabled",
+            "sign_in_too_old",
             "sign_in_void",
             "unavailable",
         ],
@@ -126,6 +127,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "reused",
             "rotate",
             "save",
+            "ticket",
             "to",
             "unknown",
             "up",
@@ -210,6 +212,7 @@ fn no_code_of_an_event_changes() {
         Refusal::LimitReached,
         Refusal::NoTicket,
         Refusal::Rejected,
+        Refusal::TooOld,
     ];
     let kinds = [
         EventKind::Created,

@@ -11,7 +11,7 @@ use tower_user_sessions::{
     EndReason, Lifetime, Limit, RedisStore,
     store::{
         Arrival, Authenticated, Changes, Create, Created, End, Ended, ManualClock, NewSession,
-        Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
+        Offer, Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Timestamp, Token, Which,
     },
 };
 
@@ -331,9 +331,12 @@ async fn refusals_leave_no_expired_tickets_behind() {
         let mut create = asks("alice", &token);
         create.authenticated = Authenticated::At(clock.now());
         create.limit = Limit::at_most(1).refuse();
-        create.offer = Some(Ticketed {
-            id: ticket.session_id(),
-            digest: ticket.digest(),
+        create.offer = Some(Offer {
+            ticket: Ticketed {
+                id: ticket.session_id(),
+                digest: ticket.digest(),
+            },
+            terms: Vec::new(),
         });
         let refused = store.create(&create).await.unwrap();
         assert!(matches!(refused, Created::LimitReached(_)), "{refused:?}");

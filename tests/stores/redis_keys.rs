@@ -18,7 +18,7 @@ use tower_user_sessions::{
     EndReason, RedisStore, UserId,
     store::{
         Create, Created, End, Ended, List, ManualClock, Renewal, Resolve, Resolved, Rotate,
-        Rotated, Salt, Save, Saved, SessionStore, StoreErrorKind, Timestamp, Token, Which,
+        Rotated, Salt, Save, Saved, SessionStore, StoreErrorKind, TagKey, Timestamp, Token, Which,
     },
 };
 
@@ -330,7 +330,7 @@ async fn a_tag_key_hides_the_user_and_a_prefix_names_the_app() {
     let server = Server::start();
     let store = RedisStore::builder(server.pool())
         .prefix("shop")
-        .tag_key(*b"a key of the app's own")
+        .tag_key(TagKey::new(*b"a key of the app's own").unwrap())
         .build();
     let plain = RedisStore::new(server.pool());
     let user = UserId::new("alice").unwrap();

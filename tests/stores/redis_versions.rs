@@ -11,8 +11,8 @@
 use tower_user_sessions::{
     EndReason, Limit, RedisStore, SessionLayer,
     store::{
-        Created, End, Ended, Redeem, Resolve, Resolved, Save, Saved, SessionStore, Ticketed, Token,
-        Which,
+        Created, End, Ended, Offer, Redeem, Resolve, Resolved, Save, Saved, SessionStore, Ticketed,
+        Token, Which,
     },
 };
 
@@ -255,7 +255,10 @@ async fn a_ticket_of_another_version_is_unknown() {
     };
     let mut create = asks("alice", &token(&store, "alice"));
     create.limit = Limit::at_most(1).refuse();
-    create.offer = Some(ticket);
+    create.offer = Some(Offer {
+        ticket,
+        terms: Vec::new(),
+    });
     let answer = store.create(&create).await.unwrap();
     assert!(matches!(answer, Created::LimitReached(_)), "{answer:?}");
     let before = rewrite(&server, &refused, OTHER_VERSIONS[0]).await;

@@ -74,6 +74,8 @@ async fn two_cookies_are_two_evalshas_only_if_the_first_is_dead_and_a_dead_one_i
     let mut client = Client::signed_in(&layer, "alice").await;
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
+    // An unused one lives for 15 minutes.
+    guest.get("cart").await;
     client.guest = guest.guest;
     let count = async || -> Vec<String> {
         let calls = calls(&server).await;

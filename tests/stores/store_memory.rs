@@ -140,3 +140,9 @@ async fn contract_19_forgets_a_notice() {
 async fn contract_21_notes_the_last_client() {
     conformance::notes_the_last_client(make).await;
 }
+
+// T66
+#[tokio::test]
+async fn contract_20_keeps_realms_apart() {
+    conformance::keeps_realms_apart(make).await;
+}

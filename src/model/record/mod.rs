@@ -1,11 +1,13 @@
 //! A live session as a store keeps it, and its stored form.
 
-use std::{error, fmt, sync::Arc, time::Duration};
+mod error;
+mod order;
+
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut};
 
-mod order;
-
+pub use self::error::RecordError;
 use super::{
     body::{Body, NOTED_MAX},
     class::ClientClass,
@@ -15,6 +17,7 @@ use super::{
     last_seen::LastSeen,
     lifetime::Lifetime,
     proof::Proof,
+    realm::Realm,
     rotation::{BLOCK, Rotation},
     token::Digest,
     user::UserId,
@@ -60,7 +63,7 @@ pub struct Record {
     pub id: SessionId,
     /// Digest of its token.
     pub digest: Digest,
-    /// The number of writes to its data, below 2 to the power of 56.
+    /// The number of writes to its data, below 2 to the power of 32.
     pub revision: u64,
     /// When the session was made.
     pub created_at: Timestamp,
@@ -80,6 +83,8 @@ pub struct Record {
     pub unused: bool,
     /// The previous tokens, if there were any.
     pub rotation: Option<Arc<Rotation>>,
+    /// The mark of its realm.
+    mark: [u8; 3],
     body: Arc<Body>,
 }
 
@@ -107,6 +112,7 @@ impl Record {
             counts: true,
             unused: true,
             rotation: None,
+            mark: Realm::NONE.mark(),
             body: Arc::new(Body {
                 user,
                 client,
@@ -115,6 +121,19 @@ impl Record {
                 last_seen: None,
             }),
         }
+    }
+
+    /// Sets the realm of the layer that makes the session.
+    #[must_use]
+    pub fn with_realm(mut self, realm: Realm) -> Self {
+        self.mark = realm.mark();
+        self
+    }
+
+    /// Whether the session is for layers of this realm.
+    #[must_use]
+    pub fn is_in(&self, realm: Realm) -> bool {
+        self.mark == realm.mark()
     }
 
     /// Sets how the user authenticated.
@@ -226,7 +245,8 @@ impl Record {
     /// | part | type |
     /// |---|---|
     /// | version, kind, class | `u8` each |
-    /// | revision | `u56` |
+    /// | mark of the realm, zeros for none | 3 bytes |
+    /// | revision | `u32` |
     /// | created, authenticated, last activity | `i64` each |
     /// | idle, deadline | `i64` each |
     /// | digest of the token | 32 bytes |
@@ -248,7 +268,8 @@ impl Record {
             UNCOUNTED
         };
         bytes.put_u8(class);
-        bytes.put_uint(self.revision, 7);
+        bytes.put_slice(&self.mark);
+        bytes.put_u32(u32::try_from(self.revision).unwrap_or(u32::MAX));
         bytes.put_i64(self.created_at.as_millis());
         bytes.put_i64(self.authenticated_at.as_millis());
         bytes.put_i64(self.last_activity.as_millis());
@@ -339,7 +360,9 @@ impl Record {
         }
         let class = header.get_u8();
         let counts = class != UNCOUNTED;
-        let revision = header.get_uint(7);
+        let mut mark = [0; 3];
+        header.copy_to_slice(&mut mark);
+        let revision = header.get_u32().into();
         let created_at = Timestamp::from_millis(header.get_i64());
         let authenticated_at = Timestamp::from_millis(header.get_i64());
         let last_activity = Timestamp::from_millis(header.get_i64());
@@ -358,30 +381,9 @@ impl Record {
             counts,
             unused,
             rotation: None,
+            mark,
             body,
         })
-    }
-}
-
-/// The bytes are no stored session, or one of another version.
-#[derive(Debug)]
-pub struct RecordError(Option<Box<dyn error::Error + Send + Sync>>);
-
-impl RecordError {
-    pub(super) fn because(source: impl error::Error + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(source)))
-    }
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a stored session")
-    }
-}
-
-impl error::Error for RecordError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.as_deref().map(|source| source as _)
     }
 }
 

@@ -95,7 +95,7 @@ fn class_and_rotation_come_back_as_they_were_stored() {
     };
     let mut record = record(client());
     record.class = ClientClass::new(3);
-    record.revision = 1 << 52;
+    record.revision = u64::from(u32::MAX);
     record.unused = false;
     record.rotation = Some(Arc::new(Rotation {
         issued_at: Timestamp::from_millis(5),

@@ -85,13 +85,14 @@ fn log_all(raised: &Raised) {
     raised.clone().report(|event| log(&event));
 }
 
-/// At debug level, because it names users and sessions. Addresses and user agents are not logged.
+/// At debug level, because it names users and sessions. Addresses and user agents are not logged. A user
+/// id may have any characters, so it is escaped: with a line break in it one could forge a line.
 fn log(event: &Event) {
     tracing::debug!(
         target: "tower_user_sessions::audit",
         kind = event.kind.as_str(),
         at = %event.at,
-        user = event.user().map(tracing::field::display),
+        user = event.user().map(|user| tracing::field::display(user.as_str().escape_debug())),
         session = event.session.map(tracing::field::display::<SessionId>),
         why = event.why(),
         initiator = event.initiator.as_str(),

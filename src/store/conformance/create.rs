@@ -7,9 +7,10 @@ use super::{
     trial::{MS, Trial, ids, ids_of, set},
 };
 use crate::{
-    model::{EndReason, Limit},
+    model::{Client, EndReason, Limit, Proof},
     store::{
-        Authenticated, Created, Data, ManualClock, NewSession, SeenDevice, SessionStore, Which,
+        Authenticated, Created, Data, ManualClock, NewSession, Record, SeenDevice, SessionStore,
+        Which,
     },
 };
 
@@ -138,6 +139,7 @@ async fn only_the_data_of_a_live_session_is_kept<St: SessionStore>(trial: &Trial
 /// Number 6: a repeated `create` returns the same session; after that ended, it is `Created::Ended`.
 pub async fn creates_once<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(6, make).await;
+    a_new_session_is_what_was_asked_for(&trial).await;
     a_repeated_create_is_the_same_session(&trial).await;
     a_repeated_create_returns_what_it_ended(&trial).await;
     a_known_id_with_another_secret_makes_no_session(&trial).await;
@@ -288,5 +290,42 @@ async fn an_ended_session_is_not_made_again<St: SessionStore>(trial: &Trial<St>)
         trial
             .notice(token, "the ended session after that `create`")
             .await;
+    }
+}
+
+async fn a_new_session_is_what_was_asked_for<St: SessionStore>(trial: &Trial<St>) {
+    for session_set in [trial.user(), trial.guest()] {
+        // A later session of the same user is made another way than the first.
+        for _ in 0..2 {
+            let token = session_set.token();
+            let mut create = session_set.create_for(&token);
+            create.client = Client::new()
+                .with_address(Some([192, 0, 2, 1].into()))
+                .with_user_agent(Some(b"Agent/1.0"));
+            create.proof = Proof::new()
+                .with_methods(["pwd", "otp"])
+                .with_level("aal2")
+                .with_external_sid("sid");
+            create.persistent = false;
+            let (user, client) = (session_set.user.clone(), create.client.clone());
+            let mut wanted = Record::new(
+                token.session_id(),
+                token.digest(),
+                user,
+                client,
+                create.lifetime,
+                trial.now(),
+            )
+            .with_proof(create.proof.clone())
+            .with_persistent(false);
+
+            let made = trial.made(&create, "a sign-in").await;
+
+            trial.same(made.record, wanted.clone(), "the record of a new session");
+            let found = trial.live(&token, "a new session").await;
+            wanted.unused = false;
+            trial.same(found.record, wanted, "the stored record");
+            trial.clock.advance(MS);
+        }
     }
 }

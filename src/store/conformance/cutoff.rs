@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::trial::{MS, Trial, set};
+use super::{
+    age::has_an_order_and_an_age,
+    trial::{MS, Trial, set},
+};
 use crate::{
     model::{Arrival, Limit},
     store::{Authenticated, Ended, ManualClock, SessionStore, Timestamp, Which},
@@ -22,6 +25,7 @@ pub async fn rejects_what_was_authenticated_before_the_cutoff<St: SessionStore>(
     a_cutoff_in_the_future_is_moved_to_now(&trial).await;
     guest_sessions_have_no_cutoff(&trial).await;
     ending_one_session_sets_no_cutoff(&trial).await;
+    has_an_order_and_an_age(&trial).await;
 }
 
 async fn only_sign_ins_authenticated_after_the_cutoff_are_made<St: SessionStore>(

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::Client,
-    store::{List, ManualClock, Resolve, Resolved, SessionStore, Token},
+    store::{Ended, List, ManualClock, Resolve, Resolved, SessionStore, Token},
 };
 
 /// Number 1: `resolve` returns a session only for its own token, and only while the session is live.
@@ -17,6 +17,7 @@ pub async fn resolves_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     it_expires_at_its_absolute_deadline(&trial).await;
     it_is_unknown_if_it_began_before_not_before(&trial).await;
     resolve_now_agrees_with_resolve(&trial).await;
+    an_unknown_token_leaves_nothing(&trial).await;
 }
 
 async fn only_its_own_token_resolves_it<St: SessionStore>(trial: &Trial<St>) {
@@ -53,6 +54,25 @@ async fn only_its_own_token_resolves_it<St: SessionStore>(trial: &Trial<St>) {
             .unknown(&elsewhere, "a token with the same id and another tag")
             .await;
         session_set.lists_exactly(&[&token], "the list").await;
+    }
+}
+
+async fn an_unknown_token_leaves_nothing<St: SessionStore>(trial: &Trial<St>) {
+    for session_set in [trial.user(), trial.guest()] {
+        let (first, second) = (session_set.token(), session_set.token());
+        for token in [&first, &second] {
+            trial.touch_unknown(token).await;
+        }
+        session_set.lists_exactly(&[], "the list").await;
+
+        // An entry under one of these ids would stand in the way.
+        let ended = trial.end(&session_set.end_one(&first)).await;
+        trial.same(ended, Ended::Unknown, "the end of an unknown session");
+        let made = session_set.create_for(&second);
+        trial
+            .made(&made, "a sign-in whose token was unknown before")
+            .await;
+        session_set.lists_exactly(&[&second], "the list").await;
     }
 }
 

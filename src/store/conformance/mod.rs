@@ -39,6 +39,7 @@
 
 #![expect(clippy::panic, reason = "a suite fails by panicking")]
 
+mod age;
 mod atomic;
 mod barred;
 mod class;
@@ -49,11 +50,13 @@ mod data;
 mod end;
 mod follow;
 mod forget;
+mod invalid;
 mod join;
 mod limit;
 mod live;
 mod notice;
 mod notices;
+mod realm;
 mod rotation;
 mod shorten;
 mod step;
@@ -76,6 +79,7 @@ pub use self::{
         resolves_live_sessions_only,
     },
     notice::ends_and_leaves_a_notice,
+    realm::keeps_realms_apart,
     rotation::rotates_and_signs_nobody_out,
     shorten::shortens_and_never_prolongs,
 };
@@ -103,4 +107,5 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(shortens_and_never_prolongs(&make)).await;
     Box::pin(forgets_a_notice(&make)).await;
     Box::pin(notes_the_last_client(&make)).await;
+    Box::pin(keeps_realms_apart(&make)).await;
 }

@@ -127,6 +127,7 @@ async fn ending_several_sets_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
             "a sign-in from before an end of all",
         )
         .await;
+    trial.clock.advance(MS);
     trial
         .ends(
             &session_set.end(Which::All),

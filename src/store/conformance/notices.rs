@@ -139,6 +139,7 @@ async fn an_end_of_several_may_spare_uncounted_sessions<St: SessionStore>(trial:
         trial
             .live(&support, "the session that does not count")
             .await;
+        trial.clock.advance(MS);
     }
     trial
         .ends(&session_set.end(Which::All), 1, None, "an end of all")

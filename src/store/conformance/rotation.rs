@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::trial::{IDLE, MS, SessionSet, Trial, quiet};
+use super::{
+    invalid::end_no_session,
+    trial::{IDLE, MS, SessionSet, Trial, quiet},
+};
 use crate::{
     model::{EndReason, Lifetime, Record, Token},
     store::{
@@ -23,6 +26,7 @@ pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(M
     no_rotation_while_a_previous_token_works(&trial).await;
     a_re_authentication_ends_previous_tokens_at_once(&trial).await;
     an_ended_session_is_not_rotated(&trial).await;
+    end_no_session(&trial).await;
 }
 
 /// Asks for a token derived from this one; returns it and the outcome.

@@ -5,14 +5,19 @@ use std::time::Duration;
 use super::trial::{MS, SessionSet, Trial, ids_of};
 use crate::{
     model::{EndReason, Limit, Token},
-    store::{Create, Created, Ended, Redeem, SessionStore, Ticketed, Which},
+    store::{Create, Created, Ended, Offer, Redeem, SessionStore, Ticketed, Which},
 };
+
+/// Only the layer reads these. A store returns them as they are.
+const TERMS: &[u8] = b"\0terms\xff";
 
 pub(super) async fn tickets_work_once<St: SessionStore>(trial: &Trial<St>) {
     a_ticket_makes_room_once(trial).await;
     a_ticket_works_for_five_minutes_and_four_are_kept(trial).await;
     a_ticket_keeps_the_time_of_authentication(trial).await;
     a_ticket_is_no_session(trial).await;
+    a_ticket_keeps_its_terms(trial).await;
+    a_forged_ticket_leaves_nothing(trial).await;
 }
 
 fn create_for<St: SessionStore>(session_set: &SessionSet<'_, St>, token: &Token) -> Create {
@@ -25,7 +30,10 @@ fn create_for<St: SessionStore>(session_set: &SessionSet<'_, St>, token: &Token)
 async fn refused<St: SessionStore>(trial: &Trial<St>, session_set: &SessionSet<'_, St>) -> Token {
     let (token, ticket) = (session_set.token(), session_set.token());
     let mut create = create_for(session_set, &token);
-    create.offer = Some(stored(&ticket));
+    create.offer = Some(Offer {
+        ticket: stored(&ticket),
+        terms: TERMS.to_vec(),
+    });
     let refused = trial.create(&create).await;
     let is_so = matches!(refused, Created::LimitReached(_));
     trial.holds(
@@ -175,4 +183,63 @@ async fn a_ticket_is_no_session<St: SessionStore>(trial: &Trial<St>) {
         matches!(made, Created::NoTicket),
         "a ticket does not work for another user",
     );
+}
+
+/// The terms that `ticket` returns for this ticket in this session set.
+async fn terms<St: SessionStore>(
+    trial: &Trial<St>,
+    session_set: &SessionSet<'_, St>,
+    ticket: &Token,
+) -> Option<Vec<u8>> {
+    let ticket = stored(ticket);
+    trial.answered(Box::pin(trial.store.ticket(session_set.tag, &ticket)).await)
+}
+
+async fn a_ticket_keeps_its_terms<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let previous = session_set.signs_in().await;
+    let ticket = refused(trial, &session_set).await;
+    let wanted = Some(TERMS.to_vec());
+    for _ in 0..2 {
+        let found = terms(trial, &session_set, &ticket).await;
+        trial.same(found, wanted.clone(), "the terms of a ticket");
+    }
+    let forged = session_set.forged(&ticket);
+    let found = terms(trial, &session_set, &forged).await;
+    trial.same(found, None, "the terms of a ticket with another secret");
+    let found = terms(trial, &session_set, &previous).await;
+    trial.same(found, None, "the terms of a token that is no ticket");
+    let other = trial.user();
+    other.signs_in().await;
+    let found = terms(trial, &other, &ticket).await;
+    trial.same(found, None, "the terms of another user's ticket");
+
+    redeems(trial, &session_set, &ticket, Some(&previous)).await;
+
+    let found = terms(trial, &session_set, &ticket).await;
+    trial.same(found, None, "the terms of a used ticket");
+    let late = refused(trial, &session_set).await;
+    trial.clock.advance(Duration::from_secs(300));
+    let found = terms(trial, &session_set, &late).await;
+    trial.same(found, None, "the terms of a ticket after five minutes");
+}
+
+async fn a_forged_ticket_leaves_nothing<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let forged = session_set.token();
+    let found = terms(trial, &session_set, &forged).await;
+    trial.same(found, None, "the terms of a forged ticket");
+    let (token, made) = redeems(trial, &session_set, &forged, None).await;
+    trial.holds(
+        matches!(made, Created::NoTicket),
+        "a forged ticket does not work",
+    );
+    session_set.lists_exactly(&[], "the list").await;
+    // An entry under one of these ids would stand in the way.
+    for token in [&forged, &token] {
+        let create = session_set.create_for(token);
+        trial
+            .made(&create, "a sign-in with an id that a forged ticket named")
+            .await;
+    }
 }

@@ -126,6 +126,15 @@ impl<St: SessionStore> Trial<St> {
         }
     }
 
+    /// A request with a token that the store must not know. Counts as activity.
+    pub(super) async fn touch_unknown(&self, token: &Token) {
+        let found = self.resolve(&Resolve::new(token.clone())).await;
+        self.holds(
+            matches!(found, Resolved::Unknown),
+            &format!("a token that was never issued is unknown, found {found:?}"),
+        );
+    }
+
     pub(super) async fn unknown(&self, token: &Token, what: &str) {
         let found = self.peek(token).await;
         self.holds(
@@ -158,6 +167,14 @@ impl<St: SessionStore> Trial<St> {
         self.holds(
             matches!(created, Created::Rejected),
             &format!("{what}: expected a rejection, found {created:?}"),
+        );
+    }
+
+    pub(super) async fn too_old(&self, create: &Create, what: &str) {
+        let created = self.create(create).await;
+        self.holds(
+            matches!(created, Created::TooOld),
+            &format!("{what}: expected `Created::TooOld`, found {created:?}"),
         );
     }
 

@@ -20,9 +20,9 @@ use self::{
 };
 use super::{
     Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
-    Rotated, Save, Saved, SessionStore, StoreError, StoreErrorKind, Which,
+    Rotated, Save, Saved, SessionStore, StoreError, StoreErrorKind, Ticketed, Which, identity,
 };
-use crate::model::{Clock, EndReason, Record, SessionId, Tag, Timestamp, UserId};
+use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 /// How many locks there are; each protects a share of the users.
 const SHARDS: usize = 64;
@@ -57,9 +57,10 @@ const GUESTS_MAX: usize = 1_000_000;
 pub struct MemoryStore(Arc<Inner>);
 
 struct Inner {
+    identity: u64,
     clock: Clock,
     notice_kept: Duration,
-    tag_key: Option<Box<[u8]>>,
+    tag_key: Option<TagKey>,
     max_guests: usize,
     guests: AtomicUsize,
     shards: Box<[Mutex<Shard>]>,
@@ -158,11 +159,9 @@ impl MemoryStore {
     }
 
     fn look(&self, resolve: &Resolve) -> Resolved {
-        // Hash before taking the lock.
-        let digest = resolve.token.digest();
         let kept = self.0.notice_kept;
         self.within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
-            set.resolve(resolve, &digest, now, kept)
+            set.resolve(resolve, now, kept)
         })
         .unwrap_or(Resolved::Unknown)
     }
@@ -207,6 +206,12 @@ impl SessionStore for MemoryStore {
                 set.create(create, agents, now, kept)
             })
             .unwrap_or(Created::Ended))
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self
+            .within(tag, Absent::Nothing, |set, _, now| set.terms(ticket, now))
+            .flatten())
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
@@ -266,6 +271,10 @@ impl SessionStore for MemoryStore {
         }
     }
 
+    fn identity(&self) -> Option<u64> {
+        Some(self.0.identity)
+    }
+
     fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
         Some(Ok(self.look(resolve)))
     }
@@ -282,7 +291,7 @@ impl SessionStore for MemoryStore {
 pub struct MemoryStoreBuilder {
     clock: Clock,
     notice_kept: Duration,
-    tag_key: Option<Box<[u8]>>,
+    tag_key: Option<TagKey>,
     max_guests: usize,
 }
 
@@ -310,8 +319,8 @@ impl MemoryStoreBuilder {
     ///
     /// Changing the key signs all users out. Defaults to no key.
     #[must_use]
-    pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.tag_key = Some(key.into().into_boxed_slice());
+    pub fn tag_key(mut self, key: TagKey) -> Self {
+        self.tag_key = Some(key);
         self
     }
 
@@ -338,6 +347,7 @@ impl MemoryStoreBuilder {
             max_guests,
         } = self;
         MemoryStore(Arc::new(Inner {
+            identity: identity::next(),
             clock,
             notice_kept,
             tag_key,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Authenticated;
 use crate::model::{
-    Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Record, SessionId, Tag,
-    Timestamp, Token, UserId,
+    Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Realm, Record, SessionId,
+    Tag, Timestamp, Token, UserId,
 };
 
 /// The arguments of [`create`](crate::store::SessionStore::create): a new session.
@@ -14,6 +14,8 @@ use crate::model::{
 pub struct Create {
     /// The session set that it belongs to.
     pub tag: Tag,
+    /// The realm that it is for. The limit counts the sessions of this realm.
+    pub realm: Realm,
     /// The id of the new session.
     pub id: SessionId,
     /// Digest of its token.
@@ -40,7 +42,7 @@ pub struct Create {
     /// session gets its data. If it was replaced before, the session that replaced it ends instead.
     pub replaces: Option<SessionId>,
     /// The ticket to keep if the limit refuses this sign-in.
-    pub offer: Option<Ticketed>,
+    pub offer: Option<Offer>,
     /// The ticket of an earlier refusal, and the session to end for it.
     pub redeem: Option<Redeem>,
     /// The device that signs in, and how long it is remembered.
@@ -54,11 +56,12 @@ pub struct Create {
 }
 
 impl Create {
-    /// A session with this token, and defaults for the rest: at most 100 sessions, 64 KiB of data.
+    /// A session with this token in no realm, and defaults for the rest: at most 100 sessions, 64 KiB of data.
     #[must_use]
     pub fn new(token: &Token, user: Option<UserId>, authenticated: Authenticated) -> Self {
         Self {
             tag: token.tag(),
+            realm: Realm::NONE,
             id: token.session_id(),
             digest: token.digest(),
             user,
@@ -79,6 +82,14 @@ impl Create {
             not_before: None,
         }
     }
+
+    /// The same in a realm.
+    #[must_use]
+    pub fn within(mut self, token: &Token, realm: Realm) -> Self {
+        self.digest = token.digest_in(realm);
+        self.realm = realm;
+        self
+    }
 }
 
 /// The most sessions of one user that do not count for the limit.
@@ -92,6 +103,17 @@ pub struct Ticketed {
     pub id: SessionId,
     /// The digest of its token.
     pub digest: Digest,
+}
+
+/// The ticket that a refused sign-in leaves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a store must keep all of it")]
+pub struct Offer {
+    /// The ticket.
+    pub ticket: Ticketed,
+    /// What the sign-in asked for. Only the layer reads it:
+    /// [`ticket`](crate::store::SessionStore::ticket) returns it unchanged.
+    pub terms: Vec<u8>,
 }
 
 /// A sign-in that was refused before and returns with its ticket.
@@ -139,6 +161,9 @@ pub enum Created {
     TooLarge,
     /// The sign-in was authenticated at or before the user's cutoff. Nothing changed.
     Rejected,
+    /// The user authenticated a day ago or earlier, and the store remembers cutoffs for a day. Nothing
+    /// changed.
+    TooOld,
 }
 
 /// A session that `create` made.

@@ -14,14 +14,14 @@ mod note_client;
 mod rotate;
 
 pub use self::{
-    create::{Create, Created, NewSession, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
+    create::{Create, Created, NewSession, Offer, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
     forget::Forget,
     note_client::NoteClient,
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{
-    Arrival, Changes, Data, EndNotice, EndReason, Lifetime, Record, SessionId, Tag, Timestamp,
-    Token, random,
+    Arrival, Changes, Data, Digest, EndNotice, EndReason, Lifetime, Realm, Record, SessionId, Tag,
+    Timestamp, Token, random,
 };
 
 /// The arguments of [`resolve`](super::SessionStore::resolve): a token.
@@ -30,6 +30,8 @@ use crate::model::{
 pub struct Resolve {
     /// The token that the request sent.
     pub token: Token,
+    /// Its digest in the realm of the layer. Compare this one.
+    pub digest: Digest,
     /// Whether the request counts as activity.
     pub activity: bool,
     /// Activity is written only if the stored one is older than this. A step longer than a seventeenth of
@@ -40,10 +42,17 @@ pub struct Resolve {
 }
 
 impl Resolve {
-    /// The token of a request that counts as activity.
+    /// The token of a request that counts as activity, in no realm.
     #[must_use]
     pub fn new(token: Token) -> Self {
+        Self::within(token, Realm::NONE)
+    }
+
+    /// As [`new`](Self::new), in a realm.
+    #[must_use]
+    pub fn within(token: Token, realm: Realm) -> Self {
         Self {
+            digest: token.digest_in(realm),
             token,
             activity: true,
             activity_step: Duration::ZERO,
@@ -215,6 +224,8 @@ pub enum Saved {
 pub struct List {
     /// The session set.
     pub tag: Tag,
+    /// Only the sessions of this realm; `None` for all.
+    pub within: Option<Realm>,
     /// Sessions that began earlier are not live.
     pub not_before: Option<Timestamp>,
 }
@@ -225,6 +236,7 @@ impl List {
     pub fn new(tag: Tag) -> Self {
         Self {
             tag,
+            within: None,
             not_before: None,
         }
     }
@@ -250,6 +262,8 @@ pub struct End {
     pub tag: Tag,
     /// Which sessions end.
     pub which: Which,
+    /// With [`Which::One`]: it ends only if it is in this realm. `None` for any. The others end in all realms.
+    pub within: Option<Realm>,
     /// Why they end.
     pub reason: EndReason,
     /// The session that causes the end; the notice names it.
@@ -274,6 +288,7 @@ impl End {
         Self {
             tag,
             which,
+            within: None,
             reason,
             by: None,
             caller: None,
@@ -307,7 +322,7 @@ pub enum Ended {
         /// The sessions that this call ended, in no particular order. Empty if the session had ended
         /// before and its notice is still kept.
         ids: Vec<SessionId>,
-        /// The store's time. It is the cutoff, if one was set.
+        /// The store's time. If a cutoff was set, it is the cutoff.
         now: Timestamp,
         /// The data, if it changed since `read_at`.
         data: Option<Data>,

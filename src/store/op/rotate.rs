@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Authenticated;
-use crate::model::{Digest, Lifetime, Record, Salt, SessionId, Tag, Token};
+use crate::model::{Digest, Lifetime, Realm, Record, Salt, SessionId, Tag, Token};
 
 /// The arguments of [`rotate`](crate::store::SessionStore::rotate): a new token for a live session.
 #[non_exhaustive]
@@ -42,6 +42,14 @@ impl Rotate {
             grace: Duration::from_secs(30),
             reuse_ends: true,
         }
+    }
+
+    /// The same in a realm.
+    #[must_use]
+    pub fn within(mut self, previous: &Token, next: &Token, realm: Realm) -> Self {
+        self.previous = previous.digest_in(realm);
+        self.digest = next.digest_in(realm);
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
 
@@ -24,9 +24,9 @@ use self::{
 };
 use super::{
     Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
-    Rotated, Save, Saved, SessionStore, StoreError,
+    Rotated, Save, Saved, SessionStore, StoreError, Ticketed, identity,
 };
-use crate::model::{Clock, Lifetime, Record, SessionId, Tag, UserId};
+use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, UserId};
 
 pub use self::{
     check::{RedisCheck, RedisFinding},
@@ -119,18 +119,9 @@ pub use self::{
 /// it. A record of the same version that cannot be read is unknown, and a warning is logged.
 #[derive(Clone, Debug)]
 pub struct RedisStore {
+    identity: u64,
     scripts: Scripts,
     tag_key: Option<TagKey>,
-}
-
-/// The key that tags are derived under.
-#[derive(Clone)]
-struct TagKey(Box<[u8]>);
-
-impl fmt::Debug for TagKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TagKey(..)")
-    }
 }
 
 impl RedisStore {
@@ -270,6 +261,10 @@ impl SessionStore for RedisStore {
         self.scripts.create(create).await
     }
 
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.scripts.ticket(tag, ticket).await
+    }
+
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         self.scripts.save(save).await
     }
@@ -296,9 +291,13 @@ impl SessionStore for RedisStore {
 
     fn tag(&self, user: &UserId) -> Tag {
         match &self.tag_key {
-            Some(TagKey(key)) => Tag::keyed(key, user),
+            Some(key) => Tag::keyed(key, user),
             None => Tag::of(user),
         }
+    }
+
+    fn identity(&self) -> Option<u64> {
+        Some(self.identity)
     }
 
     /// Repeats the end until the server has answered.
@@ -352,8 +351,8 @@ impl RedisStoreBuilder {
     /// Derives tags under this key, so that user ids cannot be guessed from cookies and keys.
     ///
     /// Defaults to no key. Another key makes other tags: all users are signed out.
-    pub fn tag_key(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.tag_key = Some(TagKey(key.into().into_boxed_slice()));
+    pub fn tag_key(mut self, key: TagKey) -> Self {
+        self.tag_key = Some(key);
         self
     }
 
@@ -382,6 +381,7 @@ impl RedisStoreBuilder {
             None => Route::One(Link::new(source, deadline)),
         };
         RedisStore {
+            identity: identity::next(),
             scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock, confirm),
             tag_key,
         }

@@ -25,6 +25,7 @@ pub(crate) enum Aim {
     Rotate,
     Reauthenticate,
     LogOut,
+    Revoke,
     EndOthers {
         all: bool,
     },
@@ -66,6 +67,7 @@ pub(crate) fn transitions() -> BoxedStrategy<Transition> {
         4 => Just(Aim::Rotate),
         1 => Just(Aim::Reauthenticate),
         1 => Just(Aim::LogOut),
+        1 => Just(Aim::Revoke),
         1 => any::<bool>().prop_map(|all| Aim::EndOthers { all }),
         3 => Just(Aim::Redeem),
     ];

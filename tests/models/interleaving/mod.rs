@@ -155,7 +155,7 @@ fn a_script_without_one_of_its_rules_fails_the_histories() {
         let proxy = runtime.block_on(Mutant::start(server.port, *mutant));
         let store = redis_store(redis::pool(&proxy.url()), &clock);
 
-        let outcome = histories(&runtime, 1_500, 0, &clock, || store.clone());
+        let outcome = histories(&runtime, 6_000, 0, &clock, || store.clone());
 
         assert!(proxy.altered() > 0, "no script has {:?}", mutant.line);
         if outcome.is_ok() {

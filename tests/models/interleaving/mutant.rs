@@ -86,7 +86,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the cutoff",
         CREATE,
-        "if kind == 1 and cutoff and rejected then",
+        "if cutoff and rejected then",
         "if false then",
     ),
     rule(
@@ -141,7 +141,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: a ticket works once",
         CREATE,
-        "gone[#gone + 1] = string.sub(redeem, 1, 16)",
+        "gone[#gone + 1] = redeem ~= \"\" and string.sub(redeem, 1, 16) or nil",
         "",
     ),
     rule(
@@ -178,7 +178,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "end: the cutoff",
         END,
-        "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", now))",
+        "redis.call(\"HSET\", user, \"cut\", string.format(\"%.0f\", cutoff))",
         "",
     ),
     rule(
@@ -188,6 +188,54 @@ pub(crate) const MUTANTS: &[Rule] = &[
         "false",
     ),
     rule("end: the deadlines", END, LIVE, ""),
+    rule(
+        "end: the realm of one session",
+        END,
+        "if created and not is_within(record, within) then",
+        "if false then",
+    ),
+    rule(
+        "end: a cutoff after the previous one",
+        END,
+        "or now - 1) + 1)",
+        "or now) - 1)",
+    ),
+    rule(
+        "list: the realm",
+        LIST,
+        "if is_within(found[at], within) then",
+        "if true then",
+    ),
+    rule(
+        "create: the realm of the limit",
+        CREATE,
+        "and is_within(record, new.realm) then",
+        "then",
+    ),
+    rule(
+        "create: the realm of the new session",
+        CREATE,
+        "class, realm, 0, now, proven,",
+        "class, \"\\0\\0\\0\", 0, now, proven,",
+    ),
+    rule(
+        "resolve: an invalid token ends nothing",
+        RESOLVE,
+        "if rejected == 1 then",
+        "if false then",
+    ),
+    rule(
+        "resolve: an invalid token is reported once",
+        RESOLVE,
+        "string.sub(record, 1, from - 1) .. NONE",
+        "string.sub(record, 1, from + 40)",
+    ),
+    rule(
+        "ticket: its terms",
+        CREATE,
+        ".. string.sub(offer, 17))",
+        ".. string.sub(offer, 17, 48))",
+    ),
     rule("list: the deadlines", LIST, LIVE, ""),
 ];
 

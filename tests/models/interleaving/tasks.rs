@@ -7,8 +7,8 @@ use proptest_state_machine::ReferenceStateMachine;
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Changes, Create, End, List, Redeem, Renewal, Resolve, Rotate, Salt, Save,
-        Tag, Ticketed, Token, Which,
+        Authenticated, Changes, Create, End, List, Offer, Realm, Redeem, Renewal, Resolve, Rotate,
+        Salt, Save, Tag, Ticketed, Token, Which,
     },
 };
 
@@ -163,7 +163,7 @@ impl Tasks {
             return;
         };
         let tag = token.tag();
-        let mut resolve = Resolve::new(token);
+        let mut resolve = Resolve::within(token, realm(task));
         resolve.activity = !matches!(aim, Aim::Look { activity: false });
         let seen = match self.ask(task, Request::Resolve(resolve)) {
             Answer::Live(record, ..) => Seen::Live {
@@ -186,8 +186,9 @@ impl Tasks {
     fn act(&mut self, task: usize, aim: Aim, seen: Seen, delivered: bool) {
         match (aim, seen) {
             (Aim::List, _) => {
-                let user = &self.users[task % 2];
-                self.ask(task, Request::List(List::new(Tag::of(user))));
+                let mut list = List::new(Tag::of(&self.users[task % 2]));
+                list.within = Some(realm(task));
+                self.ask(task, Request::List(list));
             }
             (Aim::SignIn { .. } | Aim::Redeem, seen) => self.sign_in(task, aim, seen, delivered),
             // The cart of a guest.
@@ -196,7 +197,8 @@ impl Tasks {
                 let guest = format!("guest {} beside {}", self.made, self.users[0]);
                 let tag = Tag::of(&UserId::new(guest).unwrap());
                 let token = self.token(tag);
-                let mut create = Create::new(&token, None, Authenticated::At(self.now));
+                let mut create = Create::new(&token, None, Authenticated::At(self.now))
+                    .within(&token, realm(task));
                 create.changes = changes(value);
                 let answer = self.ask(task, Request::Create(create));
                 if delivered && matches!(answer, Answer::Created { .. }) {
@@ -215,6 +217,15 @@ impl Tasks {
             }
             (Aim::Rotate, Seen::Live { .. }) => self.rotate(task, delivered, false),
             (Aim::Reauthenticate, Seen::Live { .. }) => self.rotate(task, delivered, true),
+            // The session of a task of the same user, which may be in another realm.
+            (Aim::Revoke, _) => {
+                if let Some(other) = &self.tasks[(task + 2) % TASKS].jar {
+                    let which = Which::One(other.session_id());
+                    let mut end = End::new(other.tag(), which, EndReason::Revoked);
+                    end.within = Some(realm(task));
+                    self.ask(task, Request::End(end));
+                }
+            }
             (Aim::LogOut, Seen::Live { tag, id, .. }) => {
                 let end = End::new(tag, Which::One(id), EndReason::LoggedOut);
                 self.ask(task, Request::End(end));
@@ -243,7 +254,8 @@ impl Tasks {
         let user = self.users[(task + usize::from(other)) % 2].clone();
         let tag = Tag::of(&user);
         let token = self.token(tag);
-        let mut create = Create::new(&token, Some(user), Authenticated::At(self.now));
+        let mut create = Create::new(&token, Some(user), Authenticated::At(self.now))
+            .within(&token, realm(task));
         // Long enough to be unused for 20 s.
         create.lifetime = Lifetime::new(Duration::from_secs(40), Duration::from_secs(90));
         create.client =
@@ -267,7 +279,10 @@ impl Tasks {
                 create.limit = Limit::at_most(limit).of_class(ClientClass::new(1), 1);
                 if refuse {
                     create.limit = create.limit.refuse();
-                    create.offer = Some(self.offer(create.digest));
+                    create.offer = Some(Offer {
+                        ticket: self.offer(create.digest),
+                        terms: limit.to_be_bytes().to_vec(),
+                    });
                 }
                 if short {
                     let (idle, absolute) = (Duration::from_secs(5), Duration::from_secs(6));
@@ -275,12 +290,16 @@ impl Tasks {
                 }
             }
             (_, Some((ticket, ends, of_other))) if !of_other => {
+                // As the layer does: it reads what the refused sign-in asked for.
+                let Answer::Terms(Some(_)) = self.ask(task, Request::Ticket(tag, ticket)) else {
+                    return;
+                };
                 create.limit = Limit::at_most(2).refuse();
                 create.redeem = Some(Redeem { ticket, ends });
             }
             _ => return,
         }
-        let offer = create.offer;
+        let offer = create.offer.as_ref().map(|offer| offer.ticket);
         debug_assert!(offer.is_none() || create.limit.excess() == Excess::Refuse);
         let (id, answer) = (create.id, self.ask(task, Request::Create(create)));
         match answer {
@@ -320,7 +339,7 @@ impl Tasks {
         } else {
             Renewal::Derived(salt)
         };
-        let mut rotate = Rotate::new(&sent, &next, renewal);
+        let mut rotate = Rotate::new(&sent, &next, renewal).within(&sent, &next, realm(task));
         rotate.grace = Duration::from_secs(4);
         let next = match self.ask(task, Request::Rotate(rotate)) {
             Answer::Rotated(_) => next,
@@ -352,6 +371,15 @@ impl Tasks {
             self.made
         );
         format!("{tag}{id}{:A<32}", self.made).parse().unwrap()
+    }
+}
+
+/// The last task works in another realm.
+fn realm(task: usize) -> Realm {
+    if task + 1 == TASKS {
+        Realm::named("admin")
+    } else {
+        Realm::NONE
     }
 }
 

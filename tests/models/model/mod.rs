@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, time::Duration};
 use tower_user_sessions::{
     Client, EndNotice, SessionId, Timestamp,
     store::{
-        Change, Changes, Create, Data, End, List, NoteClient, Record, Resolve, Rotate, Salt, Save,
-        Tag, Ticketed, Which,
+        Change, Changes, Create, Data, End, List, NoteClient, Realm, Record, Resolve, Rotate, Salt,
+        Save, Tag, Ticketed, Which,
     },
 };
 
@@ -26,6 +26,8 @@ const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// How long a ticket is valid, and how many there are at most.
 const TICKET_KEPT: Duration = Duration::from_secs(300);
 const TICKETS: usize = 4;
+
+const MS: Duration = Duration::from_millis(1);
 
 /// How many devices of a user are remembered at most.
 const DEVICES: usize = 32;
@@ -73,12 +75,14 @@ pub(crate) enum Answer {
     NoTicket,
     TooLarge,
     Rejected,
+    TooOld,
     Saved(u64),
     Shortened(u64, Duration, Timestamp),
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
     Noted(bool),
+    Terms(Option<Vec<u8>>),
     Ended(Vec<SessionId>, Timestamp, Option<Contents>),
     CallerEnded,
     Rotated(Record),
@@ -126,8 +130,7 @@ struct SessionSet {
     cutoff: Option<Timestamp>,
     /// The user cannot sign in before this moment.
     barred: Option<Timestamp>,
-    /// With the moment it was proven and the moment it expires.
-    tickets: Vec<(Ticketed, Timestamp, Timestamp)>,
+    tickets: Vec<Ticket>,
     /// With the moment up to which all of them are remembered.
     devices: (Vec<[u8; 12]>, Option<Timestamp>),
     made: Vec<Made>,
@@ -140,6 +143,15 @@ struct Made {
     evicted: Vec<Record>,
     replaced: Option<SessionId>,
     first_sight: bool,
+    until: Timestamp,
+}
+
+#[derive(Clone)]
+struct Ticket {
+    ticket: Ticketed,
+    realm: Realm,
+    terms: Vec<u8>,
+    proven: Timestamp,
     until: Timestamp,
 }
 
@@ -160,7 +172,7 @@ impl Model {
                 State::Dropped => None,
             });
         let others = self.sets.values().flat_map(|set| {
-            let tickets = set.tickets.iter().map(|(_, _, until)| *until);
+            let tickets = set.tickets.iter().map(|it| it.until);
             let made = set.made.iter().map(|made| made.until);
             tickets.chain(made).chain(set.barred).chain(set.devices.1)
         });
@@ -242,7 +254,14 @@ impl Model {
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
-        Answer::Listed(sorted(self.set(ask.tag).all_live(now)))
+        let mut live = self.set(ask.tag).all_live(now);
+        live.retain(|record| ask.within.is_none_or(|realm| record.is_in(realm)));
+        Answer::Listed(sorted(live))
+    }
+
+    pub(crate) fn ticket(&mut self, tag: Tag, ticket: Ticketed, now: Timestamp) -> Answer {
+        let found = self.set(tag).good_ticket(ticket, now);
+        Answer::Terms(found.map(|it| it.terms.clone()))
     }
 
     /// Removes the sessions that began earlier.
@@ -271,14 +290,15 @@ impl Model {
         for record in &ended {
             set.ends(record.id, ask.reason, &by, now);
         }
-        set.cutoff = Some(now);
+        let cutoff = set.cutoff.map_or(now, |cutoff| now.max(cutoff.plus(MS)));
+        set.cutoff = Some(cutoff);
         if let Some(bar) = ask.bar {
             set.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
         ids.extend(before);
         ids.sort();
-        Answer::Ended(ids, now, None)
+        Answer::Ended(ids, cutoff, None)
     }
 }
 

@@ -108,7 +108,7 @@ impl SessionSet {
             notice.by_client = client.clone().map(Box::new);
             notice.call = *call;
             notice.previous = record.rotation.as_ref().and_then(|rotation| {
-                let previous = rotation.previous[0].unwrap();
+                let previous = rotation.previous[0]?;
                 (previous.until == Previous::UNUSED).then_some(previous.digest)
             });
             self.becomes(id, State::Ended(notice));
@@ -130,6 +130,9 @@ impl SessionSet {
 
     pub(super) fn end_one(&mut self, id: SessionId, ask: &End, now: Timestamp) -> Answer {
         if let Some((record, data)) = self.live(id, now) {
+            if ask.within.is_some_and(|realm| !record.is_in(realm)) {
+                return Answer::Unknown;
+            }
             let moved = ask.read_at.is_some_and(|read| read != record.revision);
             let data = moved.then(|| data.clone());
             let by = self.causing(ask.by, Some(ask.call), now);

@@ -1,5 +1,7 @@
 //! Signing in, and the limit.
 
+use std::time::Duration;
+
 use tower_user_sessions::{
     EndNotice, EndReason, Excess, Timestamp,
     store::{Authenticated, Create, Digest, Record, SeenDevice, Ticketed, UNCOUNTED_MAX},
@@ -7,7 +9,7 @@ use tower_user_sessions::{
 
 use super::{
     Answer, Cause, Contents, DEVICES, Known, MADE, MADE_KEPT, MARKERS, Made, NOTICES, SessionSet,
-    State, TICKET_KEPT, TICKETS, UNUSED_FOR, merge, size, sorted,
+    State, TICKET_KEPT, TICKETS, Ticket, UNUSED_FOR, merge, size, sorted,
 };
 
 impl SessionSet {
@@ -36,19 +38,21 @@ impl SessionSet {
             };
         }
         if let Some(redeem) = ask.redeem {
-            let held = self.tickets.iter();
-            let mut good =
-                held.filter(|(ticket, _, until)| *ticket == redeem.ticket && now < *until);
-            match good.next() {
-                Some((_, proven, _)) => at = *proven,
+            match self.good_ticket(redeem.ticket, now) {
+                Some(held) => at = held.proven,
                 None => return Answer::NoTicket,
             }
         }
         if ask.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Answer::Disabled;
         }
+        if ask.user.is_some() && now.since(at) >= Duration::from_secs(24 * 60 * 60) {
+            return Answer::TooOld;
+        }
         if let (Some(cutoff), Some(_)) = (cutoff, &ask.user) {
-            self.cutoff = Some(cutoff.min(now));
+            if cutoff > now.plus(Duration::from_millis(100)) {
+                self.cutoff = Some(now);
+            }
             if cutoff > now || at <= cutoff {
                 return Answer::Rejected;
             }
@@ -56,12 +60,16 @@ impl SessionSet {
 
         let replaced = ask.replaces.and_then(|id| self.successor(id, now));
         let chosen = ask.redeem.and_then(|redeem| redeem.ends);
+        let chosen = chosen.filter(|id| {
+            let live = self.live(*id, now);
+            live.is_none_or(|(record, _)| record.is_in(ask.realm))
+        });
         let mut others = self.all_live(now);
         others.retain(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(ask, others, now);
         let used = |record: &Record| !unused_for_long(record, now);
         if ask.limit.excess() == Excess::Refuse && goes.iter().any(used) {
-            self.leave_ticket(ask.offer, at.min(now), now);
+            self.leave_ticket(ask, at.min(now), now);
             return Answer::LimitReached(sorted(offered));
         }
         let mut data = match replaced.and_then(|id| self.live(id, now)) {
@@ -74,7 +82,8 @@ impl SessionSet {
         }
 
         let (user, client) = (ask.user.clone(), ask.client.clone());
-        let mut record = Record::new(ask.id, ask.digest, user, client, ask.lifetime, now);
+        let mut record =
+            Record::new(ask.id, ask.digest, user, client, ask.lifetime, now).with_realm(ask.realm);
         record.authenticated_at = at.min(now);
         if ask.counts {
             record.class = ask.class;
@@ -99,7 +108,7 @@ impl SessionSet {
             evicted.push(record);
         }
         if let Some(redeem) = ask.redeem {
-            self.tickets.retain(|(ticket, ..)| *ticket != redeem.ticket);
+            self.tickets.retain(|it| it.ticket != redeem.ticket);
         }
         let nobody = |notice: &EndNotice| notice.digest == Digest::from_bytes([0; 32]);
         let mut most = usize::from(ask.limit.sessions());
@@ -135,17 +144,30 @@ impl SessionSet {
         }
     }
 
-    fn leave_ticket(&mut self, offer: Option<Ticketed>, proven: Timestamp, now: Timestamp) {
-        let Some(offer) = offer else {
+    pub(super) fn good_ticket(&self, ticket: Ticketed, now: Timestamp) -> Option<&Ticket> {
+        let mut held = self.tickets.iter();
+        held.find(|it| it.ticket == ticket && now < it.until)
+    }
+
+    fn leave_ticket(&mut self, ask: &Create, proven: Timestamp, now: Timestamp) {
+        let Some(offer) = &ask.offer else {
             return;
         };
         self.tickets
-            .retain(|(ticket, _, until)| now < *until && *ticket != offer);
-        self.tickets.push((offer, proven, now.plus(TICKET_KEPT)));
+            .retain(|it| now < it.until && it.ticket != offer.ticket);
+        self.tickets.push(Ticket {
+            ticket: offer.ticket,
+            realm: ask.realm,
+            terms: offer.terms.clone(),
+            proven,
+            until: now.plus(TICKET_KEPT),
+        });
         self.tickets
-            .sort_by_key(|(ticket, _, until)| (*until, ticket.id.to_string()));
-        while self.tickets.len() > TICKETS {
-            self.tickets.remove(0);
+            .sort_by_key(|it| (it.until, it.ticket.id.to_string()));
+        let own = |it: &Ticket| it.realm == ask.realm;
+        while self.tickets.iter().filter(|it| own(it)).count() > TICKETS {
+            let oldest = self.tickets.iter().position(own).unwrap();
+            self.tickets.remove(oldest);
         }
     }
 
@@ -175,7 +197,7 @@ fn excess(ask: &Create, mut others: Vec<Record>, now: Timestamp) -> (Vec<Record>
     if ask.user.is_none() {
         return (Vec::new(), Vec::new());
     }
-    others.retain(|record| record.counts == ask.counts);
+    others.retain(|record| record.counts == ask.counts && record.is_in(ask.realm));
     let used = |r: &Record| {
         let own = r.client().address() == ask.client.address()
             && r.client().user_agent() == ask.client.user_agent();

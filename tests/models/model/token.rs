@@ -11,7 +11,7 @@ use super::{Answer, NOTICE_KEPT, SessionSet};
 
 impl SessionSet {
     pub(super) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
-        let (id, digest) = (ask.token.session_id(), ask.token.digest());
+        let (id, digest) = (ask.token.session_id(), ask.digest);
         let Some((record, data)) = self.live(id, now) else {
             return match self.notice(id, now) {
                 Some(notice) if notice.opens_to(&digest) => Answer::Notice(notice),
@@ -24,9 +24,18 @@ impl SessionSet {
                 Arc::make_mut(rotation).seen(now);
             }
         } else {
-            let Some(previous) = previous(record, &ask.token.digest()) else {
+            let Some(previous) = previous(record, &digest) else {
                 return Answer::Unknown;
             };
+            if now >= previous.until && previous.rejected {
+                let rotation = Arc::make_mut(record.rotation.as_mut().unwrap());
+                for slot in &mut rotation.previous {
+                    if slot.is_some_and(|slot| slot.digest == digest) {
+                        *slot = None;
+                    }
+                }
+                return Answer::Reused(id, false);
+            }
             if now >= previous.until {
                 let ends = record.rotation.as_ref().unwrap().reuse_ends;
                 if ends {

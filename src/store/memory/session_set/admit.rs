@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{super::agents::Agents, Cause, Live, MADE_KEPT, Made, SessionSet, room::excess};
 use crate::{
-    model::{Client, ClientClass, EndNotice, EndReason, Record, SessionId, Timestamp},
+    model::{Client, ClientClass, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
     store::{
-        Authenticated, CUTOFF_KEPT, Create, Created, NOTICES_MAX, NewSession, Redeem, TICKET_KEPT,
-        TICKETS_MAX, Ticketed,
+        Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NOTICES_MAX, NewSession, Offer,
+        Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed,
     },
 };
 
@@ -17,6 +17,8 @@ const HOPS: usize = 16;
 /// A ticket that a refused sign-in may return with.
 pub(super) struct Ticket {
     ticket: Ticketed,
+    realm: Realm,
+    terms: Vec<u8>,
     authenticated: Timestamp,
     pub(super) until: Timestamp,
 }
@@ -34,14 +36,16 @@ impl SessionSet {
         }
         let mut authenticated = create.authenticated;
         if let Some(Redeem { ticket, .. }) = create.redeem {
-            let mut held = self.rare().tickets.iter();
-            match held.find(|held| held.ticket == ticket && now < held.until) {
+            match self.held(&ticket, now) {
                 Some(held) => authenticated = Authenticated::At(held.authenticated),
                 None => return Created::NoTicket,
             }
         }
         if create.user.is_some() && self.rare().barred.is_some_and(|until| now < until) {
             return Created::Disabled;
+        }
+        if create.user.is_some() && now.since(authenticated.counted_back(now)) >= CUTOFF_KEPT {
+            return Created::TooOld;
         }
         if create.user.is_some() && self.is_rejected(authenticated, now) {
             return Created::Rejected;
@@ -52,12 +56,13 @@ impl SessionSet {
 
         let replaced = self.replaced(create.replaces, now);
         let chosen = create.redeem.and_then(|redeem| redeem.ends);
+        let chosen = chosen.filter(|id| self.is_within(*id, Some(create.realm)));
         let rivals = self.live.iter().map(|live| &live.record);
         let rivals =
             rivals.filter(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(create, rivals, now);
         if let Some(offered) = offered {
-            self.leave_ticket(create.offer, authenticated, now);
+            self.leave_ticket(create.offer.clone(), create.realm, authenticated, now);
             return Created::LimitReached(offered);
         }
         let base = self
@@ -82,6 +87,7 @@ impl SessionSet {
             create.lifetime,
             now,
         )
+        .with_realm(create.realm)
         .with_proof(create.proof.clone())
         .with_persistent(create.persistent);
         record.authenticated_at = authenticated;
@@ -151,7 +157,9 @@ impl SessionSet {
             (Some(cutoff), Authenticated::After(own)) if cutoff == own => false,
             // The clock stepped back. Without this the user could not sign in until it catches up.
             (Some(cutoff), _) if cutoff > now => {
-                rare.cutoff = Some(now);
+                if cutoff > now.plus(CUTOFF_AHEAD) {
+                    rare.cutoff = Some(now);
+                }
                 true
             }
             (Some(_), Authenticated::After(_)) => true,
@@ -180,19 +188,42 @@ impl SessionSet {
         None
     }
 
-    fn leave_ticket(&mut self, offer: Option<Ticketed>, authenticated: Timestamp, now: Timestamp) {
-        let Some(ticket) = offer else {
+    /// The ticket with this id and digest, if it works.
+    fn held(&self, ticket: &Ticketed, now: Timestamp) -> Option<&Ticket> {
+        let mut held = self.rare().tickets.iter();
+        held.find(|held| held.ticket == *ticket && now < held.until)
+    }
+
+    pub(in super::super) fn terms(&self, ticket: &Ticketed, now: Timestamp) -> Option<Vec<u8>> {
+        self.held(ticket, now).map(|held| held.terms.clone())
+    }
+
+    fn leave_ticket(
+        &mut self,
+        offer: Option<Offer>,
+        realm: Realm,
+        authenticated: Timestamp,
+        now: Timestamp,
+    ) {
+        let Some(Offer { ticket, terms }) = offer else {
             return;
         };
         let tickets = &mut self.rare_mut().tickets;
         tickets.push(Ticket {
             ticket,
+            realm,
+            terms,
             authenticated,
             until: now.plus(TICKET_KEPT),
         });
         tickets.sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
-        let old = tickets.len().saturating_sub(TICKETS_MAX);
-        tickets.drain(..old);
+        let own = tickets.iter().filter(|held| held.realm == realm);
+        let mut old = own.count().saturating_sub(TICKETS_MAX);
+        tickets.retain(|held| {
+            let goes = old > 0 && held.realm == realm;
+            old -= usize::from(goes);
+            !goes
+        });
     }
 }
 

@@ -49,6 +49,9 @@ impl SessionSet {
     fn end_one(&mut self, id: SessionId, end: &End, cause: &Cause, now: Timestamp) -> Ended {
         self.live
             .retain(|live| live.record.id != id || live.record.is_live(now, None));
+        if !self.is_within(id, end.within) {
+            return Ended::Unknown;
+        }
         if let Some(at) = self.live.iter().position(|live| live.record.id == id) {
             let live = self.live.swap_remove(at);
             let (data, record) = (live.data(), live.record);
@@ -95,14 +98,17 @@ impl SessionSet {
             self.note(record, cause, now);
             ids.push(record.id);
         }
+        // A sign-in after another cutoff of this millisecond must not count as later than this one.
         let rare = self.rare_mut();
-        rare.cutoff = Some(now);
+        let previous = rare.cutoff;
+        let cutoff = previous.map_or(now, |cutoff| now.max(cutoff.plus(Duration::from_millis(1))));
+        rare.cutoff = Some(cutoff);
         if let Some(bar) = end.bar {
             rare.barred = (!bar.is_zero()).then(|| now.plus(bar));
         }
         Ended::Ended {
             ids,
-            now,
+            now: cutoff,
             data: None,
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::{admit::Ticket, room::Devices};
 use crate::{
-    model::{Client, Data, Digest, EndNotice, EndReason, Record, SessionId, Timestamp},
+    model::{Client, Data, Digest, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
     store::{CUTOFF_KEPT, List, Save, Saved, TOMBSTONE_KEPT},
 };
 
@@ -184,7 +184,10 @@ impl SessionSet {
 
     pub(super) fn list(&mut self, list: &List, now: Timestamp) -> Vec<Record> {
         self.purge(now, list.not_before);
-        self.live.iter().map(|live| live.record.clone()).collect()
+        let live = self.live.iter().map(|live| &live.record);
+        live.filter(|record| list.within.is_none_or(|realm| record.is_in(realm)))
+            .cloned()
+            .collect()
     }
 
     fn note(&mut self, record: &Record, cause: &Cause, now: Timestamp) {
@@ -213,6 +216,13 @@ impl SessionSet {
             .notices
             .iter()
             .find_map(|(of, notice)| (*of == id && now < notice.kept_until).then_some(notice))
+    }
+
+    /// Whether this is no live session of another realm.
+    fn is_within(&self, id: SessionId, realm: Option<Realm>) -> bool {
+        let live = self.live.iter().find(|live| live.record.id == id);
+        live.zip(realm)
+            .is_none_or(|(live, realm)| live.record.is_in(realm))
     }
 
     fn live_mut(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Live> {

@@ -58,7 +58,7 @@ pub(super) fn excess<'a>(
         return (Vec::new(), None);
     }
     let rivals: Vec<&Record> = live
-        .filter(|record| record.counts == create.counts)
+        .filter(|record| record.counts == create.counts && record.is_in(create.realm))
         .collect();
     let own = |record: &&Record| create.counts && record.class == create.class;
     let (most, most_of_class) = if create.counts {

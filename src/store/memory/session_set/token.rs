@@ -30,11 +30,10 @@ impl SessionSet {
     pub(in super::super) fn resolve(
         &mut self,
         resolve: &Resolve,
-        digest: &Digest,
         now: Timestamp,
         kept: Duration,
     ) -> Resolved {
-        let id = resolve.token.session_id();
+        let (id, digest) = (resolve.token.session_id(), &resolve.digest);
         let Some(at) = self.live.iter().position(|live| live.record.id == id) else {
             return match self.notice(id, now) {
                 Some(notice) if notice.opens_to(digest) => Resolved::Ended(notice.clone()),
@@ -63,6 +62,13 @@ impl SessionSet {
             };
         }
         let first_use = match previous {
+            Some(previous) if now >= previous.until && previous.rejected => {
+                let reused = Reused::new(record.clone(), false, now);
+                if let Some(rotation) = &mut record.rotation {
+                    Arc::make_mut(rotation).forget(digest);
+                }
+                return Resolved::Reused(reused);
+            }
             Some(previous) if now >= previous.until => return self.reused(at, now, kept),
             Some(previous) if previous.rejected => {
                 return Resolved::Ended(EndNotice::superseded(record, &previous));

@@ -14,7 +14,7 @@ if again then
   return repeated({ 1, now, of, cutoff or false, again, data_of(user, session) },
     unused and redis.call("HGET", user, session .. ".made"))
 end
-proven = age == 1 and now - proven or proven
+proven = moment
 if redeem ~= "" then
   local ticket = redis.call("HGET", user, string.sub(redeem, 1, 16))
   if not ticket or not is_ticket(ticket, now)
@@ -23,20 +23,15 @@ if redeem ~= "" then
   end
   age, proven = 0, struct.unpack(">i8", ticket, 19)
 end
-if kind == 1 and has.barred and now < tonumber(redis.call("HGET", user, "barred")) then
-  return { 8, now, of }
-end
--- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
-local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff) or age == 2 and cutoff ~= proven - 1
-if kind == 1 and cutoff and rejected then
-  redis.call("HSET", user, "cut", string.format("%.0f", math.min(cutoff, now)))
-  return { 3, now, of }
+local why = kind == 1 and unwanted(user, has, cutoff, age, proven, now)
+if why then
+  return { why, now, of }
 end
 -- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
 proven = math.min(proven, now)
 
 local replaced, old = successor(user, replaces, now, not_before)
-local new = { class = class, own = own, body = body, not_before = not_before,
+local new = { class = class, own = own, body = body, not_before = not_before, realm = realm,
   replaced = replaced, chosen = string.sub(redeem, 49) }
 local found = records(user, ids)
 local all = sort_out(ids, found, now, new)
@@ -46,7 +41,7 @@ if kind == 1 then
 end
 if refused and refuse == 1 then
   drop(user, all.passed)
-  leave(user, offer, all.tickets, proven, now)
+  leave(user, offer, realm, all.tickets, proven, now)
   return add({ 2, now, of }, ids, found, offered)
 end
 local data = merge(old and data_of(user, replaced) or "", changes or "")

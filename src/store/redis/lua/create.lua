@@ -27,6 +27,7 @@
                         latest       i64  the moment after which no client waits for this, ms
                         own          u16  how much of `body`, after its first byte, names the
                                           user, the address and the user agent
+                        realm        3 bytes  the mark of its realm, zeros for none
   ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
                         that replaced it, and the new one gets its data; "" for none
   ARGV[6]   changes     see `merge`
@@ -34,8 +35,8 @@
   ARGV[8]   redeem      id (16 bytes) and digest (32) of a ticket, then the session to end for
                         it (16) or nothing; "" for none
   ARGV[9]   device      see `first_sight`; "" for none
-  ARGV[10]  offer       id (16 bytes) and digest (32) of the ticket to keep after a refusal;
-                        "" for none
+  ARGV[10]  offer       id (16 bytes) and digest (32) of the ticket to keep after a refusal, and
+                        its terms; "" for none
   The last six may be left out if all are empty.
 
   Returns   header    made, without cutoff, data, evicted sessions or a new device: the first 50
@@ -51,13 +52,14 @@
             {6, now, of}  the data exceeds its limit; nothing changed
             {7, now, of}  no such ticket; nothing changed
             {8, now, of}  the user is disabled; nothing changed
+            {9, now, of}  the user authenticated a day ago or earlier; nothing changed
   `of` is 8 bytes of `digest`: they show which request this reply belongs to.
 ]]
 local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
-  not_before, latest, own = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8I2", terms)
+  not_before, latest, own, realm = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8I2c3", terms)
 local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
@@ -69,13 +71,12 @@ end
 if now > latest then
   return { 5, now, of }
 end
-local deadline = now + absolute
+local deadline, moment = now + absolute, age == 1 and now - proven or proven
 local fields = redis.call("HKEYS", user)
-if #fields == 0 and plain then
+if #fields == 0 and plain and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  proven = math.min(age == 1 and now - proven or proven, now)
-  local header = struct.pack(">BBBI7i8i8i8i8i8", 1, kind + 128, class, 0, now, proven, now, idle,
-    deadline)
+  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, now,
+    math.min(moment, now), now, idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   idle = kind == 2 and math.min(idle, 900000) or idle
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))

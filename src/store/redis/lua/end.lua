@@ -15,16 +15,18 @@
   ARGV[8]  tombstone  how long to remember an id that is not there, ms; "0" for not at all
   ARGV[9]  spare      "1" if sessions that do not count for the limit stay when several end
   ARGV[10] bar        how long the user is disabled, ms; "0" enables; "" changes nothing
-  ARGV[11] given      the time, ms; "" for the server's
-  ARGV[12] of         8 bytes that come back: they show whose reply this is. They name the call,
+  ARGV[11] within     the mark of a realm, 3 bytes: one session ends only if it is in there; "" for any
+  ARGV[12] given      the time, ms; "" for the server's
+  ARGV[13] of         8 bytes that come back: they show whose reply this is. They name the call,
                       so that it gives the same answer if it is sent again.
 
-  Returns  {1, now, of, data or false, id, …}  these were live and have ended
+  Returns  {1, now, of, data or false, id, …}  these were live and have ended. `now` is the cutoff,
+                                               if one was set
            {2, now, of}                    the caller is not live; nothing changed
            {0, now, of}                    there is no such session; nothing changed
 ]]
 local user = KEYS[1]
-local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, given, of =
+local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, within, given, of =
   unpack(ARGV)
 kept, tombstone = tonumber(kept), tonumber(tombstone)
 
@@ -40,7 +42,9 @@ end
 if which == "one" then
   local record = redis.call("HGET", user, session)
   local created, _, _, _, _, revision = live(record, now, -math.huge)
-  if created then
+  if created and not is_within(record, within) then
+    return { 0, now, of }
+  elseif created then
     local moved = read_at ~= "" and tonumber(read_at) ~= revision
     local data = moved and data_of(user, session)
     finish(user, { id = session, record = record }, cause, now)

@@ -1,7 +1,7 @@
 --[[
   Functions for scripts that read the whole hash or end sessions; follows the prelude.
 ]]
-local DAY, NOTICES = 86400000, 64
+local DAY, AHEAD, NOTICES = 86400000, 100, 64
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
 -- the session that causes the end, the call ("" for none of either), and the body of that session.
@@ -84,6 +84,11 @@ local function records(key, ids)
     end
   end
   return found
+end
+
+-- Whether a record is of this realm. "" stands for all realms.
+local function is_within(record, realm)
+  return realm == "" or string.sub(record, 4, 6) == realm
 end
 
 -- Deletes sessions and what belongs to them, and these fields.

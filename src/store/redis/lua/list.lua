@@ -5,13 +5,14 @@
   KEYS[1]  user        hash: session id -> record
 
   ARGV[1]  not_before  sessions created earlier are not live, ms
-  ARGV[2]  given       the time, ms; "" for the server's
-  ARGV[3]  of          8 bytes that come back: they show whose reply this is
+  ARGV[2]  within      the mark of a realm, 3 bytes: only its sessions; "" for all
+  ARGV[3]  given       the time, ms; "" for the server's
+  ARGV[4]  of          8 bytes that come back: they show whose reply this is
 
   Returns  {1, now, of, id, record, id, record, …}
 ]]
 local user = KEYS[1]
-local not_before, given, of = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local not_before, within, given, of = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 
 local ids = split(redis.call("HKEYS", user))
 local found = records(user, ids)
@@ -19,8 +20,10 @@ local now = clock(given)
 local answer, passed = { 1, now, of }, {}
 for at, id in ipairs(ids) do
   if live(found[at], now, not_before) then
-    answer[#answer + 1] = id
-    answer[#answer + 1] = found[at]
+    if is_within(found[at], within) then
+      answer[#answer + 1] = id
+      answer[#answer + 1] = found[at]
+    end
   elseif is_over(found[at], now) then
     passed[#passed + 1] = id
   end

@@ -1,7 +1,7 @@
 --[[
   Functions and formats for all scripts; every script is loaded with it.
 
-  Live record     version u8, kind u8, class u8, revision u56, created i64, authenticated i64,
+  Live record     version u8, kind u8, class u8, mark of its realm 3 bytes, revision u32, created i64, authenticated i64,
                   last activity i64, idle i64, deadline i64, digest 32 bytes. A session that had
                   another token then has the previous tokens, see `rotate.lua`. Last comes a body
                   that only Rust reads.
@@ -14,7 +14,8 @@
                   (16 characters, zeros for none). Then the digest of the previous token if 32 is
                   added to the kind. Then 8 bytes that name the call that ended it if 64 is
                   added. Last comes the body of the session that caused the end.
-  Ticket          like a live record without a body, of kind 4; it works until its deadline.
+  Ticket          like a live record, of kind 4; it works until its deadline. Its body, which only
+                  Rust reads, is what the refused sign-in asked for.
   Data            an operation id of 8 bytes, then entries: key length u16, key, value
                   length u32, value.
 
@@ -43,8 +44,8 @@ local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, class, revision, created, authenticated, activity, idle, deadline =
-    struct.unpack(">BBBI7i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
+  local version, kind, class, _, revision, created, authenticated, activity, idle, deadline =
+    struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline
     or now >= activity + lasting(kind, idle) or created < not_before then
     return nil

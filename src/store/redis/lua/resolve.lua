@@ -25,7 +25,9 @@
            {2, now, of, notice}             the session ended; this was its last token
            {3, now, of, record}             the session expired, and its record is deleted
            {4, now, of, record, ended}      reuse of a previous token; ended is 1 if the session
-                                            ended because of it, else 0
+                                            ended because of it, else 0. A token from before
+                                            the user authenticated again ends nothing, and is
+                                            unknown afterwards
            {5, now, of, record}             a token from before the user authenticated again
            {0, now, of}                     anything else
   `of` is the first 8 bytes of `digest`: it shows which request this reply belongs to.

@@ -6,6 +6,24 @@ local UNCOUNTED, TICKETS, MARKERS, DEVICES = 255, 4, 8, 32
 -- An unused session goes first from then on, ms.
 local UNUSED_FOR = 20000
 
+-- The outcome of a sign-in of a user that is not made: disabled, too old, or rejected by the cutoff.
+local function unwanted(key, has, cutoff, age, proven, now)
+  if has.barred and now < tonumber(redis.call("HGET", key, "barred")) then
+    return 8
+  elseif now - proven >= DAY then
+    return 9
+  end
+  -- Any cutoff but the request's own is later, even if the clock stepped back meanwhile.
+  local rejected = age ~= 2 and cutoff and (cutoff > now or proven <= cutoff)
+    or age == 2 and cutoff ~= proven - 1
+  if cutoff and rejected then
+    if cutoff > now + AHEAD then
+      redis.call("HSET", key, "cut", string.format("%.0f", now))
+    end
+    return 3
+  end
+end
+
 -- The live session that a sign-in replaces, and its record: the one whose token the request sent,
 -- or the one that replaced it meanwhile.
 local function successor(key, id, now, not_before)
@@ -24,7 +42,8 @@ end
 -- else 3; its last activity; when it was created. Tables of numbers cost less than one each.
 local turn, active, began, name = {}, {}, {}, {}
 
--- Sorts the records. Of the live sessions that count as the new one does, it returns the positions.
+-- Sorts the records. Of the live sessions of its realm that count as the new one does, it returns the
+-- positions.
 -- Of notices, markers of sessions in other session sets, and tickets: id and age. Of what expired:
 -- the ids. `fresh` has the sessions of which `outcome` is still needed.
 local function sort_out(ids, found, now, new)
@@ -38,7 +57,8 @@ local function sort_out(ids, found, now, new)
       if kind > 127 and now - created < MINUTE then
         all.fresh[id .. ".made"] = true
       end
-      if (class == UNCOUNTED) == uncounted and id ~= new.replaced and id ~= new.chosen then
+      if (class == UNCOUNTED) == uncounted and id ~= new.replaced and id ~= new.chosen
+        and is_within(record, new.realm) then
         rivals[#rivals + 1] = at
         turn[at], active[at], began[at], name[at] = 3, activity, created, id
         if kind > 127 and now - created > UNUSED_FOR then
@@ -61,7 +81,7 @@ local function sort_out(ids, found, now, new)
       all.passed[#all.passed + 1] = id
     end
     if into then
-      into[#into + 1] = { id = id, ended = age }
+      into[#into + 1] = { id = id, ended = age, realm = string.sub(record, 4, 6) }
     end
   end
   return all
@@ -186,17 +206,21 @@ local function stale(made, fresh)
   return fields
 end
 
--- Keeps the ticket of a refused sign-in. `offer` is its id and its digest.
-local function leave(key, offer, tickets, proven, now)
+-- Keeps the ticket of a refused sign-in, and the newest of its realm. `offer` is its id, its
+-- digest and its terms.
+local function leave(key, offer, realm, tickets, proven, now)
   if offer == "" then
     return
   end
   local id, kept, gone = string.sub(offer, 1, 16), 5 * MINUTE, {}
-  redis.call("HSET", key, id, struct.pack(">BBBI7i8i8i8i8i8", VERSION, TICKET, 0, 0, now, proven,
-    now, kept, now + kept) .. string.sub(offer, 17))
+  redis.call("HSET", key, id, struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, TICKET, 0, realm, 0, now,
+    proven, now, kept, now + kept) .. string.sub(offer, 17))
   keep(key, kept)
-  tickets[#tickets + 1] = { id = id, ended = now }
-  oldest(tickets, TICKETS, gone)
+  local own = { { id = id, ended = now } }
+  for _, each in ipairs(tickets) do
+    own[#own + 1] = each.realm == realm and each or nil
+  end
+  oldest(own, TICKETS, gone)
   drop(key, {}, gone)
 end
 

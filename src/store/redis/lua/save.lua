@@ -41,7 +41,7 @@ if #merged > tonumber(limit) then
   return { 3, now, op }
 end
 
-local kind, class = string.byte(record, 2, 3)
+local kind = string.byte(record, 2)
 local lifetime, fields = sub(record, 35, 50), {}
 if shorten ~= "" then
   local new_idle, absolute = struct.unpack(">i8i8", shorten)
@@ -52,7 +52,7 @@ if shorten == "" or changes ~= "" then
   revision, fields = revision + 1, { session .. ".data", op .. merged }
   kind = kind % 32 < 16 and kind + 16 or kind
 end
-record = struct.pack(">BBBI7", VERSION, kind, class, revision) .. sub(record, 11, 34) .. lifetime
-  .. sub(record, 51)
+record = struct.pack(">BB", VERSION, kind) .. sub(record, 3, 6) .. struct.pack(">I4", revision)
+  .. sub(record, 11, 34) .. lifetime .. sub(record, 51)
 redis.call("HSET", user, session, record, unpack(fields))
 return { 1, now, op, revision, idle, deadline }

@@ -1,12 +1,13 @@
 --[[
   Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
 ]]
-local header = struct.pack(">BBBI7i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
-  class, 0, now, proven, now, idle, deadline)
+local header = struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
+  class, realm, 0, now, proven, now, idle, deadline)
 local record = header .. digest .. body
 local chosen = redeem ~= "" and new.chosen ~= replaced
   and redis.call("HGET", user, new.chosen)
-local ended = live(chosen, now, not_before) and { { id = new.chosen, record = chosen } } or {}
+local ended = live(chosen, now, not_before) and is_within(chosen, realm)
+  and { { id = new.chosen, record = chosen } } or {}
 for _, at in ipairs(goes) do
   ended[#ended + 1] = { id = ids[at], record = found[at] }
 end
@@ -39,9 +40,7 @@ for _, each in ipairs(ended) do
   finished(each, each.id == new.chosen and REVOKED or EVICTED)
 end
 local gone = stale(made, all.fresh)
-if redeem ~= "" then
-  gone[#gone + 1] = string.sub(redeem, 1, 16)
-end
+gone[#gone + 1] = redeem ~= "" and string.sub(redeem, 1, 16) or nil
 -- A sign-in that does not count has no limit of the user's to go by. Those of the sessions that
 -- ended for this one stay in any case.
 local most = math.max(class == UNCOUNTED and NOTICES or limit, #ended + (old and 1 or 0))

@@ -3,14 +3,16 @@
   and the returns.
 ]]
 local ids = split(redis.call("HKEYS", user))
-local found = records(user, ids)
-local answer, passed = { 1, now, of, false }, {}
-redis.call("HSET", user, "cut", string.format("%.0f", now))
+local found, passed = records(user, ids), {}
+-- A sign-in after another cutoff of this millisecond must not count as later than this one.
+local cutoff = math.max(now, (tonumber(redis.call("HGET", user, "cut") or "") or now - 1) + 1)
+redis.call("HSET", user, "cut", string.format("%.0f", cutoff))
 if tonumber(bar) == 0 then
   redis.call("HDEL", user, "barred")
 elseif bar ~= "" then
   redis.call("HSET", user, "barred", string.format("%.0f", now + bar))
 end
+local answer = { 1, cutoff, of, false }
 for at, id in ipairs(ids) do
   if live(found[at], now, -math.huge) then
     if id ~= session and (spare == "" or string.byte(found[at], 3) ~= 255) then
@@ -25,5 +27,5 @@ for at, id in ipairs(ids) do
   end
 end
 drop(user, passed)
-keep(user, math.max(DAY, kept, tonumber(bar) or 0))
+keep(user, math.max(cutoff - now + DAY, kept, tonumber(bar) or 0))
 return answer

@@ -28,6 +28,13 @@ local function previous_tokens(record)
   return string.sub(record, 124, 164), string.sub(record, 165, 205)
 end
 
+-- The previous token with this digest.
+local function previous_token(record, digest)
+  local newer, older = previous_tokens(record)
+  return string.sub(newer, 1, 32) == digest and newer
+    or string.sub(older, 1, 32) == digest and older
+end
+
 -- Until when a previous token is no reuse, and whether it is rejected.
 local function good_until(each)
   return struct.unpack(">i8B", each, 33)
@@ -61,6 +68,12 @@ local function still_open(digest, newer, older, now)
       return each
     end
   end
+end
+
+-- The record without this previous token, which is unknown from now on.
+local function forget(record, previous)
+  local from = string.find(record, previous, 124, true)
+  return string.sub(record, 1, from - 1) .. NONE .. string.sub(record, from + 41)
 end
 
 -- The same token, but rejected, and no reuse until `good` at the latest.

@@ -14,13 +14,10 @@ if version ~= VERSION or kind % 16 > 2 or kind > 191 or kind % 128 > 63 and not 
   or rotated and (unused or #record < 205) or ARGV[4] and created < tonumber(ARGV[4]) then
   return { 0, now, of }
 end
-local previous, before = nil, record
-if sub(record, 51, 82) ~= digest then
-  local newer, older = previous_tokens(record)
-  previous = sub(newer, 1, 32) == digest and newer or sub(older, 1, 32) == digest and older
-  if not previous then
-    return { 0, now, of }
-  end
+local present = sub(record, 51, 82) == digest
+local previous, before = not present and previous_token(record, digest), record
+if not present and not previous then
+  return { 0, now, of }
 end
 if now >= deadline or now >= activity + lasting(kind, idle) then
   drop(user, previous and {} or { session })
@@ -30,7 +27,11 @@ if previous then
   local good, rejected = good_until(previous)
   if now >= good then
     local kept, ends = struct.unpack(">i8B", record, 99)
-    if ends == 1 then
+    if rejected == 1 then
+      -- The user authenticated again since, so a copy of this token ends nothing. It is reported once.
+      redis.call("HSET", user, session, forget(record, previous))
+      ends = 0
+    elseif ends == 1 then
       local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "" }
       finish(user, { id = session, record = record }, cause, now)
       keep(user, kept)

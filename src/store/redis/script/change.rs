@@ -18,7 +18,7 @@ use super::{
     Inner, Scripts, not_before,
 };
 use crate::{
-    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Timestamp, clock::millis},
+    model::{Data, EndReason, Lifetime, Realm, Record, SessionId, Tag, Timestamp, clock::millis},
     store::{
         End, Ended, Forget, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which,
         nonce,
@@ -138,9 +138,10 @@ impl Scripts {
 
     /// Runs `lua/list.lua`.
     pub(in super::super) async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
-        let of = nonce();
+        let (of, within) = (nonce(), mark(list.within));
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(not_before(list.not_before))
+                .arg(&within)
                 .arg(self.given())
                 .arg(&of[..]);
         };
@@ -182,7 +183,7 @@ impl Scripts {
         let bar = end
             .bar
             .map(|bar| millis(bar.min(Lifetime::MAX)).to_string());
-        let of = end.call;
+        let (of, within) = (end.call, mark(end.within));
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(which)
                 .arg(session.as_ref().map_or(&b""[..], |id| &id[..]))
@@ -194,6 +195,7 @@ impl Scripts {
                 .arg(tombstone)
                 .arg(if end.spare_uncounted { "1" } else { "" })
                 .arg(bar.as_deref().unwrap_or_default())
+                .arg(&within)
                 .arg(self.given())
                 .arg(&of[..]);
         };
@@ -261,6 +263,11 @@ impl Scripts {
 
 /// After this it is known whether the runtime of a worker runs.
 const IN_DOUBT: Duration = Duration::from_millis(DOUBT.unsigned_abs());
+
+/// The mark of a realm; empty for all realms.
+fn mark(realm: Option<Realm>) -> Vec<u8> {
+    realm.map_or_else(Vec::new, |realm| realm.mark().to_vec())
+}
 
 /// Names one operation, so that the client's resending it does not make it happen twice.
 fn operation() -> Result<[u8; 8], StoreError> {

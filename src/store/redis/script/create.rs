@@ -39,13 +39,16 @@ impl Scripts {
             create.lifetime,
             Timestamp::default(),
         )
+        .with_realm(create.realm)
         .with_proof(create.proof.clone())
         .with_persistent(create.persistent);
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
         let named = draft.named();
         let replaces = create.replaces.map(|id| id.encode());
         let (redeem, device) = (redeem(create.redeem), device(create.device));
-        let offer = create.offer.map_or_else(Vec::new, ticketed);
+        let offer = create.offer.as_ref().map_or_else(Vec::new, |offer| {
+            [&ticketed(offer.ticket), &offer.terms[..]].concat()
+        });
         let usual = replaces.is_none()
             && [&changes[..], &redeem, &device, &offer].concat().is_empty()
             && self.0.clock.is_none();
@@ -126,6 +129,7 @@ impl Scripts {
             6 => Ok(Created::TooLarge),
             7 => Ok(Created::NoTicket),
             8 => Ok(Created::Disabled),
+            9 => Ok(Created::TooOld),
             _ => Err(Reply::unexpected()),
         }
     }
@@ -142,7 +146,7 @@ impl Scripts {
         };
         // With a test clock the server's time has no meaning.
         let latest = latest.filter(|_| self.0.clock.is_none());
-        let mut terms = Vec::with_capacity(66);
+        let mut terms = Vec::with_capacity(69);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
         terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
         terms.put_u8(age);
@@ -157,6 +161,7 @@ impl Scripts {
         terms.put_i64(not_before(create.not_before));
         terms.put_i64(latest.unwrap_or(i64::MAX));
         terms.put_u16(named);
+        terms.put_slice(&create.realm.mark());
         terms
     }
 }

@@ -6,6 +6,7 @@ mod change;
 mod client;
 mod create;
 pub(super) mod source;
+mod ticket;
 mod token;
 
 use std::{sync::Arc, time::Duration};
@@ -51,6 +52,7 @@ struct Inner {
     confirm: Option<Confirm>,
     resolve: Script,
     create: Script,
+    ticket: Script,
     save: Script,
     rotate: Script,
     list: Script,
@@ -102,6 +104,7 @@ impl Scripts {
                     include_str!("../lua/seat.lua"),
                 ],
             ),
+            ticket: Script::new(&[], include_str!("../lua/ticket.lua"), &[]),
             save: Script::new(&[PRELUDE, DATA], include_str!("../lua/save.lua"), &[]),
             rotate: Script::new(&[PRELUDE, TOKENS], include_str!("../lua/rotate.lua"), &[]),
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
@@ -130,6 +133,7 @@ impl Scripts {
         let scripts = [
             &all.resolve,
             &all.create,
+            &all.ticket,
             &all.save,
             &all.rotate,
             &all.list,

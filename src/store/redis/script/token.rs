@@ -23,7 +23,7 @@ impl Scripts {
         &self,
         resolve: &Resolve,
     ) -> Result<Resolved, StoreError> {
-        let (id, digest) = (resolve.token.session_id(), resolve.token.digest());
+        let (id, digest) = (resolve.token.session_id(), resolve.digest);
         let step = millis(resolve.activity_step.min(Lifetime::MAX));
         let usual =
             resolve.activity && resolve.not_before.is_none() && self.0.clock.is_none() && step == 0;

@@ -1,0 +1,36 @@
+//! The options of guest sessions.
+
+use std::time::Duration;
+
+use super::layer::SessionLayer;
+
+impl<R> SessionLayer<R> {
+    /// How many bytes of data a guest session may keep.
+    ///
+    /// Defaults to 4 KiB.
+    pub fn guest_data_limit(mut self, bytes: usize) -> Self {
+        self.rules().guests.data_limit = bytes;
+        self
+    }
+
+    /// How long a guest session lives without activity.
+    ///
+    /// Until a second request uses it, a guest session lives for 15 minutes at most.
+    ///
+    /// Defaults to 1 day.
+    pub fn guest_idle(mut self, idle: Duration) -> Self {
+        self.rules().guests.idle = idle;
+        self
+    }
+
+    /// Whether guests may keep data at all.
+    ///
+    /// With `false`, [`Session::insert`](crate::Session::insert) returns an error for guests. They can
+    /// still sign in, and users keep data.
+    ///
+    /// Defaults to yes.
+    pub fn guests(mut self, allowed: bool) -> Self {
+        self.rules().guests.allowed = allowed;
+        self
+    }
+}

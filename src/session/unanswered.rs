@@ -1,0 +1,23 @@
+//! An end that got no answer: sent again, it is the same call.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::store::End;
+
+/// Remembers a call that got no answer, also if its future is dropped.
+pub(super) struct Unanswered<'a> {
+    pub(super) end: Option<End>,
+    pub(super) slot: &'a Mutex<Option<End>>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take() {
+            *lock(self.slot) = Some(end);
+        }
+    }
+}
+
+pub(super) fn lock(slot: &Mutex<Option<End>>) -> MutexGuard<'_, Option<End>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}

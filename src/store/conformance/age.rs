@@ -1,0 +1,131 @@
+//! Number 7: cutoffs in one millisecond, and sign-ins that began a day ago.
+
+use std::time::Duration;
+
+use super::trial::{MS, Trial};
+use crate::{
+    model::{Arrival, Limit},
+    store::{Authenticated, End, Ended, SessionStore, Timestamp, Which},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) async fn has_an_order_and_an_age<St: SessionStore>(trial: &Trial<St>) {
+    cutoffs_of_one_millisecond_follow_each_other(trial).await;
+    a_cutoff_just_ahead_stays(trial).await;
+    a_sign_in_proven_a_day_ago_is_too_old(trial).await;
+}
+
+/// Ends all sessions, and returns the cutoff.
+async fn cutoff<St: SessionStore>(trial: &Trial<St>, end: &End) -> Timestamp {
+    match trial.end(end).await {
+        Ended::Ended { now, .. } => now,
+        other => trial.broken(&format!(
+            "an end of all: expected a cutoff, found {other:?}"
+        )),
+    }
+}
+
+async fn cutoffs_of_one_millisecond_follow_each_other<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let now = trial.now();
+    let others = session_set.end(Which::Others(token.session_id()));
+    let all = session_set.end(Which::All);
+
+    let first = cutoff(trial, &others).await;
+    let second = cutoff(trial, &all).await;
+    let third = cutoff(trial, &others).await;
+
+    let wanted = (now, now.plus(MS), now.plus(2 * MS));
+    trial.same(
+        (first, second, third),
+        wanted,
+        "three cutoffs in one millisecond",
+    );
+    let mut create = session_set.create_for(&session_set.token());
+    for earlier in [first, second] {
+        create.authenticated = Authenticated::After(earlier);
+        trial
+            .rejected(
+                &create,
+                "a sign-in after a cutoff that another one followed",
+            )
+            .await;
+    }
+    create.authenticated = Authenticated::After(third);
+    trial
+        .made(&create, "a sign-in after the last of three cutoffs")
+        .await;
+}
+
+async fn a_cutoff_just_ahead_stays<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let first = cutoff(trial, &session_set.end(Which::All)).await;
+    cutoff(trial, &session_set.end(Which::All)).await;
+    let mut create = session_set.create_for(&session_set.token());
+    trial
+        .rejected(&create, "a sign-in before a cutoff just ahead of the clock")
+        .await;
+
+    create.authenticated = Authenticated::After(first);
+    trial
+        .rejected(
+            &create,
+            "a sign-in after the first of two cutoffs, another rejected one since",
+        )
+        .await;
+    trial.clock.advance(2 * MS);
+    trial
+        .made(
+            &session_set.create_for(&session_set.token()),
+            "a sign-in two milliseconds later",
+        )
+        .await;
+}
+
+async fn a_sign_in_proven_a_day_ago_is_too_old<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let token = session_set.token();
+    let mut create = session_set.create_for(&token);
+    let first = trial.now();
+    create.authenticated = Authenticated::At(first);
+    create.limit = Limit::at_most(1);
+    trial.clock.advance(DAY - MS);
+    trial
+        .made(
+            &create,
+            "a sign-in proven a millisecond less than a day ago",
+        )
+        .await;
+    trial.clock.advance(MS);
+    trial
+        .made(&create, "the same sign-in again, whatever its age")
+        .await;
+    let before = session_set.listed().await;
+
+    let late = session_set.token();
+    let mut create = session_set.create_for(&late);
+    create.limit = Limit::at_most(1);
+    for at in [first, first.minus(SECOND)] {
+        create.authenticated = Authenticated::At(at);
+        trial.too_old(&create, "a sign-in proven a day ago").await;
+    }
+    trial.same(session_set.listed().await, before, "the list after that");
+    let other = trial.user();
+    let mut create = other.create_for(&other.token());
+    create.authenticated = Authenticated::On(Arrival::ago(DAY));
+    trial
+        .too_old(&create, "a first sign-in that arrived a day ago")
+        .await;
+    other
+        .lists_exactly(&[], "the list of a user without sessions")
+        .await;
+    let guest = trial.guest();
+    let mut create = guest.create_for(&guest.token());
+    create.authenticated = Authenticated::At(first.minus(DAY));
+    trial
+        .made(&create, "a guest session, which has no cutoff")
+        .await;
+}

@@ -1,0 +1,64 @@
+//! Whether what a store returns is what was asked for.
+//!
+//! A proxy that mixes replies up, or a wrong cache in a store, would otherwise show one user the session of
+//! another. It is compared here, so that this holds for every store.
+
+use super::{Create, Created, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind};
+use crate::model::{Digest, Record, SessionId};
+
+/// The answer to this question, or the error that it is none.
+pub(super) fn resolved(
+    asked: &Resolve,
+    answer: Result<Resolved, StoreError>,
+) -> Result<Resolved, StoreError> {
+    let (id, digest) = (asked.token.session_id(), &asked.digest);
+    let is_answer = match &answer {
+        Ok(Resolved::Live(found)) => is_of(&found.record, id, digest),
+        Ok(Resolved::Expired(record)) => is_of(record, id, digest),
+        Ok(Resolved::Reused(reused)) => is_of(&reused.record, id, digest),
+        Ok(Resolved::Ended(notice)) => notice.opens_to(digest),
+        Ok(Resolved::Unknown) | Err(_) => true,
+    };
+    if is_answer { answer } else { wrong() }
+}
+
+/// As [`resolved`], for a new session.
+pub(super) fn created(
+    asked: &Create,
+    answer: Result<Created, StoreError>,
+) -> Result<Created, StoreError> {
+    match &answer {
+        Ok(Created::Created(new))
+            if new.record.id != asked.id
+                || new.record.digest != asked.digest
+                || new.record.user_id() != asked.user.as_ref() =>
+        {
+            wrong()
+        }
+        _ => answer,
+    }
+}
+
+/// As [`resolved`], for a new token.
+pub(super) fn rotated(
+    asked: &Rotate,
+    answer: Result<Rotated, StoreError>,
+) -> Result<Rotated, StoreError> {
+    match &answer {
+        Ok(Rotated::Rotated(record)) if record.id != asked.id || record.digest != asked.digest => {
+            wrong()
+        }
+        _ => answer,
+    }
+}
+
+/// Whether this token is, or was, one of this session.
+fn is_of(record: &Record, id: SessionId, digest: &Digest) -> bool {
+    let previous = || record.rotation.as_ref()?.previous(digest);
+    record.id == id && (record.digest == *digest || previous().is_some())
+}
+
+#[cold]
+fn wrong<T>() -> Result<T, StoreError> {
+    Err(StoreError::new(StoreErrorKind::Corrupt))
+}

@@ -1,0 +1,194 @@
+//! A store that returns another session than the one that was asked for: nobody sees it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::{Arc, Mutex};
+
+use http::StatusCode;
+use tower_user_sessions::{
+    MemoryStore, SessionId, SessionLayer, SessionStore, UserId,
+    store::{
+        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, Tag, Ticketed, Token,
+    },
+};
+
+use crate::common::http::{Client, store, user};
+
+/// `MemoryStore` behind something that answers each question with the answer to another one.
+#[derive(Clone)]
+struct Shifted {
+    store: MemoryStore,
+    /// Whose session is returned instead.
+    other: Arc<Mutex<Option<Token>>>,
+    at_once: bool,
+}
+
+impl Shifted {
+    fn new(store: &MemoryStore, at_once: bool) -> Self {
+        Self {
+            store: store.clone(),
+            other: Arc::default(),
+            at_once,
+        }
+    }
+
+    fn shift(&self, to: &Client) {
+        *self.other.lock().unwrap() = Some(to.token().parse().unwrap());
+    }
+
+    fn asked(&self, resolve: &Resolve) -> Resolve {
+        match &*self.other.lock().unwrap() {
+            Some(other) => Resolve::new(other.clone()),
+            None => resolve.clone(),
+        }
+    }
+}
+
+impl SessionStore for Shifted {
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        self.store.resolve(&self.asked(resolve)).await
+    }
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        let mut create = create.clone();
+        if self.other.lock().unwrap().is_some() {
+            create.user = Some(user("mallory"));
+        }
+        self.store.create(&create).await
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.ticket(tag, ticket).await
+    }
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        self.store.save(save).await
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        let mut rotate = rotate.clone();
+        if let Some(other) = &*self.other.lock().unwrap() {
+            rotate.digest = other.digest();
+        }
+        self.store.rotate(&rotate).await
+    }
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        self.store.list(list).await
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.store.end(end).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        self.store.forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.store.note_client(note).await
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        self.store.tag(user)
+    }
+
+    fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+        self.at_once
+            .then(|| self.store.resolve_now(&self.asked(resolve)))?
+    }
+
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        self.store.end_undelivered(tag, id);
+    }
+}
+
+fn world(at_once: bool) -> (SessionLayer, Shifted) {
+    let (store, _clock) = store();
+    let shifted = Shifted::new(&store, at_once);
+    (SessionLayer::new(shifted.clone()), shifted)
+}
+
+// T1 T49
+#[tokio::test]
+async fn the_session_of_another_user_is_503_and_reaches_no_handler() {
+    for at_once in [true, false] {
+        let (layer, store) = world(at_once);
+        let mut alice = Client::signed_in(&layer, "alice").await;
+        let bob = Client::signed_in(&layer, "bob").await;
+        assert_eq!(alice.user().await.as_deref(), Some("alice"));
+        store.shift(&bob);
+
+        let answer = alice
+            .request(|session| async move { session.user_id() })
+            .await;
+
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!answer.reached());
+        assert!(answer.sets_no_cookie());
+    }
+}
+
+// T1 T49
+#[tokio::test]
+async fn the_end_notice_of_another_user_is_503() {
+    let (layer, store) = world(true);
+    let alice = Client::signed_in(&layer, "alice").await;
+    let mut bob = Client::signed_in(&layer, "bob").await;
+    let ended = bob.clone();
+    bob.send(|session| async move { session.log_out().unwrap() })
+        .await;
+    store.shift(&ended);
+
+    let answer = alice
+        .request(|session| async move { session.ended() })
+        .await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+// T1 T49
+#[tokio::test]
+async fn a_previous_token_in_its_grace_is_the_same_session() {
+    let (layer, _store) = world(true);
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut previous = client.clone();
+    client
+        .send(|session| async move { session.rotate().unwrap() })
+        .await;
+    client.user().await;
+
+    assert_eq!(previous.user().await.as_deref(), Some("alice"));
+}
+
+// T1 T49
+#[tokio::test]
+async fn a_new_session_of_another_user_and_another_token_are_503_and_set_no_cookie() {
+    let (layer, store) = world(true);
+    let bob = Client::signed_in(&layer, "bob").await;
+    let alice = Client::signed_in(&layer, "alice").await;
+    let rotates = alice.request({
+        let (store, bob) = (store.clone(), bob.clone());
+        move |session| {
+            store.shift(&bob);
+            async move { session.rotate().unwrap() }
+        }
+    });
+    let rotated = rotates.await;
+    assert_eq!(rotated.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(rotated.sets_no_cookie());
+
+    let signs_in = Client::new(&layer).request(|session| async move {
+        session.log_in(user("alice")).unwrap();
+    });
+    let signed_in = signs_in.await;
+
+    assert_eq!(signed_in.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(signed_in.sets_no_cookie());
+}
