@@ -117,6 +117,14 @@ export interface components {
         SessionList: {
             sessions: components["schemas"]["Session"][];
         };
+        /** @description A client that differs from the one of the sign-in in network, browser or system. */
+        LastSeen: {
+            device: components["schemas"]["Device"];
+            /** @description Null if the app does not look up places, or the place is not known. */
+            location: components["schemas"]["Location"] | null;
+            /** @description The address, if it is known. */
+            ipAddress: string | null;
+        };
         /** @description One signed-in browser, phone or program. */
         Session: {
             id: components["schemas"]["SessionId"];
@@ -135,6 +143,8 @@ export interface components {
              * @description When the session was last used.
              */
             lastActivity: string;
+            /** @description The client of the last request. Null while all requests come from the client of the sign-in. */
+            lastSeen: components["schemas"]["LastSeen"] | null;
             /** @description Whether it is the session of this request. */
             current: boolean;
             /**

@@ -179,9 +179,9 @@ pub use self::{
     },
     request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
-        CommitError, Committed, LimitReached, Login, MissingSession, ParseTicketError, Peek,
-        Session, SessionError, SessionErrorKind, SessionInfo, Ticket, UserSessions,
-        UserSessionsError,
+        ClientChange, ClientVerdict, CommitError, Committed, LimitReached, Login, MissingSession,
+        ParseTicketError, Peek, Session, SessionError, SessionErrorKind, SessionInfo, Ticket,
+        UserSessions, UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
 };
@@ -257,6 +257,8 @@ pub mod threats {}
 /// | `reauthenticated` | a user entered the password (or another factor) again |
 /// | `token_reuse` | a request sent a previous token after its time: there is a copy of it |
 /// | `write_lost` | a session ended during a request, whose changes of data were lost; the response was sent |
+/// | `token_shared` | a new token was given to a second client with another address or agent: one may be a thief |
+/// | `client_changed` | a session is used from another address or agent than before |
 /// | `new_device` | a user signed in on a device that the store does not remember ([`SessionLayer::device_cookie`]) |
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
@@ -285,7 +287,7 @@ pub mod threats {}
 /// | metric | kind | labels |
 /// |---|---|---|
 /// | `tower_user_sessions_resolves_total` | counter | `outcome`: live, ended, expired, reused, unknown, error |
-/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end. Answers that need no waiting are not in it |
+/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`. Answers that need no waiting are not in it |
 /// | `tower_user_sessions_logins_total` | counter | |
 /// | `tower_user_sessions_refusals_total` | counter | `reason` |
 /// | `tower_user_sessions_ends_total` | counter | `reason` |

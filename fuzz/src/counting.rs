@@ -8,8 +8,7 @@ use std::sync::{
 use tower_user_sessions::{
     MemoryStore, SessionStore,
     store::{
-        Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-        StoreError, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
     },
 };
 
@@ -63,5 +62,9 @@ impl SessionStore for Counting {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.counted().forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.counted().note_client(note).await
     }
 }

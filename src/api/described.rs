@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::session::SessionInfo;
+use crate::{request::Device, session::SessionInfo};
 
 /// Browser, operating system and kind of a session's device, and its label.
 #[derive(Serialize)]
@@ -15,7 +15,14 @@ pub(super) struct Described {
 
 impl Described {
     pub(super) fn of(info: &SessionInfo) -> Self {
-        let device = info.device();
+        Self::device(&info.device())
+    }
+
+    pub(super) fn last(info: &SessionInfo) -> Self {
+        Self::device(&info.last_device())
+    }
+
+    fn device(device: &Device) -> Self {
         Self {
             label: device.label(),
             browser: device.browser().map(ToOwned::to_owned),

@@ -64,9 +64,13 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 ///     "ipAddress": "203.0.113.7",
 ///     "createdAt": "2025-11-24T16:00:00.000Z",
 ///     "lastActivity": "2025-11-24T16:20:00.000Z",
+///     "lastSeen": null,
 ///     "current": true
 /// }]}
 /// ```
+///
+/// `lastSeen` has `device`, `location` and `ipAddress` of the last request, if it came from another network,
+/// browser or system than the sign-in.
 ///
 /// `kind` is `desktop`, `mobile`, `tablet`, `bot`, `tool` or `other`. Without the feature `device` the
 /// label is the user agent, and `browser`, `os` and `kind` are null. `location` is null without the

@@ -14,10 +14,21 @@ pub(super) struct Entry {
     ip_address: Option<String>,
     created_at: String,
     last_activity: String,
+    /// The client of the last request, if it is another one.
+    last_seen: Option<LastSeen>,
     current: bool,
     /// Only for sessions that do not count against the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<bool>,
+}
+
+/// Another client than the one that signed in.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastSeen {
+    device: Described,
+    location: Option<Location>,
+    ip_address: Option<String>,
 }
 
 impl Entry {
@@ -25,10 +36,15 @@ impl Entry {
         Self {
             id: info.id().to_string(),
             device: Described::of(info),
-            location: places.of(info),
+            location: places.of(info.address()),
             ip_address: info.address().map(|address| address.to_string()),
             created_at: info.created_at().to_string(),
             last_activity: info.last_activity().to_string(),
+            last_seen: info.is_elsewhere().then(|| LastSeen {
+                device: Described::last(info),
+                location: places.of(info.last_address()),
+                ip_address: info.last_address().map(|address| address.to_string()),
+            }),
             current: info.is_current(),
             counts: (!info.counts()).then_some(false),
         }

@@ -1,7 +1,8 @@
 //! Without the feature `geoip` no place is known.
 
+use std::net::IpAddr;
+
 use super::location::Location;
-use crate::session::SessionInfo;
 
 /// Knows no place.
 #[derive(Clone, Debug)]
@@ -13,7 +14,7 @@ impl Places {
     }
 
     #[expect(clippy::unused_self, reason = "as with the feature")]
-    pub(super) fn of(&self, _info: &SessionInfo) -> Option<Location> {
+    pub(super) fn of(&self, _address: Option<IpAddr>) -> Option<Location> {
         None
     }
 }

@@ -1,9 +1,9 @@
 //! Where the sessions of a list are.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::location::Location;
-use crate::{request::Geo, session::SessionInfo};
+use crate::request::Geo;
 
 /// Looks up places, if the app gave it something to look them up in.
 #[derive(Clone)]
@@ -18,8 +18,8 @@ impl Places {
         Self(Some(Arc::new(geo)))
     }
 
-    pub(super) fn of(&self, info: &SessionInfo) -> Option<Location> {
-        let place = self.0.as_ref()?.place(info.address()?)?;
+    pub(super) fn of(&self, address: Option<IpAddr>) -> Option<Location> {
+        let place = self.0.as_ref()?.place(address?)?;
         Some(Location {
             city: place.city,
             country: place.country,

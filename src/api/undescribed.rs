@@ -15,8 +15,16 @@ pub(super) struct Described {
 
 impl Described {
     pub(super) fn of(info: &SessionInfo) -> Self {
+        Self::agent(info.user_agent())
+    }
+
+    pub(super) fn last(info: &SessionInfo) -> Self {
+        Self::agent(info.last_user_agent())
+    }
+
+    fn agent(agent: Option<&str>) -> Self {
         Self {
-            label: info.user_agent().unwrap_or("Unknown device").to_owned(),
+            label: agent.unwrap_or("Unknown device").to_owned(),
             browser: (),
             os: (),
             kind: (),

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::{EndNotice, EndReason, Token},
     request::{GUEST, Sent, Tokens, Way},
-    session::{Current, Dead, Live, OpenSession, Place},
+    session::{Current, Dead, Due, Live, OpenSession, Place},
     store::{Resolve, Resolved, StoreError, meter},
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Inquiry {
     guest: Option<Token>,
     /// What the store is asked for now.
     asked: Option<(Token, Asked)>,
+    /// The session is used by another client than before.
+    changed: Option<(Token, Box<Due>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -91,6 +93,7 @@ impl Inquiry {
             main,
             guest,
             asked: None,
+            changed: None,
         }
     }
 
@@ -181,6 +184,32 @@ impl Inquiry {
         Ok(())
     }
 
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed.is_some()
+    }
+
+    /// Notes that the session is used by another client, or ends it.
+    pub(super) async fn settle(&mut self, config: &Config) -> Result<(), Rejection> {
+        let Some((token, due)) = self.changed.take() else {
+            return Ok(());
+        };
+        match self.open.session().settle_change(*due).await {
+            Ok(None) => {}
+            Ok(Some(notice)) => {
+                self.open.found(token.clone(), Current::Gone);
+                self.dead(token.clone(), Asked::Main, Dead::Ended(token, notice));
+            }
+            Err(error) => {
+                let rejection = unanswered(&error, "session not ended");
+                match config.on_outage {
+                    OnOutage::Refuse => return Err(rejection),
+                    OnOutage::Guest => self.open.found(token, Current::Unavailable),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn live(&mut self, token: Token, asked: Asked, live: Live) {
         match asked {
             Asked::Beside => {
@@ -195,7 +224,9 @@ impl Inquiry {
                 });
             }
             Asked::Main => {
-                self.open.found(token, Current::Live(live));
+                self.open.found(token.clone(), Current::Live(live));
+                let due = self.open.session().client_change(self.activity);
+                self.changed = due.map(|due| (token, due));
                 if let Some(guest) = self.guest.take() {
                     self.open
                         .sent(|sent| sent.has_unread(guest, Place::GuestCookie));

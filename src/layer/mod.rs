@@ -21,6 +21,7 @@ mod layer;
 pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
+mod on_client_changed;
 pub(crate) mod problem;
 mod realm;
 pub(crate) mod redirect;

@@ -95,16 +95,28 @@ impl Incoming {
                 let answer = config.rules.store.resolve(resolve);
                 return Asked::Waiting(Box::pin(async move {
                     inquiry.take(&config, answer.await)?;
-                    while let Some(resolve) = inquiry.next(&config) {
-                        inquiry.take(&config, config.rules.store.resolve(resolve).await)?;
-                    }
-                    Ok(inquiry.open)
+                    finish(inquiry, &config).await
                 }));
             };
             if let Err(rejection) = inquiry.take(config, answer) {
                 return Asked::Answered(Err(rejection));
             }
+            if inquiry.is_changed() {
+                let config = Arc::clone(config);
+                return Asked::Waiting(Box::pin(async move { finish(inquiry, &config).await }));
+            }
         }
         Asked::Answered(Ok(inquiry.open))
+    }
+}
+
+/// Asks the store for what is left, and settles that the session is used by another client.
+async fn finish(mut inquiry: Inquiry, config: &Config) -> Opened {
+    loop {
+        inquiry.settle(config).await?;
+        let Some(resolve) = inquiry.next(config) else {
+            return Ok(inquiry.open);
+        };
+        inquiry.take(config, config.rules.store.resolve(resolve).await)?;
     }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     client::Client,
+    clock::Timestamp,
     hints::Hints,
+    last_seen::LastSeen,
     open::Open,
     proof::{Proof, WrittenProof},
     record::RecordError,
@@ -20,7 +22,7 @@ const LEN: usize = 192;
 pub(super) const NOTED_MAX: usize = 512;
 
 /// Whose session it is, from where, how the user proved it, and how long the cookie stays.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Body {
     pub(super) user: Option<UserId>,
     pub(super) client: Client,
@@ -28,10 +30,12 @@ pub(super) struct Body {
     pub(super) proof: Option<Box<Proof>>,
     /// Whether the browser keeps the cookie when it closes.
     pub(super) persistent: bool,
+    /// The client of the last request, if it was another one.
+    pub(super) last_seen: Option<Box<LastSeen>>,
 }
 
 /// The stored form of [`Body`]: user id, address, user agent, client hints, proof, whether the cookie ends
-/// with the browser session. A new field goes to the end, where older nodes ignore it.
+/// with the browser session, last seen. A new field goes to the end, where older nodes ignore it.
 #[derive(Deserialize, Serialize)]
 struct Written<'a>(
     Option<&'a str>,
@@ -43,6 +47,21 @@ struct Written<'a>(
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     Option<Open<WrittenProof<'a>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")] Option<bool>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    Option<Open<WrittenLastSeen<'a>>>,
+);
+
+/// [`Written`] with [`LastSeen`]: missing fields before it are nil. The length of the last field follows as
+/// a `u16`, which counts itself, so that scripts can leave both out.
+#[derive(Serialize)]
+struct WrittenAll<'a>(
+    Option<&'a str>,
+    Option<IpAddr>,
+    Option<&'a str>,
+    Option<WrittenHints<'a>>,
+    Option<WrittenProof<'a>>,
+    Option<bool>,
+    &'a WrittenLastSeen<'a>,
 );
 
 /// [`Written`] with a proof or a cookie that ends with the browser session: missing fields before them
@@ -61,6 +80,49 @@ struct WrittenWhole<'a>(
 #[derive(Deserialize, Serialize)]
 struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
 
+/// Address, user agent, hints, when, up to when an authentication is doubted, the reported marks, nonce.
+#[derive(Deserialize, Serialize)]
+struct WrittenLastSeen<'a>(
+    Option<IpAddr>,
+    Option<&'a str>,
+    #[serde(borrow)] Option<Open<WrittenHints<'a>>>,
+    i64,
+    Option<i64>,
+    Vec<(u64, i64)>,
+    u32,
+);
+
+impl<'a> From<&'a LastSeen> for WrittenLastSeen<'a> {
+    fn from(seen: &'a LastSeen) -> Self {
+        let reported = seen.reported.iter();
+        Self(
+            seen.client.address(),
+            seen.client.user_agent(),
+            seen.client.hints().map(WrittenHints::from).map(Open),
+            seen.at.as_millis(),
+            seen.doubted.map(Timestamp::as_millis),
+            reported.map(|(mark, at)| (*mark, at.as_millis())).collect(),
+            seen.nonce,
+        )
+    }
+}
+
+impl From<WrittenLastSeen<'_>> for LastSeen {
+    fn from(written: WrittenLastSeen<'_>) -> Self {
+        let WrittenLastSeen(address, user_agent, hints, at, doubted, reported, nonce) = written;
+        let reported = reported.into_iter();
+        Self {
+            client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
+            at: Timestamp::from_millis(at),
+            doubted: doubted.map(Timestamp::from_millis),
+            reported: reported
+                .map(|(mark, at)| (mark, Timestamp::from_millis(at)))
+                .collect(),
+            nonce,
+        }
+    }
+}
+
 impl<'a> From<&'a Hints> for WrittenHints<'a> {
     fn from(hints: &'a Hints) -> Self {
         Self(hints.brands(), hints.mobile(), hints.platform())
@@ -78,27 +140,60 @@ impl From<WrittenHints<'_>> for Hints {
 
 impl Body {
     pub(super) fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        let (mut bytes, last_seen) = self.parts()?;
+        bytes.extend(last_seen);
+        Ok(bytes)
+    }
+
+    /// How many bytes of the stored form an end notice has.
+    pub(super) fn noted(&self) -> Result<usize, RecordError> {
+        self.parts().map(|(bytes, _)| bytes.len())
+    }
+
+    /// The stored form without and with what belongs to [`LastSeen`].
+    fn parts(&self) -> Result<(Vec<u8>, Vec<u8>), RecordError> {
         let Self {
             user,
             client,
             proof,
             persistent,
+            last_seen,
         } = self;
         let user = user.as_ref().map(UserId::as_str);
         let (address, user_agent) = (client.address(), client.user_agent());
         let hints = client.hints().map(WrittenHints::from);
         let mut bytes = Vec::with_capacity(LEN);
+        if let Some(last_seen) = last_seen.as_deref().map(WrittenLastSeen::from) {
+            let proof = proof.as_deref().map(WrittenProof::from);
+            let browser_only = (!persistent).then_some(true);
+            let all = WrittenAll(
+                user,
+                address,
+                user_agent,
+                hints,
+                proof,
+                browser_only,
+                &last_seen,
+            );
+            rmp_serde::encode::write(&mut bytes, &all).map_err(RecordError::because)?;
+            let last = rmp_serde::to_vec(&last_seen).map_err(RecordError::because)?;
+            let mut last_seen = bytes.split_off(bytes.len().saturating_sub(last.len()));
+            let len = u16::try_from(last.len() + 2).map_err(RecordError::because)?;
+            last_seen.extend(len.to_be_bytes());
+            return Ok((bytes, last_seen));
+        }
         let written = if proof.is_some() || !persistent {
             let proof = proof.as_deref().map(WrittenProof::from);
             let browser_only = (!persistent).then_some(true);
             let whole = WrittenWhole(user, address, user_agent, hints, proof, browser_only);
             rmp_serde::encode::write(&mut bytes, &whole)
         } else {
-            let written = Written(user, address, user_agent, hints.map(Open), None, None);
+            let hints = hints.map(Open);
+            let written = Written(user, address, user_agent, hints, None, None, None);
             rmp_serde::encode::write(&mut bytes, &written)
         };
         written.map_err(RecordError::because)?;
-        Ok(bytes)
+        Ok((bytes, Vec::new()))
     }
 
     /// How many bytes of the stored form, from its start, name the user, the address and the user agent.
@@ -112,7 +207,7 @@ impl Body {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Open(Written(user, address, user_agent, hints, proof, browser_only)) =
+        let Open(Written(user, address, user_agent, hints, proof, browser_only, last_seen)) =
             rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
         let user = user.map(UserId::new).transpose();
         Ok(Self {
@@ -120,6 +215,7 @@ impl Body {
             client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
             proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
             persistent: browser_only != Some(true),
+            last_seen: last_seen.map(|Open(seen)| Box::new(seen.into())),
         })
     }
 }

@@ -25,6 +25,8 @@ pub enum EndReason {
     Administrator,
     /// The user's password or another factor changed.
     CredentialsChanged,
+    /// The session was used from another address or agent, and the app decided to end it.
+    ClientChanged,
     /// The app disabled the user.
     Disabled,
     /// The user signed in elsewhere, and the limit left no room for this session.
@@ -56,6 +58,7 @@ impl EndReason {
         match self {
             Self::Administrator => "administrator",
             Self::CredentialsChanged => "credentials_changed",
+            Self::ClientChanged => "client_changed",
             Self::Disabled => "disabled",
             Self::Evicted => "evicted",
             Self::Expired => "expired",
@@ -84,6 +87,7 @@ impl EndReason {
             Self::TokenReuse => 10,
             Self::IdentityProvider => 11,
             Self::Expired => 12,
+            Self::ClientChanged => 13,
         }
     }
 
@@ -101,6 +105,7 @@ impl EndReason {
             10 => Self::TokenReuse,
             11 => Self::IdentityProvider,
             12 => Self::Expired,
+            13 => Self::ClientChanged,
             _ => return None,
         })
     }
@@ -236,6 +241,7 @@ impl EndNotice {
                 client: (**client).clone(),
                 proof: None,
                 persistent: true,
+                last_seen: None,
             };
             bytes.extend(body.encode().unwrap_or_default());
         }

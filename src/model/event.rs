@@ -40,6 +40,9 @@ pub struct Event {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EventKind {
+    /// A session is used from another address or agent than before. Raised at most once an hour for each
+    /// session and pair of address and agent.
+    ClientChanged,
     /// A user signed in.
     Created,
     /// A session ended; the event's `reason` says why.
@@ -55,6 +58,10 @@ pub enum EventKind {
     Refused(Refusal),
     /// A session got a new token.
     Rotated,
+    /// A new token was given to a second client, which differs from the first in address or agent: one of
+    /// them may have a copy of the previous token. Raised at most once an hour for each session and pair of
+    /// address and agent.
+    TokenShared,
     /// A request sent a previous token after its time: another client may have a copy. The session ended,
     /// unless [`SessionLayer::end_on_reuse`](crate::SessionLayer::end_on_reuse) says otherwise or the user
     /// authenticated again since. An event of kind `Ended` follows if it did.
@@ -118,6 +125,7 @@ impl EventKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ClientChanged => "client_changed",
             Self::Created => "created",
             Self::Ended => "ended",
             Self::Expired => "expired",
@@ -126,6 +134,7 @@ impl EventKind {
             Self::Refused(_) => "refused",
             Self::Rotated => "rotated",
             Self::TokenReuse => "token_reuse",
+            Self::TokenShared => "token_shared",
             Self::WriteLost => "write_lost",
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod ended;
 pub(crate) mod event;
 pub(crate) mod hints;
 pub(crate) mod id;
+pub(crate) mod last_seen;
 pub(crate) mod lifetime;
 pub(crate) mod limit;
 mod open;
@@ -34,6 +35,7 @@ pub use self::{
     event::{Event, EventKind, Initiator, Refusal},
     hints::Hints,
     id::{ParseSessionIdError, SessionId},
+    last_seen::LastSeen,
     lifetime::Lifetime,
     limit::{Excess, Limit},
     proof::Proof,

@@ -33,11 +33,30 @@ impl Salt {
         random::bytes().map(Self)
     }
 
+    /// The same salt, with the mark of the client that gets the new token first in its last four bytes. The
+    /// others are enough, because a salt is no secret.
+    pub(crate) fn with_mark(mut self, mark: u64) -> Self {
+        if let Some(last) = self.0.last_chunk_mut() {
+            *last = short(mark);
+        }
+        self
+    }
+
+    /// Whether the new token was first given to a client with this mark.
+    pub(crate) fn has_mark(&self, mark: u64) -> bool {
+        self.0.last_chunk() == Some(&short(mark))
+    }
+
     /// Its bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+}
+
+fn short(mark: u64) -> [u8; 4] {
+    let [a, b, c, d, ..] = mark.to_be_bytes();
+    [a, b, c, d]
 }
 
 /// A token that a session had before its present one.

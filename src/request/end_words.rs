@@ -32,6 +32,8 @@ pub struct EndWords {
     pub another_device: Cow<'static, str>,
     /// For [`EndReason::Administrator`]: an administrator ended it.
     pub administrator: Cow<'static, str>,
+    /// For [`EndReason::ClientChanged`]: it was used from another address or agent.
+    pub client_changed: Cow<'static, str>,
     /// For [`EndReason::CredentialsChanged`]: the user's password or another factor changed.
     pub credentials_changed: Cow<'static, str>,
     /// For [`EndReason::Disabled`]: the user may not sign in for now.
@@ -63,6 +65,7 @@ impl EndWords {
     pub fn message(&self, notice: &EndNotice) -> String {
         let sentence = match notice.reason {
             EndReason::Administrator => &self.administrator,
+            EndReason::ClientChanged => &self.client_changed,
             EndReason::CredentialsChanged => &self.credentials_changed,
             EndReason::Disabled => &self.disabled,
             EndReason::Evicted => &self.evicted,
@@ -87,6 +90,10 @@ impl Default for EndWords {
         Self {
             another_device: "another device".into(),
             administrator: "You were signed out by an administrator.".into(),
+            client_changed:
+                "You were signed out because your session was used from another place. \
+                             If that was not you, change your password."
+                    .into(),
             credentials_changed: "You were signed out because your password was changed.".into(),
             disabled: "You were signed out because your account was disabled.".into(),
             evicted: "You were signed out because you signed in on {device}.".into(),

@@ -9,3 +9,14 @@ pub(crate) fn label(client: &Client) -> Option<String> {
     let known = device.browser().is_some() || device.os().is_some();
     known.then(|| device.label())
 }
+
+/// Browser and system, without their versions.
+pub(crate) fn product(client: &Client) -> String {
+    // Hints are left out: the same browser sends them to https only.
+    let agent = client.user_agent().map(str::as_bytes);
+    let device = Device::of(&Client::new().with_user_agent(agent));
+    match (device.browser(), device.os()) {
+        (None, None) => client.user_agent().unwrap_or_default().to_owned(),
+        (browser, os) => format!("{browser:?} {os:?}"),
+    }
+}

@@ -1,5 +1,6 @@
 //! What a request says: its token, the client's address and device, and where it may be redirected.
 
+mod alike;
 mod bearer;
 #[cfg(feature = "client-ip")]
 mod client_ip;
@@ -37,6 +38,7 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 #[cfg(feature = "device")]
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
+    alike::{alike, mark, same_client},
     cookie::{GUEST, named as named_cookie},
     copied::copied,
     hints::RawHints,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Session,
+    client_change::is_doubted,
     current::Current,
     staged::{Renew, Target},
     state::State,
@@ -91,9 +92,18 @@ impl Session {
     ///
     /// What is staged already counts, as in [`authentication_age`](Self::authentication_age). For
     /// [`RequireFresh`](crate::RequireFresh) it counts once it is [committed](Self::commit).
+    ///
+    /// Also `false` after [`ClientVerdict::RequireFresh`](crate::ClientVerdict::RequireFresh), until the
+    /// user authenticates again.
     #[must_use]
     pub fn is_fresh(&self, within: Duration) -> bool {
-        self.authentication_age().is_some_and(|age| age <= within)
+        let doubted = {
+            let state = self.state();
+            let proves = matches!(state.staged.renew, Renew::Prove(_))
+                || matches!(state.staged.target, Target::LogIn(_));
+            !proves && state.record().is_some_and(is_doubted)
+        };
+        !doubted && self.authentication_age().is_some_and(|age| age <= within)
     }
 
     /// When the stored session was last active.

@@ -11,4 +11,10 @@ impl SessionInfo {
     pub fn device(&self) -> Device {
         Device::of(self.client())
     }
+
+    /// The device of the last request, if it was another one than at the sign-in.
+    #[must_use]
+    pub fn last_device(&self) -> Device {
+        Device::of(self.last_client())
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::client_change::last_client;
 use crate::model::{Client, ClientClass, Proof, Record, SessionId, Timestamp};
 
 /// One session of a user, for a list of devices. Nothing in it signs anybody in.
@@ -82,6 +83,22 @@ impl SessionInfo {
         self.client().user_agent()
     }
 
+    /// The address of the last request, if it was in another network than the sign-in.
+    ///
+    /// Otherwise that of the sign-in. It is written at most once a minute.
+    #[must_use]
+    pub fn last_address(&self) -> Option<IpAddr> {
+        self.last_client().address()
+    }
+
+    /// The user agent of the last request, if it was another browser or system than at the sign-in.
+    ///
+    /// Otherwise that of the sign-in. It is written at most once a minute.
+    #[must_use]
+    pub fn last_user_agent(&self) -> Option<&str> {
+        self.last_client().user_agent()
+    }
+
     /// The class of the client that signed in.
     #[must_use]
     pub fn class(&self) -> ClientClass {
@@ -98,6 +115,16 @@ impl SessionInfo {
     #[must_use]
     pub fn proof(&self) -> Option<&Proof> {
         self.record.proof()
+    }
+
+    /// Whether the last request came from another client than the sign-in.
+    #[cfg(feature = "api")]
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.record.last_seen().is_some()
+    }
+
+    pub(crate) fn last_client(&self) -> &Client {
+        last_client(&self.record)
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -2,6 +2,7 @@
 
 mod about;
 pub(crate) mod audit;
+mod client_change;
 mod commit;
 mod creation;
 mod current;
@@ -30,6 +31,7 @@ mod sender;
 mod sent;
 mod staged;
 mod state;
+mod successor;
 mod ticket;
 mod unanswered;
 mod user_sessions;
@@ -44,6 +46,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use self::state::State;
 pub(crate) use self::{
     audit::Audit,
+    client_change::{Due, OnClientChanged},
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
     rules::{ClassOf, LimitOf, Rules},
@@ -52,6 +55,7 @@ pub(crate) use self::{
 };
 pub use self::{
     audit::{EventReceiver, EventSender, EventSink, channel},
+    client_change::{ClientChange, ClientVerdict},
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
     info::SessionInfo,
     login::{Committed, Login},

@@ -11,7 +11,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{EventKind, Lifetime, Realm, Record, Salt, Timestamp, Token},
+    model::{EventKind, Lifetime, Realm, Record, Timestamp, Token},
     request::Way,
     store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind},
 };
@@ -62,14 +62,20 @@ impl Session {
     }
 
     async fn rotate_now(&self, token: &Token) -> Result<(), CommitError> {
-        let salt = Salt::random().map_err(CommitError::random)?;
+        if self.hand_out_overdue(token).await? {
+            return Ok(());
+        }
+        let salt = self.salt()?;
         let next = token.successor(&salt);
         match self.ask(token, &next, Renewal::Derived(salt)).await? {
             Rotated::Rotated(record) => {
                 self.report_renewed(EventKind::Rotated, &record);
                 self.state().renewed(next, *record);
             }
-            Rotated::Took(salt) => self.state().handed_over(token.successor(&salt)),
+            Rotated::Took(salt) => {
+                self.state().handed_over(token.successor(&salt));
+                self.report_shared(&salt).await;
+            }
             Rotated::Kept => {}
             Rotated::Ended => return Err(self.ended_meanwhile()),
         }
@@ -143,7 +149,7 @@ impl Session {
         Ok(rules.store.rotate(rotate).await?)
     }
 
-    fn ended_meanwhile(&self) -> CommitError {
+    pub(super) fn ended_meanwhile(&self) -> CommitError {
         self.state().ended_in_flight();
         tracing::debug!("session ended while its request was running");
         CommitError::Ended

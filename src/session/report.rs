@@ -160,9 +160,11 @@ fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
 pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
     match reason {
         EndReason::Administrator | EndReason::Disabled => Initiator::Admin,
-        EndReason::Evicted | EndReason::Expired | EndReason::TokenReuse | EndReason::Rejected => {
-            Initiator::Policy
-        }
+        EndReason::ClientChanged
+        | EndReason::Evicted
+        | EndReason::Expired
+        | EndReason::TokenReuse
+        | EndReason::Rejected => Initiator::Policy,
         EndReason::IdentityProvider | EndReason::Undelivered => Initiator::System,
         EndReason::CredentialsChanged if !by_user => Initiator::Admin,
         EndReason::CredentialsChanged

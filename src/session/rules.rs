@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{audit::Audit, offered::Offered};
+use super::{audit::Audit, client_change::OnClientChanged, offered::Offered};
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
     store::SharedStore,
@@ -27,6 +27,7 @@ pub(crate) struct Rules {
     pub(crate) offered: Offered,
     /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
+    pub(crate) on_client_changed: OnClientChanged,
     pub(crate) audit: Audit,
 }
 
@@ -55,6 +56,7 @@ impl Rules {
             },
             offered: Offered::default(),
             devices: None,
+            on_client_changed: OnClientChanged::default(),
             audit: Audit::default(),
         }
     }

@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 use crate::{
     model::{Client, DeviceId},
-    request::{RawHints, copied},
+    request::{RawHints, alike, copied},
 };
 
 /// Who sent the request, for the session that a sign-in creates.
@@ -26,6 +26,13 @@ impl Sender {
     pub(super) fn detach(&mut self) {
         self.user_agent = self.user_agent.as_ref().map(copied);
         self.hints.detach();
+    }
+
+    /// Whether the request looks like one of this client at first glance.
+    pub(super) fn is_alike(&self, client: &Client) -> bool {
+        let agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
+        let before = client.user_agent().map(str::as_bytes);
+        alike((self.address, agent), (client.address(), before))
     }
 
     pub(super) fn client(&self) -> Client {

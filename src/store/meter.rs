@@ -75,6 +75,9 @@ fn seconds(operation: &'static str) -> Histogram {
         "rotate" => histogram!("tower_user_sessions_store_seconds", "operation" => "rotate"),
         "list" => histogram!("tower_user_sessions_store_seconds", "operation" => "list"),
         "forget" => histogram!("tower_user_sessions_store_seconds", "operation" => "forget"),
+        "note_client" => {
+            histogram!("tower_user_sessions_store_seconds", "operation" => "note_client")
+        }
         "end" => histogram!("tower_user_sessions_store_seconds", "operation" => "end"),
         _ => histogram!("tower_user_sessions_store_seconds", "operation" => operation),
     }

@@ -35,16 +35,16 @@ pub use self::{
     error::{StoreError, StoreErrorKind},
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
-        Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, Offer, Redeem,
-        Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved, SeenDevice, Ticketed,
-        UNCOUNTED_MAX, Which,
+        Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, NoteClient,
+        Offer, Redeem, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved,
+        SeenDevice, Ticketed, UNCOUNTED_MAX, Which,
     },
     shared::SharedStore,
 };
 pub use crate::model::{
-    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, ManualClock, ParseDataError,
-    ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError, Realm, Record,
-    RecordError, Rotation, Salt, Tag, TagKey, TagKeyError, Timestamp, Token,
+    Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
+    ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,
+    Realm, Record, RecordError, Rotation, Salt, Tag, TagKey, TagKeyError, Timestamp, Token,
 };
 use crate::model::{SessionId, UserId};
 
@@ -167,6 +167,9 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 ///     - `list` and `end` of one session leave out other realms than `within`.
 ///     - Ends of all and of all other sessions, the cutoff and the time until when a user is disabled are
 ///       those of all realms.
+/// 21. `note_client` sets the [`last_seen`](Record::last_seen) of a live session, and changes nothing else.
+///     It changes nothing if the stored one is not the one that its caller read. So of parallel requests
+///     one notes its client. Sent again, it gives the same answer.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
@@ -270,6 +273,24 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the future is dropped, the notice is closed or it is not.
     fn forget(&self, forget: &Forget) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Notes the client of a request that came from another address or agent than the one before. Returns
+    /// whether it did.
+    ///
+    /// The layer calls it at most once a minute for each session, and raises the event
+    /// [`ClientChanged`](crate::events::EventKind::ClientChanged) if it returns `true`.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. The request goes on, and a later one tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the client is noted or it is not.
+    fn note_client(
+        &self,
+        note: &NoteClient,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The tag of a user's session set.
     ///

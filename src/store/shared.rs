@@ -3,8 +3,8 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
-    Create, Created, End, Ended, Forget, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-    SessionStore, StoreError, Ticketed, genuine, meter::timed,
+    Create, Created, End, Ended, Forget, List, NoteClient, Resolve, Resolved, Rotate, Rotated,
+    Save, Saved, SessionStore, StoreError, Ticketed, genuine, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -31,6 +31,7 @@ trait ErasedStore: Send + Sync {
     fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>>;
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
+    fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool>;
     fn tag_of(&self, user: &UserId) -> Tag;
     fn number(&self) -> Option<u64>;
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
@@ -77,6 +78,10 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()> {
         Box::pin(async move { timed("forget", self.forget(&forget)).await })
+    }
+
+    fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool> {
+        Box::pin(async move { timed("note_client", self.note_client(&note)).await })
     }
 
     fn tag_of(&self, user: &UserId) -> Tag {
@@ -128,6 +133,10 @@ impl SharedStore {
 
     pub(crate) fn forget(&self, forget: Forget) -> Answer<()> {
         Arc::clone(&self.0).forget_boxed(forget)
+    }
+
+    pub(crate) fn note_client(&self, note: NoteClient) -> Answer<bool> {
+        Arc::clone(&self.0).note_client_boxed(note)
     }
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {

@@ -22,8 +22,8 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     Caching, MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
-        Create, Created, End, Ended, Forget, List, ManualClock, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
+        Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
     },
 };
 
@@ -270,6 +270,10 @@ impl SessionStore for Elsewhere {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.0.forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.0.note_client(note).await
     }
 }
 

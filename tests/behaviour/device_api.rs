@@ -52,9 +52,9 @@ async fn the_list_has_the_live_sessions_current_first_then_by_last_activity() {
         body = body.replace(&id.to_string(), name);
     }
     insta::assert_snapshot!(body.replace("},{", "},\n{"), @r#"
-    {"sessions":[{"id":"first","device":{"label":"Firefox 144 on Windows","browser":"Firefox","os":"Windows","kind":"desktop"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T16:00:00.000Z","lastActivity":"2025-11-24T16:00:00.000Z","current":true},
-    {"id":"second","device":{"label":"curl 8.5","browser":"curl","os":null,"kind":"tool"},"location":null,"ipAddress":"2001:db8::1","createdAt":"2025-11-24T17:00:00.000Z","lastActivity":"2025-11-24T19:00:00.000Z","current":false},
-    {"id":"third","device":{"label":"Unknown device","browser":null,"os":null,"kind":"other"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T18:00:00.000Z","lastActivity":"2025-11-24T18:00:00.000Z","current":false}]}
+    {"sessions":[{"id":"first","device":{"label":"Firefox 144 on Windows","browser":"Firefox","os":"Windows","kind":"desktop"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T16:00:00.000Z","lastActivity":"2025-11-24T16:00:00.000Z","lastSeen":null,"current":true},
+    {"id":"second","device":{"label":"curl 8.5","browser":"curl","os":null,"kind":"tool"},"location":null,"ipAddress":"2001:db8::1","createdAt":"2025-11-24T17:00:00.000Z","lastActivity":"2025-11-24T19:00:00.000Z","lastSeen":null,"current":false},
+    {"id":"third","device":{"label":"Unknown device","browser":null,"os":null,"kind":"other"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T18:00:00.000Z","lastActivity":"2025-11-24T18:00:00.000Z","lastSeen":null,"current":false}]}
     "#);
 }
 

@@ -20,8 +20,8 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     MemoryStore, Session, SessionErrorKind, SessionLayer, SessionStore,
     store::{
-        Create, Created, Data, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, Data, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved,
+        Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
     },
 };
 
@@ -132,6 +132,10 @@ impl SessionStore for Copying {
 
     async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.ticket(tag, ticket).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.0.note_client(note).await
     }
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {

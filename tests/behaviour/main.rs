@@ -14,6 +14,7 @@ mod caching;
 mod challenge;
 mod class;
 mod clear;
+mod client_changed;
 mod client_ip;
 mod commit;
 #[path = "../common/mod.rs"]
@@ -80,6 +81,7 @@ mod shown;
 mod size;
 mod speculative;
 mod staged_sign_in;
+mod stolen_cookie;
 mod ticket;
 mod ticket_terms;
 mod token;

@@ -13,8 +13,8 @@ use http::StatusCode;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionLayer, SessionStore, UserId,
     store::{
-        Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, StoreError, Tag, Ticketed, Token,
+        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, Tag, Ticketed, Token,
     },
 };
 
@@ -89,6 +89,10 @@ impl SessionStore for Shifted {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.store.forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.store.note_client(note).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

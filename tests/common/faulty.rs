@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
-        Changes, Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
+        Changes, Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved,
+        Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
     },
 };
 
@@ -22,6 +22,7 @@ pub enum Method {
     Create,
     End,
     Forget,
+    NoteClient,
     List,
     Resolve,
     Rotate,
@@ -228,6 +229,11 @@ impl SessionStore for FaultyStore {
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         let fault = self.enter(Method::Forget);
         self.run(fault, self.0.store.forget(forget)).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        let fault = self.enter(Method::NoteClient);
+        self.run(fault, self.0.store.note_client(note)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -54,6 +54,12 @@ pub(crate) enum Op {
         /// Idle and absolute, in seconds.
         shorten: Option<(u64, u64)>,
     },
+    /// Notes one of three clients, on the newest record or on one that is not stored any more.
+    NoteClient {
+        pick: Pick,
+        agent: u8,
+        stale: bool,
+    },
     /// Of one realm, or of all.
     List(Option<bool>),
     End {
@@ -239,6 +245,8 @@ fn ops() -> impl Strategy<Value = Op> {
         6 => resolve,
         4 => rotate,
         4 => save,
+        3 => (pick(), 0..3_u8, prop::bool::weighted(0.2))
+            .prop_map(|(pick, agent, stale)| Op::NoteClient { pick, agent, stale }),
         3 => option::weighted(0.5, any::<bool>()).prop_map(Op::List),
         1 => ticket,
         4 => end,

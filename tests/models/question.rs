@@ -3,8 +3,8 @@
 use tower_user_sessions::{
     Timestamp,
     store::{
-        Create, Created, End, Ended, List, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-        SessionStore, Tag, Ticketed,
+        Create, Created, End, Ended, List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save,
+        Saved, SessionStore, Tag, Ticketed,
     },
 };
 
@@ -17,6 +17,7 @@ pub(crate) enum Request {
     Create(Create),
     End(End),
     List(List),
+    NoteClient(NoteClient),
     Ticket(Tag, Ticketed),
     Resolve(Resolve),
     Rotate(Rotate),
@@ -30,6 +31,7 @@ impl Request {
             Self::Create(create) => model.create(create, now),
             Self::End(end) => model.end(end, now),
             Self::List(list) => model.list(list, now),
+            Self::NoteClient(note) => model.note_client(note, now),
             Self::Ticket(tag, ticket) => model.ticket(*tag, *ticket, now),
             Self::Resolve(resolve) => model.resolve(resolve, now),
             Self::Rotate(rotate) => model.rotate(rotate, now),
@@ -69,6 +71,7 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         },
         Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
+        Request::NoteClient(note) => Answer::Noted(store.note_client(note).await.unwrap()),
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
             Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),
             Resolved::Ended(notice) => Answer::Notice(notice),

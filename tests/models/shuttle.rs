@@ -21,8 +21,8 @@ use shuttle::{
 use tower_user_sessions::{
     Limit, MemoryStore, SessionId, SessionLayer, SessionStore, UserId, UserSessions,
     store::{
-        Create, Created, End, Ended, Forget, List, ManualClock, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
     },
 };
 
@@ -72,6 +72,10 @@ impl SessionStore for Yielding {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         between(self.0.forget(forget)).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        between(self.0.note_client(note)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

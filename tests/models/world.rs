@@ -9,8 +9,8 @@ use std::{
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Create, Digest, End, List, ManualClock, Offer, Redeem, Renewal, Resolve,
-        Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
+        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
     },
 };
 
@@ -148,6 +148,25 @@ impl World {
                 resolve.activity = *activity;
                 resolve.not_before = self.not_before;
                 Request::Resolve(resolve)
+            }
+            Op::NoteClient { pick, agent, stale } => {
+                let read = self
+                    .id(set, *pick)
+                    .and_then(|id| self.model.record(tag, id, now));
+                let Some(record) = read else {
+                    return Vec::new();
+                };
+                let before = record.last_seen().cloned();
+                let client = Client::new().with_user_agent(Some(&[b'a' + agent]));
+                let last = LastSeen::new(client, now);
+                let record = match before {
+                    Some(mut before) if *stale => {
+                        before.at = before.at.plus(Duration::from_millis(1));
+                        record.with_last_seen(before)
+                    }
+                    _ => record,
+                };
+                Request::NoteClient(NoteClient::new(tag, record, last))
             }
             Op::Rotate { .. } => match self.rotate(set, op) {
                 Some(rotate) => Request::Rotate(rotate),

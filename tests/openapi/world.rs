@@ -10,8 +10,8 @@ use tower_user_sessions::{
     DeviceBody, Geo, Login, PeerAddr, Place, Session, SessionId, SessionLayer, SessionStore,
     UserId,
     store::{
-        Create, Created, End, Ended, Forget, List, Record, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
     },
 };
 
@@ -136,6 +136,10 @@ impl SessionStore for Down {
     }
 
     async fn forget(&self, _: &Forget) -> Result<(), StoreError> {
+        down()
+    }
+
+    async fn note_client(&self, _: &NoteClient) -> Result<bool, StoreError> {
         down()
     }
 }

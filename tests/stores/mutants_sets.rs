@@ -18,8 +18,8 @@ use std::{
 use tower_user_sessions::{
     EndReason, Excess, MemoryStore, SessionId, SessionStore, Timestamp, UserId,
     store::{
-        Create, Created, End, EndNotice, Ended, Forget, List, ManualClock, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, conformance,
+        Create, Created, End, EndNotice, Ended, Forget, List, ManualClock, NoteClient, Record,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, conformance,
     },
 };
 
@@ -158,6 +158,10 @@ impl SessionStore for Store {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.store.forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.store.note_client(note).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -12,9 +12,9 @@ use std::panic::{self, AssertUnwindSafe};
 use tower_user_sessions::{
     EndReason, MemoryStore, Proof, SessionStore,
     store::{
-        Authenticated, Create, Created, Digest, End, Ended, Forget, List, ManualClock, Realm,
-        Record, Redeem, Renewal, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag,
-        Ticketed, Which, conformance,
+        Authenticated, Create, Created, Digest, End, Ended, Forget, List, ManualClock, NoteClient,
+        Realm, Record, Redeem, Renewal, Resolve, Resolved, Rotate, Rotated, Save, Saved,
+        StoreError, Tag, Ticketed, Which, conformance,
     },
 };
 
@@ -207,6 +207,10 @@ impl SessionStore for Mutant {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.store.forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.store.note_client(note).await
     }
 
     fn end_undelivered(&self, tag: Tag, id: tower_user_sessions::SessionId) {

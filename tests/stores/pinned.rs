@@ -26,6 +26,7 @@ const PINNED: [(&str, &[&str]); 9] = [
         "why a session ended, with its code in stored notices",
         &[
             "administrator 5",
+            "client_changed 12",
             "credentials_changed 8",
             "disabled 9",
             "evicted 2",
@@ -46,6 +47,7 @@ const PINNED: [(&str, &[&str]); 9] = [
     (
         "kinds of events",
         &[
+            "client_changed",
             "created",
             "ended",
             "expired",
@@ -54,6 +56,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "refused",
             "rotated",
             "token_reuse",
+            "token_shared",
             "write_lost",
         ],
     ),
@@ -116,6 +119,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "late",
             "list",
             "live",
+            "note_client",
             "ok",
             "operation",
             "outcome",
@@ -183,6 +187,7 @@ fn no_code_of_an_end_changes() {
         EndReason::Rejected,
         EndReason::Replaced,
         EndReason::Revoked,
+        EndReason::ClientChanged,
         EndReason::TokenReuse,
         EndReason::Undelivered,
     ];
@@ -220,6 +225,8 @@ fn no_code_of_an_event_changes() {
         EventKind::Reauthenticated,
         EventKind::Refused(Refusal::Disabled),
         EventKind::Rotated,
+        EventKind::ClientChanged,
+        EventKind::TokenShared,
         EventKind::TokenReuse,
         EventKind::WriteLost,
     ];

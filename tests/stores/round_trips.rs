@@ -126,3 +126,33 @@ async fn a_forgotten_reason_is_gone_from_redis_and_costs_one_script() {
     assert!(commands.contains(&"evalsha 2".to_owned()), "{commands:?}");
     assert_eq!(reason(&mut other_tab).await, None);
 }
+
+// T76
+#[tokio::test]
+async fn a_request_of_another_client_is_one_more_script_and_the_next_one_is_not() {
+    let server = Server::start();
+    let (_, clock) = store();
+    let layer = SessionLayer::new(server.store(clock.clone()));
+    let mut client = Client::new(&layer);
+    client.peer = Some("192.0.2.1".parse().unwrap());
+    client.log_in("alice").await;
+    client.user().await;
+    let mut owner = client.clone();
+    client.peer = Some("198.51.100.7".parse().unwrap());
+    // The first one brings the script to the server.
+    client.user().await;
+    clock.advance(Duration::from_secs(60));
+    let _: () = server.ask("CONFIG RESETSTAT").await;
+
+    owner.user().await;
+    assert_eq!(calls(&server).await, ["evalsha 2"]);
+    // Within the same minute nothing more is written.
+    for _ in 0..10 {
+        client.user().await;
+        owner.user().await;
+    }
+    assert_eq!(calls(&server).await, ["evalsha 22"]);
+    clock.advance(Duration::from_secs(60));
+    client.user().await;
+    assert_eq!(calls(&server).await, ["evalsha 24"]);
+}

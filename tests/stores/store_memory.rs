@@ -135,6 +135,12 @@ async fn contract_19_forgets_a_notice() {
     conformance::forgets_a_notice(make).await;
 }
 
+// T49 T76
+#[tokio::test]
+async fn contract_21_notes_the_last_client() {
+    conformance::notes_the_last_client(make).await;
+}
+
 // T66
 #[tokio::test]
 async fn contract_20_keeps_realms_apart() {

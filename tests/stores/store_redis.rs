@@ -22,7 +22,7 @@ use crate::common::{
     replicas::{Group, Program},
 };
 
-// T49 T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T53 T57 T58
+// T49 T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T53 T57 T58 T76
 #[tokio::test]
 async fn keeps_the_whole_contract() {
     let server = Server::start();

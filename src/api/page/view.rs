@@ -1,5 +1,7 @@
 //! The HTML of the page. The templates escape all text but the app's own header.
 
+use std::net::IpAddr;
+
 use maud::{DOCTYPE, Markup, html};
 
 use super::{icon, setup::Setup, words::naming};
@@ -92,7 +94,11 @@ fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
                 @if session.is_current() { span.badge { (words.this_device) } }
                 @if !session.counts() { span.badge { (words.uncounted) } }
                 div id={ "about-" (id) } {
-                    (whereabouts(setup, session))
+                    (whereabouts(setup, session.address(), None))
+                    @if session.is_elsewhere() {
+                        @let last = session.last_device().label();
+                        (whereabouts(setup, session.last_address(), Some(&last)))
+                    }
                     p { (words.last_active) " " (moment(setup, seen, now)) }
                 }
             }
@@ -108,12 +114,16 @@ fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
     }
 }
 
-fn whereabouts(setup: &Setup, session: &SessionInfo) -> Markup {
-    let place = setup.places.of(session).and_then(name_of);
-    let address = session.address();
+/// Place and address, after the words for the device that was seen last if it is that.
+fn whereabouts(setup: &Setup, address: Option<IpAddr>, last: Option<&str>) -> Markup {
+    let place = setup.places.of(address).and_then(name_of);
     html! {
-        @if place.is_some() || address.is_some() {
+        @if place.is_some() || address.is_some() || last.is_some() {
             p {
+                @if let Some(device) = last {
+                    (setup.words.last_used_by) " " bdi { (device) }
+                    @if place.is_some() || address.is_some() { span.between { " · " } }
+                }
                 @if let Some(place) = &place { bdi.place { (place) } }
                 @if place.is_some() && address.is_some() { span.between { " · " } }
                 @if let Some(address) = address { span.address { (address) } }

@@ -40,6 +40,8 @@ pub struct Words {
     pub uncounted: Cow<'static, str>,
     /// "Last active", before "2 minutes ago".
     pub last_active: Cow<'static, str>,
+    /// "Last used by", before the device of the last request if it is another one than at the sign-in.
+    pub last_used_by: Cow<'static, str>,
     /// Writes an age: "2 minutes ago".
     pub ago: fn(Duration) -> String,
     /// "Sign out", on the button of each device.
@@ -95,6 +97,7 @@ impl Default for Words {
             this_device: "This device".into(),
             uncounted: "Support".into(),
             last_active: "Last active".into(),
+            last_used_by: "Last used by".into(),
             ago: ago::english,
             sign_out: "Sign out".into(),
             sign_out_device: "Sign out {device}".into(),

@@ -15,6 +15,7 @@ use super::{
     client::Client,
     clock::{Timestamp, millis},
     id::SessionId,
+    last_seen::LastSeen,
     lifetime::Lifetime,
     proof::Proof,
     realm::Realm,
@@ -118,6 +119,7 @@ impl Record {
                 client,
                 proof: None,
                 persistent: true,
+                last_seen: None,
             }),
         }
     }
@@ -138,17 +140,9 @@ impl Record {
     /// Sets how the user authenticated.
     #[must_use]
     pub fn with_proof(mut self, proof: Proof) -> Self {
-        let Body {
-            user,
-            client,
-            persistent,
-            ..
-        } = &*self.body;
         self.body = Arc::new(Body {
-            user: user.clone(),
-            client: client.clone(),
             proof: (!proof.is_empty()).then(|| Box::new(proof)),
-            persistent: *persistent,
+            ..(*self.body).clone()
         });
         self
     }
@@ -159,17 +153,9 @@ impl Record {
         if persistent == self.body.persistent {
             return self;
         }
-        let Body {
-            user,
-            client,
-            proof,
-            ..
-        } = &*self.body;
         self.body = Arc::new(Body {
-            user: user.clone(),
-            client: client.clone(),
-            proof: proof.clone(),
             persistent,
+            ..(*self.body).clone()
         });
         self
     }
@@ -205,8 +191,8 @@ impl Record {
     /// The client for end notices that this session causes; `None` if it would be too long.
     #[must_use]
     pub fn noted_client(&self) -> Option<Client> {
-        let body = self.body.encode().ok()?;
-        (body.len() <= NOTED_MAX).then(|| self.client().clone())
+        let noted = self.body.noted().ok()?;
+        (noted <= NOTED_MAX).then(|| self.client().clone())
     }
 
     /// The part that does not change.
@@ -220,10 +206,26 @@ impl Record {
         self.body.user.as_ref()
     }
 
-    /// The client: address, user agent and hints.
+    /// The client of the sign-in: address, user agent and hints.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.body.client
+    }
+
+    /// The client of the last request, if that was another one than at the sign-in.
+    #[must_use]
+    pub fn last_seen(&self) -> Option<&LastSeen> {
+        self.body.last_seen.as_deref()
+    }
+
+    /// Sets the client of the last request.
+    #[must_use]
+    pub fn with_last_seen(mut self, last_seen: LastSeen) -> Self {
+        self.body = Arc::new(Body {
+            last_seen: Some(Box::new(last_seen)),
+            ..(*self.body).clone()
+        });
+        self
     }
 
     /// Whether a request at `now` that counts as activity is written, see
@@ -251,8 +253,8 @@ impl Record {
     /// | digest of the token | 32 bytes |
     /// | [`Rotation`], if the session had another token | 123 bytes |
     ///
-    /// The body is `MessagePack`: user id, address, user agent, client hints, proof, and whether the cookie
-    /// ends with the browser session. Missing fields at the end are left out.
+    /// The body is `MessagePack`: user id, address, user agent, client hints, proof, whether the cookie ends
+    /// with the browser session, and last seen. Missing fields at the end are left out.
     ///
     /// # Errors
     ///

@@ -43,6 +43,7 @@ mod age;
 mod atomic;
 mod barred;
 mod class;
+mod client;
 mod create;
 mod cutoff;
 mod data;
@@ -66,6 +67,7 @@ mod unused;
 pub use self::{
     atomic::is_atomic,
     barred::disables_and_enables_users,
+    client::notes_the_last_client,
     create::{creates_once, replaces_and_keeps_the_data},
     cutoff::{rejects_what_was_authenticated_before_the_cutoff, uses_only_its_own_clock},
     data::{enforces_the_data_limit, saves_to_live_sessions_only},
@@ -104,5 +106,6 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(disables_and_enables_users(&make)).await;
     Box::pin(shortens_and_never_prolongs(&make)).await;
     Box::pin(forgets_a_notice(&make)).await;
+    Box::pin(notes_the_last_client(&make)).await;
     Box::pin(keeps_realms_apart(&make)).await;
 }

@@ -19,8 +19,8 @@ use self::{
     shard::{Absent, Shard},
 };
 use super::{
-    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated,
-    Save, Saved, SessionStore, StoreError, StoreErrorKind, Ticketed, Which, identity,
+    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
+    Rotated, Save, Saved, SessionStore, StoreError, StoreErrorKind, Ticketed, Which, identity,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -255,6 +255,13 @@ impl SessionStore for MemoryStore {
             set.forget(forget, now);
         });
         Ok(())
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        let noted = self.within(note.tag, Absent::Nothing, |set, _, now| {
+            set.note_client(note, now)
+        });
+        Ok(noted == Some(true))
     }
 
     fn tag(&self, user: &UserId) -> Tag {

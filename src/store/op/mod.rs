@@ -10,11 +10,13 @@ use std::{
 
 mod create;
 mod forget;
+mod note_client;
 mod rotate;
 
 pub use self::{
     create::{Create, Created, NewSession, Offer, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
     forget::Forget,
+    note_client::NoteClient,
     rotate::{Renewal, Rotate, Rotated},
 };
 use crate::model::{

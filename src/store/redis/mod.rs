@@ -23,8 +23,8 @@ use self::{
     script::Scripts,
 };
 use super::{
-    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, Resolve, Resolved, Rotate, Rotated,
-    Save, Saved, SessionStore, StoreError, Ticketed, identity,
+    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
+    Rotated, Save, Saved, SessionStore, StoreError, Ticketed, identity,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, UserId};
 
@@ -283,6 +283,10 @@ impl SessionStore for RedisStore {
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.scripts.forget(forget).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.scripts.note_client(note).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

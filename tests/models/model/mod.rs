@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, time::Duration};
 use tower_user_sessions::{
     Client, EndNotice, SessionId, Timestamp,
     store::{
-        Change, Changes, Create, Data, End, List, Realm, Record, Resolve, Rotate, Salt, Save, Tag,
-        Ticketed, Which,
+        Change, Changes, Create, Data, End, List, NoteClient, Realm, Record, Resolve, Rotate, Salt,
+        Save, Tag, Ticketed, Which,
     },
 };
 
@@ -81,6 +81,7 @@ pub(crate) enum Answer {
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
+    Noted(bool),
     Terms(Option<Vec<u8>>),
     Ended(Vec<SessionId>, Timestamp, Option<Contents>),
     CallerEnded,
@@ -233,6 +234,23 @@ impl Model {
         // It may be over by this.
         self.look_at_the_clock(now);
         answer
+    }
+
+    /// The live session with this id.
+    pub(crate) fn record(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<Record> {
+        Some(self.set(tag).live(id, now)?.0.clone())
+    }
+
+    pub(crate) fn note_client(&mut self, ask: &NoteClient, now: Timestamp) -> Answer {
+        let Some((record, _)) = self.set(ask.tag).live(ask.record.id, now) else {
+            return Answer::Noted(false);
+        };
+        let again = record.last_seen() == Some(&ask.last_seen);
+        let read = record.last_seen() == ask.record.last_seen();
+        if read {
+            *record = record.clone().with_last_seen(ask.last_seen.clone());
+        }
+        Answer::Noted(read || again)
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {

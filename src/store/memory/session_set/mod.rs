@@ -3,6 +3,7 @@
 //! `redis/lua/*.lua` has the same rules. A test compares the two with random histories.
 
 mod admit;
+mod client;
 mod end;
 mod room;
 mod token;

@@ -37,7 +37,7 @@ end
 local cause = { reason = tonumber(reason), kept = kept, by = by, call = of, body = "" }
 local causing = by ~= "" and redis.call("HGET", user, by)
 if causing and live(causing, now, -math.huge) then
-  cause.body = body_of(causing)
+  cause.body = body_to_note(causing)
 end
 if which == "one" then
   local record = redis.call("HGET", user, session)

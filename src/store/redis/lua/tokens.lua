@@ -11,6 +11,15 @@ local function body_of(record)
   return string.sub(record, string.byte(record, 2) % 64 >= 32 and 206 or 83)
 end
 
+-- The body without the client of the last request. That is its seventh field, and its length follows.
+local function body_to_note(record)
+  local body = body_of(record)
+  if string.byte(body, 1) ~= 151 then
+    return body
+  end
+  return "\150" .. string.sub(body, 2, #body - struct.unpack(">I2", body, #body - 1))
+end
+
 -- The previous tokens of a live record, the newer first.
 local function previous_tokens(record)
   if string.byte(record, 2) % 64 < 32 then

@@ -3,6 +3,7 @@
 //! Each script has one function, and only that function knows the order of its arguments.
 
 mod change;
+mod client;
 mod create;
 pub(super) mod source;
 mod ticket;
@@ -57,6 +58,7 @@ struct Inner {
     list: Script,
     end: Script,
     forget: Script,
+    note_client: Script,
     confirmed_end: Script,
 }
 
@@ -109,6 +111,11 @@ impl Scripts {
             end: end(&[PRELUDE, TOKENS, HASH]),
             confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
             forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
+            note_client: Script::new(
+                &[PRELUDE, TOKENS],
+                include_str!("../lua/note_client.lua"),
+                &[],
+            ),
         }))
     }
 
@@ -132,6 +139,7 @@ impl Scripts {
             &all.list,
             &all.end,
             &all.forget,
+            &all.note_client,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
     }

@@ -1,0 +1,85 @@
+//! The client of the last request, as far as it is another one than before.
+
+use std::time::Duration;
+
+use super::{client::Client, clock::Timestamp};
+
+/// How long the same pair of address and agent raises no second event.
+const REPORTED_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How many of them one session remembers.
+const REPORTED_MAX: usize = 8;
+
+/// The client of a session's last request, if that was another one than at the sign-in.
+///
+/// You need it only to write a store: keep it as it is, beside the client of the sign-in. Lists of devices
+/// have it in `SessionInfo::last_client`.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LastSeen {
+    /// The client: address, user agent and hints.
+    pub client: Client,
+    /// When the first of its requests was noted, by the store's clock.
+    pub at: Timestamp,
+    /// An authentication at this moment or earlier does not count as fresh.
+    pub doubted: Option<Timestamp>,
+    /// For which clients an event was raised, and when.
+    pub(super) reported: Vec<(u64, Timestamp)>,
+    /// Two requests of the same millisecond note different values.
+    pub(super) nonce: u32,
+}
+
+impl LastSeen {
+    /// This client, first noted at this moment.
+    #[must_use]
+    pub fn new(client: Client, at: Timestamp) -> Self {
+        Self::after(None, client, at)
+    }
+
+    /// This client after an earlier one.
+    pub(crate) fn after(before: Option<&Self>, client: Client, at: Timestamp) -> Self {
+        let mut nonce = [0; 4];
+        // Without randomness two requests of one millisecond could both raise the event.
+        let _ = getrandom::fill(&mut nonce);
+        Self {
+            client,
+            at,
+            doubted: before.and_then(|before| before.doubted),
+            reported: before.map_or_else(Vec::new, |before| before.reported.clone()),
+            nonce: u32::from_be_bytes(nonce),
+        }
+    }
+
+    /// Whether no event was raised for this mark within the last hour. If so, it is remembered from now on.
+    pub(crate) fn report(&mut self, mark: u64, now: Timestamp) -> bool {
+        self.reported
+            .retain(|(_, at)| now.since(*at) < REPORTED_KEPT);
+        if self.reported.iter().any(|(known, _)| *known == mark) {
+            return false;
+        }
+        if self.reported.len() == REPORTED_MAX {
+            self.reported.remove(0);
+        }
+        self.reported.push((mark, now));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_reported_once_an_hour_and_eight_are_remembered() {
+        let at = Timestamp::from_millis;
+        let mut seen = LastSeen::new(Client::new(), at(0));
+        assert!(seen.report(1, at(0)));
+        assert!(!seen.report(1, at(3_599_999)));
+        assert!(seen.report(1, at(3_600_000)));
+
+        for mark in 2..10 {
+            assert!(seen.report(mark, at(3_600_001)), "{mark}");
+        }
+        assert_eq!(seen.reported.len(), REPORTED_MAX);
+    }
+}

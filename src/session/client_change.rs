@@ -1,0 +1,215 @@
+//! What happens when a session is used from another address or agent.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use super::{
+    Session,
+    current::{Current, Live},
+};
+use crate::{
+    model::{
+        Client, EndNotice, EndReason, Event, EventKind, Initiator, LastSeen, Record, SessionId,
+        Tag, Timestamp, UserId,
+    },
+    request::{mark, same_client},
+    store::{End, Ended, NOTICE_KEPT, NoteClient, StoreError, Which},
+};
+
+/// How often the client of a session is written at most.
+const WRITTEN_EVERY: Duration = Duration::from_secs(60);
+
+/// A session is used from another address or agent than before: for
+/// [`SessionLayer::on_client_changed`](crate::SessionLayer::on_client_changed).
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct ClientChange {
+    /// The user.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+    /// The client of this request.
+    pub now: Client,
+    /// The client before it.
+    pub before: Client,
+    /// The client of the sign-in.
+    pub signed_in: Client,
+}
+
+/// What happens to a session that is used from another address or agent.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ClientVerdict {
+    /// The session goes on.
+    #[default]
+    Keep,
+    /// The session goes on, but its user has to authenticate again where freshness is required:
+    /// [`Session::is_fresh`] is false until [`Session::reauthenticated`].
+    RequireFresh,
+    /// The session ends, with [`EndReason::ClientChanged`]. The request is a guest.
+    End,
+}
+
+type Decide = dyn Fn(&ClientChange) -> ClientVerdict + Send + Sync;
+
+/// The app's decision about a change.
+#[derive(Clone, Default)]
+pub(crate) struct OnClientChanged(Option<Arc<Decide>>);
+
+impl OnClientChanged {
+    pub(crate) fn new(
+        decide: impl Fn(&ClientChange) -> ClientVerdict + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(decide)))
+    }
+}
+
+impl fmt::Debug for OnClientChanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnClientChanged(..)")
+    }
+}
+
+/// What a change of the client needs of the store.
+pub(crate) struct Due {
+    note: NoteClient,
+    /// The event is raised if the client is noted.
+    event: bool,
+    verdict: ClientVerdict,
+    now: Timestamp,
+}
+
+impl Session {
+    /// What a change of the client needs of the store, if there is one.
+    #[inline]
+    pub(crate) fn client_change(&self, activity: bool) -> Option<Box<Due>> {
+        let state = self.state();
+        let Current::Live(Live {
+            tag, record, now, ..
+        }) = &state.current
+        else {
+            return None;
+        };
+        if state.sender.is_alike(last_client(record)) {
+            return None;
+        }
+        let (tag, record, now) = (*tag, record.clone(), *now);
+        let client = state.sender.client();
+        // The app's function is called without the lock.
+        drop(state);
+        let change = self.changed(tag, &record, client, now, activity);
+        change.map(Box::new)
+    }
+
+    #[cold]
+    fn changed(
+        &self,
+        tag: Tag,
+        record: &Record,
+        client: Client,
+        now: Timestamp,
+        activity: bool,
+    ) -> Option<Due> {
+        let user = record.user_id()?;
+        if same_client(&client, last_client(record)) {
+            return None;
+        }
+        let verdict = match &self.0.rules.on_client_changed.0 {
+            Some(decide) => decide(&ClientChange {
+                user: user.clone(),
+                session: record.id,
+                now: client.clone(),
+                before: last_client(record).clone(),
+                signed_in: record.client().clone(),
+            }),
+            None => ClientVerdict::Keep,
+        };
+        let before = record.last_seen();
+        let pause = |seen: &LastSeen| now.since(seen.at) >= WRITTEN_EVERY;
+        let due = activity && before.is_none_or(pause);
+        let doubts = verdict == ClientVerdict::RequireFresh && !is_doubted(record);
+        if !due && !doubts && verdict != ClientVerdict::End {
+            return None;
+        }
+        let mark = mark(&client);
+        let mut seen = LastSeen::after(before, client, now);
+        if doubts {
+            seen.doubted = Some(record.authenticated_at);
+        }
+        let event = seen.report(mark, now);
+        Some(Due {
+            note: NoteClient::new(tag, record.clone(), seen),
+            event,
+            verdict,
+            now,
+        })
+    }
+
+    /// Notes the client, raises the event and ends the session, if the app decided so. Returns the notice
+    /// of a session that ended.
+    pub(crate) async fn settle_change(&self, due: Due) -> Result<Option<EndNotice>, StoreError> {
+        let Due {
+            note,
+            event,
+            verdict,
+            now,
+        } = due;
+        let store = &self.0.rules.store;
+        let (tag, record) = (note.tag, note.record.clone());
+        let seen = note.last_seen.clone();
+        let noted = store.note_client(note).await;
+        if noted.as_ref().is_ok_and(|noted| *noted) && event {
+            self.report_client(EventKind::ClientChanged, &record, now);
+        }
+        if verdict == ClientVerdict::End {
+            let end = End::new(tag, Which::One(record.id), EndReason::ClientChanged);
+            let ended = store.end(end).await?;
+            // A parallel request may have ended it before.
+            let ended = matches!(ended, Ended::Ended { ids, .. } if ids.contains(&record.id));
+            if let (true, Some(user)) = (ended, record.user_id()) {
+                self.report_ended(user, record.id, EndReason::ClientChanged, None, now);
+            }
+            let kept = now.plus(NOTICE_KEPT);
+            let reason = EndReason::ClientChanged;
+            let notice = EndNotice::new(record.digest, reason, now, None, kept);
+            return Ok(Some(notice));
+        }
+        let doubted = seen.doubted != record.last_seen().and_then(|before| before.doubted);
+        if let Err(error) = &noted {
+            // The request goes on: a later one notes its client.
+            tracing::warn!(
+                error = error as &dyn Error,
+                kind = ?error.kind(),
+                "client of the request not noted"
+            );
+        }
+        // This request is doubted also if that could not be noted.
+        if (doubted || noted.is_ok_and(|noted| noted))
+            && let Current::Live(live) = &mut self.state().current
+        {
+            live.record = record.with_last_seen(seen);
+        }
+        Ok(None)
+    }
+
+    /// This session is used by another client.
+    pub(super) fn report_client(&self, kind: EventKind, record: &Record, at: Timestamp) {
+        self.0.rules.audit.raise(|| {
+            let client = self.state().sender.client();
+            let event = Event::new(kind, at, Initiator::Policy);
+            event.of(record).at_client(client)
+        });
+    }
+}
+
+/// The client of the last request that was noted, or of the sign-in.
+pub(super) fn last_client(record: &Record) -> &Client {
+    record
+        .last_seen()
+        .map_or_else(|| record.client(), |seen| &seen.client)
+}
+
+/// Whether the user has to authenticate again because the client changed.
+pub(super) fn is_doubted(record: &Record) -> bool {
+    let doubted = record.last_seen().and_then(|seen| seen.doubted);
+    doubted.is_some_and(|moment| record.authenticated_at <= moment)
+}

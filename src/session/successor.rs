@@ -1,0 +1,108 @@
+//! What happens while nobody has sent the new token of a rotation.
+
+use std::{error::Error, time::Duration};
+
+use super::{
+    Session,
+    client_change::last_client,
+    current::{Current, Live},
+    error::CommitError,
+};
+use crate::{
+    model::{EventKind, LastSeen, Salt, Token},
+    request::mark,
+    store::{NoteClient, Resolve, Resolved},
+};
+
+/// How long a new token may stay unused. After that the grace period of the previous one begins with the
+/// next request that sends it, which gets the new one again.
+const UNUSED_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Distinguishes the mark of a client that got a new token from the one of a client that used the session.
+const SHARED: u64 = 1 << 63;
+
+impl Session {
+    /// A salt that names the client of this request, to which the new token is given first.
+    pub(super) fn salt(&self) -> Result<Salt, CommitError> {
+        let salt = Salt::random().map_err(CommitError::random)?;
+        Ok(salt.with_mark(mark(&self.state().sender.client())))
+    }
+
+    /// The new token, if this request sent the previous one and nobody has used the new one for too long.
+    fn overdue(&self, token: &Token) -> Option<(Token, Salt)> {
+        let state = self.state();
+        let Current::Live(Live { record, now, .. }) = &state.current else {
+            return None;
+        };
+        let rotation = record.rotation.as_deref()?;
+        if !rotation.is_unused() || now.since(rotation.issued_at) < UNUSED_MAX {
+            return None;
+        }
+        let (next, salt) = (token.successor(&rotation.salt), rotation.salt);
+        (next.digest_in(self.0.rules.realm) == record.digest).then_some((next, salt))
+    }
+
+    /// Hands out a new token that was unused for too long, and begins the grace period of this one. Returns
+    /// whether it is one.
+    ///
+    /// Otherwise a thief who only ever sends the previous token would keep the session for as long as its
+    /// user stays away.
+    pub(super) async fn hand_out_overdue(&self, token: &Token) -> Result<bool, CommitError> {
+        let Some((next, salt)) = self.overdue(token) else {
+            return Ok(false);
+        };
+        // To the store this is the first request with the new token.
+        let mut first = Resolve::within(next.clone(), self.0.rules.realm);
+        first.activity = false;
+        match self.0.rules.store.resolve(first).await? {
+            Resolved::Live(_) => {}
+            _ => return Err(self.ended_meanwhile()),
+        }
+        self.state().handed_over(next);
+        self.report_shared(&salt).await;
+        Ok(true)
+    }
+
+    /// Raises the event if a new token was given to another client than the first one.
+    pub(super) async fn report_shared(&self, salt: &Salt) {
+        let (note, now) = {
+            let state = self.state();
+            let Current::Live(Live {
+                tag, record, now, ..
+            }) = &state.current
+            else {
+                return;
+            };
+            let mark = mark(&state.sender.client());
+            if record.user_id().is_none() || salt.has_mark(mark) {
+                return;
+            }
+            let before = record.last_seen();
+            let (client, at) = match before {
+                Some(before) => (before.client.clone(), before.at),
+                None => (last_client(record).clone(), *now),
+            };
+            let mut seen = LastSeen::after(before, client, at);
+            if !seen.report(mark ^ SHARED, *now) {
+                return;
+            }
+            (NoteClient::new(*tag, record.clone(), seen), *now)
+        };
+        let (record, seen) = (note.record.clone(), note.last_seen.clone());
+        match self.0.rules.store.note_client(note).await {
+            Ok(true) => {
+                self.report_client(EventKind::TokenShared, &record, now);
+                if let Current::Live(live) = &mut self.state().current {
+                    live.record = live.record.clone().with_last_seen(seen);
+                }
+            }
+            // Another request noted something: the next one with the previous token tries again.
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn Error,
+                kind = ?error.kind(),
+                "second client with a new token not noted"
+            ),
+        }
+    }
+}

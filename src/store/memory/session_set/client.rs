@@ -1,0 +1,22 @@
+//! Notes the client of a request.
+
+use super::SessionSet;
+use crate::{model::Timestamp, store::NoteClient};
+
+impl SessionSet {
+    pub(in super::super) fn note_client(&mut self, note: &NoteClient, now: Timestamp) -> bool {
+        let Some(live) = self.live_mut(note.record.id, now) else {
+            return false;
+        };
+        let noted = live.record.last_seen();
+        if noted == Some(&note.last_seen) {
+            // The same call, sent again.
+            return true;
+        }
+        let unchanged = noted == note.record.last_seen();
+        if unchanged {
+            live.record = live.record.clone().with_last_seen(note.last_seen.clone());
+        }
+        unchanged
+    }
+}
