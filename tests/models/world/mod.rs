@@ -1,5 +1,7 @@
 //! Runs a history: turns its operations into questions, and records each step.
 
+mod tokens;
+
 use std::{
     fmt::{Debug, Write as _},
     sync::atomic::{AtomicU32, Ordering},
@@ -359,33 +361,6 @@ impl World {
         let mut list = List::new(self.sets[set].tag);
         list.not_before = self.not_before;
         list
-    }
-
-    /// A new token with a readable session id: its first character, its number, its session set.
-    fn token(&mut self, set: usize, name: char, admin: bool) -> Token {
-        self.made += 1;
-        let tag = self.sets[set].tag;
-        let realm = if admin { "in" } else { "of" };
-        let id = format!("{name}-{:03}-{realm}-{set}------", self.made);
-        let token: Token = format!("{tag}{id}{:A<32}", self.made).parse().unwrap();
-        self.sets[set].tokens.push(token.clone());
-        token
-    }
-
-    fn pick(&self, set: usize, pick: Pick) -> Option<Token> {
-        let tokens = &self.sets[set].tokens;
-        let back = pick.checked_rem(tokens.len())?;
-        tokens.iter().rev().nth(back).cloned()
-    }
-
-    fn id(&self, set: usize, pick: Pick) -> Option<SessionId> {
-        self.pick(set, pick).map(|token| token.session_id())
-    }
-
-    /// The revision of a session, plus this difference.
-    fn revision(&mut self, tag: Tag, id: SessionId, off: i64) -> u64 {
-        let right = self.model.revision(tag, id, self.clock.now()).unwrap_or(0);
-        right.saturating_add_signed(off)
     }
 
     /// The answer of the model.
