@@ -26,7 +26,7 @@ const PINNED: [(&str, &[&str]); 9] = [
         "why a session ended, with its code in stored notices",
         &[
             "administrator 5",
-            "client_changed 12",
+            "client_changed 13",
             "credentials_changed 8",
             "disabled 9",
             "evicted 2",

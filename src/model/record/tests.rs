@@ -126,8 +126,9 @@ struct After<'a>(
     Option<(&'a str, &'a str, &'a str, u8)>,
     Option<(Vec<&'a str>, &'a str, &'a str, &'a str)>,
     Option<bool>,
+    // Last seen.
+    Option<u8>,
     (&'a str, u8),
-    Option<bool>,
 );
 
 #[test]
@@ -140,8 +141,8 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
         Some((hints.0, hints.1, hints.2, 1)),
         Some((vec!["pwd"], "aal1", "sid", "more")),
         Some(true),
-        ("more", 1),
         None,
+        ("more", 1),
     );
     let hints = Hints::new()
         .with_brands(Some(hints.0.as_bytes()))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tower_user_sessions::{
-    Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
+    Client, ClientClass, EndReason, Excess, Lifetime, Limit, Timestamp, UserId,
     store::{
         Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
         Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
@@ -17,7 +17,7 @@ use tower_user_sessions::{
 };
 
 use crate::{
-    history::{Op, Pick, SESSION_SETS, Whom, With, change},
+    history::{Op, SESSION_SETS, Whom, With, change},
     model::{Answer, Model},
     names::{forge, is_admin, named},
     question::Request,
