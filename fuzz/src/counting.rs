@@ -8,7 +8,8 @@ use std::sync::{
 use tower_user_sessions::{
     MemoryStore, SessionStore,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, Tag, Ticketed,
     },
 };
 

@@ -8,37 +8,94 @@ use http::{
 };
 use tower_user_sessions::TokenSource;
 
-/// Which token a request sends.
+/// What a request sends: the values in each place, without repetitions.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Sent {
+    cookies: BTreeSet<Vec<u8>>,
+    bearers: BTreeSet<Vec<u8>>,
+    guests: BTreeSet<Vec<u8>>,
+}
+
+/// What the layer makes of it.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Sent {
-    Nothing,
-    /// Several different ones.
-    Differing,
-    /// One, perhaps several times; and whether the response sets a cookie.
-    One(Vec<u8>, bool),
+pub struct Opened {
+    /// Whether the service sees the user.
+    pub user: bool,
+    /// How often the store is asked.
+    pub calls: usize,
 }
 
 impl Sent {
     pub fn of(source: TokenSource, headers: &HeaderMap, name: &str) -> Self {
-        let cookies = match source {
-            TokenSource::Bearer => BTreeSet::new(),
-            _ => cookies(headers, name),
+        let mut sent = Self::default();
+        if source != TokenSource::Bearer {
+            sent.cookies = cookies(headers, name);
+            sent.guests = cookies(headers, &format!("{name}-guest"));
+        }
+        if source != TokenSource::Cookie {
+            sent.bearers = bearers(headers);
+        }
+        sent
+    }
+
+    /// What the layer makes of it, where only this token opens a session, which is one of a user.
+    pub fn opened(&self, live: &str) -> Opened {
+        // A token that the store did not know is not asked for again.
+        let mut dead = BTreeSet::new();
+        let mut calls = 0;
+        let mut ask = |token: &Vec<u8>| {
+            let known = dead.contains(token);
+            calls += usize::from(!known);
+            let opens = token == live.as_bytes();
+            if !opens {
+                dead.insert(token.clone());
+            }
+            opens
         };
-        let bearers = match source {
-            TokenSource::Cookie => BTreeSet::new(),
-            _ => bearers(headers),
-        };
-        let by_cookie = match (cookies.is_empty(), bearers.is_empty()) {
-            (false, false) => source == TokenSource::CookieThenBearer,
-            (no_cookie, _) => !no_cookie,
-        };
-        let mut all: Vec<Vec<u8>> = cookies.union(&bearers).cloned().collect();
-        match (all.pop(), all.pop()) {
-            (None, _) => Self::Nothing,
-            (Some(one), None) => Self::One(one, by_cookie),
-            (Some(_), Some(_)) => Self::Differing,
+        let mut user = false;
+        let mut cookie_opens = false;
+        let (cookie, main) = self.tokens();
+        if let Some(cookie) = cookie {
+            cookie_opens = ask(&cookie);
+        }
+        // Two tokens, of which the first opens a session: neither is used.
+        if let Some(main) = main.filter(|_| !cookie_opens) {
+            user = ask(&main);
+        }
+        if let Some(guest) = one(&self.guests).filter(|_| !user) {
+            // A session of a user does not belong there.
+            ask(&guest);
+        }
+        Opened { user, calls }
+    }
+
+    /// A cookie that is asked for first, and the token that counts if that cookie opens no session.
+    fn tokens(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        let (cookies, bearers) = (&self.cookies, &self.bearers);
+        if bearers.is_empty() || cookies.len() == 1 && cookies == bearers {
+            return (None, one(cookies));
+        }
+        if !cookies.iter().any(|cookie| is_token(cookie)) {
+            // An empty or malformed cookie is no second token.
+            return (None, one(bearers));
+        }
+        match (one(cookies), one(bearers)) {
+            (Some(cookie), Some(bearer)) => (Some(cookie), Some(bearer)),
+            _ => (None, None),
         }
     }
+}
+
+/// The only value, if it is a token.
+fn one(values: &BTreeSet<Vec<u8>>) -> Option<Vec<u8>> {
+    let value = values.first().filter(|_| values.len() == 1)?;
+    is_token(value).then(|| value.clone())
+}
+
+/// Whether it is 64 characters of base64url, which are exactly 48 bytes.
+fn is_token(text: &[u8]) -> bool {
+    let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    text.len() == 64 && text.iter().all(in_alphabet)
 }
 
 /// The values of all cookies of this name.

@@ -1,5 +1,7 @@
 //! What a request sends as its token, before it is parsed.
 
+use crate::model::Token;
+
 /// How many values that differ are kept: enough for what other settings left behind.
 const MOST: usize = 8;
 
@@ -25,11 +27,41 @@ impl<'a> Raw<'a> {
             Self::Nothing => *self = Self::One(value),
             Self::One(first) if *first == value => {}
             Self::One(first) => *self = Self::Differing(vec![*first, value]),
+            Self::Differing(all) if all.contains(&value) => {}
+            Self::Differing(all) if all.len() < MOST => all.push(value),
             Self::Differing(all) => {
-                if all.len() < MOST && !all.contains(&value) {
-                    all.push(value);
+                if is_token(value)
+                    && let Some(other) = all.iter_mut().find(|kept| !is_token(kept))
+                {
+                    // What is no token must not hide one.
+                    *other = value;
                 }
             }
         }
+    }
+}
+
+fn is_token(value: &[u8]) -> bool {
+    Token::parse(value).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Tag;
+
+    #[test]
+    fn values_that_are_no_tokens_hide_no_token() {
+        let token = Token::random(Tag::random().unwrap()).unwrap().encode();
+        let others: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        let mut values: Vec<&[u8]> = others.iter().map(|other| other.as_bytes()).collect();
+        values.push(token.as_str().as_bytes());
+
+        let Raw::Differing(all) = Raw::of(values.into_iter()) else {
+            panic!("they differ");
+        };
+
+        assert_eq!(all.len(), MOST);
+        assert!(all.contains(&token.as_str().as_bytes()));
     }
 }
