@@ -44,7 +44,7 @@ async fn keeps_the_whole_contract_and_does_so_while_slots_move() {
 
     conformance::all(make).await;
     users_live_on_all_primaries(&cluster, &make(ManualClock::at(NOW)).await).await;
-    a_store_starts_while_a_primary_is_stopped(&cluster, &RedisStore::new(pool.clone())).await;
+    a_store_starts_while_a_primary_is_stopped(&cluster, || RedisStore::new(pool.clone())).await;
     a_moving_slot_causes_no_error(&cluster, &make(ManualClock::at(NOW)).await).await;
 }
 
@@ -60,7 +60,22 @@ async fn users_live_on_all_primaries(cluster: &RedisCluster, store: &RedisStore)
     }
 }
 
-async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store: &RedisStore) {
+/// The app's pool asks any node first. If that is the stopped one, the others may have given the Cluster up
+/// before the pool has connected. So one good try of three is enough.
+async fn a_store_starts_while_a_primary_is_stopped(
+    cluster: &RedisCluster,
+    new: impl Fn() -> RedisStore,
+) {
+    let mut answered = 0;
+    for _ in 0..3 {
+        if answered == 0 {
+            answered = answered_while_stopped(cluster, &new()).await;
+        }
+    }
+    assert!(answered > 0, "no request was answered");
+}
+
+async fn answered_while_stopped(cluster: &RedisCluster, store: &RedisStore) -> usize {
     let stopped = cluster.iter_servers().next().unwrap();
     let pid = stopped.process.id();
     signal("-STOP", pid);
@@ -74,7 +89,6 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
     }
     signal("-CONT", pid);
 
-    assert!(answered > 0, "no request was answered");
     // After more than five seconds the Cluster has given it up, and takes a while to serve again.
     for server in cluster.iter_servers() {
         let node = url(server);
@@ -86,6 +100,7 @@ async fn a_store_starts_while_a_primary_is_stopped(cluster: &RedisCluster, store
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+    answered
 }
 
 fn signal(signal: &str, pid: u32) {
