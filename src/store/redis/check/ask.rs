@@ -246,10 +246,16 @@ impl Ask<'_> {
             Err(error) => check.find(RedisFinding::Unreachable(Outage::of(error).error())),
             Ok(_) => check.not_known.push("the commands of the scripts"),
         }
-        if let Err(error) = self.send(&run("EVALSHA", script.sha1(shebang))).await
+        let evalsha = run("EVALSHA", script.sha1(shebang));
+        self.tries(check, "EVALSHA", &evalsha).await;
+    }
+
+    /// Finds that the user may not use this command, if the server says so.
+    async fn tries(&self, check: &mut RedisCheck, name: &'static str, command: &Cmd) {
+        if let Err(error) = self.send(command).await
             && is_denied(&error)
         {
-            denied(check, "EVALSHA", &error.to_string());
+            denied(check, name, &error.to_string());
         }
     }
 
@@ -263,11 +269,7 @@ impl Ask<'_> {
                 "PEXPIRE" => command.arg(key).arg(1_000),
                 _ => command.arg(key).arg("f"),
             };
-            if let Err(error) = self.send(&command).await
-                && is_denied(&error)
-            {
-                denied(check, name, &error.to_string());
-            }
+            self.tries(check, name, &command).await;
         }
     }
 
@@ -276,11 +278,7 @@ impl Ask<'_> {
         let mut nodes = cmd("CLUSTER");
         nodes.arg("NODES");
         for (name, command) in [("CLUSTER|NODES", nodes), ("ASKING", cmd("ASKING"))] {
-            if let Err(error) = self.send(&command).await
-                && is_denied(&error)
-            {
-                denied(check, name, &error.to_string());
-            }
+            self.tries(check, name, &command).await;
         }
     }
 

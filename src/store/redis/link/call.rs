@@ -20,7 +20,7 @@ use crate::{
     store::{
         StoreError, StoreErrorKind, meter,
         redis::{
-            reply::{Expected, Reply},
+            reply::{Alone, Expected, Reply},
             script::source::Script,
         },
     },
@@ -54,7 +54,22 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) confirm: Option<Confirm>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// A call that may be sent again, waits for no replica, and is answered by an array with these bytes of its request.
+    pub(in super::super) fn new(script: &'a Script, key: &'a str, of: [u8; 8]) -> Self {
+        Self {
+            script,
+            key,
+            resend: Resend::Harmless,
+            lane: Lane::Others,
+            expected: Expected {
+                of,
+                alone: Alone::Never,
+            },
+            confirm: None,
+        }
+    }
+
     /// How long it may take, with the time that replicas have.
     pub(in super::super) fn time(&self, deadline: Duration) -> Duration {
         let within = self.confirm.map(|confirm| confirm.within);
@@ -313,17 +328,14 @@ impl Inner {
     ) -> Next {
         let failure = Failure::of(&error);
         match failure {
-            Failure::Demoted => {
+            Failure::Demoted | Failure::SignedOut => {
                 // A late answer of the server of before says nothing of the one of now.
                 if self.state().is_active(connection) {
-                    self.down(&Outage::of(error), Monotonic::now().as_millis());
-                }
-                return Next::Again(Duration::ZERO);
-            }
-            Failure::SignedOut => {
-                // Another connection may be allowed to, with a password of now.
-                if self.state().is_active(connection) {
-                    let outage = Outage::refusing(error);
+                    let outage = match failure {
+                        // Another connection may be allowed to, with a password of now.
+                        Failure::SignedOut => Outage::refusing(error),
+                        _ => Outage::of(error),
+                    };
                     self.down(&outage, Monotonic::now().as_millis());
                 }
                 return Next::Again(Duration::ZERO);

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::{
     super::{
         link::{Call, Lane, Resend},
-        reply::{Alone, Expected, Reply},
+        reply::Reply,
         undelivered,
         worker::DOUBT,
     },
@@ -51,15 +51,8 @@ impl Scripts {
             Some(_) => Resend::Never,
         };
         let call = Call {
-            script: &self.0.save,
-            key: &key,
             resend,
-            lane: Lane::Others,
-            expected: Expected {
-                of: op,
-                alone: Alone::Never,
-            },
-            confirm: None,
+            ..Call::new(&self.0.save, &key, op)
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
@@ -146,17 +139,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(list.tag);
-        let call = Call {
-            script: &self.0.list,
-            key: &key,
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of,
-                alone: Alone::Never,
-            },
-            confirm: None,
-        };
+        let call = Call::new(&self.0.list, &key, of);
         let mut reply = self.run(call, arguments).await?;
         reply.records()
     }
@@ -200,20 +183,14 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(end.tag);
+        let script = match confirm {
+            Some(_) => &self.0.confirmed_end,
+            None => &self.0.end,
+        };
         let call = Call {
-            script: if confirm.is_some() {
-                &self.0.confirmed_end
-            } else {
-                &self.0.end
-            },
-            key: &key,
-            resend: Resend::Harmless,
             lane: Lane::Ends,
-            expected: Expected {
-                of,
-                alone: Alone::Never,
-            },
             confirm,
+            ..Call::new(script, &key, of)
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, now) = reply.head();
@@ -243,17 +220,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(forget.tag);
-        let call = Call {
-            script: &self.0.forget,
-            key: &key,
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of,
-                alone: Alone::Never,
-            },
-            confirm: None,
-        };
+        let call = Call::new(&self.0.forget, &key, of);
         match self.run(call, arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),

@@ -3,10 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::{
-    super::{
-        link::{Call, Lane, Resend},
-        reply::{Alone, Expected, Reply},
-    },
+    super::{link::Call, reply::Reply},
     Scripts,
 };
 use crate::store::{NoteClient, StoreError, nonce};
@@ -29,17 +26,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(note.tag);
-        let call = Call {
-            script: &self.0.note_client,
-            key: &key,
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of,
-                alone: Alone::Never,
-            },
-            confirm: None,
-        };
+        let call = Call::new(&self.0.note_client, &key, of);
         match self.run(call, arguments).await?.head().0 {
             0 => Ok(false),
             1 => Ok(true),

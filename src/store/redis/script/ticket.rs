@@ -3,10 +3,7 @@
 use deadpool_redis::redis::Cmd;
 
 use super::{
-    super::{
-        link::{Call, Lane, Resend},
-        reply::{Alone, Expected, Reply},
-    },
+    super::{link::Call, reply::Reply},
     Scripts, part,
 };
 use crate::{
@@ -27,17 +24,7 @@ impl Scripts {
                 .arg(self.given());
         };
         let key = self.0.keys.user(tag);
-        let call = Call {
-            script: &self.0.ticket,
-            key: &key,
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of: part(&ticket.digest, 3),
-                alone: Alone::Never,
-            },
-            confirm: None,
-        };
+        let call = Call::new(&self.0.ticket, &key, part(&ticket.digest, 3));
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
