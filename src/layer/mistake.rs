@@ -1,18 +1,18 @@
 //! Mistakes in an app's setup: logged once each, in words that say what to change.
 
 use std::sync::{
-    Mutex, Once, PoisonError,
+    Once,
     atomic::{AtomicBool, Ordering},
 };
 
 use super::reject::Rejection;
-use crate::{session::MissingSession, store::StoreErrorKind};
+use crate::{request::Logged, session::MissingSession, store::StoreErrorKind};
 
 /// Whether this process has made a `SessionLayer`.
 static HAS_LAYER: AtomicBool = AtomicBool::new(false);
 
 /// What was logged already.
-static LOGGED: Mutex<Vec<(&str, MissingSession)>> = Mutex::new(Vec::new());
+static LOGGED: Logged<(&str, MissingSession)> = Logged::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
@@ -32,22 +32,12 @@ pub(crate) fn missing_session(asker: &'static str, missing: MissingSession) -> R
         }
         MissingSession::NoLayer | MissingSession::NotResolved => missing.to_string(),
     };
-    if is_new(asker, missing) {
+    if LOGGED.is_new((asker, missing)) {
         tracing::error!(asker, "{advice}");
     } else {
         tracing::debug!(asker, "{advice}");
     }
     Rejection::no_session().detailed(advice)
-}
-
-fn is_new(asker: &'static str, missing: MissingSession) -> bool {
-    // Every push is a whole entry.
-    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_new = !logged.contains(&(asker, missing));
-    if is_new {
-        logged.push((asker, missing));
-    }
-    is_new
 }
 
 /// The answer where the store did not answer.

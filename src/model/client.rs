@@ -52,11 +52,7 @@ impl Client {
         let (Some(one), Some(two)) = (self.address, other.address) else {
             return false;
         };
-        let is_same_network = match (one, two) {
-            (IpAddr::V4(one), IpAddr::V4(two)) => one.octets()[..3] == two.octets()[..3],
-            (IpAddr::V6(one), IpAddr::V6(two)) => one.octets()[..7] == two.octets()[..7],
-            _ => false,
-        };
+        let is_same_network = network(one) == network(two);
         is_same_network && self.user_agent.is_some() && self.user_agent == other.user_agent
     }
 
@@ -119,6 +115,22 @@ impl Client {
     pub fn hints(&self) -> Option<&Hints> {
         self.hints.as_deref()
     }
+}
+
+/// The first 24 bits of an IPv4 address, the first 56 of an IPv6 address.
+pub(crate) fn network(address: IpAddr) -> [u8; 16] {
+    let mut network = [0; 16];
+    let (bytes, kept): (&[u8], usize) = match address.to_canonical() {
+        IpAddr::V4(v4) => (&v4.octets(), 3),
+        IpAddr::V6(v6) => (&v6.octets(), 7),
+    };
+    for (to, from) in network.iter_mut().zip(bytes.iter().take(kept)) {
+        *to = *from;
+    }
+    // An IPv4 address is no IPv6 address that begins with the same bytes.
+    let [.., last] = &mut network;
+    *last = u8::from(kept == 3);
+    network
 }
 
 #[cfg(test)]

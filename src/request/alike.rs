@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sha2::{Digest as _, Sha256};
 
 use super::label::product;
-use crate::model::Client;
+use crate::model::{Client, client::network};
 
 /// Whether addresses and user agents are alike. Nearly every request comes from the same client as the one
 /// before, so that this comes first and allocates nothing.
@@ -43,22 +43,6 @@ pub(crate) fn mark(client: &Client) -> u64 {
     hash.update(product(client));
     let hash: [u8; 32] = hash.finalize().into();
     hash.first_chunk().copied().map_or(0, u64::from_be_bytes)
-}
-
-/// The first 24 bits of an IPv4 address, the first 56 of an IPv6 address.
-fn network(address: IpAddr) -> [u8; 16] {
-    let mut network = [0; 16];
-    let (bytes, kept): (&[u8], usize) = match address.to_canonical() {
-        IpAddr::V4(v4) => (&v4.octets(), 3),
-        IpAddr::V6(v6) => (&v6.octets(), 7),
-    };
-    for (to, from) in network.iter_mut().zip(bytes.iter().take(kept)) {
-        *to = *from;
-    }
-    // An IPv4 address is no IPv6 address that begins with the same bytes.
-    let [.., last] = &mut network;
-    *last = u8::from(kept == 3);
-    network
 }
 
 /// A user agent without its versions: a browser that was updated is the same browser.

@@ -1,13 +1,13 @@
 //! Where the address of the client is read from.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::forwarded::{self, Node};
+use super::{
+    forwarded::{self, Node},
+    logged::Logged,
+};
 
 /// Where the client's address is read from: the peer, or a header that a trusted proxy sets.
 ///
@@ -94,7 +94,7 @@ pub enum ClientIp {
 }
 
 /// Headers whose value could not be read. Each is logged once.
-static LOGGED: Mutex<Vec<HeaderName>> = Mutex::new(Vec::new());
+static LOGGED: Logged<HeaderName> = Logged::new();
 
 impl ClientIp {
     /// Returns the client's address. An IPv4 address that is mapped into IPv6 becomes IPv4.
@@ -208,14 +208,10 @@ fn is_port(port: &str) -> bool {
 }
 
 fn unreadable(name: &HeaderName) {
-    // Every push is a whole entry.
-    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
-    if logged.contains(name) {
+    if !LOGGED.is_new(name.clone()) {
         tracing::debug!(header = %name, "no client address: the header cannot be read");
         return;
     }
-    logged.push(name.clone());
-    drop(logged);
     tracing::warn!(
         header = %name,
         "this header has no readable address of the client, so the session has none; check that your proxy \

@@ -22,6 +22,7 @@ mod label;
 #[path = "no_label.rs"]
 mod label;
 mod local_path;
+mod logged;
 pub(crate) mod passed;
 mod peer;
 mod plain_http;
@@ -43,6 +44,7 @@ pub(crate) use self::{
     copied::copied,
     hints::RawHints,
     label::label,
+    logged::Logged,
     plain_http::is_from_plain_http,
     source::{Sent, Tokens, Way},
     speculative::says_speculative,

@@ -163,11 +163,7 @@ impl Session {
                     (data_at, data) = (Some(newest), theirs);
                     save.changes = replay(ops, &data).map_err(CommitError::Update)?;
                 }
-                Saved::Ended => {
-                    self.state().ended_in_flight();
-                    tracing::debug!("session ended while its request was running");
-                    return Err(CommitError::Ended);
-                }
+                Saved::Ended => return Err(self.ended_meanwhile()),
                 Saved::TooLarge => return Err(CommitError::TooLarge),
             }
         }

@@ -180,7 +180,7 @@ impl State {
         let throttled = unused && self.sent.way == Some(Way::Bearer);
         if due && (!throttled || rules.offered.is_due(id, now)) {
             self.staged.renew = Renew::Due;
-        } else if let Some(lost) = self.lost_token(rules.realm).filter(|_| !due) {
+        } else if !due && let Some(lost) = self.lost_token(rules.realm) {
             self.handed_over(lost);
         }
     }

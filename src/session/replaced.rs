@@ -26,11 +26,9 @@ pub(super) struct Unused {
 impl Unused {
     pub(super) fn ops(&self) -> impl Iterator<Item = Op> {
         let named = |key: &str| self.named.iter().any(|named| **named == *key);
-        let carried = self.data.named(named);
-        let ops: Vec<Op> = carried
+        self.data
+            .named(named)
             .map(|(key, value)| Op::carried(key, value))
-            .collect();
-        ops.into_iter()
     }
 }
 

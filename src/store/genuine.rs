@@ -53,7 +53,7 @@ pub(super) fn rotated(
 }
 
 /// Whether this token is, or was, one of this session.
-fn is_of(record: &Record, id: SessionId, digest: &Digest) -> bool {
+pub(super) fn is_of(record: &Record, id: SessionId, digest: &Digest) -> bool {
     let previous = || record.rotation.as_ref()?.previous(digest);
     record.id == id && (record.digest == *digest || previous().is_some())
 }

@@ -90,6 +90,21 @@ impl Create {
         self.realm = realm;
         self
     }
+
+    /// The record of the session that it makes for this client, without what the store adds to it.
+    pub(crate) fn record(&self, client: Client, now: Timestamp) -> Record {
+        Record::new(
+            self.id,
+            self.digest,
+            self.user.clone(),
+            client,
+            self.lifetime,
+            now,
+        )
+        .with_realm(self.realm)
+        .with_proof(self.proof.clone())
+        .with_persistent(self.persistent)
+    }
 }
 
 /// The most sessions of one user that do not count for the limit.

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::{super::agents::Agents, Cause, Live, MADE_KEPT, Made, SessionSet, room::excess};
+use super::{
+    super::agents::Agents,
+    Cause, Live, MADE_KEPT, Made, SessionSet,
+    room::{excess, keep_last},
+};
 use crate::{
-    model::{Client, ClientClass, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
+    model::{Client, ClientClass, EndNotice, EndReason, Realm, SessionId, Timestamp},
     store::{
         Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NOTICES_MAX, NewSession, Offer,
         Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed,
@@ -79,17 +83,7 @@ impl SessionSet {
 
         let mut client = create.client.clone();
         client.share_user_agent(|agent| agents.shared(agent));
-        let mut record = Record::new(
-            create.id,
-            create.digest,
-            create.user.clone(),
-            client,
-            create.lifetime,
-            now,
-        )
-        .with_realm(create.realm)
-        .with_proof(create.proof.clone())
-        .with_persistent(create.persistent);
+        let mut record = create.record(client, now);
         record.authenticated_at = authenticated;
         record.class = if create.counts {
             create.class
@@ -217,13 +211,7 @@ impl SessionSet {
             until: now.plus(TICKET_KEPT),
         });
         tickets.sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
-        let own = tickets.iter().filter(|held| held.realm == realm);
-        let mut old = own.count().saturating_sub(TICKETS_MAX);
-        tickets.retain(|held| {
-            let goes = old > 0 && held.realm == realm;
-            old -= usize::from(goes);
-            !goes
-        });
+        keep_last(tickets, TICKETS_MAX, |held| held.realm == realm);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Cause, NOBODY, Rare, SessionSet};
+use super::{Cause, NOBODY, SessionSet};
 use crate::{
-    model::{EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
+    model::{EndReason, Excess, Record, SessionId, Timestamp},
     store::{Create, DEVICES_MAX, MARKERS_MAX, NOTICES_MAX, SeenDevice, UNCOUNTED_MAX},
 };
 
@@ -142,22 +142,26 @@ impl SessionSet {
             NOTICES_MAX
         };
         let most = most.max(ended).min(NOTICES_MAX);
-        rare.keep_newest(most, |notice| notice.digest != NOBODY);
+        keep_last(&mut rare.notices, most, |(_, notice)| {
+            notice.digest != NOBODY
+        });
         // Undelivered ids stay for their minute, because their `create` may still run.
-        rare.keep_newest(MARKERS_MAX, |notice| {
+        keep_last(&mut rare.notices, MARKERS_MAX, |(_, notice)| {
             notice.digest == NOBODY && notice.reason == EndReason::Replaced
         });
     }
 }
 
-impl Rare {
-    fn keep_newest(&mut self, most: usize, which: impl Fn(&EndNotice) -> bool) {
-        let all = self.notices.iter().filter(|(_, notice)| which(notice));
-        let mut old = all.count().saturating_sub(most);
-        self.notices.retain(|(_, notice)| {
-            let goes = old > 0 && which(notice);
-            old -= usize::from(goes);
-            !goes
-        });
-    }
+/// Drops the first of those that the predicate accepts, until no more than `most` of them are left.
+pub(super) fn keep_last<T>(all: &mut Vec<T>, most: usize, which: impl Fn(&T) -> bool) {
+    let mut old = all
+        .iter()
+        .filter(|each| which(each))
+        .count()
+        .saturating_sub(most);
+    all.retain(|each| {
+        let goes = old > 0 && which(each);
+        old -= usize::from(goes);
+        !goes
+    });
 }

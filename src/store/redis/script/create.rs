@@ -7,8 +7,8 @@ use deadpool_redis::redis::{Arg, Cmd};
 
 use super::{
     super::{
-        link::{Call, Lane, Resend},
-        reply::{ALONE, Alone, Expected, Reply},
+        link::Call,
+        reply::{ALONE, Alone, Reply},
     },
     Scripts, not_before, part, proven,
 };
@@ -31,17 +31,7 @@ const LATE: i64 = 5;
 impl Scripts {
     /// Runs `lua/create.lua`.
     pub(in super::super) async fn create(&self, create: &Create) -> Result<Created, StoreError> {
-        let draft = Record::new(
-            create.id,
-            create.digest,
-            create.user.clone(),
-            create.client.clone(),
-            create.lifetime,
-            Timestamp::default(),
-        )
-        .with_realm(create.realm)
-        .with_proof(create.proof.clone())
-        .with_persistent(create.persistent);
+        let draft = create.record(create.client.clone(), Timestamp::default());
         let (body, changes) = (draft.encode_body()?, create.changes.encode());
         let named = draft.named();
         let replaces = create.replaces.map(|id| id.encode());
@@ -72,18 +62,10 @@ impl Scripts {
             }
         };
         let key = self.0.keys.user(create.tag);
-        let call = Call {
-            script: &self.0.create,
-            key: &key,
-            // Its own id and digest make sending it again the same session.
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of: part(&create.digest, 1),
-                alone: Alone::Header,
-            },
-            confirm: self.0.confirm,
-        };
+        // Its own id and digest make sending it again the same session.
+        let mut call = Call::new(&self.0.create, &key, part(&create.digest, 1));
+        call.expected.alone = Alone::Header;
+        call.confirm = self.0.confirm;
         let began = Monotonic::now();
         let run = || self.0.route.run(&call, began, &arguments);
         let (reply, was_sent) = run().await;

@@ -5,8 +5,8 @@ use deadpool_redis::redis::Cmd;
 
 use super::{
     super::{
-        link::{Call, Lane, Resend},
-        reply::{ALONE, Alone, Expected, Reply},
+        link::Call,
+        reply::{ALONE, Alone, Reply},
     },
     Scripts, not_before, part, proven,
 };
@@ -14,6 +14,7 @@ use crate::{
     model::{Data, EndNotice, Lifetime, Record, Salt, clock::millis},
     store::{
         Authenticated, Found, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, StoreError,
+        genuine,
     },
 };
 
@@ -39,17 +40,8 @@ impl Scripts {
             }
         };
         let key = self.0.keys.user(resolve.token.tag());
-        let call = Call {
-            script: &self.0.resolve,
-            key: &key,
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of: part(&digest, 0),
-                alone: Alone::Record(digest),
-            },
-            confirm: None,
-        };
+        let mut call = Call::new(&self.0.resolve, &key, part(&digest, 0));
+        call.expected.alone = Alone::Record(digest);
         let mut reply = self.run(call, arguments).await?;
         let (outcome, now) = reply.head();
         match outcome {
@@ -64,8 +56,7 @@ impl Scripts {
         let Some(record) = reply.record(id)? else {
             return Ok(Resolved::Unknown);
         };
-        let rotated = record.rotation.as_ref();
-        if record.digest != digest && rotated.and_then(|of| of.previous(&digest)).is_none() {
+        if !genuine::is_of(&record, id, &digest) {
             return Err(Reply::unexpected());
         }
         match outcome {
@@ -97,17 +88,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(rotate.tag);
         // The digests make sending it again the same rotation.
-        let call = Call {
-            script: &self.0.rotate,
-            key: &key,
-            resend: Resend::Harmless,
-            lane: Lane::Others,
-            expected: Expected {
-                of: part(&rotate.digest, 2),
-                alone: Alone::Never,
-            },
-            confirm: None,
-        };
+        let call = Call::new(&self.0.rotate, &key, part(&rotate.digest, 2));
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
