@@ -18,6 +18,7 @@ pub(crate) mod meter;
 mod op;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+mod session_set;
 mod shared;
 
 #[cfg(feature = "redis")]

@@ -10,17 +10,16 @@ use std::{
 };
 
 mod agents;
-mod session_set;
 mod shard;
 
 use self::{
     agents::Agents,
-    session_set::SessionSet,
     shard::{Absent, Shard},
 };
 use super::{
     Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
     Rotated, Save, Saved, SessionStore, StoreError, StoreErrorKind, Ticketed, Which, identity,
+    session_set::SessionSet,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -203,7 +202,9 @@ impl SessionStore for MemoryStore {
         };
         Ok(self
             .within(create.tag, absent, |set, agents, now| {
-                set.create(create, agents, now, kept)
+                set.create(create, now, kept, |client| {
+                    client.share_user_agent(|agent| agents.shared(agent));
+                })
             })
             .unwrap_or(Created::Ended))
     }

@@ -5,8 +5,11 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-use super::{agents::Agents, session_set::SessionSet};
-use crate::model::{Tag, Timestamp};
+use super::agents::Agents;
+use crate::{
+    model::{Tag, Timestamp},
+    store::session_set::SessionSet,
+};
 
 #[derive(Default)]
 pub(super) struct Shard {

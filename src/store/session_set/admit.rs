@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{
-    super::agents::Agents,
     Cause, Live, MADE_KEPT, Made, SessionSet,
     room::{excess, keep_last},
 };
@@ -28,12 +27,13 @@ pub(super) struct Ticket {
 }
 
 impl SessionSet {
+    /// Makes a session. `share` may change the client that its record gets for an equal one.
     pub(in super::super) fn create(
         &mut self,
         create: &Create,
-        agents: &mut Agents,
         now: Timestamp,
         kept: Duration,
+        share: impl FnOnce(&mut Client),
     ) -> Created {
         if let Some(known) = self.known(create, now) {
             return known;
@@ -82,7 +82,7 @@ impl SessionSet {
         }
 
         let mut client = create.client.clone();
-        client.share_user_agent(|agent| agents.shared(agent));
+        share(&mut client);
         let mut record = create.record(client, now);
         record.authenticated_at = authenticated;
         record.class = if create.counts {
