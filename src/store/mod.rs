@@ -19,6 +19,7 @@ mod op;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod session_set;
+mod set;
 mod shared;
 
 #[cfg(feature = "redis")]
@@ -40,6 +41,7 @@ pub use self::{
         Offer, Redeem, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved,
         SeenDevice, Ticketed, UNCOUNTED_MAX, Which,
     },
+    set::{Row, SetStorage, Stored, Version, Write, WriteKind, Written},
     shared::SharedStore,
 };
 pub use crate::model::{
