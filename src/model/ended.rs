@@ -91,7 +91,7 @@ impl EndReason {
         }
     }
 
-    const fn from_code(code: u8) -> Option<Self> {
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
         Some(match code {
             1 => Self::LoggedOut,
             2 => Self::Evicted,

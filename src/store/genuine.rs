@@ -3,7 +3,9 @@
 //! A proxy that mixes replies up, or a wrong cache in a store, would otherwise show one user the session of
 //! another. It is compared here, so that this holds for every store.
 
-use super::{Create, Created, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind};
+use super::{
+    Create, Created, Look, Looked, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind,
+};
 use crate::model::{Digest, Record, SessionId};
 
 /// The answer to this question, or the error that it is none.
@@ -20,6 +22,17 @@ pub(super) fn resolved(
         Ok(Resolved::Unknown) | Err(_) => true,
     };
     if is_answer { answer } else { wrong() }
+}
+
+/// As [`resolved`], for sessions by their ids.
+pub(super) fn looked(
+    asked: &Look,
+    answer: Result<Looked, StoreError>,
+) -> Result<Looked, StoreError> {
+    match &answer {
+        Ok(looked) if looked.sessions.len() != asked.ids.len() => wrong(),
+        _ => answer,
+    }
 }
 
 /// As [`resolved`], for a new session.

@@ -7,6 +7,7 @@
 use std::{future::Future, time::Duration};
 
 mod error;
+mod feed;
 mod genuine;
 mod identity;
 pub(crate) mod memory;
@@ -35,11 +36,12 @@ pub use self::redis::{
 };
 pub use self::{
     error::{StoreError, StoreErrorKind},
+    feed::{Feed, FeedMessage, FeedNews, FeedSource, FeedState},
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
-        Authenticated, Create, Created, End, Ended, Forget, Found, List, NewSession, NoteClient,
-        Offer, Redeem, Renewal, Resolve, Resolved, Reused, Rotate, Rotated, Save, Saved,
-        SeenDevice, Ticketed, UNCOUNTED_MAX, Which,
+        Authenticated, Create, Created, Deadlines, End, Ended, Forget, Found, List, Look, Looked,
+        NewSession, NoteClient, Offer, Presence, Redeem, Renewal, Resolve, Resolved, Reused,
+        Rotate, Rotated, Save, Saved, SeenDevice, Ticketed, Touch, UNCOUNTED_MAX, Which,
     },
     set::{Row, SetStorage, Stored, Version, Write, WriteKind, Written},
     shared::SharedStore,
@@ -173,6 +175,10 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 21. `note_client` sets the [`last_seen`](Record::last_seen) of a live session, and changes nothing else.
 ///     It changes nothing if the stored one is not the one that its caller read. So of parallel requests
 ///     one notes its client. Sent again, it gives the same answer.
+/// 22. `look` answers for each id what the session is, and changes nothing: it records no activity, removes
+///     nothing, uses no token and closes no notice. A session that expired is unknown.
+/// 23. `touch` sets the last activity of a live session to `now − age`, if that is later. It changes nothing
+///     else: the session stays unused if it is, and its tokens stay as they are.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///
@@ -294,6 +300,39 @@ pub trait SessionStore: Send + Sync + 'static {
         &self,
         note: &NoteClient,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Returns what these sessions are: live with their deadlines, ended with the notice, or unknown.
+    ///
+    /// Streams that stay open ask it, so that they end with their session. A token has no part in it.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    fn look(&self, look: &Look) -> impl Future<Output = Result<Looked, StoreError>> + Send;
+
+    /// Records activity that happened a short time ago, without a token.
+    ///
+    /// The near cache calls it after requests that it answered itself. A session that is not live is no error.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot answer. Calling it again does no harm.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the activity is recorded or it is not.
+    fn touch(&self, touch: &Touch) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What changed in the session sets, as far as the store reports it.
+    ///
+    /// With it streams end within milliseconds, and a near cache is possible. Defaults to `None`: not reported.
+    fn feed(&self) -> Option<Feed> {
+        None
+    }
 
     /// The tag of a user's session set.
     ///

@@ -3,8 +3,8 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
-    Create, Created, End, Ended, Forget, List, NoteClient, Resolve, Resolved, Rotate, Rotated,
-    Save, Saved, SessionStore, StoreError, Ticketed, genuine, meter::timed,
+    Create, Created, End, Ended, Feed, Forget, List, Look, Looked, NoteClient, Resolve, Resolved,
+    Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch, genuine, meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, UserId};
 
@@ -32,6 +32,9 @@ trait ErasedStore: Send + Sync {
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
     fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool>;
+    fn look_boxed(self: Arc<Self>, look: Look) -> Answer<Looked>;
+    fn touch_boxed(self: Arc<Self>, touch: Touch) -> Answer<()>;
+    fn feed_of(&self) -> Option<Feed>;
     fn tag_of(&self, user: &UserId) -> Tag;
     fn number(&self) -> Option<u64>;
     fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
@@ -82,6 +85,21 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool> {
         Box::pin(async move { timed("note_client", self.note_client(&note)).await })
+    }
+
+    fn look_boxed(self: Arc<Self>, look: Look) -> Answer<Looked> {
+        Box::pin(async move {
+            let answer = timed("look", self.look(&look)).await;
+            genuine::looked(&look, answer)
+        })
+    }
+
+    fn touch_boxed(self: Arc<Self>, touch: Touch) -> Answer<()> {
+        Box::pin(async move { timed("touch", self.touch(&touch)).await })
+    }
+
+    fn feed_of(&self) -> Option<Feed> {
+        self.feed()
     }
 
     fn tag_of(&self, user: &UserId) -> Tag {
@@ -137,6 +155,18 @@ impl SharedStore {
 
     pub(crate) fn note_client(&self, note: NoteClient) -> Answer<bool> {
         Arc::clone(&self.0).note_client_boxed(note)
+    }
+
+    pub(crate) fn look(&self, look: Look) -> Answer<Looked> {
+        Arc::clone(&self.0).look_boxed(look)
+    }
+
+    pub(crate) fn touch(&self, touch: Touch) -> Answer<()> {
+        Arc::clone(&self.0).touch_boxed(touch)
+    }
+
+    pub(crate) fn feed(&self) -> Option<Feed> {
+        self.0.feed_of()
     }
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {

@@ -17,9 +17,9 @@ use self::{
     shard::{Absent, Shard},
 };
 use super::{
-    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
-    Rotated, Save, Saved, SessionStore, StoreError, StoreErrorKind, Ticketed, Which, identity,
-    session_set::SessionSet,
+    Create, Created, End, Ended, Forget, List, Look, Looked, NOTICE_KEPT, NoteClient, Presence,
+    Resolve, Resolved, Rotate, Rotated, Save, Saved, SessionStore, StoreError, StoreErrorKind,
+    Ticketed, Touch, Which, identity, session_set::SessionSet,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -157,7 +157,7 @@ impl MemoryStore {
         is_full() && !self.shard(tag).is_some_and(|shard| shard.has(tag))
     }
 
-    fn look(&self, resolve: &Resolve) -> Resolved {
+    fn resolved(&self, resolve: &Resolve) -> Resolved {
         let kept = self.0.notice_kept;
         self.within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
             set.resolve(resolve, now, kept)
@@ -187,7 +187,7 @@ impl fmt::Debug for MemoryStore {
 
 impl SessionStore for MemoryStore {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
-        Ok(self.look(resolve))
+        Ok(self.resolved(resolve))
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
@@ -265,6 +265,23 @@ impl SessionStore for MemoryStore {
         Ok(noted == Some(true))
     }
 
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        let seen = self.within(look.tag, Absent::Nothing, |set, _, now| {
+            Looked::new(set.look(look, now), now)
+        });
+        Ok(seen.unwrap_or_else(|| {
+            let unknown = vec![Presence::Unknown; look.ids.len()];
+            Looked::new(unknown, self.0.clock.now())
+        }))
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.within(touch.tag, Absent::Nothing, |set, _, now| {
+            set.touch(touch, now);
+        });
+        Ok(())
+    }
+
     fn tag(&self, user: &UserId) -> Tag {
         match &self.0.tag_key {
             Some(key) => Tag::keyed(key, user),
@@ -277,7 +294,7 @@ impl SessionStore for MemoryStore {
     }
 
     fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
-        Some(Ok(self.look(resolve)))
+        Some(Ok(self.resolved(resolve)))
     }
 
     fn end_undelivered(&self, tag: Tag, id: SessionId) {

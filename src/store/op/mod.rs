@@ -10,12 +10,14 @@ use std::{
 
 mod create;
 mod forget;
+mod look;
 mod note_client;
 mod rotate;
 
 pub use self::{
     create::{Create, Created, NewSession, Offer, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
     forget::Forget,
+    look::{Deadlines, Look, Looked, Presence, Touch},
     note_client::NoteClient,
     rotate::{Renewal, Rotate, Rotated},
 };

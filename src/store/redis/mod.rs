@@ -23,8 +23,8 @@ use self::{
     script::Scripts,
 };
 use super::{
-    Create, Created, End, Ended, Forget, List, NOTICE_KEPT, NoteClient, Resolve, Resolved, Rotate,
-    Rotated, Save, Saved, SessionStore, StoreError, Ticketed, identity,
+    Create, Created, End, Ended, Forget, List, Look, Looked, NOTICE_KEPT, NoteClient, Resolve,
+    Resolved, Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch, identity,
 };
 use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, UserId};
 
@@ -287,6 +287,14 @@ impl SessionStore for RedisStore {
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         self.scripts.note_client(note).await
+    }
+
+    async fn look(&self, _: &Look) -> Result<Looked, StoreError> {
+        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    }
+
+    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
+        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
     }
 
     fn tag(&self, user: &UserId) -> Tag {

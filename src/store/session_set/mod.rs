@@ -5,6 +5,7 @@
 mod admit;
 mod client;
 mod end;
+mod look;
 mod room;
 mod token;
 

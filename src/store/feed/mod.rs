@@ -1,0 +1,187 @@
+//! What changed, as a store reports it. It makes things faster, and no promise depends on it.
+
+mod message;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+pub use self::message::{FeedMessage, FeedNews};
+use crate::model::Tag;
+
+/// Messages are counted by the tag modulo this number.
+const BUCKETS: usize = 4_096;
+
+/// What changed in the session sets of a store: messages of all nodes, and whether they can be trusted now.
+///
+/// Messages arrive at most once, so nothing may depend on one. Whoever reads a feed also asks the store
+/// again after a while, and after each change of the [epoch](FeedState::epoch).
+///
+/// A store with a feed keeps one, passes it on in [`SessionStore::feed`](super::SessionStore::feed), and
+/// [delivers](Self::deliver) every message to it. Clones are the same feed.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    source: Box<dyn FeedSource>,
+    counts: Box<[AtomicU64]>,
+    readers: Mutex<Vec<Weak<dyn FeedReader>>>,
+    wanted: watch::Sender<usize>,
+}
+
+/// Where the messages of a feed come from.
+pub trait FeedSource: Send + Sync + 'static {
+    /// The state of the messages about this session set.
+    fn state(&self, tag: Tag) -> FeedState;
+}
+
+/// Whether the messages about a session set can be trusted.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FeedState {
+    /// Another number whenever messages may have been lost.
+    pub epoch: u64,
+    /// Whether every message of this epoch that was sent until two seconds ago has arrived.
+    pub trusted: bool,
+}
+
+impl FeedState {
+    /// This epoch, trusted or not.
+    #[must_use]
+    pub const fn new(epoch: u64, trusted: bool) -> Self {
+        Self { epoch, trusted }
+    }
+}
+
+/// Reads a feed inside this crate.
+pub(crate) trait FeedReader: Send + Sync {
+    /// A message arrived. It is called where messages arrive, so it must not wait.
+    fn message(&self, message: &FeedMessage);
+
+    /// The epoch of some session sets changed: compare [`Feed::state`].
+    fn epoch_changed(&self);
+}
+
+/// While one lives, the store listens to the messages of other nodes.
+#[derive(Debug)]
+pub(crate) struct Interest(watch::Sender<usize>);
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        self.0.send_modify(|wanted| *wanted -= 1);
+    }
+}
+
+/// A point in a feed before a question to the store, to see whether a message overtook the answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct FeedMark {
+    pub(crate) state: FeedState,
+    count: u64,
+}
+
+impl Feed {
+    /// A feed from this source, without readers.
+    #[must_use]
+    pub fn new(source: impl FeedSource) -> Self {
+        Self(Arc::new(Inner {
+            source: Box::new(source),
+            counts: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            readers: Mutex::default(),
+            wanted: watch::Sender::new(0),
+        }))
+    }
+
+    /// Delivers a message to all readers in this process. The store calls it in the order of arrival.
+    pub fn deliver(&self, message: &FeedMessage) {
+        // Counted first: an answer that was read before it must not be kept.
+        self.count(message.tag);
+        for reader in self.readers() {
+            reader.message(message);
+        }
+    }
+
+    /// Reports that messages may have been lost. The store calls it after [`FeedState::epoch`] changed.
+    pub fn epoch_changed(&self) {
+        for reader in self.readers() {
+            reader.epoch_changed();
+        }
+    }
+
+    /// Tells the store how many readers there are, at once and after each change. With none it need not listen.
+    #[must_use]
+    pub fn wanted(&self) -> watch::Receiver<usize> {
+        self.0.wanted.subscribe()
+    }
+
+    /// Whether anybody in this process reads it.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        *self.0.wanted.borrow() > 0
+    }
+
+    /// Whether the messages about this session set can be trusted now.
+    #[must_use]
+    pub fn state(&self, tag: Tag) -> FeedState {
+        self.0.source.state(tag)
+    }
+
+    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
+    pub(crate) fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+        self.0
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(reader);
+        self.0.wanted.send_modify(|wanted| *wanted += 1);
+        Interest(self.0.wanted.clone())
+    }
+
+    /// The present point of the feed. Take it before the question is sent.
+    pub(crate) fn mark(&self, tag: Tag) -> FeedMark {
+        FeedMark {
+            state: self.state(tag),
+            count: self.bucket(tag).load(Ordering::SeqCst),
+        }
+    }
+
+    /// Whether the feed is trusted, and no message about this session set arrived since the mark.
+    pub(crate) fn is_unchanged(&self, tag: Tag, mark: &FeedMark) -> bool {
+        mark.state.trusted && self.mark(tag) == *mark
+    }
+
+    /// Counts a change that this process makes itself, so that no earlier answer is kept.
+    pub(crate) fn count(&self, tag: Tag) {
+        self.bucket(tag).fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn bucket(&self, tag: Tag) -> &AtomicU64 {
+        static NONE: AtomicU64 = AtomicU64::new(0);
+        let [high, low, ..] = *tag.as_bytes();
+        let at = usize::from(u16::from_be_bytes([high, low])) % BUCKETS;
+        self.0.counts.get(at).unwrap_or(&NONE)
+    }
+
+    fn readers(&self) -> Vec<Arc<dyn FeedReader>> {
+        let mut readers = self
+            .0
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|reader| reader.strong_count() > 0);
+        readers.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("readers", &*self.0.wanted.borrow())
+            .finish_non_exhaustive()
+    }
+}
