@@ -202,7 +202,7 @@ impl SessionStore for MemoryStore {
         };
         Ok(self
             .within(create.tag, absent, |set, agents, now| {
-                set.create(create, now, kept, |client| {
+                set.create_sharing(create, now, kept, |client| {
                     client.share_user_agent(|agent| agents.shared(agent));
                 })
             })
@@ -211,7 +211,7 @@ impl SessionStore for MemoryStore {
 
     async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self
-            .within(tag, Absent::Nothing, |set, _, now| set.terms(ticket, now))
+            .within(tag, Absent::Nothing, |set, _, now| set.ticket(ticket, now))
             .flatten())
     }
 

@@ -27,12 +27,8 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
 }
 
 impl SessionSet {
-    pub(in super::super) fn resolve(
-        &mut self,
-        resolve: &Resolve,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Resolved {
+    /// Runs [`resolve`](crate::store::SessionStore::resolve). If the session ends, its notice is kept for `kept`.
+    pub fn resolve(&mut self, resolve: &Resolve, now: Timestamp, kept: Duration) -> Resolved {
         let (id, digest) = (resolve.token.session_id(), &resolve.digest);
         let Some(at) = self.live.iter().position(|live| live.record.id == id) else {
             return match self.notice(id, now) {
@@ -130,12 +126,9 @@ impl SessionSet {
         Resolved::Reused(Reused::new(record, ends, now))
     }
 
-    pub(in super::super) fn rotate(
-        &mut self,
-        rotate: &Rotate,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Rotated {
+    /// Runs [`rotate`](crate::store::SessionStore::rotate). If a previous token ends the session later, the notice is
+    /// kept for `kept`.
+    pub fn rotate(&mut self, rotate: &Rotate, now: Timestamp, kept: Duration) -> Rotated {
         let Some(live) = self.live_mut(rotate.id, now) else {
             return Rotated::Ended;
         };
