@@ -30,4 +30,5 @@ mod store_cluster;
 mod store_memory;
 mod store_redis;
 mod store_sentinel;
+mod store_sets;
 mod store_valkey;
