@@ -11,11 +11,11 @@ use crate::{
 impl SessionSet {
     pub(in super::super) fn end(&mut self, end: &End, now: Timestamp, kept: Duration) -> Ended {
         if let Some(caller) = end.caller
-            && self.live_mut(caller, now).is_none()
+            && self.live_mut(caller, now, end.not_before).is_none()
         {
             return Ended::CallerEnded;
         }
-        let by = end.by.and_then(|id| self.live_mut(id, now));
+        let by = end.by.and_then(|id| self.live_mut(id, now, None));
         let cause = Cause {
             reason: end.reason,
             by: end.by,
@@ -84,7 +84,7 @@ impl SessionSet {
         cause: &Cause,
         now: Timestamp,
     ) -> Ended {
-        self.purge(now, None);
+        self.purge(now);
         let stays =
             |record: &Record| Some(record.id) == keep || end.spare_uncounted && !record.counts;
         let (stay, go): (Vec<Live>, Vec<Live>) =
