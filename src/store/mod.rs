@@ -17,6 +17,8 @@ pub(crate) mod meter;
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
 mod op;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod session_set;

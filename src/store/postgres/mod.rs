@@ -1,0 +1,7 @@
+//! Sessions in tables of PostgreSQL.
+
+mod failure;
+mod gate;
+mod link;
+mod sql;
+mod tables;
