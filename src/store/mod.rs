@@ -46,7 +46,7 @@ pub use self::{
         Rotate, Rotated, Save, Saved, SeenDevice, Ticketed, Touch, UNCOUNTED_MAX, Which,
     },
     session_set::SessionSet,
-    set::{Row, SetStorage, Stored, Version, Write, WriteKind, Written},
+    set::{Row, SetStorage, SetStore, SetStoreBuilder, Stored, Version, Write, WriteKind, Written},
     shared::SharedStore,
 };
 pub use crate::model::{

@@ -87,11 +87,11 @@ impl SessionSet {
             put_long(&mut bytes, &held.terms);
         }
         put_count(&mut bytes, live.len());
-        for Live { record, more } in live {
+        for each in live {
+            let Live { record, more } = each;
             let made = more.as_ref().and_then(|more| more.made.as_ref());
             bytes.put_slice(record.id.as_bytes());
-            let with_part = more.as_ref().is_some_and(|more| !more.data.is_empty());
-            bytes.put_u8(flag(WITH_PART, with_part) | flag(WITH_MADE, made.is_some()));
+            bytes.put_u8(flag(WITH_PART, each.has_data()) | flag(WITH_MADE, made.is_some()));
             put_long(&mut bytes, &record.encode()?);
             if let Some(made) = made {
                 put_made(&mut bytes, made)?;

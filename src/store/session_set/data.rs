@@ -37,6 +37,11 @@ impl Live {
         }
     }
 
+    /// Whether it has data, read or not.
+    pub(super) fn has_data(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| !more.data.is_empty())
+    }
+
     pub(super) fn set_data(&mut self, data: Data) {
         if self.more.is_some() || !data.is_empty() {
             self.more.get_or_insert_default().data = Part::Here(data);

@@ -10,12 +10,14 @@ mod end;
 mod look;
 mod part;
 mod room;
+mod since;
 #[cfg(test)]
 mod tests;
 mod token;
 
 use std::{fmt, time::Duration};
 
+pub(super) use self::since::Changed;
 use self::{admit::Ticket, room::Devices};
 use crate::{
     model::{Client, Data, Digest, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
