@@ -31,6 +31,8 @@ pub(crate) use self::op::nonce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,

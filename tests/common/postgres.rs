@@ -17,7 +17,7 @@ use std::{
 
 use deadpool_postgres::{
     Config, Pool, PoolConfig, Runtime,
-    tokio_postgres::{Client, NoTls, Row},
+    tokio_postgres::{self, Client, NoTls, Row},
 };
 use tower_user_sessions::{PostgresStore, store::ManualClock};
 

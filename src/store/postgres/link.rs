@@ -5,11 +5,11 @@ use std::time::Duration;
 use deadpool_postgres::{
     Client, Pool, PoolError, Timeouts,
     tokio_postgres::{
-        Row,
+        self, Row,
         types::{ToSql, Type},
     },
 };
-use tokio::time;
+use tokio::time::{self, error::Elapsed};
 
 use super::{
     failure::{Failure, Of},
@@ -123,6 +123,26 @@ impl Link {
         }
     }
 
+    /// Runs several statements in one transaction, once.
+    pub(super) async fn batch(&self, sql: &str, within: Duration) -> Result<(), Missed> {
+        let began = Monotonic::now();
+        let pass = self.gate.enter(self.deadline, began).await?;
+        let failure = match self.checkout(began).await {
+            Ok(mut held) => match held.batch(sql, within).await {
+                Ok(()) => {
+                    self.gate.answered();
+                    pass.done();
+                    return Ok(());
+                }
+                Err(failure) => failure.on(held.is_new),
+            },
+            Err(failure) => failure,
+        };
+        let missed = self.note(failure, began);
+        pass.done();
+        Err(missed)
+    }
+
     /// Whether the statement is tried again.
     fn follows(&self, failure: &Failure, again: Again, sent: u32, began: Monotonic) -> bool {
         let may = failure.nothing_ran || again == Again::Harmless;
@@ -214,12 +234,30 @@ impl Held {
             return Err(Failure::busy());
         };
         let answer = time::timeout(within, client.query_typed(sql, parameters)).await;
+        self.comes(answer)
+    }
+
+    async fn batch(&mut self, sql: &str, within: Duration) -> Result<(), Failure> {
+        let Some(client) = &self.client else {
+            return Err(Failure::busy());
+        };
+        let answer = time::timeout(within, client.batch_execute(sql)).await;
+        self.comes(answer)
+    }
+
+    /// After a whole answer the connection goes back into the pool.
+    fn comes<T>(
+        &mut self,
+        answer: Result<Result<T, tokio_postgres::Error>, Elapsed>,
+    ) -> Result<T, Failure> {
         let answer = match answer {
             Ok(answer) => answer.map_err(Failure::of),
             Err(_elapsed) => Err(Failure::silent()),
         };
-        if answer.as_ref().map_or_else(|failure| failure.of == Of::Statement, |_| true) {
-            // Back into the pool.
+        if answer
+            .as_ref()
+            .map_or_else(|failure| failure.of == Of::Statement, |_| true)
+        {
             self.client = None;
         }
         answer

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use deadpool_postgres::tokio_postgres::{
     Row,
-    types::FromSqlOwned,
+    types::{FromSqlOwned, Type},
 };
 use tokio::{runtime::Handle, time};
 
@@ -30,6 +30,12 @@ use crate::{
 
 /// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
 const PURGE_EVERY: u32 = 16;
+
+/// The advisory lock of whoever creates the tables.
+const MIGRATES: i64 = 0x746f_7765_7275_7365;
+
+/// How long that may take: another node may be at it.
+const MIGRATE_TIME: Duration = Duration::from_secs(30);
 
 /// How often a standby is left for another server.
 const SERVERS: u32 = 3;
@@ -111,6 +117,14 @@ impl SetStorage for Tables {
 }
 
 impl Tables {
+    /// Creates the tables, one node at a time: two that create one at the same moment would collide.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        // One message of several statements is one transaction.
+        let migrate = &self.0.statements.migrate;
+        let sql = format!("SELECT pg_advisory_xact_lock({MIGRATES}); {migrate}");
+        Ok(self.0.link.batch(&sql, MIGRATE_TIME).await?)
+    }
+
     /// Deletes expired sets beside the calls, at most one statement at a time. The next one tries again.
     fn purge(&self) {
         let Ok(runtime) = Handle::try_current() else {
