@@ -51,8 +51,12 @@ pub struct Create {
     pub changes: Changes,
     /// The most bytes that the data may have.
     pub data_limit: usize,
-    /// Sessions that began earlier are not live and do not count.
+    /// Sessions that [began](Record::began_at) earlier are not live and do not count. A sign-in that was
+    /// authenticated earlier is rejected.
     pub not_before: Option<Timestamp>,
+    /// The request arrived after this moment, whatever the store's clock says. So the session begins then at the
+    /// earliest: a clock that is behind makes no session that ended before it began.
+    pub arrived_after: Option<Timestamp>,
 }
 
 impl Create {
@@ -80,6 +84,7 @@ impl Create {
             changes: Changes::default(),
             data_limit: 64 * 1024,
             not_before: None,
+            arrived_after: None,
         }
     }
 

@@ -62,7 +62,7 @@ impl Live {
 impl SessionSet {
     /// Runs [`save`](crate::store::SessionStore::save).
     pub fn save(&mut self, save: &Save, now: Timestamp) -> Saved {
-        let Some(live) = self.live_mut(save.id, now) else {
+        let Some(live) = self.live_mut(save.id, now, save.not_before) else {
             return Saved::Ended;
         };
         let revision = live.record.revision;

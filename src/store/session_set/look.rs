@@ -2,7 +2,7 @@
 
 use super::SessionSet;
 use crate::{
-    model::{SessionId, Timestamp},
+    model::{EndNotice, SessionId, Timestamp},
     store::{Deadlines, Look, Presence, Touch},
 };
 
@@ -16,6 +16,11 @@ impl SessionSet {
                 Some(record) if record.is_live(now, look.not_before) => {
                     Presence::Live(Deadlines::of(record))
                 }
+                Some(record) if record.is_live(now, None) => record
+                    .ended_with_all(look.not_before)
+                    .map_or(Presence::Unknown, |moment| {
+                        Presence::Ended(EndNotice::everyone(record.digest, moment, record))
+                    }),
                 Some(_) => Presence::Unknown,
                 None => self
                     .notice(*id, now)
@@ -27,7 +32,7 @@ impl SessionSet {
 
     /// Runs [`touch`](crate::store::SessionStore::touch).
     pub fn touch(&mut self, touch: &Touch, now: Timestamp) {
-        if let Some(live) = self.live_mut(touch.id, now) {
+        if let Some(live) = self.live_mut(touch.id, now, touch.not_before) {
             let activity = now.minus(touch.age);
             live.record.last_activity = live.record.last_activity.max(activity);
         }

@@ -177,9 +177,11 @@ impl SessionSet {
 
     /// Runs [`list`](super::SessionStore::list).
     pub fn list(&mut self, list: &List, now: Timestamp) -> Vec<Record> {
-        self.purge(now, list.not_before);
+        // Those that ended with all others stay: their browsers get the reason.
+        self.purge(now);
         let live = self.live.iter().map(|live| &live.record);
-        live.filter(|record| list.within.is_none_or(|realm| record.is_in(realm)))
+        live.filter(|record| record.is_live(now, list.not_before))
+            .filter(|record| list.within.is_none_or(|realm| record.is_in(realm)))
             .cloned()
             .collect()
     }
@@ -219,16 +221,20 @@ impl SessionSet {
             .is_none_or(|(live, realm)| live.record.is_in(realm))
     }
 
-    fn live_mut(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Live> {
+    fn live_mut(
+        &mut self,
+        id: SessionId,
+        now: Timestamp,
+        not_before: Option<Timestamp>,
+    ) -> Option<&mut Live> {
         self.live
             .iter_mut()
-            .find(|live| live.record.id == id && live.record.is_live(now, None))
+            .find(|live| live.record.id == id && live.record.is_live(now, not_before))
     }
 
     /// Drops everything whose time is over.
-    fn purge(&mut self, now: Timestamp, not_before: Option<Timestamp>) {
-        self.live
-            .retain(|live| live.record.is_live(now, not_before));
+    fn purge(&mut self, now: Timestamp) {
+        self.live.retain(|live| live.record.is_live(now, None));
         for live in &mut self.live {
             if live.more.is_some() && now.since(live.record.created_at) >= MADE_KEPT {
                 live.forget_made();
