@@ -31,4 +31,5 @@ mod store_memory;
 mod store_postgres;
 mod store_redis;
 mod store_sentinel;
+mod store_sets;
 mod store_valkey;
