@@ -133,6 +133,7 @@
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
 //! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
 //! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
+//! - `postgres`: `PostgresStore`. deadpool-postgres 0.14 is re-exported as `deadpool_postgres`.
 //! - `redis`: `RedisStore`. deadpool-redis 0.23 is re-exported as `deadpool_redis`, for apps that have a pool.
 //! - `test`: sessions for unit tests of handlers, see [`guide::testing`].
 //! - `tonic`: errors as `tonic::Status`, the peer's address under a tonic server, and `NamedService`.
@@ -149,6 +150,8 @@ mod request;
 mod session;
 pub mod store;
 
+#[cfg(feature = "postgres")]
+pub use deadpool_postgres;
 #[cfg(feature = "redis")]
 pub use deadpool_redis;
 
@@ -164,6 +167,8 @@ pub use self::request::ClientIp;
 pub use self::request::{Device, DeviceKind};
 #[cfg(feature = "geoip")]
 pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
+#[cfg(feature = "postgres")]
+pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::{
