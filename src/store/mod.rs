@@ -27,6 +27,8 @@ pub(crate) use self::op::nonce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "live")]
+pub(crate) use self::feed::{FeedMark, FeedReader, Interest};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,
