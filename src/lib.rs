@@ -345,6 +345,8 @@ pub mod test {
 pub mod future {
     #[cfg(feature = "api")]
     pub use crate::api::DeviceFuture;
+    #[cfg(feature = "live")]
+    pub use crate::layer::EndStreamsFuture;
     pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
 }
 

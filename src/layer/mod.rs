@@ -42,7 +42,7 @@ mod streams;
 #[cfg(feature = "test")]
 pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
 #[cfg(feature = "live")]
-pub use self::streams::{EndStreams, EndStreamsService};
+pub use self::streams::{EndStreams, EndStreamsFuture, EndStreamsService};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     caching::Caching,
