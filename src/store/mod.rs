@@ -7,7 +7,7 @@
 use std::{future::Future, time::Duration};
 
 mod error;
-mod feed;
+pub(crate) mod feed;
 mod genuine;
 mod identity;
 pub(crate) mod memory;
@@ -29,12 +29,14 @@ pub mod conformance;
 
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,
-    RedisUrlError,
+    IntoRedisSource, RedisCheck, RedisFinding, RedisLive, RedisSource, RedisStore,
+    RedisStoreBuilder, RedisUrlError,
 };
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    feed::{Feed, FeedMessage, FeedNews, FeedSource, FeedState},
+    feed::{
+        Feed, FeedMessage, FeedNews, FeedReader, FeedSource, FeedState, Interest as FeedInterest,
+    },
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, Ended, Forget, Found, List, Look, Looked,

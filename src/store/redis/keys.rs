@@ -24,6 +24,11 @@ impl Keys {
         format!("{}:{{{name}}}", self.prefix)
     }
 
+    /// The channel of messages, or what all channels of a Cluster begin with.
+    pub(super) fn live(&self) -> String {
+        format!("{}:live", self.prefix)
+    }
+
     /// The key of one session set.
     pub(super) fn user(&self, tag: Tag) -> String {
         format!("{}:{{{tag}}}", self.prefix)
