@@ -8,6 +8,8 @@ use std::future::{self, Future};
 
 mod error;
 mod feed;
+#[cfg(feature = "file")]
+mod file;
 mod genuine;
 mod horizon;
 mod identity;
@@ -31,6 +33,8 @@ pub(crate) use self::op::nonce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "file")]
+pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,

@@ -27,6 +27,7 @@ mod redis_versions;
 mod round_trips;
 mod sign_in_after_end_all;
 mod store_cluster;
+mod store_file;
 mod store_memory;
 mod store_redis;
 mod store_sentinel;
