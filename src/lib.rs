@@ -179,9 +179,9 @@ pub use self::{
     },
     request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
-        ClientChange, ClientVerdict, CommitError, Committed, LimitReached, Login, MissingSession,
-        ParseTicketError, Peek, Session, SessionError, SessionErrorKind, SessionInfo, Ticket,
-        UserSessions, UserSessionsError,
+        ClientChange, ClientVerdict, CommitError, Committed, Everyone, EveryonePage, LimitReached,
+        Login, MissingSession, ParseTicketError, Peek, Session, SessionError, SessionErrorKind,
+        SessionInfo, Ticket, UserOnPage, UserSessions, UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
 };
@@ -252,6 +252,7 @@ pub mod threats {}
 /// | `created` | a user signed in |
 /// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
+/// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before the event's time |
 /// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
@@ -263,9 +264,9 @@ pub mod threats {}
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
 ///
-/// Guest sessions raise no events. Each event is delivered at most once. If a store's reply is lost and the
+/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each event is delivered at most once. If a store's reply is lost and the
 /// retry finds the work done, no event is raised. What ends outside of a request is reported only to
-/// [`UserSessions::events`].
+/// [`UserSessions::events`] and [`Everyone::events`].
 ///
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing
@@ -287,7 +288,7 @@ pub mod threats {}
 /// | metric | kind | labels |
 /// |---|---|---|
 /// | `tower_user_sessions_resolves_total` | counter | `outcome`: live, ended, expired, reused, unknown, error |
-/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`. Answers that need no waiting are not in it |
+/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`, look, touch, everyone, `end_everyone`, scan, estimate. Answers that need no waiting are not in it |
 /// | `tower_user_sessions_logins_total` | counter | |
 /// | `tower_user_sessions_refusals_total` | counter | `reason` |
 /// | `tower_user_sessions_ends_total` | counter | `reason` |

@@ -68,4 +68,15 @@ impl SessionStore for Counting {
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         self.counted().note_client(note).await
     }
+
+    async fn look(
+        &self,
+        look: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        self.counted().look(look).await
+    }
+
+    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        self.counted().touch(touch).await
+    }
 }

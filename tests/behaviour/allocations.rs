@@ -275,6 +275,17 @@ impl SessionStore for Elsewhere {
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         self.0.note_client(note).await
     }
+
+    async fn look(
+        &self,
+        look: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        self.0.look(look).await
+    }
+
+    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        self.0.touch(touch).await
+    }
 }
 
 #[test]

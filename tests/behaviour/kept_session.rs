@@ -138,6 +138,17 @@ impl SessionStore for Copying {
         self.0.note_client(note).await
     }
 
+    async fn look(
+        &self,
+        look: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        self.0.look(look).await
+    }
+
+    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        self.0.touch(touch).await
+    }
+
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
         self.0.forget(forget).await
     }

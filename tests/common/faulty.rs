@@ -236,6 +236,17 @@ impl SessionStore for FaultyStore {
         self.run(fault, self.0.store.note_client(note)).await
     }
 
+    async fn look(
+        &self,
+        look: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        self.0.store.look(look).await
+    }
+
+    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        self.0.store.touch(touch).await
+    }
+
     fn tag(&self, user: &UserId) -> Tag {
         self.0.set.unwrap_or_else(|| self.0.store.tag(user))
     }

@@ -142,4 +142,15 @@ impl SessionStore for Down {
     async fn note_client(&self, _: &NoteClient) -> Result<bool, StoreError> {
         down()
     }
+
+    async fn look(
+        &self,
+        _: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        down()
+    }
+
+    async fn touch(&self, _: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        down()
+    }
 }

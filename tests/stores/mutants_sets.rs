@@ -164,6 +164,17 @@ impl SessionStore for Store {
         self.store.note_client(note).await
     }
 
+    async fn look(
+        &self,
+        look: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        self.store.look(look).await
+    }
+
+    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        self.store.touch(touch).await
+    }
+
     fn tag(&self, user: &UserId) -> Tag {
         self.store.tag(user)
     }

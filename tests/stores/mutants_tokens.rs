@@ -213,6 +213,17 @@ impl SessionStore for Mutant {
         self.store.note_client(note).await
     }
 
+    async fn look(
+        &self,
+        look: &tower_user_sessions::store::Look,
+    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+        self.store.look(look).await
+    }
+
+    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+        self.store.touch(touch).await
+    }
+
     fn end_undelivered(&self, tag: Tag, id: tower_user_sessions::SessionId) {
         self.store.end_undelivered(tag, id);
     }

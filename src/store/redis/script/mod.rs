@@ -5,6 +5,8 @@
 mod change;
 mod client;
 mod create;
+mod everyone;
+mod scan;
 pub(super) mod source;
 mod ticket;
 mod token;
@@ -60,6 +62,9 @@ struct Inner {
     forget: Script,
     note_client: Script,
     confirmed_end: Script,
+    everyone: Script,
+    scan: Script,
+    slots: Script,
 }
 
 impl Scripts {
@@ -110,6 +115,9 @@ impl Scripts {
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
             end: end(&[PRELUDE, TOKENS, HASH]),
             confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
+            everyone: Script::new(&[], include_str!("../lua/everyone.lua"), &[]),
+            scan: Script::new(&[], include_str!("../lua/scan.lua"), &[]),
+            slots: Script::new(&[], include_str!("../lua/slots.lua"), &[]),
             forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
             note_client: Script::new(
                 &[PRELUDE, TOKENS],
@@ -140,6 +148,7 @@ impl Scripts {
             &all.end,
             &all.forget,
             &all.note_client,
+            &all.everyone,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
     }
