@@ -25,6 +25,7 @@ mod redis_hash;
 mod redis_keys;
 mod redis_versions;
 mod round_trips;
+mod set_store;
 mod sign_in_after_end_all;
 mod store_cluster;
 mod store_memory;
