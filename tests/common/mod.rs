@@ -31,4 +31,5 @@ pub mod redis;
 pub mod relay;
 pub mod replicas;
 pub mod sentinel;
+pub mod shelf;
 pub mod site;
