@@ -63,6 +63,9 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Timeout => {
             "the store did not answer in time: is it overloaded, or the network slow?"
         }
+        StoreErrorKind::TooNew => {
+            "a newer version of this crate wrote the session: update this server, or roll the newer one back"
+        }
         StoreErrorKind::Unavailable => {
             "the store cannot be reached: is it running, and is its address right?"
         }
@@ -72,6 +75,9 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Uncertain => {
             "the reply to a write was lost: the change may be stored or not, and is not tried again; \
              read the data before you repeat it"
+        }
+        StoreErrorKind::Unsupported => {
+            "the store does not have that operation: see its documentation"
         }
     }
 }

@@ -136,7 +136,6 @@ impl Monotonic {
     }
 
     /// Whole milliseconds on this clock.
-    #[cfg(feature = "redis")]
     pub(crate) fn as_millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }

@@ -40,6 +40,8 @@ pub struct EndWords {
     pub disabled: Cow<'static, str>,
     /// For [`EndReason::Evicted`]: a sign-in on `{device}` needed its place.
     pub evicted: Cow<'static, str>,
+    /// For [`EndReason::Everyone`]: the sessions of all users were ended.
+    pub everyone: Cow<'static, str>,
     /// For [`EndReason::Expired`]: it was not used for too long, or its time was over.
     pub expired: Cow<'static, str>,
     /// For [`EndReason::IdentityProvider`]: the identity provider ended it.
@@ -69,6 +71,7 @@ impl EndWords {
             EndReason::CredentialsChanged => &self.credentials_changed,
             EndReason::Disabled => &self.disabled,
             EndReason::Evicted => &self.evicted,
+            EndReason::Everyone => &self.everyone,
             EndReason::Expired => &self.expired,
             EndReason::IdentityProvider => &self.identity_provider,
             EndReason::LoggedOut => &self.logged_out,
@@ -97,6 +100,7 @@ impl Default for EndWords {
             credentials_changed: "You were signed out because your password was changed.".into(),
             disabled: "You were signed out because your account was disabled.".into(),
             evicted: "You were signed out because you signed in on {device}.".into(),
+            everyone: "All users were signed out. Please sign in again.".into(),
             expired: "You were signed out because your session expired.".into(),
             identity_provider: "You were signed out where you sign in for several sites.".into(),
             logged_out: "You signed out.".into(),
