@@ -5,6 +5,7 @@
 mod change;
 mod client;
 mod create;
+mod look;
 pub(super) mod source;
 mod ticket;
 mod token;
@@ -59,6 +60,8 @@ struct Inner {
     end: Script,
     forget: Script,
     note_client: Script,
+    look: Script,
+    touch: Script,
     confirmed_end: Script,
 }
 
@@ -116,6 +119,8 @@ impl Scripts {
                 include_str!("../lua/note_client.lua"),
                 &[],
             ),
+            look: Script::new(&[PRELUDE, HASH], include_str!("../lua/look.lua"), &[]),
+            touch: Script::new(&[PRELUDE], include_str!("../lua/touch.lua"), &[]),
         }))
     }
 
@@ -140,6 +145,8 @@ impl Scripts {
             &all.end,
             &all.forget,
             &all.note_client,
+            &all.look,
+            &all.touch,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
     }
