@@ -45,6 +45,8 @@ trait ErasedStore: Send + Sync {
     fn scan_boxed(self: Arc<Self>, scan: Scan) -> Answer<Scanned>;
     fn estimate_boxed(self: Arc<Self>) -> Answer<u64>;
     fn horizon_of(&self) -> Option<&Horizon>;
+    #[cfg(feature = "live")]
+    fn moment_now(self: Arc<Self>) -> Option<Timestamp>;
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
 }
@@ -169,6 +171,15 @@ impl<St: SessionStore> ErasedStore for St {
         self.horizon()
     }
 
+    #[cfg(feature = "live")]
+    fn moment_now(self: Arc<Self>) -> Option<Timestamp> {
+        let horizon = self.horizon()?;
+        if horizon.age() != Age::Young {
+            ask_in_background(&self, horizon);
+        }
+        horizon.moment()
+    }
+
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>> {
         if let Some(horizon) = self.horizon() {
             if horizon.age() != Age::Young {
@@ -282,6 +293,13 @@ impl SharedStore {
 
     pub(crate) fn feed(&self) -> Option<Feed> {
         self.0.feed_of()
+    }
+
+    /// The moment before which the sessions of all users ended, as far as is known now. If that is not young any more,
+    /// the store is asked in the background.
+    #[cfg(feature = "live")]
+    pub(crate) fn moment(&self) -> Option<Timestamp> {
+        Arc::clone(&self.0).moment_now()
     }
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {
