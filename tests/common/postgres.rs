@@ -49,9 +49,14 @@ impl Server {
     pub(crate) fn start_with(settings: &[&str]) -> Self {
         Self::start_in(folder(), settings, |data| {
             let mut made = command("initdb");
-            made.args(["--no-sync", "--no-instructions", "--auth=trust", "--username=postgres"])
-                .args(["--encoding=UTF8", "--locale=C", "--pgdata"])
-                .arg(data);
+            made.args([
+                "--no-sync",
+                "--no-instructions",
+                "--auth=trust",
+                "--username=postgres",
+            ])
+            .args(["--encoding=UTF8", "--locale=C", "--pgdata"])
+            .arg(data);
             run(&mut made);
         })
     }
@@ -62,7 +67,12 @@ impl Server {
         Self::start_in(folder(), &["fsync=off"], |data| {
             let mut copied = command("pg_basebackup");
             copied
-                .args(["--no-sync", "--checkpoint=fast", "--write-recovery-conf", "--host=127.0.0.1"])
+                .args([
+                    "--no-sync",
+                    "--checkpoint=fast",
+                    "--write-recovery-conf",
+                    "--host=127.0.0.1",
+                ])
                 .args(["--username=postgres", "--port", &port, "--pgdata"])
                 .arg(data);
             run(&mut copied);
@@ -151,7 +161,11 @@ impl Server {
     /// Starts it again on the same port, with what it had.
     pub(crate) fn restart(&mut self) {
         self.process = spawn(self.dir.path(), &self.settings, self.port);
-        assert!(self.answers(), "PostgreSQL does not come back: {}", self.log());
+        assert!(
+            self.answers(),
+            "PostgreSQL does not come back: {}",
+            self.log()
+        );
     }
 
     fn children(&self) -> Vec<u32> {
@@ -180,7 +194,12 @@ impl Server {
                 return false;
             }
             let mut ready = command("pg_isready");
-            ready.args(["--quiet", "--host=127.0.0.1", "--port", &self.port.to_string()]);
+            ready.args([
+                "--quiet",
+                "--host=127.0.0.1",
+                "--port",
+                &self.port.to_string(),
+            ]);
             if ready.status().unwrap().success() {
                 return true;
             }
@@ -223,8 +242,14 @@ fn spawn(dir: &Path, settings: &[String], port: u16) -> Child {
         .open(dir.join("log"))
         .unwrap();
     let mut server = command("postgres");
-    server.args(["-p", &port.to_string(), "-D"]).arg(dir.join("data"));
-    for setting in SETTINGS.iter().copied().chain(settings.iter().map(String::as_str)) {
+    server
+        .args(["-p", &port.to_string(), "-D"])
+        .arg(dir.join("data"));
+    for setting in SETTINGS
+        .iter()
+        .copied()
+        .chain(settings.iter().map(String::as_str))
+    {
         server.args(["-c", setting]);
     }
     server
@@ -250,7 +275,10 @@ fn command(program: &str) -> Command {
     if let Some((user, group)) = other_user() {
         command.uid(user).gid(group);
     }
-    command.env_remove("PGHOST").env_remove("PGPORT").current_dir("/");
+    command
+        .env_remove("PGHOST")
+        .env_remove("PGPORT")
+        .current_dir("/");
     command
 }
 
@@ -259,7 +287,10 @@ fn programs() -> PathBuf {
     if let Some(folder) = env::var_os("POSTGRES_BIN") {
         return folder.into();
     }
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     versions
         .map(|version| version.path().join("bin"))
         .filter(|folder| folder.join("postgres").exists())
@@ -275,7 +306,10 @@ fn other_user() -> Option<(u32, u32)> {
     }
     let users = fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with("postgres:"));
-    let mut fields = line.unwrap_or_else(|| missing("no user `postgres`")).split(':').skip(2);
+    let mut fields = line
+        .unwrap_or_else(|| missing("no user `postgres`"))
+        .split(':')
+        .skip(2);
     let mut next = || fields.next()?.parse().ok();
     Some((next()?, next()?))
 }
@@ -286,11 +320,19 @@ fn missing<T>(error: impl std::fmt::Display) -> T {
 
 fn run(command: &mut Command) {
     let done = command.output().unwrap_or_else(missing);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 fn signal(signal: &str, processes: &[u32]) {
     let processes = processes.iter().map(ToString::to_string);
     // One that has ended meanwhile is no error.
-    let _ = Command::new("kill").arg(signal).args(processes).stderr(Stdio::null()).status();
+    let _ = Command::new("kill")
+        .arg(signal)
+        .args(processes)
+        .stderr(Stdio::null())
+        .status();
 }

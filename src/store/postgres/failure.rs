@@ -56,7 +56,11 @@ impl Failure {
     /// A statement failed with this error.
     pub(super) fn of(error: tokio_postgres::Error) -> Self {
         let Some(told) = error.as_db_error() else {
-            return Self::new(Of::Connection, StoreErrorKind::Unavailable, Cause::Way(error));
+            return Self::new(
+                Of::Connection,
+                StoreErrorKind::Unavailable,
+                Cause::Way(error),
+            );
         };
         let code = told.code().code();
         // After an error of this severity the server closes the connection, perhaps between commit and reply.
@@ -122,14 +126,18 @@ impl Failure {
                 ..Self::of(error)
             },
             PoolError::Timeout(_) => Self::busy(),
-            PoolError::Closed => Self::unsent(Of::Pool, "the pool of connections was closed by this process"),
+            PoolError::Closed => Self::unsent(
+                Of::Pool,
+                "the pool of connections was closed by this process",
+            ),
             PoolError::NoRuntimeSpecified => Self::unsent(
                 Of::Pool,
                 "the pool has time limits and no runtime: build it with `.runtime(Runtime::Tokio1)`",
             ),
-            PoolError::PostCreateHook(_) => {
-                Self::unsent(Of::Server, "the pool's `post_create` hook rejected the connection")
-            }
+            PoolError::PostCreateHook(_) => Self::unsent(
+                Of::Server,
+                "the pool's `post_create` hook rejected the connection",
+            ),
         }
     }
 

@@ -71,7 +71,11 @@ enum Next {
 
 impl Gate {
     /// Waits while a short outage may be over in time, and fails in a long one.
-    pub(super) async fn enter(&self, deadline: Duration, began: Monotonic) -> Result<Pass<'_>, Missed> {
+    pub(super) async fn enter(
+        &self,
+        deadline: Duration,
+        began: Monotonic,
+    ) -> Result<Pass<'_>, Missed> {
         loop {
             let changed = self.changed.notified();
             match self.next() {
@@ -105,7 +109,11 @@ impl Gate {
             return Next::Fail(outage.error());
         }
         let next = outage.pause.saturating_sub(waited);
-        Next::Wait(if outage.trying { bridged } else { bridged.min(next) })
+        Next::Wait(if outage.trying {
+            bridged
+        } else {
+            bridged.min(next)
+        })
     }
 
     fn error(&self) -> Option<StoreError> {

@@ -65,10 +65,15 @@ impl Statements {
     pub(super) fn new(schema: Option<&str>) -> Self {
         let schema = schema.map(quoted);
         let named = |sql: &str| placed(sql, schema.as_deref());
-        let (change, insert) = (include_str!("sql/change.sql"), include_str!("sql/insert.sql"));
+        let (change, insert) = (
+            include_str!("sql/change.sql"),
+            include_str!("sql/insert.sql"),
+        );
         let parts = statement(include_str!("sql/parts.sql"));
         let with = |sql: &str, parts: &str| named(&sql.replace("{parts}\n)\n", parts));
-        let create = schema.as_ref().map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
+        let create = schema
+            .as_ref()
+            .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
         Self {
             migrate: create.unwrap_or_default() + &named(include_str!("sql/migrate.sql")),
             read: named(include_str!("sql/read.sql")),
@@ -91,7 +96,10 @@ fn placed(sql: &str, schema: Option<&str>) -> String {
         .replace("{later}", LATER)
         .replace("{settings}", SETTINGS);
     match schema {
-        Some(schema) => sql.replace("tower_user_sessions", &format!("{schema}.tower_user_sessions")),
+        Some(schema) => sql.replace(
+            "tower_user_sessions",
+            &format!("{schema}.tower_user_sessions"),
+        ),
         None => sql,
     }
 }

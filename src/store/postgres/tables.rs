@@ -23,9 +23,7 @@ use super::{
 };
 use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
-    store::{
-        SetStorage, StoreError, StoreErrorKind, Stored, Version, Write, WriteKind, Written,
-    },
+    store::{SetStorage, StoreError, StoreErrorKind, Stored, Version, Write, WriteKind, Written},
 };
 
 /// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
@@ -62,11 +60,17 @@ pub(super) struct Inner {
 
 impl SetStorage for Tables {
     async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
-        let (tag, part) = (&tag.as_bytes()[..], part.as_ref().map(|id| &id.as_bytes()[..]));
+        let (tag, part) = (
+            &tag.as_bytes()[..],
+            part.as_ref().map(|id| &id.as_bytes()[..]),
+        );
         let mut left = SERVERS;
         loop {
             let (read, values) = (&self.0.statements.read, [&tag as Value<'_>, &part]);
-            let row = self.0.one(read, sql::READ, &values, Again::Harmless).await?;
+            let row = self
+                .0
+                .one(read, sql::READ, &values, Again::Harmless)
+                .await?;
             if column::<bool>(&row, 4)? {
                 let error = self.0.link.leave(Failure::standby());
                 left -= 1;
@@ -82,7 +86,11 @@ impl SetStorage for Tables {
     async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
         let written = self.0.write(tag, write).await;
         if matches!(written, Ok(Written::Written { .. }))
-            && self.0.writes.fetch_add(1, Relaxed).is_multiple_of(PURGE_EVERY)
+            && self
+                .0
+                .writes
+                .fetch_add(1, Relaxed)
+                .is_multiple_of(PURGE_EVERY)
         {
             self.purge();
         }
@@ -111,7 +119,12 @@ impl SetStorage for Tables {
         let rows = self.0.link.run(scan, sql::SCAN, &values, Again::Harmless);
         rows.await?
             .iter()
-            .map(|row| Ok((Tag::from_bytes(twelve(row)?), column::<Vec<u8>>(row, 1)?.into())))
+            .map(|row| {
+                Ok((
+                    Tag::from_bytes(twelve(row)?),
+                    column::<Vec<u8>>(row, 1)?.into(),
+                ))
+            })
             .collect()
     }
 }
@@ -170,7 +183,8 @@ impl Inner {
         again: Again,
     ) -> Result<Row, Missed> {
         let mut rows = self.link.run(sql, types, values, again).await?;
-        rows.pop().ok_or_else(|| Missed::nothing_ran(StoreError::new(StoreErrorKind::Corrupt)))
+        rows.pop()
+            .ok_or_else(|| Missed::nothing_ran(StoreError::new(StoreErrorKind::Corrupt)))
     }
 
     fn stored(&self, row: &Row) -> Result<Stored, StoreError> {
@@ -192,7 +206,9 @@ impl Inner {
         let tag = &tag.as_bytes()[..];
         let expect = write.expect.map(number);
         // Its reply comes before nobody waits for it any more.
-        let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10).unwrap_or(i64::MAX).max(1);
+        let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10)
+            .unwrap_or(i64::MAX)
+            .max(1);
         let Some(head) = write.head.as_deref() else {
             let values = [&tag as Value<'_>, &expect, &time, &wait];
             let row = self.one(&self.statements.delete, sql::DELETE, &values, Again::Never);
@@ -211,8 +227,20 @@ impl Inner {
             .map(|(id, part)| (&id.as_bytes()[..], part.as_deref()))
             .unzip();
         let values: &[Value<'_>] = &[
-            &tag, &expect, &version, &head, &kept_until, &time, &user, &live, &last_activity, &latest,
-            &wait, &commit, &ids, &parts,
+            &tag,
+            &expect,
+            &version,
+            &head,
+            &kept_until,
+            &time,
+            &user,
+            &live,
+            &last_activity,
+            &latest,
+            &wait,
+            &commit,
+            &ids,
+            &parts,
         ];
         let all = &self.statements;
         let activity = write.kind == WriteKind::Activity && parts.is_empty() && latest.is_none();
