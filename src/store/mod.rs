@@ -33,6 +33,8 @@ pub(crate) use self::op::nonce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "live")]
+pub(crate) use self::feed::{FeedMark, FeedReader, Interest};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]

@@ -7,9 +7,9 @@ use super::{
 use crate::{
     model::{EndReason, Record, SessionId, Tag, Timestamp, UserId},
     store::{
-        Create, Created, End, Ended, Feed, Forget, List, Look, Looked, NoteClient, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, SessionSet, SessionStore, StoreError,
-        StoreErrorKind, Ticketed, Touch, Which,
+        Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+        NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionSet,
+        SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
     },
 };
 
@@ -228,10 +228,29 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
             part: None,
             kind: TaskKind::Request,
         };
-        let done = self
-            .run_task(task, nothing, |set, now| set.touch(touch, now))
+        self.run_task(task, nothing, |set, now| set.touch(touch, now))
             .await?;
-        Ok(done.outcome)
+        Ok(())
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.0.horizon)
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.move_everyone(|before, _| before.max(knows)).await
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        self.end_all_users(end).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.read_part(scan).await
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.0.storage.estimate().await
     }
 
     fn feed(&self) -> Option<Feed> {

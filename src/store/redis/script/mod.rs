@@ -5,6 +5,9 @@
 mod change;
 mod client;
 mod create;
+mod everyone;
+mod look;
+mod scan;
 pub(super) mod source;
 mod ticket;
 mod token;
@@ -59,7 +62,12 @@ struct Inner {
     end: Script,
     forget: Script,
     note_client: Script,
+    look: Script,
+    touch: Script,
     confirmed_end: Script,
+    everyone: Script,
+    scan: Script,
+    slots: Script,
 }
 
 impl Scripts {
@@ -110,12 +118,17 @@ impl Scripts {
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
             end: end(&[PRELUDE, TOKENS, HASH]),
             confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
+            everyone: Script::new(&[], include_str!("../lua/everyone.lua"), &[]),
+            scan: Script::new(&[], include_str!("../lua/scan.lua"), &[]),
+            slots: Script::new(&[], include_str!("../lua/slots.lua"), &[]),
             forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
             note_client: Script::new(
                 &[PRELUDE, TOKENS],
                 include_str!("../lua/note_client.lua"),
                 &[],
             ),
+            look: Script::new(&[PRELUDE, HASH], include_str!("../lua/look.lua"), &[]),
+            touch: Script::new(&[PRELUDE], include_str!("../lua/touch.lua"), &[]),
         }))
     }
 
@@ -140,6 +153,9 @@ impl Scripts {
             &all.end,
             &all.forget,
             &all.note_client,
+            &all.look,
+            &all.touch,
+            &all.everyone,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
     }
