@@ -18,6 +18,8 @@ mod mutants_sets;
 mod mutants_tokens;
 mod newest_data;
 mod pinned;
+mod postgres_processes;
+mod postgres_writes;
 mod redis_acl;
 mod redis_check;
 mod redis_check_proxy;
