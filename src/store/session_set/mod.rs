@@ -60,7 +60,7 @@ const MADE_KEPT: Duration = Duration::from_secs(60);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 // Most users have one session and nothing else, so what is rare is in a box.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub struct SessionSet {
     live: Vec<Live>,
     rare: Option<Box<Rare>>,
@@ -76,7 +76,7 @@ struct Rare {
     devices: Devices,
 }
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Live {
     record: Record,
     more: Option<Box<More>>,

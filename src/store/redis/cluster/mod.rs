@@ -24,6 +24,7 @@ use std::{
 use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
 use tokio::sync::Notify;
 
+pub(super) use self::slot::{SLOTS, of as slot_of};
 use self::{
     address::Address,
     map::{Changed, Map},

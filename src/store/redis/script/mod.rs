@@ -5,7 +5,9 @@
 mod change;
 mod client;
 mod create;
+mod everyone;
 mod look;
+mod scan;
 pub(super) mod source;
 mod ticket;
 mod token;
@@ -63,6 +65,9 @@ struct Inner {
     look: Script,
     touch: Script,
     confirmed_end: Script,
+    everyone: Script,
+    scan: Script,
+    slots: Script,
 }
 
 impl Scripts {
@@ -113,6 +118,9 @@ impl Scripts {
             list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
             end: end(&[PRELUDE, TOKENS, HASH]),
             confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
+            everyone: Script::new(&[], include_str!("../lua/everyone.lua"), &[]),
+            scan: Script::new(&[], include_str!("../lua/scan.lua"), &[]),
+            slots: Script::new(&[], include_str!("../lua/slots.lua"), &[]),
             forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
             note_client: Script::new(
                 &[PRELUDE, TOKENS],
@@ -147,6 +155,7 @@ impl Scripts {
             &all.note_client,
             &all.look,
             &all.touch,
+            &all.everyone,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
     }
