@@ -64,7 +64,6 @@ impl Scripts {
     /// It does nothing without [`live`](super::super::RedisStoreBuilder::live). [`FeedMessage::encode`] makes the bytes.
     ///
     /// [`FeedMessage::encode`]: crate::store::FeedMessage::encode
-    #[expect(dead_code, reason = "ends of everybody are built on it")]
     pub(in super::super) async fn publish_everywhere(
         &self,
         message: &[u8],
