@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Tag, Timestamp},
-    store::{End, Ended, SessionSet},
+    store::{End, Ended, SessionSet, session_set::Changed},
 };
 
 /// One session set: what requests see, and what it is going to be.
@@ -95,7 +95,7 @@ impl Entry {
         let first = pending.next.is_none();
         let next = pending.next.get_or_insert_with(|| self.set.clone());
         let answer = work(next);
-        if first && *next == self.set {
+        if first && next.changed_since(&self.set) == Changed::Nothing {
             pending.next = None;
             self.tidy();
             return Step::Same(answer);
@@ -112,7 +112,7 @@ impl Entry {
     ) -> Step<Ended> {
         let before = self.set.clone();
         let mut answer = run(&mut self.set, end);
-        let changed = self.set != before;
+        let changed = self.set.changed_since(&before) != Changed::Nothing;
         if answer == Ended::CallerEnded {
             return Step::Same(answer);
         }
