@@ -21,6 +21,8 @@ pub(crate) mod meter;
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
 mod op;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod session_set;
@@ -33,8 +35,12 @@ pub(crate) use self::op::nonce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+#[cfg(feature = "live")]
+pub(crate) use self::feed::{FeedMark, FeedReader, Interest};
 #[cfg(feature = "file")]
 pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,

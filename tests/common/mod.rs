@@ -26,6 +26,7 @@ pub mod mmdb;
 pub mod overload;
 pub mod page;
 pub mod people;
+pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod relay;

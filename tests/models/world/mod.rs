@@ -11,8 +11,9 @@ use std::{
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, Timestamp, UserId,
     store::{
-        Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
-        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Authenticated, Create, Digest, End, LastSeen, List, Look, ManualClock, NoteClient, Offer,
+        Redeem, Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Touch,
+        Which,
     },
 };
 
@@ -104,6 +105,19 @@ impl World {
                 let moment = now.plus(Duration::from_millis(*ahead));
                 self.not_before = self.not_before.max(Some(moment));
                 return Vec::new();
+            }
+            Op::Look => {
+                let mut ids: Vec<_> = self.tokens(set).iter().map(Token::session_id).collect();
+                ids.push("nobody----------".parse().unwrap());
+                let mut look = Look::new(tag, ids);
+                look.not_before = self.not_before;
+                Request::Look(look)
+            }
+            Op::Touch { pick, age } => {
+                let Some(id) = self.id(set, *pick) else {
+                    return Vec::new();
+                };
+                Request::Touch(Touch::new(tag, id, Duration::from_millis(*age)))
             }
             Op::List(realm) => {
                 let mut list = self.list(set);

@@ -6,6 +6,7 @@ mod change;
 mod client;
 mod create;
 mod everyone;
+mod look;
 mod scan;
 pub(super) mod source;
 mod ticket;
@@ -61,6 +62,8 @@ struct Inner {
     end: Script,
     forget: Script,
     note_client: Script,
+    look: Script,
+    touch: Script,
     confirmed_end: Script,
     everyone: Script,
     scan: Script,
@@ -124,6 +127,8 @@ impl Scripts {
                 include_str!("../lua/note_client.lua"),
                 &[],
             ),
+            look: Script::new(&[PRELUDE, HASH], include_str!("../lua/look.lua"), &[]),
+            touch: Script::new(&[PRELUDE], include_str!("../lua/touch.lua"), &[]),
         }))
     }
 
@@ -148,6 +153,8 @@ impl Scripts {
             &all.end,
             &all.forget,
             &all.note_client,
+            &all.look,
+            &all.touch,
             &all.everyone,
         ];
         all.route.check(&all.keys, &scripts, all.confirm).await
