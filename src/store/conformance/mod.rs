@@ -48,6 +48,7 @@ mod create;
 mod cutoff;
 mod data;
 mod end;
+mod everyone;
 mod follow;
 mod forget;
 mod invalid;
@@ -72,6 +73,7 @@ pub use self::{
     cutoff::{rejects_what_was_authenticated_before_the_cutoff, uses_only_its_own_clock},
     data::{enforces_the_data_limit, saves_to_live_sessions_only},
     end::{ends_only_for_a_live_caller, remembers_undelivered_sessions},
+    everyone::{ends_what_began_before, keeps_the_moment_of_everyone, scans_all_session_sets},
     forget::forgets_a_notice,
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
     live::{
@@ -108,4 +110,7 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(forgets_a_notice(&make)).await;
     Box::pin(notes_the_last_client(&make)).await;
     Box::pin(keeps_realms_apart(&make)).await;
+    Box::pin(ends_what_began_before(&make)).await;
+    Box::pin(keeps_the_moment_of_everyone(&make)).await;
+    Box::pin(scans_all_session_sets(&make)).await;
 }
