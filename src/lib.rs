@@ -287,7 +287,7 @@ pub mod threats {}
 /// | metric | kind | labels |
 /// |---|---|---|
 /// | `tower_user_sessions_resolves_total` | counter | `outcome`: live, ended, expired, reused, unknown, error |
-/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`. Answers that need no waiting are not in it |
+/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`, look, touch. Answers that need no waiting are not in it |
 /// | `tower_user_sessions_logins_total` | counter | |
 /// | `tower_user_sessions_refusals_total` | counter | `reason` |
 /// | `tower_user_sessions_ends_total` | counter | `reason` |

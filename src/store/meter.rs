@@ -78,6 +78,8 @@ fn seconds(operation: &'static str) -> Histogram {
         "note_client" => {
             histogram!("tower_user_sessions_store_seconds", "operation" => "note_client")
         }
+        "look" => histogram!("tower_user_sessions_store_seconds", "operation" => "look"),
+        "touch" => histogram!("tower_user_sessions_store_seconds", "operation" => "touch"),
         "end" => histogram!("tower_user_sessions_store_seconds", "operation" => "end"),
         _ => histogram!("tower_user_sessions_store_seconds", "operation" => operation),
     }

@@ -177,7 +177,7 @@ pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
 /// 22. `look` answers for each id what the session is, and changes nothing: it records no activity, removes
 ///     nothing, uses no token and closes no notice. A session that expired is unknown.
 /// 23. `touch` sets the last activity of a live session to `now − age`, if that is later. It changes nothing
-///     else: the session stays unused if it is, and its tokens stay as they are.
+///     else: an unused session stays unused, and its tokens do not change.
 pub trait SessionStore: Send + Sync + 'static {
     /// Verifies the token, records the activity and reads the session, in one step.
     ///

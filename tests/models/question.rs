@@ -3,8 +3,8 @@
 use tower_user_sessions::{
     Timestamp,
     store::{
-        Create, Created, End, Ended, List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save,
-        Saved, SessionStore, Tag, Ticketed,
+        Create, Created, End, Ended, List, Look, NoteClient, Resolve, Resolved, Rotate, Rotated,
+        Save, Saved, SessionStore, Tag, Ticketed, Touch,
     },
 };
 
@@ -17,11 +17,13 @@ pub(crate) enum Request {
     Create(Create),
     End(End),
     List(List),
+    Look(Look),
     NoteClient(NoteClient),
     Ticket(Tag, Ticketed),
     Resolve(Resolve),
     Rotate(Rotate),
     Save(Save),
+    Touch(Touch),
 }
 
 impl Request {
@@ -31,6 +33,8 @@ impl Request {
             Self::Create(create) => model.create(create, now),
             Self::End(end) => model.end(end, now),
             Self::List(list) => model.list(list, now),
+            Self::Look(look) => model.look(look, now),
+            Self::Touch(touch) => model.touch(touch, now),
             Self::NoteClient(note) => model.note_client(note, now),
             Self::Ticket(tag, ticket) => model.ticket(*tag, *ticket, now),
             Self::Resolve(resolve) => model.resolve(resolve, now),
@@ -71,6 +75,14 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         },
         Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
+        Request::Look(look) => {
+            let looked = store.look(look).await.unwrap();
+            Answer::Looked(looked.sessions, looked.now)
+        }
+        Request::Touch(touch) => {
+            store.touch(touch).await.unwrap();
+            Answer::Touched
+        }
         Request::NoteClient(note) => Answer::Noted(store.note_client(note).await.unwrap()),
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
             Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),

@@ -1,6 +1,9 @@
 //! What changed, as a store reports it. It makes things faster, and no promise depends on it.
 
 mod message;
+pub(crate) mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -20,7 +23,7 @@ const BUCKETS: usize = 4_096;
 
 /// What changed in the session sets of a store: messages of all nodes, and whether they can be trusted now.
 ///
-/// Messages arrive at most once, so nothing may depend on one. Whoever reads a feed also asks the store
+/// Messages arrive at most once, so nothing may depend on one. A reader of a feed also asks the store
 /// again after a while, and after each change of the [epoch](FeedState::epoch).
 ///
 /// A store with a feed keeps one, passes it on in [`SessionStore::feed`](super::SessionStore::feed), and
@@ -120,7 +123,10 @@ impl Feed {
     /// Delivers a message to all readers in this process. The store calls it in the order of arrival.
     pub fn deliver(&self, message: &FeedMessage) {
         // Counted first: an answer that was read before it must not be kept.
-        self.count(message.tag);
+        match message.news {
+            FeedNews::Everyone(_) => self.0.counts.iter().for_each(count),
+            _ => self.count(message.tag),
+        }
         for reader in self.readers() {
             reader.message(message);
         }
@@ -133,7 +139,7 @@ impl Feed {
         }
     }
 
-    /// Tells the store how many readers there are, at once and after each change. With none it need not listen.
+    /// How many readers there are, now and after each change. With none the store need not listen.
     #[must_use]
     pub fn wanted(&self) -> watch::Receiver<usize> {
         self.0.wanted.subscribe()
@@ -190,7 +196,7 @@ impl Feed {
 
     /// Counts a change that this process makes itself, so that no earlier answer is kept.
     pub(crate) fn count(&self, tag: Tag) {
-        self.bucket(tag).fetch_add(1, Ordering::SeqCst);
+        count(self.bucket(tag));
     }
 
     fn bucket(&self, tag: Tag) -> &AtomicU64 {
@@ -215,6 +221,10 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner").finish_non_exhaustive()
     }
+}
+
+fn count(bucket: &AtomicU64) {
+    bucket.fetch_add(1, Ordering::SeqCst);
 }
 
 impl fmt::Debug for Feed {

@@ -280,12 +280,12 @@ impl SessionStore for RedisStore {
         self.scripts.note_client(note).await
     }
 
-    async fn look(&self, _: &Look) -> Result<Looked, StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.scripts.look(look).await
     }
 
-    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.scripts.touch(touch).await
     }
 
     fn feed(&self) -> Option<Feed> {

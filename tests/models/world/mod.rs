@@ -11,8 +11,9 @@ use std::{
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, Timestamp, UserId,
     store::{
-        Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
-        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Authenticated, Create, Digest, End, LastSeen, List, Look, ManualClock, NoteClient, Offer,
+        Redeem, Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Touch,
+        Which,
     },
 };
 
@@ -110,6 +111,19 @@ impl World {
                 return (0..SESSION_SETS)
                     .map(|set| Request::List(self.list(set)))
                     .collect();
+            }
+            Op::Look => {
+                let mut ids: Vec<_> = self.tokens(set).iter().map(Token::session_id).collect();
+                ids.push("nobody----------".parse().unwrap());
+                let mut look = Look::new(tag, ids);
+                look.not_before = self.not_before;
+                Request::Look(look)
+            }
+            Op::Touch { pick, age } => {
+                let Some(id) = self.id(set, *pick) else {
+                    return Vec::new();
+                };
+                Request::Touch(Touch::new(tag, id, Duration::from_millis(*age)))
             }
             Op::List(realm) => {
                 let mut list = self.list(set);

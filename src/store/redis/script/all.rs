@@ -28,6 +28,8 @@ pub(super) struct All {
     pub(super) end: Script,
     pub(super) forget: Script,
     pub(super) note_client: Script,
+    pub(super) look: Script,
+    pub(super) touch: Script,
     pub(super) confirmed_end: Script,
     /// Only if the store reports what changes.
     pub(super) publish: Option<Script>,
@@ -108,6 +110,8 @@ impl All {
                 &[PRELUDE, TOKENS],
                 include_str!("../lua/note_client.lua"),
             ),
+            look: Script::new(&[PRELUDE, HASH], include_str!("../lua/look.lua"), &[]),
+            touch: Script::new(&[PRELUDE], include_str!("../lua/touch.lua"), &[]),
             publish: live.map(|live| {
                 Script::new(&[&live.command()], include_str!("../lua/publish.lua"), &[])
             }),
@@ -126,6 +130,8 @@ impl All {
             end,
             forget,
             note_client,
+            look,
+            touch,
             confirmed_end: _,
             publish,
         } = self;
@@ -139,6 +145,8 @@ impl All {
             end,
             forget,
             note_client,
+            look,
+            touch,
         ];
         all.extend(publish);
         all

@@ -6,6 +6,7 @@ mod all;
 mod change;
 mod client;
 mod create;
+mod look;
 mod publish;
 pub(super) mod source;
 mod ticket;
