@@ -16,6 +16,9 @@ static LOGGED: Logged<(&str, MissingSession)> = Logged::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
+#[cfg(feature = "live")]
+static UPGRADE: Once = Once::new();
+
 pub(super) fn note_layer() {
     HAS_LAYER.store(true, Ordering::Relaxed);
 }
@@ -63,6 +66,9 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Timeout => {
             "the store did not answer in time: is it overloaded, or the network slow?"
         }
+        StoreErrorKind::TooNew => {
+            "a newer version of this crate wrote the session: update this server, or roll the newer one back"
+        }
         StoreErrorKind::Unavailable => {
             "the store cannot be reached: is it running, and is its address right?"
         }
@@ -72,6 +78,9 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
         StoreErrorKind::Uncertain => {
             "the reply to a write was lost: the change may be stored or not, and is not tried again; \
              read the data before you repeat it"
+        }
+        StoreErrorKind::Unsupported => {
+            "the store does not have that operation: see its documentation"
         }
     }
 }
@@ -98,4 +107,15 @@ pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
         path,
         "this setting is off: it takes a path of this origin, such as `/login`, percent-encoded"
     );
+}
+
+/// A WebSocket stays open after its session ended, unless its loop waits for the end.
+#[cfg(feature = "live")]
+pub(super) fn upgrade_without_live() {
+    UPGRADE.call_once(|| {
+        tracing::warn!(
+            "a WebSocket does not end with its session: call `session.live()` before the upgrade, and wait for \
+             `live.ended()` in its loop"
+        );
+    });
 }

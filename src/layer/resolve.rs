@@ -89,8 +89,8 @@ impl Incoming {
         let activity = activity && !self.speculative;
         let Self { open, sent, .. } = self;
         let mut inquiry = Inquiry::new(config, open, sent, activity);
-        while let Some(resolve) = inquiry.next(config) {
-            let Some(answer) = config.rules.store.resolve_now(&resolve) else {
+        while let Some(mut resolve) = inquiry.next(config) {
+            let Some(answer) = config.rules.store.resolve_now(&mut resolve) else {
                 let config = Arc::clone(config);
                 let answer = config.rules.store.resolve(resolve);
                 return Asked::Waiting(Box::pin(async move {

@@ -136,7 +136,6 @@ impl Monotonic {
     }
 
     /// Whole milliseconds on this clock.
-    #[cfg(feature = "redis")]
     pub(crate) fn as_millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
     }
@@ -150,6 +149,32 @@ pub(crate) fn wall_ahead() -> i64 {
     let wall = Timestamp::from(SystemTime::now());
     wall.as_millis()
         .saturating_sub(Monotonic::now().as_millis())
+}
+
+/// Counts milliseconds for timers that run on tokio.
+///
+/// tokio's time does not count suspended time, and a test with paused time moves only tokio's. So the greater of
+/// both counts.
+#[cfg(feature = "live")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch {
+    since: Monotonic,
+    tokio: tokio::time::Instant,
+}
+
+#[cfg(feature = "live")]
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self {
+            since: Monotonic::now(),
+            tokio: tokio::time::Instant::now(),
+        }
+    }
+
+    pub(crate) fn millis(self) -> u64 {
+        let elapsed = self.since.elapsed().max(self.tokio.elapsed());
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// When a request arrived at this node. A store receives only its age.

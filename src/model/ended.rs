@@ -31,6 +31,9 @@ pub enum EndReason {
     Disabled,
     /// The user signed in elsewhere, and the limit left no room for this session.
     Evicted,
+    /// The sessions of all users were ended: [`Everyone::end_all`](crate::Everyone::end_all), or
+    /// [`SessionLayer::not_before`](crate::SessionLayer::not_before).
+    Everyone,
     /// It expired: it was not used for its idle time, or its absolute time is over. You see this only while the
     /// store still has the session.
     Expired,
@@ -61,6 +64,7 @@ impl EndReason {
             Self::ClientChanged => "client_changed",
             Self::Disabled => "disabled",
             Self::Evicted => "evicted",
+            Self::Everyone => "everyone",
             Self::Expired => "expired",
             Self::IdentityProvider => "identity_provider",
             Self::LoggedOut => "logged_out",
@@ -88,6 +92,7 @@ impl EndReason {
             Self::IdentityProvider => 11,
             Self::Expired => 12,
             Self::ClientChanged => 13,
+            Self::Everyone => 14,
         }
     }
 
@@ -106,6 +111,7 @@ impl EndReason {
             11 => Self::IdentityProvider,
             12 => Self::Expired,
             13 => Self::ClientChanged,
+            14 => Self::Everyone,
             _ => return None,
         })
     }
@@ -169,6 +175,12 @@ impl EndNotice {
     /// The notice for a request with the token of an expired session.
     pub(crate) fn expired(digest: Digest, at: Timestamp) -> Self {
         Self::new(digest, EndReason::Expired, at, None, at)
+    }
+
+    /// The notice for a request with a token of a session that began before `moment`, when the sessions of
+    /// all users ended.
+    pub(crate) fn everyone(digest: Digest, moment: Timestamp, record: &Record) -> Self {
+        Self::new(digest, EndReason::Everyone, moment, None, record.deadline)
     }
 
     /// The notice for a request with a token from before a re-authentication.

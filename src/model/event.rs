@@ -47,6 +47,8 @@ pub enum EventKind {
     Created,
     /// A session ended; the event's `reason` says why.
     Ended,
+    /// The sessions of all users ended that began before the event's time. The event names no user.
+    EveryoneEnded,
     /// A session expired; the event's `reason` says so too. Raised when a request first sends its token after that, if one does and the
     /// store has not removed the session by then.
     Expired,
@@ -128,6 +130,7 @@ impl EventKind {
             Self::ClientChanged => "client_changed",
             Self::Created => "created",
             Self::Ended => "ended",
+            Self::EveryoneEnded => "everyone_ended",
             Self::Expired => "expired",
             Self::NewDevice => "new_device",
             Self::Reauthenticated => "reauthenticated",

@@ -201,6 +201,7 @@ impl Session {
         let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
         create.lifetime = rules.stored(lifetime);
         create.persistent = rules.persistent;
+        create.arrived_after = self.arrived_after();
         match self.create(create, token).await? {
             Created::Created(new) => {
                 let missing = {

@@ -7,7 +7,7 @@ use super::{
     ticket::Ticket,
 };
 use crate::{
-    model::{DeviceId, Excess, Lifetime, SessionId, Terms},
+    model::{DeviceId, Excess, Lifetime, SessionId, Terms, Timestamp},
     store::{Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError},
 };
 
@@ -74,6 +74,7 @@ impl Session {
         create.changes = changes(ops);
         create.data_limit = rules.data_limit;
         create.not_before = rules.not_before;
+        create.arrived_after = self.arrived_after();
         Ok(create)
     }
 
@@ -126,6 +127,12 @@ impl Session {
         };
         let digest = device.digest();
         Ok(Some(SeenDevice { digest, kept }))
+    }
+
+    /// The moment before which the sessions of all users ended, if this request arrived after that was known.
+    pub(super) fn arrived_after(&self) -> Option<Timestamp> {
+        let horizon = self.0.rules.store.horizon()?;
+        horizon.known_before(self.0.arrival)
     }
 
     /// When the user authenticated, to be compared with the cutoff.

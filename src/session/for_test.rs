@@ -68,7 +68,7 @@ pub(crate) fn opened(store: SharedStore, token: Token) -> Session {
     let mut resolve = Resolve::new(token);
     resolve.activity = false;
     let (token, mut sent) = (resolve.token.clone(), sent());
-    let live = match store.resolve_now(&resolve) {
+    let live = match store.resolve_now(&mut resolve) {
         Some(Ok(Resolved::Live(found))) => Some(Live::new(token.tag(), found)),
         Some(Ok(Resolved::Ended(notice))) => {
             sent.is_dead(Dead::Ended(token.clone(), notice));

@@ -159,7 +159,7 @@ fn meter_ended(new: &NewSession, chosen: Option<SessionId>) {
 /// On whose behalf sessions end for this reason. `by_user`: a session of this user asked for it.
 pub(super) fn initiator(reason: EndReason, by_user: bool) -> Initiator {
     match reason {
-        EndReason::Administrator | EndReason::Disabled => Initiator::Admin,
+        EndReason::Administrator | EndReason::Disabled | EndReason::Everyone => Initiator::Admin,
         EndReason::ClientChanged
         | EndReason::Evicted
         | EndReason::Expired

@@ -31,12 +31,16 @@ pub enum StoreErrorKind {
     Full,
     /// The backend did not answer in time. The change may still happen.
     Timeout,
+    /// The stored bytes are of a newer version of this crate, and stay as they are. Update this server too.
+    TooNew,
     /// The backend cannot be reached or is not ready. Trying again may help.
     Unavailable,
     /// The backend did it, but not enough replicas confirmed it in time. A failover may undo it. Call it again.
     Unconfirmed,
     /// A conditional write may have happened or not. Read the data again before you repeat it.
     Uncertain,
+    /// This store does not have that operation.
+    Unsupported,
 }
 
 impl StoreError {
@@ -68,9 +72,11 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Denied => "the store refused access: check its password and permissions",
             StoreErrorKind::Full => "the store has no memory left, so no session can be added",
             StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
+            StoreErrorKind::TooNew => "stored bytes are of a newer version of this crate, and were left alone: update this server too",
             StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",
             StoreErrorKind::Unconfirmed => "done, but not enough replicas confirmed it in time, so a failover may undo it: call it again",
             StoreErrorKind::Uncertain => "a conditional write may have happened or not: read the data again before repeating it",
+            StoreErrorKind::Unsupported => "this store does not have that operation: see the documentation of the store",
         })
     }
 }

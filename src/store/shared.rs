@@ -1,12 +1,15 @@
 //! A store without its type, so that `SessionLayer` and `Session` need no type parameter.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
+
+use tokio::runtime::Handle;
 
 use super::{
-    Create, Created, End, Ended, Feed, Forget, List, Look, Looked, NoteClient, Resolve, Resolved,
-    Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch, genuine, meter::timed,
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+    NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
+    StoreError, StoreErrorKind, Ticketed, Touch, genuine, horizon::Age, meter::timed,
 };
-use crate::model::{Record, SessionId, Tag, UserId};
+use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
@@ -37,20 +40,27 @@ trait ErasedStore: Send + Sync {
     fn feed_of(&self) -> Option<Feed>;
     fn tag_of(&self, user: &UserId) -> Tag;
     fn number(&self) -> Option<u64>;
-    fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>>;
+    fn everyone_boxed(self: Arc<Self>) -> Answer<Option<Timestamp>>;
+    fn end_everyone_boxed(self: Arc<Self>, end: EndEveryone) -> Answer<Timestamp>;
+    fn scan_boxed(self: Arc<Self>, scan: Scan) -> Answer<Scanned>;
+    fn estimate_boxed(self: Arc<Self>) -> Answer<u64>;
+    fn horizon_of(&self) -> Option<&Horizon>;
+    fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
 }
 
 impl<St: SessionStore> ErasedStore for St {
-    fn resolve_boxed(self: Arc<Self>, resolve: Resolve) -> Answer<Resolved> {
+    fn resolve_boxed(self: Arc<Self>, mut resolve: Resolve) -> Answer<Resolved> {
         Box::pin(async move {
+            resolve.not_before = later(resolve.not_before, known(&self).await?);
             let answer = timed("resolve", self.resolve(&resolve)).await;
             genuine::resolved(&resolve, answer)
         })
     }
 
-    fn create_boxed(self: Arc<Self>, create: Create) -> Answer<Created> {
+    fn create_boxed(self: Arc<Self>, mut create: Create) -> Answer<Created> {
         Box::pin(async move {
+            create.not_before = later(create.not_before, known(&self).await?);
             let answer = timed("create", self.create(&create)).await;
             genuine::created(&create, answer)
         })
@@ -60,41 +70,54 @@ impl<St: SessionStore> ErasedStore for St {
         Box::pin(async move { timed("ticket", self.ticket(tag, &ticket)).await })
     }
 
-    fn save_boxed(self: Arc<Self>, save: Save) -> Answer<Saved> {
+    fn save_boxed(self: Arc<Self>, mut save: Save) -> Answer<Saved> {
+        save.not_before = later(save.not_before, moment(&*self));
         Box::pin(async move { timed("save", self.save(&save)).await })
     }
 
-    fn rotate_boxed(self: Arc<Self>, rotate: Rotate) -> Answer<Rotated> {
+    fn rotate_boxed(self: Arc<Self>, mut rotate: Rotate) -> Answer<Rotated> {
+        rotate.not_before = later(rotate.not_before, moment(&*self));
         Box::pin(async move {
             let answer = timed("rotate", self.rotate(&rotate)).await;
             genuine::rotated(&rotate, answer)
         })
     }
 
-    fn list_boxed(self: Arc<Self>, list: List) -> Answer<Vec<Record>> {
-        Box::pin(async move { timed("list", self.list(&list)).await })
+    fn list_boxed(self: Arc<Self>, mut list: List) -> Answer<Vec<Record>> {
+        Box::pin(async move {
+            list.not_before = later(list.not_before, known(&self).await?);
+            timed("list", self.list(&list)).await
+        })
     }
 
-    fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended> {
-        Box::pin(async move { timed("end", self.end(&end)).await })
+    fn end_boxed(self: Arc<Self>, mut end: End) -> Answer<Ended> {
+        Box::pin(async move {
+            if end.caller.is_some() {
+                end.not_before = later(end.not_before, known(&self).await?);
+            }
+            timed("end", self.end(&end)).await
+        })
     }
 
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()> {
         Box::pin(async move { timed("forget", self.forget(&forget)).await })
     }
 
-    fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool> {
+    fn note_client_boxed(self: Arc<Self>, mut note: NoteClient) -> Answer<bool> {
+        note.not_before = later(note.not_before, moment(&*self));
         Box::pin(async move { timed("note_client", self.note_client(&note)).await })
     }
 
-    fn look_boxed(self: Arc<Self>, look: Look) -> Answer<Looked> {
+    fn look_boxed(self: Arc<Self>, mut look: Look) -> Answer<Looked> {
         Box::pin(async move {
+            look.not_before = later(look.not_before, known(&self).await?);
             let answer = timed("look", self.look(&look)).await;
             genuine::looked(&look, answer)
         })
     }
 
-    fn touch_boxed(self: Arc<Self>, touch: Touch) -> Answer<()> {
+    fn touch_boxed(self: Arc<Self>, mut touch: Touch) -> Answer<()> {
+        touch.not_before = later(touch.not_before, moment(&*self));
         Box::pin(async move { timed("touch", self.touch(&touch)).await })
     }
 
@@ -110,7 +133,49 @@ impl<St: SessionStore> ErasedStore for St {
         self.identity()
     }
 
-    fn resolve_at_once(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+    fn everyone_boxed(self: Arc<Self>) -> Answer<Option<Timestamp>> {
+        Box::pin(async move {
+            let Some(horizon) = self.horizon() else {
+                return Err(StoreError::new(StoreErrorKind::Unsupported));
+            };
+            let read = |knows| timed("everyone", self.everyone(knows));
+            horizon.ask(read).await?;
+            Ok(horizon.moment())
+        })
+    }
+
+    fn end_everyone_boxed(self: Arc<Self>, end: EndEveryone) -> Answer<Timestamp> {
+        Box::pin(async move {
+            let moment = timed("end_everyone", self.end_everyone(end)).await?;
+            if let Some(horizon) = self.horizon() {
+                horizon.note(moment);
+            }
+            Ok(moment)
+        })
+    }
+
+    fn scan_boxed(self: Arc<Self>, mut scan: Scan) -> Answer<Scanned> {
+        Box::pin(async move {
+            scan.not_before = later(scan.not_before, known(&self).await?);
+            timed("scan", self.scan(&scan)).await
+        })
+    }
+
+    fn estimate_boxed(self: Arc<Self>) -> Answer<u64> {
+        Box::pin(async move { timed("estimate", self.estimate()).await })
+    }
+
+    fn horizon_of(&self) -> Option<&Horizon> {
+        self.horizon()
+    }
+
+    fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>> {
+        if let Some(horizon) = self.horizon() {
+            if horizon.age() != Age::Young {
+                return None;
+            }
+            resolve.not_before = later(resolve.not_before, horizon.moment());
+        }
         let answer = self.resolve_now(resolve)?;
         Some(genuine::resolved(resolve, answer))
     }
@@ -118,6 +183,56 @@ impl<St: SessionStore> ErasedStore for St {
     fn give_up(&self, tag: Tag, id: SessionId) {
         self.end_undelivered(tag, id);
     }
+}
+
+/// The moment before which the sessions of all users ended, as far as is known now.
+fn moment<St: SessionStore>(store: &St) -> Option<Timestamp> {
+    store.horizon()?.moment()
+}
+
+/// The same, and what is known is at most five seconds old.
+async fn known<St: SessionStore>(store: &Arc<St>) -> Result<Option<Timestamp>, StoreError> {
+    let Some(horizon) = store.horizon() else {
+        return Ok(None);
+    };
+    match horizon.age() {
+        Age::Young => {}
+        Age::Due => ask_in_background(store, horizon),
+        // Boxed: few requests come here.
+        Age::Old => {
+            let read = |knows| timed("everyone", store.everyone(knows));
+            Box::pin(horizon.catch_up(read)).await?;
+        }
+    }
+    Ok(horizon.moment())
+}
+
+/// Without a runtime a later request asks, and waits.
+fn ask_in_background<St: SessionStore>(store: &Arc<St>, horizon: &Horizon) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    if !horizon.begins() {
+        return;
+    }
+    let store = Arc::clone(store);
+    runtime.spawn(async move {
+        if let Some(horizon) = store.horizon() {
+            let read = |knows| timed("everyone", store.everyone(knows));
+            if let Err(error) = horizon.ask(read).await {
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    kind = ?error.kind(),
+                    "whether the sessions of all users have ended could not be read"
+                );
+            }
+        }
+    });
+}
+
+/// The later of two moments before which sessions are not live.
+fn later(own: Option<Timestamp>, of_everyone: Option<Timestamp>) -> Option<Timestamp> {
+    own.max(of_everyone)
 }
 
 impl SharedStore {
@@ -177,7 +292,32 @@ impl SharedStore {
         self.0.number()
     }
 
-    pub(crate) fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+    /// The moment before which the sessions of all users ended, read from the store now.
+    pub(crate) fn everyone(&self) -> Answer<Option<Timestamp>> {
+        Arc::clone(&self.0).everyone_boxed()
+    }
+
+    pub(crate) fn end_everyone(&self, end: EndEveryone) -> Answer<Timestamp> {
+        Arc::clone(&self.0).end_everyone_boxed(end)
+    }
+
+    pub(crate) fn scan(&self, scan: Scan) -> Answer<Scanned> {
+        Arc::clone(&self.0).scan_boxed(scan)
+    }
+
+    pub(crate) fn estimate(&self) -> Answer<u64> {
+        Arc::clone(&self.0).estimate_boxed()
+    }
+
+    /// What this process knows of the moment before which the sessions of all users ended.
+    pub(crate) fn horizon(&self) -> Option<&Horizon> {
+        self.0.horizon_of()
+    }
+
+    pub(crate) fn resolve_now(
+        &self,
+        resolve: &mut Resolve,
+    ) -> Option<Result<Resolved, StoreError>> {
         self.0.resolve_at_once(resolve)
     }
 

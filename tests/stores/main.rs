@@ -31,6 +31,8 @@ mod round_trips;
 mod sign_in_after_end_all;
 mod store_cluster;
 mod store_memory;
+mod store_postgres;
 mod store_redis;
 mod store_sentinel;
+mod store_sets;
 mod store_valkey;

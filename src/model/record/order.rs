@@ -25,11 +25,25 @@ impl Record {
         self.last_activity.plus(idle).min(self.deadline)
     }
 
-    /// Whether the session is live: it has reached neither deadline, and did not begin before
+    /// When the session began: when it was created, or when its user authenticated if that was earlier.
+    ///
+    /// `not_before` is compared with it. So a sign-in that was proven before that moment, and whose session was created
+    /// after it, is not live.
+    #[must_use]
+    pub fn began_at(&self) -> Timestamp {
+        self.created_at.min(self.authenticated_at)
+    }
+
+    /// That moment, if the session began before it.
+    pub(crate) fn ended_with_all(&self, not_before: Option<Timestamp>) -> Option<Timestamp> {
+        not_before.filter(|moment| self.began_at() < *moment)
+    }
+
+    /// Whether the session is live: it has reached neither deadline, and did not [begin](Self::began_at) before
     /// `not_before`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
-        now < self.idle_expires_at() && not_before.is_none_or(|moment| self.created_at >= moment)
+        now < self.idle_expires_at() && self.ended_with_all(not_before).is_none()
     }
 
     /// The order of activity: the least recently active first, then the oldest, then the lowest id.

@@ -9,7 +9,7 @@ use std::{
 use super::{InProcess, Inner, MemoryStore, SHARDS};
 use crate::{
     model::{Clock, TagKey},
-    store::{Feed, NOTICE_KEPT, identity},
+    store::{Feed, Horizon, NOTICE_KEPT, identity},
 };
 
 /// The most guest sessions by default.
@@ -86,6 +86,7 @@ impl MemoryStoreBuilder {
         } = self;
         MemoryStore(Arc::new(Inner {
             identity: identity::next(),
+            horizon: Horizon::of_process(),
             clock,
             notice_kept,
             tag_key,

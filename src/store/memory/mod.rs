@@ -11,19 +11,19 @@ use std::{
 
 mod agents;
 mod builder;
-mod session_set;
+mod scan;
 mod shard;
 
 pub use self::builder::MemoryStoreBuilder;
 use self::{
     agents::Agents,
-    session_set::SessionSet,
     shard::{Absent, Shard},
 };
 use super::{
-    Create, Created, End, Ended, Feed, FeedMessage, FeedSource, FeedState, Forget, List, Look,
-    Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, SessionStore,
-    StoreError, StoreErrorKind, Ticketed, Touch, Which, feed::report,
+    Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, FeedSource, FeedState, Forget,
+    Horizon, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save,
+    Saved, Scan, Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
+    feed::report, session_set::SessionSet,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -58,6 +58,7 @@ pub struct MemoryStore(Arc<Inner>);
 
 struct Inner {
     identity: u64,
+    horizon: Horizon,
     clock: Clock,
     notice_kept: Duration,
     tag_key: Option<TagKey>,
@@ -163,6 +164,11 @@ impl MemoryStore {
         is_full() && !self.shard(tag).is_some_and(|shard| shard.has(tag))
     }
 
+    fn listed(&self, list: &List) -> Vec<Record> {
+        self.within(list.tag, Absent::Nothing, |set, _, now| set.list(list, now))
+            .unwrap_or_default()
+    }
+
     fn resolved(&self, resolve: &Resolve) -> Resolved {
         let kept = self.0.notice_kept;
         let mut first_use = false;
@@ -231,7 +237,9 @@ impl SessionStore for MemoryStore {
         };
         let created = self
             .within(create.tag, absent, |set, agents, now| {
-                set.create(create, agents, now, kept)
+                set.create_sharing(create, now, kept, |client| {
+                    client.share_user_agent(|agent| agents.shared(agent));
+                })
             })
             .unwrap_or(Created::Ended);
         self.report(|| report::created(create, &created));
@@ -240,7 +248,7 @@ impl SessionStore for MemoryStore {
 
     async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self
-            .within(tag, Absent::Nothing, |set, _, now| set.terms(ticket, now))
+            .within(tag, Absent::Nothing, |set, _, now| set.ticket(ticket, now))
             .flatten())
     }
 
@@ -264,9 +272,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
-        Ok(self
-            .within(list.tag, Absent::Nothing, |set, _, now| set.list(list, now))
-            .unwrap_or_default())
+        Ok(self.listed(list))
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
@@ -312,6 +318,31 @@ impl SessionStore for MemoryStore {
             set.touch(touch, now);
         });
         Ok(())
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.0.horizon)
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(knows) = knows {
+            self.0.horizon.note(knows);
+        }
+        Ok(self.0.horizon.moment())
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        let moment = end.moment(self.0.clock.now(), self.0.horizon.moment());
+        self.0.horizon.note(moment);
+        Ok(moment)
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.part(scan)
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        Ok(u64::try_from(self.sets()).unwrap_or(u64::MAX))
     }
 
     fn feed(&self) -> Option<Feed> {

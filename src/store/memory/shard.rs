@@ -5,8 +5,11 @@ use std::{
     collections::{BinaryHeap, HashMap},
 };
 
-use super::{agents::Agents, session_set::SessionSet};
-use crate::model::{Tag, Timestamp};
+use super::agents::Agents;
+use crate::{
+    model::{Tag, Timestamp},
+    store::session_set::SessionSet,
+};
 
 #[derive(Default)]
 pub(super) struct Shard {
@@ -34,6 +37,19 @@ pub(super) enum Absent {
 impl Shard {
     pub(super) fn sets(&self) -> usize {
         self.sets.len()
+    }
+
+    /// So many of the lowest tags after this one, in order.
+    pub(super) fn tags(&self, after: Option<Tag>, most: usize) -> Vec<Tag> {
+        let after = after.as_ref().map(Tag::as_bytes);
+        let tags = self.sets.keys().map(Tag::as_bytes);
+        let mut tags: Vec<[u8; 12]> = tags.filter(|tag| Some(*tag) > after).copied().collect();
+        if most < tags.len() {
+            tags.select_nth_unstable(most);
+            tags.truncate(most);
+        }
+        tags.sort_unstable();
+        tags.into_iter().map(Tag::from_bytes).collect()
     }
 
     pub(super) fn guests(&self) -> usize {

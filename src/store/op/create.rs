@@ -51,8 +51,12 @@ pub struct Create {
     pub changes: Changes,
     /// The most bytes that the data may have.
     pub data_limit: usize,
-    /// Sessions that began earlier are not live and do not count.
+    /// Sessions that [began](Record::began_at) earlier are not live and do not count. A sign-in that was
+    /// authenticated earlier is rejected.
     pub not_before: Option<Timestamp>,
+    /// The request arrived after this moment, whatever the store's clock says. So the session begins then at the
+    /// earliest: a clock that is behind makes no session that ended before it began.
+    pub arrived_after: Option<Timestamp>,
 }
 
 impl Create {
@@ -80,6 +84,7 @@ impl Create {
             changes: Changes::default(),
             data_limit: 64 * 1024,
             not_before: None,
+            arrived_after: None,
         }
     }
 
@@ -91,9 +96,25 @@ impl Create {
         self
     }
 
-    /// The record of the session that it makes for this client, without what the store adds to it.
+    /// When the session begins.
+    pub(crate) fn began(&self, now: Timestamp) -> Timestamp {
+        self.arrived_after.map_or(now, |moment| now.max(moment))
+    }
+
+    /// When the user authenticated, in a sign-in that did so.
+    pub(crate) fn proven(&self, authenticated: Authenticated, now: Timestamp) -> Timestamp {
+        let proven = authenticated.counted_back(now);
+        let proven = match (authenticated, self.arrived_after) {
+            (Authenticated::At(_), _) | (_, None) => proven,
+            (_, Some(moment)) => proven.max(moment),
+        };
+        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
+        proven.min(self.began(now))
+    }
+
+    /// As [`Record::of`], with this client.
     pub(crate) fn record(&self, client: Client, now: Timestamp) -> Record {
-        Record::new(
+        let mut record = Record::new(
             self.id,
             self.digest,
             self.user.clone(),
@@ -103,7 +124,24 @@ impl Create {
         )
         .with_realm(self.realm)
         .with_proof(self.proof.clone())
-        .with_persistent(self.persistent)
+        .with_persistent(self.persistent);
+        record.created_at = self.began(now);
+        record.authenticated_at = self.proven(self.authenticated, now);
+        record.counts = self.counts;
+        if self.counts {
+            record.class = self.class;
+        }
+        record
+    }
+}
+
+impl Record {
+    /// The record of the session that a `create` at `now` makes.
+    ///
+    /// For a sign-in by ticket, set its [`authenticated_at`](Self::authenticated_at) to that of the ticket.
+    #[must_use]
+    pub fn of(create: &Create, now: Timestamp) -> Self {
+        create.record(create.client.clone(), now)
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Look {
     pub tag: Tag,
     /// The sessions.
     pub ids: Vec<SessionId>,
-    /// Sessions that began earlier are not live.
+    /// Sessions that [began](Record::began_at) earlier are not live.
     pub not_before: Option<Timestamp>,
 }
 
@@ -104,12 +104,19 @@ pub struct Touch {
     pub id: SessionId,
     /// How long ago the activity was. The store subtracts it from its own time.
     pub age: Duration,
+    /// A session that [began](Record::began_at) earlier is not live.
+    pub not_before: Option<Timestamp>,
 }
 
 impl Touch {
     /// Activity of this session, so long ago.
     #[must_use]
     pub fn new(tag: Tag, id: SessionId, age: Duration) -> Self {
-        Self { tag, id, age }
+        Self {
+            tag,
+            id,
+            age,
+            not_before: None,
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 mod create;
+mod everyone;
 mod forget;
 mod look;
 mod note_client;
@@ -16,6 +17,7 @@ mod rotate;
 
 pub use self::{
     create::{Create, Created, NewSession, Offer, Redeem, SeenDevice, Ticketed, UNCOUNTED_MAX},
+    everyone::{EndEveryone, Scan, Scanned},
     forget::Forget,
     look::{Deadlines, Look, Looked, Presence, Touch},
     note_client::NoteClient,
@@ -39,7 +41,7 @@ pub struct Resolve {
     /// Activity is written only if the stored one is older than this. A step longer than a seventeenth of
     /// the idle time counts as that. Zero writes each.
     pub activity_step: Duration,
-    /// Sessions that began earlier are not live.
+    /// Sessions that [began](Record::began_at) earlier are not live.
     pub not_before: Option<Timestamp>,
 }
 
@@ -167,6 +169,8 @@ pub struct Save {
     /// A shorter lifetime from now on. It never makes the session live longer, see
     /// [`Record::shortened`].
     pub shorten: Option<Lifetime>,
+    /// Sessions that [began](Record::began_at) earlier are not live.
+    pub not_before: Option<Timestamp>,
 }
 
 impl Save {
@@ -180,6 +184,7 @@ impl Save {
             expect: None,
             data_limit: 64 * 1024,
             shorten: None,
+            not_before: None,
         }
     }
 
@@ -231,7 +236,7 @@ pub struct List {
     pub tag: Tag,
     /// Only the sessions of this realm; `None` for all.
     pub within: Option<Realm>,
-    /// Sessions that began earlier are not live.
+    /// Sessions that [began](Record::began_at) earlier are not live.
     pub not_before: Option<Timestamp>,
 }
 
@@ -281,6 +286,8 @@ pub struct End {
     pub spare_uncounted: bool,
     /// With [`Which::All`]: refuses the user's sign-ins for this long. Zero allows them again.
     pub bar: Option<Duration>,
+    /// A `caller` that [began](Record::began_at) earlier is not live.
+    pub not_before: Option<Timestamp>,
     /// Names this call. If its reply is lost, send it again with the same name: the answer then has the
     /// same sessions.
     pub call: [u8; 8],
@@ -300,6 +307,7 @@ impl End {
             read_at: None,
             spare_uncounted: false,
             bar: None,
+            not_before: None,
             call: nonce(),
         }
     }

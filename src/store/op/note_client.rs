@@ -1,6 +1,6 @@
 //! The arguments of [`note_client`](crate::store::SessionStore::note_client).
 
-use crate::model::{LastSeen, Record, Tag};
+use crate::model::{LastSeen, Record, Tag, Timestamp};
 
 /// The arguments of [`note_client`](crate::store::SessionStore::note_client): the client of a request.
 #[non_exhaustive]
@@ -12,6 +12,8 @@ pub struct NoteClient {
     pub record: Record,
     /// The client to note, in place of the [`last_seen`](Record::last_seen) of that record.
     pub last_seen: LastSeen,
+    /// A session that [began](Record::began_at) earlier is not live.
+    pub not_before: Option<Timestamp>,
 }
 
 impl NoteClient {
@@ -22,6 +24,7 @@ impl NoteClient {
             tag,
             record,
             last_seen,
+            not_before: None,
         }
     }
 }

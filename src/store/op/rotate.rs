@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Authenticated;
-use crate::model::{Digest, Lifetime, Realm, Record, Salt, SessionId, Tag, Token};
+use crate::model::{Digest, Lifetime, Realm, Record, Salt, SessionId, Tag, Timestamp, Token};
 
 /// The arguments of [`rotate`](crate::store::SessionStore::rotate): a new token for a live session.
 #[non_exhaustive]
@@ -27,6 +27,8 @@ pub struct Rotate {
     pub grace: Duration,
     /// Whether reuse of a previous token ends the session.
     pub reuse_ends: bool,
+    /// A session that [began](Record::began_at) earlier is not live.
+    pub not_before: Option<Timestamp>,
 }
 
 impl Rotate {
@@ -41,6 +43,7 @@ impl Rotate {
             renewal,
             grace: Duration::from_secs(30),
             reuse_ends: true,
+            not_before: None,
         }
     }
 

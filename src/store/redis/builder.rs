@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Clock, Lifetime, TagKey},
-    store::{NOTICE_KEPT, identity},
+    store::{Horizon, NOTICE_KEPT, identity},
 };
 
 /// Settings of a [`RedisStore`].
@@ -116,6 +116,7 @@ impl RedisStoreBuilder {
         }
         RedisStore {
             identity: identity::next(),
+            horizon: Arc::new(Horizon::shared()),
             feed: publish
                 .filter(|_| can_listen)
                 .map(|publish| live::feed(&scripts, publish)),

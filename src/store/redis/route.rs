@@ -16,7 +16,10 @@ use super::{
     reply::Reply,
     script::source::Script,
 };
-use crate::{model::clock::Monotonic, store::StoreError};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// So many keys are tried: each primary serves one of them.
 const KEYS: u32 = 4_096;
@@ -28,6 +31,39 @@ pub(super) enum Route {
     One(Link),
     /// A link per primary of a Cluster.
     Cluster(Cluster),
+}
+
+/// A server that has keys.
+pub(super) enum Primary<'a> {
+    /// The only one.
+    Only(&'a Link, String),
+    /// One of a Cluster.
+    Member(Arc<Link>, String),
+}
+
+impl Primary<'_> {
+    pub(super) fn is_member(&self) -> bool {
+        matches!(self, Self::Member(..))
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        match self {
+            Self::Only(link, _) => link,
+            Self::Member(link, _) => link,
+        }
+    }
+
+    /// A key that it serves.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Only(_, key) | Self::Member(_, key) => key,
+        }
+    }
+}
+
+/// Keys that no user has: a tag is 16 characters.
+fn of_none(keys: &Keys) -> impl Iterator<Item = String> + use<'_> {
+    (0..KEYS).map(|number| keys.named(&format!("check-{number}")))
 }
 
 impl Route {
@@ -42,6 +78,41 @@ impl Route {
             Self::One(link) => link.run(call, began, arguments).await,
             // Boxed: a call to one node shall not grow by it.
             Self::Cluster(cluster) => Box::pin(cluster.run(call, began, arguments)).await,
+        }
+    }
+
+    /// Whether a key may be on another server than the next one is.
+    pub(super) fn may_be_cluster(&self) -> bool {
+        match self {
+            Self::One(link) => link.is_cluster(),
+            Self::Cluster(_) => true,
+        }
+    }
+
+    /// A key of each primary that is known.
+    pub(super) async fn served(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::One(_) => Ok(Vec::new()),
+            Self::Cluster(cluster) => {
+                let primaries = cluster.primaries(of_none(keys)).await?;
+                Ok(primaries.into_iter().map(|(_, key)| key).collect())
+            }
+        }
+    }
+
+    /// All primaries, each with a key that it serves.
+    pub(super) async fn primaries(&self, keys: &Keys) -> Result<Vec<Primary<'_>>, StoreError> {
+        match self {
+            // The client of the pool finds the primary of a key, and no other one.
+            Self::One(link) if link.is_cluster() => {
+                Err(StoreError::new(StoreErrorKind::Unsupported))
+            }
+            Self::One(link) => Ok(vec![Primary::Only(link, keys.named("check-0"))]),
+            Self::Cluster(cluster) => {
+                let primaries = cluster.primaries(of_none(keys)).await?;
+                let member = |(link, key)| Primary::Member(link, key);
+                Ok(primaries.into_iter().map(member).collect())
+            }
         }
     }
 
@@ -91,18 +162,6 @@ impl Route {
         }
     }
 
-    /// Keys of no user, of which each primary serves one.
-    pub(super) async fn keys(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
-        let key = |number: u32| keys.named(&format!("check-{number}"));
-        match self {
-            Self::One(_) => Ok(vec![key(0)]),
-            Self::Cluster(cluster) => {
-                let primaries = cluster.primaries((0..KEYS).map(key)).await?;
-                Ok(primaries.into_iter().map(|(_, key)| key).collect())
-            }
-        }
-    }
-
     /// Finds out about each server.
     pub(super) async fn check(
         &self,
@@ -110,11 +169,12 @@ impl Route {
         scripts: &[&Script],
         wants: Wants<'_>,
     ) -> Vec<RedisCheck> {
-        // No user has it: a tag is 16 characters.
-        let key = |number: u32| keys.named(&format!("check-{number}"));
         match self {
-            Self::One(link) => vec![check::ask(link, &key(0), scripts, wants).await],
-            Self::Cluster(cluster) => match cluster.primaries((0..KEYS).map(key)).await {
+            Self::One(link) => {
+                let key = keys.named("check-0");
+                vec![check::ask(link, &key, scripts, wants).await]
+            }
+            Self::Cluster(cluster) => match cluster.primaries(of_none(keys)).await {
                 Ok(primaries) => {
                     let mut checks = Vec::with_capacity(primaries.len());
                     for (link, key) in &primaries {

@@ -25,6 +25,7 @@ use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
 use tokio::sync::Notify;
 
 pub(super) use self::parse::served;
+pub(super) use self::slot::{SLOTS, of as slot_of};
 use self::{
     address::Address,
     map::{Changed, Map},

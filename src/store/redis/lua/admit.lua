@@ -6,7 +6,7 @@ replaces, redeem, device, offer = replaces or "", redeem or "", device or "", of
 local ids, made, has = split(fields)
 local cutoff, again = has.cut and cutoff_of(user, now), redis.call("HGET", user, session)
 if again then
-  local created, _, _, _, _, _, unused = live(again, now, -math.huge)
+  local created, _, _, _, _, _, unused = live(again, now, not_before)
   if not created or string.sub(again, 51, 82) ~= digest then
     return { 4, now, of }
   end
@@ -22,13 +22,14 @@ if redeem ~= "" then
     return { 7, now, of }
   end
   age, proven = 0, struct.unpack(">i8", ticket, 19)
+  authenticated = math.min(proven, begins)
 end
 local why = kind == 1 and unwanted(user, has, cutoff, age, proven, now)
 if why then
   return { why, now, of }
+elseif authenticated < not_before then
+  return { 3, now, of }
 end
--- Only here: a sign-in in the same millisecond as its own cutoff is ahead of now.
-proven = math.min(proven, now)
 
 local replaced, old = successor(user, replaces, now, not_before)
 local new = { class = class, own = own, body = body, not_before = not_before, realm = realm,
@@ -41,7 +42,7 @@ if kind == 1 then
 end
 if refused and refuse == 1 then
   drop(user, all.passed)
-  leave(user, offer, realm, all.tickets, proven, now)
+  leave(user, offer, realm, all.tickets, authenticated, now)
   return add({ 2, now, of }, ids, found, offered)
 end
 local data = merge(old and data_of(user, replaced) or "", changes or "")

@@ -23,7 +23,8 @@
                         proven       i64  when the user authenticated, or how long ago, ms
                         most         i64  the most bytes that the data may have
                         kept         i64  how long a notice is kept, ms
-                        not_before   i64  sessions created earlier are not live, ms
+                        not_before   i64  sessions created or authenticated earlier are not live, ms
+                        after        i64  the request arrived after this moment, whatever the clock says, ms
                         latest       i64  the moment after which no client waits for this, ms
                         own          u16  how much of `body`, after its first byte, names the
                                           user, the address and the user agent
@@ -46,7 +47,7 @@
                          minute and before a request with the token, at most 64 of them.
             {2, now, of, id, record, …}  these sessions reach the limit; the ticket was kept, and
                                          nothing else changed
-            {3, now, of}  authenticated at or before the cutoff; nothing changed
+            {3, now, of}  authenticated at or before the cutoff, or before `not_before`; nothing changed
             {4, now, of}  a session with this id has ended; nothing changed
             {5, now, of}  no client waits for this any more; nothing changed
             {6, now, of}  the data exceeds its limit; nothing changed
@@ -59,7 +60,7 @@ local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
-  not_before, latest, own, realm = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8I2c3", terms)
+  not_before, after, latest, own, realm = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8i8I2c3", terms)
 local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
@@ -72,11 +73,15 @@ if now > latest then
   return { 5, now, of }
 end
 local deadline, moment = now + absolute, age == 1 and now - proven or proven
+-- A clock that is behind must not make a session that begins before everybody's end.
+local begins = math.max(now, after)
+local authenticated = math.min(age == 0 and moment or math.max(moment, after), begins)
 local fields = redis.call("HKEYS", user)
-if #fields == 0 and plain and (kind == 2 or now - moment < 86400000) then
+if #fields == 0 and plain and authenticated >= not_before
+  and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, now,
-    math.min(moment, now), now, idle, deadline)
+  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, begins,
+    authenticated, now, idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   idle = kind == 2 and math.min(idle, 900000) or idle
   redis.call("PEXPIRE", user, math.min(idle + math.ceil(idle / 16), absolute))

@@ -16,8 +16,9 @@
   ARGV[9]  spare      "1" if sessions that do not count for the limit stay when several end
   ARGV[10] bar        how long the user is disabled, ms; "0" enables; "" changes nothing
   ARGV[11] within     the mark of a realm, 3 bytes: one session ends only if it is in there; "" for any
-  ARGV[12] given      the time, ms; "" for the server's
-  ARGV[13] of         8 bytes that come back: they show whose reply this is. They name the call,
+  ARGV[12] not_before a `caller` that was created or authenticated earlier is not live, ms
+  ARGV[13] given      the time, ms; "" for the server's
+  ARGV[14] of         8 bytes that come back: they show whose reply this is. They name the call,
                       so that it gives the same answer if it is sent again.
 
   Returns  {1, now, of, data or false, id, …}  these were live and have ended. `now` is the cutoff,
@@ -26,12 +27,12 @@
            {0, now, of}                    there is no such session; nothing changed
 ]]
 local user = KEYS[1]
-local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, within, given, of =
-  unpack(ARGV)
+local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, within, not_before,
+  given, of = unpack(ARGV)
 kept, tombstone = tonumber(kept), tonumber(tombstone)
 
 local now = clock(given)
-if caller ~= "" and not live(redis.call("HGET", user, caller), now, -math.huge) then
+if caller ~= "" and not live(redis.call("HGET", user, caller), now, tonumber(not_before)) then
   return { 2, now, of }
 end
 local cause = { reason = tonumber(reason), kept = kept, by = by, call = of, body = "" }

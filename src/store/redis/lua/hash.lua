@@ -5,7 +5,8 @@ local DAY, AHEAD, NOTICES = 86400000, 100, 64
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
 -- the session that causes the end, the call ("" for none of either), and the body of that session.
--- A long body is left out. After a reuse `previous` is the digest of the reused token.
+-- A long body is left out. After a reuse `previous` is the digest of the reused token. `at` is when
+-- it ended, if not now.
 local function notice(record, cause, now)
   local kind, previous, by, call, body = NOTICE, cause.previous or "", cause.by, cause.call or "",
     cause.body
@@ -24,7 +25,7 @@ local function notice(record, cause, now)
     by = string.rep("\0", 16)
   end
   return struct.pack(">BBi8", VERSION, kind, now + cause.kept) .. string.sub(record, 51, 82)
-    .. struct.pack(">Bi8", cause.reason, now) .. by .. previous .. call .. body
+    .. struct.pack(">Bi8", cause.reason, cause.at or now) .. by .. previous .. call .. body
 end
 
 -- Whether it is the notice of a session that this call ended.
@@ -38,7 +39,7 @@ end
 local function finish(key, session, cause, now)
   redis.call("HSET", key, session.id, notice(session.record, cause, now))
   redis.call("HDEL", key, session.id .. ".data", session.id .. ".made")
-  return { id = session.id, ended = now }
+  return { id = session.id, ended = cause.at or now }
 end
 
 -- A notice that no token can read: of an undelivered id whose `create` has not run, or (reason

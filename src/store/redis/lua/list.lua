@@ -4,7 +4,8 @@
 
   KEYS[1]  user        hash: session id -> record
 
-  ARGV[1]  not_before  sessions created earlier are not live, ms
+  ARGV[1]  not_before  sessions created or authenticated earlier are not live, ms. They stay, so
+                       that their browsers get the reason
   ARGV[2]  within      the mark of a realm, 3 bytes: only its sessions; "" for all
   ARGV[3]  given       the time, ms; "" for the server's
   ARGV[4]  of          8 bytes that come back: they show whose reply this is
@@ -24,7 +25,7 @@ for at, id in ipairs(ids) do
       answer[#answer + 1] = id
       answer[#answer + 1] = found[at]
     end
-  elseif is_over(found[at], now) then
+  elseif is_over(found[at], now) and not live(found[at], now, -math.huge) then
     passed[#passed + 1] = id
   end
 end

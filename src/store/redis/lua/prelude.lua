@@ -39,7 +39,7 @@ local function lasting(kind, idle)
 end
 
 -- Returns created, authenticated, activity, idle, deadline, revision, kind, class; nothing if it
--- is not live.
+-- is not live. A session that was created or authenticated before `not_before` is not.
 local function live(record, now, not_before)
   if not record then
     return nil
@@ -47,7 +47,7 @@ local function live(record, now, not_before)
   local version, kind, class, _, revision, created, authenticated, activity, idle, deadline =
     struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline
-    or now >= activity + lasting(kind, idle) or created < not_before then
+    or now >= activity + lasting(kind, idle) or math.min(created, authenticated) < not_before then
     return nil
   end
   return created, authenticated, activity, idle, deadline, revision, kind, class

@@ -11,7 +11,7 @@
   ARGV[1]  session     session id
   ARGV[2]  digest      digest of the token, 32 bytes
   ARGV[3]  counts      "1" if the request counts as activity
-  ARGV[4]  not_before  sessions created earlier are not live, ms
+  ARGV[4]  not_before  sessions created or authenticated earlier are not live, ms
   ARGV[5]  given       the time, ms; "" for the server's
   ARGV[6]  step        activity is written only if the stored one is older than this, ms. A step
                        longer than a seventeenth of the idle time counts as that.
@@ -31,6 +31,7 @@
                                             the user authenticated again ends nothing, and is
                                             unknown afterwards
            {5, now, of, record}             a token from before the user authenticated again
+           {6, now, of, record}             the session began before `not_before`
            {0, now, of}                     anything else
   `of` is the first 8 bytes of `digest`: it shows which request this reply belongs to.
 ]]
@@ -44,13 +45,13 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local version, kind, _, created, _, activity, idle, deadline =
+local version, kind, _, created, authenticated, activity, idle, deadline =
   struct.unpack(">BBi8i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
 local counts = ARGV[3] ~= "0" and now > activity
   and not (ARGV[6] and now - activity <= math.min(ARGV[6], idle / 17))
 if version == 1 and kind < 64 and kind % 16 < 3 and sub(record, 51, 82) == digest
   and now < deadline and now < activity + idle
-  and not (ARGV[4] and created < tonumber(ARGV[4])) then
+  and not (ARGV[4] and math.min(created, authenticated) < tonumber(ARGV[4])) then
   local data = kind % 32 >= 16 and redis.call("HGET", user, session .. ".data")
   if not counts then
     return { 1, now, sub(digest, 1, 8), record, data }

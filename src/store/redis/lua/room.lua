@@ -1,7 +1,7 @@
 --[[
   Functions for `admit.lua`: which sessions end for a new one. Comes before it.
 ]]
-local EVICTED, REVOKED, REPLACED = 2, 3, 4
+local EVICTED, REVOKED, REPLACED, EVERYONE = 2, 3, 4, 14
 local UNCOUNTED, TICKETS, MARKERS, DEVICES = 255, 4, 8, 32
 -- An unused session goes first from then on, ms.
 local UNUSED_FOR = 20000
@@ -45,10 +45,10 @@ local turn, active, began, name = {}, {}, {}, {}
 -- Sorts the records. Of the live sessions of its realm that count as the new one does, it returns the
 -- positions.
 -- Of notices, markers of sessions in other session sets, and tickets: id and age. Of what expired:
--- the ids. `fresh` has the sessions of which `outcome` is still needed.
+-- the ids. Of what ended with everybody's sessions: the positions. `fresh` has the sessions of which `outcome` is still needed.
 local function sort_out(ids, found, now, new)
   local all = { rivals = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
-    unused = 0 }
+    over = {}, unused = 0 }
   local rivals, own, uncounted = all.rivals, string.sub(new.body, 2, new.own), new.class == UNCOUNTED
   for at, record in ipairs(found) do
     local id, into, age = ids[at], nil, nil
@@ -67,6 +67,8 @@ local function sort_out(ids, found, now, new)
           turn[at] = 2
         end
       end
+    elseif new.not_before > -2 ^ 62 and live(record, now, -math.huge) then
+      all.over[#all.over + 1] = at
     elseif is_ticket(record, now) then
       into, age = all.tickets, struct.unpack(">i8", record, 11)
     elseif noticed(record, now) then

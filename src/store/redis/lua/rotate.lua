@@ -22,6 +22,7 @@
                      proven    i64  when the user authenticated, or how long ago, ms
                      idle      i64  ms
                      absolute  i64  ms
+                     not_before  i64  a session created or authenticated earlier is not live, ms
                      salt      16 bytes
   ARGV[5]  given     the time, ms; "" for the server's
 
@@ -35,13 +36,13 @@
 ]]
 local user = KEYS[1]
 local session, sent, digest, terms, given = unpack(ARGV)
-local again, age, ends, grace, kept, proven, idle, absolute, salt =
-  struct.unpack(">BBBi8i8i8i8i8c16", terms)
+local again, age, ends, grace, kept, proven, idle, absolute, not_before, salt =
+  struct.unpack(">BBBi8i8i8i8i8i8c16", terms)
 local sub, of = string.sub, string.sub(digest, 17, 24)
 
 local record = redis.call("HGET", user, session)
 local now = clock(given)
-local created, _, activity, lasts, till, _, kind = live(record, now, -math.huge)
+local created, authenticated, activity, lasts, till, _, kind = live(record, now, not_before)
 if not created then
   return { 0, now, of }
 end
@@ -76,7 +77,8 @@ end
 local header, first = sub(record, 3, 50), sent .. UNUSED .. "\0"
 kind = kind % 32 + 32 + (again == 0 and 64 or 0)
 if again == 1 then
-  proven = math.min(age == 1 and now - proven or proven, now)
+  -- The clock may be behind: what is live must not have begun before everybody's end.
+  proven = math.max(authenticated, math.min(age == 1 and now - proven or proven, now))
   local deadline = math.max(proven, created) + absolute
   header = sub(record, 3, 18)
     .. struct.pack(">i8i8i8i8", proven, math.max(activity, now), idle, deadline)

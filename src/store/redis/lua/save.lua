@@ -11,7 +11,8 @@
   ARGV[5]  limit    the most bytes that the data may have
   ARGV[6]  shorten  the new lifetime, if that is shorter: idle i64, absolute i64, big-endian, ms;
                     "" for none. Without changes the data is not written.
-  ARGV[7]  given    the time, ms; "" for the server's
+  ARGV[7]  not_before  a session created or authenticated earlier is not live, ms
+  ARGV[8]  given    the time, ms; "" for the server's
 
   Returns  {1, now, op, revision, idle, deadline}  saved, as this revision; both in ms
            {2, now, op, revision, data}            the revision is another one; nothing changed
@@ -19,13 +20,13 @@
            {0, now, op}                            not live; nothing changed
 ]]
 local user = KEYS[1]
-local session, op, expect, changes, limit, shorten, given = unpack(ARGV)
+local session, op, expect, changes, limit, shorten, not_before, given = unpack(ARGV)
 local sub = string.sub
 
 local got = redis.call("HMGET", user, session, session .. ".data")
 local record, data = got[1], got[2] or string.rep("\0", 8)
 local now = clock(given)
-local created, _, _, idle, deadline, revision = live(record, now, -math.huge)
+local created, _, _, idle, deadline, revision = live(record, now, tonumber(not_before))
 if not created then
   return { 0, now, op }
 end

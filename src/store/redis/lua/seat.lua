@@ -2,7 +2,7 @@
   Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
 ]]
 local header = struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
-  class, realm, 0, now, proven, now, idle, deadline)
+  class, realm, 0, begins, authenticated, now, idle, deadline)
 local record = header .. digest .. body
 local chosen = redeem ~= "" and new.chosen ~= replaced
   and redis.call("HGET", user, new.chosen)
@@ -27,6 +27,10 @@ local notices, cause = all.notices, { kept = kept, by = session, body = body }
 local function finished(each, reason)
   cause.reason = reason
   notices[#notices + 1] = finish(user, each, cause, now)
+end
+for _, at in ipairs(all.over) do
+  local over = { reason = EVERYONE, kept = kept, by = "", body = "", at = not_before }
+  notices[#notices + 1] = finish(user, { id = ids[at], record = found[at] }, over, now)
 end
 if old then
   finished({ id = replaced, record = old }, REPLACED)

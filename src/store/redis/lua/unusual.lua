@@ -11,7 +11,7 @@ if noticed(record, now) then
 end
 local rotated, unused = kind % 64 > 31, kind > 127
 if version ~= VERSION or kind % 16 > 2 or kind > 191 or kind % 128 > 63 and not rotated
-  or rotated and (unused or #record < 205) or ARGV[4] and created < tonumber(ARGV[4]) then
+  or rotated and (unused or #record < 205) then
   return { 0, now, of }
 end
 local present = sub(record, 51, 82) == digest
@@ -19,8 +19,14 @@ local previous, before = not present and previous_token(record, digest), record
 if not present and not previous then
   return { 0, now, of }
 end
+local over = ARGV[4] and math.min(created, authenticated) < tonumber(ARGV[4])
 if now >= deadline or now >= activity + lasting(kind, idle) then
-  return previous and { 0, now, of } or expired(user, session, record, now, of)
+  return (previous or over) and { 0, now, of } or expired(user, session, record, now, of)
+end
+if over then
+  local good, rejected = good_until(previous or NONE)
+  local opens = present or now < good and rejected == 0
+  return opens and { 6, now, of, record } or { 0, now, of }
 end
 if previous then
   local good, rejected = good_until(previous)

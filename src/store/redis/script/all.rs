@@ -31,6 +31,9 @@ pub(super) struct All {
     pub(super) look: Script,
     pub(super) touch: Script,
     pub(super) confirmed_end: Script,
+    pub(super) everyone: Script,
+    pub(super) scan: Script,
+    pub(super) slots: Script,
     /// Only if the store reports what changes.
     pub(super) publish: Option<Script>,
 }
@@ -112,6 +115,9 @@ impl All {
             ),
             look: Script::new(&[PRELUDE, HASH], include_str!("../lua/look.lua"), &[]),
             touch: Script::new(&[PRELUDE], include_str!("../lua/touch.lua"), &[]),
+            everyone: Script::new(&[], include_str!("../lua/everyone.lua"), &[]),
+            scan: Script::new(&[], include_str!("../lua/scan.lua"), &[]),
+            slots: Script::new(&[], include_str!("../lua/slots.lua"), &[]),
             publish: live.map(|live| {
                 Script::new(&[&live.command()], include_str!("../lua/publish.lua"), &[])
             }),
@@ -133,6 +139,9 @@ impl All {
             look,
             touch,
             confirmed_end: _,
+            everyone,
+            scan: _,
+            slots: _,
             publish,
         } = self;
         let mut all = vec![
@@ -147,6 +156,7 @@ impl All {
             note_client,
             look,
             touch,
+            everyone,
         ];
         all.extend(publish);
         all

@@ -43,6 +43,7 @@ impl Scripts {
                 .arg(&changes[..])
                 .arg(save.data_limit)
                 .arg(&shorten)
+                .arg(not_before(save.not_before))
                 .arg(self.given());
         };
         let key = self.0.keys.user(save.tag);
@@ -179,6 +180,7 @@ impl Scripts {
                 .arg(if end.spare_uncounted { "1" } else { "" })
                 .arg(bar.as_deref().unwrap_or_default())
                 .arg(&within)
+                .arg(not_before(end.not_before))
                 .arg(self.given())
                 .arg(&of[..]);
         };

@@ -4,7 +4,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{
     super::{link::Call, reply::Reply},
-    Scripts,
+    Scripts, not_before,
 };
 use crate::store::{NoteClient, StoreError, nonce};
 
@@ -22,6 +22,7 @@ impl Scripts {
             cmd.arg(&note.record.id.encode())
                 .arg(&before)
                 .arg(&after)
+                .arg(not_before(note.not_before))
                 .arg(self.given())
                 .arg(&of[..]);
         };

@@ -128,7 +128,7 @@ impl Scripts {
         };
         // With a test clock the server's time has no meaning.
         let latest = latest.filter(|_| self.0.clock.is_none());
-        let mut terms = Vec::with_capacity(69);
+        let mut terms = Vec::with_capacity(85);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
         terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
         terms.put_u8(age);
@@ -141,6 +141,7 @@ impl Scripts {
         terms.put_i64(i64::try_from(create.data_limit).unwrap_or(i64::MAX));
         terms.put_i64(millis(self.0.notice_kept));
         terms.put_i64(not_before(create.not_before));
+        terms.put_i64(not_before(create.arrived_after));
         terms.put_i64(latest.unwrap_or(i64::MAX));
         terms.put_u16(named);
         terms.put_slice(&create.realm.mark());

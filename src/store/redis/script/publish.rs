@@ -64,7 +64,6 @@ impl Scripts {
     /// It does nothing without [`live`](super::super::RedisStoreBuilder::live). [`FeedMessage::encode`] makes the bytes.
     ///
     /// [`FeedMessage::encode`]: crate::store::FeedMessage::encode
-    #[expect(dead_code, reason = "ends of everybody are built on it")]
     pub(in super::super) async fn publish_everywhere(
         &self,
         message: &[u8],
@@ -72,7 +71,11 @@ impl Scripts {
         let Some(live) = &self.0.live else {
             return Ok(());
         };
-        for key in self.0.route.keys(&self.0.keys).await? {
+        let mut keys = self.0.route.served(&self.0.keys).await?;
+        if keys.is_empty() {
+            keys.push(self.0.keys.named("check-0"));
+        }
+        for key in keys {
             let channel = if live.sharded {
                 live::of_key(&live.channel, &key)
             } else {

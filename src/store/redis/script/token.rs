@@ -67,6 +67,11 @@ impl Scripts {
                 let ended = reply.count()? == 1;
                 Ok(Resolved::Reused(Reused::new(record, ended, now)))
             }
+            6 => {
+                let moment = resolve.not_before.unwrap_or(now);
+                let notice = EndNotice::everyone(digest, moment, &record);
+                Ok(Resolved::Ended(notice))
+            }
             5 => {
                 let previous = record.rotation.as_ref();
                 let previous = previous.and_then(|rotation| rotation.previous(&digest));
@@ -122,7 +127,7 @@ impl Scripts {
             } => (1, authenticated, lifetime, Salt::from_bytes([0; 16])),
         };
         let (age, proven) = proven(authenticated);
-        let mut terms = Vec::with_capacity(59);
+        let mut terms = Vec::with_capacity(67);
         terms.put_u8(again);
         terms.put_u8(age);
         terms.put_u8(u8::from(rotate.reuse_ends));
@@ -131,6 +136,7 @@ impl Scripts {
         terms.put_i64(proven);
         terms.put_i64(millis(lifetime.idle()));
         terms.put_i64(millis(lifetime.absolute()));
+        terms.put_i64(not_before(rotate.not_before));
         terms.put_slice(salt.as_bytes());
         terms
     }

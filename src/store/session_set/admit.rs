@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    super::agents::Agents,
     Cause, Live, MADE_KEPT, Made, SessionSet,
     room::{excess, keep_last},
 };
 use crate::{
-    model::{Client, ClientClass, EndNotice, EndReason, Realm, SessionId, Timestamp},
+    model::{Client, EndNotice, EndReason, Realm, SessionId, Timestamp},
     store::{
         Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NOTICES_MAX, NewSession, Offer,
         Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed,
@@ -19,21 +18,29 @@ use crate::{
 const HOPS: usize = 16;
 
 /// A ticket that a refused sign-in may return with.
+#[derive(Clone, PartialEq)]
 pub(super) struct Ticket {
-    ticket: Ticketed,
-    realm: Realm,
-    terms: Vec<u8>,
-    authenticated: Timestamp,
+    pub(super) ticket: Ticketed,
+    /// The mark of its realm.
+    pub(super) mark: [u8; 3],
+    pub(super) terms: Vec<u8>,
+    pub(super) authenticated: Timestamp,
     pub(super) until: Timestamp,
 }
 
 impl SessionSet {
-    pub(in super::super) fn create(
+    /// Runs [`create`](crate::store::SessionStore::create). End notices are kept for `kept`.
+    pub fn create(&mut self, create: &Create, now: Timestamp, kept: Duration) -> Created {
+        self.create_sharing(create, now, kept, |_| {})
+    }
+
+    /// As [`create`](Self::create). `share` may replace the client of the new record by an equal one.
+    pub(in super::super) fn create_sharing(
         &mut self,
         create: &Create,
-        agents: &mut Agents,
         now: Timestamp,
         kept: Duration,
+        share: impl FnOnce(&mut Client),
     ) -> Created {
         if let Some(known) = self.known(create, now) {
             return known;
@@ -54,9 +61,15 @@ impl SessionSet {
         if create.user.is_some() && self.is_rejected(authenticated, now) {
             return Created::Rejected;
         }
-        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
-        let authenticated = authenticated.counted_back(now).min(now);
-        self.purge(now, create.not_before);
+        let authenticated = create.proven(authenticated, now);
+        if create
+            .not_before
+            .is_some_and(|moment| authenticated < moment)
+        {
+            return Created::Rejected;
+        }
+        self.purge(now);
+        let over = self.take_ended_with_all(create.not_before);
 
         let replaced = self.replaced(create.replaces, now);
         let chosen = create.redeem.and_then(|redeem| redeem.ends);
@@ -66,6 +79,7 @@ impl SessionSet {
             rivals.filter(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(create, rivals, now);
         if let Some(offered) = offered {
+            self.live.extend(over);
             self.leave_ticket(create.offer.clone(), create.realm, authenticated, now);
             return Created::LimitReached(offered);
         }
@@ -78,21 +92,18 @@ impl SessionSet {
             .unwrap_or_default()
             .apply(&create.changes);
         if data.as_bytes().len() > create.data_limit {
+            self.live.extend(over);
             return Created::TooLarge;
         }
 
         let mut client = create.client.clone();
-        client.share_user_agent(|agent| agents.shared(agent));
+        share(&mut client);
         let mut record = create.record(client, now);
+        // That of the ticket, if there is one.
         record.authenticated_at = authenticated;
-        record.class = if create.counts {
-            create.class
-        } else {
-            ClientClass::default()
-        };
-        record.counts = create.counts;
         let by = (create.id, record.noted_client());
         let cause = |reason| cause(reason, &by, kept);
+        self.note_ended_with_all(&over, create.not_before, now, kept);
         if let Some(id) = replaced {
             self.evict(&[id], &cause(EndReason::Replaced), now);
         } else if let Some(id) = create.replaces
@@ -119,13 +130,49 @@ impl SessionSet {
         Created::Created(Box::new(created))
     }
 
+    /// Takes the sessions out that ended with those of all users.
+    fn take_ended_with_all(&mut self, not_before: Option<Timestamp>) -> Vec<Live> {
+        let stays = |live: &Live| live.record.ended_with_all(not_before).is_none();
+        if self.live.iter().all(stays) {
+            return Vec::new();
+        }
+        let (stay, over) = self.live.drain(..).partition(stays);
+        self.live = stay;
+        over
+    }
+
+    /// Their browsers get the reason for as long as after any other end.
+    fn note_ended_with_all(
+        &mut self,
+        over: &[Live],
+        not_before: Option<Timestamp>,
+        now: Timestamp,
+        kept: Duration,
+    ) {
+        let cause = Cause {
+            reason: EndReason::Everyone,
+            by: None,
+            client: None,
+            call: None,
+            kept,
+        };
+        for live in over {
+            self.note(&live.record, &cause, now);
+            if let (Some((_, notice)), Some(moment)) =
+                (self.rare_mut().notices.last_mut(), not_before)
+            {
+                notice.ended_at = moment;
+            }
+        }
+    }
+
     /// The answer if this id was created before.
     fn known(&self, create: &Create, now: Timestamp) -> Option<Created> {
         if self.rare().notices.iter().any(|(id, _)| *id == create.id) {
             return Some(Created::Ended);
         }
         let live = self.live.iter().find(|live| live.record.id == create.id)?;
-        if live.record.digest != create.digest || !live.record.is_live(now, None) {
+        if live.record.digest != create.digest || !live.record.is_live(now, create.not_before) {
             return Some(Created::Ended);
         }
         let mut same = NewSession::new(live.record.clone(), live.data(), now);
@@ -164,7 +211,7 @@ impl SessionSet {
 
     /// The live session that a sign-in replaces: the one whose token the request sent, or the one that
     /// replaced it meanwhile.
-    fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
+    pub(super) fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
         let mut id = sent?;
         for _ in 0..HOPS {
             if self.live.iter().any(|live| live.record.id == id) {
@@ -188,7 +235,9 @@ impl SessionSet {
         held.find(|held| held.ticket == *ticket && now < held.until)
     }
 
-    pub(in super::super) fn terms(&self, ticket: &Ticketed, now: Timestamp) -> Option<Vec<u8>> {
+    /// Runs [`ticket`](crate::store::SessionStore::ticket).
+    #[must_use]
+    pub fn ticket(&self, ticket: &Ticketed, now: Timestamp) -> Option<Vec<u8>> {
         self.held(ticket, now).map(|held| held.terms.clone())
     }
 
@@ -205,13 +254,13 @@ impl SessionSet {
         let tickets = &mut self.rare_mut().tickets;
         tickets.push(Ticket {
             ticket,
-            realm,
+            mark: realm.mark(),
             terms,
             authenticated,
             until: now.plus(TICKET_KEPT),
         });
         tickets.sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
-        keep_last(tickets, TICKETS_MAX, |held| held.realm == realm);
+        keep_last(tickets, TICKETS_MAX, |held| held.mark == realm.mark());
     }
 }
 

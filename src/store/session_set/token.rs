@@ -28,7 +28,7 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
 
 impl SessionSet {
     /// Whether this is the new token of a session, and no request has sent it yet.
-    pub(in super::super) fn is_new_token(&self, resolve: &Resolve) -> bool {
+    pub(crate) fn is_new_token(&self, resolve: &Resolve) -> bool {
         let id = resolve.token.session_id();
         let mut live = self.live.iter().map(|live| &live.record);
         live.find(|record| record.id == id).is_some_and(|record| {
@@ -37,12 +37,8 @@ impl SessionSet {
         })
     }
 
-    pub(in super::super) fn resolve(
-        &mut self,
-        resolve: &Resolve,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Resolved {
+    /// Runs [`resolve`](crate::store::SessionStore::resolve). If the session ends, its notice is kept for `kept`.
+    pub fn resolve(&mut self, resolve: &Resolve, now: Timestamp, kept: Duration) -> Resolved {
         let (id, digest) = (resolve.token.session_id(), &resolve.digest);
         let Some(at) = self.live.iter().position(|live| live.record.id == id) else {
             return match self.notice(id, now) {
@@ -54,17 +50,19 @@ impl SessionSet {
             return Resolved::Unknown;
         };
         let record = &mut live.record;
-        if resolve
-            .not_before
-            .is_some_and(|moment| record.created_at < moment)
-        {
-            return Resolved::Unknown;
-        }
         let previous = match standing(record, digest) {
             Standing::Present => None,
             Standing::Previous(previous) => Some(previous),
             Standing::Unknown => return Resolved::Unknown,
         };
+        if let Some(moment) = record.ended_with_all(resolve.not_before) {
+            let opens = previous.is_none_or(|previous| now < previous.until && !previous.rejected);
+            return if opens && record.is_live(now, None) {
+                Resolved::Ended(EndNotice::everyone(*digest, moment, record))
+            } else {
+                Resolved::Unknown
+            };
+        }
         if !record.is_live(now, None) {
             return match previous {
                 None => self.expired(at),
@@ -140,13 +138,10 @@ impl SessionSet {
         Resolved::Reused(Reused::new(record, ends, now))
     }
 
-    pub(in super::super) fn rotate(
-        &mut self,
-        rotate: &Rotate,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Rotated {
-        let Some(live) = self.live_mut(rotate.id, now) else {
+    /// Runs [`rotate`](crate::store::SessionStore::rotate). If a previous token ends the session later, the notice is
+    /// kept for `kept`.
+    pub fn rotate(&mut self, rotate: &Rotate, now: Timestamp, kept: Duration) -> Rotated {
+        let Some(live) = self.live_mut(rotate.id, now, rotate.not_before) else {
             return Rotated::Ended;
         };
         let record = &mut live.record;
@@ -208,7 +203,9 @@ impl SessionSet {
             lifetime,
         } = rotate.renewal
         {
-            record.authenticated_at = authenticated.counted_back(now).min(now);
+            // The clock may be behind: what is live must not have begun before everybody's end.
+            let proven = authenticated.counted_back(now).min(now);
+            record.authenticated_at = record.authenticated_at.max(proven);
             record.last_activity = record.last_activity.max(now);
             record.idle = lifetime.idle();
             let from = record.authenticated_at.max(record.created_at);

@@ -1,0 +1,194 @@
+//! The moment before which the sessions of all users ended, as this process knows it.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use tokio::sync::Mutex;
+
+use super::{StoreError, StoreErrorKind};
+use crate::model::{
+    Arrival, Timestamp,
+    clock::{Monotonic, millis},
+};
+
+/// How long what this process knows is believed, in ms. A request that comes later first asks the store.
+const BELIEVED: i64 = 5_000;
+
+/// From this age on, in ms, it is asked again while requests go on.
+const DUE: i64 = 2_000;
+
+/// How long a question in the background may take before another one is sent, in ms.
+const ASKED: i64 = 2_000;
+
+const NEVER: i64 = i64::MIN;
+
+/// The moment before which the sessions of all users ended, as this process knows it.
+///
+/// A store with [`everyone`](super::SessionStore::everyone) keeps one for all its clones, and passes it on in
+/// [`horizon`](super::SessionStore::horizon). The layer does the rest: it asks the store every few seconds while requests come,
+/// and ends no session later than 5 s after its end was stored.
+///
+/// The age of what it knows counts from when the question was sent, by a clock that counts suspended time. So a server
+/// that was suspended or cut off asks before it answers.
+pub struct Horizon {
+    /// Whether other processes can end sessions in the same backend.
+    shared: bool,
+    moment: AtomicI64,
+    /// When this process learned the moment.
+    learned: AtomicI64,
+    /// When the newest question was sent that was answered.
+    asked: AtomicI64,
+    /// When a question in the background was sent, until it is answered.
+    asking: AtomicI64,
+    /// Requests wait here for one question; when the last one failed, and how.
+    turn: Mutex<Option<(i64, StoreErrorKind)>>,
+}
+
+/// What a request has to do before it believes the moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Age {
+    /// Nothing.
+    Young,
+    /// Ask in the background.
+    Due,
+    /// Ask and wait.
+    Old,
+}
+
+impl Horizon {
+    /// For a store whose sessions are in this process: what it knows is always true.
+    #[must_use]
+    pub const fn of_process() -> Self {
+        Self::new(false)
+    }
+
+    /// For a store that several processes share: it has to be asked.
+    #[must_use]
+    pub const fn shared() -> Self {
+        Self::new(true)
+    }
+
+    const fn new(shared: bool) -> Self {
+        Self {
+            shared,
+            moment: AtomicI64::new(NEVER),
+            learned: AtomicI64::new(NEVER),
+            asked: AtomicI64::new(NEVER),
+            asking: AtomicI64::new(NEVER),
+            turn: Mutex::const_new(None),
+        }
+    }
+
+    /// The moment; `None` if the sessions of all users never ended, as far as is known.
+    #[must_use]
+    pub fn moment(&self) -> Option<Timestamp> {
+        let moment = self.moment.load(Ordering::Acquire);
+        (moment != NEVER).then_some(Timestamp::from_millis(moment))
+    }
+
+    /// Notes a moment that the backend has. Takes effect on the next request. An earlier one than known changes nothing.
+    ///
+    /// A store calls it for each message of its feed.
+    pub fn note(&self, moment: Timestamp) {
+        if self.moment().is_none_or(|known| known < moment) {
+            // In this order: a request that sees the moment then never seems to have arrived after it.
+            let now = Monotonic::now().as_millis();
+            self.learned.fetch_max(now, Ordering::AcqRel);
+            self.moment.fetch_max(moment.as_millis(), Ordering::AcqRel);
+            if self.shared && self.asked.load(Ordering::Acquire) == NEVER {
+                tracing::debug!(before = %moment, "the sessions of all users had ended");
+            } else {
+                tracing::info!(before = %moment, "the sessions of all users have ended");
+            }
+        }
+    }
+
+    /// The moment, if the request arrived after this process knew it.
+    pub(crate) fn known_before(&self, arrival: Arrival) -> Option<Timestamp> {
+        let moment = self.moment()?;
+        let learned = self.learned.load(Ordering::Acquire);
+        let arrived = Monotonic::now().as_millis() - millis(arrival.age());
+        (learned < arrived).then_some(moment)
+    }
+
+    pub(crate) fn age(&self) -> Age {
+        if !self.shared {
+            return Age::Young;
+        }
+        let age = |now: i64| now.saturating_sub(self.asked.load(Ordering::Acquire));
+        match age(Monotonic::now().as_millis()) {
+            0..DUE => Age::Young,
+            DUE..=BELIEVED => Age::Due,
+            _ => Age::Old,
+        }
+    }
+
+    /// Whether the caller shall ask in the background, because no other does.
+    pub(crate) fn begins(&self) -> bool {
+        let now = Monotonic::now().as_millis();
+        let before = self.asking.load(Ordering::Acquire);
+        // The runtime of the other one may have stopped.
+        let is_free = before == NEVER || now.saturating_sub(before) >= ASKED;
+        let taken = self
+            .asking
+            .compare_exchange(before, now, Ordering::AcqRel, Ordering::Acquire);
+        is_free && taken.is_ok()
+    }
+
+    /// Asks the store, and notes what it says.
+    pub(crate) async fn ask<F>(
+        &self,
+        read: impl FnOnce(Option<Timestamp>) -> F,
+    ) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<Option<Timestamp>, StoreError>>,
+    {
+        let sent = Monotonic::now().as_millis();
+        let answer = read(self.moment()).await;
+        self.asking.store(NEVER, Ordering::Release);
+        if let Some(moment) = answer? {
+            self.note(moment);
+        }
+        // Only now: until then a request must not believe the moment of before.
+        self.asked.fetch_max(sent, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Waits until what is known is young enough. All requests that wait share one question.
+    pub(crate) async fn catch_up<F>(
+        &self,
+        read: impl FnOnce(Option<Timestamp>) -> F,
+    ) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<Option<Timestamp>, StoreError>>,
+    {
+        let came = Monotonic::now().as_millis();
+        let mut failed = self.turn.lock().await;
+        if self.age() != Age::Old {
+            return Ok(());
+        }
+        if let Some((at, kind)) = *failed
+            && at >= came
+        {
+            let cause = "whether the sessions of all users have ended could not be read";
+            return Err(StoreError::new(kind).with_source(cause));
+        }
+        let answer = self.ask(read).await;
+        *failed = match &answer {
+            Ok(()) => None,
+            Err(error) => Some((Monotonic::now().as_millis(), error.kind())),
+        };
+        answer
+    }
+}
+
+impl fmt::Debug for Horizon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Horizon")
+            .field("moment", &self.moment())
+            .finish_non_exhaustive()
+    }
+}
