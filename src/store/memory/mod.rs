@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-mod agents;
+pub(super) mod agents;
 mod builder;
 mod scan;
 mod shard;
