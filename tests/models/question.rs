@@ -33,6 +33,8 @@ impl Request {
             Self::Create(create) => &mut create.not_before,
             Self::End(end) => &mut end.not_before,
             Self::List(list) => &mut list.not_before,
+            Self::Look(look) => &mut look.not_before,
+            Self::Touch(touch) => &mut touch.not_before,
             Self::NoteClient(note) => &mut note.not_before,
             Self::Resolve(resolve) => &mut resolve.not_before,
             Self::Rotate(rotate) => &mut rotate.not_before,
