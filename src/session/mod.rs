@@ -12,6 +12,7 @@ mod delivery;
 mod device;
 mod ended;
 mod error;
+mod everyone;
 #[cfg(feature = "test")]
 pub(crate) mod for_test;
 mod head;
@@ -67,6 +68,7 @@ pub use self::{
     audit::{EventReceiver, EventSender, EventSink, channel},
     client_change::{ClientChange, ClientVerdict},
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
+    everyone::{Everyone, EveryonePage, UserOnPage},
     info::SessionInfo,
     login::{Committed, Login},
     missing::MissingSession,

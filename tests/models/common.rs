@@ -12,6 +12,8 @@
 pub mod http;
 #[path = "../common/redis.rs"]
 pub mod redis;
+#[path = "../common/shelf.rs"]
+pub mod shelf;
 
 /// All on this thread: to wake another one for each reply of a server takes as long as the reply.
 pub fn runtime() -> tokio::runtime::Runtime {

@@ -85,7 +85,8 @@ pub(crate) enum Op {
     },
     Advance(u64),
     StepBack(u64),
-    NotBefore,
+    /// Ends all sessions, at a moment so far ahead of the clock.
+    NotBefore(u64),
 }
 
 /// Options of a sign-in.
@@ -101,6 +102,8 @@ pub(crate) struct With {
     pub(crate) elsewhere: bool,
     /// In the realm that has a name.
     pub(crate) admin: bool,
+    /// The request arrived after it was known up to when all sessions ended.
+    pub(crate) knows: bool,
     /// A ticket, whether it is forged, and which session it ends.
     pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
 }
@@ -263,7 +266,7 @@ fn ops() -> impl Strategy<Value = Op> {
         1 => name().prop_map(|name| Op::GiveUp { name }),
         5 => millis().prop_map(Op::Advance),
         1 => millis().prop_map(Op::StepBack),
-        1 => Just(Op::NotBefore),
+        1 => prop_oneof![Just(0_u64), Just(1), 1..3_000_u64].prop_map(Op::NotBefore),
     ]
 }
 
@@ -276,19 +279,22 @@ fn with() -> impl Strategy<Value = With> {
         prop::bool::weighted(0.8),
         option::weighted(0.3, 0..4_u8),
         prop::bool::weighted(0.1),
-        prop::bool::weighted(0.3),
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.7)),
         option::weighted(0.2, redeem),
     )
         .prop_map(
-            |((class, agent), class_limit, counts, device, elsewhere, admin, redeem)| With {
-                class,
-                agent,
-                class_limit,
-                counts,
-                device,
-                elsewhere,
-                admin,
-                redeem,
+            |((class, agent), class_limit, counts, device, elsewhere, (admin, knows), redeem)| {
+                With {
+                    class,
+                    agent,
+                    class_limit,
+                    counts,
+                    device,
+                    elsewhere,
+                    admin,
+                    knows,
+                    redeem,
+                }
             },
         )
 }

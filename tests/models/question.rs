@@ -27,6 +27,20 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// The moment before which sessions that began are not live, in this question.
+    pub(crate) fn not_before(&mut self) -> Option<&mut Option<Timestamp>> {
+        Some(match self {
+            Self::Create(create) => &mut create.not_before,
+            Self::End(end) => &mut end.not_before,
+            Self::List(list) => &mut list.not_before,
+            Self::NoteClient(note) => &mut note.not_before,
+            Self::Resolve(resolve) => &mut resolve.not_before,
+            Self::Rotate(rotate) => &mut rotate.not_before,
+            Self::Save(save) => &mut save.not_before,
+            Self::Ticket(..) => return None,
+        })
+    }
+
     /// The answer of the model.
     pub(crate) fn put_to(&self, model: &mut Model, now: Timestamp) -> Answer {
         match self {

@@ -314,7 +314,7 @@ impl Book {
     fn some_lease(&mut self) -> u64 {
         // The golden ratio spreads consecutive numbers evenly.
         self.spread = self.spread.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let part = (self.spread >> 32) * (self.lease * 2 / 5) >> 32;
+        let part = ((self.spread >> 32) * (self.lease * 2 / 5)) >> 32;
         self.lease * 4 / 5 + part
     }
 

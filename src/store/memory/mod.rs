@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-mod agents;
+pub(super) mod agents;
 mod builder;
 mod scan;
 mod shard;
@@ -320,10 +320,6 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    fn feed(&self) -> Option<Feed> {
-        Some(self.0.feed.clone())
-    }
-
     fn horizon(&self) -> Option<&Horizon> {
         Some(&self.0.horizon)
     }
@@ -348,6 +344,10 @@ impl SessionStore for MemoryStore {
 
     async fn estimate(&self) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.sets()).unwrap_or(u64::MAX))
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        Some(self.0.feed.clone())
     }
 
     fn tag(&self, user: &UserId) -> Tag {

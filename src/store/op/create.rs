@@ -96,6 +96,22 @@ impl Create {
         self
     }
 
+    /// When the session begins.
+    pub(crate) fn began(&self, now: Timestamp) -> Timestamp {
+        self.arrived_after.map_or(now, |moment| now.max(moment))
+    }
+
+    /// When the user authenticated, in a sign-in that did so.
+    pub(crate) fn proven(&self, authenticated: Authenticated, now: Timestamp) -> Timestamp {
+        let proven = authenticated.counted_back(now);
+        let proven = match (authenticated, self.arrived_after) {
+            (Authenticated::At(_), _) | (_, None) => proven,
+            (_, Some(moment)) => proven.max(moment),
+        };
+        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
+        proven.min(self.began(now))
+    }
+
     /// As [`Record::of`], with this client.
     pub(crate) fn record(&self, client: Client, now: Timestamp) -> Record {
         let mut record = Record::new(
@@ -109,8 +125,8 @@ impl Create {
         .with_realm(self.realm)
         .with_proof(self.proof.clone())
         .with_persistent(self.persistent);
-        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
-        record.authenticated_at = self.authenticated.counted_back(now).min(now);
+        record.created_at = self.began(now);
+        record.authenticated_at = self.proven(self.authenticated, now);
         record.counts = self.counts;
         if self.counts {
             record.class = self.class;

@@ -158,6 +158,19 @@ impl Reply {
         self.optional_bytes()?.ok_or_else(Self::unexpected)
     }
 
+    pub(super) fn text(&mut self) -> Result<String, StoreError> {
+        String::from_utf8(self.bytes()?.to_vec()).map_err(|_error| Self::unexpected())
+    }
+
+    /// The rest of the reply: text, text, … Keys that are no text belong to others.
+    pub(super) fn texts(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut texts = Vec::with_capacity(self.rest.len());
+        while !self.rest.as_slice().is_empty() {
+            texts.extend(String::from_utf8(self.bytes()?.to_vec()));
+        }
+        Ok(texts)
+    }
+
     /// The rest of the reply: id, id, …
     pub(super) fn ids(&mut self) -> Result<Vec<SessionId>, StoreError> {
         let mut ids = Vec::with_capacity(self.rest.len());

@@ -61,14 +61,7 @@ impl SessionSet {
         if create.user.is_some() && self.is_rejected(authenticated, now) {
             return Created::Rejected;
         }
-        let began = create.arrived_after.map_or(now, |moment| now.max(moment));
-        let proven = authenticated.counted_back(now);
-        let proven = match (authenticated, create.arrived_after) {
-            (Authenticated::At(_), _) | (_, None) => proven,
-            (_, Some(moment)) => proven.max(moment),
-        };
-        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
-        let authenticated = proven.min(began);
+        let authenticated = create.proven(authenticated, now);
         if create
             .not_before
             .is_some_and(|moment| authenticated < moment)
@@ -106,7 +99,6 @@ impl SessionSet {
         let mut client = create.client.clone();
         share(&mut client);
         let mut record = create.record(client, now);
-        record.created_at = began;
         // That of the ticket, if there is one.
         record.authenticated_at = authenticated;
         let by = (create.id, record.noted_client());
@@ -260,6 +252,8 @@ impl SessionSet {
             return;
         };
         let tickets = &mut self.rare_mut().tickets;
+        // The same call, sent again.
+        tickets.retain(|held| held.ticket.id != ticket.id);
         tickets.push(Ticket {
             ticket,
             mark: realm.mark(),

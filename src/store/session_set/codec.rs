@@ -88,8 +88,8 @@ impl SessionSet {
         }
         put_count(&mut bytes, live.len());
         for each in live {
-            let Live { record, more } = each;
-            let made = more.as_ref().and_then(|more| more.made.as_ref());
+            let record = &each.record;
+            let made = each.more().and_then(|more| more.made.as_ref());
             bytes.put_slice(record.id.as_bytes());
             bytes.put_u8(flag(WITH_PART, each.has_data()) | flag(WITH_MADE, made.is_some()));
             put_long(&mut bytes, &record.encode()?);

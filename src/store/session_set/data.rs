@@ -37,6 +37,12 @@ impl Live {
         }
     }
 
+    /// What it has beside its record. An empty box is none.
+    pub(super) fn more(&self) -> Option<&More> {
+        let more = self.more.as_deref();
+        more.filter(|more| more.made.is_some() || !more.data.is_empty())
+    }
+
     /// Whether it has data, read or not.
     pub(super) fn has_data(&self) -> bool {
         self.more.as_ref().is_some_and(|more| !more.data.is_empty())

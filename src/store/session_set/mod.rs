@@ -3,6 +3,8 @@
 //! `redis/lua/*.lua` has the same rules. A test compares the two with random histories.
 
 mod admit;
+#[cfg(feature = "file")]
+mod catch_up;
 mod client;
 mod codec;
 mod data;

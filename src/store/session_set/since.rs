@@ -19,17 +19,20 @@ pub(in super::super) enum Changed {
 
 impl SessionSet {
     pub(in super::super) fn changed_since(&self, before: &Self) -> Changed {
-        if self.live.len() != before.live.len() || self.rare != before.rare {
+        if self.live.len() != before.live.len() || self.rare() != before.rare() {
             return Changed::More;
         }
         let mut changed = Changed::Nothing;
         for (now, was) in self.live.iter().zip(&before.live) {
-            if now == was {
+            if now.more() != was.more() {
+                return Changed::More;
+            }
+            if now.record == was.record {
                 continue;
             }
             let mut same = now.record.clone();
             same.last_activity = was.record.last_activity;
-            if same != was.record || now.more != was.more {
+            if same != was.record {
                 return Changed::More;
             }
             changed = Changed::Activity;

@@ -28,7 +28,7 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
 
 impl SessionSet {
     /// Whether this is the new token of a session, and no request has sent it yet.
-    pub(in super::super) fn is_new_token(&self, resolve: &Resolve) -> bool {
+    pub(crate) fn is_new_token(&self, resolve: &Resolve) -> bool {
         let id = resolve.token.session_id();
         let mut live = self.live.iter().map(|live| &live.record);
         live.find(|record| record.id == id).is_some_and(|record| {

@@ -100,12 +100,15 @@ pub(super) async fn load<S: SetStorage>(
 }
 
 /// Runs an operation until its outcome is written, or there is nothing to write.
+///
+/// `holds_unwritten` says of which outcomes it does no harm that the storage cannot write them.
 pub(super) async fn run<S: SetStorage, T>(
     storage: &S,
     turns: &Turns,
     patience: Duration,
     task: Task,
     lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
+    holds_unwritten: impl Fn(&T) -> bool,
     mut operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
 ) -> Result<Done<T>, StoreError> {
     let Task { tag, part, kind } = task;
@@ -143,7 +146,11 @@ pub(super) async fn run<S: SetStorage, T>(
             .position(|(version, _)| Some(*version) == loaded.version);
         if let Some(at) = ran {
             let (_, outcome) = doubtful.swap_remove(at);
-            return Ok(Done::new(outcome));
+            return Ok(Done {
+                outcome,
+                late: kind == TaskKind::SignIn && began.age() > patience,
+                doubtful: false,
+            });
         }
         if kind == TaskKind::Once && !doubtful.is_empty() && loaded.version != expected {
             return Err(StoreError::new(StoreErrorKind::Uncertain));
@@ -169,49 +176,35 @@ pub(super) async fn run<S: SetStorage, T>(
         if kind == TaskKind::SignIn {
             write.latest = Some(now.plus(patience.saturating_sub(began.age())));
         }
-        match storage.write(tag, &write).await {
+        let (error, may_have_run) = match storage.write(tag, &write).await {
             Ok(Written::Written { when }) => {
                 let when = || when.unwrap_or_else(|| storage.now());
                 let late = write.latest.is_some_and(|latest| when() > latest);
                 return Ok(Done { late, ..done });
             }
-            Ok(Written::Lost) => {
+            Ok(Written::Lost) if began.age() <= patience => {
                 lost += 1;
-                if began.age() > patience {
-                    return Err(StoreError::new(StoreErrorKind::Busy));
-                }
                 if turn.is_some() {
                     storage.pause(lost).await;
                 }
                 continue;
             }
-            Ok(Written::NothingRan(error)) if gives_up(&error) => return Err(error),
-            Ok(Written::NothingRan(error)) => {
-                failed += 1;
-                if failed >= tries || began.age() > patience {
-                    return Err(unknown(kind, !doubtful.is_empty(), error));
-                }
+            Ok(Written::Lost) => (StoreError::new(StoreErrorKind::Busy), false),
+            Ok(Written::NothingRan(error)) => (error, false),
+            Err(error) => (error, true),
+        };
+        failed += 1;
+        if failed >= tries || began.age() > patience || !may_have_run && gives_up(&error) {
+            if holds_unwritten(&done.outcome) {
+                return Ok(done);
             }
-            Err(error) => {
-                failed += 1;
-                if failed >= tries || began.age() > patience {
-                    return Err(unknown(kind, true, error));
-                }
-                expected = version;
-                doubtful.push((write.version, done.outcome));
-            }
+            return Err(unknown(kind, may_have_run || !doubtful.is_empty(), error));
+        }
+        if may_have_run {
+            expected = version;
+            doubtful.push((write.version, done.outcome));
         }
         storage.pause(failed).await;
-    }
-}
-
-impl<T> Done<T> {
-    fn new(outcome: T) -> Self {
-        Self {
-            outcome,
-            late: false,
-            doubtful: false,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod builder;
+mod everyone;
 mod operations;
 mod storage;
 mod stored;
@@ -20,7 +21,7 @@ pub use self::{
     write::{Row, Write, WriteKind, Written},
 };
 use self::{turns::Turns, undelivered::Undelivered};
-use super::identity;
+use super::{Horizon, identity};
 
 /// A store of sessions in any storage that can read bytes and write them under a condition.
 ///
@@ -55,6 +56,7 @@ struct Inner<S> {
     notice_kept: Duration,
     activity_step: Duration,
     patience: Duration,
+    horizon: Horizon,
     turns: Turns,
     undelivered: Undelivered,
 }
@@ -84,6 +86,7 @@ impl<S: SetStorage> SetStore<S> {
             notice_kept,
             activity_step,
             patience,
+            horizon: Horizon::shared(),
             turns: Turns::default(),
             undelivered: Undelivered::default(),
         }))
@@ -130,6 +133,12 @@ impl<S: SetStorage> SetStore<S> {
             }
             next.ended();
         }
+        self.0.undelivered.count()
+    }
+
+    /// How many sign-ins were given up and wait for their end.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn given_up(&self) -> usize {
         self.0.undelivered.count()
     }
 }

@@ -7,9 +7,9 @@ use super::{
 use crate::{
     model::{EndReason, Record, SessionId, Tag, Timestamp, UserId},
     store::{
-        Create, Created, End, Ended, Feed, Forget, List, Look, Looked, NoteClient, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, SessionSet, SessionStore, StoreError,
-        StoreErrorKind, Ticketed, Touch, Which,
+        Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+        NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionSet,
+        SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
     },
 };
 
@@ -33,8 +33,28 @@ impl<S: SetStorage> SetStore<S> {
         lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
         operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
     ) -> Result<Done<T>, StoreError> {
+        self.run_unless(task, lacks, |_| false, operation).await
+    }
+
+    /// As [`run_task`](Self::run_task). Some outcomes hold also if they cannot be written.
+    async fn run_unless<T>(
+        &self,
+        task: Task,
+        lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
+        holds_unwritten: impl Fn(&T) -> bool,
+        operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
+    ) -> Result<Done<T>, StoreError> {
         let (storage, turns) = (&self.0.storage, &self.0.turns);
-        run(storage, turns, self.0.patience, task, lacks, operation).await
+        run(
+            storage,
+            turns,
+            self.0.patience,
+            task,
+            lacks,
+            holds_unwritten,
+            operation,
+        )
+        .await
     }
 
     /// An operation that needs no data and may be tried again.
@@ -94,8 +114,12 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
             kind: TaskKind::Request,
         };
         let kept = self.0.notice_kept;
+        // A full disk must not lock users out. The next request notes its token again.
+        let holds = |resolved: &Resolved| !matches!(resolved, Resolved::Reused(_));
         let done = self
-            .run_task(task, lacks(id), |set, now| set.resolve(&resolve, now, kept))
+            .run_unless(task, lacks(id), holds, |set, now| {
+                set.resolve(&resolve, now, kept)
+            })
             .await?;
         self.end_next().await;
         Ok(done.outcome)
@@ -152,8 +176,16 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
-        let Loaded { mut set, now, .. } = self.load(list.tag).await?;
-        Ok(set.list(list, now))
+        let task = Task {
+            tag: list.tag,
+            part: None,
+            kind: TaskKind::Request,
+        };
+        // It drops what has expired. The list is right if that cannot be written.
+        let done = self
+            .run_unless(task, nothing, |_| true, |set, now| set.list(list, now))
+            .await?;
+        Ok(done.outcome)
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
@@ -196,10 +228,29 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
             part: None,
             kind: TaskKind::Request,
         };
-        let done = self
-            .run_task(task, nothing, |set, now| set.touch(touch, now))
+        self.run_task(task, nothing, |set, now| set.touch(touch, now))
             .await?;
-        Ok(done.outcome)
+        Ok(())
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.0.horizon)
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.move_everyone(|before, _| before.max(knows)).await
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        self.end_all_users(end).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.read_part(scan).await
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.0.storage.estimate().await
     }
 
     fn feed(&self) -> Option<Feed> {

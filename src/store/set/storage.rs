@@ -136,4 +136,17 @@ pub trait SetStorage: Send + Sync + 'static {
         let _ = (after, most);
         std::future::ready(Err(StoreError::new(StoreErrorKind::Unsupported)))
     }
+
+    /// About how many session sets there are.
+    ///
+    /// # Errors
+    ///
+    /// If the backend cannot answer. Defaults to [`StoreErrorKind::Unsupported`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so the future may be dropped at any time.
+    fn estimate(&self) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        std::future::ready(Err(StoreError::new(StoreErrorKind::Unsupported)))
+    }
 }

@@ -193,7 +193,7 @@ impl Model {
     }
 
     pub(crate) fn revision(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<u64> {
-        Some(self.set(tag).live(id, now)?.0.revision)
+        Some(self.set(tag).live(id, now, None)?.0.revision)
     }
 
     pub(crate) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
@@ -209,7 +209,7 @@ impl Model {
     }
 
     pub(crate) fn save(&mut self, ask: &Save, now: Timestamp) -> Answer {
-        let Some((record, data)) = self.set(ask.tag).live(ask.id, now) else {
+        let Some((record, data)) = self.set(ask.tag).live(ask.id, now, ask.not_before) else {
             return Answer::NotLive;
         };
         if ask
@@ -240,11 +240,11 @@ impl Model {
 
     /// The live session with this id.
     pub(crate) fn record(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<Record> {
-        Some(self.set(tag).live(id, now)?.0.clone())
+        Some(self.set(tag).live(id, now, None)?.0.clone())
     }
 
     pub(crate) fn note_client(&mut self, ask: &NoteClient, now: Timestamp) -> Answer {
-        let Some((record, _)) = self.set(ask.tag).live(ask.record.id, now) else {
+        let Some((record, _)) = self.set(ask.tag).live(ask.record.id, now, ask.not_before) else {
             return Answer::Noted(false);
         };
         let again = record.last_seen() == Some(&ask.last_seen);
@@ -274,7 +274,7 @@ impl Model {
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
-        let mut live = self.set(ask.tag).all_live(now);
+        let mut live = self.set(ask.tag).all_live(now, ask.not_before);
         live.retain(|record| ask.within.is_none_or(|realm| record.is_in(realm)));
         Answer::Listed(sorted(live))
     }
@@ -284,18 +284,12 @@ impl Model {
         Answer::Terms(found.map(|it| it.terms.clone()))
     }
 
-    /// Removes the sessions that began earlier.
-    pub(crate) fn forget_before(&mut self, moment: Timestamp) {
-        for known in self.sets.values_mut().flat_map(|set| &mut set.known) {
-            if matches!(&known.state, State::Begun(record, _) if record.created_at < moment) {
-                known.state = State::Dropped;
-            }
-        }
-    }
-
     pub(crate) fn end(&mut self, ask: &End, now: Timestamp) -> Answer {
         let set = self.set(ask.tag);
-        if ask.caller.is_some_and(|id| set.live(id, now).is_none()) {
+        if ask
+            .caller
+            .is_some_and(|id| set.live(id, now, ask.not_before).is_none())
+        {
             return Answer::CallerEnded;
         }
         let keep = match ask.which {
@@ -303,7 +297,7 @@ impl Model {
             Which::Others(keep) => Some(keep),
             Which::All => None,
         };
-        let mut ended = set.all_live(now);
+        let mut ended = set.all_live(now, None);
         ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
         let by = set.causing(ask.by, Some(ask.call), now);
         let before = set.ended_by(ask.call, now);

@@ -28,7 +28,7 @@ impl Scripts {
                 .arg(&ids);
         };
         let key = self.0.keys.user(look.tag);
-        let call = Call::new(&self.0.look, &key, of);
+        let call = Call::new(&self.0.all.look, &key, of);
         let mut reply = self.run(call, arguments).await?;
         let (_, now) = reply.head();
         let mut sessions = Vec::with_capacity(look.ids.len());
@@ -57,7 +57,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(touch.tag);
-        let call = Call::new(&self.0.touch, &key, of);
+        let call = Call::new(&self.0.all.touch, &key, of);
         match self.run(call, arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),
