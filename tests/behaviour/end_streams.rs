@@ -44,7 +44,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Open {
     frames: mpsc::UnboundedReceiver<Bytes>,
     size: Option<u64>,
-    dropped: Flag,
+    _dropped: Flag,
 }
 
 /// Set when it is dropped.
@@ -57,7 +57,7 @@ impl Default for Open {
         Self {
             frames,
             size: None,
-            dropped: Flag::default(),
+            _dropped: Flag::default(),
         }
     }
 }
@@ -104,7 +104,7 @@ fn open() -> (Open, mpsc::UnboundedSender<Bytes>, Arc<AtomicBool>) {
     let body = Open {
         frames,
         size: None,
-        dropped: Flag(Arc::clone(&dropped)),
+        _dropped: Flag(Arc::clone(&dropped)),
     };
     (body, sender, dropped)
 }
