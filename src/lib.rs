@@ -114,6 +114,7 @@
 //! | keep data: carts, flash messages, OAuth state | [`guide::keep_data`] |
 //! | limit the number of sessions | [`guide::limits`] |
 //! | show devices, explain why a session ended | [`guide::devices`] |
+//! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
@@ -131,8 +132,10 @@
 //! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
 //!   user agent. `DeviceApi` sends it too.
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
+//! - `live`: open streams end with their session, see [`guide::streams`]. Needs tokio.
 //! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
 //! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
+//! - `postgres`: `PostgresStore`. deadpool-postgres 0.14 is re-exported as `deadpool_postgres`.
 //! - `redis`: `RedisStore`. deadpool-redis 0.23 is re-exported as `deadpool_redis`, for apps that have a pool.
 //! - `test`: sessions for unit tests of handlers, see [`guide::testing`].
 //! - `tonic`: errors as `tonic::Status`, the peer's address under a tonic server, and `NamedService`.
@@ -149,6 +152,8 @@ mod request;
 mod session;
 pub mod store;
 
+#[cfg(feature = "postgres")]
+pub use deadpool_postgres;
 #[cfg(feature = "redis")]
 pub use deadpool_redis;
 
@@ -164,6 +169,8 @@ pub use self::request::ClientIp;
 pub use self::request::{Device, DeviceKind};
 #[cfg(feature = "geoip")]
 pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
+#[cfg(feature = "postgres")]
+pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::{
@@ -179,11 +186,16 @@ pub use self::{
     },
     request::{EndWords, PeerAddr, TokenSource, local_path},
     session::{
-        ClientChange, ClientVerdict, CommitError, Committed, LimitReached, Login, MissingSession,
-        ParseTicketError, Peek, Session, SessionError, SessionErrorKind, SessionInfo, Ticket,
-        UserSessions, UserSessionsError,
+        ClientChange, ClientVerdict, CommitError, Committed, Everyone, EveryonePage, LimitReached,
+        Login, MissingSession, ParseTicketError, Peek, Session, SessionError, SessionErrorKind,
+        SessionInfo, Ticket, UserOnPage, UserSessions, UserSessionsError,
     },
     store::{MemoryStore, SessionStore},
+};
+#[cfg(feature = "live")]
+pub use self::{
+    layer::{EndStreams, EndStreamsService},
+    session::{LiveEnd, LiveSession, StreamError, UntilEnded},
 };
 
 #[doc = include_str!("guide/mod.md")]
@@ -199,6 +211,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/devices.md")]
     pub mod devices {}
+
+    #[doc = include_str!("guide/streams.md")]
+    pub mod streams {}
 
     #[doc = include_str!("guide/testing.md")]
     pub mod testing {}
@@ -252,6 +267,7 @@ pub mod threats {}
 /// | `created` | a user signed in |
 /// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
+/// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before the event's time |
 /// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
@@ -263,9 +279,9 @@ pub mod threats {}
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
 ///
-/// Guest sessions raise no events. Each event is delivered at most once. If a store's reply is lost and the
+/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each event is delivered at most once. If a store's reply is lost and the
 /// retry finds the work done, no event is raised. What ends outside of a request is reported only to
-/// [`UserSessions::events`].
+/// [`UserSessions::events`] and [`Everyone::events`].
 ///
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing
@@ -287,7 +303,7 @@ pub mod threats {}
 /// | metric | kind | labels |
 /// |---|---|---|
 /// | `tower_user_sessions_resolves_total` | counter | `outcome`: live, ended, expired, reused, unknown, error |
-/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`. Answers that need no waiting are not in it |
+/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`, look, touch, everyone, `end_everyone`, scan, estimate. Answers that need no waiting are not in it |
 /// | `tower_user_sessions_logins_total` | counter | |
 /// | `tower_user_sessions_refusals_total` | counter | `reason` |
 /// | `tower_user_sessions_ends_total` | counter | `reason` |
@@ -335,6 +351,8 @@ pub mod test {
 pub mod future {
     #[cfg(feature = "api")]
     pub use crate::api::DeviceFuture;
+    #[cfg(feature = "live")]
+    pub use crate::layer::EndStreamsFuture;
     pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
 }
 

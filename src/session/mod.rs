@@ -12,11 +12,17 @@ mod delivery;
 mod device;
 mod ended;
 mod error;
+mod everyone;
 #[cfg(feature = "test")]
 pub(crate) mod for_test;
 mod head;
 mod info;
 mod life;
+#[cfg(feature = "live")]
+mod live;
+#[cfg(not(feature = "live"))]
+#[path = "no_live.rs"]
+mod live;
 mod log_out;
 mod login;
 mod missing;
@@ -43,12 +49,17 @@ use std::{
 
 use tokio::sync::Mutex as AsyncMutex;
 
+#[cfg(feature = "live")]
+pub(crate) use self::live::{BoxError, LastWords, Registry, Waiting};
+#[cfg(feature = "live")]
+pub use self::live::{LiveEnd, LiveSession, StreamError, UntilEnded};
 use self::state::State;
 pub(crate) use self::{
     audit::Audit,
     client_change::{Due, OnClientChanged},
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
+    live::Mark,
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},
@@ -57,6 +68,7 @@ pub use self::{
     audit::{EventReceiver, EventSender, EventSink, channel},
     client_change::{ClientChange, ClientVerdict},
     error::{CommitError, LimitReached, SessionError, SessionErrorKind, UserSessionsError},
+    everyone::{Everyone, EveryonePage, UserOnPage},
     info::SessionInfo,
     login::{Committed, Login},
     missing::MissingSession,

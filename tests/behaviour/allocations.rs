@@ -22,8 +22,9 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     Caching, MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
-        Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
+        Create, Created, End, Ended, Forget, List, Look, Looked, ManualClock, NoteClient, Record,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
+        Touch,
     },
 };
 
@@ -274,6 +275,14 @@ impl SessionStore for Elsewhere {
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         self.0.note_client(note).await
+    }
+
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.0.look(look).await
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.0.touch(touch).await
     }
 }
 

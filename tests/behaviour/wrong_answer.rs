@@ -13,8 +13,8 @@ use http::StatusCode;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionLayer, SessionStore, UserId,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, Tag, Ticketed, Token,
+        Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Token, Touch,
     },
 };
 
@@ -93,6 +93,14 @@ impl SessionStore for Shifted {
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         self.store.note_client(note).await
+    }
+
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.store.look(look).await
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.store.touch(touch).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

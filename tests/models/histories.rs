@@ -106,7 +106,9 @@ async fn replay_on_memory(history: &[(usize, Op)], world: &mut World) -> Result<
     }
     for set in 0..SESSION_SETS {
         for token in world.tokens(set).to_vec() {
-            let request = Request::Resolve(resolves(token));
+            let mut resolve = resolves(token);
+            resolve.not_before = world.not_before;
+            let request = Request::Resolve(resolve);
             let (answer, expected) = (ask(&store, &request).await, world.expects(&request));
             world.note((request.clone(), answer.clone()));
             same("MemoryStore", &answer, "the contract", &expected)?;
@@ -137,6 +139,7 @@ fn an_invalid_token_keeps_its_time_when_the_clock_steps_back() {
             device: None,
             elsewhere: false,
             admin: false,
+            knows: false,
             redeem: None,
         },
     };

@@ -60,6 +60,13 @@ pub(crate) enum Op {
         agent: u8,
         stale: bool,
     },
+    /// What all sessions of the session set are, and one that is none.
+    Look,
+    /// Activity of so long ago.
+    Touch {
+        pick: Pick,
+        age: u64,
+    },
     /// Of one realm, or of all.
     List(Option<bool>),
     End {
@@ -78,7 +85,8 @@ pub(crate) enum Op {
     },
     Advance(u64),
     StepBack(u64),
-    NotBefore,
+    /// Ends all sessions, at a moment so far ahead of the clock.
+    NotBefore(u64),
 }
 
 /// Options of a sign-in.
@@ -94,6 +102,8 @@ pub(crate) struct With {
     pub(crate) elsewhere: bool,
     /// In the realm that has a name.
     pub(crate) admin: bool,
+    /// The request arrived after it was known up to when all sessions ended.
+    pub(crate) knows: bool,
     /// A ticket, whether it is forged, and which session it ends.
     pub(crate) redeem: Option<(Pick, bool, Option<Pick>)>,
 }
@@ -248,12 +258,15 @@ fn ops() -> impl Strategy<Value = Op> {
         3 => (pick(), 0..3_u8, prop::bool::weighted(0.2))
             .prop_map(|(pick, agent, stale)| Op::NoteClient { pick, agent, stale }),
         3 => option::weighted(0.5, any::<bool>()).prop_map(Op::List),
+        2 => Just(Op::Look),
+        2 => (pick(), prop_oneof![Just(0_u64), millis()])
+            .prop_map(|(pick, age)| Op::Touch { pick, age }),
         1 => ticket,
         4 => end,
         1 => name().prop_map(|name| Op::GiveUp { name }),
         5 => millis().prop_map(Op::Advance),
         1 => millis().prop_map(Op::StepBack),
-        1 => Just(Op::NotBefore),
+        1 => prop_oneof![Just(0_u64), Just(1), 1..3_000_u64].prop_map(Op::NotBefore),
     ]
 }
 
@@ -266,19 +279,22 @@ fn with() -> impl Strategy<Value = With> {
         prop::bool::weighted(0.8),
         option::weighted(0.3, 0..4_u8),
         prop::bool::weighted(0.1),
-        prop::bool::weighted(0.3),
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.7)),
         option::weighted(0.2, redeem),
     )
         .prop_map(
-            |((class, agent), class_limit, counts, device, elsewhere, admin, redeem)| With {
-                class,
-                agent,
-                class_limit,
-                counts,
-                device,
-                elsewhere,
-                admin,
-                redeem,
+            |((class, agent), class_limit, counts, device, elsewhere, (admin, knows), redeem)| {
+                With {
+                    class,
+                    agent,
+                    class_limit,
+                    counts,
+                    device,
+                    elsewhere,
+                    admin,
+                    knows,
+                    redeem,
+                }
             },
         )
 }

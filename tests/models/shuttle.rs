@@ -21,8 +21,8 @@ use shuttle::{
 use tower_user_sessions::{
     Limit, MemoryStore, SessionId, SessionLayer, SessionStore, UserId, UserSessions,
     store::{
-        Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, Look, Looked, ManualClock, NoteClient, Record,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch,
     },
 };
 
@@ -76,6 +76,14 @@ impl SessionStore for Yielding {
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         between(self.0.note_client(note)).await
+    }
+
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        between(self.0.look(look)).await
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        between(self.0.touch(touch)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

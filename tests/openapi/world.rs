@@ -10,8 +10,8 @@ use tower_user_sessions::{
     DeviceBody, Geo, Login, PeerAddr, Place, Session, SessionId, SessionLayer, SessionStore,
     UserId,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed, Touch,
     },
 };
 
@@ -140,6 +140,14 @@ impl SessionStore for Down {
     }
 
     async fn note_client(&self, _: &NoteClient) -> Result<bool, StoreError> {
+        down()
+    }
+
+    async fn look(&self, _: &Look) -> Result<Looked, StoreError> {
+        down()
+    }
+
+    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
         down()
     }
 }

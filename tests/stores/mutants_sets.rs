@@ -18,8 +18,9 @@ use std::{
 use tower_user_sessions::{
     EndReason, Excess, MemoryStore, SessionId, SessionStore, Timestamp, UserId,
     store::{
-        Create, Created, End, EndNotice, Ended, Forget, List, ManualClock, NoteClient, Record,
-        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, conformance,
+        Create, Created, End, EndNotice, Ended, Forget, List, Look, Looked, ManualClock,
+        NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag,
+        Ticketed, Touch, conformance,
     },
 };
 
@@ -162,6 +163,14 @@ impl SessionStore for Store {
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         self.store.note_client(note).await
+    }
+
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.store.look(look).await
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.store.touch(touch).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

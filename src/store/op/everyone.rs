@@ -21,8 +21,8 @@ impl EndEveryone {
     /// too.
     #[must_use]
     pub fn moment(self, now: Timestamp, before: Option<Timestamp>) -> Timestamp {
-        let after = |moment: Timestamp| moment.plus(Duration::from_millis(1));
-        let all = before.map_or(after(now), |before| after(now.max(before)));
+        let latest = before.map_or(now, |before| now.max(before));
+        let all = latest.plus(Duration::from_millis(1));
         match self {
             Self::Now => all,
             Self::Before(moment) => {

@@ -1,36 +1,34 @@
 //! Sessions in Redis or Valkey, shared by all nodes.
 
-use std::{error::Error, future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::redis::{ConnectionInfo, RedisConnectionInfo};
-
+mod builder;
 mod check;
 mod cluster;
 mod confirm;
+mod connect;
 mod keys;
 mod link;
+mod live;
 mod reply;
 mod route;
 mod script;
 mod undelivered;
 mod worker;
 
-use self::{
-    cluster::Cluster,
-    keys::Keys,
-    link::{Confirm, Link},
-    route::Route,
-    script::Scripts,
-};
+use self::script::Scripts;
 use super::{
-    Create, Created, End, Ended, Forget, List, Look, Looked, NOTICE_KEPT, NoteClient, Resolve,
-    Resolved, Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch, identity,
+    Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, Forget, Horizon, List, Look,
+    Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
+    SessionStore, StoreError, Ticketed, Touch,
 };
-use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, UserId};
+use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 pub use self::{
+    builder::RedisStoreBuilder,
     check::{RedisCheck, RedisFinding},
     link::{IntoRedisSource, RedisSource, RedisUrlError},
+    live::RedisLive,
 };
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
@@ -120,101 +118,13 @@ pub use self::{
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     identity: u64,
+    horizon: Arc<Horizon>,
     scripts: Scripts,
     tag_key: Option<TagKey>,
+    feed: Option<Feed>,
 }
 
 impl RedisStore {
-    /// A store on the server that this URL names: `redis://user:password@host:port/db`, or `rediss://…` for TLS.
-    ///
-    /// It connects when it is first used. For other settings, pass [`RedisSource::url`] to
-    /// [`builder`](Self::builder).
-    ///
-    /// # Errors
-    ///
-    /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
-    pub fn connect(url: &str) -> Result<Self, RedisUrlError> {
-        Ok(Self::new(RedisSource::url(url)?))
-    }
-
-    /// A store on the Cluster that has these nodes. A few are enough, because each knows the others.
-    ///
-    /// Each primary has connections of its own. If one does not answer, the users of the others do not notice.
-    ///
-    /// ```no_run
-    /// use tower_user_sessions::RedisStore;
-    ///
-    /// let nodes = ["redis://:password@node-1:6379", "redis://:password@node-2:6379"];
-    /// let store = RedisStore::connect_cluster(nodes)?;
-    /// # let _ = store;
-    /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
-    /// ```
-    ///
-    /// It connects when it is first used. For other settings, pass [`RedisSource::cluster`] to
-    /// [`builder`](Self::builder).
-    ///
-    /// # Errors
-    ///
-    /// If one is not such a URL, or there is none.
-    pub fn connect_cluster<S: AsRef<str>>(
-        nodes: impl IntoIterator<Item = S>,
-    ) -> Result<Self, RedisUrlError> {
-        Ok(Self::new(RedisSource::cluster(nodes)?))
-    }
-
-    /// A store that asks this function where and as whom to connect, each time that it opens a connection.
-    ///
-    /// For passwords that change, such as IAM tokens:
-    ///
-    /// ```no_run
-    /// use deadpool_redis::redis::{IntoConnectionInfo, RedisConnectionInfo, RedisError};
-    /// use tower_user_sessions::RedisStore;
-    ///
-    /// # async fn fresh_token() -> String { String::new() }
-    /// let store = RedisStore::connect_with(async || {
-    ///     let login = RedisConnectionInfo::default()
-    ///         .set_username("app")
-    ///         .set_password(fresh_token().await);
-    ///     let server = "rediss://cache.example:6379".into_connection_info()?;
-    ///     Ok::<_, RedisError>(server.set_redis_settings(login))
-    /// });
-    /// # let _ = store;
-    /// ```
-    #[must_use]
-    pub fn connect_with<F, Fut, E>(ask: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<ConnectionInfo, E>> + Send + 'static,
-        E: Into<Box<dyn Error + Send + Sync>>,
-    {
-        Self::new(RedisSource::with(ask))
-    }
-
-    /// A store on the master that these sentinels name.
-    ///
-    /// It follows a failover, and leaves a master that was replaced: at once if a sentinel reports that, and otherwise
-    /// within 2 s. If the master has a password, pass [`RedisSource::sentinel`] to [`new`](Self::new).
-    ///
-    /// ```no_run
-    /// use tower_user_sessions::RedisStore;
-    ///
-    /// let sentinels = ["redis://sentinel-1:26379", "redis://sentinel-2:26379"];
-    /// let store = RedisStore::connect_sentinel(sentinels, "mymaster")?;
-    /// # let _ = store;
-    /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If one of them is not such a URL.
-    pub fn connect_sentinel<'a>(
-        sentinels: impl IntoIterator<Item = &'a str>,
-        master: &str,
-    ) -> Result<Self, RedisUrlError> {
-        let login = RedisConnectionInfo::default();
-        Ok(Self::new(RedisSource::sentinel(sentinels, master, login)?))
-    }
-
     /// A store that connects with this source: a pool of deadpool-redis, a `redis::Client`, a `SentinelClient` or a
     /// [`RedisSource`].
     ///
@@ -228,15 +138,7 @@ impl RedisStore {
 
     /// As [`new`](Self::new), with settings: prefix, deadline, key of tags.
     pub fn builder(source: impl IntoRedisSource) -> RedisStoreBuilder {
-        RedisStoreBuilder {
-            source: source.into_redis_source(),
-            prefix: "sessions".to_owned(),
-            deadline: Duration::from_secs(1),
-            notice_kept: NOTICE_KEPT,
-            tag_key: None,
-            clock: None,
-            confirm: None,
-        }
+        RedisStoreBuilder::new(source.into_redis_source())
     }
 
     /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
@@ -289,12 +191,45 @@ impl SessionStore for RedisStore {
         self.scripts.note_client(note).await
     }
 
-    async fn look(&self, _: &Look) -> Result<Looked, StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.scripts.look(look).await
     }
 
-    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.scripts.touch(touch).await
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.horizon)
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.scripts.everyone(knows).await
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        let moment = self
+            .scripts
+            .end_everyone(end, self.horizon.moment())
+            .await?;
+        let message = FeedMessage::everyone(moment).encode();
+        if let Err(error) = self.scripts.publish_everywhere(&message).await {
+            // The other nodes ask within five seconds.
+            tracing::debug!(%error, "the end of all sessions was not published");
+        }
+        Ok(moment)
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.scripts.scan(scan).await
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.scripts.estimate().await
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.feed.clone()
     }
 
     fn tag(&self, user: &UserId) -> Tag {
@@ -311,87 +246,5 @@ impl SessionStore for RedisStore {
     /// Repeats the end until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         self.scripts.give_up(tag, id);
-    }
-}
-
-/// Settings of a [`RedisStore`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct RedisStoreBuilder {
-    source: RedisSource,
-    prefix: String,
-    deadline: Duration,
-    notice_kept: Duration,
-    tag_key: Option<TagKey>,
-    clock: Option<Clock>,
-    confirm: Option<Confirm>,
-}
-
-impl RedisStoreBuilder {
-    /// What keys begin with: `prefix:{…}`. In it `{`, `}` and `%` are written as `%7B`, `%7D` and `%25`.
-    ///
-    /// Defaults to `sessions`.
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
-        self
-    }
-
-    /// How long one operation may take, with the time to get a connection.
-    ///
-    /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
-    ///
-    /// Defaults to 1 s.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
-
-    /// How long an end notice is kept: at most as long as a session may live,
-    /// [`Lifetime::MAX`].
-    ///
-    /// Defaults to 1 hour.
-    pub fn notice_kept(mut self, kept: Duration) -> Self {
-        // Redis refuses a TTL that overflows, in the middle of a script.
-        self.notice_kept = kept.min(Lifetime::MAX);
-        self
-    }
-
-    /// Derives tags under this key, so that user ids cannot be guessed from cookies and keys.
-    ///
-    /// Defaults to no key. Another key makes other tags: all users are signed out.
-    pub fn tag_key(mut self, key: TagKey) -> Self {
-        self.tag_key = Some(key);
-        self
-    }
-
-    /// Passes this clock's time to the scripts, for tests.
-    ///
-    /// Defaults to the clock of the server, so that a wrong clock of an app node does no harm.
-    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
-        self.clock = Some(clock.into());
-        self
-    }
-
-    /// The store. It connects when it is first used.
-    #[must_use]
-    pub fn build(self) -> RedisStore {
-        let Self {
-            source,
-            prefix,
-            deadline,
-            notice_kept,
-            tag_key,
-            clock,
-            confirm,
-        } = self;
-        let route = match source.seeds() {
-            Some(seeds) => Route::Cluster(Cluster::new(Arc::clone(seeds), deadline)),
-            None => Route::One(Link::new(source, deadline)),
-        };
-        RedisStore {
-            identity: identity::next(),
-            scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock, confirm),
-            tag_key,
-        }
     }
 }

@@ -1,18 +1,25 @@
 //! Which server a call goes to: the one there is, or one of a Cluster.
 
-use std::pin::Pin;
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+};
 
 use deadpool_redis::redis::Cmd;
 
 use super::{
-    check::{self, RedisCheck},
+    check::{self, RedisCheck, Wants},
     cluster::Cluster,
     keys::Keys,
-    link::{Call, Confirm, Link},
+    link::{Call, Link},
+    live::Server,
     reply::Reply,
     script::source::Script,
 };
-use crate::{model::clock::Monotonic, store::StoreError};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// So many keys are tried: each primary serves one of them.
 const KEYS: u32 = 4_096;
@@ -24,6 +31,39 @@ pub(super) enum Route {
     One(Link),
     /// A link per primary of a Cluster.
     Cluster(Cluster),
+}
+
+/// A server that has keys.
+pub(super) enum Primary<'a> {
+    /// The only one.
+    Only(&'a Link, String),
+    /// One of a Cluster.
+    Member(Arc<Link>, String),
+}
+
+impl Primary<'_> {
+    pub(super) fn is_member(&self) -> bool {
+        matches!(self, Self::Member(..))
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        match self {
+            Self::Only(link, _) => link,
+            Self::Member(link, _) => link,
+        }
+    }
+
+    /// A key that it serves.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Only(_, key) | Self::Member(_, key) => key,
+        }
+    }
+}
+
+/// Keys that no user has: a tag is 16 characters.
+fn of_none(keys: &Keys) -> impl Iterator<Item = String> + use<'_> {
+    (0..KEYS).map(|number| keys.named(&format!("check-{number}")))
 }
 
 impl Route {
@@ -41,6 +81,41 @@ impl Route {
         }
     }
 
+    /// Whether a key may be on another server than the next one is.
+    pub(super) fn may_be_cluster(&self) -> bool {
+        match self {
+            Self::One(link) => link.is_cluster(),
+            Self::Cluster(_) => true,
+        }
+    }
+
+    /// A key of each primary that is known.
+    pub(super) async fn served(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::One(_) => Ok(Vec::new()),
+            Self::Cluster(cluster) => {
+                let primaries = cluster.primaries(of_none(keys)).await?;
+                Ok(primaries.into_iter().map(|(_, key)| key).collect())
+            }
+        }
+    }
+
+    /// All primaries, each with a key that it serves.
+    pub(super) async fn primaries(&self, keys: &Keys) -> Result<Vec<Primary<'_>>, StoreError> {
+        match self {
+            // The client of the pool finds the primary of a key, and no other one.
+            Self::One(link) if link.is_cluster() => {
+                Err(StoreError::new(StoreErrorKind::Unsupported))
+            }
+            Self::One(link) => Ok(vec![Primary::Only(link, keys.named("check-0"))]),
+            Self::Cluster(cluster) => {
+                let primaries = cluster.primaries(of_none(keys)).await?;
+                let member = |(link, key)| Primary::Member(link, key);
+                Ok(primaries.into_iter().map(member).collect())
+            }
+        }
+    }
+
     /// Whether one server may serve while another one does not.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))
@@ -54,22 +129,64 @@ impl Route {
         }
     }
 
+    /// The servers that a feed listens to.
+    pub(super) fn servers(&self) -> Vec<Server> {
+        match self {
+            Self::One(link) => vec![Server {
+                source: link.source().clone(),
+                link: None,
+            }],
+            Self::Cluster(cluster) => {
+                let links = cluster.links().into_iter();
+                let server = |link: Arc<Link>| Server {
+                    source: link.source().clone(),
+                    link: Some(Arc::downgrade(&link)),
+                };
+                links.map(server).collect()
+            }
+        }
+    }
+
+    /// Whether calls about this slot go to the server of this link.
+    pub(super) fn serves(&self, slot: u16, link: &Weak<Link>) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Cluster(cluster) => cluster.serves(slot, link),
+        }
+    }
+
+    /// The map of a Cluster may be old.
+    pub(super) fn doubt(&self) {
+        if let Self::Cluster(cluster) = self {
+            cluster.doubt();
+        }
+    }
+
+    /// Keys of no user, of which each primary serves one.
+    pub(super) async fn keys(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::One(_) => Ok(of_none(keys).take(1).collect()),
+            Self::Cluster(_) => self.served(keys).await,
+        }
+    }
+
     /// Finds out about each server.
     pub(super) async fn check(
         &self,
         keys: &Keys,
         scripts: &[&Script],
-        confirm: Option<Confirm>,
+        wants: Wants<'_>,
     ) -> Vec<RedisCheck> {
-        // No user has it: a tag is 16 characters.
-        let key = |number: u32| keys.named(&format!("check-{number}"));
         match self {
-            Self::One(link) => vec![check::ask(link, &key(0), scripts, confirm).await],
-            Self::Cluster(cluster) => match cluster.primaries((0..KEYS).map(key)).await {
+            Self::One(link) => {
+                let key = keys.named("check-0");
+                vec![check::ask(link, &key, scripts, wants).await]
+            }
+            Self::Cluster(cluster) => match cluster.primaries(of_none(keys)).await {
                 Ok(primaries) => {
                     let mut checks = Vec::with_capacity(primaries.len());
                     for (link, key) in &primaries {
-                        checks.push(check::ask(link, key, scripts, confirm).await);
+                        checks.push(check::ask(link, key, scripts, wants).await);
                     }
                     checks
                 }

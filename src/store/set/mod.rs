@@ -135,6 +135,12 @@ impl<S: SetStorage> SetStore<S> {
         }
         self.0.undelivered.count()
     }
+
+    /// How many sign-ins were given up and wait for their end.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn given_up(&self) -> usize {
+        self.0.undelivered.count()
+    }
 }
 
 impl<S> Clone for SetStore<S> {

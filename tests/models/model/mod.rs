@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, time::Duration};
 use tower_user_sessions::{
     Client, EndNotice, SessionId, Timestamp,
     store::{
-        Change, Changes, Create, Data, End, List, NoteClient, Realm, Record, Resolve, Rotate, Salt,
-        Save, Tag, Ticketed, Which,
+        Change, Changes, Create, Data, Deadlines, End, List, Look, NoteClient, Presence, Realm,
+        Record, Resolve, Rotate, Salt, Save, Tag, Ticketed, Touch, Which,
     },
 };
 
@@ -74,6 +74,7 @@ pub(crate) enum Answer {
     LimitReached(Vec<Record>),
     NoTicket,
     TooLarge,
+    Touched,
     Rejected,
     TooOld,
     Saved(u64),
@@ -81,6 +82,7 @@ pub(crate) enum Answer {
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
+    Looked(Vec<Presence>, Timestamp),
     Noted(bool),
     Terms(Option<Vec<u8>>),
     Ended(Vec<SessionId>, Timestamp, Option<Contents>),
@@ -191,7 +193,7 @@ impl Model {
     }
 
     pub(crate) fn revision(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<u64> {
-        Some(self.set(tag).live(id, now)?.0.revision)
+        Some(self.set(tag).live(id, now, None)?.0.revision)
     }
 
     pub(crate) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
@@ -207,7 +209,7 @@ impl Model {
     }
 
     pub(crate) fn save(&mut self, ask: &Save, now: Timestamp) -> Answer {
-        let Some((record, data)) = self.set(ask.tag).live(ask.id, now) else {
+        let Some((record, data)) = self.set(ask.tag).live(ask.id, now, ask.not_before) else {
             return Answer::NotLive;
         };
         if ask
@@ -238,11 +240,11 @@ impl Model {
 
     /// The live session with this id.
     pub(crate) fn record(&mut self, tag: Tag, id: SessionId, now: Timestamp) -> Option<Record> {
-        Some(self.set(tag).live(id, now)?.0.clone())
+        Some(self.set(tag).live(id, now, None)?.0.clone())
     }
 
     pub(crate) fn note_client(&mut self, ask: &NoteClient, now: Timestamp) -> Answer {
-        let Some((record, _)) = self.set(ask.tag).live(ask.record.id, now) else {
+        let Some((record, _)) = self.set(ask.tag).live(ask.record.id, now, ask.not_before) else {
             return Answer::Noted(false);
         };
         let again = record.last_seen() == Some(&ask.last_seen);
@@ -253,8 +255,26 @@ impl Model {
         Answer::Noted(read || again)
     }
 
+    pub(crate) fn look(&mut self, ask: &Look, now: Timestamp) -> Answer {
+        let set = self.set(ask.tag);
+        let presence = |id: &SessionId| match set.live(*id, now) {
+            Some((record, _)) => Presence::Live(Deadlines::of(record)),
+            None => set
+                .notice(*id, now)
+                .map_or(Presence::Unknown, Presence::Ended),
+        };
+        Answer::Looked(ask.ids.iter().map(presence).collect(), now)
+    }
+
+    pub(crate) fn touch(&mut self, ask: &Touch, now: Timestamp) -> Answer {
+        if let Some((record, _)) = self.set(ask.tag).live(ask.id, now) {
+            record.last_activity = record.last_activity.max(now.minus(ask.age));
+        }
+        Answer::Touched
+    }
+
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {
-        let mut live = self.set(ask.tag).all_live(now);
+        let mut live = self.set(ask.tag).all_live(now, ask.not_before);
         live.retain(|record| ask.within.is_none_or(|realm| record.is_in(realm)));
         Answer::Listed(sorted(live))
     }
@@ -264,18 +284,12 @@ impl Model {
         Answer::Terms(found.map(|it| it.terms.clone()))
     }
 
-    /// Removes the sessions that began earlier.
-    pub(crate) fn forget_before(&mut self, moment: Timestamp) {
-        for known in self.sets.values_mut().flat_map(|set| &mut set.known) {
-            if matches!(&known.state, State::Begun(record, _) if record.created_at < moment) {
-                known.state = State::Dropped;
-            }
-        }
-    }
-
     pub(crate) fn end(&mut self, ask: &End, now: Timestamp) -> Answer {
         let set = self.set(ask.tag);
-        if ask.caller.is_some_and(|id| set.live(id, now).is_none()) {
+        if ask
+            .caller
+            .is_some_and(|id| set.live(id, now, ask.not_before).is_none())
+        {
             return Answer::CallerEnded;
         }
         let keep = match ask.which {
@@ -283,7 +297,7 @@ impl Model {
             Which::Others(keep) => Some(keep),
             Which::All => None,
         };
-        let mut ended = set.all_live(now);
+        let mut ended = set.all_live(now, None);
         ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
         let by = set.causing(ask.by, Some(ask.call), now);
         let before = set.ended_by(ask.call, now);

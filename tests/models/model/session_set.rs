@@ -19,17 +19,24 @@ fn idle(record: &Record) -> Duration {
     }
 }
 
+/// When a session began, as `not_before` sees it.
+pub(super) fn began(record: &Record) -> Timestamp {
+    record.created_at.min(record.authenticated_at)
+}
+
 impl SessionSet {
     pub(super) fn live(
         &mut self,
         id: SessionId,
         now: Timestamp,
+        not_before: Option<Timestamp>,
     ) -> Option<(&mut Record, &mut Contents)> {
         self.known
             .iter_mut()
             .find_map(|known| match &mut known.state {
                 State::Begun(record, data)
                     if known.id == id
+                        && Some(began(record)) >= not_before
                         && now < record.deadline
                         && now < record.last_activity.plus(idle(record)) =>
                 {
@@ -39,10 +46,17 @@ impl SessionSet {
             })
     }
 
-    pub(super) fn all_live(&mut self, now: Timestamp) -> Vec<Record> {
+    pub(super) fn all_live(
+        &mut self,
+        now: Timestamp,
+        not_before: Option<Timestamp>,
+    ) -> Vec<Record> {
         let ids: Vec<SessionId> = self.known.iter().map(|known| known.id).collect();
         ids.into_iter()
-            .filter_map(|id| self.live(id, now).map(|(record, _)| record.clone()))
+            .filter_map(|id| {
+                self.live(id, now, not_before)
+                    .map(|(record, _)| record.clone())
+            })
             .collect()
     }
 
@@ -56,8 +70,13 @@ impl SessionSet {
     }
 
     /// The live session with this id, or the one that replaced it.
-    pub(super) fn successor(&mut self, mut id: SessionId, now: Timestamp) -> Option<SessionId> {
-        while self.live(id, now).is_none() {
+    pub(super) fn successor(
+        &mut self,
+        mut id: SessionId,
+        now: Timestamp,
+        not_before: Option<Timestamp>,
+    ) -> Option<SessionId> {
+        while self.live(id, now, not_before).is_none() {
             let notice = self.notice(id, now)?;
             if notice.reason != EndReason::Replaced {
                 return None;
@@ -74,7 +93,7 @@ impl SessionSet {
         call: Option<[u8; 8]>,
         now: Timestamp,
     ) -> Cause {
-        let live = by.and_then(|by| self.live(by, now));
+        let live = by.and_then(|by| self.live(by, now, None));
         (by, live.map(|(record, _)| record.client().clone()), call)
     }
 
@@ -102,7 +121,7 @@ impl SessionSet {
         (by, client, call): &Cause,
         now: Timestamp,
     ) {
-        if let Some((record, _)) = self.live(id, now) {
+        if let Some((record, _)) = self.live(id, now, None) {
             let until = now.plus(NOTICE_KEPT);
             let mut notice = EndNotice::new(record.digest, why, now, *by, until);
             notice.by_client = client.clone().map(Box::new);
@@ -112,6 +131,23 @@ impl SessionSet {
                 (previous.until == Previous::UNUSED).then_some(previous.digest)
             });
             self.becomes(id, State::Ended(notice));
+        }
+    }
+
+    /// The sessions that began before this moment leave notices.
+    pub(super) fn end_with_all(&mut self, moment: Timestamp, now: Timestamp) {
+        for record in self.all_live(now, None) {
+            if began(&record) < moment {
+                self.ends(record.id, EndReason::Everyone, &(None, None, None), now);
+                let known = self.known.iter_mut().find(|known| known.id == record.id);
+                if let Some(Known {
+                    state: State::Ended(notice),
+                    ..
+                }) = known
+                {
+                    notice.ended_at = moment;
+                }
+            }
         }
     }
 
@@ -141,7 +177,7 @@ impl SessionSet {
     }
 
     pub(super) fn end_one(&mut self, id: SessionId, ask: &End, now: Timestamp) -> Answer {
-        if let Some((record, data)) = self.live(id, now) {
+        if let Some((record, data)) = self.live(id, now, None) {
             if ask.within.is_some_and(|realm| !record.is_in(realm)) {
                 return Answer::Unknown;
             }

@@ -19,7 +19,7 @@ impl SessionSet {
         };
         let cutoff = self.cutoff;
         if self.known.iter().any(|known| known.id == ask.id) {
-            return match self.live(ask.id, now) {
+            return match self.live(ask.id, now, ask.not_before) {
                 Some((record, data)) if record.digest == ask.digest => {
                     let (record, data) = (record.clone(), data.clone());
                     let made = self.made.iter().find(|made| made.id == ask.id);
@@ -57,22 +57,29 @@ impl SessionSet {
                 return Answer::Rejected;
             }
         }
+        let began = now.max(ask.arrived_after.unwrap_or(now));
+        let at = at.min(began);
+        if Some(at) < ask.not_before {
+            return Answer::Rejected;
+        }
 
-        let replaced = ask.replaces.and_then(|id| self.successor(id, now));
+        let replaced = ask
+            .replaces
+            .and_then(|id| self.successor(id, now, ask.not_before));
         let chosen = ask.redeem.and_then(|redeem| redeem.ends);
         let chosen = chosen.filter(|id| {
-            let live = self.live(*id, now);
+            let live = self.live(*id, now, ask.not_before);
             live.is_none_or(|(record, _)| record.is_in(ask.realm))
         });
-        let mut others = self.all_live(now);
+        let mut others = self.all_live(now, ask.not_before);
         others.retain(|record| Some(record.id) != replaced && Some(record.id) != chosen);
         let (goes, offered) = excess(ask, others, now);
         let used = |record: &Record| !unused_for_long(record, now);
         if ask.limit.excess() == Excess::Refuse && goes.iter().any(used) {
-            self.leave_ticket(ask, at.min(now), now);
+            self.leave_ticket(ask, at, now);
             return Answer::LimitReached(sorted(offered));
         }
-        let mut data = match replaced.and_then(|id| self.live(id, now)) {
+        let mut data = match replaced.and_then(|id| self.live(id, now, ask.not_before)) {
             Some((_, data)) => data.clone(),
             None => Contents::new(),
         };
@@ -84,11 +91,14 @@ impl SessionSet {
         let (user, client) = (ask.user.clone(), ask.client.clone());
         let mut record =
             Record::new(ask.id, ask.digest, user, client, ask.lifetime, now).with_realm(ask.realm);
-        record.authenticated_at = at.min(now);
+        (record.created_at, record.authenticated_at) = (began, at);
         if ask.counts {
             record.class = ask.class;
         }
         record.counts = ask.counts;
+        if let Some(moment) = ask.not_before {
+            self.end_with_all(moment, now);
+        }
         let by: Cause = (Some(ask.id), Some(record.client().clone()), None);
         if let Some(id) = replaced {
             self.ends(id, EndReason::Replaced, &by, now);
@@ -98,7 +108,7 @@ impl SessionSet {
             self.mark(id, EndReason::Replaced, Some(ask.id), now);
         }
         let mut evicted = Vec::new();
-        if let Some((record, _)) = chosen.and_then(|id| self.live(id, now)) {
+        if let Some((record, _)) = chosen.and_then(|id| self.live(id, now, ask.not_before)) {
             evicted.push(record.clone());
             let id = record.id;
             self.ends(id, EndReason::Revoked, &by, now);
@@ -127,7 +137,7 @@ impl SessionSet {
             evicted: evicted.iter().take(MADE).cloned().collect(),
             replaced,
             first_sight,
-            until: now.plus(MADE_KEPT),
+            until: began.plus(MADE_KEPT),
         });
         self.known.push(Known {
             id: ask.id,

@@ -7,17 +7,27 @@ use tower_user_sessions::{
     store::{Authenticated, Previous, Record, Renewal, Resolve, Rotate, Rotation, Salt},
 };
 
-use super::{Answer, NOTICE_KEPT, SessionSet};
+use super::{Answer, NOTICE_KEPT, SessionSet, session_set::began};
 
 impl SessionSet {
     pub(super) fn resolve(&mut self, ask: &Resolve, now: Timestamp) -> Answer {
         let (id, digest) = (ask.token.session_id(), ask.digest);
-        let Some((record, data)) = self.live(id, now) else {
+        let Some((record, data)) = self.live(id, now, None) else {
             return match self.notice(id, now) {
                 Some(notice) if notice.opens_to(&digest) => Answer::Notice(notice),
                 _ => Answer::Unknown,
             };
         };
+        if let Some(moment) = ask.not_before.filter(|moment| began(record) < *moment) {
+            let works = |it: Previous| now < it.until && !it.rejected;
+            let opens = record.digest == digest || previous(record, &digest).is_some_and(works);
+            let notice = EndNotice::new(digest, EndReason::Everyone, moment, None, record.deadline);
+            return if opens {
+                Answer::Notice(notice)
+            } else {
+                Answer::Unknown
+            };
+        }
         if record.digest == digest {
             record.unused = false;
             if let Some(rotation) = &mut record.rotation {
@@ -61,7 +71,7 @@ impl SessionSet {
     }
 
     pub(super) fn rotate(&mut self, ask: &Rotate, now: Timestamp) -> Answer {
-        let Some((record, _)) = self.live(ask.id, now) else {
+        let Some((record, _)) = self.live(ask.id, now, ask.not_before) else {
             return Answer::NotLive;
         };
         if record.digest == ask.digest {
@@ -145,7 +155,7 @@ impl SessionSet {
                     [Some(present), sent.map(rejected)],
                 );
                 record.digest = ask.digest;
-                record.authenticated_at = at.min(now);
+                record.authenticated_at = record.authenticated_at.max(at.min(now));
                 record.last_activity = record.last_activity.max(now);
                 record.idle = lifetime.idle();
                 let from = record.authenticated_at.max(record.created_at);

@@ -11,8 +11,9 @@ use std::{
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, Timestamp, UserId,
     store::{
-        Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
-        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Authenticated, Create, Digest, End, LastSeen, List, Look, ManualClock, NoteClient, Offer,
+        Redeem, Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Touch,
+        Which,
     },
 };
 
@@ -30,7 +31,7 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) model: Model,
     sets: Vec<SessionSet>,
-    not_before: Option<Timestamp>,
+    pub(crate) not_before: Option<Timestamp>,
     made: u32,
     story: Vec<(i64, Box<dyn Debug>)>,
 }
@@ -100,16 +101,23 @@ impl World {
                 self.clock.set(self.model.floor.unwrap_or(back).max(back));
                 return Vec::new();
             }
-            Op::NotBefore => {
-                self.not_before = Some(now);
-                self.model.forget_before(now);
-                // Sessions that begin from now on must not be rejected at once.
-                self.model.floor = self.model.floor.max(Some(now));
-                // The contract leaves open whether a rejected session can be saved to before it was
-                // listed.
-                return (0..SESSION_SETS)
-                    .map(|set| Request::List(self.list(set)))
-                    .collect();
+            Op::NotBefore(ahead) => {
+                let moment = now.plus(Duration::from_millis(*ahead));
+                self.not_before = self.not_before.max(Some(moment));
+                return Vec::new();
+            }
+            Op::Look => {
+                let mut ids: Vec<_> = self.tokens(set).iter().map(Token::session_id).collect();
+                ids.push("nobody----------".parse().unwrap());
+                let mut look = Look::new(tag, ids);
+                look.not_before = self.not_before;
+                Request::Look(look)
+            }
+            Op::Touch { pick, age } => {
+                let Some(id) = self.id(set, *pick) else {
+                    return Vec::new();
+                };
+                Request::Touch(Touch::new(tag, id, Duration::from_millis(*age)))
             }
             Op::List(realm) => {
                 let mut list = self.list(set);
@@ -168,7 +176,9 @@ impl World {
                     }
                     _ => record,
                 };
-                Request::NoteClient(NoteClient::new(tag, record, last))
+                let mut note = NoteClient::new(tag, record, last);
+                note.not_before = self.not_before;
+                Request::NoteClient(note)
             }
             Op::Rotate { .. } => match self.rotate(set, op) {
                 Some(rotate) => Request::Rotate(rotate),
@@ -190,6 +200,7 @@ impl World {
                 save.shorten = shorten.map(|(idle, absolute)| {
                     Lifetime::new(Duration::from_secs(idle), Duration::from_secs(absolute))
                 });
+                save.not_before = self.not_before;
                 Request::Save(save)
             }
             Op::End {
@@ -219,6 +230,7 @@ impl World {
                 end.spare_uncounted = *spare;
                 end.bar = bar.map(Duration::from_millis);
                 end.within = within.map(named);
+                end.not_before = self.not_before;
                 Request::End(end)
             }
         };
@@ -261,7 +273,10 @@ impl World {
                 }
             }
         };
-        let at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
+        let mut at = Timestamp::from_millis(now.as_millis() - authenticated_ago);
+        if with.knows {
+            at = at.max(self.not_before.unwrap_or(at));
+        }
         let user = self.sets[set].user.clone();
         let mut create = Create::new(&token, user, Authenticated::At(at))
             .within(&token, named(is_admin(&token)));
@@ -278,6 +293,7 @@ impl World {
         create.changes = change(changes);
         create.data_limit = *data_limit;
         create.not_before = self.not_before;
+        create.arrived_after = self.not_before.filter(|_| with.knows);
         self.equip(set, &mut create, *with);
         Some(create)
     }
@@ -354,6 +370,7 @@ impl World {
             Rotate::new(&sent, &next, renewal).within(&sent, &next, named(is_admin(&sent)));
         rotate.grace = Duration::from_millis(if *short { 0 } else { 4_000 });
         rotate.reuse_ends = *reuse_ends;
+        rotate.not_before = self.not_before;
         Some(rotate)
     }
 

@@ -1,18 +1,23 @@
 //! The slot of a key.
 
 /// How many slots a Cluster has.
-pub(super) const SLOTS: u16 = 16_384;
+pub(in super::super) const SLOTS: u16 = 16_384;
 
 /// The slot of a key: of what stands between its braces.
 ///
 /// `redis::cluster_routing::Slot` does not show its number.
-pub(super) fn of(key: &str) -> u16 {
+pub(in super::super) fn of(key: &str) -> u16 {
     let tag = key
         .split_once('{')
         .and_then(|(_, rest)| rest.split_once('}'))
         .map(|(tag, _)| tag)
         .filter(|tag| !tag.is_empty());
     crc(tag.unwrap_or(key).as_bytes()) % SLOTS
+}
+
+/// The slot of a session set, of whose tag this is the text.
+pub(in super::super) fn of_tag(tag: &[u8; 16]) -> u16 {
+    crc(tag) % SLOTS
 }
 
 /// CRC16 of XMODEM.

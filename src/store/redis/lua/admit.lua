@@ -22,7 +22,7 @@ if redeem ~= "" then
     return { 7, now, of }
   end
   age, proven = 0, struct.unpack(">i8", ticket, 19)
-  authenticated = math.min(proven, began)
+  authenticated = math.min(proven, begins)
 end
 local why = kind == 1 and unwanted(user, has, cutoff, age, proven, now)
 if why then

@@ -73,14 +73,14 @@ if now > latest then
   return { 5, now, of }
 end
 local deadline, moment = now + absolute, age == 1 and now - proven or proven
--- A clock that is behind must not make a session that began before everybody's end.
-local began = math.max(now, after)
-local authenticated = math.min(age == 0 and moment or math.max(moment, after), began)
+-- A clock that is behind must not make a session that begins before everybody's end.
+local begins = math.max(now, after)
+local authenticated = math.min(age == 0 and moment or math.max(moment, after), begins)
 local fields = redis.call("HKEYS", user)
 if #fields == 0 and plain and authenticated >= not_before
   and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, began,
+  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, begins,
     authenticated, now, idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   idle = kind == 2 and math.min(idle, 900000) or idle

@@ -2,7 +2,7 @@
   Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
 ]]
 local header = struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
-  class, realm, 0, began, authenticated, now, idle, deadline)
+  class, realm, 0, begins, authenticated, now, idle, deadline)
 local record = header .. digest .. body
 local chosen = redeem ~= "" and new.chosen ~= replaced
   and redis.call("HGET", user, new.chosen)

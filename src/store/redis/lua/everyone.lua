@@ -1,0 +1,28 @@
+#!lua flags=allow-oom
+--[[
+  Reads the moment before which the sessions of all users ended. It has no TTL. A Cluster has copies
+  of it on several primaries.
+
+  KEYS[1]  everyone  hash: "moment" -> ms
+
+  ARGV[1]  least     the moment is at least this, ms: if the stored one is earlier, this one is stored.
+                     "" only reads
+  ARGV[2]  given     the time, ms; "" for the server's
+  ARGV[3]  of        8 bytes that come back: they show whose reply this is
+
+  Returns  {1, now, of, moment or false}
+]]
+local everyone = KEYS[1]
+local least, given, of = unpack(ARGV)
+
+local now = tonumber(given)
+if not now then
+  local time = redis.call("TIME")
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local moment = tonumber(redis.call("HGET", everyone, "moment") or "")
+if least ~= "" and not (moment and moment >= tonumber(least)) then
+  moment = tonumber(least)
+  redis.call("HSET", everyone, "moment", string.format("%.0f", moment))
+end
+return { 1, now, of, moment or false }

@@ -1,0 +1,121 @@
+//! Calls `everyone.lua`, on each copy of the moment.
+
+use deadpool_redis::redis::Cmd;
+use tokio::task::JoinSet;
+
+use super::{
+    super::{keys::EVERYONE, link::Call},
+    Scripts,
+};
+use crate::{
+    model::Timestamp,
+    store::{EndEveryone, StoreError, StoreErrorKind, nonce},
+};
+use std::time::Duration;
+
+/// How far the clocks of two primaries may differ.
+const SKEW: Duration = Duration::from_secs(1);
+
+/// What one copy says.
+struct Copy {
+    key: String,
+    answer: Result<(Timestamp, Option<Timestamp>), StoreError>,
+}
+
+impl Scripts {
+    /// The moment before which the sessions of all users ended: the latest that any copy has.
+    ///
+    /// One copy that answers is enough. So users of a primary do not depend on another one.
+    pub(in super::super) async fn everyone(
+        &self,
+        knows: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let copies = self.copies(self.keys_of_copies(), knows).await;
+        let said = copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
+        let moment = said.filter_map(|(_, moment)| *moment).max();
+        let lost = |copy: &Copy| {
+            let answer = copy.answer.as_ref();
+            answer.is_ok_and(|(_, found)| *found < moment)
+        };
+        let keys: Vec<String> = copies
+            .iter()
+            .filter(|copy| lost(copy))
+            .map(|copy| copy.key.clone())
+            .collect();
+        if !keys.is_empty() {
+            // Whether it could be written shows when it is read again.
+            self.copies(keys, moment).await;
+        }
+        let is_known = copies.iter().any(|copy| copy.answer.is_ok());
+        match copies.into_iter().find_map(|copy| copy.answer.err()) {
+            Some(error) if !is_known => Err(error),
+            _ => Ok(moment),
+        }
+    }
+
+    /// Ends the sessions of all users: the moment is later than the clock of each primary.
+    pub(in super::super) async fn end_everyone(
+        &self,
+        end: EndEveryone,
+        knows: Option<Timestamp>,
+    ) -> Result<Timestamp, StoreError> {
+        let mut keys = self.keys_of_copies();
+        keys.extend(self.0.route.served(&self.0.keys).await?);
+        let (mut now, mut before) = (None, knows);
+        for copy in self.copies(keys, None).await {
+            let (time, moment) = copy.answer?;
+            (now, before) = (now.max(Some(time)), before.max(moment));
+        }
+        let now = now.ok_or(StoreError::new(StoreErrorKind::Unavailable))?;
+        let now = if self.0.route.may_be_cluster() {
+            now.plus(SKEW)
+        } else {
+            now
+        };
+        let moment = end.moment(now, before);
+        for copy in self.copies(self.keys_of_copies(), Some(moment)).await {
+            copy.answer?;
+        }
+        Ok(moment)
+    }
+
+    fn keys_of_copies(&self) -> Vec<String> {
+        let copies = if self.0.route.may_be_cluster() {
+            &EVERYONE[..]
+        } else {
+            &EVERYONE[..1]
+        };
+        copies.iter().map(|name| self.0.keys.named(name)).collect()
+    }
+
+    /// Asks the copies under these keys, all at once.
+    async fn copies(&self, keys: Vec<String>, least: Option<Timestamp>) -> Vec<Copy> {
+        let mut asked = JoinSet::new();
+        for key in keys {
+            let scripts = self.clone();
+            asked.spawn(async move {
+                let answer = scripts.copy(&key, least).await;
+                Copy { key, answer }
+            });
+        }
+        asked.join_all().await
+    }
+
+    /// Runs `lua/everyone.lua`.
+    async fn copy(
+        &self,
+        key: &str,
+        least: Option<Timestamp>,
+    ) -> Result<(Timestamp, Option<Timestamp>), StoreError> {
+        let of = nonce();
+        let least = least.map_or(String::new(), |least| least.as_millis().to_string());
+        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+            cmd.arg(&least).arg(self.given()).arg(&of[..]);
+        };
+        let call = Call::new(&self.0.all.everyone, key, of);
+        let mut reply = self.run(call, arguments).await?;
+        let (_, now) = reply.head();
+        let moment = reply.integer()?.map(Timestamp::from_millis);
+        Ok((now, moment))
+    }
+}
