@@ -35,6 +35,7 @@ mod ending;
 mod event_channel;
 mod events;
 mod events_add_up;
+mod everyone;
 mod expired;
 mod extractor;
 mod for_test;
