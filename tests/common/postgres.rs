@@ -133,6 +133,23 @@ impl Server {
         self.ask(sql).await.pop().unwrap().get(0)
     }
 
+    /// Adds a user who needs this password, and no other one.
+    pub(crate) async fn passwords(&self, user: &str, password: &str) {
+        let rules = self.dir.path().join("data/pg_hba.conf");
+        let before = fs::read_to_string(&rules).unwrap();
+        let rule = format!("host all {user} 127.0.0.1/32 scram-sha-256");
+        fs::write(&rules, format!("{rule}\n{before}")).unwrap();
+        let role = format!("CREATE ROLE {user} LOGIN PASSWORD '{password}'");
+        client(&self.url())
+            .await
+            .batch_execute(&role)
+            .await
+            .unwrap();
+        self.ask("SELECT pg_reload_conf()").await;
+        // The first process reads it a moment later.
+        thread::sleep(Duration::from_millis(200));
+    }
+
     /// Suspends all its processes.
     pub(crate) fn suspend(&self) {
         // The first one alone would leave those that serve connections.
