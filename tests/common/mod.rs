@@ -16,6 +16,7 @@ pub mod crowd;
 pub mod devices;
 pub mod fake;
 pub mod faulty;
+pub mod feed;
 pub mod figures;
 pub mod hostile;
 pub mod http;

@@ -1,10 +1,10 @@
 //! The questions that go to a store and the model, and the answers of the store.
 
 use tower_user_sessions::{
-    Timestamp,
+    EndReason, Timestamp,
     store::{
-        Create, Created, End, Ended, List, Look, NoteClient, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, SessionStore, Tag, Ticketed, Touch,
+        Create, Created, End, Ended, List, Look, NoteClient, Presence, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, SessionStore, Tag, Ticketed, Touch,
     },
 };
 
@@ -27,6 +27,20 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// The moment before which sessions that began are not live, in this question.
+    pub(crate) fn not_before(&mut self) -> Option<&mut Option<Timestamp>> {
+        Some(match self {
+            Self::Create(create) => &mut create.not_before,
+            Self::End(end) => &mut end.not_before,
+            Self::List(list) => &mut list.not_before,
+            Self::NoteClient(note) => &mut note.not_before,
+            Self::Resolve(resolve) => &mut resolve.not_before,
+            Self::Rotate(rotate) => &mut rotate.not_before,
+            Self::Save(save) => &mut save.not_before,
+            Self::Ticket(..) => return None,
+        })
+    }
+
     /// The answer of the model.
     pub(crate) fn put_to(&self, model: &mut Model, now: Timestamp) -> Answer {
         match self {
@@ -77,7 +91,14 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
         Request::Look(look) => {
             let looked = store.look(look).await.unwrap();
-            Answer::Looked(looked.sessions, looked.now)
+            // The model forgets at once what began before the moment.
+            let presences = looked.sessions.into_iter().map(|presence| match presence {
+                Presence::Ended(notice) if notice.reason == EndReason::Everyone => {
+                    Presence::Unknown
+                }
+                other => other,
+            });
+            Answer::Looked(presences.collect(), looked.now)
         }
         Request::Touch(touch) => {
             store.touch(touch).await.unwrap();

@@ -10,6 +10,7 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod feed;
 mod forged_tickets;
 mod memory_size;
 mod mutants_looks;
@@ -29,8 +30,10 @@ mod redis_keys;
 mod redis_look;
 mod redis_versions;
 mod round_trips;
+mod set_store;
 mod sign_in_after_end_all;
 mod store_cluster;
+mod store_file;
 mod store_memory;
 mod store_postgres;
 mod store_redis;

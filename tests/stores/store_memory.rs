@@ -146,3 +146,15 @@ async fn contract_21_notes_the_last_client() {
 async fn contract_20_keeps_realms_apart() {
     conformance::keeps_realms_apart(make).await;
 }
+
+// T49
+#[tokio::test]
+async fn contract_22_looks_and_changes_nothing() {
+    conformance::looks_and_changes_nothing(make).await;
+}
+
+// T49
+#[tokio::test]
+async fn contract_23_touches_and_changes_nothing_else() {
+    conformance::touches_and_changes_nothing_else(make).await;
+}

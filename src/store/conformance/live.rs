@@ -158,8 +158,8 @@ async fn it_is_unknown_if_it_began_before_not_before<St: SessionStore>(trial: &T
     resolve.not_before = Some(began.plus(MS));
     let found = trial.resolve(&resolve).await;
     trial.holds(
-        matches!(found, Resolved::Unknown),
-        "a session from before `not_before` is unknown",
+        matches!(found, Resolved::Ended(_)),
+        "a session from before `not_before` has ended",
     );
     resolve.not_before = Some(began);
     let found = trial.resolve(&resolve).await;

@@ -112,7 +112,7 @@ impl Scripts {
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(&least).arg(self.given()).arg(&of[..]);
         };
-        let call = Call::new(&self.0.everyone, key, of);
+        let call = Call::new(&self.0.all.everyone, key, of);
         let mut reply = self.run(call, arguments).await?;
         let (_, now) = reply.head();
         let moment = reply.integer()?.map(Timestamp::from_millis);
