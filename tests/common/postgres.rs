@@ -116,9 +116,13 @@ impl Server {
         store
     }
 
-    /// A store with this clock, and with tables.
+    /// A store with this clock that writes each activity, and with tables.
     pub(crate) async fn store_at(&self, clock: ManualClock) -> PostgresStore {
-        let store = PostgresStore::builder(self.pool()).clock(clock).build();
+        let store = PostgresStore::builder(self.pool())
+            .clock(clock)
+            .activity_step(Duration::ZERO)
+            .deadline(Duration::from_secs(20))
+            .build();
         store.migrate().await.unwrap();
         store
     }
