@@ -38,19 +38,19 @@ local function lasting(kind, idle)
   return kind > 127 and kind % 16 == 2 and math.min(idle, 15 * MINUTE) or idle
 end
 
--- Returns created, authenticated, activity, idle, deadline, revision, kind, class; nothing if it
--- is not live.
+-- Returns created, authenticated, activity, idle, deadline, revision, kind, class, and the mark of
+-- its realm as a number; nothing if it is not live.
 local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, class, _, revision, created, authenticated, activity, idle, deadline =
+  local version, kind, class, mark, revision, created, authenticated, activity, idle, deadline =
     struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline
     or now >= activity + lasting(kind, idle) or created < not_before then
     return nil
   end
-  return created, authenticated, activity, idle, deadline, revision, kind, class
+  return created, authenticated, activity, idle, deadline, revision, kind, class, mark
 end
 
 -- Until when a notice is kept; nothing if it is no notice or its time is over.
