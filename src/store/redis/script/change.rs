@@ -54,7 +54,7 @@ impl Scripts {
             resend,
             ..Call::new(&self.0.save, &key, op)
         };
-        let mut reply = self.run(call, arguments).await?;
+        let mut reply = self.run(&call, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => {
@@ -140,7 +140,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(list.tag);
         let call = Call::new(&self.0.list, &key, of);
-        let mut reply = self.run(call, arguments).await?;
+        let mut reply = self.run(&call, arguments).await?;
         reply.records()
     }
 
@@ -192,7 +192,7 @@ impl Scripts {
             confirm,
             ..Call::new(script, &key, of)
         };
-        let mut reply = self.run(call, arguments).await?;
+        let mut reply = self.run(&call, arguments).await?;
         let (outcome, now) = reply.head();
         // Also where no session is left to end: the answer is that it is over.
         if outcome != 2 {
@@ -221,7 +221,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(forget.tag);
         let call = Call::new(&self.0.forget, &key, of);
-        match self.run(call, arguments).await?.head().0 {
+        match self.run(&call, arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),
         }

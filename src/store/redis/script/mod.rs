@@ -121,10 +121,12 @@ impl Scripts {
 
     async fn run(
         &self,
-        call: Call<'_>,
+        call: &Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.0.route.run(&call, Monotonic::now(), arguments).await.0
+        // The futures below hold what they get at each level.
+        let arguments = &arguments;
+        self.0.route.run(call, Monotonic::now(), arguments).await.0
     }
 
     /// Finds out about each server.
