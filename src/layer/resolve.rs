@@ -95,7 +95,11 @@ impl Incoming {
                 let answer = config.rules.store.resolve(resolve);
                 return Asked::Waiting(Box::pin(async move {
                     inquiry.take(&config, answer.await)?;
-                    finish(inquiry, &config).await
+                    if inquiry.is_done() {
+                        return Ok(inquiry.open);
+                    }
+                    // Boxed: this is rare.
+                    Box::pin(finish(inquiry, &config)).await
                 }));
             };
             if let Err(rejection) = inquiry.take(config, answer) {
