@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Tag, Timestamp},
-    store::{End, Ended, SessionSet},
+    store::{End, Ended, FeedNews, SessionSet, session_set::Changed},
 };
 
 /// One session set: what requests see, and what it is going to be.
@@ -62,6 +62,8 @@ pub(super) struct Landed {
     pub(super) waiting: Vec<Waiting>,
     /// What requests did meanwhile has to be written too.
     pub(super) again: bool,
+    /// What clients notice.
+    pub(super) news: Vec<FeedNews>,
 }
 
 impl Entry {
@@ -95,7 +97,7 @@ impl Entry {
         let first = pending.next.is_none();
         let next = pending.next.get_or_insert_with(|| self.set.clone());
         let answer = work(next);
-        if first && *next == self.set {
+        if first && next.changed_since(&self.set) == Changed::Nothing {
             pending.next = None;
             self.tidy();
             return Step::Same(answer);
@@ -112,7 +114,7 @@ impl Entry {
     ) -> Step<Ended> {
         let before = self.set.clone();
         let mut answer = run(&mut self.set, end);
-        let changed = self.set != before;
+        let changed = self.set.changed_since(&before) != Changed::Nothing;
         if answer == Ended::CallerEnded {
             return Step::Same(answer);
         }
@@ -156,10 +158,11 @@ impl Entry {
     }
 
     /// The commit is on the disk, or failed. Then it may be on the disk or not, and has to be undone there.
-    pub(super) fn land(&mut self, written: bool) -> Landed {
+    pub(super) fn land(&mut self, written: bool, is_read: bool) -> Landed {
         let mut landed = Landed {
             waiting: Vec::new(),
             again: false,
+            news: Vec::new(),
         };
         let Some(pending) = &mut self.pending else {
             if !written {
@@ -184,6 +187,9 @@ impl Entry {
         {
             // Requests saw the set as it was before.
             landed.again = next.catch_up(&self.set);
+            if is_read {
+                landed.news = next.news_since(&self.set);
+            }
             self.set = next;
         }
         if landed.again {

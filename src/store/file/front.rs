@@ -18,10 +18,10 @@ use super::{
     shard::Shard,
 };
 use crate::{
-    model::{Record, Tag, Timestamp},
+    model::{Tag, Timestamp},
     store::{
-        End, EndEveryone, Ended, Horizon, List, Resolve, Resolved, SessionSet, StoreError, Touch,
-        memory::agents::Agents,
+        End, EndEveryone, Ended, Feed, FeedMessage, FeedSource, FeedState, Horizon, SessionSet,
+        StoreError, feed::report, memory::agents::Agents,
     },
 };
 
@@ -41,10 +41,20 @@ pub(super) struct Front {
     pub(super) max_guests: usize,
     pub(super) queue: Queue,
     pub(super) horizon: Horizon,
+    pub(super) feed: Feed,
     guests: AtomicUsize,
     shards: Shards,
     /// Counts operations, so that locks which are not asked for are swept too.
     turn: AtomicUsize,
+}
+
+/// Messages are delivered where they are made, so none is lost.
+struct InProcess;
+
+impl FeedSource for InProcess {
+    fn state(&self, _: Tag) -> FeedState {
+        FeedState::new(0, true)
+    }
 }
 
 /// The locks.
@@ -85,19 +95,17 @@ impl Front {
             horizon.note(everyone);
         }
         let guests = shards.iter().map(|shard| shard.guests()).sum();
-        let front = Self {
+        Self {
             clock,
             notice_kept,
             max_guests,
             queue: Queue::default(),
             horizon,
+            feed: Feed::new(InProcess),
             guests: AtomicUsize::new(guests),
             shards,
             turn: AtomicUsize::new(0),
-        };
-        // Sets that expired meanwhile are deleted.
-        front.queue.note_seen();
-        front
+        }
     }
 
     pub(super) fn sets(&self) -> usize {
@@ -105,7 +113,11 @@ impl Front {
     }
 
     /// Runs `work` under the lock of this tag. Time never steps back between two steps on one session set.
-    fn within<T>(&self, tag: Tag, work: impl FnOnce(&mut Shard, Timestamp) -> T) -> Option<T> {
+    pub(super) fn within<T>(
+        &self,
+        tag: Tag,
+        work: impl FnOnce(&mut Shard, Timestamp) -> T,
+    ) -> Option<T> {
         let mut shard = self.shards.of(tag)?;
         let now = self.clock.now();
         let guests = shard.guests();
@@ -159,23 +171,6 @@ impl Front {
         is_full() && !self.shards.of(tag).is_some_and(has)
     }
 
-    /// Reads a set as requests see it.
-    pub(super) fn read<T>(
-        &self,
-        tag: Tag,
-        work: impl FnOnce(&mut SessionSet, Timestamp) -> T,
-    ) -> Option<T> {
-        self.within(tag, |shard, now| {
-            let entry = shard.get(tag)?;
-            if self.clock.is_doubted(now) {
-                // Reading drops what is over.
-                return Some(work(&mut entry.set.clone(), now));
-            }
-            Some(work(&mut entry.set, now))
-        })
-        .flatten()
-    }
-
     /// Runs an operation on a copy of a set, which takes effect when it is on the disk.
     pub(super) async fn change<T>(
         &self,
@@ -211,10 +206,22 @@ impl Front {
             })
         });
         let step = step.flatten();
-        if let Some(Step::Changed(_, _, true)) = &step {
-            self.queue.push(end.tag);
+        if let Some(Step::Changed(ended, _, queue)) = &step {
+            self.report(|| report::ended(end, ended));
+            if *queue {
+                self.queue.push(end.tag);
+            }
         }
         step
+    }
+
+    /// Delivers the message of an outcome, if anybody reads the feed.
+    pub(super) fn report(&self, message: impl FnOnce() -> Option<FeedMessage>) {
+        if self.feed.is_wanted()
+            && let Some(message) = message()
+        {
+            self.feed.deliver(&message);
+        }
     }
 
     async fn wait(
@@ -229,63 +236,13 @@ impl Front {
         written(done).await
     }
 
-    pub(super) fn resolve(&self, resolve: &Resolve) -> Resolved {
-        let tag = resolve.token.tag();
-        self.within(tag, |shard, now| {
-            let Some(entry) = shard.get(tag) else {
-                return Resolved::Unknown;
-            };
-            let resolved = if self.clock.is_doubted(now) {
-                let mut copy = entry.set.clone();
-                let resolved = copy.resolve(resolve, now, self.notice_kept);
-                if let Resolved::Expired(_) = resolved {
-                    return resolved;
-                }
-                entry.set = copy;
-                resolved
-            } else {
-                entry.set.resolve(resolve, now, self.notice_kept)
-            };
-            match &resolved {
-                // A first use without activity cannot be told from none.
-                Resolved::Live(found) if resolve.activity && found.record.last_activity < now => {}
-                Resolved::Reused(reused) if reused.ended => {
-                    if entry.write_soon() {
-                        self.queue.push(tag);
-                    }
-                }
-                Resolved::Live(_) | Resolved::Expired(_) | Resolved::Reused(_) => {
-                    shard.note_seen(tag);
-                    self.queue.note_seen();
-                }
-                Resolved::Ended(_) | Resolved::Unknown => {}
-            }
-            resolved
-        })
-        .unwrap_or(Resolved::Unknown)
-    }
-
-    pub(super) fn touch(&self, touch: &Touch) {
-        self.within(touch.tag, |shard, now| {
-            if let Some(entry) = shard.get(touch.tag) {
-                entry.set.touch(touch, now);
-                shard.note_seen(touch.tag);
-                self.queue.note_seen();
-            }
-        });
-    }
-
     pub(super) async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
         let moment = end.moment(self.clock.now(), self.horizon.moment());
         // It takes effect at once, and each commit writes it until one works.
         self.horizon.note(moment);
+        self.report(|| Some(FeedMessage::everyone(moment)));
         written(self.queue.wait()).await?;
         Ok(moment)
-    }
-
-    pub(super) fn list(&self, list: &List) -> Vec<Record> {
-        self.read(list.tag, |set, now| set.list(list, now))
-            .unwrap_or_default()
     }
 
     /// So many of the lowest tags after this one under one lock; `None` if there is no such lock.
@@ -307,13 +264,19 @@ impl Front {
 
     /// The commit is on the disk, or failed. Its operations take effect or not, and get their answers.
     pub(super) fn land(&self, tags: &[Tag], outcome: &Result<(), Failure>) {
+        let is_read = self.feed.is_wanted();
         for tag in tags {
-            let landed = self.within(*tag, |shard, now| shard.land(*tag, outcome.is_ok(), now));
+            let landed = self.within(*tag, |shard, now| {
+                shard.land(*tag, outcome.is_ok(), is_read, now)
+            });
             let Some(landed) = landed.flatten() else {
                 continue;
             };
             if landed.again {
                 self.queue.push(*tag);
+            }
+            for news in landed.news {
+                self.feed.deliver(&FeedMessage::new(*tag, news));
             }
             for waiting in landed.waiting {
                 // An operation that was dropped does not listen.

@@ -19,6 +19,7 @@ mod error;
 mod front;
 mod header;
 mod queue;
+mod request;
 mod scan;
 mod shard;
 mod storage;
@@ -30,9 +31,9 @@ pub use self::{
 };
 use self::{entry::Step, front::Front, queue::written, writer::Shown};
 use super::{
-    Create, Created, End, EndEveryone, Ended, Forget, Horizon, List, Look, Looked, NoteClient,
-    Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, StoreErrorKind, Ticketed, Touch, Which,
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+    NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
+    SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
 };
 use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -284,6 +285,10 @@ impl SessionStore for FileStore {
 
     async fn estimate(&self) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.sets()).unwrap_or(u64::MAX))
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        Some(self.0.front.feed.clone())
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -136,9 +136,15 @@ impl Shard {
     }
 
     /// The commit of this set is on the disk, or failed.
-    pub(super) fn land(&mut self, tag: Tag, written: bool, now: Timestamp) -> Option<Landed> {
+    pub(super) fn land(
+        &mut self,
+        tag: Tag,
+        written: bool,
+        is_read: bool,
+        now: Timestamp,
+    ) -> Option<Landed> {
         let entry = self.sets.get_mut(&tag)?;
-        let landed = entry.land(written);
+        let landed = entry.land(written, is_read);
         // Of a user whose only sign-in failed there is nothing. The thread that writes undoes it on the disk.
         if !written && entry.set.kept_until().is_none() && entry.is_idle() {
             self.remove(tag);

@@ -29,7 +29,8 @@ for at = 1, #ids do
   local record, what = found[at], false
   local created, authenticated, activity, idle, deadline, _, kind = live(record, now, not_before)
   if created then
-    what = { created, authenticated, activity + lasting(kind, idle), deadline }
+    local expires = math.min(activity + lasting(kind, idle), deadline)
+    what = { created, authenticated, expires, deadline }
   elseif noticed(record, now) or live(record, now, -math.huge) then
     what = record
   end
