@@ -73,6 +73,7 @@ fn of(counter: &AtomicU64) -> u64 {
 }
 
 /// A writer reads a set and stalls. The set is deleted and made again, with a cutoff.
+// T21
 #[tokio::test]
 async fn a_stale_writer_does_not_overwrite_a_set_that_was_deleted_and_made_again() {
     for broken in [Broken::Nothing, Broken::CountsVersions] {
@@ -147,6 +148,7 @@ async fn of_a_hundred_sessions_with_64_kib_each_a_request_reads_and_writes_its_o
 }
 
 /// 128 tasks send requests of the same user until it is signed out.
+// T19
 #[tokio::test]
 async fn a_flood_of_requests_does_not_delay_a_sign_out() {
     let (clock, _, _) = setup();
@@ -191,6 +193,7 @@ async fn a_flood_of_requests_does_not_delay_a_sign_out() {
 }
 
 /// New requests that change data come without end, and each of them writes.
+// T19
 #[tokio::test]
 async fn a_flood_of_changes_does_not_overtake_a_sign_out() {
     let (clock, _, _) = setup();
@@ -225,6 +228,7 @@ async fn a_flood_of_changes_does_not_overtake_a_sign_out() {
     assert!(reads < 100, "{reads} others were faster");
 }
 
+// T25 T49
 #[tokio::test]
 async fn concurrent_sign_ins_never_exceed_the_limit_in_two_processes() {
     let (clock, _, _) = setup();
@@ -250,6 +254,7 @@ async fn concurrent_sign_ins_never_exceed_the_limit_in_two_processes() {
     assert_eq!(live(&stores[0]).await, 3);
 }
 
+// T27 T49
 #[tokio::test]
 async fn of_a_refusing_limit_exactly_as_many_sign_ins_are_admitted() {
     let (clock, _, _) = setup();
@@ -273,6 +278,7 @@ async fn of_a_refusing_limit_exactly_as_many_sign_ins_are_admitted() {
     assert_eq!(admitted, 3);
 }
 
+// T57
 #[tokio::test]
 async fn a_sign_in_that_is_written_too_late_ends_and_is_an_error() {
     let (clock, shelf, store) = setup();
@@ -287,6 +293,7 @@ async fn a_sign_in_that_is_written_too_late_ends_and_is_an_error() {
 }
 
 /// Its write is held back. The sign-in is given up, which changes the version that the write expects.
+// T57
 #[tokio::test]
 async fn a_sign_in_that_answered_an_error_does_not_run_later() {
     let (clock, shelf, store) = setup();
@@ -305,6 +312,7 @@ async fn a_sign_in_that_answered_an_error_does_not_run_later() {
     assert!(is_live(&store, &phone).await);
 }
 
+// T57
 #[tokio::test]
 async fn a_sign_in_whose_answer_was_lost_is_answered_as_if_it_was_not() {
     let (clock, shelf, store) = setup();
@@ -322,6 +330,7 @@ async fn a_sign_in_whose_answer_was_lost_is_answered_as_if_it_was_not() {
     assert!(is_live(&store, &token).await);
 }
 
+// T19
 #[tokio::test]
 async fn an_end_is_repeated_until_it_is_known_to_have_run() {
     let (clock, shelf, store) = setup();
@@ -361,6 +370,7 @@ async fn a_conditional_save_of_unknown_outcome_is_uncertain() {
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Denied);
 }
 
+// T33
 #[tokio::test]
 async fn a_full_storage_refuses_sign_ins_evicts_nobody_and_lets_requests_go_on() {
     let (clock, shelf, store) = setup();
@@ -407,6 +417,7 @@ async fn a_set_of_a_newer_version_is_an_error_and_stays_as_it_is() {
     assert_eq!(shelf.head(tag()).unwrap(), newer);
 }
 
+// T57
 #[tokio::test]
 async fn sign_ins_that_were_given_up_end_by_the_next_operation_or_by_a_task() {
     let (clock, shelf, store) = setup();
@@ -457,6 +468,7 @@ async fn what_nobody_needs_any_more_is_deleted() {
     assert_eq!(shelf.sets(), 0);
 }
 
+// T74
 #[tokio::test]
 async fn the_sessions_of_all_users_end_and_are_read_part_by_part() {
     let (clock, _, store) = setup();
