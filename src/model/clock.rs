@@ -135,6 +135,11 @@ impl Monotonic {
         Self::now().0.saturating_sub(self.0)
     }
 
+    /// Nanoseconds on this clock.
+    pub(crate) fn as_nanos(self) -> i64 {
+        i64::try_from(self.0.as_nanos()).unwrap_or(i64::MAX)
+    }
+
     /// Whole milliseconds on this clock.
     pub(crate) fn as_millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
@@ -167,6 +172,16 @@ impl Stopwatch {
     }
 }
 
+/// How far the wall clock is ahead of [`Monotonic`], in ms. It changes when the wall clock is set, and when a virtual
+/// machine was stopped without noticing it.
+#[cfg(feature = "redis")]
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+pub(crate) fn wall_ahead() -> i64 {
+    let wall = Timestamp::from(SystemTime::now());
+    wall.as_millis()
+        .saturating_sub(Monotonic::now().as_millis())
+}
+
 /// When a request arrived at this node. A store receives only its age.
 ///
 /// The age comes from a clock that never jumps. So a node whose wall clock is wrong decides nothing
@@ -191,6 +206,11 @@ impl Arrival {
             noted: Monotonic::now(),
             before,
         }
+    }
+
+    /// Nanoseconds on the clock that [`Monotonic`] reads.
+    pub(crate) fn as_nanos(&self) -> i64 {
+        Monotonic(self.noted.0.saturating_sub(self.before)).as_nanos()
     }
 
     /// How long ago the request arrived.

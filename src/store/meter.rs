@@ -133,3 +133,18 @@ pub(crate) mod link {
         counter!("tower_user_sessions_redis_undelivered_lost_total").increment(1);
     }
 }
+
+/// What happens to the feed of a store in Redis.
+#[cfg(feature = "redis")]
+pub(crate) mod feed {
+    use metrics::counter;
+
+    pub(crate) fn went(trusted: bool) {
+        let to = if trusted { "trusted" } else { "untrusted" };
+        counter!("tower_user_sessions_feed_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn message() {
+        counter!("tower_user_sessions_feed_messages_total").increment(1);
+    }
+}

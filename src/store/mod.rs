@@ -7,7 +7,7 @@
 use std::future::{self, Future};
 
 mod error;
-mod feed;
+pub(crate) mod feed;
 #[cfg(feature = "file")]
 mod file;
 mod genuine;
@@ -36,19 +36,21 @@ pub(crate) use self::op::nonce;
 pub mod conformance;
 
 #[cfg(feature = "live")]
-pub(crate) use self::feed::{FeedMark, FeedReader, Interest};
+pub(crate) use self::feed::{FeedMark, Interest};
 #[cfg(feature = "file")]
 pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,
-    RedisUrlError,
+    IntoRedisSource, RedisCheck, RedisFinding, RedisLive, RedisSource, RedisStore,
+    RedisStoreBuilder, RedisUrlError,
 };
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    feed::{Feed, FeedMessage, FeedNews, FeedSource, FeedState},
+    feed::{
+        Feed, FeedMessage, FeedNews, FeedReader, FeedSource, FeedState, Interest as FeedInterest,
+    },
     horizon::Horizon,
     kept::{
         CUTOFF_AHEAD, CUTOFF_KEPT, DEVICES_MAX, MARKERS_MAX, NOTICE_KEPT, NOTICES_MAX, TICKET_KEPT,

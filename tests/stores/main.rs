@@ -10,6 +10,8 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod everyone;
+mod feed;
 mod file_restart;
 mod forged_tickets;
 mod memory_size;
@@ -18,6 +20,8 @@ mod mutants_sets;
 mod mutants_tokens;
 mod newest_data;
 mod pinned;
+mod postgres_processes;
+mod postgres_writes;
 mod redis_acl;
 mod redis_check;
 mod redis_check_proxy;

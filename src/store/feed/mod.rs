@@ -38,10 +38,29 @@ struct Inner {
     wanted: watch::Sender<usize>,
 }
 
+/// A feed, while there is one.
+#[cfg(feature = "redis")]
+#[derive(Debug)]
+pub(crate) struct WeakFeed(Weak<Inner>);
+
+#[cfg(feature = "redis")]
+impl WeakFeed {
+    pub(crate) fn upgrade(&self) -> Option<Feed> {
+        self.0.upgrade().map(Feed)
+    }
+}
+
 /// Where the messages of a feed come from.
 pub trait FeedSource: Send + Sync + 'static {
     /// The state of the messages about this session set.
     fn state(&self, tag: Tag) -> FeedState;
+
+    /// So many readers are there now. With none the source need not listen.
+    ///
+    /// Called after each change, where a reader comes or goes, so it must not wait. Defaults to doing nothing.
+    fn wanted(&self, readers: usize) {
+        let _ = readers;
+    }
 }
 
 /// Whether the messages about a session set can be trusted.
@@ -62,8 +81,8 @@ impl FeedState {
     }
 }
 
-/// Reads a feed inside this crate.
-pub(crate) trait FeedReader: Send + Sync {
+/// Reads a feed.
+pub trait FeedReader: Send + Sync {
     /// A message arrived. It is called where messages arrive, so it must not wait.
     fn message(&self, message: &FeedMessage);
 
@@ -73,11 +92,12 @@ pub(crate) trait FeedReader: Send + Sync {
 
 /// While one lives, the store listens to the messages of other nodes.
 #[derive(Debug)]
-pub(crate) struct Interest(watch::Sender<usize>);
+#[must_use = "without it the store does not listen"]
+pub struct Interest(Feed);
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        self.0.send_modify(|wanted| *wanted -= 1);
+        self.0.want(|wanted| wanted.saturating_sub(1));
     }
 }
 
@@ -137,15 +157,33 @@ impl Feed {
         self.0.source.state(tag)
     }
 
-    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
-    pub(crate) fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+    #[cfg(feature = "redis")]
+    pub(crate) fn downgrade(&self) -> WeakFeed {
+        WeakFeed(Arc::downgrade(&self.0))
+    }
+
+    /// Adds a reader that hears what arrives for others, until it is dropped.
+    pub(crate) fn overheard_by(&self, reader: Weak<dyn FeedReader>) {
         self.0
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(reader);
-        self.0.wanted.send_modify(|wanted| *wanted += 1);
-        Interest(self.0.wanted.clone())
+    }
+
+    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
+    pub fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+        self.overheard_by(reader);
+        self.want(|wanted| wanted + 1);
+        Interest(self.clone())
+    }
+
+    fn want(&self, change: impl FnOnce(usize) -> usize) {
+        self.0.wanted.send_modify(|wanted| {
+            *wanted = change(*wanted);
+            // In here, so that the source hears of changes in their order.
+            self.0.source.wanted(*wanted);
+        });
     }
 
     /// The present point of the feed. Take it before the question is sent.
@@ -186,6 +224,12 @@ impl Feed {
 
 fn count(bucket: &AtomicU64) {
     bucket.fetch_add(1, Ordering::SeqCst);
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Feed {

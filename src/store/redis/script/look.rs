@@ -28,14 +28,13 @@ impl Scripts {
                 .arg(&ids);
         };
         let key = self.0.keys.user(look.tag);
-        let call = Call::new(&self.0.look, &key, of);
+        let call = Call::new(&self.0.all.look, &key, of);
         let mut reply = self.run(call, arguments).await?;
         let (_, now) = reply.head();
-        let sessions: Vec<_> = look
-            .ids
-            .iter()
-            .map(|_| reply.presence())
-            .collect::<Result<_, _>>()?;
+        let mut sessions = Vec::with_capacity(look.ids.len());
+        for id in &look.ids {
+            sessions.push(reply.presence(*id, look.not_before)?);
+        }
         reply.is_over()?;
         Ok(Looked::new(sessions, now))
     }
@@ -53,11 +52,12 @@ impl Scripts {
             let age = touch.age.saturating_add(waited);
             cmd.arg(&touch.id.encode())
                 .arg(millis(age.min(Lifetime::MAX)))
+                .arg(not_before(touch.not_before))
                 .arg(self.given())
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(touch.tag);
-        let call = Call::new(&self.0.touch, &key, of);
+        let call = Call::new(&self.0.all.touch, &key, of);
         match self.run(call, arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),
