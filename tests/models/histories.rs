@@ -281,7 +281,7 @@ fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
         false => tempfile::tempdir().unwrap(),
     };
     let files = AtomicU32::new(0);
-    check(CASES / 4, |history, world| {
+    check(CASES / 8, |history, world| {
         let file = files.fetch_add(1, Ordering::Relaxed).to_string();
         let path = directory.path().join(file);
         let outcome = tokio_test::block_on(replay_on_file(&path, history, world));
