@@ -22,6 +22,8 @@ mod confirm;
 mod confirm_calls;
 mod confirm_failover;
 mod demoted;
+mod file_crash;
+mod file_full;
 mod names;
 mod offers;
 mod outage;

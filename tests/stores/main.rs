@@ -12,6 +12,7 @@ mod activity_step;
 mod common;
 mod everyone;
 mod feed;
+mod file_restart;
 mod forged_tickets;
 mod memory_size;
 mod mutants_looks;
