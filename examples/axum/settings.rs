@@ -8,7 +8,7 @@ use tower_user_sessions::{
 };
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::redis;
+use super::{postgres, redis};
 
 const BROWSER: ClientClass = ClientClass::new(1);
 const PHONE: ClientClass = ClientClass::new(2);
@@ -35,10 +35,10 @@ impl fmt::Display for BadSetting {
 }
 
 impl Settings {
-    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+    pub(crate) async fn from_env() -> Result<Self, BadSetting> {
         Ok(Self {
             listen: listen()?,
-            store: store()?,
+            store: store().await?,
             limit: limit()?,
             lifetime: lifetime()?,
             cookie: cookie()?,
@@ -57,7 +57,10 @@ fn listen() -> Result<SocketAddr, BadSetting> {
     Ok(address)
 }
 
-fn store() -> Result<SharedStore, BadSetting> {
+async fn store() -> Result<SharedStore, BadSetting> {
+    if let Some(url) = var("DATABASE_URL")? {
+        return postgres::store(&url).await.map_err(BadSetting);
+    }
     let Some(urls) = var("REDIS_URL")? else {
         return Ok(MemoryStore::new().into());
     };

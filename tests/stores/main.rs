@@ -20,6 +20,7 @@ mod mutants_sets;
 mod mutants_tokens;
 mod newest_data;
 mod pinned;
+mod postgres_live;
 mod postgres_processes;
 mod postgres_writes;
 mod redis_acl;

@@ -12,6 +12,7 @@ mod common;
 mod example_clock;
 mod example_memory;
 mod example_outage;
+mod example_postgres;
 mod example_race;
 mod example_redis;
 mod example_settings;
