@@ -10,18 +10,19 @@ use std::{
 };
 
 mod agents;
+mod builder;
 mod scan;
 mod shard;
 
+pub use self::builder::MemoryStoreBuilder;
 use self::{
     agents::Agents,
     shard::{Absent, Shard},
 };
 use super::{
-    Create, Created, End, EndEveryone, Ended, Forget, Horizon, List, Look, Looked, NOTICE_KEPT,
-    NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
-    SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which, identity,
-    session_set::SessionSet,
+    Create, Created, End, EndEveryone, Ended, Forget, Horizon, List, Look, Looked, NoteClient,
+    Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
+    StoreError, StoreErrorKind, Ticketed, Touch, Which, session_set::SessionSet,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -80,12 +81,7 @@ impl MemoryStore {
     /// An empty store with other settings than the default.
     #[must_use]
     pub fn builder() -> MemoryStoreBuilder {
-        MemoryStoreBuilder {
-            clock: Clock::system(),
-            notice_kept: NOTICE_KEPT,
-            tag_key: None,
-            max_guests: GUESTS_MAX,
-        }
+        MemoryStoreBuilder::default()
     }
 
     /// How many session sets there are, one for each user and guest session.
@@ -332,89 +328,5 @@ impl SessionStore for MemoryStore {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
         let kept = self.0.notice_kept;
         self.within(tag, Absent::Make, |set, _, now| set.end(&end, now, kept));
-    }
-}
-
-/// The settings of a [`MemoryStore`].
-#[derive(Clone)]
-pub struct MemoryStoreBuilder {
-    clock: Clock,
-    notice_kept: Duration,
-    tag_key: Option<TagKey>,
-    max_guests: usize,
-}
-
-impl MemoryStoreBuilder {
-    /// Takes the time from this clock, for example a `ManualClock` in tests.
-    ///
-    /// Defaults to the system's clock.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
-        self.clock = clock.into();
-        self
-    }
-
-    /// How long an end notice is kept.
-    ///
-    /// A request with the token of an ended session gets the reason during this time. Defaults to 1
-    /// hour.
-    #[must_use]
-    pub fn notice_kept(mut self, kept: Duration) -> Self {
-        self.notice_kept = kept;
-        self
-    }
-
-    /// Derives tags with this secret key, so that user ids cannot be guessed from cookies.
-    ///
-    /// Changing the key signs all users out. Defaults to no key.
-    #[must_use]
-    pub fn tag_key(mut self, key: TagKey) -> Self {
-        self.tag_key = Some(key);
-        self
-    }
-
-    /// The most guest sessions at one time.
-    ///
-    /// A request that would begin one more gets the error [`StoreErrorKind::Full`], which the layer answers
-    /// with 503. Guest sessions that exist go on, and users can sign in. A guest session that no second
-    /// request uses is removed after 15 minutes, so this many can begin in 15 minutes at least.
-    ///
-    /// Defaults to 1,000,000, which is about 400 MB.
-    #[must_use]
-    pub fn max_guests(mut self, sessions: usize) -> Self {
-        self.max_guests = sessions;
-        self
-    }
-
-    /// Makes the store.
-    #[must_use]
-    pub fn build(self) -> MemoryStore {
-        let Self {
-            clock,
-            notice_kept,
-            tag_key,
-            max_guests,
-        } = self;
-        MemoryStore(Arc::new(Inner {
-            identity: identity::next(),
-            horizon: Horizon::of_process(),
-            clock,
-            notice_kept,
-            tag_key,
-            max_guests,
-            guests: AtomicUsize::new(0),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            turn: AtomicUsize::new(0),
-        }))
-    }
-}
-
-/// Does not print the key.
-impl fmt::Debug for MemoryStoreBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStoreBuilder")
-            .field("clock", &self.clock)
-            .field("notice_kept", &self.notice_kept)
-            .finish_non_exhaustive()
     }
 }
