@@ -68,7 +68,7 @@ pub use self::{
     shared::SharedStore,
 };
 #[cfg(doc)]
-use crate::EndReason;
+use crate::model::EndReason;
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
     ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,

@@ -11,6 +11,7 @@ mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
 mod everyone;
+mod everyone_pages;
 mod feed;
 mod file_restart;
 mod forged_tickets;

@@ -170,6 +170,14 @@ local function oldest(those, most, gone)
   end
 end
 
+-- What began before `moment`, when everybody's sessions ended, leaves notices.
+local function end_with_all(key, all, ids, found, kept, moment, now)
+  local cause = { reason = EVERYONE, kept = kept, by = "", body = "", at = moment }
+  for _, at in ipairs(all.over) do
+    all.notices[#all.notices + 1] = finish(key, { id = ids[at], record = found[at] }, cause, now)
+  end
+end
+
 -- What a `create` returned beside its session, so that it can return it again. It is first sight
 -- u8, length u8 of the replaced id, that id. Then comes for each session that ended its id (16
 -- bytes), the length of its record u32, the record.
