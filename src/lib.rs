@@ -354,7 +354,7 @@ pub mod future {
     pub use crate::api::DeviceFuture;
     #[cfg(feature = "live")]
     pub use crate::layer::EndStreamsFuture;
-    pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
+    pub use crate::layer::{BearerFuture, RequireFreshFuture, RequireUserFuture, ResponseFuture};
 }
 
 /// The examples of the README compile, with the features that they name.

@@ -85,10 +85,10 @@ impl Incoming {
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
-    pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
+    pub(super) fn ask(self, config: &Arc<Config>, activity: bool, near: bool) -> Asked {
         let activity = activity && !self.speculative;
         let Self { open, sent, .. } = self;
-        let mut inquiry = Inquiry::new(config, open, sent, activity);
+        let mut inquiry = Inquiry::new(config, open, sent, (activity, near));
         while let Some(mut resolve) = inquiry.next(config) {
             let Some(answer) = config.rules.store.resolve_now(&mut resolve) else {
                 let config = Arc::clone(config);

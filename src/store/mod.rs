@@ -20,6 +20,7 @@ pub(crate) mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
+mod near;
 mod op;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -57,6 +58,7 @@ pub use self::{
         TICKETS_MAX, TOMBSTONE_KEPT,
     },
     memory::{MemoryStore, MemoryStoreBuilder},
+    near::{Near, NearBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, EndEveryone, Ended, Forget, Found, List,
         Look, Looked, NewSession, NoteClient, Offer, Presence, Redeem, Renewal, Resolve, Resolved,
