@@ -50,7 +50,7 @@ use std::{
 use tokio::sync::Mutex as AsyncMutex;
 
 #[cfg(feature = "live")]
-pub(crate) use self::live::{BoxError, LastWords, Waiting};
+pub(crate) use self::live::{BoxError, LastWords, Registry, Waiting};
 #[cfg(feature = "live")]
 pub use self::live::{LiveEnd, LiveSession, StreamError, UntilEnded};
 use self::state::State;

@@ -8,6 +8,8 @@ use std::future::{self, Future};
 
 mod error;
 pub(crate) mod feed;
+#[cfg(feature = "file")]
+mod file;
 mod genuine;
 mod horizon;
 mod identity;
@@ -35,6 +37,8 @@ pub mod conformance;
 
 #[cfg(feature = "live")]
 pub(crate) use self::feed::{FeedMark, Interest};
+#[cfg(feature = "file")]
+pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]

@@ -35,3 +35,4 @@ pub mod replicas;
 pub mod sentinel;
 pub mod shelf;
 pub mod site;
+pub mod wire;

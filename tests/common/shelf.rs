@@ -66,8 +66,12 @@ struct Inner {
     faults: Mutex<VecDeque<Fault>>,
     /// A write whose answer was lost, and that runs before the next.
     later: Mutex<Option<(Tag, Write)>>,
+    /// Whether it waits for `run_later`.
+    delayed: AtomicBool,
     /// Reads fail while it is set.
     down: AtomicBool,
+    /// How many more reads work; zero for all.
+    reads_left: AtomicU64,
     /// Whether other tasks run between a read and a write.
     yields: AtomicBool,
     pub counts: Counts,
@@ -124,6 +128,26 @@ impl Shelf {
 
     pub fn set_down(&self, down: bool) {
         self.0.down.store(down, Ordering::Relaxed);
+    }
+
+    /// Only so many more reads work.
+    pub fn set_reads(&self, left: u64) {
+        self.0.reads_left.store(left, Ordering::Relaxed);
+    }
+
+    /// What `Fault::RunsLater` held back does not run before `run_later`.
+    pub fn delay_later(&self) {
+        self.0.delayed.store(true, Ordering::Relaxed);
+    }
+
+    pub fn run_later(&self) {
+        let (tag, write) = self.0.later.lock().unwrap().take().unwrap();
+        self.put(tag, &write, true);
+    }
+
+    /// As a purge, or another program, would.
+    pub fn delete(&self, tag: Tag) {
+        self.0.sets.lock().unwrap().remove(&tag);
     }
 
     pub fn counts(&self) -> &Counts {
@@ -232,7 +256,12 @@ impl Shelf {
 impl SetStorage for Shelf {
     async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
         self.pass().await;
-        if self.0.down.load(Ordering::Relaxed) {
+        let left = self.0.reads_left.load(Ordering::Relaxed);
+        let fails = left == 1;
+        self.0
+            .reads_left
+            .store(left.saturating_sub(1).max(left.min(1)), Ordering::Relaxed);
+        if fails || self.0.down.load(Ordering::Relaxed) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
         let broken = *self.0.broken.lock().unwrap();
@@ -261,7 +290,8 @@ impl SetStorage for Shelf {
         let counts = &self.0.counts;
         let later = {
             let mut later = self.0.later.lock().unwrap();
-            later.take_if(|(of, _)| *of == tag)
+            let delayed = self.0.delayed.load(Ordering::Relaxed);
+            later.take_if(|(of, _)| *of == tag && !delayed)
         };
         if let Some((tag, write)) = later {
             self.put(tag, &write, true);
@@ -326,5 +356,20 @@ impl SetStorage for Shelf {
 
     async fn pause(&self, _: u32) {
         tokio::task::yield_now().await;
+    }
+
+    async fn scan(&self, after: Option<Tag>, most: usize) -> Result<Vec<(Tag, Bytes)>, StoreError> {
+        let sets = self.0.sets.lock().unwrap();
+        let heads = sets.iter().map(|(tag, set)| (*tag, set.head.clone()));
+        let mut heads: Vec<_> = heads
+            .filter(|(tag, _)| after.is_none_or(|after| after.as_bytes() < tag.as_bytes()))
+            .collect();
+        heads.sort_by_key(|(tag, _)| *tag.as_bytes());
+        heads.truncate(most);
+        Ok(heads)
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        Ok(self.sets() as u64)
     }
 }

@@ -1,10 +1,10 @@
 //! The questions that go to a store and the model, and the answers of the store.
 
 use tower_user_sessions::{
-    Timestamp,
+    EndReason, Timestamp,
     store::{
-        Create, Created, End, Ended, List, Look, NoteClient, Resolve, Resolved, Rotate, Rotated,
-        Save, Saved, SessionStore, Tag, Ticketed, Touch,
+        Create, Created, End, Ended, List, Look, NoteClient, Presence, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, SessionStore, Tag, Ticketed, Touch,
     },
 };
 
@@ -27,6 +27,22 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// The moment before which sessions that began are not live, in this question.
+    pub(crate) fn not_before(&mut self) -> Option<&mut Option<Timestamp>> {
+        Some(match self {
+            Self::Create(create) => &mut create.not_before,
+            Self::End(end) => &mut end.not_before,
+            Self::List(list) => &mut list.not_before,
+            Self::Look(look) => &mut look.not_before,
+            Self::Touch(touch) => &mut touch.not_before,
+            Self::NoteClient(note) => &mut note.not_before,
+            Self::Resolve(resolve) => &mut resolve.not_before,
+            Self::Rotate(rotate) => &mut rotate.not_before,
+            Self::Save(save) => &mut save.not_before,
+            Self::Ticket(..) => return None,
+        })
+    }
+
     /// The answer of the model.
     pub(crate) fn put_to(&self, model: &mut Model, now: Timestamp) -> Answer {
         match self {
@@ -76,7 +92,13 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
         Request::Look(look) => {
-            let looked = store.look(look).await.unwrap();
+            let mut looked = store.look(look).await.unwrap();
+            for presence in &mut looked.sessions {
+                // A store whose storage failed also gives up sign-ins that were refused.
+                if matches!(presence, Presence::Ended(it) if it.reason == EndReason::Undelivered) {
+                    *presence = Presence::Unknown;
+                }
+            }
             Answer::Looked(looked.sessions, looked.now)
         }
         Request::Touch(touch) => {

@@ -57,10 +57,11 @@ async fn refused(server: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_rules_of_the_guide_are_enough_on_one_node() {
     let server = Server::start();
-    let _: () = server.ask(&line("")).await;
+    let _: () = server.ask(&line("+scan +dbsize +info")).await;
     let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
 
     keeps_the_contract(RedisSource::url(&url).unwrap()).await;
+    let _: () = server.ask("ACL SETUSER shop -scan -dbsize -info").await;
 
     assert!(refused(&server.url()).await.is_empty());
     let store = RedisStore::builder(RedisSource::url(&url).unwrap());
@@ -100,6 +101,13 @@ async fn the_rules_of_the_guide_are_enough_on_a_cluster() {
     let cluster = Cluster::start(&[]).await;
     for node in &cluster.nodes {
         let _: () = node.ask(&line("+cluster|nodes +asking")).await;
+        for more in [
+            "+scan +dbsize +info",
+            "+cluster|countkeysinslot +cluster|getkeysinslot",
+        ] {
+            assert!(GUIDE.contains(&more.replace('|', "\\|")));
+            let _: () = node.ask(&format!("ACL SETUSER shop {more}")).await;
+        }
     }
     let seeds = cluster.urls().into_iter();
     let seeds = seeds.map(|url| url.replace("redis://", "redis://shop:password@"));

@@ -146,3 +146,32 @@ async fn contract_21_notes_the_last_client() {
 async fn contract_20_keeps_realms_apart() {
     conformance::keeps_realms_apart(make).await;
 }
+
+// T49
+#[tokio::test]
+async fn contract_22_looks_and_changes_nothing() {
+    conformance::looks_and_changes_nothing(make).await;
+}
+
+// T49
+#[tokio::test]
+async fn contract_23_touches_and_changes_nothing_else() {
+    conformance::touches_and_changes_nothing_else(make).await;
+}
+
+// T74
+#[tokio::test]
+async fn contract_24_ends_what_began_before() {
+    conformance::ends_what_began_before(make).await;
+}
+
+// T74
+#[tokio::test]
+async fn contract_25_keeps_the_moment_of_everyone() {
+    conformance::keeps_the_moment_of_everyone(make).await;
+}
+
+#[tokio::test]
+async fn contract_26_scans_all_session_sets() {
+    conformance::scans_all_session_sets(make).await;
+}

@@ -12,7 +12,7 @@ use super::{
     wheel::Wheel,
 };
 use crate::{
-    model::{SessionId, Tag, Timestamp},
+    model::{Digest, EndNotice, EndReason, SessionId, Tag, Timestamp},
     store::{FeedMessage, FeedNews, Looked},
 };
 
@@ -192,7 +192,7 @@ impl Book {
             set.members.retain(|member| {
                 let lives = member.began >= moment;
                 if !lives {
-                    finished.push((Arc::clone(&member.watched), LiveEnd::Ended(None)));
+                    finished.push((Arc::clone(&member.watched), ended_with_all(moment)));
                 }
                 lives
             });
@@ -314,7 +314,7 @@ impl Book {
     fn some_lease(&mut self) -> u64 {
         // The golden ratio spreads consecutive numbers evenly.
         self.spread = self.spread.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let part = (self.spread >> 32) * (self.lease * 2 / 5) >> 32;
+        let part = ((self.spread >> 32) * (self.lease * 2 / 5)) >> 32;
         self.lease * 4 / 5 + part
     }
 
@@ -323,6 +323,13 @@ impl Book {
             self.sets.shrink_to(self.sets.len() * 2);
         }
     }
+}
+
+/// The notice that the store would give, as far as it is known here.
+fn ended_with_all(moment: Timestamp) -> LiveEnd {
+    let digest = Digest::from_bytes([0; 32]);
+    let notice = EndNotice::new(digest, EndReason::Everyone, moment, None, moment);
+    LiveEnd::Ended(Some(notice))
 }
 
 /// The times of a session that opens.

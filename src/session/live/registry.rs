@@ -49,8 +49,10 @@ struct State {
     listener: Option<Listening>,
     /// How often the feed was read from.
     times: u32,
-    /// All sessions that began earlier ended.
+    /// All sessions that began earlier ended, as the feed said.
     everyone: Option<Timestamp>,
+    /// The moment for which the streams were ended.
+    swept: Option<Timestamp>,
 }
 
 /// While it lives, messages arrive.
@@ -94,6 +96,7 @@ impl Registry {
                 listener: None,
                 times: 0,
                 everyone: None,
+                swept: None,
             }),
             changed: Notify::new(),
             looking: AtomicBool::new(false),
@@ -203,9 +206,14 @@ impl Registry {
         if self.doubt.swap(false, Ordering::SeqCst) {
             state.book.doubt(|tag| self.epoch(tag), now);
         }
-        let finished = match state.everyone.take() {
-            Some(moment) => state.book.everyone(moment),
-            None => Vec::new(),
+        // The feed says it at once. Without one, this process learns it within seconds.
+        let moment = state.everyone.max(self.store.moment());
+        let finished = match moment {
+            Some(moment) if state.swept != Some(moment) => {
+                state.swept = Some(moment);
+                state.book.everyone(moment)
+            }
+            _ => Vec::new(),
         };
         let asked = state.book.turn(now, most);
         let sleep = if state.book.is_idle() {

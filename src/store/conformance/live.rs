@@ -16,7 +16,7 @@ pub async fn resolves_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     it_expires_at_its_idle_deadline(&trial).await;
     it_is_said_when_it_expired(&trial).await;
     it_expires_at_its_absolute_deadline(&trial).await;
-    it_is_unknown_if_it_began_before_not_before(&trial).await;
+    it_has_ended_if_it_began_before_not_before(&trial).await;
     resolve_now_agrees_with_resolve(&trial).await;
     an_unknown_token_leaves_nothing(&trial).await;
 }
@@ -148,7 +148,7 @@ async fn it_expires_at_its_absolute_deadline<St: SessionStore>(trial: &Trial<St>
         .await;
 }
 
-async fn it_is_unknown_if_it_began_before_not_before<St: SessionStore>(trial: &Trial<St>) {
+async fn it_has_ended_if_it_began_before_not_before<St: SessionStore>(trial: &Trial<St>) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let began = trial.now();
@@ -158,8 +158,8 @@ async fn it_is_unknown_if_it_began_before_not_before<St: SessionStore>(trial: &T
     resolve.not_before = Some(began.plus(MS));
     let found = trial.resolve(&resolve).await;
     trial.holds(
-        matches!(found, Resolved::Unknown),
-        "a session from before `not_before` is unknown",
+        matches!(found, Resolved::Ended(_)),
+        "a session from before `not_before` has ended",
     );
     resolve.not_before = Some(began);
     let found = trial.resolve(&resolve).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial};
 use crate::{
-    model::SessionId,
+    model::{EndReason, SessionId},
     store::{
         Deadlines, Look, Looked, ManualClock, Presence, Renewal, Resolved, Rotate, Salt,
         SessionStore, Token,
@@ -81,12 +81,22 @@ async fn each_id_has_its_answer<St: SessionStore>(trial: &Trial<St>) {
             matches!(found[..], [Presence::Live(_)]),
             &format!("a session that began at `not_before` is live, found {found:?}"),
         );
-        look.not_before = Some(record.created_at.plus(MS));
+        let moment = record.created_at.plus(MS);
+        look.not_before = Some(moment);
         let found = trial.look(&look).await.sessions;
+        let [Presence::Ended(notice)] = &found[..] else {
+            trial.broken(&format!(
+                "one that began before `not_before` ended, found {found:?}"
+            ))
+        };
         trial.same(
-            found,
-            vec![Presence::Unknown],
-            "one that began before `not_before`",
+            (notice.reason, notice.ended_at),
+            (EndReason::Everyone, moment),
+            "why and when a session that began before `not_before` ended",
+        );
+        trial.holds(
+            notice.opens_to(&record.digest),
+            "the notice of a look is that of its token",
         );
         let elsewhere = trial.user().looks([live]).await;
         trial.same(

@@ -48,6 +48,7 @@ mod create;
 mod cutoff;
 mod data;
 mod end;
+mod everyone;
 mod follow;
 mod forget;
 mod invalid;
@@ -74,6 +75,7 @@ pub use self::{
     cutoff::{rejects_what_was_authenticated_before_the_cutoff, uses_only_its_own_clock},
     data::{enforces_the_data_limit, saves_to_live_sessions_only},
     end::{ends_only_for_a_live_caller, remembers_undelivered_sessions},
+    everyone::{ends_what_began_before, keeps_the_moment_of_everyone, scans_all_session_sets},
     forget::forgets_a_notice,
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
     live::{
@@ -114,4 +116,7 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(keeps_realms_apart(&make)).await;
     Box::pin(looks_and_changes_nothing(&make)).await;
     Box::pin(touches_and_changes_nothing_else(&make)).await;
+    Box::pin(ends_what_began_before(&make)).await;
+    Box::pin(keeps_the_moment_of_everyone(&make)).await;
+    Box::pin(scans_all_session_sets(&make)).await;
 }

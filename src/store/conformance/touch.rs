@@ -189,6 +189,17 @@ async fn a_touch_revives_nothing<St: SessionStore>(trial: &Trial<St>) {
         session_set.touched(token, IDLE).await;
     }
     trial.user().touched(&ended, Duration::ZERO).await;
+    let over = session_set.signs_in().await;
+    let before = session_set.listed().await;
+    trial.clock.advance(MS);
+    let mut touch = Touch::new(session_set.tag, over.session_id(), Duration::ZERO);
+    touch.not_before = Some(trial.now());
+    trial.answered(Box::pin(trial.store.touch(&touch)).await);
+    trial.same(
+        session_set.listed().await,
+        before,
+        "a session that began before `not_before`",
+    );
 
     let notice = trial.notice(&ended, "the ended session").await;
     let found = session_set.looks([&ended, &expired, &unknown]).await;
@@ -199,7 +210,7 @@ async fn a_touch_revives_nothing<St: SessionStore>(trial: &Trial<St>) {
     ];
     trial.same(found, wanted, "an ended, an expired and an unknown session");
     session_set
-        .lists_exactly(&[], "the list of no live session")
+        .lists_exactly(&[&over], "the list of one live session")
         .await;
     trial.unknown(&expired, "the expired session").await;
     trial.unknown(&unknown, "the unknown session").await;

@@ -162,13 +162,18 @@ impl Feed {
         WeakFeed(Arc::downgrade(&self.0))
     }
 
-    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
-    pub fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+    /// Adds a reader that hears what arrives for others, until it is dropped.
+    pub(crate) fn overheard_by(&self, reader: Weak<dyn FeedReader>) {
         self.0
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(reader);
+    }
+
+    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
+    pub fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+        self.overheard_by(reader);
         self.want(|wanted| wanted + 1);
         Interest(self.clone())
     }
@@ -217,14 +222,14 @@ impl Feed {
     }
 }
 
+fn count(bucket: &AtomicU64) {
+    bucket.fetch_add(1, Ordering::SeqCst);
+}
+
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner").finish_non_exhaustive()
     }
-}
-
-fn count(bucket: &AtomicU64) {
-    bucket.fetch_add(1, Ordering::SeqCst);
 }
 
 impl fmt::Debug for Feed {

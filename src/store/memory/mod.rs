@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-mod agents;
+pub(super) mod agents;
 mod builder;
 mod scan;
 mod shard;
@@ -334,6 +334,7 @@ impl SessionStore for MemoryStore {
     async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
         let moment = end.moment(self.0.clock.now(), self.0.horizon.moment());
         self.0.horizon.note(moment);
+        self.report(|| Some(FeedMessage::everyone(moment)));
         Ok(moment)
     }
 

@@ -38,11 +38,6 @@ impl Keys {
         format!("{}:{{{name}}}", self.prefix)
     }
 
-    /// The channel of messages, or what all channels of a Cluster begin with.
-    pub(super) fn live(&self) -> String {
-        format!("{}:live", self.prefix)
-    }
-
     /// What comes before the tag in the key of a session set.
     pub(super) fn before_tag(&self) -> String {
         format!("{}:{{", self.prefix)
@@ -52,6 +47,11 @@ impl Keys {
     pub(super) fn tag(&self, key: &str) -> Option<Tag> {
         let tag = key.strip_prefix(&*self.before_tag())?.strip_suffix('}')?;
         Some(Tag::from_bytes(decode_12(tag.as_bytes())?))
+    }
+
+    /// The channel of messages, or what all channels of a Cluster begin with.
+    pub(super) fn live(&self) -> String {
+        format!("{}:live", self.prefix)
     }
 
     /// The key of one session set.

@@ -182,11 +182,21 @@ impl Reply {
     }
 
     /// What the next session is, as `look.lua` says it.
-    pub(super) fn presence(&mut self) -> Result<Presence, StoreError> {
+    pub(super) fn presence(
+        &mut self,
+        id: SessionId,
+        not_before: Option<Timestamp>,
+    ) -> Result<Presence, StoreError> {
         match self.rest.next() {
             Some(Value::Nil) => Ok(Presence::Unknown),
-            Some(Value::BulkString(notice)) => {
-                Ok(EndNotice::decode(&notice).map_or(Presence::Unknown, Presence::Ended))
+            Some(Value::BulkString(bytes)) => {
+                let everyone = || {
+                    let record = Record::decode(id, &bytes).ok()?;
+                    let moment = record.ended_with_all(not_before)?;
+                    Some(EndNotice::everyone(record.digest, moment, &record))
+                };
+                let notice = EndNotice::decode(&bytes).or_else(everyone);
+                Ok(notice.map_or(Presence::Unknown, Presence::Ended))
             }
             Some(Value::Array(times)) => match times[..] {
                 [

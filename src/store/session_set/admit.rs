@@ -252,6 +252,8 @@ impl SessionSet {
             return;
         };
         let tickets = &mut self.rare_mut().tickets;
+        // The same call, sent again.
+        tickets.retain(|held| held.ticket.id != ticket.id);
         tickets.push(Ticket {
             ticket,
             mark: realm.mark(),

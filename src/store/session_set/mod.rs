@@ -3,6 +3,8 @@
 //! `redis/lua/*.lua` has the same rules. A test compares the two with random histories.
 
 mod admit;
+#[cfg(feature = "file")]
+mod catch_up;
 mod client;
 mod codec;
 mod data;
@@ -60,7 +62,7 @@ const MADE_KEPT: Duration = Duration::from_secs(60);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 // Most users have one session and nothing else, so what is rare is in a box.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SessionSet {
     live: Vec<Live>,
     rare: Option<Box<Rare>>,
@@ -76,7 +78,7 @@ struct Rare {
     devices: Devices,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Live {
     record: Record,
     more: Option<Box<More>>,

@@ -49,6 +49,8 @@ pub(crate) enum Transition {
     GiveUp {
         task: usize,
     },
+    /// The sessions of all users end, so far ahead of the clock or behind it.
+    EndEveryone(i64),
     Advance(u64),
     StepBack(u64),
 }
@@ -74,12 +76,13 @@ pub(crate) fn transitions() -> BoxedStrategy<Transition> {
     let task = || 0..TASKS;
     let millis = || prop_oneof![Just(1_u64), Just(2_000), Just(5_000), 1..9_000_u64];
     prop_oneof![
-        20 => (task(), aim, prop::bool::weighted(0.9))
+        40 => (task(), aim, prop::bool::weighted(0.9))
             .prop_map(|(task, aim, delivered)| Transition::Step { task, aim, delivered }),
-        2 => task().prop_map(|task| Transition::Again { task }),
-        1 => task().prop_map(|task| Transition::GiveUp { task }),
-        4 => millis().prop_map(Transition::Advance),
-        1 => millis().prop_map(Transition::StepBack),
+        4 => task().prop_map(|task| Transition::Again { task }),
+        2 => task().prop_map(|task| Transition::GiveUp { task }),
+        1 => prop_oneof![Just(1_i64), Just(1_000), Just(-3_000)].prop_map(Transition::EndEveryone),
+        8 => millis().prop_map(Transition::Advance),
+        2 => millis().prop_map(Transition::StepBack),
     ]
     .boxed()
 }

@@ -215,8 +215,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the realm of the new session",
         CREATE,
-        "class, realm, 0, now, proven,",
-        "class, \"\\0\\0\\0\", 0, now, proven,",
+        "class, realm, 0, begins, authenticated,",
+        "class, \"\\0\\0\\0\", 0, begins, authenticated,",
     ),
     rule(
         "resolve: an invalid token ends nothing",
@@ -237,7 +237,71 @@ pub(crate) const MUTANTS: &[Rule] = &[
         ".. string.sub(offer, 17, 48))",
     ),
     rule("list: the deadlines", LIST, LIVE, ""),
+    rule(
+        "resolve: the end of all sessions",
+        RESOLVE,
+        "and not (ARGV[4] and math.min(created, authenticated) < tonumber(ARGV[4])) then",
+        "then",
+    ),
+    rule(
+        "resolve: a sign-in proven before the end of all sessions",
+        RESOLVE,
+        "math.min(created, authenticated) < tonumber(ARGV[4])",
+        "created < tonumber(ARGV[4])",
+    ),
+    rule(
+        "create: a sign-in proven before the end of all sessions",
+        CREATE,
+        "elseif authenticated < not_before then",
+        "elseif false then",
+    ),
+    rule(
+        "create: a clock that is behind the end of all sessions",
+        CREATE,
+        "local begins = math.max(now, after)",
+        "local begins = now",
+    ),
+    rule(
+        "create: what ended with all sessions leaves notices",
+        CREATE,
+        "for _, at in ipairs(all.over) do",
+        "for _, at in ipairs({}) do",
+    ),
+    rule("save: the end of all sessions", SAVE, OF_ALL, NEVER),
+    rule(
+        "rotate: the end of all sessions",
+        ROTATE,
+        "live(record, now, not_before)",
+        NEVER,
+    ),
+    rule(
+        "rotate: a clock that is behind the end of all sessions",
+        ROTATE,
+        "math.max(authenticated, ",
+        "math.max(-math.huge, ",
+    ),
+    rule(
+        "end: the end of all sessions",
+        END,
+        "now, tonumber(not_before)) then",
+        "now, -math.huge) then",
+    ),
+    rule(
+        "list: the end of all sessions",
+        LIST,
+        "if live(found[at], now, not_before) then",
+        "if live(found[at], now, -math.huge) then",
+    ),
+    rule(
+        "list: what ended with all sessions stays",
+        LIST,
+        "and not live(found[at], now, -math.huge) then",
+        "then",
+    ),
 ];
+
+const OF_ALL: &str = "live(record, now, tonumber(not_before))";
+const NEVER: &str = "live(record, now, -math.huge)";
 
 /// A proxy on a free port of the loopback.
 pub(crate) struct Mutant {

@@ -29,6 +29,8 @@ struct Task {
     replaced: Option<(Tag, SessionId, SessionId)>,
     last: Option<Request>,
     ticket: Option<(Ticketed, Option<SessionId>, bool)>,
+    /// When its request came, and what was known then of the end of all sessions.
+    came: (Timestamp, Option<Timestamp>),
 }
 
 /// What a task saw of its session.
@@ -50,6 +52,8 @@ pub(crate) struct Tasks {
     model: Model,
     now: Timestamp,
     made: u32,
+    /// All sessions that began before it have ended.
+    everyone: Option<Timestamp>,
     users: [UserId; 2],
     tasks: Box<[Task; TASKS]>,
     asked: Vec<(Request, Answer)>,
@@ -77,6 +81,10 @@ impl ReferenceStateMachine for Tasks {
     fn apply(mut state: Self, transition: &Transition) -> Self {
         state.asked.clear();
         match transition {
+            Transition::EndEveryone(off) => {
+                let moment = Timestamp::from_millis(state.now.as_millis() + off);
+                state.everyone = state.everyone.max(Some(moment));
+            }
             Transition::Advance(millis) => {
                 state.now = state.now.plus(Duration::from_millis(*millis));
                 state.model.look_at_the_clock(state.now);
@@ -116,6 +124,7 @@ impl Tasks {
             model: Model::default(),
             now: START,
             made: 0,
+            everyone: None,
             users: [user(0), user(1)],
             tasks: Box::default(),
             asked: Vec::new(),
@@ -140,7 +149,10 @@ impl Tasks {
         self.model.has_passed(create.tag, create.id, self.now)
     }
 
-    fn ask(&mut self, task: usize, request: Request) -> Answer {
+    fn ask(&mut self, task: usize, mut request: Request) -> Answer {
+        if let Some(not_before) = request.not_before() {
+            *not_before = self.everyone;
+        }
         let answer = request.put_to(&mut self.model, self.now);
         self.tasks[task].last = Some(request.clone());
         self.asked.push((request, answer.clone()));
@@ -158,6 +170,7 @@ impl Tasks {
             self.act(task, aim, seen, delivered);
             return;
         }
+        self.tasks[task].came = (self.now, self.everyone);
         let Some(token) = self.tasks[task].jar.clone() else {
             self.tasks[task].under_way = Some((aim, Seen::Nothing));
             return;
@@ -197,8 +210,9 @@ impl Tasks {
                 let guest = format!("guest {} beside {}", self.made, self.users[0]);
                 let tag = Tag::of(&UserId::new(guest).unwrap());
                 let token = self.token(tag);
-                let mut create = Create::new(&token, None, Authenticated::At(self.now))
-                    .within(&token, realm(task));
+                let (proven, knew) = self.proven(task);
+                let mut create = Create::new(&token, None, proven).within(&token, realm(task));
+                create.arrived_after = knew;
                 create.changes = changes(value);
                 let answer = self.ask(task, Request::Create(create));
                 if delivered && matches!(answer, Answer::Created { .. }) {
@@ -249,13 +263,26 @@ impl Tasks {
         }
     }
 
+    /// When the user proved who they are: as the request came, or later. A request that came after all sessions had ended
+    /// did so after that, whatever the clock says.
+    fn proven(&self, task: usize) -> (Authenticated, Option<Timestamp>) {
+        let (came, knew) = self.tasks[task].came;
+        let at = if task.is_multiple_of(2) || knew != self.everyone {
+            came
+        } else {
+            self.now
+        };
+        (Authenticated::At(at.max(knew.unwrap_or(at))), knew)
+    }
+
     fn sign_in(&mut self, task: usize, aim: Aim, seen: Seen, delivered: bool) {
         let other = matches!(aim, Aim::SignIn { as_other: true, .. });
         let user = self.users[(task + usize::from(other)) % 2].clone();
         let tag = Tag::of(&user);
         let token = self.token(tag);
-        let mut create = Create::new(&token, Some(user), Authenticated::At(self.now))
-            .within(&token, realm(task));
+        let (proven, knew) = self.proven(task);
+        let mut create = Create::new(&token, Some(user), proven).within(&token, realm(task));
+        create.arrived_after = knew;
         // Long enough to be unused for 20 s.
         create.lifetime = Lifetime::new(Duration::from_secs(40), Duration::from_secs(90));
         create.client =

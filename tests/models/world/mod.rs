@@ -11,9 +11,8 @@ use std::{
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, Timestamp, UserId,
     store::{
-        Authenticated, Create, Digest, End, LastSeen, List, Look, ManualClock, NoteClient, Offer,
-        Redeem, Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Touch,
-        Which,
+        Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
+        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Touch, Which,
     },
 };
 
@@ -106,18 +105,14 @@ impl World {
                 self.not_before = self.not_before.max(Some(moment));
                 return Vec::new();
             }
-            Op::Look => {
-                let mut ids: Vec<_> = self.tokens(set).iter().map(Token::session_id).collect();
-                ids.push("nobody----------".parse().unwrap());
-                let mut look = Look::new(tag, ids);
-                look.not_before = self.not_before;
-                Request::Look(look)
-            }
+            Op::Look => Request::Look(self.look(set)),
             Op::Touch { pick, age } => {
                 let Some(id) = self.id(set, *pick) else {
                     return Vec::new();
                 };
-                Request::Touch(Touch::new(tag, id, Duration::from_millis(*age)))
+                let mut touch = Touch::new(tag, id, Duration::from_millis(*age));
+                touch.not_before = self.not_before;
+                Request::Touch(touch)
             }
             Op::List(realm) => {
                 let mut list = self.list(set);

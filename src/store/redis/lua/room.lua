@@ -220,7 +220,8 @@ local function leave(key, offer, realm, tickets, proven, now)
   keep(key, kept)
   local own = { { id = id, ended = now } }
   for _, each in ipairs(tickets) do
-    own[#own + 1] = each.realm == realm and each or nil
+    -- The same call, sent again, leaves it once.
+    own[#own + 1] = each.realm == realm and each.id ~= id and each or nil
   end
   oldest(own, TICKETS, gone)
   drop(key, {}, gone)

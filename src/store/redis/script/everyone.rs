@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::Timestamp,
-    store::{EndEveryone, FeedMessage, StoreError, StoreErrorKind, nonce},
+    store::{EndEveryone, StoreError, StoreErrorKind, nonce},
 };
 use std::time::Duration;
 
@@ -75,11 +75,6 @@ impl Scripts {
         let moment = end.moment(now, before);
         for copy in self.copies(self.keys_of_copies(), Some(moment)).await {
             copy.answer?;
-        }
-        // Nodes that miss it read the moment within 5 s.
-        let message = FeedMessage::everyone(moment);
-        if let Err(error) = self.publish_everywhere(&message.encode()).await {
-            tracing::debug!(kind = ?error.kind(), "the end of all sessions was not published");
         }
         Ok(moment)
     }

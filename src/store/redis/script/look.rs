@@ -31,11 +31,10 @@ impl Scripts {
         let call = Call::new(&self.0.all.look, &key, of);
         let mut reply = self.run(call, arguments).await?;
         let (_, now) = reply.head();
-        let sessions: Vec<_> = look
-            .ids
-            .iter()
-            .map(|_| reply.presence())
-            .collect::<Result<_, _>>()?;
+        let mut sessions = Vec::with_capacity(look.ids.len());
+        for id in &look.ids {
+            sessions.push(reply.presence(*id, look.not_before)?);
+        }
         reply.is_over()?;
         Ok(Looked::new(sessions, now))
     }
@@ -53,6 +52,7 @@ impl Scripts {
             let age = touch.age.saturating_add(waited);
             cmd.arg(&touch.id.encode())
                 .arg(millis(age.min(Lifetime::MAX)))
+                .arg(not_before(touch.not_before))
                 .arg(self.given())
                 .arg(&of[..]);
         };

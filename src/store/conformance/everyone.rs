@@ -1,0 +1,428 @@
+//! Numbers 24 to 26: the sessions of all users.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::trial::{IDLE, MS, Trial, ids, ids_of, quiet, set};
+use crate::{
+    model::{Arrival, Client, EndReason, LastSeen, Lifetime, Limit, SessionId},
+    store::{
+        Authenticated, End, EndEveryone, Ended, List, ManualClock, NoteClient, Renewal, Resolved,
+        Rotate, Rotated, Salt, Save, Saved, Scan, SessionStore, StoreErrorKind, Timestamp, Token,
+        Which,
+    },
+};
+
+/// Number 24: what began before `not_before` is not live, in any call.
+pub async fn ends_what_began_before<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+    let trial = Trial::new(24, make).await;
+    its_tokens_get_the_reason(&trial).await;
+    what_was_proven_before_is_over(&trial).await;
+    a_sign_in_leaves_notices(&trial).await;
+    nothing_changes_it(&trial).await;
+    a_clock_that_is_behind_makes_live_sessions(&trial).await;
+    a_clock_that_is_behind_does_not_end_what_is_proven_again(&trial).await;
+}
+
+/// The answer to this token, where sessions from before this moment have ended.
+async fn resolved<St: SessionStore>(
+    trial: &Trial<St>,
+    token: &Token,
+    not_before: Timestamp,
+) -> Resolved {
+    let mut resolve = quiet(token);
+    resolve.not_before = Some(not_before);
+    trial.resolve(&resolve).await
+}
+
+async fn is_over<St: SessionStore>(
+    trial: &Trial<St>,
+    token: &Token,
+    not_before: Timestamp,
+    what: &str,
+) {
+    match resolved(trial, token, not_before).await {
+        Resolved::Ended(notice) => trial.same(
+            (notice.reason, notice.ended_at, notice.by),
+            (EndReason::Everyone, not_before, None),
+            what,
+        ),
+        other => trial.broken(&format!("{what}: expected an end notice, found {other:?}")),
+    }
+}
+
+async fn is_live<St: SessionStore>(
+    trial: &Trial<St>,
+    token: &Token,
+    not_before: Timestamp,
+    what: &str,
+) {
+    let found = resolved(trial, token, not_before).await;
+    trial.holds(matches!(found, Resolved::Live(_)), what);
+}
+
+async fn its_tokens_get_the_reason<St: SessionStore>(trial: &Trial<St>) {
+    for session_set in [trial.user(), trial.guest()] {
+        let (began, token) = (trial.now(), session_set.signs_in().await);
+        trial.live(&token, "a new session").await;
+        let salt = Salt::from_bytes([1; 16]);
+        let next = token.successor(&salt);
+        let rotate = Rotate::new(&token, &next, Renewal::Derived(salt));
+        trial.rotate(&rotate).await;
+        trial.clock.advance(MS);
+        let moment = began.plus(MS);
+
+        is_over(trial, &next, moment, "the token of an ended session").await;
+        is_over(trial, &token, moment, "its previous token").await;
+        let forged = resolved(trial, &session_set.forged(&next), moment).await;
+        trial.holds(
+            matches!(forged, Resolved::Unknown),
+            "a token with another secret is unknown",
+        );
+        is_live(
+            trial,
+            &next,
+            began,
+            "a session from exactly `not_before` is live",
+        )
+        .await;
+
+        let mut list = List::new(session_set.tag);
+        list.not_before = Some(moment);
+        let listed = trial.answered(trial.store.list(&list).await);
+        trial.same(ids(&listed), ids_of(&[]), "the list with `not_before`");
+        is_over(trial, &next, moment, "its token after a list").await;
+
+        trial.clock.advance(IDLE);
+        let expired = resolved(trial, &next, moment).await;
+        trial.holds(
+            matches!(expired, Resolved::Unknown | Resolved::Ended(_)),
+            "an ended session that expired too is not live",
+        );
+    }
+}
+
+async fn what_was_proven_before_is_over<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let proven = trial.now();
+    trial.clock.advance(MS + MS);
+    let moment = proven.plus(MS);
+    let token = session_set.token();
+    let mut create = session_set.create_for(&token);
+    create.authenticated = Authenticated::At(proven);
+
+    // On a server that does not know the moment yet.
+    let made = trial.made(&create, "a sign-in").await;
+    trial.same(
+        (made.record.created_at, made.record.authenticated_at),
+        (trial.now(), proven),
+        "when it was created and authenticated",
+    );
+    is_over(
+        trial,
+        &token,
+        moment,
+        "a sign-in that was proven before `not_before` and created after it",
+    )
+    .await;
+    is_live(
+        trial,
+        &token,
+        proven,
+        "it is live where all ended before it was proven",
+    )
+    .await;
+
+    let token = session_set.token();
+    create = session_set.create_for(&token);
+    create.authenticated = Authenticated::At(proven);
+    create.not_before = Some(moment);
+    trial
+        .rejected(&create, "a sign-in that was proven before `not_before`")
+        .await;
+    create.arrived_after = Some(moment);
+    trial
+        .rejected(
+            &create,
+            "its first step was before `not_before`, whenever its last one came",
+        )
+        .await;
+    trial.unknown(&token, "a rejected sign-in").await;
+}
+
+async fn a_sign_in_leaves_notices<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let (first, second) = (session_set.signs_in().await, session_set.signs_in().await);
+    let moment = trial.now().plus(MS);
+    trial.clock.advance(Duration::from_secs(60));
+
+    let token = session_set.token();
+    let mut create = session_set.create_for(&token);
+    create.limit = Limit::at_most(2).refuse();
+    create.not_before = Some(moment);
+    create.replaces = Some(first.session_id());
+    let made = trial.made(&create, "a sign-in after all have ended").await;
+
+    trial.same(
+        (ids(&made.evicted), made.replaced),
+        (ids_of(&[]), None),
+        "the sessions that ended for it",
+    );
+    for token in [&first, &second] {
+        let notice = trial.notice(token, "a session that ended with all").await;
+        trial.same(
+            (notice.reason, notice.ended_at),
+            (EndReason::Everyone, moment),
+            "its notice",
+        );
+    }
+    session_set.lists_exactly(&[&token], "the list").await;
+}
+
+async fn nothing_changes_it<St: SessionStore>(trial: &Trial<St>) {
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let record = trial.live(&token, "a new session").await.record;
+    let moment = trial.now().plus(MS);
+    let id = token.session_id();
+
+    let mut save = Save::new(session_set.tag, id, set("key", "value"));
+    save.not_before = Some(moment);
+    trial.same(trial.save(&save).await, Saved::Ended, "a save");
+
+    let salt = Salt::from_bytes([2; 16]);
+    let mut rotate = Rotate::new(&token, &token.successor(&salt), Renewal::Derived(salt));
+    rotate.not_before = Some(moment);
+    let rotated = trial.rotate(&rotate).await;
+    trial.holds(matches!(rotated, Rotated::Ended), "it gets no new token");
+
+    let last = LastSeen::new(
+        Client::new().with_user_agent(Some(b"Other/1.0")),
+        trial.now(),
+    );
+    let mut note = NoteClient::new(session_set.tag, record, last);
+    note.not_before = Some(moment);
+    let noted = trial.answered(trial.store.note_client(&note).await);
+    trial.holds(!noted, "its client is not noted");
+
+    let mut end = End::new(session_set.tag, Which::Others(id), EndReason::Revoked);
+    (end.caller, end.not_before) = (Some(id), Some(moment));
+    trial.same(
+        trial.end(&end).await,
+        Ended::CallerEnded,
+        "an end that it asks for",
+    );
+
+    let found = trial.live(&token, "where all ended before it began").await;
+    trial.same(
+        (found.record.revision, found.record.last_seen().is_some()),
+        (0, false),
+        "what was stored",
+    );
+}
+
+async fn a_clock_that_is_behind_makes_live_sessions<St: SessionStore>(trial: &Trial<St>) {
+    let moment = trial.now().plus(Duration::from_secs(5));
+    for authenticated in [
+        Authenticated::On(Arrival::now()),
+        Authenticated::After(trial.now()),
+        Authenticated::At(moment),
+    ] {
+        let session_set = trial.user();
+        let token = session_set.token();
+        let mut create = session_set.create_for(&token);
+        create.authenticated = authenticated;
+        create.not_before = Some(moment);
+        create.arrived_after = Some(moment);
+
+        let made = trial.made(&create, "a sign-in after all have ended").await;
+        trial.same(
+            (
+                made.record.created_at,
+                made.record.authenticated_at,
+                made.record.last_activity,
+            ),
+            (moment, moment, trial.now()),
+            "its times, with a clock that is behind",
+        );
+        is_live(
+            trial,
+            &token,
+            moment,
+            "a session that begins after all have ended is live",
+        )
+        .await;
+    }
+
+    let guests = trial.guest();
+    let token = guests.token();
+    let mut create = guests.create_for(&token);
+    create.authenticated = Authenticated::On(Arrival::now());
+    (create.not_before, create.arrived_after) = (Some(moment), Some(moment));
+    trial
+        .made(&create, "a guest session after all have ended")
+        .await;
+    is_live(trial, &token, moment, "it is live").await;
+}
+
+async fn a_clock_that_is_behind_does_not_end_what_is_proven_again<St: SessionStore>(
+    trial: &Trial<St>,
+) {
+    let session_set = trial.user();
+    let moment = trial.now().plus(Duration::from_secs(5));
+    let token = session_set.token();
+    let mut create = session_set.create_for(&token);
+    create.authenticated = Authenticated::On(Arrival::now());
+    (create.not_before, create.arrived_after) = (Some(moment), Some(moment));
+    trial.made(&create, "a sign-in after all have ended").await;
+
+    let next = session_set.forged(&token);
+    let proven = Renewal::Proven {
+        authenticated: Authenticated::On(Arrival::now()),
+        lifetime: Lifetime::new(IDLE, IDLE),
+    };
+    let mut rotate = Rotate::new(&token, &next, proven);
+    rotate.not_before = Some(moment);
+    trial.rotate(&rotate).await;
+    is_live(
+        trial,
+        &next,
+        moment,
+        "a session that is proven again is live",
+    )
+    .await;
+}
+
+/// Number 25: the store keeps the latest moment. Stores that do not have it are left out.
+pub async fn keeps_the_moment_of_everyone<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+    let trial = Trial::new(25, make).await;
+    if trial.store.horizon().is_none() {
+        return;
+    }
+    let store = &trial.store;
+    let before = trial.answered(store.everyone(None).await);
+
+    let first = trial.answered(store.end_everyone(EndEveryone::Now).await);
+    trial.holds(
+        first > trial.now() && Some(first) > before,
+        "the moment is later than now, and than the one before",
+    );
+    let read = trial.answered(store.everyone(None).await);
+    trial.same(read, Some(first), "the moment that is read");
+
+    trial.clock.advance(Duration::from_secs(60));
+    let earlier = EndEveryone::Before(trial.now().minus(Duration::from_secs(90)));
+    let same = trial.answered(store.end_everyone(earlier).await);
+    trial.same(same, first, "the moment after an earlier one");
+    let past = EndEveryone::Before(trial.now().minus(Duration::from_secs(30)));
+    let moved = trial.answered(store.end_everyone(past).await);
+    trial.same(
+        moved,
+        trial.now().minus(Duration::from_secs(30)),
+        "a later moment",
+    );
+    let future = EndEveryone::Before(trial.now().plus(Duration::from_secs(3_600)));
+    let now = trial.answered(store.end_everyone(future).await);
+    trial.holds(
+        now > trial.now() && now < trial.now().plus(Duration::from_secs(60)),
+        "a moment in the future counts as now",
+    );
+
+    trial.clock.set(trial.now().minus(Duration::from_secs(30)));
+    let again = trial.answered(store.end_everyone(EndEveryone::Now).await);
+    trial.holds(again > now, "the moment moves on if the clock steps back");
+
+    let known = again.plus(MS);
+    let kept = trial.answered(store.everyone(Some(known)).await);
+    trial.same(kept, Some(known), "the moment that its caller knows");
+    let read = trial.answered(store.everyone(Some(first)).await);
+    trial.same(read, Some(known), "that moment, read again");
+}
+
+/// Number 26: `scan` returns each session set that stays. Stores that do not have it are left out.
+pub async fn scans_all_session_sets<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
+    let trial = Trial::new(26, make).await;
+    let mut scan = Scan::new();
+    scan.most = 7;
+    match trial.store.scan(&scan).await {
+        Err(error) if error.kind() == StoreErrorKind::Unsupported => return,
+        other => drop(trial.answered(other)),
+    }
+    let mut stay = Vec::new();
+    for _ in 0..40 {
+        let session_set = trial.user();
+        stay.push(session_set.signs_in().await);
+        stay.push(session_set.signs_in().await);
+    }
+    stay.push(trial.guest().signs_in().await);
+    let ended = trial.user().signs_in().await;
+    trial
+        .end(&End::new(ended.tag(), Which::All, EndReason::Revoked))
+        .await;
+
+    let found = all(&trial, scan.clone(), async || {
+        // Others come and go meanwhile.
+        let other = trial.user();
+        other.signs_in().await;
+        trial.end(&other.end(Which::All)).await;
+        trial.user().signs_in().await;
+    })
+    .await;
+    for token in &stay {
+        trial.holds(
+            found.contains(&token.session_id()),
+            "each session that stays is found",
+        );
+    }
+    trial.holds(
+        !found.contains(&ended.session_id()),
+        "an ended session is not found",
+    );
+
+    scan.not_before = Some(trial.now().plus(MS));
+    let found = all(&trial, scan.clone(), async || {}).await;
+    let left = stay
+        .iter()
+        .find(|token| found.contains(&token.session_id()));
+    trial.holds(left.is_none(), "what began before `not_before` is left out");
+    for token in stay.iter().take(1) {
+        trial.live(token, "a session that was left out").await;
+    }
+
+    scan.cursor = Some("no cursor".to_owned());
+    let wrong = trial.store.scan(&scan).await;
+    trial.holds(
+        wrong.is_err_and(|error| error.kind() == StoreErrorKind::Unsupported),
+        "a cursor that it did not give is `Unsupported`",
+    );
+    let count = trial.answered(trial.store.estimate().await);
+    trial.holds(
+        count >= 10,
+        "about how many session sets there are is more than a few",
+    );
+}
+
+/// The sessions in all parts, with something that happens between them.
+async fn all<St: SessionStore>(
+    trial: &Trial<St>,
+    mut scan: Scan,
+    between: impl AsyncFn(),
+) -> HashSet<SessionId> {
+    let mut found = HashSet::new();
+    loop {
+        let part = trial.answered(trial.store.scan(&scan).await);
+        let mut tags = HashSet::new();
+        for records in &part.sets {
+            let user = records.first().and_then(|record| record.user_id().cloned());
+            trial.holds(!records.is_empty(), "a set in a part has live sessions");
+            if let Some(user) = user {
+                trial.holds(tags.insert(user), "no user is in one part twice");
+            }
+            found.extend(records.iter().map(|record| record.id));
+        }
+        between().await;
+        scan.cursor = part.next;
+        if scan.cursor.is_none() {
+            return found;
+        }
+    }
+}
