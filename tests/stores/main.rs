@@ -11,6 +11,7 @@ mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
 mod feed;
+mod feed_cost;
 mod feed_setting;
 mod forged_tickets;
 mod memory_size;
