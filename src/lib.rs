@@ -326,6 +326,8 @@ pub mod threats {}
 /// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
 /// | `tower_user_sessions_redis_resent_total` | counter | |
 /// | `tower_user_sessions_redis_confirms_total` | counter | `outcome`: ok, late. Ends and sign-ins that replicas had to confirm |
+/// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
+/// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 pub mod events {
     pub use crate::{

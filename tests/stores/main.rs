@@ -13,6 +13,8 @@ mod common;
 mod everyone;
 mod everyone_pages;
 mod feed;
+mod feed_cost;
+mod feed_setting;
 mod file_restart;
 mod forged_tickets;
 mod memory_size;
