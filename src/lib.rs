@@ -363,6 +363,7 @@ pub mod future {
 #[cfg(all(
     doctest,
     feature = "client-ip",
+    feature = "live",
     feature = "page",
     feature = "redis",
     feature = "test",

@@ -23,6 +23,7 @@
 
 mod account;
 mod cart;
+mod live;
 mod login;
 mod markup;
 mod pages;
@@ -46,6 +47,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     process::ExitCode,
+    time::Duration,
 };
 
 use axum::{
@@ -54,21 +56,26 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{any, get, post},
 };
-use tokio::{net::TcpListener, signal};
+use tokio::{net::TcpListener, signal, time::sleep};
 use tower::ServiceBuilder;
 use tower_http::{
     csrf::{CsrfLayer, ProtectionError},
     trace::TraceLayer,
 };
-use tower_user_sessions::{DeviceApi, DevicePage, PeerAddr, Problem, SessionLayer};
+use tower_user_sessions::{
+    DeviceApi, DevicePage, EndStreams, LiveEnd, PeerAddr, Problem, SessionLayer,
+};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::{problem::problem, settings::Settings, users::Users};
 
 /// The longest request body: a name and a password need no more.
 const BODY_MAX: usize = 16 * 1024;
+
+/// How long requests may go on after ctrl-c.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The state of the app.
 #[derive(Clone)]
@@ -122,8 +129,8 @@ async fn serve(settings: Settings) -> io::Result<()> {
     .with_graceful_shutdown(stop());
     tokio::select! {
         served = server => served,
-        // A second ctrl-c does not wait for requests that are still running.
-        () = async { stop().await; stop().await } => Ok(()),
+        // A second ctrl-c does not wait for requests that are still running. Open pages never end by themselves.
+        () = async { stop().await; tokio::select! { () = stop() => {}, () = sleep(LINGER) => {} } } => Ok(()),
     }
 }
 
@@ -134,6 +141,8 @@ fn app(settings: Settings, users: Users) -> Router {
         .class_of(settings::class_of)
         .lifetime(settings.lifetime)
         .cookie(settings.cookie)
+        // The browser opens it again by itself.
+        .counts_as_activity(|parts| parts.uri.path() != live::EVENTS)
         .resolve_if(|parts| !pages::is_static(parts.uri.path()))
         .reply(Problem);
     let devices = DeviceApi::new().geo(settings.geo.clone());
@@ -141,6 +150,9 @@ fn app(settings: Settings, users: Users) -> Router {
     Router::new()
         .route("/", get(pages::index))
         .route("/app.css", get(pages::style))
+        .route("/live.js", get(live::script))
+        .route(live::EVENTS, get(live::events))
+        .route("/ticker", any(live::ticker))
         .route("/login", post(login::log_in))
         .route("/login/pick", post(picker::pick))
         .route(pages::WELCOME, get(pages::welcome))
@@ -161,8 +173,14 @@ fn app(settings: Settings, users: Users) -> Router {
                 // Refuses sign-ins and sign-outs that other sites send (login CSRF).
                 .layer(CsrfLayer::new().with_rejection_response(foreign_origin))
                 .layer(sessions)
+                .layer(EndStreams::new().last_event(move |end| why(end, most)))
                 .layer(DefaultBodyLimit::max(BODY_MAX)),
         )
+}
+
+/// What an open page shows when its session has ended.
+fn why(end: &LiveEnd, most: Most) -> String {
+    end.message(&pages::end_words(most))
 }
 
 /// Passes the address of the connection to the session layer, which is inside: lists show it.

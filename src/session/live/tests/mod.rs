@@ -1,5 +1,6 @@
 //! When streams ask the store, and what they are told. Time is paused.
 
+mod histories;
 mod orders;
 mod sight;
 

@@ -151,6 +151,11 @@ impl Sight {
         self.0.sessions.lock().unwrap().insert(id, ended);
     }
 
+    pub(super) fn is_live(&self, id: SessionId) -> bool {
+        let sessions = self.0.sessions.lock().unwrap();
+        matches!(sessions.get(&id), Some(Presence::Live(_)))
+    }
+
     pub(super) fn forget_it(&self, id: SessionId) {
         self.0.sessions.lock().unwrap().remove(&id);
     }
