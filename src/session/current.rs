@@ -8,6 +8,10 @@ use crate::{
 
 /// What is stored of the session.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be one more allocation for each authenticated request"
+)]
 pub(crate) enum Current {
     /// A guest session that has nothing stored.
     Nothing,

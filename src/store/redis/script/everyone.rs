@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::Timestamp,
-    store::{EndEveryone, StoreError, StoreErrorKind, nonce},
+    store::{EndEveryone, FeedMessage, StoreError, StoreErrorKind, nonce},
 };
 /// How far the clocks of two primaries may differ.
 const SKEW: Duration = Duration::from_secs(1);
@@ -79,6 +79,11 @@ impl Scripts {
         let copies = self.keys_of_copies();
         for copy in self.copies(copies, Some(moment), self.0.confirm).await {
             copy.answer?;
+        }
+        // Nodes that miss it read the moment within 5 s.
+        let message = FeedMessage::everyone(moment);
+        if let Err(error) = self.publish_everywhere(&message.encode()).await {
+            tracing::debug!(kind = ?error.kind(), "the end of all sessions was not published");
         }
         Ok(moment)
     }
