@@ -8,7 +8,7 @@ use tower_user_sessions::{
 };
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::redis;
+use super::{file, redis};
 
 const BROWSER: ClientClass = ClientClass::new(1);
 const PHONE: ClientClass = ClientClass::new(2);
@@ -58,10 +58,16 @@ fn listen() -> Result<SocketAddr, BadSetting> {
 }
 
 fn store() -> Result<SharedStore, BadSetting> {
-    let Some(urls) = var("REDIS_URL")? else {
-        return Ok(MemoryStore::new().into());
-    };
-    redis::store(&urls).map_err(BadSetting)
+    match (var("REDIS_URL")?, var("SESSIONS_FILE")?) {
+        (None, None) => Ok(MemoryStore::new().into()),
+        (Some(urls), None) => redis::store(&urls).map_err(BadSetting),
+        (None, Some(path)) => file::store(&path).map_err(BadSetting),
+        (Some(_), Some(_)) => Err(BadSetting(
+            "REDIS_URL and SESSIONS_FILE are both set: sessions live in one of them, so unset the \
+             other"
+                .to_owned(),
+        )),
+    }
 }
 
 fn limit() -> Result<Limit, BadSetting> {

@@ -143,6 +143,7 @@ fn signal(name: &str, process: u32) -> bool {
 fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
     for name in [
         "REDIS_URL",
+        "SESSIONS_FILE",
         "MAX_SESSIONS",
         "EXCESS",
         "IDLE_SECS",
