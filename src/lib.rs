@@ -142,7 +142,7 @@
 //! - `conformance`: the test suite for stores, see [`guide::writing_a_store`].
 //! - `uuid`: [`UserId`] from `Uuid`.
 //!
-//! The minimum supported Rust version is 1.88.
+//! The minimum supported Rust version is 1.88. The feature `file` needs 1.90.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;

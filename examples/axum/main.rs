@@ -12,6 +12,7 @@
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
 //! | `DATABASE_URL` | sessions live in this PostgreSQL, `postgres://…`. Needs `--features postgres` | sessions live in this process |
 //! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster. Needs `--features redis` | sessions live in this process |
+//! | `SESSIONS_FILE` | sessions live in this file, and survive a restart. Needs `--features file` | sessions live in this process |
 //! | `MAX_SESSIONS` | how many sessions a user may have, 1 to 1000 | 3 |
 //! | `MAX_BROWSERS`, `MAX_PHONES`, `MAX_TOOLS` | how many of these may be computers, phones or tablets, other clients | no limit of their own |
 //! | `EXCESS` | what happens at the limit: `evict` the least recently active session, or `refuse` the sign-in | `evict` |
@@ -23,6 +24,11 @@
 
 mod account;
 mod cart;
+#[cfg(feature = "file")]
+mod file;
+#[cfg(not(feature = "file"))]
+#[path = "no_file.rs"]
+mod file;
 mod live;
 mod login;
 mod markup;

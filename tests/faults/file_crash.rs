@@ -114,7 +114,7 @@ fn number(n: u32) -> Changes {
     changes
 }
 
-// T79
+// T75
 #[test]
 fn what_was_acknowledged_is_in_the_file_after_each_of_a_hundred_kills() {
     if let Some(path) = env::var_os(FILE) {

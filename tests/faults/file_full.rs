@@ -16,7 +16,7 @@ use crate::common::http::{Answer, Client, user};
 /// Names the small disk to the process that has it.
 const DISK: &str = "TUS_SMALL_DISK";
 
-// T79
+// T75
 #[test]
 fn on_a_full_disk_sign_ins_fail_and_evict_nobody_and_all_works_again_with_space() {
     if let Some(disk) = env::var_os(DISK) {

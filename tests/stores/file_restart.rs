@@ -76,7 +76,7 @@ async fn last_activity(store: &FileStore, token: &Token) -> Timestamp {
     listed[0].last_activity
 }
 
-// T79
+// T75
 #[tokio::test]
 async fn sessions_with_their_data_their_ends_and_the_cutoffs_survive_a_restart() {
     let place = Place::new();
@@ -117,7 +117,7 @@ async fn sessions_with_their_data_their_ends_and_the_cutoffs_survive_a_restart()
     assert!(matches!(answer, Created::Rejected), "{answer:?}");
 }
 
-// T79
+// T75
 #[tokio::test]
 async fn the_end_of_all_users_survives_a_restart() {
     let place = Place::new();
@@ -192,7 +192,7 @@ async fn a_clock_that_is_days_ahead_deletes_nothing_for_ten_minutes_and_warns_on
     assert_eq!(place.open().sets(), 1);
 }
 
-// T79
+// T75
 #[tokio::test]
 async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change() {
     let place = Place::new();
@@ -278,7 +278,7 @@ async fn a_file_whose_making_was_interrupted_is_made_again() {
     assert!(is_live(&place.open(), &alice).await);
 }
 
-// T79
+// T75
 #[test]
 fn a_file_that_is_in_use_is_refused() {
     let place = Place::new();
