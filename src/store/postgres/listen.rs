@@ -3,8 +3,9 @@
 use std::{
     fmt,
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak, atomic::Ordering::SeqCst},
+    task::Poll,
     time::Duration,
 };
 
@@ -101,17 +102,16 @@ pub(super) async fn listen(task: Running) {
             let opening = (listen.0)(takes(task.inner.clone()));
             let opened = time::timeout(SILENT_FOR, opening).await.ok()?;
             let (client, mut listening) = opened.ok()?;
-            tokio::select! {
-                _ = &mut listening => return None,
-                listens = client.batch_execute(&sql) => listens.ok()?,
-            }
+            unless(&mut listening, client.batch_execute(&sql))
+                .await?
+                .ok()?;
             // What was sent before is lost.
             next_epoch(&task, &state);
-            tokio::select! {
-                _ = &mut listening => {}
-                () = ping(&task, &state) => {}
-                _ = wanted.wait_for(|readers| *readers == 0) => {}
-            }
+            let unread = async {
+                // Also if the store is gone.
+                let _ = wanted.wait_for(|readers| *readers == 0).await;
+            };
+            unless(&mut listening, unless(unread, ping(&task, &state))).await;
             Some(())
         };
         let worked = ended.await.is_some();
@@ -125,6 +125,18 @@ pub(super) async fn listen(task: Running) {
         tracing::debug!(?pause, "the feed from PostgreSQL is not connected");
         time::sleep(jitter(pause)).await;
     }
+}
+
+/// Runs `work`, unless `other` comes to its end before.
+async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<T> {
+    let (mut other, mut work) = (pin!(other), pin!(work));
+    poll_fn(|context| {
+        if other.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 /// Sends messages to this node, until none arrives for long or the store is gone.
