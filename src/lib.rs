@@ -114,6 +114,7 @@
 //! | keep data: carts, flash messages, OAuth state | [`guide::keep_data`] |
 //! | limit the number of sessions | [`guide::limits`] |
 //! | show devices, explain why a session ended | [`guide::devices`] |
+//! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
@@ -131,8 +132,10 @@
 //! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
 //!   user agent. `DeviceApi` sends it too.
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
+//! - `live`: open streams end with their session, see [`guide::streams`]. Needs tokio.
 //! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
 //! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
+//! - `postgres`: `PostgresStore`. deadpool-postgres 0.14 is re-exported as `deadpool_postgres`.
 //! - `redis`: `RedisStore`. deadpool-redis 0.23 is re-exported as `deadpool_redis`, for apps that have a pool.
 //! - `test`: sessions for unit tests of handlers, see [`guide::testing`].
 //! - `tonic`: errors as `tonic::Status`, the peer's address under a tonic server, and `NamedService`.
@@ -149,6 +152,8 @@ mod request;
 mod session;
 pub mod store;
 
+#[cfg(feature = "postgres")]
+pub use deadpool_postgres;
 #[cfg(feature = "redis")]
 pub use deadpool_redis;
 
@@ -164,6 +169,8 @@ pub use self::request::ClientIp;
 pub use self::request::{Device, DeviceKind};
 #[cfg(feature = "geoip")]
 pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
+#[cfg(feature = "postgres")]
+pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::store::RedisStore;
 pub use self::{
@@ -185,6 +192,11 @@ pub use self::{
     },
     store::{MemoryStore, SessionStore},
 };
+#[cfg(feature = "live")]
+pub use self::{
+    layer::{EndStreams, EndStreamsService},
+    session::{LiveEnd, LiveSession, StreamError, UntilEnded},
+};
 
 #[doc = include_str!("guide/mod.md")]
 pub mod guide {
@@ -199,6 +211,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/devices.md")]
     pub mod devices {}
+
+    #[doc = include_str!("guide/streams.md")]
+    pub mod streams {}
 
     #[doc = include_str!("guide/testing.md")]
     pub mod testing {}
@@ -337,6 +352,8 @@ pub mod test {
 pub mod future {
     #[cfg(feature = "api")]
     pub use crate::api::DeviceFuture;
+    #[cfg(feature = "live")]
+    pub use crate::layer::EndStreamsFuture;
     pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
 }
 

@@ -8,8 +8,8 @@ use std::sync::{
 use tower_user_sessions::{
     MemoryStore, SessionStore,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch,
     },
 };
 
@@ -69,14 +69,11 @@ impl SessionStore for Counting {
         self.counted().note_client(note).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
         self.counted().look(look).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.counted().touch(touch).await
     }
 }

@@ -18,11 +18,13 @@ impl From<SessionError> for Rejection {
     /// of another type is 500 `not_read`, and everything else 500 `not_stored`.
     fn from(error: SessionError) -> Self {
         let kind = match error.kind() {
-            SessionErrorKind::GuestsOff | SessionErrorKind::NotSignedIn => {
+            SessionErrorKind::GuestsOff
+            | SessionErrorKind::NoSession
+            | SessionErrorKind::NotSignedIn => {
                 return Self::not_signed_in(None);
             }
             SessionErrorKind::Ticket => return Self::new(RejectionKind::NoTicket),
-            SessionErrorKind::Decode => RejectionKind::NotRead,
+            SessionErrorKind::Decode | SessionErrorKind::NoRuntime => RejectionKind::NotRead,
             SessionErrorKind::TooLarge => RejectionKind::TooLarge,
             SessionErrorKind::Unavailable => RejectionKind::Unavailable,
             SessionErrorKind::Closed

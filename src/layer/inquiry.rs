@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::{EndNotice, EndReason, Token},
     request::{GUEST, Sent, Tokens, Way},
-    session::{Current, Dead, Due, Live, OpenSession, Place},
+    session::{Current, Dead, Due, Live, Mark, OpenSession, Place},
     store::{Resolve, Resolved, StoreError, meter},
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Inquiry {
     main: Option<Token>,
     guest: Option<Token>,
     /// What the store is asked for now.
-    asked: Option<(Token, Asked)>,
+    asked: Option<(Token, Asked, Option<Mark>)>,
     /// The session is used by another client than before.
     changed: Option<(Token, Box<Due>)>,
 }
@@ -116,7 +116,9 @@ impl Inquiry {
             resolve.activity = self.activity && !matches!(asked, Asked::Beside);
             resolve.activity_step = config.rules.activity_step;
             resolve.not_before = config.rules.not_before;
-            self.asked = Some((token, asked));
+            // Before the question is sent: a message that overtakes the answer is later than this.
+            let mark = config.rules.live.mark(token.tag());
+            self.asked = Some((token, asked, mark));
             return Some(resolve);
         }
     }
@@ -128,12 +130,13 @@ impl Inquiry {
         answer: Result<Resolved, StoreError>,
     ) -> Result<(), Rejection> {
         meter::resolved(&answer);
-        let Some((token, asked)) = self.asked.take() else {
+        let Some((token, asked, mark)) = self.asked.take() else {
             return Ok(());
         };
         let dead = match answer {
             Ok(Resolved::Live(found)) => {
-                let live = Live::new(token.tag(), found);
+                let mut live = Live::new(token.tag(), found);
+                live.mark = mark;
                 self.live(token, asked, live);
                 return Ok(());
             }

@@ -16,6 +16,9 @@ static LOGGED: Logged<(&str, MissingSession)> = Logged::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
+#[cfg(feature = "live")]
+static UPGRADE: Once = Once::new();
+
 pub(super) fn note_layer() {
     HAS_LAYER.store(true, Ordering::Relaxed);
 }
@@ -104,4 +107,15 @@ pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
         path,
         "this setting is off: it takes a path of this origin, such as `/login`, percent-encoded"
     );
+}
+
+/// A WebSocket stays open after its session ended, unless its loop waits for the end.
+#[cfg(feature = "live")]
+pub(super) fn upgrade_without_live() {
+    UPGRADE.call_once(|| {
+        tracing::warn!(
+            "a WebSocket does not end with its session: call `session.live()` before the upgrade, and wait for \
+             `live.ended()` in its loop"
+        );
+    });
 }

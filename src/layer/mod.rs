@@ -36,9 +36,13 @@ mod service;
 mod signed_in;
 #[cfg(feature = "tonic")]
 mod status;
+#[cfg(feature = "live")]
+mod streams;
 
 #[cfg(feature = "test")]
 pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
+#[cfg(feature = "live")]
+pub use self::streams::{EndStreams, EndStreamsFuture, EndStreamsService};
 pub use self::{
     bearer::{BearerFuture, BearerLayer, BearerService},
     caching::Caching,

@@ -138,6 +138,16 @@ impl Rejection {
         }
     }
 
+    /// For a call whose session ended.
+    #[cfg(feature = "live")]
+    pub(super) fn of_end(end: crate::session::LiveEnd) -> Self {
+        match end {
+            crate::session::LiveEnd::Ended(notice) => Self::not_signed_in(notice),
+            crate::session::LiveEnd::Expired => Self::not_signed_in(None),
+            crate::session::LiveEnd::OutOfSight => Self::unavailable(),
+        }
+    }
+
     /// Sends a browser to the page on which users sign in.
     pub(super) fn to_sign_in(page: HeaderValue) -> Self {
         Self {

@@ -8,6 +8,8 @@ use super::{
     config::{OnOutage, Predicate},
     layer::SessionLayer,
 };
+#[cfg(feature = "live")]
+use crate::session::Registry;
 
 impl<R> SessionLayer<R> {
     /// Which requests have a session. The others pass without a `Session` and without a store call.
@@ -122,6 +124,28 @@ impl<R> SessionLayer<R> {
     /// ```
     pub fn activity_every(mut self, step: Duration) -> Self {
         self.rules().activity_step = step;
+        self
+    }
+
+    /// How often open streams ask the store whether their session is live, if no message made them ask before.
+    ///
+    /// This is how long a stream may outlive its session at most, and 20 % more, when the store reports no
+    /// changes or its messages are lost. Each user with open streams costs one question in this time. If the store
+    /// cannot be asked for five times as long, the streams end. See [`guide::streams`](crate::guide::streams).
+    ///
+    /// Defaults to 60 s. Less than 100 ms counts as that, and more than an hour as an hour.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_user_sessions::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).look_every(Duration::from_secs(20));
+    /// # let _ = layer;
+    /// ```
+    #[cfg(feature = "live")]
+    pub fn look_every(mut self, lease: Duration) -> Self {
+        let rules = self.rules();
+        rules.live = Registry::with_lease(&rules.store, lease);
         self
     }
 

@@ -146,6 +146,42 @@ impl Monotonic {
     }
 }
 
+/// Counts milliseconds for timers that run on tokio.
+///
+/// tokio's time does not count suspended time, and a test with paused time moves only tokio's. So the greater of
+/// both counts.
+#[cfg(feature = "live")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch {
+    since: Monotonic,
+    tokio: tokio::time::Instant,
+}
+
+#[cfg(feature = "live")]
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self {
+            since: Monotonic::now(),
+            tokio: tokio::time::Instant::now(),
+        }
+    }
+
+    pub(crate) fn millis(self) -> u64 {
+        let elapsed = self.since.elapsed().max(self.tokio.elapsed());
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// How far the wall clock is ahead of [`Monotonic`], in ms. It changes when the wall clock is set, and when a virtual
+/// machine was stopped without noticing it.
+#[cfg(feature = "redis")]
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+pub(crate) fn wall_ahead() -> i64 {
+    let wall = Timestamp::from(SystemTime::now());
+    wall.as_millis()
+        .saturating_sub(Monotonic::now().as_millis())
+}
+
 /// When a request arrived at this node. A store receives only its age.
 ///
 /// The age comes from a clock that never jumps. So a node whose wall clock is wrong decides nothing

@@ -26,6 +26,8 @@ mod terms;
 pub(crate) mod token;
 pub(crate) mod user;
 
+#[cfg(feature = "live")]
+pub(crate) use self::clock::Stopwatch;
 pub use self::{
     class::ClientClass,
     client::Client,

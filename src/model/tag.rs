@@ -65,6 +65,10 @@ impl Tag {
         &self.0
     }
 
+    pub(crate) fn encode(self) -> [u8; 16] {
+        id::encode_12(self.0)
+    }
+
     fn first_12(hash: [u8; 32]) -> Self {
         let mut tag = [0; 12];
         tag.copy_from_slice(hash.split_at(12).0);

@@ -38,6 +38,8 @@ pub struct EndWords {
     pub credentials_changed: Cow<'static, str>,
     /// For [`EndReason::Disabled`]: the user may not sign in for now.
     pub disabled: Cow<'static, str>,
+    /// For the session of an open stream that is gone, and nobody knows why (`LiveEnd`).
+    pub ended: Cow<'static, str>,
     /// For [`EndReason::Evicted`]: a sign-in on `{device}` needed its place.
     pub evicted: Cow<'static, str>,
     /// For [`EndReason::Everyone`]: the sessions of all users were ended.
@@ -48,6 +50,8 @@ pub struct EndWords {
     pub identity_provider: Cow<'static, str>,
     /// For [`EndReason::LoggedOut`]: the user signed out.
     pub logged_out: Cow<'static, str>,
+    /// For the session of an open stream that the store could not be asked for (`LiveEnd`).
+    pub out_of_sight: Cow<'static, str>,
     /// For [`EndReason::Replaced`]: the same client signed in again.
     pub replaced: Cow<'static, str>,
     /// For [`EndReason::Revoked`]: the user ended it on `{device}`.
@@ -99,11 +103,13 @@ impl Default for EndWords {
                     .into(),
             credentials_changed: "You were signed out because your password was changed.".into(),
             disabled: "You were signed out because your account was disabled.".into(),
+            ended: "You were signed out.".into(),
             evicted: "You were signed out because you signed in on {device}.".into(),
             everyone: "All users were signed out. Please sign in again.".into(),
             expired: "You were signed out because your session expired.".into(),
             identity_provider: "You were signed out where you sign in for several sites.".into(),
             logged_out: "You signed out.".into(),
+            out_of_sight: "The connection was closed. Please try again in a few minutes.".into(),
             replaced: "You signed in again.".into(),
             revoked: "You were signed out from {device}.".into(),
             token_reuse: "You were signed out because an old copy of your session was used. \

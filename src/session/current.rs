@@ -1,5 +1,6 @@
 //! What the store said of the session of a request.
 
+use super::live::Mark;
 use crate::{
     model::{Data, Record, Tag, Timestamp},
     store::Found,
@@ -29,6 +30,9 @@ pub(crate) struct Live {
     /// must read again.
     pub(crate) data_at: Option<u64>,
     pub(crate) now: Timestamp,
+    /// The point in the store's feed from before it was read, if streams are open.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Live {
@@ -40,6 +44,7 @@ impl Live {
             record,
             data,
             now,
+            mark: None,
         }
     }
 }

@@ -65,6 +65,7 @@ impl State {
             record,
             data,
             now,
+            mark: None,
         });
     }
 

@@ -29,6 +29,10 @@ pub enum SessionErrorKind {
     GuestsOff,
     /// The key is longer than 255 bytes.
     KeyTooLong,
+    /// There is no tokio runtime, which a stream needs to learn that its session ended.
+    NoRuntime,
+    /// Nothing is stored of the session, so a stream has nothing to end with.
+    NoSession,
     /// The session has no signed-in user.
     NotSignedIn,
     /// The operating system had no randomness for a token.
@@ -87,6 +91,12 @@ impl fmt::Display for SessionError {
                 "nothing staged: `SessionLayer::guests(false)` lets guests keep no data; sign in first"
             }
             SessionErrorKind::KeyTooLong => "nothing staged: the key is longer than 255 bytes",
+            SessionErrorKind::NoRuntime => {
+                "no tokio runtime: call `live` in a handler, or enter the runtime before"
+            }
+            SessionErrorKind::NoSession => {
+                "nothing is stored of this session, so no stream can end with it: sign in and commit first"
+            }
             SessionErrorKind::NotSignedIn => {
                 "nothing staged: the session has no user; call `log_in` first"
             }

@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Current, Session,
-    error::CommitError,
-    sent::Sent,
-    staged::{Renew, Target},
-};
+use super::{Current, Session, error::CommitError, sent::Sent};
 use crate::{
     model::{DeviceId, EndReason, Token},
     request::Way,
@@ -115,17 +110,7 @@ impl OpenSession {
             state.stage_due(&self.session.0.rules);
         }
         if verdict == Verdict::OnlyEnds {
-            state.staged.put(Vec::new());
-            state.staged.renew = Renew::No;
-            state.staged.forget = false;
-            let signed_out = match std::mem::take(&mut state.staged.target) {
-                Target::Stay => false,
-                Target::LogOut => true,
-                Target::LogIn(pending) => pending.after_logout,
-            };
-            if signed_out {
-                state.staged.target = Target::LogOut;
-            }
+            state.keep_ends();
         }
         // A commit in progress is waited for, and may leave something to do.
         let under_way = state.committing && self.session.0.turn.try_lock().is_err();

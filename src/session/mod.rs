@@ -18,6 +18,11 @@ pub(crate) mod for_test;
 mod head;
 mod info;
 mod life;
+#[cfg(feature = "live")]
+mod live;
+#[cfg(not(feature = "live"))]
+#[path = "no_live.rs"]
+mod live;
 mod log_out;
 mod login;
 mod missing;
@@ -44,12 +49,17 @@ use std::{
 
 use tokio::sync::Mutex as AsyncMutex;
 
+#[cfg(feature = "live")]
+pub(crate) use self::live::{BoxError, LastWords, Registry, Waiting};
+#[cfg(feature = "live")]
+pub use self::live::{LiveEnd, LiveSession, StreamError, UntilEnded};
 use self::state::State;
 pub(crate) use self::{
     audit::Audit,
     client_change::{Due, OnClientChanged},
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
+    live::Mark,
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},

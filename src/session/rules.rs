@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{audit::Audit, client_change::OnClientChanged, offered::Offered};
+use super::{audit::Audit, client_change::OnClientChanged, live::Registry, offered::Offered};
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
     store::SharedStore,
@@ -29,12 +29,15 @@ pub(crate) struct Rules {
     pub(crate) devices: Option<Duration>,
     pub(crate) on_client_changed: OnClientChanged,
     pub(crate) audit: Audit,
+    /// The open streams.
+    pub(crate) live: Arc<Registry>,
 }
 
 impl Rules {
     /// The defaults.
     pub(crate) fn new(store: SharedStore) -> Self {
         Self {
+            live: Registry::new(&store),
             store,
             realm: Realm::NONE,
             lifetime: Lifetime::default(),

@@ -46,6 +46,9 @@ pub(super) struct State {
     pub(super) signed_out: bool,
     /// The handler read something of the session.
     pub(super) was_read: bool,
+    /// The handler watches the session for a stream.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
+    pub(super) live_taken: bool,
     /// The handler read why the session ended.
     pub(super) reason_read: bool,
     /// The response head was sent.
@@ -87,6 +90,7 @@ impl State {
             ending: None,
             signed_out: false,
             was_read: false,
+            live_taken: false,
             reason_read: false,
             committing: false,
             closed: false,
@@ -272,6 +276,21 @@ impl State {
     /// The session was not created after all, or its token was sent.
     pub(super) fn not_pending(&mut self, id: SessionId) {
         self.pending.retain(|(_, pending)| *pending != id);
+    }
+
+    /// Of what is staged only a sign-out stays.
+    pub(super) fn keep_ends(&mut self) {
+        self.staged.put(Vec::new());
+        self.staged.renew = Renew::No;
+        self.staged.forget = false;
+        let signed_out = match std::mem::take(&mut self.staged.target) {
+            Target::Stay => false,
+            Target::LogOut => true,
+            Target::LogIn(pending) => pending.after_logout,
+        };
+        if signed_out {
+            self.staged.target = Target::LogOut;
+        }
     }
 
     /// The sign-out is done; a sign-in after it may still be staged.

@@ -3,29 +3,29 @@
 use std::time::Duration;
 
 /// How long a cutoff is kept. A sign-in that takes as long is rejected.
-pub(crate) const CUTOFF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+pub const CUTOFF_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A cutoff that is further in the future is moved to now: the clock stepped back. Cutoffs in one millisecond
 /// are each a millisecond later than the one before, so a cutoff may be ahead of the clock a little.
-pub(crate) const CUTOFF_AHEAD: Duration = Duration::from_millis(100);
+pub const CUTOFF_AHEAD: Duration = Duration::from_millis(100);
 
 /// How long an end notice is kept by default.
-pub(crate) const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
+pub const NOTICE_KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// How long a ticket works.
-pub(crate) const TICKET_KEPT: Duration = Duration::from_secs(5 * 60);
+pub const TICKET_KEPT: Duration = Duration::from_secs(5 * 60);
 
 /// The most tickets of one user.
-pub(crate) const TICKETS_MAX: usize = 4;
+pub const TICKETS_MAX: usize = 4;
 
 /// The most remembered devices of one user.
-pub(crate) const DEVICES_MAX: usize = 32;
+pub const DEVICES_MAX: usize = 32;
 
 /// The most end notices of one user after a sign-in.
-pub(crate) const NOTICES_MAX: usize = 64;
+pub const NOTICES_MAX: usize = 64;
 
 /// The most remembered sessions of other session sets that were replaced by one of this set.
-pub(crate) const MARKERS_MAX: usize = 8;
+pub const MARKERS_MAX: usize = 8;
 
 /// How long the id of a session that ended before its `create` ran is remembered.
-pub(crate) const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);
+pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);

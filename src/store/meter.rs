@@ -78,6 +78,8 @@ fn seconds(operation: &'static str) -> Histogram {
         "note_client" => {
             histogram!("tower_user_sessions_store_seconds", "operation" => "note_client")
         }
+        "look" => histogram!("tower_user_sessions_store_seconds", "operation" => "look"),
+        "touch" => histogram!("tower_user_sessions_store_seconds", "operation" => "touch"),
         "end" => histogram!("tower_user_sessions_store_seconds", "operation" => "end"),
         _ => histogram!("tower_user_sessions_store_seconds", "operation" => operation),
     }
@@ -129,5 +131,20 @@ pub(crate) mod link {
 
     pub(crate) fn undelivered_lost() {
         counter!("tower_user_sessions_redis_undelivered_lost_total").increment(1);
+    }
+}
+
+/// What happens to the feed of a store in Redis.
+#[cfg(feature = "redis")]
+pub(crate) mod feed {
+    use metrics::counter;
+
+    pub(crate) fn went(trusted: bool) {
+        let to = if trusted { "trusted" } else { "untrusted" };
+        counter!("tower_user_sessions_feed_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn message() {
+        counter!("tower_user_sessions_feed_messages_total").increment(1);
     }
 }

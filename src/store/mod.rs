@@ -7,7 +7,9 @@
 use std::future::{self, Future};
 
 mod error;
-mod feed;
+pub(crate) mod feed;
+#[cfg(feature = "file")]
+mod file;
 mod genuine;
 mod horizon;
 mod identity;
@@ -19,6 +21,8 @@ pub(crate) mod meter;
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
 mod op;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod session_set;
@@ -31,19 +35,27 @@ pub(crate) use self::op::nonce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub(crate) use self::kept::{
-    CUTOFF_AHEAD, CUTOFF_KEPT, DEVICES_MAX, MARKERS_MAX, NOTICE_KEPT, NOTICES_MAX, TICKET_KEPT,
-    TICKETS_MAX, TOMBSTONE_KEPT,
-};
+#[cfg(feature = "live")]
+pub(crate) use self::feed::{FeedMark, Interest};
+#[cfg(feature = "file")]
+pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{
-    IntoRedisSource, RedisCheck, RedisFinding, RedisSource, RedisStore, RedisStoreBuilder,
-    RedisUrlError,
+    IntoRedisSource, RedisCheck, RedisFinding, RedisLive, RedisSource, RedisStore,
+    RedisStoreBuilder, RedisUrlError,
 };
 pub use self::{
     error::{StoreError, StoreErrorKind},
-    feed::{Feed, FeedMessage, FeedNews, FeedSource, FeedState},
+    feed::{
+        Feed, FeedMessage, FeedNews, FeedReader, FeedSource, FeedState, Interest as FeedInterest,
+    },
     horizon::Horizon,
+    kept::{
+        CUTOFF_AHEAD, CUTOFF_KEPT, DEVICES_MAX, MARKERS_MAX, NOTICE_KEPT, NOTICES_MAX, TICKET_KEPT,
+        TICKETS_MAX, TOMBSTONE_KEPT,
+    },
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, EndEveryone, Ended, Forget, Found, List,
@@ -51,7 +63,8 @@ pub use self::{
         Reused, Rotate, Rotated, Save, Saved, Scan, Scanned, SeenDevice, Ticketed, Touch,
         UNCOUNTED_MAX, Which,
     },
-    set::{Row, SetStorage, Stored, Version, Write, WriteKind, Written},
+    session_set::SessionSet,
+    set::{Row, SetStorage, SetStore, SetStoreBuilder, Stored, Version, Write, WriteKind, Written},
     shared::SharedStore,
 };
 #[cfg(doc)]

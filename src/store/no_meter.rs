@@ -49,3 +49,11 @@ pub(crate) mod link {
 
     pub(crate) fn undelivered_lost() {}
 }
+
+/// What happens to the feed of a store in Redis.
+#[cfg(feature = "redis")]
+pub(crate) mod feed {
+    pub(crate) fn went(_trusted: bool) {}
+
+    pub(crate) fn message() {}
+}

@@ -1,13 +1,20 @@
 //! A store without its type, so that `SessionLayer` and `Session` need no type parameter.
 
-use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+};
 
 use tokio::runtime::Handle;
 
 use super::{
-    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
-    NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, StoreErrorKind, Ticketed, Touch, genuine, horizon::Age, meter::timed,
+    Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, FeedNews, FeedReader, Forget,
+    Horizon, List, Look, Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan,
+    Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, genuine, horizon::Age,
+    meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
@@ -22,7 +29,28 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 /// # let _ = store;
 /// ```
 #[derive(Clone)]
-pub struct SharedStore(Arc<dyn ErasedStore>);
+pub struct SharedStore {
+    store: Arc<dyn ErasedStore>,
+    /// The feed has it as a reader while this lives.
+    _moments: Option<Arc<Moments>>,
+}
+
+/// Notes the moment before which all sessions ended as soon as the feed has it.
+struct Moments(Weak<dyn ErasedStore>);
+
+impl FeedReader for Moments {
+    fn message(&self, message: &FeedMessage) {
+        if let FeedNews::Everyone(moment) = message.news
+            && let Some(store) = self.0.upgrade()
+            && let Some(horizon) = store.horizon_of()
+        {
+            horizon.note(moment);
+        }
+    }
+
+    /// The moment is asked for every few seconds anyway.
+    fn epoch_changed(&self) {}
+}
 
 /// [`SessionStore`] for a store behind a pointer. The names differ, so that no method shadows another.
 trait ErasedStore: Send + Sync {
@@ -45,6 +73,8 @@ trait ErasedStore: Send + Sync {
     fn scan_boxed(self: Arc<Self>, scan: Scan) -> Answer<Scanned>;
     fn estimate_boxed(self: Arc<Self>) -> Answer<u64>;
     fn horizon_of(&self) -> Option<&Horizon>;
+    #[cfg(feature = "live")]
+    fn moment_now(self: Arc<Self>) -> Option<Timestamp>;
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
 }
@@ -169,6 +199,15 @@ impl<St: SessionStore> ErasedStore for St {
         self.horizon()
     }
 
+    #[cfg(feature = "live")]
+    fn moment_now(self: Arc<Self>) -> Option<Timestamp> {
+        let horizon = self.horizon()?;
+        if horizon.age() != Age::Young {
+            ask_in_background(&self, horizon);
+        }
+        horizon.moment()
+    }
+
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>> {
         if let Some(horizon) = self.horizon() {
             if horizon.age() != Age::Young {
@@ -237,98 +276,116 @@ fn later(own: Option<Timestamp>, of_everyone: Option<Timestamp>) -> Option<Times
 
 impl SharedStore {
     pub(crate) fn resolve(&self, resolve: Resolve) -> Answer<Resolved> {
-        Arc::clone(&self.0).resolve_boxed(resolve)
+        Arc::clone(&self.store).resolve_boxed(resolve)
     }
 
     pub(crate) fn create(&self, create: Create) -> Answer<Created> {
-        Arc::clone(&self.0).create_boxed(create)
+        Arc::clone(&self.store).create_boxed(create)
     }
 
     pub(crate) fn ticket(&self, tag: Tag, ticket: Ticketed) -> Answer<Option<Vec<u8>>> {
-        Arc::clone(&self.0).ticket_boxed(tag, ticket)
+        Arc::clone(&self.store).ticket_boxed(tag, ticket)
     }
 
     pub(crate) fn save(&self, save: Save) -> Answer<Saved> {
-        Arc::clone(&self.0).save_boxed(save)
+        Arc::clone(&self.store).save_boxed(save)
     }
 
     pub(crate) fn rotate(&self, rotate: Rotate) -> Answer<Rotated> {
-        Arc::clone(&self.0).rotate_boxed(rotate)
+        Arc::clone(&self.store).rotate_boxed(rotate)
     }
 
     pub(crate) fn list(&self, list: List) -> Answer<Vec<Record>> {
-        Arc::clone(&self.0).list_boxed(list)
+        Arc::clone(&self.store).list_boxed(list)
     }
 
     pub(crate) fn end(&self, end: End) -> Answer<Ended> {
-        Arc::clone(&self.0).end_boxed(end)
+        Arc::clone(&self.store).end_boxed(end)
     }
 
     pub(crate) fn forget(&self, forget: Forget) -> Answer<()> {
-        Arc::clone(&self.0).forget_boxed(forget)
+        Arc::clone(&self.store).forget_boxed(forget)
     }
 
     pub(crate) fn note_client(&self, note: NoteClient) -> Answer<bool> {
-        Arc::clone(&self.0).note_client_boxed(note)
+        Arc::clone(&self.store).note_client_boxed(note)
     }
 
     pub(crate) fn look(&self, look: Look) -> Answer<Looked> {
-        Arc::clone(&self.0).look_boxed(look)
+        Arc::clone(&self.store).look_boxed(look)
     }
 
     pub(crate) fn touch(&self, touch: Touch) -> Answer<()> {
-        Arc::clone(&self.0).touch_boxed(touch)
+        Arc::clone(&self.store).touch_boxed(touch)
     }
 
     pub(crate) fn feed(&self) -> Option<Feed> {
-        self.0.feed_of()
+        self.store.feed_of()
+    }
+
+    /// The moment before which the sessions of all users ended, as far as is known now. If that is not young any more,
+    /// the store is asked in the background.
+    #[cfg(feature = "live")]
+    pub(crate) fn moment(&self) -> Option<Timestamp> {
+        Arc::clone(&self.store).moment_now()
     }
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {
-        self.0.tag_of(user)
+        self.store.tag_of(user)
     }
 
     pub(crate) fn identity(&self) -> Option<u64> {
-        self.0.number()
+        self.store.number()
     }
 
     /// The moment before which the sessions of all users ended, read from the store now.
     pub(crate) fn everyone(&self) -> Answer<Option<Timestamp>> {
-        Arc::clone(&self.0).everyone_boxed()
+        Arc::clone(&self.store).everyone_boxed()
     }
 
     pub(crate) fn end_everyone(&self, end: EndEveryone) -> Answer<Timestamp> {
-        Arc::clone(&self.0).end_everyone_boxed(end)
+        Arc::clone(&self.store).end_everyone_boxed(end)
     }
 
     pub(crate) fn scan(&self, scan: Scan) -> Answer<Scanned> {
-        Arc::clone(&self.0).scan_boxed(scan)
+        Arc::clone(&self.store).scan_boxed(scan)
     }
 
     pub(crate) fn estimate(&self) -> Answer<u64> {
-        Arc::clone(&self.0).estimate_boxed()
+        Arc::clone(&self.store).estimate_boxed()
     }
 
     /// What this process knows of the moment before which the sessions of all users ended.
     pub(crate) fn horizon(&self) -> Option<&Horizon> {
-        self.0.horizon_of()
+        self.store.horizon_of()
     }
 
     pub(crate) fn resolve_now(
         &self,
         resolve: &mut Resolve,
     ) -> Option<Result<Resolved, StoreError>> {
-        self.0.resolve_at_once(resolve)
+        self.store.resolve_at_once(resolve)
     }
 
     pub(crate) fn end_undelivered(&self, tag: Tag, id: SessionId) {
-        self.0.give_up(tag, id);
+        self.store.give_up(tag, id);
     }
 }
 
 impl<St: SessionStore> From<St> for SharedStore {
     fn from(store: St) -> Self {
-        Self(Arc::new(store))
+        let feed = store.feed().filter(|_| store.horizon().is_some());
+        let store: Arc<dyn ErasedStore> = Arc::new(store);
+        let moments = feed.map(|feed| {
+            let moments = Arc::new(Moments(Arc::downgrade(&store)));
+            let reader: Weak<dyn FeedReader> = Arc::downgrade(&moments) as _;
+            feed.overheard_by(reader);
+            moments
+        });
+        Self {
+            store,
+            _moments: moments,
+        }
     }
 }
 

@@ -22,8 +22,9 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     Caching, MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
-        Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
+        Create, Created, End, Ended, Forget, List, Look, Looked, ManualClock, NoteClient, Record,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
+        Touch,
     },
 };
 
@@ -276,14 +277,11 @@ impl SessionStore for Elsewhere {
         self.0.note_client(note).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
         self.0.look(look).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.0.touch(touch).await
     }
 }

@@ -20,8 +20,8 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     MemoryStore, Session, SessionErrorKind, SessionLayer, SessionStore,
     store::{
-        Create, Created, Data, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved,
-        Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, Data, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch,
     },
 };
 
@@ -138,14 +138,11 @@ impl SessionStore for Copying {
         self.0.note_client(note).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
         self.0.look(look).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.0.touch(touch).await
     }
 

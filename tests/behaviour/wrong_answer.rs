@@ -13,8 +13,8 @@ use http::StatusCode;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionLayer, SessionStore, UserId,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, Tag, Ticketed, Token,
+        Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Token, Touch,
     },
 };
 
@@ -95,14 +95,11 @@ impl SessionStore for Shifted {
         self.store.note_client(note).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
         self.store.look(look).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.store.touch(touch).await
     }
 

@@ -12,8 +12,9 @@ use tokio::sync::Semaphore;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
-        Changes, Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved,
-        Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
+        Changes, Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
+        Touch,
     },
 };
 
@@ -24,10 +25,12 @@ pub enum Method {
     Forget,
     NoteClient,
     List,
+    Look,
     Resolve,
     Rotate,
     Save,
     Ticket,
+    Touch,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -236,15 +239,14 @@ impl SessionStore for FaultyStore {
         self.run(fault, self.0.store.note_client(note)).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
-        self.0.store.look(look).await
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        let fault = self.enter(Method::Look);
+        self.run(fault, self.0.store.look(look)).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
-        self.0.store.touch(touch).await
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        let fault = self.enter(Method::Touch);
+        self.run(fault, self.0.store.touch(touch)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -10,8 +10,12 @@
 
 #[path = "../common/http.rs"]
 pub mod http;
+#[path = "../common/postgres.rs"]
+pub mod postgres;
 #[path = "../common/redis.rs"]
 pub mod redis;
+#[path = "../common/shelf.rs"]
+pub mod shelf;
 
 /// All on this thread: to wake another one for each reply of a server takes as long as the reply.
 pub fn runtime() -> tokio::runtime::Runtime {

@@ -1,4 +1,4 @@
-//! Random histories: `MemoryStore` matches the model of the contract, and so does `RedisStore`.
+//! Random histories: `MemoryStore` matches the model of the contract, and so do the other stores.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,16 +7,20 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use tower_user_sessions::{
-    Excess, MemoryStore, RedisStore, SessionId, Timestamp,
-    store::{ManualClock, Record, SessionStore, Token},
+    Excess, MemoryStore, PostgresStore, RedisStore, SessionId, Timestamp,
+    store::{ManualClock, Record, SessionStore, SetStore, StoreErrorKind, Token},
 };
 
 use crate::{
-    common::{self, redis::Server},
+    common::{
+        self, postgres,
+        redis::Server,
+        shelf::{Fault, Shelf},
+    },
     history::{Op, SESSION_SETS, With, histories},
     model::{Answer, NOTICE_KEPT},
     names::resolves,
@@ -205,12 +209,73 @@ fn random_histories_on_redis_match_the_model() {
 
     check(CASES, |history, world| {
         world.share(&clock);
-        runtime.block_on(replay_on_both(&redis, history, world))
+        runtime.block_on(replay_on_both("RedisStore", &redis, history, world))
     });
 }
 
-async fn replay_on_both(
-    redis: &RedisStore,
+// T49 and what the history of `MemoryStore` names
+#[test]
+fn random_histories_on_postgres_match_the_model() {
+    let runtime = common::runtime();
+    let server = postgres::Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(0));
+    let store = PostgresStore::builder(server.pool())
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .activity_step(Duration::ZERO)
+        .build();
+    runtime.block_on(store.migrate()).unwrap();
+
+    // The rules are those of `SetStore`. Here it is the statements that may be wrong.
+    check(CASES / 4, |history, world| {
+        world.share(&clock);
+        runtime.block_on(replay_on_both("PostgresStore", &store, history, world))
+    });
+}
+
+// T49 and what the history of `MemoryStore` names
+#[test]
+fn random_histories_on_session_sets_in_a_storage_match_the_model() {
+    check(2 * CASES, |history, world| {
+        let store = on_a_shelf(&Shelf::on(&world.clock));
+        tokio_test::block_on(replay_on_both("SetStore", &store, history, world))
+    });
+}
+
+/// Every third write fails: its answer is lost, it never runs, or it reports that nothing ran.
+#[test]
+fn random_histories_on_a_storage_that_fails_match_the_model() {
+    use Fault::{AnswerLost, NothingRan, Runs, RunsLater, Vanishes};
+    let unavailable = NothingRan(StoreErrorKind::Unavailable);
+    let faults = [
+        AnswerLost,
+        Runs,
+        Vanishes,
+        Runs,
+        Runs,
+        RunsLater,
+        Runs,
+        Runs,
+        unavailable,
+    ];
+    check(2 * CASES, |history, world| {
+        let shelf = Shelf::on(&world.clock);
+        shelf.fail(faults.into_iter().cycle().take(50 * faults.len()));
+        let store = on_a_shelf(&shelf);
+        tokio_test::block_on(replay_on_both("SetStore", &store, history, world))
+    });
+}
+
+fn on_a_shelf(shelf: &Shelf) -> SetStore<Shelf> {
+    SetStore::builder(shelf.clone())
+        .notice_kept(NOTICE_KEPT)
+        .activity_step(Duration::ZERO)
+        .build()
+}
+
+async fn replay_on_both<St: SessionStore>(
+    name: &str,
+    store: &St,
     history: &[(usize, Op)],
     world: &mut World,
 ) -> Result<(), String> {
@@ -220,9 +285,9 @@ async fn replay_on_both(
         for request in world.requests(*set, op) {
             let expected = world.expects(&request);
             let in_memory = ask(&memory, &request).await;
-            let in_redis = ask(redis, &request).await;
-            world.note((request.clone(), in_redis.clone()));
-            same("RedisStore", &in_redis, "MemoryStore", &in_memory)?;
+            let in_store = ask(store, &request).await;
+            world.note((request.clone(), in_store.clone()));
+            same(name, &in_store, "MemoryStore", &in_memory)?;
             same("MemoryStore", &in_memory, "the contract", &expected)?;
         }
     }

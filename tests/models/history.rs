@@ -60,6 +60,13 @@ pub(crate) enum Op {
         agent: u8,
         stale: bool,
     },
+    /// What all sessions of the session set are, and one that is none.
+    Look,
+    /// Activity of so long ago.
+    Touch {
+        pick: Pick,
+        age: u64,
+    },
     /// Of one realm, or of all.
     List(Option<bool>),
     End {
@@ -251,6 +258,9 @@ fn ops() -> impl Strategy<Value = Op> {
         3 => (pick(), 0..3_u8, prop::bool::weighted(0.2))
             .prop_map(|(pick, agent, stale)| Op::NoteClient { pick, agent, stale }),
         3 => option::weighted(0.5, any::<bool>()).prop_map(Op::List),
+        2 => Just(Op::Look),
+        2 => (pick(), prop_oneof![Just(0_u64), millis()])
+            .prop_map(|(pick, age)| Op::Touch { pick, age }),
         1 => ticket,
         4 => end,
         1 => name().prop_map(|name| Op::GiveUp { name }),

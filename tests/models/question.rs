@@ -1,10 +1,10 @@
 //! The questions that go to a store and the model, and the answers of the store.
 
 use tower_user_sessions::{
-    Timestamp,
+    EndReason, Timestamp,
     store::{
-        Create, Created, End, Ended, List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save,
-        Saved, SessionStore, Tag, Ticketed,
+        Create, Created, End, Ended, List, Look, NoteClient, Presence, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, SessionStore, Tag, Ticketed, Touch,
     },
 };
 
@@ -17,11 +17,13 @@ pub(crate) enum Request {
     Create(Create),
     End(End),
     List(List),
+    Look(Look),
     NoteClient(NoteClient),
     Ticket(Tag, Ticketed),
     Resolve(Resolve),
     Rotate(Rotate),
     Save(Save),
+    Touch(Touch),
 }
 
 impl Request {
@@ -31,6 +33,8 @@ impl Request {
             Self::Create(create) => &mut create.not_before,
             Self::End(end) => &mut end.not_before,
             Self::List(list) => &mut list.not_before,
+            Self::Look(look) => &mut look.not_before,
+            Self::Touch(touch) => &mut touch.not_before,
             Self::NoteClient(note) => &mut note.not_before,
             Self::Resolve(resolve) => &mut resolve.not_before,
             Self::Rotate(rotate) => &mut rotate.not_before,
@@ -45,6 +49,8 @@ impl Request {
             Self::Create(create) => model.create(create, now),
             Self::End(end) => model.end(end, now),
             Self::List(list) => model.list(list, now),
+            Self::Look(look) => model.look(look, now),
+            Self::Touch(touch) => model.touch(touch, now),
             Self::NoteClient(note) => model.note_client(note, now),
             Self::Ticket(tag, ticket) => model.ticket(*tag, *ticket, now),
             Self::Resolve(resolve) => model.resolve(resolve, now),
@@ -85,6 +91,20 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
         },
         Request::Ticket(tag, ticket) => Answer::Terms(store.ticket(*tag, ticket).await.unwrap()),
         Request::List(list) => Answer::Listed(sorted(store.list(list).await.unwrap())),
+        Request::Look(look) => {
+            let mut looked = store.look(look).await.unwrap();
+            for presence in &mut looked.sessions {
+                // A store whose storage failed also gives up sign-ins that were refused.
+                if matches!(presence, Presence::Ended(it) if it.reason == EndReason::Undelivered) {
+                    *presence = Presence::Unknown;
+                }
+            }
+            Answer::Looked(looked.sessions, looked.now)
+        }
+        Request::Touch(touch) => {
+            store.touch(touch).await.unwrap();
+            Answer::Touched
+        }
         Request::NoteClient(note) => Answer::Noted(store.note_client(note).await.unwrap()),
         Request::Resolve(resolve) => match store.resolve(resolve).await.unwrap() {
             Resolved::Live(found) => Answer::Live(found.record, contents(&found.data), found.now),

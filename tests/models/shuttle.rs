@@ -21,8 +21,8 @@ use shuttle::{
 use tower_user_sessions::{
     Limit, MemoryStore, SessionId, SessionLayer, SessionStore, UserId, UserSessions,
     store::{
-        Create, Created, End, Ended, Forget, List, ManualClock, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, Look, Looked, ManualClock, NoteClient, Record,
+        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch,
     },
 };
 
@@ -78,15 +78,12 @@ impl SessionStore for Yielding {
         between(self.0.note_client(note)).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
-        self.0.look(look).await
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        between(self.0.look(look)).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
-        self.0.touch(touch).await
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        between(self.0.touch(touch)).await
     }
 
     fn tag(&self, user: &UserId) -> Tag {

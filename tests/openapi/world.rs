@@ -10,8 +10,8 @@ use tower_user_sessions::{
     DeviceBody, Geo, Login, PeerAddr, Place, Session, SessionId, SessionLayer, SessionStore,
     UserId,
     store::{
-        Create, Created, End, Ended, Forget, List, NoteClient, Record, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
+        Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed, Touch,
     },
 };
 
@@ -143,14 +143,11 @@ impl SessionStore for Down {
         down()
     }
 
-    async fn look(
-        &self,
-        _: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, _: &Look) -> Result<Looked, StoreError> {
         down()
     }
 
-    async fn touch(&self, _: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
         down()
     }
 }

@@ -18,8 +18,9 @@ use std::{
 use tower_user_sessions::{
     EndReason, Excess, MemoryStore, SessionId, SessionStore, Timestamp, UserId,
     store::{
-        Create, Created, End, EndNotice, Ended, Forget, List, ManualClock, NoteClient, Record,
-        Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, conformance,
+        Create, Created, End, EndNotice, Ended, Forget, List, Look, Looked, ManualClock,
+        NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag,
+        Ticketed, Touch, conformance,
     },
 };
 
@@ -164,14 +165,11 @@ impl SessionStore for Store {
         self.store.note_client(note).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
         self.store.look(look).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.store.touch(touch).await
     }
 

@@ -12,9 +12,9 @@ use std::panic::{self, AssertUnwindSafe};
 use tower_user_sessions::{
     EndReason, MemoryStore, Proof, SessionStore,
     store::{
-        Authenticated, Create, Created, Digest, End, Ended, Forget, List, ManualClock, NoteClient,
-        Realm, Record, Redeem, Renewal, Resolve, Resolved, Rotate, Rotated, Save, Saved,
-        StoreError, Tag, Ticketed, Which, conformance,
+        Authenticated, Create, Created, Digest, End, Ended, Forget, List, Look, Looked,
+        ManualClock, NoteClient, Realm, Record, Redeem, Renewal, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch, Which, conformance,
     },
 };
 
@@ -213,14 +213,11 @@ impl SessionStore for Mutant {
         self.store.note_client(note).await
     }
 
-    async fn look(
-        &self,
-        look: &tower_user_sessions::store::Look,
-    ) -> Result<tower_user_sessions::store::Looked, StoreError> {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
         self.store.look(look).await
     }
 
-    async fn touch(&self, touch: &tower_user_sessions::store::Touch) -> Result<(), StoreError> {
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.store.touch(touch).await
     }
 

@@ -147,6 +147,18 @@ async fn contract_20_keeps_realms_apart() {
     conformance::keeps_realms_apart(make).await;
 }
 
+// T49
+#[tokio::test]
+async fn contract_22_looks_and_changes_nothing() {
+    conformance::looks_and_changes_nothing(make).await;
+}
+
+// T49
+#[tokio::test]
+async fn contract_23_touches_and_changes_nothing_else() {
+    conformance::touches_and_changes_nothing_else(make).await;
+}
+
 // T74
 #[tokio::test]
 async fn contract_24_ends_what_began_before() {

@@ -56,13 +56,16 @@ mod invalid;
 mod join;
 mod limit;
 mod live;
+mod look;
 mod notice;
 mod notices;
 mod realm;
 mod rotation;
 mod shorten;
 mod step;
+mod storage;
 mod ticket;
+mod touch;
 mod trial;
 mod unused;
 
@@ -82,10 +85,13 @@ pub use self::{
         lists_exactly_the_live_sessions, records_activity_forwards_only,
         resolves_live_sessions_only,
     },
+    look::looks_and_changes_nothing,
     notice::ends_and_leaves_a_notice,
     realm::keeps_realms_apart,
     rotation::rotates_and_signs_nobody_out,
     shorten::shortens_and_never_prolongs,
+    storage::storage,
+    touch::touches_and_changes_nothing_else,
 };
 use super::{ManualClock, SessionStore};
 
@@ -112,6 +118,8 @@ pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(forgets_a_notice(&make)).await;
     Box::pin(notes_the_last_client(&make)).await;
     Box::pin(keeps_realms_apart(&make)).await;
+    Box::pin(looks_and_changes_nothing(&make)).await;
+    Box::pin(touches_and_changes_nothing_else(&make)).await;
     Box::pin(ends_what_began_before(&make)).await;
     Box::pin(keeps_the_moment_of_everyone(&make)).await;
     Box::pin(scans_all_session_sets(&make)).await;

@@ -219,6 +219,12 @@ pub(super) struct SessionSet<'a, St> {
     pub(super) tag: Tag,
 }
 
+impl<'a, St> SessionSet<'a, St> {
+    pub(super) fn trial(&self) -> &'a Trial<St> {
+        self.trial
+    }
+}
+
 impl<St: SessionStore> SessionSet<'_, St> {
     pub(super) fn token(&self) -> Token {
         self.trial.random(Token::random(self.tag))

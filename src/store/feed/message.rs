@@ -1,6 +1,6 @@
 //! One message of a feed, and its bytes.
 
-use crate::model::{EndReason, SessionId, Tag, Timestamp};
+use crate::model::{EndReason, SessionId, Tag, Timestamp, id::decode_12};
 
 /// The version of the bytes.
 const VERSION: u8 = 1;
@@ -58,12 +58,14 @@ impl FeedMessage {
     }
 
     /// Its bytes: version, kind, tag, then what the kind has. The scripts for Redis write the same.
+    ///
+    /// Tag and session ids are text, 16 characters each, because a script has no other form of them.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION, 0];
-        bytes.extend(self.tag.as_bytes());
+        bytes.extend(self.tag.encode());
         let mut pair = |id: &SessionId, code: Option<u8>| {
-            bytes.extend(id.as_bytes());
+            bytes.extend(id.encode());
             bytes.extend(code);
         };
         let kind = match &self.news {
@@ -103,20 +105,17 @@ impl FeedMessage {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&[version, kind], rest) = bytes.split_first_chunk()?;
-        let (tag, rest) = rest.split_first_chunk()?;
+        let (tag, rest) = rest.split_first_chunk::<16>()?;
+        let tag = Tag::from_bytes(decode_12(tag)?);
         let news = match version {
             VERSION => news(kind, rest).unwrap_or(FeedNews::LookAgain),
             _ => FeedNews::LookAgain,
         };
-        Some(Self {
-            tag: Tag::from_bytes(*tag),
-            news,
-        })
+        Some(Self { tag, news })
     }
 }
 
 fn news(kind: u8, rest: &[u8]) -> Option<FeedNews> {
-    let id = |bytes: &[u8]| Some(SessionId::from_bytes(*bytes.first_chunk()?));
     Some(match kind {
         1 => FeedNews::Ended(pairs(rest)?),
         2 => {
@@ -134,16 +133,20 @@ fn news(kind: u8, rest: &[u8]) -> Option<FeedNews> {
     })
 }
 
+/// The session id that these bytes begin with.
+fn id(bytes: &[u8]) -> Option<SessionId> {
+    decode_12(bytes.first_chunk::<16>()?).map(SessionId::from_bytes)
+}
+
 fn pairs(bytes: &[u8]) -> Option<Vec<(SessionId, EndReason)>> {
-    let pairs = bytes.chunks_exact(13);
+    let pairs = bytes.chunks_exact(17);
     if !pairs.remainder().is_empty() || pairs.len() > NAMED_MAX {
         return None;
     }
     pairs
         .map(|pair| {
-            let (id, code) = pair.split_first_chunk()?;
-            let reason = EndReason::from_code(*code.first()?)?;
-            Some((SessionId::from_bytes(*id), reason))
+            let reason = EndReason::from_code(*pair.last()?)?;
+            Some((id(pair)?, reason))
         })
         .collect()
 }

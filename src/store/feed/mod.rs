@@ -1,6 +1,9 @@
 //! What changed, as a store reports it. It makes things faster, and no promise depends on it.
 
 mod message;
+pub(crate) mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -20,7 +23,7 @@ const BUCKETS: usize = 4_096;
 
 /// What changed in the session sets of a store: messages of all nodes, and whether they can be trusted now.
 ///
-/// Messages arrive at most once, so nothing may depend on one. Whoever reads a feed also asks the store
+/// Messages arrive at most once, so nothing may depend on one. A reader of a feed also asks the store
 /// again after a while, and after each change of the [epoch](FeedState::epoch).
 ///
 /// A store with a feed keeps one, passes it on in [`SessionStore::feed`](super::SessionStore::feed), and
@@ -35,10 +38,29 @@ struct Inner {
     wanted: watch::Sender<usize>,
 }
 
+/// A feed, while there is one.
+#[cfg(feature = "redis")]
+#[derive(Debug)]
+pub(crate) struct WeakFeed(Weak<Inner>);
+
+#[cfg(feature = "redis")]
+impl WeakFeed {
+    pub(crate) fn upgrade(&self) -> Option<Feed> {
+        self.0.upgrade().map(Feed)
+    }
+}
+
 /// Where the messages of a feed come from.
 pub trait FeedSource: Send + Sync + 'static {
     /// The state of the messages about this session set.
     fn state(&self, tag: Tag) -> FeedState;
+
+    /// So many readers are there now. With none the source need not listen.
+    ///
+    /// Called after each change, where a reader comes or goes, so it must not wait. Defaults to doing nothing.
+    fn wanted(&self, readers: usize) {
+        let _ = readers;
+    }
 }
 
 /// Whether the messages about a session set can be trusted.
@@ -59,8 +81,8 @@ impl FeedState {
     }
 }
 
-/// Reads a feed inside this crate.
-pub(crate) trait FeedReader: Send + Sync {
+/// Reads a feed.
+pub trait FeedReader: Send + Sync {
     /// A message arrived. It is called where messages arrive, so it must not wait.
     fn message(&self, message: &FeedMessage);
 
@@ -70,11 +92,12 @@ pub(crate) trait FeedReader: Send + Sync {
 
 /// While one lives, the store listens to the messages of other nodes.
 #[derive(Debug)]
-pub(crate) struct Interest(watch::Sender<usize>);
+#[must_use = "without it the store does not listen"]
+pub struct Interest(Feed);
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        self.0.send_modify(|wanted| *wanted -= 1);
+        self.0.want(|wanted| wanted.saturating_sub(1));
     }
 }
 
@@ -100,7 +123,10 @@ impl Feed {
     /// Delivers a message to all readers in this process. The store calls it in the order of arrival.
     pub fn deliver(&self, message: &FeedMessage) {
         // Counted first: an answer that was read before it must not be kept.
-        self.count(message.tag);
+        match message.news {
+            FeedNews::Everyone(_) => self.0.counts.iter().for_each(count),
+            _ => self.count(message.tag),
+        }
         for reader in self.readers() {
             reader.message(message);
         }
@@ -113,7 +139,7 @@ impl Feed {
         }
     }
 
-    /// Tells the store how many readers there are, at once and after each change. With none it need not listen.
+    /// How many readers there are, now and after each change. With none the store need not listen.
     #[must_use]
     pub fn wanted(&self) -> watch::Receiver<usize> {
         self.0.wanted.subscribe()
@@ -131,15 +157,33 @@ impl Feed {
         self.0.source.state(tag)
     }
 
-    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
-    pub(crate) fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+    #[cfg(feature = "redis")]
+    pub(crate) fn downgrade(&self) -> WeakFeed {
+        WeakFeed(Arc::downgrade(&self.0))
+    }
+
+    /// Adds a reader that hears what arrives for others, until it is dropped.
+    pub(crate) fn overheard_by(&self, reader: Weak<dyn FeedReader>) {
         self.0
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(reader);
-        self.0.wanted.send_modify(|wanted| *wanted += 1);
-        Interest(self.0.wanted.clone())
+    }
+
+    /// Adds a reader, until it is dropped. The store listens while the returned value lives.
+    pub fn read_by(&self, reader: Weak<dyn FeedReader>) -> Interest {
+        self.overheard_by(reader);
+        self.want(|wanted| wanted + 1);
+        Interest(self.clone())
+    }
+
+    fn want(&self, change: impl FnOnce(usize) -> usize) {
+        self.0.wanted.send_modify(|wanted| {
+            *wanted = change(*wanted);
+            // In here, so that the source hears of changes in their order.
+            self.0.source.wanted(*wanted);
+        });
     }
 
     /// The present point of the feed. Take it before the question is sent.
@@ -157,7 +201,7 @@ impl Feed {
 
     /// Counts a change that this process makes itself, so that no earlier answer is kept.
     pub(crate) fn count(&self, tag: Tag) {
-        self.bucket(tag).fetch_add(1, Ordering::SeqCst);
+        count(self.bucket(tag));
     }
 
     fn bucket(&self, tag: Tag) -> &AtomicU64 {
@@ -175,6 +219,16 @@ impl Feed {
             .unwrap_or_else(PoisonError::into_inner);
         readers.retain(|reader| reader.strong_count() > 0);
         readers.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+fn count(bucket: &AtomicU64) {
+    bucket.fetch_add(1, Ordering::SeqCst);
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
     }
 }
 

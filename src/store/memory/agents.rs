@@ -7,11 +7,11 @@ const MOST: usize = 16;
 
 /// The user agents of the last sign-ins, the frequent ones first.
 #[derive(Default)]
-pub(super) struct Agents(Vec<Arc<str>>);
+pub(in crate::store) struct Agents(Vec<Arc<str>>);
 
 impl Agents {
     /// The same text, shared with earlier sign-ins if one of them had it.
-    pub(super) fn shared(&mut self, agent: &Arc<str>) -> Arc<str> {
+    pub(in crate::store) fn shared(&mut self, agent: &Arc<str>) -> Arc<str> {
         if let Some(at) = self.0.iter().position(|known| known == agent) {
             let before = at.saturating_sub(1);
             self.0.swap(at, before);

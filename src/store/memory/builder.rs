@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::{GUESTS_MAX, Inner, MemoryStore, SHARDS};
+use super::{InProcess, Inner, MemoryStore, SHARDS};
 use crate::{
     model::{Clock, TagKey},
-    store::{Horizon, NOTICE_KEPT, identity},
+    store::{Feed, Horizon, NOTICE_KEPT, identity},
 };
+
+/// The most guest sessions by default.
+const GUESTS_MAX: usize = 1_000_000;
 
 /// The settings of a [`MemoryStore`].
 #[derive(Clone)]
@@ -21,8 +24,8 @@ pub struct MemoryStoreBuilder {
     max_guests: usize,
 }
 
-impl Default for MemoryStoreBuilder {
-    fn default() -> Self {
+impl MemoryStoreBuilder {
+    pub(super) fn new() -> Self {
         Self {
             clock: Clock::system(),
             notice_kept: NOTICE_KEPT,
@@ -30,9 +33,7 @@ impl Default for MemoryStoreBuilder {
             max_guests: GUESTS_MAX,
         }
     }
-}
 
-impl MemoryStoreBuilder {
     /// Takes the time from this clock, for example a `ManualClock` in tests.
     ///
     /// Defaults to the system's clock.
@@ -63,7 +64,7 @@ impl MemoryStoreBuilder {
 
     /// The most guest sessions at one time.
     ///
-    /// A request that would begin one more gets the error [`StoreErrorKind::Full`], which the layer answers
+    /// A request that would begin one more gets the error [`StoreErrorKind::Full`](crate::store::StoreErrorKind::Full), which the layer answers
     /// with 503. Guest sessions that exist go on, and users can sign in. A guest session that no second
     /// request uses is removed after 15 minutes, so this many can begin in 15 minutes at least.
     ///
@@ -93,6 +94,7 @@ impl MemoryStoreBuilder {
             guests: AtomicUsize::new(0),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             turn: AtomicUsize::new(0),
+            feed: Feed::new(InProcess),
         }))
     }
 }

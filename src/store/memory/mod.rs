@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-mod agents;
+pub(super) mod agents;
 mod builder;
 mod scan;
 mod shard;
@@ -20,9 +20,10 @@ use self::{
     shard::{Absent, Shard},
 };
 use super::{
-    Create, Created, End, EndEveryone, Ended, Forget, Horizon, List, Look, Looked, NoteClient,
-    Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, StoreErrorKind, Ticketed, Touch, Which, session_set::SessionSet,
+    Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, FeedSource, FeedState, Forget,
+    Horizon, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save,
+    Saved, Scan, Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
+    feed::report, session_set::SessionSet,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -34,9 +35,6 @@ const SHARDS: usize = 64;
 const SWEPT: usize = 64;
 const SWEPT_ELSEWHERE: usize = 1_024;
 const ELSEWHERE_EVERY: usize = 16;
-
-/// The most guest sessions by default.
-const GUESTS_MAX: usize = 1_000_000;
 
 /// Keeps sessions in the memory of this process.
 ///
@@ -69,6 +67,16 @@ struct Inner {
     shards: Box<[Mutex<Shard>]>,
     /// Counts operations, so that locks which are not asked for are swept too.
     turn: AtomicUsize,
+    feed: Feed,
+}
+
+/// Messages arrive before the call that caused them returns.
+struct InProcess;
+
+impl FeedSource for InProcess {
+    fn state(&self, _: Tag) -> FeedState {
+        FeedState::new(0, true)
+    }
 }
 
 impl MemoryStore {
@@ -81,7 +89,7 @@ impl MemoryStore {
     /// An empty store with other settings than the default.
     #[must_use]
     pub fn builder() -> MemoryStoreBuilder {
-        MemoryStoreBuilder::default()
+        MemoryStoreBuilder::new()
     }
 
     /// How many session sets there are, one for each user and guest session.
@@ -163,10 +171,33 @@ impl MemoryStore {
 
     fn resolved(&self, resolve: &Resolve) -> Resolved {
         let kept = self.0.notice_kept;
-        self.within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
-            set.resolve(resolve, now, kept)
-        })
-        .unwrap_or(Resolved::Unknown)
+        let mut first_use = false;
+        let answer = self
+            .within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
+                first_use = set.is_new_token(resolve);
+                set.resolve(resolve, now, kept)
+            })
+            .unwrap_or(Resolved::Unknown);
+        if first_use || matches!(answer, Resolved::Reused(_)) {
+            self.report(|| report::resolved(resolve, &answer, first_use));
+        }
+        answer
+    }
+
+    fn ended(&self, end: &End, absent: Absent) -> Option<Ended> {
+        let kept = self.0.notice_kept;
+        let ended = self.within(end.tag, absent, |set, _, now| set.end(end, now, kept))?;
+        self.report(|| report::ended(end, &ended));
+        Some(ended)
+    }
+
+    /// Delivers the message of an outcome, if anybody reads the feed.
+    fn report(&self, message: impl FnOnce() -> Option<FeedMessage>) {
+        if self.0.feed.is_wanted()
+            && let Some(message) = message()
+        {
+            self.0.feed.deliver(&message);
+        }
     }
 }
 
@@ -204,34 +235,40 @@ impl SessionStore for MemoryStore {
         } else {
             Absent::Make
         };
-        Ok(self
+        let created = self
             .within(create.tag, absent, |set, agents, now| {
-                set.create(create, now, kept, |client| {
+                set.create_sharing(create, now, kept, |client| {
                     client.share_user_agent(|agent| agents.shared(agent));
                 })
             })
-            .unwrap_or(Created::Ended))
+            .unwrap_or(Created::Ended);
+        self.report(|| report::created(create, &created));
+        Ok(created)
     }
 
     async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self
-            .within(tag, Absent::Nothing, |set, _, now| set.terms(ticket, now))
+            .within(tag, Absent::Nothing, |set, _, now| set.ticket(ticket, now))
             .flatten())
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
-        Ok(self
+        let saved = self
             .within(save.tag, Absent::Nothing, |set, _, now| set.save(save, now))
-            .unwrap_or(Saved::Ended))
+            .unwrap_or(Saved::Ended);
+        self.report(|| report::saved(save, &saved));
+        Ok(saved)
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
         let kept = self.0.notice_kept;
-        Ok(self
+        let rotated = self
             .within(rotate.tag, Absent::Nothing, |set, _, now| {
                 set.rotate(rotate, now, kept)
             })
-            .unwrap_or(Rotated::Ended))
+            .unwrap_or(Rotated::Ended);
+        self.report(|| report::rotated(rotate, &rotated));
+        Ok(rotated)
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
@@ -239,18 +276,15 @@ impl SessionStore for MemoryStore {
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
-        let kept = self.0.notice_kept;
         // A user without a session gets a cutoff too. An undelivered id is remembered before its `create`.
         let make = end.caller.is_none()
             && (!matches!(end.which, Which::One(_)) || end.reason == EndReason::Undelivered);
         let absent = if make { Absent::Make } else { Absent::Nothing };
-        Ok(self
-            .within(end.tag, absent, |set, _, now| set.end(end, now, kept))
-            .unwrap_or(if end.caller.is_some() {
-                Ended::CallerEnded
-            } else {
-                Ended::Unknown
-            }))
+        Ok(self.ended(end, absent).unwrap_or(if end.caller.is_some() {
+            Ended::CallerEnded
+        } else {
+            Ended::Unknown
+        }))
     }
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
@@ -264,7 +298,9 @@ impl SessionStore for MemoryStore {
         let noted = self.within(note.tag, Absent::Nothing, |set, _, now| {
             set.note_client(note, now)
         });
-        Ok(noted == Some(true))
+        let noted = noted == Some(true);
+        self.report(|| report::noted(note, noted));
+        Ok(noted)
     }
 
     async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
@@ -298,6 +334,7 @@ impl SessionStore for MemoryStore {
     async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
         let moment = end.moment(self.0.clock.now(), self.0.horizon.moment());
         self.0.horizon.note(moment);
+        self.report(|| Some(FeedMessage::everyone(moment)));
         Ok(moment)
     }
 
@@ -307,6 +344,10 @@ impl SessionStore for MemoryStore {
 
     async fn estimate(&self) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.sets()).unwrap_or(u64::MAX))
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        Some(self.0.feed.clone())
     }
 
     fn tag(&self, user: &UserId) -> Tag {
@@ -326,7 +367,6 @@ impl SessionStore for MemoryStore {
 
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
-        let kept = self.0.notice_kept;
-        self.within(tag, Absent::Make, |set, _, now| set.end(&end, now, kept));
+        self.ended(&end, Absent::Make);
     }
 }

@@ -96,9 +96,25 @@ impl Create {
         self
     }
 
-    /// The record of the session that it makes for this client, without what the store adds to it.
+    /// When the session begins.
+    pub(crate) fn began(&self, now: Timestamp) -> Timestamp {
+        self.arrived_after.map_or(now, |moment| now.max(moment))
+    }
+
+    /// When the user authenticated, in a sign-in that did so.
+    pub(crate) fn proven(&self, authenticated: Authenticated, now: Timestamp) -> Timestamp {
+        let proven = authenticated.counted_back(now);
+        let proven = match (authenticated, self.arrived_after) {
+            (Authenticated::At(_), _) | (_, None) => proven,
+            (_, Some(moment)) => proven.max(moment),
+        };
+        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
+        proven.min(self.began(now))
+    }
+
+    /// As [`Record::of`], with this client.
     pub(crate) fn record(&self, client: Client, now: Timestamp) -> Record {
-        Record::new(
+        let mut record = Record::new(
             self.id,
             self.digest,
             self.user.clone(),
@@ -108,7 +124,24 @@ impl Create {
         )
         .with_realm(self.realm)
         .with_proof(self.proof.clone())
-        .with_persistent(self.persistent)
+        .with_persistent(self.persistent);
+        record.created_at = self.began(now);
+        record.authenticated_at = self.proven(self.authenticated, now);
+        record.counts = self.counts;
+        if self.counts {
+            record.class = self.class;
+        }
+        record
+    }
+}
+
+impl Record {
+    /// The record of the session that a `create` at `now` makes.
+    ///
+    /// For a sign-in by ticket, set its [`authenticated_at`](Self::authenticated_at) to that of the ticket.
+    #[must_use]
+    pub fn of(create: &Create, now: Timestamp) -> Self {
+        create.record(create.client.clone(), now)
     }
 }
 

@@ -49,6 +49,11 @@ impl Keys {
         Some(Tag::from_bytes(decode_12(tag.as_bytes())?))
     }
 
+    /// The channel of messages, or what all channels of a Cluster begin with.
+    pub(super) fn live(&self) -> String {
+        format!("{}:live", self.prefix)
+    }
+
     /// The key of one session set.
     pub(super) fn user(&self, tag: Tag) -> String {
         format!("{}:{{{tag}}}", self.prefix)

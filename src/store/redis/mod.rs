@@ -2,35 +2,33 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod builder;
 mod check;
 mod cluster;
 mod confirm;
 mod connect;
 mod keys;
 mod link;
+mod live;
 mod reply;
 mod route;
 mod script;
 mod undelivered;
 mod worker;
 
-use self::{
-    cluster::Cluster,
-    keys::Keys,
-    link::{Confirm, Link},
-    route::Route,
-    script::Scripts,
-};
+use self::script::Scripts;
 use super::{
-    Create, Created, End, EndEveryone, Ended, Forget, Horizon, List, Look, Looked, NOTICE_KEPT,
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
     NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, Ticketed, Touch, identity,
+    StoreError, Ticketed, Touch,
 };
-use crate::model::{Clock, Lifetime, Record, SessionId, Tag, TagKey, Timestamp, UserId};
+use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 pub use self::{
+    builder::RedisStoreBuilder,
     check::{RedisCheck, RedisFinding},
     link::{IntoRedisSource, RedisSource, RedisUrlError},
+    live::RedisLive,
 };
 
 /// Keeps sessions in Redis (7.0 or newer) or Valkey (8.0 or newer), shared by all nodes.
@@ -123,6 +121,7 @@ pub struct RedisStore {
     horizon: Arc<Horizon>,
     scripts: Scripts,
     tag_key: Option<TagKey>,
+    feed: Option<Feed>,
 }
 
 impl RedisStore {
@@ -139,15 +138,7 @@ impl RedisStore {
 
     /// As [`new`](Self::new), with settings: prefix, deadline, key of tags.
     pub fn builder(source: impl IntoRedisSource) -> RedisStoreBuilder {
-        RedisStoreBuilder {
-            source: source.into_redis_source(),
-            prefix: "sessions".to_owned(),
-            deadline: Duration::from_secs(1),
-            notice_kept: NOTICE_KEPT,
-            tag_key: None,
-            clock: None,
-            confirm: None,
-        }
+        RedisStoreBuilder::new(source.into_redis_source())
     }
 
     /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
@@ -200,12 +191,16 @@ impl SessionStore for RedisStore {
         self.scripts.note_client(note).await
     }
 
-    async fn look(&self, _: &Look) -> Result<Looked, StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.scripts.look(look).await
     }
 
-    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
-        Err(StoreError::new(crate::store::StoreErrorKind::Unavailable))
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.scripts.touch(touch).await
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.feed.clone()
     }
 
     fn horizon(&self) -> Option<&Horizon> {
@@ -242,88 +237,5 @@ impl SessionStore for RedisStore {
     /// Repeats the end until the server has answered.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         self.scripts.give_up(tag, id);
-    }
-}
-
-/// Settings of a [`RedisStore`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct RedisStoreBuilder {
-    source: RedisSource,
-    prefix: String,
-    deadline: Duration,
-    notice_kept: Duration,
-    tag_key: Option<TagKey>,
-    clock: Option<Clock>,
-    confirm: Option<Confirm>,
-}
-
-impl RedisStoreBuilder {
-    /// What keys begin with: `prefix:{…}`. In it `{`, `}` and `%` are written as `%7B`, `%7D` and `%25`.
-    ///
-    /// Defaults to `sessions`.
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
-        self
-    }
-
-    /// How long one operation may take, with the time to get a connection.
-    ///
-    /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
-    ///
-    /// Defaults to 1 s.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
-        self
-    }
-
-    /// How long an end notice is kept: at most as long as a session may live,
-    /// [`Lifetime::MAX`].
-    ///
-    /// Defaults to 1 hour.
-    pub fn notice_kept(mut self, kept: Duration) -> Self {
-        // Redis refuses a TTL that overflows, in the middle of a script.
-        self.notice_kept = kept.min(Lifetime::MAX);
-        self
-    }
-
-    /// Derives tags under this key, so that user ids cannot be guessed from cookies and keys.
-    ///
-    /// Defaults to no key. Another key makes other tags: all users are signed out.
-    pub fn tag_key(mut self, key: TagKey) -> Self {
-        self.tag_key = Some(key);
-        self
-    }
-
-    /// Passes this clock's time to the scripts, for tests.
-    ///
-    /// Defaults to the clock of the server, so that a wrong clock of an app node does no harm.
-    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
-        self.clock = Some(clock.into());
-        self
-    }
-
-    /// The store. It connects when it is first used.
-    #[must_use]
-    pub fn build(self) -> RedisStore {
-        let Self {
-            source,
-            prefix,
-            deadline,
-            notice_kept,
-            tag_key,
-            clock,
-            confirm,
-        } = self;
-        let route = match source.seeds() {
-            Some(seeds) => Route::Cluster(Cluster::new(Arc::clone(seeds), deadline)),
-            None => Route::One(Link::new(source, deadline)),
-        };
-        RedisStore {
-            identity: identity::next(),
-            horizon: Arc::new(Horizon::shared()),
-            scripts: Scripts::new(route, Keys::new(&prefix), notice_kept, clock, confirm),
-            tag_key,
-        }
     }
 }

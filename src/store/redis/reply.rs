@@ -6,8 +6,8 @@ use bytes::Bytes;
 use deadpool_redis::redis::Value;
 
 use crate::{
-    model::{Digest, Record, SessionId, Timestamp, id::decode_12},
-    store::{StoreError, StoreErrorKind},
+    model::{Digest, EndNotice, Record, SessionId, Timestamp, id::decode_12},
+    store::{Deadlines, Presence, StoreError, StoreErrorKind},
 };
 
 /// The outcome of a reply that is only a record, or the header of one.
@@ -179,6 +179,49 @@ impl Reply {
             ids.push(SessionId::from_bytes(id));
         }
         Ok(ids)
+    }
+
+    /// What the next session is, as `look.lua` says it.
+    pub(super) fn presence(
+        &mut self,
+        id: SessionId,
+        not_before: Option<Timestamp>,
+    ) -> Result<Presence, StoreError> {
+        match self.rest.next() {
+            Some(Value::Nil) => Ok(Presence::Unknown),
+            Some(Value::BulkString(bytes)) => {
+                let everyone = || {
+                    let record = Record::decode(id, &bytes).ok()?;
+                    let moment = record.ended_with_all(not_before)?;
+                    Some(EndNotice::everyone(record.digest, moment, &record))
+                };
+                let notice = EndNotice::decode(&bytes).or_else(everyone);
+                Ok(notice.map_or(Presence::Unknown, Presence::Ended))
+            }
+            Some(Value::Array(times)) => match times[..] {
+                [
+                    Value::Int(created),
+                    Value::Int(authenticated),
+                    Value::Int(idle),
+                    Value::Int(absolute),
+                ] => Ok(Presence::Live(Deadlines {
+                    created_at: Timestamp::from_millis(created),
+                    authenticated_at: Timestamp::from_millis(authenticated),
+                    idle: Timestamp::from_millis(idle),
+                    absolute: Timestamp::from_millis(absolute),
+                })),
+                _ => Err(Self::unexpected()),
+            },
+            _ => Err(Self::unexpected()),
+        }
+    }
+
+    /// An error if the reply has more parts.
+    pub(super) fn is_over(&self) -> Result<(), StoreError> {
+        if self.rest.as_slice().is_empty() {
+            return Ok(());
+        }
+        Err(Self::unexpected())
     }
 
     /// The record of this session; `None` if its body cannot be read, which scripts do not check.

@@ -1,14 +1,18 @@
 //! Which server a call goes to: the one there is, or one of a Cluster.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+};
 
 use deadpool_redis::redis::Cmd;
 
 use super::{
-    check::{self, RedisCheck},
+    check::{self, RedisCheck, Wants},
     cluster::Cluster,
     keys::Keys,
-    link::{Call, Confirm, Link},
+    link::{Call, Link},
+    live::Server,
     reply::Reply,
     script::source::Script,
 };
@@ -125,23 +129,56 @@ impl Route {
         }
     }
 
+    /// The servers that a feed listens to.
+    pub(super) fn servers(&self) -> Vec<Server> {
+        match self {
+            Self::One(link) => vec![Server {
+                source: link.source().clone(),
+                link: None,
+            }],
+            Self::Cluster(cluster) => {
+                let links = cluster.links().into_iter();
+                let server = |link: Arc<Link>| Server {
+                    source: link.source().clone(),
+                    link: Some(Arc::downgrade(&link)),
+                };
+                links.map(server).collect()
+            }
+        }
+    }
+
+    /// Whether calls about this slot go to the server of this link.
+    pub(super) fn serves(&self, slot: u16, link: &Weak<Link>) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Cluster(cluster) => cluster.serves(slot, link),
+        }
+    }
+
+    /// The map of a Cluster may be old.
+    pub(super) fn doubt(&self) {
+        if let Self::Cluster(cluster) = self {
+            cluster.doubt();
+        }
+    }
+
     /// Finds out about each server.
     pub(super) async fn check(
         &self,
         keys: &Keys,
         scripts: &[&Script],
-        confirm: Option<Confirm>,
+        wants: Wants<'_>,
     ) -> Vec<RedisCheck> {
         match self {
             Self::One(link) => {
                 let key = keys.named("check-0");
-                vec![check::ask(link, &key, scripts, confirm).await]
+                vec![check::ask(link, &key, scripts, wants).await]
             }
             Self::Cluster(cluster) => match cluster.primaries(of_none(keys)).await {
                 Ok(primaries) => {
                     let mut checks = Vec::with_capacity(primaries.len());
                     for (link, key) in &primaries {
-                        checks.push(check::ask(link, key, scripts, confirm).await);
+                        checks.push(check::ask(link, key, scripts, wants).await);
                     }
                     checks
                 }

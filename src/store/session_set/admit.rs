@@ -7,7 +7,7 @@ use super::{
     room::{excess, keep_last},
 };
 use crate::{
-    model::{Client, ClientClass, EndNotice, EndReason, Realm, SessionId, Timestamp},
+    model::{Client, EndNotice, EndReason, Realm, SessionId, Timestamp},
     store::{
         Authenticated, CUTOFF_AHEAD, CUTOFF_KEPT, Create, Created, NOTICES_MAX, NewSession, Offer,
         Redeem, TICKET_KEPT, TICKETS_MAX, Ticketed,
@@ -18,17 +18,24 @@ use crate::{
 const HOPS: usize = 16;
 
 /// A ticket that a refused sign-in may return with.
+#[derive(Clone, PartialEq)]
 pub(super) struct Ticket {
-    ticket: Ticketed,
-    realm: Realm,
-    terms: Vec<u8>,
-    authenticated: Timestamp,
+    pub(super) ticket: Ticketed,
+    /// The mark of its realm.
+    pub(super) mark: [u8; 3],
+    pub(super) terms: Vec<u8>,
+    pub(super) authenticated: Timestamp,
     pub(super) until: Timestamp,
 }
 
 impl SessionSet {
-    /// Makes a session. `share` may change the client that its record gets for an equal one.
-    pub(in super::super) fn create(
+    /// Runs [`create`](crate::store::SessionStore::create). End notices are kept for `kept`.
+    pub fn create(&mut self, create: &Create, now: Timestamp, kept: Duration) -> Created {
+        self.create_sharing(create, now, kept, |_| {})
+    }
+
+    /// As [`create`](Self::create). `share` may replace the client of the new record by an equal one.
+    pub(in super::super) fn create_sharing(
         &mut self,
         create: &Create,
         now: Timestamp,
@@ -54,14 +61,7 @@ impl SessionSet {
         if create.user.is_some() && self.is_rejected(authenticated, now) {
             return Created::Rejected;
         }
-        let began = create.arrived_after.map_or(now, |moment| now.max(moment));
-        let proven = authenticated.counted_back(now);
-        let proven = match (authenticated, create.arrived_after) {
-            (Authenticated::At(_), _) | (_, None) => proven,
-            (_, Some(moment)) => proven.max(moment),
-        };
-        // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
-        let authenticated = proven.min(began);
+        let authenticated = create.proven(authenticated, now);
         if create
             .not_before
             .is_some_and(|moment| authenticated < moment)
@@ -99,14 +99,8 @@ impl SessionSet {
         let mut client = create.client.clone();
         share(&mut client);
         let mut record = create.record(client, now);
-        record.created_at = began;
+        // That of the ticket, if there is one.
         record.authenticated_at = authenticated;
-        record.class = if create.counts {
-            create.class
-        } else {
-            ClientClass::default()
-        };
-        record.counts = create.counts;
         let by = (create.id, record.noted_client());
         let cause = |reason| cause(reason, &by, kept);
         self.note_ended_with_all(&over, create.not_before, now, kept);
@@ -217,7 +211,7 @@ impl SessionSet {
 
     /// The live session that a sign-in replaces: the one whose token the request sent, or the one that
     /// replaced it meanwhile.
-    fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
+    pub(super) fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
         let mut id = sent?;
         for _ in 0..HOPS {
             if self.live.iter().any(|live| live.record.id == id) {
@@ -241,7 +235,9 @@ impl SessionSet {
         held.find(|held| held.ticket == *ticket && now < held.until)
     }
 
-    pub(in super::super) fn terms(&self, ticket: &Ticketed, now: Timestamp) -> Option<Vec<u8>> {
+    /// Runs [`ticket`](crate::store::SessionStore::ticket).
+    #[must_use]
+    pub fn ticket(&self, ticket: &Ticketed, now: Timestamp) -> Option<Vec<u8>> {
         self.held(ticket, now).map(|held| held.terms.clone())
     }
 
@@ -260,13 +256,13 @@ impl SessionSet {
         tickets.retain(|held| held.ticket.id != ticket.id);
         tickets.push(Ticket {
             ticket,
-            realm,
+            mark: realm.mark(),
             terms,
             authenticated,
             until: now.plus(TICKET_KEPT),
         });
         tickets.sort_by_cached_key(|held| (held.until, held.ticket.id.encode()));
-        keep_last(tickets, TICKETS_MAX, |held| held.realm == realm);
+        keep_last(tickets, TICKETS_MAX, |held| held.mark == realm.mark());
     }
 }
 

@@ -4,7 +4,8 @@ use super::SessionSet;
 use crate::{model::Timestamp, store::NoteClient};
 
 impl SessionSet {
-    pub(in super::super) fn note_client(&mut self, note: &NoteClient, now: Timestamp) -> bool {
+    /// Runs [`note_client`](crate::store::SessionStore::note_client).
+    pub fn note_client(&mut self, note: &NoteClient, now: Timestamp) -> bool {
         let Some(live) = self.live_mut(note.record.id, now, note.not_before) else {
             return false;
         };

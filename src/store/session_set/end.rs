@@ -9,7 +9,8 @@ use crate::{
 };
 
 impl SessionSet {
-    pub(in super::super) fn end(&mut self, end: &End, now: Timestamp, kept: Duration) -> Ended {
+    /// Runs [`end`](crate::store::SessionStore::end). End notices are kept for `kept`.
+    pub fn end(&mut self, end: &End, now: Timestamp, kept: Duration) -> Ended {
         if let Some(caller) = end.caller
             && self.live_mut(caller, now, end.not_before).is_none()
         {
@@ -30,8 +31,9 @@ impl SessionSet {
         }
     }
 
-    /// Closes a notice. It stays, because it keeps the id from being created again.
-    pub(in super::super) fn forget(&mut self, forget: &Forget, now: Timestamp) {
+    /// Runs [`forget`](crate::store::SessionStore::forget).
+    pub fn forget(&mut self, forget: &Forget, now: Timestamp) {
+        // The notice stays, because it keeps the id from being created again.
         let Some(rare) = &mut self.rare else {
             return;
         };

@@ -7,7 +7,9 @@ use crate::{
 };
 
 impl SessionSet {
-    pub(in super::super) fn look(&self, look: &Look, now: Timestamp) -> Vec<Presence> {
+    /// Runs [`look`](crate::store::SessionStore::look).
+    #[must_use]
+    pub fn look(&self, look: &Look, now: Timestamp) -> Vec<Presence> {
         let presence = |id: &SessionId| {
             let mut live = self.live.iter().map(|live| &live.record);
             match live.find(|record| record.id == *id) {
@@ -28,7 +30,8 @@ impl SessionSet {
         look.ids.iter().map(presence).collect()
     }
 
-    pub(in super::super) fn touch(&mut self, touch: &Touch, now: Timestamp) {
+    /// Runs [`touch`](crate::store::SessionStore::touch).
+    pub fn touch(&mut self, touch: &Touch, now: Timestamp) {
         if let Some(live) = self.live_mut(touch.id, now, touch.not_before) {
             let activity = now.minus(touch.age);
             live.record.last_activity = live.record.last_activity.max(activity);

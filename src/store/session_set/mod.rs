@@ -3,18 +3,27 @@
 //! `redis/lua/*.lua` has the same rules. A test compares the two with random histories.
 
 mod admit;
+#[cfg(feature = "file")]
+mod catch_up;
 mod client;
+mod codec;
+mod data;
 mod end;
 mod look;
+mod part;
 mod room;
+mod since;
+#[cfg(test)]
+mod tests;
 mod token;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
+pub(super) use self::since::Changed;
 use self::{admit::Ticket, room::Devices};
 use crate::{
     model::{Client, Data, Digest, EndNotice, EndReason, Realm, Record, SessionId, Timestamp},
-    store::{CUTOFF_KEPT, List, NOTICE_KEPT, Save, Saved, TOMBSTONE_KEPT},
+    store::{CUTOFF_KEPT, List, NOTICE_KEPT, TOMBSTONE_KEPT},
 };
 
 /// The digest of notices that no token can read.
@@ -23,14 +32,43 @@ const NOBODY: Digest = Digest::from_bytes([0; 32]);
 /// How long a `create` that is sent again gives the same answer.
 const MADE_KEPT: Duration = Duration::from_secs(60);
 
-/// Most users have one session and nothing else, so what is rare is in a box.
-#[derive(Default)]
-pub(super) struct SessionSet {
+/// Everything that a store keeps about one user, or about one guest session, with the rules of the
+/// [contract](super::SessionStore#contract).
+///
+/// You need it only to write a store that has no use for [`SetStore`](super::SetStore). Each method is one operation
+/// of [`SessionStore`](super::SessionStore). Its outcome depends on the set, the arguments and `now`, and on nothing
+/// else. To run one, read the set of the tag, call the method, and write the set if nobody else did since. A tag without
+/// a set has an empty one.
+///
+/// [`encode`](Self::encode) writes everything but the app's data, which each session has in a
+/// [part](Self::encode_part) of its own.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_user_sessions::store::{
+///     Arrival, Authenticated, Create, Created, Resolve, Resolved, SessionSet, Tag, Timestamp, Token,
+/// };
+///
+/// let (now, hour) = (Timestamp::from_millis(0), Duration::from_secs(3_600));
+/// let token = Token::random(Tag::random()?)?;
+/// let create = Create::new(&token, None, Authenticated::On(Arrival::now()));
+///
+/// let mut set = SessionSet::default();
+/// assert!(matches!(set.create(&create, now, hour), Created::Created(_)));
+/// let stored = set.encode()?;
+///
+/// let mut set = SessionSet::decode(&stored)?;
+/// assert!(matches!(set.resolve(&Resolve::new(token), now, hour), Resolved::Live(_)));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+// Most users have one session and nothing else, so what is rare is in a box.
+#[derive(Clone, Default, PartialEq)]
+pub struct SessionSet {
     live: Vec<Live>,
     rare: Option<Box<Rare>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 struct Rare {
     notices: Vec<(SessionId, EndNotice)>,
     cutoff: Option<Timestamp>,
@@ -40,20 +78,30 @@ struct Rare {
     devices: Devices,
 }
 
+#[derive(Clone, PartialEq)]
 struct Live {
     record: Record,
     more: Option<Box<More>>,
 }
 
 /// What few sessions have.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 struct More {
-    data: Data,
+    data: Part,
     /// What its `create` returned, until a request sends its token.
     made: Option<Made>,
 }
 
+/// The data of a session.
+#[derive(Clone, PartialEq)]
+enum Part {
+    Here(Data),
+    /// There is some, and it was not read.
+    Away,
+}
+
 /// What a `create` returned beside its session, so that it can return it again.
+#[derive(Clone, PartialEq)]
 struct Made {
     evicted: Vec<Record>,
     replaced: Option<SessionId>,
@@ -89,37 +137,6 @@ impl Rare {
     }
 }
 
-impl Live {
-    fn new(record: Record, data: Data, made: Option<Made>) -> Self {
-        let rare = !data.is_empty() || made.is_some();
-        let more = rare.then(|| Box::new(More { data, made }));
-        Self { record, more }
-    }
-
-    fn data(&self) -> Data {
-        self.more
-            .as_ref()
-            .map(|more| more.data.clone())
-            .unwrap_or_default()
-    }
-
-    fn set_data(&mut self, data: Data) {
-        if self.more.is_some() || !data.is_empty() {
-            self.more.get_or_insert_default().data = data;
-        }
-    }
-
-    /// What its `create` returned is not needed any more.
-    fn forget_made(&mut self) {
-        if let Some(more) = &mut self.more {
-            more.made = None;
-            if more.data.is_empty() {
-                self.more = None;
-            }
-        }
-    }
-}
-
 impl SessionSet {
     fn rare(&self) -> &Rare {
         self.rare.as_deref().unwrap_or(&NOTHING)
@@ -137,8 +154,9 @@ impl SessionSet {
         self.live.push(live);
     }
 
-    /// Until when any part of it is needed.
-    pub(super) fn kept_until(&self) -> Option<Timestamp> {
+    /// Until when any of it is needed. Then the stored set may be deleted. `None` if it is empty.
+    #[must_use]
+    pub fn kept_until(&self) -> Option<Timestamp> {
         let live = self
             .live
             .iter()
@@ -159,38 +177,8 @@ impl SessionSet {
             .max()
     }
 
-    pub(super) fn save(&mut self, save: &Save, now: Timestamp) -> Saved {
-        let Some(live) = self.live_mut(save.id, now, save.not_before) else {
-            return Saved::Ended;
-        };
-        let revision = live.record.revision;
-        if save.expect.is_some_and(|expected| expected != revision) {
-            return Saved::Conflict {
-                revision,
-                data: live.data(),
-            };
-        }
-        let data = live.data().apply(&save.changes);
-        if data.as_bytes().len() > save.data_limit {
-            return Saved::TooLarge;
-        }
-        if !save.shortens_only() {
-            live.set_data(data);
-            live.record.revision = revision + 1;
-        }
-        let revision = live.record.revision;
-        let Some(lifetime) = save.shorten else {
-            return Saved::Saved { revision };
-        };
-        live.record = live.record.clone().shortened(lifetime, now);
-        Saved::Shortened {
-            revision,
-            idle: live.record.idle,
-            deadline: live.record.deadline,
-        }
-    }
-
-    pub(super) fn list(&mut self, list: &List, now: Timestamp) -> Vec<Record> {
+    /// Runs [`list`](super::SessionStore::list).
+    pub fn list(&mut self, list: &List, now: Timestamp) -> Vec<Record> {
         // Those that ended with all others stay: their browsers get the reason.
         self.purge(now);
         let live = self.live.iter().map(|live| &live.record);
@@ -267,5 +255,15 @@ impl SessionSet {
                 self.rare = None;
             }
         }
+    }
+}
+
+/// Prints no ids and no personal data.
+impl fmt::Debug for SessionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSet")
+            .field("live", &self.live.len())
+            .field("notices", &self.rare().notices.len())
+            .finish_non_exhaustive()
     }
 }

@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// The devices of a user, in the order of their last sign-in.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Devices {
-    digests: VecDeque<[u8; 12]>,
-    until: Option<Timestamp>,
+    pub(super) digests: VecDeque<[u8; 12]>,
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Devices {

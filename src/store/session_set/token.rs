@@ -27,12 +27,18 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
 }
 
 impl SessionSet {
-    pub(in super::super) fn resolve(
-        &mut self,
-        resolve: &Resolve,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Resolved {
+    /// Whether this is the new token of a session, and no request has sent it yet.
+    pub(crate) fn is_new_token(&self, resolve: &Resolve) -> bool {
+        let id = resolve.token.session_id();
+        let mut live = self.live.iter().map(|live| &live.record);
+        live.find(|record| record.id == id).is_some_and(|record| {
+            let rotation = record.rotation.as_deref();
+            rotation.is_some_and(Rotation::is_unused) && record.digest == resolve.digest
+        })
+    }
+
+    /// Runs [`resolve`](crate::store::SessionStore::resolve). If the session ends, its notice is kept for `kept`.
+    pub fn resolve(&mut self, resolve: &Resolve, now: Timestamp, kept: Duration) -> Resolved {
         let (id, digest) = (resolve.token.session_id(), &resolve.digest);
         let Some(at) = self.live.iter().position(|live| live.record.id == id) else {
             return match self.notice(id, now) {
@@ -132,12 +138,9 @@ impl SessionSet {
         Resolved::Reused(Reused::new(record, ends, now))
     }
 
-    pub(in super::super) fn rotate(
-        &mut self,
-        rotate: &Rotate,
-        now: Timestamp,
-        kept: Duration,
-    ) -> Rotated {
+    /// Runs [`rotate`](crate::store::SessionStore::rotate). If a previous token ends the session later, the notice is
+    /// kept for `kept`.
+    pub fn rotate(&mut self, rotate: &Rotate, now: Timestamp, kept: Duration) -> Rotated {
         let Some(live) = self.live_mut(rotate.id, now, rotate.not_before) else {
             return Rotated::Ended;
         };

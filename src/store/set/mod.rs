@@ -1,13 +1,159 @@
 //! Session sets in any storage that can write under a condition.
 
+mod attempt;
+mod builder;
+mod everyone;
+mod operations;
 mod storage;
 mod stored;
+mod turns;
+mod undelivered;
 mod version;
 mod write;
 
+use std::{fmt, sync::Arc, time::Duration};
+
 pub use self::{
+    builder::SetStoreBuilder,
     storage::SetStorage,
     stored::Stored,
     version::Version,
     write::{Row, Write, WriteKind, Written},
 };
+use self::{turns::Turns, undelivered::Undelivered};
+use super::{Horizon, identity};
+
+/// A store of sessions in any storage that can read bytes and write them under a condition.
+///
+/// Implement [`SetStorage`], two methods, and you have a [`SessionStore`](super::SessionStore). The rules are
+/// those of [`SessionSet`](super::SessionSet), so your code decides nothing about sessions. The guide has an
+/// [example of eighty lines](crate::guide::writing_a_store).
+///
+/// # When others write
+///
+/// Each operation reads the session set, applies the rules, and writes the set if it still has the same version.
+///
+/// | operation | if another write was faster |
+/// |---|---|
+/// | activity | is not written; another request of the same user was at this moment |
+/// | a sign-in, a sign-out, new data, a new token | is tried again, in turn with others of the same user in this process |
+///
+/// After an error of the storage that leaves open whether a write ran, the store reads the set to find out.
+/// An end is repeated until it is known to have run, within the [patience](SetStoreBuilder::patience). A `save` under a
+/// condition whose outcome cannot be known is [`Uncertain`](super::StoreErrorKind::Uncertain).
+///
+/// # Sign-ins that were given up
+///
+/// A sign-in whose response was never sent must end. Spawn [`run`](Self::run) for that, or each operation ends
+/// one of them. Call [`drain`](Self::drain) at shutdown.
+///
+/// Clones share everything.
+pub struct SetStore<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    storage: S,
+    identity: u64,
+    notice_kept: Duration,
+    activity_step: Duration,
+    patience: Duration,
+    horizon: Horizon,
+    turns: Turns,
+    undelivered: Undelivered,
+}
+
+impl<S: SetStorage> SetStore<S> {
+    /// A store in this storage.
+    #[must_use]
+    pub fn new(storage: S) -> Self {
+        Self::builder(storage).build()
+    }
+
+    /// As [`new`](Self::new), with settings.
+    pub fn builder(storage: S) -> SetStoreBuilder<S> {
+        SetStoreBuilder::new(storage)
+    }
+
+    fn from_builder(builder: SetStoreBuilder<S>) -> Self {
+        let SetStoreBuilder {
+            storage,
+            notice_kept,
+            activity_step,
+            patience,
+        } = builder;
+        Self(Arc::new(Inner {
+            identity: storage.identity().unwrap_or_else(identity::next),
+            storage,
+            notice_kept,
+            activity_step,
+            patience,
+            horizon: Horizon::shared(),
+            turns: Turns::default(),
+            undelivered: Undelivered::default(),
+        }))
+    }
+
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> &S {
+        &self.0.storage
+    }
+
+    /// Ends sign-ins that were given up, for ever. Spawn it on your runtime.
+    ///
+    /// ```no_run
+    /// # use tower_user_sessions::store::{SetStorage, SetStore};
+    /// # async fn spawn(store: SetStore<impl SetStorage>) {
+    /// let ends = store.clone();
+    /// tokio::spawn(async move { ends.run().await });
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// What was not ended is ended by other operations if this is dropped.
+    pub async fn run(&self) {
+        let worker = self.0.undelivered.worker();
+        loop {
+            self.drain().await;
+            worker.work().await;
+        }
+    }
+
+    /// Ends sign-ins that were given up, until none waits or the storage fails. Returns how many are left.
+    ///
+    /// Call it at shutdown, after the last request.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was not ended waits again if this is dropped.
+    pub async fn drain(&self) -> usize {
+        while let Some(next) = self.0.undelivered.take() {
+            if self.end_given_up(next.tag, next.id).await.is_err() {
+                break;
+            }
+            next.ended();
+        }
+        self.0.undelivered.count()
+    }
+
+    /// How many sign-ins were given up and wait for their end.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn given_up(&self) -> usize {
+        self.0.undelivered.count()
+    }
+}
+
+impl<S> Clone for SetStore<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for SetStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetStore")
+            .field("storage", &self.0.storage)
+            .field("notice_kept", &self.0.notice_kept)
+            .finish_non_exhaustive()
+    }
+}

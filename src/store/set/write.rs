@@ -6,8 +6,11 @@ use bytes::Bytes;
 
 use super::version::Version;
 use crate::{
-    model::{SessionId, Timestamp, UserId},
-    store::{FeedMessage, StoreError},
+    model::{SessionId, Tag, Timestamp, UserId},
+    store::{
+        FeedMessage, StoreError,
+        session_set::{Changed, SessionSet},
+    },
 };
 
 /// One write of a session set. All of it happens or nothing.
@@ -29,8 +32,8 @@ pub struct Write {
     /// Nothing of the set is needed from this moment on, by the store's clock. Then the storage may delete it, and
     /// any write moves the moment.
     pub kept_until: Timestamp,
-    /// The storage must not begin the write after this moment. If it cannot ensure that, it tells when it wrote, see
-    /// [`Written::Written`]. Only sign-ins have one.
+    /// The storage must not begin the write after this moment: it answers [`Written::NothingRan`] then. If it cannot
+    /// ensure that, it says when it wrote, see [`Written::Written`]. Only sign-ins have one.
     pub latest: Option<Timestamp>,
     /// What the write is for.
     pub kind: WriteKind,
@@ -39,6 +42,44 @@ pub struct Write {
     /// What the write changes for clients, mostly nothing. A storage with a [`Feed`](crate::store::Feed) sends these
     /// messages to all processes once it has written.
     pub messages: Vec<FeedMessage>,
+}
+
+impl Write {
+    /// What brings a stored set from `before` to `after`; `None` if nothing is to be written.
+    pub(in super::super) fn between(
+        tag: Tag,
+        expect: Option<Version>,
+        before: &SessionSet,
+        after: &SessionSet,
+        now: Timestamp,
+    ) -> Result<Option<Self>, StoreError> {
+        let kind = match after.changed_since(before) {
+            Changed::Nothing => return Ok(None),
+            Changed::Activity => WriteKind::Activity,
+            Changed::More => WriteKind::Change,
+        };
+        let kept_until = after.kept_until().filter(|until| now < *until);
+        let head = kept_until.map(|_| after.encode()).transpose()?;
+        if head.is_none() && expect.is_none() {
+            return Ok(None);
+        }
+        let parts = match head {
+            Some(_) => after.parts_since(before),
+            None => Vec::new(),
+        };
+        let messages = after.news_since(before).into_iter();
+        Ok(Some(Self {
+            expect,
+            version: Version::new(),
+            head: head.map(Bytes::from),
+            parts,
+            kept_until: kept_until.unwrap_or(now),
+            latest: None,
+            kind,
+            row: after.row(),
+            messages: messages.map(|news| FeedMessage::new(tag, news)).collect(),
+        }))
+    }
 }
 
 /// What a write is for.

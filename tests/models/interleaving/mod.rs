@@ -15,7 +15,7 @@ mod aims;
 mod mutant;
 mod tasks;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use deadpool_redis::Pool;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunner};
@@ -23,7 +23,7 @@ use proptest_state_machine::ReferenceStateMachine;
 use tokio::runtime::Runtime;
 use tower_user_sessions::{
     MemoryStore, RedisStore,
-    store::{ManualClock, SessionStore},
+    store::{ManualClock, SessionStore, SetStore},
 };
 
 use self::{
@@ -35,6 +35,7 @@ use crate::{
     common::{
         self,
         redis::{self, Server},
+        shelf::Shelf,
     },
     model::{Answer, NOTICE_KEPT},
     question::{Request, ask},
@@ -124,6 +125,21 @@ fn ten_thousand_histories_of_four_tasks_on_memory_match_the_model() {
         MemoryStore::builder()
             .clock(clock.clone())
             .notice_kept(NOTICE_KEPT)
+            .build()
+    });
+
+    assert_eq!(outcome, Ok(()));
+}
+
+// T20 T21 T25 T26 T29 T36 T46 T47 T48 T49 T54
+#[test]
+fn two_thousand_histories_of_four_tasks_on_session_sets_in_a_storage_match_the_model() {
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
+
+    let outcome = histories(&runtime, 2_000, 500, &clock, || {
+        SetStore::builder(Shelf::on(&clock))
+            .notice_kept(NOTICE_KEPT)
+            .activity_step(Duration::ZERO)
             .build()
     });
 

@@ -10,10 +10,10 @@ mod token;
 use std::{collections::BTreeMap, time::Duration};
 
 use tower_user_sessions::{
-    Client, EndNotice, SessionId, Timestamp,
+    Client, EndNotice, EndReason, SessionId, Timestamp,
     store::{
-        Change, Changes, Create, Data, End, List, NoteClient, Realm, Record, Resolve, Rotate, Salt,
-        Save, Tag, Ticketed, Which,
+        Change, Changes, Create, Data, Deadlines, End, List, Look, NoteClient, Presence, Realm,
+        Record, Resolve, Rotate, Salt, Save, Tag, Ticketed, Touch, Which,
     },
 };
 
@@ -74,6 +74,7 @@ pub(crate) enum Answer {
     LimitReached(Vec<Record>),
     NoTicket,
     TooLarge,
+    Touched,
     Rejected,
     TooOld,
     Saved(u64),
@@ -81,6 +82,7 @@ pub(crate) enum Answer {
     Conflict(u64, Contents),
     NotLive,
     Listed(Vec<Record>),
+    Looked(Vec<Presence>, Timestamp),
     Noted(bool),
     Terms(Option<Vec<u8>>),
     Ended(Vec<SessionId>, Timestamp, Option<Contents>),
@@ -251,6 +253,32 @@ impl Model {
             *record = record.clone().with_last_seen(ask.last_seen.clone());
         }
         Answer::Noted(read || again)
+    }
+
+    pub(crate) fn look(&mut self, ask: &Look, now: Timestamp) -> Answer {
+        let set = self.set(ask.tag);
+        let presence = |id: &SessionId| match set.live(*id, now, None) {
+            Some((record, _)) => {
+                let over = ask.not_before.filter(|moment| record.began_at() < *moment);
+                over.map_or(Presence::Live(Deadlines::of(record)), |moment| {
+                    let (digest, until) = (record.digest, record.deadline);
+                    let why = EndReason::Everyone;
+                    Presence::Ended(EndNotice::new(digest, why, moment, None, until))
+                })
+            }
+            None => set
+                .notice(*id, now)
+                .filter(|notice| notice.reason != EndReason::Undelivered)
+                .map_or(Presence::Unknown, Presence::Ended),
+        };
+        Answer::Looked(ask.ids.iter().map(presence).collect(), now)
+    }
+
+    pub(crate) fn touch(&mut self, ask: &Touch, now: Timestamp) -> Answer {
+        if let Some((record, _)) = self.set(ask.tag).live(ask.id, now, ask.not_before) {
+            record.last_activity = record.last_activity.max(now.minus(ask.age));
+        }
+        Answer::Touched
     }
 
     pub(crate) fn list(&mut self, ask: &List, now: Timestamp) -> Answer {

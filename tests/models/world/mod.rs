@@ -12,7 +12,7 @@ use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, Timestamp, UserId,
     store::{
         Authenticated, Create, Digest, End, LastSeen, List, ManualClock, NoteClient, Offer, Redeem,
-        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Which,
+        Renewal, Resolve, Rotate, Salt, Save, SeenDevice, Tag, Ticketed, Token, Touch, Which,
     },
 };
 
@@ -104,6 +104,15 @@ impl World {
                 let moment = now.plus(Duration::from_millis(*ahead));
                 self.not_before = self.not_before.max(Some(moment));
                 return Vec::new();
+            }
+            Op::Look => Request::Look(self.look(set)),
+            Op::Touch { pick, age } => {
+                let Some(id) = self.id(set, *pick) else {
+                    return Vec::new();
+                };
+                let mut touch = Touch::new(tag, id, Duration::from_millis(*age));
+                touch.not_before = self.not_before;
+                Request::Touch(touch)
             }
             Op::List(realm) => {
                 let mut list = self.list(set);

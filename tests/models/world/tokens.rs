@@ -2,7 +2,7 @@
 
 use tower_user_sessions::{
     SessionId,
-    store::{Tag, Token},
+    store::{Look, Tag, Token},
 };
 
 use super::World;
@@ -28,6 +28,15 @@ impl World {
 
     pub(super) fn id(&self, set: usize, pick: Pick) -> Option<SessionId> {
         self.pick(set, pick).map(|token| token.session_id())
+    }
+
+    /// A look at all sessions, and at one that is none.
+    pub(super) fn look(&self, set: usize) -> Look {
+        let mut ids: Vec<_> = self.tokens(set).iter().map(Token::session_id).collect();
+        ids.push("nobody----------".parse().unwrap());
+        let mut look = Look::new(self.sets[set].tag, ids);
+        look.not_before = self.not_before;
+        look
     }
 
     /// The revision of a session, plus this difference.

@@ -7,6 +7,7 @@ use deadpool_redis::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value
 use super::{
     super::{
         link::{Confirm, Connection, Link, NOT_WITH_POOL, Outage, is_demoted},
+        live::{self, Publish},
         script::source::Script,
     },
     RedisCheck, RedisFinding,
@@ -20,17 +21,34 @@ const IN_SCRIPTS: [&str; 8] = [
 /// How often the clocks of two connections must differ before they count as two clocks: one may be set meanwhile.
 const CLOCKS: usize = 3;
 
+/// Why a store on a pool has no feed.
+pub(in super::super) const NO_POOL: &str =
+    "a pool does not say where it leads. Make the store from a `RedisSource`";
+
 /// Tries each command of the scripts on its own, and returns what went wrong with each, or "".
 const TRIES: &str = include_str!("tries.lua");
+
+/// What a store demands of its servers.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Wants<'a> {
+    pub(in super::super) confirm: Option<Confirm>,
+    pub(in super::super) live: Option<&'a Publish>,
+}
 
 /// Finds out about the server that this link leads to. `key` is one that no user has.
 pub(in super::super) async fn ask(
     link: &Link,
     key: &str,
     scripts: &[&Script],
-    confirm: Option<Confirm>,
+    wants: Wants<'_>,
 ) -> RedisCheck {
+    let Wants { confirm, live } = wants;
     let mut check = RedisCheck::new(link.server().to_owned());
+    if live.is_some() && !link.source().can_listen() {
+        check.find(RedisFinding::CannotListen {
+            cause: NO_POOL.into(),
+        });
+    }
     if link.is_cluster() {
         check.not_known.push("the primaries of a Cluster pool");
         if confirm.is_some() {
@@ -59,6 +77,9 @@ pub(in super::super) async fn ask(
     }
     if confirm.is_some() {
         ask.wait(&mut check).await;
+    }
+    if let Some(live) = live {
+        ask.feed(&mut check, link, key, live).await;
     }
     if let Ok(other) = link.open().await {
         let other = Ask {
@@ -282,6 +303,39 @@ impl Ask<'_> {
         }
     }
 
+    /// Whether the user may publish and listen.
+    async fn feed(&self, check: &mut RedisCheck, link: &Link, key: &str, live: &Publish) {
+        let channel = if live.sharded {
+            live::of_key(&live.channel, key)
+        } else {
+            live.channel.to_string()
+        };
+        // It is empty, and no node takes notice of it.
+        let publish = cmd(live.name()).arg(&channel).arg("").to_owned();
+        self.tries(check, live.name(), &publish).await;
+        let subscribe = live.subscribe();
+        let opened = link.source().listen(self.patience, |_| {});
+        let Ok(Ok(mut wire)) = tokio::time::timeout(self.patience, opened).await else {
+            return;
+        };
+        for command in [cmd(subscribe).arg(&channel), &mut cmd("PING")] {
+            let answer = wire.send_packed_command(command);
+            if let Ok(Err(error)) = tokio::time::timeout(self.patience, async {
+                answer.await.and_then(Value::extract_error)
+            })
+            .await
+                && is_denied(&error)
+            {
+                let name = if command.args_iter().count() > 1 {
+                    subscribe
+                } else {
+                    "PING"
+                };
+                denied(check, name, &error.to_string());
+            }
+        }
+    }
+
     async fn scripts(&self, check: &mut RedisCheck, scripts: &[&Script]) {
         for script in scripts {
             let mut command = cmd("SCRIPT");
@@ -313,7 +367,12 @@ fn is_unknown(error: &RedisError) -> bool {
 }
 
 fn denied(check: &mut RedisCheck, command: &'static str, error: &str) {
-    if error.contains("access a key") || error.contains("access one of the keys") {
+    if error.contains("channel") {
+        let known = |finding: &RedisFinding| matches!(finding, RedisFinding::ChannelDenied);
+        if !check.findings.iter().any(known) {
+            check.find(RedisFinding::ChannelDenied);
+        }
+    } else if error.contains("access a key") || error.contains("access one of the keys") {
         let known = |finding: &RedisFinding| matches!(finding, RedisFinding::KeysDenied);
         if !check.findings.iter().any(known) {
             check.find(RedisFinding::KeysDenied);

@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error, fmt};
 use super::RedisStore;
 use crate::store::StoreError;
 
-pub(super) use self::ask::ask;
+pub(super) use self::ask::{NO_POOL, Wants, ask};
 
 /// What [`RedisStore::check`](crate::RedisStore::check) found out about one server.
 ///
@@ -24,6 +24,13 @@ pub struct RedisCheck {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum RedisFinding {
+    /// The user of the store may not use the channels of its feed, which [`live`](crate::store::RedisStoreBuilder::live) needs.
+    ChannelDenied,
+    /// The store cannot listen to what other nodes report, which [`live`](crate::store::RedisStoreBuilder::live) is for.
+    CannotListen {
+        /// Why not.
+        cause: Cow<'static, str>,
+    },
     /// Ends and sign-ins cannot be confirmed by replicas, which [`confirm`](crate::store::RedisStoreBuilder::confirm) demands.
     CannotConfirm {
         /// Why not.
@@ -182,6 +189,12 @@ impl fmt::Display for RedisFinding {
         match self {
             Self::CannotConfirm { cause } => {
                 write!(f, "replicas cannot confirm ends and sign-ins: {cause}")
+            }
+            Self::ChannelDenied => f.write_str(
+                "the user may not use the channels of the feed: add &sessions:live* to its ACL (or the prefix that you set)",
+            ),
+            Self::CannotListen { cause } => {
+                write!(f, "the store cannot listen to other nodes: {cause}")
             }
             Self::Evicts { policy } => write!(
                 f,

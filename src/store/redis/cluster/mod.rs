@@ -13,17 +13,18 @@ mod call;
 mod map;
 mod parse;
 mod refresh;
-mod slot;
+pub(super) mod slot;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak, atomic::AtomicUsize},
     time::Duration,
 };
 
 use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
 use tokio::sync::Notify;
 
+pub(super) use self::parse::served;
 pub(super) use self::slot::{SLOTS, of as slot_of};
 use self::{
     address::Address,
@@ -93,6 +94,29 @@ impl Cluster {
     pub(super) fn up_again(&self) -> impl Future<Output = ()> + Send + use<> {
         let changed = Arc::clone(&self.0.changed);
         async move { changed.notified().await }
+    }
+
+    /// The links to all primaries that are known. If none is, the map is read.
+    pub(super) fn links(&self) -> Vec<Arc<Link>> {
+        let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
+        let links: Vec<_> = map.links().map(|(_, link)| Arc::clone(link)).collect();
+        drop(map);
+        if links.is_empty() {
+            self.0.wake();
+        }
+        links
+    }
+
+    /// Whether calls about this slot go to the server of this link.
+    pub(super) fn serves(&self, slot: u16, link: &Weak<Link>) -> bool {
+        let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
+        map.find(slot)
+            .is_some_and(|owner| Arc::as_ptr(owner) == link.as_ptr())
+    }
+
+    /// The map may be old.
+    pub(super) fn doubt(&self) {
+        self.0.doubt();
     }
 
     /// All primaries, once the map is known, each with the first of these keys that it serves.

@@ -1,5 +1,7 @@
 //! The answer to `CLUSTER NODES`.
 
+use std::{collections::BTreeSet, str::SplitAsciiWhitespace};
+
 use super::{address::Address, slot::SLOTS};
 
 /// What one node knows of its Cluster.
@@ -79,6 +81,49 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
     myself.then_some(view)
 }
 
+/// What a node says of the slots that it serves itself.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(in super::super) struct Served {
+    ranges: Vec<(u16, u16)>,
+    /// Those that move to another node now.
+    pub(in super::super) moving: BTreeSet<u16>,
+}
+
+impl Served {
+    pub(in super::super) fn slots(&self) -> impl Iterator<Item = u16> {
+        self.ranges.iter().flat_map(|(from, to)| *from..=*to)
+    }
+
+    pub(in super::super) fn holds(&self, slot: u16) -> bool {
+        let mut ranges = self.ranges.iter();
+        ranges.any(|(from, to)| (*from..=*to).contains(&slot))
+    }
+}
+
+/// Reads which slots the node serves that was asked; `None` if it does not say.
+pub(in super::super) fn served(text: &str) -> Option<Served> {
+    let mut lines = text.lines().map(|line| line.split_ascii_whitespace());
+    let is_own = |words: &SplitAsciiWhitespace<'_>| {
+        let flags = words.clone().nth(2);
+        flags.is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"))
+    };
+    let own = lines.find(is_own)?;
+    let mut served = Served::default();
+    for word in own.skip(8) {
+        match word.strip_prefix('[') {
+            None => served.ranges.push(range(word)?),
+            // What it imports is not its own yet.
+            Some(moves) => {
+                let to = moves.split_once("->-");
+                served
+                    .moving
+                    .extend(to.and_then(|(slot, _)| slot.parse::<u16>().ok()));
+            }
+        }
+    }
+    Some(served)
+}
+
 /// `ip:port@bus,hostname,name=value…`: the name to use and the other one.
 fn addresses(at: &str, answered: &str, names: bool) -> (Option<Address>, Option<Address>) {
     let (address, rest) = at.split_once(['@', ',']).unwrap_or((at, ""));
@@ -108,6 +153,22 @@ fn range(word: &str) -> Option<(u16, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_that_moves_away_is_known_and_one_that_arrives_is_not_served_yet() {
+        let text = "1 10.0.0.1:6379@16379 master - 0 0 1 connected 0-5\n\
+                    2 10.0.0.2:6379@16379 myself,master - 0 0 2 connected 6 8-9 [8->-1] [5-<-1]\n";
+
+        let served = served(text).unwrap();
+
+        assert_eq!(served.slots().collect::<Vec<_>>(), [6, 8, 9]);
+        assert_eq!(served.moving, BTreeSet::from([8]));
+        assert!(served.holds(9) && !served.holds(7));
+        assert_eq!(
+            super::served("1 10.0.0.1:6379@1 master - 0 0 1 connected"),
+            None
+        );
+    }
 
     const NODES: &str = include_str!("samples/nodes.txt");
 

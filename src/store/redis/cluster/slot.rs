@@ -15,6 +15,11 @@ pub(in super::super) fn of(key: &str) -> u16 {
     crc(tag.unwrap_or(key).as_bytes()) % SLOTS
 }
 
+/// The slot of a session set, of whose tag this is the text.
+pub(in super::super) fn of_tag(tag: &[u8; 16]) -> u16 {
+    crc(tag) % SLOTS
+}
+
 /// CRC16 of XMODEM.
 fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {

@@ -15,7 +15,7 @@ const DENIED: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The pause after so many attempts that failed.
-pub(super) fn pause(failed: u32, outage: &Outage) -> Duration {
+pub(in super::super) fn pause(failed: u32, outage: &Outage) -> Duration {
     if outage.is_denied() {
         return DENIED;
     }

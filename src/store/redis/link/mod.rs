@@ -56,6 +56,7 @@ use crate::{
 
 pub use self::source::{IntoRedisSource, RedisSource, RedisUrlError};
 pub(super) use self::{
+    backoff::pause,
     call::{Call, Resend},
     confirm::{Confirm, NOT_WITH_POOL},
     connection::Connection,
@@ -64,6 +65,7 @@ pub(super) use self::{
     outage::Outage,
     patience::Patience,
     progress::{Came, Elsewhere, Progress},
+    sentinel::Sentinels,
     source::Seeds,
 };
 
@@ -131,6 +133,10 @@ impl Link {
     /// Where it leads, without a password.
     pub(super) fn server(&self) -> &str {
         &self.0.server
+    }
+
+    pub(super) fn source(&self) -> &RedisSource {
+        &self.0.source
     }
 
     pub(super) fn is_cluster(&self) -> bool {

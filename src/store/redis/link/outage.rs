@@ -10,7 +10,7 @@ use crate::store::{StoreError, StoreErrorKind};
 /// Why a link is down: the kind of error and its cause, the same for every caller.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Outage {
-    pub(super) kind: StoreErrorKind,
+    pub(in super::super) kind: StoreErrorKind,
     /// Whether the server answers and refuses all calls: its name leads to a replica, or the sign-in holds no more.
     pub(super) refuses: bool,
     cause: Cause,

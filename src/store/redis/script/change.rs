@@ -53,7 +53,7 @@ impl Scripts {
         };
         let call = Call {
             resend,
-            ..Call::new(&self.0.save, &key, op)
+            ..Call::new(&self.0.all.save, &key, op)
         };
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
@@ -140,7 +140,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(list.tag);
-        let call = Call::new(&self.0.list, &key, of);
+        let call = Call::new(&self.0.all.list, &key, of);
         let mut reply = self.run(call, arguments).await?;
         reply.records()
     }
@@ -186,8 +186,8 @@ impl Scripts {
         };
         let key = self.0.keys.user(end.tag);
         let script = match confirm {
-            Some(_) => &self.0.confirmed_end,
-            None => &self.0.end,
+            Some(_) => &self.0.all.confirmed_end,
+            None => &self.0.all.end,
         };
         let call = Call {
             lane: Lane::Ends,
@@ -222,7 +222,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(forget.tag);
-        let call = Call::new(&self.0.forget, &key, of);
+        let call = Call::new(&self.0.all.forget, &key, of);
         match self.run(call, arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),

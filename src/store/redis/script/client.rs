@@ -27,7 +27,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(note.tag);
-        let call = Call::new(&self.0.note_client, &key, of);
+        let call = Call::new(&self.0.all.note_client, &key, of);
         match self.run(call, arguments).await?.head().0 {
             0 => Ok(false),
             1 => Ok(true),

@@ -63,11 +63,11 @@ impl Scripts {
         };
         let key = self.0.keys.user(create.tag);
         // Its own id and digest make sending it again the same session.
-        let mut call = Call::new(&self.0.create, &key, part(&create.digest, 1));
+        let mut call = Call::new(&self.0.all.create, &key, part(&create.digest, 1));
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
         let began = Monotonic::now();
-        let run = || self.0.route.run(&call, began, &arguments);
+        let run = || self.run_since(&call, began, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
             self.0.undelivered.never_sent(create.id);

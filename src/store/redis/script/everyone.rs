@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::Timestamp,
-    store::{EndEveryone, StoreError, StoreErrorKind, nonce},
+    store::{EndEveryone, FeedMessage, StoreError, StoreErrorKind, nonce},
 };
 /// How far the clocks of two primaries may differ.
 const SKEW: Duration = Duration::from_secs(1);
@@ -80,6 +80,11 @@ impl Scripts {
         for copy in self.copies(copies, Some(moment), self.0.confirm).await {
             copy.answer?;
         }
+        // Nodes that miss it read the moment within 5 s.
+        let message = FeedMessage::everyone(moment);
+        if let Err(error) = self.publish_everywhere(&message.encode()).await {
+            tracing::debug!(kind = ?error.kind(), "the end of all sessions was not published");
+        }
         Ok(moment)
     }
 
@@ -127,7 +132,7 @@ impl Scripts {
         };
         let call = Call {
             confirm,
-            ..Call::new(&self.0.everyone, key, of)
+            ..Call::new(&self.0.all.everyone, key, of)
         };
         let mut reply = self.run(call, arguments).await?;
         reply.confirmed()?;

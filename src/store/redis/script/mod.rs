@@ -2,24 +2,30 @@
 //!
 //! Each script has one function, and only that function knows the order of its arguments.
 
+mod all;
 mod change;
 mod client;
 mod create;
 mod everyone;
+mod look;
+mod publish;
 mod scan;
 pub(super) mod source;
 mod ticket;
 mod token;
 
+pub(super) use self::publish::WeakScripts;
+
 use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::Cmd;
 
-use self::source::Script;
+use self::all::All;
 use super::{
-    check::RedisCheck,
+    check::{RedisCheck, Wants},
     keys::Keys,
     link::{Call, Confirm},
+    live::{self, Publish},
     reply::Reply,
     route::Route,
     undelivered::Undelivered,
@@ -31,13 +37,6 @@ use crate::{
     },
     store::{Authenticated, StoreError},
 };
-
-const PRELUDE: &str = include_str!("../lua/prelude.lua");
-const TOKENS: &str = include_str!("../lua/tokens.lua");
-const HASH: &str = include_str!("../lua/hash.lua");
-/// The first lines of a script that replicas have to confirm.
-const TOUCH: [&str; 2] = [include_str!("../lua/confirm.lua"), "touch(KEYS[1])"];
-const DATA: &str = include_str!("../lua/data.lua");
 
 /// All scripts, hashed once, and what they need to run.
 #[derive(Clone, Debug)]
@@ -52,19 +51,9 @@ struct Inner {
     clock: Option<Clock>,
     /// How many replicas have to confirm ends and sign-ins, if any.
     confirm: Option<Confirm>,
-    resolve: Script,
-    create: Script,
-    ticket: Script,
-    save: Script,
-    rotate: Script,
-    list: Script,
-    end: Script,
-    forget: Script,
-    note_client: Script,
-    confirmed_end: Script,
-    everyone: Script,
-    scan: Script,
-    slots: Script,
+    all: All,
+    /// Where changes are published, if they are.
+    live: Option<Publish>,
 }
 
 impl Scripts {
@@ -74,15 +63,9 @@ impl Scripts {
         notice_kept: Duration,
         clock: Option<Clock>,
         confirm: Option<Confirm>,
+        live: Option<Publish>,
     ) -> Self {
-        let touch = if confirm.is_some() { &TOUCH[..] } else { &[] };
-        let end = |preludes: &[&str]| {
-            Script::new(
-                preludes,
-                include_str!("../lua/end.lua"),
-                &[include_str!("../lua/several.lua")],
-            )
-        };
+        let all = All::new(confirm.is_some(), live.as_ref());
         Self(Arc::new(Inner {
             route,
             undelivered: Undelivered::default(),
@@ -90,40 +73,8 @@ impl Scripts {
             notice_kept,
             clock,
             confirm,
-            resolve: Script::of(&[
-                include_str!("../lua/resolve.lua"),
-                PRELUDE,
-                TOKENS,
-                HASH,
-                include_str!("../lua/unusual.lua"),
-            ]),
-            create: Script::new(
-                touch,
-                include_str!("../lua/create.lua"),
-                &[
-                    PRELUDE,
-                    HASH,
-                    DATA,
-                    include_str!("../lua/room.lua"),
-                    include_str!("../lua/admit.lua"),
-                    include_str!("../lua/seat.lua"),
-                ],
-            ),
-            ticket: Script::new(&[], include_str!("../lua/ticket.lua"), &[]),
-            save: Script::new(&[PRELUDE, DATA], include_str!("../lua/save.lua"), &[]),
-            rotate: Script::new(&[PRELUDE, TOKENS], include_str!("../lua/rotate.lua"), &[]),
-            list: Script::new(&[PRELUDE, HASH], include_str!("../lua/list.lua"), &[]),
-            end: end(&[PRELUDE, TOKENS, HASH]),
-            confirmed_end: end(&[&TOUCH[..], &[PRELUDE, TOKENS, HASH]].concat()),
-            everyone: Script::new(&[], include_str!("../lua/everyone.lua"), &[]),
-            scan: Script::new(&[], include_str!("../lua/scan.lua"), &[]),
-            slots: Script::new(&[], include_str!("../lua/slots.lua"), &[]),
-            forget: Script::new(&[PRELUDE], include_str!("../lua/forget.lua"), &[]),
-            note_client: Script::new(
-                &[PRELUDE, TOKENS],
-                include_str!("../lua/note_client.lua"),
-                &[],
-            ),
+            all,
+            live,
         }))
     }
 
@@ -132,25 +83,41 @@ impl Scripts {
         call: Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.0.route.run(&call, Monotonic::now(), arguments).await.0
+        self.run_since(&call, Monotonic::now(), arguments).await.0
+    }
+
+    /// Its deadline counts from `began`. Also says whether it was sent.
+    async fn run_since(
+        &self,
+        call: &Call<'_>,
+        began: Monotonic,
+        arguments: impl Fn(&mut Cmd, Option<i64>),
+    ) -> (Result<Reply, StoreError>, bool) {
+        let Some(channel) = &call.script.channel else {
+            return self.0.route.run(call, began, arguments).await;
+        };
+        let channel = live::of_key(channel, call.key);
+        let and_channel = |cmd: &mut Cmd, latest: Option<i64>| {
+            arguments(cmd, latest);
+            cmd.arg(&channel);
+        };
+        // Boxed: without `live` a call shall not grow by it.
+        Box::pin(self.0.route.run(call, began, and_channel)).await
     }
 
     /// Finds out about each server.
     pub(super) async fn check(&self) -> Vec<RedisCheck> {
         let all = &self.0;
-        let scripts = [
-            &all.resolve,
-            &all.create,
-            &all.ticket,
-            &all.save,
-            &all.rotate,
-            &all.list,
-            &all.end,
-            &all.forget,
-            &all.note_client,
-            &all.everyone,
-        ];
-        all.route.check(&all.keys, &scripts, all.confirm).await
+        all.route
+            .check(
+                &all.keys,
+                &all.all.checked(),
+                Wants {
+                    confirm: all.confirm,
+                    live: all.live.as_ref(),
+                },
+            )
+            .await
     }
 
     /// The time for a script: empty for the server's own.

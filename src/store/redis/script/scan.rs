@@ -107,7 +107,7 @@ impl Scripts {
                 .arg(&prefix)
                 .arg(&of[..]);
         };
-        let call = Call::new(&self.0.scan, primary.key(), of);
+        let call = Call::new(&self.0.all.scan, primary.key(), of);
         let mut reply = at(primary.link(), &call, arguments).await?;
         Ok(Found {
             process: reply.text()?,
@@ -149,7 +149,7 @@ impl Scripts {
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(from).arg(most).arg(&prefix).arg(&of[..]);
         };
-        let call = Call::new(&self.0.slots, primary.key(), of);
+        let call = Call::new(&self.0.all.slots, primary.key(), of);
         let mut reply = at(primary.link(), &call, arguments).await?;
         let next = u16::try_from(reply.count()?).map_err(|_error| Reply::unexpected())?;
         Ok((reply.texts()?, next))

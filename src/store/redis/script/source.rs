@@ -8,6 +8,8 @@ pub(in super::super) struct Script {
     /// As it is, and without its first line: servers other than Redis 7 and Valkey do not know that.
     whole: Named,
     bare: Named,
+    /// What its last argument begins with: the channel for its message, in the slot of its key.
+    pub(in super::super) channel: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -18,8 +20,8 @@ struct Named {
 
 impl Script {
     /// Puts the preludes after the first line of `body`, which has the script's flags for the server.
-    pub(super) fn new(preludes: &[&str], body: &str, follows: &[&str]) -> Self {
-        let (flags, body) = body.split_once('\n').unwrap_or((body, ""));
+    pub(super) fn new(preludes: &[&str], body: &'static str, follows: &[&str]) -> Self {
+        let (flags, body) = flags(body);
         Self::of(&[&[flags], preludes, &[body], follows].concat())
     }
 
@@ -33,6 +35,7 @@ impl Script {
         Self {
             whole: Named::new(whole),
             bare: Named::new(bare),
+            channel: None,
         }
     }
 
@@ -49,6 +52,11 @@ impl Script {
     fn form(&self, shebang: bool) -> &Named {
         if shebang { &self.whole } else { &self.bare }
     }
+}
+
+/// The first line of a script, and the rest.
+pub(super) fn flags(body: &'static str) -> (&'static str, &'static str) {
+    body.split_once('\n').unwrap_or((body, ""))
 }
 
 impl Named {

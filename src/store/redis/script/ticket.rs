@@ -24,7 +24,7 @@ impl Scripts {
                 .arg(self.given());
         };
         let key = self.0.keys.user(tag);
-        let call = Call::new(&self.0.ticket, &key, part(&ticket.digest, 3));
+        let call = Call::new(&self.0.all.ticket, &key, part(&ticket.digest, 3));
         let mut reply = self.run(call, arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {

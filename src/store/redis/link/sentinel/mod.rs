@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const THE_OTHERS: Duration = Duration::from_millis(50);
 
 /// The sentinels of a master.
-pub(super) struct Sentinels {
+pub(in super::super) struct Sentinels {
     all: Vec<ConnectionInfo>,
     master: String,
     /// Who signs in to the servers themselves.
@@ -68,7 +68,7 @@ impl Sentinels {
     }
 
     /// Changes when a sentinel reports that it names another master.
-    pub(super) fn switched(&self) -> watch::Receiver<()> {
+    pub(in super::super) fn switched(&self) -> watch::Receiver<()> {
         self.switched.subscribe()
     }
 

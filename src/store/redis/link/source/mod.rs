@@ -147,7 +147,7 @@ impl RedisSource {
         Self(Kind::Client(Box::new(ours(info)), Box::new(config)))
     }
 
-    pub(super) fn is_cluster(&self) -> bool {
+    pub(in super::super) fn is_cluster(&self) -> bool {
         matches!(self.0, Kind::Cluster(_))
     }
 
@@ -160,15 +160,23 @@ impl RedisSource {
     }
 
     /// The sentinels, where they can be asked without opening a connection to the master.
-    pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
+    pub(in super::super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
         match &self.0 {
             Kind::Sentinels(sentinels) => Some(sentinels),
             _ => None,
         }
     }
 
+    /// Whether connections with other settings than the app's can be opened: a pool does not say where it leads.
+    pub(in super::super) fn can_listen(&self) -> bool {
+        !matches!(
+            self.0,
+            Kind::Node(_) | Kind::SentinelPool(_) | Kind::Cluster(_)
+        )
+    }
+
     /// How long an attempt to connect may take.
-    pub(super) fn patience(&self, deadline: Duration) -> Duration {
+    pub(in super::super) fn patience(&self, deadline: Duration) -> Duration {
         match self.0 {
             Kind::Cluster(_) => CONNECT_MOST,
             // It may have to give one sentinel up before it asks the next.
@@ -178,7 +186,7 @@ impl RedisSource {
     }
 
     /// Where it leads, for logs: never a password.
-    pub(super) fn server(&self) -> String {
+    pub(in super::super) fn server(&self) -> String {
         match &self.0 {
             Kind::Client(info, _) => info.addr().to_string(),
             Kind::Asked(_) => "asked at each connect".to_owned(),

@@ -12,8 +12,8 @@ use deadpool::managed::Manager;
 use deadpool_redis::{
     PoolError, cluster,
     redis::{
-        AsyncConnectionConfig, Client, ConnectionInfo, RedisResult,
-        aio::MultiplexedConnection,
+        AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, RedisResult,
+        aio::{MultiplexedConnection, SendError},
         io::tcp::{TcpSettings, socket2::TcpKeepalive},
     },
 };
@@ -27,12 +27,48 @@ const QUEUE: usize = 2_048;
 impl RedisSource {
     /// Opens a connection. A panic of what the app brings for that is an error, too.
     pub(in super::super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
-        let mut opened = pin!(self.open_now(patience));
-        poll_fn(|cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| opened.as_mut().poll(cx)));
-            polled.unwrap_or_else(|_already_reported| Poll::Ready(Err(panicked())))
-        })
-        .await
+        unless_it_panics(self.open_now(patience)).await
+    }
+
+    /// Opens a connection that speaks RESP3, and calls `push` in its driver for all that the server pushes.
+    pub(in super::super::super) async fn listen(
+        &self,
+        patience: Duration,
+        push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, Outage> {
+        let (info, config) = unless_it_panics(self.info()).await?;
+        let settings = info.redis_settings().clone();
+        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let config = config.set_push_sender(move |info| {
+            push(info);
+            Ok::<_, SendError>(())
+        });
+        let opened = connect(ours(info), &config, patience);
+        unless_it_panics(async { opened.await.map_err(Outage::of) }).await
+    }
+
+    /// Where to connect now, and with which settings.
+    async fn info(&self) -> Result<(ConnectionInfo, AsyncConnectionConfig), Outage> {
+        let info = match &self.0 {
+            Kind::Client(info, config) => return Ok(((**info).clone(), (**config).clone())),
+            Kind::Asked(ask) => ask()
+                .await
+                .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?,
+            Kind::Seeds(seeds) => seeds.first.clone(),
+            Kind::Sentinels(sentinels) => {
+                let master = sentinels.ask().await?.master;
+                sentinels.server(&master).ok_or_else(no_sentinels)?
+            }
+            Kind::SentinelClient(client) => {
+                let found = client.lock().await.async_get_client().await;
+                found.map_err(Outage::of)?.get_connection_info().clone()
+            }
+            Kind::Node(_) | Kind::SentinelPool(_) | Kind::Cluster(_) => {
+                let cause = "a pool does not say where it leads";
+                return Err(Outage::new(StoreErrorKind::Unavailable, cause));
+            }
+        };
+        Ok((info, names::config()))
     }
 
     async fn open_now(&self, patience: Duration) -> Result<Opened, Outage> {
@@ -52,9 +88,7 @@ impl RedisSource {
             Kind::Node(pool) => pool.manager().create().await,
             Kind::Sentinels(sentinels) => {
                 let master = sentinels.ask().await?.master;
-                let info = sentinels.server(&master).ok_or_else(|| {
-                    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
-                })?;
+                let info = sentinels.server(&master).ok_or_else(no_sentinels)?;
                 named = Some(master);
                 connect(ours(info), &names::config(), patience).await
             }
@@ -86,6 +120,19 @@ impl RedisSource {
             named,
         })
     }
+}
+
+async fn unless_it_panics<T>(opened: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
+    let mut opened = pin!(opened);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| opened.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_already_reported| Poll::Ready(Err(panicked())))
+    })
+    .await
+}
+
+fn no_sentinels() -> Outage {
+    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
 }
 
 fn panicked() -> Outage {

@@ -1,0 +1,169 @@
+//! [`EndStreamsFuture`]: from the call to the head of its response.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use super::{EndStreams, kind};
+use crate::{
+    layer::{mistake, reject::Rejection, reply::Reply},
+    session::{BoxError, LiveEnd, LiveSession, Session, UntilEnded, Waiting},
+};
+
+pin_project! {
+    /// Response future of [`EndStreamsService`](crate::EndStreamsService).
+    ///
+    /// If the session ends before the response head, the call is dropped.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct EndStreamsFuture<F, R> {
+        #[pin]
+        call: Option<F>,
+        open: Open,
+        layer: EndStreams<R>,
+    }
+}
+
+impl<F, R> EndStreamsFuture<F, R> {
+    pub(super) const fn new(call: F, open: Open, layer: EndStreams<R>) -> Self {
+        Self {
+            call: Some(call),
+            open,
+            layer,
+        }
+    }
+}
+
+/// The session of a call, and what the request was.
+pub(super) struct Open {
+    session: Option<Session>,
+    waiting: Option<Waiting>,
+    /// The session was asked for already.
+    tried: bool,
+    grpc: bool,
+    method: Method,
+}
+
+impl Open {
+    pub(super) fn new(
+        session: Option<Session>,
+        live: Option<LiveSession>,
+        grpc: bool,
+        method: Method,
+    ) -> Self {
+        Self {
+            session,
+            tried: live.is_some(),
+            waiting: live.map(Waiting::new),
+            grpc,
+            method,
+        }
+    }
+
+    /// Watches the session, from the first time that the call waits for something.
+    fn watch(&mut self) -> Option<&mut Waiting> {
+        let session = self.session.as_ref()?;
+        if !self.tried {
+            self.tried = true;
+            self.waiting = session.live_later().ok().map(Waiting::new);
+        }
+        self.waiting.as_mut()
+    }
+
+    /// How the session of this call ended, unless the call did it.
+    fn poll_ended(&mut self, task: &mut Context<'_>) -> Option<LiveEnd> {
+        let waiting = self.watch()?;
+        let Poll::Ready(end) = Pin::new(&mut *waiting).poll(task) else {
+            return None;
+        };
+        let live = waiting.live().clone();
+        let session = self.session.as_ref()?;
+        if session.is_still(&live) {
+            session.stop_staging();
+            return Some(end);
+        }
+        self.waiting = None;
+        None
+    }
+
+    /// The session with which the response body ends.
+    fn live(&mut self) -> Option<LiveSession> {
+        let session = self.session.as_ref()?;
+        let known = self.waiting.take().map(|waiting| waiting.live().clone());
+        match known {
+            Some(live) if session.is_still(&live) => Some(live),
+            // What is staged is not stored yet.
+            _ if session.is_leaving() => None,
+            _ => session.live_later().ok(),
+        }
+    }
+}
+
+impl<F, R, B, E> Future for EndStreamsFuture<F, R>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    R: Reply<UntilEnded<B>>,
+    B: Body + Send + 'static,
+    B::Data: From<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<UntilEnded<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(call) = this.call.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        if let Poll::Ready(answer) = call.poll(task) {
+            return Poll::Ready(answer.map(|head| wrap(head, this.open, this.layer)));
+        }
+        let Some(end) = this.open.poll_ended(task) else {
+            return Poll::Pending;
+        };
+        this.call.set(None);
+        let rejection = Rejection::of_end(end).for_grpc(this.open.grpc);
+        Poll::Ready(Ok(this.layer.reply.reply(rejection)))
+    }
+}
+
+fn wrap<B, R>(
+    response: Response<B>,
+    open: &mut Open,
+    layer: &EndStreams<R>,
+) -> Response<UntilEnded<B>>
+where
+    B: Body + Send + 'static,
+    B::Data: From<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (head, body) = response.into_parts();
+    if kind::is_upgrade(&open.method, head.status) {
+        if open.session.as_ref().is_some_and(Session::is_unwatched) {
+            mistake::upgrade_without_live();
+        }
+        return Response::from_parts(head, UntilEnded::whole(body));
+    }
+    let watched = open.method != Method::HEAD && kind::is_stream(&body);
+    let live = if watched { open.live() } else { None };
+    let body = match live {
+        Some(live) => {
+            let last = kind::last_words(&head, open.grpc, &layer.last_event);
+            UntilEnded::watched(body, live, last)
+        }
+        None => UntilEnded::whole(body),
+    };
+    Response::from_parts(head, body)
+}
+
+impl<F, R> fmt::Debug for EndStreamsFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndStreamsFuture").finish_non_exhaustive()
+    }
+}

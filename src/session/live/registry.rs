@@ -1,0 +1,310 @@
+//! What a layer knows of its open streams.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::Notify};
+
+use super::{
+    LiveSession,
+    book::{Asked, Book, Finished, First, Times},
+    driver,
+    watched::Watched,
+};
+use crate::{
+    model::{SessionId, Stopwatch, Tag, Timestamp},
+    store::{Feed, FeedMark, FeedMessage, FeedNews, FeedReader, Interest, Looked, SharedStore},
+};
+
+/// How often a stream asks the store without a message.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// A shorter lease would only burden the store.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// What a layer knows of its open streams. One task looks for all of them, and only while there are any.
+pub(crate) struct Registry {
+    pub(super) store: SharedStore,
+    feed: Option<Feed>,
+    lease: Duration,
+    stopwatch: Stopwatch,
+    state: Mutex<State>,
+    /// Something is to be done earlier than the task expects.
+    pub(super) changed: Notify,
+    looking: AtomicBool,
+    /// Messages may have been lost.
+    doubt: AtomicBool,
+    /// Which time of listening this is; 0 if the feed is not read.
+    listening: AtomicU32,
+}
+
+struct State {
+    book: Book,
+    listener: Option<Listening>,
+    /// How often the feed was read from.
+    times: u32,
+    /// All sessions that began earlier ended, as the feed said.
+    everyone: Option<Timestamp>,
+    /// The moment for which the streams were ended.
+    swept: Option<Timestamp>,
+}
+
+/// While it lives, messages arrive.
+struct Listening {
+    _interest: Interest,
+    _reader: Arc<dyn FeedReader>,
+}
+
+/// A point in the feed from before a question to the store, see [`Registry::mark`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    feed: FeedMark,
+    /// Between two times of listening, messages were lost.
+    listening: u32,
+}
+
+/// What the task does next.
+pub(super) struct Turn {
+    pub(super) asked: Vec<Asked>,
+    pub(super) finished: Vec<Finished>,
+    /// How long it may sleep, in ms.
+    pub(super) sleep: u64,
+    /// There are no streams.
+    pub(super) is_empty: bool,
+}
+
+impl Registry {
+    pub(crate) fn new(store: &SharedStore) -> Arc<Self> {
+        Self::with_lease(store, LEASE)
+    }
+
+    pub(crate) fn with_lease(store: &SharedStore, lease: Duration) -> Arc<Self> {
+        let lease = lease.clamp(SHORTEST, LEASE * 60);
+        Arc::new(Self {
+            store: store.clone(),
+            feed: store.feed(),
+            lease,
+            stopwatch: Stopwatch::start(),
+            state: Mutex::new(State {
+                book: Book::new(millis(lease)),
+                listener: None,
+                times: 0,
+                everyone: None,
+                swept: None,
+            }),
+            changed: Notify::new(),
+            looking: AtomicBool::new(false),
+            doubt: AtomicBool::new(false),
+            listening: AtomicU32::new(0),
+        })
+    }
+
+    /// The present point of the feed, if streams are open that read it. Taken before `resolve` is sent.
+    pub(crate) fn mark(&self, tag: Tag) -> Option<Mark> {
+        let listening = self.listening.load(Ordering::SeqCst);
+        if listening == 0 {
+            return None;
+        }
+        let feed = self.feed.as_ref()?.mark(tag);
+        Some(Mark { feed, listening })
+    }
+
+    /// Registers a stream. `None` outside of a tokio runtime.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        (tag, id): (Tag, SessionId),
+        times: Times,
+        mark: Option<&Mark>,
+        wanted: First,
+    ) -> Option<LiveSession> {
+        if !self.looking.load(Ordering::SeqCst) {
+            Handle::try_current().ok()?;
+        }
+        let live = {
+            let mut state = self.state();
+            self.listen(&mut state);
+            let now = self.now();
+            let known = state.book.find(tag, id).cloned();
+            // From here on a message finds the session: it waits for the lock.
+            let first = if mark.is_some_and(|mark| self.is_unchanged(tag, mark)) {
+                First::Known
+            } else {
+                wanted
+            };
+            if let Some(watched) = known {
+                watched.handles.fetch_add(1, Ordering::SeqCst);
+                state.book.open_again(tag, id, first, now);
+                LiveSession(watched)
+            } else {
+                let watched = Arc::new(Watched::new(Arc::clone(self), tag, id));
+                state.book.add(Arc::clone(&watched), times, first, now);
+                state.book.note_epoch(tag, self.epoch(tag));
+                LiveSession(watched)
+            }
+        };
+        self.changed.notify_one();
+        self.keep_looking();
+        Some(live)
+    }
+
+    /// A [`LiveSession`] was dropped.
+    pub(super) fn close(&self, watched: &Arc<Watched>) {
+        if watched.handles.fetch_sub(1, Ordering::SeqCst) > 1 {
+            return;
+        }
+        let mut state = self.state();
+        // It may have been opened again meanwhile.
+        if watched.handles.load(Ordering::SeqCst) == 0 {
+            state.book.remove(watched);
+        }
+    }
+
+    /// Starts the task if there is none: its runtime may have ended.
+    pub(super) fn keep_looking(self: &Arc<Self>) {
+        if self.looking.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !self.looking.swap(true, Ordering::SeqCst) {
+            self.state().book.restart(self.now());
+            runtime.spawn(driver::drive(Arc::clone(self)));
+        }
+    }
+
+    /// The task was dropped with its runtime. A stream of another one starts it again.
+    pub(super) fn stopped(&self) {
+        self.looking.store(false, Ordering::SeqCst);
+        let watched = self.state().book.all();
+        watched.iter().for_each(|watched| watched.wake());
+    }
+
+    /// Ends the task if there are still no streams. The feed is not read any more.
+    pub(super) fn rest(&self) -> bool {
+        let mut state = self.state();
+        if !state.book.is_empty() {
+            return false;
+        }
+        self.listening.store(0, Ordering::SeqCst);
+        self.looking.store(false, Ordering::SeqCst);
+        let listener = state.listener.take();
+        drop(state);
+        drop(listener);
+        true
+    }
+
+    pub(super) fn turn(&self, most: usize) -> Turn {
+        let mut state = self.state();
+        let now = self.now();
+        if self.doubt.swap(false, Ordering::SeqCst) {
+            state.book.doubt(|tag| self.epoch(tag), now);
+        }
+        // The feed says it at once. Without one, this process learns it within seconds.
+        let moment = state.everyone.max(self.store.moment());
+        let finished = match moment {
+            Some(moment) if state.swept != Some(moment) => {
+                state.swept = Some(moment);
+                state.book.everyone(moment)
+            }
+            _ => Vec::new(),
+        };
+        let asked = state.book.turn(now, most);
+        let sleep = if state.book.is_idle() {
+            state.book.next().map_or(1_000, |at| at.saturating_sub(now))
+        } else {
+            driver::STEP
+        };
+        Turn {
+            asked,
+            finished,
+            // Not longer: a machine that was suspended notices it then.
+            sleep: sleep.clamp(1, 1_000),
+            is_empty: state.book.is_empty(),
+        }
+    }
+
+    pub(super) fn answered(&self, asked: &Asked, answer: Option<Looked>) -> Vec<Finished> {
+        let now = self.now();
+        self.state().book.answered(asked, answer, now)
+    }
+
+    pub(super) fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    fn listen(self: &Arc<Self>, state: &mut State) {
+        let Some(feed) = self.feed.as_ref().filter(|_| state.listener.is_none()) else {
+            return;
+        };
+        let reader: Arc<dyn FeedReader> = Arc::new(Reader(Arc::downgrade(self)));
+        state.listener = Some(Listening {
+            _interest: feed.read_by(Arc::downgrade(&reader)),
+            _reader: reader,
+        });
+        state.times = state.times.wrapping_add(1).max(1);
+        self.listening.store(state.times, Ordering::SeqCst);
+    }
+
+    fn is_unchanged(&self, tag: Tag, mark: &Mark) -> bool {
+        let feed = self.feed.as_ref();
+        mark.listening == self.listening.load(Ordering::SeqCst)
+            && feed.is_some_and(|feed| feed.is_unchanged(tag, &mark.feed))
+    }
+
+    fn epoch(&self, tag: Tag) -> Option<u64> {
+        Some(self.feed.as_ref()?.state(tag).epoch)
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.stopwatch.millis()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The feed reads by it: dropping it is the end of listening.
+struct Reader(Weak<Registry>);
+
+impl FeedReader for Reader {
+    fn message(&self, message: &FeedMessage) {
+        let Some(registry) = self.0.upgrade() else {
+            return;
+        };
+        {
+            let mut state = registry.state();
+            match message.news {
+                FeedNews::Everyone(moment) => state.everyone = state.everyone.max(Some(moment)),
+                _ => state.book.message(message, registry.now()),
+            }
+        }
+        registry.changed.notify_one();
+    }
+
+    fn epoch_changed(&self) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.doubt.store(true, Ordering::SeqCst);
+            registry.changed.notify_one();
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! A store that can only look, and streams that open on it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    super::{
+        LiveSession,
+        book::{First, Times},
+        registry::{Mark, Registry},
+    },
+    DAY, MINUTE,
+};
+use crate::{
+    model::{Digest, EndNotice, EndReason, Record, SessionId, Tag, Timestamp},
+    store::{
+        Create, Created, Deadlines, End, Ended, Feed, FeedMessage, FeedNews, FeedSource, FeedState,
+        Forget, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save,
+        Saved, SessionStore, SharedStore, StoreError, StoreErrorKind, Ticketed, Touch,
+    },
+};
+
+/// A store that can only look. Its time is tokio's.
+#[derive(Clone)]
+pub(super) struct Sight(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) began: Instant,
+    pub(super) sessions: Mutex<HashMap<SessionId, Presence>>,
+    pub(super) feed: Option<Feed>,
+    pub(super) state: Arc<Mutex<FeedState>>,
+    /// Each look: when it was sent, and for which sessions.
+    pub(super) looks: Mutex<Vec<(Instant, Vec<SessionId>)>>,
+    /// How long an answer takes.
+    pub(super) delay: Mutex<Duration>,
+    pub(super) is_down: AtomicBool,
+    pub(super) on_the_way: AtomicUsize,
+}
+
+struct Source(Arc<Mutex<FeedState>>);
+
+impl FeedSource for Source {
+    fn state(&self, _tag: Tag) -> FeedState {
+        *self.0.lock().unwrap()
+    }
+}
+
+fn no<T>() -> Result<T, StoreError> {
+    Err(StoreError::new(StoreErrorKind::Unsupported))
+}
+
+impl SessionStore for Sight {
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        let sent = (Instant::now(), look.ids.clone());
+        self.0.looks.lock().unwrap().push(sent);
+        if self.0.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        }
+        let of = |id: &SessionId| self.0.sessions.lock().unwrap().get(id).cloned();
+        let found = |id| of(id).unwrap_or(Presence::Unknown);
+        let looked = Looked::new(look.ids.iter().map(found).collect(), self.now());
+        self.0.on_the_way.fetch_add(1, Ordering::SeqCst);
+        let delay = *self.0.delay.lock().unwrap();
+        sleep(delay).await;
+        Ok(looked)
+    }
+
+    async fn resolve(&self, _: &Resolve) -> Result<Resolved, StoreError> {
+        no()
+    }
+    async fn create(&self, _: &Create) -> Result<Created, StoreError> {
+        no()
+    }
+    async fn ticket(&self, _: Tag, _: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        no()
+    }
+    async fn save(&self, _: &Save) -> Result<Saved, StoreError> {
+        no()
+    }
+    async fn rotate(&self, _: &Rotate) -> Result<Rotated, StoreError> {
+        no()
+    }
+    async fn list(&self, _: &List) -> Result<Vec<Record>, StoreError> {
+        no()
+    }
+    async fn end(&self, _: &End) -> Result<Ended, StoreError> {
+        no()
+    }
+    async fn forget(&self, _: &Forget) -> Result<(), StoreError> {
+        no()
+    }
+    async fn note_client(&self, _: &NoteClient) -> Result<bool, StoreError> {
+        no()
+    }
+    async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
+        no()
+    }
+    fn feed(&self) -> Option<Feed> {
+        self.0.feed.clone()
+    }
+}
+
+impl Sight {
+    pub(super) fn new(with_feed: bool) -> Self {
+        let state = Arc::new(Mutex::new(FeedState::new(1, true)));
+        Self(Arc::new(Inner {
+            began: Instant::now(),
+            sessions: Mutex::default(),
+            feed: with_feed.then(|| Feed::new(Source(Arc::clone(&state)))),
+            state,
+            looks: Mutex::default(),
+            delay: Mutex::new(Duration::from_millis(1)),
+            is_down: AtomicBool::new(false),
+            on_the_way: AtomicUsize::new(0),
+        }))
+    }
+
+    pub(super) fn registry(&self) -> Arc<Registry> {
+        Registry::new(&SharedStore::from(self.clone()))
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(DAY).plus(self.0.began.elapsed())
+    }
+
+    /// The session lives so long from now on.
+    pub(super) fn live(&self, id: SessionId, left: Duration) {
+        let (now, idle) = (self.now(), self.now().plus(left));
+        let deadlines = Deadlines {
+            created_at: now.minus(MINUTE),
+            authenticated_at: now,
+            idle,
+            absolute: idle.plus(MINUTE),
+        };
+        let live = Presence::Live(deadlines);
+        self.0.sessions.lock().unwrap().insert(id, live);
+    }
+
+    pub(super) fn end(&self, id: SessionId, reason: EndReason) {
+        let digest = Digest::from_bytes([1; 32]);
+        let notice = EndNotice::new(digest, reason, self.now(), None, self.now());
+        let ended = Presence::Ended(notice);
+        self.0.sessions.lock().unwrap().insert(id, ended);
+    }
+
+    pub(super) fn forget_it(&self, id: SessionId) {
+        self.0.sessions.lock().unwrap().remove(&id);
+    }
+
+    pub(super) fn deliver(&self, news: FeedNews) {
+        let message = FeedMessage::new(tag(0), news);
+        self.0.feed.as_ref().unwrap().deliver(&message);
+    }
+
+    pub(super) fn looks(&self) -> usize {
+        self.0.looks.lock().unwrap().len()
+    }
+
+    pub(super) fn open(
+        &self,
+        registry: &Arc<Registry>,
+        id: SessionId,
+        mark: Option<&Mark>,
+    ) -> LiveSession {
+        self.open_of(registry, tag(0), id, mark)
+    }
+
+    pub(super) fn open_of(
+        &self,
+        registry: &Arc<Registry>,
+        tag: Tag,
+        id: SessionId,
+        mark: Option<&Mark>,
+    ) -> LiveSession {
+        let times = Times {
+            began: self.now().minus(MINUTE),
+            expires: self.now().plus(MINUTE * 60),
+            left: 60 * 60 * 1_000,
+        };
+        registry.open((tag, id), times, mark, First::Now).unwrap()
+    }
+}
+
+pub(super) fn tag(number: u32) -> Tag {
+    let mut bytes = [7; 12];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    Tag::from_bytes(bytes)
+}
+
+pub(super) fn id(number: u32) -> SessionId {
+    let mut bytes = [9; 12];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    SessionId::from_bytes(bytes)
+}
+
+/// How the session ended, if it does so within this time.
+pub(super) async fn ended(live: &LiveSession, within: Duration) -> Option<&'static str> {
+    let end = timeout(within, live.ended()).await.ok()?;
+    Some(end.reason())
+}

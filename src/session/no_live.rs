@@ -1,0 +1,24 @@
+//! What stands for the streams without the feature `live`.
+
+use std::sync::Arc;
+
+use crate::{model::Tag, store::SharedStore};
+
+/// No streams.
+#[derive(Debug)]
+pub(crate) struct Registry;
+
+/// No point in a feed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark;
+
+impl Registry {
+    pub(crate) fn new(_store: &SharedStore) -> Arc<Self> {
+        Arc::new(Self)
+    }
+
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) const fn mark(&self, _tag: Tag) -> Option<Mark> {
+        None
+    }
+}

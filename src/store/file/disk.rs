@@ -1,0 +1,370 @@
+//! The database in the file.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::Path,
+    sync::{Arc, Weak},
+};
+
+use bytes::Bytes;
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, WriteTransaction,
+};
+
+use super::{
+    FileStoreError, FileStoreErrorKind,
+    header::{self, Header},
+    storage::Storage,
+};
+use crate::{
+    model::{SessionId, Tag, Timestamp},
+    store::{StoreError, StoreErrorKind, session_set::SessionSet},
+};
+
+/// Session sets without the data of their sessions, by tag.
+pub(super) const HEADS: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("heads");
+
+/// The data of sessions, by tag and session id.
+pub(super) const PARTS: TableDefinition<'_, &[u8; 24], &[u8]> = TableDefinition::new("parts");
+
+/// The store's time at the last commit, in milliseconds, and the cutoff of all users.
+pub(super) const TIMES: TableDefinition<'_, &str, i64> = TableDefinition::new("times");
+const LAST: &str = "last";
+const EVERYONE: &str = "everyone";
+
+/// All sets are in memory, so the database needs to remember little.
+const CACHE: usize = 32 * 1024 * 1024;
+
+/// The open file. After an error of the disk its database is closed until the next commit.
+#[derive(Debug)]
+pub(super) struct Disk {
+    // The same file is opened again after an error, whatever has its name then.
+    file: File,
+    database: Option<Arc<Database>>,
+    /// One that an error closed. A backup may still read from it.
+    closing: Weak<Database>,
+}
+
+/// One session set of a commit.
+pub(super) struct Row {
+    pub(super) tag: Tag,
+    /// `None`: nothing is kept about it.
+    pub(super) set: Option<SessionSet>,
+    pub(super) parts: Parts,
+}
+
+/// Which parts a commit writes.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Parts {
+    /// None. Only activity is written.
+    #[default]
+    Same,
+    /// Those with another revision than on the disk.
+    Changed,
+    /// All: it is not known what is on the disk.
+    All,
+}
+
+/// The moments in the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// The store's time at the last commit.
+    pub(super) last: Option<Timestamp>,
+    /// The moment before which the sessions of all users ended.
+    pub(super) everyone: Option<Timestamp>,
+}
+
+impl Disk {
+    /// Opens the file and hands every session set to `take`, or makes a file with these times. If it fails, the file did not
+    /// change.
+    pub(super) fn open(
+        path: &Path,
+        new: Times,
+        take: impl FnMut(Tag, SessionSet),
+    ) -> Result<(Self, Times), FileStoreError> {
+        let io = |source| FileStoreError::io(path, source);
+        let mut file = options().open(path).map_err(io)?;
+        lock(&file, path)?;
+        let header = header::read(&mut file).map_err(io)?;
+        let header = header.map_err(|kind| FileStoreError::new(kind, path))?;
+        if header == Header::Unmade {
+            header::begin(&mut file).map_err(io)?;
+        }
+        let storage = Storage::holding(file.try_clone().map_err(io)?).map_err(io)?;
+        let database = builder()
+            .set_check_integrity_on_open(header == Header::Made)
+            .create_with_backend(storage.clone())
+            .map_err(|source| wrong(path, source))?;
+        let times = load(&database, take).map_err(|error| error.at(path))?;
+        storage.release().map_err(io)?;
+        let database = Some(Arc::new(database));
+        let mut disk = Self {
+            file,
+            database,
+            closing: Weak::new(),
+        };
+        if header == Header::Unmade {
+            // The tables and the directory are there before the header says so.
+            let made = disk.commit(&[], new);
+            made.map_err(|source| {
+                FileStoreError::new(FileStoreErrorKind::Unavailable, path).with_source(source)
+            })?;
+            header::complete(&mut disk.file).map_err(io)?;
+            sync_directory(path).map_err(io)?;
+        }
+        Ok((disk, times))
+    }
+
+    /// Writes these session sets, all or none. Opens the file again if an error closed it.
+    pub(super) fn commit(&mut self, rows: &[Row], times: Times) -> Result<(), redb::Error> {
+        let database = match &self.database {
+            Some(database) => database,
+            None if self.closing.strong_count() > 0 => return Err(redb::Error::PreviousIo),
+            None => self.database.insert(Arc::new(reopen(&self.file)?)),
+        };
+        let written = write(database, rows, times);
+        if written.is_err() {
+            // After one error the database refuses everything.
+            self.close();
+        }
+        written
+    }
+
+    /// Closes the database until the next commit.
+    pub(super) fn close(&mut self) {
+        let closing = self.database.take();
+        self.closing = closing.as_ref().map(Arc::downgrade).unwrap_or_default();
+    }
+
+    /// The database, to read from.
+    pub(super) fn database(&self) -> Weak<Database> {
+        let database = self.database.as_ref();
+        database.map(Arc::downgrade).unwrap_or_default()
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    private(&mut options);
+    options
+}
+
+/// Only the user of this process may read a new file: addresses and user ids are in it.
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(not(unix))]
+fn private(_: &mut OpenOptions) {}
+
+#[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90")]
+fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(FileStoreError::new(FileStoreErrorKind::InUse, path)),
+        // A file system without locks: the database warns about it.
+        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+    }
+}
+
+fn reopen(file: &File) -> Result<Database, redb::Error> {
+    let storage = Storage::holding(file.try_clone()?)?;
+    let database = builder().create_with_backend(storage.clone())?;
+    storage.release()?;
+    Ok(database)
+}
+
+/// A new name is in the directory only after the directory is written.
+#[cfg(unix)]
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn wrong(path: &Path, source: DatabaseError) -> FileStoreError {
+    let kind = match &source {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            FileStoreErrorKind::InUse
+        }
+        DatabaseError::Storage(StorageError::Io(error))
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+            ) =>
+        {
+            FileStoreErrorKind::Unavailable
+        }
+        _ => FileStoreErrorKind::Damaged,
+    };
+    FileStoreError::new(kind, path).with_source(source)
+}
+
+/// What can be wrong with the content of a file.
+enum LoadError {
+    Database(redb::Error),
+    Set(StoreError),
+}
+
+impl LoadError {
+    fn at(self, path: &Path) -> FileStoreError {
+        match self {
+            Self::Set(source) if source.kind() == StoreErrorKind::TooNew => {
+                FileStoreError::new(FileStoreErrorKind::Newer, path).with_source(source)
+            }
+            Self::Set(source) => {
+                FileStoreError::new(FileStoreErrorKind::Damaged, path).with_source(source)
+            }
+            Self::Database(source) => {
+                FileStoreError::new(FileStoreErrorKind::Damaged, path).with_source(source)
+            }
+        }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for LoadError {
+    fn from(source: E) -> Self {
+        Self::Database(source.into())
+    }
+}
+
+fn load(database: &Database, mut take: impl FnMut(Tag, SessionSet)) -> Result<Times, LoadError> {
+    let read = database.begin_read()?;
+    let heads = match read.open_table(HEADS) {
+        Ok(heads) => heads,
+        // A new file.
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Times::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let parts = read.open_table(PARTS)?;
+    let mut parts = parts.iter()?.peekable();
+    for head in heads.iter()? {
+        let (tag, head) = head?;
+        let tag = *tag.value();
+        let mut set = SessionSet::decode(head.value()).map_err(LoadError::Set)?;
+        // Both tables are in the order of tags.
+        while let Some(part) = parts.next_if(|part| match part {
+            Ok((key, _)) => key.value()[..12] <= tag[..],
+            Err(_) => true,
+        }) {
+            let (key, part) = part?;
+            if let Some((of, id)) = key.value().split_first_chunk::<12>()
+                && *of == tag
+                && let Some(id) = id.first_chunk()
+            {
+                let bytes = Bytes::copy_from_slice(part.value());
+                let added = set.add_part(SessionId::from_bytes(*id), bytes);
+                added.map_err(LoadError::Set)?;
+            }
+        }
+        if set.parts().any(|(id, _)| set.lacks_part(id)) {
+            return Err(LoadError::Set(StoreError::new(StoreErrorKind::Corrupt)));
+        }
+        take(Tag::from_bytes(tag), set);
+    }
+    let times = read.open_table(TIMES)?;
+    let time = |name| {
+        let at = times.get(name)?;
+        Ok::<_, redb::Error>(at.map(|at| Timestamp::from_millis(at.value())))
+    };
+    Ok(Times {
+        last: time(LAST)?,
+        everyone: time(EVERYONE)?,
+    })
+}
+
+fn write(database: &Database, rows: &[Row], times: Times) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    write_rows(&write, rows)?;
+    let mut table = write.open_table(TIMES)?;
+    for (name, time) in [(LAST, times.last), (EVERYONE, times.everyone)] {
+        let before = table.get(name)?.map(|at| at.value());
+        if let Some(time) = time.map(Timestamp::as_millis)
+            && before.is_none_or(|before| before < time)
+        {
+            table.insert(name, time)?;
+        }
+    }
+    drop(table);
+    write.commit()?;
+    Ok(())
+}
+
+fn write_rows(write: &WriteTransaction, rows: &[Row]) -> Result<(), redb::Error> {
+    let mut heads = write.open_table(HEADS)?;
+    let mut parts = write.open_table(PARTS)?;
+    for Row {
+        tag,
+        set,
+        parts: which,
+    } in rows
+    {
+        match set {
+            Some(set) => {
+                let head = set.encode().map_err(io::Error::other)?;
+                heads.insert(tag.as_bytes(), head.as_slice())?;
+            }
+            None => {
+                heads.remove(tag.as_bytes())?;
+            }
+        }
+        if *which == Parts::Same {
+            continue;
+        }
+        let known = stored(&parts, *tag)?;
+        let has = |id: SessionId| set.as_ref().is_some_and(|set| set.has_part(id));
+        for (id, _) in known.iter().filter(|(id, _)| !has(*id)) {
+            parts.remove(&key(*tag, *id))?;
+        }
+        for (id, revision) in set.iter().flat_map(SessionSet::parts) {
+            if *which == Parts::Changed && known.contains(&(id, Some(revision))) {
+                continue;
+            }
+            if let Some(bytes) = set.as_ref().and_then(|set| set.encode_part(id)) {
+                parts.insert(&key(*tag, id), bytes.as_ref())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The parts of a set that are on the disk, and the revision of each.
+fn stored(
+    parts: &impl ReadableTable<&'static [u8; 24], &'static [u8]>,
+    tag: Tag,
+) -> Result<Vec<(SessionId, Option<u64>)>, redb::Error> {
+    let first = key(tag, SessionId::from_bytes([0; 12]));
+    let last = key(tag, SessionId::from_bytes([255; 12]));
+    let mut known = Vec::new();
+    for part in parts.range::<&[u8; 24]>(&first..=&last)? {
+        let (key, part) = part?;
+        let revision = part.value().get(1..).and_then(|rest| rest.first_chunk());
+        if let Some(id) = key.value().last_chunk() {
+            let revision = revision.map(|revision| u64::from_be_bytes(*revision));
+            known.push((SessionId::from_bytes(*id), revision));
+        }
+    }
+    Ok(known)
+}
+
+fn key(tag: Tag, id: SessionId) -> [u8; 24] {
+    let mut key = [0; 24];
+    let (of, session) = key.split_at_mut(12);
+    of.copy_from_slice(tag.as_bytes());
+    session.copy_from_slice(id.as_bytes());
+    key
+}

@@ -1,0 +1,287 @@
+//! The session sets in memory, which answer requests.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    clock::FileClock,
+    disk::Row,
+    entry::Step,
+    queue::{Failure, Outcome, Queue, written},
+    shard::Shard,
+};
+use crate::{
+    model::{Tag, Timestamp},
+    store::{
+        End, EndEveryone, Ended, Feed, FeedMessage, FeedSource, FeedState, Horizon, SessionSet,
+        StoreError, feed::report, memory::agents::Agents,
+    },
+};
+
+/// How many locks there are; each protects a share of the users.
+const SHARDS: usize = 64;
+
+/// How many due session sets each operation looks at under its own lock, and every so many operations
+/// under another lock. An operation adds at most one, so the removal catches up with any burst.
+const SWEPT: usize = 64;
+const SWEPT_ELSEWHERE: usize = 1_024;
+const ELSEWHERE_EVERY: usize = 16;
+
+/// The session sets in memory.
+pub(super) struct Front {
+    pub(super) clock: FileClock,
+    pub(super) notice_kept: Duration,
+    pub(super) max_guests: usize,
+    pub(super) queue: Queue,
+    pub(super) horizon: Horizon,
+    pub(super) feed: Feed,
+    guests: AtomicUsize,
+    shards: Shards,
+    /// Counts operations, so that locks which are not asked for are swept too.
+    turn: AtomicUsize,
+}
+
+/// Messages are delivered where they are made, so none is lost.
+struct InProcess;
+
+impl FeedSource for InProcess {
+    fn state(&self, _: Tag) -> FeedState {
+        FeedState::new(0, true)
+    }
+}
+
+/// The locks.
+pub(super) struct Shards(Box<[Mutex<Shard>]>);
+
+impl Shards {
+    pub(super) fn new() -> Self {
+        Self((0..SHARDS).map(|_| Mutex::default()).collect())
+    }
+
+    /// The set of this tag is under this lock.
+    pub(super) fn of(&self, tag: Tag) -> Option<MutexGuard<'_, Shard>> {
+        // A tag is a hash or random, so that any byte of it distributes the users evenly.
+        let at = usize::from(tag.as_bytes()[0]) % SHARDS;
+        self.0.get(at).map(lock)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.0.iter().map(lock)
+    }
+}
+
+// After a panic under a lock the data is still valid: every step leaves plain values behind.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Front {
+    pub(super) fn new(
+        shards: Shards,
+        clock: FileClock,
+        notice_kept: Duration,
+        max_guests: usize,
+        everyone: Option<Timestamp>,
+    ) -> Self {
+        let horizon = Horizon::of_process();
+        if let Some(everyone) = everyone {
+            horizon.note(everyone);
+        }
+        let guests = shards.iter().map(|shard| shard.guests()).sum();
+        Self {
+            clock,
+            notice_kept,
+            max_guests,
+            queue: Queue::default(),
+            horizon,
+            feed: Feed::new(InProcess),
+            guests: AtomicUsize::new(guests),
+            shards,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn sets(&self) -> usize {
+        self.shards.iter().map(|shard| shard.sets()).sum()
+    }
+
+    /// Runs `work` under the lock of this tag. Time never steps back between two steps on one session set.
+    pub(super) fn within<T>(
+        &self,
+        tag: Tag,
+        work: impl FnOnce(&mut Shard, Timestamp) -> T,
+    ) -> Option<T> {
+        let mut shard = self.shards.of(tag)?;
+        let now = self.clock.now();
+        let guests = shard.guests();
+        let done = work(&mut shard, now);
+        self.sweep(&mut shard, now, SWEPT);
+        self.count_guests(guests, shard.guests());
+        Some(done)
+    }
+
+    fn sweep(&self, shard: &mut Shard, now: Timestamp, most: usize) {
+        if !self.clock.is_doubted(now) && shard.sweep(now, most) {
+            self.queue.note_seen();
+        }
+    }
+
+    /// Only operations that may add a session set do it, because all of them share this counter.
+    fn sweep_elsewhere(&self) {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if turn.is_multiple_of(ELSEWHERE_EVERY)
+            && let Some(other) = self.shards.0.get(turn / ELSEWHERE_EVERY % SHARDS)
+            && let Ok(mut other) = other.try_lock()
+        {
+            let guests = other.guests();
+            self.sweep(&mut other, self.clock.now(), SWEPT_ELSEWHERE);
+            self.count_guests(guests, other.guests());
+        }
+    }
+
+    /// The guest sessions under one lock were and are so many.
+    fn count_guests(&self, were: usize, are: usize) {
+        if were < are {
+            self.guests.fetch_add(are - were, Ordering::Relaxed);
+        } else if are < were {
+            self.guests.fetch_sub(were - are, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one more guest session is too many, after all expired ones were removed.
+    pub(super) fn is_full(&self, tag: Tag) -> bool {
+        let is_full = || self.guests.load(Ordering::Relaxed) >= self.max_guests;
+        if !is_full() {
+            return false;
+        }
+        let now = self.clock.now();
+        for mut shard in self.shards.iter() {
+            let guests = shard.guests();
+            self.sweep(&mut shard, now, usize::MAX);
+            self.count_guests(guests, shard.guests());
+        }
+        let has = |mut shard: MutexGuard<'_, Shard>| shard.get(tag).is_some();
+        is_full() && !self.shards.of(tag).is_some_and(has)
+    }
+
+    /// Runs an operation on a copy of a set, which takes effect when it is on the disk.
+    pub(super) async fn change<T>(
+        &self,
+        tag: Tag,
+        make: Option<bool>,
+        work: impl Fn(&mut SessionSet, &mut Agents, Timestamp) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        loop {
+            let step = self.within(tag, |shard, now| {
+                shard.change(tag, make, |set, agents| work(set, agents, now))
+            });
+            if make.is_some() {
+                self.sweep_elsewhere();
+            }
+            match step.flatten() {
+                None => return Ok(None),
+                Some(Step::Same(answer)) => return Ok(Some(answer)),
+                Some(Step::Changed(answer, done, queue)) => {
+                    self.wait(tag, done, queue).await?;
+                    return Ok(Some(answer));
+                }
+                // It was woken, or the thread that writes has ended, which the next try finds.
+                Some(Step::Later(landed)) => drop(landed.await),
+            }
+        }
+    }
+
+    /// Ends sessions at once.
+    pub(super) fn end_now(&self, end: &End, make: bool) -> Option<Step<Ended>> {
+        let step = self.within(end.tag, |shard, now| {
+            shard.end(end.tag, end, make, |set, end| {
+                set.end(end, now, self.notice_kept)
+            })
+        });
+        let step = step.flatten();
+        if let Some(Step::Changed(ended, _, queue)) = &step {
+            self.report(|| report::ended(end, ended));
+            if *queue {
+                self.queue.push(end.tag);
+            }
+        }
+        step
+    }
+
+    /// Delivers the message of an outcome, if anybody reads the feed.
+    pub(super) fn report(&self, message: impl FnOnce() -> Option<FeedMessage>) {
+        if self.feed.is_wanted()
+            && let Some(message) = message()
+        {
+            self.feed.deliver(&message);
+        }
+    }
+
+    async fn wait(
+        &self,
+        tag: Tag,
+        done: oneshot::Receiver<Outcome>,
+        queue: bool,
+    ) -> Result<(), StoreError> {
+        if queue {
+            self.queue.push(tag);
+        }
+        written(done).await
+    }
+
+    pub(super) async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        let moment = end.moment(self.clock.now(), self.horizon.moment());
+        // It takes effect at once, and each commit writes it until one works.
+        self.horizon.note(moment);
+        self.report(|| Some(FeedMessage::everyone(moment)));
+        written(self.queue.wait()).await?;
+        Ok(moment)
+    }
+
+    /// So many of the lowest tags after this one under one lock; `None` if there is no such lock.
+    pub(super) fn tags(&self, at: usize, after: Option<Tag>, most: usize) -> Option<Vec<Tag>> {
+        Some(lock(self.shards.0.get(at)?).tags(after, most))
+    }
+
+    /// The sets with activity that is not on the disk, and those that are gone.
+    pub(super) fn take_seen(&self) -> Vec<Tag> {
+        let seen = self.shards.iter().map(|mut shard| shard.take_seen());
+        seen.flatten().collect()
+    }
+
+    /// What a commit that begins now has to write.
+    pub(super) fn take_off(&self, tags: &[Tag]) -> Vec<Row> {
+        let row = |tag: &Tag| Some(self.shards.of(*tag)?.take_off(*tag));
+        tags.iter().filter_map(row).collect()
+    }
+
+    /// The commit is on the disk, or failed. Its operations take effect or not, and get their answers.
+    pub(super) fn land(&self, tags: &[Tag], outcome: &Result<(), Failure>) {
+        let is_read = self.feed.is_wanted();
+        for tag in tags {
+            let landed = self.within(*tag, |shard, now| {
+                shard.land(*tag, outcome.is_ok(), is_read, now)
+            });
+            let Some(landed) = landed.flatten() else {
+                continue;
+            };
+            if landed.again {
+                self.queue.push(*tag);
+            }
+            for news in landed.news {
+                self.feed.deliver(&FeedMessage::new(*tag, news));
+            }
+            for waiting in landed.waiting {
+                // An operation that was dropped does not listen.
+                let _ = waiting.send(outcome.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The first bytes of the file: what it is, and of which version.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+};
+
+use super::{FileStoreErrorKind, storage::HEADER};
+
+/// What the file begins with.
+const MAGIC: &[u8; 20] = b"tower-user-sessions\0";
+
+/// The version of the file: which tables the database has, and what is in them.
+const VERSION: u32 = 1;
+
+/// How many bytes of the header have a meaning: magic, version as `u32`, and whether the database was made.
+const USED: usize = 25;
+
+/// What the header says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Header {
+    /// The file is empty, or its making was interrupted.
+    Unmade,
+    Made,
+}
+
+/// Reads the header. It does not change the file.
+pub(super) fn read(file: &mut File) -> io::Result<Result<Header, FileStoreErrorKind>> {
+    let mut bytes = Vec::with_capacity(USED);
+    file.seek(SeekFrom::Start(0))?;
+    file.take(25).read_to_end(&mut bytes)?;
+    Ok(of(&bytes))
+}
+
+fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
+    if bytes.is_empty() {
+        return Ok(Header::Unmade);
+    }
+    let Some((magic, rest)) = bytes.split_first_chunk::<20>() else {
+        return Err(match MAGIC.starts_with(bytes) {
+            true => FileStoreErrorKind::Damaged,
+            false => FileStoreErrorKind::Foreign,
+        });
+    };
+    if magic != MAGIC {
+        return Err(FileStoreErrorKind::Foreign);
+    }
+    let Some((version, rest)) = rest.split_first_chunk() else {
+        return Err(FileStoreErrorKind::Damaged);
+    };
+    match (u32::from_be_bytes(*version), rest.first()) {
+        (VERSION, Some(0)) => Ok(Header::Unmade),
+        (VERSION, Some(1)) => Ok(Header::Made),
+        (version, Some(_)) if version > VERSION => Err(FileStoreErrorKind::Newer),
+        _ => Err(FileStoreErrorKind::Damaged),
+    }
+}
+
+/// Begins a new file. What an interrupted making left is dropped.
+pub(super) fn begin(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.set_len(HEADER)?;
+    write(file, 0)?;
+    file.sync_all()
+}
+
+/// The database in the file was made.
+pub(super) fn complete(file: &mut File) -> io::Result<()> {
+    write(file, 1)?;
+    file.sync_all()
+}
+
+fn write(file: &mut File, made: u8) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(MAGIC)?;
+    file.write_all(&VERSION.to_be_bytes())?;
+    file.write_all(&[made])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_says_what_the_file_is() {
+        let whole = |version: u32, made: u8| {
+            let mut bytes = MAGIC.to_vec();
+            bytes.extend(version.to_be_bytes());
+            bytes.push(made);
+            bytes
+        };
+        let made = whole(1, 1);
+
+        assert_eq!(of(&made), Ok(Header::Made));
+        assert_eq!(of(&whole(1, 0)), Ok(Header::Unmade));
+        assert_eq!(of(&[]), Ok(Header::Unmade));
+        assert_eq!(of(&whole(2, 1)), Err(FileStoreErrorKind::Newer));
+        assert_eq!(of(&whole(0, 1)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(1, 7)), Err(FileStoreErrorKind::Damaged));
+        for short in 1..made.len() {
+            assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Damaged));
+        }
+        assert_eq!(of(b"SQLite format 3\0"), Err(FileStoreErrorKind::Foreign));
+        assert_eq!(of(&[0; 4_096][..25]), Err(FileStoreErrorKind::Foreign));
+    }
+}

@@ -1,0 +1,314 @@
+//! The store in a file: one process, and its sessions are still there after a restart.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use redb::Database;
+use tokio::sync::oneshot;
+
+mod backup;
+mod builder;
+mod clock;
+mod disk;
+mod entry;
+mod error;
+mod front;
+mod header;
+mod queue;
+mod request;
+mod scan;
+mod shard;
+mod storage;
+mod writer;
+
+pub use self::{
+    builder::FileStoreBuilder,
+    error::{FileStoreError, FileStoreErrorKind},
+};
+use self::{entry::Step, front::Front, queue::written, writer::Shown};
+use super::{
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+    NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
+    SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
+};
+use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
+
+/// Keeps sessions in a file, for one process. They are still there after it restarts.
+///
+/// Use it for one server without a database. A request costs what it costs in
+/// [`MemoryStore`](crate::MemoryStore), because all sessions are in memory too. Several processes need a shared store
+/// such as `RedisStore`: a second process that opens the file gets an error.
+///
+/// ```
+/// use tower_user_sessions::{SessionLayer, store::FileStore};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("sessions.db");
+/// let layer = SessionLayer::new(FileStore::open(path)?);
+/// # let _ = layer;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What is on the disk when
+///
+/// A sign-in, a sign-out, a rotation and changed data are on the disk before the response is sent. After a crash they are
+/// all there, and nothing is half there. A thread of the store writes; operations that wait at the same moment share a
+/// write. [`resolve`](SessionStore::resolve) waits for nothing: the activity of a request, and that it was the first with
+/// a new token, are written within a second. A crash can undo that second, so a session may look unused again, or a
+/// previous token may work until the next request sends the new one.
+///
+/// If the disk fails or is full, requests go on. Sign-ins and other changes get an error, which the layer answers with
+/// 503, and change nothing: no session is evicted by them. Sessions that were ended stay ended; the answer is an error,
+/// and the store writes the end as soon as the disk works. The next operation after that works too.
+///
+/// # Where to put the file
+///
+/// - On a local disk. The file system of `/tmp` and `/run` is often in memory (tmpfs) and empty after a reboot.
+/// - Not on NFS or another network file system: its locks and its writes do not hold what this store needs.
+/// - In a directory that the process may write. A new file is readable only for its user. It has the ids of users, their
+///   addresses and the app's data. It has no token, only hashes of tokens.
+/// - Copy it with [`backup`](Self::backup). A copy made by other means while the process runs may be damaged.
+///
+/// # Time
+///
+/// The store's time is never behind its last write to the file. So a clock that was set back makes no session live longer
+/// than the difference. If the clock is more than a day ahead of the last write, it may be wrong: there is one warning,
+/// and no session is deleted for ten minutes.
+///
+/// The feature `file` needs Rust 1.90.
+#[derive(Clone)]
+pub struct FileStore(Arc<Inner>);
+
+struct Inner {
+    identity: u64,
+    front: Arc<Front>,
+    tag_key: Option<TagKey>,
+    path: PathBuf,
+    shown: Shown,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FileStore {
+    /// Opens the file, or makes it, and reads all sessions.
+    ///
+    /// It waits for the disk: a million users take a few seconds. Call it before you serve requests.
+    ///
+    /// # Errors
+    ///
+    /// See [`FileStoreErrorKind`]. A file that is damaged, foreign or newer does not change.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FileStoreError> {
+        Self::builder().open(path)
+    }
+
+    /// Settings other than the default.
+    #[must_use]
+    pub fn builder() -> FileStoreBuilder {
+        FileStoreBuilder::new()
+    }
+
+    /// How many session sets there are, one for each user and guest session.
+    ///
+    /// It counts expired ones that are not removed yet.
+    #[must_use]
+    pub fn sets(&self) -> usize {
+        self.0.front.sets()
+    }
+
+    /// Copies the sessions of this moment to a new file, while requests go on.
+    ///
+    /// Open the copy with [`open`](Self::open). Sessions that end after the backup are live in it: after you restore one,
+    /// end the sessions of all users, or those that began before the backup.
+    ///
+    /// # Errors
+    ///
+    /// If the target exists or cannot be written, or if this store's own file cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the copy is made all the same.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), FileStoreError> {
+        let closed = || {
+            let source = "the last write failed, so the database is closed until the next one";
+            FileStoreError::new(FileStoreErrorKind::Unavailable, &self.0.path).with_source(source)
+        };
+        let database = self.0.database().ok_or_else(closed)?;
+        let to = to.as_ref().to_owned();
+        let path = to.clone();
+        let (done, copied) = oneshot::channel();
+        let thread = thread::Builder::new().name("session backup".to_owned());
+        let copy = move || drop(done.send(backup::copy(&database, &to)));
+        thread
+            .spawn(copy)
+            .map_err(|source| FileStoreError::io(&path, source))?;
+        copied.await.unwrap_or_else(|closed| {
+            Err(FileStoreError::new(FileStoreErrorKind::Unavailable, &path).with_source(closed))
+        })
+    }
+}
+
+impl Inner {
+    fn database(&self) -> Option<Arc<Database>> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.upgrade()
+    }
+}
+
+impl Drop for Inner {
+    /// Waits until everything is on the disk, so that the file can be opened again.
+    fn drop(&mut self) {
+        self.front.queue.stop();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+        {
+            // It has ended by a panic: there is nothing to wait for.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("path", &self.0.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for FileStore {
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        Ok(self.0.front.resolve(resolve))
+    }
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        let front = &self.0.front;
+        let (kept, guest) = (front.notice_kept, create.user.is_none());
+        if guest && front.is_full(create.tag) {
+            return Err(StoreError::new(StoreErrorKind::Full));
+        }
+        let created = front.change(create.tag, Some(guest), |set, agents, now| {
+            set.create_sharing(create, now, kept, |client| {
+                client.share_user_agent(|agent| agents.shared(agent));
+            })
+        });
+        Ok(created.await?.unwrap_or(Created::Ended))
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        let terms = self.0.front.read(tag, |set, now| set.ticket(ticket, now));
+        Ok(terms.flatten())
+    }
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let saved = self
+            .0
+            .front
+            .change(save.tag, None, |set, _, now| set.save(save, now));
+        Ok(saved.await?.unwrap_or(Saved::Ended))
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        let kept = self.0.front.notice_kept;
+        let rotated = self.0.front.change(rotate.tag, None, |set, _, now| {
+            set.rotate(rotate, now, kept)
+        });
+        Ok(rotated.await?.unwrap_or(Rotated::Ended))
+    }
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        Ok(self.0.front.list(list))
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        // A user without a session gets a cutoff too. An undelivered id is remembered before its `create`.
+        let make = end.caller.is_none()
+            && (!matches!(end.which, Which::One(_)) || end.reason == EndReason::Undelivered);
+        match self.0.front.end_now(end, make) {
+            Some(Step::Same(ended)) => Ok(ended),
+            Some(Step::Changed(ended, done, _)) => {
+                written(done).await?;
+                Ok(ended)
+            }
+            Some(Step::Later(_)) | None if end.caller.is_some() => Ok(Ended::CallerEnded),
+            Some(Step::Later(_)) | None => Ok(Ended::Unknown),
+        }
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        let front = &self.0.front;
+        let forgot = front.change(forget.tag, None, |set, _, now| set.forget(forget, now));
+        forgot.await?;
+        Ok(())
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        let front = &self.0.front;
+        let noted = front.change(note.tag, None, |set, _, now| set.note_client(note, now));
+        Ok(noted.await? == Some(true))
+    }
+
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        let front = &self.0.front;
+        let seen = front.read(look.tag, |set, now| Looked::new(set.look(look, now), now));
+        Ok(seen.unwrap_or_else(|| {
+            let unknown = vec![Presence::Unknown; look.ids.len()];
+            Looked::new(unknown, front.clock.now())
+        }))
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.0.front.touch(touch);
+        Ok(())
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.0.front.horizon)
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(knows) = knows {
+            self.0.front.horizon.note(knows);
+        }
+        Ok(self.0.front.horizon.moment())
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        self.0.front.end_everyone(end).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.0.front.scan(scan)
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        Ok(u64::try_from(self.sets()).unwrap_or(u64::MAX))
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        Some(self.0.front.feed.clone())
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        match &self.0.tag_key {
+            Some(key) => Tag::keyed(key, user),
+            None => Tag::of(user),
+        }
+    }
+
+    fn identity(&self) -> Option<u64> {
+        Some(self.0.identity)
+    }
+
+    fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
+        Some(Ok(self.0.front.resolve(resolve)))
+    }
+
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        let end = End::new(tag, Which::One(id), EndReason::Undelivered);
+        // The thread writes it. Nobody waits.
+        drop(self.0.front.end_now(&end, true));
+    }
+}

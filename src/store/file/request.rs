@@ -1,0 +1,83 @@
+//! What requests do. They wait for no disk.
+
+use super::front::Front;
+use crate::{
+    model::{Record, Tag, Timestamp},
+    store::{List, Resolve, Resolved, SessionSet, Touch, feed::report},
+};
+
+impl Front {
+    pub(super) fn resolve(&self, resolve: &Resolve) -> Resolved {
+        let tag = resolve.token.tag();
+        let mut first_use = false;
+        let resolved = self.within(tag, |shard, now| {
+            let Some(entry) = shard.get(tag) else {
+                return Resolved::Unknown;
+            };
+            first_use = entry.set.is_new_token(resolve);
+            let resolved = if self.clock.is_doubted(now) {
+                let mut copy = entry.set.clone();
+                let resolved = copy.resolve(resolve, now, self.notice_kept);
+                if let Resolved::Expired(_) = resolved {
+                    return resolved;
+                }
+                entry.set = copy;
+                resolved
+            } else {
+                entry.set.resolve(resolve, now, self.notice_kept)
+            };
+            match &resolved {
+                // A first use without activity cannot be told from none.
+                Resolved::Live(found) if resolve.activity && found.record.last_activity < now => {}
+                Resolved::Reused(reused) if reused.ended => {
+                    if entry.write_soon() {
+                        self.queue.push(tag);
+                    }
+                }
+                Resolved::Live(_) | Resolved::Expired(_) | Resolved::Reused(_) => {
+                    shard.note_seen(tag);
+                    self.queue.note_seen();
+                }
+                Resolved::Ended(_) | Resolved::Unknown => {}
+            }
+            resolved
+        });
+        let resolved = resolved.unwrap_or(Resolved::Unknown);
+        if first_use || matches!(resolved, Resolved::Reused(_)) {
+            self.report(|| report::resolved(resolve, &resolved, first_use));
+        }
+        resolved
+    }
+
+    pub(super) fn touch(&self, touch: &Touch) {
+        self.within(touch.tag, |shard, now| {
+            if let Some(entry) = shard.get(touch.tag) {
+                entry.set.touch(touch, now);
+                shard.note_seen(touch.tag);
+                self.queue.note_seen();
+            }
+        });
+    }
+
+    /// Reads a set as requests see it.
+    pub(super) fn read<T>(
+        &self,
+        tag: Tag,
+        work: impl FnOnce(&mut SessionSet, Timestamp) -> T,
+    ) -> Option<T> {
+        self.within(tag, |shard, now| {
+            let entry = shard.get(tag)?;
+            if self.clock.is_doubted(now) {
+                // Reading drops what is over.
+                return Some(work(&mut entry.set.clone(), now));
+            }
+            Some(work(&mut entry.set, now))
+        })
+        .flatten()
+    }
+
+    pub(super) fn list(&self, list: &List) -> Vec<Record> {
+        self.read(list.tag, |set, now| set.list(list, now))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,198 @@
+//! The session sets under one lock.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    mem,
+    time::Duration,
+};
+
+use super::{
+    disk::{Parts, Row},
+    entry::{Entry, Landed, Step},
+};
+use crate::{
+    model::{Tag, Timestamp},
+    store::{End, Ended, SessionSet, memory::agents::Agents},
+};
+
+/// When to look again at a set that is over, but not on the disk yet.
+const UNSETTLED: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Shard {
+    sets: HashMap<Tag, Entry>,
+    /// When to look at each session set next. Activity can make an entry too early, never too late.
+    due: BinaryHeap<Reverse<(Timestamp, [u8; 12])>>,
+    agents: Agents,
+    /// How many of the sets began with a guest session.
+    guests: usize,
+    /// Sets with activity that is not on the disk, and sets that are gone.
+    seen: Vec<Tag>,
+}
+
+impl Shard {
+    pub(super) fn sets(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// So many of the lowest tags after this one, in order.
+    pub(super) fn tags(&self, after: Option<Tag>, most: usize) -> Vec<Tag> {
+        let after = after.as_ref().map(Tag::as_bytes);
+        let tags = self.sets.keys().map(Tag::as_bytes);
+        let mut tags: Vec<[u8; 12]> = tags.filter(|tag| Some(*tag) > after).copied().collect();
+        if most < tags.len() {
+            tags.select_nth_unstable(most);
+            tags.truncate(most);
+        }
+        tags.sort_unstable();
+        tags.into_iter().map(Tag::from_bytes).collect()
+    }
+
+    pub(super) fn guests(&self) -> usize {
+        self.guests
+    }
+
+    pub(super) fn get(&mut self, tag: Tag) -> Option<&mut Entry> {
+        self.sets.get_mut(&tag)
+    }
+
+    /// Puts a set here that was on the disk. If it has expired, it is swept soon.
+    pub(super) fn load(&mut self, tag: Tag, set: SessionSet) {
+        let until = set.kept_until().unwrap_or_default();
+        let guest = set.is_guest();
+        self.guests += usize::from(guest);
+        self.due.push(Reverse((until, *tag.as_bytes())));
+        let mut entry = Entry::of(set, guest);
+        entry.due = true;
+        self.sets.insert(tag, entry);
+    }
+
+    /// Runs an operation on a copy of a set. If there is none, `make` says whether to make one, of a guest or not.
+    pub(super) fn change<T>(
+        &mut self,
+        tag: Tag,
+        make: Option<bool>,
+        work: impl FnOnce(&mut SessionSet, &mut Agents) -> T,
+    ) -> Option<Step<T>> {
+        if let Some(entry) = self.sets.get_mut(&tag) {
+            return Some(entry.change(|set| work(set, &mut self.agents)));
+        }
+        let mut entry = Entry::of(SessionSet::default(), make?);
+        let step = entry.change(|set| work(set, &mut self.agents));
+        self.add(tag, entry, &step);
+        Some(step)
+    }
+
+    pub(super) fn end(
+        &mut self,
+        tag: Tag,
+        end: &End,
+        make: bool,
+        run: impl Fn(&mut SessionSet, &End) -> Ended,
+    ) -> Option<Step<Ended>> {
+        if let Some(entry) = self.sets.get_mut(&tag) {
+            return Some(entry.end(end, run));
+        }
+        if !make {
+            return None;
+        }
+        let mut entry = Entry::default();
+        let step = entry.end(end, run);
+        self.add(tag, entry, &step);
+        Some(step)
+    }
+
+    fn add<T>(&mut self, tag: Tag, entry: Entry, step: &Step<T>) {
+        if !matches!(step, Step::Same(_)) {
+            self.guests += usize::from(entry.guest);
+            self.sets.insert(tag, entry);
+        }
+    }
+
+    /// Activity of this set has to be written. Returns whether that is new.
+    pub(super) fn note_seen(&mut self, tag: Tag) {
+        if let Some(entry) = self.sets.get_mut(&tag)
+            && !mem::replace(&mut entry.listed, true)
+        {
+            self.seen.push(tag);
+        }
+    }
+
+    pub(super) fn take_seen(&mut self) -> Vec<Tag> {
+        mem::take(&mut self.seen)
+    }
+
+    /// What a commit that begins now has to write of this set.
+    pub(super) fn take_off(&mut self, tag: Tag) -> Row {
+        match self.sets.get_mut(&tag) {
+            Some(entry) => entry.take_off(tag),
+            None => Row {
+                tag,
+                set: None,
+                parts: Parts::Changed,
+            },
+        }
+    }
+
+    /// The commit of this set is on the disk, or failed.
+    pub(super) fn land(
+        &mut self,
+        tag: Tag,
+        written: bool,
+        is_read: bool,
+        now: Timestamp,
+    ) -> Option<Landed> {
+        let entry = self.sets.get_mut(&tag)?;
+        let landed = entry.land(written, is_read);
+        // Of a user whose only sign-in failed there is nothing. The thread that writes undoes it on the disk.
+        if !written && entry.set.kept_until().is_none() && entry.is_idle() {
+            self.remove(tag);
+        } else if !entry.due {
+            let until = entry.set.kept_until().unwrap_or(now);
+            entry.due = true;
+            self.due.push(Reverse((until, *tag.as_bytes())));
+        }
+        Some(landed)
+    }
+
+    fn remove(&mut self, tag: Tag) {
+        if let Some(Entry { guest: true, .. }) = self.sets.remove(&tag) {
+            self.guests -= 1;
+        }
+    }
+
+    /// Looks at so many session sets that are due, removes the expired ones, and gives memory back.
+    pub(super) fn sweep(&mut self, now: Timestamp, most: usize) -> bool {
+        let before = self.seen.len();
+        for _ in 0..most {
+            let Some(Reverse((at, tag))) = self.due.peek().copied() else {
+                break;
+            };
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            let tag = Tag::from_bytes(tag);
+            let Some(entry) = self.sets.get(&tag) else {
+                continue;
+            };
+            if entry.is_over(now) {
+                self.remove(tag);
+                self.seen.push(tag);
+            } else {
+                let until = entry.set.kept_until().filter(|until| *until > now);
+                let until = until.unwrap_or_else(|| now.plus(UNSETTLED));
+                self.due.push(Reverse((until, *tag.as_bytes())));
+            }
+        }
+        // The next time is after as many removals again.
+        if self.sets.capacity() > 4 * self.sets.len() + 64 {
+            self.sets.shrink_to(2 * self.sets.len());
+        }
+        if self.due.capacity() > 4 * self.due.len() + 64 {
+            self.due.shrink_to(2 * self.due.len());
+        }
+        self.seen.len() > before
+    }
+}

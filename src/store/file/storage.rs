@@ -1,0 +1,212 @@
+//! The file below the database: a header of our own, and writes that are held back until the file proved to be good.
+
+use std::{
+    fmt,
+    fs::File,
+    io,
+    ops::Bound,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use redb::{BackendError, StorageBackend, backends::FileBackend};
+
+/// The bytes before the database.
+pub(super) const HEADER: u64 = 4_096;
+
+/// The file of a database. The database sees it without the header.
+#[derive(Clone, Debug)]
+pub(super) struct Storage(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: FileBackend,
+    /// Whether writes are held back.
+    holds: AtomicBool,
+    held: Mutex<Held>,
+}
+
+/// Writes that are not in the file yet, in their order.
+#[derive(Default)]
+struct Held {
+    steps: Vec<Step>,
+    /// How long the file would be.
+    len: u64,
+    /// How much of the file itself is still to be seen.
+    solid: u64,
+}
+
+enum Step {
+    Len(u64),
+    Write(u64, Vec<u8>),
+    Sync,
+}
+
+impl Storage {
+    /// This file. Nothing is written to it before [`release`](Self::release).
+    pub(super) fn holding(file: File) -> io::Result<Self> {
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        let len = file.len()?.saturating_sub(HEADER);
+        Ok(Self(Arc::new(Inner {
+            file,
+            holds: AtomicBool::new(true),
+            held: Mutex::new(Held {
+                steps: Vec::new(),
+                len,
+                solid: len,
+            }),
+        })))
+    }
+
+    fn held(&self) -> Option<MutexGuard<'_, Held>> {
+        let holds = || self.0.holds.load(Ordering::Acquire);
+        if !holds() {
+            return None;
+        }
+        let held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        holds().then_some(held)
+    }
+
+    /// Writes what was held back, in the same order, and holds nothing back from now on.
+    pub(super) fn release(&self) -> io::Result<()> {
+        let Some(mut held) = self.held() else {
+            return Ok(());
+        };
+        for step in std::mem::take(&mut held.steps) {
+            match step {
+                Step::Len(len) => self.0.file.set_len(len.saturating_add(HEADER))?,
+                Step::Write(at, bytes) => self.0.file.write(at.saturating_add(HEADER), &bytes)?,
+                Step::Sync => self.0.file.sync_data()?,
+            }
+        }
+        self.0.holds.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Held {
+    /// Puts what was written to `at` and after it into `out`.
+    fn cover(&self, at: u64, out: &mut [u8]) {
+        for step in &self.steps {
+            match step {
+                Step::Len(len) => {
+                    let from = usize::try_from(len.saturating_sub(at)).unwrap_or(usize::MAX);
+                    if let Some(beyond) = out.get_mut(from..) {
+                        beyond.fill(0);
+                    }
+                }
+                Step::Write(from, bytes) => copy(*from, bytes, at, out),
+                Step::Sync => {}
+            }
+        }
+    }
+}
+
+/// Copies the bytes that both have.
+fn copy(from: u64, bytes: &[u8], at: u64, out: &mut [u8]) {
+    let skip = |by: u64| usize::try_from(by).unwrap_or(usize::MAX);
+    let source = bytes.get(skip(at.saturating_sub(from))..);
+    let target = out.get_mut(skip(from.saturating_sub(at))..);
+    if let (Some(source), Some(target)) = (source, target) {
+        let both = source.len().min(target.len());
+        if let (Some(source), Some(target)) = (source.get(..both), target.get_mut(..both)) {
+            target.copy_from_slice(source);
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("steps", &self.steps.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl StorageBackend for Storage {
+    fn len(&self) -> io::Result<u64> {
+        match self.held() {
+            Some(held) => Ok(held.len),
+            None => Ok(self.0.file.len()?.saturating_sub(HEADER)),
+        }
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let Some(held) = self.held() else {
+            return self.0.file.read(offset.saturating_add(HEADER), out);
+        };
+        let end = offset.saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
+        if end > held.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let solid = usize::try_from(held.solid.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (solid, beyond) = out.split_at_mut(solid.min(out.len()));
+        beyond.fill(0);
+        if !solid.is_empty() {
+            self.0.file.read(offset.saturating_add(HEADER), solid)?;
+        }
+        held.cover(offset, out);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let Some(mut held) = self.held() else {
+            return self.0.file.set_len(len.saturating_add(HEADER));
+        };
+        held.len = len;
+        held.solid = held.solid.min(len);
+        held.steps.push(Step::Len(len));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let Some(mut held) = self.held() else {
+            return self.0.file.sync_data();
+        };
+        held.steps.push(Step::Sync);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let Some(mut held) = self.held() else {
+            return self.0.file.write(offset.saturating_add(HEADER), data);
+        };
+        held.steps.push(Step::Write(offset, data.to_vec()));
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        // The lock goes with the last handle of the file. It must not be free before the file is opened again.
+        Ok(())
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.0.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.file.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.file.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.file.query_lock_range(start, end)
+    }
+}

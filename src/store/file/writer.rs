@@ -1,0 +1,176 @@
+//! The thread that writes. All operations that wait at one moment share a commit.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
+    time::Duration,
+};
+
+use redb::Database;
+
+use super::{
+    disk::{Disk, Row, Times},
+    front::Front,
+    queue::{Failure, Outcome, Waiting},
+};
+use crate::model::{Tag, clock::Monotonic};
+
+/// How often activity is written.
+const ACTIVITY_EVERY: Duration = Duration::from_secs(1);
+
+/// The most sets of one commit that nobody waits for, so that nobody waits long behind them.
+const UNHURRIED: usize = 512;
+
+/// The least time between two tries while the disk fails.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The database that a backup may read from.
+pub(super) type Shown = Arc<Mutex<Weak<Database>>>;
+
+/// The thread, and what it keeps between commits.
+pub(super) struct Writer {
+    front: Arc<Front>,
+    disk: Disk,
+    shown: Shown,
+    /// Sets whose commit failed.
+    failed: Vec<Tag>,
+    /// Sets with activity, or that are gone.
+    unhurried: Vec<Tag>,
+    /// The end of the last try that failed, and how long to leave the disk alone after it.
+    rest: Option<(Monotonic, Duration)>,
+    /// When activity was last collected.
+    collected: Monotonic,
+}
+
+impl Writer {
+    /// Starts the thread. It ends after [`Queue::stop`](super::queue::Queue::stop).
+    pub(super) fn start(
+        front: Arc<Front>,
+        disk: Disk,
+        shown: Shown,
+    ) -> std::io::Result<thread::JoinHandle<()>> {
+        let mut writer = Self {
+            front,
+            disk,
+            shown,
+            failed: Vec::new(),
+            unhurried: Vec::new(),
+            rest: None,
+            collected: Monotonic::now(),
+        };
+        writer.show();
+        thread::Builder::new()
+            .name("session file".to_owned())
+            .spawn(move || writer.run())
+    }
+
+    fn run(&mut self) {
+        loop {
+            let work = self.front.queue.take(self.patience());
+            let mut tags = work.tags;
+            if work.stops || self.collected.elapsed() >= ACTIVITY_EVERY {
+                self.collect();
+            }
+            let left = self.unhurried.len().saturating_sub(UNHURRIED);
+            let is_asked = !tags.is_empty() || !work.waiting.is_empty() || work.stops;
+            let is_again = self.rest.is_some_and(is_over);
+            if is_asked || is_again || self.rest.is_none() {
+                tags.append(&mut self.failed);
+                tags.extend(self.unhurried.drain(left..));
+            }
+            if is_asked || is_again || !tags.is_empty() {
+                self.write(tags, work.waiting);
+            }
+            let is_done = self.unhurried.is_empty() || self.rest.is_some();
+            if work.stops && is_done {
+                return;
+            }
+        }
+    }
+
+    /// How long to wait for operations. `None`: until there is one.
+    fn patience(&self) -> Option<Duration> {
+        if let Some((at, pause)) = self.rest {
+            // Nobody waits, so there is no hurry.
+            return Some(pause.max(ACTIVITY_EVERY).saturating_sub(at.elapsed()));
+        }
+        if !self.unhurried.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let queue = &self.front.queue;
+        queue
+            .has_seen()
+            .then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()))
+    }
+
+    fn collect(&mut self) {
+        if self.front.queue.take_seen() {
+            self.unhurried.append(&mut self.front.take_seen());
+        }
+        self.collected = Monotonic::now();
+    }
+
+    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>) {
+        // In the order of the database, and each once.
+        tags.sort_unstable_by_key(|tag| *tag.as_bytes());
+        tags.dedup();
+        if let Some((at, pause)) = self.rest {
+            // A try may take long, because the database repairs its file. It takes half of the time at most.
+            thread::sleep(pause.saturating_sub(at.elapsed()));
+        }
+        let rows = self.front.take_off(&tags);
+        let began = Monotonic::now();
+        let outcome = self.commit(&rows);
+        match &outcome {
+            Ok(()) if self.rest.take().is_some() => {
+                tracing::info!("the file of sessions is written again");
+            }
+            Ok(()) => {}
+            Err(failure) => {
+                if self.rest.is_none() {
+                    tracing::error!(
+                        error = failure.cause(),
+                        kind = ?failure.kind(),
+                        "the file of sessions cannot be written: sign-ins get 503, and requests go on"
+                    );
+                }
+                self.rest = Some((Monotonic::now(), began.elapsed().max(PAUSE)));
+            }
+        }
+        self.front.land(&tags, &outcome);
+        for waiting in waiting {
+            let _ = waiting.send(outcome.clone());
+        }
+        if outcome.is_err() {
+            self.failed = tags;
+        }
+    }
+
+    fn commit(&mut self, rows: &[Row]) -> Outcome {
+        let now = self.front.clock.now();
+        // A moment that may be wrong must not become the store's time.
+        let times = Times {
+            last: (!self.front.clock.is_doubted(now)).then_some(now),
+            everyone: self.front.horizon.moment(),
+        };
+        let disk = &mut self.disk;
+        // A panic of the database must not leave operations waiting for ever.
+        let done = catch_unwind(AssertUnwindSafe(|| disk.commit(rows, times)));
+        let done = done.unwrap_or_else(|_| {
+            self.disk.close();
+            Err(redb::Error::PreviousIo)
+        });
+        self.show();
+        done.map_err(Failure::from)
+    }
+
+    fn show(&self) {
+        let database = self.disk.database();
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = database;
+    }
+}
+
+fn is_over((at, pause): (Monotonic, Duration)) -> bool {
+    at.elapsed() >= pause.max(ACTIVITY_EVERY)
+}

@@ -1,0 +1,149 @@
+//! The settings of a `PostgresStore`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32},
+    },
+    time::Duration,
+};
+
+use deadpool_postgres::Pool;
+
+use super::{
+    PostgresStore,
+    link::Link,
+    sql::Statements,
+    tables::{Inner, Tables},
+};
+use crate::{
+    model::{Clock, Lifetime, TagKey},
+    store::{NOTICE_KEPT, SetStore, identity},
+};
+
+/// Settings of a [`PostgresStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PostgresStoreBuilder {
+    pool: Pool,
+    schema: Option<String>,
+    deadline: Duration,
+    notice_kept: Duration,
+    activity_step: Duration,
+    tag_key: Option<TagKey>,
+    clock: Option<Clock>,
+    confirm: bool,
+}
+
+impl PostgresStoreBuilder {
+    pub(super) fn new(pool: Pool) -> Self {
+        Self {
+            pool,
+            schema: None,
+            deadline: Duration::from_secs(1),
+            notice_kept: NOTICE_KEPT,
+            activity_step: Duration::from_secs(1),
+            tag_key: None,
+            clock: None,
+            confirm: false,
+        }
+    }
+
+    /// The schema of the tables, for two apps on one database.
+    ///
+    /// [`migrate`](PostgresStore::migrate) creates the schema too. Defaults to the first one of the connection's
+    /// `search_path`, mostly `public`.
+    pub fn schema(mut self, schema: &str) -> Self {
+        self.schema = Some(schema.to_owned());
+        self
+    }
+
+    /// How long one operation may take, with the time to get a connection.
+    ///
+    /// One statement may take half of it, and an operation may need two. Defaults to 1 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long an end notice is kept: at most as long as a session may live, [`Lifetime::MAX`].
+    ///
+    /// Defaults to 1 hour.
+    pub fn notice_kept(mut self, kept: Duration) -> Self {
+        self.notice_kept = kept.min(Lifetime::MAX);
+        self
+    }
+
+    /// Writes the activity of a session at most once in this time.
+    ///
+    /// The layer's `activity_every` counts if that is longer. A session can expire earlier by this time than its last
+    /// request says, but never by more than a seventeenth of its idle time. Zero writes each activity.
+    ///
+    /// Defaults to 1 s.
+    pub fn activity_step(mut self, step: Duration) -> Self {
+        self.activity_step = step;
+        self
+    }
+
+    /// Derives tags under this key, so that user ids cannot be guessed from cookies and rows. The column `user_id` is
+    /// null then.
+    ///
+    /// Defaults to no key. Another key makes other tags: all users are signed out.
+    pub fn tag_key(mut self, key: TagKey) -> Self {
+        self.tag_key = Some(key);
+        self
+    }
+
+    /// Takes the time from this clock, for tests.
+    ///
+    /// Defaults to the clock of the server, so that a wrong clock of an app node does no harm.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = Some(clock.into());
+        self
+    }
+
+    /// Waits until the synchronous standbys have applied a change: `synchronous_commit = remote_apply`.
+    ///
+    /// Then a failover to one of them loses no change that was answered. It needs `synchronous_standby_names` on the
+    /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout).
+    ///
+    /// Defaults to the setting of the connection.
+    pub fn confirm(mut self, confirm: bool) -> Self {
+        self.confirm = confirm;
+        self
+    }
+
+    /// The store. It connects when it is first used.
+    #[must_use]
+    pub fn build(self) -> PostgresStore {
+        let Self {
+            pool,
+            schema,
+            deadline,
+            notice_kept,
+            activity_step,
+            tag_key,
+            clock,
+            confirm,
+        } = self;
+        let tables = Tables(Arc::new(Inner {
+            link: Link::new(pool, deadline / 2),
+            statements: Statements::new(schema.as_deref()),
+            clock,
+            tag_key,
+            confirm,
+            identity: identity::next(),
+            writes: AtomicU32::new(0),
+            purging: AtomicBool::new(false),
+        }));
+        let sets = SetStore::builder(tables)
+            .notice_kept(notice_kept)
+            .activity_step(activity_step)
+            .patience(deadline / 2);
+        PostgresStore {
+            sets: sets.build(),
+            deadline,
+            given_up: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What an error of PostgreSQL means for the call that met it.
+
+use std::{error::Error, fmt};
+
+use deadpool_postgres::{
+    PoolError,
+    tokio_postgres::{self, error::DbError},
+};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: StoreErrorKind,
+    /// Whether the statement did nothing and will do nothing.
+    pub(super) nothing_ran: bool,
+    /// Whether another transaction won.
+    pub(super) lost: bool,
+    /// Whether there was no reply at all.
+    pub(super) silent: bool,
+    /// Whether the server takes no writes.
+    pub(super) demoted: bool,
+    /// What follows for the connection, and for the others.
+    pub(super) of: Of,
+    pub(super) cause: Cause,
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Of {
+    /// The statement alone: the connection can be used again.
+    Statement,
+    /// The connection, and perhaps others to the same server.
+    Connection,
+    /// No connection could be opened.
+    Server,
+    /// No connection of the pool became free in time.
+    Pool,
+}
+
+/// The cause as logs show it.
+///
+/// An error of the server can quote a row, and so the name of a user. Only its code and its message are printed.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// The server answered with an error.
+    Server { code: String, message: String },
+    /// The way to the server failed.
+    Way(tokio_postgres::Error),
+    /// It is explained here.
+    Text(&'static str),
+}
+
+impl Failure {
+    /// A statement failed with this error.
+    pub(super) fn of(error: tokio_postgres::Error) -> Self {
+        let Some(told) = error.as_db_error() else {
+            return Self::new(
+                Of::Connection,
+                StoreErrorKind::Unavailable,
+                Cause::Way(error),
+            );
+        };
+        let code = told.code().code();
+        // After an error of this severity the server closes the connection, perhaps between commit and reply.
+        let fatal = told.severity() == "FATAL" || told.severity() == "PANIC";
+        let of = if fatal || leaves(code) {
+            Of::Connection
+        } else {
+            Of::Statement
+        };
+        Self {
+            nothing_ran: !fatal,
+            lost: matches!(code, "40001" | "40P01"),
+            demoted: code == "25006",
+            ..Self::new(of, kind(code), Cause::server(told))
+        }
+    }
+
+    /// On this connection: if it was opened for the call, another one would fare no better.
+    pub(super) fn on(self, is_new: bool) -> Self {
+        let of = match self.of {
+            Of::Connection if is_new && !self.silent => Of::Server,
+            of => of,
+        };
+        Self { of, ..self }
+    }
+
+    pub(super) fn error(self) -> StoreError {
+        StoreError::new(self.kind).with_source(self.cause)
+    }
+
+    /// What is known of most.
+    fn new(of: Of, kind: StoreErrorKind, cause: Cause) -> Self {
+        Self {
+            kind,
+            nothing_ran: false,
+            lost: false,
+            silent: false,
+            demoted: false,
+            of,
+            cause,
+        }
+    }
+
+    /// The server that answers reads is a standby.
+    pub(super) fn standby() -> Self {
+        Self {
+            demoted: true,
+            nothing_ran: true,
+            ..Self::new(
+                Of::Connection,
+                StoreErrorKind::Unavailable,
+                Cause::Text(STANDBY),
+            )
+        }
+    }
+
+    /// No connection came out of the pool.
+    pub(super) fn of_pool(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self {
+                nothing_ran: true,
+                of: Of::Server,
+                ..Self::of(error)
+            },
+            PoolError::Timeout(_) => Self::busy(),
+            PoolError::Closed => Self::unsent(
+                Of::Pool,
+                "the pool of connections was closed by this process",
+            ),
+            PoolError::NoRuntimeSpecified => Self::unsent(
+                Of::Pool,
+                "the pool has time limits and no runtime: build it with `.runtime(Runtime::Tokio1)`",
+            ),
+            PoolError::PostCreateHook(_) => Self::unsent(
+                Of::Server,
+                "the pool's `post_create` hook rejected the connection",
+            ),
+        }
+    }
+
+    /// All connections of the pool are in use.
+    pub(super) fn busy() -> Self {
+        Self {
+            kind: StoreErrorKind::Busy,
+            ..Self::unsent(
+                Of::Pool,
+                "no connection of the pool became free in time: is `max_size` too small?",
+            )
+        }
+    }
+
+    /// No connection was opened in time.
+    pub(super) fn not_connected() -> Self {
+        Self {
+            kind: StoreErrorKind::Timeout,
+            ..Self::unsent(Of::Server, "PostgreSQL does not answer on a new connection")
+        }
+    }
+
+    /// A statement was not answered in time.
+    pub(super) fn silent() -> Self {
+        let cause = Cause::Text("PostgreSQL did not answer the statement in time");
+        Self {
+            silent: true,
+            ..Self::new(Of::Connection, StoreErrorKind::Timeout, cause)
+        }
+    }
+
+    fn unsent(of: Of, text: &'static str) -> Self {
+        Self {
+            nothing_ran: true,
+            ..Self::new(of, StoreErrorKind::Unavailable, Cause::Text(text))
+        }
+    }
+}
+
+const STANDBY: &str = "this PostgreSQL is a standby, which takes no writes: name all servers of the cluster, with \
+                       `target_session_attrs=read-write`";
+
+/// Whether a connection that answered with this code is of no use any more.
+fn leaves(code: &str) -> bool {
+    // 25006: the server is a standby, or was demoted. 57P01 to 57P03: it stops or starts. 08: the connection broke.
+    matches!(code, "25006" | "57P01" | "57P02" | "57P03") || code.starts_with("08")
+}
+
+/// The kind of error for this SQLSTATE.
+fn kind(code: &str) -> StoreErrorKind {
+    match code {
+        // Too many connections.
+        "53300" => StoreErrorKind::Busy,
+        // A privilege is missing.
+        "42501" => StoreErrorKind::Denied,
+        // Cancelled, by `statement_timeout` for example; a lock that was not free in time.
+        "57014" | "55P03" => StoreErrorKind::Timeout,
+        _ => match code.get(..2) {
+            Some("28") => StoreErrorKind::Denied,
+            Some("53") => StoreErrorKind::Full,
+            _ => StoreErrorKind::Unavailable,
+        },
+    }
+}
+
+impl Cause {
+    fn server(told: &DbError) -> Self {
+        Self::Server {
+            code: told.code().code().to_owned(),
+            message: told.message().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server { code, message } => {
+                write!(f, "PostgreSQL answered with SQLSTATE {code}: {message}")?;
+                match code.as_str() {
+                    "42P01" => f.write_str(": create the tables with `PostgresStore::migrate`"),
+                    "25006" => write!(f, ". {STANDBY}"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Way(error) => error.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Way(error) => error.source(),
+            Self::Server { .. } | Self::Text(_) => None,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Whether PostgreSQL can be reached, so that an outage costs few connections and little time.
+
+use std::{
+    error::Error,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time};
+
+use super::{
+    failure::{Cause, Failure},
+    link::Missed,
+};
+use crate::{
+    model::{clock::Monotonic, random},
+    store::{StoreError, StoreErrorKind},
+};
+
+/// A gap of this length is bridged: calls wait for it.
+const BRIDGED: Duration = Duration::from_millis(300);
+
+/// The pauses between two attempts to connect.
+const FIRST: Duration = Duration::from_millis(25);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A wrong password is tried again after this, lest the server lock the user out.
+const DENIED: Duration = Duration::from_secs(5);
+
+/// Closed while the server cannot be reached. Then one call at a time tries, and the others get its error.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    outage: Mutex<Option<Outage>>,
+    changed: Notify,
+    /// When the server last answered, in ms.
+    answered: AtomicI64,
+}
+
+#[derive(Debug)]
+struct Outage {
+    kind: StoreErrorKind,
+    cause: Shared,
+    since: Monotonic,
+    failed: u32,
+    /// How long after `last` the next attempt may begin.
+    pause: Duration,
+    last: Monotonic,
+    trying: bool,
+}
+
+/// A cause that several errors have.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Cause>);
+
+/// May connect. While the server is away it is the only one.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    gate: &'a Gate,
+    tries: bool,
+}
+
+enum Next {
+    Go { tries: bool },
+    Wait(Duration),
+    Fail(StoreError),
+}
+
+impl Gate {
+    /// Waits while a short outage may be over in time, and fails in a long one.
+    pub(super) async fn enter(
+        &self,
+        deadline: Duration,
+        began: Monotonic,
+    ) -> Result<Pass<'_>, Missed> {
+        loop {
+            let changed = self.changed.notified();
+            match self.next() {
+                Next::Go { tries } => return Ok(Pass { gate: self, tries }),
+                Next::Fail(error) => return Err(Missed::nothing_ran(error)),
+                Next::Wait(pause) => {
+                    let left = deadline.saturating_sub(began.elapsed());
+                    // Either way the loop looks again.
+                    let _ = time::timeout(pause.min(left), changed).await;
+                    if left.is_zero() {
+                        let error = self.error().unwrap_or_else(timeout);
+                        return Err(Missed::nothing_ran(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Next {
+        let mut outage = self.outage();
+        let Some(outage) = &mut *outage else {
+            return Next::Go { tries: false };
+        };
+        let waited = outage.last.elapsed();
+        if !outage.trying && waited >= outage.pause {
+            outage.trying = true;
+            return Next::Go { tries: true };
+        }
+        let bridged = BRIDGED.saturating_sub(outage.since.elapsed());
+        if bridged.is_zero() {
+            return Next::Fail(outage.error());
+        }
+        let next = outage.pause.saturating_sub(waited);
+        Next::Wait(if outage.trying {
+            bridged
+        } else {
+            bridged.min(next)
+        })
+    }
+
+    fn error(&self) -> Option<StoreError> {
+        self.outage().as_ref().map(Outage::error)
+    }
+
+    /// The server has answered.
+    pub(super) fn answered(&self) {
+        self.answered.store(Monotonic::now().as_millis(), Relaxed);
+        let mut outage = self.outage();
+        if let Some(over) = outage.take() {
+            tracing::info!(after = ?over.since.elapsed(), "PostgreSQL answers again");
+            drop(outage);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Whether it did since then.
+    pub(super) fn answered_since(&self, moment: Monotonic) -> bool {
+        self.answered.load(Relaxed) > moment.as_millis()
+    }
+
+    /// The server cannot be reached.
+    pub(super) fn failed(&self, failure: Failure) -> StoreError {
+        let Failure { kind, cause, .. } = failure;
+        let mut guard = self.outage();
+        let (since, failed) = match &*guard {
+            Some(outage) => (outage.since, outage.failed.saturating_add(1)),
+            None => (Monotonic::now(), 0),
+        };
+        let cause = Shared(Arc::new(cause));
+        if guard.is_none() {
+            tracing::warn!(error = &cause as &dyn Error, "PostgreSQL cannot be reached");
+        }
+        let outage = guard.insert(Outage {
+            kind,
+            cause,
+            since,
+            failed,
+            pause: pause(kind, failed),
+            last: Monotonic::now(),
+            trying: false,
+        });
+        let error = outage.error();
+        drop(guard);
+        self.changed.notify_waiters();
+        error
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Outage>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outage {
+    fn error(&self) -> StoreError {
+        StoreError::new(self.kind).with_source(self.cause.clone())
+    }
+}
+
+fn timeout() -> StoreError {
+    StoreError::new(StoreErrorKind::Timeout)
+}
+
+/// The pause after so many attempts that failed.
+fn pause(kind: StoreErrorKind, failed: u32) -> Duration {
+    match kind {
+        StoreErrorKind::Denied => DENIED,
+        // The attempt was pause enough.
+        StoreErrorKind::Timeout => Duration::ZERO,
+        _ => jitter((FIRST * (1 << failed.min(6))).min(LONGEST)),
+    }
+}
+
+/// This long, give or take a half: app nodes that lost a server together come back one by one.
+pub(super) fn jitter(pause: Duration) -> Duration {
+    let random = random::bytes().map_or(0.5, |bytes| {
+        f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
+    });
+    pause.mul_f64(0.5 + random)
+}
+
+impl Pass<'_> {
+    /// The gate knows what became of the try.
+    pub(super) fn done(mut self) {
+        self.tries = false;
+    }
+}
+
+/// A try that was dropped leaves its place to the next call.
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.tries
+            && let Some(outage) = &mut *self.gate.outage()
+        {
+            outage.trying = false;
+            self.gate.changed.notify_waiters();
+        }
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Shared {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

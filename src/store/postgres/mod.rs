@@ -1,0 +1,241 @@
+//! Sessions in tables of PostgreSQL.
+
+mod builder;
+mod failure;
+mod gate;
+mod given_up;
+mod link;
+mod sql;
+mod tables;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use deadpool_postgres::Pool;
+use tokio::time;
+
+pub use self::builder::PostgresStoreBuilder;
+use self::{given_up::GivenUp, tables::Tables};
+use super::{
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+    NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
+    SetStore, StoreError, StoreErrorKind, Ticketed, Touch,
+};
+use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
+
+/// Keeps sessions in PostgreSQL (12 or newer), shared by all nodes.
+///
+/// Use it if your app has PostgreSQL anyway and no Redis. Sessions survive restarts and are in your backups.
+/// A request costs one `SELECT` by primary key, and once a second and session an `UPDATE` that does not wait for
+/// the disk.
+///
+/// ```no_run
+/// use deadpool_postgres::{Config, Runtime, tokio_postgres::NoTls};
+/// use tower_user_sessions::{PostgresStore, SessionLayer};
+///
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = Config::new();
+/// config.url = Some("postgres://app:password@localhost/shop".to_owned());
+/// let pool = config.create_pool(Some(Runtime::Tokio1), NoTls)?;
+///
+/// let store = PostgresStore::new(pool);
+/// store.migrate().await?;
+/// let layer = SessionLayer::new(store);
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The pool may be the one that your app uses for everything else. The statements need no prepared statements and no
+/// state of a connection, so they also work behind PgBouncer in transaction mode.
+///
+/// # Tables
+///
+/// [`migrate`](Self::migrate) creates them. If your app may not, run this SQL:
+///
+/// ```sql
+#[doc = include_str!("sql/migrate.sql")]
+/// ```
+///
+/// Each user has one row, and each session with data of the app has one in the second table. Administrators can read
+/// `user_id` (`convert_from(user_id, 'UTF8')`), `live` and `last_activity`. `user_id` is null for guest sessions, and
+/// with a [`tag_key`](PostgresStoreBuilder::tag_key). Sign users out with
+/// [`UserSessions`](crate::UserSessions): who deletes a row also deletes the moment of the last "end all", and its
+/// end notices.
+///
+/// Rows of which nothing is needed any more are deleted beside other writes. There is no task for that.
+///
+/// # Outages
+///
+/// | what happens | what a request gets |
+/// |---|---|
+/// | PostgreSQL is away for up to 0.3 s | its answer, a little later |
+/// | PostgreSQL is away for longer | the error of the outage at once, with its cause. One call at a time tries to connect |
+/// | connections are cut, or `pg_terminate_backend` | its answer, from another connection |
+/// | the server falls silent | [`Timeout`](StoreErrorKind::Timeout) after the deadline, then the error at once |
+/// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
+/// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
+/// | a failover | its answer, once the pool connects to the new primary |
+/// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable) |
+///
+/// For a failover name all servers: `postgres://app@db1,db2/shop?target_session_attrs=read-write`. Reads from a standby
+/// are not supported: its sessions are older, and an ended one would be live there. The store notices a standby and
+/// leaves it.
+///
+/// # What a failover can lose
+///
+/// An asynchronous standby lacks the last changes. After a failover to it an ended session may be live again, and a new
+/// one be gone. With synchronous replication and [`confirm`](PostgresStoreBuilder::confirm) that cannot happen to
+/// anything that was answered. The last second of activity may be lost in any crash.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    sets: SetStore<Tables>,
+    deadline: Duration,
+    given_up: Arc<GivenUp>,
+}
+
+impl PostgresStore {
+    /// A store on this pool. It connects when it is first used.
+    ///
+    /// The tables must exist: see [`migrate`](Self::migrate).
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self::builder(pool).build()
+    }
+
+    /// As [`new`](Self::new), with settings: schema, deadline, key of tags.
+    pub fn builder(pool: Pool) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::new(pool)
+    }
+
+    /// Creates the tables, if they do not exist. Call it when your app starts.
+    ///
+    /// Several nodes may call it at the same time.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached, or the user may not create tables. Then run the SQL of the
+    /// [documentation](Self#tables) as a user who may.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, all tables are created or none.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.sets.storage().migrate().await
+    }
+
+    /// Waits until all sign-ins that were given up have ended, at most for this time. Returns how many are left.
+    ///
+    /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
+    /// shutdown, after the last request.
+    ///
+    /// # Cancel safety
+    ///
+    /// The store goes on in the background if this is dropped.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.given_up.drain(&self.sets, within).await
+    }
+
+    /// An operation takes no longer than the deadline, also if it waits for its turn.
+    async fn within<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let answer = time::timeout(self.deadline, operation).await;
+        answer.unwrap_or_else(|_elapsed| Err(StoreError::new(StoreErrorKind::Timeout)))
+    }
+}
+
+impl SessionStore for PostgresStore {
+    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        self.within(self.sets.resolve(resolve)).await
+    }
+
+    async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        let created = self.within(self.sets.create(create)).await;
+        if created.is_err() {
+            // Of one that waited for its turn nothing was written; this is no more than a row that is not there.
+            self.end_undelivered(create.tag, create.id);
+        }
+        created
+    }
+
+    async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.within(self.sets.ticket(tag, ticket)).await
+    }
+
+    async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let saved = self.within(self.sets.save(save)).await;
+        saved.map_err(|error| match error.kind() {
+            StoreErrorKind::Timeout if save.expect.is_some() => {
+                StoreError::new(StoreErrorKind::Uncertain).with_source(error)
+            }
+            _ => error,
+        })
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
+        self.within(self.sets.rotate(rotate)).await
+    }
+
+    async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
+        self.within(self.sets.list(list)).await
+    }
+
+    async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.within(self.sets.end(end)).await
+    }
+
+    async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
+        self.within(self.sets.forget(forget)).await
+    }
+
+    async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
+        self.within(self.sets.note_client(note)).await
+    }
+
+    async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
+        self.within(self.sets.look(look)).await
+    }
+
+    async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
+        self.within(self.sets.touch(touch)).await
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        self.sets.horizon()
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.within(self.sets.everyone(knows)).await
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        self.within(self.sets.end_everyone(end)).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.within(self.sets.scan(scan)).await
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.within(self.sets.estimate()).await
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.sets.feed()
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        self.sets.tag(user)
+    }
+
+    fn identity(&self) -> Option<u64> {
+        self.sets.identity()
+    }
+
+    /// Repeats the end until the server has answered.
+    fn end_undelivered(&self, tag: Tag, id: SessionId) {
+        self.sets.end_undelivered(tag, id);
+        self.given_up.work(&self.sets);
+    }
+}

@@ -1,0 +1,118 @@
+//! The statements, one file each.
+
+use deadpool_postgres::tokio_postgres::types::Type;
+
+/// When a set is stored as not needed any more: a sixteenth later than it is, so that few updates move it.
+const LATER: &str = "$5 + greatest($5 - at.now, interval '0') / 16";
+
+/// The stored moment stays while it is late enough, and no later than twice of that.
+const MOVED: &str = "CASE WHEN h.kept_until BETWEEN $5 AND $5 + greatest($5 - at.now, interval '0') / 8 \
+                     THEN h.kept_until ELSE {later} END";
+
+/// Settings for this one statement. Locks are waited for until `latest` at most: after a lock was waited for, the
+/// condition of the statement is not always tested again.
+const SETTINGS: &str = "set_config('lock_timeout', \
+     greatest(1, least($11, ceil(extract(epoch FROM $10 - now) * 1000)))::bigint::text, true) \
+     || set_config('synchronous_commit', coalesce($12, current_setting('synchronous_commit')), true)";
+
+/// The parameters of `read.sql`.
+pub(super) const READ: &[Type] = &[Type::BYTEA, Type::BYTEA];
+
+/// The parameters of `change.sql` and `insert.sql`. Those of `activity.sql` are the first nine.
+pub(super) const WRITE: &[Type] = &[
+    Type::BYTEA,
+    Type::INT8,
+    Type::INT8,
+    Type::BYTEA,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::BYTEA,
+    Type::INT4,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::INT8,
+    Type::TEXT,
+    Type::BYTEA_ARRAY,
+    Type::BYTEA_ARRAY,
+];
+
+/// The parameters of `delete.sql`.
+pub(super) const DELETE: &[Type] = &[Type::BYTEA, Type::INT8, Type::TIMESTAMPTZ, Type::INT8];
+
+/// The parameters of `purge.sql`.
+pub(super) const PURGE: &[Type] = &[Type::TIMESTAMPTZ];
+
+/// The parameters of `scan.sql`.
+pub(super) const SCAN: &[Type] = &[Type::BYTEA, Type::INT8];
+
+/// Every statement, with the names of the tables.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) migrate: String,
+    pub(super) read: String,
+    pub(super) activity: String,
+    pub(super) change: String,
+    pub(super) change_parts: String,
+    pub(super) insert: String,
+    pub(super) insert_parts: String,
+    pub(super) delete: String,
+    pub(super) purge: String,
+    pub(super) scan: String,
+    pub(super) estimate: String,
+}
+
+impl Statements {
+    /// For tables in this schema; `None` for the first one of the connection's search path.
+    pub(super) fn new(schema: Option<&str>) -> Self {
+        let schema = schema.map(quoted);
+        let named = |sql: &str| placed(sql, schema.as_deref());
+        let (change, insert) = (
+            include_str!("sql/change.sql"),
+            include_str!("sql/insert.sql"),
+        );
+        let parts = statement(include_str!("sql/parts.sql"));
+        let with = |sql: &str, parts: &str| named(&sql.replace("{parts}\n)\n", parts));
+        let create = schema
+            .as_ref()
+            .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
+        Self {
+            migrate: create.unwrap_or_default() + &named(include_str!("sql/migrate.sql")),
+            read: named(include_str!("sql/read.sql")),
+            activity: named(include_str!("sql/activity.sql")),
+            change: with(change, ")\n"),
+            change_parts: with(change, &parts),
+            insert: with(insert, ")\n"),
+            insert_parts: with(insert, &parts),
+            delete: named(include_str!("sql/delete.sql")),
+            purge: named(include_str!("sql/purge.sql")),
+            scan: named(include_str!("sql/scan.sql")),
+            estimate: named(include_str!("sql/estimate.sql")),
+        }
+    }
+}
+
+/// The text without its comments, with the expressions that several statements have.
+fn placed(sql: &str, schema: Option<&str>) -> String {
+    let sql = statement(sql)
+        .replace("{moved}", MOVED)
+        .replace("{later}", LATER)
+        .replace("{settings}", SETTINGS);
+    match schema {
+        Some(schema) => sql.replace(
+            "tower_user_sessions",
+            &format!("{schema}.tower_user_sessions"),
+        ),
+        None => sql,
+    }
+}
+
+/// The server parses the statement with each call, so comments stay at home.
+fn statement(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.starts_with("--"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The name of a schema as an identifier.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
+}

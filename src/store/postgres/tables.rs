@@ -1,0 +1,313 @@
+//! Session sets in the tables of `sql/migrate.sql`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use deadpool_postgres::tokio_postgres::{
+    Row,
+    types::{FromSqlOwned, Type},
+};
+use tokio::{runtime::Handle, time};
+
+use super::{
+    failure::Failure,
+    gate::jitter,
+    link::{Again, Link, Missed, Value},
+    sql::{self, Statements},
+};
+use crate::{
+    model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
+    store::{SetStorage, StoreError, StoreErrorKind, Stored, Version, Write, WriteKind, Written},
+};
+
+/// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
+const PURGE_EVERY: u32 = 16;
+
+/// The advisory lock of whoever creates the tables.
+const MIGRATES: i64 = 0x746f_7765_7275_7365;
+
+/// How long that may take: another node may be at it.
+const MIGRATE_TIME: Duration = Duration::from_secs(30);
+
+/// How often a standby is left for another server.
+const SERVERS: u32 = 3;
+
+/// The moments that columns take here: of the years 1 to 9999.
+const FIRST: i64 = -62_135_596_800_000;
+const LAST: i64 = 253_402_300_799_999;
+
+/// The tables of one schema.
+#[derive(Clone, Debug)]
+pub(super) struct Tables(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) link: Link,
+    pub(super) statements: Statements,
+    pub(super) clock: Option<Clock>,
+    pub(super) tag_key: Option<TagKey>,
+    pub(super) confirm: bool,
+    pub(super) identity: u64,
+    pub(super) writes: AtomicU32,
+    pub(super) purging: AtomicBool,
+}
+
+impl SetStorage for Tables {
+    async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
+        let (tag, part) = (
+            &tag.as_bytes()[..],
+            part.as_ref().map(|id| &id.as_bytes()[..]),
+        );
+        let mut left = SERVERS;
+        loop {
+            let (read, values) = (&self.0.statements.read, [&tag as Value<'_>, &part]);
+            let row = self
+                .0
+                .one(read, sql::READ, &values, Again::Harmless)
+                .await?;
+            if column::<bool>(&row, 4)? {
+                let error = self.0.link.leave(Failure::standby());
+                left -= 1;
+                if left == 0 {
+                    return Err(error);
+                }
+                continue;
+            }
+            return self.0.stored(&row);
+        }
+    }
+
+    async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        let written = self.0.write(tag, write).await;
+        if matches!(written, Ok(Written::Written { .. }))
+            && self
+                .0
+                .writes
+                .fetch_add(1, Relaxed)
+                .is_multiple_of(PURGE_EVERY)
+        {
+            self.purge();
+        }
+        written
+    }
+
+    fn now(&self) -> Timestamp {
+        let clock = self.0.clock.as_ref();
+        clock.map_or_else(|| Clock::system().now(), Clock::now)
+    }
+
+    fn tag(&self, user: &UserId) -> Tag {
+        match &self.0.tag_key {
+            Some(key) => Tag::keyed(key, user),
+            None => Tag::of(user),
+        }
+    }
+
+    fn identity(&self) -> Option<u64> {
+        Some(self.0.identity)
+    }
+
+    async fn pause(&self, lost: u32) {
+        time::sleep(jitter(Duration::from_millis(1 << lost.min(5)))).await;
+    }
+
+    async fn scan(&self, after: Option<Tag>, most: usize) -> Result<Vec<(Tag, Bytes)>, StoreError> {
+        let after = after.as_ref().map(|tag| &tag.as_bytes()[..]);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (scan, values) = (&self.0.statements.scan, [&after as Value<'_>, &most]);
+        let rows = self.0.link.run(scan, sql::SCAN, &values, Again::Harmless);
+        rows.await?
+            .iter()
+            .map(|row| {
+                Ok((
+                    Tag::from_bytes(twelve(row)?),
+                    column::<Vec<u8>>(row, 1)?.into(),
+                ))
+            })
+            .collect()
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.count().await
+    }
+}
+
+impl Tables {
+    async fn count(&self) -> Result<u64, StoreError> {
+        let (estimate, sql) = (&self.0.statements.estimate, &[]);
+        let row = self.0.one(estimate, sql, &[], Again::Harmless).await?;
+        Ok(u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0))
+    }
+
+    /// Creates the tables, one node at a time: two that create one at the same moment would collide.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        // One message of several statements is one transaction.
+        let migrate = &self.0.statements.migrate;
+        let sql = format!("SELECT pg_advisory_xact_lock({MIGRATES}); {migrate}");
+        Ok(self.0.link.batch(&sql, MIGRATE_TIME).await?)
+    }
+
+    /// Deletes expired sets beside the calls, at most one statement at a time. The next one tries again.
+    fn purge(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if self.0.purging.swap(true, Relaxed) {
+            return;
+        }
+        let inner = Arc::clone(&self.0);
+        runtime.spawn(async move {
+            let done = Purging(&inner.purging);
+            let time = inner.time();
+            let (purge, values) = (&inner.statements.purge, [&time as Value<'_>]);
+            let purged = inner.link.run(purge, sql::PURGE, &values, Again::Never);
+            if let Err(missed) = purged.await {
+                tracing::debug!(kind = ?missed.error.kind(), "expired session sets are not deleted yet");
+            }
+            drop(done);
+        });
+    }
+}
+
+/// Also if the runtime stops the task.
+struct Purging<'a>(&'a AtomicBool);
+
+impl Drop for Purging<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
+}
+
+impl Inner {
+    /// The time of a clock given for tests.
+    fn time(&self) -> Option<SystemTime> {
+        self.clock.as_ref().map(|clock| moment(clock.now()))
+    }
+
+    async fn one(
+        &self,
+        sql: &str,
+        types: &[Type],
+        values: &[Value<'_>],
+        again: Again,
+    ) -> Result<Row, Missed> {
+        let mut rows = self.link.run(sql, types, values, again).await?;
+        rows.pop()
+            .ok_or_else(|| Missed::nothing_ran(StoreError::new(StoreErrorKind::Corrupt)))
+    }
+
+    fn stored(&self, row: &Row) -> Result<Stored, StoreError> {
+        let now = match &self.clock {
+            Some(clock) => clock.now(),
+            None => column::<SystemTime>(row, 3)?.into(),
+        };
+        let Some(version) = column::<Option<i64>>(row, 0)? else {
+            return Ok(Stored::absent().at(now));
+        };
+        let head: Vec<u8> = column(row, 1)?;
+        let part: Option<Vec<u8>> = column(row, 2)?;
+        let version = Version::from_bytes(version.to_be_bytes());
+        Ok(Stored::new(version, head.into(), part.map(Bytes::from)).at(now))
+    }
+
+    async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        let time = self.time();
+        let tag = &tag.as_bytes()[..];
+        let expect = write.expect.map(number);
+        // Its reply comes before nobody waits for it any more.
+        let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10)
+            .unwrap_or(i64::MAX)
+            .max(1);
+        let Some(head) = write.head.as_deref() else {
+            let values = [&tag as Value<'_>, &expect, &time, &wait];
+            let row = self.one(&self.statements.delete, sql::DELETE, &values, Again::Never);
+            return written(row.await);
+        };
+        let user = write.row.user.as_ref().filter(|_| self.tag_key.is_none());
+        let user = user.map(|user| user.as_str().as_bytes());
+        let live = i32::try_from(write.row.live).unwrap_or(i32::MAX);
+        let (kept_until, version) = (moment(write.kept_until), number(write.version));
+        let last_activity = write.row.last_activity.map(moment);
+        let latest = write.latest.map(moment);
+        let commit = self.confirm.then_some("remote_apply");
+        let (ids, parts): (Vec<&[u8]>, Vec<Option<&[u8]>>) = write
+            .parts
+            .iter()
+            .map(|(id, part)| (&id.as_bytes()[..], part.as_deref()))
+            .unzip();
+        let values: &[Value<'_>] = &[
+            &tag,
+            &expect,
+            &version,
+            &head,
+            &kept_until,
+            &time,
+            &user,
+            &live,
+            &last_activity,
+            &latest,
+            &wait,
+            &commit,
+            &ids,
+            &parts,
+        ];
+        let all = &self.statements;
+        let activity = write.kind == WriteKind::Activity && parts.is_empty() && latest.is_none();
+        let (statement, count) = match (expect.is_some(), parts.is_empty()) {
+            (true, true) if activity => (&all.activity, 9),
+            (true, true) => (&all.change, values.len()),
+            (true, false) => (&all.change_parts, values.len()),
+            (false, true) => (&all.insert, values.len()),
+            (false, false) => (&all.insert_parts, values.len()),
+        };
+        let values = values.get(..count).unwrap_or(values);
+        written(self.one(statement, sql::WRITE, values, Again::Never).await)
+    }
+}
+
+/// The answer of a statement that writes.
+fn written(row: Result<Row, Missed>) -> Result<Written, StoreError> {
+    let row = match row {
+        Ok(row) => row,
+        Err(missed) if missed.lost => return Ok(Written::Lost),
+        Err(missed) if missed.nothing_ran => return Ok(Written::NothingRan(missed.error)),
+        Err(missed) => return Err(missed.error),
+    };
+    if let Some(when) = column::<Option<SystemTime>>(&row, 0)? {
+        let when = Some(when.into());
+        return Ok(Written::Written { when });
+    }
+    let in_time = row.len() < 2 || column::<bool>(&row, 1)?;
+    Ok(if in_time {
+        Written::Lost
+    } else {
+        Written::NothingRan(StoreError::new(StoreErrorKind::Timeout))
+    })
+}
+
+/// A column of an answer.
+fn column<T: FromSqlOwned>(row: &Row, at: usize) -> Result<T, StoreError> {
+    row.try_get(at)
+        .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).with_source(error))
+}
+
+fn twelve(row: &Row) -> Result<[u8; 12], StoreError> {
+    let bytes: Vec<u8> = column(row, 0)?;
+    bytes
+        .try_into()
+        .map_err(|_bytes| StoreError::new(StoreErrorKind::Corrupt))
+}
+
+fn number(version: Version) -> i64 {
+    i64::from_be_bytes(*version.as_bytes())
+}
+
+fn moment(of: Timestamp) -> SystemTime {
+    Timestamp::from_millis(of.as_millis().clamp(FIRST, LAST)).into()
+}

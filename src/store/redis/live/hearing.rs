@@ -1,0 +1,187 @@
+//! What all listeners of a store share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use deadpool_redis::redis::{PushInfo, PushKind, Value};
+
+use super::{
+    super::{
+        cluster::slot::{self, SLOTS},
+        link::Link,
+        script::{Scripts, WeakScripts},
+    },
+    channel::Publish,
+    ear::Ear,
+    places::Places,
+};
+use crate::{
+    model::Tag,
+    store::{
+        FeedMessage, FeedState,
+        feed::{Feed, WeakFeed},
+        meter,
+    },
+};
+
+/// What has been heard, of which servers.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    pub(super) publish: Publish,
+    /// Names this node in the channel on which it hears itself.
+    pub(super) node: String,
+    pub(super) places: Places,
+    /// The connections that listen, by their numbers.
+    ears: RwLock<HashMap<u64, Arc<Ear>>>,
+    next: AtomicU64,
+    /// How many readers there are.
+    pub(super) readers: AtomicUsize,
+    store: WeakScripts,
+    feed: OnceLock<WeakFeed>,
+}
+
+impl Hearing {
+    pub(super) fn new(scripts: &Scripts, publish: Publish, node: String) -> Self {
+        let places = if publish.sharded { SLOTS } else { 1 };
+        Self {
+            publish,
+            node,
+            places: Places::new(places.into()),
+            ears: RwLock::default(),
+            next: AtomicU64::new(1),
+            readers: AtomicUsize::new(0),
+            store: scripts.downgrade(),
+            feed: OnceLock::new(),
+        }
+    }
+
+    /// Where messages go.
+    pub(super) fn deliver_to(&self, feed: &Feed) {
+        let _ = self.feed.set(feed.downgrade());
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.feed.get()?.upgrade()
+    }
+
+    /// The store, while there is one.
+    pub(super) fn store(&self) -> Option<Scripts> {
+        self.store.upgrade()
+    }
+
+    /// A new connection that listens.
+    pub(super) fn ear(&self, link: Option<Weak<Link>>) -> Arc<Ear> {
+        // A place has 15 bits for it. Two that are open at once never share a number.
+        let number = self.next.fetch_add(1, SeqCst) & 0x7fff;
+        let ear = Arc::new(Ear::new(number, link));
+        let mut ears = self.ears.write().unwrap_or_else(PoisonError::into_inner);
+        ears.insert(number, Arc::clone(&ear));
+        ear
+    }
+
+    /// A connection listens no more.
+    pub(super) fn give_up(&self, ear: &Ear) {
+        self.places.close_all(ear.number);
+        let mut ears = self.ears.write().unwrap_or_else(PoisonError::into_inner);
+        ears.remove(&ear.number);
+    }
+
+    /// Nothing is listened to.
+    pub(super) fn stop(&self) {
+        let mut ears = self.ears.write().unwrap_or_else(PoisonError::into_inner);
+        for (number, _) in ears.drain() {
+            self.places.close_all(number);
+        }
+    }
+
+    /// The ear hears these places from now on.
+    pub(super) fn open(&self, ear: &Ear, places: impl IntoIterator<Item = usize>) {
+        self.places.open(places, ear.number);
+        self.changed();
+    }
+
+    /// Messages of this server may have been lost.
+    pub(super) fn renew(&self, ear: &Ear) {
+        self.places.renew(ear.number);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        if let Some(feed) = self.feed() {
+            feed.epoch_changed();
+        }
+    }
+
+    /// The state of messages about this session set.
+    pub(super) fn state(&self, tag: Tag) -> FeedState {
+        let at = self.place(tag);
+        let place = self.places.read(at);
+        let is_heard = place.is_open() && self.hears(at, place.ear());
+        // It may have been closed while the rest was read.
+        let trusted = is_heard && self.places.read(at) == place;
+        FeedState::new(place.epoch(), trusted)
+    }
+
+    fn place(&self, tag: Tag) -> usize {
+        if self.publish.sharded {
+            slot::of_tag(&tag.encode()).into()
+        } else {
+            0
+        }
+    }
+
+    fn hears(&self, at: usize, number: u64) -> bool {
+        let ears = self.ears.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(ear) = ears.get(&number) else {
+            return false;
+        };
+        ear.hears() && ear.link.as_ref().is_none_or(|link| self.serves(link, at))
+    }
+
+    /// Whether calls about this slot go to the server of this link.
+    pub(super) fn serves(&self, link: &Weak<Link>, at: usize) -> bool {
+        let slot = u16::try_from(at);
+        let store = self.store();
+        store.is_some_and(|store| slot.is_ok_and(|slot| store.serves(slot, link)))
+    }
+
+    /// Applies what the server pushed. It runs in the driver of the connection, so it is done before the answer that
+    /// comes next is read.
+    pub(super) fn hear(&self, ear: &Ear, push: PushInfo) {
+        let channel = match push.data.first() {
+            Some(Value::BulkString(channel)) => &channel[..],
+            _ => return,
+        };
+        match (push.kind, push.data.last()) {
+            (PushKind::Message | PushKind::SMessage, Some(Value::BulkString(message))) => {
+                if channel.ends_with(self.node.as_bytes()) {
+                    if let Some(sent) = message.first_chunk() {
+                        ear.hear_itself(i64::from_be_bytes(*sent));
+                    }
+                } else if let Some(message) = FeedMessage::decode(message)
+                    && let Some(feed) = self.feed()
+                {
+                    meter::feed::message();
+                    feed.deliver(&message);
+                }
+            }
+            // The slot went to another server.
+            (PushKind::SUnsubscribe, _) => {
+                if let Ok(channel) = str::from_utf8(channel) {
+                    self.places.close(slot::of(channel).into(), ear.number);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The channel in this slot on which the node hears itself.
+    pub(super) fn own(&self, slot: u16) -> String {
+        self.publish.own(&self.node, slot)
+    }
+}

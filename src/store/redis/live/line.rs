@@ -1,0 +1,244 @@
+//! One connection that listens, from its first SUBSCRIBE until it is lost.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use deadpool_redis::redis::{Cmd, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd};
+
+use super::{
+    super::link::{Outage, RedisSource},
+    channel,
+    ear::{Ear, HEARD},
+    hearing::Hearing,
+    listen::Said,
+    slots::Slots,
+    source::Server,
+};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreErrorKind, redis::link::Sentinels},
+};
+
+/// How often the server is asked whether it answers.
+const PINGED: Duration = Duration::from_millis(500);
+
+/// How often the node publishes to itself, and looks which slots there are.
+pub(super) const LOOPED: Duration = Duration::from_secs(1);
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_millis(HEARD.unsigned_abs());
+
+/// How many messages to itself must be missing, one after the other.
+const MISSING: u32 = 2;
+
+/// A connection that listens.
+pub(super) struct Line<'a> {
+    pub(super) hearing: &'a Arc<Hearing>,
+    pub(super) ear: &'a Arc<Ear>,
+    wire: MultiplexedConnection,
+    source: &'a RedisSource,
+}
+
+impl<'a> Line<'a> {
+    /// Connects. On a single node it also subscribes; on a Cluster the slots follow.
+    pub(super) async fn open(
+        hearing: &'a Arc<Hearing>,
+        ear: &'a Arc<Ear>,
+        server: &'a Server,
+    ) -> Result<Self, Outage> {
+        let patience = server.source.patience(Duration::from_secs(1));
+        let (hears, by) = (Arc::clone(hearing), Arc::clone(ear));
+        let opened = server
+            .source
+            .listen(patience, move |push| hears.hear(&by, push));
+        let wire = match tokio::time::timeout(patience, opened).await {
+            Ok(opened) => opened?,
+            Err(elapsed) => return Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+        };
+        let line = Self {
+            hearing,
+            ear,
+            wire,
+            source: &server.source,
+        };
+        if !hearing.publish.sharded {
+            let own = hearing.own(0);
+            for channel in [&own, &*hearing.publish.channel] {
+                line.subscribe("SUBSCRIBE", channel).await?;
+            }
+            hearing.open(ear, [0]);
+        }
+        Ok(line)
+    }
+
+    /// Subscribes to one channel.
+    pub(super) async fn subscribe(&self, name: &str, channel: &str) -> Result<(), Outage> {
+        let answer = self.ask(cmd(name).arg(channel)).await?;
+        if is_subscribed(&answer, channel) {
+            Ok(())
+        } else {
+            Err(out_of_order())
+        }
+    }
+
+    /// Sends a command and waits for its answer.
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Outage> {
+        let mut wire = self.wire.clone();
+        match tokio::time::timeout(PATIENCE, wire.send_packed_command(command)).await {
+            Ok(answer) => answer
+                .and_then(Value::extract_error)
+                .map_err(|error| self.outage(error)),
+            Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+        }
+    }
+
+    /// Sends these as one, and returns the answer to each.
+    pub(super) async fn ask_all(
+        &self,
+        commands: &deadpool_redis::redis::Pipeline,
+    ) -> Result<Vec<Value>, Outage> {
+        let (mut wire, count) = (self.wire.clone(), commands.len());
+        match tokio::time::timeout(PATIENCE, wire.send_packed_commands(commands, 0, count)).await {
+            Ok(answer) => answer.map_err(|error| self.outage(error)),
+            Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+        }
+    }
+
+    fn outage(&self, error: RedisError) -> Outage {
+        Outage::of(error)
+    }
+
+    /// Listens until the connection is lost, or what comes on it cannot be trusted.
+    pub(super) async fn stays(&self, said: &mut Said) -> Outage {
+        let mut pings = pin!(self.pings(said));
+        let mut loops = pin!(self.loops());
+        let mut all_slots = Slots::default();
+        let mut slots = pin!(all_slots.follow(self));
+        let mut switched = pin!(switched(self.source.sentinels()));
+        poll_fn(|cx| {
+            // First: what else goes wrong with a lost connection is a consequence.
+            if let Poll::Ready(outage) = pings.as_mut().poll(cx) {
+                return Poll::Ready(outage);
+            }
+            if let Poll::Ready(outage) = slots.as_mut().poll(cx) {
+                return Poll::Ready(outage);
+            }
+            if let Poll::Ready(outage) = loops.as_mut().poll(cx) {
+                return Poll::Ready(outage);
+            }
+            switched.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Finds out again and again whether all messages until a moment have arrived.
+    async fn pings(&self, said: &mut Said) -> Outage {
+        let mut number = 0_u64;
+        loop {
+            number += 1;
+            let (sent, text) = (Monotonic::now().as_millis(), number.to_string());
+            match self.ask(cmd("PING").arg(&text)).await {
+                Ok(Value::BulkString(answer)) if answer == text.as_bytes() => {}
+                // Another answer came in its place, perhaps that a slot went elsewhere.
+                Ok(_) => return out_of_order(),
+                Err(outage) => return outage,
+            }
+            if self.ear.hear(sent) {
+                self.hearing.renew(self.ear);
+            }
+            if self.ear.hears() {
+                said.trusted();
+            } else if said.is_trusted() {
+                said.lost(&silent());
+            }
+            tokio::time::sleep(PINGED).await;
+        }
+    }
+
+    /// Publishes to itself on the way that calls take, and finds out whether that arrives.
+    async fn loops(&self) -> Outage {
+        let mut missing = 0;
+        loop {
+            let Some(slot) = self.slot() else {
+                tokio::time::sleep(PINGED).await;
+                continue;
+            };
+            let Some(store) = self.hearing.store() else {
+                return silent();
+            };
+            let (channel, name) = (self.hearing.own(slot), channel::text(slot).to_string());
+            let sent = Monotonic::now().as_millis();
+            let answer = store.publish(&name, &channel, &sent.to_be_bytes()).await;
+            drop(store);
+            match &answer {
+                Ok(now) if self.ear.note_time(now.as_millis(), sent) => {
+                    self.hearing.renew(self.ear)
+                }
+                Err(error) if error.kind() == StoreErrorKind::Denied => {
+                    return Outage::new(StoreErrorKind::Denied, "the user may not publish");
+                }
+                // The way of calls is interrupted. What comes on this connection may be right.
+                Ok(_) | Err(_) => {}
+            }
+            tokio::time::sleep(LOOPED).await;
+            if answer.is_ok() && !self.ear.has_heard_itself(sent) {
+                missing += 1;
+            } else {
+                missing = 0;
+            }
+            if missing >= MISSING {
+                return silent();
+            }
+        }
+    }
+
+    /// A slot that it hears; `None` if there is none yet.
+    fn slot(&self) -> Option<u16> {
+        if !self.hearing.publish.sharded {
+            return Some(0);
+        }
+        self.ear.own_slot()
+    }
+}
+
+/// Waits until a sentinel reports that it names another master; for ever if there are none.
+async fn switched(sentinels: Option<&Arc<Sentinels>>) -> Outage {
+    if let Some(mut switched) = sentinels.map(|all| all.switched())
+        && switched.changed().await.is_ok()
+    {
+        return Outage::new(
+            StoreErrorKind::Unavailable,
+            "the sentinels name another master",
+        );
+    }
+    std::future::pending().await
+}
+
+pub(super) fn is_subscribed(answer: &Value, channel: &str) -> bool {
+    let Value::Push { kind, data } = answer else {
+        return false;
+    };
+    let of = matches!(data.first(), Some(Value::BulkString(of)) if of == channel.as_bytes());
+    of && matches!(kind, PushKind::Subscribe | PushKind::SSubscribe)
+}
+
+/// An answer to something else.
+pub(super) fn out_of_order() -> Outage {
+    Outage::new(
+        StoreErrorKind::Unavailable,
+        "an answer came in the place of another one",
+    )
+}
+
+/// Messages of the node to itself do not arrive.
+fn silent() -> Outage {
+    Outage::new(
+        StoreErrorKind::Unavailable,
+        "messages that this node publishes do not reach it",
+    )
+}

@@ -1,0 +1,135 @@
+//! The slots of one server of a Cluster: which are subscribed to, and which move.
+
+use std::collections::BTreeSet;
+
+use deadpool_redis::redis::{Pipeline, Value, cmd};
+
+use super::{
+    channel,
+    line::{LOOPED, Line, is_subscribed, out_of_order},
+};
+use crate::store::redis::{cluster::served, link::Outage};
+
+/// So many slots are subscribed to at once.
+const AT_ONCE: usize = 1_024;
+
+/// The slots that are subscribed to, open or not.
+#[derive(Default)]
+pub(super) struct Slots {
+    subscribed: BTreeSet<u16>,
+    /// The one on which the node hears itself.
+    own: Option<u16>,
+}
+
+impl Slots {
+    /// Subscribes to the slots that the server serves. Those that move are not trusted. On a single node it has
+    /// nothing to do.
+    pub(super) async fn follow(&mut self, line: &Line<'_>) -> Outage {
+        if !line.hearing.publish.sharded {
+            return std::future::pending().await;
+        }
+        loop {
+            match self.step(line).await {
+                // What was subscribed to just now is opened after another look.
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(LOOPED).await,
+                Err(outage) => return outage,
+            }
+        }
+    }
+
+    /// Looks once. Says whether it subscribed to more.
+    async fn step(&mut self, line: &Line<'_>) -> Result<bool, Outage> {
+        let answer = line.ask(cmd("CLUSTER").arg("NODES")).await?;
+        let text = match &answer {
+            Value::BulkString(text) => str::from_utf8(text).ok(),
+            Value::VerbatimString { text, .. } => Some(&**text),
+            _ => None,
+        };
+        let Some(served) = text.and_then(served) else {
+            return Err(out_of_order());
+        };
+        let (hearing, number) = (line.hearing, line.ear.number);
+        // The server ends subscriptions to slots that it gave away.
+        self.subscribed.retain(|slot| {
+            let stays = served.holds(*slot);
+            if !stays {
+                hearing.places.close(usize::from(*slot), number);
+            }
+            stays
+        });
+        for slot in &served.moving {
+            hearing.places.close(usize::from(*slot), number);
+        }
+        let is_open = |slot: u16| {
+            let place = hearing.places.read(slot.into());
+            place.is_open() && place.ear() == number
+        };
+        let ready: Vec<usize> = self
+            .subscribed
+            .iter()
+            .filter(|slot| !served.moving.contains(slot) && !is_open(**slot))
+            .map(|slot| usize::from(*slot))
+            .collect();
+        if !ready.is_empty() {
+            hearing.open(line.ear, ready.iter().copied());
+            if let Some(link) = &line.ear.link
+                && !ready.iter().all(|slot| hearing.serves(link, *slot))
+                && let Some(store) = hearing.store()
+            {
+                store.doubt_map();
+            }
+        }
+        self.own(line).await?;
+        self.subscribe(line, served.slots()).await
+    }
+
+    /// Subscribes to the channel on which the node hears itself, in the first slot that is heard.
+    async fn own(&mut self, line: &Line<'_>) -> Result<(), Outage> {
+        let is_held = |slot: u16| self.subscribed.contains(&slot);
+        if self.own.is_some_and(is_held) {
+            return Ok(());
+        }
+        self.own = self.subscribed.first().copied();
+        if let Some(slot) = self.own {
+            let own = line.hearing.own(slot);
+            line.subscribe("SSUBSCRIBE", &own).await?;
+        }
+        line.ear.hears_itself_in(self.own);
+        Ok(())
+    }
+
+    /// Subscribes to what is new. Says whether there was something.
+    async fn subscribe(
+        &mut self,
+        line: &Line<'_>,
+        served: impl Iterator<Item = u16>,
+    ) -> Result<bool, Outage> {
+        let new: Vec<u16> = served
+            .filter(|slot| !self.subscribed.contains(slot))
+            .collect();
+        let mut subscribed = false;
+        for part in new.chunks(AT_ONCE) {
+            let name = |slot: &u16| channel::of_slot(&line.hearing.publish.channel, *slot);
+            let channels: Vec<String> = part.iter().map(name).collect();
+            let mut all = Pipeline::with_capacity(part.len());
+            for channel in &channels {
+                // One command each: those of several slots are refused.
+                all.cmd("SSUBSCRIBE").arg(channel);
+            }
+            let answers = line.ask_all(&all).await?;
+            for ((slot, channel), answer) in part.iter().zip(&channels).zip(answers) {
+                match answer {
+                    // It has gone elsewhere meanwhile, which the next look shows.
+                    Value::ServerError(error) if error.code() == "MOVED" => {}
+                    Value::ServerError(error) => return Err(Outage::of(error.into())),
+                    answer if is_subscribed(&answer, channel) => {
+                        subscribed |= self.subscribed.insert(*slot);
+                    }
+                    _ => return Err(out_of_order()),
+                }
+            }
+        }
+        Ok(subscribed)
+    }
+}

@@ -1,0 +1,161 @@
+//! The source of a feed: it listens while there are readers.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{
+            AtomicI64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    super::{
+        link::{Link, RedisSource},
+        script::Scripts,
+        worker::Worker,
+    },
+    channel::Publish,
+    hearing::Hearing,
+    listen::listen,
+};
+use crate::{
+    model::{Tag, clock::Monotonic},
+    store::{Feed, FeedSource, FeedState, nonce},
+};
+
+/// How often it looks which servers there are.
+const SERVERS: Duration = Duration::from_millis(500);
+
+/// How often it looks whether its task runs, in ms, while it is not trusted.
+const MINDED: i64 = 400;
+
+/// A server to listen to.
+pub(in super::super) struct Server {
+    pub(in super::super) source: RedisSource,
+    /// The link to it, if it is one of several.
+    pub(in super::super) link: Option<Weak<Link>>,
+}
+
+/// The feed of this store.
+pub(in super::super) fn feed(scripts: &Scripts, publish: Publish) -> Feed {
+    let node: String = nonce().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hearing = Arc::new(Hearing::new(scripts, publish, node));
+    let source = Listening {
+        hearing: Arc::clone(&hearing),
+        worker: Mutex::default(),
+        minded: AtomicI64::new(i64::MIN),
+    };
+    let feed = Feed::new(source);
+    hearing.deliver_to(&feed);
+    feed
+}
+
+/// Listens while there are readers. Dropping it stops all.
+struct Listening {
+    hearing: Arc<Hearing>,
+    worker: Mutex<Worker>,
+    /// When it looked last whether its task runs, in ms.
+    minded: AtomicI64,
+}
+
+impl FeedSource for Listening {
+    fn state(&self, tag: Tag) -> FeedState {
+        let state = self.hearing.state(tag);
+        if !state.trusted && self.hearing.readers.load(SeqCst) > 0 {
+            self.mind();
+        }
+        state
+    }
+
+    fn wanted(&self, readers: usize) {
+        let before = self.hearing.readers.swap(readers, SeqCst);
+        if readers == 0 {
+            self.worker().stop();
+            self.hearing.stop();
+        } else if before == 0 {
+            self.start();
+        }
+    }
+}
+
+impl Listening {
+    /// Starts its task again if none runs: the runtime of the last one may have stopped, or be idle.
+    fn mind(&self) {
+        let now = Monotonic::now().as_millis();
+        let before = self.minded.load(Relaxed);
+        let is_due = now.saturating_sub(before) >= MINDED;
+        let own = |is_due| {
+            is_due
+                && self
+                    .minded
+                    .compare_exchange(before, now, Relaxed, Relaxed)
+                    .is_ok()
+        };
+        if own(is_due) {
+            self.start();
+        }
+    }
+
+    fn start(&self) {
+        // Outside of a runtime it waits for a reader who asks inside of one.
+        if Handle::try_current().is_err() {
+            return;
+        }
+        let mut worker = self.worker();
+        if !worker.runs() {
+            self.hearing.stop();
+            worker.start(conduct(Arc::clone(&self.hearing)));
+        }
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Worker> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps one listener for each server, until the store is dropped.
+async fn conduct(hearing: Arc<Hearing>) {
+    let (mut tasks, mut running) = (JoinSet::new(), HashMap::new());
+    // Servers without a link are one: the node, or the master.
+    let name = |server: &Server| {
+        server
+            .link
+            .as_ref()
+            .map_or(0, |link| link.as_ptr() as usize)
+    };
+    while let Some(store) = hearing.store() {
+        let servers = store.servers();
+        drop(store);
+        let named: Vec<usize> = servers.iter().map(name).collect();
+        running.retain(|at, task: &mut Running| {
+            let stays = named.contains(at) && !task.task.is_finished();
+            if !stays {
+                task.task.abort();
+            }
+            stays
+        });
+        for server in servers {
+            running.entry(name(&server)).or_insert_with(|| Running {
+                _keeps_the_address: server.link.clone(),
+                task: tasks.spawn(listen(Arc::clone(&hearing), server)),
+            });
+        }
+        while tasks.try_join_next().is_some() {}
+        tokio::time::sleep(SERVERS).await;
+    }
+    hearing.stop();
+}
+
+struct Running {
+    _keeps_the_address: Option<Weak<Link>>,
+    task: AbortHandle,
+}

@@ -1,0 +1,265 @@
+//! The stored form of a session set without its data.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut, TryGetError};
+
+use super::{Live, Made, More, Part, Rare, SessionSet, admit::Ticket, room::Devices};
+use crate::{
+    model::{Digest, EndNotice, Record, SessionId, Timestamp, record},
+    store::{StoreError, StoreErrorKind, Ticketed},
+};
+
+/// The version of the stored form. A release writes a new one only when every running server can read it.
+pub(super) const VERSION: u8 = 1;
+
+/// What the set has, beside lists that may be empty.
+const CUTOFF: u8 = 1;
+const BARRED: u8 = 2;
+const DEVICES: u8 = 4;
+
+/// What a session has beside its record.
+const WITH_PART: u8 = 1;
+const WITH_MADE: u8 = 2;
+
+/// What an answer to a `create` has beside the evicted sessions.
+const FIRST_SIGHT: u8 = 1;
+const REPLACED: u8 = 2;
+
+impl SessionSet {
+    /// The stored form of everything but the data of sessions, which [`encode_part`](Self::encode_part) writes.
+    ///
+    /// It is big-endian, with times in milliseconds as `i64`. `n × …` has its number before it as a `u16`, and
+    /// `record`, `notice` and `terms` their length as a `u32`.
+    ///
+    /// | part | what it has |
+    /// |---|---|
+    /// | version | `u8`, 1 |
+    /// | flags | `u8`: 1 cutoff, 2 disabled until, 4 devices |
+    /// | cutoff, disabled until | a time each, if flagged |
+    /// | devices | until when they are remembered, n × 12 bytes, if flagged |
+    /// | end notices | n × (session id, [`notice`](EndNotice::encode)) |
+    /// | tickets | n × (id, digest, mark of the realm, authenticated, works until, terms) |
+    /// | sessions | n × (session id, flags, [`record`](Record::encode)) |
+    ///
+    /// The flags of a session are 1 if it has data, and 2 if the answer of its `create` follows. That is `u8`: 1 first
+    /// sight, 2 replaced. Then the id of the replaced session, if flagged, and n × (session id, record) evicted ones.
+    ///
+    /// # Errors
+    ///
+    /// If a record cannot be written; no value that can be built does that.
+    pub fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        let Self { live, .. } = self;
+        let Rare {
+            notices,
+            cutoff,
+            barred,
+            tickets,
+            devices,
+        } = self.rare();
+        let mut bytes = Vec::with_capacity(16 + 320 * live.len());
+        bytes.put_u8(VERSION);
+        let flag = |flag, is: bool| if is { flag } else { 0 };
+        bytes.put_u8(
+            flag(CUTOFF, cutoff.is_some())
+                | flag(BARRED, barred.is_some())
+                | flag(DEVICES, devices.until.is_some()),
+        );
+        for time in cutoff.iter().chain(barred).chain(&devices.until) {
+            bytes.put_i64(time.as_millis());
+        }
+        if devices.until.is_some() {
+            put_count(&mut bytes, devices.digests.len());
+            devices.digests.iter().for_each(|it| bytes.put_slice(it));
+        }
+        put_count(&mut bytes, notices.len());
+        for (id, notice) in notices {
+            bytes.put_slice(id.as_bytes());
+            put_long(&mut bytes, &notice.encode());
+        }
+        put_count(&mut bytes, tickets.len());
+        for held in tickets {
+            bytes.put_slice(held.ticket.id.as_bytes());
+            bytes.put_slice(held.ticket.digest.as_bytes());
+            bytes.put_slice(&held.mark);
+            bytes.put_i64(held.authenticated.as_millis());
+            bytes.put_i64(held.until.as_millis());
+            put_long(&mut bytes, &held.terms);
+        }
+        put_count(&mut bytes, live.len());
+        for each in live {
+            let record = &each.record;
+            let made = each.more().and_then(|more| more.made.as_ref());
+            bytes.put_slice(record.id.as_bytes());
+            bytes.put_u8(flag(WITH_PART, each.has_data()) | flag(WITH_MADE, made.is_some()));
+            put_long(&mut bytes, &record.encode()?);
+            if let Some(made) = made {
+                put_made(&mut bytes, made)?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Reads the stored form. The data of sessions are not there until [`add_part`](Self::add_part) adds them.
+    ///
+    /// # Errors
+    ///
+    /// The kind is [`TooNew`](StoreErrorKind::TooNew) if a newer version of this crate wrote the bytes. Leave them
+    /// alone then. It is [`Corrupt`](StoreErrorKind::Corrupt) if they are no session set.
+    pub fn decode(mut bytes: &[u8]) -> Result<Self, StoreError> {
+        let bytes = &mut bytes;
+        version(bytes.first(), VERSION)?;
+        bytes.advance(1);
+        let flags = bytes.try_get_u8().map_err(corrupt)?;
+        if flags & !(CUTOFF | BARRED | DEVICES) != 0 {
+            return Err(StoreError::new(StoreErrorKind::Corrupt));
+        }
+        let mut time = |flag| (flags & flag != 0).then(|| get_time(bytes)).transpose();
+        let (cutoff, barred, until) = (time(CUTOFF)?, time(BARRED)?, time(DEVICES)?);
+        let mut digests = VecDeque::new();
+        if until.is_some() {
+            digests = (0..get_count(bytes)?)
+                .map(|_| get(bytes))
+                .collect::<Result<_, _>>()?;
+        }
+        let notices = (0..get_count(bytes)?).map(|_| get_notice(bytes));
+        let notices = notices.collect::<Result<_, _>>()?;
+        let tickets = (0..get_count(bytes)?).map(|_| get_ticket(bytes));
+        let tickets = tickets.collect::<Result<_, _>>()?;
+        let live = (0..get_count(bytes)?).map(|_| get_live(bytes));
+        let live = live.collect::<Result<_, _>>()?;
+        if bytes.has_remaining() {
+            return Err(StoreError::new(StoreErrorKind::Corrupt));
+        }
+        let rare = Rare {
+            notices,
+            cutoff,
+            barred,
+            tickets,
+            devices: Devices { digests, until },
+        };
+        let rare = (!rare.is_empty()).then(|| Box::new(rare));
+        Ok(Self { live, rare })
+    }
+}
+
+/// Whether these bytes are of this version: the first byte says so.
+pub(super) fn version(first: Option<&u8>, known: u8) -> Result<(), StoreError> {
+    match first {
+        Some(version) if *version == known => Ok(()),
+        Some(version) if *version > known => Err(StoreError::new(StoreErrorKind::TooNew)),
+        _ => Err(StoreError::new(StoreErrorKind::Corrupt)),
+    }
+}
+
+pub(super) fn corrupt(source: TryGetError) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt).with_source(source)
+}
+
+// The limits of a session set are far below, so that nothing is cut off.
+fn put_count(bytes: &mut Vec<u8>, count: usize) {
+    bytes.put_u16(u16::try_from(count).unwrap_or(u16::MAX));
+}
+
+fn put_long(bytes: &mut Vec<u8>, long: &[u8]) {
+    bytes.put_u32(u32::try_from(long.len()).unwrap_or(u32::MAX));
+    bytes.put_slice(long);
+}
+
+fn put_made(bytes: &mut Vec<u8>, made: &Made) -> Result<(), StoreError> {
+    let first_sight = if made.first_sight { FIRST_SIGHT } else { 0 };
+    let replaced = if made.replaced.is_some() { REPLACED } else { 0 };
+    bytes.put_u8(first_sight | replaced);
+    if let Some(id) = made.replaced {
+        bytes.put_slice(id.as_bytes());
+    }
+    put_count(bytes, made.evicted.len());
+    for record in &made.evicted {
+        bytes.put_slice(record.id.as_bytes());
+        put_long(bytes, &record.encode()?);
+    }
+    Ok(())
+}
+
+fn get<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], StoreError> {
+    let mut array = [0; N];
+    bytes.try_copy_to_slice(&mut array).map_err(corrupt)?;
+    Ok(array)
+}
+
+fn get_time(bytes: &mut &[u8]) -> Result<Timestamp, StoreError> {
+    let millis = bytes.try_get_i64().map_err(corrupt)?;
+    Ok(Timestamp::from_millis(millis))
+}
+
+fn get_count(bytes: &mut &[u8]) -> Result<u16, StoreError> {
+    bytes.try_get_u16().map_err(corrupt)
+}
+
+fn get_long<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let length = bytes.try_get_u32().map_err(corrupt)?;
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.split_off(..length))
+        .ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt))
+}
+
+fn get_notice(bytes: &mut &[u8]) -> Result<(SessionId, EndNotice), StoreError> {
+    let id = SessionId::from_bytes(get(bytes)?);
+    let notice = get_long(bytes)?;
+    version(notice.first(), record::VERSION)?;
+    let notice = EndNotice::decode(notice);
+    let notice = notice.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt))?;
+    Ok((id, notice))
+}
+
+fn get_ticket(bytes: &mut &[u8]) -> Result<Ticket, StoreError> {
+    let id = SessionId::from_bytes(get(bytes)?);
+    let digest = Digest::from_bytes(get(bytes)?);
+    Ok(Ticket {
+        ticket: Ticketed { id, digest },
+        mark: get(bytes)?,
+        authenticated: get_time(bytes)?,
+        until: get_time(bytes)?,
+        terms: get_long(bytes)?.to_vec(),
+    })
+}
+
+fn get_record(bytes: &mut &[u8], id: SessionId) -> Result<Record, StoreError> {
+    let record = get_long(bytes)?;
+    version(record.first(), record::VERSION)?;
+    Ok(Record::decode(id, record)?)
+}
+
+fn get_live(bytes: &mut &[u8]) -> Result<Live, StoreError> {
+    let id = SessionId::from_bytes(get(bytes)?);
+    let flags = bytes.try_get_u8().map_err(corrupt)?;
+    if flags & !(WITH_PART | WITH_MADE) != 0 {
+        return Err(StoreError::new(StoreErrorKind::Corrupt));
+    }
+    let record = get_record(bytes, id)?;
+    let made = (flags & WITH_MADE != 0)
+        .then(|| get_made(bytes))
+        .transpose()?;
+    let data = if flags & WITH_PART != 0 {
+        Part::Away
+    } else {
+        Part::default()
+    };
+    let more = (flags != 0).then(|| Box::new(More { data, made }));
+    Ok(Live { record, more })
+}
+
+fn get_made(bytes: &mut &[u8]) -> Result<Made, StoreError> {
+    let flags = bytes.try_get_u8().map_err(corrupt)?;
+    let replaced = (flags & REPLACED != 0).then(|| get(bytes)).transpose()?;
+    let evicted = (0..get_count(bytes)?).map(|_| {
+        let id = SessionId::from_bytes(get(bytes)?);
+        get_record(bytes, id)
+    });
+    Ok(Made {
+        evicted: evicted.collect::<Result<_, _>>()?,
+        replaced: replaced.map(SessionId::from_bytes),
+        first_sight: flags & FIRST_SIGHT != 0,
+    })
+}

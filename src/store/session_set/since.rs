@@ -1,0 +1,115 @@
+//! What an operation changed.
+
+use bytes::Bytes;
+
+use super::{Live, Part, SessionSet};
+use crate::{
+    model::{EndReason, SessionId},
+    store::{FeedNews, Row},
+};
+
+/// How much of a session set an operation changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in super::super) enum Changed {
+    Nothing,
+    /// Only the last activity of sessions.
+    Activity,
+    More,
+}
+
+impl SessionSet {
+    pub(in super::super) fn changed_since(&self, before: &Self) -> Changed {
+        if self.live.len() != before.live.len() || self.rare() != before.rare() {
+            return Changed::More;
+        }
+        let mut changed = Changed::Nothing;
+        for (now, was) in self.live.iter().zip(&before.live) {
+            if now.more() != was.more() {
+                return Changed::More;
+            }
+            if now.record == was.record {
+                continue;
+            }
+            let mut same = now.record.clone();
+            same.last_activity = was.record.last_activity;
+            if same != was.record {
+                return Changed::More;
+            }
+            changed = Changed::Activity;
+        }
+        changed
+    }
+
+    /// The parts to write, and those to remove.
+    pub(in super::super) fn parts_since(&self, before: &Self) -> Vec<(SessionId, Option<Bytes>)> {
+        let mut parts = Vec::new();
+        for (at, Live { record, more }) in self.live.iter().enumerate() {
+            let Some(Part::Here(data)) = more.as_ref().map(|more| &more.data) else {
+                continue;
+            };
+            let was = before.live_at(at, record.id);
+            let same = was
+                .is_some_and(|was| was.record.revision == record.revision && was.data() == *data);
+            if !same && !data.is_empty() {
+                parts.push((record.id, self.encode_part(record.id)));
+            }
+        }
+        for (at, was) in before.live.iter().enumerate() {
+            let id = was.record.id;
+            let has = || self.live_at(at, id).is_some_and(Live::has_data);
+            if was.has_data() && !has() {
+                parts.push((id, None));
+            }
+        }
+        parts
+    }
+
+    /// What clients notice.
+    pub(in super::super) fn news_since(&self, before: &Self) -> Vec<FeedNews> {
+        let (mut news, mut ended) = (Vec::new(), Vec::new());
+        for (at, was) in before.live.iter().enumerate() {
+            let id = was.record.id;
+            let Some(Live { record, .. }) = self.live_at(at, id) else {
+                let notices = &self.rare().notices;
+                let notice = notices.iter().find(|(of, _)| *of == id);
+                ended.extend(notice.map(|(_, notice)| (id, notice.reason)));
+                continue;
+            };
+            let unused = |live: &Live| {
+                let rotation = live.record.rotation.as_ref();
+                rotation.is_some_and(|rotation| rotation.is_unused())
+            };
+            if record.digest != was.record.digest
+                || unused(was) && record.rotation != was.record.rotation
+            {
+                news.push(FeedNews::Renewed(id));
+            }
+            let (is, had) = (record, &was.record);
+            if (is.revision, is.idle, is.deadline) != (had.revision, had.idle, had.deadline)
+                && !is.was_found_expired()
+            {
+                news.push(FeedNews::Written(id));
+            }
+        }
+        ended.retain(|(_, reason)| *reason != EndReason::Expired);
+        if !ended.is_empty() {
+            news.push(FeedNews::Ended(ended));
+        }
+        news
+    }
+
+    pub(in super::super) fn row(&self) -> Row {
+        let records = || self.live.iter().map(|live| &live.record);
+        Row {
+            user: records().find_map(|record| record.user_id().cloned()),
+            live: self.live.len(),
+            last_activity: records().map(|record| record.last_activity).max(),
+        }
+    }
+
+    /// The session with this id, which was at this place before.
+    fn live_at(&self, at: usize, id: SessionId) -> Option<&Live> {
+        let there = self.live.get(at).filter(|live| live.record.id == id);
+        there.or_else(|| self.live.iter().find(|live| live.record.id == id))
+    }
+}

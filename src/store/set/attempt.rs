@@ -1,0 +1,229 @@
+//! One operation on a stored session set: read it, run the rules, write it, and again if another write won.
+
+use std::time::Duration;
+
+use super::{SetStorage, Version, Write, WriteKind, Written, turns::Turns};
+use crate::{
+    model::{Arrival, SessionId, Tag, Timestamp},
+    store::{SessionSet, StoreError, StoreErrorKind},
+};
+
+/// How often an operation is tried after errors. Ends are tried more often, because a session that its user
+/// ended must not stay live.
+const TRIES: u32 = 3;
+const TRIES_OF_ENDS: u32 = 12;
+
+/// How often head and part may be of two writes, before they count as corrupt.
+const TORN_MAX: u32 = 2;
+
+/// What an operation works on.
+#[derive(Clone, Copy)]
+pub(super) struct Task {
+    pub(super) tag: Tag,
+    /// The session whose data it most likely needs.
+    pub(super) part: Option<SessionId>,
+    pub(super) kind: TaskKind,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum TaskKind {
+    /// It may be tried again, with the same outcome if it ran.
+    Repeatable,
+    /// It is repeated for longer.
+    End,
+    /// As `Repeatable`. It happens with each request and mostly writes activity, so it does not wait for others.
+    Request,
+    /// It must not run late.
+    SignIn,
+    /// If it may have run and another write followed, nobody knows whether it did.
+    Once,
+}
+
+/// A session set as it was read.
+pub(super) struct Loaded {
+    pub(super) set: SessionSet,
+    pub(super) now: Timestamp,
+    version: Option<Version>,
+}
+
+/// What came of one.
+pub(super) struct Done<T> {
+    pub(super) outcome: T,
+    /// Whether it is a sign-in that was written after its time.
+    pub(super) late: bool,
+    /// Whether an earlier attempt may still run.
+    pub(super) doubtful: bool,
+}
+
+/// Reads the session set, with the part that `lacks` asks for.
+pub(super) async fn load<S: SetStorage>(
+    storage: &S,
+    tag: Tag,
+    mut part: Option<SessionId>,
+    lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
+) -> Result<Loaded, StoreError> {
+    let mut torn = 0;
+    loop {
+        let stored = storage.read(tag, part).await?;
+        let now = stored.now.unwrap_or_else(|| storage.now());
+        let Some((version, head)) = stored.found else {
+            return Ok(Loaded {
+                set: SessionSet::default(),
+                now,
+                version: None,
+            });
+        };
+        let mut set = SessionSet::decode(&head)?;
+        let added = match (part, stored.part) {
+            (Some(id), Some(bytes)) => set.add_part(id, bytes),
+            _ => Ok(()),
+        };
+        let lacked = lacks(&set, now);
+        let failed = match added {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => error,
+            Err(error) => return Err(error),
+            Ok(()) if lacked.is_none() => {
+                let version = Some(version);
+                return Ok(Loaded { set, now, version });
+            }
+            Ok(()) => StoreError::new(StoreErrorKind::Corrupt),
+        };
+        // Asked for and not there, or of another revision: head and part are of two writes.
+        if lacked == part || lacked.is_none() {
+            torn += 1;
+        }
+        if torn > TORN_MAX {
+            return Err(failed);
+        }
+        part = lacked.or(part);
+    }
+}
+
+/// Runs an operation until its outcome is written, or there is nothing to write.
+///
+/// `holds_unwritten` says of which outcomes it does no harm that the storage cannot write them.
+pub(super) async fn run<S: SetStorage, T>(
+    storage: &S,
+    turns: &Turns,
+    patience: Duration,
+    task: Task,
+    lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
+    holds_unwritten: impl Fn(&T) -> bool,
+    mut operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
+) -> Result<Done<T>, StoreError> {
+    let Task { tag, part, kind } = task;
+    let began = Arrival::now();
+    let tries = match kind {
+        TaskKind::End => TRIES_OF_ENDS,
+        TaskKind::Repeatable | TaskKind::Request | TaskKind::SignIn | TaskKind::Once => TRIES,
+    };
+    let (mut lost, mut failed) = (0, 0);
+    // The attempts that may have run, with what they answer then.
+    let mut doubtful: Vec<(Version, T)> = Vec::new();
+    let mut expected = None;
+    let mut turn = None;
+    loop {
+        // Whoever comes while others take turns joins them. So a flood of writes cannot overtake them for ever.
+        let joins = || kind != TaskKind::Request && turns.are_taken(tag);
+        if turn.is_none() && (lost > 0 || joins()) {
+            turn = Some(turns.take(tag).await);
+        }
+        let loaded = match load(storage, tag, part, &lacks).await {
+            Ok(loaded) => loaded,
+            Err(error) if gives_up(&error) => return Err(error),
+            Err(error) => {
+                failed += 1;
+                let spent = began.age() > patience;
+                if spent || failed >= tries || kind != TaskKind::End && doubtful.is_empty() {
+                    return Err(unknown(kind, !doubtful.is_empty(), error));
+                }
+                storage.pause(failed).await;
+                continue;
+            }
+        };
+        let ran = doubtful
+            .iter()
+            .position(|(version, _)| Some(*version) == loaded.version);
+        if let Some(at) = ran {
+            let (_, outcome) = doubtful.swap_remove(at);
+            return Ok(Done {
+                outcome,
+                late: kind == TaskKind::SignIn && began.age() > patience,
+                doubtful: false,
+            });
+        }
+        if kind == TaskKind::Once && !doubtful.is_empty() && loaded.version != expected {
+            return Err(StoreError::new(StoreErrorKind::Uncertain));
+        }
+        let Loaded { set, now, version } = loaded;
+        let mut after = set.clone();
+        let outcome = operation(&mut after, now);
+        let done = Done {
+            outcome,
+            late: false,
+            doubtful: !doubtful.is_empty(),
+        };
+        let Some(mut write) = Write::between(tag, version, &set, &after, now)? else {
+            return Ok(done);
+        };
+        if write.kind == WriteKind::Activity {
+            // Lost activity is no loss: another request of the user was written at this moment.
+            if !turns.are_taken(tag) {
+                let _ = storage.write(tag, &write).await;
+            }
+            return Ok(done);
+        }
+        if kind == TaskKind::SignIn {
+            write.latest = Some(now.plus(patience.saturating_sub(began.age())));
+        }
+        let (error, may_have_run) = match storage.write(tag, &write).await {
+            Ok(Written::Written { when }) => {
+                let when = || when.unwrap_or_else(|| storage.now());
+                let late = write.latest.is_some_and(|latest| when() > latest);
+                return Ok(Done { late, ..done });
+            }
+            Ok(Written::Lost) if began.age() <= patience => {
+                lost += 1;
+                if turn.is_some() {
+                    storage.pause(lost).await;
+                }
+                continue;
+            }
+            Ok(Written::Lost) => (StoreError::new(StoreErrorKind::Busy), false),
+            Ok(Written::NothingRan(error)) => (error, false),
+            Err(error) => (error, true),
+        };
+        failed += 1;
+        if failed >= tries || began.age() > patience || !may_have_run && gives_up(&error) {
+            if holds_unwritten(&done.outcome) {
+                return Ok(done);
+            }
+            return Err(unknown(kind, may_have_run || !doubtful.is_empty(), error));
+        }
+        if may_have_run {
+            expected = version;
+            doubtful.push((write.version, done.outcome));
+        }
+        storage.pause(failed).await;
+    }
+}
+
+/// Whether trying again at once cannot help.
+fn gives_up(error: &StoreError) -> bool {
+    matches!(
+        error.kind(),
+        StoreErrorKind::Corrupt
+            | StoreErrorKind::Denied
+            | StoreErrorKind::Full
+            | StoreErrorKind::TooNew
+            | StoreErrorKind::Unsupported
+    )
+}
+
+/// What the caller gets of an error, if the operation may have run.
+fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> StoreError {
+    if kind == TaskKind::Once && may_have_run {
+        return StoreError::new(StoreErrorKind::Uncertain).with_source(error);
+    }
+    error
+}

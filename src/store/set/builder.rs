@@ -1,0 +1,60 @@
+//! The settings of a `SetStore`.
+
+use std::time::Duration;
+
+use super::{SetStorage, SetStore};
+use crate::{model::Lifetime, store::NOTICE_KEPT};
+
+/// The settings of a [`SetStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SetStoreBuilder<S> {
+    pub(super) storage: S,
+    pub(super) notice_kept: Duration,
+    pub(super) activity_step: Duration,
+    pub(super) patience: Duration,
+}
+
+impl<S: SetStorage> SetStoreBuilder<S> {
+    pub(super) fn new(storage: S) -> Self {
+        Self {
+            storage,
+            notice_kept: NOTICE_KEPT,
+            activity_step: Duration::from_secs(1),
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    /// How long an end notice is kept.
+    ///
+    /// A request with the token of an ended session gets the reason during this time. Defaults to 1 hour.
+    pub fn notice_kept(mut self, kept: Duration) -> Self {
+        self.notice_kept = kept.min(Lifetime::MAX);
+        self
+    }
+
+    /// Writes the activity of a session at most once in this time.
+    ///
+    /// The layer's `activity_every` counts if that is longer. A session can expire earlier by this time than
+    /// its last request says, but never by more than a seventeenth of its idle time. Zero writes each activity.
+    ///
+    /// Defaults to 1 s.
+    pub fn activity_step(mut self, step: Duration) -> Self {
+        self.activity_step = step;
+        self
+    }
+
+    /// How long an operation tries again, after another process won or the storage failed.
+    ///
+    /// It also bounds sign-ins: the storage gets no write of a sign-in that began longer ago. Defaults to 5 s.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Makes the store.
+    #[must_use]
+    pub fn build(self) -> SetStore<S> {
+        SetStore::from_builder(self)
+    }
+}

@@ -1,0 +1,125 @@
+//! Sign-ins that were given up and have not ended yet.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+use crate::model::{SessionId, Tag};
+
+/// How many wait at most: a storage that is away for long must not fill the memory of the app.
+const MOST: usize = 10_000;
+
+#[derive(Default)]
+pub(super) struct Undelivered {
+    waiting: Mutex<VecDeque<(Tag, SessionId)>>,
+    /// How many wait. Read by each operation.
+    count: AtomicUsize,
+    /// How many tasks end them.
+    workers: AtomicUsize,
+    /// Wakes these tasks.
+    work: Notify,
+}
+
+/// One that is being ended. It waits again if that fails, or if its operation is dropped.
+pub(super) struct Taken<'a> {
+    all: &'a Undelivered,
+    pub(super) tag: Tag,
+    pub(super) id: SessionId,
+    ended: bool,
+}
+
+/// One task that ends them, until it is dropped.
+pub(super) struct Worker<'a>(&'a Undelivered);
+
+impl Undelivered {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Tag, SessionId)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, tag: Tag, id: SessionId) {
+        let mut waiting = self.waiting();
+        if waiting.len() >= MOST {
+            tracing::error!(
+                most = MOST,
+                "a sign-in that was given up is not ended: too many wait for the storage. It expires unused"
+            );
+            return;
+        }
+        waiting.push_back((tag, id));
+        self.count.store(waiting.len(), Ordering::Relaxed);
+        drop(waiting);
+        self.work.notify_one();
+    }
+
+    /// The next one to end.
+    pub(super) fn take(&self) -> Option<Taken<'_>> {
+        if self.count() == 0 {
+            return None;
+        }
+        let mut waiting = self.waiting();
+        let (tag, id) = waiting.pop_front()?;
+        self.count.store(waiting.len(), Ordering::Relaxed);
+        Some(Taken {
+            all: self,
+            tag,
+            id,
+            ended: false,
+        })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn worker(&self) -> Worker<'_> {
+        self.workers.fetch_add(1, Ordering::Relaxed);
+        Worker(self)
+    }
+
+    /// The storage answers. Returns one to end, if some wait and no task does it.
+    pub(super) fn next_without_worker(&self) -> Option<Taken<'_>> {
+        if self.count() == 0 {
+            return None;
+        }
+        if self.workers.load(Ordering::Relaxed) > 0 {
+            self.work.notify_one();
+            return None;
+        }
+        self.take()
+    }
+}
+
+impl Taken<'_> {
+    pub(super) fn ended(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut waiting = self.all.waiting();
+            waiting.push_front((self.tag, self.id));
+            self.all.count.store(waiting.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Waits until there is something to end, or the storage answered an operation.
+    pub(super) async fn work(&self) {
+        self.0.work.notified().await;
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        self.0.workers.fetch_sub(1, Ordering::Relaxed);
+    }
+}

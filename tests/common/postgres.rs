@@ -1,0 +1,359 @@
+//! A PostgreSQL server for one test, on a free port of the loopback and stopped by its process id.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::{
+    env, fs,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use deadpool_postgres::{
+    Config, Pool, PoolConfig, Runtime,
+    tokio_postgres::{self, Client, NoTls, Row},
+};
+use tower_user_sessions::{PostgresStore, store::ManualClock};
+
+use super::redis::free_port;
+
+/// What every server runs with: a test may lose its data in a crash of the machine.
+const SETTINGS: &[&str] = &[
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "shared_buffers=32MB",
+    "full_page_writes=off",
+];
+
+/// A running server; it stops when this is dropped.
+pub(crate) struct Server {
+    dir: tempfile::TempDir,
+    settings: Vec<String>,
+    process: Child,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// An empty server. A commit does not wait for the disk.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&["fsync=off"])
+    }
+
+    /// An empty server with these settings.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
+        Self::start_in(folder(), settings, |data| {
+            let mut made = command("initdb");
+            made.args([
+                "--no-sync",
+                "--no-instructions",
+                "--auth=trust",
+                "--username=postgres",
+            ])
+            .args(["--encoding=UTF8", "--locale=C", "--pgdata"])
+            .arg(data);
+            run(&mut made);
+        })
+    }
+
+    /// A standby of this server: it follows with the next change.
+    pub(crate) fn standby(&self) -> Self {
+        let port = self.port.to_string();
+        Self::start_in(folder(), &["fsync=off"], |data| {
+            let mut copied = command("pg_basebackup");
+            copied
+                .args([
+                    "--no-sync",
+                    "--checkpoint=fast",
+                    "--write-recovery-conf",
+                    "--host=127.0.0.1",
+                ])
+                .args(["--username=postgres", "--port", &port, "--pgdata"])
+                .arg(data);
+            run(&mut copied);
+        })
+    }
+
+    fn start_in(dir: tempfile::TempDir, settings: &[&str], make: impl Fn(&Path)) -> Self {
+        make(&dir.path().join("data"));
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let port = free_port();
+        let process = spawn(dir.path(), &settings, port);
+        let mut server = Self {
+            dir,
+            settings,
+            process,
+            port,
+        };
+        // Another process may take the free port in the meantime.
+        for _ in 0..5 {
+            if server.answers() {
+                return server;
+            }
+            server.port = free_port();
+            server.process = spawn(server.dir.path(), &server.settings, server.port);
+        }
+        panic!("PostgreSQL does not start: {}", server.log());
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url(self.port)
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        pool(&self.url(), 16)
+    }
+
+    /// A store with tables.
+    pub(crate) async fn store(&self) -> PostgresStore {
+        let store = PostgresStore::new(self.pool());
+        store.migrate().await.unwrap();
+        store
+    }
+
+    /// A store with this clock that writes each activity, and with tables.
+    pub(crate) async fn store_at(&self, clock: ManualClock) -> PostgresStore {
+        let store = PostgresStore::builder(self.pool())
+            .clock(clock)
+            .activity_step(Duration::ZERO)
+            .deadline(Duration::from_secs(20))
+            .build();
+        store.migrate().await.unwrap();
+        store
+    }
+
+    /// Runs a statement on a new connection.
+    pub(crate) async fn ask(&self, sql: &str) -> Vec<Row> {
+        client(&self.url()).await.query(sql, &[]).await.unwrap()
+    }
+
+    /// The number that a statement returns.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.ask(sql).await.pop().unwrap().get(0)
+    }
+
+    /// Adds a user who needs this password, and no other one.
+    pub(crate) async fn passwords(&self, user: &str, password: &str) {
+        let rules = self.dir.path().join("data/pg_hba.conf");
+        let before = fs::read_to_string(&rules).unwrap();
+        let rule = format!("host all {user} 127.0.0.1/32 scram-sha-256");
+        fs::write(&rules, format!("{rule}\n{before}")).unwrap();
+        let role = format!("CREATE ROLE {user} LOGIN PASSWORD '{password}'");
+        client(&self.url())
+            .await
+            .batch_execute(&role)
+            .await
+            .unwrap();
+        self.ask("SELECT pg_reload_conf()").await;
+        // The first process reads it a moment later.
+        thread::sleep(Duration::from_millis(200));
+    }
+
+    /// Suspends all its processes.
+    pub(crate) fn suspend(&self) {
+        // The first one alone would leave those that serve connections.
+        signal("-STOP", &[self.process.id()]);
+        signal("-STOP", &self.children());
+    }
+
+    pub(crate) fn resume(&self) {
+        signal("-CONT", &self.children());
+        signal("-CONT", &[self.process.id()]);
+    }
+
+    /// Stops it at once, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.resume();
+        signal("-QUIT", &[self.process.id()]);
+        self.process.wait().unwrap();
+    }
+
+    /// Stops it in good order: clients are told.
+    pub(crate) fn stop(&mut self) {
+        signal("-INT", &[self.process.id()]);
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again on the same port, with what it had.
+    pub(crate) fn restart(&mut self) {
+        self.process = spawn(self.dir.path(), &self.settings, self.port);
+        assert!(
+            self.answers(),
+            "PostgreSQL does not come back: {}",
+            self.log()
+        );
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let parent = self.process.id().to_string();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|process: &u32| {
+                let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+                // After the name, which may have spaces in it: the state, then the parent.
+                let after = stat.rsplit(") ").next().unwrap_or_default();
+                after.split(' ').nth(1) == Some(&parent)
+            })
+            .collect()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Whether it begins to take connections.
+    fn answers(&mut self) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(20) {
+            if matches!(self.process.try_wait(), Ok(Some(_))) {
+                return false;
+            }
+            let mut ready = command("pg_isready");
+            ready.args([
+                "--quiet",
+                "--host=127.0.0.1",
+                "--port",
+                &self.port.to_string(),
+            ]);
+            if ready.status().unwrap().success() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.kill();
+        }
+    }
+}
+
+/// A new connection without a pool.
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+pub(crate) fn url(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
+}
+
+pub(crate) fn pool(url: &str, size: usize) -> Pool {
+    let mut config = Config::new();
+    config.url = Some(url.to_owned());
+    config.pool = Some(PoolConfig::new(size));
+    config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap()
+}
+
+fn spawn(dir: &Path, settings: &[String], port: u16) -> Child {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))
+        .unwrap();
+    let mut server = command("postgres");
+    server
+        .args(["-p", &port.to_string(), "-D"])
+        .arg(dir.join("data"));
+    for setting in SETTINGS
+        .iter()
+        .copied()
+        .chain(settings.iter().map(String::as_str))
+    {
+        server.args(["-c", setting]);
+    }
+    server
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(missing)
+}
+
+/// A folder that the server may use.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    if let Some((user, group)) = other_user() {
+        chown(dir.path(), Some(user), Some(group)).unwrap();
+    }
+    dir
+}
+
+/// One of the programs, as a user as whom it runs: none of them runs as root.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(programs().join(program));
+    if let Some((user, group)) = other_user() {
+        command.uid(user).gid(group);
+    }
+    command
+        .env_remove("PGHOST")
+        .env_remove("PGPORT")
+        .current_dir("/");
+    command
+}
+
+/// Where Debian has the programs, which are not in the path; the newest version.
+fn programs() -> PathBuf {
+    if let Some(folder) = env::var_os("POSTGRES_BIN") {
+        return folder.into();
+    }
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    versions
+        .map(|version| version.path().join("bin"))
+        .filter(|folder| folder.join("postgres").exists())
+        .max()
+        .unwrap_or_default()
+}
+
+/// The user and group `postgres`, if the tests run as root.
+fn other_user() -> Option<(u32, u32)> {
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    if !is_root {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let line = users.lines().find(|line| line.starts_with("postgres:"));
+    let mut fields = line
+        .unwrap_or_else(|| missing("no user `postgres`"))
+        .split(':')
+        .skip(2);
+    let mut next = || fields.next()?.parse().ok();
+    Some((next()?, next()?))
+}
+
+fn missing<T>(error: impl std::fmt::Display) -> T {
+    panic!("PostgreSQL does not run ({error}): apt-get install postgresql")
+}
+
+fn run(command: &mut Command) {
+    let done = command.output().unwrap_or_else(missing);
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
+fn signal(signal: &str, processes: &[u32]) {
+    let processes = processes.iter().map(ToString::to_string);
+    // One that has ended meanwhile is no error.
+    let _ = Command::new("kill")
+        .arg(signal)
+        .args(processes)
+        .stderr(Stdio::null())
+        .status();
+}

@@ -1,0 +1,142 @@
+//! A relay before any server, which can hold requests back, close connections and fall silent.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and not every test needs all of it"
+)]
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, watch},
+};
+
+/// A relay on a port of the loopback.
+pub(crate) struct Wire {
+    pub(crate) port: u16,
+    way: Arc<Way>,
+}
+
+struct Way {
+    upstream: u16,
+    made: AtomicU32,
+    /// Requests with these bytes in them are held.
+    holds: Mutex<Option<Vec<u8>>>,
+    held: AtomicU32,
+    released: watch::Sender<u32>,
+    /// New connections carry nothing.
+    silent: AtomicBool,
+    cut: Notify,
+}
+
+impl Wire {
+    pub(crate) async fn before(upstream: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let way = Arc::new(Way {
+            upstream,
+            made: AtomicU32::new(0),
+            holds: Mutex::new(None),
+            held: AtomicU32::new(0),
+            released: watch::Sender::new(0),
+            silent: AtomicBool::new(false),
+            cut: Notify::new(),
+        });
+        let shared = Arc::clone(&way);
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                shared.made.fetch_add(1, SeqCst);
+                tokio::spawn(relay(client, Arc::clone(&shared)));
+            }
+        });
+        Self { port, way }
+    }
+
+    /// How many connections were made.
+    pub(crate) fn made(&self) -> u32 {
+        self.way.made.load(SeqCst)
+    }
+
+    /// Holds requests that have these bytes in them.
+    pub(crate) fn hold(&self, bytes: &str) {
+        *self.way.holds.lock().unwrap() = Some(bytes.as_bytes().to_vec());
+    }
+
+    /// How many requests were held.
+    pub(crate) fn held(&self) -> u32 {
+        self.way.held.load(SeqCst)
+    }
+
+    /// Lets the held ones go, also those whose client is gone, and holds no more.
+    pub(crate) fn release(&self) {
+        *self.way.holds.lock().unwrap() = None;
+        self.way.released.send_modify(|times| *times += 1);
+    }
+
+    /// Closes all connections.
+    pub(crate) fn cut(&self) {
+        self.way.cut.notify_waiters();
+    }
+
+    /// New connections carry nothing, until this is called with `false`.
+    pub(crate) fn be_silent(&self, silent: bool) {
+        self.way.silent.store(silent, SeqCst);
+    }
+}
+
+async fn relay(client: TcpStream, way: Arc<Way>) {
+    let cut = way.cut.notified();
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, way.upstream)).await else {
+        return;
+    };
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    if way.silent.load(SeqCst) {
+        return cut.await;
+    }
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let requests = async {
+        let mut bytes = vec![0; 1 << 20];
+        while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
+            let request = &bytes[..read];
+            if way.is_held(request) {
+                let mut released = way.released.subscribe();
+                way.held.fetch_add(1, SeqCst);
+                released.changed().await.unwrap();
+            }
+            if to_server.write_all(request).await.is_err() {
+                return;
+            }
+        }
+    };
+    let replies = async {
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
+            // A client that is gone does not keep its request from the server.
+            let _ = to_client.write_all(&bytes[..read]).await;
+        }
+    };
+    tokio::select! {
+        () = async { tokio::join!(requests, replies); } => {}
+        () = cut => {}
+    }
+}
+
+impl Way {
+    fn is_held(&self, request: &[u8]) -> bool {
+        let holds = self.holds.lock().unwrap();
+        let has = |part: &Vec<u8>| request.windows(part.len()).any(|window| window == part);
+        holds.as_ref().is_some_and(has)
+    }
+}

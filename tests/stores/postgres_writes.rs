@@ -1,0 +1,322 @@
+//! What requests write to PostgreSQL, and what never overwrites what.
+
+use std::time::Duration;
+
+use tower_user_sessions::{
+    EndReason, PostgresStore, UserId,
+    store::{
+        Authenticated, Changes, Create, Created, End, ManualClock, Resolve, Resolved, Save, Saved,
+        SessionStore, Timestamp, Token, Which,
+    },
+};
+
+use crate::common::{
+    people::{asks, is_live, set, signs_in, token, until},
+    postgres::{Server, client, pool, url},
+    wire::Wire,
+};
+
+/// As much as a session may have, and nothing that the server could compress.
+fn much(seed: u8) -> Changes {
+    let (mut number, mut text) = (u32::from(seed) + 1, String::new());
+    while text.len() < 60 * 1024 {
+        // Numbers that follow no pattern, each the same in each run.
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text.push_str(&format!("{:06x}", number >> 8));
+    }
+    let mut changes = Changes::default();
+    changes.set("cart", text);
+    changes
+}
+
+/// A sign-in in the millisecond of the cutoff is rejected.
+async fn pass_the_cutoff() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+
+async fn wal(server: &Server) -> i64 {
+    server
+        .number("SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint")
+        .await
+}
+
+// T28
+#[tokio::test]
+async fn a_request_writes_no_other_sessions_data() {
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_000));
+    let store = server.store_at(clock.clone()).await;
+    let user = UserId::new("anna").unwrap();
+    let mut tokens = Vec::new();
+    for number in 0..100 {
+        let token = Token::random(store.tag(&user)).unwrap();
+        let mut create = Create::new(&token, Some(user.clone()), Authenticated::At(clock.now()));
+        create.changes = much(number);
+        let created = store.create(&create).await.unwrap();
+        assert!(matches!(created, Created::Created(_)), "{created:?}");
+        tokens.push(token);
+    }
+    let live = server
+        .number("SELECT live::bigint FROM tower_user_sessions")
+        .await;
+    let parts = server
+        .number("SELECT sum(length(bytes)) FROM tower_user_sessions_parts")
+        .await;
+    assert!(
+        (live, parts / 1024) >= (100, 5_900),
+        "{live} sessions, {parts} bytes"
+    );
+
+    let before = wal(&server).await;
+    for token in &tokens {
+        clock.advance(Duration::from_secs(2));
+        let found = store.resolve(&Resolve::new(token.clone())).await.unwrap();
+        assert!(matches!(found, Resolved::Live(_)), "{found:?}");
+    }
+    let each = (wal(&server).await - before) / 100;
+
+    println!("{each} bytes of WAL for each recorded activity beside 100 sessions with 60 KiB");
+    assert!(
+        (1..50_000).contains(&each),
+        "{each} bytes of WAL for each request"
+    );
+}
+
+// T2
+#[tokio::test]
+async fn recorded_activity_writes_no_index() {
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_000));
+    let pool = server.pool();
+    let store = PostgresStore::builder(pool.clone())
+        .clock(clock.clone())
+        .build();
+    store.migrate().await.unwrap();
+    let mut tokens = Vec::new();
+    for number in 0..25 {
+        tokens.push(signs_in(&store, &format!("user-{number}")).await);
+    }
+
+    for _ in 0..20 {
+        clock.advance(Duration::from_secs(2));
+        for token in &tokens {
+            assert!(is_live(&store, token).await);
+        }
+    }
+
+    // A connection that closes reports what it did.
+    pool.close();
+    let count = async |column: &str| {
+        let sql = format!(
+            "SELECT {column} FROM pg_stat_user_tables WHERE relname = 'tower_user_sessions'"
+        );
+        server.number(&sql).await
+    };
+    until("the server has counted", async || {
+        count("n_tup_upd").await >= 500
+    })
+    .await;
+    let indexed = 500 - count("n_tup_hot_upd").await;
+    println!("{indexed} of 500 updates wrote an index");
+    // Room on a page is made when it is read again, so a few may find none.
+    assert!(indexed <= 25, "{indexed} of 500 updates wrote an index");
+}
+
+// T25
+#[tokio::test]
+async fn a_sign_in_that_failed_does_not_run_when_its_write_arrives() {
+    let server = Server::start();
+    let direct = server.store().await;
+    let wire = Wire::before(server.port).await;
+    let store = PostgresStore::builder(pool(&url(wire.port), 4))
+        .deadline(Duration::from_millis(400))
+        .build();
+    for (user, write) in [
+        ("anna", "UPDATE tower_user_sessions"),
+        ("bert", "INSERT INTO tower_user_sessions"),
+    ] {
+        // Bert has no session set yet.
+        let phone = if user == "anna" {
+            Some(signs_in(&direct, user).await)
+        } else {
+            None
+        };
+        let late = token(&store, user);
+        let mut create = asks(user, &late);
+        create.limit = tower_user_sessions::Limit::at_most(1);
+
+        wire.hold(write);
+        let before = wire.held();
+        let failed = store.create(&create).await;
+        assert!(failed.is_err() && wire.held() > before, "{failed:?}");
+        wire.release();
+
+        // Long enough for the server to run what was held.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!is_live(&direct, &late).await);
+        if let Some(phone) = phone {
+            assert!(
+                is_live(&direct, &phone).await,
+                "the late sign-in evicted the phone"
+            );
+        }
+    }
+}
+
+// T25
+#[tokio::test]
+async fn a_sign_in_that_failed_does_not_run_when_a_lock_is_released() {
+    let server = Server::start();
+    let store = PostgresStore::builder(server.pool())
+        .deadline(Duration::from_millis(400))
+        .build();
+    store.migrate().await.unwrap();
+    let phone = signs_in(&store, "anna").await;
+    let tag = store.tag(&UserId::new("bert").unwrap());
+    let bert: String = tag
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let inserts = format!(
+        "INSERT INTO tower_user_sessions VALUES ('\\x{bert}', 1, '\\x', now(), NULL, 0, NULL)"
+    );
+    for (user, locks) in [
+        ("anna", "UPDATE tower_user_sessions SET live = live"),
+        ("bert", inserts.as_str()),
+    ] {
+        let holder = client(&server.url()).await;
+        holder.batch_execute("BEGIN").await.unwrap();
+        holder.batch_execute(locks).await.unwrap();
+        let late = token(&store, user);
+        let mut create = asks(user, &late);
+        create.limit = tower_user_sessions::Limit::at_most(1);
+
+        let failed = store.create(&create).await;
+        assert!(failed.is_err(), "{failed:?}");
+        holder.batch_execute("ROLLBACK").await.unwrap();
+
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!is_live(&store, &late).await);
+        assert!(
+            is_live(&store, &phone).await,
+            "the late sign-in evicted the phone"
+        );
+    }
+}
+
+// T25
+#[tokio::test]
+async fn a_stale_write_never_overwrites_a_set_that_was_made_again() {
+    let server = Server::start();
+    let direct = server.store().await;
+    let wire = Wire::before(server.port).await;
+    let store = PostgresStore::builder(pool(&url(wire.port), 4))
+        .deadline(Duration::from_secs(20))
+        .build();
+    let old = signs_in(&direct, "anna").await;
+    wire.hold("UPDATE tower_user_sessions");
+    let stale = tokio::spawn({
+        let (store, old) = (store.clone(), old.clone());
+        async move {
+            let save = Save::new(old.tag(), old.session_id(), set("color", "red"));
+            store.save(&save).await
+        }
+    });
+    until("the write is held", async || wire.held() > 0).await;
+
+    client(&server.url())
+        .await
+        .batch_execute("DELETE FROM tower_user_sessions")
+        .await
+        .unwrap();
+    let before = asks("anna", &token(&direct, "anna"));
+    let end = End::new(old.tag(), Which::All, EndReason::Revoked);
+    direct.end(&end).await.unwrap();
+    pass_the_cutoff().await;
+    let new = signs_in(&direct, "anna").await;
+    wire.release();
+
+    assert_eq!(stale.await.unwrap().unwrap(), Saved::Ended);
+    assert!(is_live(&direct, &new).await);
+    assert!(!is_live(&direct, &old).await);
+    // The cutoff of the new set is still there.
+    let rejected = direct.create(&before).await.unwrap();
+    assert!(matches!(rejected, Created::Rejected), "{rejected:?}");
+}
+
+// T9
+#[tokio::test]
+async fn two_writers_on_one_user_lose_nothing() {
+    let server = Server::start();
+    let stores = [server.store().await, server.store().await];
+    let token = signs_in(&stores[0], "anna").await;
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let (store, token) = (stores[number % 2].clone(), token.clone());
+        writers.spawn(async move {
+            let mut changes = Changes::default();
+            changes.set(&format!("key-{number}"), "value");
+            let save = Save::new(token.tag(), token.session_id(), changes);
+            store.save(&save).await.unwrap()
+        });
+    }
+
+    let mut revisions: Vec<u64> = Vec::new();
+    for saved in writers.join_all().await {
+        let Saved::Saved { revision } = saved else {
+            panic!("{saved:?}");
+        };
+        revisions.push(revision);
+    }
+
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=40).collect::<Vec<u64>>());
+    let Resolved::Live(found) = stores[1].resolve(&Resolve::new(token)).await.unwrap() else {
+        panic!("not live");
+    };
+    for number in 0..40 {
+        assert!(
+            found.data.get(&format!("key-{number}")).is_some(),
+            "key-{number} is lost"
+        );
+    }
+}
+
+// T24
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_requests_does_not_keep_an_end_from_happening() {
+    let server = Server::start();
+    let store = PostgresStore::builder(server.pool())
+        .deadline(Duration::from_secs(20))
+        .build();
+    store.migrate().await.unwrap();
+    let (sends, sent) = tokio::sync::watch::channel(signs_in(&store, "anna").await);
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..128 {
+        let (store, sent) = (store.clone(), sent.clone());
+        flood.spawn(async move {
+            loop {
+                let token = sent.borrow().clone();
+                // Its session may have ended a moment ago, and the pool may have no connection for so many.
+                let _ = store.resolve(&Resolve::new(token)).await;
+            }
+        });
+    }
+
+    for _ in 0..10 {
+        let token = loop {
+            let token = token(&store, "anna");
+            // In a flood the age of a sign-in is known to within the time of a reply.
+            if let Created::Created(_) = store.create(&asks("anna", &token)).await.unwrap() {
+                break token;
+            }
+        };
+        sends.send_replace(token.clone());
+        tokio::task::yield_now().await;
+        let end = End::new(token.tag(), Which::All, EndReason::Revoked);
+        store.end(&end).await.unwrap();
+        assert!(!is_live(&store, &token).await);
+    }
+    flood.abort_all();
+}
