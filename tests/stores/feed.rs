@@ -62,6 +62,7 @@ async fn each_end_arrives(a: &RedisStore, b: &RedisStore, clock: &ManualClock) {
     let second = signs_in(b, "alice").await;
     assert!(is_live(b, &second).await);
     let third = signs_in(b, "alice").await;
+    assert!(is_live(b, &third).await);
     assert!(reader.messages().is_empty(), "a sign-in that ends nobody");
     clock.advance(Duration::from_secs(1));
     let fourth = signs_in(b, "alice").await;
@@ -134,6 +135,8 @@ async fn each_end_arrives(a: &RedisStore, b: &RedisStore, clock: &ManualClock) {
     ends(b, &user, Which::Others(kept), EndReason::Revoked).await;
     let all_but = FeedNews::EndedAllBut(kept, EndReason::Revoked);
     assert_eq!(reader.news(tag).await, [all_but]);
+    clock.advance(Duration::from_secs(1));
+    many.authenticated = asks("alice", &user).authenticated;
     for _ in 0..17 {
         let next = token(b, "alice");
         (many.id, many.digest) = (next.session_id(), next.digest());
