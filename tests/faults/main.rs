@@ -30,6 +30,8 @@ mod names;
 mod offers;
 mod outage;
 mod overload;
+mod postgres;
+mod postgres_failover;
 mod replies;
 mod row;
 mod rows;

@@ -1,4 +1,4 @@
-//! Random histories: `MemoryStore` matches the model of the contract, and so do `RedisStore` and `SetStore`.
+//! Random histories: `MemoryStore` matches the model of the contract, and so do the other stores.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,13 +11,13 @@ use std::{collections::HashSet, time::Duration};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use tower_user_sessions::{
-    Excess, MemoryStore, RedisStore, SessionId, Timestamp,
+    Excess, MemoryStore, PostgresStore, RedisStore, SessionId, Timestamp,
     store::{ManualClock, Record, SessionStore, SetStore, StoreErrorKind, Token},
 };
 
 use crate::{
     common::{
-        self,
+        self, postgres,
         redis::Server,
         shelf::{Fault, Shelf},
     },
@@ -210,6 +210,26 @@ fn random_histories_on_redis_match_the_model() {
     check(CASES, |history, world| {
         world.share(&clock);
         runtime.block_on(replay_on_both("RedisStore", &redis, history, world))
+    });
+}
+
+// T49 and what the history of `MemoryStore` names
+#[test]
+fn random_histories_on_postgres_match_the_model() {
+    let runtime = common::runtime();
+    let server = postgres::Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(0));
+    let store = PostgresStore::builder(server.pool())
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .activity_step(Duration::ZERO)
+        .build();
+    runtime.block_on(store.migrate()).unwrap();
+
+    // The rules are those of `SetStore`. Here it is the statements that may be wrong.
+    check(CASES / 4, |history, world| {
+        world.share(&clock);
+        runtime.block_on(replay_on_both("PostgresStore", &store, history, world))
     });
 }
 

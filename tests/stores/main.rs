@@ -10,6 +10,7 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod everyone;
 mod feed;
 mod feed_cost;
 mod feed_setting;

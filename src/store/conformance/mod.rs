@@ -62,6 +62,7 @@ mod realm;
 mod rotation;
 mod shorten;
 mod step;
+mod storage;
 mod ticket;
 mod touch;
 mod trial;
@@ -87,6 +88,7 @@ pub use self::{
     realm::keeps_realms_apart,
     rotation::rotates_and_signs_nobody_out,
     shorten::shortens_and_never_prolongs,
+    storage::storage,
     touch::touches_and_changes_nothing_else,
 };
 use super::{ManualClock, SessionStore};

@@ -58,6 +58,7 @@ pub(super) struct Statements {
     pub(super) delete: String,
     pub(super) purge: String,
     pub(super) scan: String,
+    pub(super) estimate: String,
 }
 
 impl Statements {
@@ -85,6 +86,7 @@ impl Statements {
             delete: named(include_str!("sql/delete.sql")),
             purge: named(include_str!("sql/purge.sql")),
             scan: named(include_str!("sql/scan.sql")),
+            estimate: named(include_str!("sql/estimate.sql")),
         }
     }
 }

@@ -97,6 +97,11 @@ impl SetStorage for Tables {
         written
     }
 
+    fn now(&self) -> Timestamp {
+        let clock = self.0.clock.as_ref();
+        clock.map_or_else(|| Clock::system().now(), Clock::now)
+    }
+
     fn tag(&self, user: &UserId) -> Tag {
         match &self.0.tag_key {
             Some(key) => Tag::keyed(key, user),
@@ -127,9 +132,19 @@ impl SetStorage for Tables {
             })
             .collect()
     }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.count().await
+    }
 }
 
 impl Tables {
+    async fn count(&self) -> Result<u64, StoreError> {
+        let (estimate, sql) = (&self.0.statements.estimate, &[]);
+        let row = self.0.one(estimate, sql, &[], Again::Harmless).await?;
+        Ok(u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0))
+    }
+
     /// Creates the tables, one node at a time: two that create one at the same moment would collide.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         // One message of several statements is one transaction.
