@@ -199,6 +199,10 @@ impl SessionStore for RedisStore {
         self.scripts.touch(touch).await
     }
 
+    fn feed(&self) -> Option<Feed> {
+        self.feed.clone()
+    }
+
     fn horizon(&self) -> Option<&Horizon> {
         Some(&self.horizon)
     }
@@ -217,10 +221,6 @@ impl SessionStore for RedisStore {
 
     async fn estimate(&self) -> Result<u64, StoreError> {
         self.scripts.estimate().await
-    }
-
-    fn feed(&self) -> Option<Feed> {
-        self.feed.clone()
     }
 
     fn tag(&self, user: &UserId) -> Tag {

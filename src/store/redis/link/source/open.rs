@@ -122,8 +122,9 @@ impl RedisSource {
     }
 }
 
-async fn unless_it_panics<T>(opened: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
-    let mut opened = pin!(opened);
+async fn unless_it_panics<T>(
+    mut opened: Pin<&mut impl Future<Output = Result<T, Outage>>>,
+) -> Result<T, Outage> {
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| opened.as_mut().poll(cx)));
         polled.unwrap_or_else(|_already_reported| Poll::Ready(Err(panicked())))
