@@ -40,3 +40,4 @@ mod store_redis;
 mod store_sentinel;
 mod store_sets;
 mod store_valkey;
+mod streams;
