@@ -10,6 +10,6 @@ if (main) {
     const link = document.createElement("a");
     link.href = "/";
     link.textContent = "Sign in again";
-    main.replaceChildren(main.querySelector("h1"), message, link);
+    main.querySelector("h1").after(message, link);
   });
 }

@@ -171,6 +171,8 @@ fn app(settings: Settings, users: Users) -> Router {
         .nest_service("/devices", page)
         .nest_service("/sessions", devices)
         .with_state(Shop { users, most })
+        // By itself: it changes the type of bodies, and `Router::layer` makes them axum's again.
+        .layer(EndStreams::new().last_event(move |end| why(end, most)))
         // From the outside in.
         .layer(
             ServiceBuilder::new()
@@ -179,7 +181,6 @@ fn app(settings: Settings, users: Users) -> Router {
                 // Refuses sign-ins and sign-outs that other sites send (login CSRF).
                 .layer(CsrfLayer::new().with_rejection_response(foreign_origin))
                 .layer(sessions)
-                .layer(EndStreams::new().last_event(move |end| why(end, most)))
                 .layer(DefaultBodyLimit::max(BODY_MAX)),
         )
 }

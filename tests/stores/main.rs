@@ -46,3 +46,4 @@ mod store_redis;
 mod store_sentinel;
 mod store_sets;
 mod store_valkey;
+mod streams;
