@@ -145,11 +145,6 @@ impl<St: SessionStore> ErasedStore for St {
         })
     }
 
-    fn touch_boxed(self: Arc<Self>, mut touch: Touch) -> Answer<()> {
-        touch.not_before = later(touch.not_before, moment(&*self));
-        Box::pin(async move { timed("touch", self.touch(&touch)).await })
-    }
-
     fn feed_of(&self) -> Option<Feed> {
         self.feed()
     }

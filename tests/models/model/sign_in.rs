@@ -213,7 +213,7 @@ fn excess(ask: &Create, mut others: Vec<Record>, now: Timestamp) -> (Vec<Record>
             && r.client().user_agent() == ask.client.user_agent();
         let long = unused_for_long(r, now);
         // Among those that were unused for long, the client does not matter.
-        (!long, !long && !(r.unused && own))
+        (!long, !(long || r.unused && own))
     };
     others.sort_by_key(|r| (used(r), r.last_activity, r.created_at, r.id.to_string()));
     let offered = others.clone();
