@@ -1,6 +1,6 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
-//! `tower-contender memory|redis --port P [--redis URL] [--workers N]`
+//! `tower-contender memory|redis --port P [--redis URL] [--workers N] [--caching unchanged]`
 
 use axum::{
     Router,
@@ -14,9 +14,9 @@ use peers::{BoxError, note_peer, redis_pool, redis_store, sessions};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
-use tower_user_sessions::{MemoryStore, Session, SessionError, store::SharedStore};
+use tower_user_sessions::{Caching, MemoryStore, Session, SessionError, store::SharedStore};
 
-const USAGE: &str = "usage: tower-contender memory|redis --port P [--redis URL] [--workers N]";
+const USAGE: &str = "usage: tower-contender memory|redis --port P [--redis URL] [--workers N] [--caching unchanged]";
 
 #[derive(Deserialize)]
 struct Login {
@@ -52,7 +52,7 @@ impl IntoResponse for Failed {
     }
 }
 
-fn app(store: SharedStore) -> Router {
+fn app(store: SharedStore, caching: Caching) -> Router {
     Router::new()
         .route("/login", post(login))
         .route("/me", get(me))
@@ -60,7 +60,7 @@ fn app(store: SharedStore) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(MapRequestLayer::new(note_peer))
-                .layer(sessions(store)),
+                .layer(sessions(store).caching(caching)),
         )
 }
 
@@ -69,6 +69,7 @@ struct Settings {
     port: u16,
     redis: String,
     workers: usize,
+    caching: Caching,
 }
 
 fn settings() -> Result<Settings, BoxError> {
@@ -78,6 +79,7 @@ fn settings() -> Result<Settings, BoxError> {
         port: 0,
         redis: "redis://127.0.0.1:6379/0".to_owned(),
         workers: 0,
+        caching: Caching::default(),
     };
     while let Some(flag) = args.next() {
         let value = args.next().ok_or(USAGE)?;
@@ -85,6 +87,7 @@ fn settings() -> Result<Settings, BoxError> {
             "--port" => settings.port = value.parse()?,
             "--redis" => settings.redis = value,
             "--workers" => settings.workers = value.parse()?,
+            "--caching" if value == "unchanged" => settings.caching = Caching::Unchanged,
             _ => return Err(USAGE.into()),
         }
     }
@@ -97,6 +100,7 @@ fn main() -> Result<(), BoxError> {
         port,
         redis,
         workers,
+        caching,
     } = settings()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all();
@@ -118,7 +122,7 @@ fn main() -> Result<(), BoxError> {
         let mut int = signal(SignalKind::interrupt())?;
         // No graceful shutdown, because the load generator keeps its connections open.
         tokio::select! {
-            served = axum::serve(listener, app(store)) => served?,
+            served = axum::serve(listener, app(store, caching)) => served?,
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
