@@ -1,6 +1,6 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
-//! `tower-contender memory|redis --port P [--redis URL] [--workers N]`
+//! `tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N]`
 
 use axum::{
     Router,
@@ -14,9 +14,13 @@ use peers::{BoxError, note_peer, redis_pool, redis_store, sessions};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
-use tower_user_sessions::{MemoryStore, Session, SessionError, store::SharedStore};
+use tower_user_sessions::{
+    MemoryStore, Session, SessionError,
+    store::{FileStore, SharedStore},
+};
 
-const USAGE: &str = "usage: tower-contender memory|redis --port P [--redis URL] [--workers N]";
+const USAGE: &str =
+    "usage: tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N]";
 
 #[derive(Deserialize)]
 struct Login {
@@ -68,6 +72,7 @@ struct Settings {
     store: String,
     port: u16,
     redis: String,
+    file: String,
     workers: usize,
 }
 
@@ -77,6 +82,7 @@ fn settings() -> Result<Settings, BoxError> {
         store: args.next().ok_or(USAGE)?,
         port: 0,
         redis: "redis://127.0.0.1:6379/0".to_owned(),
+        file: "sessions.db".to_owned(),
         workers: 0,
     };
     while let Some(flag) = args.next() {
@@ -84,6 +90,7 @@ fn settings() -> Result<Settings, BoxError> {
         match flag.as_str() {
             "--port" => settings.port = value.parse()?,
             "--redis" => settings.redis = value,
+            "--file" => settings.file = value,
             "--workers" => settings.workers = value.parse()?,
             _ => return Err(USAGE.into()),
         }
@@ -96,6 +103,7 @@ fn main() -> Result<(), BoxError> {
         store,
         port,
         redis,
+        file,
         workers,
     } = settings()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -106,6 +114,7 @@ fn main() -> Result<(), BoxError> {
     runtime.build()?.block_on(async move {
         let store: SharedStore = match store.as_str() {
             "memory" => MemoryStore::new().into(),
+            "file" => FileStore::open(&file)?.into(),
             "redis" => redis_store(redis_pool(&redis)?).into(),
             _ => return Err(USAGE.into()),
         };
