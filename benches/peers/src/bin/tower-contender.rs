@@ -1,6 +1,6 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
-//! `tower-contender memory|redis --port P [--redis URL] [--workers N] [--caching unchanged]`
+//! `tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N] [--caching unchanged]`
 
 use axum::{
     Router,
@@ -14,9 +14,13 @@ use peers::{BoxError, note_peer, redis_pool, redis_store, sessions};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
-use tower_user_sessions::{Caching, MemoryStore, Session, SessionError, store::SharedStore};
+use tower_user_sessions::{
+    Caching, MemoryStore, Session, SessionError,
+    store::{FileStore, SharedStore},
+};
 
-const USAGE: &str = "usage: tower-contender memory|redis --port P [--redis URL] [--workers N] [--caching unchanged]";
+const USAGE: &str = "usage: tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N] \
+     [--caching unchanged]";
 
 #[derive(Deserialize)]
 struct Login {
@@ -68,6 +72,7 @@ struct Settings {
     store: String,
     port: u16,
     redis: String,
+    file: String,
     workers: usize,
     caching: Caching,
 }
@@ -78,6 +83,7 @@ fn settings() -> Result<Settings, BoxError> {
         store: args.next().ok_or(USAGE)?,
         port: 0,
         redis: "redis://127.0.0.1:6379/0".to_owned(),
+        file: "sessions.db".to_owned(),
         workers: 0,
         caching: Caching::default(),
     };
@@ -86,6 +92,7 @@ fn settings() -> Result<Settings, BoxError> {
         match flag.as_str() {
             "--port" => settings.port = value.parse()?,
             "--redis" => settings.redis = value,
+            "--file" => settings.file = value,
             "--workers" => settings.workers = value.parse()?,
             "--caching" if value == "unchanged" => settings.caching = Caching::Unchanged,
             _ => return Err(USAGE.into()),
@@ -99,6 +106,7 @@ fn main() -> Result<(), BoxError> {
         store,
         port,
         redis,
+        file,
         workers,
         caching,
     } = settings()?;
@@ -110,6 +118,7 @@ fn main() -> Result<(), BoxError> {
     runtime.build()?.block_on(async move {
         let store: SharedStore = match store.as_str() {
             "memory" => MemoryStore::new().into(),
+            "file" => FileStore::open(&file)?.into(),
             "redis" => redis_store(redis_pool(&redis)?).into(),
             _ => return Err(USAGE.into()),
         };
