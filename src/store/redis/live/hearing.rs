@@ -23,7 +23,7 @@ use super::{
 use crate::{
     model::Tag,
     store::{
-        FeedMessage, FeedState,
+        FeedMessage, FeedNews, FeedState, Horizon,
         feed::{Feed, WeakFeed},
         meter,
     },
@@ -43,10 +43,16 @@ pub(super) struct Hearing {
     pub(super) readers: AtomicUsize,
     store: WeakScripts,
     feed: OnceLock<WeakFeed>,
+    horizon: Arc<Horizon>,
 }
 
 impl Hearing {
-    pub(super) fn new(scripts: &Scripts, publish: Publish, node: String) -> Self {
+    pub(super) fn new(
+        scripts: &Scripts,
+        publish: Publish,
+        node: String,
+        horizon: Arc<Horizon>,
+    ) -> Self {
         let places = if publish.sharded { SLOTS } else { 1 };
         Self {
             publish,
@@ -57,6 +63,7 @@ impl Hearing {
             readers: AtomicUsize::new(0),
             store: scripts.downgrade(),
             feed: OnceLock::new(),
+            horizon,
         }
     }
 
@@ -167,6 +174,9 @@ impl Hearing {
                     && let Some(feed) = self.feed()
                 {
                     meter::feed::message();
+                    if let FeedNews::Everyone(moment) = message.news {
+                        self.horizon.note(moment);
+                    }
                     feed.deliver(&message);
                 }
             }
