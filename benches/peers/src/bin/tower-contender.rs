@@ -1,6 +1,6 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
-//! `tower-contender memory|redis --port P [--redis URL] [--workers N]`
+//! `tower-contender memory|near|redis --port P [--redis URL] [--workers N]`
 
 use axum::{
     Router,
@@ -14,9 +14,12 @@ use peers::{BoxError, note_peer, redis_pool, redis_store, sessions};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
-use tower_user_sessions::{MemoryStore, Session, SessionError, store::SharedStore};
+use tower_user_sessions::{
+    MemoryStore, RedisStore, Session, SessionError,
+    store::{Near, RedisLive, RedisSource, SharedStore},
+};
 
-const USAGE: &str = "usage: tower-contender memory|redis --port P [--redis URL] [--workers N]";
+const USAGE: &str = "usage: tower-contender memory|near|redis --port P [--redis URL] [--workers N]";
 
 #[derive(Deserialize)]
 struct Login {
@@ -60,7 +63,7 @@ fn app(store: SharedStore) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(MapRequestLayer::new(note_peer))
-                .layer(sessions(store)),
+                .layer(sessions(store).near(|request| request.method == http::Method::GET)),
         )
 }
 
@@ -107,6 +110,11 @@ fn main() -> Result<(), BoxError> {
         let store: SharedStore = match store.as_str() {
             "memory" => MemoryStore::new().into(),
             "redis" => redis_store(redis_pool(&redis)?).into(),
+            "near" => {
+                let source = RedisSource::url(&redis)?;
+                let store = RedisStore::builder(source).live(RedisLive::all());
+                Near::new(store.build()).into()
+            }
             _ => return Err(USAGE.into()),
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))

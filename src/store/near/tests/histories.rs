@@ -381,6 +381,6 @@ fn in_random_histories_no_answer_is_later_than_the_lease_and_browsers_see_their_
     }
 
     // They show something: answers from here, and some after an end that was not heard of.
-    assert!(answers > 20 * 1_000, "{answers}");
+    assert!(answers > 10_000, "{answers}");
     assert!(late > 100, "{late}");
 }
