@@ -1,6 +1,6 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
-//! `tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N] [--caching unchanged]`
+//! `tower-contender memory|near|file|redis --port P [--redis URL] [--file PATH] [--workers N] [--caching unchanged]`
 
 use axum::{
     Router,
@@ -15,11 +15,11 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use tower_user_sessions::{
-    Caching, MemoryStore, Session, SessionError,
-    store::{FileStore, SharedStore},
+    Caching, MemoryStore, RedisStore, Session, SessionError,
+    store::{FileStore, Near, RedisLive, RedisSource, SharedStore},
 };
 
-const USAGE: &str = "usage: tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N] \
+const USAGE: &str = "usage: tower-contender memory|near|file|redis --port P [--redis URL] [--file PATH] [--workers N] \
      [--caching unchanged]";
 
 #[derive(Deserialize)]
@@ -64,7 +64,12 @@ fn app(store: SharedStore, caching: Caching) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(MapRequestLayer::new(note_peer))
-                .layer(sessions(store).caching(caching)),
+                // Without a near cache it has no effect.
+                .layer(
+                    sessions(store)
+                        .caching(caching)
+                        .near(|request| request.method == http::Method::GET),
+                ),
         )
 }
 
@@ -120,6 +125,11 @@ fn main() -> Result<(), BoxError> {
             "memory" => MemoryStore::new().into(),
             "file" => FileStore::open(&file)?.into(),
             "redis" => redis_store(redis_pool(&redis)?).into(),
+            "near" => {
+                let source = RedisSource::url(&redis)?;
+                let store = RedisStore::builder(source).live(RedisLive::all());
+                Near::new(store.build()).into()
+            }
             _ => return Err(USAGE.into()),
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
