@@ -10,7 +10,9 @@
 //! | variable | means | default |
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `DATABASE_URL` | sessions live in this PostgreSQL, `postgres://…`. Needs `--features postgres` | sessions live in this process |
 //! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster. Needs `--features redis` | sessions live in this process |
+//! | `SESSIONS_FILE` | sessions live in this file, and survive a restart. Needs `--features file` | sessions live in this process |
 //! | `MAX_SESSIONS` | how many sessions a user may have, 1 to 1000 | 3 |
 //! | `MAX_BROWSERS`, `MAX_PHONES`, `MAX_TOOLS` | how many of these may be computers, phones or tablets, other clients | no limit of their own |
 //! | `EXCESS` | what happens at the limit: `evict` the least recently active session, or `refuse` the sign-in | `evict` |
@@ -22,11 +24,21 @@
 
 mod account;
 mod cart;
+#[cfg(feature = "file")]
+mod file;
+#[cfg(not(feature = "file"))]
+#[path = "no_file.rs"]
+mod file;
 mod live;
 mod login;
 mod markup;
 mod pages;
 mod picker;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+#[path = "no_postgres.rs"]
+mod postgres;
 mod problem;
 #[cfg(feature = "redis")]
 mod redis;
@@ -96,7 +108,7 @@ impl FromRef<Shop> for Most {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match Settings::from_env() {
+    let settings = match Settings::from_env().await {
         Ok(settings) => settings,
         Err(error) => return give_up(2, format_args!("{error}")),
     };

@@ -62,6 +62,7 @@ impl SessionLayer {
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
+                near: None,
                 countdown_path: COUNTDOWN_PATH.into(),
                 dead: Default::default(),
             }),
@@ -287,11 +288,13 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// Makes all sessions invalid that were created before this moment, of all users (ASVS 7.4.5).
+    /// Ends all sessions that began before this moment, of all users, in this layer.
     ///
-    /// Use it after a leak: every user has to sign in again. What counts is
-    /// [`Session::created_at`](crate::Session::created_at). A re-authentication does not change that, so a
-    /// session created before the moment is invalid even if its user authenticated again later. A list
+    /// At run time, and for all servers, use [`Everyone`](crate::Everyone). This one is for a moment in your
+    /// configuration, and for stores that `Everyone` does not support.
+    ///
+    /// A session began when it was created, or when its user authenticated if that was earlier. A re-authentication does
+    /// not change that, so a session created before the moment has ended even if its user authenticated again later. A list
     /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
     /// Defaults to no such moment.

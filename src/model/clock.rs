@@ -135,6 +135,11 @@ impl Monotonic {
         Self::now().0.saturating_sub(self.0)
     }
 
+    /// Nanoseconds on this clock.
+    pub(crate) fn as_nanos(self) -> i64 {
+        i64::try_from(self.0.as_nanos()).unwrap_or(i64::MAX)
+    }
+
     /// Whole milliseconds on this clock.
     pub(crate) fn as_millis(self) -> i64 {
         i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX)
@@ -201,6 +206,11 @@ impl Arrival {
             noted: Monotonic::now(),
             before,
         }
+    }
+
+    /// Nanoseconds on the clock that [`Monotonic`] reads.
+    pub(crate) fn as_nanos(&self) -> i64 {
+        Monotonic(self.noted.0.saturating_sub(self.before)).as_nanos()
     }
 
     /// How long ago the request arrived.

@@ -129,10 +129,13 @@ impl Session {
         Ok(Some(SeenDevice { digest, kept }))
     }
 
-    /// The moment before which the sessions of all users ended, if this request arrived after that was known.
+    /// The moment before which the sessions of all users ended, if this request arrived after that was known. The
+    /// layer knows its own from the beginning.
     pub(super) fn arrived_after(&self) -> Option<Timestamp> {
-        let horizon = self.0.rules.store.horizon()?;
-        horizon.known_before(self.0.arrival)
+        let rules = &self.0.rules;
+        let horizon = rules.store.horizon();
+        let known = horizon.and_then(|horizon| horizon.known_before(self.0.arrival));
+        known.max(rules.not_before)
     }
 
     /// When the user authenticated, to be compared with the cutoff.

@@ -45,7 +45,7 @@ use crate::{
 ///
 /// For up to 5 s a server that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
 /// behind the moment. On a Cluster the moment is a second ahead of all clocks, because they may differ by as much: a user who
-/// signs in within that second on such a server signs in once more.
+/// signs in within that second on such a server signs in again.
 ///
 /// A request costs the same as before: the moment travels with the call that it makes anyway.
 ///
@@ -112,7 +112,7 @@ impl Everyone {
     ///
     /// # Cancel safety
     ///
-    /// A dropped call may have ended them. Calling it again is harmless: users who signed in meanwhile sign in once more.
+    /// A dropped call may have ended them. Calling it again is harmless: users who signed in meanwhile sign in again.
     pub async fn end_all(&self) -> Result<Timestamp, StoreError> {
         self.end(EndEveryone::Now).await
     }

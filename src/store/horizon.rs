@@ -9,10 +9,7 @@ use std::{
 use tokio::sync::Mutex;
 
 use super::{StoreError, StoreErrorKind};
-use crate::model::{
-    Arrival, Timestamp,
-    clock::{Monotonic, millis},
-};
+use crate::model::{Arrival, Timestamp, clock::Monotonic};
 
 /// How long what this process knows is believed, in ms. A request that comes later first asks the store.
 const BELIEVED: i64 = 5_000;
@@ -37,7 +34,7 @@ pub struct Horizon {
     /// Whether other processes can end sessions in the same backend.
     shared: bool,
     moment: AtomicI64,
-    /// When this process learned the moment.
+    /// When this process learned the moment, in ns: a request may follow within the same ms.
     learned: AtomicI64,
     /// When the newest question was sent that was answered.
     asked: AtomicI64,
@@ -95,7 +92,7 @@ impl Horizon {
     pub fn note(&self, moment: Timestamp) {
         if self.moment().is_none_or(|known| known < moment) {
             // In this order: a request that sees the moment then never seems to have arrived after it.
-            let now = Monotonic::now().as_millis();
+            let now = Monotonic::now().as_nanos();
             self.learned.fetch_max(now, Ordering::AcqRel);
             self.moment.fetch_max(moment.as_millis(), Ordering::AcqRel);
             if self.shared && self.asked.load(Ordering::Acquire) == NEVER {
@@ -110,8 +107,7 @@ impl Horizon {
     pub(crate) fn known_before(&self, arrival: Arrival) -> Option<Timestamp> {
         let moment = self.moment()?;
         let learned = self.learned.load(Ordering::Acquire);
-        let arrived = Monotonic::now().as_millis() - millis(arrival.age());
-        (learned < arrived).then_some(moment)
+        (learned < arrival.as_nanos()).then_some(moment)
     }
 
     pub(crate) fn age(&self) -> Age {

@@ -200,9 +200,11 @@ async fn not_before_rejects_earlier_sessions_of_all_users_and_no_later_ones() {
     let alice = Client::signed_in(&layer, "alice").await;
     let bob = Client::signed_in(&layer, "bob").await;
     clock.advance(HOUR);
+    let moment = clock.now();
+    clock.advance(MILLI);
     let carol = Client::signed_in(&layer, "carol").await;
 
-    let layer = layer.not_before(clock.now());
+    let layer = layer.not_before(moment);
 
     assert_eq!(alice.before(&layer).user().await, None);
     assert_eq!(bob.before(&layer).user().await, None);
@@ -265,8 +267,10 @@ async fn a_user_does_not_see_sessions_rejected_by_not_before() {
     let layer = SessionLayer::new(store);
     Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
+    let moment = clock.now();
+    clock.advance(MILLI);
     let client = Client::signed_in(&layer, "alice").await;
-    let layer = layer.not_before(clock.now());
+    let layer = layer.not_before(moment);
 
     let listed = client.before(&layer).request(|session| async move {
         session.user_sessions().unwrap().list().await.unwrap().len()

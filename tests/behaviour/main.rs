@@ -36,6 +36,7 @@ mod ending;
 mod event_channel;
 mod events;
 mod events_add_up;
+mod everyone;
 mod expired;
 mod extractor;
 mod for_test;

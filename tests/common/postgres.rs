@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use deadpool_postgres::{
@@ -116,9 +116,13 @@ impl Server {
         store
     }
 
-    /// A store with this clock, and with tables.
+    /// A store with this clock that writes each activity, and with tables.
     pub(crate) async fn store_at(&self, clock: ManualClock) -> PostgresStore {
-        let store = PostgresStore::builder(self.pool()).clock(clock).build();
+        let store = PostgresStore::builder(self.pool())
+            .clock(clock)
+            .activity_step(Duration::ZERO)
+            .deadline(Duration::from_secs(20))
+            .build();
         store.migrate().await.unwrap();
         store
     }
@@ -131,6 +135,23 @@ impl Server {
     /// The number that a statement returns.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.ask(sql).await.pop().unwrap().get(0)
+    }
+
+    /// Adds a user who needs this password, and no other one.
+    pub(crate) async fn passwords(&self, user: &str, password: &str) {
+        let rules = self.dir.path().join("data/pg_hba.conf");
+        let before = fs::read_to_string(&rules).unwrap();
+        let rule = format!("host all {user} 127.0.0.1/32 scram-sha-256");
+        fs::write(&rules, format!("{rule}\n{before}")).unwrap();
+        let role = format!("CREATE ROLE {user} LOGIN PASSWORD '{password}'");
+        client(&self.url())
+            .await
+            .batch_execute(&role)
+            .await
+            .unwrap();
+        self.ask("SELECT pg_reload_conf()").await;
+        // The first process reads it a moment later.
+        thread::sleep(Duration::from_millis(200));
     }
 
     /// Suspends all its processes.
@@ -188,7 +209,7 @@ impl Server {
 
     /// Whether it begins to take connections.
     fn answers(&mut self) -> bool {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         while began.elapsed() < Duration::from_secs(20) {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
                 return false;

@@ -30,7 +30,7 @@ pub enum Fault {
     NothingRan(StoreErrorKind),
     /// It runs when the next one of the same set comes, before that. Its answer is lost.
     RunsLater,
-    /// It runs after this many milliseconds of the clock.
+    /// It runs after this many milliseconds of the clock, whatever its latest moment.
     Slow(u64),
 }
 
@@ -53,6 +53,12 @@ pub enum Broken {
     KeepsOldParts,
     /// Deletes the parts of other sessions.
     DropsOtherParts,
+    /// A set that is made again has the parts of before.
+    KeepsPartsOfDeletedSets,
+    /// Writes the head, and the parts in a second step.
+    WritesHeadFirst,
+    /// Writes after the latest moment, and says that it was before.
+    HidesItsTime,
 }
 
 #[derive(Clone, Default)]
@@ -63,6 +69,8 @@ struct Inner {
     sets: Mutex<HashMap<Tag, Set>>,
     clock: Mutex<Option<(Clock, Option<ManualClock>)>>,
     broken: Mutex<Broken>,
+    /// The parts of deleted sets, in a storage that keeps them.
+    left: Mutex<HashMap<Tag, HashMap<SessionId, Bytes>>>,
     faults: Mutex<VecDeque<Fault>>,
     /// A write whose answer was lost, and that runs before the next.
     later: Mutex<Option<(Tag, Write)>>,
@@ -74,6 +82,7 @@ struct Inner {
     reads_left: AtomicU64,
     /// Whether other tasks run between a read and a write.
     yields: AtomicBool,
+    passed: AtomicU64,
     pub counts: Counts,
 }
 
@@ -184,7 +193,11 @@ impl Shelf {
 
     async fn pass(&self) {
         if self.0.yields.load(Ordering::Relaxed) {
-            tokio::task::yield_now().await;
+            // Calls take different times, so that no order of tasks lasts.
+            let passed = self.0.passed.fetch_add(1, Ordering::Relaxed) + 1;
+            for _ in 0..=passed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62 {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -203,7 +216,11 @@ impl Shelf {
             return Written::Lost;
         }
         let Some(head) = write.head.clone() else {
-            sets.remove(&tag);
+            let deleted = sets.remove(&tag);
+            if broken == Broken::KeepsPartsOfDeletedSets {
+                let parts = deleted.map(|set| set.parts).unwrap_or_default();
+                self.0.left.lock().unwrap().insert(tag, parts);
+            }
             return Written::Written {
                 when: Some(self.now()),
             };
@@ -217,10 +234,11 @@ impl Shelf {
             (Broken::CountsVersions, None) => Version::from_bytes(1_u64.to_be_bytes()),
             _ => write.version,
         };
+        let left = self.0.left.lock().unwrap().remove(&tag);
         let set = sets.entry(tag).or_insert_with(|| Set {
             version,
             head: Bytes::new(),
-            parts: HashMap::new(),
+            parts: left.unwrap_or_default(),
             before: HashMap::new(),
             kept_until: write.kept_until,
         });
@@ -325,10 +343,11 @@ impl SetStorage for Shelf {
                 return Err(unavailable());
             }
             Some(Fault::Slow(millis)) => {
-                let clock = self.0.clock.lock().unwrap();
-                let (_, clock) = clock.as_ref().unwrap();
-                let by = std::time::Duration::from_millis(millis);
-                clock.as_ref().unwrap().advance(by);
+                let (_, clock) = self.0.clock.lock().unwrap().clone().unwrap();
+                clock
+                    .unwrap()
+                    .advance(std::time::Duration::from_millis(millis));
+                return Ok(self.put(tag, write, true));
             }
             Some(Fault::Runs) | None => {}
         }
@@ -345,7 +364,27 @@ impl SetStorage for Shelf {
             return Ok(self.put(tag, write, false));
         }
         self.pass().await;
-        Ok(self.put(tag, write, true))
+        match broken {
+            Broken::WritesHeadFirst => {
+                let mut head = write.clone();
+                head.parts.clear();
+                let written = self.put(tag, &head, true);
+                tokio::task::yield_now().await;
+                if matches!(written, Written::Written { .. }) {
+                    self.put(tag, write, false);
+                }
+                Ok(written)
+            }
+            Broken::HidesItsTime if write.latest.is_some() => {
+                self.put(tag, write, true);
+                Ok(Written::Written { when: write.latest })
+            }
+            _ if write.latest.is_some_and(|latest| self.now() > latest) => {
+                let late = StoreError::new(StoreErrorKind::Timeout);
+                Ok(Written::NothingRan(late))
+            }
+            _ => Ok(self.put(tag, write, true)),
+        }
     }
 
     fn now(&self) -> Timestamp {

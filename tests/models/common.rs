@@ -10,6 +10,8 @@
 
 #[path = "../common/http.rs"]
 pub mod http;
+#[path = "../common/postgres.rs"]
+pub mod postgres;
 #[path = "../common/redis.rs"]
 pub mod redis;
 #[path = "../common/shelf.rs"]

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, RedisStore,
+    EndReason, Everyone, Lifetime, RedisStore,
     store::{
         Changes, End, Ended, FeedNews, ManualClock, RedisLive, RedisSource, Renewal, Resolve,
         Resolved, Rotate, Salt, Save, SessionStore, Timestamp, Token, Which,
@@ -17,8 +17,9 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    cluster::Cluster,
     feed::Reader,
-    people::{asks, is_live, set, signs_in, token},
+    people::{asks, is_live, set, signs_in, token, until},
     redis::Server,
 };
 
@@ -62,6 +63,7 @@ async fn each_end_arrives(a: &RedisStore, b: &RedisStore, clock: &ManualClock) {
     let second = signs_in(b, "alice").await;
     assert!(is_live(b, &second).await);
     let third = signs_in(b, "alice").await;
+    assert!(is_live(b, &third).await);
     assert!(reader.messages().is_empty(), "a sign-in that ends nobody");
     clock.advance(Duration::from_secs(1));
     let fourth = signs_in(b, "alice").await;
@@ -134,6 +136,8 @@ async fn each_end_arrives(a: &RedisStore, b: &RedisStore, clock: &ManualClock) {
     ends(b, &user, Which::Others(kept), EndReason::Revoked).await;
     let all_but = FeedNews::EndedAllBut(kept, EndReason::Revoked);
     assert_eq!(reader.news(tag).await, [all_but]);
+    clock.advance(Duration::from_secs(1));
+    many.authenticated = asks("alice", &user).authenticated;
     for _ in 0..17 {
         let next = token(b, "alice");
         (many.id, many.digest) = (next.session_id(), next.digest());
@@ -151,6 +155,32 @@ async fn each_end_on_one_node_arrives_on_the_other_and_nothing_else_does() {
     let [a, b] = [(); 2].map(|()| live(&server.url(), RedisLive::ends(), Some(&clock)));
 
     each_end_arrives(&a, &b, &clock).await;
+}
+
+#[tokio::test]
+async fn on_a_cluster_each_end_arrives_from_its_primary_and_the_end_of_everybody_from_each() {
+    let cluster = Cluster::of(3, &[]).await;
+    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
+    let [a, b] = [(); 2].map(|()| {
+        let source = RedisSource::cluster(cluster.urls()).unwrap();
+        let builder = RedisStore::builder(source).clock(clock.clone());
+        builder.live(RedisLive::ends()).build()
+    });
+
+    each_end_arrives(&a, &b, &clock).await;
+
+    let tags: Vec<_> = (0..40)
+        .map(|at| token(&a, &format!("user-{at}")).tag())
+        .collect();
+    let reader = Reader::of(&a);
+    for tag in &tags {
+        reader.trusts(*tag).await;
+    }
+    let everyone = Everyone::new(b).end_all().await.unwrap();
+    until("three messages", async || reader.messages().len() == 3).await;
+    for message in reader.messages() {
+        assert_eq!(message.news, FeedNews::Everyone(everyone));
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,12 @@
 mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
+mod everyone;
+mod everyone_pages;
 mod feed;
+mod feed_cost;
+mod feed_setting;
+mod file_restart;
 mod forged_tickets;
 mod memory_size;
 mod mutants_looks;
@@ -18,6 +23,7 @@ mod mutants_sets;
 mod mutants_tokens;
 mod newest_data;
 mod pinned;
+mod postgres_live;
 mod postgres_processes;
 mod postgres_writes;
 mod redis_acl;

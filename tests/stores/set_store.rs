@@ -73,6 +73,7 @@ fn of(counter: &AtomicU64) -> u64 {
 }
 
 /// A writer reads a set and stalls. The set is deleted and made again, with a cutoff.
+// T21
 #[tokio::test]
 async fn a_stale_writer_does_not_overwrite_a_set_that_was_deleted_and_made_again() {
     for broken in [Broken::Nothing, Broken::CountsVersions] {
@@ -146,35 +147,44 @@ async fn of_a_hundred_sessions_with_64_kib_each_a_request_reads_and_writes_its_o
     assert_eq!(shelf.parts(tag()), 0);
 }
 
-/// 128 tasks send requests of the same user without pause, each in another order than the others.
+/// 128 tasks send requests of the same user until it is signed out.
+// T19
 #[tokio::test]
 async fn a_flood_of_requests_does_not_delay_a_sign_out() {
     let (clock, _, _) = setup();
     let shelf = Shelf::on(&clock).yielding();
     let store = shelf.store();
-    for round in 0..30 {
+    for round in 0..20 {
         let token = signed_in(&store, &clock).await;
         assert!(is_live(&store, &token).await);
         let flood: Vec<_> = (0..128)
             .map(|_| {
                 let (store, clock, token) = (store.clone(), clock.clone(), token.clone());
                 tokio::spawn(async move {
-                    for _ in 0..3 {
+                    while is_live(&store, &token).await {
                         clock.advance(Duration::from_millis(1));
-                        let _ = store.resolve(&Resolve::new(token.clone())).await.unwrap();
                     }
                 })
             })
             .collect();
-        tokio::task::yield_now().await;
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
         let counts = shelf.counts();
-        let before = of(&counts.writes);
+        let (writes, reads) = (of(&counts.writes), of(&counts.reads));
 
-        let ended = store.end(&end_all()).await.unwrap();
+        let ended = store.end(&end_all()).await;
 
-        let tries = of(&counts.writes) - before;
-        assert!(matches!(ended, Ended::Ended { ref ids, .. } if ids.len() == 1));
-        assert!(tries <= 4, "round {round}: {tries} tries");
+        let (writes, reads) = (of(&counts.writes) - writes, of(&counts.reads) - reads);
+        let ended =
+            ended.is_ok_and(|ended| matches!(ended, Ended::Ended { ids, .. } if ids.len() == 1));
+        assert!(ended, "round {round}");
+        // It loses to those that are in flight, and not to those that come later.
+        assert!(writes <= 3, "round {round}: {writes} tries");
+        assert!(
+            reads <= 6 * 128,
+            "round {round}: {reads} requests were faster"
+        );
         for task in flood {
             task.await.unwrap();
         }
@@ -182,39 +192,43 @@ async fn a_flood_of_requests_does_not_delay_a_sign_out() {
     assert!(of(&shelf.counts().lost) > 0, "nobody was in the way");
 }
 
-/// The same, with requests that change data: each of them writes.
+/// New requests that change data come without end, and each of them writes.
+// T19
 #[tokio::test]
 async fn a_flood_of_changes_does_not_overtake_a_sign_out() {
     let (clock, _, _) = setup();
     let shelf = Shelf::on(&clock).yielding();
     let store = shelf.store();
     let token = signed_in(&store, &clock).await;
-    let saved: std::sync::Arc<AtomicU64> = std::sync::Arc::default();
-    for _ in 0..32 {
-        let (store, token, saved) = (store.clone(), token.clone(), saved.clone());
-        tokio::spawn(async move {
-            loop {
-                let mut changes = Changes::default();
-                changes.set("n", "1");
-                let save = Save::new(tag(), token.session_id(), changes);
-                match store.save(&save).await.unwrap() {
-                    Saved::Ended => break,
-                    _ => saved.fetch_add(1, Ordering::Relaxed),
-                };
+    let flood = tokio::spawn({
+        let (store, id) = (store.clone(), token.session_id());
+        async move {
+            for _ in 0..10_000 {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut changes = Changes::default();
+                    changes.set("n", "1");
+                    store.save(&Save::new(tag(), id, changes)).await
+                });
+                tokio::task::yield_now().await;
             }
-        });
-    }
-    while of(&saved) < 100 {
+        }
+    });
+    let counts = shelf.counts();
+    while of(&counts.reads) < 20 {
         tokio::task::yield_now().await;
     }
-    let before = of(&saved);
+    let reads = of(&counts.reads);
 
-    store.end(&end_all()).await.unwrap();
+    let ended = store.end(&end_all()).await;
 
-    // Those that were in the queue before it, and no others.
-    assert!(of(&saved) - before <= 40, "{}", of(&saved) - before);
+    flood.abort();
+    assert!(matches!(ended, Ok(Ended::Ended { ids, .. }) if ids.len() == 1));
+    let reads = of(&counts.reads) - reads;
+    assert!(reads < 100, "{reads} others were faster");
 }
 
+// T25 T49
 #[tokio::test]
 async fn concurrent_sign_ins_never_exceed_the_limit_in_two_processes() {
     let (clock, _, _) = setup();
@@ -240,6 +254,7 @@ async fn concurrent_sign_ins_never_exceed_the_limit_in_two_processes() {
     assert_eq!(live(&stores[0]).await, 3);
 }
 
+// T27 T49
 #[tokio::test]
 async fn of_a_refusing_limit_exactly_as_many_sign_ins_are_admitted() {
     let (clock, _, _) = setup();
@@ -263,6 +278,7 @@ async fn of_a_refusing_limit_exactly_as_many_sign_ins_are_admitted() {
     assert_eq!(admitted, 3);
 }
 
+// T57
 #[tokio::test]
 async fn a_sign_in_that_is_written_too_late_ends_and_is_an_error() {
     let (clock, shelf, store) = setup();
@@ -277,6 +293,7 @@ async fn a_sign_in_that_is_written_too_late_ends_and_is_an_error() {
 }
 
 /// Its write is held back. The sign-in is given up, which changes the version that the write expects.
+// T57
 #[tokio::test]
 async fn a_sign_in_that_answered_an_error_does_not_run_later() {
     let (clock, shelf, store) = setup();
@@ -295,6 +312,7 @@ async fn a_sign_in_that_answered_an_error_does_not_run_later() {
     assert!(is_live(&store, &phone).await);
 }
 
+// T57
 #[tokio::test]
 async fn a_sign_in_whose_answer_was_lost_is_answered_as_if_it_was_not() {
     let (clock, shelf, store) = setup();
@@ -312,6 +330,7 @@ async fn a_sign_in_whose_answer_was_lost_is_answered_as_if_it_was_not() {
     assert!(is_live(&store, &token).await);
 }
 
+// T19
 #[tokio::test]
 async fn an_end_is_repeated_until_it_is_known_to_have_run() {
     let (clock, shelf, store) = setup();
@@ -351,6 +370,7 @@ async fn a_conditional_save_of_unknown_outcome_is_uncertain() {
     assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Denied);
 }
 
+// T33
 #[tokio::test]
 async fn a_full_storage_refuses_sign_ins_evicts_nobody_and_lets_requests_go_on() {
     let (clock, shelf, store) = setup();
@@ -397,6 +417,7 @@ async fn a_set_of_a_newer_version_is_an_error_and_stays_as_it_is() {
     assert_eq!(shelf.head(tag()).unwrap(), newer);
 }
 
+// T57
 #[tokio::test]
 async fn sign_ins_that_were_given_up_end_by_the_next_operation_or_by_a_task() {
     let (clock, shelf, store) = setup();
@@ -447,6 +468,7 @@ async fn what_nobody_needs_any_more_is_deleted() {
     assert_eq!(shelf.sets(), 0);
 }
 
+// T74
 #[tokio::test]
 async fn the_sessions_of_all_users_end_and_are_read_part_by_part() {
     let (clock, _, store) = setup();

@@ -7,9 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+use std::panic::{self, AssertUnwindSafe};
+
 use tower_user_sessions::store::{ManualClock, SetStore, conformance};
 
-use crate::common::shelf::Shelf;
+use crate::common::shelf::{Broken, Shelf};
 
 async fn make(clock: ManualClock) -> SetStore<Shelf> {
     Shelf::on(&clock).yielding().store()
@@ -19,4 +21,48 @@ async fn make(clock: ManualClock) -> SetStore<Shelf> {
 #[tokio::test]
 async fn keeps_the_whole_contract() {
     conformance::all(make).await;
+}
+
+#[tokio::test]
+async fn the_storage_of_the_tests_keeps_the_contract_of_storages() {
+    conformance::storage(async || Shelf::default().yielding()).await;
+}
+
+/// The suite for stores would not find all of these: it asks one question after the other.
+#[test]
+fn the_suite_finds_each_broken_rule_of_a_storage() {
+    let quiet = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let verdicts = BROKEN.map(|broken| (broken, verdict(broken)));
+    panic::set_hook(quiet);
+
+    for (broken, verdict) in verdicts {
+        let found = verdict.is_some_and(|text| text.starts_with("storage contract"));
+        assert!(found, "{broken:?} is not found");
+    }
+}
+
+const BROKEN: [Broken; 10] = [
+    Broken::WritesAnyway,
+    Broken::WritesOverWhenAbsentIsExpected,
+    Broken::CountsVersions,
+    Broken::ComparesFirst,
+    Broken::ReadsPartLater,
+    Broken::KeepsOldParts,
+    Broken::DropsOtherParts,
+    Broken::KeepsPartsOfDeletedSets,
+    Broken::WritesHeadFirst,
+    Broken::HidesItsTime,
+];
+
+fn verdict(broken: Broken) -> Option<String> {
+    let run = AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(conformance::storage(async || {
+            Shelf::default().yielding().broken(broken)
+        }));
+    });
+    let failed = panic::catch_unwind(run).err()?;
+    failed.downcast_ref::<String>().cloned()
 }

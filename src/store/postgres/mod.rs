@@ -5,6 +5,8 @@ mod failure;
 mod gate;
 mod given_up;
 mod link;
+mod listen;
+mod live;
 mod sql;
 mod tables;
 
@@ -16,11 +18,11 @@ use tokio::time;
 pub use self::builder::PostgresStoreBuilder;
 use self::{given_up::GivenUp, tables::Tables};
 use super::{
-    Create, Created, End, Ended, Feed, Forget, List, Look, Looked, NoteClient, Resolve, Resolved,
-    Rotate, Rotated, Save, Saved, SessionStore, SetStore, StoreError, StoreErrorKind, Ticketed,
-    Touch,
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+    NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
+    SetStore, StoreError, StoreErrorKind, Ticketed, Touch,
 };
-use crate::model::{Record, SessionId, Tag, UserId};
+use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
 /// Keeps sessions in PostgreSQL (12 or newer), shared by all nodes.
 ///
@@ -199,6 +201,26 @@ impl SessionStore for PostgresStore {
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.within(self.sets.touch(touch)).await
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        self.sets.horizon()
+    }
+
+    async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
+        self.within(self.sets.everyone(knows)).await
+    }
+
+    async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
+        self.within(self.sets.end_everyone(end)).await
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
+        self.within(self.sets.scan(scan)).await
+    }
+
+    async fn estimate(&self) -> Result<u64, StoreError> {
+        self.within(self.sets.estimate()).await
     }
 
     fn feed(&self) -> Option<Feed> {

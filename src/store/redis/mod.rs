@@ -18,9 +18,9 @@ mod worker;
 
 use self::script::Scripts;
 use super::{
-    Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, Forget, Horizon, List, Look,
-    Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
-    SessionStore, StoreError, Ticketed, Touch,
+    Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
+    NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
+    StoreError, Ticketed, Touch,
 };
 use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
@@ -199,6 +199,10 @@ impl SessionStore for RedisStore {
         self.scripts.touch(touch).await
     }
 
+    fn feed(&self) -> Option<Feed> {
+        self.feed.clone()
+    }
+
     fn horizon(&self) -> Option<&Horizon> {
         Some(&self.horizon)
     }
@@ -208,16 +212,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
-        let moment = self
-            .scripts
-            .end_everyone(end, self.horizon.moment())
-            .await?;
-        let message = FeedMessage::everyone(moment).encode();
-        if let Err(error) = self.scripts.publish_everywhere(&message).await {
-            // The other nodes ask within five seconds.
-            tracing::debug!(%error, "the end of all sessions was not published");
-        }
-        Ok(moment)
+        self.scripts.end_everyone(end, self.horizon.moment()).await
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
@@ -226,10 +221,6 @@ impl SessionStore for RedisStore {
 
     async fn estimate(&self) -> Result<u64, StoreError> {
         self.scripts.estimate().await
-    }
-
-    fn feed(&self) -> Option<Feed> {
-        self.feed.clone()
     }
 
     fn tag(&self, user: &UserId) -> Tag {

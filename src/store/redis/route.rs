@@ -162,14 +162,6 @@ impl Route {
         }
     }
 
-    /// Keys of no user, of which each primary serves one.
-    pub(super) async fn keys(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
-        match self {
-            Self::One(_) => Ok(of_none(keys).take(1).collect()),
-            Self::Cluster(_) => self.served(keys).await,
-        }
-    }
-
     /// Finds out about each server.
     pub(super) async fn check(
         &self,

@@ -35,9 +35,13 @@ use crate::{
 /// 4. All of a `write` happens or nothing: the head, the parts and the version. If its future is dropped too.
 /// 5. A `read` after a `write` was answered sees it, or a later one. This holds in all processes.
 /// 6. Before its `kept_until` a set is never deleted, except by a `write` without a head.
-/// 7. The moments of two reads of one set differ by no more than the backend's clock.
+/// 7. A `write` after its [`latest`](Write::latest) moment does not run, or its answer says when it ran.
+/// 8. `scan`, if there is one, returns the heads in the order of their tags, and leaves none out.
 ///
-/// The `conformance` suite (a feature) tests a `SetStore` on your storage.
+/// The feature `conformance` has a test of each number, `conformance::storage`, and one of a [`SetStore`] in your
+/// storage.
+///
+/// [`SetStore`]: crate::store::SetStore
 pub trait SetStorage: Send + Sync + 'static {
     /// Reads the head of a session set, and at most one of its parts.
     ///

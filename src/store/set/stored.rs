@@ -10,9 +10,9 @@ use crate::model::Timestamp;
 /// What a [`SetStorage`](super::SetStorage) has of one session set: its head, and the part that was asked for.
 #[derive(Clone)]
 pub struct Stored {
-    pub(super) found: Option<(Version, Bytes)>,
-    pub(super) part: Option<Bytes>,
-    pub(super) now: Option<Timestamp>,
+    pub(in super::super) found: Option<(Version, Bytes)>,
+    pub(in super::super) part: Option<Bytes>,
+    pub(in super::super) now: Option<Timestamp>,
 }
 
 impl Stored {

@@ -32,8 +32,8 @@ pub struct Write {
     /// Nothing of the set is needed from this moment on, by the store's clock. Then the storage may delete it, and
     /// any write moves the moment.
     pub kept_until: Timestamp,
-    /// The storage must not begin the write after this moment. If it cannot ensure that, it tells when it wrote, see
-    /// [`Written::Written`]. Only sign-ins have one.
+    /// The storage must not begin the write after this moment: it answers [`Written::NothingRan`] then. If it cannot
+    /// ensure that, it says when it wrote, see [`Written::Written`]. Only sign-ins have one.
     pub latest: Option<Timestamp>,
     /// What the write is for.
     pub kind: WriteKind,

@@ -112,14 +112,14 @@ impl Link {
     }
 
     /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
-    pub(in super::super) async fn attempts(
+    pub(in super::super) fn attempts(
         &self,
         call: &Call<'_>,
         progress: &mut Progress,
         patience: Pin<&mut Patience>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
-    ) -> Option<Came> {
-        self.0.attempts(call, progress, patience, arguments).await
+    ) -> impl Future<Output = Option<Came>> {
+        self.0.attempts(call, progress, patience, arguments)
     }
 
     /// The deadline has passed.
@@ -216,7 +216,9 @@ impl Inner {
                 Landed::Foreign => self.mixed_up(call, &connection, progress),
                 Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
             };
-            if let Some(came) = self.again(next, patience.as_mut(), &mut pause).await? {
+            // Boxed: this is rare.
+            let again = Box::pin(self.again(next, patience.as_mut(), &mut pause));
+            if let Some(came) = again.await? {
                 return Some(came);
             }
             if asking || self.losses() != progress.losses {

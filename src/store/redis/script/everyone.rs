@@ -1,18 +1,21 @@
 //! Calls `everyone.lua`, on each copy of the moment.
 
+use std::time::Duration;
+
 use deadpool_redis::redis::Cmd;
 use tokio::task::JoinSet;
 
 use super::{
-    super::{keys::EVERYONE, link::Call},
+    super::{
+        keys::EVERYONE,
+        link::{Call, Confirm},
+    },
     Scripts,
 };
 use crate::{
     model::Timestamp,
-    store::{EndEveryone, StoreError, StoreErrorKind, nonce},
+    store::{EndEveryone, FeedMessage, StoreError, StoreErrorKind, nonce},
 };
-use std::time::Duration;
-
 /// How far the clocks of two primaries may differ.
 const SKEW: Duration = Duration::from_secs(1);
 
@@ -30,7 +33,7 @@ impl Scripts {
         &self,
         knows: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let copies = self.copies(self.keys_of_copies(), knows).await;
+        let copies = self.copies(self.keys_of_copies(), knows, None).await;
         let said = copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
         let moment = said.filter_map(|(_, moment)| *moment).max();
         let lost = |copy: &Copy| {
@@ -44,7 +47,7 @@ impl Scripts {
             .collect();
         if !keys.is_empty() {
             // Whether it could be written shows when it is read again.
-            self.copies(keys, moment).await;
+            self.copies(keys, moment, None).await;
         }
         let is_known = copies.iter().any(|copy| copy.answer.is_ok());
         match copies.into_iter().find_map(|copy| copy.answer.err()) {
@@ -62,7 +65,7 @@ impl Scripts {
         let mut keys = self.keys_of_copies();
         keys.extend(self.0.route.served(&self.0.keys).await?);
         let (mut now, mut before) = (None, knows);
-        for copy in self.copies(keys, None).await {
+        for copy in self.copies(keys, None, None).await {
             let (time, moment) = copy.answer?;
             (now, before) = (now.max(Some(time)), before.max(moment));
         }
@@ -73,8 +76,14 @@ impl Scripts {
             now
         };
         let moment = end.moment(now, before);
-        for copy in self.copies(self.keys_of_copies(), Some(moment)).await {
+        let copies = self.keys_of_copies();
+        for copy in self.copies(copies, Some(moment), self.0.confirm).await {
             copy.answer?;
+        }
+        // Nodes that miss it read the moment within 5 s.
+        let message = FeedMessage::everyone(moment);
+        if let Err(error) = self.publish_everywhere(&message.encode()).await {
+            tracing::debug!(kind = ?error.kind(), "the end of all sessions was not published");
         }
         Ok(moment)
     }
@@ -89,12 +98,17 @@ impl Scripts {
     }
 
     /// Asks the copies under these keys, all at once.
-    async fn copies(&self, keys: Vec<String>, least: Option<Timestamp>) -> Vec<Copy> {
+    async fn copies(
+        &self,
+        keys: Vec<String>,
+        least: Option<Timestamp>,
+        confirm: Option<Confirm>,
+    ) -> Vec<Copy> {
         let mut asked = JoinSet::new();
         for key in keys {
             let scripts = self.clone();
             asked.spawn(async move {
-                let answer = scripts.copy(&key, least).await;
+                let answer = scripts.copy(&key, least, confirm).await;
                 Copy { key, answer }
             });
         }
@@ -106,14 +120,22 @@ impl Scripts {
         &self,
         key: &str,
         least: Option<Timestamp>,
+        confirm: Option<Confirm>,
     ) -> Result<(Timestamp, Option<Timestamp>), StoreError> {
         let of = nonce();
         let least = least.map_or(String::new(), |least| least.as_millis().to_string());
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
-            cmd.arg(&least).arg(self.given()).arg(&of[..]);
+            cmd.arg(&least)
+                .arg(u8::from(confirm.is_some()))
+                .arg(self.given())
+                .arg(&of[..]);
         };
-        let call = Call::new(&self.0.all.everyone, key, of);
-        let mut reply = self.run(call, arguments).await?;
+        let call = Call {
+            confirm,
+            ..Call::new(&self.0.all.everyone, key, of)
+        };
+        let mut reply = self.run(&call, arguments).await?;
+        reply.confirmed()?;
         let (_, now) = reply.head();
         let moment = reply.integer()?.map(Timestamp::from_millis);
         Ok((now, moment))

@@ -71,7 +71,11 @@ impl Scripts {
         let Some(live) = &self.0.live else {
             return Ok(());
         };
-        for key in self.0.route.keys(&self.0.keys).await? {
+        let mut keys = self.0.route.served(&self.0.keys).await?;
+        if keys.is_empty() {
+            keys.push(self.0.keys.named("check-0"));
+        }
+        for key in keys {
             let channel = if live.sharded {
                 live::of_key(&live.channel, &key)
             } else {
@@ -95,7 +99,7 @@ impl Scripts {
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(channel).arg(message).arg(&of[..]);
         };
-        let mut reply = self.run(Call::new(script, key, of), arguments).await?;
+        let mut reply = self.run(&Call::new(script, key, of), arguments).await?;
         match reply.head() {
             (1, now) => Ok(now),
             (0, _) => {

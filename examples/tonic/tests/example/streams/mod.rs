@@ -4,7 +4,7 @@
 mod node;
 mod raw;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tower_user_sessions::{
@@ -109,7 +109,7 @@ async fn closing(
         }
 
         end(cause, &layer_b, &b, &mut client, &name).await;
-        let ended = Instant::now();
+        let ended = tokio::time::Instant::now();
         for stream in streams {
             let kind = stream.kind;
             let over = timeout(Duration::from_secs(20), stream.end()).await;

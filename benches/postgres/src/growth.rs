@@ -1,0 +1,140 @@
+//! Sizes, growth, and a flood of requests of one user.
+
+use std::time::{Duration, Instant};
+
+use tokio::{sync::watch, task::JoinSet};
+use tower_user_sessions::{
+    EndReason, PostgresStore, SessionStore, UserId,
+    store::{Authenticated, Create, Created, End, Resolve, Resolved, Token, Which, Arrival},
+};
+
+use crate::pool;
+
+/// How many users are measured, of all.
+const MEASURED: usize = 1_000;
+
+async fn signs_in(store: &PostgresStore, user: &str) -> Token {
+    let user = UserId::new(user).unwrap();
+    loop {
+        let token = Token::random(store.tag(&user)).unwrap();
+        let now = Authenticated::On(Arrival::now());
+        let mut create = Create::new(&token, Some(user.clone()), now);
+        let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+        create.client.user_agent = Some(agent.into());
+        if let Created::Created(_) = store.create(&create).await.unwrap() {
+            return token;
+        }
+    }
+}
+
+async fn number(store_url: &str, sql: &str) -> i64 {
+    let client = pool(store_url).get().await.unwrap();
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort();
+    all[all.len() / 2]
+}
+
+/// How long a request takes, one at a time: reading alone, and with the activity.
+async fn requests(url: &str, tokens: &[Token]) -> [Duration; 2] {
+    let reads = PostgresStore::new(pool(url));
+    let writes = PostgresStore::builder(pool(url)).activity_step(Duration::ZERO).build();
+    let mut medians = [Duration::ZERO; 2];
+    for (at, store) in [reads, writes].iter().enumerate() {
+        let mut times = Vec::new();
+        for token in tokens {
+            let mut resolve = Resolve::new(token.clone());
+            resolve.activity = at == 1;
+            let began = Instant::now();
+            let found = store.resolve(&resolve).await.unwrap();
+            times.push(began.elapsed());
+            assert!(matches!(found, Resolved::Live(_)), "{found:?}");
+        }
+        medians[at] = median(times);
+    }
+    medians
+}
+
+pub async fn growth(url: &str, few: usize, many: usize) {
+    let store = PostgresStore::new(pool(url));
+    store.migrate().await.unwrap();
+    let mut made = JoinSet::new();
+    for part in 0..16 {
+        let store = store.clone();
+        made.spawn(async move {
+            let mut tokens = Vec::new();
+            for user in (part..few).step_by(16) {
+                tokens.push(signs_in(&store, &format!("user-{user}")).await);
+            }
+            tokens
+        });
+    }
+    let tokens: Vec<Token> = made.join_all().await.concat();
+    let measured = &tokens[..MEASURED.min(few)];
+    requests(url, measured).await;
+    let small = requests(url, measured).await;
+    let fill = format!(
+        "INSERT INTO tower_user_sessions SELECT decode(md5(i::text), 'hex'), 1, head, kept_until, user_id, live, last_activity \
+         FROM (SELECT * FROM tower_user_sessions LIMIT 1) AS one, generate_series(1, {}) AS i",
+        many - few
+    );
+    let client = pool(url).get().await.unwrap();
+    client.execute("VACUUM tower_user_sessions", &[]).await.unwrap();
+    let before = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
+    println!("{few} users with one session each: {} bytes of disk for each", before / few as i64);
+    client.execute(&fill, &[]).await.unwrap();
+    client.execute("VACUUM ANALYZE tower_user_sessions", &[]).await.unwrap();
+    let after = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
+    println!("{many} users: {} bytes for each", after / many as i64);
+    let large = requests(url, measured).await;
+    for (what, small, large) in [("a read", small[0], large[0]), ("with activity", small[1], large[1])] {
+        let ratio = large.as_secs_f64() / small.as_secs_f64();
+        println!("{what}: {small:?} with {few} users, {large:?} with {many}: {ratio:.2}");
+    }
+}
+
+/// How long ending all sessions of a user takes, a hundred times.
+async fn ends(store: &PostgresStore, sends: &watch::Sender<Token>) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let token = signs_in(store, "anna").await;
+        sends.send_replace(token.clone());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let began = Instant::now();
+        store.end(&End::new(token.tag(), Which::All, EndReason::Revoked)).await.unwrap();
+        times.push(began.elapsed());
+    }
+    times.sort();
+    times
+}
+
+pub async fn flood(url: &str) {
+    for (what, step) in [("activity once a second", 1), ("each activity", 0)] {
+        let store = PostgresStore::builder(pool(url)).activity_step(Duration::from_secs(step)).build();
+        store.migrate().await.unwrap();
+        let (sends, sent) = watch::channel(signs_in(&store, "anna").await);
+        let calm = ends(&store, &sends).await;
+        let (mut flood, answered) = (JoinSet::new(), std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)));
+        for _ in 0..128 {
+            let (store, sent, answered) = (store.clone(), sent.clone(), answered.clone());
+            flood.spawn(async move {
+                loop {
+                    let token = sent.borrow().clone();
+                    if store.resolve(&Resolve::new(token)).await.is_ok() {
+                        answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        let began = Instant::now();
+        let flooded = ends(&store, &sends).await;
+        let rate = answered.load(std::sync::atomic::Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
+        flood.abort_all();
+        println!(
+            "{what}: end_all median {:?}, most {:?}; in a flood of {rate:.0} requests/s median {:?}, most {:?}",
+            calm[50], calm[99], flooded[50], flooded[99]
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! Compares `PostgresStore` with tower-sessions' store on sqlx. See the README.
+
+mod growth;
+mod load;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    extract::Query,
+    http::StatusCode,
+    routing::{get, post},
+};
+use deadpool_postgres::{Config, Pool, PoolConfig, Runtime, tokio_postgres::NoTls};
+use tower_sessions_sqlx_store::{PostgresStore as SqlxStore, sqlx::postgres::PgPoolOptions};
+use tower_user_sessions::{Limit, PostgresStore, Session, SessionLayer};
+
+use load::{Work, cookies, rate};
+
+/// How many connections to the server each store has.
+const POOL: u32 = 16;
+
+const USERS: u64 = 2_000;
+
+const TIME: Duration = Duration::from_secs(3);
+
+pub fn pool(url: &str) -> Pool {
+    let mut config = Config::new();
+    config.url = Some(url.to_owned());
+    config.pool = Some(PoolConfig::new(POOL as usize));
+    config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap()
+}
+
+#[derive(serde::Deserialize)]
+struct Login {
+    user: u64,
+}
+
+/// This crate, with a limit of three sessions.
+async fn ours(url: &str) -> Router {
+    let store = PostgresStore::new(pool(url));
+    store.migrate().await.unwrap();
+    async fn login(session: Session, Query(login): Query<Login>) {
+        session.log_in(login.user).unwrap();
+    }
+    async fn me(session: Session) -> Result<String, StatusCode> {
+        let user = session.user_id().ok_or(StatusCode::UNAUTHORIZED)?;
+        Ok(user.as_str().to_owned())
+    }
+    Router::new()
+        .route("/login", post(login))
+        .route("/me", get(me))
+        .layer(SessionLayer::new(store).limit(Limit::at_most(3)))
+}
+
+/// tower-sessions on sqlx.
+async fn theirs(url: &str, always_save: bool) -> Router {
+    use tower_sessions::{Expiry, Session, SessionManagerLayer};
+    let pool = PgPoolOptions::new().max_connections(POOL).connect(url).await.unwrap();
+    let store = SqlxStore::new(pool);
+    store.migrate().await.unwrap();
+    async fn login(session: Session, Query(login): Query<Login>) {
+        session.cycle_id().await.unwrap();
+        session.insert("user", login.user).await.unwrap();
+    }
+    async fn me(session: Session) -> Result<String, StatusCode> {
+        let user: Option<u64> = session.get("user").await.unwrap();
+        Ok(user.ok_or(StatusCode::UNAUTHORIZED)?.to_string())
+    }
+    Router::new()
+        .route("/login", post(login))
+        .route("/me", get(me))
+        .layer(
+            SessionManagerLayer::new(store)
+                .with_always_save(always_save)
+                .with_expiry(Expiry::OnInactivity(time::Duration::days(1))),
+        )
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = axum::serve::ListenerExt::tap_io(listener, |socket| {
+        let _ = socket.set_nodelay(true);
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    address
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+async fn compare(url: &str, rounds: usize) {
+    let apps = [
+        ("ours", serve(ours(url).await).await),
+        ("sqlx, always-save", serve(theirs(url, true).await).await),
+        ("sqlx, no activity", serve(theirs(url, false).await).await),
+    ];
+    let mut works = Vec::new();
+    for (_, app) in apps {
+        works.push([Work::Me(cookies(app, USERS).await), Work::LogIn(USERS)]);
+    }
+    for (at, what) in ["GET /me", "POST /login"].into_iter().enumerate() {
+        let mut rates = vec![Vec::new(); apps.len()];
+        for _ in 0..rounds {
+            for (number, (_, app)) in apps.into_iter().enumerate() {
+                rates[number].push(rate(app, &works[number][at], TIME).await);
+            }
+        }
+        for (number, (name, _)) in apps.into_iter().enumerate() {
+            let ratios = rates[0].iter().zip(&rates[number]).map(|(ours, other)| ours / other);
+            println!(
+                "{what:12} {name:18} {:8.0} requests/s, ours is {:.2} of it",
+                median(rates[number].clone()),
+                median(ratios.collect())
+            );
+        }
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["compare", url, ..] => compare(url, number(2).unwrap_or(3)).await,
+            ["flood", url] => growth::flood(url).await,
+            ["growth", url, ..] => growth::growth(url, number(2).unwrap(), number(3).unwrap()).await,
+            _ => eprintln!("see benches/postgres/README.md"),
+        }
+    });
+}
