@@ -8,9 +8,9 @@ use crate::{
 
 /// What is stored of the session.
 #[derive(Debug)]
-#[expect(
+#[allow(
     clippy::large_enum_variant,
-    reason = "a box would be one more allocation for each authenticated request"
+    reason = "a box would be one more allocation of each request"
 )]
 pub(crate) enum Current {
     /// A guest session that has nothing stored.

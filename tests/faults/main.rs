@@ -43,3 +43,4 @@ mod seen;
 mod sentinel;
 mod sentinel_named;
 mod soak;
+mod soak_streams;

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, sleep};
 
 use super::{
-    MINUTE, SECOND,
+    MINUTE,
     sight::{Sight, id, tag},
 };
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     store::{FeedMessage, FeedNews, FeedState, Presence},
 };
 
-/// A lease of 60 s, 20 % more, and what the paces of looks and timers add.
-const LONGEST: Duration = Duration::from_secs(75);
+/// A lease of 60 s, 20 % more, and what the paces of looks and timers add, in ms.
+const LONGEST: u64 = 75_000;
 
 const SESSIONS: u32 = 6;
 
@@ -35,8 +35,8 @@ impl Dice {
 struct Stream {
     number: u32,
     live: LiveSession,
-    /// When its session ended, or could first be asked for after that.
-    ended: Option<Instant>,
+    /// When its session ended, or could first be asked for after that, in ms.
+    ended: Option<u64>,
 }
 
 /// What went wrong in the history of this seed.
@@ -45,7 +45,7 @@ async fn history(seed: u64) -> Option<String> {
     let sight = Sight::new(true);
     let registry = sight.registry();
     let mut streams: Vec<Stream> = Vec::new();
-    let mut late: Vec<(Instant, FeedMessage)> = Vec::new();
+    let mut late: Vec<(u64, FeedMessage)> = Vec::new();
     let mut epoch = 1;
     for number in 0..SESSIONS {
         sight.live(id(number), MINUTE * 600);
@@ -61,7 +61,7 @@ async fn history(seed: u64) -> Option<String> {
                 if matches!(presence, Some(Presence::Live(_))) {
                     let live = sight.open_of(&registry, tag, id, mark.as_ref());
                     let is_over = !sight.is_live(id);
-                    let ended = is_over.then(Instant::now);
+                    let ended = is_over.then(|| sight.millis());
                     streams.push(Stream {
                         number,
                         live,
@@ -72,12 +72,12 @@ async fn history(seed: u64) -> Option<String> {
             3 if sight.is_live(id) => {
                 sight.end(id, EndReason::Evicted);
                 let of_it = streams.iter_mut().filter(|stream| stream.number == number);
-                of_it.for_each(|stream| stream.ended = Some(Instant::now()));
+                of_it.for_each(|stream| stream.ended = Some(sight.millis()));
                 let message =
                     FeedMessage::new(tag, FeedNews::Ended(vec![(id, EndReason::Evicted)]));
                 match dice.below(3) {
                     0 => sight.0.feed.as_ref().unwrap().deliver(&message),
-                    1 => late.push((Instant::now() + SECOND * 3, message)),
+                    1 => late.push((sight.millis() + 3_000, message)),
                     _ => {}
                 }
             }
@@ -94,7 +94,7 @@ async fn history(seed: u64) -> Option<String> {
                     let ended = streams
                         .iter_mut()
                         .filter_map(|stream| stream.ended.as_mut());
-                    ended.for_each(|ended| *ended = Instant::now());
+                    ended.for_each(|ended| *ended = sight.millis());
                 }
             }
             6 => streams.retain(|_| dice.below(4) > 0),
@@ -107,7 +107,7 @@ async fn history(seed: u64) -> Option<String> {
             900
         })))
         .await;
-        let now = Instant::now();
+        let now = sight.millis();
         for (_, message) in late.extract_if(.., |(at, _)| *at <= now) {
             sight.0.feed.as_ref().unwrap().deliver(&message);
         }
