@@ -209,7 +209,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the realm of the limit",
         CREATE,
-        "and mark == realm then",
+        "and place == realm then",
         "then",
     ),
     rule(

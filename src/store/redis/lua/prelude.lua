@@ -45,13 +45,13 @@ local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, class, mark, revision, created, authenticated, activity, idle, deadline =
+  local version, kind, class, place, revision, created, authenticated, activity, idle, deadline =
     struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline
     or now >= activity + lasting(kind, idle) or math.min(created, authenticated) < not_before then
     return nil
   end
-  return created, authenticated, activity, idle, deadline, revision, kind, class, mark
+  return created, authenticated, activity, idle, deadline, revision, kind, class, place
 end
 
 -- Until when a notice is kept; nothing if it is no notice or its time is over.

@@ -55,13 +55,13 @@ local function sort_out(ids, found, now, new)
   id_of, record_of = ids, found
   for at, record in ipairs(found) do
     local id, into, age = ids[at], nil, nil
-    local created, _, activity, _, _, _, kind, class, mark = live(record, now, not_before)
+    local created, _, activity, _, _, _, kind, class, place = live(record, now, not_before)
     if created then
       if kind > 127 and now - created < MINUTE then
         all.fresh[id .. ".made"] = true
       end
       if (class == UNCOUNTED) == uncounted and id ~= replaced and id ~= chosen
-        and mark == realm then
+        and place == realm then
         count = count + 1
         rivals[count], active[at] = at, activity
         if kind > 127 and now - created > UNUSED_FOR then
