@@ -41,6 +41,7 @@ pub struct PostgresStoreBuilder {
     tag_key: Option<TagKey>,
     clock: Option<Clock>,
     confirm: bool,
+    prepared: bool,
     listen: Option<Listen>,
 }
 
@@ -55,6 +56,7 @@ impl PostgresStoreBuilder {
             tag_key: None,
             clock: None,
             confirm: false,
+            prepared: true,
             listen: None,
         }
     }
@@ -123,6 +125,15 @@ impl PostgresStoreBuilder {
         self
     }
 
+    /// Whether each connection keeps the statements prepared: `false` behind PgBouncer in transaction mode, unless its
+    /// `max_prepared_statements` is set.
+    ///
+    /// Without it the server plans each statement again, which costs about as much as running it. Defaults to `true`.
+    pub fn prepared(mut self, prepared: bool) -> Self {
+        self.prepared = prepared;
+        self
+    }
+
     /// Reports ended sessions to all nodes at once, by LISTEN and NOTIFY.
     ///
     /// Streams then end within milliseconds after their session, see
@@ -165,10 +176,11 @@ impl PostgresStoreBuilder {
             tag_key,
             clock,
             confirm,
+            prepared,
             listen,
         } = self;
         let tables = Tables(Arc::new(Inner {
-            link: Link::new(pool, deadline / 2),
+            link: Link::new(pool, deadline / 2, prepared),
             statements: Statements::new(schema.as_deref()),
             clock,
             tag_key,
