@@ -114,6 +114,7 @@
 //! | keep data: carts, flash messages, OAuth state | [`guide::keep_data`] |
 //! | limit the number of sessions | [`guide::limits`] |
 //! | show devices, explain why a session ended | [`guide::devices`] |
+//! | answer requests without a trip to the store | [`guide::near_cache`] |
 //! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
@@ -142,7 +143,7 @@
 //! - `conformance`: the test suite for stores, see [`guide::writing_a_store`].
 //! - `uuid`: [`UserId`] from `Uuid`.
 //!
-//! The minimum supported Rust version is 1.88.
+//! The minimum supported Rust version is 1.88. The feature `file` needs 1.90.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
@@ -220,6 +221,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/deploying_on_redis.md")]
     pub mod deploying_on_redis {}
+
+    #[doc = include_str!("guide/near_cache.md")]
+    pub mod near_cache {}
 
     #[doc = include_str!("guide/operations.md")]
     pub mod operations {}
@@ -326,6 +330,8 @@ pub mod threats {}
 /// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
 /// | `tower_user_sessions_redis_resent_total` | counter | |
 /// | `tower_user_sessions_redis_confirms_total` | counter | `outcome`: ok, late. Ends and sign-ins that replicas had to confirm |
+/// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
+/// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 pub mod events {
     pub use crate::{
@@ -354,13 +360,14 @@ pub mod future {
     pub use crate::api::DeviceFuture;
     #[cfg(feature = "live")]
     pub use crate::layer::EndStreamsFuture;
-    pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
+    pub use crate::layer::{BearerFuture, RequireFreshFuture, RequireUserFuture, ResponseFuture};
 }
 
 /// The examples of the README compile, with the features that they name.
 #[cfg(all(
     doctest,
     feature = "client-ip",
+    feature = "live",
     feature = "page",
     feature = "redis",
     feature = "test",

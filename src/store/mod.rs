@@ -1,7 +1,8 @@
 //! Where sessions are stored.
 //!
-//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, or `RedisStore`
-//! (feature `redis`) for several servers. To use another backend, implement [`SessionStore`] and run
+//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, `FileStore` (feature
+//! `file`) for one process whose sessions survive a restart, or `RedisStore` (feature `redis`) for several
+//! servers. To use another backend, implement [`SessionStore`] and run
 //! the `conformance` suite (a feature) on your store.
 
 use std::future::{self, Future};
@@ -20,6 +21,7 @@ pub(crate) mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
+mod near;
 mod op;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -29,7 +31,7 @@ mod session_set;
 mod set;
 mod shared;
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]
@@ -57,6 +59,7 @@ pub use self::{
         TICKETS_MAX, TOMBSTONE_KEPT,
     },
     memory::{MemoryStore, MemoryStoreBuilder},
+    near::{Near, NearBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, EndEveryone, Ended, Forget, Found, List,
         Look, Looked, NewSession, NoteClient, Offer, Presence, Redeem, Renewal, Resolve, Resolved,

@@ -104,6 +104,8 @@ fn foreign_calls(tokens: &[String], key: &str) -> Vec<String> {
             .collect();
         let fine = match rest[..] {
             [".", "call" | "pcall", "(", "\"TIME\"", ")", ..] => true,
+            // A channel is no key.
+            [".", "pcall", "(", "PUBLISH", ",", "CHANNEL" | "channel"] => continue,
             [".", "call" | "pcall", "(", command, ",", touched] => {
                 command.starts_with('"') && touched == key
             }

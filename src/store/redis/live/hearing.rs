@@ -127,11 +127,16 @@ impl Hearing {
     /// The state of messages about this session set.
     pub(super) fn state(&self, tag: Tag) -> FeedState {
         let at = self.place(tag);
-        let place = self.places.read(at);
-        let is_heard = place.is_open() && self.hears(at, place.ear());
-        // It may have been closed while the rest was read.
-        let trusted = is_heard && self.places.read(at) == place;
-        FeedState::new(place.epoch(), trusted)
+        let mut place = self.places.read(at);
+        loop {
+            let trusted = place.is_open() && self.hears(at, place.ear());
+            let now = self.places.read(at);
+            if now == place {
+                return FeedState::new(place.epoch(), trusted);
+            }
+            // It was closed or began an epoch while the rest was read.
+            place = now;
+        }
     }
 
     fn place(&self, tag: Tag) -> usize {
