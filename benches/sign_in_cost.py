@@ -93,7 +93,8 @@ class Scripts:
         name = f"{self.made:016}".encode()
         digest = hashlib.sha256(name + self.name.encode()).digest()
         day = 86_400_000
-        terms = struct.pack(">BBBBHHqqqqqqq", 1, refuse, 1, 0, limit, 0, day, 30 * day, 0, 65_536, day // 24, -(2**63), 2**62)
+        times = [-(2**63), -(2**63), 2**62] if self.after else [-(2**63), 2**62]
+        terms = struct.pack(f">BBBBHH{5 + len(times)}q", 1, refuse, 1, 0, limit, 0, day, 30 * day, 0, 65_536, day // 24, *times)
         if self.own:
             terms += struct.pack(">H", len(body(0))) + self.realm
         key = f"{self.name}:{{{limit}}}"
