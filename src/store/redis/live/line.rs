@@ -171,7 +171,7 @@ impl<'a> Line<'a> {
             drop(store);
             match &answer {
                 Ok(now) if self.ear.note_time(now.as_millis(), sent) => {
-                    self.hearing.renew(self.ear)
+                    self.hearing.renew(self.ear);
                 }
                 Err(error) if error.kind() == StoreErrorKind::Denied => {
                     return Outage::new(StoreErrorKind::Denied, "the user may not publish");
