@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -69,7 +69,7 @@ async fn history(seed: usize, a: SessionLayer, b: SessionLayer, b_store: RedisSt
         all.because(EndReason::Disabled).end_all().await.unwrap();
     };
     let (opened, ()) = tokio::join!(opening, ending);
-    let ended = Instant::now();
+    let ended = tokio::time::Instant::now();
     streams.extend(opened.value());
     for stream in &streams {
         let end = timeout(LONGEST, stream.ended()).await;
