@@ -8,7 +8,7 @@ use tower_user_sessions::{
 };
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{postgres, redis};
+use super::{file, postgres, redis};
 
 const BROWSER: ClientClass = ClientClass::new(1);
 const PHONE: ClientClass = ClientClass::new(2);
@@ -58,13 +58,19 @@ fn listen() -> Result<SocketAddr, BadSetting> {
 }
 
 async fn store() -> Result<SharedStore, BadSetting> {
-    if let Some(url) = var("DATABASE_URL")? {
-        return postgres::store(&url).await.map_err(BadSetting);
+    let bad = BadSetting;
+    let (postgres, redis) = (var("DATABASE_URL")?, var("REDIS_URL")?);
+    match (postgres, redis, var("SESSIONS_FILE")?) {
+        (None, None, None) => Ok(MemoryStore::new().into()),
+        (Some(url), None, None) => postgres::store(&url).await.map_err(bad),
+        (None, Some(urls), None) => redis::store(&urls).map_err(bad),
+        (None, None, Some(path)) => file::store(&path).map_err(bad),
+        _ => Err(bad(
+            "several of DATABASE_URL, REDIS_URL and SESSIONS_FILE are set: sessions live in one of \
+             them, so unset the others"
+                .to_owned(),
+        )),
     }
-    let Some(urls) = var("REDIS_URL")? else {
-        return Ok(MemoryStore::new().into());
-    };
-    redis::store(&urls).map_err(BadSetting)
 }
 
 fn limit() -> Result<Limit, BadSetting> {

@@ -1,8 +1,9 @@
 //! Where sessions are stored.
 //!
-//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, or `RedisStore`
-//! (feature `redis`) or `PostgresStore` (feature `postgres`) for several servers. To use another backend,
-//! implement [`SessionStore`] and run the `conformance` suite (a feature) on your store.
+//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, `FileStore` (feature
+//! `file`) for one process whose sessions survive a restart, or `RedisStore` (feature `redis`) for several
+//! servers. To use another backend, implement [`SessionStore`] and run
+//! the `conformance` suite (a feature) on your store.
 
 use std::future::{self, Future};
 
@@ -20,6 +21,7 @@ pub(crate) mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
+mod near;
 mod op;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -57,6 +59,7 @@ pub use self::{
         TICKETS_MAX, TOMBSTONE_KEPT,
     },
     memory::{MemoryStore, MemoryStoreBuilder},
+    near::{Near, NearBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, EndEveryone, Ended, Forget, Found, List,
         Look, Looked, NewSession, NoteClient, Offer, Presence, Redeem, Renewal, Resolve, Resolved,
@@ -68,7 +71,7 @@ pub use self::{
     shared::SharedStore,
 };
 #[cfg(doc)]
-use crate::EndReason;
+use crate::model::EndReason;
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
     ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,

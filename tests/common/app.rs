@@ -144,6 +144,7 @@ fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Comma
     for name in [
         "DATABASE_URL",
         "REDIS_URL",
+        "SESSIONS_FILE",
         "MAX_SESSIONS",
         "EXCESS",
         "IDLE_SECS",

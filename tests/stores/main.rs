@@ -11,7 +11,11 @@ mod activity_step;
 #[path = "../common/mod.rs"]
 mod common;
 mod everyone;
+mod everyone_pages;
 mod feed;
+mod feed_cost;
+mod feed_setting;
+mod file_restart;
 mod forged_tickets;
 mod memory_size;
 mod mutants_looks;
@@ -42,3 +46,4 @@ mod store_redis;
 mod store_sentinel;
 mod store_sets;
 mod store_valkey;
+mod streams;
