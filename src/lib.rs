@@ -5,7 +5,7 @@
 //! - **For you**: data in the session, a limit per user that concurrent sign-ins cannot exceed, safe cookies,
 //!   bearer tokens, step-up, audit events.
 //! - **Where sessions live**: in the process ([`MemoryStore`]), or in Redis or Valkey
-//!   (`RedisStore::connect("redis://…")`): one node, Sentinel or Cluster.
+//!   (`RedisStore::connect("redis://…")`): one node, Sentinel or Cluster. Or in PostgreSQL (`PostgresStore`).
 //!
 //! The [`guide`] explains each task. Start with [signing in and out](guide::sign_in).
 //!

@@ -173,7 +173,7 @@ impl Server {
         self.process.wait().unwrap();
     }
 
-    /// Stops it in good order: clients are told.
+    /// Stops it in good order.
     pub(crate) fn stop(&mut self) {
         signal("-INT", &[self.process.id()]);
         self.process.wait().unwrap();

@@ -46,7 +46,7 @@ pub(super) struct Link {
 pub(super) enum Again {
     /// Running it twice is the same as once.
     Harmless,
-    /// Whoever sent it finds out.
+    /// The caller finds out whether it ran.
     Never,
 }
 

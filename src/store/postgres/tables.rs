@@ -32,7 +32,7 @@ use crate::{
 /// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
 const PURGE_EVERY: u32 = 16;
 
-/// The advisory lock of whoever creates the tables.
+/// The advisory lock of the node that creates the tables.
 const MIGRATES: i64 = 0x746f_7765_7275_7365;
 
 /// How long that may take: another node may be at it.
@@ -233,7 +233,7 @@ impl Inner {
         let time = self.time();
         let tag = &tag.as_bytes()[..];
         let expect = write.expect.map(number);
-        // Its reply comes before nobody waits for it any more.
+        // The reply must come while the caller still waits.
         let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10)
             .unwrap_or(i64::MAX)
             .max(1);
