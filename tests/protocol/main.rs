@@ -120,6 +120,7 @@ mod guest;
 mod key;
 mod model;
 mod near;
+mod near_rules;
 mod near_walks;
 mod node;
 mod parallel;

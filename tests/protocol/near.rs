@@ -5,6 +5,8 @@
 
 use stateright::{Model, Property};
 
+use super::near_rules::Rules;
+
 /// For so many ticks an answer counts, from when its question was sent.
 const LEASE: u8 = 2;
 /// A feed is trusted if it was heard at most so many ticks ago.
@@ -17,34 +19,6 @@ pub(super) const LEASE_BOUNDS: &str = "no answer is later than the lease";
 pub(super) const FEED_BOUNDS: &str = "no answer is later than what was heard";
 /// On one node a browser sees what it wrote.
 pub(super) const OWN_WRITES: &str = "an answer has what this node wrote";
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    /// An entry of another epoch answers nothing.
-    pub(super) epoch: bool,
-    /// A fill is kept only if no message came since its question was sent.
-    pub(super) count: bool,
-    /// The lease counts from the question, not from the answer.
-    pub(super) from_question: bool,
-    /// Heard is when the PING or the number was sent, not when it came back.
-    pub(super) from_ping: bool,
-    /// A PONG does not overtake messages.
-    pub(super) in_order: bool,
-    /// The node waits for its own number on the feed.
-    pub(super) loop_back: bool,
-    /// An own write removes the entry.
-    pub(super) own: bool,
-}
-
-pub(super) const ALL: Rules = Rules {
-    epoch: true,
-    count: true,
-    from_question: true,
-    from_ping: true,
-    in_order: true,
-    loop_back: true,
-    own: true,
-};
 
 #[derive(Clone, Debug)]
 pub(super) struct Near {
@@ -64,7 +38,7 @@ pub(super) enum Scope {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Message {
+pub(super) enum Message {
     /// The session ended, or another node wrote it.
     Changed,
     Pong(u8),
@@ -72,14 +46,14 @@ enum Message {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Entry {
+pub(super) struct Entry {
     from: u8,
     epoch: u8,
     version: u8,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Fill {
+pub(super) struct Fill {
     sent: u8,
     count: u8,
     epoch: u8,
@@ -88,7 +62,7 @@ struct Fill {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Write {
+pub(super) enum Write {
     No,
     Sent,
     Stored(u8),
@@ -96,7 +70,7 @@ enum Write {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct State {
+pub(super) struct State {
     tick: u8,
     // The store.
     version: u8,
@@ -127,7 +101,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Act {
+pub(super) enum Act {
     Tick,
     /// Another node writes, or ends the session.
     OtherWrites,

@@ -2,7 +2,8 @@
 
 use super::{
     check::{breaks, holds},
-    near::{ALL, FEED_BOUNDS, LEASE_BOUNDS, Near, OWN_WRITES, Rules, Scope},
+    near::{FEED_BOUNDS, LEASE_BOUNDS, Near, OWN_WRITES, Scope},
+    near_rules::{ALL, Rules},
 };
 
 fn near(rules: Rules, scope: Scope) -> Near {
