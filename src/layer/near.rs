@@ -14,7 +14,7 @@ impl<R> SessionLayer<R> {
     /// let their handlers call [`Session::verify`](crate::Session::verify).
     ///
     /// Whatever you return, these ask the store: guest sessions, requests with `Upgrade` or `CONNECT`, such as
-    /// WebSockets, and pages that a browser opens from another site. `DeviceApi`, `DevicePage` and
+    /// a WebSocket, and pages that a browser opens from another site. `DeviceApi`, `DevicePage` and
     /// [`RequireFresh`](crate::RequireFresh) verify the session at the store.
     ///
     /// Defaults to none. See [`guide::near_cache`](crate::guide::near_cache).

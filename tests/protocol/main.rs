@@ -22,7 +22,7 @@
 //! | [`unused`] | a phone and a laptop that send a request now and then, and one or two clients that sign in and never come back; a limit of 3 or 4, 8 steps |
 //! | [`turns`] | two commits of one request, at once or the second because the first was dropped |
 //! | [`realm`] | one user in two realms, with tickets and tokens from before a re-authentication, 6 operations |
-//! | [`near`] | one entry of a near cache, its feed, a fill, an own write, a write and the end by another node; 4 ticks with a lease of 2, a cut and lost permission, or 2 lost messages |
+//! | [`near`] | one entry of a near cache, its feed, a fill, and a write and the end by another node. 4 ticks with a lease of 2. A broken connection and lost permission, or 2 lost messages, or an own write |
 //! | [`deferred`] | one session whose token rotates, looks and activity that come later; 6 ticks with a grace of 2 |
 //! | [`key`] | one key with two sessions, their notices and a cutoff, 6 operations in 11 ticks, the clock steps back by 3 |
 //!
@@ -120,6 +120,8 @@ mod guest;
 mod key;
 mod model;
 mod near;
+mod near_rules;
+mod near_walks;
 mod node;
 mod parallel;
 mod props;

@@ -5,7 +5,7 @@
 
 use stateright::{Model, Property};
 
-use super::check::{breaks, holds};
+use super::near_rules::Rules;
 
 /// For so many ticks an answer counts, from when its question was sent.
 const LEASE: u8 = 2;
@@ -14,49 +14,21 @@ const HEARD: u8 = 1;
 const TICKS: u8 = 4;
 
 /// T73: whatever message is lost or late.
-const LEASE_BOUNDS: &str = "no answer is later than the lease";
+pub(super) const LEASE_BOUNDS: &str = "no answer is later than the lease";
 /// No message was lost without a sign of it.
-const FEED_BOUNDS: &str = "no answer is later than what was heard";
+pub(super) const FEED_BOUNDS: &str = "no answer is later than what was heard";
 /// On one node a browser sees what it wrote.
-const OWN_WRITES: &str = "an answer has what this node wrote";
-
-#[derive(Clone, Copy, Debug)]
-struct Rules {
-    /// An entry of another epoch answers nothing.
-    epoch: bool,
-    /// A fill is kept only if no message came since its question was sent.
-    count: bool,
-    /// The lease counts from the question, not from the answer.
-    from_question: bool,
-    /// Heard is when the PING or the number was sent, not when it came back.
-    from_ping: bool,
-    /// A PONG does not overtake messages.
-    in_order: bool,
-    /// The node waits for its own number on the feed.
-    loop_back: bool,
-    /// An own write removes the entry.
-    own: bool,
-}
-
-const ALL: Rules = Rules {
-    epoch: true,
-    count: true,
-    from_question: true,
-    from_ping: true,
-    in_order: true,
-    loop_back: true,
-    own: true,
-};
+pub(super) const OWN_WRITES: &str = "an answer has what this node wrote";
 
 #[derive(Clone, Debug)]
-struct Near {
-    rules: Rules,
-    scope: Scope,
+pub(super) struct Near {
+    pub(super) rules: Rules,
+    pub(super) scope: Scope,
 }
 
 /// What happens beside the end of the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Scope {
+pub(super) enum Scope {
     /// The connection breaks, and the permission to publish is lost.
     Faults,
     /// Two messages are lost while the feed looks healthy.
@@ -66,7 +38,7 @@ enum Scope {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Message {
+pub(super) enum Message {
     /// The session ended, or another node wrote it.
     Changed,
     Pong(u8),
@@ -74,14 +46,14 @@ enum Message {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Entry {
+pub(super) struct Entry {
     from: u8,
     epoch: u8,
     version: u8,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Fill {
+pub(super) struct Fill {
     sent: u8,
     count: u8,
     epoch: u8,
@@ -90,7 +62,7 @@ struct Fill {
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Write {
+pub(super) enum Write {
     No,
     Sent,
     Stored(u8),
@@ -98,7 +70,7 @@ enum Write {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct State {
+pub(super) struct State {
     tick: u8,
     // The store.
     version: u8,
@@ -129,7 +101,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Act {
+pub(super) enum Act {
     Tick,
     /// Another node writes, or ends the session.
     OtherWrites,
@@ -409,86 +381,4 @@ impl Model for Near {
         }
         properties
     }
-}
-
-fn near(rules: Rules, scope: Scope) -> Near {
-    Near { rules, scope }
-}
-
-// T73
-#[test]
-fn an_answer_is_never_later_than_what_was_heard_of_a_feed_that_breaks_visibly() {
-    holds(near(ALL, Scope::Faults), 150_000);
-}
-
-// T73
-#[test]
-fn a_browser_sees_what_it_wrote_on_its_node() {
-    holds(near(ALL, Scope::Writes), 400_000);
-}
-
-// T73
-#[test]
-fn an_answer_is_never_later_than_the_lease_whatever_message_is_lost() {
-    holds(near(ALL, Scope::Losses), 400_000);
-}
-
-#[test]
-fn without_the_epoch_an_entry_survives_a_cut() {
-    let rules = Rules {
-        epoch: false,
-        ..ALL
-    };
-    breaks(near(rules, Scope::Faults), FEED_BOUNDS);
-}
-
-#[test]
-fn without_the_count_a_fill_overtakes_an_end() {
-    let rules = Rules {
-        count: false,
-        ..ALL
-    };
-    breaks(near(rules, Scope::Faults), FEED_BOUNDS);
-}
-
-#[test]
-fn a_lease_from_the_answer_is_too_long() {
-    let rules = Rules {
-        from_question: false,
-        ..ALL
-    };
-    breaks(near(rules, Scope::Losses), LEASE_BOUNDS);
-}
-
-#[test]
-fn a_feed_that_is_read_late_was_not_heard_just_now() {
-    let rules = Rules {
-        from_ping: false,
-        ..ALL
-    };
-    breaks(near(rules, Scope::Faults), FEED_BOUNDS);
-}
-
-#[test]
-fn a_pong_before_messages_says_nothing_of_them() {
-    let rules = Rules {
-        in_order: false,
-        ..ALL
-    };
-    breaks(near(rules, Scope::Faults), FEED_BOUNDS);
-}
-
-#[test]
-fn without_its_own_number_a_node_trusts_a_feed_that_carries_nothing() {
-    let rules = Rules {
-        loop_back: false,
-        ..ALL
-    };
-    breaks(near(rules, Scope::Faults), FEED_BOUNDS);
-}
-
-#[test]
-fn without_removal_a_browser_misses_what_it_wrote() {
-    let rules = Rules { own: false, ..ALL };
-    breaks(near(rules, Scope::Writes), OWN_WRITES);
 }

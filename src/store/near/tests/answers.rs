@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::wire::{HEARD, IDLE, Server, near, sign_in};
 use crate::{
-    EndReason, MemoryStore,
-    model::{Lifetime, Salt, Tag, Token},
+    model::{EndReason, Lifetime, Salt, Tag, Token},
     store::{
         Authenticated, Changes, Create, Created, End, FeedMessage, FeedNews, Found, ManualClock,
-        Near, Renewal, Resolve, Resolved, Rotate, Save, SessionStore, StoreError, Timestamp, Which,
+        MemoryStore, Near, Renewal, Resolve, Resolved, Rotate, Save, SessionStore, StoreError,
+        Timestamp, Which,
     },
 };
 

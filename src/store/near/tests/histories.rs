@@ -4,8 +4,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use super::wire::{HEARD, Hold, LEASE, Node, Server, near, poll, sign_in};
 use crate::{
-    EndReason, Timestamp,
-    model::{Salt, Tag, Token},
+    model::{EndReason, Lifetime, Salt, Tag, Timestamp, Token},
     store::{
         Authenticated, Changes, Created, End, List, Renewal, Resolve, Resolved, Rotate, Rotated,
         Save, Saved, SessionStore, StoreError, Which,
@@ -278,7 +277,7 @@ impl World {
         let proven = self.random.one_in(3);
         let salt = Salt::from_bytes([u8::try_from(last).unwrap(); 16]);
         let (next, renewal) = if proven {
-            let lifetime = crate::Lifetime::new(super::wire::IDLE, super::wire::IDLE * 10);
+            let lifetime = Lifetime::new(super::wire::IDLE, super::wire::IDLE * 10);
             let authenticated = Authenticated::At(now);
             (
                 token.renewed().unwrap(),

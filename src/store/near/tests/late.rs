@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::wire::{Node, Server, near};
 use crate::{
-    model::Token,
+    model::{EndReason, Token},
     store::{Changes, End, List, Near, Resolve, Resolved, Save, SessionStore, Timestamp, Which},
 };
 
@@ -76,7 +76,7 @@ async fn nothing_is_written_after_a_message_removed_the_entry() {
     server.clock.advance(SECOND * 2);
     node.hears(0);
     hit(&node, &token).await;
-    let end = End::new(token.tag(), Which::All, crate::EndReason::Administrator);
+    let end = End::new(token.tag(), Which::All, EndReason::Administrator);
     server.store.end(&end).await.unwrap();
     node.queue.extend(server.news());
     node.hears(9);

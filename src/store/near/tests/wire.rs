@@ -13,12 +13,11 @@ use std::{
 };
 
 use crate::{
-    MemoryStore, Timestamp, UserId,
-    model::{Lifetime, Record, SessionId, Tag, Token},
+    model::{Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId},
     store::{
         Authenticated, Create, Created, End, Ended, Feed, FeedMessage, FeedSource, FeedState,
-        Forget, List, Look, Looked, ManualClock, Near, NoteClient, Resolve, Resolved, Rotate,
-        Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch,
+        Forget, List, Look, Looked, ManualClock, MemoryStore, Near, NoteClient, Resolve, Resolved,
+        Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch,
         feed::{FeedReader, Interest},
     },
 };
