@@ -53,7 +53,7 @@ async fn a_message_that_is_lost_is_not_noticed_and_the_next_one_arrives() {
     let news = ends(&b, &second).await;
 
     assert_eq!(reader.news(tag).await, [news]);
-    // So whoever needs to know looks again after a while.
+    // So a reader that needs to know looks again after a while.
     assert!(reader.is_trusted(tag));
     assert_eq!(reader.epoch(tag), epoch);
 }

@@ -45,7 +45,7 @@ async fn listeners(server: &Server, count: usize) -> Vec<redis::aio::Multiplexed
     all
 }
 
-/// Signs users in once, then once more at a limit of one, and ends what is there: the cost of each.
+/// Signs users in once, then again at a limit of one, and ends what is there: the cost of each.
 async fn round(server: &Server, store: &RedisStore, turn: usize) -> [f64; 3] {
     let mut costs = [0.0; 3];
     let users: Vec<String> = (0..USERS).map(|user| format!("{turn}-{user}")).collect();

@@ -16,7 +16,7 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The session sets whose commit somebody waits for.
+/// The session sets whose commit a caller waits for.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,

@@ -27,7 +27,7 @@ impl Front {
                 entry.set.resolve(resolve, now, self.notice_kept)
             };
             match &resolved {
-                // A first use without activity cannot be told from none.
+                // A first use without activity looks the same as none.
                 Resolved::Live(found) if resolve.activity && found.record.last_activity < now => {}
                 Resolved::Reused(reused) if reused.ended => {
                     if entry.write_soon() {

@@ -1,4 +1,4 @@
-//! The file below the database: a header of our own, and writes that are held back until the file proved to be good.
+//! The file below the database: its header, and writes that are held back until the file proved to be good.
 
 use std::{
     fmt,

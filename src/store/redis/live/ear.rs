@@ -144,7 +144,7 @@ mod tests {
 
         assert!(lost, "it read nothing for 8 s");
         assert!(!ear.hears_at(9_000, 500));
-        assert!(ear.hear_at(8_990, 9_000, 500), "a new epoch once more");
+        assert!(ear.hear_at(8_990, 9_000, 500), "a new epoch again");
         assert!(!ear.hear_at(9_500, 9_501, 500));
         assert!(ear.hears_at(9_501, 500));
     }
