@@ -143,7 +143,7 @@
 //! - `conformance`: the test suite for stores, see [`guide::writing_a_store`].
 //! - `uuid`: [`UserId`] from `Uuid`.
 //!
-//! The minimum supported Rust version is 1.88.
+//! The minimum supported Rust version is 1.88. The feature `file` needs 1.90.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
@@ -271,7 +271,7 @@ pub mod threats {}
 /// | `created` | a user signed in |
 /// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
-/// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before the event's time |
+/// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before this moment |
 /// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
@@ -283,7 +283,8 @@ pub mod threats {}
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
 ///
-/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each event is delivered at most once. If a store's reply is lost and the
+/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
+/// event is delivered at most once. If a store's reply is lost and the
 /// retry finds the work done, no event is raised. What ends outside of a request is reported only to
 /// [`UserSessions::events`] and [`Everyone::events`].
 ///
@@ -329,6 +330,8 @@ pub mod threats {}
 /// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
 /// | `tower_user_sessions_redis_resent_total` | counter | |
 /// | `tower_user_sessions_redis_confirms_total` | counter | `outcome`: ok, late. Ends and sign-ins that replicas had to confirm |
+/// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
+/// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 pub mod events {
     pub use crate::{
@@ -364,6 +367,7 @@ pub mod future {
 #[cfg(all(
     doctest,
     feature = "client-ip",
+    feature = "live",
     feature = "page",
     feature = "redis",
     feature = "test",

@@ -200,6 +200,12 @@ impl Inquiry {
         Ok(())
     }
 
+    /// Whether nothing is left to ask the store or to settle.
+    pub(super) fn is_done(&self) -> bool {
+        let asks = self.beside.is_some() || self.main.is_some() || self.guest.is_some();
+        !asks && !self.is_changed()
+    }
+
     pub(super) fn is_changed(&self) -> bool {
         self.changed.is_some()
     }

@@ -8,6 +8,10 @@ use crate::{
 
 /// What is stored of the session.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would be one more allocation of each request"
+)]
 pub(crate) enum Current {
     /// A guest session that has nothing stored.
     Nothing,

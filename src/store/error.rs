@@ -27,11 +27,11 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The backend refused access: check its password and permissions.
     Denied,
-    /// The backend has no memory left, or as many guest sessions as it may have.
+    /// The backend has no memory or disk space left, or as many guest sessions as it may have.
     Full,
     /// The backend did not answer in time. The change may still happen.
     Timeout,
-    /// The stored bytes are of a newer version of this crate, and stay as they are. Update this server too.
+    /// A newer version of this crate wrote the stored bytes. They were left alone. Update this server too.
     TooNew,
     /// The backend cannot be reached or is not ready. Trying again may help.
     Unavailable,
@@ -70,7 +70,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Busy => "the store has more to do than it can handle, so nothing was sent: try again a little later",
             StoreErrorKind::Corrupt => "stored bytes are not a session: another program may write to the same keys",
             StoreErrorKind::Denied => "the store refused access: check its password and permissions",
-            StoreErrorKind::Full => "the store has no memory left, so no session can be added",
+            StoreErrorKind::Full => "the store has no memory or disk space left, so no session can be added",
             StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
             StoreErrorKind::TooNew => "stored bytes are of a newer version of this crate, and were left alone: update this server too",
             StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",

@@ -1,7 +1,8 @@
 //! Where sessions are stored.
 //!
-//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, or `RedisStore`
-//! (feature `redis`) for several servers. To use another backend, implement [`SessionStore`] and run
+//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, `FileStore` (feature
+//! `file`) for one process whose sessions survive a restart, or `RedisStore` (feature `redis`) for several
+//! servers. To use another backend, implement [`SessionStore`] and run
 //! the `conformance` suite (a feature) on your store.
 
 use std::future::{self, Future};
@@ -30,7 +31,7 @@ mod session_set;
 mod set;
 mod shared;
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]
@@ -70,7 +71,7 @@ pub use self::{
     shared::SharedStore,
 };
 #[cfg(doc)]
-use crate::EndReason;
+use crate::model::EndReason;
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
     ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,

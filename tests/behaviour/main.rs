@@ -31,6 +31,7 @@ mod device_refusals;
 mod disabled;
 mod double_submit;
 mod end_streams;
+mod end_streams_calls;
 mod ending;
 mod event_channel;
 mod events;

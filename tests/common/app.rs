@@ -142,7 +142,9 @@ fn signal(name: &str, process: u32) -> bool {
 
 fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
     for name in [
+        "DATABASE_URL",
         "REDIS_URL",
+        "SESSIONS_FILE",
         "MAX_SESSIONS",
         "EXCESS",
         "IDLE_SECS",

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use deadpool_postgres::{
@@ -209,7 +209,7 @@ impl Server {
 
     /// Whether it begins to take connections.
     fn answers(&mut self) -> bool {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         while began.elapsed() < Duration::from_secs(20) {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
                 return false;

@@ -7,12 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use tower_user_sessions::{
     Excess, MemoryStore, PostgresStore, RedisStore, SessionId, Timestamp,
-    store::{ManualClock, Record, SessionStore, SetStore, StoreErrorKind, Token},
+    store::{FileStore, ManualClock, Record, SessionStore, SetStore, StoreErrorKind, Token},
 };
 
 use crate::{
@@ -264,6 +269,55 @@ fn random_histories_on_a_storage_that_fails_match_the_model() {
         let store = on_a_shelf(&shelf);
         tokio_test::block_on(replay_on_both("SetStore", &store, history, world))
     });
+}
+
+/// The store is closed and opened again all the time. So the file has everything that memory has.
+#[test]
+fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
+    // In memory, where a restart of the store takes no disk.
+    let memory = Path::new("/dev/shm");
+    let directory = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
+    let files = AtomicU32::new(0);
+    check(CASES / 8, |history, world| {
+        let file = files.fetch_add(1, Ordering::Relaxed).to_string();
+        let path = directory.path().join(file);
+        let outcome = tokio_test::block_on(replay_on_file(&path, history, world));
+        std::fs::remove_file(path).unwrap();
+        outcome
+    });
+}
+
+async fn replay_on_file(
+    path: &Path,
+    history: &[(usize, Op)],
+    world: &mut World,
+) -> Result<(), String> {
+    let memory = memory(world);
+    let open = |world: &World| {
+        let builder = FileStore::builder().notice_kept(NOTICE_KEPT);
+        builder.clock(world.clock.clone()).open(path).unwrap()
+    };
+    let mut store = open(world);
+    let mut latest = world.clock.now();
+    for (set, op) in history {
+        world.note(op.clone());
+        // The time of a file is never behind its last write. In memory it may be.
+        latest = latest.max(world.clock.now());
+        if world.clock.now() == latest {
+            drop(store);
+            store = open(world);
+        }
+        for request in world.requests(*set, op) {
+            let in_memory = ask(&memory, &request).await;
+            let in_file = ask(&store, &request).await;
+            world.note((request.clone(), in_file.clone()));
+            same("FileStore", &in_file, "MemoryStore", &in_memory)?;
+        }
+    }
+    Ok(())
 }
 
 fn on_a_shelf(shelf: &Shelf) -> SetStore<Shelf> {

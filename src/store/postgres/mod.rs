@@ -5,6 +5,8 @@ mod failure;
 mod gate;
 mod given_up;
 mod link;
+mod listen;
+mod live;
 mod sql;
 mod tables;
 

@@ -1,4 +1,4 @@
-//! The example as a process, on both stores; and rotation under load, behind the same framework.
+//! The example as a process, on its stores; and rotation under load, behind the same framework.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,8 +10,10 @@
 mod clients;
 mod common;
 mod example_clock;
+mod example_file;
 mod example_memory;
 mod example_outage;
+mod example_postgres;
 mod example_race;
 mod example_redis;
 mod example_settings;

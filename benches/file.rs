@@ -1,0 +1,204 @@
+//! Compares `FileStore` with `MemoryStore`, in process and in turn: a request, and sign-ins that wait for the disk.
+//!
+//! Run it with `cargo bench -p benches --bench file`. The file is in `TMPDIR`: put it on the disk that
+//! you want to know about. With the argument `million` it opens the file of a million users, as a crash leaves it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking, and its table is the result"
+)]
+
+use std::{
+    convert::Infallible,
+    fs,
+    hint::black_box,
+    net::IpAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::{COOKIE, SET_COOKIE, USER_AGENT},
+};
+use tokio::runtime::Runtime;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_user_sessions::{
+    Client, Limit, MemoryStore, Session, SessionLayer, UserId,
+    store::{Arrival, Authenticated, Create, Created, FileStore, SessionStore, Token},
+};
+
+const USERS: u32 = 1_000;
+const CONNECTIONS: u32 = 32;
+const ROUNDS: usize = 9;
+const REQUESTS: u32 = 100_000;
+const ROUND: Duration = Duration::from_millis(1_500);
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                       Chrome/140.0.0.0 Safari/537.36 benches/00000000";
+
+fn main() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sessions.db");
+    if std::env::args().any(|argument| argument == "million") {
+        let runtime = Runtime::new().unwrap();
+        return runtime.block_on(million(&path));
+    }
+    let file = FileStore::open(&path).unwrap();
+    let limit = Limit::at_most(3);
+    let layers = [
+        SessionLayer::new(MemoryStore::new()).limit(limit),
+        SessionLayer::new(file).limit(limit),
+    ];
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_time().build().unwrap();
+
+    let cookies = layers
+        .each_ref()
+        .map(|layer| runtime.block_on(cookies(layer)));
+    let hits = compare(|which| hits(&runtime, &layers[which], &cookies[which]));
+    print("GET /me, requests a second", &hits);
+    let sign_ins = compare(|which| runtime.block_on(sign_ins(&layers[which])));
+    print(
+        "POST /login, sign-ins a second at 32 connections",
+        &sign_ins,
+    );
+    let bytes = fs::metadata(&path).unwrap().len();
+    println!("{bytes} bytes for 3 sessions and up to 3 end notices of {USERS} users");
+}
+
+/// Both stores in turn. Returns the rates of the rounds, the store in memory first.
+fn compare(mut round: impl FnMut(usize) -> f64) -> Vec<[f64; 2]> {
+    round(0);
+    round(1);
+    (0..ROUNDS).map(|_| [round(0), round(1)]).collect()
+}
+
+fn print(what: &str, rounds: &[[f64; 2]]) {
+    let median = |of: &dyn Fn(&[f64; 2]) -> f64| {
+        let mut all: Vec<f64> = rounds.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        (all[all.len() / 2], all[0], all[all.len() - 1])
+    };
+    let (memory, ..) = median(&|round| round[0]);
+    let (file, ..) = median(&|round| round[1]);
+    let (ratio, least, most) = median(&|round| round[1] / round[0]);
+    println!("{what}: memory {memory:.0}, file {file:.0}, ratio {ratio:.3} ({least:.3}–{most:.3})");
+}
+
+/// `/in/N` signs user N in, other paths read the user.
+async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
+    let session: &Session = request.extensions().get().unwrap();
+    match request.uri().path().strip_prefix("/in/") {
+        Some(user) => session.log_in(user.parse::<u32>().unwrap()).unwrap(),
+        None => drop(black_box(session.user_id().unwrap())),
+    }
+    Ok(Response::new(()))
+}
+
+fn request(path: &str, cookie: Option<&HeaderValue>) -> Request<()> {
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::try_from(path).unwrap();
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static(BROWSER));
+    if let Some(cookie) = cookie {
+        headers.insert(COOKIE, cookie.clone());
+    }
+    request
+}
+
+async fn signs_in(layer: &SessionLayer, user: u32) -> HeaderValue {
+    let service = layer.layer(service_fn(handle));
+    let response = service.oneshot(request(&format!("/in/{user}"), None)).await;
+    let response = response.unwrap();
+    assert!(response.status().is_success());
+    let line = response.headers()[SET_COOKIE].to_str().unwrap();
+    HeaderValue::from_str(line.split(';').next().unwrap()).unwrap()
+}
+
+async fn cookies(layer: &SessionLayer) -> Vec<HeaderValue> {
+    let mut cookies = Vec::new();
+    for user in 0..USERS {
+        cookies.push(signs_in(layer, user).await);
+    }
+    cookies
+}
+
+/// Requests a second of one thread.
+fn hits(runtime: &Runtime, layer: &SessionLayer, cookies: &[HeaderValue]) -> f64 {
+    let mut service = layer.layer(service_fn(handle));
+    let requests: Vec<_> = cookies.iter().map(|it| request("/me", Some(it))).collect();
+    let mut requests = requests.iter().cycle();
+    runtime.block_on(async {
+        let start = Arrival::now();
+        for _ in 0..REQUESTS {
+            let request = requests.next().unwrap().clone();
+            service.ready().await.unwrap().call(request).await.unwrap();
+        }
+        f64::from(REQUESTS) / start.age().as_secs_f64()
+    })
+}
+
+/// Sign-ins a second of as many tasks as there are connections.
+async fn sign_ins(layer: &SessionLayer) -> f64 {
+    let done = Arc::new(AtomicU64::new(0));
+    let start = Arrival::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in 0..CONNECTIONS {
+        let (layer, done) = (layer.clone(), Arc::clone(&done));
+        tasks.spawn(async move {
+            let mut user = connection;
+            while start.age() < ROUND {
+                user = user.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+                signs_in(&layer, (user >> 8) % USERS).await;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    let done = u32::try_from(done.load(Ordering::Relaxed)).unwrap();
+    f64::from(done) / start.age().as_secs_f64()
+}
+
+/// Opens the file of a million users as a crash leaves it.
+async fn million(path: &Path) {
+    let store = FileStore::open(path).unwrap();
+    let start = Arrival::now();
+    for from in (0..1_000_000).step_by(10_000) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for user in from..from + 10_000 {
+            let store = store.clone();
+            tasks.spawn(async move { sign_in(&store, user).await });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+    println!("a million sign-ins, 10,000 at a time: {:.1?}", start.age());
+    let crashed = path.with_extension("crashed");
+    fs::copy(path, &crashed).unwrap();
+    drop(store);
+
+    for (name, path) in [("after a crash", &*crashed), ("after it was closed", path)] {
+        let start = Arrival::now();
+        let store = FileStore::open(path).unwrap();
+        let (took, sets) = (start.age(), store.sets());
+        let bytes = fs::metadata(path).unwrap().len();
+        println!("{name}: {sets} users in {took:.2?}, {bytes} bytes");
+        assert!(took < Duration::from_secs(5), "it takes too long");
+    }
+}
+
+async fn sign_in(store: &FileStore, user: u32) {
+    let id = UserId::from(user);
+    let token = Token::random(store.tag(&id)).unwrap();
+    let mut create = Create::new(&token, Some(id), Authenticated::On(Arrival::now()));
+    create.client = Client::new()
+        .with_address(Some(IpAddr::from(user.to_be_bytes())))
+        .with_user_agent(Some(BROWSER.as_bytes()));
+    let created = store.create(&create).await.unwrap();
+    assert!(matches!(created, Created::Created(_)));
+}

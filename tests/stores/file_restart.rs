@@ -1,0 +1,376 @@
+//! What `FileStore` keeps over a restart, and which files it refuses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and its figures are shown with --nocapture"
+)]
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tower_user_sessions::{
+    Client, EndReason, Timestamp, UserId,
+    store::{
+        Arrival, Authenticated, Create, Created, End, EndEveryone, FileStore, FileStoreErrorKind,
+        List, ManualClock, Resolve, Resolved, Save, SessionStore, Token, Which,
+    },
+};
+
+use crate::common::{
+    log::Log,
+    people::{asks, is_live, set, signs_in, token, until},
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct Place {
+    directory: TempDir,
+    clock: ManualClock,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: TempDir::new().unwrap(),
+            clock: ManualClock::at(NOW),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("sessions.db")
+    }
+
+    fn open(&self) -> FileStore {
+        self.open_at(&self.path())
+    }
+
+    fn open_at(&self, path: &Path) -> FileStore {
+        let builder = FileStore::builder().clock(self.clock.clone());
+        builder.open(path).unwrap()
+    }
+
+    /// A copy of the file as a crash would leave it.
+    fn crashed(&self) -> PathBuf {
+        let copy = self.directory.path().join("crashed.db");
+        fs::copy(self.path(), &copy).unwrap();
+        copy
+    }
+}
+
+async fn found(store: &FileStore, token: &Token) -> Resolved {
+    store.resolve(&Resolve::new(token.clone())).await.unwrap()
+}
+
+async fn last_activity(store: &FileStore, token: &Token) -> Timestamp {
+    let listed = store.list(&List::new(token.tag())).await.unwrap();
+    listed[0].last_activity
+}
+
+// T75
+#[tokio::test]
+async fn sessions_with_their_data_their_ends_and_the_cutoffs_survive_a_restart() {
+    let place = Place::new();
+    let store = place.open();
+    let phone = token(&store, "alice");
+    let mut asked = asks("alice", &phone);
+    asked.changes = set("theme", "dark");
+    let created = store.create(&asked).await.unwrap();
+    assert!(matches!(created, Created::Created(_)));
+    let save = Save::new(phone.tag(), phone.session_id(), set("cart", "tea"));
+    store.save(&save).await.unwrap();
+    let laptop = signs_in(&store, "alice").await;
+    let end = End::new(
+        laptop.tag(),
+        Which::One(laptop.session_id()),
+        EndReason::Revoked,
+    );
+    store.end(&end).await.unwrap();
+    let bob = signs_in(&store, "bob").await;
+    let end = End::new(bob.tag(), Which::All, EndReason::CredentialsChanged);
+    store.end(&end).await.unwrap();
+    drop(store);
+
+    let store = place.open();
+
+    let Resolved::Live(live) = found(&store, &phone).await else {
+        panic!("the session is gone");
+    };
+    assert_eq!(live.data.get("theme").unwrap(), "dark");
+    assert_eq!(live.data.get("cart").unwrap(), "tea");
+    let Resolved::Ended(notice) = found(&store, &laptop).await else {
+        panic!("the notice is gone");
+    };
+    assert_eq!(notice.reason, EndReason::Revoked);
+    let mut late = asks("bob", &token(&store, "bob"));
+    late.authenticated = Authenticated::At(NOW);
+    let answer = store.create(&late).await.unwrap();
+    assert!(matches!(answer, Created::Rejected), "{answer:?}");
+}
+
+// T75
+#[tokio::test]
+async fn the_end_of_all_users_survives_a_restart() {
+    let place = Place::new();
+    let store = place.open();
+    let moment = store.end_everyone(EndEveryone::Now).await.unwrap();
+    drop(store);
+
+    assert_eq!(place.open().everyone(None).await.unwrap(), Some(moment));
+}
+
+#[tokio::test]
+async fn activity_is_in_the_file_within_a_second_and_costs_the_request_nothing() {
+    let place = Place::new();
+    let store = place.open();
+    let token = signs_in(&store, "alice").await;
+    place.clock.advance(HOUR);
+
+    let answer = store.resolve_now(&Resolve::new(token.clone())).unwrap();
+    assert!(matches!(answer.unwrap(), Resolved::Live(_)));
+
+    until("the activity is in the file", async || {
+        let copy = place.open_at(&place.crashed());
+        last_activity(&copy, &token).await == NOW.plus(HOUR)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_time_of_the_store_is_never_behind_its_last_write() {
+    let place = Place::new();
+    let store = place.open();
+    place.clock.advance(HOUR);
+    signs_in(&store, "alice").await;
+    drop(store);
+    place.clock.set(NOW);
+
+    let store = place.open();
+    let bob = signs_in(&store, "bob").await;
+
+    assert_eq!(last_activity(&store, &bob).await, NOW.plus(HOUR));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_days_ahead_deletes_nothing_for_ten_minutes_and_warns_once() {
+    let log = Log::start();
+    let place = Place::new();
+    let store = place.open();
+    let alice = signs_in(&store, "alice").await;
+    drop(store);
+    place.clock.advance(50 * DAY);
+
+    let store = place.open();
+    assert!(matches!(found(&store, &alice).await, Resolved::Expired(_)));
+    signs_in(&store, "bob").await;
+    drop(store);
+
+    let warned = log.at("WARN");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].contains("days=50"), "{warned:?}");
+    // The administrator sets the clock.
+    place.clock.set(NOW);
+    let store = place.open();
+    assert!(is_live(&store, &alice).await);
+    drop(store);
+    // The clock was right.
+    place.clock.advance(50 * DAY);
+    let store = place.open();
+    place.clock.advance(Duration::from_secs(10 * 60));
+    assert!(matches!(found(&store, &alice).await, Resolved::Expired(_)));
+    assert_eq!(store.sets(), 1);
+    drop(store);
+    assert_eq!(place.open().sets(), 1);
+}
+
+// T75
+#[tokio::test]
+async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change() {
+    let place = Place::new();
+    let store = place.open();
+    for user in 0..40 {
+        signs_in(&store, &format!("user {user}")).await;
+    }
+    let crashed = fs::read(place.crashed()).unwrap();
+    drop(store);
+    let closed = fs::read(place.path()).unwrap();
+
+    let mut cases: Vec<(FileStoreErrorKind, Vec<u8>)> = Vec::new();
+    for whole in [&closed, &crashed] {
+        for part in 0..50 {
+            let length = whole.len() * part / 50;
+            let length = if part % 2 == 0 {
+                length
+            } else {
+                length / 4_096 * 4_096
+            };
+            // Of an empty file nothing is missing.
+            cases.push((FileStoreErrorKind::Damaged, whole[..length.max(3)].to_vec()));
+        }
+    }
+    let mut newer = closed.clone();
+    newer[20..24].copy_from_slice(&2_u32.to_be_bytes());
+    cases.push((FileStoreErrorKind::Newer, newer));
+    cases.push((
+        FileStoreErrorKind::Foreign,
+        b"SQLite format 3\0 and more".to_vec(),
+    ));
+    cases.push((FileStoreErrorKind::Foreign, closed[4_096..].to_vec()));
+    let mut flipped = closed.clone();
+    let middle = flipped.len() / 8;
+    flipped[middle..]
+        .iter_mut()
+        .step_by(512)
+        .for_each(|byte| *byte ^= 1);
+    cases.push((FileStoreErrorKind::Damaged, flipped));
+
+    let mut room = 0;
+    for (kind, bytes) in cases {
+        let path = place.directory.path().join("given.db");
+        fs::write(&path, &bytes).unwrap();
+
+        let error = match FileStore::open(&path) {
+            Err(error) => error,
+            // A crash leaves room at the end that nothing uses. Without it nothing is missing.
+            Ok(store) => {
+                assert_eq!(store.sets(), 40, "{} bytes", bytes.len());
+                room += 1;
+                continue;
+            }
+        };
+
+        assert_eq!(error.kind(), kind, "{} bytes: {error:?}", bytes.len());
+        assert!(
+            error.to_string().starts_with(path.to_str().unwrap()),
+            "{error}"
+        );
+        assert!(
+            fs::read(&path).unwrap() == bytes,
+            "{} bytes changed",
+            bytes.len()
+        );
+    }
+    assert!(room < 10, "{room}");
+}
+
+#[tokio::test]
+async fn a_file_whose_making_was_interrupted_is_made_again() {
+    let place = Place::new();
+    drop(place.open());
+    let mut bytes = fs::read(place.path()).unwrap();
+    bytes[24] = 0;
+    bytes.truncate(10_000);
+    fs::write(place.path(), &bytes).unwrap();
+
+    let store = place.open();
+
+    let alice = signs_in(&store, "alice").await;
+    drop(store);
+    assert!(is_live(&place.open(), &alice).await);
+}
+
+// T75
+#[test]
+fn a_file_that_is_in_use_is_refused() {
+    let place = Place::new();
+    let store = place.open();
+
+    let error = FileStore::open(place.path()).unwrap_err();
+
+    assert_eq!(error.kind(), FileStoreErrorKind::InUse);
+    drop(store);
+    drop(place.open());
+}
+
+#[test]
+fn a_path_that_cannot_be_written_is_an_error_with_its_cause() {
+    let place = Place::new();
+
+    let error = FileStore::open(place.directory.path().join("no/such.db")).unwrap_err();
+
+    assert_eq!(error.kind(), FileStoreErrorKind::Unavailable);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("No such file"), "{cause}");
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_user_of_the_process_may_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    drop(place.open());
+
+    let mode = fs::metadata(place.path()).unwrap().permissions().mode();
+
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_backup_has_the_sessions_of_its_moment_and_replaces_no_file() {
+    let place = Place::new();
+    let store = place.open();
+    let alice = signs_in(&store, "alice").await;
+    let save = Save::new(alice.tag(), alice.session_id(), set("theme", "dark"));
+    store.save(&save).await.unwrap();
+    let copy = place.directory.path().join("backup.db");
+
+    store.backup(&copy).await.unwrap();
+    let bob = signs_in(&store, "bob").await;
+    let again = store.backup(&copy).await.unwrap_err();
+
+    assert_eq!(again.kind(), FileStoreErrorKind::Unavailable);
+    let restored = place.open_at(&copy);
+    let Resolved::Live(live) = found(&restored, &alice).await else {
+        panic!("the session is not in the backup");
+    };
+    assert_eq!(live.data.get("theme").unwrap(), "dark");
+    assert!(matches!(found(&restored, &bob).await, Resolved::Unknown));
+    assert!(is_live(&store, &bob).await);
+}
+
+/// Of many users, each on a browser of the same kind.
+async fn fill(store: &FileStore, users: u32) {
+    let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/140.0.0.0 Safari/537.36 tests/000000000";
+    let mut tasks = tokio::task::JoinSet::new();
+    for at in 0..users {
+        let user = UserId::from(at);
+        let token = Token::random(store.tag(&user)).unwrap();
+        let now = Authenticated::On(Arrival::now());
+        let mut create = Create::new(&token, Some(user), now);
+        create.client = Client::new()
+            .with_address(Some(IpAddr::from(at.to_be_bytes())))
+            .with_user_agent(Some(agent.as_bytes()));
+        let store = store.clone();
+        tasks.spawn(async move { store.create(&create).await.unwrap() });
+        if tasks.len() == 10_000 {
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_session_takes_at_most_1000_bytes_of_the_file() {
+    let place = Place::new();
+    let store = place.open();
+    let sessions: u32 = 20_000;
+
+    fill(&store, sessions).await;
+    drop(store);
+
+    let bytes = fs::metadata(place.path()).unwrap().len();
+    let each = bytes / u64::from(sessions);
+    println!("{each} bytes per session, {bytes} in all");
+    assert!(each <= 1_000, "{each}");
+    assert_eq!(place.open().sets(), usize::try_from(sessions).unwrap());
+}
