@@ -1,7 +1,7 @@
 //! Compares `FileStore` with `MemoryStore`, in process and in turn: a request, and sign-ins that wait for the disk.
 //!
 //! Run it with `cargo bench -p benches --bench file`. The file is in `TMPDIR`: put it on the disk that
-//! you want to know about.
+//! you want to know about. With the argument `million` it opens the file of a million users, as a crash leaves it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,6 +14,8 @@ use std::{
     convert::Infallible,
     fs,
     hint::black_box,
+    net::IpAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -28,8 +30,8 @@ use http::{
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_user_sessions::{
-    Limit, MemoryStore, Session, SessionLayer,
-    store::{Arrival, FileStore},
+    Client, Limit, MemoryStore, Session, SessionLayer, UserId,
+    store::{Arrival, Authenticated, Create, Created, FileStore, SessionStore, Token},
 };
 
 const USERS: u32 = 1_000;
@@ -43,6 +45,10 @@ const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML
 fn main() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sessions.db");
+    if std::env::args().any(|argument| argument == "million") {
+        let runtime = Runtime::new().unwrap();
+        return runtime.block_on(million(&path));
+    }
     let file = FileStore::open(&path).unwrap();
     let limit = Limit::at_most(3);
     let layers = [
@@ -157,4 +163,42 @@ async fn sign_ins(layer: &SessionLayer) -> f64 {
     while tasks.join_next().await.is_some() {}
     let done = u32::try_from(done.load(Ordering::Relaxed)).unwrap();
     f64::from(done) / start.age().as_secs_f64()
+}
+
+/// Opens the file of a million users as a crash leaves it.
+async fn million(path: &Path) {
+    let store = FileStore::open(path).unwrap();
+    let start = Arrival::now();
+    for from in (0..1_000_000).step_by(10_000) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for user in from..from + 10_000 {
+            let store = store.clone();
+            tasks.spawn(async move { sign_in(&store, user).await });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+    println!("a million sign-ins, 10,000 at a time: {:.1?}", start.age());
+    let crashed = path.with_extension("crashed");
+    fs::copy(path, &crashed).unwrap();
+    drop(store);
+
+    for (name, path) in [("after a crash", &*crashed), ("after it was closed", path)] {
+        let start = Arrival::now();
+        let store = FileStore::open(path).unwrap();
+        let (took, sets) = (start.age(), store.sets());
+        let bytes = fs::metadata(path).unwrap().len();
+        println!("{name}: {sets} users in {took:.2?}, {bytes} bytes");
+        assert!(took < Duration::from_secs(5), "it takes too long");
+    }
+}
+
+async fn sign_in(store: &FileStore, user: u32) {
+    let id = UserId::from(user);
+    let token = Token::random(store.tag(&id)).unwrap();
+    let mut create = Create::new(&token, Some(id), Authenticated::On(Arrival::now()));
+    create.client = Client::new()
+        .with_address(Some(IpAddr::from(user.to_be_bytes())))
+        .with_user_agent(Some(BROWSER.as_bytes()));
+    let created = store.create(&create).await.unwrap();
+    assert!(matches!(created, Created::Created(_)));
 }

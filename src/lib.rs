@@ -114,6 +114,7 @@
 //! | keep data: carts, flash messages, OAuth state | [`guide::keep_data`] |
 //! | limit the number of sessions | [`guide::limits`] |
 //! | show devices, explain why a session ended | [`guide::devices`] |
+//! | answer requests without a trip to the store | [`guide::near_cache`] |
 //! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
@@ -220,6 +221,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/deploying_on_redis.md")]
     pub mod deploying_on_redis {}
+
+    #[doc = include_str!("guide/near_cache.md")]
+    pub mod near_cache {}
 
     #[doc = include_str!("guide/operations.md")]
     pub mod operations {}

@@ -60,6 +60,7 @@ mod lost_replies;
 mod many_keys;
 mod metrics;
 mod mistakes;
+mod near;
 mod outage;
 mod own_cutoffs;
 mod page;

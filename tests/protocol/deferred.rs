@@ -121,7 +121,7 @@ const ALL: Deferred = Deferred {
     touch: true,
 };
 
-// T72 T73
+// T73
 #[test]
 fn looks_and_late_activity_end_nothing() {
     holds(ALL, 100);

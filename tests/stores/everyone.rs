@@ -13,12 +13,13 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep};
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore, SessionLayer,
-    store::{ManualClock, RedisSource, StoreErrorKind, Timestamp},
+    store::{ManualClock, RedisLive, RedisSource, StoreErrorKind, Timestamp},
 };
 
 use crate::common::{
     cluster::Cluster,
     http::Client,
+    people::until,
     redis::Server,
     relay::Relay,
     replicas::{Group, Program, valkey},
@@ -79,6 +80,41 @@ async fn every_server_notices_the_end_of_all_within_five_seconds_and_a_new_one_a
             );
         }
     }
+}
+
+// T74
+#[tokio::test]
+async fn a_server_that_hears_the_feed_notices_the_end_of_all_within_a_second() {
+    let server = Server::start();
+    let store = || {
+        let source = RedisSource::url(&server.url()).unwrap();
+        RedisStore::builder(source).live(RedisLive::ends()).build()
+    };
+    let there = SessionLayer::new(store());
+    let mut alice = Client::signed_in(&there, "alice").await;
+    // A server listens while it has an open stream.
+    let stream = alice.send(|session| async move { session.live().unwrap() });
+    let stream = stream.await.value();
+    until("the server listens", async || {
+        let channels: Vec<String> = server.ask("PUBSUB CHANNELS *").await;
+        !channels.is_empty()
+    })
+    .await;
+    assert!(alice.user().await.is_some(), "it has just read the moment");
+
+    Everyone::new(store()).end_all().await.unwrap();
+    let began = Instant::now();
+    let end = tokio::time::timeout(Duration::from_secs(1), stream.ended()).await;
+    while alice.user().await.is_some() && began.elapsed() < Duration::from_secs(2) {
+        sleep(Duration::from_millis(5)).await;
+    }
+
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(end.is_ok(), "the stream ends too");
 }
 
 // T74

@@ -374,23 +374,3 @@ async fn a_session_takes_at_most_1000_bytes_of_the_file() {
     assert!(each <= 1_000, "{each}");
     assert_eq!(place.open().sets(), usize::try_from(sessions).unwrap());
 }
-
-/// `scripts/soak file` runs it: how long it takes to open the file of a million users after a crash.
-#[tokio::test]
-#[ignore = "scripts/soak runs it"]
-async fn a_million_users_are_read_within_five_seconds_after_a_crash() {
-    let place = Place::new();
-    let store = place.open();
-    fill(&store, 1_000_000).await;
-    let crashed = place.crashed();
-    drop(store);
-
-    let start = Arrival::now();
-    let store = place.open_at(&crashed);
-    let took = start.age();
-
-    let bytes = fs::metadata(&crashed).unwrap().len();
-    println!("| {} | {bytes} | {took:?} |", store.sets());
-    assert_eq!(store.sets(), 1_000_000);
-    assert!(took < Duration::from_secs(5), "{took:?}");
-}

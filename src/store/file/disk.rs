@@ -16,7 +16,7 @@ use redb::{
 use super::{
     FileStoreError, FileStoreErrorKind,
     header::{self, Header},
-    storage::Storage,
+    storage::{HEADER, Storage},
 };
 use crate::{
     model::{SessionId, Tag, Timestamp},
@@ -91,6 +91,9 @@ impl Disk {
         let header = header.map_err(|kind| FileStoreError::new(kind, path))?;
         if header == Header::Unmade {
             header::begin(&mut file).map_err(io)?;
+        } else if file.metadata().map_err(io)?.len() <= HEADER {
+            // The database in an empty file would be a new one.
+            return Err(FileStoreError::new(FileStoreErrorKind::Damaged, path));
         }
         let storage = Storage::holding(file.try_clone().map_err(io)?).map_err(io)?;
         let database = builder()

@@ -36,6 +36,7 @@ impl Shard {
         self.order.len()
     }
 
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

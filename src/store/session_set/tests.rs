@@ -7,8 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{Changed, SessionSet};
 use crate::{
-    Client, EndReason, Limit, SessionId, UserId,
-    model::Proof,
+    model::{Client, EndReason, Limit, Proof, SessionId, UserId},
     store::{
         Authenticated, Changes, Create, Created, End, LastSeen, NoteClient, Offer, Realm, Redeem,
         Renewal, Resolve, Resolved, Rotate, Salt, Save, SeenDevice, StoreErrorKind, Tag, Ticketed,

@@ -123,7 +123,7 @@ pub(super) async fn run<S: SetStorage, T>(
     let mut expected = None;
     let mut turn = None;
     loop {
-        // Whoever comes while others take turns joins them. So a flood of writes cannot overtake them for ever.
+        // While others take turns, a new operation joins them. So a flood of writes cannot overtake them for ever.
         let joins = || kind != TaskKind::Request && turns.are_taken(tag);
         if turn.is_none() && (lost > 0 || joins()) {
             turn = Some(turns.take(tag).await);

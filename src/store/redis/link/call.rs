@@ -52,6 +52,8 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) expected: Expected,
     /// How many replicas have to confirm it, if any.
     pub(in super::super) confirm: Option<Confirm>,
+    /// Whether the caller must know that it may have run.
+    pub(in super::super) says_uncertain: bool,
 }
 
 impl<'a> Call<'a> {
@@ -67,6 +69,7 @@ impl<'a> Call<'a> {
                 alone: Alone::Never,
             },
             confirm: None,
+            says_uncertain: false,
         }
     }
 
@@ -85,11 +88,10 @@ pub(super) enum Next {
 }
 
 impl Link {
-    /// Runs a script on the key, in one round trip unless something goes wrong. Its deadline counts from `began`.
+    /// Runs a script on the key, in one round trip unless something goes wrong.
     ///
-    /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's
-    /// clock after which nobody waits for the answer. The deadline counts from `began`, if the caller waits since then.
-    /// `sent` says at the end whether anything was.
+    /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's clock
+    /// after which nobody waits for the answer. The deadline counts from `began`. Says also whether anything was sent.
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
@@ -108,7 +110,7 @@ impl Link {
             Some(Came::Elsewhere(_)) => Err(StoreError::new(StoreErrorKind::Unavailable)),
             None => Err(self.timed_out(call, &mut progress, patience.began())),
         };
-        (answer, was_sent)
+        (progress.judge(call, answer), was_sent)
     }
 
     /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
