@@ -168,7 +168,7 @@ async fn verify_asks_the_store_once_and_says_why_the_session_ended() {
     // While the handler is at work, an administrator ends the session.
     let admin = UserSessions::new(world.memory.clone(), user("alice"));
     let answer = client
-        .send(|session| {
+        .send(move |session| {
             let admin = admin.clone();
             async move {
                 admin.end_all().await.unwrap();
