@@ -185,7 +185,7 @@ fn killed(path: &Path, round: u32, after: u64) -> (BTreeMap<String, Account>, u3
     while !said.last().unwrap().contains(" done") {
         said.push(receiver.recv().unwrap());
     }
-    if round % 10 == 0 {
+    if round.is_multiple_of(10) {
         let error = FileStore::open(path).unwrap_err();
         assert_eq!(error.kind(), FileStoreErrorKind::InUse);
     }

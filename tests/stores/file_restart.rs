@@ -225,7 +225,7 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
         b"SQLite format 3\0 and more".to_vec(),
     ));
     cases.push((FileStoreErrorKind::Foreign, closed[4_096..].to_vec()));
-    let mut flipped = closed.clone();
+    let mut flipped = closed;
     let middle = flipped.len() / 8;
     flipped[middle..]
         .iter_mut()
