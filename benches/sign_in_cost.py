@@ -84,16 +84,19 @@ class Scripts:
         # EVAL, because the figures are those of EVALSHA.
         self.resolve = script(commit, RESOLVE)
         # Scripts that know it get the length of the part of the body that names the client.
-        self.own = b"own " in text(commit, "create").encode()
+        self.own = "own " in text(commit, "create")
+        # Scripts that know realms get a mark, here of none.
+        self.realm = bytes(3) if "realm  " in text(commit, "create") else b""
 
     def sign_in(self, limit, refuse=0):
         self.made += 1
         name = f"{self.made:016}".encode()
         digest = hashlib.sha256(name + self.name.encode()).digest()
         day = 86_400_000
-        terms = struct.pack(">BBBBHHqqqqqqq", 1, refuse, 1, 0, limit, 0, day, 30 * day, 0, 65_536, day // 24, -(2**63), 2**62)
+        times = [-(2**63), -(2**63), 2**62] if self.after else [-(2**63), 2**62]
+        terms = struct.pack(f">BBBBHH{5 + len(times)}q", 1, refuse, 1, 0, limit, 0, day, 30 * day, 0, 65_536, day // 24, *times)
         if self.own:
-            terms += struct.pack(">H", len(body(0)))
+            terms += struct.pack(">H", len(body(0))) + self.realm
         key = f"{self.name}:{{{limit}}}"
         answer = self.redis.ask("EVALSHA", self.create, 1, key, name, digest, body(self.made % 250), terms)
         if not refuse:
@@ -101,7 +104,10 @@ class Scripts:
         return answer
 
     def listing(self, limit):
-        return self.redis.ask("EVALSHA", self.list, 1, f"{self.name}:{{{limit}}}", -(2**63), "", "12345678")
+        within = [b""] if self.realm else []
+        answer = self.redis.ask("EVALSHA", self.list, 1, f"{self.name}:{{{limit}}}", -(2**63), *within, b"", b"12345678")
+        assert len(answer) == 3 + 2 * limit, len(answer)
+        return answer
 
     def measure(self, work, count):
         self.redis.ask("CONFIG", "RESETSTAT")

@@ -5,7 +5,7 @@
 //! - **For you**: data in the session, a limit per user that concurrent sign-ins cannot exceed, safe cookies,
 //!   bearer tokens, step-up, audit events.
 //! - **Where sessions live**: in the process ([`MemoryStore`]), or in Redis or Valkey
-//!   (`RedisStore::connect("redis://…")`): one node, Sentinel or Cluster.
+//!   (`RedisStore::connect("redis://…")`): one node, Sentinel or Cluster. Or in PostgreSQL (`PostgresStore`).
 //!
 //! The [`guide`] explains each task. Start with [signing in and out](guide::sign_in).
 //!
@@ -114,6 +114,7 @@
 //! | keep data: carts, flash messages, OAuth state | [`guide::keep_data`] |
 //! | limit the number of sessions | [`guide::limits`] |
 //! | show devices, explain why a session ended | [`guide::devices`] |
+//! | answer requests without a trip to the store | [`guide::near_cache`] |
 //! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
@@ -221,6 +222,9 @@ pub mod guide {
     #[doc = include_str!("guide/deploying_on_redis.md")]
     pub mod deploying_on_redis {}
 
+    #[doc = include_str!("guide/near_cache.md")]
+    pub mod near_cache {}
+
     #[doc = include_str!("guide/operations.md")]
     pub mod operations {}
 
@@ -267,7 +271,7 @@ pub mod threats {}
 /// | `created` | a user signed in |
 /// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
-/// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before the event's time |
+/// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before this moment |
 /// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
@@ -279,7 +283,8 @@ pub mod threats {}
 ///
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
 ///
-/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each event is delivered at most once. If a store's reply is lost and the
+/// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
+/// event is delivered at most once. If a store's reply is lost and the
 /// retry finds the work done, no event is raised. What ends outside of a request is reported only to
 /// [`UserSessions::events`] and [`Everyone::events`].
 ///
@@ -325,6 +330,8 @@ pub mod threats {}
 /// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
 /// | `tower_user_sessions_redis_resent_total` | counter | |
 /// | `tower_user_sessions_redis_confirms_total` | counter | `outcome`: ok, late. Ends and sign-ins that replicas had to confirm |
+/// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
+/// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 pub mod events {
     pub use crate::{
@@ -353,13 +360,14 @@ pub mod future {
     pub use crate::api::DeviceFuture;
     #[cfg(feature = "live")]
     pub use crate::layer::EndStreamsFuture;
-    pub use crate::layer::{BearerFuture, RequireUserFuture, ResponseFuture};
+    pub use crate::layer::{BearerFuture, RequireFreshFuture, RequireUserFuture, ResponseFuture};
 }
 
 /// The examples of the README compile, with the features that they name.
 #[cfg(all(
     doctest,
     feature = "client-ip",
+    feature = "live",
     feature = "page",
     feature = "redis",
     feature = "test",

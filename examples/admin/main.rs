@@ -116,7 +116,7 @@ async fn each_user(
 fn described(info: &SessionInfo) -> String {
     let address = info
         .last_address()
-        .map_or("unknown address".to_owned(), |it| it.to_string());
+        .map_or_else(|| "unknown address".to_owned(), |it| it.to_string());
     let (device, active) = (info.device().label(), info.last_activity());
     format!("{}  {device}  {address}  last active {active}", info.id())
 }

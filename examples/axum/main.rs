@@ -10,6 +10,7 @@
 //! | variable | means | default |
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `DATABASE_URL` | sessions live in this PostgreSQL, `postgres://…`. Needs `--features postgres` | sessions live in this process |
 //! | `REDIS_URL` | sessions live in this Redis; several URLs, separated by commas, are a Cluster. Needs `--features redis` | sessions live in this process |
 //! | `SESSIONS_FILE` | sessions live in this file, and survive a restart. Needs `--features file` | sessions live in this process |
 //! | `MAX_SESSIONS` | how many sessions a user may have, 1 to 1000 | 3 |
@@ -28,10 +29,16 @@ mod file;
 #[cfg(not(feature = "file"))]
 #[path = "no_file.rs"]
 mod file;
+mod live;
 mod login;
 mod markup;
 mod pages;
 mod picker;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+#[path = "no_postgres.rs"]
+mod postgres;
 mod problem;
 #[cfg(feature = "redis")]
 mod redis;
@@ -46,6 +53,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     process::ExitCode,
+    time::Duration,
 };
 
 use axum::{
@@ -54,21 +62,26 @@ use axum::{
     http::StatusCode,
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{any, get, post},
 };
-use tokio::{net::TcpListener, signal};
+use tokio::{net::TcpListener, signal, time::sleep};
 use tower::ServiceBuilder;
 use tower_http::{
     csrf::{CsrfLayer, ProtectionError},
     trace::TraceLayer,
 };
-use tower_user_sessions::{DeviceApi, DevicePage, PeerAddr, Problem, SessionLayer};
+use tower_user_sessions::{
+    DeviceApi, DevicePage, EndStreams, LiveEnd, PeerAddr, Problem, SessionLayer,
+};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::{problem::problem, settings::Settings, users::Users};
 
 /// The longest request body: a name and a password need no more.
 const BODY_MAX: usize = 16 * 1024;
+
+/// How long requests may go on after ctrl-c.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The state of the app.
 #[derive(Clone)]
@@ -95,7 +108,7 @@ impl FromRef<Shop> for Most {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match Settings::from_env() {
+    let settings = match Settings::from_env().await {
         Ok(settings) => settings,
         Err(error) => return give_up(2, format_args!("{error}")),
     };
@@ -122,8 +135,8 @@ async fn serve(settings: Settings) -> io::Result<()> {
     .with_graceful_shutdown(stop());
     tokio::select! {
         served = server => served,
-        // A second ctrl-c does not wait for requests that are still running.
-        () = async { stop().await; stop().await } => Ok(()),
+        // A second ctrl-c does not wait for requests that are still running. Open pages never end by themselves.
+        () = async { stop().await; tokio::select! { () = stop() => {}, () = sleep(LINGER) => {} } } => Ok(()),
     }
 }
 
@@ -134,6 +147,8 @@ fn app(settings: Settings, users: Users) -> Router {
         .class_of(settings::class_of)
         .lifetime(settings.lifetime)
         .cookie(settings.cookie)
+        // The browser opens it again by itself.
+        .counts_as_activity(|parts| parts.uri.path() != live::EVENTS)
         .resolve_if(|parts| !pages::is_static(parts.uri.path()))
         .reply(Problem);
     let devices = DeviceApi::new().geo(settings.geo.clone());
@@ -141,6 +156,9 @@ fn app(settings: Settings, users: Users) -> Router {
     Router::new()
         .route("/", get(pages::index))
         .route("/app.css", get(pages::style))
+        .route("/live.js", get(live::script))
+        .route(live::EVENTS, get(live::events))
+        .route("/ticker", any(live::ticker))
         .route("/login", post(login::log_in))
         .route("/login/pick", post(picker::pick))
         .route(pages::WELCOME, get(pages::welcome))
@@ -153,6 +171,8 @@ fn app(settings: Settings, users: Users) -> Router {
         .nest_service("/devices", page)
         .nest_service("/sessions", devices)
         .with_state(Shop { users, most })
+        // By itself: it changes the type of bodies, and `Router::layer` makes them axum's again.
+        .layer(EndStreams::new().last_event(move |end| why(end, most)))
         // From the outside in.
         .layer(
             ServiceBuilder::new()
@@ -163,6 +183,11 @@ fn app(settings: Settings, users: Users) -> Router {
                 .layer(sessions)
                 .layer(DefaultBodyLimit::max(BODY_MAX)),
         )
+}
+
+/// What an open page shows when its session has ended.
+fn why(end: &LiveEnd, most: Most) -> String {
+    end.message(&pages::end_words(most))
 }
 
 /// Passes the address of the connection to the session layer, which is inside: lists show it.

@@ -1,4 +1,4 @@
-//! The page of the shop, without JavaScript. The device page is `DevicePage`.
+//! The page of the shop. It works without JavaScript. The device page is `DevicePage`.
 
 use axum::{
     extract::State,
@@ -18,6 +18,7 @@ use tower_user_sessions::{
 use super::{
     Most,
     cart::{CART, Cart},
+    live,
     login::{self, Client},
     markup::{Escaped, push},
 };
@@ -29,8 +30,8 @@ pub(crate) const WELCOME: &str = "/welcome";
 const FORM_SHOWN: &str = "form_shown";
 
 /// Allows nothing inline, nothing from other sites, and no frames.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'self'; base-uri 'none'; \
-                      form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; \
+                      style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub(crate) async fn index(
     State(most): State<Most>,
@@ -87,7 +88,10 @@ pub(crate) async fn style() -> impl IntoResponse {
 
 /// Paths that need no session.
 pub(crate) fn is_static(path: &str) -> bool {
-    matches!(path, "/app.css" | "/devices/page.css" | "/devices/page.js")
+    matches!(
+        path,
+        "/app.css" | "/live.js" | "/devices/page.css" | "/devices/page.js"
+    )
 }
 
 /// The page with a message, for the user of the session or for a guest.
@@ -121,37 +125,50 @@ fn shop(session: &Session, status: StatusCode, mut main: String) -> Result<Respo
         None => main.push_str(SIGN_IN),
     }
     list(&mut main, &session.get(CART)?.unwrap_or_default());
-    Ok(whole(status, &main))
+    let user = session.user_id().is_some() && session.id().is_some();
+    Ok(finished(status, user.then_some(live::EVENTS), &main))
 }
 
 /// A complete page with this content.
 pub(crate) fn whole(status: StatusCode, main: &str) -> Response {
+    finished(status, None, main)
+}
+
+/// The page of a user listens for the end of the session.
+fn finished(status: StatusCode, events: Option<&str>, main: &str) -> Response {
     let headers = [
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (REFERRER_POLICY, "same-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    let html = Html(format!("{HEAD}{main}{FOOT}"));
+    let events = events.map_or(String::new(), |path| format!(" data-events=\"{path}\""));
+    let html = Html(format!("{HEAD}<main{events}>\n{TITLE}{main}{FOOT}"));
     (status, headers, html).into_response()
 }
 
 /// The message after a session ended: why, and when.
-fn farewell(notice: &EndNotice, Most(most): Most) -> Option<String> {
+fn farewell(notice: &EndNotice, most: Most) -> Option<String> {
     if matches!(notice.reason, EndReason::LoggedOut | EndReason::Replaced) {
         return None;
     }
+    let words = end_words(most);
+    let (message, at) = (words.message(notice), notice.ended_at.to_string());
+    Some(format!(
+        "{} <time datetime=\"{at}\">{at}</time>",
+        Escaped(&message)
+    ))
+}
+
+/// Why a session ended, in the words of this app.
+pub(crate) fn end_words(Most(most): Most) -> EndWords {
     let mut words = EndWords::default();
     let devices = if most == 1 { "device" } else { "devices" };
     words.evicted = format!(
         "You were signed out because you signed in on {{device}} ({most} {devices} at most)."
     )
     .into();
-    let (message, at) = (words.message(notice), notice.ended_at.to_string());
-    Some(format!(
-        "{} <time datetime=\"{at}\">{at}</time>",
-        Escaped(&message)
-    ))
+    words
 }
 
 fn list(main: &mut String, cart: &Cart) {
@@ -175,11 +192,12 @@ const HEAD: &str = r#"<!doctype html>
 <title>Sessions</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/app.css">
+<script type="module" src="/live.js"></script>
 </head>
 <body>
-<main>
-<h1>Sessions</h1>
 "#;
+
+const TITLE: &str = "<h1>Sessions</h1>\n";
 
 const CLOSE: &str = r#"<form method="post" action="/message/close"><button>OK</button></form>
 "#;

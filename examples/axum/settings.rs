@@ -8,7 +8,7 @@ use tower_user_sessions::{
 };
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{file, redis};
+use super::{file, postgres, redis};
 
 const BROWSER: ClientClass = ClientClass::new(1);
 const PHONE: ClientClass = ClientClass::new(2);
@@ -35,10 +35,10 @@ impl fmt::Display for BadSetting {
 }
 
 impl Settings {
-    pub(crate) fn from_env() -> Result<Self, BadSetting> {
+    pub(crate) async fn from_env() -> Result<Self, BadSetting> {
         Ok(Self {
             listen: listen()?,
-            store: store()?,
+            store: store().await?,
             limit: limit()?,
             lifetime: lifetime()?,
             cookie: cookie()?,
@@ -57,14 +57,17 @@ fn listen() -> Result<SocketAddr, BadSetting> {
     Ok(address)
 }
 
-fn store() -> Result<SharedStore, BadSetting> {
-    match (var("REDIS_URL")?, var("SESSIONS_FILE")?) {
-        (None, None) => Ok(MemoryStore::new().into()),
-        (Some(urls), None) => redis::store(&urls).map_err(BadSetting),
-        (None, Some(path)) => file::store(&path).map_err(BadSetting),
-        (Some(_), Some(_)) => Err(BadSetting(
-            "REDIS_URL and SESSIONS_FILE are both set: sessions live in one of them, so unset the \
-             other"
+async fn store() -> Result<SharedStore, BadSetting> {
+    let bad = BadSetting;
+    let (postgres, redis) = (var("DATABASE_URL")?, var("REDIS_URL")?);
+    match (postgres, redis, var("SESSIONS_FILE")?) {
+        (None, None, None) => Ok(MemoryStore::new().into()),
+        (Some(url), None, None) => postgres::store(&url).await.map_err(bad),
+        (None, Some(urls), None) => redis::store(&urls).map_err(bad),
+        (None, None, Some(path)) => file::store(&path).map_err(bad),
+        _ => Err(bad(
+            "several of DATABASE_URL, REDIS_URL and SESSIONS_FILE are set: sessions live in one of \
+             them, so unset the others"
                 .to_owned(),
         )),
     }

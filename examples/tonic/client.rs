@@ -6,8 +6,8 @@ use tonic::{Code, Status, transport::Endpoint};
 use tower_user_sessions::{BearerLayer, BearerService};
 
 use crate::pb::{
-    EndDeviceRequest, ListDevicesRequest, LoginRequest, LogoutRequest, WhoAmIRequest,
-    devices_client::DevicesClient, sign_in_client::SignInClient,
+    EndDeviceRequest, ListDevicesRequest, LoginRequest, LogoutRequest, WatchDevicesRequest,
+    WhoAmIRequest, devices_client::DevicesClient, sign_in_client::SignInClient,
 };
 
 type Channel = BearerService<tonic::transport::Channel>;
@@ -71,7 +71,16 @@ pub(crate) async fn walk(
         )?;
     }
 
+    let watched = phone.devices.watch_devices(WatchDevicesRequest {});
+    let mut watched = watched.await?.into_inner();
+    watched.message().await?;
     laptop.devices.end_device(EndDeviceRequest { id }).await?;
+    let over = loop {
+        if let Err(status) = watched.message().await {
+            break status;
+        }
+    };
+    writeln!(out, "the phone's stream ended: {}", over.message())?;
     let out_now = phone.user().await.err();
     let why = out_now.filter(|status| status.code() == Code::Unauthenticated);
     writeln!(

@@ -1,13 +1,16 @@
 //! The service: everybody may sign in, the other methods are for users.
 
+use std::{pin::Pin, time::Duration};
+
+use tokio_stream::{Stream, StreamExt, wrappers::IntervalStream};
 use tonic::{
     Request, Response, Status,
     transport::{Server, server::Router},
 };
 use tower::Layer;
-use tower_layer::Stack;
+use tower_layer::{Identity, Stack};
 use tower_user_sessions::{
-    Limit, Login, RequireUser, Session, SessionInfo, SessionLayer, UserSessions,
+    EndStreams, Limit, Login, RequireUser, Session, SessionInfo, SessionLayer, UserSessions,
 };
 
 use crate::pb::{
@@ -19,10 +22,17 @@ use crate::pb::{
 /// How many devices a user may have if the sign-in must not end another one.
 const DEVICES: u16 = 3;
 
-/// Both services are inside the layer; the one for users is inside `RequireUser`, too.
-pub(crate) fn routes(sessions: SessionLayer) -> Router<Stack<SessionLayer, tower_layer::Identity>> {
+/// How often a watched list is sent.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The layers around both services: the sessions, and inside of them what ends open streams.
+type Layers = Stack<EndStreams, Stack<SessionLayer, Identity>>;
+
+/// Both services are inside the layers; the one for users is inside `RequireUser`, too.
+pub(crate) fn routes(sessions: SessionLayer) -> Router<Layers> {
     Server::builder()
         .layer(sessions)
+        .layer(EndStreams::new())
         .add_service(SignInServer::new(SignInService))
         .add_service(RequireUser::new().layer(DevicesServer::new(DevicesService)))
 }
@@ -79,6 +89,26 @@ impl Devices for DevicesService {
         Ok(Response::new(pb::ListDevicesReply {
             devices: list.iter().map(device).collect(),
         }))
+    }
+
+    type WatchDevicesStream =
+        Pin<Box<dyn Stream<Item = Result<pb::ListDevicesReply, Status>> + Send>>;
+
+    /// It never ends by itself: `EndStreams` ends it when this device is signed out.
+    async fn watch_devices(
+        &self,
+        request: Request<pb::WatchDevicesRequest>,
+    ) -> Result<Response<Self::WatchDevicesStream>, Status> {
+        let sessions = sessions(&request)?;
+        let lists = IntervalStream::new(tokio::time::interval(EVERY)).then(move |_| {
+            let sessions = sessions.clone();
+            async move {
+                let devices = sessions.list().await?;
+                let devices = devices.iter().map(device).collect();
+                Ok(pb::ListDevicesReply { devices })
+            }
+        });
+        Ok(Response::new(Box::pin(lists)))
     }
 
     async fn end_device(

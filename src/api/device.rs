@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{answer, body::DeviceBody, places::Places, route::Route};
-use crate::{layer::require::session_of, session::Session};
+use crate::{layer::require::verified_session_of, session::Session};
 
 type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 
@@ -278,7 +278,7 @@ impl Routed {
             Route::Method(allow) => return answer::method_not_allowed(allow),
             _ => {}
         }
-        let session = match session_of("DeviceApi", &extensions) {
+        let session = match verified_session_of("DeviceApi", &extensions).await {
             Ok(session) => session,
             Err(rejection) => return answer::rejected(rejection),
         };

@@ -87,13 +87,18 @@ impl Caching {
             Self::Unchanged => return,
         };
         // One walk costs less than a lookup of each.
-        let is_said = |name: &HeaderName| {
-            *name == CACHE_CONTROL || *name == EXPIRES || is_for_caches_between(name)
-        };
-        if !headers.keys().any(is_said) {
+        let (mut is_said, mut has_vary) = (false, false);
+        for name in headers.keys() {
+            if *name == VARY {
+                has_vary = true;
+            } else if *name == CACHE_CONTROL || *name == EXPIRES || is_for_caches_between(name) {
+                is_said = true;
+            }
+        }
+        if !is_said {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static(says));
         }
-        vary(source, headers);
+        vary(source, headers, has_vary);
     }
 }
 
@@ -105,7 +110,7 @@ pub(super) fn no_store(source: TokenSource, headers: &mut HeaderMap) {
     }
     headers.remove(EXPIRES);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    vary(source, headers);
+    vary(source, headers, true);
 }
 
 fn is_for_caches_between(name: &HeaderName) -> bool {
@@ -113,9 +118,9 @@ fn is_for_caches_between(name: &HeaderName) -> bool {
     name.ends_with(CDN) || OTHERS.contains(&name)
 }
 
-/// Names the headers in which a request may send a token, unless the response does.
-fn vary(source: TokenSource, headers: &mut HeaderMap) {
-    let missing = |wanted: bool, name: &[u8]| wanted && !varies(headers, name);
+/// Names the headers in which a request may send a token, unless the response does. It cannot without `has_vary`.
+fn vary(source: TokenSource, headers: &mut HeaderMap, has_vary: bool) {
+    let missing = |wanted: bool, name: &[u8]| wanted && !(has_vary && varies(headers, name));
     let cookie = missing(source.reads_cookies(), b"cookie");
     let bearer = missing(source.reads_bearers(), b"authorization");
     let names = match (cookie, bearer) {

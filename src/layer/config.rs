@@ -13,6 +13,7 @@ use super::{
     cookie::SessionCookie,
     dead::DeadTokens,
     device_cookie::DeviceCookie,
+    near,
     realm::Compared,
 };
 use crate::{
@@ -58,7 +59,7 @@ impl Predicate {
         Self(Arc::new(predicate))
     }
 
-    fn holds(&self, parts: &Parts) -> bool {
+    pub(super) fn holds(&self, parts: &Parts) -> bool {
         (self.0)(parts)
     }
 }
@@ -106,6 +107,8 @@ pub(super) struct Config {
     pub(super) caching: Caching,
     pub(super) resolve_if: Option<Predicate>,
     pub(super) counts_as_activity: Option<Predicate>,
+    /// Which requests a near cache may answer.
+    pub(super) near: Option<Predicate>,
     /// How the paths end whose GET requests are no activity.
     pub(super) countdown_path: Cow<'static, str>,
     pub(super) dead: DeadTokens,
@@ -126,17 +129,20 @@ pub(super) enum Asks {
 }
 
 impl Config {
-    /// What the predicates say. Without any, the request is not even taken apart.
+    /// What the predicates say, and whether a near cache may answer. Without any, the request is not even taken apart.
     #[inline]
-    pub(super) fn asks<B>(&self, request: Request<B>) -> (Request<B>, Asks) {
+    pub(super) fn asks<B>(&self, request: Request<B>) -> (Request<B>, Asks, bool) {
         let counts = !self.is_countdown(request.method(), request.uri().path());
-        if self.resolve_if.is_none() && (self.counts_as_activity.is_none() || !counts) {
+        if self.resolve_if.is_none()
+            && (self.counts_as_activity.is_none() || !counts)
+            && self.near.is_none()
+        {
             let asks = if counts {
                 Asks::Activity
             } else {
                 Asks::Resolve
             };
-            return (request, asks);
+            return (request, asks, false);
         }
         let (parts, body) = request.into_parts();
         let holds =
@@ -148,7 +154,8 @@ impl Config {
         } else {
             Asks::Activity
         };
-        (Request::from_parts(parts, body), asks)
+        let near = asks != Asks::Nothing && near::may_answer(self.near.as_ref(), &parts);
+        (Request::from_parts(parts, body), asks, near)
     }
 
     /// Whether a page asks how long the session still lives, which must not prolong it.

@@ -1,7 +1,7 @@
 //! [`RequireFresh`]: asks users who signed in long ago to prove again who they are.
 
 use std::{
-    fmt,
+    fmt, mem,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,11 +11,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
+    fresh_future::RequireFreshFuture,
     grpc::is_grpc,
     redirect::Page,
     reject::Rejection,
     reply::{Bare, Reply},
-    require::{RequireUserFuture, is_navigation, user_of},
+    require::{is_navigation, user_of},
 };
 use crate::session::Session;
 
@@ -24,7 +25,7 @@ use crate::session::Session;
 ///
 /// Use it for what needs more care, such as a change of password or address. The age counts from the
 /// sign-in or from [`Session::reauthenticated`], by the store's clock. Activity and token rotation do
-/// not make it younger. What an outer middleware staged counts once it is
+/// not make it younger. Where a near cache answered, the store is asked first. What an outer middleware staged counts once it is
 /// [committed](Session::commit): the store may still refuse it.
 ///
 /// | request | response |
@@ -49,7 +50,7 @@ use crate::session::Session;
 pub struct RequireFresh<R = Bare> {
     within: Duration,
     prove: Option<Page>,
-    reply: R,
+    pub(super) reply: R,
 }
 
 impl RequireFresh {
@@ -123,21 +124,21 @@ pub struct RequireFreshService<S, R> {
     guard: RequireFresh<R>,
 }
 
-impl<S, R> RequireFreshService<S, R> {
-    fn refusal<B>(&self, request: &Request<B>) -> Option<Rejection> {
+impl<R> RequireFresh<R> {
+    pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Rejection> {
         let session: Option<&Session> = request.extensions().get();
-        if session.is_some_and(|session| session.is_stored_fresh(self.guard.within)) {
+        if session.is_some_and(|session| session.is_stored_fresh(self.within)) {
             return None;
         }
         let (method, headers) = (request.method(), request.headers());
-        if let Some(prove) = &self.guard.prove
+        if let Some(prove) = &self.prove
             && session.is_some_and(|session| session.stored_user().is_some())
             && is_navigation(method, headers)
         {
             return Some(Rejection::to_prove(prove.location()));
         }
         let rejection = match user_of("RequireFresh", request.extensions()) {
-            Ok(_user) => Rejection::stale(self.guard.within),
+            Ok(_user) => Rejection::stale(self.within),
             Err(rejection) => rejection,
         };
         Some(rejection.for_grpc(is_grpc(method, headers)))
@@ -146,21 +147,30 @@ impl<S, R> RequireFreshService<S, R> {
 
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for RequireFreshService<S, R>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    R: Reply<ResBody>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    R: Reply<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = RequireUserFuture<S::Future, ResBody>;
+    type Future = RequireFreshFuture<S, R, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        match self.refusal(&request) {
-            None => RequireUserFuture::calling(self.inner.call(request)),
-            Some(rejection) => RequireUserFuture::answering(self.guard.reply.reply(rejection)),
+        let session: Option<&Session> = request.extensions().get();
+        if let Some(session) = session.filter(|session| session.is_near()).cloned() {
+            let verify = Box::pin(async move { session.verify().await });
+            // The ready service goes with the request; its clone waits for its own `poll_ready`.
+            let fresh = self.inner.clone();
+            let service = mem::replace(&mut self.inner, fresh);
+            let guard = self.guard.clone();
+            return RequireFreshFuture::verifying(verify, service, guard, request);
+        }
+        match self.guard.refusal(&request) {
+            None => RequireFreshFuture::calling(self.inner.call(request)),
+            Some(rejection) => RequireFreshFuture::answering(self.guard.reply.reply(rejection)),
         }
     }
 }

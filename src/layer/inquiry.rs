@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct Inquiry {
     pub(super) open: OpenSession,
     activity: bool,
+    /// A near cache may answer.
+    near: bool,
     beside: Option<Box<Token>>,
     main: Option<Token>,
     guest: Option<Token>,
@@ -39,7 +41,12 @@ enum Asked {
 }
 
 impl Inquiry {
-    pub(super) fn new(config: &Config, mut open: OpenSession, sent: Sent, activity: bool) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        mut open: OpenSession,
+        sent: Sent,
+        (activity, near): (bool, bool),
+    ) -> Self {
         let Sent {
             tokens,
             way,
@@ -89,6 +96,7 @@ impl Inquiry {
         Self {
             open,
             activity,
+            near,
             beside,
             main,
             guest,
@@ -116,6 +124,10 @@ impl Inquiry {
             resolve.activity = self.activity && !matches!(asked, Asked::Beside);
             resolve.activity_step = config.rules.activity_step;
             resolve.not_before = config.rules.not_before;
+            if self.near && matches!(asked, Asked::Main) {
+                // An older answer could take a previous token for the current one after its time.
+                resolve.near = Some(config.rules.rotation.grace);
+            }
             // Before the question is sent: a message that overtakes the answer is later than this.
             let mark = config.rules.live.mark(token.tag());
             self.asked = Some((token, asked, mark));
@@ -135,8 +147,9 @@ impl Inquiry {
         };
         let dead = match answer {
             Ok(Resolved::Live(found)) => {
+                let near = found.near.then_some(self.activity);
                 let mut live = Live::new(token.tag(), found);
-                live.mark = mark;
+                (live.mark, live.near) = (mark, near);
                 self.live(token, asked, live);
                 return Ok(());
             }
@@ -185,6 +198,12 @@ impl Inquiry {
         };
         self.dead(token, asked, dead);
         Ok(())
+    }
+
+    /// Whether nothing is left to ask the store or to settle.
+    pub(super) fn is_done(&self) -> bool {
+        let asks = self.beside.is_some() || self.main.is_some() || self.guest.is_some();
+        !asks && !self.is_changed()
     }
 
     pub(super) fn is_changed(&self) -> bool {

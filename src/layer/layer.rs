@@ -62,6 +62,7 @@ impl SessionLayer {
                 on_outage: OnOutage::default(),
                 resolve_if: None,
                 counts_as_activity: None,
+                near: None,
                 countdown_path: COUNTDOWN_PATH.into(),
                 dead: Default::default(),
             }),

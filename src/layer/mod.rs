@@ -9,6 +9,7 @@ mod dead;
 mod device_cookie;
 pub(crate) mod failure;
 mod fresh;
+mod fresh_future;
 mod future;
 pub(crate) mod grpc;
 mod guests;
@@ -21,6 +22,7 @@ mod layer;
 pub(crate) mod mistake;
 #[cfg(feature = "tonic")]
 mod named;
+mod near;
 mod on_client_changed;
 pub(crate) mod problem;
 mod realm;
@@ -51,6 +53,7 @@ pub use self::{
     cookie::{SameSite, SessionCookie, SessionCookieBuilder},
     device_cookie::DeviceCookie,
     fresh::{RequireFresh, RequireFreshService},
+    fresh_future::RequireFreshFuture,
     future::ResponseFuture,
     layer::SessionLayer,
     reject::{Rejection, RejectionKind},

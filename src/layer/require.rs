@@ -231,8 +231,7 @@ impl<S: fmt::Debug, R> fmt::Debug for RequireUserService<S, R> {
 }
 
 pin_project! {
-    /// Response future of [`RequireUserService`](crate::RequireUserService) and
-    /// [`RequireFreshService`](crate::RequireFreshService).
+    /// Response future of [`RequireUserService`](crate::RequireUserService).
     #[must_use = "futures do nothing unless polled"]
     pub struct RequireUserFuture<F, B> {
         #[pin]
@@ -306,6 +305,19 @@ pub(crate) fn session_of(
         Ok(session)
     } else {
         Err(Rejection::unavailable())
+    }
+}
+
+/// The same, read from the store where a near cache answered.
+#[cfg(feature = "api")]
+pub(crate) async fn verified_session_of(
+    asker: &'static str,
+    extensions: &Extensions,
+) -> Result<Session, Rejection> {
+    let session = session_of(asker, extensions)?;
+    match session.verify().await {
+        Ok(()) => Ok(session),
+        Err(_unavailable) => Err(Rejection::unavailable()),
     }
 }
 

@@ -85,17 +85,24 @@ impl Incoming {
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
-    pub(super) fn ask(self, config: &Arc<Config>, activity: bool) -> Asked {
+    pub(super) fn ask(self, config: &Arc<Config>, activity: bool, near: bool) -> Asked {
         let activity = activity && !self.speculative;
+        if self.sends_nothing {
+            return Asked::Answered(Ok(self.open));
+        }
         let Self { open, sent, .. } = self;
-        let mut inquiry = Inquiry::new(config, open, sent, activity);
+        let mut inquiry = Inquiry::new(config, open, sent, (activity, near));
         while let Some(mut resolve) = inquiry.next(config) {
             let Some(answer) = config.rules.store.resolve_now(&mut resolve) else {
                 let config = Arc::clone(config);
                 let answer = config.rules.store.resolve(resolve);
                 return Asked::Waiting(Box::pin(async move {
                     inquiry.take(&config, answer.await)?;
-                    finish(inquiry, &config).await
+                    if inquiry.is_done() {
+                        return Ok(inquiry.open);
+                    }
+                    // Boxed: this is rare.
+                    Box::pin(finish(inquiry, &config)).await
                 }));
             };
             if let Err(rejection) = inquiry.take(config, answer) {

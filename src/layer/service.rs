@@ -57,7 +57,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         self.config.compare();
-        let (mut request, asks) = self.config.asks(request);
+        let (mut request, asks, near) = self.config.asks(request);
         if asks == Asks::Nothing {
             // A layer further out may have put its own there, of another realm.
             request.extensions_mut().remove::<Session>();
@@ -67,7 +67,7 @@ where
         let mut finish = self.finish(is_grpc(request.method(), request.headers()));
         let incoming = Incoming::read(&self.config, &mut request);
         finish.plain_http = incoming.is_from_plain_http(&self.config, request.headers());
-        match incoming.ask(&self.config, asks == Asks::Activity) {
+        match incoming.ask(&self.config, asks == Asks::Activity, near) {
             Asked::Answered(Ok(open)) => {
                 request.extensions_mut().insert(open.session().clone());
                 let call = self.inner.call(request);

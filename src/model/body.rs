@@ -47,8 +47,9 @@ struct Written<'a>(
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     Option<Open<WrittenProof<'a>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")] Option<bool>,
+    // Boxed, because few sessions have it.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    Option<Open<WrittenLastSeen<'a>>>,
+    Option<Box<Open<WrittenLastSeen<'a>>>>,
 );
 
 /// [`Written`] with [`LastSeen`]: missing fields before it are nil. The length of the last field follows as
@@ -215,7 +216,7 @@ impl Body {
             client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
             proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
             persistent: browser_only != Some(true),
-            last_seen: last_seen.map(|Open(seen)| Box::new(seen.into())),
+            last_seen: last_seen.map(|seen| Box::new(seen.0.into())),
         })
     }
 }

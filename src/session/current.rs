@@ -8,6 +8,10 @@ use crate::{
 
 /// What is stored of the session.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would be one more allocation of each request"
+)]
 pub(crate) enum Current {
     /// A guest session that has nothing stored.
     Nothing,
@@ -33,11 +37,15 @@ pub(crate) struct Live {
     /// The point in the store's feed from before it was read, if streams are open.
     #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
     pub(crate) mark: Option<Mark>,
+    /// A near cache answered, and whether the request counts as activity. `None` if the store did.
+    pub(crate) near: Option<bool>,
 }
 
 impl Live {
     pub(crate) fn new(tag: Tag, found: Found) -> Self {
-        let Found { record, data, now } = found;
+        let Found {
+            record, data, now, ..
+        } = found;
         Self {
             tag,
             data_at: Some(record.revision),
@@ -45,6 +53,7 @@ impl Live {
             data,
             now,
             mark: None,
+            near: None,
         }
     }
 }

@@ -66,6 +66,7 @@ impl State {
             data,
             now,
             mark: None,
+            near: None,
         });
     }
 

@@ -41,11 +41,12 @@ use crate::{
 /// A server reads the moment every two to five seconds while requests come, beside them. If what it knows is older than 5 s, a
 /// request first reads it. So no server answers as before more than 5 s after [`end_all`](Self::end_all) returned:
 /// also one that was suspended, was cut off, or started since. If it cannot be read,
-/// [`OnOutage`](crate::OnOutage) decides. In the process that ends them it takes effect on the next request.
+/// [`OnOutage`](crate::OnOutage) decides. In the process that ends them it takes effect on the next request. A server that
+/// hears a [`feed`](crate::SessionStore::feed), because it has open streams or a near cache, notices it within milliseconds.
 ///
 /// For up to 5 s a server that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
 /// behind the moment. On a Cluster the moment is a second ahead of all clocks, because they may differ by as much: a user who
-/// signs in within that second on such a server signs in once more.
+/// signs in within that second on such a server signs in again.
 ///
 /// A request costs the same as before: the moment travels with the call that it makes anyway.
 ///
@@ -112,7 +113,7 @@ impl Everyone {
     ///
     /// # Cancel safety
     ///
-    /// A dropped call may have ended them. Calling it again is harmless: users who signed in meanwhile sign in once more.
+    /// A dropped call may have ended them. Calling it again is harmless: users who signed in meanwhile sign in again.
     pub async fn end_all(&self) -> Result<Timestamp, StoreError> {
         self.end(EndEveryone::Now).await
     }

@@ -41,6 +41,7 @@ mod successor;
 mod ticket;
 mod unanswered;
 mod user_sessions;
+mod verify;
 
 use std::{
     fmt,

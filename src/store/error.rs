@@ -31,7 +31,7 @@ pub enum StoreErrorKind {
     Full,
     /// The backend did not answer in time. The change may still happen.
     Timeout,
-    /// The stored bytes are of a newer version of this crate, and stay as they are. Update this server too.
+    /// A newer version of this crate wrote the stored bytes. They were left alone. Update this server too.
     TooNew,
     /// The backend cannot be reached or is not ready. Trying again may help.
     Unavailable,

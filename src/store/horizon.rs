@@ -20,6 +20,9 @@ const DUE: i64 = 2_000;
 /// How long a question in the background may take before another one is sent, in ms.
 const ASKED: i64 = 2_000;
 
+/// How long requests share it that a question got no answer, in ms. Meanwhile the store finds out whether its server is silent.
+const UNANSWERED: i64 = 300;
+
 const NEVER: i64 = i64::MIN;
 
 /// The moment before which the sessions of all users ended, as this process knows it.
@@ -167,7 +170,7 @@ impl Horizon {
             return Ok(());
         }
         if let Some((at, kind)) = *failed
-            && at >= came
+            && (at >= came || kind == StoreErrorKind::Timeout && came - at < UNANSWERED)
         {
             let cause = "whether the sessions of all users have ended could not be read";
             return Err(StoreError::new(kind).with_source(cause));

@@ -21,6 +21,7 @@ pub(crate) mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
+mod near;
 mod op;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -30,7 +31,7 @@ mod session_set;
 mod set;
 mod shared;
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]
@@ -58,6 +59,7 @@ pub use self::{
         TICKETS_MAX, TOMBSTONE_KEPT,
     },
     memory::{MemoryStore, MemoryStoreBuilder},
+    near::{Near, NearBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, EndEveryone, Ended, Forget, Found, List,
         Look, Looked, NewSession, NoteClient, Offer, Presence, Redeem, Renewal, Resolve, Resolved,
@@ -69,7 +71,7 @@ pub use self::{
     shared::SharedStore,
 };
 #[cfg(doc)]
-use crate::EndReason;
+use crate::model::EndReason;
 pub use crate::model::{
     Arrival, Change, Changes, Clock, Data, Digest, EndNotice, LastSeen, ManualClock,
     ParseDataError, ParseSessionIdError, ParseTokenError, ParseUserIdError, Previous, RandomError,

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::{
     Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, FeedNews, FeedReader, Forget,
     Horizon, List, Look, Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan,
-    Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, genuine, horizon::Age,
+    Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, genuine, horizon::Age,
     meter::timed,
 };
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
@@ -64,7 +64,6 @@ trait ErasedStore: Send + Sync {
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
     fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool>;
     fn look_boxed(self: Arc<Self>, look: Look) -> Answer<Looked>;
-    fn touch_boxed(self: Arc<Self>, touch: Touch) -> Answer<()>;
     fn feed_of(&self) -> Option<Feed>;
     fn tag_of(&self, user: &UserId) -> Tag;
     fn number(&self) -> Option<u64>;
@@ -144,11 +143,6 @@ impl<St: SessionStore> ErasedStore for St {
             let answer = timed("look", self.look(&look)).await;
             genuine::looked(&look, answer)
         })
-    }
-
-    fn touch_boxed(self: Arc<Self>, mut touch: Touch) -> Answer<()> {
-        touch.not_before = later(touch.not_before, moment(&*self));
-        Box::pin(async move { timed("touch", self.touch(&touch)).await })
     }
 
     fn feed_of(&self) -> Option<Feed> {
@@ -313,10 +307,6 @@ impl SharedStore {
 
     pub(crate) fn look(&self, look: Look) -> Answer<Looked> {
         Arc::clone(&self.store).look_boxed(look)
-    }
-
-    pub(crate) fn touch(&self, touch: Touch) -> Answer<()> {
-        Arc::clone(&self.store).touch_boxed(touch)
     }
 
     pub(crate) fn feed(&self) -> Option<Feed> {

@@ -142,6 +142,7 @@ fn signal(name: &str, process: u32) -> bool {
 
 fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
     for name in [
+        "DATABASE_URL",
         "REDIS_URL",
         "SESSIONS_FILE",
         "MAX_SESSIONS",

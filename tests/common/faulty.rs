@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tower_user_sessions::{
     MemoryStore, SessionId, SessionStore, UserId,
     store::{
-        Changes, Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record,
+        Changes, Create, Created, End, Ended, Feed, Forget, List, Look, Looked, NoteClient, Record,
         Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, StoreErrorKind, Tag, Ticketed,
         Touch,
     },
@@ -247,6 +247,10 @@ impl SessionStore for FaultyStore {
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         let fault = self.enter(Method::Touch);
         self.run(fault, self.0.store.touch(touch)).await
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.0.store.feed()
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -35,4 +35,5 @@ pub mod replicas;
 pub mod sentinel;
 pub mod shelf;
 pub mod site;
+pub mod streams;
 pub mod wire;

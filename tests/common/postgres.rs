@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use deadpool_postgres::{
@@ -173,7 +173,7 @@ impl Server {
         self.process.wait().unwrap();
     }
 
-    /// Stops it in good order: clients are told.
+    /// Stops it in good order.
     pub(crate) fn stop(&mut self) {
         signal("-INT", &[self.process.id()]);
         self.process.wait().unwrap();
@@ -209,7 +209,7 @@ impl Server {
 
     /// Whether it begins to take connections.
     fn answers(&mut self) -> bool {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         while began.elapsed() < Duration::from_secs(20) {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
                 return false;

@@ -50,6 +50,8 @@ struct Way {
     lose: AtomicU32,
     /// How many more replies are sent one place too late, all on one connection: the first that has a reply.
     swap: AtomicU32,
+    /// How many more messages to this channel are lost.
+    lose_messages: AtomicU32,
     swaps_on: AtomicU32,
     /// Replies a second; 0 for no bound.
     rate: AtomicU32,
@@ -79,6 +81,7 @@ impl Relay {
             delay: AtomicU32::new(0),
             lose: AtomicU32::new(0),
             swap: AtomicU32::new(0),
+            lose_messages: AtomicU32::new(0),
             swaps_on: AtomicU32::new(0),
             rate: AtomicU32::new(0),
             next: Mutex::new(Instant::now()),
@@ -135,6 +138,16 @@ impl Relay {
     /// Loses the next so many replies. Nothing closes: each later reply reaches the request before its own.
     pub(crate) fn lose(&self, replies: u32) {
         self.way.lose.store(replies, SeqCst);
+    }
+
+    /// Loses the next so many messages of the feed. All else arrives.
+    pub(crate) fn lose_messages(&self, messages: u32) {
+        self.way.lose_messages.store(messages, SeqCst);
+    }
+
+    /// How many messages are still to be lost.
+    pub(crate) fn messages_to_lose(&self) -> u32 {
+        self.way.lose_messages.load(SeqCst)
     }
 
     /// How many replies are still to be lost.
@@ -258,7 +271,7 @@ async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, w
         while let Some(length) = reply(&bytes) {
             let reply: Vec<u8> = bytes.drain(..length).collect();
             way.unless_silent(number).await;
-            if take(&way.lose) {
+            if take(&way.lose) || is_message(&reply) && take(&way.lose_messages) {
                 continue;
             }
             if held.is_none() && way.swaps_on(number) && take(&way.swap) {
@@ -308,6 +321,10 @@ async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, wa
         () = comes => {}
         () = goes => {}
     }
+}
+
+fn is_message(reply: &[u8]) -> bool {
+    reply.starts_with(b">3\r\n$7\r\nmessage\r\n$13\r\nsessions:live\r\n")
 }
 
 fn take(count: &AtomicU32) -> bool {

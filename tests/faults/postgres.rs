@@ -16,7 +16,7 @@ use crate::common::{
 };
 
 /// All of an error that a log shows.
-fn told(error: &StoreError) -> String {
+fn chain(error: &StoreError) -> String {
     let (mut text, mut source) = (error.to_string(), error.source());
     while let Some(cause) = source {
         text.push_str(&format!(": {cause}"));
@@ -65,7 +65,7 @@ async fn a_server_that_stops_is_an_error_with_its_cause_and_few_connections() {
         error.kind(),
         StoreErrorKind::Unavailable,
         "{}",
-        told(&error)
+        chain(&error)
     );
 
     server.restart();
@@ -88,9 +88,9 @@ async fn a_closed_port_is_named_as_the_cause() {
     let error = fails(&store, "anna").await;
 
     assert!(
-        told(&error).contains("Connection refused"),
+        chain(&error).contains("Connection refused"),
         "{}",
-        told(&error)
+        chain(&error)
     );
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
@@ -118,7 +118,7 @@ async fn a_silent_server_costs_one_deadline_and_then_no_time() {
     }
     let kinds = calls.join_all().await;
 
-    assert_eq!(first.kind(), StoreErrorKind::Timeout, "{}", told(&first));
+    assert_eq!(first.kind(), StoreErrorKind::Timeout, "{}", chain(&first));
     let timeouts = kinds
         .iter()
         .filter(|kind| **kind == StoreErrorKind::Timeout)
@@ -218,12 +218,12 @@ async fn errors_name_their_cause_and_never_the_password() {
 
     let error = fails(&at("wrong-secret"), "anna").await;
     assert_eq!(error.kind(), StoreErrorKind::Denied);
-    let text = format!("{} {error:?}", told(&error));
+    let text = format!("{} {error:?}", chain(&error));
     assert!(text.contains("28P01") && !text.contains("secret"), "{text}");
 
     let error = fails(&at("right-secret"), "anna").await;
     assert_eq!(error.kind(), StoreErrorKind::Denied);
-    let text = format!("{} {error:?}", told(&error));
+    let text = format!("{} {error:?}", chain(&error));
     assert!(text.contains("42501") && !text.contains("secret"), "{text}");
 
     let admin = client(&server.url()).await;
@@ -233,9 +233,9 @@ async fn errors_name_their_cause_and_never_the_password() {
         .unwrap();
     let error = fails(&store, "anna").await;
     assert!(
-        told(&error).contains("PostgresStore::migrate"),
+        chain(&error).contains("PostgresStore::migrate"),
         "{}",
-        told(&error)
+        chain(&error)
     );
     admin
         .batch_execute("ALTER TABLE another RENAME TO tower_user_sessions")
@@ -257,7 +257,7 @@ async fn errors_name_their_cause_and_never_the_password() {
     let app = at("right-secret");
     let error = fails(&app, "anna").await;
     assert_eq!(error.kind(), StoreErrorKind::Timeout);
-    assert!(told(&error).contains("57014"), "{}", told(&error));
+    assert!(chain(&error).contains("57014"), "{}", chain(&error));
     admin.batch_execute("ROLLBACK").await.unwrap();
     signs_in(&app, "anna").await;
 
@@ -267,7 +267,7 @@ async fn errors_name_their_cause_and_never_the_password() {
         .unwrap();
     let error = fails(&at("right-secret"), "anna").await;
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-    assert!(told(&error).contains("25006"), "{}", told(&error));
+    assert!(chain(&error).contains("25006"), "{}", chain(&error));
 
     admin
         .batch_execute("ALTER ROLE app CONNECTION LIMIT 0")
@@ -275,7 +275,7 @@ async fn errors_name_their_cause_and_never_the_password() {
         .unwrap();
     let error = fails(&at("right-secret"), "anna").await;
     assert_eq!(error.kind(), StoreErrorKind::Busy);
-    assert!(told(&error).contains("53300"), "{}", told(&error));
+    assert!(chain(&error).contains("53300"), "{}", chain(&error));
 }
 
 // T25

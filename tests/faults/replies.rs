@@ -12,7 +12,7 @@ use std::sync::{
 };
 
 use tower_user_sessions::{
-    EndReason, RedisStore, UserId,
+    EndReason, RedisStore, SessionLayer, UserId, events,
     store::{
         Created, End, Ended, List, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Save, Saved,
         SessionStore, StoreError, StoreErrorKind, Token, Which,
@@ -20,8 +20,9 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    http::Client,
     load::{answered, kinds, millis, offer},
-    people::{self, asks, is_live, set, signs_in},
+    people::{self, asks, is_live, listed, set, signs_in},
     redis::Server,
     relay::Relay,
 };
@@ -182,4 +183,70 @@ async fn a_conditional_write_that_may_have_run_is_uncertain() {
         panic!("not live");
     };
     assert_eq!(found.record.revision, 2, "it ran once");
+}
+
+/// How the replies to a re-authentication are lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lost {
+    One,
+    /// The connections stay open.
+    All,
+    /// Each connection is closed before its reply comes.
+    WithTheirConnections,
+}
+
+// T47 T57
+#[tokio::test(flavor = "multi_thread")]
+async fn a_re_authentication_of_unknown_outcome_leaves_no_session_and_no_reuse() {
+    for lost in [Lost::One, Lost::All, Lost::WithTheirConnections] {
+        let server = Server::start();
+        let relay = Arc::new(Relay::start(server.port).await);
+        let store = RedisStore::connect(&relay.url()).unwrap();
+        let (sender, mut receiver) = events::channel(100);
+        let layer = SessionLayer::new(store.clone()).events(sender);
+        let mut client = Client::signed_in(&layer, "alice").await;
+        let mut with_the_previous_token = client.clone();
+        let way = Arc::clone(&relay);
+
+        let request = client.send(move |session| {
+            match lost {
+                Lost::One => way.lose(1),
+                Lost::All => way.lose(u32::MAX),
+                Lost::WithTheirConnections => way.delay(millis(40)),
+            }
+            async move { session.reauthenticated().unwrap() }
+        });
+        let closing = async {
+            loop {
+                tokio::time::sleep(millis(20)).await;
+                if lost == Lost::WithTheirConnections {
+                    relay.cut();
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = request => answer,
+            () = closing => unreachable!(),
+        };
+        relay.lose(0);
+        relay.delay(millis(0));
+        let direct = RedisStore::connect(&server.url()).unwrap();
+        let answers = async || store.resolve(&Resolve::new(people::guest())).await.is_ok();
+        people::until("the link is up", answers).await;
+
+        // One lost reply alone may be noticed in time, or not.
+        let is_done = answer.status == 200;
+        assert!(is_done || answer.status == 503, "{lost:?}");
+        assert!(!is_done || lost == Lost::One, "{lost:?}");
+        assert_eq!(store.drain(millis(5_000)).await, 0, "{lost:?}");
+        let tag = store.tag(&UserId::new("alice").unwrap());
+        let live = listed(&direct, tag).await.len();
+        assert_eq!(live, usize::from(is_done), "{lost:?}");
+        assert_eq!(with_the_previous_token.user().await, None, "{lost:?}");
+        assert_eq!(client.user().await.is_some(), is_done, "{lost:?}");
+        let raised = std::iter::from_fn(|| receiver.try_recv());
+        let raised: Vec<_> = raised.map(|event| event.kind.as_str()).collect();
+        let last = if is_done { "reauthenticated" } else { "ended" };
+        assert_eq!(raised, ["created", last], "{lost:?}");
+    }
 }

@@ -17,6 +17,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    feed::Reader,
     load::millis,
     load::offer,
     log::Log,
@@ -94,6 +95,62 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
     assert!(measured["connects_total failed"] >= 1, "{measured:?}");
     assert!(measured["resent_total"] >= 1, "{measured:?}");
     assert_eq!(measured["in_flight"], 0, "{measured:?}");
+}
+
+#[test]
+fn a_feed_that_is_lost_and_trusted_again_is_one_log_line_each() {
+    let log = Log::start();
+    let recorder = DebuggingRecorder::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let server = Server::start();
+            let relay = Relay::start(server.port).await;
+            let a = super::feed::live(&relay.url());
+            let tag = guest().tag();
+            let reader = Reader::trusting(&a, tag).await;
+            until("it is said", async || log.at(" INFO ").len() == 1).await;
+
+            relay.go_away(millis(1_000)).await;
+            reader.trusts(tag).await;
+            let again = async || {
+                log.at(" INFO ")
+                    .iter()
+                    .filter(|line| is_of_feed(line))
+                    .count()
+                    == 2
+            };
+            until("it is said again", again).await;
+        });
+    });
+
+    let lost: Vec<String> = log
+        .at(" WARN ")
+        .into_iter()
+        .filter(|line| is_of_feed(line))
+        .collect();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(
+        lost[0].contains("is not trusted") && lost[0].contains("error="),
+        "{lost:?}"
+    );
+    let snapshot = recorder.snapshotter().snapshot().into_vec();
+    let changes = snapshot.iter().filter_map(|(key, _, _, value)| {
+        let key = key.key();
+        let label = key.labels().next()?.value().to_owned();
+        (key.name() == "tower_user_sessions_feed_changes_total").then_some((label, value))
+    });
+    let changes: BTreeMap<String, &DebugValue> = changes.collect();
+    assert_eq!(changes["trusted"], &DebugValue::Counter(2));
+    assert_eq!(changes["untrusted"], &DebugValue::Counter(1));
+}
+
+fn is_of_feed(line: &str) -> bool {
+    line.contains("the feed of Redis")
 }
 
 // T70

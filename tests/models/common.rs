@@ -14,7 +14,7 @@ pub mod http;
 pub mod postgres;
 #[path = "../common/redis.rs"]
 pub mod redis;
-#[path = "../common/shelf.rs"]
+#[path = "../common/shelf/mod.rs"]
 pub mod shelf;
 
 /// All on this thread: to wake another one for each reply of a server takes as long as the reply.

@@ -22,6 +22,8 @@
 //! | [`unused`] | a phone and a laptop that send a request now and then, and one or two clients that sign in and never come back; a limit of 3 or 4, 8 steps |
 //! | [`turns`] | two commits of one request, at once or the second because the first was dropped |
 //! | [`realm`] | one user in two realms, with tickets and tokens from before a re-authentication, 6 operations |
+//! | [`near`] | one entry of a near cache, its feed, a fill, and a write and the end by another node. 4 ticks with a lease of 2. A broken connection and lost permission, or 2 lost messages, or an own write |
+//! | [`deferred`] | one session whose token rotates, looks and activity that come later; 6 ticks with a grace of 2 |
 //! | [`key`] | one key with two sessions, their notices and a cutoff, 6 operations in 11 ticks, the clock steps back by 3 |
 //!
 //! # Rules
@@ -65,6 +67,14 @@
 //! | an invalid token ends nothing and is reported once | `invalid_ends_nothing`, `reported_once` | `INVALID` |
 //! | the TTL of a key has time to spare | `spare` | `SESSION_KEPT` |
 //!
+//! | an entry counts in its epoch (live) | `near`: `epoch` | `FEED_BOUNDS` |
+//! | a fill that a message overtook is not kept (live) | `near`: `count` | `FEED_BOUNDS` |
+//! | the lease counts from the question (live) | `near`: `from_question` | `LEASE_BOUNDS` |
+//! | heard is when the PING was sent, and a PONG comes after messages (live) | `near`: `from_ping`, `in_order` | `FEED_BOUNDS` |
+//! | a node waits for its own number on the feed (live) | `near`: `loop_back` | `FEED_BOUNDS` |
+//! | own writes remove the entry (live) | `near`: `own` | `OWN_WRITES` |
+//! | looks and late activity send no token (live) | `deferred`: `look_by_id`, `touch` | `ENDS_NOTHING` |
+//!
 //! Other rules that DESIGN marks with ⚑ are not part of the protocol and have an ordinary test:
 //!
 //! | rule | test |
@@ -103,11 +113,15 @@
 mod check;
 mod cutoff;
 mod data;
+mod deferred;
 mod double;
 mod given_up;
 mod guest;
 mod key;
 mod model;
+mod near;
+mod near_rules;
+mod near_walks;
 mod node;
 mod parallel;
 mod props;

@@ -7,19 +7,19 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 use tower_user_sessions::{
-    EndReason, Everyone, RedisStore, SessionLayer, UserId,
-    store::{ManualClock, RedisSource, SessionStore, StoreErrorKind, Timestamp},
+    EndReason, Everyone, RedisStore, SessionLayer,
+    store::{ManualClock, RedisLive, RedisSource, StoreErrorKind, Timestamp},
 };
 
 use crate::common::{
-    cluster::{self, Cluster},
+    cluster::Cluster,
     http::Client,
-    people::{asks, signs_in, token},
+    people::until,
     redis::Server,
     relay::Relay,
     replicas::{Group, Program, valkey},
@@ -80,6 +80,41 @@ async fn every_server_notices_the_end_of_all_within_five_seconds_and_a_new_one_a
             );
         }
     }
+}
+
+// T74
+#[tokio::test]
+async fn a_server_that_hears_the_feed_notices_the_end_of_all_within_a_second() {
+    let server = Server::start();
+    let store = || {
+        let source = RedisSource::url(&server.url()).unwrap();
+        RedisStore::builder(source).live(RedisLive::ends()).build()
+    };
+    let there = SessionLayer::new(store());
+    let mut alice = Client::signed_in(&there, "alice").await;
+    // A server listens while it has an open stream.
+    let stream = alice.send(|session| async move { session.live().unwrap() });
+    let stream = stream.await.value();
+    until("the server listens", async || {
+        let channels: Vec<String> = server.ask("PUBSUB CHANNELS *").await;
+        !channels.is_empty()
+    })
+    .await;
+    assert!(alice.user().await.is_some(), "it has just read the moment");
+
+    Everyone::new(store()).end_all().await.unwrap();
+    let began = Instant::now();
+    let end = tokio::time::timeout(Duration::from_secs(1), stream.ended()).await;
+    while alice.user().await.is_some() && began.elapsed() < Duration::from_secs(2) {
+        sleep(Duration::from_millis(5)).await;
+    }
+
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(end.is_ok(), "the stream ends too");
 }
 
 // T74
@@ -261,133 +296,6 @@ async fn on_a_cluster_all_copies_have_the_moment_and_one_is_enough_to_read_it() 
         end.map_err(|error| error.kind()),
         Err(StoreErrorKind::Timeout | StoreErrorKind::Unavailable)
     ));
-}
-
-/// Reads all pages, with something that happens between them. Returns how many sessions each user has.
-async fn all(everyone: &Everyone, between: impl AsyncFn(usize)) -> BTreeMap<String, usize> {
-    let (mut found, mut cursor, mut pages) = (BTreeMap::new(), None::<String>, 0);
-    loop {
-        let page = everyone.page(cursor.as_deref()).await.unwrap();
-        let mut here = Vec::new();
-        for on_page in page.users {
-            here.push(on_page.user.clone());
-            found.insert(on_page.user.to_string(), on_page.sessions.len());
-        }
-        let count = here.len();
-        here.sort_by_key(UserId::to_string);
-        here.dedup();
-        assert_eq!(here.len(), count, "a user is on one page twice");
-        between(pages).await;
-        pages += 1;
-        cursor = page.next;
-        if cursor.is_none() {
-            return found;
-        }
-    }
-}
-
-async fn crowd(store: &RedisStore, count: usize) {
-    for number in 0..count {
-        signs_in(store, &format!("stays {number}")).await;
-    }
-}
-
-/// Users come and go while pages are read.
-async fn come_and_go(store: &RedisStore, page: usize) {
-    let goes = token(store, &format!("comes {}", page / 2));
-    let end = tower_user_sessions::store::End::new(
-        goes.tag(),
-        tower_user_sessions::store::Which::All,
-        EndReason::Administrator,
-    );
-    store.end(&end).await.unwrap();
-    let comes = token(store, &format!("comes {page}"));
-    store
-        .create(&asks(&format!("comes {page}"), &comes))
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
-async fn pages_of_a_node_have_every_user_who_stays_also_after_a_restart() {
-    let mut server = Server::start_with(&["--appendonly", "yes"]);
-    let store = RedisStore::connect(&server.url()).unwrap();
-    crowd(&store, 1_500).await;
-    let _: () = server.ask("SET other 1").await;
-    let everyone = Everyone::new(store.clone());
-
-    let found = all(&everyone, async |page| come_and_go(&store, page).await).await;
-    assert_eq!(
-        found
-            .keys()
-            .filter(|name| name.starts_with("stays"))
-            .count(),
-        1_500
-    );
-    let count = everyone.count().await.unwrap();
-    assert!((1_200..2_200).contains(&count), "{count}");
-
-    // Another process has other cursors.
-    let first = everyone.page(None).await.unwrap();
-    server.kill();
-    server.restart();
-    let mut names: Vec<String> = Vec::new();
-    let mut cursor = first.next;
-    while cursor.is_some() {
-        match everyone.page(cursor.as_deref()).await {
-            Ok(page) => {
-                names.extend(page.users.iter().map(|on_page| on_page.user.to_string()));
-                cursor = page.next;
-            }
-            Err(_) => sleep(Duration::from_millis(50)).await,
-        }
-    }
-    names.sort();
-    names.dedup();
-    assert_eq!(
-        names
-            .iter()
-            .filter(|name| name.starts_with("stays"))
-            .count(),
-        1_500
-    );
-}
-
-#[tokio::test]
-async fn pages_of_a_cluster_have_every_user_who_stays_while_slots_move() {
-    let cluster = Cluster::of(3, &[]).await;
-    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
-    crowd(&store, 1_200).await;
-    let everyone = Everyone::new(store.clone());
-    let slots: Vec<u16> = (0..24)
-        .map(|number| cluster::slot(token(&store, &format!("stays {number}")).tag()))
-        .collect();
-
-    let found = all(&everyone, async |page| {
-        come_and_go(&store, page).await;
-        // To a primary whose slots were read already, or are read later.
-        let slot = slots[page % slots.len()];
-        let from = cluster.serves(slot, 0).await;
-        cluster.moves(slot, from, (from + 1 + page % 2) % 3).await;
-    })
-    .await;
-
-    assert_eq!(
-        found
-            .keys()
-            .filter(|name| name.starts_with("stays"))
-            .count(),
-        1_200
-    );
-    let count = everyone.count().await.unwrap();
-    assert!((900..2_000).contains(&count), "{count}");
-    let pool = RedisStore::new(
-        deadpool_redis::cluster::Config::from_urls(cluster.urls())
-            .create_pool(Some(deadpool_redis::Runtime::Tokio1))
-            .unwrap(),
-    );
-    let error = Everyone::new(pool).page(None).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unsupported);
 }
 
 // T74

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, RedisStore,
+    EndReason, Everyone, Lifetime, RedisStore,
     store::{
         Changes, End, Ended, FeedNews, ManualClock, RedisLive, RedisSource, Renewal, Resolve,
         Resolved, Rotate, Salt, Save, SessionStore, Timestamp, Token, Which,
@@ -17,8 +17,9 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    cluster::Cluster,
     feed::Reader,
-    people::{asks, is_live, set, signs_in, token},
+    people::{asks, is_live, set, signs_in, token, until},
     redis::Server,
 };
 
@@ -154,6 +155,32 @@ async fn each_end_on_one_node_arrives_on_the_other_and_nothing_else_does() {
     let [a, b] = [(); 2].map(|()| live(&server.url(), RedisLive::ends(), Some(&clock)));
 
     each_end_arrives(&a, &b, &clock).await;
+}
+
+#[tokio::test]
+async fn on_a_cluster_each_end_arrives_from_its_primary_and_the_end_of_everybody_from_each() {
+    let cluster = Cluster::of(3, &[]).await;
+    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
+    let [a, b] = [(); 2].map(|()| {
+        let source = RedisSource::cluster(cluster.urls()).unwrap();
+        let builder = RedisStore::builder(source).clock(clock.clone());
+        builder.live(RedisLive::ends()).build()
+    });
+
+    each_end_arrives(&a, &b, &clock).await;
+
+    let tags: Vec<_> = (0..40)
+        .map(|at| token(&a, &format!("user-{at}")).tag())
+        .collect();
+    let reader = Reader::of(&a);
+    for tag in &tags {
+        reader.trusts(*tag).await;
+    }
+    let everyone = Everyone::new(b).end_all().await.unwrap();
+    until("three messages", async || reader.messages().len() == 3).await;
+    for message in reader.messages() {
+        assert_eq!(message.news, FeedNews::Everyone(everyone));
+    }
 }
 
 #[tokio::test]

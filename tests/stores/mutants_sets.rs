@@ -1,5 +1,5 @@
-//! The conformance suite finds stores that break one rule about session sets: ends, notices, limits,
-//! repeated calls.
+//! The conformance suite finds stores that break one rule about session sets: ends, notices, forgotten
+//! notices, limits, repeated calls.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,9 +18,9 @@ use std::{
 use tower_user_sessions::{
     EndReason, Excess, MemoryStore, SessionId, SessionStore, Timestamp, UserId,
     store::{
-        Create, Created, End, EndNotice, Ended, Forget, List, Look, Looked, ManualClock,
+        Create, Created, Digest, End, EndNotice, Ended, Forget, List, Look, Looked, ManualClock,
         NoteClient, Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag,
-        Ticketed, Touch, conformance,
+        Ticketed, Touch, Which, conformance,
     },
 };
 
@@ -38,6 +38,25 @@ enum Mutant {
     RepeatedEndReportsNothing,
     UnusedCountForARefusal,
     NoRequestMakesASessionUsed,
+    ForgetDoesNothing,
+    ForgetIgnoresTheDigest,
+    ForgetIgnoresTheSessionSet,
+    ForgetEndsALiveSession,
+    ForgetLeavesAnEntry,
+    ForgottenIdIsFree,
+    ForgottenSessionIsExpired,
+    ForgottenEndIsReportedAgain,
+    PreviousTokenOpensAForgottenNotice,
+}
+
+/// What the store knows of a session, for the mutants of `forget`.
+struct Known {
+    tag: Tag,
+    digest: Digest,
+    record: Option<Record>,
+    notice: Option<EndNotice>,
+    ended: Option<Ended>,
+    forgotten: bool,
 }
 
 /// `MemoryStore` without one rule.
@@ -48,6 +67,7 @@ struct Store {
     made: Mutex<HashSet<SessionId>>,
     /// Which session replaced one of another session set, and when.
     replaced: Mutex<HashMap<SessionId, (SessionId, Timestamp)>>,
+    known: Mutex<HashMap<SessionId, Known>>,
 }
 
 impl Store {
@@ -58,6 +78,7 @@ impl Store {
             mutant,
             made: Mutex::default(),
             replaced: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -77,6 +98,62 @@ impl Store {
         notice
     }
 
+    fn knows(&self, id: SessionId, note: impl FnOnce(&mut Known)) {
+        self.known.lock().unwrap().get_mut(&id).map(note);
+    }
+
+    /// What a session whose notice is forgotten answers.
+    fn still_opens(&self, id: SessionId, digest: Digest) -> Resolved {
+        let known = self.known.lock().unwrap();
+        let forgotten = known.get(&id).filter(|known| known.forgotten);
+        let record = forgotten.and_then(|known| known.record.clone());
+        let notice = forgotten.and_then(|known| known.notice.clone());
+        match (self.mutant, record, notice) {
+            (Mutant::ForgottenSessionIsExpired, Some(record), _) => Resolved::Expired(record),
+            (Mutant::PreviousTokenOpensAForgottenNotice, _, Some(notice))
+                if notice.digest != digest =>
+            {
+                Resolved::Ended(notice)
+            }
+            _ => Resolved::Unknown,
+        }
+    }
+
+    /// Forgets by an altered rule.
+    async fn forgets(&self, mut forget: Forget) -> Result<(), StoreError> {
+        match self.mutant {
+            Mutant::ForgetDoesNothing => return Ok(()),
+            Mutant::ForgetIgnoresTheDigest => {
+                self.knows(forget.id, |known| forget.digest = known.digest);
+            }
+            Mutant::ForgetIgnoresTheSessionSet => {
+                self.knows(forget.id, |known| forget.tag = known.tag);
+            }
+            Mutant::ForgetEndsALiveSession => {
+                let live = self.store.list(&List::new(forget.tag)).await?;
+                if live.iter().any(|record| record.id == forget.id) {
+                    self.leaves_an_entry(&forget).await?;
+                }
+            }
+            Mutant::ForgetLeavesAnEntry => {
+                let is_known = self.known.lock().unwrap().contains_key(&forget.id);
+                if !is_known {
+                    self.leaves_an_entry(&forget).await?;
+                }
+            }
+            _ => {}
+        }
+        self.knows(forget.id, |known| {
+            known.forgotten = known.notice.is_some() && known.digest == forget.digest;
+        });
+        self.store.forget(&forget).await
+    }
+
+    async fn leaves_an_entry(&self, forget: &Forget) -> Result<(), StoreError> {
+        let end = End::new(forget.tag, Which::One(forget.id), EndReason::Undelivered);
+        self.store.end(&end).await.map(|_| ())
+    }
+
     /// What a marker that is kept for an hour says of the session to replace.
     fn followed(&self, create: &Create) -> Option<SessionId> {
         let sent = create.replaces?;
@@ -90,8 +167,13 @@ impl Store {
 
 impl SessionStore for Store {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
+        let id = resolve.token.session_id();
         Ok(match self.store.resolve(resolve).await? {
-            Resolved::Ended(notice) => Resolved::Ended(self.altered(notice)),
+            Resolved::Ended(notice) => {
+                self.knows(id, |known| known.notice = Some(notice.clone()));
+                Resolved::Ended(self.altered(notice))
+            }
+            Resolved::Unknown => self.still_opens(id, resolve.digest),
             Resolved::Live(mut found) => {
                 found.record.unused |= self.mutant == Mutant::NoRequestMakesASessionUsed;
                 Resolved::Live(found)
@@ -114,8 +196,25 @@ impl SessionStore for Store {
                 return Ok(Created::LimitReached(live));
             }
         }
+        self.knows(create.id, |known| {
+            if known.forgotten && self.mutant == Mutant::ForgottenIdIsFree {
+                create.id = SessionId::random().unwrap();
+            }
+        });
+        let known = Known {
+            tag: create.tag,
+            digest: create.digest,
+            record: None,
+            notice: None,
+            ended: None,
+            forgotten: false,
+        };
+        (self.known.lock().unwrap().entry(create.id)).or_insert(known);
         let again = !self.made.lock().unwrap().insert(create.id);
         let mut created = self.store.create(&create).await?;
+        if let Created::Created(new) = &created {
+            self.knows(create.id, |known| known.record = Some(new.record.clone()));
+        }
         if let Created::Created(new) = &mut created
             && self.mutant == Mutant::RepeatedCreateReportsNothing
             && again
@@ -134,7 +233,11 @@ impl SessionStore for Store {
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
-        self.store.rotate(rotate).await
+        let rotated = self.store.rotate(rotate).await?;
+        if matches!(rotated, Rotated::Rotated(_)) {
+            self.knows(rotate.id, |known| known.digest = rotate.digest);
+        }
+        Ok(rotated)
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
@@ -154,11 +257,20 @@ impl SessionStore for Store {
             }
             _ => {}
         }
-        self.store.end(&end).await
+        let mut ended = self.store.end(&end).await?;
+        if let Which::One(id) = end.which {
+            self.knows(id, |known| {
+                let first = known.ended.get_or_insert_with(|| ended.clone());
+                if known.forgotten && self.mutant == Mutant::ForgottenEndIsReportedAgain {
+                    ended = first.clone();
+                }
+            });
+        }
+        Ok(ended)
     }
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
-        self.store.forget(forget).await
+        self.forgets(forget.clone()).await
     }
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
@@ -204,6 +316,15 @@ fn the_suite_finds_each_broken_rule_about_session_sets() {
         Mutant::RepeatedEndReportsNothing,
         Mutant::UnusedCountForARefusal,
         Mutant::NoRequestMakesASessionUsed,
+        Mutant::ForgetDoesNothing,
+        Mutant::ForgetIgnoresTheDigest,
+        Mutant::ForgetIgnoresTheSessionSet,
+        Mutant::ForgetEndsALiveSession,
+        Mutant::ForgetLeavesAnEntry,
+        Mutant::ForgottenIdIsFree,
+        Mutant::ForgottenSessionIsExpired,
+        Mutant::ForgottenEndIsReportedAgain,
+        Mutant::PreviousTokenOpensAForgottenNotice,
     ];
 
     let unnoticed: Vec<Mutant> = mutants.into_iter().filter(|it| passes(*it)).collect();

@@ -4,7 +4,7 @@ use std::{
     env,
     process::{Command, Output},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -77,7 +77,7 @@ async fn half(url: &str, user: &str, limit: Limit, deadline: Duration) -> Told {
             let token = token(&store, &user);
             let mut create = asks(&user, &token);
             create.limit = limit;
-            let began = Instant::now();
+            let began = tokio::time::Instant::now();
             let created = store.create(&create).await;
             (created, began.elapsed())
         });
@@ -114,6 +114,7 @@ async fn both(server: &Server, user: &str, limit: Limit, deadline: Duration) -> 
 }
 
 /// It is the other process of the tests below, and does nothing without them.
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_half_in_a_process_of_its_own() {
     let Ok(settings) = env::var(OTHER) else {

@@ -75,7 +75,6 @@ async fn a_request_writes_no_other_sessions_data() {
     }
     let each = (wal(&server).await - before) / 100;
 
-    println!("{each} bytes of WAL for each recorded activity beside 100 sessions with 60 KiB");
     assert!(
         (1..50_000).contains(&each),
         "{each} bytes of WAL for each request"
@@ -117,7 +116,6 @@ async fn recorded_activity_writes_no_index() {
     })
     .await;
     let indexed = 500 - count("n_tup_hot_upd").await;
-    println!("{indexed} of 500 updates wrote an index");
     // Room on a page is made when it is read again, so a few may find none.
     assert!(indexed <= 25, "{indexed} of 500 updates wrote an index");
 }

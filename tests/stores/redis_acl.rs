@@ -11,11 +11,12 @@ use deadpool_redis::{Runtime, cluster, redis::RedisConnectionInfo, sentinel};
 use redis_test::sentinel::RedisSentinelCluster;
 use tower_user_sessions::{
     EndReason, RedisStore,
-    store::{End, ManualClock, RedisSource, SessionStore, Which, conformance},
+    store::{End, ManualClock, RedisLive, RedisSource, SessionStore, Which, conformance},
 };
 
 use crate::common::{
     cluster::Cluster,
+    feed::Reader,
     people::{signs_in, until},
     redis::{Server, ask, installed, try_ask},
     replicas::{Group, Program},
@@ -73,6 +74,46 @@ async fn the_rules_of_the_guide_are_enough_on_one_node() {
     let checks = store.prefix("shop").build().check().await;
     assert!(checks[0].findings().is_empty(), "{}", checks[0]);
     assert!(checks[0].not_known().is_empty(), "{}", checks[0]);
+}
+
+// T70
+#[tokio::test]
+async fn the_rules_of_the_guide_are_enough_for_the_feed() {
+    let server = Server::start();
+    let _: () = server
+        .ask(&line("+publish +subscribe +ping &shop:live*"))
+        .await;
+    let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
+    feeds(&[&server], RedisSource::url(&url).unwrap()).await;
+
+    let cluster = Cluster::of(3, &[]).await;
+    let sharded = line("+spublish +ssubscribe +ping &shop:live*");
+    for node in &cluster.nodes {
+        let _: () = node.ask(&format!("{sharded} +cluster|nodes +asking")).await;
+    }
+    let seeds = cluster.urls().into_iter();
+    let seeds = seeds.map(|url| url.replace("redis://", "redis://shop:password@"));
+    let nodes: Vec<&Server> = cluster.nodes.iter().collect();
+    feeds(&nodes, RedisSource::cluster(seeds).unwrap()).await;
+}
+
+/// An end arrives, and nothing is refused.
+async fn feeds(servers: &[&Server], source: RedisSource) {
+    let store = RedisStore::builder(source).prefix("shop");
+    let store = store.live(RedisLive::all()).build();
+    let token = signs_in(&store, "alice").await;
+    let reader = Reader::trusting(&store, token.tag()).await;
+    let which = Which::One(token.session_id());
+    let end = End::new(token.tag(), which, EndReason::LoggedOut);
+    store.end(&end).await.unwrap();
+    reader.news(token.tag()).await;
+
+    for server in servers {
+        assert!(refused(&server.url()).await.is_empty());
+    }
+    for check in store.check().await {
+        assert!(check.findings().is_empty(), "{check}");
+    }
 }
 
 // T71

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::watch, task::JoinSet};
 use tower_user_sessions::{
-    EndReason, PostgresStore, SessionStore, UserId,
-    store::{Authenticated, Create, Created, End, Resolve, Resolved, Token, Which, Arrival},
+    Client, EndReason, PostgresStore, SessionStore, UserId,
+    store::{Arrival, Authenticated, Create, Created, End, Resolve, Resolved, Token, Which},
 };
 
 use crate::pool;
@@ -20,8 +20,9 @@ async fn signs_in(store: &PostgresStore, user: &str) -> Token {
         let now = Authenticated::On(Arrival::now());
         let mut create = Create::new(&token, Some(user.clone()), now);
         let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
-        create.client.user_agent = Some(agent.into());
-        if let Created::Created(_) = store.create(&create).await.unwrap() {
+        create.client = Client::default().with_user_agent(Some(agent.as_bytes()));
+        // In a flood of the user's own requests a sign-in may come to its deadline.
+        if let Ok(Created::Created(_)) = store.create(&create).await {
             return token;
         }
     }
@@ -40,7 +41,9 @@ fn median(mut all: Vec<Duration>) -> Duration {
 /// How long a request takes, one at a time: reading alone, and with the activity.
 async fn requests(url: &str, tokens: &[Token]) -> [Duration; 2] {
     let reads = PostgresStore::new(pool(url));
-    let writes = PostgresStore::builder(pool(url)).activity_step(Duration::ZERO).build();
+    let writes = PostgresStore::builder(pool(url))
+        .activity_step(Duration::ZERO)
+        .build();
     let mut medians = [Duration::ZERO; 2];
     for (at, store) in [reads, writes].iter().enumerate() {
         let mut times = Vec::new();
@@ -81,15 +84,27 @@ pub async fn growth(url: &str, few: usize, many: usize) {
         many - few
     );
     let client = pool(url).get().await.unwrap();
-    client.execute("VACUUM tower_user_sessions", &[]).await.unwrap();
+    client
+        .execute("VACUUM tower_user_sessions", &[])
+        .await
+        .unwrap();
     let before = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
-    println!("{few} users with one session each: {} bytes of disk for each", before / few as i64);
+    println!(
+        "{few} users with one session each: {} bytes of disk for each",
+        before / few as i64
+    );
     client.execute(&fill, &[]).await.unwrap();
-    client.execute("VACUUM ANALYZE tower_user_sessions", &[]).await.unwrap();
+    client
+        .execute("VACUUM ANALYZE tower_user_sessions", &[])
+        .await
+        .unwrap();
     let after = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
     println!("{many} users: {} bytes for each", after / many as i64);
     let large = requests(url, measured).await;
-    for (what, small, large) in [("a read", small[0], large[0]), ("with activity", small[1], large[1])] {
+    for (what, small, large) in [
+        ("a read", small[0], large[0]),
+        ("with activity", small[1], large[1]),
+    ] {
         let ratio = large.as_secs_f64() / small.as_secs_f64();
         println!("{what}: {small:?} with {few} users, {large:?} with {many}: {ratio:.2}");
     }
@@ -103,7 +118,10 @@ async fn ends(store: &PostgresStore, sends: &watch::Sender<Token>) -> Vec<Durati
         sends.send_replace(token.clone());
         tokio::time::sleep(Duration::from_millis(5)).await;
         let began = Instant::now();
-        store.end(&End::new(token.tag(), Which::All, EndReason::Revoked)).await.unwrap();
+        store
+            .end(&End::new(token.tag(), Which::All, EndReason::Revoked))
+            .await
+            .unwrap();
         times.push(began.elapsed());
     }
     times.sort();
@@ -112,11 +130,16 @@ async fn ends(store: &PostgresStore, sends: &watch::Sender<Token>) -> Vec<Durati
 
 pub async fn flood(url: &str) {
     for (what, step) in [("activity once a second", 1), ("each activity", 0)] {
-        let store = PostgresStore::builder(pool(url)).activity_step(Duration::from_secs(step)).build();
+        let store = PostgresStore::builder(pool(url))
+            .activity_step(Duration::from_secs(step))
+            .build();
         store.migrate().await.unwrap();
         let (sends, sent) = watch::channel(signs_in(&store, "anna").await);
         let calm = ends(&store, &sends).await;
-        let (mut flood, answered) = (JoinSet::new(), std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)));
+        let (mut flood, answered) = (
+            JoinSet::new(),
+            std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)),
+        );
         for _ in 0..128 {
             let (store, sent, answered) = (store.clone(), sent.clone(), answered.clone());
             flood.spawn(async move {
@@ -130,7 +153,8 @@ pub async fn flood(url: &str) {
         }
         let began = Instant::now();
         let flooded = ends(&store, &sends).await;
-        let rate = answered.load(std::sync::atomic::Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
+        let rate = answered.load(std::sync::atomic::Ordering::Relaxed) as f64
+            / began.elapsed().as_secs_f64();
         flood.abort_all();
         println!(
             "{what}: end_all median {:?}, most {:?}; in a flood of {rate:.0} requests/s median {:?}, most {:?}",

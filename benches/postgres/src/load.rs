@@ -61,8 +61,12 @@ impl Client {
 
     /// Signs in and returns the cookie.
     pub async fn log_in(&mut self, user: u64) -> String {
-        let head = self.send("POST", &format!("/login?user={user}"), "a=b").await;
-        let line = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let head = self
+            .send("POST", &format!("/login?user={user}"), "a=b")
+            .await;
+        let line = head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "));
         line.unwrap().split(';').next().unwrap().to_owned()
     }
 }
@@ -97,7 +101,9 @@ pub async fn rate(app: SocketAddr, work: &Work, time: Duration) -> f64 {
         all.spawn(async move {
             let (mut connection, mut number) = (Client::connect(app).await, client * 7_919 + 1);
             while began.elapsed() < time {
-                number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                number = number
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 match &work {
                     Work::Me(cookies) => {
                         let cookie = &cookies[(number >> 33) as usize % cookies.len()];

@@ -56,7 +56,11 @@ async fn ours(url: &str) -> Router {
 /// tower-sessions on sqlx.
 async fn theirs(url: &str, always_save: bool) -> Router {
     use tower_sessions::{Expiry, Session, SessionManagerLayer};
-    let pool = PgPoolOptions::new().max_connections(POOL).connect(url).await.unwrap();
+    let pool = PgPoolOptions::new()
+        .max_connections(POOL)
+        .connect(url)
+        .await
+        .unwrap();
     let store = SqlxStore::new(pool);
     store.migrate().await.unwrap();
     async fn login(session: Session, Query(login): Query<Login>) {
@@ -78,7 +82,9 @@ async fn theirs(url: &str, always_save: bool) -> Router {
 }
 
 async fn serve(app: Router) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
     let address = listener.local_addr().unwrap();
     let listener = axum::serve::ListenerExt::tap_io(listener, |socket| {
         let _ = socket.set_nodelay(true);
@@ -110,7 +116,10 @@ async fn compare(url: &str, rounds: usize) {
             }
         }
         for (number, (name, _)) in apps.into_iter().enumerate() {
-            let ratios = rates[0].iter().zip(&rates[number]).map(|(ours, other)| ours / other);
+            let ratios = rates[0]
+                .iter()
+                .zip(&rates[number])
+                .map(|(ours, other)| ours / other);
             println!(
                 "{what:12} {name:18} {:8.0} requests/s, ours is {:.2} of it",
                 median(rates[number].clone()),
@@ -123,12 +132,17 @@ async fn compare(url: &str, rounds: usize) {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>().unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["compare", url, ..] => compare(url, number(2).unwrap_or(3)).await,
             ["flood", url] => growth::flood(url).await,
-            ["growth", url, ..] => growth::growth(url, number(2).unwrap(), number(3).unwrap()).await,
+            ["growth", url, ..] => {
+                growth::growth(url, number(2).unwrap(), number(3).unwrap()).await
+            }
             _ => eprintln!("see benches/postgres/README.md"),
         }
     });

@@ -23,6 +23,8 @@ pub struct WhoAmIReply {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDevicesRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchDevicesRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDevicesReply {
     #[prost(message, repeated, tag = "1")]
@@ -488,6 +490,31 @@ pub mod devices_client {
                 .insert(GrpcMethod::new("devices.v1.Devices", "ListDevices"));
             self.inner.unary(req, path, codec).await
         }
+        /// The list now and every few seconds. It ends with UNAUTHENTICATED when this device is signed out.
+        pub async fn watch_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ListDevicesReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/devices.v1.Devices/WatchDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("devices.v1.Devices", "WatchDevices"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         pub async fn end_device(
             &mut self,
             request: impl tonic::IntoRequest<super::EndDeviceRequest>,
@@ -577,6 +604,20 @@ pub mod devices_server {
             request: tonic::Request<super::ListDevicesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListDevicesReply>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchDevices method.
+        type WatchDevicesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ListDevicesReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The list now and every few seconds. It ends with UNAUTHENTICATED when this device is signed out.
+        async fn watch_devices(
+            &self,
+            request: tonic::Request<super::WatchDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchDevicesStream>,
             tonic::Status,
         >;
         async fn end_device(
@@ -756,6 +797,52 @@ pub mod devices_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/devices.v1.Devices/WatchDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchDevicesSvc<T: Devices>(pub Arc<T>);
+                    impl<
+                        T: Devices,
+                    > tonic::server::ServerStreamingService<super::WatchDevicesRequest>
+                    for WatchDevicesSvc<T> {
+                        type Response = super::ListDevicesReply;
+                        type ResponseStream = T::WatchDevicesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchDevicesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Devices>::watch_devices(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchDevicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     api::{body::DeviceBody, device::DeviceFuture},
-    layer::{redirect::Page, require::session_of},
+    layer::{redirect::Page, require::verified_session_of},
     request::local_path,
     session::{Session, UserSessions, UserSessionsError},
 };
@@ -287,7 +287,7 @@ async fn respond(
         Route::Method(allow) => return setup.method_not_allowed(allow),
         Route::List | Route::End | Route::AskOthers | Route::EndOthers => {}
     }
-    let session = match session_of("DevicePage", extensions) {
+    let session = match verified_session_of("DevicePage", extensions).await {
         Ok(session) => session,
         Err(rejection) => return setup.rejected(&rejection),
     };

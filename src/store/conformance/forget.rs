@@ -3,7 +3,7 @@
 use super::trial::{MS, Trial};
 use crate::{
     model::EndReason,
-    store::{Forget, ManualClock, Renewal, Rotate, Salt, SessionStore},
+    store::{Forget, ManualClock, Renewal, Resolved, Rotate, Salt, SessionStore},
 };
 
 /// Number 19: `forget` closes the end notice of a session.
@@ -34,9 +34,11 @@ async fn a_forgotten_notice_opens_to_no_token<St: SessionStore>(trial: &Trial<St
             trial.forget(&forget).await;
 
             for token in [&token, &next] {
-                trial
-                    .unknown(token, "a session whose notice is forgotten")
-                    .await;
+                let found = trial.peek(token).await;
+                trial.holds(
+                    matches!(found, Resolved::Unknown),
+                    &format!("a session whose notice is forgotten is unknown, found {found:?}"),
+                );
             }
         }
         trial.ends(&end, 0, None, "the same end again").await;
@@ -57,11 +59,12 @@ async fn only_this_notice_is_forgotten<St: SessionStore>(trial: &Trial<St>) {
     }
     let before = trial.notice(&token, "the ended session").await;
 
+    let never = session_set.token();
     let forged = session_set.forged(&token).digest();
     for (id, digest) in [
         (token.session_id(), forged),
         (other.session_id(), token.digest()),
-        (trial.id(), token.digest()),
+        (never.session_id(), token.digest()),
     ] {
         let forget = Forget::new(session_set.tag, id, digest);
         trial.forget(&forget).await;
@@ -72,6 +75,8 @@ async fn only_this_notice_is_forgotten<St: SessionStore>(trial: &Trial<St>) {
     let after = trial.notice(&token, "the ended session").await;
     trial.same(after, before, "a notice that is not forgotten");
     trial.notice(&other, "the other ended session").await;
+    let create = session_set.create_for(&never);
+    trial.made(&create, "a `create` that had no notice").await;
 }
 
 async fn a_live_session_is_not_forgotten<St: SessionStore>(trial: &Trial<St>) {

@@ -40,6 +40,7 @@
 #![expect(clippy::panic, reason = "a suite fails by panicking")]
 
 mod age;
+mod all_users;
 mod atomic;
 mod barred;
 mod class;
@@ -69,6 +70,7 @@ mod trial;
 mod unused;
 
 pub use self::{
+    all_users::{keeps_the_moment_of_everyone, scans_all_session_sets},
     atomic::is_atomic,
     barred::disables_and_enables_users,
     client::notes_the_last_client,
@@ -76,7 +78,7 @@ pub use self::{
     cutoff::{rejects_what_was_authenticated_before_the_cutoff, uses_only_its_own_clock},
     data::{enforces_the_data_limit, saves_to_live_sessions_only},
     end::{ends_only_for_a_live_caller, remembers_undelivered_sessions},
-    everyone::{ends_what_began_before, keeps_the_moment_of_everyone, scans_all_session_sets},
+    everyone::ends_what_began_before,
     forget::forgets_a_notice,
     limit::{evicts_the_least_recently_active, refuses_and_changes_nothing},
     live::{

@@ -43,6 +43,8 @@ pub struct Resolve {
     pub activity_step: Duration,
     /// Sessions that [began](Record::began_at) earlier are not live.
     pub not_before: Option<Timestamp>,
+    /// How old the answer may be if a near cache gives it, such as [`Near`](super::Near). `None` asks the store.
+    pub near: Option<Duration>,
 }
 
 impl Resolve {
@@ -61,6 +63,7 @@ impl Resolve {
             activity: true,
             activity_step: Duration::ZERO,
             not_before: None,
+            near: None,
         }
     }
 }
@@ -118,13 +121,20 @@ pub struct Found {
     pub data: Data,
     /// The store's time when it was read.
     pub now: Timestamp,
+    /// A near cache answered, so another node may have changed or ended the session a moment ago.
+    pub near: bool,
 }
 
 impl Found {
     /// A live session with its data, read at `now`.
     #[must_use]
     pub fn new(record: Record, data: Data, now: Timestamp) -> Self {
-        Self { record, data, now }
+        Self {
+            record,
+            data,
+            now,
+            near: false,
+        }
     }
 }
 

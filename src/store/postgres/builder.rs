@@ -8,11 +8,19 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{
+    Pool,
+    tokio_postgres::{
+        Config, Socket,
+        tls::{MakeTlsConnect, TlsConnect},
+    },
+};
 
 use super::{
     PostgresStore,
     link::Link,
+    listen::Listen,
+    live::Live,
     sql::Statements,
     tables::{Inner, Tables},
 };
@@ -33,6 +41,8 @@ pub struct PostgresStoreBuilder {
     tag_key: Option<TagKey>,
     clock: Option<Clock>,
     confirm: bool,
+    prepared: bool,
+    listen: Option<Listen>,
 }
 
 impl PostgresStoreBuilder {
@@ -46,6 +56,8 @@ impl PostgresStoreBuilder {
             tag_key: None,
             clock: None,
             confirm: false,
+            prepared: true,
+            listen: None,
         }
     }
 
@@ -113,6 +125,45 @@ impl PostgresStoreBuilder {
         self
     }
 
+    /// Whether each connection keeps the statements prepared: `false` behind PgBouncer in transaction mode, unless its
+    /// `max_prepared_statements` is set.
+    ///
+    /// Without it the server plans each statement again, which costs about as much as running it. Defaults to `true`.
+    pub fn prepared(mut self, prepared: bool) -> Self {
+        self.prepared = prepared;
+        self
+    }
+
+    /// Reports ended sessions to all nodes at once, by LISTEN and NOTIFY.
+    ///
+    /// Streams then end within milliseconds after their session, see
+    /// [`EndStreams`](crate::EndStreams), and a near cache is possible. Without it a stream asks the store about once a
+    /// minute.
+    ///
+    /// A node listens on one connection more, which this opens, while it has streams or a cache. Give it the settings of
+    /// the pool. It needs a connection of its own: name the server here, not PgBouncer in transaction mode.
+    ///
+    /// ```no_run
+    /// use deadpool_postgres::{Pool, tokio_postgres::NoTls};
+    /// use tower_user_sessions::PostgresStore;
+    ///
+    /// # fn store(pool: Pool) -> Result<PostgresStore, Box<dyn std::error::Error>> {
+    /// let server = "postgres://app:password@localhost/shop".parse()?;
+    /// let store = PostgresStore::builder(pool).live(server, NoTls).build();
+    /// # Ok(store)
+    /// # }
+    /// ```
+    pub fn live<T>(mut self, server: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        self.listen = Some(Listen::new(server, tls));
+        self
+    }
+
     /// The store. It connects when it is first used.
     #[must_use]
     pub fn build(self) -> PostgresStore {
@@ -125,9 +176,11 @@ impl PostgresStoreBuilder {
             tag_key,
             clock,
             confirm,
+            prepared,
+            listen,
         } = self;
         let tables = Tables(Arc::new(Inner {
-            link: Link::new(pool, deadline / 2),
+            link: Link::new(pool, deadline / 2, prepared),
             statements: Statements::new(schema.as_deref()),
             clock,
             tag_key,
@@ -135,6 +188,7 @@ impl PostgresStoreBuilder {
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: AtomicBool::new(false),
+            live: listen.map(Live::new),
         }));
         let sets = SetStore::builder(tables)
             .notice_kept(notice_kept)

@@ -182,8 +182,12 @@ const STANDBY: &str = "this PostgreSQL is a standby, which takes no writes: name
 
 /// Whether a connection that answered with this code is of no use any more.
 fn leaves(code: &str) -> bool {
+    // 26000, 42P05 and 0A000: what the connection prepared is gone, another one's, or of an older table.
     // 25006: the server is a standby, or was demoted. 57P01 to 57P03: it stops or starts. 08: the connection broke.
-    matches!(code, "25006" | "57P01" | "57P02" | "57P03") || code.starts_with("08")
+    matches!(
+        code,
+        "0A000" | "25006" | "26000" | "42P05" | "57P01" | "57P02" | "57P03"
+    ) || code.starts_with("08")
 }
 
 /// The kind of error for this SQLSTATE.

@@ -36,6 +36,8 @@ const SENDS: u32 = 4;
 pub(super) struct Link {
     pub(super) pool: Pool,
     pub(super) deadline: Duration,
+    /// Whether each connection keeps its statements prepared.
+    prepares: bool,
     gate: Gate,
 }
 
@@ -44,7 +46,7 @@ pub(super) struct Link {
 pub(super) enum Again {
     /// Running it twice is the same as once.
     Harmless,
-    /// Whoever sent it finds out.
+    /// The caller finds out whether it ran.
     Never,
 }
 
@@ -74,10 +76,11 @@ impl From<Missed> for StoreError {
 }
 
 impl Link {
-    pub(super) fn new(pool: Pool, deadline: Duration) -> Self {
+    pub(super) fn new(pool: Pool, deadline: Duration, prepares: bool) -> Self {
         Self {
             pool,
             deadline,
+            prepares,
             gate: Gate::default(),
         }
     }
@@ -94,8 +97,12 @@ impl Link {
         values: &[Value<'_>],
         again: Again,
     ) -> Result<Vec<Row>, Missed> {
-        let parameters: Vec<(Value<'_>, Type)> =
-            values.iter().copied().zip(types.iter().cloned()).collect();
+        let call = Call {
+            sql,
+            types: types.get(..values.len()).unwrap_or(types),
+            values,
+            prepares: self.prepares,
+        };
         let began = Monotonic::now();
         let mut sent = 0;
         loop {
@@ -103,7 +110,7 @@ impl Link {
             let failure = match self.checkout(began).await {
                 Ok(mut held) => {
                     sent += 1;
-                    match held.send(sql, &parameters, self.left(began)).await {
+                    match held.send(&call, self.left(began)).await {
                         Ok(rows) => {
                             self.gate.answered();
                             pass.done();
@@ -210,6 +217,27 @@ impl Link {
     }
 }
 
+/// A statement and its values.
+struct Call<'a> {
+    sql: &'a str,
+    types: &'a [Type],
+    values: &'a [Value<'a>],
+    prepares: bool,
+}
+
+impl Call<'_> {
+    async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if self.prepares {
+            // Once for each connection: planning costs the server more than running.
+            let statement = client.prepare_typed_cached(self.sql, self.types).await?;
+            return client.query(&statement, self.values).await;
+        }
+        let types = self.types.iter().cloned();
+        let values: Vec<(Value<'_>, Type)> = self.values.iter().copied().zip(types).collect();
+        client.query_typed(self.sql, &values).await
+    }
+}
+
 /// A connection in use. If its call does not come to its end, it leaves the pool: a reply may be on its way.
 struct Held {
     client: Option<Client>,
@@ -224,16 +252,11 @@ impl Held {
         }
     }
 
-    async fn send(
-        &mut self,
-        sql: &str,
-        parameters: &[(Value<'_>, Type)],
-        within: Duration,
-    ) -> Result<Vec<Row>, Failure> {
+    async fn send(&mut self, call: &Call<'_>, within: Duration) -> Result<Vec<Row>, Failure> {
         let Some(client) = &self.client else {
             return Err(Failure::busy());
         };
-        let answer = time::timeout(within, client.query_typed(sql, parameters)).await;
+        let answer = time::timeout(within, call.send(client)).await;
         self.comes(answer)
     }
 

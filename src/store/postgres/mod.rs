@@ -5,6 +5,8 @@ mod failure;
 mod gate;
 mod given_up;
 mod link;
+mod listen;
+mod live;
 mod sql;
 mod tables;
 
@@ -45,8 +47,9 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// # }
 /// ```
 ///
-/// The pool may be the one that your app uses for everything else. The statements need no prepared statements and no
-/// state of a connection, so they also work behind PgBouncer in transaction mode.
+/// The pool may be the one that your app uses for everything else. Operations leave no state on a connection but their
+/// prepared statements, so they also work behind PgBouncer in transaction mode: see
+/// [`prepared`](PostgresStoreBuilder::prepared).
 ///
 /// # Tables
 ///

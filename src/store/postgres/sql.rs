@@ -1,6 +1,7 @@
 //! The statements, one file each.
 
 use deadpool_postgres::tokio_postgres::types::Type;
+use sha2::{Digest, Sha256};
 
 /// When a set is stored as not needed any more: a sixteenth later than it is, so that few updates move it.
 const LATER: &str = "$5 + greatest($5 - at.now, interval '0') / 16";
@@ -45,6 +46,9 @@ pub(super) const PURGE: &[Type] = &[Type::TIMESTAMPTZ];
 /// The parameters of `scan.sql`.
 pub(super) const SCAN: &[Type] = &[Type::BYTEA, Type::INT8];
 
+/// The parameters of `notify.sql`.
+pub(super) const NOTIFY: &[Type] = &[Type::TEXT, Type::TEXT_ARRAY];
+
 /// Every statement, with the names of the tables.
 #[derive(Debug)]
 pub(super) struct Statements {
@@ -59,11 +63,15 @@ pub(super) struct Statements {
     pub(super) purge: String,
     pub(super) scan: String,
     pub(super) estimate: String,
+    pub(super) notify: String,
+    /// The channel of the feed. Channels belong to the database, so the schema is in the name.
+    pub(super) channel: String,
 }
 
 impl Statements {
     /// For tables in this schema; `None` for the first one of the connection's search path.
     pub(super) fn new(schema: Option<&str>) -> Self {
+        let channel = channel(schema);
         let schema = schema.map(quoted);
         let named = |sql: &str| placed(sql, schema.as_deref());
         let (change, insert) = (
@@ -87,6 +95,8 @@ impl Statements {
             purge: named(include_str!("sql/purge.sql")),
             scan: named(include_str!("sql/scan.sql")),
             estimate: named(include_str!("sql/estimate.sql")),
+            notify: named(include_str!("sql/notify.sql")),
+            channel,
         }
     }
 }
@@ -115,4 +125,15 @@ fn statement(sql: &str) -> String {
 /// The name of a schema as an identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
+}
+
+/// A name of at most 63 bytes, whatever the schema is called.
+fn channel(schema: Option<&str>) -> String {
+    let name = "tower_user_sessions".to_owned();
+    let Some(schema) = schema else {
+        return name;
+    };
+    let hash = Sha256::digest(schema);
+    let hex = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
+    hex.fold(name + "_", |name, part| name + &part)
 }

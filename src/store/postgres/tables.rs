@@ -19,17 +19,20 @@ use super::{
     failure::Failure,
     gate::jitter,
     link::{Again, Link, Missed, Value},
+    live::Live,
     sql::{self, Statements},
 };
 use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
-    store::{SetStorage, StoreError, StoreErrorKind, Stored, Version, Write, WriteKind, Written},
+    store::{
+        Feed, SetStorage, StoreError, StoreErrorKind, Stored, Version, Write, WriteKind, Written,
+    },
 };
 
 /// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
 const PURGE_EVERY: u32 = 16;
 
-/// The advisory lock of whoever creates the tables.
+/// The advisory lock of the node that creates the tables.
 const MIGRATES: i64 = 0x746f_7765_7275_7365;
 
 /// How long that may take: another node may be at it.
@@ -56,10 +59,14 @@ pub(super) struct Inner {
     pub(super) identity: u64,
     pub(super) writes: AtomicU32,
     pub(super) purging: AtomicBool,
+    pub(super) live: Option<Live>,
 }
 
 impl SetStorage for Tables {
     async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
+        if let Some(live) = &self.0.live {
+            live.listen(&self.0);
+        }
         let (tag, part) = (
             &tag.as_bytes()[..],
             part.as_ref().map(|id| &id.as_bytes()[..]),
@@ -85,16 +92,22 @@ impl SetStorage for Tables {
 
     async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
         let written = self.0.write(tag, write).await;
-        if matches!(written, Ok(Written::Written { .. }))
-            && self
-                .0
-                .writes
-                .fetch_add(1, Relaxed)
-                .is_multiple_of(PURGE_EVERY)
-        {
-            self.purge();
+        if let Ok(Written::Written { .. }) = written {
+            if let Some(live) = &self.0.live {
+                live.send(&write.messages, &self.0);
+            }
+            let writes = self.0.writes.fetch_add(1, Relaxed);
+            if writes.is_multiple_of(PURGE_EVERY) {
+                self.purge();
+            }
         }
         written
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        let live = self.0.live.as_ref()?;
+        live.listen(&self.0);
+        Some(live.feed())
     }
 
     fn now(&self) -> Timestamp {
@@ -220,7 +233,7 @@ impl Inner {
         let time = self.time();
         let tag = &tag.as_bytes()[..];
         let expect = write.expect.map(number);
-        // Its reply comes before nobody waits for it any more.
+        // The reply must come while the caller still waits.
         let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10)
             .unwrap_or(i64::MAX)
             .max(1);

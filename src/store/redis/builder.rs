@@ -114,12 +114,13 @@ impl RedisStoreBuilder {
         if publish.is_some() && !can_listen {
             tracing::warn!("the store cannot listen to other nodes: {NO_POOL}");
         }
+        let horizon = Arc::new(Horizon::shared());
         RedisStore {
             identity: identity::next(),
-            horizon: Arc::new(Horizon::shared()),
             feed: publish
                 .filter(|_| can_listen)
-                .map(|publish| live::feed(&scripts, publish)),
+                .map(|publish| live::feed(&scripts, publish, Arc::clone(&horizon))),
+            horizon,
             scripts,
             tag_key,
         }

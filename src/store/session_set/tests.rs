@@ -7,8 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{Changed, SessionSet};
 use crate::{
-    Client, EndReason, Limit, SessionId, UserId,
-    model::Proof,
+    model::{Client, EndReason, Limit, Proof, SessionId, UserId},
     store::{
         Authenticated, Changes, Create, Created, End, LastSeen, NoteClient, Offer, Realm, Redeem,
         Renewal, Resolve, Resolved, Rotate, Salt, Save, SeenDevice, StoreErrorKind, Tag, Ticketed,
@@ -125,15 +124,15 @@ fn create(tag: Tag, number: usize, step: &Step, now: Timestamp) -> Create {
     create.client = Client::new().with_user_agent(Some("browser".as_bytes()));
     create.changes = data(step.size);
     create.limit = Limit::at_most(1 + u16::from(step.what % 4));
-    create.counts = step.size % 5 > 0;
+    create.counts = !step.size.is_multiple_of(5);
     create.proof = Proof::new().with_methods(["pwd"]);
-    create.persistent = step.size % 3 > 0;
+    create.persistent = !step.size.is_multiple_of(3);
     create.replaces = (step.pick == 0).then_some(SessionId::from_bytes([8; 12]));
     create.device = (step.pick > 4).then_some(SeenDevice {
         digest: [u8::try_from(step.pick).unwrap(); 12],
         kept: HOUR,
     });
-    if step.size % 7 == 0 {
+    if step.size.is_multiple_of(7) {
         return create.within(&token(tag, number), Realm::named("admin"));
     }
     create

@@ -51,8 +51,8 @@ pub(super) struct Done<T> {
     pub(super) outcome: T,
     /// Whether it is a sign-in that was written after its time.
     pub(super) late: bool,
-    /// Whether an earlier attempt may still run.
-    pub(super) doubtful: bool,
+    /// What earlier attempts answer if they still run.
+    pub(super) doubtful: Vec<T>,
 }
 
 /// Reads the session set, with the part that `lacks` asks for.
@@ -118,12 +118,12 @@ pub(super) async fn run<S: SetStorage, T>(
         TaskKind::Repeatable | TaskKind::Request | TaskKind::SignIn | TaskKind::Once => TRIES,
     };
     let (mut lost, mut failed) = (0, 0);
-    // The attempts that may have run, with what they answer then.
-    let mut doubtful: Vec<(Version, T)> = Vec::new();
+    // The attempts that may have run, with the version that the set has then, and with what they answer.
+    let mut doubtful: Vec<(Option<Version>, T)> = Vec::new();
     let mut expected = None;
     let mut turn = None;
     loop {
-        // Whoever comes while others take turns joins them. So a flood of writes cannot overtake them for ever.
+        // While others take turns, a new operation joins them. So a flood of writes cannot overtake them for ever.
         let joins = || kind != TaskKind::Request && turns.are_taken(tag);
         if turn.is_none() && (lost > 0 || joins()) {
             turn = Some(turns.take(tag).await);
@@ -143,13 +143,13 @@ pub(super) async fn run<S: SetStorage, T>(
         };
         let ran = doubtful
             .iter()
-            .position(|(version, _)| Some(*version) == loaded.version);
+            .position(|(version, _)| *version == loaded.version);
         if let Some(at) = ran {
             let (_, outcome) = doubtful.swap_remove(at);
             return Ok(Done {
                 outcome,
                 late: kind == TaskKind::SignIn && began.age() > patience,
-                doubtful: false,
+                doubtful: Vec::new(),
             });
         }
         if kind == TaskKind::Once && !doubtful.is_empty() && loaded.version != expected {
@@ -161,10 +161,11 @@ pub(super) async fn run<S: SetStorage, T>(
         let done = Done {
             outcome,
             late: false,
-            doubtful: !doubtful.is_empty(),
+            doubtful: Vec::new(),
         };
         let Some(mut write) = Write::between(tag, version, &set, &after, now)? else {
-            return Ok(done);
+            let doubtful = doubtful.into_iter().map(|(_, outcome)| outcome).collect();
+            return Ok(Done { doubtful, ..done });
         };
         if write.kind == WriteKind::Activity {
             // Lost activity is no loss: another request of the user was written at this moment.
@@ -202,7 +203,9 @@ pub(super) async fn run<S: SetStorage, T>(
         }
         if may_have_run {
             expected = version;
-            doubtful.push((write.version, done.outcome));
+            // A deleted set has no version.
+            let version = write.head.as_ref().map(|_| write.version);
+            doubtful.push((version, done.outcome));
         }
         storage.pause(failed).await;
     }

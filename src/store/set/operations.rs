@@ -136,12 +136,13 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
         let done = self
             .run_task(task, lacks, |set, now| set.create(create, now, kept))
             .await?;
-        let is_created = matches!(done.outcome, Created::Created(_));
-        if done.late && is_created {
+        let is_created = |outcome: &Created| matches!(outcome, Created::Created(_));
+        if done.late && is_created(&done.outcome) {
             self.give_up(create).await;
             return Err(StoreError::new(StoreErrorKind::Timeout));
         }
-        if done.doubtful && !is_created {
+        // One that may still run must not make what is refused here.
+        if !is_created(&done.outcome) && done.doubtful.iter().any(is_created) {
             self.give_up(create).await;
         }
         self.end_next().await;

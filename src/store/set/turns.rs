@@ -9,7 +9,7 @@ use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 
 use crate::model::Tag;
 
-/// Who waits for which session set. A set is here only while somebody has its turn or waits for it.
+/// Which operations wait for which session set. A set is here only while one has its turn or waits for it.
 #[derive(Default)]
 pub(super) struct Turns(Mutex<HashMap<Tag, Arc<Queue<()>>>>);
 
@@ -52,7 +52,7 @@ impl Drop for Turn<'_> {
         self.turn = None;
         let mut queues = self.turns.queues();
         self.queue = None;
-        // Only the map has it: nobody waits.
+        // Only the map has it: no operation waits.
         if queues
             .get(&self.tag)
             .is_some_and(|queue| Arc::strong_count(queue) == 1)

@@ -1,6 +1,7 @@
 //! What the tasks want to do, and how often.
 
 use proptest::prelude::*;
+use tower_user_sessions::store::{Changes, Realm};
 
 pub(crate) const TASKS: usize = 4;
 
@@ -85,4 +86,19 @@ pub(crate) fn transitions() -> BoxedStrategy<Transition> {
         2 => millis().prop_map(Transition::StepBack),
     ]
     .boxed()
+}
+
+/// The last task works in another realm.
+pub(crate) fn realm(task: usize) -> Realm {
+    if task + 1 == TASKS {
+        Realm::named("admin")
+    } else {
+        Realm::NONE
+    }
+}
+
+pub(crate) fn changes(value: u8) -> Changes {
+    let mut changes = Changes::default();
+    changes.set(["a", "b"][usize::from(value) % 2], vec![value]);
+    changes
 }

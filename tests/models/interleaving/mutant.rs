@@ -122,7 +122,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: what is unused for long does not count for a refusal",
         CREATE,
-        "refused or turn[at] > 1",
+        "refused or turn[at] ~= 1",
         "true",
     ),
     rule(
@@ -209,7 +209,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the realm of the limit",
         CREATE,
-        "and is_within(record, new.realm) then",
+        "and place == realm then",
         "then",
     ),
     rule(

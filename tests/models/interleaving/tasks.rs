@@ -7,12 +7,12 @@ use proptest_state_machine::ReferenceStateMachine;
 use tower_user_sessions::{
     Client, ClientClass, EndReason, Excess, Lifetime, Limit, SessionId, Timestamp, UserId,
     store::{
-        Authenticated, Changes, Create, End, List, Offer, Realm, Redeem, Renewal, Resolve, Rotate,
-        Salt, Save, Tag, Ticketed, Token, Which,
+        Authenticated, Create, End, List, Offer, Redeem, Renewal, Resolve, Rotate, Salt, Save, Tag,
+        Ticketed, Token, Which,
     },
 };
 
-use super::aims::{Aim, TASKS, Transition, transitions};
+use super::aims::{Aim, TASKS, Transition, changes, realm, transitions};
 use crate::{
     model::{Answer, Model},
     question::Request,
@@ -263,15 +263,11 @@ impl Tasks {
         }
     }
 
-    /// When the user proved who they are: as the request came, or later. A request that came after all sessions had ended
-    /// did so after that, whatever the clock says.
+    /// When the user proved who they are: as the request came, or later. Never before what it knew.
     fn proven(&self, task: usize) -> (Authenticated, Option<Timestamp>) {
         let (came, knew) = self.tasks[task].came;
-        let at = if task.is_multiple_of(2) || knew != self.everyone {
-            came
-        } else {
-            self.now
-        };
+        let at_once = task.is_multiple_of(2) || knew != self.everyone;
+        let at = if at_once { came } else { self.now };
         (Authenticated::At(at.max(knew.unwrap_or(at))), knew)
     }
 
@@ -399,19 +395,4 @@ impl Tasks {
         );
         format!("{tag}{id}{:A<32}", self.made).parse().unwrap()
     }
-}
-
-/// The last task works in another realm.
-fn realm(task: usize) -> Realm {
-    if task + 1 == TASKS {
-        Realm::named("admin")
-    } else {
-        Realm::NONE
-    }
-}
-
-fn changes(value: u8) -> Changes {
-    let mut changes = Changes::default();
-    changes.set(["a", "b"][usize::from(value) % 2], vec![value]);
-    changes
 }

@@ -260,11 +260,14 @@ impl Model {
         let presence = |id: &SessionId| match set.live(*id, now, None) {
             Some((record, _)) => {
                 let over = ask.not_before.filter(|moment| record.began_at() < *moment);
-                over.map_or(Presence::Live(Deadlines::of(record)), |moment| {
-                    let (digest, until) = (record.digest, record.deadline);
-                    let why = EndReason::Everyone;
-                    Presence::Ended(EndNotice::new(digest, why, moment, None, until))
-                })
+                over.map_or_else(
+                    || Presence::Live(Deadlines::of(record)),
+                    |moment| {
+                        let (digest, until) = (record.digest, record.deadline);
+                        let why = EndReason::Everyone;
+                        Presence::Ended(EndNotice::new(digest, why, moment, None, until))
+                    },
+                )
             }
             None => set
                 .notice(*id, now)

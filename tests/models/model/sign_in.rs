@@ -211,7 +211,9 @@ fn excess(ask: &Create, mut others: Vec<Record>, now: Timestamp) -> (Vec<Record>
     let used = |r: &Record| {
         let own = r.client().address() == ask.client.address()
             && r.client().user_agent() == ask.client.user_agent();
-        (!unused_for_long(r, now), !(r.unused && own))
+        let long = unused_for_long(r, now);
+        // Among those that were unused for long, the client does not matter.
+        (!long, !(long || r.unused && own))
     };
     others.sort_by_key(|r| (used(r), r.last_activity, r.created_at, r.id.to_string()));
     let offered = others.clone();

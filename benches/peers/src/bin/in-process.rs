@@ -292,7 +292,8 @@ fn main() -> Result<(), BoxError> {
     };
     let over =
         |name: &str, label: &str, of| Some(cell(name, label, of)? - cell("none", label, of)?);
-    let rounded = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+    let rounded =
+        |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.0}"));
     let median_ns = |samples: &[Sample]| median(samples, |sample| sample.ns);
     let allocations = |samples: &[Sample]| median(samples, |sample| sample.allocations);
     let bytes = |samples: &[Sample]| median(samples, |sample| sample.bytes);

@@ -1,6 +1,6 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
-//! `tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N]`
+//! `tower-contender memory|near|file|redis --port P [--redis URL] [--file PATH] [--workers N] [--caching unchanged]`
 
 use axum::{
     Router,
@@ -15,12 +15,12 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use tower_user_sessions::{
-    MemoryStore, Session, SessionError,
-    store::{FileStore, SharedStore},
+    Caching, MemoryStore, RedisStore, Session, SessionError,
+    store::{FileStore, Near, RedisLive, RedisSource, SharedStore},
 };
 
-const USAGE: &str =
-    "usage: tower-contender memory|file|redis --port P [--redis URL] [--file PATH] [--workers N]";
+const USAGE: &str = "usage: tower-contender memory|near|file|redis --port P [--redis URL] [--file PATH] [--workers N] \
+     [--caching unchanged]";
 
 #[derive(Deserialize)]
 struct Login {
@@ -56,7 +56,7 @@ impl IntoResponse for Failed {
     }
 }
 
-fn app(store: SharedStore) -> Router {
+fn app(store: SharedStore, caching: Caching) -> Router {
     Router::new()
         .route("/login", post(login))
         .route("/me", get(me))
@@ -64,7 +64,12 @@ fn app(store: SharedStore) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(MapRequestLayer::new(note_peer))
-                .layer(sessions(store)),
+                // Without a near cache it has no effect.
+                .layer(
+                    sessions(store)
+                        .caching(caching)
+                        .near(|request| request.method == http::Method::GET),
+                ),
         )
 }
 
@@ -74,6 +79,7 @@ struct Settings {
     redis: String,
     file: String,
     workers: usize,
+    caching: Caching,
 }
 
 fn settings() -> Result<Settings, BoxError> {
@@ -84,6 +90,7 @@ fn settings() -> Result<Settings, BoxError> {
         redis: "redis://127.0.0.1:6379/0".to_owned(),
         file: "sessions.db".to_owned(),
         workers: 0,
+        caching: Caching::default(),
     };
     while let Some(flag) = args.next() {
         let value = args.next().ok_or(USAGE)?;
@@ -92,6 +99,7 @@ fn settings() -> Result<Settings, BoxError> {
             "--redis" => settings.redis = value,
             "--file" => settings.file = value,
             "--workers" => settings.workers = value.parse()?,
+            "--caching" if value == "unchanged" => settings.caching = Caching::Unchanged,
             _ => return Err(USAGE.into()),
         }
     }
@@ -105,6 +113,7 @@ fn main() -> Result<(), BoxError> {
         redis,
         file,
         workers,
+        caching,
     } = settings()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all();
@@ -116,6 +125,11 @@ fn main() -> Result<(), BoxError> {
             "memory" => MemoryStore::new().into(),
             "file" => FileStore::open(&file)?.into(),
             "redis" => redis_store(redis_pool(&redis)?).into(),
+            "near" => {
+                let source = RedisSource::url(&redis)?;
+                let store = RedisStore::builder(source).live(RedisLive::all());
+                Near::new(store.build()).into()
+            }
             _ => return Err(USAGE.into()),
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
@@ -127,7 +141,7 @@ fn main() -> Result<(), BoxError> {
         let mut int = signal(SignalKind::interrupt())?;
         // No graceful shutdown, because the load generator keeps its connections open.
         tokio::select! {
-            served = axum::serve(listener, app(store)) => served?,
+            served = axum::serve(listener, app(store, caching)) => served?,
             _ = term.recv() => {}
             _ = int.recv() => {}
         }

@@ -11,6 +11,7 @@ mod ahead_browser;
 mod common;
 mod crash_browser;
 mod late_browser;
+mod live_browser;
 mod notice_browser;
 mod page_browser;
 mod page_looks;

@@ -14,6 +14,8 @@ pub mod app;
 pub mod browser;
 #[path = "../../../../tests/common/curl.rs"]
 pub mod curl;
+#[path = "../../../../tests/common/postgres.rs"]
+pub mod postgres;
 #[path = "../../../../tests/common/python.rs"]
 pub mod python;
 #[path = "../../../../tests/common/redis.rs"]

@@ -13,6 +13,7 @@ mod example_clock;
 mod example_file;
 mod example_memory;
 mod example_outage;
+mod example_postgres;
 mod example_race;
 mod example_redis;
 mod example_settings;

@@ -29,6 +29,10 @@ fn the_tonic_client_runs_through_every_call_of_the_tonic_server() {
     assert!(lines[2].starts_with("  phone/1.0 ") && lines[2].contains("at 127.0.0.1"));
     assert_eq!(
         lines[3..],
-        ["the phone is out: revoked", "signed out: true"]
+        [
+            "the phone's stream ended: revoked",
+            "the phone is out: revoked",
+            "signed out: true"
+        ]
     );
 }

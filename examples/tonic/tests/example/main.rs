@@ -12,6 +12,7 @@ mod common;
 mod examples;
 mod generated;
 mod story;
+mod streams;
 mod tonic;
 
 #[path = "../../pb.rs"]

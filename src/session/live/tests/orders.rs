@@ -80,7 +80,7 @@ async fn missed(request: [Step; 3]) -> Vec<Vec<Step>> {
 async fn an_end_between_resolve_and_opening_is_seen() {
     assert_eq!(
         missed([Step::Mark, Step::Resolve, Step::Open]).await,
-        [const { Vec::new() }; 0] as [Vec<Step>; 0]
+        Vec::<Vec<Step>>::new()
     );
 }
 

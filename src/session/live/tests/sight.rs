@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::{
     super::{
@@ -20,7 +20,7 @@ use super::{
     DAY, MINUTE,
 };
 use crate::{
-    model::{Digest, EndNotice, EndReason, Record, SessionId, Tag, Timestamp},
+    model::{Digest, EndNotice, EndReason, Record, SessionId, Stopwatch, Tag, Timestamp},
     store::{
         Create, Created, Deadlines, End, Ended, Feed, FeedMessage, FeedNews, FeedSource, FeedState,
         Forget, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save,
@@ -33,12 +33,12 @@ use crate::{
 pub(super) struct Sight(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) began: Instant,
+    pub(super) began: Stopwatch,
     pub(super) sessions: Mutex<HashMap<SessionId, Presence>>,
     pub(super) feed: Option<Feed>,
     pub(super) state: Arc<Mutex<FeedState>>,
-    /// Each look: when it was sent, and for which sessions.
-    pub(super) looks: Mutex<Vec<(Instant, Vec<SessionId>)>>,
+    /// Each look: when it was sent, in ms, and for which sessions.
+    pub(super) looks: Mutex<Vec<(u64, Vec<SessionId>)>>,
     /// How long an answer takes.
     pub(super) delay: Mutex<Duration>,
     pub(super) is_down: AtomicBool,
@@ -59,7 +59,7 @@ fn no<T>() -> Result<T, StoreError> {
 
 impl SessionStore for Sight {
     async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
-        let sent = (Instant::now(), look.ids.clone());
+        let sent = (self.millis(), look.ids.clone());
         self.0.looks.lock().unwrap().push(sent);
         if self.0.is_down.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
@@ -112,7 +112,7 @@ impl Sight {
     pub(super) fn new(with_feed: bool) -> Self {
         let state = Arc::new(Mutex::new(FeedState::new(1, true)));
         Self(Arc::new(Inner {
-            began: Instant::now(),
+            began: Stopwatch::start(),
             sessions: Mutex::default(),
             feed: with_feed.then(|| Feed::new(Source(Arc::clone(&state)))),
             state,
@@ -127,8 +127,12 @@ impl Sight {
         Registry::new(&SharedStore::from(self.clone()))
     }
 
+    pub(super) fn millis(&self) -> u64 {
+        self.0.began.millis()
+    }
+
     pub(super) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(DAY).plus(self.0.began.elapsed())
+        Timestamp::from_millis(DAY).plus(Duration::from_millis(self.millis()))
     }
 
     /// The session lives so long from now on.
@@ -149,6 +153,11 @@ impl Sight {
         let notice = EndNotice::new(digest, reason, self.now(), None, self.now());
         let ended = Presence::Ended(notice);
         self.0.sessions.lock().unwrap().insert(id, ended);
+    }
+
+    pub(super) fn is_live(&self, id: SessionId) -> bool {
+        let sessions = self.0.sessions.lock().unwrap();
+        matches!(sessions.get(&id), Some(Presence::Live(_)))
     }
 
     pub(super) fn forget_it(&self, id: SessionId) {

@@ -68,7 +68,7 @@ impl Cluster {
         if answer.is_err() {
             cluster.wake();
         }
-        (answer, progress.was_sent())
+        (progress.judge(call, answer), progress.was_sent())
     }
 }
 

@@ -52,6 +52,8 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) expected: Expected,
     /// How many replicas have to confirm it, if any.
     pub(in super::super) confirm: Option<Confirm>,
+    /// Whether the caller must know that it may have run.
+    pub(in super::super) says_uncertain: bool,
 }
 
 impl<'a> Call<'a> {
@@ -67,6 +69,7 @@ impl<'a> Call<'a> {
                 alone: Alone::Never,
             },
             confirm: None,
+            says_uncertain: false,
         }
     }
 
@@ -85,11 +88,10 @@ pub(super) enum Next {
 }
 
 impl Link {
-    /// Runs a script on the key, in one round trip unless something goes wrong. Its deadline counts from `began`.
+    /// Runs a script on the key, in one round trip unless something goes wrong.
     ///
-    /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's
-    /// clock after which nobody waits for the answer. The deadline counts from `began`, if the caller waits since then.
-    /// `sent` says at the end whether anything was.
+    /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's clock
+    /// after which nobody waits for the answer. The deadline counts from `began`. Says also whether anything was sent.
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
@@ -108,18 +110,18 @@ impl Link {
             Some(Came::Elsewhere(_)) => Err(StoreError::new(StoreErrorKind::Unavailable)),
             None => Err(self.timed_out(call, &mut progress, patience.began())),
         };
-        (answer, was_sent)
+        (progress.judge(call, answer), was_sent)
     }
 
     /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
-    pub(in super::super) async fn attempts(
+    pub(in super::super) fn attempts(
         &self,
         call: &Call<'_>,
         progress: &mut Progress,
         patience: Pin<&mut Patience>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
-    ) -> Option<Came> {
-        self.0.attempts(call, progress, patience, arguments).await
+    ) -> impl Future<Output = Option<Came>> {
+        self.0.attempts(call, progress, patience, arguments)
     }
 
     /// The deadline has passed.
@@ -216,7 +218,9 @@ impl Inner {
                 Landed::Foreign => self.mixed_up(call, &connection, progress),
                 Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
             };
-            if let Some(came) = self.again(next, patience.as_mut(), &mut pause).await? {
+            // Boxed: this is rare.
+            let again = Box::pin(self.again(next, patience.as_mut(), &mut pause));
+            if let Some(came) = again.await? {
                 return Some(came);
             }
             if asking || self.losses() != progress.losses {

@@ -168,7 +168,8 @@ impl Inner {
         shared: &Shared,
     ) -> RedisResult<Vec<Value>> {
         held.waits = Some(Monotonic::now().as_millis());
-        let mut sent = pin!(shared.unless_stopped(held.connection.send_all(commands)));
+        let all = pin!(held.connection.send_all(commands));
+        let mut sent = pin!(shared.unless_stopped(all));
         match tokio::time::timeout(self.deadline / 2, &mut sent).await {
             Ok(answers) => answers,
             Err(_elapsed) => {

@@ -1,6 +1,7 @@
 //! One open connection to one server, and what is known of it.
 
 use std::{
+    pin::{Pin, pin},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -85,13 +86,13 @@ impl Connection {
     /// Sends a command and waits for the reply, or until the connection is stopped.
     pub(in super::super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let mut wire = self.wire.clone();
-        self.unless_stopped(wire.send(command)).await
+        self.unless_stopped(pin!(wire.send(command))).await
     }
 
     /// Sends a command about a key that moves to this node: `ASKING` stands directly before it.
     pub(super) async fn send_asking(&self, command: Cmd) -> RedisResult<Value> {
         let mut wire = self.wire.clone();
-        self.unless_stopped(wire.send_asking(command)).await
+        self.unless_stopped(pin!(wire.send_asking(command))).await
     }
 
     /// Sends these as one, and waits for the answer to each, which may be an error.
@@ -99,27 +100,26 @@ impl Connection {
         let count = commands.len();
         match self.wire.clone() {
             Wire::One(mut connection) => {
-                let all = connection.send_packed_commands(commands, 0, count);
+                let all = pin!(connection.send_packed_commands(commands, 0, count));
                 self.unless_stopped(all).await
             }
             Wire::Cluster(mut connection) => {
-                let all = connection.req_packed_commands(commands, 0, count);
+                let all = pin!(connection.req_packed_commands(commands, 0, count));
                 self.unless_stopped(all).await
             }
         }
     }
 
-    /// Waits for this, or until the connection is stopped.
+    /// Waits for this, or until the connection is stopped. The caller pins it: this future would hold it twice.
     pub(super) async fn unless_stopped<T>(
         &self,
-        sent: impl Future<Output = RedisResult<T>>,
+        mut sent: Pin<&mut impl Future<Output = RedisResult<T>>>,
     ) -> RedisResult<T> {
-        let mut stopped = std::pin::pin!(self.stop.notified());
-        stopped.as_mut().enable();
+        // From here on it notices a `stop`, also before it is polled.
+        let mut stopped = pin!(self.stop.notified());
         if self.is_stopped() {
             return Err(replaced());
         }
-        let mut sent = std::pin::pin!(sent);
         std::future::poll_fn(|cx| match sent.as_mut().poll(cx) {
             Poll::Pending => stopped.as_mut().poll(cx).map(|()| Err(replaced())),
             answered @ Poll::Ready(_) => answered,

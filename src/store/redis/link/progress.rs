@@ -1,7 +1,7 @@
 //! How far a call has come, and where it may go on.
 
-use super::{connection::Shared, limit::Place};
-use crate::store::{StoreError, redis::reply::Reply};
+use super::{call::Call, connection::Shared, limit::Place};
+use crate::store::{StoreError, StoreErrorKind, redis::reply::Reply};
 
 /// How far a call has come, for the error that ends it.
 #[derive(Default)]
@@ -25,6 +25,24 @@ impl Progress {
     /// The call goes on elsewhere.
     pub(in super::super) fn leave(&mut self) {
         self.place = None;
+    }
+
+    /// The answer to the caller. An outage hides that an earlier sending may have run.
+    pub(in super::super) fn judge(
+        &self,
+        call: &Call<'_>,
+        answer: Result<Reply, StoreError>,
+    ) -> Result<Reply, StoreError> {
+        answer.map_err(|error| {
+            let hides = matches!(
+                error.kind(),
+                StoreErrorKind::Unavailable | StoreErrorKind::Busy
+            );
+            if hides && self.unknown && call.says_uncertain {
+                return StoreError::new(StoreErrorKind::Uncertain).with_source(error);
+            }
+            error
+        })
     }
 
     pub(in super::super) fn was_sent(&self) -> bool {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     model::Tag,
     store::{
-        FeedMessage, FeedState,
+        FeedMessage, FeedNews, FeedState, Horizon,
         feed::{Feed, WeakFeed},
         meter,
     },
@@ -43,10 +43,16 @@ pub(super) struct Hearing {
     pub(super) readers: AtomicUsize,
     store: WeakScripts,
     feed: OnceLock<WeakFeed>,
+    horizon: Arc<Horizon>,
 }
 
 impl Hearing {
-    pub(super) fn new(scripts: &Scripts, publish: Publish, node: String) -> Self {
+    pub(super) fn new(
+        scripts: &Scripts,
+        publish: Publish,
+        node: String,
+        horizon: Arc<Horizon>,
+    ) -> Self {
         let places = if publish.sharded { SLOTS } else { 1 };
         Self {
             publish,
@@ -57,6 +63,7 @@ impl Hearing {
             readers: AtomicUsize::new(0),
             store: scripts.downgrade(),
             feed: OnceLock::new(),
+            horizon,
         }
     }
 
@@ -120,11 +127,16 @@ impl Hearing {
     /// The state of messages about this session set.
     pub(super) fn state(&self, tag: Tag) -> FeedState {
         let at = self.place(tag);
-        let place = self.places.read(at);
-        let is_heard = place.is_open() && self.hears(at, place.ear());
-        // It may have been closed while the rest was read.
-        let trusted = is_heard && self.places.read(at) == place;
-        FeedState::new(place.epoch(), trusted)
+        let mut place = self.places.read(at);
+        loop {
+            let trusted = place.is_open() && self.hears(at, place.ear());
+            let now = self.places.read(at);
+            if now == place {
+                return FeedState::new(place.epoch(), trusted);
+            }
+            // It was closed or began an epoch while the rest was read.
+            place = now;
+        }
     }
 
     fn place(&self, tag: Tag) -> usize {
@@ -167,6 +179,9 @@ impl Hearing {
                     && let Some(feed) = self.feed()
                 {
                     meter::feed::message();
+                    if let FeedNews::Everyone(moment) = message.news {
+                        self.horizon.note(moment);
+                    }
                     feed.deliver(&message);
                 }
             }

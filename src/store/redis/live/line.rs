@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd};
+use deadpool_redis::redis::{Cmd, PushKind, Value, aio::MultiplexedConnection, cmd};
 
 use super::{
     super::link::{Outage, RedisSource},
@@ -90,9 +90,7 @@ impl<'a> Line<'a> {
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Outage> {
         let mut wire = self.wire.clone();
         match tokio::time::timeout(PATIENCE, wire.send_packed_command(command)).await {
-            Ok(answer) => answer
-                .and_then(Value::extract_error)
-                .map_err(|error| self.outage(error)),
+            Ok(answer) => answer.and_then(Value::extract_error).map_err(Outage::of),
             Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
         }
     }
@@ -104,13 +102,9 @@ impl<'a> Line<'a> {
     ) -> Result<Vec<Value>, Outage> {
         let (mut wire, count) = (self.wire.clone(), commands.len());
         match tokio::time::timeout(PATIENCE, wire.send_packed_commands(commands, 0, count)).await {
-            Ok(answer) => answer.map_err(|error| self.outage(error)),
+            Ok(answer) => answer.map_err(Outage::of),
             Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
         }
-    }
-
-    fn outage(&self, error: RedisError) -> Outage {
-        Outage::of(error)
     }
 
     /// Listens until the connection is lost, or what comes on it cannot be trusted.
@@ -177,7 +171,7 @@ impl<'a> Line<'a> {
             drop(store);
             match &answer {
                 Ok(now) if self.ear.note_time(now.as_millis(), sent) => {
-                    self.hearing.renew(self.ear)
+                    self.hearing.renew(self.ear);
                 }
                 Err(error) if error.kind() == StoreErrorKind::Denied => {
                     return Outage::new(StoreErrorKind::Denied, "the user may not publish");

@@ -51,7 +51,7 @@ pub(super) async fn listen(hearing: Arc<Hearing>, server: Server) {
     let mut failed = 0;
     loop {
         let ear = hearing.ear(server.link.clone());
-        let _gives_up = GivesUp(&hearing, &ear);
+        let listening = GivesUp(&hearing, &ear);
         let outage = match Line::open(&hearing, &ear, &server).await {
             Ok(line) => line.stays(&mut said).await,
             Err(outage) => outage,
@@ -62,7 +62,7 @@ pub(super) async fn listen(hearing: Arc<Hearing>, server: Server) {
         said.lost(&outage);
         failed += 1;
         let pause = pause(failed, &outage);
-        drop(_gives_up);
+        drop(listening);
         tokio::time::sleep(pause.max(Duration::from_millis(50))).await;
     }
 }

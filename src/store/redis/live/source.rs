@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedSource, FeedState, nonce},
+    store::{Feed, FeedSource, FeedState, Horizon, nonce},
 };
 
 /// How often it looks which servers there are.
@@ -46,9 +46,9 @@ pub(in super::super) struct Server {
 }
 
 /// The feed of this store.
-pub(in super::super) fn feed(scripts: &Scripts, publish: Publish) -> Feed {
+pub(in super::super) fn feed(scripts: &Scripts, publish: Publish, horizon: Arc<Horizon>) -> Feed {
     let node: String = nonce().iter().map(|byte| format!("{byte:02x}")).collect();
-    let hearing = Arc::new(Hearing::new(scripts, publish, node));
+    let hearing = Arc::new(Hearing::new(scripts, publish, node, horizon));
     let source = Listening {
         hearing: Arc::clone(&hearing),
         worker: Mutex::default(),

@@ -7,14 +7,14 @@
 
   ARGV[1]  least     the moment is at least this, ms: if the stored one is earlier, this one is stored.
                      "" only reads
-  ARGV[2]  touch     "1" writes in any case: replicas have to confirm it
+  ARGV[2]  always    "1" writes in any case: replicas have to confirm it
   ARGV[3]  given     the time, ms; "" for the server's
   ARGV[4]  of        8 bytes that come back: they show whose reply this is
 
   Returns  {1, now, of, moment or false}
 ]]
 local everyone = KEYS[1]
-local least, touch, given, of = unpack(ARGV)
+local least, always, given, of = unpack(ARGV)
 
 local now = tonumber(given)
 if not now then
@@ -22,7 +22,7 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local moment = tonumber(redis.call("HGET", everyone, "moment") or "")
-if least ~= "" and (touch == "1" or not moment or moment < tonumber(least)) then
+if least ~= "" and (always == "1" or not moment or moment < tonumber(least)) then
   moment = math.max(moment or -math.huge, tonumber(least))
   redis.call("HSET", everyone, "moment", string.format("%.0f", moment))
 end

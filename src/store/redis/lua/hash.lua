@@ -138,9 +138,9 @@ end
 
 -- Adds the sessions at these positions to a reply: id, record, id, record, …
 local function add(answer, ids, found, positions)
+  local n = #answer
   for _, at in ipairs(positions) do
-    answer[#answer + 1] = ids[at]
-    answer[#answer + 1] = found[at]
+    answer[n + 1], answer[n + 2], n = ids[at], found[at], n + 2
   end
   return answer
 end

@@ -38,19 +38,20 @@ local function lasting(kind, idle)
   return kind > 127 and kind % 16 == 2 and math.min(idle, 15 * MINUTE) or idle
 end
 
--- Returns created, authenticated, activity, idle, deadline, revision, kind, class; nothing if it
--- is not live. A session that was created or authenticated before `not_before` is not.
+-- Returns created, authenticated, activity, idle, deadline, revision, kind, class, and the mark of
+-- its realm as a number; nothing if it is not live. One that was created or
+-- authenticated before `not_before` is not.
 local function live(record, now, not_before)
   if not record then
     return nil
   end
-  local version, kind, class, _, revision, created, authenticated, activity, idle, deadline =
+  local version, kind, class, place, revision, created, authenticated, activity, idle, deadline =
     struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline
     or now >= activity + lasting(kind, idle) or math.min(created, authenticated) < not_before then
     return nil
   end
-  return created, authenticated, activity, idle, deadline, revision, kind, class
+  return created, authenticated, activity, idle, deadline, revision, kind, class, place
 end
 
 -- Until when a notice is kept; nothing if it is no notice or its time is over.

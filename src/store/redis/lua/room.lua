@@ -39,8 +39,8 @@ local function successor(key, id, now, not_before)
 end
 
 -- Of each live session: 1 if it was unused for long, 2 if it is unused and of the new one's client,
--- else 3; its last activity; when it was created. Tables of numbers cost less than one each.
-local turn, active, began, name = {}, {}, {}, {}
+-- else nothing; its last activity. Tables of numbers cost less than one each.
+local turn, active, id_of, record_of = {}, {}, nil, nil
 
 -- Sorts the records. Of the live sessions of its realm that count as the new one does, it returns the
 -- positions.
@@ -50,17 +50,20 @@ local function sort_out(ids, found, now, new)
   local all = { rivals = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
     over = {}, unused = 0 }
   local rivals, own, uncounted = all.rivals, string.sub(new.body, 2, new.own), new.class == UNCOUNTED
+  local count, realm, not_before, replaced, chosen = 0, struct.unpack(">I3", new.realm),
+    new.not_before, new.replaced, new.chosen
+  id_of, record_of = ids, found
   for at, record in ipairs(found) do
     local id, into, age = ids[at], nil, nil
-    local created, _, activity, _, _, _, kind, class = live(record, now, new.not_before)
+    local created, _, activity, _, _, _, kind, class, place = live(record, now, not_before)
     if created then
       if kind > 127 and now - created < MINUTE then
         all.fresh[id .. ".made"] = true
       end
-      if (class == UNCOUNTED) == uncounted and id ~= new.replaced and id ~= new.chosen
-        and is_within(record, new.realm) then
-        rivals[#rivals + 1] = at
-        turn[at], active[at], began[at], name[at] = 3, activity, created, id
+      if (class == UNCOUNTED) == uncounted and id ~= replaced and id ~= chosen
+        and place == realm then
+        count = count + 1
+        rivals[count], active[at] = at, activity
         if kind > 127 and now - created > UNUSED_FOR then
           turn[at], all.unused = 1, all.unused + 1
         elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then
@@ -92,13 +95,16 @@ end
 -- The order of eviction.
 local function goes_before(a, b)
   if turn[a] ~= turn[b] then
-    return turn[a] < turn[b]
+    return (turn[a] or 3) < (turn[b] or 3)
   elseif active[a] ~= active[b] then
     return active[a] < active[b]
-  elseif began[a] ~= began[b] then
-    return began[a] < began[b]
   end
-  return name[a] < name[b]
+  -- Read only here, because activities are rarely equal.
+  local began, other = struct.unpack(">i8", record_of[a], 11), struct.unpack(">i8", record_of[b], 11)
+  if began ~= other then
+    return began < other
+  end
+  return id_of[a] < id_of[b]
 end
 
 local function older(a, b)
@@ -140,7 +146,7 @@ local function excess(found, all, class, limit, class_limit, refuse)
     to_front(those, count, goes_before)
     for position = 1, count do
       local at = those[position]
-      goes[#goes + 1], gone[at], refused = at, true, refused or turn[at] > 1
+      goes[#goes + 1], gone[at], refused = at, true, refused or turn[at] ~= 1
     end
   end
   take(own, class_limit > 0 and math.max(#own + 1 - class_limit, 0) or 0)
@@ -151,7 +157,7 @@ local function excess(found, all, class, limit, class_limit, refuse)
   end
   take(#goes > 0 and others or rivals, math.max(left, 0))
   for _, at in ipairs(refused and makes_room or {}) do
-    offered[#offered + 1] = turn[at] > 1 and at or nil
+    offered[#offered + 1] = turn[at] ~= 1 and at or nil
   end
   return goes, refused, offered
 end
@@ -161,6 +167,14 @@ local function oldest(those, most, gone)
   to_front(those, #those - most, older)
   for position = 1, #those - most do
     gone[#gone + 1] = those[position].id
+  end
+end
+
+-- What began before `moment`, when everybody's sessions ended, leaves notices.
+local function end_with_all(key, all, ids, found, kept, moment, now)
+  local cause = { reason = EVERYONE, kept = kept, by = "", body = "", at = moment }
+  for _, at in ipairs(all.over) do
+    all.notices[#all.notices + 1] = finish(key, { id = ids[at], record = found[at] }, cause, now)
   end
 end
 

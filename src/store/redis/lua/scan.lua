@@ -2,8 +2,6 @@
 --[[
   Reads the names of some keys of the store, as SCAN finds them, and how many keys the server has.
 
-  KEYS[1]  any       a key that this server serves. It is not read
-
   ARGV[1]  cursor    where to go on; "0" for the beginning
   ARGV[2]  process   the process that gave the cursor. Another one cannot use it, and begins again
   ARGV[3]  most      about how many keys to look at
@@ -12,6 +10,7 @@
 
   Returns  {1, now, of, process, cursor, keys of the server, how many were looked at, key, …}
            A cursor of "0" says that these were the last.
+  For administrators: it has no key of its own. The key that it is sent with only leads to this server.
 ]]
 local cursor, process, most, prefix, of = unpack(ARGV)
 

@@ -28,10 +28,7 @@ local function finished(each, reason)
   cause.reason = reason
   notices[#notices + 1] = finish(user, each, cause, now)
 end
-for _, at in ipairs(all.over) do
-  local over = { reason = EVERYONE, kept = kept, by = "", body = "", at = not_before }
-  notices[#notices + 1] = finish(user, { id = ids[at], record = found[at] }, over, now)
-end
+end_with_all(user, all, ids, found, kept, not_before, now)
 if old then
   finished({ id = replaced, record = old }, REPLACED)
   -- Of notices of the same moment this one is dropped last: a second click looks for it.

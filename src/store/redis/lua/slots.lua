@@ -2,14 +2,13 @@
 --[[
   Reads the names of the keys of the store that this primary has in some slots, one slot after the other.
 
-  KEYS[1]  any     a key that this server serves. It is not read
-
   ARGV[1]  from    the first slot
   ARGV[2]  most    after so many keys it stops, at the end of a slot
   ARGV[3]  prefix  what the keys begin with
   ARGV[4]  of      8 bytes that come back: they show whose reply this is
 
   Returns  {1, now, of, the slot to go on with, key, …}
+  For administrators: it has no key of its own. The key that it is sent with only leads to this server.
 ]]
 local from, most, prefix, of = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 

@@ -70,6 +70,21 @@ local function still_open(digest, newer, older, now)
   end
 end
 
+-- The reply of `resolve.lua` to a token of a session that has ended.
+local function to_ended(record, digest, now, of)
+  local opens = string.sub(record, 11, 42) == digest
+    or string.byte(record, 2) % 64 == 35 and string.sub(record, 68, 99) == digest
+  return opens and { 2, now, of, record } or { 0, now, of }
+end
+
+-- The same for a session that ended with everybody's. `previous` is the token, if it is no current one.
+local function to_ended_with_all(record, previous, now, of)
+  local good, rejected = good_until(previous or NONE)
+  local opens = not previous or now < good and rejected == 0
+  opens = opens and live(record, now, -math.huge)
+  return opens and { 6, now, of, record } or { 0, now, of }
+end
+
 -- The record without this previous token, which is unknown from now on.
 local function forget(record, previous)
   local from = string.find(record, previous, 124, true)

@@ -5,9 +5,7 @@
 local TOKEN_REUSE, of = 10, sub(digest, 1, 8)
 
 if noticed(record, now) then
-  local opens = sub(record, 11, 42) == digest
-    or string.byte(record, 2) % 64 == 35 and sub(record, 68, 99) == digest
-  return opens and { 2, now, of, record } or { 0, now, of }
+  return to_ended(record, digest, now, of)
 end
 local rotated, unused = kind % 64 > 31, kind > 127
 if version ~= VERSION or kind % 16 > 2 or kind > 191 or kind % 128 > 63 and not rotated
@@ -19,14 +17,11 @@ local previous, before = not present and previous_token(record, digest), record
 if not present and not previous then
   return { 0, now, of }
 end
-local over = ARGV[4] and math.min(created, authenticated) < tonumber(ARGV[4])
-if now >= deadline or now >= activity + lasting(kind, idle) then
-  return (previous or over) and { 0, now, of } or expired(user, session, record, now, of)
+if ARGV[4] and math.min(created, authenticated) < tonumber(ARGV[4]) then
+  return to_ended_with_all(record, previous, now, of)
 end
-if over then
-  local good, rejected = good_until(previous or NONE)
-  local opens = present or now < good and rejected == 0
-  return opens and { 6, now, of, record } or { 0, now, of }
+if now >= deadline or now >= activity + lasting(kind, idle) then
+  return previous and { 0, now, of } or expired(user, session, record, now, of)
 end
 if previous then
   local good, rejected = good_until(previous)

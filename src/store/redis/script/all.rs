@@ -30,10 +30,10 @@ pub(super) struct All {
     pub(super) note_client: Script,
     pub(super) look: Script,
     pub(super) touch: Script,
-    pub(super) confirmed_end: Script,
     pub(super) everyone: Script,
     pub(super) scan: Script,
     pub(super) slots: Script,
+    pub(super) confirmed_end: Script,
     /// Only if the store reports what changes.
     pub(super) publish: Option<Script>,
 }
@@ -138,10 +138,10 @@ impl All {
             note_client,
             look,
             touch,
-            confirmed_end: _,
             everyone,
             scan: _,
             slots: _,
+            confirmed_end: _,
             publish,
         } = self;
         let mut all = vec![

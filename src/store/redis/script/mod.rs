@@ -80,10 +80,12 @@ impl Scripts {
 
     async fn run(
         &self,
-        call: Call<'_>,
+        call: &Call<'_>,
         arguments: impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        self.run_since(&call, Monotonic::now(), arguments).await.0
+        // The futures below hold what they get at each level.
+        let arguments = &arguments;
+        self.run_since(call, Monotonic::now(), arguments).await.0
     }
 
     /// Its deadline counts from `began`. Also says whether it was sent.

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
@@ -27,7 +27,7 @@ const QUEUE: usize = 2_048;
 impl RedisSource {
     /// Opens a connection. A panic of what the app brings for that is an error, too.
     pub(in super::super::super) async fn open(&self, patience: Duration) -> Result<Opened, Outage> {
-        unless_it_panics(self.open_now(patience)).await
+        unless_it_panics(pin!(self.open_now(patience))).await
     }
 
     /// Opens a connection that speaks RESP3, and calls `push` in its driver for all that the server pushes.
@@ -36,7 +36,7 @@ impl RedisSource {
         patience: Duration,
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, Outage> {
-        let (info, config) = unless_it_panics(self.info()).await?;
+        let (info, config) = unless_it_panics(pin!(self.info())).await?;
         let settings = info.redis_settings().clone();
         let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
         let config = config.set_push_sender(move |info| {
@@ -44,7 +44,7 @@ impl RedisSource {
             Ok::<_, SendError>(())
         });
         let opened = connect(ours(info), &config, patience);
-        unless_it_panics(async { opened.await.map_err(Outage::of) }).await
+        unless_it_panics(pin!(async { opened.await.map_err(Outage::of) })).await
     }
 
     /// Where to connect now, and with which settings.
@@ -122,8 +122,9 @@ impl RedisSource {
     }
 }
 
-async fn unless_it_panics<T>(opened: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
-    let mut opened = pin!(opened);
+async fn unless_it_panics<T>(
+    mut opened: Pin<&mut impl Future<Output = Result<T, Outage>>>,
+) -> Result<T, Outage> {
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| opened.as_mut().poll(cx)));
         polled.unwrap_or_else(|_already_reported| Poll::Ready(Err(panicked())))

@@ -1,0 +1,81 @@
+//! What stays open: the page learns why its session ended, and a ticker over a WebSocket.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_TYPE, HOST, ORIGIN},
+    },
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use tower_user_sessions::{EndWords, LiveSession, Rejection, Session, User};
+
+/// Where the page listens.
+pub(crate) const EVENTS: &str = "/events";
+
+/// The event stream of an open page. `EndStreams` sends its only event, when the session ends.
+pub(crate) async fn events(_user: User) -> impl IntoResponse {
+    let quiet = tokio_stream::pending::<Result<Event, Infallible>>();
+    Sse::new(quiet).keep_alive(KeepAlive::default())
+}
+
+/// Counts the seconds, until the session ends. A WebSocket is no body, so it waits for the end itself.
+pub(crate) async fn ticker(
+    session: Session,
+    _user: User,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Rejection> {
+    if !is_own_page(&headers) {
+        return Ok(StatusCode::FORBIDDEN.into_response());
+    }
+    let live = session.live()?;
+    Ok(upgrade.on_upgrade(|socket| tick(socket, live)))
+}
+
+async fn tick(mut socket: WebSocket, live: LiveSession) {
+    let mut seconds = 0_u64;
+    let end = loop {
+        tokio::select! {
+            end = live.ended() => break end,
+            message = socket.recv() => match message {
+                Some(Ok(_)) => {}
+                // The page was closed.
+                Some(Err(_)) | None => return,
+            },
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                seconds += 1;
+                if socket.send(Message::text(seconds.to_string())).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let close = CloseFrame {
+        code: close_code::POLICY,
+        reason: end.message(&EndWords::default()).into(),
+    };
+    // The client may be gone already.
+    let _ = socket.send(Message::Close(Some(close))).await;
+}
+
+/// Browsers send the cookie with a WebSocket of any site: only a page of this one may open it.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(ORIGIN) else {
+        // Not a browser.
+        return true;
+    };
+    let origin = origin.split_once("://").map(|(_, host)| host);
+    origin.is_some() && origin == text(HOST)
+}
+
+/// The script of the page: it shows why the session ended, without a reload.
+pub(crate) async fn script() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/javascript")], include_str!("live.js"))
+}

@@ -1,0 +1,92 @@
+//! Asks the store again where a near cache answered.
+
+use super::{
+    Session,
+    current::{Current, Live},
+    error::{SessionError, SessionErrorKind},
+    sent::Dead,
+};
+use crate::store::{Resolve, Resolved};
+
+impl Session {
+    /// Whether a near cache answered this request.
+    pub(crate) fn is_near(&self) -> bool {
+        matches!(&self.state().current, Current::Live(live) if live.near.is_some())
+    }
+
+    /// Reads the session from the store, if a [near cache](crate::store::Near) answered this request. Otherwise it is
+    /// one already, and nothing happens.
+    ///
+    /// Call it before you rely on what another request wrote a moment ago, perhaps on another node: the state of a
+    /// sign-in by OAuth, a flash message, the outcome of a POST before a redirect.
+    ///
+    /// If the session ended meanwhile, the request is one of a guest from then on, and [`ended`](Self::ended) says
+    /// why. What is staged stays staged.
+    ///
+    /// ```
+    /// use tower_user_sessions::{Session, SessionError};
+    ///
+    /// async fn flash(session: Session) -> Result<Option<String>, SessionError> {
+    ///     session.verify().await?;
+    ///     session.get("flash")
+    /// }
+    /// # #[cfg(feature = "test")]
+    /// # tokio_test::block_on(flash(Session::for_test("alice"))).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session is the one of before.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the session is the one of before.
+    pub async fn verify(&self) -> Result<(), SessionError> {
+        let (token, counts) = {
+            let state = self.state();
+            match (&state.current, &state.token) {
+                (
+                    Current::Live(Live {
+                        near: Some(counts), ..
+                    }),
+                    Some(token),
+                ) => (token.clone(), *counts),
+                _ => return Ok(()),
+            }
+        };
+        let rules = &self.0.rules;
+        let mut resolve = Resolve::within(token.clone(), rules.realm);
+        resolve.activity = counts;
+        resolve.activity_step = rules.activity_step;
+        resolve.not_before = rules.not_before;
+        let mark = rules.live.mark(token.tag());
+        // Boxed, so that handlers stay small.
+        let answer = Box::pin(rules.store.resolve(resolve)).await;
+        let answer =
+            answer.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
+        let mut state = self.state();
+        if !matches!(&state.current, Current::Live(live) if live.near.is_some()) {
+            // A clone of the session was faster, or the handler signed out.
+            return Ok(());
+        }
+        let dead = match answer {
+            Resolved::Live(found) => {
+                let mut live = Live::new(token.tag(), found);
+                live.mark = mark;
+                state.current = Current::Live(live);
+                return Ok(());
+            }
+            Resolved::Ended(notice) => Dead::Ended(token, notice),
+            Resolved::Reused(reused) => {
+                drop(state);
+                self.report_reused(&reused);
+                state = self.state();
+                Dead::Unknown
+            }
+            Resolved::Expired(_) | Resolved::Unknown => Dead::Unknown,
+        };
+        state.current = Current::Gone;
+        state.sent.is_dead(dead);
+        Ok(())
+    }
+}

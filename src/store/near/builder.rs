@@ -1,0 +1,108 @@
+//! The settings of a near cache.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{Inner, LEASE, Near, cache::Cache, late::Late};
+use crate::{
+    model::Clock,
+    store::{SessionStore, feed::FeedReader},
+};
+
+/// The settings of a [`Near`].
+#[must_use]
+pub struct NearBuilder<St> {
+    store: St,
+    lease: Duration,
+    max_entries: usize,
+    max_bytes: usize,
+    clock: Clock,
+}
+
+impl<St: SessionStore> NearBuilder<St> {
+    pub(super) fn new(store: St) -> Self {
+        Self {
+            store,
+            lease: LEASE,
+            max_entries: 100_000,
+            max_bytes: 64 * 1024 * 1024,
+            clock: Clock::system(),
+        }
+    }
+
+    /// How old an answer may be. This is how long a session that was ended elsewhere may be answered here, in the
+    /// worst case.
+    ///
+    /// It counts from when the question was sent to the store. Some answers are kept for less: at most a sixteenth of
+    /// the idle time, half of what is left of it, and the
+    /// [`rotation_grace`](crate::SessionLayer::rotation_grace).
+    ///
+    /// Defaults to 5 s. More than 60 s counts as that.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.min(Duration::from_secs(60));
+        self
+    }
+
+    /// How many answers are kept. If there are more, the oldest goes.
+    ///
+    /// Defaults to 100,000.
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// How many bytes the kept answers may have, together with the data of their sessions.
+    ///
+    /// Defaults to 64 MiB.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Counts the age of answers by this clock, for tests.
+    ///
+    /// Defaults to a clock that never jumps and that counts suspended time.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// The cache. Its store listens to the messages of other nodes from now on.
+    #[must_use]
+    pub fn build(self) -> Near<St> {
+        let Self {
+            store,
+            lease,
+            max_entries,
+            max_bytes,
+            clock,
+        } = self;
+        let feed = store.feed();
+        if feed.is_none() {
+            tracing::warn!(
+                "the near cache answers nothing: its store has no feed. Build a `RedisStore` with `.live(…)`"
+            );
+        }
+        let cache =
+            feed.map(|feed| Arc::new(Cache::new(feed, lease, max_entries, max_bytes, clock)));
+        let interest = cache.as_ref().map(|cache| {
+            let reader: Arc<dyn FeedReader> = Arc::clone(cache) as Arc<dyn FeedReader>;
+            cache.feed().read_by(Arc::downgrade(&reader))
+        });
+        Near(Arc::new(Inner {
+            store,
+            cache,
+            late: Late::default(),
+            _interest: interest,
+        }))
+    }
+}
+
+impl<St> fmt::Debug for NearBuilder<St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NearBuilder")
+            .field("lease", &self.lease)
+            .field("max_entries", &self.max_entries)
+            .field("max_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! Writes the activity of requests that were answered from here.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, task::JoinSet};
+
+use super::{
+    Inner,
+    cache::LateFill,
+    own::{What, Write},
+    shard::Active,
+};
+use crate::store::{SessionStore, Touch, meter::timed};
+
+/// How many writes are on their way at once.
+const AT_ONCE: usize = 64;
+
+/// The longest sleep: a clock of tests does not wake anything.
+const SLEEP: Duration = Duration::from_secs(1);
+
+/// What is to be written, and whether a task is at it.
+#[derive(Debug, Default)]
+pub(super) struct Late(Mutex<Plan>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// In the order in which they were noted, which is nearly that in which they are due.
+    fills: VecDeque<LateFill>,
+    /// Of entries that made room.
+    active: Vec<Active>,
+    works: bool,
+}
+
+impl Late {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task that writes. If its runtime stops, the next one may start.
+struct Works<St: SessionStore> {
+    inner: Weak<Inner<St>>,
+    done: bool,
+}
+
+impl<St: SessionStore> Drop for Works<St> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.upgrade()
+            && !self.done
+        {
+            inner.late.plan().works = false;
+        }
+    }
+}
+
+impl<St: SessionStore> Inner<St> {
+    /// Plans to write the activity of this fill.
+    pub(super) fn note(this: &Arc<Self>, fill: LateFill) {
+        let mut plan = this.late.plan();
+        plan.fills.push_back(fill);
+        Self::work(this, plan);
+    }
+
+    /// Plans to write the activity of entries that made room.
+    pub(super) fn evicted(this: &Arc<Self>, active: Vec<Active>) {
+        if !active.is_empty() {
+            let mut plan = this.late.plan();
+            plan.active.extend(active);
+            Self::work(this, plan);
+        }
+    }
+
+    fn work(this: &Arc<Self>, mut plan: MutexGuard<'_, Plan>) {
+        // Without a runtime it waits for the next one.
+        if !plan.works
+            && let Ok(runtime) = Handle::try_current()
+        {
+            plan.works = true;
+            drop(plan);
+            let inner = Arc::downgrade(this);
+            runtime.spawn(run(Works { inner, done: false }));
+        }
+    }
+
+    /// Writes all that is planned, also what is not due yet.
+    pub(super) async fn write_all(self: &Arc<Self>) {
+        let (fills, mut active) = {
+            let mut plan = self.late.plan();
+            (mem::take(&mut plan.fills), mem::take(&mut plan.active))
+        };
+        active.extend(self.taken(fills));
+        self.write(active).await;
+    }
+
+    /// The activity of these fills. Nothing of those whose entries were replaced, or removed by a message.
+    fn taken(&self, fills: impl IntoIterator<Item = LateFill>) -> Vec<Active> {
+        let Some(cache) = &self.cache else {
+            return Vec::new();
+        };
+        let taken = fills.into_iter().filter_map(|fill| cache.take(&fill));
+        taken.collect()
+    }
+
+    async fn write(self: &Arc<Self>, active: Vec<Active>) {
+        let mut writes = JoinSet::new();
+        for each in active {
+            if writes.len() >= AT_ONCE {
+                writes.join_next().await;
+            }
+            let inner = Arc::clone(self);
+            writes.spawn(async move { inner.touch(each).await });
+        }
+        while writes.join_next().await.is_some() {}
+    }
+
+    async fn touch(&self, active: Active) {
+        let Some(cache) = self.cache.as_deref() else {
+            return;
+        };
+        let (_write, _) = Write::begin(Some(cache), active.tag, What::One(active.id));
+        let age = cache.now().since(active.at);
+        let mut touch = Touch::new(active.tag, active.id, age);
+        touch.not_before = self.store.horizon().and_then(|horizon| horizon.moment());
+        if let Err(error) = timed("touch", self.store.touch(&touch)).await {
+            tracing::debug!(kind = ?error.kind(), "the activity of a session is not written");
+        }
+    }
+
+    /// What is due now, or how long to wait for it; nothing if the work is done.
+    fn next(&self) -> Option<Result<Vec<Active>, Duration>> {
+        let now = self.cache.as_ref()?.now();
+        let mut plan = self.late.plan();
+        let mut active = mem::take(&mut plan.active);
+        let mut due = Vec::new();
+        while due.len() < AT_ONCE && plan.fills.front().is_some_and(|fill| fill.due <= now) {
+            due.extend(plan.fills.pop_front());
+        }
+        if active.is_empty() && due.is_empty() {
+            let Some(next) = plan.fills.front() else {
+                plan.works = false;
+                return None;
+            };
+            return Some(Err(next.due.since(now).min(SLEEP)));
+        }
+        drop(plan);
+        active.extend(self.taken(due));
+        Some(Ok(active))
+    }
+}
+
+async fn run<St: SessionStore>(mut works: Works<St>) {
+    loop {
+        let Some(inner) = works.inner.upgrade() else {
+            return;
+        };
+        match inner.next() {
+            None => {
+                works.done = true;
+                return;
+            }
+            Some(Ok(active)) => inner.write(active).await,
+            Some(Err(pause)) => {
+                drop(inner);
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}

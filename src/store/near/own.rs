@@ -1,0 +1,55 @@
+//! Own changes of sessions: what is kept of them goes.
+
+use super::{cache::Cache, shard::Active};
+use crate::model::{SessionId, Tag};
+
+/// Which sessions of a session set.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    All,
+    AllBut(SessionId),
+    One(SessionId),
+}
+
+impl What {
+    pub(super) fn is(self, id: SessionId) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(keep) => keep != id,
+            Self::One(one) => one == id,
+        }
+    }
+}
+
+/// A change that is on its way, until its outcome is known or its future is dropped.
+pub(super) struct Write<'a> {
+    cache: Option<&'a Cache>,
+    tag: Tag,
+    what: What,
+}
+
+impl<'a> Write<'a> {
+    /// An answer that was kept before does not count, nor one that is on its way. Also returns the activity that is not
+    /// written yet.
+    pub(super) fn begin(cache: Option<&'a Cache>, tag: Tag, what: What) -> (Self, Vec<Active>) {
+        let write = Self { cache, tag, what };
+        let active = write.remove();
+        (write, active)
+    }
+
+    fn remove(&self) -> Vec<Active> {
+        let Some(cache) = self.cache else {
+            return Vec::new();
+        };
+        // Counted first: an answer that was read before must not be kept.
+        cache.feed().count(self.tag);
+        cache.remove(self.tag, self.what)
+    }
+}
+
+/// A question that was sent after the change, and answered before it, does not count either.
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}

@@ -1,0 +1,159 @@
+//! Activity of requests that were answered from here.
+
+use std::time::Duration;
+
+use super::wire::{Node, Server, near};
+use crate::{
+    model::{EndReason, Token},
+    store::{Changes, End, List, Near, Resolve, Resolved, Save, SessionStore, Timestamp, Which},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn hit(node: &Node, token: &Token) {
+    match node.near.resolve(&near(token)).await.unwrap() {
+        Resolved::Live(found) => assert!(found.near),
+        other => panic!("not live: {other:?}"),
+    }
+}
+
+async fn stored(server: &Server, token: &Token) -> Timestamp {
+    let listed = server.store.list(&List::new(token.tag())).await.unwrap();
+    listed[0].last_activity
+}
+
+#[tokio::test]
+async fn late_activity_is_written_once_with_its_time_and_by_a_touch() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    node.near.resolve(&near(&token)).await.unwrap();
+    let filled = server.clock.now();
+    server.clock.advance(SECOND);
+    hit(&node, &token).await;
+    node.near.flush().await;
+    // Within a quarter of the lease nothing is written.
+    assert_eq!(stored(&server, &token).await, filled);
+
+    server.clock.advance(SECOND);
+    node.hears(0);
+    hit(&node, &token).await;
+    server.clock.advance(SECOND);
+    hit(&node, &token).await;
+    let last = server.clock.now();
+    server.clock.advance(SECOND);
+    node.hears(0);
+    node.wire.calls();
+    node.near.flush().await;
+
+    assert_eq!(stored(&server, &token).await, last);
+    assert_eq!((node.wire.touches(), node.wire.calls()), (1, 1));
+    node.near.flush().await;
+    assert_eq!(node.wire.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_request_after_the_lease_records_its_own_activity() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    node.near.resolve(&near(&token)).await.unwrap();
+    for _ in 0..20 {
+        server.clock.advance(SECOND);
+        node.hears(0);
+        node.near.resolve(&near(&token)).await.unwrap();
+    }
+    assert_eq!(node.wire.touches(), 0);
+    let now = server.clock.now();
+    node.near.flush().await;
+
+    assert!(now.since(stored(&server, &token).await) <= SECOND);
+}
+
+#[tokio::test]
+async fn nothing_is_written_after_a_message_removed_the_entry() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    node.near.resolve(&near(&token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(&node, &token).await;
+    let end = End::new(token.tag(), Which::All, EndReason::Administrator);
+    server.store.end(&end).await.unwrap();
+    node.queue.extend(server.news());
+    node.hears(9);
+
+    node.near.flush().await;
+
+    assert_eq!(node.wire.touches(), 0);
+}
+
+#[tokio::test]
+async fn an_own_write_and_a_poll_do_not_lose_activity() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    for by_save in [true, false] {
+        node.near.resolve(&near(&token)).await.unwrap();
+        server.clock.advance(SECOND * 2);
+        node.hears(0);
+        hit(&node, &token).await;
+        let last = server.clock.now();
+        server.clock.advance(SECOND);
+        node.hears(0);
+        if by_save {
+            let save = Save::new(token.tag(), token.session_id(), Changes::default());
+            node.near.save(&save).await.unwrap();
+        } else {
+            let mut poll = Resolve::new(token.clone());
+            poll.activity = false;
+            node.near.resolve(&poll).await.unwrap();
+        }
+        node.near.flush().await;
+        assert_eq!(stored(&server, &token).await, last, "{by_save}");
+        // Messages of the save.
+        node.queue.extend(server.news());
+        node.hears(9);
+    }
+}
+
+#[tokio::test]
+async fn activity_within_its_step_is_not_written() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    let mut resolve = near(&token);
+    resolve.activity_step = SECOND * 3;
+    server.clock.advance(SECOND * 4);
+    node.hears(0);
+    node.near.resolve(&resolve).await.unwrap();
+    let filled = server.clock.now();
+    server.clock.advance(SECOND * 2);
+    node.near.resolve(&resolve).await.unwrap();
+    node.near.flush().await;
+    assert_eq!(stored(&server, &token).await, filled);
+
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    node.near.resolve(&resolve).await.unwrap();
+    node.near.flush().await;
+    assert_eq!(stored(&server, &token).await, server.clock.now());
+}
+
+// By the system's clock.
+#[tokio::test]
+async fn a_task_writes_activity_after_the_lease() {
+    let server = Server::new();
+    let token = server.signs_in("alice").await;
+    let lease = Duration::from_millis(200);
+    let cache = Near::builder(server.store.clone()).lease(lease).build();
+    cache.resolve(&near(&token)).await.unwrap();
+    let filled = server.clock.now();
+    server.clock.advance(SECOND);
+    tokio::time::sleep(lease / 2).await;
+    cache.resolve(&near(&token)).await.unwrap();
+
+    for _ in 0..200 {
+        if stored(&server, &token).await != filled {
+            return;
+        }
+        tokio::time::sleep(lease / 10).await;
+    }
+    panic!("the activity was never written");
+}

@@ -1,0 +1,196 @@
+//! The connection on which messages of the feed arrive.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, Weak, atomic::Ordering::SeqCst},
+    task::Poll,
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use deadpool_postgres::tokio_postgres::{
+    self, AsyncMessage, Client, Config, Connection, Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+};
+use tokio::time;
+
+use super::{
+    gate::jitter,
+    live::{PING, Running, State, lock, millis, notify},
+    tables::Inner,
+};
+use crate::{model::clock::Monotonic, store::FeedMessage};
+
+/// How often a node sends a message to itself, to see whether messages arrive.
+const PING_EVERY: Duration = Duration::from_millis(700);
+
+/// After this long without one the connection is replaced.
+const SILENT_FOR: Duration = Duration::from_secs(4);
+
+type Listening = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+
+/// Takes what arrives.
+type Take = Box<dyn Fn(&str) + Send>;
+
+/// Opens a connection for LISTEN. The second future drives it, and passes on what arrives.
+type Connect = dyn Fn(Take) -> Opening + Send + Sync;
+type Opening =
+    Pin<Box<dyn Future<Output = Result<(Client, Listening), tokio_postgres::Error>> + Send>>;
+
+/// How the feed connects.
+#[derive(Clone)]
+pub(super) struct Listen(Arc<Connect>);
+
+impl Listen {
+    pub(super) fn new<T>(config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self(Arc::new(move |take| {
+            let (config, tls) = (config.clone(), tls.clone());
+            Box::pin(async move {
+                let (client, connection) = config.connect(tls).await?;
+                let listening: Listening = Box::pin(receive(connection, take));
+                Ok((client, listening))
+            })
+        }))
+    }
+}
+
+async fn receive<S>(
+    mut connection: Connection<Socket, S>,
+    take: Take,
+) -> Result<(), tokio_postgres::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(notification) = message? {
+            take(notification.payload());
+        }
+    }
+    Ok(())
+}
+
+/// Listens while the feed has readers.
+pub(super) async fn listen(task: Running) {
+    let mut failed = 0_u32;
+    loop {
+        let Some(mut wanted) = task
+            .inner()
+            .and_then(|inner| Some(inner.live.as_ref()?.feed.wanted()))
+        else {
+            return;
+        };
+        if wanted.wait_for(|readers| *readers > 0).await.is_err() {
+            return;
+        }
+        let Some((listen, state, sql)) = task.inner().and_then(|inner| {
+            let live = inner.live.as_ref()?;
+            let sql = format!("LISTEN \"{}\"", inner.statements.channel);
+            Some((live.listen.clone(), Arc::clone(&live.state), sql))
+        }) else {
+            return;
+        };
+        let began = Monotonic::now();
+        let ended = async {
+            let opening = (listen.0)(takes(task.inner.clone()));
+            let opened = time::timeout(SILENT_FOR, opening).await.ok()?;
+            let (client, mut listening) = opened.ok()?;
+            unless(&mut listening, client.batch_execute(&sql))
+                .await?
+                .ok()?;
+            // What was sent before is lost.
+            next_epoch(&task, &state);
+            let unread = async {
+                // Also if the store is gone.
+                let _ = wanted.wait_for(|readers| *readers == 0).await;
+            };
+            unless(&mut listening, unless(unread, ping(&task, &state))).await;
+            Some(())
+        };
+        let worked = ended.await.is_some();
+        next_epoch(&task, &state);
+        failed = if worked && began.elapsed() > SILENT_FOR {
+            0
+        } else {
+            failed.saturating_add(1)
+        };
+        let pause = Duration::from_millis(50 << failed.min(6));
+        tracing::debug!(?pause, "the feed from PostgreSQL is not connected");
+        time::sleep(jitter(pause)).await;
+    }
+}
+
+/// Runs `work`, unless `other` comes to its end before.
+async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<T> {
+    let (mut other, mut work) = (pin!(other), pin!(work));
+    poll_fn(|context| {
+        if other.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Sends messages to this node, until none arrives for long or the store is gone.
+async fn ping(task: &Running, state: &State) {
+    let mut number = 0;
+    let began = Monotonic::now();
+    loop {
+        let Some(inner) = task.inner() else {
+            return;
+        };
+        number += 1;
+        state.sends(number);
+        notify(&inner, &[format!("{}{number}", state.node)]).await;
+        drop(inner);
+        time::sleep(PING_EVERY).await;
+        let heard = state.heard.load(SeqCst).max(began.as_millis());
+        if Monotonic::now().as_millis() - heard > millis(SILENT_FOR) {
+            return;
+        }
+    }
+}
+
+/// Takes what arrives for this store.
+fn takes(inner: Weak<Inner>) -> Take {
+    Box::new(move |payload| {
+        let inner = inner.upgrade();
+        let Some(live) = inner.as_ref().and_then(|inner| inner.live.as_ref()) else {
+            return;
+        };
+        if let Some(number) = payload.strip_prefix(&live.state.node) {
+            live.state.hear(number.parse().unwrap_or(0));
+        } else if !payload.starts_with(PING)
+            && let Ok(bytes) = URL_SAFE_NO_PAD.decode(payload)
+            && let Some(message) = FeedMessage::decode(&bytes)
+        {
+            live.feed.deliver(&message);
+        }
+    })
+}
+
+/// Messages may have been lost.
+fn next_epoch(task: &Running, state: &State) {
+    state.heard.store(0, SeqCst);
+    lock(&state.pings).clear();
+    state.epoch.fetch_add(1, SeqCst);
+    let inner = task.inner();
+    if let Some(live) = inner.as_ref().and_then(|inner| inner.live.as_ref()) {
+        live.feed.epoch_changed();
+    }
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The settings of a connection have its password.
+        f.write_str("Listen(..)")
+    }
+}

@@ -1,0 +1,238 @@
+//! The feed: NOTIFY in one process, LISTEN in all.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tokio::runtime::Handle;
+
+use super::{
+    link::{Again, Value},
+    listen::{Listen, listen},
+    sql,
+    tables::Inner,
+};
+use crate::{
+    model::{Tag, clock::Monotonic},
+    store::{Feed, FeedMessage, FeedSource, FeedState, nonce},
+};
+
+/// The feed is trusted while a message that was sent this long ago has arrived.
+const TRUSTED_FOR: Duration = Duration::from_secs(2);
+
+/// How many messages to this node are on their way at most.
+const PINGS_MAX: usize = 16;
+
+/// How many messages wait at most. They make things faster, and no promise depends on one.
+const WAITING_MAX: usize = 10_000;
+
+/// How many messages one statement sends.
+const SENT_AT_ONCE: usize = 256;
+
+/// What a message of a node to itself begins with. Base64 has no such character.
+pub(super) const PING: &str = "ping:";
+
+/// The feed of one store.
+pub(super) struct Live {
+    pub(super) listen: Listen,
+    pub(super) state: Arc<State>,
+    pub(super) feed: Feed,
+    listens: AtomicBool,
+    sends: AtomicBool,
+    waiting: Mutex<VecDeque<String>>,
+}
+
+/// What is known of the messages.
+pub(super) struct State {
+    pub(super) epoch: AtomicU64,
+    /// When the newest message of this node to itself that arrived was sent, in ms. None did while it is 0.
+    pub(super) heard: AtomicI64,
+    /// When the messages on their way were sent: number and moment.
+    pub(super) pings: Mutex<VecDeque<(u64, Monotonic)>>,
+    /// Which messages are this node's own.
+    pub(super) node: String,
+}
+
+/// What the feed asks.
+struct Source(Arc<State>);
+
+impl Live {
+    pub(super) fn new(listen: Listen) -> Self {
+        let node = u64::from_be_bytes(nonce());
+        let state = Arc::new(State {
+            epoch: AtomicU64::new(1),
+            heard: AtomicI64::new(0),
+            pings: Mutex::default(),
+            node: format!("{PING}{node:016x}:"),
+        });
+        let feed = Feed::new(Source(Arc::clone(&state)));
+        Self {
+            listen,
+            state,
+            feed,
+            listens: AtomicBool::new(false),
+            sends: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        }
+    }
+
+    pub(super) fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    /// Starts the task that listens, unless it runs. Its runtime may have stopped.
+    pub(super) fn listen(&self, inner: &Arc<Inner>) {
+        if self.listens.load(SeqCst) || !self.feed.is_wanted() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !self.listens.swap(true, SeqCst) {
+            runtime.spawn(listen(Running::new(inner, |live| &live.listens)));
+        }
+    }
+
+    /// Sends messages to all nodes, soon.
+    pub(super) fn send(&self, messages: &[FeedMessage], inner: &Arc<Inner>) {
+        if messages.is_empty() {
+            return;
+        }
+        let mut waiting = lock(&self.waiting);
+        waiting.extend(
+            messages
+                .iter()
+                .map(|message| URL_SAFE_NO_PAD.encode(message.encode())),
+        );
+        let excess = waiting.len().saturating_sub(WAITING_MAX);
+        waiting.drain(..excess);
+        drop(waiting);
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !self.sends.swap(true, SeqCst) {
+            runtime.spawn(send(Running::new(inner, |live| &live.sends)));
+        }
+    }
+}
+
+/// A task of the feed. It keeps no store alive, and another one may start when it ends.
+pub(super) struct Running {
+    pub(super) inner: Weak<Inner>,
+    runs: Option<fn(&Live) -> &AtomicBool>,
+}
+
+impl Running {
+    fn new(inner: &Arc<Inner>, runs: fn(&Live) -> &AtomicBool) -> Self {
+        Self {
+            inner: Arc::downgrade(inner),
+            runs: Some(runs),
+        }
+    }
+
+    pub(super) fn inner(&self) -> Option<Arc<Inner>> {
+        self.inner.upgrade()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let inner = self.inner();
+        if let (Some(live), Some(runs)) = (
+            inner.as_ref().and_then(|inner| inner.live.as_ref()),
+            self.runs,
+        ) {
+            runs(live).store(false, SeqCst);
+        }
+    }
+}
+
+/// Sends what waits. A transaction that notifies holds a lock of the whole database until it has committed, so it is
+/// none that waits for the disk.
+async fn send(mut task: Running) {
+    while let Some(inner) = task.inner()
+        && let Some(live) = &inner.live
+    {
+        let payloads: Vec<String> = {
+            let mut waiting = lock(&live.waiting);
+            let count = waiting.len().min(SENT_AT_ONCE);
+            waiting.drain(..count).collect()
+        };
+        if payloads.is_empty() {
+            live.sends.store(false, SeqCst);
+            // One that came in this moment has started no task.
+            if lock(&live.waiting).is_empty() || live.sends.swap(true, SeqCst) {
+                task.runs = None;
+                return;
+            }
+            continue;
+        }
+        notify(&inner, &payloads).await;
+    }
+}
+
+pub(super) async fn notify(inner: &Inner, payloads: &[String]) {
+    let values = [&inner.statements.channel as Value<'_>, &payloads];
+    let sent = inner.link.run(
+        &inner.statements.notify,
+        sql::NOTIFY,
+        &values,
+        Again::Harmless,
+    );
+    if let Err(missed) = sent.await {
+        tracing::debug!(kind = ?missed.error.kind(), lost = payloads.len(), "messages of the feed are lost");
+    }
+}
+
+pub(super) fn millis(of: Duration) -> i64 {
+    i64::try_from(of.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl State {
+    /// A message of the node to itself is sent now.
+    pub(super) fn sends(&self, number: u64) {
+        let mut pings = lock(&self.pings);
+        pings.push_back((number, Monotonic::now()));
+        if pings.len() > PINGS_MAX {
+            pings.pop_front();
+        }
+    }
+
+    /// This message of the node to itself has arrived, and so have all before it.
+    pub(super) fn hear(&self, number: u64) {
+        let mut pings = lock(&self.pings);
+        while let Some((of, sent)) = pings.front().copied()
+            && of <= number
+        {
+            pings.pop_front();
+            self.heard.fetch_max(sent.as_millis(), SeqCst);
+        }
+    }
+}
+
+impl FeedSource for Source {
+    fn state(&self, _tag: Tag) -> FeedState {
+        let heard = self.0.heard.load(SeqCst);
+        let trusted = heard > 0 && Monotonic::now().as_millis() - heard < millis(TRUSTED_FOR);
+        FeedState::new(self.0.epoch.load(SeqCst), trusted)
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("feed", &self.feed)
+            .finish_non_exhaustive()
+    }
+}

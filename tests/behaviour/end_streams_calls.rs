@@ -1,0 +1,220 @@
+//! The layer `EndStreams`: calls that wait, their request bodies, and upgrades.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::time::{sleep, timeout};
+use tower::{Layer, Service, service_fn};
+use tower_user_sessions::{EndStreams, Session, SessionLayer, UntilEnded};
+
+use crate::common::{
+    faulty::{FaultyStore, Method as Call},
+    http::{Client, store},
+    log::Log,
+    streams::{Open, SECOND, World, empty, next, open, sized, text},
+};
+
+// T72
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_is_dropped_and_its_request_body_is_read_no_more() {
+    let world = World::new().await;
+    let (upload, sender, dropped) = open();
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let reads = Arc::clone(&read);
+    let answer = world.send(
+        world.request(Method::PUT, upload),
+        move |session, mut body| {
+            let reads = Arc::clone(&reads);
+            async move {
+                session.insert("half", "a word").unwrap();
+                while let Some(Ok(frame)) = body.frame().await {
+                    reads.lock().unwrap().push(frame.into_data().unwrap());
+                }
+                sleep(SECOND * 1_000).await;
+                Response::new(Open::default())
+            }
+        },
+    );
+    let feeding = async {
+        sender.send("before".into()).unwrap();
+        sleep(SECOND * 2).await;
+        world.evict().await;
+        sleep(SECOND).await;
+        // The receiver is gone with the body.
+        assert!(sender.send("after".into()).is_err() && dropped.load(Ordering::SeqCst));
+    };
+    let (response, ()) = tokio::join!(answer, feeding);
+
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let problem = text(next(&mut response.into_body()).await);
+    assert!(problem.contains("\"reason\":\"evicted\""), "{problem}");
+    assert_eq!(*read.lock().unwrap(), ["before"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_ends_or_replaces_its_own_session_goes_on() {
+    let world = World::new().await;
+    for case in ["log out", "end all", "sign in"] {
+        world.clock.advance(SECOND);
+        let mut client = world.client.clone();
+        client.log_in("alice").await;
+        let world = World {
+            clock: world.clock.clone(),
+            layer: world.layer.clone(),
+            client,
+        };
+        let request = world.request(Method::POST, Open::default());
+        let response = world.send(request, move |session: Session, _| async move {
+            match case {
+                "log out" => {
+                    session.log_out().unwrap();
+                    session.commit().await.unwrap();
+                }
+                "end all" => drop(session.user_sessions().unwrap().end_all().await.unwrap()),
+                _ => {
+                    session.log_in("bob").unwrap();
+                    session.commit().await.unwrap();
+                }
+            }
+            sleep(SECOND * 5).await;
+            Response::new(sized(0))
+        });
+
+        assert_eq!(response.await.status(), StatusCode::OK, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_call_signs_nobody_in() {
+    let world = World::new().await;
+    let response = world.send(
+        world.request(Method::POST, empty()),
+        |session, _| async move {
+            session.insert("half", "a word").unwrap();
+            sleep(SECOND * 1_000).await;
+            session.log_in("bob").unwrap();
+            Response::new(Open::default())
+        },
+    );
+    let evicting = async {
+        sleep(SECOND * 2).await;
+        world.evict().await;
+    };
+    let (response, ()) = tokio::join!(response, evicting);
+
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(!response.headers().contains_key(header::SET_COOKIE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_of_a_sign_in_ends_with_the_new_session() {
+    let world = World::new().await;
+    let (body, _sender, _dropped) = open();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let response = world.send(
+        world.request(Method::POST, empty()),
+        move |session: Session, _| {
+            let body = body.lock().unwrap().take().unwrap();
+            async move {
+                session.log_in("alice").unwrap();
+                session.commit().await.unwrap();
+                Response::new(body)
+            }
+        },
+    );
+    let mut body = response.await.into_body();
+    assert!(timeout(SECOND * 5, body.frame()).await.is_err());
+
+    world.evict().await;
+
+    assert!(next(&mut body).await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_answered_within_a_second_ask_the_store_for_nothing() {
+    let (store, clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let layer = SessionLayer::new(faulty.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    let world = World {
+        clock,
+        layer,
+        client,
+    };
+
+    for wait in [0, 900, 5_000] {
+        let request = world.request(Method::POST, Open::default());
+        let response = world.send(request, move |_, _| async move {
+            sleep(Duration::from_millis(wait)).await;
+            Response::new(sized(0))
+        });
+        assert_eq!(response.await.status(), StatusCode::OK);
+        let looks = usize::from(wait > 1_000);
+        assert_eq!(faulty.calls(Call::Look), looks, "{wait}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_whose_handler_does_not_watch_the_session_is_logged_once() {
+    let log = Log::start();
+    let world = World::new().await;
+    let upgrade = |watches: bool, method: Method, status| {
+        world.send(
+            world.request(method, empty()),
+            move |session: Session, _| async move {
+                let live = watches.then(|| session.live().unwrap());
+                let mut response = Response::new(sized(0));
+                *response.status_mut() = status;
+                drop(live);
+                response
+            },
+        )
+    };
+    let warned = || {
+        log.at("WARN")
+            .iter()
+            .filter(|line| line.contains("live.ended()"))
+            .count()
+    };
+
+    upgrade(true, Method::GET, StatusCode::SWITCHING_PROTOCOLS).await;
+    upgrade(false, Method::GET, StatusCode::OK).await;
+    assert_eq!(warned(), 0);
+    upgrade(false, Method::CONNECT, StatusCode::OK).await;
+    upgrade(false, Method::GET, StatusCode::SWITCHING_PROTOCOLS).await;
+    assert_eq!(warned(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_and_a_request_without_a_layer_pass_untouched() {
+    let world = World::new().await;
+    let guest = World {
+        clock: world.clock.clone(),
+        client: Client::new(&world.layer),
+        layer: world.layer.clone(),
+    };
+    let (body, sender, _dropped) = open();
+    let mut body = guest.get("text/event-stream", body).await;
+    sender.send("data: 1\n\n".into()).unwrap();
+    assert_eq!(text(next(&mut body).await), "data: 1\n\n");
+
+    let bare = EndStreams::new().layer(service_fn(|request: Request<UntilEnded<Open>>| async {
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    }));
+    fn is_service<S: Service<Request<Open>>>(_: &S) {}
+    is_service(&bare);
+    drop(sender);
+    assert!(next(&mut body).await.is_none());
+}

@@ -1,0 +1,100 @@
+//! The feed on a Cluster while a slot moves and when a primary is lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use tower_user_sessions::{
+    RedisStore, UserId,
+    store::{RedisLive, RedisSource, SessionStore, Tag},
+};
+
+use super::feed::ends;
+use crate::common::{
+    cluster::{Cluster, slot},
+    feed::Reader,
+    people::signs_in,
+};
+
+fn live(cluster: &Cluster) -> RedisStore {
+    let source = RedisSource::cluster(cluster.urls()).unwrap();
+    RedisStore::builder(source).live(RedisLive::ends()).build()
+}
+
+/// A user of this primary, but not in this slot.
+async fn user_of(cluster: &Cluster, store: &RedisStore, primary: usize, not: u16) -> (String, Tag) {
+    for number in 0.. {
+        let user = format!("user-{number}");
+        let tag = store.tag(&UserId::new(&*user).unwrap());
+        if slot(tag) != not && cluster.serves(slot(tag), 0).await == primary {
+            return (user, tag);
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_not_trusted_and_begins_an_epoch_on_its_new_primary() {
+    let cluster = Cluster::of(3, &[]).await;
+    let (a, b) = (live(&cluster), live(&cluster));
+    let (user, tag) = user_of(&cluster, &a, 0, u16::MAX).await;
+    let (_, beside) = user_of(&cluster, &a, 0, slot(tag)).await;
+    let reader = Reader::trusting(&a, tag).await;
+    reader.trusts(beside).await;
+    let first = signs_in(&b, &user).await;
+    let (epoch, epoch_beside) = (reader.epoch(tag), reader.epoch(beside));
+
+    let (moving, from_id, to_id) = (slot(tag), cluster.id(0).await, cluster.id(1).await);
+    let importing = format!("CLUSTER SETSLOT {moving} IMPORTING {from_id}");
+    cluster.orders(1, &importing).await;
+    let migrating = format!("CLUSTER SETSLOT {moving} MIGRATING {to_id}");
+    cluster.orders(0, &migrating).await;
+    reader.doubts(tag).await;
+    assert!(reader.is_trusted(beside));
+
+    let stable = format!("CLUSTER SETSLOT {moving} STABLE");
+    cluster.orders(0, &stable).await;
+    cluster.orders(1, &stable).await;
+    reader.trusts(tag).await;
+    let stayed = reader.epoch(tag);
+    assert_ne!(stayed, epoch, "messages may have been lost");
+
+    cluster.moves(moving, 0, 1).await;
+    assert_eq!(cluster.serves(moving, 1).await, 1);
+    while reader.epoch(tag) == stayed {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    reader.trusts(tag).await;
+
+    let news = ends(&b, &first).await;
+    assert_eq!(reader.news(tag).await, [news]);
+    assert!(reader.is_trusted(beside));
+    assert_eq!(reader.epoch(beside), epoch_beside, "it lost nothing");
+}
+
+#[tokio::test]
+async fn a_primary_that_is_lost_concerns_its_own_users_only() {
+    let mut cluster = Cluster::start(&[]).await;
+    let a = live(&cluster);
+    let (user, tag) = user_of(&cluster, &a, 0, u16::MAX).await;
+    let (_, other) = user_of(&cluster, &a, 1, u16::MAX).await;
+    let replica = cluster.replica(0).await;
+    let reader = Reader::trusting(&a, tag).await;
+    reader.trusts(other).await;
+    let (epoch, epoch_other) = (reader.epoch(tag), reader.epoch(other));
+
+    cluster.nodes[0].kill();
+    reader.doubts(tag).await;
+    assert!(reader.is_trusted(other));
+    cluster.promoted(replica).await;
+    reader.trusts(tag).await;
+
+    assert_ne!(reader.epoch(tag), epoch);
+    assert!(reader.is_trusted(other));
+    assert_eq!(reader.epoch(other), epoch_other);
+    let first = signs_in(&a, &user).await;
+    let news = ends(&a, &first).await;
+    assert_eq!(reader.news(tag).await, [news]);
+}
