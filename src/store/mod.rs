@@ -1,8 +1,8 @@
 //! Where sessions are stored.
 //!
 //! Most apps choose one when they build the layer: [`MemoryStore`] for one process, `FileStore` (feature
-//! `file`) for one process whose sessions survive a restart, or `RedisStore` (feature `redis`) for several
-//! servers. To use another backend, implement [`SessionStore`] and run
+//! `file`) for one process whose sessions survive a restart, or `RedisStore` (feature `redis`) or
+//! `PostgresStore` (feature `postgres`) for several servers. To use another backend, implement [`SessionStore`] and run
 //! the `conformance` suite (a feature) on your store.
 
 use std::future::{self, Future};
