@@ -2,10 +2,13 @@
 
 use http::{HeaderMap, HeaderName, Method, header::UPGRADE, request::Parts};
 
-use super::{config::Predicate, layer::SessionLayer, require::is_navigation};
+#[cfg(feature = "live")]
+use super::layer::SessionLayer;
+use super::{config::Predicate, require::is_navigation};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+#[cfg(feature = "live")]
 impl<R> SessionLayer<R> {
     /// Which requests a near cache may answer, if the store is a [`Near`](crate::store::Near): without it, none.
     ///

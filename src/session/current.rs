@@ -35,7 +35,6 @@ pub(crate) struct Live {
     pub(crate) data_at: Option<u64>,
     pub(crate) now: Timestamp,
     /// The point in the store's feed from before it was read, if streams are open.
-    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
     pub(crate) mark: Option<Mark>,
     /// A near cache answered, and whether the request counts as activity. `None` if the store did.
     pub(crate) near: Option<bool>,

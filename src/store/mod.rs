@@ -21,6 +21,7 @@ pub(crate) mod meter;
 #[cfg(not(feature = "metrics"))]
 #[path = "no_meter.rs"]
 pub(crate) mod meter;
+#[cfg(feature = "live")]
 mod near;
 mod op;
 #[cfg(feature = "postgres")]
@@ -41,6 +42,8 @@ pub mod conformance;
 pub(crate) use self::feed::{FeedMark, Interest};
 #[cfg(feature = "file")]
 pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
+#[cfg(feature = "live")]
+pub use self::near::{Near, NearBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
@@ -59,7 +62,6 @@ pub use self::{
         TICKETS_MAX, TOMBSTONE_KEPT,
     },
     memory::{MemoryStore, MemoryStoreBuilder},
-    near::{Near, NearBuilder},
     op::{
         Authenticated, Create, Created, Deadlines, End, EndEveryone, Ended, Forget, Found, List,
         Look, Looked, NewSession, NoteClient, Offer, Presence, Redeem, Renewal, Resolve, Resolved,

@@ -11,11 +11,12 @@ use std::{
 use tokio::runtime::Handle;
 
 use super::{
-    Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, FeedNews, FeedReader, Forget,
-    Horizon, List, Look, Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan,
-    Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, genuine, horizon::Age,
-    meter::timed,
+    Create, Created, End, EndEveryone, Ended, FeedMessage, FeedNews, FeedReader, Forget, Horizon,
+    List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
+    StoreError, StoreErrorKind, Ticketed, genuine, horizon::Age, meter::timed,
 };
+#[cfg(feature = "live")]
+use super::{Feed, Look, Looked};
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -63,7 +64,9 @@ trait ErasedStore: Send + Sync {
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
     fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool>;
+    #[cfg(feature = "live")]
     fn look_boxed(self: Arc<Self>, look: Look) -> Answer<Looked>;
+    #[cfg(feature = "live")]
     fn feed_of(&self) -> Option<Feed>;
     fn tag_of(&self, user: &UserId) -> Tag;
     fn number(&self) -> Option<u64>;
@@ -137,6 +140,7 @@ impl<St: SessionStore> ErasedStore for St {
         Box::pin(async move { timed("note_client", self.note_client(&note)).await })
     }
 
+    #[cfg(feature = "live")]
     fn look_boxed(self: Arc<Self>, mut look: Look) -> Answer<Looked> {
         Box::pin(async move {
             look.not_before = later(look.not_before, known(&self).await?);
@@ -145,6 +149,7 @@ impl<St: SessionStore> ErasedStore for St {
         })
     }
 
+    #[cfg(feature = "live")]
     fn feed_of(&self) -> Option<Feed> {
         self.feed()
     }
@@ -305,10 +310,12 @@ impl SharedStore {
         Arc::clone(&self.store).note_client_boxed(note)
     }
 
+    #[cfg(feature = "live")]
     pub(crate) fn look(&self, look: Look) -> Answer<Looked> {
         Arc::clone(&self.store).look_boxed(look)
     }
 
+    #[cfg(feature = "live")]
     pub(crate) fn feed(&self) -> Option<Feed> {
         self.store.feed_of()
     }

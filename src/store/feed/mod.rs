@@ -102,6 +102,7 @@ impl Drop for Interest {
 }
 
 /// A point in a feed before a question to the store, to see whether a message overtook the answer.
+#[cfg(feature = "live")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct FeedMark {
     pub(crate) state: FeedState,
@@ -187,6 +188,7 @@ impl Feed {
     }
 
     /// The present point of the feed. Take it before the question is sent.
+    #[cfg(feature = "live")]
     pub(crate) fn mark(&self, tag: Tag) -> FeedMark {
         FeedMark {
             state: self.state(tag),
@@ -195,6 +197,7 @@ impl Feed {
     }
 
     /// Whether the feed is trusted, and no message about this session set arrived since the mark.
+    #[cfg(feature = "live")]
     pub(crate) fn is_unchanged(&self, tag: Tag, mark: &FeedMark) -> bool {
         mark.state.trusted && self.mark(tag) == *mark
     }
