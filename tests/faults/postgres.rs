@@ -32,7 +32,6 @@ async fn fails(store: &PostgresStore, user: &str) -> StoreError {
         .unwrap_err()
 }
 
-// T27
 #[tokio::test]
 async fn a_server_that_stops_is_an_error_with_its_cause_and_few_connections() {
     let mut server = Server::start();
@@ -78,7 +77,6 @@ async fn a_server_that_stops_is_an_error_with_its_cause_and_few_connections() {
     assert_eq!(store.drain(Duration::from_secs(5)).await, 0);
 }
 
-// T27
 #[tokio::test]
 async fn a_closed_port_is_named_as_the_cause() {
     let mut server = Server::start();
@@ -95,7 +93,6 @@ async fn a_closed_port_is_named_as_the_cause() {
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
 }
 
-// T27
 #[tokio::test]
 async fn a_silent_server_costs_one_deadline_and_then_no_time() {
     let server = Server::start();
@@ -138,7 +135,6 @@ async fn a_silent_server_costs_one_deadline_and_then_no_time() {
     assert!(is_live(&store, &phone).await);
 }
 
-// T27
 #[tokio::test]
 async fn connections_that_are_cut_cost_no_request() {
     let server = Server::start();
@@ -204,7 +200,6 @@ async fn an_end_whose_reply_is_lost_has_happened_when_it_is_answered() {
     }
 }
 
-// T27
 #[tokio::test]
 async fn errors_name_their_cause_and_never_the_password() {
     let server = Server::start();

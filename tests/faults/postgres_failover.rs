@@ -12,7 +12,6 @@ use crate::common::{
     postgres::{Server, pool, url},
 };
 
-// T27
 #[tokio::test]
 async fn a_standby_that_takes_over_answers_without_a_restart_of_the_app() {
     let mut primary = Server::start();

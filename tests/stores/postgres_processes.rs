@@ -158,7 +158,7 @@ fn tag(store: &PostgresStore, user: &str) -> Tag {
     store.tag(&UserId::new(user).unwrap())
 }
 
-// T19 T20
+// T25 T27
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_sign_ins_of_two_processes_never_exceed_the_limit() {
     let server = Server::start();
@@ -185,7 +185,7 @@ async fn five_hundred_sign_ins_of_two_processes_never_exceed_the_limit() {
     assert_eq!(listed(&store, tag(&store, "bert")).await.len(), 3);
 }
 
-// T19 T25
+// T25
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sign_ins_that_do_not_come_to_their_turn_fail_at_their_deadline() {
     let server = Server::start();

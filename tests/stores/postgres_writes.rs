@@ -40,7 +40,6 @@ async fn wal(server: &Server) -> i64 {
         .await
 }
 
-// T28
 #[tokio::test]
 async fn a_request_writes_no_other_sessions_data() {
     let server = Server::start();
@@ -81,7 +80,6 @@ async fn a_request_writes_no_other_sessions_data() {
     );
 }
 
-// T2
 #[tokio::test]
 async fn recorded_activity_writes_no_index() {
     let server = Server::start();
@@ -247,7 +245,6 @@ async fn a_stale_write_never_overwrites_a_set_that_was_made_again() {
     assert!(matches!(rejected, Created::Rejected), "{rejected:?}");
 }
 
-// T9
 #[tokio::test]
 async fn two_writers_on_one_user_lose_nothing() {
     let server = Server::start();
