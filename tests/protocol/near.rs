@@ -57,7 +57,11 @@ pub(super) struct Fill {
     sent: u8,
     count: u8,
     epoch: u8,
-    /// What the store answered: `None` if the session had ended.
+    /// What the store answered, if it did: `None` if the session had ended.
+    #[expect(
+        clippy::option_option,
+        reason = "no answer yet, and an answer without a session"
+    )]
     answer: Option<Option<u8>>,
 }
 

@@ -128,7 +128,7 @@ impl World {
                 self.server.clock.advance(Duration::from_millis(by));
             }
             3..=8 => self.requests(node).await,
-            9 | 10 => self.fills(node).await,
+            9 | 10 => self.fills(node),
             11 => self.saves(node, now).await,
             12 => self.rotates(node, now).await,
             13 => self.ends(node, now).await,
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// A fill is on its way while other things happen.
-    async fn fills(&mut self, node: usize) {
+    fn fills(&mut self, node: usize) {
         if self.fills[node].is_some() {
             self.fill_comes(node);
             return;
@@ -200,7 +200,7 @@ impl World {
         let truth = &mut self.truths[at];
         if truth.ended.is_none() && truth.tokens[token].dead.is_none_or(|dead| now < dead) {
             for before in &mut truth.tokens[..token] {
-                before.dead.get_or_insert(now.plus(GRACE));
+                before.dead.get_or_insert_with(|| now.plus(GRACE));
             }
         }
     }
@@ -252,16 +252,15 @@ impl World {
         self.nodes[node].wire.hold(hold);
         let mut saved: Pin<Box<dyn Future<Output = Result<Saved, StoreError>>>> =
             Box::pin(async move { cache.save(&save).await });
-        let done = match poll(&mut saved) {
-            Some(done) => done,
-            None => {
-                // Another request of the browser, while the write is on its way.
-                let token = self.truths[at].tokens.len() - 1;
-                let resolve = near(&self.truths[at].tokens[token].token);
-                let answer = self.nodes[node].near.resolve(&resolve).await.unwrap();
-                self.answered(node, at, token, &answer);
-                poll(&mut saved).unwrap()
-            }
+        let done = if let Some(done) = poll(&mut saved) {
+            done
+        } else {
+            // Another request of the browser, while the write is on its way.
+            let token = self.truths[at].tokens.len() - 1;
+            let resolve = near(&self.truths[at].tokens[token].token);
+            let answer = self.nodes[node].near.resolve(&resolve).await.unwrap();
+            self.answered(node, at, token, &answer);
+            poll(&mut saved).unwrap()
         };
         if let Saved::Saved { revision } = done.unwrap() {
             let truth = &mut self.truths[at];
@@ -370,13 +369,9 @@ fn in_random_histories_no_answer_is_later_than_the_lease_and_browsers_see_their_
                 (world.near, world.late)
             })
         });
-        match std::panic::catch_unwind(run) {
-            Ok((near, after)) => (answers, late) = (answers + near, late + after),
-            Err(cause) => {
-                eprintln!("history {seed}");
-                std::panic::resume_unwind(cause);
-            }
-        }
+        let done = std::panic::catch_unwind(run);
+        let (near, after) = done.unwrap_or_else(|_| panic!("history {seed}: see above"));
+        (answers, late) = (answers + near, late + after);
     }
 
     // They show something: answers from here, and some after an end that was not heard of.
