@@ -4,8 +4,9 @@
 //!   next request, on every server.
 //! - **For you**: data in the session, a limit per user that concurrent sign-ins cannot exceed, safe cookies,
 //!   bearer tokens, step-up, audit events.
-//! - **Where sessions live**: in the process ([`MemoryStore`]), or in Redis or Valkey
-//!   (`RedisStore::connect("redis://…")`): one node, Sentinel or Cluster. Or in PostgreSQL (`PostgresStore`).
+//! - **When a session ends**, its WebSockets, event streams and gRPC streams end too. One call signs out all users.
+//! - **Where sessions live**: in memory ([`MemoryStore`]), in a file (`FileStore`), in PostgreSQL
+//!   (`PostgresStore`), in Redis or Valkey (`RedisStore`), or in a database of your own. See [`store`].
 //!
 //! The [`guide`] explains each task. Start with [signing in and out](guide::sign_in).
 //!
@@ -114,9 +115,11 @@
 //! | keep data: carts, flash messages, OAuth state | [`guide::keep_data`] |
 //! | limit the number of sessions | [`guide::limits`] |
 //! | show devices, explain why a session ended | [`guide::devices`] |
-//! | answer requests without a trip to the store | [`guide::near_cache`] |
 //! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
+//! | sign out all users | [`Everyone`] |
+//! | answer requests without a trip to the store | [`guide::near_cache`] |
 //! | test your handlers and your app | [`guide::testing`] |
+//! | choose a store | [`store`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
@@ -132,15 +135,17 @@
 //! - `client-ip`: `ClientIp`, the address of the client from a header of a trusted proxy.
 //! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
 //!   user agent. `DeviceApi` sends it too.
+//! - `file`: `store::FileStore`, for one process whose sessions survive a restart.
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
-//! - `live`: open streams end with their session, see [`guide::streams`]. Needs tokio.
+//! - `live`: open streams end with their session, see [`guide::streams`]. `store::Near`, see [`guide::near_cache`].
+//!   Both need tokio.
 //! - `metrics`: counters and histograms through the `metrics` facade, see [`events`].
 //! - `page`: `DevicePage`, the page on which users see their devices and sign them out.
 //! - `postgres`: `PostgresStore`. deadpool-postgres 0.14 is re-exported as `deadpool_postgres`.
 //! - `redis`: `RedisStore`. deadpool-redis 0.23 is re-exported as `deadpool_redis`, for apps that have a pool.
 //! - `test`: sessions for unit tests of handlers, see [`guide::testing`].
 //! - `tonic`: errors as `tonic::Status`, the peer's address under a tonic server, and `NamedService`.
-//! - `conformance`: the test suite for stores, see [`guide::writing_a_store`].
+//! - `conformance`: the test suites for stores of your own, see [`guide::writing_a_store`].
 //! - `uuid`: [`UserId`] from `Uuid`.
 //!
 //! The minimum supported Rust version is 1.88. The feature `file` needs 1.90.

@@ -1,9 +1,15 @@
 //! Where sessions are stored.
 //!
-//! Most apps choose one when they build the layer: [`MemoryStore`] for one process, `FileStore` (feature
-//! `file`) for one process whose sessions survive a restart, or `RedisStore` (feature `redis`) or
-//! `PostgresStore` (feature `postgres`) for several servers. To use another backend, implement [`SessionStore`] and run
-//! the `conformance` suite (a feature) on your store.
+//! | you have | take | feature |
+//! |---|---|---|
+//! | one process, and a restart may sign users out | [`MemoryStore`] | none |
+//! | one process, no database | `FileStore` | `file` |
+//! | several servers and PostgreSQL | `PostgresStore` | `postgres` |
+//! | several servers and Redis or Valkey | `RedisStore` | `redis` |
+//! | another database | [`SetStore`] on your [`SetStorage`] | none |
+//!
+//! The feature `live` adds `Near`, a cache around one of them. The feature `conformance` has the test suites for stores of
+//! your own.
 
 use std::future::{self, Future};
 
@@ -83,8 +89,9 @@ use crate::model::{SessionId, UserId};
 
 /// Keeps sessions between requests.
 ///
-/// Use [`MemoryStore`] or `RedisStore`; implement this trait only for another backend. Write the methods
-/// as `async fn`. Then run the `conformance` suite (a feature), which tests the contract below.
+/// Most apps take a store of [this crate](crate::store). For another database implement [`SetStorage`], which has two
+/// methods. Implement this trait only if that does not fit. Write the methods as `async fn`. Then run the
+/// `conformance` suite (a feature), which tests the contract below.
 ///
 /// A store keeps one *session set* for each user, and one for each guest session. A [`Tag`] names it. It
 /// contains the live sessions, the end notices, the cutoff, the tickets, the known devices, and until

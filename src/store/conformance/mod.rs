@@ -1,7 +1,7 @@
 //! Tests for stores: one function for each number of the contract of [`SessionStore`].
 //!
 //! Run them on a store that you have written. Call [`all`], or the functions one by one, from any async
-//! runtime.
+//! runtime. The function `storage` tests a `SetStorage`.
 //!
 //! Each function takes a closure that makes a store with the given clock. It uses random users, so that
 //! several stores may share one server. Only that clock moves, and no session lives for less than ten

@@ -40,8 +40,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// Keeps sessions in a file, for one process. They are still there after it restarts.
 ///
 /// Use it for one server without a database. A request costs what it costs in
-/// [`MemoryStore`](crate::MemoryStore), because all sessions are in memory too. Several processes need a shared store
-/// such as `RedisStore`: a second process that opens the file gets an error.
+/// [`MemoryStore`](crate::MemoryStore), because all sessions are in memory too. Several processes need `RedisStore` or
+/// `PostgresStore`: a second process that opens the file gets an error.
 ///
 /// ```
 /// use tower_user_sessions::{SessionLayer, store::FileStore};
@@ -120,8 +120,8 @@ impl FileStore {
 
     /// Copies the sessions of this moment to a new file, while requests go on.
     ///
-    /// Open the copy with [`open`](Self::open). Sessions that end after the backup are live in it: after you restore one,
-    /// end the sessions of all users, or those that began before the backup.
+    /// Open the copy with [`open`](Self::open). Sessions that end after the backup are live in it. After you restore
+    /// one, call [`Everyone::end_before`](crate::Everyone::end_before) with the moment of the restore.
     ///
     /// # Errors
     ///

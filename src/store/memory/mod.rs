@@ -39,7 +39,7 @@ const ELSEWHERE_EVERY: usize = 16;
 /// Keeps sessions in the memory of this process.
 ///
 /// Use it for development and tests, and for one server whose users may be signed out by a restart.
-/// Several servers need a shared store such as `RedisStore`.
+/// In `FileStore` (feature `file`) sessions survive a restart. Several servers need `RedisStore` or `PostgresStore`.
 ///
 /// Clones share the same sessions. The limit bounds the memory per user,
 /// [`max_guests`](MemoryStoreBuilder::max_guests) that of guest sessions. Expired sessions are removed

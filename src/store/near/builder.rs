@@ -79,7 +79,7 @@ impl<St: SessionStore> NearBuilder<St> {
         let feed = store.feed();
         if feed.is_none() {
             tracing::warn!(
-                "the near cache answers nothing: its store has no feed. Build a `RedisStore` with `.live(…)`"
+                "the near cache answers nothing: its store has no feed. Build it with `.live(…)`, not on a Redis pool"
             );
         }
         let cache =

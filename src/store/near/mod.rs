@@ -37,7 +37,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 ///
 /// The guide's page [`near_cache`](crate::guide::near_cache) says what to leave out, and why.
 ///
-/// Around a store without a feed it answers nothing by itself. `RedisStore` has one if you ask for it.
+/// Around a store without a feed it answers nothing by itself. [`MemoryStore`](crate::MemoryStore) and `FileStore` have
+/// one. `RedisStore` and `PostgresStore` have one if you build them with `live`, but never on a pool of deadpool-redis.
 ///
 /// ```
 /// use http::Method;

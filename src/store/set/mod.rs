@@ -27,7 +27,7 @@ use super::{Horizon, identity};
 ///
 /// Implement [`SetStorage`], two methods, and you have a [`SessionStore`](super::SessionStore). The rules are
 /// those of [`SessionSet`](super::SessionSet), so your code decides nothing about sessions. The guide has an
-/// [example of eighty lines](crate::guide::writing_a_store).
+/// [example of seventy lines](crate::guide::writing_a_store).
 ///
 /// # When others write
 ///
