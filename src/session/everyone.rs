@@ -54,7 +54,7 @@ use crate::{
 /// |---|---|
 /// | [`MemoryStore`](crate::MemoryStore) | takes effect on the next request; forgotten when the process ends, as its sessions are |
 /// | `FileStore` | takes effect on the next request; is in the file |
-/// | `RedisStore`, `PostgresStore` | as above. A failover that loses the moment gets it back from any server that knew it |
+/// | `RedisStore`, `PostgresStore` | takes effect within 5 s on every server. A failover that loses the moment gets it back from any server that knew it |
 /// | `RedisStore` on a Cluster pool | as above. [`page`](Self::page) and [`count`](Self::count) are [`Unsupported`] |
 /// | a [`SetStore`](crate::store::SetStore) of your own | as above. `page` needs `scan`, and `count` needs `estimate` |
 /// | another store of your own | [`Unsupported`], until it has `horizon` |

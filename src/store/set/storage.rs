@@ -92,7 +92,7 @@ pub trait SetStorage: Send + Sync + 'static {
 
     /// What changed in the session sets, if the storage sends the [messages](Write::messages) of all processes to it.
     ///
-    /// Defaults to `None`. Then streams notice the end of their session within a minute, and not at once.
+    /// Defaults to `None`. Then streams notice the end of their session within 72 s, and not at once.
     fn feed(&self) -> Option<Feed> {
         None
     }
