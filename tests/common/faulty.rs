@@ -60,7 +60,21 @@ struct Inner {
     gate: Semaphore,
     /// All users share this session set.
     set: Option<Tag>,
+    /// Whether it has a feed.
+    reports: bool,
     plan: Mutex<Plan>,
+}
+
+impl Inner {
+    fn new(store: &MemoryStore, set: Option<Tag>) -> Self {
+        Self {
+            store: store.clone(),
+            gate: Semaphore::new(0),
+            set,
+            reports: true,
+            plan: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -81,13 +95,16 @@ impl FaultyStore {
         Self::with(store, Some(Tag::from_bytes([7; 12])))
     }
 
-    fn with(store: &MemoryStore, set: Option<Tag>) -> Self {
+    /// A store that reports no changes.
+    pub fn without_feed(store: &MemoryStore) -> Self {
         Self(Arc::new(Inner {
-            store: store.clone(),
-            gate: Semaphore::new(0),
-            set,
-            plan: Mutex::default(),
+            reports: false,
+            ..Inner::new(store, None)
         }))
+    }
+
+    fn with(store: &MemoryStore, set: Option<Tag>) -> Self {
+        Self(Arc::new(Inner::new(store, set)))
     }
 
     /// Sets a fault for the next call of this method.
@@ -250,7 +267,7 @@ impl SessionStore for FaultyStore {
     }
 
     fn feed(&self) -> Option<Feed> {
-        self.0.store.feed()
+        self.0.store.feed().filter(|_| self.0.reports)
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -59,7 +59,7 @@ fn two_places_for_sessions_are_refused() {
 
     assert_eq!(finished.status.code(), Some(2));
     assert!(
-        finished.stderr.contains("are both set"),
+        finished.stderr.contains("unset the others"),
         "{}",
         finished.stderr
     );

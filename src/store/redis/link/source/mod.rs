@@ -76,18 +76,26 @@ impl RedisSource {
 
     /// Opens connections to all primaries of the Cluster that has these nodes.
     ///
-    /// A few nodes are enough, because each knows the others. The password and the TLS settings of the first URL are
+    /// A few nodes are enough, because each knows the others. The login and the TLS settings of the first URL are
     /// used for all nodes.
     ///
     /// # Errors
     ///
-    /// If one of them is not a [URL of Redis](Self::url), or there is none.
+    /// If one of them is not a [URL of Redis](Self::url) or has another login than the first one, or if there is none.
     pub fn cluster<S: AsRef<str>>(
         seeds: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
         let mut infos = seeds.into_iter().map(|seed| parse(seed.as_ref()));
         let first = infos.next().ok_or(RedisUrlError::NO_URL)??;
-        let others = infos.collect::<Result<_, _>>()?;
+        let others = infos.collect::<Result<Vec<_>, _>>()?;
+        let is_another = |other: &ConnectionInfo| {
+            let (other, first) = (other.redis_settings(), first.redis_settings());
+            let has_one = other.username().is_some() || other.password().is_some();
+            has_one && (other.username(), other.password()) != (first.username(), first.password())
+        };
+        if others.iter().any(is_another) {
+            return Err(RedisUrlError::LOGINS);
+        }
         Ok(Self(Kind::Seeds(Arc::new(Seeds { first, others }))))
     }
 

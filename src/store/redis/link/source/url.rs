@@ -4,24 +4,28 @@ use std::{error::Error, fmt};
 
 use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo};
 
-/// Returned for a text that is not the URL of a Redis server. It does not repeat the text, which may have a password.
+/// Returned for a text that is not the URL of a Redis server, or for URLs that do not belong together. It does not
+/// repeat the text, which may have a password.
 #[derive(Debug)]
-pub struct RedisUrlError(());
+pub struct RedisUrlError(&'static str);
+
+const NOT_A_URL: &str = "not a Redis URL: write redis://user:password@host:port/db, and in the password `#` as %23 and `@` as %40";
 
 impl RedisUrlError {
-    pub(super) const NO_URL: Self = Self(());
+    pub(super) const NO_URL: Self = Self(NOT_A_URL);
+    pub(super) const LOGINS: Self = Self(
+        "the URLs of one Cluster have different logins: all nodes get the login of the first URL, so write it in that one",
+    );
 }
 
 pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     url.into_connection_info()
-        .map_err(|_may_repeat_the_password| RedisUrlError(()))
+        .map_err(|_may_repeat_the_password| RedisUrlError(NOT_A_URL))
 }
 
 impl fmt::Display for RedisUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not a Redis URL: write redis://user:password@host:port/db, and in the password `#` as %23 and `@` as %40",
-        )
+        f.write_str(self.0)
     }
 }
 
