@@ -135,7 +135,7 @@
 //! - `client-ip`: `ClientIp`, the address of the client from a header of a trusted proxy.
 //! - `device`: [`SessionInfo::device`](SessionInfo), "Chrome 142 on Windows", from client hints and
 //!   user agent. `DeviceApi` sends it too.
-//! - `file`: `store::FileStore`, for one process whose sessions survive a restart.
+//! - `file`: `FileStore`, for one process whose sessions survive a restart.
 //! - `geoip`: `Geo` and `GeoIp`, city and country of an address, for `DeviceApi` and `DevicePage`.
 //! - `live`: open streams end with their session, see [`guide::streams`]. `store::Near`, see [`guide::near_cache`].
 //!   Both need tokio.
@@ -175,6 +175,8 @@ pub use self::request::ClientIp;
 pub use self::request::{Device, DeviceKind};
 #[cfg(feature = "geoip")]
 pub use self::request::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
+#[cfg(feature = "file")]
+pub use self::store::FileStore;
 #[cfg(feature = "postgres")]
 pub use self::store::PostgresStore;
 #[cfg(feature = "redis")]

@@ -44,7 +44,7 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// `PostgresStore`: a second process that opens the file gets an error.
 ///
 /// ```
-/// use tower_user_sessions::{SessionLayer, store::FileStore};
+/// use tower_user_sessions::{FileStore, SessionLayer};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// # let path = directory.path().join("sessions.db");
