@@ -193,9 +193,11 @@ impl PostgresStoreBuilder {
         let sets = SetStore::builder(tables)
             .notice_kept(notice_kept)
             .activity_step(activity_step)
-            .patience(deadline / 2);
+            .patience(deadline / 2)
+            .build();
+        sets.has_own_task();
         PostgresStore {
-            sets: sets.build(),
+            sets,
             deadline,
             given_up: Arc::default(),
         }

@@ -4,7 +4,10 @@ use std::{error::Error, fmt};
 
 use deadpool_postgres::{
     PoolError,
-    tokio_postgres::{self, error::DbError},
+    tokio_postgres::{
+        self,
+        error::{DbError, Severity},
+    },
 };
 
 use crate::store::{StoreError, StoreErrorKind};
@@ -64,7 +67,11 @@ impl Failure {
         };
         let code = told.code().code();
         // After an error of this severity the server closes the connection, perhaps between commit and reply.
-        let fatal = told.severity() == "FATAL" || told.severity() == "PANIC";
+        // The other severity is in the language of the server.
+        let fatal = matches!(
+            told.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        );
         let of = if fatal || leaves(code) {
             Of::Connection
         } else {

@@ -15,7 +15,7 @@ use crate::store::SetStore;
 
 /// The pauses after an end that failed.
 const SHORTEST: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The task that ends them, while there are any.
 #[derive(Debug, Default)]

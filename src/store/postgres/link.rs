@@ -123,7 +123,8 @@ impl Link {
             };
             let next = self.follows(&failure, again, sent, began);
             let missed = self.note(failure, began);
-            pass.done();
+            // If the gate did not learn what became of the try, the next call tries.
+            drop(pass);
             if !next {
                 return Err(missed);
             }
@@ -146,7 +147,7 @@ impl Link {
             Err(failure) => failure,
         };
         let missed = self.note(failure, began);
-        pass.done();
+        drop(pass);
         Err(missed)
     }
 

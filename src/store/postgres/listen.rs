@@ -102,9 +102,8 @@ pub(super) async fn listen(task: Running) {
             let opening = (listen.0)(takes(task.inner.clone()));
             let opened = time::timeout(SILENT_FOR, opening).await.ok()?;
             let (client, mut listening) = opened.ok()?;
-            unless(&mut listening, client.batch_execute(&sql))
-                .await?
-                .ok()?;
+            let listens = unless(&mut listening, client.batch_execute(&sql));
+            time::timeout(SILENT_FOR, listens).await.ok()??.ok()?;
             // What was sent before is lost.
             next_epoch(&task, &state);
             let unread = async {

@@ -143,6 +143,10 @@ impl PostgresStore {
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        if self.sets.given_up() > 0 {
+            // Its task may have ended with its runtime, or a moment before one more came.
+            self.given_up.work(&self.sets);
+        }
         let answer = time::timeout(self.deadline, operation).await;
         answer.unwrap_or_else(|_elapsed| Err(StoreError::new(StoreErrorKind::Timeout)))
     }
@@ -154,12 +158,8 @@ impl SessionStore for PostgresStore {
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
-        let created = self.within(self.sets.create(create)).await;
-        if created.is_err() {
-            // Of one that waited for its turn nothing was written; this is no more than a row that is not there.
-            self.end_undelivered(create.tag, create.id);
-        }
-        created
+        // After an error the caller creates it again or gives it up.
+        self.within(self.sets.create(create)).await
     }
 
     async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {

@@ -236,7 +236,7 @@ impl Inner {
         // The reply must come while the caller still waits.
         let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10)
             .unwrap_or(i64::MAX)
-            .max(1);
+            .clamp(1, i64::from(i32::MAX));
         let Some(head) = write.head.as_deref() else {
             let values = [&tag as Value<'_>, &expect, &time, &wait];
             let row = self.one(&self.statements.delete, sql::DELETE, &values, Again::Never);

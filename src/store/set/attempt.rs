@@ -125,7 +125,9 @@ pub(super) async fn run<S: SetStorage, T>(
     loop {
         // While others take turns, a new operation joins them. So a flood of writes cannot overtake them for ever.
         let joins = || kind != TaskKind::Request && turns.are_taken(tag);
-        if turn.is_none() && (lost > 0 || joins()) {
+        // A request that lost mostly finds its change done, so it looks again before it waits.
+        let most = u32::from(kind == TaskKind::Request);
+        if turn.is_none() && (lost > most || joins()) {
             turn = Some(turns.take(tag).await);
         }
         let loaded = match load(storage, tag, part, &lacks).await {
@@ -175,7 +177,12 @@ pub(super) async fn run<S: SetStorage, T>(
             return Ok(done);
         }
         if kind == TaskKind::SignIn {
-            write.latest = Some(now.plus(patience.saturating_sub(began.age())));
+            let left = patience.saturating_sub(began.age());
+            if left.is_zero() {
+                let error = StoreError::new(StoreErrorKind::Timeout);
+                return Err(unknown(kind, !doubtful.is_empty(), error));
+            }
+            write.latest = Some(now.plus(left));
         }
         let (error, may_have_run) = match storage.write(tag, &write).await {
             Ok(Written::Written { when }) => {

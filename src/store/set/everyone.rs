@@ -65,7 +65,9 @@ impl<S: SetStorage> SetStore<S> {
         });
         let after = after.transpose()?;
         let heads = self.0.storage.scan(after, scan.most.max(1)).await?;
-        let now = self.0.storage.now();
+        // By the clock of the storage, if it has one.
+        let read = self.0.storage.read(TAG, None).await?;
+        let now = read.now.unwrap_or_else(|| self.0.storage.now());
         let next = heads.last().map(|(tag, _)| tag.to_string());
         let mut scanned = Scanned {
             next,

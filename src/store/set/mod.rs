@@ -21,7 +21,7 @@ pub use self::{
     write::{Row, Write, WriteKind, Written},
 };
 use self::{turns::Turns, undelivered::Undelivered};
-use super::{Horizon, identity};
+use super::{Horizon, StoreErrorKind, identity};
 
 /// A store of sessions in any storage that can read bytes and write them under a condition.
 ///
@@ -128,12 +128,23 @@ impl<S: SetStorage> SetStore<S> {
     /// What was not ended waits again if this is dropped.
     pub async fn drain(&self) -> usize {
         while let Some(next) = self.0.undelivered.take() {
-            if self.end_given_up(next.tag, next.id).await.is_err() {
-                break;
+            match self
+                .end_given_up(next.tag, next.id)
+                .await
+                .map_err(|error| error.kind())
+            {
+                // This version cannot read the set, so trying again does not help.
+                Ok(()) | Err(StoreErrorKind::Corrupt | StoreErrorKind::TooNew) => next.ended(),
+                Err(_) => break,
             }
-            next.ended();
         }
         self.0.undelivered.count()
+    }
+
+    /// Its owner has a task that ends sign-ins which were given up, so no operation does.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn has_own_task(&self) {
+        self.0.undelivered.has_worker();
     }
 
     /// How many sign-ins were given up and wait for their end.

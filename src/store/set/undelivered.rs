@@ -77,6 +77,12 @@ impl Undelivered {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// There is always a task that ends them.
+    #[cfg(feature = "postgres")]
+    pub(super) fn has_worker(&self) {
+        self.workers.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn worker(&self) -> Worker<'_> {
         self.workers.fetch_add(1, Ordering::Relaxed);
         Worker(self)
@@ -105,7 +111,8 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let mut waiting = self.all.waiting();
-            waiting.push_front((self.tag, self.id));
+            // Behind the others: one that always fails must not hold them up.
+            waiting.push_back((self.tag, self.id));
             self.all.count.store(waiting.len(), Ordering::Relaxed);
         }
     }
