@@ -17,7 +17,10 @@ use std::{
     process::ExitCode,
 };
 
-use tower_user_sessions::{Everyone, RedisStore, SessionInfo, UserId, UserOnPage, UserSessions};
+use tower_user_sessions::{
+    Everyone, RedisStore, SessionInfo, UserId, UserOnPage, UserSessions,
+    store::{RedisLive, RedisSource},
+};
 
 const USAGE: &str = "usage: example-admin list | end USER | end-all [--dry-run]";
 
@@ -59,7 +62,9 @@ impl Command {
 
 async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://localhost".to_owned());
-    let store = RedisStore::connect(&url)?;
+    // It reports what it ends, so that open streams of the app end at once.
+    let source = RedisSource::url(&url)?;
+    let store = RedisStore::builder(source).live(RedisLive::ends()).build();
     let mut out = io::stdout().lock();
     match command {
         Command::List => {

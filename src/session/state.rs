@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) ending: Option<Box<[u8; 8]>>,
     /// A commit has begun, and may be in progress.
     pub(super) committing: bool,
+    /// Ends that the handler waits for: its own session may be one of them.
+    pub(super) ends: u32,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
     /// The handler read something of the session.
@@ -93,6 +95,7 @@ impl State {
             live_taken: false,
             reason_read: false,
             committing: false,
+            ends: 0,
             closed: false,
             released: false,
             abandoned: false,

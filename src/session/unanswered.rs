@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Session;
 use crate::store::End;
 
 /// Remembers a call that got no answer, also if its future is dropped.
@@ -15,6 +16,22 @@ impl Drop for Unanswered<'_> {
         if let Some(end) = self.end.take() {
             *lock(self.slot) = Some(end);
         }
+    }
+}
+
+/// While it lives, the request waits for an end that may be that of its own session.
+pub(super) struct Ends<'a>(&'a Session);
+
+impl<'a> Ends<'a> {
+    pub(super) fn begin(session: &'a Session) -> Self {
+        session.state().ends += 1;
+        Self(session)
+    }
+}
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.state().ends -= 1;
     }
 }
 

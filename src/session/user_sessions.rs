@@ -11,7 +11,7 @@ use super::{
     error::UserSessionsError,
     info::SessionInfo,
     report::initiator,
-    unanswered::{Unanswered, lock},
+    unanswered::{Ends, Unanswered, lock},
 };
 use crate::{
     model::{
@@ -328,6 +328,8 @@ impl UserSessions {
 
     async fn give(&self, mut end: End) -> Result<usize, UserSessionsError> {
         let (which, reason, by) = (end.which, end.reason, end.by);
+        // The layer may see the end before its answer is here.
+        let _ends = self.session.as_ref().map(Ends::begin);
         if let Some(before) = lock(&self.unanswered).take()
             && (before.which, before.reason, before.bar) == (which, reason, end.bar)
         {

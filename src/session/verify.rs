@@ -6,7 +6,10 @@ use super::{
     error::{SessionError, SessionErrorKind},
     sent::Dead,
 };
-use crate::store::{Resolve, Resolved};
+use crate::{
+    model::{EndNotice, EndReason},
+    store::{Resolve, Resolved},
+};
 
 impl Session {
     /// Whether a near cache answered this request.
@@ -76,14 +79,34 @@ impl Session {
                 state.current = Current::Live(live);
                 return Ok(());
             }
+            Resolved::Ended(notice)
+                if matches!(notice.reason, EndReason::Undelivered | EndReason::Rejected) =>
+            {
+                Dead::Unknown
+            }
             Resolved::Ended(notice) => Dead::Ended(token, notice),
             Resolved::Reused(reused) => {
                 drop(state);
                 self.report_reused(&reused);
                 state = self.state();
-                Dead::Unknown
+                Dead::Reused(reused.ended.then(|| {
+                    let digest = token.digest_in(rules.realm);
+                    EndNotice::new(digest, EndReason::TokenReuse, reused.now, None, reused.now)
+                }))
             }
-            Resolved::Expired(_) | Resolved::Unknown => Dead::Unknown,
+            Resolved::Expired(record) => {
+                if !record.was_found_expired() {
+                    drop(state);
+                    self.report_expired(&record);
+                    state = self.state();
+                }
+                if record.user_id().is_some() {
+                    Dead::Expired(EndNotice::expired(record.digest, record.expires_at()))
+                } else {
+                    Dead::Unknown
+                }
+            }
+            Resolved::Unknown => Dead::Unknown,
         };
         state.current = Current::Gone;
         state.sent.is_dead(dead);

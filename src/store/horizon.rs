@@ -131,10 +131,11 @@ impl Horizon {
         let before = self.asking.load(Ordering::Acquire);
         // The runtime of the other one may have stopped.
         let is_free = before == NEVER || now.saturating_sub(before) >= ASKED;
-        let taken = self
-            .asking
-            .compare_exchange(before, now, Ordering::AcqRel, Ordering::Acquire);
-        is_free && taken.is_ok()
+        is_free
+            && self
+                .asking
+                .compare_exchange(before, now, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
     }
 
     /// Asks the store, and notes what it says.

@@ -213,10 +213,8 @@ where
                 Some(body) if shared.live.end().is_none() => body.as_mut().poll_frame(task),
                 _ => Poll::Pending,
             };
-            match &polled {
-                Poll::Ready(None) => state.over = true,
-                Poll::Ready(Some(Ok(frame))) => state.note(frame),
-                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            if matches!(polled, Poll::Ready(None)) {
+                state.over = true;
             }
             polled
         };
@@ -225,7 +223,13 @@ where
         match (polled, shared.live.end()) {
             (Poll::Ready(None), _) => Poll::Ready(None),
             (_, Some(end)) => Poll::Ready(Some(self.last(end))),
-            (polled, None) => polled.map_err(|error| StreamError(Cause::Body(error.into()))),
+            (polled, None) => {
+                // Only what is sent counts for where the last event may follow.
+                if let Poll::Ready(Some(Ok(frame))) = &polled {
+                    shared.state().note(frame);
+                }
+                polled.map_err(|error| StreamError(Cause::Body(error.into())))
+            }
         }
     }
 

@@ -19,6 +19,9 @@ use crate::{
 /// How long a session is not asked for again after a look, in ms.
 pub(super) const PAUSE: u64 = 1_000;
 
+/// The most that the wheel spans, in ms.
+const WHEEL: u64 = 75_000;
+
 /// Sessions that have streams. All moments are milliseconds of the registry's stopwatch.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -58,7 +61,8 @@ impl Book {
     pub(super) fn new(lease: u64) -> Self {
         Self {
             sets: HashMap::new(),
-            wheel: Wheel::new(lease.saturating_mul(5) / 4),
+            // Later moments are planned again: a coarse wheel would be late.
+            wheel: Wheel::new((lease.saturating_mul(5) / 4).min(WHEEL)),
             urgent: VecDeque::new(),
             background: VecDeque::new(),
             lease,

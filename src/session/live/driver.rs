@@ -26,11 +26,8 @@ const IN_FLIGHT: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the store for open streams, until there are none for a while.
-pub(super) async fn drive(registry: Arc<Registry>) {
-    let mut running = Running {
-        registry: &registry,
-        rests: false,
-    };
+pub(super) async fn drive(mut running: Running) {
+    let registry = Arc::clone(&running.registry);
     let mut looks = JoinSet::new();
     let mut on_the_way: HashMap<Id, Asked> = HashMap::new();
     let mut pace = Pace::new(&registry);
@@ -80,8 +77,11 @@ pub(super) async fn drive(registry: Arc<Registry>) {
         } else {
             0
         };
+        // If only this task has the registry, twice, nobody can open a stream any more.
+        let is_alone = Arc::strong_count(&registry) == 2;
         // Each sleep without streams is a second.
-        if u64::from(empty) > registry.lease().as_secs() && looks.is_empty() && registry.rest() {
+        let is_over = is_alone || u64::from(empty) > registry.lease().as_secs();
+        if is_over && looks.is_empty() && registry.rest() {
             running.rests = true;
             return;
         }
@@ -139,13 +139,22 @@ impl<'a> Pace<'a> {
     }
 }
 
-/// Notes that the task is gone, also if its runtime was shut down.
-struct Running<'a> {
-    registry: &'a Registry,
+/// Notes that the task is gone, also if its runtime was shut down before it began.
+pub(super) struct Running {
+    registry: Arc<Registry>,
     rests: bool,
 }
 
-impl Drop for Running<'_> {
+impl Running {
+    pub(super) const fn new(registry: Arc<Registry>) -> Self {
+        Self {
+            registry,
+            rests: false,
+        }
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         if !self.rests {
             self.registry.stopped();

@@ -127,6 +127,7 @@ impl Session {
         state.record().is_some_and(|record| record.id == live.id())
             && matches!(state.staged.target, Target::Stay)
             && !commits
+            && state.ends == 0
     }
 
     /// Whether a sign-in or a sign-out is staged.

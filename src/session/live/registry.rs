@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     LiveSession,
-    book::{Asked, Book, Finished, First, Times},
+    book::{Asked, Book, Finished, First, PAUSE, Times},
     driver,
     watched::Watched,
 };
@@ -126,29 +126,40 @@ impl Registry {
         if !self.looking.load(Ordering::SeqCst) {
             Handle::try_current().ok()?;
         }
-        let live = {
+        let (live, soon) = {
             let mut state = self.state();
             self.listen(&mut state);
             let now = self.now();
             let known = state.book.find(tag, id).cloned();
+            // Read first: if it changes from here on, the session is asked for.
+            let epoch = self.epoch(tag);
+            let is_swept = state.swept.is_some_and(|moment| times.began < moment);
             // From here on a message finds the session: it waits for the lock.
-            let first = if mark.is_some_and(|mark| self.is_unchanged(tag, mark)) {
+            let first = if is_swept {
+                First::Now
+            } else if mark.is_some_and(|mark| self.is_unchanged(tag, mark)) {
                 First::Known
             } else {
                 wanted
             };
-            if let Some(watched) = known {
+            // The task sleeps for a second at most.
+            let lease = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
+            let soon = first == First::Now || times.left.min(lease / 5 * 4) < PAUSE;
+            let live = if let Some(watched) = known {
                 watched.handles.fetch_add(1, Ordering::SeqCst);
                 state.book.open_again(tag, id, first, now);
                 LiveSession(watched)
             } else {
                 let watched = Arc::new(Watched::new(Arc::clone(self), tag, id));
                 state.book.add(Arc::clone(&watched), times, first, now);
-                state.book.note_epoch(tag, self.epoch(tag));
+                state.book.note_epoch(tag, epoch);
                 LiveSession(watched)
-            }
+            };
+            (live, soon)
         };
-        self.changed.notify_one();
+        if soon {
+            self.changed.notify_one();
+        }
         self.keep_looking();
         Some(live)
     }
@@ -175,7 +186,7 @@ impl Registry {
         };
         if !self.looking.swap(true, Ordering::SeqCst) {
             self.state().book.restart(self.now());
-            runtime.spawn(driver::drive(Arc::clone(self)));
+            runtime.spawn(driver::drive(driver::Running::new(Arc::clone(self))));
         }
     }
 

@@ -165,11 +165,16 @@ impl Feed {
 
     /// Adds a reader that hears what arrives for others, until it is dropped.
     pub(crate) fn overheard_by(&self, reader: Weak<dyn FeedReader>) {
-        self.0
+        let mut readers = self
+            .0
             .readers
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(reader);
+            .unwrap_or_else(PoisonError::into_inner);
+        // Nothing else removes them while nothing arrives.
+        if readers.len() == readers.capacity() {
+            readers.retain(|reader| reader.strong_count() > 0);
+        }
+        readers.push(reader);
     }
 
     /// Adds a reader, until it is dropped. The store listens while the returned value lives.

@@ -94,7 +94,12 @@ impl<St: SessionStore> Inner<St> {
             (mem::take(&mut plan.fills), mem::take(&mut plan.active))
         };
         active.extend(self.taken(fills));
-        self.write(active).await;
+        if active.is_empty() {
+            return;
+        }
+        let inner = Arc::clone(self);
+        // A task of its own: what was taken is also written if nobody waits.
+        let _ = tokio::spawn(async move { inner.write(active).await }).await;
     }
 
     /// The activity of these fills. Nothing of those whose entries were replaced, or removed by a message.

@@ -1,8 +1,11 @@
 //! What one connection that listens has heard.
 
-use std::sync::{
-    Weak,
-    atomic::{AtomicI64, AtomicU32, Ordering::SeqCst},
+use std::{
+    mem,
+    sync::{
+        Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, AtomicU32, Ordering::SeqCst},
+    },
 };
 
 use super::super::link::Link;
@@ -36,6 +39,8 @@ pub(super) struct Ear {
     server: AtomicI64,
     /// The slot in which the node hears itself.
     own: AtomicU32,
+    /// The slots whose subscriptions the server ended.
+    lost: Mutex<Vec<u16>>,
 }
 
 impl Ear {
@@ -48,7 +53,19 @@ impl Ear {
             wall: AtomicI64::new(wall_ahead()),
             server: AtomicI64::new(NEVER),
             own: AtomicU32::new(NO_SLOT),
+            lost: Mutex::default(),
         }
+    }
+
+    /// The server ended the subscriptions in this slot.
+    pub(super) fn lose(&self, slot: u16) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.push(slot);
+    }
+
+    /// Those slots, each once.
+    pub(super) fn take_lost(&self) -> Vec<u16> {
+        mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether messages arrive, by what is known at this moment.

@@ -188,7 +188,9 @@ impl Hearing {
             // The slot went to another server.
             (PushKind::SUnsubscribe, _) => {
                 if let Ok(channel) = str::from_utf8(channel) {
-                    self.places.close(slot::of(channel).into(), ear.number);
+                    let slot = slot::of(channel);
+                    ear.lose(slot);
+                    self.places.close(slot.into(), ear.number);
                 }
             }
             _ => {}

@@ -70,10 +70,13 @@ impl Places {
 
     /// Messages may have been lost: a new epoch begins for all that this ear hears.
     pub(super) fn renew(&self, ear: u64) {
-        let held = self.all.iter().enumerate();
-        let held = held.filter_map(|(at, place)| is_held(place.load(SeqCst), ear).then_some(at));
-        let held: Vec<usize> = held.collect();
-        self.open(held, ear);
+        let epoch = self.epoch.fetch_add(1, SeqCst) + 1;
+        // One that is closed meanwhile stays closed.
+        let again =
+            |place| is_held(place, ear).then_some(OPEN | (ear & EARS) << EAR | epoch & EPOCH);
+        for place in &self.all {
+            let _ = place.fetch_update(SeqCst, SeqCst, again);
+        }
     }
 }
 

@@ -58,6 +58,11 @@ impl Slots {
             }
             stays
         });
+        // Such a slot may be here again already, but the node is not subscribed.
+        for slot in line.ear.take_lost() {
+            self.subscribed.remove(&slot);
+            hearing.places.close(usize::from(slot), number);
+        }
         for slot in &served.moving {
             hearing.places.close(usize::from(*slot), number);
         }
