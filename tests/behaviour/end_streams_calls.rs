@@ -20,7 +20,7 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{EndStreams, Session, SessionLayer, UntilEnded};
 
 use crate::common::{
-    faulty::{FaultyStore, Method as Call},
+    faulty::{Fault, FaultyStore, Method as Call},
     http::{Client, store},
     log::Log,
     streams::{Open, SECOND, World, empty, next, open, sized, text},
@@ -94,6 +94,33 @@ async fn a_call_that_ends_or_replaces_its_own_session_goes_on() {
 
         assert_eq!(response.await.status(), StatusCode::OK, "{case}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_the_end_of_its_own_session_goes_on() {
+    let (store, clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let layer = SessionLayer::new(faulty.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    let world = World {
+        clock,
+        layer,
+        client,
+    };
+    // The sessions have ended, and the answer comes 5 s later.
+    faulty.next(Call::End, Fault::HangAfter);
+    let request = world.request(Method::POST, Open::default());
+    let response = world.send(request, |session: Session, _| async move {
+        session.user_sessions().unwrap().end_all().await.unwrap();
+        Response::new(sized(0))
+    });
+    let answering = async {
+        sleep(SECOND * 5).await;
+        faulty.release();
+    };
+    let (response, ()) = tokio::join!(response, answering);
+
+    assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

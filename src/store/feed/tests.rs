@@ -192,3 +192,15 @@ fn a_store_listens_while_its_feed_has_readers() {
     assert!(!feed.is_wanted());
     assert_eq!(*wanted.borrow_and_update(), 0);
 }
+
+#[test]
+fn readers_that_are_gone_leave_while_nothing_arrives() {
+    let (_, feed) = feed();
+
+    for _ in 0..10_000 {
+        let reader: Arc<dyn FeedReader> = Arc::new(Reader::default());
+        feed.overheard_by(Arc::downgrade(&reader));
+    }
+
+    assert!(feed.0.readers.lock().unwrap().len() < 16);
+}

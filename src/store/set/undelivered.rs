@@ -130,3 +130,33 @@ impl Drop for Worker<'_> {
         self.0.workers.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_cannot_be_ended_waits_behind_the_others() {
+        let all = Undelivered::default();
+        let tag = Tag::from_bytes([7; 12]);
+        let (first, second) = (
+            SessionId::from_bytes([1; 12]),
+            SessionId::from_bytes([2; 12]),
+        );
+        all.add(tag, first);
+        all.add(tag, second);
+
+        let failed = all.take().map(|next| next.id);
+        let next = all.take().map(|next| {
+            let id = next.id;
+            next.ended();
+            id
+        });
+
+        assert_eq!((failed, next), (Some(first), Some(second)));
+        assert_eq!(
+            (all.count(), all.take().map(|last| last.id)),
+            (1, Some(first))
+        );
+    }
+}

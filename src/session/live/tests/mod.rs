@@ -48,6 +48,21 @@ async fn a_stream_whose_feed_is_unchanged_since_before_its_resolve_asks_with_its
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_that_is_dropped_with_its_streams_leaves_its_store() {
+    let sight = Sight::new(true);
+    let registry = sight.registry();
+    sight.live(id(1), MINUTE * 60);
+    let live = sight.open(&registry, id(1), None);
+    sleep(SECOND * 2).await;
+    let left = Arc::downgrade(&registry);
+
+    drop((live, registry));
+    sleep(SECOND * 2).await;
+
+    assert!(left.upgrade().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_messages_costs_one_look_a_second() {
     let sight = Sight::new(true);
     let registry = sight.registry();
