@@ -135,6 +135,35 @@ async fn a_silent_server_costs_one_deadline_and_then_no_time() {
     assert!(is_live(&store, &phone).await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silence_that_meets_calls_in_a_full_pool_ends_with_it() {
+    let server = Server::start();
+    let setup = server.store().await;
+    let phone = signs_in(&setup, "anna").await;
+    // One connection: the other calls wait for it while the server falls silent.
+    let store = PostgresStore::new(pool(&server.url(), 1));
+    assert!(is_live(&store, &phone).await);
+    server.suspend();
+
+    let mut calls = JoinSet::new();
+    for number in 0..60 {
+        let (store, phone) = (store.clone(), phone.clone());
+        calls.spawn(async move {
+            // Some come early, some while the first ones give up.
+            tokio::time::sleep(Duration::from_millis(number * 20)).await;
+            store.resolve(&Resolve::new(phone)).await.is_err()
+        });
+    }
+    let failed = calls.join_all().await;
+    server.resume();
+
+    assert!(failed.iter().all(|failed| *failed));
+    until("it answers", async || {
+        store.resolve(&Resolve::new(phone.clone())).await.is_ok()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn connections_that_are_cut_cost_no_request() {
     let server = Server::start();
