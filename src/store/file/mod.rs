@@ -76,8 +76,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// # Time
 ///
 /// The store's time is never behind its last write to the file. So a clock that was set back makes no session live longer
-/// than the difference. If the clock is more than a day ahead of the last write, it may be wrong: there is one warning,
-/// and for ten minutes sessions are deleted only of users who sign in or end sessions.
+/// than the difference. If the clock is more than a day ahead of the last write, it may be wrong. There
+/// is one warning, and for ten minutes sessions are deleted only of users who sign in or end sessions.
 ///
 /// The feature `file` needs Rust 1.90.
 #[derive(Clone)]
