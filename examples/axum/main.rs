@@ -19,7 +19,7 @@
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
 //! | `COOKIE` | `insecure`: also sent over plain http. Safari and clients such as Python's need it even on localhost; Chrome, Firefox and curl do not | `secure` |
-//! | `GEOIP_DB` | a MaxMind DB file with the places of addresses, such as GeoLite2 City | no places |
+//! | `GEOIP_DB` | a MaxMind DB file with the places of addresses, such as `GeoLite2` City | no places |
 //! | `RUST_LOG` | what is logged to stderr | `info` |
 //!
 //! Set at most one of `DATABASE_URL`, `REDIS_URL` and `SESSIONS_FILE`.

@@ -3,6 +3,7 @@
 mod message;
 pub(crate) mod report;
 #[cfg(test)]
+#[cfg(feature = "live")]
 mod tests;
 
 use std::{
