@@ -30,6 +30,7 @@ pub(crate) mod meter;
 #[cfg(feature = "live")]
 mod near;
 mod op;
+mod parts;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

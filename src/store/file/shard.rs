@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{Tag, Timestamp},
-    store::{End, Ended, SessionSet, memory::agents::Agents},
+    store::{End, Ended, SessionSet, memory::agents::Agents, parts},
 };
 
 /// When to look again at a set that is over, but not on the disk yet.
@@ -38,15 +38,7 @@ impl Shard {
 
     /// So many of the lowest tags after this one, in order.
     pub(super) fn tags(&self, after: Option<Tag>, most: usize) -> Vec<Tag> {
-        let after = after.as_ref().map(Tag::as_bytes);
-        let tags = self.sets.keys().map(Tag::as_bytes);
-        let mut tags: Vec<[u8; 12]> = tags.filter(|tag| Some(*tag) > after).copied().collect();
-        if most < tags.len() {
-            tags.select_nth_unstable(most);
-            tags.truncate(most);
-        }
-        tags.sort_unstable();
-        tags.into_iter().map(Tag::from_bytes).collect()
+        parts::lowest(self.sets.keys(), after, most)
     }
 
     pub(super) fn guests(&self) -> usize {

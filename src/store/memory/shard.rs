@@ -8,7 +8,7 @@ use std::{
 use super::agents::Agents;
 use crate::{
     model::{Tag, Timestamp},
-    store::session_set::SessionSet,
+    store::{parts, session_set::SessionSet},
 };
 
 #[derive(Default)]
@@ -41,15 +41,7 @@ impl Shard {
 
     /// So many of the lowest tags after this one, in order.
     pub(super) fn tags(&self, after: Option<Tag>, most: usize) -> Vec<Tag> {
-        let after = after.as_ref().map(Tag::as_bytes);
-        let tags = self.sets.keys().map(Tag::as_bytes);
-        let mut tags: Vec<[u8; 12]> = tags.filter(|tag| Some(*tag) > after).copied().collect();
-        if most < tags.len() {
-            tags.select_nth_unstable(most);
-            tags.truncate(most);
-        }
-        tags.sort_unstable();
-        tags.into_iter().map(Tag::from_bytes).collect()
+        parts::lowest(self.sets.keys(), after, most)
     }
 
     pub(super) fn guests(&self) -> usize {
