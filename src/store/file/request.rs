@@ -77,7 +77,18 @@ impl Front {
     }
 
     pub(super) fn list(&self, list: &List) -> Vec<Record> {
-        self.read(list.tag, |set, now| set.list(list, now))
-            .unwrap_or_default()
+        let listed = self.within(list.tag, |shard, now| {
+            let entry = shard.get(list.tag)?;
+            let mut copy = entry.set.clone();
+            let listed = copy.list(list, now);
+            // What it dropped must not be back after a restart.
+            if !self.clock.is_doubted(now) && copy != entry.set {
+                entry.set = copy;
+                shard.note_seen(list.tag);
+                self.queue.note_seen();
+            }
+            Some(listed)
+        });
+        listed.flatten().unwrap_or_default()
     }
 }
