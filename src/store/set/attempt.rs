@@ -122,6 +122,8 @@ pub(super) async fn run<S: SetStorage, T>(
     let mut doubtful: Vec<(Option<Version>, T)> = Vec::new();
     let mut expected = None;
     let mut turn = None;
+    // Why the attempt before failed.
+    let mut last = None;
     loop {
         // While others take turns, a new operation joins them. So a flood of writes cannot overtake them for ever.
         let joins = || kind != TaskKind::Request && turns.are_taken(tag);
@@ -179,7 +181,7 @@ pub(super) async fn run<S: SetStorage, T>(
         if kind == TaskKind::SignIn {
             let left = patience.saturating_sub(began.age());
             if left.is_zero() {
-                let error = StoreError::new(StoreErrorKind::Timeout);
+                let error = last.unwrap_or(StoreError::new(StoreErrorKind::Timeout));
                 return Err(unknown(kind, !doubtful.is_empty(), error));
             }
             write.latest = Some(now.plus(left));
@@ -214,6 +216,7 @@ pub(super) async fn run<S: SetStorage, T>(
             let version = write.head.as_ref().map(|_| write.version);
             doubtful.push((version, done.outcome));
         }
+        last = Some(error);
         storage.pause(failed).await;
     }
 }
