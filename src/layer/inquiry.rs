@@ -6,7 +6,7 @@ use super::{
     reject::Rejection,
 };
 use crate::{
-    model::{EndNotice, EndReason, Token},
+    model::Token,
     request::{GUEST, Sent, Tokens, Way},
     session::{Current, Dead, Due, Live, Mark, OpenSession, Place},
     store::{Resolve, Resolved, StoreError, meter},
@@ -153,32 +153,18 @@ impl Inquiry {
                 self.live(token, asked, live);
                 return Ok(());
             }
-            Ok(Resolved::Ended(notice)) => match notice.reason {
-                // No client ever used these: there is nothing to explain.
-                EndReason::Undelivered | EndReason::Rejected => Dead::Unknown,
-                _ => Dead::Ended(token.clone(), notice),
-            },
+            Ok(Resolved::Ended(notice)) => Dead::ended(&token, notice),
             Ok(Resolved::Reused(reused)) => {
                 tracing::warn!(ended = reused.ended, "previous token used after its time");
-                self.open.session().report_reused(&reused);
-                Dead::Reused(reused.ended.then(|| {
-                    let reason = EndReason::TokenReuse;
-                    let digest = token.digest_in(config.rules.realm);
-                    EndNotice::new(digest, reason, reused.now, None, reused.now)
-                }))
+                self.open.session().reused(&token, &reused)
             }
             Ok(Resolved::Expired(record)) => {
-                if !record.was_found_expired() {
-                    self.open.session().report_expired(&record);
+                let dead = self.open.session().expired(&record);
+                match &dead {
+                    Dead::Expired(notice) => config.dead.note_expired(&token, notice.ended_at),
+                    _ => config.dead.note(&token),
                 }
-                if record.user_id().is_some() {
-                    let at = record.expires_at();
-                    config.dead.note_expired(&token, at);
-                    Dead::Expired(EndNotice::expired(record.digest, at))
-                } else {
-                    config.dead.note(&token);
-                    Dead::Unknown
-                }
+                dead
             }
             Ok(Resolved::Unknown) => {
                 config.dead.note(&token);

@@ -1,10 +1,10 @@
 //! The events that a request raises.
 
-use super::{Session, staged::PendingLogin};
+use super::{Session, sent::Dead, staged::PendingLogin};
 use crate::{
     model::{
-        Clock, EndReason, EndedFor, Event, EventKind, Initiator, Record, Refusal, SessionId,
-        SignIn, Timestamp, UserId,
+        Clock, EndNotice, EndReason, EndedFor, Event, EventKind, Initiator, Record, Refusal,
+        SessionId, SignIn, Timestamp, Token, UserId,
     },
     store::{NewSession, Reused, meter},
 };
@@ -92,7 +92,15 @@ impl Session {
     }
 
     /// A request sent a previous token after its time.
-    pub(crate) fn report_reused(&self, reused: &Reused) {
+    pub(crate) fn reused(&self, token: &Token, reused: &Reused) -> Dead {
+        self.report_reused(reused);
+        Dead::Reused(reused.ended.then(|| {
+            let (reason, now) = (EndReason::TokenReuse, reused.now);
+            EndNotice::new(token.digest_in(self.0.rules.realm), reason, now, None, now)
+        }))
+    }
+
+    fn report_reused(&self, reused: &Reused) {
         let (record, now) = (&reused.record, reused.now);
         if record.user_id().is_none() {
             return;
@@ -107,11 +115,18 @@ impl Session {
         }
     }
 
-    /// A session was found past one of its deadlines.
-    pub(crate) fn report_expired(&self, record: &Record) {
+    /// A session was found past one of its deadlines. The first request that finds it raises the event.
+    pub(crate) fn expired(&self, record: &Record) -> Dead {
         if record.user_id().is_none() {
-            return;
+            return Dead::Unknown;
         }
+        if !record.was_found_expired() {
+            self.report_expired(record);
+        }
+        Dead::Expired(EndNotice::expired(record.digest, record.expires_at()))
+    }
+
+    fn report_expired(&self, record: &Record) {
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();
             let event = Event::new(

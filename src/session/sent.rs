@@ -44,6 +44,17 @@ pub(crate) enum Dead {
     Reused(Option<EndNotice>),
 }
 
+impl Dead {
+    /// The token of a session that ended.
+    pub(crate) fn ended(token: &Token, notice: EndNotice) -> Self {
+        match notice.reason {
+            // No client ever used these: there is nothing to explain.
+            EndReason::Undelivered | EndReason::Rejected => Self::Unknown,
+            _ => Self::Ended(token.clone(), notice),
+        }
+    }
+}
+
 /// A token that the request sent and that the layer did not use.
 #[derive(Clone, Debug)]
 pub(crate) struct Unread {

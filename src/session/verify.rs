@@ -6,10 +6,7 @@ use super::{
     error::{SessionError, SessionErrorKind},
     sent::Dead,
 };
-use crate::{
-    model::{EndNotice, EndReason},
-    store::{Resolve, Resolved},
-};
+use crate::store::{Resolve, Resolved};
 
 impl Session {
     /// Whether a near cache answered this request.
@@ -72,42 +69,20 @@ impl Session {
             // A clone of the session was faster, or the handler signed out.
             return Ok(());
         }
+        if let Resolved::Live(found) = answer {
+            let mut live = Live::new(token.tag(), found);
+            live.mark = mark;
+            state.current = Current::Live(live);
+            return Ok(());
+        }
+        drop(state);
         let dead = match answer {
-            Resolved::Live(found) => {
-                let mut live = Live::new(token.tag(), found);
-                live.mark = mark;
-                state.current = Current::Live(live);
-                return Ok(());
-            }
-            Resolved::Ended(notice)
-                if matches!(notice.reason, EndReason::Undelivered | EndReason::Rejected) =>
-            {
-                Dead::Unknown
-            }
-            Resolved::Ended(notice) => Dead::Ended(token, notice),
-            Resolved::Reused(reused) => {
-                drop(state);
-                self.report_reused(&reused);
-                state = self.state();
-                Dead::Reused(reused.ended.then(|| {
-                    let digest = token.digest_in(rules.realm);
-                    EndNotice::new(digest, EndReason::TokenReuse, reused.now, None, reused.now)
-                }))
-            }
-            Resolved::Expired(record) => {
-                if !record.was_found_expired() {
-                    drop(state);
-                    self.report_expired(&record);
-                    state = self.state();
-                }
-                if record.user_id().is_some() {
-                    Dead::Expired(EndNotice::expired(record.digest, record.expires_at()))
-                } else {
-                    Dead::Unknown
-                }
-            }
-            Resolved::Unknown => Dead::Unknown,
+            Resolved::Ended(notice) => Dead::ended(&token, notice),
+            Resolved::Reused(reused) => self.reused(&token, &reused),
+            Resolved::Expired(record) => self.expired(&record),
+            Resolved::Live(_) | Resolved::Unknown => Dead::Unknown,
         };
+        let mut state = self.state();
         state.current = Current::Gone;
         state.sent.is_dead(dead);
         Ok(())
