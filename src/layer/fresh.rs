@@ -16,7 +16,7 @@ use super::{
     redirect::Page,
     reject::Rejection,
     reply::{Bare, Reply},
-    require::{is_navigation, user_of},
+    require::{RequireUserFuture, is_navigation, user_of},
 };
 use crate::session::Session;
 
@@ -125,7 +125,7 @@ pub struct RequireFreshService<S, R> {
 }
 
 impl<R> RequireFresh<R> {
-    pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Rejection> {
+    fn refusal<B>(&self, request: &Request<B>) -> Option<Rejection> {
         let session: Option<&Session> = request.extensions().get();
         if session.is_some_and(|session| session.is_stored_fresh(self.within)) {
             return None;
@@ -143,6 +143,22 @@ impl<R> RequireFresh<R> {
         };
         Some(rejection.for_grpc(is_grpc(method, headers)))
     }
+
+    /// Calls the service, or answers by itself.
+    pub(super) fn decide<S, B, A>(
+        &self,
+        service: &mut S,
+        request: Request<B>,
+    ) -> RequireUserFuture<S::Future, A>
+    where
+        S: Service<Request<B>, Response = Response<A>>,
+        R: Reply<A>,
+    {
+        match self.refusal(&request) {
+            None => RequireUserFuture::calling(service.call(request)),
+            Some(rejection) => RequireUserFuture::answering(self.reply.reply(rejection)),
+        }
+    }
 }
 
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for RequireFreshService<S, R>
@@ -152,7 +168,7 @@ where
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = RequireFreshFuture<S, R, ReqBody>;
+    type Future = RequireFreshFuture<S, R, ReqBody, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -168,10 +184,7 @@ where
             let guard = self.guard.clone();
             return RequireFreshFuture::verifying(verify, service, guard, request);
         }
-        match self.guard.refusal(&request) {
-            None => RequireFreshFuture::calling(self.inner.call(request)),
-            Some(rejection) => RequireFreshFuture::answering(self.guard.reply.reply(rejection)),
-        }
+        RequireFreshFuture::decided(self.guard.decide(&mut self.inner, request))
     }
 }
 

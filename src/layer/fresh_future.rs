@@ -11,7 +11,9 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{fresh::RequireFresh, grpc::is_grpc, reject::Rejection, reply::Reply};
+use super::{
+    fresh::RequireFresh, grpc::is_grpc, reject::Rejection, reply::Reply, require::RequireUserFuture,
+};
 use crate::session::SessionError;
 
 type Verify = Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send>>;
@@ -19,31 +21,29 @@ type Verify = Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send>>;
 pin_project! {
     /// Response future of [`RequireFreshService`](crate::RequireFreshService).
     #[must_use = "futures do nothing unless polled"]
-    pub struct RequireFreshFuture<S, R, ReqBody>
+    pub struct RequireFreshFuture<S, R, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
     {
         #[pin]
-        state: State<S, R, ReqBody, S::Response>,
+        state: State<S, R, ReqBody, ResBody>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, R, ReqBody, A>
+    enum State<S, R, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
     {
         /// Asking the store, because a near cache answered.
         Verify { verify: Verify, next: Option<(S, RequireFresh<R>, Request<ReqBody>)> },
-        /// The wrapped service is at work.
-        Call { #[pin] call: S::Future },
-        /// Nothing to wait for: the guard answers by itself.
-        Answer { answer: Option<A> },
+        /// The guard has decided.
+        Decided { #[pin] decided: RequireUserFuture<S::Future, ResBody> },
     }
 }
 
-impl<S, R, ReqBody> RequireFreshFuture<S, R, ReqBody>
+impl<S, R, ReqBody, ResBody> RequireFreshFuture<S, R, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
 {
@@ -59,21 +59,14 @@ where
         }
     }
 
-    pub(super) fn calling(call: S::Future) -> Self {
+    pub(super) fn decided(decided: RequireUserFuture<S::Future, ResBody>) -> Self {
         Self {
-            state: State::Call { call },
-        }
-    }
-
-    pub(super) fn answering(answer: S::Response) -> Self {
-        let answer = Some(answer);
-        Self {
-            state: State::Answer { answer },
+            state: State::Decided { decided },
         }
     }
 }
 
-impl<S, R, ReqBody, ResBody> Future for RequireFreshFuture<S, R, ReqBody>
+impl<S, R, ReqBody, ResBody> Future for RequireFreshFuture<S, R, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     R: Reply<ResBody>,
@@ -83,42 +76,29 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
+            let decided = match this.state.as_mut().project() {
                 StateProj::Verify { verify, next } => {
                     let verified = ready!(verify.as_mut().poll(cx));
                     let Some((mut service, guard, request)) = next.take() else {
                         return Poll::Pending;
                     };
-                    let refusal = match verified {
-                        Ok(()) => guard.refusal(&request),
+                    match verified {
+                        Ok(()) => guard.decide(&mut service, request),
                         Err(_unavailable) => {
                             let grpc = is_grpc(request.method(), request.headers());
-                            Some(Rejection::unavailable().for_grpc(grpc))
+                            let rejection = Rejection::unavailable().for_grpc(grpc);
+                            RequireUserFuture::answering(guard.reply.reply(rejection))
                         }
-                    };
-                    match refusal {
-                        None => State::Call {
-                            call: service.call(request),
-                        },
-                        Some(rejection) => State::Answer {
-                            answer: Some(guard.reply.reply(rejection)),
-                        },
                     }
                 }
-                StateProj::Call { call } => return call.poll(cx),
-                StateProj::Answer { answer } => {
-                    return match answer.take() {
-                        Some(answer) => Poll::Ready(Ok(answer)),
-                        None => Poll::Pending,
-                    };
-                }
+                StateProj::Decided { decided } => return decided.poll(cx),
             };
-            this.state.set(next);
+            this.state.set(State::Decided { decided });
         }
     }
 }
 
-impl<S, R, ReqBody> fmt::Debug for RequireFreshFuture<S, R, ReqBody>
+impl<S, R, ReqBody, ResBody> fmt::Debug for RequireFreshFuture<S, R, ReqBody, ResBody>
 where
     S: Service<Request<ReqBody>>,
 {
