@@ -13,6 +13,7 @@
 
 use std::future::{self, Future};
 
+mod due;
 mod error;
 pub(crate) mod feed;
 #[cfg(feature = "file")]

@@ -1,11 +1,6 @@
 //! The session sets under one lock.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    mem,
-    time::Duration,
-};
+use std::{collections::HashMap, mem, time::Duration};
 
 use super::{
     disk::{Parts, Row},
@@ -13,7 +8,7 @@ use super::{
 };
 use crate::{
     model::{Tag, Timestamp},
-    store::{End, Ended, SessionSet, memory::agents::Agents, parts},
+    store::{End, Ended, SessionSet, due::Due, memory::agents::Agents, parts},
 };
 
 /// When to look again at a set that is over, but not on the disk yet.
@@ -22,8 +17,7 @@ const UNSETTLED: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Shard {
     sets: HashMap<Tag, Entry>,
-    /// When to look at each session set next. Activity can make an entry too early, never too late.
-    due: BinaryHeap<Reverse<(Timestamp, [u8; 12])>>,
+    due: Due,
     agents: Agents,
     /// How many of the sets began with a guest session.
     guests: usize,
@@ -54,7 +48,7 @@ impl Shard {
         let until = set.kept_until().unwrap_or_default();
         let guest = set.is_guest();
         self.guests += usize::from(guest);
-        self.due.push(Reverse((until, *tag.as_bytes())));
+        self.due.push(tag, until);
         let mut entry = Entry::of(set, guest);
         entry.due = true;
         self.sets.insert(tag, entry);
@@ -143,7 +137,7 @@ impl Shard {
         } else if !entry.due {
             let until = entry.set.kept_until().unwrap_or(now);
             entry.due = true;
-            self.due.push(Reverse((until, *tag.as_bytes())));
+            self.due.push(tag, until);
         }
         Some(landed)
     }
@@ -158,14 +152,9 @@ impl Shard {
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize) -> bool {
         let before = self.seen.len();
         for _ in 0..most {
-            let Some(Reverse((at, tag))) = self.due.peek().copied() else {
+            let Some(tag) = self.due.take(now) else {
                 break;
             };
-            if at > now {
-                break;
-            }
-            self.due.pop();
-            let tag = Tag::from_bytes(tag);
             let Some(entry) = self.sets.get(&tag) else {
                 continue;
             };
@@ -175,16 +164,10 @@ impl Shard {
             } else {
                 let until = entry.set.kept_until().filter(|until| *until > now);
                 let until = until.unwrap_or_else(|| now.plus(UNSETTLED));
-                self.due.push(Reverse((until, *tag.as_bytes())));
+                self.due.push(tag, until);
             }
         }
-        // The next time is after as many removals again.
-        if self.sets.capacity() > 4 * self.sets.len() + 64 {
-            self.sets.shrink_to(2 * self.sets.len());
-        }
-        if self.due.capacity() > 4 * self.due.len() + 64 {
-            self.due.shrink_to(2 * self.due.len());
-        }
+        self.due.shrink(&mut self.sets);
         self.seen.len() > before
     }
 }

@@ -1,21 +1,17 @@
 //! The session sets under one lock, and the removal of expired ones bit by bit.
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-};
+use std::collections::HashMap;
 
 use super::agents::Agents;
 use crate::{
     model::{Tag, Timestamp},
-    store::{parts, session_set::SessionSet},
+    store::{due::Due, parts, session_set::SessionSet},
 };
 
 #[derive(Default)]
 pub(super) struct Shard {
     sets: HashMap<Tag, Kept>,
-    /// When to look at each session set next. Activity can make an entry too early, never too late.
-    due: BinaryHeap<Reverse<(Timestamp, [u8; 12])>>,
+    due: Due,
     agents: Agents,
     /// How many of the sets began with a guest session.
     guests: usize,
@@ -73,7 +69,7 @@ impl Shard {
         {
             let guest = absent == Absent::MakeGuest;
             self.guests += usize::from(guest);
-            self.due.push(Reverse((until, *tag.as_bytes())));
+            self.due.push(tag, until);
             self.sets.insert(tag, Kept { set, guest });
         }
         Some(done)
@@ -82,16 +78,11 @@ impl Shard {
     /// Looks at so many session sets that are due, removes the expired ones, and gives memory back.
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize) {
         for _ in 0..most {
-            let Some(Reverse((at, tag))) = self.due.peek().copied() else {
+            let Some(tag) = self.due.take(now) else {
                 break;
             };
-            if at > now {
-                break;
-            }
-            self.due.pop();
-            let tag = Tag::from_bytes(tag);
             match self.sets.get(&tag).and_then(|kept| kept.set.kept_until()) {
-                Some(until) if until > now => self.due.push(Reverse((until, *tag.as_bytes()))),
+                Some(until) if until > now => self.due.push(tag, until),
                 _ => {
                     if let Some(Kept { guest: true, .. }) = self.sets.remove(&tag) {
                         self.guests -= 1;
@@ -99,12 +90,6 @@ impl Shard {
                 }
             }
         }
-        // The next time is after as many removals again.
-        if self.sets.capacity() > 4 * self.sets.len() + 64 {
-            self.sets.shrink_to(2 * self.sets.len());
-        }
-        if self.due.capacity() > 4 * self.due.len() + 64 {
-            self.due.shrink_to(2 * self.due.len());
-        }
+        self.due.shrink(&mut self.sets);
     }
 }
