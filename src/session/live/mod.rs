@@ -99,8 +99,8 @@ impl Session {
             match &state.current {
                 Current::Live(live) => {
                     let record = &live.record;
-                    let began = record.created_at.min(record.authenticated_at);
-                    let expires = record.idle_expires_at().min(record.deadline);
+                    let began = record.began_at();
+                    let expires = record.expires_at();
                     (live.tag, (record.id, began, expires), live.now, live.mark)
                 }
                 Current::Nothing | Current::Gone => return Err(SessionErrorKind::NoSession.into()),

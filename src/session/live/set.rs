@@ -157,7 +157,7 @@ impl Member {
     fn lives(&mut self, deadlines: &Deadlines, store_now: Timestamp, now: u64, lease: u64) {
         let expires = deadlines.expires_at();
         let left = u64::try_from(expires.since(store_now).as_millis()).unwrap_or(u64::MAX);
-        self.began = deadlines.created_at.min(deadlines.authenticated_at);
+        self.began = deadlines.began_at();
         self.expires = expires;
         self.expires_at = now.saturating_add(left).saturating_add(1);
         self.due = now + lease;

@@ -87,6 +87,12 @@ impl Deadlines {
         }
     }
 
+    /// As [`Record::began_at`].
+    #[cfg(feature = "live")]
+    pub(crate) fn began_at(&self) -> Timestamp {
+        self.created_at.min(self.authenticated_at)
+    }
+
     /// When it expires unless something moves its deadlines.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
