@@ -100,6 +100,14 @@ impl Route {
         }
     }
 
+    /// Keys of no user, of which each server has one.
+    pub(super) async fn keys(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::One(_) => Ok(of_none(keys).take(1).collect()),
+            Self::Cluster(_) => self.served(keys).await,
+        }
+    }
+
     /// All primaries, each with a key that it serves.
     pub(super) async fn primaries(&self, keys: &Keys) -> Result<Vec<Primary<'_>>, StoreError> {
         match self {

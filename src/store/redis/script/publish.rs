@@ -71,11 +71,7 @@ impl Scripts {
         let Some(live) = &self.0.live else {
             return Ok(());
         };
-        let mut keys = self.0.route.served(&self.0.keys).await?;
-        if keys.is_empty() {
-            keys.push(self.0.keys.named("check-0"));
-        }
-        for key in keys {
+        for key in self.0.route.keys(&self.0.keys).await? {
             let channel = if live.sharded {
                 live::of_key(&live.channel, &key)
             } else {
