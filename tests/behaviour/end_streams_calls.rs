@@ -100,13 +100,7 @@ async fn a_call_that_ends_or_replaces_its_own_session_goes_on() {
 async fn a_call_that_waits_for_the_end_of_its_own_session_goes_on() {
     let (store, clock) = store();
     let faulty = FaultyStore::new(&store);
-    let layer = SessionLayer::new(faulty.clone());
-    let client = Client::signed_in(&layer, "alice").await;
-    let world = World {
-        clock,
-        layer,
-        client,
-    };
+    let world = World::of(SessionLayer::new(faulty.clone()), clock).await;
     // The sessions have ended, and the answer comes 5 s later.
     faulty.next(Call::End, Fault::HangAfter);
     let request = world.request(Method::POST, Open::default());
@@ -174,13 +168,7 @@ async fn calls_that_are_answered_within_a_second_ask_the_store_for_nothing() {
     let (store, clock) = store();
     // A trusted feed without news would make the look unnecessary after a second too.
     let faulty = FaultyStore::without_feed(&store);
-    let layer = SessionLayer::new(faulty.clone());
-    let client = Client::signed_in(&layer, "alice").await;
-    let world = World {
-        clock,
-        layer,
-        client,
-    };
+    let world = World::of(SessionLayer::new(faulty.clone()), clock).await;
 
     for wait in [0, 900, 5_000] {
         let request = world.request(Method::POST, Open::default());

@@ -112,6 +112,11 @@ impl World {
     pub async fn new() -> Self {
         let (store, clock) = store();
         let layer = SessionLayer::new(store).limit(Limit::at_most(1));
+        Self::of(layer, clock).await
+    }
+
+    /// With a layer of the test's own.
+    pub async fn of(layer: SessionLayer, clock: ManualClock) -> Self {
         let client = Client::signed_in(&layer, "alice").await;
         Self {
             clock,

@@ -251,24 +251,18 @@ async fn on_a_cluster_the_primary_of_the_key_waits_and_no_other() {
 fn replicas_that_stop_confirming_are_one_log_line_and_each_call_is_counted() {
     let log = Log::start();
     let recorder = DebuggingRecorder::new();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
 
-    metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let group = Group::start(Program::Redis, &[100]).await;
-            let store = confirming(&group.master, 1, millis(500));
-            let token = signs_in(&store, "alice").await;
-            group.replicas[0].suspend();
-            for _ in 0..3 {
-                ends(&store, &token).await.unwrap_err();
-            }
-            group.replicas[0].resume();
-            group.settles().await;
-            ends(&store, &token).await.unwrap();
-        });
+    super::seen::recorded(&recorder, async {
+        let group = Group::start(Program::Redis, &[100]).await;
+        let store = confirming(&group.master, 1, millis(500));
+        let token = signs_in(&store, "alice").await;
+        group.replicas[0].suspend();
+        for _ in 0..3 {
+            ends(&store, &token).await.unwrap_err();
+        }
+        group.replicas[0].resume();
+        group.settles().await;
+        ends(&store, &token).await.unwrap();
     });
 
     let lines = [log.at(" WARN "), log.at(" INFO ")].map(|lines| lines.concat());

@@ -48,38 +48,41 @@ fn measured(recorder: &DebuggingRecorder) -> BTreeMap<String, i64> {
     of_link.collect()
 }
 
+/// Runs this on a runtime of its own, and records its metrics.
+pub(crate) fn recorded<T>(recorder: &DebuggingRecorder, work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(recorder, || runtime.block_on(work))
+}
+
 // T45 T70
 #[test]
 fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
     let log = Log::start();
     let recorder = DebuggingRecorder::new();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
 
-    let port = metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let mut server = Server::start_with(&["--requirepass", "hunter2"]);
-            let url = format!("redis://:hunter2@127.0.0.1:{}", server.port);
-            let store = RedisStore::connect(&url).unwrap();
-            let token = signs_in(&store, "alice").await;
-            tokio::time::sleep(millis(100)).await;
+    let port = recorded(&recorder, async {
+        let mut server = Server::start_with(&["--requirepass", "hunter2"]);
+        let url = format!("redis://:hunter2@127.0.0.1:{}", server.port);
+        let store = RedisStore::connect(&url).unwrap();
+        let token = signs_in(&store, "alice").await;
+        tokio::time::sleep(millis(100)).await;
 
-            server.kill();
-            for _ in 0..20 {
-                store
-                    .resolve(&Resolve::new(token.clone()))
-                    .await
-                    .unwrap_err();
-            }
-            server.restart();
-            until("it is up again", async || {
-                store.resolve(&Resolve::new(guest())).await.is_ok()
-            })
-            .await;
-            server.port
+        server.kill();
+        for _ in 0..20 {
+            store
+                .resolve(&Resolve::new(token.clone()))
+                .await
+                .unwrap_err();
+        }
+        server.restart();
+        until("it is up again", async || {
+            store.resolve(&Resolve::new(guest())).await.is_ok()
         })
+        .await;
+        server.port
     });
 
     let (down, up) = (log.at(" WARN "), log.at(" INFO "));
@@ -101,31 +104,25 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
 fn a_feed_that_is_lost_and_trusted_again_is_one_log_line_each() {
     let log = Log::start();
     let recorder = DebuggingRecorder::new();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
 
-    metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let server = Server::start();
-            let relay = Relay::start(server.port).await;
-            let a = super::feed::live(&relay.url());
-            let tag = guest().tag();
-            let reader = Reader::trusting(&a, tag).await;
-            until("it is said", async || log.at(" INFO ").len() == 1).await;
+    recorded(&recorder, async {
+        let server = Server::start();
+        let relay = Relay::start(server.port).await;
+        let a = super::feed::live(&relay.url());
+        let tag = guest().tag();
+        let reader = Reader::trusting(&a, tag).await;
+        until("it is said", async || log.at(" INFO ").len() == 1).await;
 
-            relay.go_away(millis(1_000)).await;
-            reader.trusts(tag).await;
-            let again = async || {
-                log.at(" INFO ")
-                    .iter()
-                    .filter(|line| is_of_feed(line))
-                    .count()
-                    == 2
-            };
-            until("it is said again", again).await;
-        });
+        relay.go_away(millis(1_000)).await;
+        reader.trusts(tag).await;
+        let again = async || {
+            log.at(" INFO ")
+                .iter()
+                .filter(|line| is_of_feed(line))
+                .count()
+                == 2
+        };
+        until("it is said again", again).await;
     });
 
     let lost: Vec<String> = log
@@ -158,13 +155,9 @@ fn is_of_feed(line: &str) -> bool {
 fn what_an_overload_refuses_is_counted_and_answered_503_with_a_time_to_come_back() {
     let _log = Log::start();
     let recorder = DebuggingRecorder::new();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
 
-    let (busy, others) = metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
+    let (busy, others) =
+        recorded(&recorder, async {
             let server = Server::start();
             let relay = Relay::start(server.port).await;
             let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap())
@@ -205,8 +198,7 @@ fn what_an_overload_refuses_is_counted_and_answered_503_with_a_time_to_come_back
                 }
             }
             (busy, others)
-        })
-    });
+        });
 
     let measured = measured(&recorder);
     assert!(busy > 100 && others > 100, "{busy} {others}");
