@@ -44,3 +44,4 @@ mod sentinel;
 mod sentinel_named;
 mod soak;
 mod soak_streams;
+mod streams;
