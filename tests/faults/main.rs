@@ -45,3 +45,4 @@ mod sentinel_named;
 mod soak;
 mod soak_page;
 mod soak_streams;
+mod streams;
