@@ -158,7 +158,8 @@ impl World {
             _ if self.dice.is_one_in(3) => self.ends_everyone().await,
             _ => self.relay.go_away(self.dice.millis(300)).await,
         }
-        let pause = self.dice.millis(120);
+        // A sign-in of the millisecond in which the user was signed out everywhere counts as one of before.
+        let pause = Duration::from_millis(5) + self.dice.millis(120);
         sleep(pause).await;
         for kept in self.users.iter().flatten() {
             let is_open = |live: &LiveSession| live.end().is_none();
@@ -280,8 +281,6 @@ impl World {
         let (_, store) = self.other();
         self.everyone.store(true, SeqCst);
         Everyone::new(store).end_all().await.unwrap();
-        // Who signs in within the same millisecond is among them.
-        sleep(Duration::from_millis(5)).await;
         for at in 0..USERS {
             if let Some(kept) = self.users[at].take() {
                 self.has_ended(at, kept, "everyone");
