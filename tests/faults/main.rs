@@ -43,4 +43,6 @@ mod seen;
 mod sentinel;
 mod sentinel_named;
 mod soak;
+mod soak_page;
 mod soak_streams;
+mod streams;

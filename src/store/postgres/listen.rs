@@ -166,6 +166,11 @@ fn takes(inner: Weak<Inner>) -> Take {
             return;
         };
         if let Some(number) = payload.strip_prefix(&live.state.node) {
+            // Until now a question may have been answered by the previous primary.
+            if !live.state.is_trusted() {
+                live.state.epoch.fetch_add(1, SeqCst);
+                live.feed.epoch_changed();
+            }
             live.state.hear(number.parse().unwrap_or(0));
         } else if !payload.starts_with(PING)
             && let Ok(bytes) = URL_SAFE_NO_PAD.decode(payload)

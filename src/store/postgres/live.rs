@@ -205,6 +205,12 @@ impl State {
         }
     }
 
+    /// Whether a message of this node to itself arrived of late.
+    pub(super) fn is_trusted(&self) -> bool {
+        let heard = self.heard.load(SeqCst);
+        heard > 0 && Monotonic::now().as_millis() - heard < millis(TRUSTED_FOR)
+    }
+
     /// This message of the node to itself has arrived, and so have all before it.
     pub(super) fn hear(&self, number: u64) {
         let mut pings = lock(&self.pings);
@@ -219,9 +225,7 @@ impl State {
 
 impl FeedSource for Source {
     fn state(&self, _tag: Tag) -> FeedState {
-        let heard = self.0.heard.load(SeqCst);
-        let trusted = heard > 0 && Monotonic::now().as_millis() - heard < millis(TRUSTED_FOR);
-        FeedState::new(self.0.epoch.load(SeqCst), trusted)
+        FeedState::new(self.0.epoch.load(SeqCst), self.0.is_trusted())
     }
 }
 

@@ -145,7 +145,7 @@ impl PostgresStore {
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         if self.sets.given_up() > 0 {
-            // Its task may have ended with its runtime, or a moment before one more came.
+            // Its task may have ended with its runtime.
             self.given_up.work(&self.sets);
         }
         let answer = time::timeout(self.deadline, operation).await;
