@@ -40,7 +40,7 @@ mod session_set;
 mod set;
 mod shared;
 
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]
