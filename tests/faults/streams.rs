@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use redis_test::sentinel::RedisSentinelCluster;
 use tokio::{
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
@@ -202,8 +203,10 @@ async fn while_slots_move() {
     world.holds("while slots move").await;
 }
 
-async fn through_a_failover(signal: &str) {
-    let (servers, sentinels) = sentinel::start().await;
+async fn through_a_failover(
+    (servers, sentinels): (RedisSentinelCluster, Vec<String>),
+    signal: &str,
+) {
     let store = || {
         let sentinels = sentinels.iter().map(String::as_str);
         live(RedisSource::sentinel(sentinels, "master0", Default::default()).unwrap())
@@ -254,10 +257,12 @@ async fn through_a_failover(signal: &str) {
 // T41 T72
 #[tokio::test(flavor = "multi_thread")]
 async fn no_end_is_missed_while_slots_move_and_through_a_failover_by_sentinels() {
+    // One after the other: each blocks while it starts its servers.
+    let (first, second) = (sentinel::start().await, sentinel::start().await);
     tokio::join!(
         while_slots_move(),
-        through_a_failover("-KILL"),
-        through_a_failover("-STOP"),
+        through_a_failover(first, "-KILL"),
+        through_a_failover(second, "-STOP"),
     );
 }
 
