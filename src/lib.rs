@@ -340,6 +340,16 @@ pub mod threats {}
 /// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
 /// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
+///
+/// With the feature `file`, about the file:
+///
+/// | metric | kind | labels |
+/// |---|---|---|
+/// | `tower_user_sessions_file_commits_total` | counter | `outcome`: ok, failed |
+/// | `tower_user_sessions_file_commit_seconds` | histogram | |
+/// | `tower_user_sessions_file_commit_sets` | histogram | users and guest sessions of one commit |
+/// | `tower_user_sessions_file_changes_total` | counter | `to`: up, down. A disk that fails or is full is one of each |
+/// | `tower_user_sessions_file_backups_total` | counter | `outcome`: ok, failed |
 pub mod events {
     pub use crate::{
         model::{Event, EventKind, Initiator, Refusal},

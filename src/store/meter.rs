@@ -148,3 +148,31 @@ pub(crate) mod feed {
         counter!("tower_user_sessions_feed_messages_total").increment(1);
     }
 }
+
+/// What happens to the file of a store.
+#[cfg(feature = "file")]
+pub(crate) mod file {
+    use std::time::Duration;
+
+    use metrics::{counter, histogram};
+
+    /// A commit of so many session sets ended.
+    pub(crate) fn committed(took: Duration, sets: usize, worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_file_commits_total", "outcome" => outcome).increment(1);
+        histogram!("tower_user_sessions_file_commit_seconds").record(took.as_secs_f64());
+        let sets = u32::try_from(sets).unwrap_or(u32::MAX);
+        histogram!("tower_user_sessions_file_commit_sets").record(sets);
+    }
+
+    /// The file can be written again, or cannot.
+    pub(crate) fn went(up: bool) {
+        let to = if up { "up" } else { "down" };
+        counter!("tower_user_sessions_file_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn copied(worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_file_backups_total", "outcome" => outcome).increment(1);
+    }
+}

@@ -42,7 +42,7 @@ mod shared;
 #[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
 pub(crate) mod worker;
 
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]

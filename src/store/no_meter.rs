@@ -57,3 +57,15 @@ pub(crate) mod feed {
 
     pub(crate) fn message() {}
 }
+
+/// What happens to the file of a store.
+#[cfg(feature = "file")]
+pub(crate) mod file {
+    use std::time::Duration;
+
+    pub(crate) fn committed(_took: Duration, _sets: usize, _worked: bool) {}
+
+    pub(crate) fn went(_up: bool) {}
+
+    pub(crate) fn copied(_worked: bool) {}
+}
