@@ -34,6 +34,7 @@ mod outage;
 mod overload;
 mod postgres;
 mod postgres_failover;
+mod postgres_seen;
 mod replies;
 mod row;
 mod rows;
