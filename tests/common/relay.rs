@@ -323,7 +323,7 @@ async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, wa
     }
 }
 
-fn is_message(reply: &[u8]) -> bool {
+pub(crate) fn is_message(reply: &[u8]) -> bool {
     reply.starts_with(b">3\r\n$7\r\nmessage\r\n$13\r\nsessions:live\r\n")
 }
 
@@ -355,7 +355,7 @@ async fn until_turn(turn: Instant) {
 }
 
 /// How long the first reply is, if it is there as a whole.
-fn reply(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn reply(bytes: &[u8]) -> Option<usize> {
     let line = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
     let number = || -> i64 {
         let text = std::str::from_utf8(&bytes[1..line - 2]).unwrap();
