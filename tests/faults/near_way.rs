@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::common::relay::{is_message, reply};
+use crate::common::resp::{is_message, reply};
 
 /// A relay on a port of the loopback.
 pub(super) struct Way {

@@ -337,6 +337,35 @@ async fn a_backup_has_the_sessions_of_its_moment_and_replaces_no_file() {
     assert!(is_live(&store, &bob).await);
 }
 
+/// Of two backups to one name at the same moment, one is made and the other gets an error.
+#[tokio::test]
+async fn two_backups_at_once_to_one_name_leave_one_whole_copy() {
+    let place = Place::new();
+    let store = place.open();
+    fill(&store, 500).await;
+    let alice = signs_in(&store, "alice").await;
+    for round in 0..5 {
+        let copy = place.directory.path().join(format!("backup-{round}.db"));
+
+        let (one, other) = tokio::join!(store.backup(&copy), store.backup(&copy));
+
+        let [refused] = [one, other]
+            .map(Result::err)
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        let cause = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(cause.contains("exists"), "{cause}");
+        let restored = place.open_at(&copy);
+        assert_eq!(restored.sets(), 501);
+        assert!(is_live(&restored, &alice).await);
+    }
+    let left = fs::read_dir(place.directory.path()).unwrap();
+    assert_eq!(left.count(), 6, "a part of a copy is left");
+}
+
 /// Of many users, each on a browser of the same kind.
 async fn fill(store: &FileStore, users: u32) {
     let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \

@@ -20,7 +20,11 @@ use super::{
     own::{What, Write},
     shard::Active,
 };
-use crate::store::{SessionStore, Touch, meter::timed};
+use crate::store::{
+    SessionStore, Touch,
+    meter::timed,
+    worker::{Shift, Worker},
+};
 
 /// How many writes are on their way at once.
 const AT_ONCE: usize = 64;
@@ -31,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest sleep: a clock of tests does not wake anything.
 const SLEEP: Duration = Duration::from_secs(1);
 
-/// What is to be written, and whether a task is at it.
+/// What is to be written, and the task that does it.
 #[derive(Debug, Default)]
 pub(super) struct Late {
     plan: Mutex<Plan>,
@@ -45,7 +49,7 @@ struct Plan {
     fills: VecDeque<LateFill>,
     /// Of entries that made room.
     active: Vec<Active>,
-    works: bool,
+    worker: Worker,
 }
 
 impl Late {
@@ -55,22 +59,6 @@ impl Late {
 
     async fn writing(&self) -> OwnedRwLockReadGuard<()> {
         Arc::clone(&self.writing).read_owned().await
-    }
-}
-
-/// A task that writes. If its runtime stops, the next one may start.
-struct Works<St: SessionStore> {
-    inner: Weak<Inner<St>>,
-    done: bool,
-}
-
-impl<St: SessionStore> Drop for Works<St> {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade()
-            && !self.done
-        {
-            inner.late.plan().works = false;
-        }
     }
 }
 
@@ -93,13 +81,9 @@ impl<St: SessionStore> Inner<St> {
 
     fn work(this: &Arc<Self>, mut plan: MutexGuard<'_, Plan>) {
         // Without a runtime it waits for the next one.
-        if !plan.works
-            && let Ok(runtime) = Handle::try_current()
-        {
-            plan.works = true;
-            drop(plan);
+        if Handle::try_current().is_ok() && !plan.worker.runs() {
             let inner = Arc::downgrade(this);
-            runtime.spawn(run(Works { inner, done: false }));
+            plan.worker.start(|shift| run(inner, shift));
         }
     }
 
@@ -126,6 +110,16 @@ impl<St: SessionStore> Inner<St> {
             // Not for ever: their runtime may be one that nobody drives.
             let _ = timeout(PATIENCE, self.late.writing.write()).await;
         }
+<<<<<<< HEAD
+=======
+        self.write_in_task(active).await;
+    }
+
+    /// In a task of its own: what was taken is also written if nobody waits.
+    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>) {
+        let inner = Arc::clone(self);
+        let _ = tokio::spawn(async move { inner.write(active).await }).await;
+>>>>>>> main
     }
 
     /// The activity of these fills. Nothing of those whose entries were replaced, or removed by a message.
@@ -162,8 +156,8 @@ impl<St: SessionStore> Inner<St> {
         }
     }
 
-    /// What is due now, or how long to wait for it; nothing if the work is done.
-    fn next(&self) -> Option<Result<Vec<Active>, Duration>> {
+    /// What is due now, or how long to wait for it; nothing if the work is done, which ends the shift.
+    fn next(&self, shift: &Shift) -> Option<Result<Vec<Active>, Duration>> {
         let now = self.cache.as_ref()?.now();
         let mut plan = self.late.plan();
         let mut active = mem::take(&mut plan.active);
@@ -173,7 +167,7 @@ impl<St: SessionStore> Inner<St> {
         }
         if active.is_empty() && due.is_empty() {
             let Some(next) = plan.fills.front() else {
-                plan.works = false;
+                shift.ends();
                 return None;
             };
             return Some(Err(next.due.since(now).min(SLEEP)));
@@ -184,11 +178,12 @@ impl<St: SessionStore> Inner<St> {
     }
 }
 
-async fn run<St: SessionStore>(mut works: Works<St>) {
+async fn run<St: SessionStore>(inner: Weak<Inner<St>>, shift: Shift) {
     loop {
-        let Some(inner) = works.inner.upgrade() else {
+        let Some(inner) = inner.upgrade() else {
             return;
         };
+<<<<<<< HEAD
         let writing = inner.late.writing().await;
         match inner.next() {
             None => {
@@ -196,6 +191,11 @@ async fn run<St: SessionStore>(mut works: Works<St>) {
                 return;
             }
             Some(Ok(active)) => inner.write(active).await,
+=======
+        match inner.next(&shift) {
+            None => return,
+            Some(Ok(active)) => inner.write_in_task(active).await,
+>>>>>>> main
             Some(Err(pause)) => {
                 drop((writing, inner));
                 tokio::time::sleep(pause).await;
