@@ -43,6 +43,9 @@ pub(super) struct Late {
     writing: Arc<RwLock<()>>,
 }
 
+/// A write that a flush waits for.
+type Writing = OwnedRwLockReadGuard<()>;
+
 #[derive(Debug, Default)]
 struct Plan {
     /// In the order in which they were noted, which is nearly that in which they are due.
@@ -57,7 +60,7 @@ impl Late {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn writing(&self) -> OwnedRwLockReadGuard<()> {
+    async fn writing(&self) -> Writing {
         Arc::clone(&self.writing).read_owned().await
     }
 }
@@ -98,28 +101,22 @@ impl<St: SessionStore> Inner<St> {
         if active.is_empty() {
             drop(writing);
         } else {
-            let inner = Arc::clone(self);
-            // A task of its own: what was taken is also written if nobody waits.
-            let own = tokio::spawn(async move {
-                inner.write(active).await;
-                drop(writing);
-            });
-            let _ = own.await;
+            self.write_in_task(active, writing).await;
         }
         if self.late.writing.try_write().is_err() {
             // Not for ever: their runtime may be one that nobody drives.
             let _ = timeout(PATIENCE, self.late.writing.write()).await;
         }
-<<<<<<< HEAD
-=======
-        self.write_in_task(active).await;
     }
 
     /// In a task of its own: what was taken is also written if nobody waits.
-    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>) {
+    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>, writing: Writing) {
         let inner = Arc::clone(self);
-        let _ = tokio::spawn(async move { inner.write(active).await }).await;
->>>>>>> main
+        let own = tokio::spawn(async move {
+            inner.write(active).await;
+            drop(writing);
+        });
+        let _ = own.await;
     }
 
     /// The activity of these fills. Nothing of those whose entries were replaced, or removed by a message.
@@ -183,19 +180,10 @@ async fn run<St: SessionStore>(inner: Weak<Inner<St>>, shift: Shift) {
         let Some(inner) = inner.upgrade() else {
             return;
         };
-<<<<<<< HEAD
         let writing = inner.late.writing().await;
-        match inner.next() {
-            None => {
-                works.done = true;
-                return;
-            }
-            Some(Ok(active)) => inner.write(active).await,
-=======
         match inner.next(&shift) {
             None => return,
-            Some(Ok(active)) => inner.write_in_task(active).await,
->>>>>>> main
+            Some(Ok(active)) => inner.write_in_task(active, writing).await,
             Some(Err(pause)) => {
                 drop((writing, inner));
                 tokio::time::sleep(pause).await;
