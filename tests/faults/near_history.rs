@@ -82,10 +82,12 @@ impl History {
         let node = self.random.place(self.place.nodes.len());
         let token = token(&self.place.plain, &self.user);
         let place = Arc::clone(&self.place);
-        let created = place.nodes[node]
-            .near
-            .create(&asks(&self.user, &token))
-            .await;
+        for at in 0..self.truths.len() {
+            let newest = self.truths[at].tokens.len() - 1;
+            self.request(node, at, newest).await;
+        }
+        let create = asks(&self.user, &token);
+        let created = place.nodes[node].near.create(&create).await;
         let Ok(Created::Created(new)) = created else {
             count(&place.tally.errors);
             // It may have evicted any of them.
@@ -93,11 +95,14 @@ impl History {
             return;
         };
         for evicted in &new.evicted {
-            let of = |truth: &&mut Truth| truth.id() == evicted.id;
-            if let Some(truth) = self.truths.iter_mut().find(of) {
+            let of = |truth: &Truth| truth.id() == evicted.id;
+            if let Some(at) = self.truths.iter().position(of) {
+                let truth = &mut self.truths[at];
                 truth.ends();
                 truth.own[node].1.get_or_insert_with(Instant::now);
                 count(&place.tally.ends);
+                let newest = truth.tokens.len() - 1;
+                self.request(node, at, newest).await;
             }
         }
         self.truths.push(Truth {

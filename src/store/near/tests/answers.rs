@@ -176,6 +176,7 @@ async fn another_token_an_unknown_one_and_the_one_before_ask_the_store() {
     node.hears(9);
     assert!(!is_near(&node.near, &near(&next)).await);
     assert!(is_near(&node.near, &near(&next)).await);
+    server.clock.advance(MS);
     for _ in 0..2 {
         // It still works, within its grace.
         assert!(!is_near(&node.near, &near(&token)).await);
