@@ -137,10 +137,11 @@ async fn weather(ways: Arc<Vec<Way>>, at: usize, mut random: Random) {
     }
 }
 
-/// Runs histories with these numbers. Something else happens meanwhile.
+/// Runs histories with these numbers, until they are over. Something else happens meanwhile.
 async fn runs(
     place: &Arc<Place>,
     seeds: std::ops::Range<u64>,
+    over: &Cell<bool>,
     meanwhile: impl Future<Output = ()>,
 ) {
     let mut running = JoinSet::new();
@@ -152,6 +153,7 @@ async fn runs(
         while let Some(history) = running.join_next().await {
             done.push(history.unwrap());
         }
+        over.set(true);
         done
     };
     let (done, ()) = tokio::join!(all, meanwhile);
@@ -209,7 +211,7 @@ async fn on_a_node(kind: Kind, seeds: std::ops::Range<u64>, sum: &Sum) {
             Kind::Node | Kind::Cluster => {}
         }
     };
-    runs(&place, seeds, meanwhile).await;
+    runs(&place, seeds, &Cell::new(false), meanwhile).await;
     drop(follows);
     faults.shutdown().await;
     sum.add(&place.tally, ways.iter().map(Way::lost).sum());
@@ -230,10 +232,9 @@ async fn on_a_cluster(seeds: std::ops::Range<u64>, sum: &Sum) {
         .clone()
         .map(|seed| slot(History::new(seed, &place).tag()))
         .collect();
-    let (moved, mut serves) = (Cell::new(0), HashMap::new());
-    let end = Instant::now() + Duration::from_secs(8);
+    let (moved, over, mut serves) = (Cell::new(0), Cell::new(false), HashMap::new());
     let meanwhile = async {
-        while Instant::now() < end {
+        while !over.get() {
             let moving = users[random.place(users.len())];
             let from = match serves.get(&moving) {
                 Some(from) => *from,
@@ -249,7 +250,7 @@ async fn on_a_cluster(seeds: std::ops::Range<u64>, sum: &Sum) {
             }
         }
     };
-    runs(&place, seeds, meanwhile).await;
+    runs(&place, seeds, &over, meanwhile).await;
     sum.add(&place.tally, 0);
     sum.0.lock().unwrap().moved += moved.get();
 }
