@@ -15,7 +15,11 @@ use super::{
     own::{What, Write},
     shard::Active,
 };
-use crate::store::{SessionStore, Touch, meter::timed};
+use crate::store::{
+    SessionStore, Touch,
+    meter::timed,
+    worker::{Shift, Worker},
+};
 
 /// How many writes are on their way at once.
 const AT_ONCE: usize = 64;
@@ -23,7 +27,7 @@ const AT_ONCE: usize = 64;
 /// The longest sleep: a clock of tests does not wake anything.
 const SLEEP: Duration = Duration::from_secs(1);
 
-/// What is to be written, and whether a task is at it.
+/// What is to be written, and the task that does it.
 #[derive(Debug, Default)]
 pub(super) struct Late(Mutex<Plan>);
 
@@ -33,28 +37,12 @@ struct Plan {
     fills: VecDeque<LateFill>,
     /// Of entries that made room.
     active: Vec<Active>,
-    works: bool,
+    worker: Worker,
 }
 
 impl Late {
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A task that writes. If its runtime stops, the next one may start.
-struct Works<St: SessionStore> {
-    inner: Weak<Inner<St>>,
-    done: bool,
-}
-
-impl<St: SessionStore> Drop for Works<St> {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade()
-            && !self.done
-        {
-            inner.late.plan().works = false;
-        }
     }
 }
 
@@ -77,13 +65,9 @@ impl<St: SessionStore> Inner<St> {
 
     fn work(this: &Arc<Self>, mut plan: MutexGuard<'_, Plan>) {
         // Without a runtime it waits for the next one.
-        if !plan.works
-            && let Ok(runtime) = Handle::try_current()
-        {
-            plan.works = true;
-            drop(plan);
+        if Handle::try_current().is_ok() && !plan.worker.runs() {
             let inner = Arc::downgrade(this);
-            runtime.spawn(run(Works { inner, done: false }));
+            plan.worker.start(|shift| run(inner, shift));
         }
     }
 
@@ -97,8 +81,12 @@ impl<St: SessionStore> Inner<St> {
         if active.is_empty() {
             return;
         }
+        self.write_in_task(active).await;
+    }
+
+    /// In a task of its own: what was taken is also written if nobody waits.
+    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>) {
         let inner = Arc::clone(self);
-        // A task of its own: what was taken is also written if nobody waits.
         let _ = tokio::spawn(async move { inner.write(active).await }).await;
     }
 
@@ -136,8 +124,8 @@ impl<St: SessionStore> Inner<St> {
         }
     }
 
-    /// What is due now, or how long to wait for it; nothing if the work is done.
-    fn next(&self) -> Option<Result<Vec<Active>, Duration>> {
+    /// What is due now, or how long to wait for it; nothing if the work is done, which ends the shift.
+    fn next(&self, shift: &Shift) -> Option<Result<Vec<Active>, Duration>> {
         let now = self.cache.as_ref()?.now();
         let mut plan = self.late.plan();
         let mut active = mem::take(&mut plan.active);
@@ -147,7 +135,7 @@ impl<St: SessionStore> Inner<St> {
         }
         if active.is_empty() && due.is_empty() {
             let Some(next) = plan.fills.front() else {
-                plan.works = false;
+                shift.ends();
                 return None;
             };
             return Some(Err(next.due.since(now).min(SLEEP)));
@@ -158,17 +146,14 @@ impl<St: SessionStore> Inner<St> {
     }
 }
 
-async fn run<St: SessionStore>(mut works: Works<St>) {
+async fn run<St: SessionStore>(inner: Weak<Inner<St>>, shift: Shift) {
     loop {
-        let Some(inner) = works.inner.upgrade() else {
+        let Some(inner) = inner.upgrade() else {
             return;
         };
-        match inner.next() {
-            None => {
-                works.done = true;
-                return;
-            }
-            Some(Ok(active)) => inner.write(active).await,
+        match inner.next(&shift) {
+            None => return,
+            Some(Ok(active)) => inner.write_in_task(active).await,
             Some(Err(pause)) => {
                 drop(inner);
                 tokio::time::sleep(pause).await;

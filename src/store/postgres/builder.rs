@@ -181,10 +181,9 @@ impl PostgresStoreBuilder {
         } = self;
         let tables = Tables(Arc::new(Inner {
             link: Link::new(pool, deadline / 2, prepared),
-            statements: Statements::new(schema.as_deref()),
+            statements: Statements::new(schema.as_deref(), confirm),
             clock,
             tag_key,
-            confirm,
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: AtomicBool::new(false),

@@ -22,7 +22,7 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunne
 use proptest_state_machine::ReferenceStateMachine;
 use tokio::runtime::Runtime;
 use tower_user_sessions::{
-    MemoryStore, RedisStore,
+    MemoryStore, PostgresStore, RedisStore,
     store::{FileStore, ManualClock, SessionStore, SetStore},
 };
 
@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     common::{
-        self,
+        self, postgres,
         redis::{self, Server},
         shelf::Shelf,
     },
@@ -158,6 +158,24 @@ fn five_hundred_histories_of_four_tasks_on_a_file_match_the_model() {
     let store = builder.open(directory.path().join("sessions")).unwrap();
 
     let outcome = histories(&runtime, 500, 500, &clock, || store.clone());
+
+    assert_eq!(outcome, Ok(()));
+}
+
+// T20 T21 T25 T26 T29 T36 T46 T47 T48 T49 T54
+#[test]
+fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
+    let server = postgres::Server::start();
+    let store = PostgresStore::builder(server.pool())
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .activity_step(Duration::ZERO)
+        .deadline(Duration::from_secs(20))
+        .build();
+    runtime.block_on(store.migrate()).unwrap();
+
+    let outcome = histories(&runtime, 50, 50, &clock, || store.clone());
 
     assert_eq!(outcome, Ok(()));
 }

@@ -306,6 +306,29 @@ fn a_stream_goes_on_when_the_runtime_of_another_one_ends() {
 }
 
 #[test]
+fn a_stream_goes_on_when_nothing_drives_the_runtime_of_another_one() {
+    let idle = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let sight = idle.block_on(async { Sight::new(false) });
+    sight.live(id(1), MINUTE * 60);
+    let (registry, live) = idle.block_on(async {
+        let registry = sight.registry();
+        let live = sight.open(&registry, id(1), None);
+        (registry, live)
+    });
+    assert_eq!(sight.looks(), 0);
+    sight.end(id(1), EndReason::Evicted);
+
+    let busy = tokio::runtime::Runtime::new().unwrap();
+    let end = busy.block_on(async { timeout(SECOND * 20, live.ended()).await });
+
+    assert_eq!(end.unwrap().reason(), "evicted");
+    drop(registry);
+}
+
+#[test]
 fn outside_of_a_runtime_no_stream_opens() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let sight = runtime.block_on(async { Sight::new(false) });

@@ -157,3 +157,39 @@ async fn a_task_writes_activity_after_the_lease() {
     }
     panic!("the activity was never written");
 }
+
+// By the system's clock.
+#[test]
+fn activity_is_written_though_nothing_drives_the_runtime_that_noted_it() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (idle, busy) = (runtime(), runtime());
+    let server = Server::new();
+    let lease = Duration::from_millis(200);
+    let cache = Near::builder(server.store.clone()).lease(lease).build();
+    let (first, filled) = idle.block_on(async {
+        let first = server.signs_in("alice").await;
+        cache.resolve(&near(&first)).await.unwrap();
+        let filled = server.clock.now();
+        server.clock.advance(SECOND);
+        tokio::time::sleep(lease / 2).await;
+        cache.resolve(&near(&first)).await.unwrap();
+        (first, filled)
+    });
+
+    busy.block_on(async {
+        let second = server.signs_in("bob").await;
+        for _ in 0..200 {
+            if stored(&server, &first).await != filled {
+                return;
+            }
+            cache.resolve(&near(&second)).await.unwrap();
+            tokio::time::sleep(lease / 10).await;
+        }
+        panic!("the activity was never written");
+    });
+}

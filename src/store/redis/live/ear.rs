@@ -97,6 +97,15 @@ impl Ear {
         self.looped.fetch_max(sent, SeqCst);
     }
 
+    /// Whether it has not heard itself of late. Calls may then have gone to another server.
+    pub(super) fn missed_itself(&self) -> bool {
+        self.missed_itself_at(Monotonic::now().as_millis())
+    }
+
+    fn missed_itself_at(&self, now: i64) -> bool {
+        now.saturating_sub(self.looped.load(SeqCst)) > LOOPED
+    }
+
     /// Whether the message to itself of that moment, or a later one, has arrived.
     pub(super) fn has_heard_itself(&self, sent: i64) -> bool {
         self.looped.load(SeqCst) >= sent
@@ -149,6 +158,16 @@ mod tests {
 
         assert!(ear.hears_at(3_000, 500));
         assert!(!ear.hears_at(3_001, 500), "silence");
+    }
+
+    #[test]
+    fn an_ear_has_missed_itself_before_its_first_message_and_after_a_gap() {
+        let ear = ear();
+        assert!(ear.missed_itself_at(1_000), "it has heard nothing");
+        ear.hear_itself(1_000);
+
+        assert!(!ear.missed_itself_at(4_000));
+        assert!(ear.missed_itself_at(4_001));
     }
 
     #[test]

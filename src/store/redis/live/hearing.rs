@@ -173,6 +173,10 @@ impl Hearing {
             (PushKind::Message | PushKind::SMessage, Some(Value::BulkString(message))) => {
                 if channel.ends_with(self.node.as_bytes()) {
                     if let Some(sent) = message.first_chunk() {
+                        // Until now a question may have been answered by the previous master.
+                        if ear.missed_itself() {
+                            self.renew(ear);
+                        }
                         ear.hear_itself(i64::from_be_bytes(*sent));
                     }
                 } else if let Some(message) = FeedMessage::decode(message)
