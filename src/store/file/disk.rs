@@ -209,7 +209,7 @@ fn private(_: &mut OpenOptions) {}
 #[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90")]
 fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
     let began = Monotonic::now();
-    while let Err(TryLockError::WouldBlock) = file.try_lock() {
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         // A process that the previous one was starting as it ended has the lock until its program runs.
         if began.elapsed() >= LOCK_WAIT {
             return Err(FileStoreError::new(FileStoreErrorKind::InUse, path));
