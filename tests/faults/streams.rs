@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use redis_test::sentinel::RedisSentinelCluster;
 use tokio::{
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
@@ -202,8 +203,10 @@ async fn while_slots_move() {
     world.holds("while slots move").await;
 }
 
-async fn through_a_failover(signal: &str) {
-    let (servers, sentinels) = sentinel::start().await;
+async fn through_a_failover(
+    (servers, sentinels): (RedisSentinelCluster, Vec<String>),
+    signal: &str,
+) {
     let store = || {
         let sentinels = sentinels.iter().map(String::as_str);
         live(RedisSource::sentinel(sentinels, "master0", Default::default()).unwrap())
@@ -254,10 +257,12 @@ async fn through_a_failover(signal: &str) {
 // T41 T72
 #[tokio::test(flavor = "multi_thread")]
 async fn no_end_is_missed_while_slots_move_and_through_a_failover_by_sentinels() {
+    // One after the other: each blocks while it starts its servers.
+    let (first, second) = (sentinel::start().await, sentinel::start().await);
     tokio::join!(
         while_slots_move(),
-        through_a_failover("-KILL"),
-        through_a_failover("-STOP"),
+        through_a_failover(first, "-KILL"),
+        through_a_failover(second, "-STOP"),
     );
 }
 
@@ -289,6 +294,10 @@ async fn streams_that_asked_a_previous_master_ask_the_new_one_as_soon_as_calls_g
     }
     let ended = Instant::now();
     let epoch = reader.epoch(tag(&b, "stays-0"));
+    // Calls ask the sentinel every 2 s which master it names. They do so again soon after the listener did.
+    let asked = sentinel.asked();
+    until("calls asked", async || sentinel.asked() > asked).await;
+    sleep(Duration::from_millis(1_200)).await;
     sentinel.says(Said::new(second.port, 2));
     relay.cut_listeners(true);
     until("the listener is on the new master", async || {

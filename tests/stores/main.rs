@@ -4,7 +4,8 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figures"
 )]
 
 mod activity_step;
@@ -47,3 +48,4 @@ mod store_sentinel;
 mod store_sets;
 mod store_valkey;
 mod streams;
+mod streams_cut;

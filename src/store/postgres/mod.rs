@@ -59,7 +59,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 #[doc = include_str!("sql/migrate.sql")]
 /// ```
 ///
-/// Each user has one row, and each session with data of the app has one in the second table. Administrators can read
+/// Each user has one row, and each session with data of the app has one in the second table. They contain addresses of
+/// users and the app's data. They have no token, only hashes of tokens. Administrators can read
 /// `user_id` (`convert_from(user_id, 'UTF8')`), `live` and `last_activity`. `user_id` is null for guest sessions, and
 /// with a [`tag_key`](PostgresStoreBuilder::tag_key). Sign users out with
 /// [`UserSessions`](crate::UserSessions): who deletes a row also deletes the moment of the last "end all", and its
