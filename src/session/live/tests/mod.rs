@@ -328,7 +328,6 @@ fn a_stream_goes_on_when_nothing_drives_the_runtime_of_another_one() {
     drop(registry);
 }
 
-// T72
 #[tokio::test(start_paused = true)]
 async fn a_task_that_was_replaced_while_it_runs_takes_no_question_with_it() {
     let sight = Sight::new(false);
