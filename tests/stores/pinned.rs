@@ -139,6 +139,7 @@ const PINNED: [(&str, &[&str]); 9] = [
             "ok",
             "operation",
             "outcome",
+            "postgres",
             "reason",
             "redis",
             "resolve",
