@@ -317,7 +317,17 @@ impl History {
 
     /// What is live in the end: nothing that a node did later has ended a session.
     pub(super) async fn settles(&self) {
-        let live = self.place.plain.list(&List::new(self.tag)).await.unwrap();
+        let list = List::new(self.tag);
+        let mut live = self.place.plain.list(&list).await;
+        // A slot may have moved a moment ago.
+        for _ in 0..40 {
+            if live.is_ok() {
+                break;
+            }
+            sleep(millis(250)).await;
+            live = self.place.plain.list(&list).await;
+        }
+        let live = live.unwrap();
         let gone = *self.place.gone.lock().unwrap();
         for truth in &self.truths {
             let is_live = live.iter().any(|record| record.id == truth.id());
