@@ -341,15 +341,9 @@ pub mod threats {}
 /// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
 ///
-/// With the feature `postgres`, about the way to PostgreSQL. The two metrics of the feed are counted there too:
-///
-/// | metric | kind | labels |
-/// |---|---|---|
-/// | `tower_user_sessions_postgres_connects_total` | counter | `outcome`: ok, failed |
-/// | `tower_user_sessions_postgres_changes_total` | counter | `to`: up, down. An outage is one of each |
-/// | `tower_user_sessions_postgres_in_flight` | gauge | connections of the pool that the store uses |
-/// | `tower_user_sessions_postgres_busy_total` | counter | statements that were not sent, because all connections of the pool were in use |
-/// | `tower_user_sessions_postgres_given_up_total` | counter | statements that got no answer before the deadline |
+/// With the feature `postgres`, about the way to PostgreSQL: `tower_user_sessions_postgres_connects_total`,
+/// `…_postgres_changes_total`, `…_postgres_in_flight`, `…_postgres_busy_total` and `…_postgres_given_up_total`, with the
+/// kinds and labels of the metrics of Redis. Its feed is counted as that of Redis.
 ///
 /// With the feature `file`, about the file:
 ///
