@@ -324,7 +324,7 @@ pub mod threats {}
 /// | `tower_user_sessions_token_reuse_total` | counter | |
 /// | `tower_user_sessions_dropped_events_total` | counter | |
 ///
-/// With the feature `redis` too, about the way to Redis. [`operations`](crate::guide::operations#metrics) says what to
+/// With `redis` or `file` too, about the way to Redis and about the file. [`operations`](crate::guide::operations#metrics) says what to
 /// alert on:
 ///
 /// | metric | kind | labels |
@@ -350,11 +350,6 @@ pub mod threats {}
 /// | `tower_user_sessions_postgres_in_flight` | gauge | connections of the pool that the store uses |
 /// | `tower_user_sessions_postgres_busy_total` | counter | statements that were not sent, because all connections of the pool were in use |
 /// | `tower_user_sessions_postgres_given_up_total` | counter | statements that got no answer before the deadline |
-///
-/// With the feature `file`, about the file:
-///
-/// | metric | kind | labels |
-/// |---|---|---|
 /// | `tower_user_sessions_file_commits_total` | counter | `outcome`: ok, failed |
 /// | `tower_user_sessions_file_commit_seconds` | histogram | |
 /// | `tower_user_sessions_file_commit_sets` | histogram | users and guest sessions of one commit |

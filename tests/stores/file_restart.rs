@@ -349,13 +349,7 @@ async fn two_backups_at_once_to_one_name_leave_one_whole_copy() {
 
         let (one, other) = tokio::join!(store.backup(&copy), store.backup(&copy));
 
-        let [refused] = [one, other]
-            .map(Result::err)
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .try_into()
-            .unwrap();
+        let refused = one.err().xor(other.err()).unwrap();
         let cause = std::error::Error::source(&refused).unwrap().to_string();
         assert!(cause.contains("exists"), "{cause}");
         let restored = place.open_at(&copy);
