@@ -224,7 +224,7 @@ async fn fill(path: &Path) {
         while tasks.join_next().await.is_some() {}
     }
     println!("done");
-    std::future::pending().await
+    std::future::pending().await;
 }
 
 async fn sign_in(store: &FileStore, user: u32) -> Token {

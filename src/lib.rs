@@ -308,6 +308,7 @@ pub mod threats {}
 /// `reason_admin` is [`reason`](events::Event::reason), and the subject is [`user`](events::Event::user)
 /// with [`session`](events::Event::session).
 ///
+<<<<<<< HEAD
 /// # Metrics
 ///
 /// With the feature `metrics`:
@@ -324,8 +325,8 @@ pub mod threats {}
 /// | `tower_user_sessions_token_reuse_total` | counter | |
 /// | `tower_user_sessions_dropped_events_total` | counter | |
 ///
-/// With `redis` or `file` too, about the way to Redis and about the file. [`operations`](crate::guide::operations#metrics) says what to
-/// alert on:
+/// With `redis`, `postgres` or `file` too, about the way to the server, and about the file. Both servers have the metrics of the
+/// feed. [`operations`](crate::guide::operations#metrics) says what to alert on:
 ///
 /// | metric | kind | labels |
 /// |---|---|---|
@@ -340,11 +341,6 @@ pub mod threats {}
 /// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
 /// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
 /// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
-///
-/// With the feature `postgres`, about the way to PostgreSQL. The two metrics of the feed are counted there too:
-///
-/// | metric | kind | labels |
-/// |---|---|---|
 /// | `tower_user_sessions_postgres_connects_total` | counter | `outcome`: ok, failed |
 /// | `tower_user_sessions_postgres_changes_total` | counter | `to`: up, down. An outage is one of each |
 /// | `tower_user_sessions_postgres_in_flight` | gauge | connections of the pool that the store uses |
@@ -355,6 +351,9 @@ pub mod threats {}
 /// | `tower_user_sessions_file_commit_sets` | histogram | users and guest sessions of one commit |
 /// | `tower_user_sessions_file_changes_total` | counter | `to`: up, down. A disk that fails or is full is one of each |
 /// | `tower_user_sessions_file_backups_total` | counter | `outcome`: ok, failed |
+=======
+#[doc = include_str!("metrics.md")]
+>>>>>>> main
 pub mod events {
     pub use crate::{
         model::{Event, EventKind, Initiator, Refusal},

@@ -60,21 +60,20 @@ fn an_outage_and_the_state_of_the_feed_are_counted() {
         reader.trusts(tag).await;
     });
 
-    let way = measured("postgres_", &recorder);
-    assert!(way["connects_total ok"] >= 3, "{way:?}");
-    assert!(way["connects_total failed"] >= 1, "{way:?}");
-    assert!(way["changes_total down"] >= 1, "{way:?}");
+    let way = measured("", &recorder);
+    assert!(way["postgres_connects_total ok"] >= 3, "{way:?}");
+    assert!(way["postgres_connects_total failed"] >= 1, "{way:?}");
+    assert!(way["postgres_changes_total down"] >= 1, "{way:?}");
     assert_eq!(
-        way["changes_total down"], way["changes_total up"],
+        way["postgres_changes_total down"], way["postgres_changes_total up"],
         "{way:?}"
     );
-    assert!(way["given_up_total"] >= 1, "{way:?}");
-    assert!(way["busy_total"] >= 1, "{way:?}");
-    assert_eq!(way["in_flight"], 0, "{way:?}");
-    let feed = measured("feed_", &recorder);
-    assert!(feed["changes_total trusted"] >= 2, "{feed:?}");
-    assert!(feed["changes_total untrusted"] >= 1, "{feed:?}");
-    assert!(feed["messages_total"] >= 1, "{feed:?}");
+    assert!(way["postgres_given_up_total"] >= 1, "{way:?}");
+    assert!(way["postgres_busy_total"] >= 1, "{way:?}");
+    assert_eq!(way["postgres_in_flight"], 0, "{way:?}");
+    assert!(way["feed_changes_total trusted"] >= 2, "{way:?}");
+    assert!(way["feed_changes_total untrusted"] >= 1, "{way:?}");
+    assert!(way["feed_messages_total"] >= 1, "{way:?}");
     let (warned, said) = (log.at(" WARN "), log.at(" INFO "));
     let has = |lines: &[String], text: &str| lines.iter().any(|line| line.contains(text));
     assert!(has(&warned, "PostgreSQL cannot be reached"), "{warned:?}");

@@ -283,7 +283,12 @@ async fn a_stale_write_never_overwrites_a_set_that_was_made_again() {
 #[tokio::test]
 async fn two_writers_on_one_user_lose_nothing() {
     let server = Server::start();
-    let stores = [server.store().await, server.store().await];
+    let store = || {
+        let builder = PostgresStore::builder(server.pool());
+        builder.deadline(Duration::from_secs(20)).build()
+    };
+    let stores = [store(), store()];
+    stores[0].migrate().await.unwrap();
     let token = signs_in(&stores[0], "anna").await;
     let mut writers = tokio::task::JoinSet::new();
     for number in 0..40 {
