@@ -314,7 +314,7 @@ async fn all(kind: Kind, histories: u64) -> Figures {
     }
     let sum = sum.0.into_inner().unwrap();
     println!("{histories} histories, {kind:?}: {sum:?}");
-    assert!(sum.near > 5 * histories, "{sum:?}");
+    assert!(sum.near > 2 * histories, "{sum:?}");
     let least = sum.ends.min(sum.saves).min(sum.rotations);
     assert!(3 * least > histories, "{sum:?}");
     sum
