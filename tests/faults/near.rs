@@ -47,7 +47,7 @@ const STEPS: usize = 40;
 
 /// How many histories there are at once.
 const AT_ONCE: u64 = 300;
-/// And how many with each server that is lost.
+/// And how many with each server that is lost, or on a Cluster.
 const AT_ONE_LOSS: u64 = 100;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -302,8 +302,8 @@ async fn all(kind: Kind, histories: u64) -> Figures {
     let mut begun = 0;
     while begun < histories {
         let more = match kind {
-            Kind::Restart | Kind::Failover => AT_ONE_LOSS,
-            Kind::Node | Kind::Cluster => AT_ONCE,
+            Kind::Restart | Kind::Failover | Kind::Cluster => AT_ONE_LOSS,
+            Kind::Node => AT_ONCE,
         };
         let batch = seed + begun..seed + histories.min(begun + more);
         begun += more;
@@ -314,7 +314,7 @@ async fn all(kind: Kind, histories: u64) -> Figures {
     }
     let sum = sum.0.into_inner().unwrap();
     println!("{histories} histories, {kind:?}: {sum:?}");
-    assert!(sum.near > 5 * histories, "{sum:?}");
+    assert!(sum.near > 2 * histories, "{sum:?}");
     let least = sum.ends.min(sum.saves).min(sum.rotations);
     assert!(3 * least > histories, "{sum:?}");
     sum
