@@ -18,6 +18,7 @@ mod feed_cost;
 mod feed_setting;
 mod file_restart;
 mod forged_tickets;
+mod given_up;
 mod memory_size;
 mod mutants_looks;
 mod mutants_sets;

@@ -67,6 +67,7 @@ impl Scripts {
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
         let began = Monotonic::now();
+        self.0.undelivered.sends(create.id);
         let run = || self.run_since(&call, began, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
