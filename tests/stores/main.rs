@@ -24,6 +24,7 @@ mod mutants_looks;
 mod mutants_sets;
 mod mutants_tokens;
 mod newest_data;
+mod notice_kept;
 mod pinned;
 mod postgres_live;
 mod postgres_processes;
