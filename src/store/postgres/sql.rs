@@ -74,6 +74,8 @@ impl Statements {
         let channel = channel(schema);
         let schema = schema.map(quoted);
         let named = |sql: &str| placed(sql, schema.as_deref());
+        // The name of the table within quotes.
+        let literal = named("tower_user_sessions").trim_end().replace('\'', "''");
         let (change, insert) = (
             include_str!("sql/change.sql"),
             include_str!("sql/insert.sql"),
@@ -94,7 +96,7 @@ impl Statements {
             delete: named(include_str!("sql/delete.sql")),
             purge: named(include_str!("sql/purge.sql")),
             scan: named(include_str!("sql/scan.sql")),
-            estimate: named(include_str!("sql/estimate.sql")),
+            estimate: named(include_str!("sql/estimate.sql")).replace("{literal}", &literal),
             notify: named(include_str!("sql/notify.sql")),
             channel,
         }
