@@ -276,7 +276,7 @@ pub mod threats {}
 /// | event | raised when |
 /// |---|---|
 /// | `created` | a user signed in |
-/// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket` |
+/// | `refused` | a sign-in was refused: `limit_reached`, `void`, `disabled`, `no_ticket`, `too_old` |
 /// | `ended` | a session ended, for an [`EndReason`]: evicted, replaced, revoked, logged out … |
 /// | `everyone_ended` | [`Everyone`] ended the sessions of all users that began before this moment |
 /// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
@@ -291,8 +291,8 @@ pub mod threats {}
 /// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
 ///
 /// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
-/// event is delivered at most once. If a store's reply is lost and the
-/// retry finds the work done, no event is raised. What ends outside of a request is reported only to
+/// event is delivered at most once. If a store's reply to a sign-in or an end is lost, the retry raises the
+/// same events. `expired` and `token_reuse` may be lost with a reply. What ends outside of a request is reported only to
 /// [`UserSessions::events`] and [`Everyone::events`].
 ///
 /// A session that expires without being used again raises no event. Nor does one that the store removed

@@ -22,6 +22,7 @@ mod genuine;
 mod horizon;
 mod identity;
 mod kept;
+mod known;
 pub(crate) mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod meter;
@@ -39,6 +40,7 @@ pub(crate) mod redis;
 mod session_set;
 mod set;
 mod shared;
+mod unsent;
 #[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
 pub(crate) mod worker;
 

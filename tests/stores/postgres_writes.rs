@@ -359,3 +359,17 @@ async fn a_flood_of_requests_does_not_keep_an_end_from_happening() {
     }
     flood.abort_all();
 }
+
+#[tokio::test]
+async fn a_schema_may_have_quotes_in_its_name() {
+    let server = Server::start();
+    let store = PostgresStore::builder(server.pool())
+        .schema("it's \"ours\"")
+        .build();
+    store.migrate().await.unwrap();
+
+    let token = signs_in(&store, "anna").await;
+
+    assert!(is_live(&store, &token).await);
+    assert_eq!(store.estimate().await.unwrap(), 1);
+}

@@ -81,6 +81,8 @@ impl Statements {
         let channel = channel(schema);
         let schema = schema.map(quoted);
         let named = |sql: &str| placed(sql, schema.as_deref(), confirm);
+        // The name of the table within quotes.
+        let literal = named("tower_user_sessions").trim_end().replace('\'', "''");
         let insert = include_str!("sql/insert.sql");
         let parts = statement(include_str!("sql/parts.sql"));
         let with = |sql: &str, parts: &str| named(&sql.replace("{parts}\n)\n", parts));
@@ -99,7 +101,7 @@ impl Statements {
             delete: named(include_str!("sql/delete.sql")),
             purge: named(include_str!("sql/purge.sql")),
             scan: named(include_str!("sql/scan.sql")),
-            estimate: named(include_str!("sql/estimate.sql")),
+            estimate: named(include_str!("sql/estimate.sql")).replace("{literal}", &literal),
             notify: named(include_str!("sql/notify.sql")),
             channel,
         }

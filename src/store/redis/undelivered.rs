@@ -13,15 +13,13 @@ use crate::{
     model::{SessionId, Tag},
     store::{
         meter,
+        unsent::Unsent,
         worker::{Shift, Worker},
     },
 };
 
 /// How many wait at most: a server that is away for long must not fill the memory of the app.
 const MOST: usize = 10_000;
-
-/// How many sign-ins of which nothing was sent are remembered, until they are given up a moment later.
-const UNSENT: usize = 4_096;
 
 /// The pauses after an end that failed.
 pub(super) const SHORTEST: Duration = Duration::from_millis(20);
@@ -41,8 +39,7 @@ struct Queue {
     worker: Worker,
     /// The one that is being ended.
     at_work: Option<(Tag, SessionId)>,
-    /// Sign-ins of which nothing was sent: there is nothing to end.
-    unsent: VecDeque<SessionId>,
+    unsent: Unsent,
 }
 
 impl Undelivered {
@@ -52,18 +49,18 @@ impl Undelivered {
 
     /// Nothing of this sign-in was sent.
     pub(super) fn never_sent(&self, id: SessionId) {
-        let mut queue = self.queue();
-        if queue.unsent.len() >= UNSENT {
-            queue.unsent.pop_front();
-        }
-        queue.unsent.push_back(id);
+        self.queue().unsent.add(id);
+    }
+
+    /// This sign-in is about to be sent, perhaps again after one of which nothing was sent.
+    pub(super) fn sends(&self, id: SessionId) {
+        self.queue().unsent.remove(id);
     }
 
     /// Adds one, unless there is nothing to end.
     pub(super) fn add(&self, tag: Tag, id: SessionId) {
         let mut queue = self.queue();
-        if let Some(at) = queue.unsent.iter().rposition(|unsent| *unsent == id) {
-            queue.unsent.remove(at);
+        if queue.unsent.remove(id) {
             return;
         }
         if queue.waiting.len() >= MOST {

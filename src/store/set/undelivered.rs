@@ -10,7 +10,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::model::{SessionId, Tag};
+use crate::{
+    model::{SessionId, Tag},
+    store::unsent::Unsent,
+};
 
 /// How many wait at most: a storage that is away for long must not fill the memory of the app.
 const MOST: usize = 10_000;
@@ -31,6 +34,7 @@ struct Queue {
     waiting: VecDeque<(Tag, SessionId)>,
     /// Those that are being ended.
     taken: Vec<(Tag, SessionId)>,
+    unsent: Unsent,
 }
 
 /// One that is being ended. It waits again if that fails, or if its operation is dropped.
@@ -49,8 +53,22 @@ impl Undelivered {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No attempt of this sign-in ran.
+    pub(super) fn never_ran(&self, id: SessionId) {
+        self.queue().unsent.add(id);
+    }
+
+    /// This sign-in is about to be tried, perhaps again after one of which no attempt ran.
+    pub(super) fn tries(&self, id: SessionId) {
+        self.queue().unsent.remove(id);
+    }
+
+    /// Adds one, unless there is nothing to end.
     pub(super) fn add(&self, tag: Tag, id: SessionId) {
         let mut queue = self.queue();
+        if queue.unsent.remove(id) {
+            return;
+        }
         if queue.waiting.len() >= MOST {
             tracing::error!(
                 most = MOST,
@@ -89,7 +107,7 @@ impl Undelivered {
     #[cfg(feature = "postgres")]
     pub(super) fn recover(&self) {
         let mut queue = self.queue();
-        let Queue { waiting, taken } = &mut *queue;
+        let Queue { waiting, taken, .. } = &mut *queue;
         waiting.extend(taken.drain(..));
     }
 
