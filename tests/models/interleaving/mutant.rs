@@ -110,13 +110,13 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: what is unused for long goes first",
         CREATE,
-        "if kind > 127 and now - created > UNUSED_FOR then",
+        "if rival and now - created > UNUSED_FOR then",
         "if false then",
     ),
     rule(
         "create: what is unused and of the same client goes next",
         CREATE,
-        "elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then",
+        "elseif rival and string.sub(record, 84, 82 + new.own) == own then",
         "elseif false then",
     ),
     rule(
