@@ -8,11 +8,13 @@
 
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tower_user_sessions::{
-    EndReason, Everyone, Lifetime, RedisStore,
+    Client, EndReason, Everyone, Lifetime, MemoryStore, RedisStore,
     store::{
-        Changes, End, Ended, FeedNews, ManualClock, RedisLive, RedisSource, Renewal, Resolve,
-        Resolved, Rotate, Salt, Save, SessionStore, Timestamp, Token, Which,
+        Changes, End, Ended, FeedNews, FileStore, LastSeen, ManualClock, NoteClient, RedisLive,
+        RedisSource, Renewal, Resolve, Resolved, Rotate, Salt, Save, SessionStore, Timestamp,
+        Token, Which,
     },
 };
 
@@ -205,6 +207,36 @@ async fn with_all_changes_new_tokens_and_data_arrive_too() {
 
     let ended = FeedNews::Ended(vec![(id, EndReason::LoggedOut)]);
     assert_eq!(reader.news(tag).await, [ended]);
+}
+
+async fn a_noted_client_arrives(a: &impl SessionStore, b: &impl SessionStore) {
+    let token = signs_in(b, "alice").await;
+    let (tag, id) = (token.tag(), token.session_id());
+    let reader = Reader::trusting(a, tag).await;
+    assert!(is_live(b, &token).await);
+    let Resolved::Live(found) = b.resolve(&Resolve::new(token.clone())).await.unwrap() else {
+        panic!("not live");
+    };
+    let seen = LastSeen::new(Client::new(), found.now);
+
+    let note = NoteClient::new(tag, found.record, seen);
+    assert!(b.note_client(&note).await.unwrap());
+
+    assert_eq!(reader.news(tag).await, [FeedNews::Written(id)]);
+}
+
+#[tokio::test]
+async fn the_client_that_a_session_is_used_from_arrives_from_stores_of_each_kind() {
+    let server = Server::start();
+    let [a, b] = [(); 2].map(|()| live(&server.url(), RedisLive::all(), None));
+    a_noted_client_arrives(&a, &b).await;
+
+    let memory = MemoryStore::new();
+    a_noted_client_arrives(&memory, &memory).await;
+
+    let directory = TempDir::new().unwrap();
+    let file = FileStore::open(directory.path().join("sessions.db")).unwrap();
+    a_noted_client_arrives(&file, &file).await;
 }
 
 #[tokio::test]

@@ -140,11 +140,12 @@ impl<St: SessionStore> Inner<St> {
         while writes.join_next().await.is_some() {}
     }
 
-    async fn touch(&self, active: Active) {
+    async fn touch(self: &Arc<Self>, active: Active) {
         let Some(cache) = self.cache.as_deref() else {
             return;
         };
-        let (_write, _) = Write::begin(Some(cache), active.tag, What::One(active.id));
+        let newer = |active| Self::evicted(self, active);
+        let _write = Write::begin(Some(cache), active.tag, What::One(active.id), newer);
         let age = cache.now().since(active.at);
         let mut touch = Touch::new(active.tag, active.id, age);
         touch.not_before = self.store.horizon().and_then(|horizon| horizon.moment());

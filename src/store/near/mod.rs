@@ -16,6 +16,7 @@ use self::{
     cache::Cache,
     late::Late,
     own::{What, Write},
+    shard::Active,
 };
 use super::{
     Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
@@ -97,15 +98,14 @@ impl<St: SessionStore> Near<St> {
     }
 
     /// An own change of sessions: what is kept of them goes, before it is sent and after its outcome.
-    fn writes(&self, tag: Tag, what: What) -> Write<'_> {
-        let (write, active) = Write::begin(self.0.cache.as_deref(), tag, what);
-        Inner::evicted(&self.0, active);
-        write
+    fn writes(&self, tag: Tag, what: What) -> Write<'_, impl FnMut(Vec<Active>)> {
+        let unwritten = |active| Inner::evicted(&self.0, active);
+        Write::begin(self.0.cache.as_deref(), tag, what, unwritten)
     }
 
     /// The same for sessions that end: their activity is not written any more.
-    fn ends(&self, tag: Tag, what: What) -> Write<'_> {
-        Write::begin(self.0.cache.as_deref(), tag, what).0
+    fn ends(&self, tag: Tag, what: What) -> Write<'_, impl FnMut(Vec<Active>)> {
+        Write::begin(self.0.cache.as_deref(), tag, what, drop)
     }
 }
 

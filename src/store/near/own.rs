@@ -22,33 +22,39 @@ impl What {
 }
 
 /// A change that is on its way, until its outcome is known or its future is dropped.
-pub(super) struct Write<'a> {
+pub(super) struct Write<'a, F: FnMut(Vec<Active>)> {
     cache: Option<&'a Cache>,
     tag: Tag,
     what: What,
+    unwritten: F,
 }
 
-impl<'a> Write<'a> {
-    /// An answer that was kept before does not count, nor one that is on its way. Also returns the activity that is not
-    /// written yet.
-    pub(super) fn begin(cache: Option<&'a Cache>, tag: Tag, what: What) -> (Self, Vec<Active>) {
-        let write = Self { cache, tag, what };
-        let active = write.remove();
-        (write, active)
+impl<'a, F: FnMut(Vec<Active>)> Write<'a, F> {
+    /// An answer that was kept before does not count, nor one that is on its way. `unwritten` gets the activity that
+    /// is not written yet, now and at the end.
+    pub(super) fn begin(cache: Option<&'a Cache>, tag: Tag, what: What, unwritten: F) -> Self {
+        let mut write = Self {
+            cache,
+            tag,
+            what,
+            unwritten,
+        };
+        write.remove();
+        write
     }
 
-    fn remove(&self) -> Vec<Active> {
+    fn remove(&mut self) {
         let Some(cache) = self.cache else {
-            return Vec::new();
+            return;
         };
         // Counted first: an answer that was read before must not be kept.
         cache.feed().count(self.tag);
-        cache.remove(self.tag, self.what)
+        (self.unwritten)(cache.remove(self.tag, self.what));
     }
 }
 
 /// A question that was sent after the change, and answered before it, does not count either.
-impl Drop for Write<'_> {
+impl<F: FnMut(Vec<Active>)> Drop for Write<'_, F> {
     fn drop(&mut self) {
         self.remove();
     }

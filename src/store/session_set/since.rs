@@ -85,9 +85,10 @@ impl SessionSet {
                 news.push(FeedNews::Renewed(id));
             }
             let (is, had) = (record, &was.record);
-            if (is.revision, is.idle, is.deadline) != (had.revision, had.idle, had.deadline)
-                && !is.was_found_expired()
-            {
+            let times = (is.revision, is.idle, is.deadline);
+            let written = times != (had.revision, had.idle, had.deadline)
+                || is.last_seen() != had.last_seen();
+            if written && !is.was_found_expired() {
                 news.push(FeedNews::Written(id));
             }
         }

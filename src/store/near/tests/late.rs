@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::wire::{Node, Server, near};
+use super::wire::{Hold, Node, Server, near};
 use crate::{
     model::{EndReason, Token},
     store::{Changes, End, List, Near, Resolve, Resolved, Save, SessionStore, Timestamp, Which},
@@ -112,6 +112,27 @@ async fn an_own_write_and_a_poll_do_not_lose_activity() {
         node.queue.extend(server.news());
         node.hears(9);
     }
+}
+
+#[tokio::test]
+async fn a_slow_own_write_does_not_lose_the_activity_of_requests_meanwhile() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    let save = Save::new(token.tag(), token.session_id(), Changes::default());
+    let store = node.near.clone();
+    node.wire.hold(Hold::Before);
+    let mut saves = tokio_test::task::spawn(store.save(&save));
+    assert!(saves.poll().is_pending());
+
+    node.near.resolve(&near(&token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(&node, &token).await;
+    let last = server.clock.now();
+    saves.await.unwrap();
+    node.near.flush().await;
+
+    assert_eq!(stored(&server, &token).await, last);
 }
 
 #[tokio::test]

@@ -55,8 +55,8 @@ if which == "one" then
   if noticed(record, now) then
     return { 1, now, of, false, ended_by(record, of) and session or nil }
   end
-  -- A `create` that arrives later finds this mark and makes no session.
-  if tombstone > 0 and redis.call("HLEN", user) < 100000 then
+  -- A `create` that arrives later finds this mark and makes no session. Marks do not fill the hash.
+  if tombstone > 0 and redis.call("HLEN", user) < 20000 then
     mark(user, session, cause.reason, "", tombstone, now)
     keep(user, tombstone)
   elseif record and is_over(record, now) then
