@@ -297,6 +297,9 @@ impl<R> SessionLayer<R> {
     /// not change that, so a session created before the moment has ended even if its user authenticated again later. A list
     /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
+    /// Give a moment of the past. With one in the future, all sessions of today end at once. New ones count as begun at
+    /// that moment, so they do not end when it comes.
+    ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
         self.rules().not_before = Some(moment.into());

@@ -236,6 +236,8 @@ impl Session {
 
     /// Creates a session, and remembers that it may exist until the answer says otherwise.
     async fn create(&self, create: Create, token: &Token) -> Result<Created, CommitError> {
+        // Before the session may exist: in an outage there is nothing to end then.
+        self.0.rules.store.catch_up().await?;
         {
             let mut state = self.state();
             if state.abandoned {

@@ -75,6 +75,7 @@ impl Session {
         create.data_limit = rules.data_limit;
         create.not_before = rules.not_before;
         create.arrived_after = self.arrived_after();
+        create.arrival = Some(self.0.arrival);
         Ok(create)
     }
 
@@ -151,11 +152,12 @@ impl Session {
     /// Whether the sign-in turns out to be older than the cutoff: its age was taken when it was sent, and
     /// the store worked on it later.
     pub(super) fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
-        match self.authenticated(pending) {
-            Authenticated::After(_) | Authenticated::At(_) => false,
-            Authenticated::On(arrival) => new
-                .cutoff
-                .is_some_and(|cutoff| new.now.minus(arrival.age()) <= cutoff),
-        }
+        let arrived = new.now.minus(self.0.arrival.age());
+        let proven = match self.authenticated(pending) {
+            Authenticated::After(_) => return false,
+            Authenticated::At(since) => since.min(arrived),
+            Authenticated::On(_) => arrived,
+        };
+        new.cutoff.is_some_and(|cutoff| proven <= cutoff)
     }
 }

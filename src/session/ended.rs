@@ -61,7 +61,7 @@ impl Session {
     /// # tokio_test::block_on(close_message(Session::for_test_guest())).unwrap();
     /// ```
     ///
-    /// It is one call to the store if there is a reason, and none otherwise.
+    /// It is one call to the store if the store keeps a reason, and none otherwise: an expired session has none there.
     ///
     /// # Errors
     ///

@@ -48,8 +48,8 @@ impl Session {
     /// The session gets a new token, previous tokens are invalid at once, and both parts of its lifetime
     /// begin again. Its id and data do not change. A request that is running already keeps its session, and
     /// its data is stored. A later request with a previous token is a guest, and its cookie does not
-    /// change. After [`rotation_grace`](crate::SessionLayer::rotation_grace) such a token is reuse, and
-    /// ends the session unless [`end_on_reuse`](crate::SessionLayer::end_on_reuse) is off.
+    /// change. After [`rotation_grace`](crate::SessionLayer::rotation_grace) such a token is reuse: it is
+    /// reported once, and never ends the session.
     ///
     /// Nothing happens if a sign-in is staged, which does all of that.
     ///
@@ -86,7 +86,9 @@ impl Session {
     /// deserves less time. The session then ends after `to.idle()` without activity, and at the latest
     /// `to.absolute()` after the commit, by the store's clock. A part that is shorter already does not
     /// change. For a longer life the user must authenticate: see
-    /// [`reauthenticated`](Self::reauthenticated).
+    /// [`reauthenticated`](Self::reauthenticated). The session does not keep when it was shortened: a later
+    /// re-authentication lets it live as long as it was from its sign-in to its deadline. Stage `shorten` in that request
+    /// too, so that it lives no longer than `to.absolute()`.
     ///
     /// The idle time counts from the last activity, so a session that was idle for longer ends at once:
     /// the commit succeeds, and the next request is a guest. A guest session is shortened too.

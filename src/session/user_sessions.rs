@@ -265,7 +265,8 @@ impl UserSessions {
         self.give(end).await
     }
 
-    /// Lets a disabled user sign in again. Live sessions, if there are any, end.
+    /// Lets a disabled user sign in again. Live sessions, if there are any, end. With
+    /// [`spare_uncounted`](Self::spare_uncounted) those that do not count stay live.
     ///
     /// # Errors
     ///

@@ -22,6 +22,7 @@ mod genuine;
 mod horizon;
 mod identity;
 mod kept;
+mod known;
 pub(crate) mod memory;
 #[cfg(feature = "metrics")]
 pub(crate) mod meter;
@@ -39,8 +40,11 @@ pub(crate) mod redis;
 mod session_set;
 mod set;
 mod shared;
+mod unsent;
+#[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
+pub(crate) mod worker;
 
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]

@@ -1,22 +1,22 @@
 //! A store without its type, so that `SessionLayer` and `Session` need no type parameter.
 
 use std::{
-    error::Error,
     fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
 };
 
-use tokio::runtime::Handle;
-
 use super::{
     Create, Created, End, EndEveryone, Ended, FeedMessage, FeedNews, FeedReader, Forget, Horizon,
     List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, StoreErrorKind, Ticketed, genuine, horizon::Age, meter::timed,
+    StoreError, StoreErrorKind, Ticketed, genuine,
+    horizon::Age,
+    known::{known, later, moment},
+    meter::timed,
 };
 #[cfg(feature = "live")]
-use super::{Feed, Look, Looked};
+use super::{Feed, Look, Looked, known::ask_in_background};
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -75,6 +75,7 @@ trait ErasedStore: Send + Sync {
     fn scan_boxed(self: Arc<Self>, scan: Scan) -> Answer<Scanned>;
     fn estimate_boxed(self: Arc<Self>) -> Answer<u64>;
     fn horizon_of(&self) -> Option<&Horizon>;
+    fn catch_up_boxed(self: Arc<Self>) -> Option<Answer<()>>;
     #[cfg(feature = "live")]
     fn moment_now(self: Arc<Self>) -> Option<Timestamp>;
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>>;
@@ -91,8 +92,8 @@ impl<St: SessionStore> ErasedStore for St {
     }
 
     fn create_boxed(self: Arc<Self>, mut create: Create) -> Answer<Created> {
+        create.not_before = later(create.not_before, moment(&*self));
         Box::pin(async move {
-            create.not_before = later(create.not_before, known(&self).await?);
             let answer = timed("create", self.create(&create)).await;
             genuine::created(&create, answer)
         })
@@ -198,6 +199,13 @@ impl<St: SessionStore> ErasedStore for St {
         self.horizon()
     }
 
+    fn catch_up_boxed(self: Arc<Self>) -> Option<Answer<()>> {
+        if self.horizon()?.age() == Age::Young {
+            return None;
+        }
+        Some(Box::pin(async move { known(&self).await.map(|_| ()) }))
+    }
+
     #[cfg(feature = "live")]
     fn moment_now(self: Arc<Self>) -> Option<Timestamp> {
         let horizon = self.horizon()?;
@@ -223,61 +231,21 @@ impl<St: SessionStore> ErasedStore for St {
     }
 }
 
-/// The moment before which the sessions of all users ended, as far as is known now.
-fn moment<St: SessionStore>(store: &St) -> Option<Timestamp> {
-    store.horizon()?.moment()
-}
-
-/// The same, and what is known is at most five seconds old.
-async fn known<St: SessionStore>(store: &Arc<St>) -> Result<Option<Timestamp>, StoreError> {
-    let Some(horizon) = store.horizon() else {
-        return Ok(None);
-    };
-    match horizon.age() {
-        Age::Young => {}
-        Age::Due => ask_in_background(store, horizon),
-        // Boxed: few requests come here.
-        Age::Old => {
-            let read = |knows| timed("everyone", store.everyone(knows));
-            Box::pin(horizon.catch_up(read)).await?;
-        }
-    }
-    Ok(horizon.moment())
-}
-
-/// Without a runtime a later request asks, and waits.
-fn ask_in_background<St: SessionStore>(store: &Arc<St>, horizon: &Horizon) {
-    let Ok(runtime) = Handle::try_current() else {
-        return;
-    };
-    if !horizon.begins() {
-        return;
-    }
-    let store = Arc::clone(store);
-    runtime.spawn(async move {
-        if let Some(horizon) = store.horizon() {
-            let read = |knows| timed("everyone", store.everyone(knows));
-            if let Err(error) = horizon.ask(read).await {
-                tracing::debug!(
-                    error = &error as &dyn Error,
-                    kind = ?error.kind(),
-                    "whether the sessions of all users have ended could not be read"
-                );
-            }
-        }
-    });
-}
-
-/// The later of two moments before which sessions are not live.
-fn later(own: Option<Timestamp>, of_everyone: Option<Timestamp>) -> Option<Timestamp> {
-    own.max(of_everyone)
-}
-
 impl SharedStore {
     pub(crate) fn resolve(&self, resolve: Resolve) -> Answer<Resolved> {
         Arc::clone(&self.store).resolve_boxed(resolve)
     }
 
+    /// Waits until it is known of the last five seconds whether the sessions of all users ended. [`create`](Self::create)
+    /// itself does not ask, so that its error means that the store was asked to make the session.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        match Arc::clone(&self.store).catch_up_boxed() {
+            Some(answer) => answer.await,
+            None => Ok(()),
+        }
+    }
+
+    /// After [`catch_up`](Self::catch_up).
     pub(crate) fn create(&self, create: Create) -> Answer<Created> {
         Arc::clone(&self.store).create_boxed(create)
     }

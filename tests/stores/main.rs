@@ -4,7 +4,8 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figures"
 )]
 
 mod activity_step;
@@ -15,13 +16,16 @@ mod everyone_pages;
 mod feed;
 mod feed_cost;
 mod feed_setting;
+mod file_backup;
 mod file_restart;
 mod forged_tickets;
+mod given_up;
 mod memory_size;
 mod mutants_looks;
 mod mutants_sets;
 mod mutants_tokens;
 mod newest_data;
+mod notice_kept;
 mod pinned;
 mod postgres_live;
 mod postgres_processes;
@@ -47,3 +51,4 @@ mod store_sentinel;
 mod store_sets;
 mod store_valkey;
 mod streams;
+mod streams_cut;

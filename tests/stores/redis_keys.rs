@@ -15,10 +15,11 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tower_user_sessions::{
-    EndReason, RedisStore, UserId,
+    Client, EndReason, RedisStore, UserId,
     store::{
-        Create, Created, End, Ended, List, ManualClock, Renewal, Resolve, Resolved, Rotate,
-        Rotated, Salt, Save, Saved, SessionStore, StoreErrorKind, TagKey, Timestamp, Token, Which,
+        Create, Created, End, Ended, LastSeen, List, ManualClock, NoteClient, Renewal, Resolve,
+        Resolved, Rotate, Rotated, Salt, Save, Saved, SessionStore, StoreErrorKind, TagKey,
+        Timestamp, Token, Which,
     },
 };
 
@@ -276,7 +277,12 @@ async fn a_full_server_refuses_sign_ins_but_resolves_and_ends_sessions() {
     let unsaved = store.save(&save).await.unwrap_err();
     assert_eq!(full.kind(), StoreErrorKind::Full);
     assert_eq!(unsaved.kind(), StoreErrorKind::Full);
-    assert!(is_live(&store, &first).await);
+    let Resolved::Live(found) = store.resolve(&Resolve::new(first.clone())).await.unwrap() else {
+        panic!("not live");
+    };
+    let seen = LastSeen::new(Client::new(), found.now);
+    let note = NoteClient::new(first.tag(), found.record, seen);
+    assert!(store.note_client(&note).await.unwrap());
     assert_eq!(listed(&store, first.tag()).await.len(), 2);
     let end = End::new(
         first.tag(),

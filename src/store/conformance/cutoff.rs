@@ -12,6 +12,7 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Number 7: a sign-in authenticated at or before the cutoff is rejected and changes nothing.
 pub async fn rejects_what_was_authenticated_before_the_cutoff<St: SessionStore>(
@@ -20,6 +21,7 @@ pub async fn rejects_what_was_authenticated_before_the_cutoff<St: SessionStore>(
     let trial = Trial::new(7, make).await;
     only_sign_ins_authenticated_after_the_cutoff_are_made(&trial).await;
     a_sign_in_may_state_a_time_just_after_the_cutoff(&trial).await;
+    a_moment_later_than_the_arrival_counts_as_the_arrival(&trial).await;
     a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came(&trial).await;
     a_rejected_sign_in_changes_nothing(&trial).await;
     a_cutoff_in_the_future_is_moved_to_now(&trial).await;
@@ -93,6 +95,43 @@ async fn a_sign_in_may_state_a_time_just_after_the_cutoff<St: SessionStore>(tria
         trial.now(),
         "the time of authentication, at most now",
     );
+}
+
+async fn a_moment_later_than_the_arrival_counts_as_the_arrival<St: SessionStore>(
+    trial: &Trial<St>,
+) {
+    for sessions in [false, true] {
+        let session_set = trial.user();
+        if sessions {
+            session_set.signs_in().await;
+        }
+        let mut create = session_set.create_for(&session_set.token());
+        create.arrival = Some(Arrival::now());
+        create.authenticated = Authenticated::At(trial.now().plus(DAY));
+        trial.end(&session_set.end(Which::All)).await;
+        trial
+            .rejected(
+                &create,
+                "a sign-in that arrived before the cutoff, by a clock that is ahead",
+            )
+            .await;
+
+        trial.clock.advance(SECOND * 60);
+        create = session_set.create_for(&session_set.token());
+        create.arrival = Some(Arrival::now());
+        create.authenticated = Authenticated::At(trial.now().plus(DAY));
+        let made = trial
+            .made(
+                &create,
+                "a sign-in that arrived after the cutoff, by a clock that is ahead",
+            )
+            .await;
+        let at = made.record.authenticated_at;
+        trial.holds(
+            at <= trial.now() && at > trial.now().minus(SECOND * 60),
+            "the time of authentication is that of the arrival",
+        );
+    }
 }
 
 async fn a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came<St: SessionStore>(

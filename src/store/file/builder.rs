@@ -15,7 +15,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    model::{Clock, TagKey},
+    model::{Clock, Lifetime, TagKey},
     store::{NOTICE_KEPT, identity},
 };
 
@@ -52,11 +52,11 @@ impl FileStoreBuilder {
 
     /// How long an end notice is kept.
     ///
-    /// A request with the token of an ended session gets the reason during this time. Defaults to 1
+    /// A request with the token of an ended session gets the reason during this time: 400 days at most. Defaults to 1
     /// hour.
     #[must_use]
     pub fn notice_kept(mut self, kept: Duration) -> Self {
-        self.notice_kept = kept;
+        self.notice_kept = kept.min(Lifetime::MAX);
         self
     }
 

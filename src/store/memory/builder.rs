@@ -8,7 +8,7 @@ use std::{
 
 use super::{InProcess, Inner, MemoryStore, SHARDS};
 use crate::{
-    model::{Clock, TagKey},
+    model::{Clock, Lifetime, TagKey},
     store::{Feed, Horizon, NOTICE_KEPT, identity},
 };
 
@@ -45,11 +45,11 @@ impl MemoryStoreBuilder {
 
     /// How long an end notice is kept.
     ///
-    /// A request with the token of an ended session gets the reason during this time. Defaults to 1
+    /// A request with the token of an ended session gets the reason during this time: 400 days at most. Defaults to 1
     /// hour.
     #[must_use]
     pub fn notice_kept(mut self, kept: Duration) -> Self {
-        self.notice_kept = kept;
+        self.notice_kept = kept.min(Lifetime::MAX);
         self
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Authenticated;
 use crate::model::{
-    Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Realm, Record, SessionId,
-    Tag, Timestamp, Token, UserId,
+    Arrival, Changes, Client, ClientClass, Data, Digest, Lifetime, Limit, Proof, Realm, Record,
+    SessionId, Tag, Timestamp, Token, UserId,
 };
 
 /// The arguments of [`create`](crate::store::SessionStore::create): a new session.
@@ -57,6 +57,9 @@ pub struct Create {
     /// The request arrived after this moment, whatever the store's clock says. So the session begins then at the
     /// earliest: a clock that is behind makes no session that ended before it began.
     pub arrived_after: Option<Timestamp>,
+    /// When the request arrived. An [`Authenticated::At`] that is later counts as [`Authenticated::On`] this arrival.
+    /// `None` compares it with nothing.
+    pub arrival: Option<Arrival>,
 }
 
 impl Create {
@@ -85,6 +88,7 @@ impl Create {
             data_limit: 64 * 1024,
             not_before: None,
             arrived_after: None,
+            arrival: None,
         }
     }
 
@@ -99,6 +103,16 @@ impl Create {
     /// When the session begins.
     pub(crate) fn began(&self, now: Timestamp) -> Timestamp {
         self.arrived_after.map_or(now, |moment| now.max(moment))
+    }
+
+    /// When the user authenticated: on arrival at the latest, even if the clock of the one who says so is ahead.
+    pub(crate) fn proof_at(&self, now: Timestamp) -> Authenticated {
+        match (self.authenticated, self.arrival) {
+            (Authenticated::At(moment), Some(arrival)) if moment > now.minus(arrival.age()) => {
+                Authenticated::On(arrival)
+            }
+            (authenticated, _) => authenticated,
+        }
     }
 
     /// When the user authenticated, in a sign-in that did so.
@@ -126,7 +140,7 @@ impl Create {
         .with_proof(self.proof.clone())
         .with_persistent(self.persistent);
         record.created_at = self.began(now);
-        record.authenticated_at = self.proven(self.authenticated, now);
+        record.authenticated_at = self.proven(self.proof_at(now), now);
         record.counts = self.counts;
         if self.counts {
             record.class = self.class;

@@ -45,7 +45,7 @@ impl SessionSet {
         if let Some(known) = self.known(create, now) {
             return known;
         }
-        let mut authenticated = create.authenticated;
+        let mut authenticated = create.proof_at(now);
         if let Some(Redeem { ticket, .. }) = create.redeem {
             match self.held(&ticket, now) {
                 Some(held) => authenticated = Authenticated::At(held.authenticated),

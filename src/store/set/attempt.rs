@@ -55,6 +55,19 @@ pub(super) struct Done<T> {
     pub(super) doubtful: Vec<T>,
 }
 
+/// An operation without an outcome.
+pub(super) struct Failed {
+    error: StoreError,
+    /// Whether an attempt ran, or may run yet.
+    pub(super) may_have_run: bool,
+}
+
+impl From<Failed> for StoreError {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// Reads the session set, with the part that `lacks` asks for.
 pub(super) async fn load<S: SetStorage>(
     storage: &S,
@@ -110,7 +123,7 @@ pub(super) async fn run<S: SetStorage, T>(
     lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
     holds_unwritten: impl Fn(&T) -> bool,
     mut operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
-) -> Result<Done<T>, StoreError> {
+) -> Result<Done<T>, Failed> {
     let Task { tag, part, kind } = task;
     let began = Arrival::now();
     let tries = match kind {
@@ -130,11 +143,11 @@ pub(super) async fn run<S: SetStorage, T>(
         // A request that lost mostly finds its change done, so it looks again before it waits.
         let most = u32::from(kind == TaskKind::Request);
         if turn.is_none() && (lost > most || joins()) {
-            turn = Some(turns.take(tag).await);
+            turn = Some(turns.take(tag, kind).await);
         }
         let loaded = match load(storage, tag, part, &lacks).await {
             Ok(loaded) => loaded,
-            Err(error) if gives_up(&error) => return Err(error),
+            Err(error) if gives_up(&error) => return Err(failure(error, !doubtful.is_empty())),
             Err(error) => {
                 failed += 1;
                 let spent = began.age() > patience;
@@ -157,7 +170,7 @@ pub(super) async fn run<S: SetStorage, T>(
             });
         }
         if kind == TaskKind::Once && !doubtful.is_empty() && loaded.version != expected {
-            return Err(StoreError::new(StoreErrorKind::Uncertain));
+            return Err(failure(StoreError::new(StoreErrorKind::Uncertain), true));
         }
         let Loaded { set, now, version } = loaded;
         let mut after = set.clone();
@@ -167,7 +180,9 @@ pub(super) async fn run<S: SetStorage, T>(
             late: false,
             doubtful: Vec::new(),
         };
-        let Some(mut write) = Write::between(tag, version, &set, &after, now)? else {
+        let write = Write::between(tag, version, &set, &after, now);
+        let write = write.map_err(|error| failure(error, !doubtful.is_empty()))?;
+        let Some(mut write) = write else {
             let doubtful = doubtful.into_iter().map(|(_, outcome)| outcome).collect();
             return Ok(Done { doubtful, ..done });
         };
@@ -233,10 +248,18 @@ fn gives_up(error: &StoreError) -> bool {
     )
 }
 
-/// What the caller gets of an error, if the operation may have run.
-fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> StoreError {
-    if kind == TaskKind::Once && may_have_run {
-        return StoreError::new(StoreErrorKind::Uncertain).with_source(error);
+fn failure(error: StoreError, may_have_run: bool) -> Failed {
+    Failed {
+        error,
+        may_have_run,
     }
-    error
+}
+
+/// What the caller gets of an error, if the operation may have run.
+fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> Failed {
+    if kind == TaskKind::Once && may_have_run {
+        let uncertain = StoreError::new(StoreErrorKind::Uncertain).with_source(error);
+        return failure(uncertain, may_have_run);
+    }
+    failure(error, may_have_run)
 }

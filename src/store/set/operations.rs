@@ -2,7 +2,7 @@
 
 use super::{
     SetStorage, SetStore,
-    attempt::{Done, Loaded, Task, TaskKind, load, run},
+    attempt::{Done, Failed, Loaded, Task, TaskKind, load, run},
 };
 use crate::{
     model::{EndReason, Record, SessionId, Tag, Timestamp, UserId},
@@ -32,7 +32,7 @@ impl<S: SetStorage> SetStore<S> {
         task: Task,
         lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
         operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
-    ) -> Result<Done<T>, StoreError> {
+    ) -> Result<Done<T>, Failed> {
         self.run_unless(task, lacks, |_| false, operation).await
     }
 
@@ -43,7 +43,7 @@ impl<S: SetStorage> SetStore<S> {
         lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
         holds_unwritten: impl Fn(&T) -> bool,
         operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
-    ) -> Result<Done<T>, StoreError> {
+    ) -> Result<Done<T>, Failed> {
         let (storage, turns) = (&self.0.storage, &self.0.turns);
         run(
             storage,
@@ -92,7 +92,8 @@ impl<S: SetStorage> SetStore<S> {
         };
         let kept = self.0.notice_kept;
         let ended = self.run_task(task, nothing, |set, now| set.end(&end, now, kept));
-        ended.await.map(|_| ())
+        ended.await?;
+        Ok(())
     }
 
     /// A sign-in that is answered with an error or a refusal, of which an attempt may have run or may still.
@@ -133,9 +134,15 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
         };
         let kept = self.0.notice_kept;
         let lacks = |set: &SessionSet, now| set.lacks_for(create, now);
+        self.0.undelivered.tries(create.id);
         let done = self
             .run_task(task, lacks, |set, now| set.create(create, now, kept))
-            .await?;
+            .await
+            .inspect_err(|failed| {
+                if !failed.may_have_run {
+                    self.0.undelivered.never_ran(create.id);
+                }
+            })?;
         let is_created = |outcome: &Created| matches!(outcome, Created::Created(_));
         if done.late && is_created(&done.outcome) {
             self.give_up(create).await;

@@ -271,8 +271,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: the end of all sessions",
         ROTATE,
-        "live(record, now, not_before)",
-        NEVER,
+        "kind = live(record, now, not_before)",
+        "kind = live(record, now, -math.huge)",
     ),
     rule(
         "rotate: a clock that is behind the end of all sessions",

@@ -29,6 +29,8 @@
                         own          u16  how much of `body`, after its first byte, names the
                                           user, the address and the user agent
                         realm        3 bytes  the mark of its realm, zeros for none
+                        arrived      i64  how long ago the request arrived, ms: a moment in `proven`
+                                          that is later counts as that age
   ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
                         that replaced it, and the new one gets its data; "" for none
   ARGV[6]   changes     see `merge`
@@ -60,7 +62,8 @@ local user = KEYS[1]
 local session, digest, body, terms, replaces, changes, given, redeem, device, offer =
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
-  not_before, after, latest, own, realm = struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8i8I2c3", terms)
+  not_before, after, latest, own, realm, arrived =
+  struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8i8I2c3i8", terms)
 local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
@@ -71,6 +74,9 @@ if not now then
 end
 if now > latest then
   return { 5, now, of }
+end
+if age == 0 and proven > now - arrived then
+  age, proven = 1, arrived
 end
 local deadline, moment = now + absolute, age == 1 and now - proven or proven
 -- A clock that is behind must not make a session that begins before everybody's end.

@@ -56,7 +56,7 @@ if which == "one" then
     return { 1, now, of, false, ended_by(record, of) and session or nil }
   end
   -- A `create` that arrives later finds this mark and makes no session.
-  if tombstone > 0 and redis.call("HLEN", user) < 4000 then
+  if tombstone > 0 and redis.call("HLEN", user) < 100000 then
     mark(user, session, cause.reason, "", tombstone, now)
     keep(user, tombstone)
   elseif record and is_over(record, now) then

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
   Notes the client of a request in a live session, if no other request did so meanwhile.
 

@@ -67,6 +67,7 @@ impl Scripts {
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
         call.began = Some(Monotonic::now());
+        self.0.undelivered.sends(create.id);
         let run = || self.send(&call, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
@@ -128,6 +129,9 @@ impl Scripts {
         };
         // With a test clock the server's time has no meaning.
         let latest = latest.filter(|_| self.0.clock.is_none());
+        let arrived = create
+            .arrival
+            .map_or(i64::MIN, |arrival| millis(arrival.age()));
         let mut terms = Vec::with_capacity(85);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
         terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
@@ -145,6 +149,7 @@ impl Scripts {
         terms.put_i64(latest.unwrap_or(i64::MAX));
         terms.put_u16(named);
         terms.put_slice(&create.realm.mark());
+        terms.put_i64(arrived);
         terms
     }
 }
