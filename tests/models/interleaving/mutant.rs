@@ -209,8 +209,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the realm of the limit",
         CREATE,
-        "and place == realm then",
-        "then",
+        "and place == realm",
+        "",
     ),
     rule(
         "create: the realm of the new session",
