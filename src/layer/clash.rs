@@ -23,6 +23,8 @@ impl SessionCookieBuilder {
         let prefixed = is_prefixed(name);
         if !is_token(name) {
             Some(CookieClash::Name)
+        } else if name.ends_with(GUEST) {
+            Some(CookieClash::GuestName)
         } else if name.len() + GUEST.len() + Token::TEXT_LEN > NAME_AND_VALUE_MAX {
             Some(CookieClash::NameTooLong)
         } else if !is_path(path) {
@@ -98,6 +100,8 @@ pub struct CookieError(pub(super) CookieClash);
 pub enum CookieClash {
     /// The domain is empty or has characters that cannot be in one.
     Domain,
+    /// The name ends in `-guest`: it could be the guest cookie of another layer.
+    GuestName,
     /// A `__Host-` name and a Domain.
     HostPrefixAndDomain,
     /// A `__Host-` name and a Path other than `/`.
@@ -132,6 +136,9 @@ impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             CookieClash::Domain => "the Domain is empty or has characters that cannot be in one",
+            CookieClash::GuestName => {
+                "the name ends in `-guest`, as names of guest cookies do: choose another name"
+            }
             CookieClash::HostPrefixAndDomain => "a `__Host-` name clashes with a Domain",
             CookieClash::HostPrefixAndPath => "a `__Host-` name clashes with a Path other than `/`",
             CookieClash::Name => "the name is not a token (RFC 9110)",

@@ -64,6 +64,10 @@ impl DeviceCookie {
         self
     }
 
+    pub(super) fn name(&self) -> &str {
+        self.cookie.name()
+    }
+
     pub(super) fn kept(&self) -> Duration {
         self.kept
     }

@@ -281,6 +281,8 @@ impl<R> SessionLayer<R> {
     /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
     /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none.
     ///
+    /// A device cookie with the name of the session cookie is off, and an error is logged.
+    ///
     /// Defaults to no such cookie.
     pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
         self.rules().devices = Some(cookie.kept());
@@ -357,9 +359,19 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        let mut config = Arc::clone(&self.config);
+        let session = config.cookie.name();
+        if config
+            .device_cookie
+            .as_ref()
+            .is_some_and(|device| device.name() == session)
+        {
+            mistake::device_cookie_is_session_cookie();
+            Arc::make_mut(&mut config).device_cookie = None;
+        }
         SessionService {
             inner,
-            config: Arc::clone(&self.config),
+            config,
             reply: self.reply.clone(),
         }
     }

@@ -109,6 +109,13 @@ pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
     );
 }
 
+/// One cookie cannot be both.
+pub(super) fn device_cookie_is_session_cookie() {
+    tracing::error!(
+        "the device cookie has the name of the session cookie, so it is off: give `DeviceCookie::named` another name"
+    );
+}
+
 /// A WebSocket stays open after its session ended, unless its loop waits for the end.
 #[cfg(feature = "live")]
 pub(super) fn upgrade_without_live() {

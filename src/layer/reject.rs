@@ -138,12 +138,12 @@ impl Rejection {
         }
     }
 
-    /// For a call whose session ended.
+    /// For a call whose session ended. `expired` is the notice if it expired.
     #[cfg(feature = "live")]
-    pub(super) fn of_end(end: crate::session::LiveEnd) -> Self {
+    pub(super) fn of_end(end: crate::session::LiveEnd, expired: Option<EndNotice>) -> Self {
         match end {
             crate::session::LiveEnd::Ended(notice) => Self::not_signed_in(notice),
-            crate::session::LiveEnd::Expired => Self::not_signed_in(None),
+            crate::session::LiveEnd::Expired => Self::not_signed_in(expired),
             crate::session::LiveEnd::OutOfSight => Self::unavailable(),
         }
     }

@@ -28,7 +28,9 @@ impl Retired {
         present: &SessionCookieBuilder,
     ) -> impl Iterator<Item = SessionCookieBuilder> {
         let Self { name, path, domain } = self.clone();
-        let is_same = name == present.name && path == present.path && domain == present.domain;
+        let is_same = name == present.name
+            && path == present.path
+            && is_same_domain(domain.as_deref(), present.domain.as_deref());
         let kept = is_same.then_some(present.partitioned);
         let secure = present.secure;
         let settings = SessionCookieBuilder {
@@ -47,4 +49,15 @@ impl Retired {
                 ..settings.clone()
             })
     }
+}
+
+/// Browsers compare a Domain without its leading dot and without regard to case (RFC 6265bis §5.6.3).
+fn is_same_domain(one: Option<&str>, other: Option<&str>) -> bool {
+    let bare = |domain: &'_ str| {
+        domain
+            .strip_prefix('.')
+            .unwrap_or(domain)
+            .to_ascii_lowercase()
+    };
+    one.map(bare) == other.map(bare)
 }

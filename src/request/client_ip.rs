@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use super::{
     forwarded::{self, Node},
@@ -161,12 +161,18 @@ fn listed(
     }
     let mut left = proxies.max(1);
     for line in headers.get_all(name).iter().rev() {
-        let mut rest = Some(HeaderValue::to_str(line).ok()?);
+        // The client wrote the beginning: bytes in it that are no text must not hide what the proxies added.
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let mut rest = Some(&*line);
         while let Some(text) = rest {
             let (before, element) = forwarded::last_element(text);
             left -= 1;
             if left == 0 {
-                return read(element);
+                return if element.is_ascii() {
+                    read(element)
+                } else {
+                    None
+                };
             }
             rest = before;
         }

@@ -35,12 +35,13 @@ impl Session {
         record.user_id().filter(|_| stays).cloned()
     }
 
-    /// Whether the user of the stored session authenticated within this time. What is staged does not
-    /// count.
+    /// Whether the user of the stored session authenticated within this time, and since the client changed
+    /// if the app asked for that. What is staged does not count.
     pub(crate) fn is_stored_fresh(&self, within: Duration) -> bool {
         self.stored_user().is_some()
             && matches!(&self.state().current, Current::Live(live)
-                if live.now.since(live.record.authenticated_at) <= within)
+                if live.now.since(live.record.authenticated_at) <= within
+                    && !is_doubted(&live.record))
     }
 
     /// The public name of the session, for logs and device lists. It signs nobody in.

@@ -29,6 +29,8 @@ struct More {
     /// The token of the guest cookie opens no session.
     dead_guest: Option<Dead>,
     unread: Vec<Unread>,
+    /// The request signed out: a sign-in after that replaces nothing.
+    signed_out: bool,
 }
 
 /// A token, or something in its place, that opens no session.
@@ -157,12 +159,27 @@ impl Sent {
 
     /// The session that replaced the one whose token the request sent as a signed-in one.
     pub(super) fn successor(&self) -> Option<SessionId> {
-        self.dead().and_then(Dead::successor)
+        self.dead()
+            .and_then(Dead::successor)
+            .filter(|_| !self.is_signed_out())
     }
 
     /// The session that replaced the one of the guest cookie.
     pub(super) fn guest_successor(&self) -> Option<SessionId> {
-        self.dead_guest().and_then(Dead::successor)
+        self.dead_guest()
+            .and_then(Dead::successor)
+            .filter(|_| !self.is_signed_out())
+    }
+
+    /// The request signed out. A sign-in after that keeps nothing of a session that replaced another one.
+    pub(super) fn signed_out(&mut self) {
+        if let Some(more) = &mut self.more {
+            more.signed_out = true;
+        }
+    }
+
+    fn is_signed_out(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.signed_out)
     }
 
     /// The user has signed in, so the tokens of before do not matter any more.

@@ -5,6 +5,7 @@ use super::{
     current::{Current, Live},
     error::{SessionError, SessionErrorKind},
     sent::Dead,
+    state::State,
 };
 use crate::store::{Resolve, Resolved};
 
@@ -64,9 +65,11 @@ impl Session {
         let answer = Box::pin(rules.store.resolve(resolve)).await;
         let answer =
             answer.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
+        // If not, a clone of the session was faster, or the handler signed in or out.
+        let is_near =
+            |state: &State| matches!(&state.current, Current::Live(live) if live.near.is_some());
         let mut state = self.state();
-        if !matches!(&state.current, Current::Live(live) if live.near.is_some()) {
-            // A clone of the session was faster, or the handler signed out.
+        if !is_near(&state) {
             return Ok(());
         }
         if let Resolved::Live(found) = answer {
@@ -83,8 +86,10 @@ impl Session {
             Resolved::Live(_) | Resolved::Unknown => Dead::Unknown,
         };
         let mut state = self.state();
-        state.current = Current::Gone;
-        state.sent.is_dead(dead);
+        if is_near(&state) {
+            state.current = Current::Gone;
+            state.sent.is_dead(dead);
+        }
         Ok(())
     }
 }

@@ -8,13 +8,19 @@
 )]
 
 use std::{
+    convert::Infallible,
     pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{
-    ClientVerdict, EndReason, MemoryStore, SessionInfo, SessionLayer, UserSessions,
+    ClientVerdict, DeviceApi, EndReason, MemoryStore, RequireFresh, SessionInfo, SessionLayer,
+    UserSessions,
     events::{Event, EventKind},
     store::ManualClock,
 };
@@ -72,6 +78,22 @@ impl World {
             log,
             owner,
         }
+    }
+
+    /// What the guard of a route and the device API answer, which ask for a sign-in within an hour.
+    async fn guarded(&self, client: &Client) -> [StatusCode; 2] {
+        let layer = SessionLayer::new(self.memory.clone());
+        let service = service_fn(async |_: Request<()>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let guard = layer.layer(RequireFresh::within(HOUR).layer(service));
+        let guard = guard.oneshot(client.head("/pay")).await.unwrap();
+        let api = layer.layer(DeviceApi::at("/sessions").require_fresh(HOUR));
+        let mut client = client.clone();
+        client.method = http::Method::POST;
+        let api = api.oneshot(client.head("/sessions/logout-others"));
+        let api = api.await.unwrap().status();
+        [guard.status(), api]
     }
 
     /// A client with the token of the owner.
@@ -209,6 +231,11 @@ async fn the_app_can_ask_for_a_fresh_sign_in_which_lasts_until_the_user_authenti
     assert!(!fresh(&mut thief).await);
     assert!(!fresh(&mut thief).await);
     assert!(!fresh(&mut world.owner).await);
+    assert_eq!(world.guarded(&thief).await, [StatusCode::UNAUTHORIZED; 2]);
+    assert_eq!(
+        world.guarded(&world.owner).await,
+        [StatusCode::UNAUTHORIZED; 2]
+    );
 
     // In the same millisecond of the store's clock it would count as the doubted one.
     world.clock.advance(MINUTE);
@@ -218,6 +245,7 @@ async fn the_app_can_ask_for_a_fresh_sign_in_which_lasts_until_the_user_authenti
     });
     assert!(again.await.value());
     assert!(fresh(&mut world.owner).await);
+    assert_eq!(world.guarded(&world.owner).await, [StatusCode::OK; 2]);
 }
 
 // T76

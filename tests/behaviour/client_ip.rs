@@ -198,6 +198,27 @@ fn only_the_last_of_the_forwarded_addresses_is_trusted() {
 
 // T38
 #[test]
+fn bytes_of_a_client_that_are_no_text_hide_nothing_of_the_proxy() {
+    for (source, name, sent) in [
+        (
+            ClientIp::RightmostXForwardedFor,
+            "x-forwarded-for",
+            b"\xff, 198.51.100.4".as_slice(),
+        ),
+        (
+            ClientIp::Forwarded { proxies: 1 },
+            "forwarded",
+            b"for=\xff\", for=198.51.100.4",
+        ),
+    ] {
+        assert_eq!(address_of(&source, &[(name, sent)]), ip("198.51.100.4"));
+        let own = [sent, b"\xff"].concat();
+        assert_eq!(address_of(&source, &[(name, &own)]), None);
+    }
+}
+
+// T38
+#[test]
 fn a_port_after_the_address_is_removed() {
     for (source, name, _) in sources() {
         let prefix = if name == "forwarded" { "for=" } else { "" };

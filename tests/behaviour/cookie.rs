@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, header};
 use tower_user_sessions::{
-    CookieClash, Lifetime, SameSite, SessionCookie, SessionCookieBuilder, SessionLayer,
+    CookieClash, DeviceCookie, Lifetime, SameSite, SessionCookie, SessionCookieBuilder,
+    SessionLayer,
 };
 
 use crate::common::http::{Answer, Client, DAY, store};
@@ -139,6 +140,29 @@ fn name_and_value_together_are_at_most_4096_bytes() {
 
     assert!(fits.is_ok());
     assert_eq!(over.unwrap_err().clash(), CookieClash::NameTooLong);
+}
+
+// T9
+#[test]
+fn a_name_of_a_guest_cookie_is_refused() {
+    let cookie = SessionCookie::named("__Host-session-guest").build();
+    let device = DeviceCookie::named("sid-guest");
+
+    assert_eq!(cookie.unwrap_err().clash(), CookieClash::GuestName);
+    assert_eq!(device.unwrap_err().clash(), CookieClash::GuestName);
+}
+
+// T9
+#[tokio::test]
+async fn users_can_sign_in_even_if_the_device_cookie_has_the_name_of_the_session_cookie() {
+    let (store, _clock) = store();
+    let device = DeviceCookie::named("__Host-session").unwrap();
+    let layer = SessionLayer::new(store).device_cookie(device);
+    let client = Client::signed_in(&layer, "alice").await;
+
+    let answer = client.request(|session| async move { session.user_id() });
+
+    assert!(answer.await.value().is_some());
 }
 
 // T7

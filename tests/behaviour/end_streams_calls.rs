@@ -75,25 +75,51 @@ async fn a_call_that_ends_or_replaces_its_own_session_goes_on() {
             layer: world.layer.clone(),
             client,
         };
-        let request = world.request(Method::POST, Open::default());
-        let response = world.send(request, move |session: Session, _| async move {
-            match case {
-                "log out" => {
-                    session.log_out().unwrap();
-                    session.commit().await.unwrap();
+        let (upload, sender, _dropped) = open();
+        let request = world.request(Method::POST, upload);
+        let response = world.send(request, move |session: Session, mut body| {
+            let sender = sender.clone();
+            async move {
+                match case {
+                    "log out" => {
+                        session.log_out().unwrap();
+                        session.commit().await.unwrap();
+                    }
+                    "end all" => drop(session.user_sessions().unwrap().end_all().await.unwrap()),
+                    _ => {
+                        session.log_in("bob").unwrap();
+                        session.commit().await.unwrap();
+                    }
                 }
-                "end all" => drop(session.user_sessions().unwrap().end_all().await.unwrap()),
-                _ => {
-                    session.log_in("bob").unwrap();
-                    session.commit().await.unwrap();
-                }
+                sleep(SECOND * 5).await;
+                sender.send("read on".into()).unwrap();
+                let frame = body.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap(), "read on", "{case}");
+                Response::new(sized(0))
             }
-            sleep(SECOND * 5).await;
-            Response::new(sized(0))
         });
 
         assert_eq!(response.await.status(), StatusCode::OK, "{case}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_session_expires_is_answered_with_that_reason() {
+    let world = World::new().await;
+    let request = world.request(Method::POST, Open::default());
+    let response = world.send(request, |_, _| async move {
+        sleep(SECOND * 1_000).await;
+        Response::new(sized(0))
+    });
+    let expiring = async {
+        sleep(SECOND * 2).await;
+        world.clock.advance(SECOND * 60 * 60 * 24 * 60);
+    };
+    let (response, ()) = tokio::join!(response, expiring);
+
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let problem = text(next(&mut response.into_body()).await);
+    assert!(problem.contains("\"reason\":\"expired\""), "{problem}");
 }
 
 #[tokio::test(start_paused = true)]

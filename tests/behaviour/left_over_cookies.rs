@@ -201,6 +201,31 @@ async fn the_first_value_of_a_guest_removes_left_over_guest_cookies_only() {
     ");
 }
 
+// T13
+#[tokio::test]
+async fn a_retired_cookie_does_not_remove_the_new_one_whose_domain_is_written_another_way() {
+    for (present, retired) in [
+        ("example.com", ".example.com"),
+        ("example.com", "Example.COM"),
+        (".Example.com", "example.com"),
+    ] {
+        let (store, _clock) = store();
+        let cookie = SessionCookie::named("sid").domain(present);
+        let cookie = cookie.retired("sid", "/", Some(retired)).build().unwrap();
+        let client = Client::new(&SessionLayer::new(store).cookie(cookie));
+
+        let answer = client
+            .request(|session| async move { session.log_in("alice").unwrap() })
+            .await;
+
+        let removals = answer.set_cookies().into_iter();
+        let removals = removals.filter(|line| line.starts_with("sid=; "));
+        // The partitioned one is another cookie.
+        let own = removals.filter(|line| !line.contains("Partitioned"));
+        assert_eq!(own.count(), 0, "{present} {retired}");
+    }
+}
+
 // T9
 #[test]
 fn retired_cookies_that_no_browser_can_have_and_partitioned_ones_without_same_site_none_do_not_build()

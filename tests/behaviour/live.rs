@@ -151,6 +151,16 @@ async fn only_what_is_stored_has_a_stream() {
 
     let mut shopper = Client::new(&layer);
     shopper.insert("cart", "apple").await;
+    let leaves = |session: Session| async move {
+        session.log_in("bob").unwrap();
+        let signs_in = session.live().unwrap_err().kind();
+        session.log_out().unwrap();
+        [signs_in, session.live().unwrap_err().kind()]
+    };
+    let leaves = shopper.clone().send(leaves).await.value();
+    assert_eq!(leaves, [SessionErrorKind::NoSession; 2]);
+    let mut shopper = Client::new(&layer);
+    shopper.insert("cart", "apple").await;
     let stream = live(&mut shopper).await;
     shopper.log_in("bob").await;
     assert_eq!(ended(&stream).await.reason(), "replaced");

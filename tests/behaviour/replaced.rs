@@ -10,7 +10,10 @@
 use http::StatusCode;
 use tower_user_sessions::{EndReason, MemoryStore, Session, SessionLayer, store::ManualClock};
 
-use crate::common::http::{Client, store};
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method},
+    http::{Client, ids, store},
+};
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     let (store, clock) = store();
@@ -104,4 +107,32 @@ async fn a_late_logout_with_a_replaced_token_does_not_remove_the_new_cookie() {
     let late = late.await;
 
     assert!(late.sets_no_cookie());
+}
+
+// T56
+#[tokio::test]
+async fn a_sign_in_after_a_sign_out_replaces_nothing_even_if_it_is_committed_twice() {
+    let (memory, _clock) = store();
+    let faulty = FaultyStore::new(&memory);
+    let layer = SessionLayer::new(faulty.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    let newer = client.clone().log_in("alice").await;
+
+    faulty.next(Method::Create, Fault::Fail);
+    let failed = client.request(|session| async move {
+        session.log_out().unwrap();
+        session.log_in("alice").unwrap();
+        session.commit().await.is_err()
+    });
+    assert!(failed.await.value());
+    let signed_out = client.request(|session| async move {
+        session.log_out().unwrap();
+        session.commit().await.unwrap();
+        session.log_in("alice").unwrap();
+    });
+    signed_out.await;
+
+    let live = ids(&memory, "alice").await;
+    assert!(live.contains(&newer));
+    assert_eq!(live.len(), 3);
 }

@@ -89,7 +89,10 @@ impl Open {
             session.stop_staging();
             return Some(end);
         }
-        self.waiting = None;
+        // A commit or an end is in progress. Look again when the call is polled after that.
+        if !session.is_busy() {
+            self.waiting = None;
+        }
         None
     }
 
@@ -128,7 +131,9 @@ where
             return Poll::Pending;
         };
         this.call.set(None);
-        let rejection = Rejection::of_end(end).for_grpc(this.open.grpc);
+        let session = this.open.session.as_ref();
+        let expired = session.and_then(Session::expired_now);
+        let rejection = Rejection::of_end(end, expired).for_grpc(this.open.grpc);
         Poll::Ready(Ok(this.layer.reply.reply(rejection)))
     }
 }

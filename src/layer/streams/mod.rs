@@ -28,7 +28,8 @@ use crate::session::LiveEnd;
 /// What a stream came from is dropped at once, also if the client does not read.
 ///
 /// Bodies that are complete, or of a known size below 64 KiB, are not wrapped. Nor are responses to `HEAD`, nor
-/// those of a request that signs in or out. A call that ends its own session goes on.
+/// those of a request that signs in or out. A call that ends or replaces its own session goes on, and so does the
+/// body of its request.
 ///
 /// A stream of a guest ends too, if something is stored of the guest session. [`guide::streams`](crate::guide::streams)
 /// says how fast a stream ends.

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::{EndStreams, EndStreamsFuture, future::Open, kind};
 use crate::{
     layer::{grpc::is_grpc, reply::Reply},
-    session::{BoxError, LastWords, Session, UntilEnded},
+    session::{BoxError, Session, UntilEnded},
 };
 
 /// Ends open streams with their session. See [`EndStreams`] for an example.
@@ -54,9 +54,9 @@ where
         let (head, body) = request.into_parts();
         let stream = session.as_ref().filter(|_| kind::is_stream(&body));
         let live = stream.and_then(|session| session.live_later().ok());
-        let body = match &live {
-            Some(live) => UntilEnded::watched(body, live.clone(), LastWords::Error),
-            None => UntilEnded::whole(body),
+        let body = match (&session, &live) {
+            (Some(call), Some(live)) => UntilEnded::of_call(body, live.clone(), call.clone()),
+            _ => UntilEnded::whole(body),
         };
         let call = self.inner.call(Request::from_parts(head, body));
         EndStreamsFuture::new(

@@ -15,7 +15,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{BoxError, LiveEnd, LiveSession};
+use super::{BoxError, LiveEnd, LiveSession, Session};
 
 pin_project! {
     /// A body that ends with a session, from [`LiveSession::until_ended`] or the layer
@@ -102,9 +102,19 @@ where
     B: Body + Send + 'static,
 {
     pub(crate) fn watched(body: B, live: LiveSession, last: LastWords) -> Self {
+        Self::new(body, live, last, None)
+    }
+
+    /// The body of a request: it goes on if the call itself ends or replaces its session.
+    pub(crate) fn of_call(body: B, live: LiveSession, call: Session) -> Self {
+        Self::new(body, live, LastWords::Error, Some(call))
+    }
+
+    fn new(body: B, live: LiveSession, last: LastWords, call: Option<Session>) -> Self {
         let shared = Arc::new(Shared {
             live,
             last,
+            call,
             state: Mutex::new(State {
                 body: Some(Box::pin(body)),
                 task: None,
@@ -139,6 +149,8 @@ impl<B: Body> Drop for Stream<B> {
 struct Shared<B: Body> {
     live: LiveSession,
     last: LastWords,
+    /// The session as the call knows it, which may have ended it.
+    call: Option<Session>,
     state: Mutex<State<B>>,
 }
 
@@ -155,6 +167,13 @@ struct State<B> {
 impl<B: Body> Shared<B> {
     fn state(&self) -> MutexGuard<'_, State<B>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the session ended, unless the call did it.
+    fn end(&self) -> Option<&LiveEnd> {
+        let end = self.live.end()?;
+        let still = |call: &Session| call.is_still(&self.live);
+        self.call.as_ref().is_none_or(still).then_some(end)
     }
 }
 
@@ -180,7 +199,7 @@ where
             // It is being read: the reader looks afterwards.
             Err(TryLockError::WouldBlock) => return,
         };
-        let ended = shared.live.end().is_some();
+        let ended = shared.end().is_some();
         let body = state.body.take_if(|_| ended);
         let task = state.task.take();
         drop(state);
@@ -210,7 +229,7 @@ where
                 none => *none = Some(task.waker().clone()),
             }
             let polled = match state.body.as_mut() {
-                Some(body) if shared.live.end().is_none() => body.as_mut().poll_frame(task),
+                Some(body) if shared.end().is_none() => body.as_mut().poll_frame(task),
                 _ => Poll::Pending,
             };
             if matches!(polled, Poll::Ready(None)) {
@@ -220,7 +239,7 @@ where
         };
         // The session may have ended while the body was read, and then nobody else drops it.
         fence(Ordering::SeqCst);
-        match (polled, shared.live.end()) {
+        match (polled, shared.end()) {
             (Poll::Ready(None), _) => Poll::Ready(None),
             (_, Some(end)) => Poll::Ready(Some(self.last(end))),
             (polled, None) => {

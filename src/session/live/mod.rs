@@ -36,8 +36,9 @@ use super::{
     current::Current,
     error::{SessionError, SessionErrorKind},
     staged::Target,
+    state::State,
 };
-use crate::model::SessionId;
+use crate::model::{EndNotice, SessionId};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -81,10 +82,13 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionErrorKind::NoSession`] if nothing is stored of the session: a guest without data, or a sign-in
-    /// that is not [committed](Self::commit). [`SessionErrorKind::Unavailable`] in an outage, and
+    /// that is not [committed](Self::commit). Also after a staged sign-out. [`SessionErrorKind::Unavailable`] in an outage, and
     /// [`SessionErrorKind::NoRuntime`] outside of a tokio runtime.
     pub fn live(&self) -> Result<LiveSession, SessionError> {
         self.read().live_taken = true;
+        if self.is_leaving() {
+            return Err(SessionErrorKind::NoSession.into());
+        }
         self.watch(First::Now)
     }
 
@@ -123,11 +127,30 @@ impl Session {
     /// Whether the request still has this session, and has begun nothing that ends or replaces it.
     pub(crate) fn is_still(&self, live: &LiveSession) -> bool {
         let state = self.state();
-        let commits = state.committing && self.0.turn.try_lock().is_err();
         state.record().is_some_and(|record| record.id == live.id())
             && matches!(state.staged.target, Target::Stay)
-            && !commits
-            && state.ends == 0
+            && !self.is_busy_in(&state)
+    }
+
+    /// Whether a commit or an end is in progress, which may end or replace the session.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy_in(&self.state())
+    }
+
+    fn is_busy_in(&self, state: &State) -> bool {
+        let commits = state.committing && self.0.turn.try_lock().is_err();
+        commits || state.ends != 0
+    }
+
+    /// The notice for the user of a session that has just expired. Of a guest session there is none.
+    pub(crate) fn expired_now(&self) -> Option<EndNotice> {
+        let state = self.state();
+        let Current::Live(live) = &state.current else {
+            return None;
+        };
+        live.record.user_id()?;
+        let now = live.now.plus(self.0.arrival.age());
+        Some(EndNotice::expired(live.record.digest, now))
     }
 
     /// Whether a sign-in or a sign-out is staged.
