@@ -85,6 +85,8 @@ class Scripts:
         self.resolve = script(commit, RESOLVE)
         # Scripts that know it get the length of the part of the body that names the client.
         self.own = "own " in text(commit, "create")
+        # Scripts that know it get the moment after which the request arrived.
+        self.after = "  after   " in text(commit, "create")
         # Scripts that know realms get a mark, here of none.
         self.realm = bytes(3) if "realm  " in text(commit, "create") else b""
 

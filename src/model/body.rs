@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    brief::Brief,
     client::Client,
     clock::Timestamp,
     hints::Hints,
@@ -208,6 +209,21 @@ impl Body {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let Some(brief) = Brief::read(bytes) else {
+            return Self::decode_any(bytes);
+        };
+        let user = brief.user.map(UserId::new).transpose();
+        Ok(Self {
+            user: user.map_err(RecordError::because)?,
+            client: Client::stored(brief.address, brief.user_agent, None),
+            proof: None,
+            persistent: true,
+            last_seen: None,
+        })
+    }
+
+    /// As [`decode`](Self::decode), for all forms.
+    fn decode_any(bytes: &[u8]) -> Result<Self, RecordError> {
         let Open(Written(user, address, user_agent, hints, proof, browser_only, last_seen)) =
             rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
         let user = user.map(UserId::new).transpose();
@@ -218,5 +234,58 @@ impl Body {
             persistent: browser_only != Some(true),
             last_seen: last_seen.map(|seen| Box::new(seen.0.into())),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(user: Option<&str>, address: Option<IpAddr>, agent: Option<&str>) -> Body {
+        Body {
+            user: user.map(|user| UserId::new(user).unwrap()),
+            client: Client::stored(address, agent, None),
+            proof: None,
+            persistent: true,
+            last_seen: None,
+        }
+    }
+
+    #[test]
+    fn a_brief_body_is_read_as_serde_reads_it_and_so_is_each_that_differs_by_a_byte() {
+        let v4: IpAddr = [10, 127, 128, 255].into();
+        let v6: IpAddr = "2001:db8::ff".parse().unwrap();
+        let (long, longer) = ("ä".repeat(100), "b".repeat(512));
+        let mut compared = 0;
+        for user in [None, Some("alice")] {
+            for address in [None, Some(v4), Some(v6)] {
+                for agent in [None, Some(&long[..]), Some(&longer[..])] {
+                    let body = body(user, address, agent);
+                    let bytes = body.encode().unwrap();
+                    assert!(Brief::read(&bytes).is_some(), "{body:?}");
+                    assert_eq!(Body::decode(&bytes).unwrap(), body);
+                    for at in 0..bytes.len().min(40) {
+                        for value in 0..=255 {
+                            let mut other = bytes.clone();
+                            other[at] = value;
+                            let (read, known) = (Body::decode(&other), Body::decode_any(&other));
+                            assert_eq!(read.ok(), known.ok(), "{other:?}");
+                            compared += 1;
+                        }
+                        let cut = &bytes[..at];
+                        assert_eq!(Body::decode(cut).ok(), Body::decode_any(cut).ok());
+                    }
+                }
+            }
+        }
+        assert!(compared > 100_000, "{compared}");
+    }
+
+    #[test]
+    fn what_follows_a_brief_body_is_left_to_serde() {
+        let mut bytes = body(Some("alice"), None, None).encode().unwrap();
+        bytes.push(0);
+
+        assert_eq!(Brief::read(&bytes), None);
     }
 }

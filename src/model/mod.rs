@@ -1,6 +1,7 @@
 //! The values of a session: ids, tokens, times, limits, records, events. No I/O and no HTTP here.
 
 mod body;
+mod brief;
 pub(crate) mod class;
 mod clean;
 pub(crate) mod client;

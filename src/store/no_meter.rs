@@ -50,8 +50,24 @@ pub(crate) mod link {
     pub(crate) fn undelivered_lost() {}
 }
 
-/// What happens to the feed of a store in Redis.
-#[cfg(feature = "redis")]
+/// What happens on the way to PostgreSQL.
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres {
+    pub(crate) fn connected(_worked: bool) {}
+
+    pub(crate) fn went(_up: bool) {}
+
+    pub(crate) fn took_place() {}
+
+    pub(crate) fn gave_place() {}
+
+    pub(crate) fn busy() {}
+
+    pub(crate) fn given_up() {}
+}
+
+/// What happens to the feed of a store in Redis or PostgreSQL.
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod feed {
     pub(crate) fn went(_trusted: bool) {}
 

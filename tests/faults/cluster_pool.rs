@@ -29,16 +29,18 @@ fn store(cluster: &Cluster) -> RedisStore {
     RedisStore::new(config.create_pool(Some(Runtime::Tokio1)).unwrap())
 }
 
-/// Holds the clients of the first primary for 500 ms before a planned failover.
-async fn planned(rate: u32) {
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_planned_failover_all_are_answered_soon_at_any_load() {
     let cluster = Cluster::start(&[]).await;
     let store = store(&cluster);
     let people = people(&store).await;
-    for run in 0..3 {
+    for (run, rate) in [300, 1_000, 300].into_iter().enumerate() {
         let primary = cluster.serves(0, 1).await;
         let replica = cluster.replica(primary).await;
         let fails = async {
             tokio::time::sleep(millis(1_000)).await;
+            // The clients of the first primary are held.
             cluster.orders(primary, "CLIENT PAUSE 500 ALL").await;
             tokio::time::sleep(millis(500)).await;
             cluster.takes_over(replica).await;
@@ -55,18 +57,6 @@ async fn planned(rate: u32) {
         }
         cluster.settles().await;
     }
-}
-
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_planned_failover_all_are_answered_soon() {
-    planned(300).await;
-}
-
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_planned_failover_all_are_answered_soon_at_a_high_load() {
-    planned(1_000).await;
 }
 
 // T70

@@ -294,6 +294,10 @@ async fn streams_that_asked_a_previous_master_ask_the_new_one_as_soon_as_calls_g
     }
     let ended = Instant::now();
     let epoch = reader.epoch(tag(&b, "stays-0"));
+    // Calls ask the sentinel every 2 s which master it names. They do so again soon after the listener did.
+    let asked = sentinel.asked();
+    until("calls asked", async || sentinel.asked() > asked).await;
+    sleep(Duration::from_millis(1_200)).await;
     sentinel.says(Said::new(second.port, 2));
     relay.cut_listeners(true);
     until("the listener is on the new master", async || {

@@ -86,8 +86,9 @@ async fn ten_thousand_made_up_tickets_are_one_hget_each_and_leave_no_field_and_n
 
     // What was cut may still be on its way: a connection answers in order.
     sends(layer.clone()).await;
+    // The store reads every two seconds whether the sessions of all users ended, which is an HGET too.
     let hgets = calls(&server, "hget").await;
-    assert!(hgets > FORGED / 2 && hgets <= FORGED + 1, "{hgets}");
+    assert!(hgets > FORGED / 2 && hgets <= FORGED + 10, "{hgets}");
     for name in ["hkeys", "hmget", "hset", "hdel", "pexpire"] {
         assert_eq!(calls(&server, name).await, 0, "{name}");
     }
@@ -96,5 +97,7 @@ async fn ten_thousand_made_up_tickets_are_one_hget_each_and_leave_no_field_and_n
     assert_eq!(keys, std::slice::from_ref(&key));
     let left: u64 = server.ask(&format!("HLEN {key}")).await;
     assert_eq!(left, fields);
-    assert_eq!(cost_of_a_sign_in(&server, &layer).await, before);
+    // Beside the first one the store may read, as every two seconds, whether the sessions of all users ended.
+    let first = cost_of_a_sign_in(&server, &layer).await;
+    assert_eq!(first.min(cost_of_a_sign_in(&server, &layer).await), before);
 }

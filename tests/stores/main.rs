@@ -16,6 +16,7 @@ mod everyone_pages;
 mod feed;
 mod feed_cost;
 mod feed_setting;
+mod file_backup;
 mod file_restart;
 mod forged_tickets;
 mod given_up;

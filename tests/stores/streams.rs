@@ -114,13 +114,9 @@ impl World {
             let store = store(server.url(), reports);
             (layer(&store), store)
         });
-        // Many histories connect at once, and what connects late is an outage for its first requests.
+        // What connects while others do is an outage for its first requests.
         for (layer, _) in &b {
-            let mut client = Client::new(layer);
-            let log_in = |session: Session| async move { session.log_in("early").unwrap() };
-            while !client.send(log_in).await.status.is_success() {
-                sleep(Duration::from_millis(50)).await;
-            }
+            signs_in(layer, "early").await;
         }
         Self {
             seed,
@@ -174,8 +170,7 @@ impl World {
     async fn signed_in(&mut self, at: usize) -> &mut Kept {
         if self.users[at].is_none() {
             let (layer, _) = self.other();
-            let mut client = Client::signed_in(&layer, &format!("user-{at}")).await;
-            client.user().await;
+            let client = signs_in(&layer, &format!("user-{at}")).await;
             let streams = Vec::new();
             self.users[at] = Some(Kept { client, streams });
         }
@@ -224,7 +219,7 @@ impl World {
         let name = format!("user-{at}");
         let reason = match how {
             0 => {
-                let client = Client::signed_in(&layer, &name).await;
+                let client = signs_in(&layer, &name).await;
                 let streams = Vec::new();
                 self.users[at] = Some(Kept { client, streams });
                 "evicted"
@@ -280,8 +275,6 @@ impl World {
         let (_, store) = self.other();
         self.everyone.store(true, SeqCst);
         Everyone::new(store).end_all().await.unwrap();
-        // Who signs in within the same millisecond is among them.
-        sleep(Duration::from_millis(5)).await;
         for at in 0..USERS {
             if let Some(kept) = self.users[at].take() {
                 self.has_ended(at, kept, "everyone");
@@ -306,6 +299,25 @@ impl World {
             self.closing.push(closing);
         }
     }
+}
+
+/// Signs in, at once or a little later: where the answer takes long, the sign-in seems to come from before the end of all
+/// sessions, and is rejected.
+async fn signs_in(layer: &SessionLayer, name: &str) -> Client {
+    let mut client = Client::new(layer);
+    for _ in 0..200 {
+        let user = user(name);
+        let log_in = move |session: Session| {
+            let user = user.clone();
+            async move { session.log_in(user).unwrap() }
+        };
+        if client.send(log_in).await.status.is_success() {
+            assert_eq!(client.user().await.as_deref(), Some(name));
+            return client;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{name} cannot sign in");
 }
 
 /// Returns how long each stream stayed open after the end of its session.

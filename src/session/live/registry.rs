@@ -49,6 +49,8 @@ pub(crate) struct Registry {
 
 struct State {
     book: Book,
+    /// Which run of the task looks. One that was replaced may still be at work for a moment.
+    run: u64,
     listener: Option<Listening>,
     /// How often the feed was read from.
     times: u32,
@@ -96,6 +98,7 @@ impl Registry {
             stopwatch: Stopwatch::start(),
             state: Mutex::new(State {
                 book: Book::new(millis(lease)),
+                run: 0,
                 listener: None,
                 times: 0,
                 everyone: None,
@@ -186,8 +189,8 @@ impl Registry {
         };
         let mut worker = self.worker();
         if !worker.runs() {
-            self.state().book.restart(self.now());
-            worker.start(|shift| driver::drive(driver::Running::new(Arc::clone(self), shift)));
+            let run = self.next_run();
+            worker.start(|shift| driver::drive(driver::Running::new(Arc::clone(self), shift), run));
         } else if worker.comes_into_doubt() {
             let registry = Arc::downgrade(self);
             // Streams that send nothing are not polled.
@@ -202,6 +205,14 @@ impl Registry {
         }
     }
 
+    /// What the run before asks for, or has asked for, is asked for again.
+    pub(super) fn next_run(&self) -> u64 {
+        let mut state = self.state();
+        state.book.restart(self.now());
+        state.run += 1;
+        state.run
+    }
+
     /// The task is over, perhaps with its runtime. A stream of another one starts it again.
     pub(super) fn stopped(&self) {
         let watched = self.state().book.all();
@@ -209,8 +220,11 @@ impl Registry {
     }
 
     /// Ends the task if there are still no streams. The feed is not read any more.
-    pub(super) fn rest(&self, shift: &Shift) -> bool {
+    pub(super) fn rest(&self, run: u64, shift: &Shift) -> bool {
         let mut state = self.state();
+        if state.run != run {
+            return true;
+        }
         if !state.book.is_empty() {
             return false;
         }
@@ -222,8 +236,12 @@ impl Registry {
         true
     }
 
-    pub(super) fn turn(&self, most: usize) -> Turn {
+    /// What this run does next; `None` if another one has taken its place. Questions that it took then would get no answer.
+    pub(super) fn turn(&self, run: u64, most: usize) -> Option<Turn> {
         let mut state = self.state();
+        if state.run != run {
+            return None;
+        }
         let now = self.now();
         if self.doubt.swap(false, Ordering::SeqCst) {
             state.book.doubt(|tag| self.epoch(tag), now);
@@ -243,18 +261,26 @@ impl Registry {
         } else {
             driver::STEP
         };
-        Turn {
+        Some(Turn {
             asked,
             finished,
             // Not longer: a machine that was suspended notices it then.
             sleep: sleep.clamp(1, 1_000),
             is_empty: state.book.is_empty(),
-        }
+        })
     }
 
-    pub(super) fn answered(&self, asked: &Asked, answer: Option<Looked>) -> Vec<Finished> {
-        let now = self.now();
-        self.state().book.answered(asked, answer, now)
+    pub(super) fn answered(
+        &self,
+        run: u64,
+        asked: &Asked,
+        answer: Option<Looked>,
+    ) -> Vec<Finished> {
+        let (now, mut state) = (self.now(), self.state());
+        if state.run != run {
+            return Vec::new();
+        }
+        state.book.answered(asked, answer, now)
     }
 
     pub(super) fn lease(&self) -> Duration {

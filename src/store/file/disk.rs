@@ -5,6 +5,8 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Weak},
+    thread,
+    time::Duration,
 };
 
 use redb::{
@@ -20,7 +22,7 @@ use super::{
     storage::{HEADER, Storage},
 };
 use crate::{
-    model::{SessionId, Tag, Timestamp},
+    model::{SessionId, Tag, Timestamp, clock::Monotonic},
     store::session_set::SessionSet,
 };
 
@@ -37,6 +39,9 @@ pub(super) const EVERYONE: &str = "everyone";
 
 /// All sets are in memory, so the database needs to remember little.
 const CACHE: usize = 32 * 1024 * 1024;
+
+/// How long a new store waits for the lock of the file.
+const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// The open file. After an error of the disk its database is closed until the next commit.
 #[derive(Debug)]
@@ -203,11 +208,16 @@ fn private(_: &mut OpenOptions) {}
 
 #[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90")]
 fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(FileStoreError::new(FileStoreErrorKind::InUse, path)),
-        // A file system without locks: the database warns about it.
-        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+    let began = Monotonic::now();
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        // A process that the previous one was starting as it ended has the lock until its program runs.
+        if began.elapsed() >= LOCK_WAIT {
+            return Err(FileStoreError::new(FileStoreErrorKind::InUse, path));
+        }
+        thread::sleep(LOCK_WAIT / 50);
     }
+    // Locked, or on a file system without locks: the database warns about it.
+    Ok(())
 }
 
 fn reopen(file: &File) -> Result<Database, redb::Error> {

@@ -132,3 +132,33 @@ impl<F: FnMut(Tag, SessionSet)> Sets<'_, F> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use redb::StorageError;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_disk_while_the_file_is_read_is_not_called_damage() {
+        let kind = |source: StorageError| LoadError::from(source).at(Path::new("x")).kind();
+        let io = |error: io::Error| kind(StorageError::Io(error));
+
+        assert_eq!(
+            io(io::Error::from_raw_os_error(5)),
+            FileStoreErrorKind::Unavailable
+        );
+        assert_eq!(
+            kind(StorageError::PreviousIo),
+            FileStoreErrorKind::Unavailable
+        );
+        assert_eq!(
+            io(io::ErrorKind::UnexpectedEof.into()),
+            FileStoreErrorKind::Damaged
+        );
+        let corrupted = StorageError::Corrupted(String::new());
+        assert_eq!(kind(corrupted), FileStoreErrorKind::Damaged);
+    }
+}

@@ -168,3 +168,96 @@ fn read(bytes: &mut &[u8]) -> Option<([u8; 12], Option<Vec<u8>>)> {
     *bytes = rest;
     Some((*tag, Some(head.to_vec())))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::{
+        model::{Arrival, Tag, Timestamp, Token, UserId},
+        store::{
+            Authenticated, Create, SessionSet,
+            file::disk::{Disk, Parts, Times},
+        },
+    };
+
+    type Sets = BTreeMap<[u8; 12], SessionSet>;
+
+    fn tag(user: u8) -> Tag {
+        Tag::from_bytes([user; 12])
+    }
+
+    fn row(user: u8, set: Option<SessionSet>) -> Row {
+        let (tag, parts) = (tag(user), Parts::Changed);
+        Row { tag, set, parts }
+    }
+
+    /// A set with one more session that has data.
+    fn more(user: u8, mut set: SessionSet) -> SessionSet {
+        let token = Token::random(tag(user)).unwrap();
+        let proof = Authenticated::On(Arrival::now());
+        let mut create = Create::new(&token, UserId::new("alice").ok(), proof);
+        create.changes.set("theme", "dark");
+        let (now, hour) = (
+            Timestamp::from_millis(1_764_000_000_000),
+            Duration::from_secs(3_600),
+        );
+        set.create(&create, now, hour);
+        set
+    }
+
+    fn open(path: &Path) -> (Disk, Sets) {
+        let mut sets = Sets::new();
+        let opened = Disk::open(path, Times::default(), |tag, set| {
+            sets.insert(*tag.as_bytes(), set);
+        });
+        (opened.unwrap().0, sets)
+    }
+
+    // T75
+    #[test]
+    fn a_crash_while_sets_move_to_their_table_loses_none_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, crashed) = (directory.path().join("one"), directory.path().join("two"));
+        let (mut disk, _) = open(&path);
+        let mut expected = Sets::new();
+        for user in 0..10 {
+            let set = more(user, SessionSet::default());
+            expected.insert([user; 12], set.clone());
+            let rows = [row(user, Some(set))];
+            disk.commit(&rows, Times::default()).unwrap();
+        }
+        for step in 0_u8..16 {
+            disk.fold(2).unwrap();
+            if step < 6 {
+                // One that has moved or has not, and one that is new.
+                for user in [step, 20 + step] {
+                    let set = more(user, expected.remove(&[user; 12]).unwrap_or_default());
+                    expected.insert([user; 12], set.clone());
+                    let rows = [row(user, Some(set)), row(9 - step, None)];
+                    expected.remove(&[9 - step; 12]);
+                    disk.commit(&rows, Times::default()).unwrap();
+                }
+            }
+            fs::copy(&path, &crashed).unwrap();
+
+            let (_, found) = open(&crashed);
+
+            assert!(found == expected, "step {step}");
+        }
+        assert!(disk.log().is_empty());
+    }
+
+    #[test]
+    fn a_log_that_ends_in_the_middle_of_a_set_is_damaged() {
+        let whole = [&[7; 12][..], &3_u32.to_be_bytes(), b"set"].concat();
+        let gone = [&[7; 12][..], &GONE.to_be_bytes()].concat();
+
+        assert_eq!(read(&mut &*whole), Some(([7; 12], Some(b"set".to_vec()))));
+        assert_eq!(read(&mut &*gone), Some(([7; 12], None)));
+        for end in 1..whole.len() {
+            assert_eq!(read(&mut &whole[..end]), None, "{end}");
+        }
+    }
+}

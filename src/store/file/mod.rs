@@ -75,12 +75,12 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 ///   addresses and the app's data. It has no token, only hashes of tokens.
 /// - Copy it with [`backup`](Self::backup). A copy made by other means while the process runs may be damaged.
 ///
-/// A session takes about 900 bytes of the file, and the app's data. When sessions end, the file may keep its size: their
-/// space is used for new ones.
+/// A session takes about 900 bytes of the file, and the app's data. The last writes take up to 8 MB more. When sessions
+/// end, the file may keep its size: their space is used for new ones.
 ///
 /// # Restarts
 ///
-/// Nothing has to be called before the process ends: a process that is killed loses the last second of activity.
+/// Nothing has to be called before the process ends: a process that is killed loses at most the last second of activity.
 /// Stop the old process before you start the new one. A deployment that runs both for a moment gets
 /// [`InUse`](FileStoreErrorKind::InUse) in the new one: let it wait and try again.
 ///

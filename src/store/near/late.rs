@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedRwLockReadGuard, RwLock},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     Inner,
@@ -24,12 +29,22 @@ use crate::store::{
 /// How many writes are on their way at once.
 const AT_ONCE: usize = 64;
 
+/// How long a flush waits for the writes of others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The longest sleep: a clock of tests does not wake anything.
 const SLEEP: Duration = Duration::from_secs(1);
 
 /// What is to be written, and the task that does it.
 #[derive(Debug, Default)]
-pub(super) struct Late(Mutex<Plan>);
+pub(super) struct Late {
+    plan: Mutex<Plan>,
+    /// Held for reading from before activity is taken out of the plan until it is written.
+    writing: Arc<RwLock<()>>,
+}
+
+/// A write that a flush waits for.
+type Writing = OwnedRwLockReadGuard<()>;
 
 #[derive(Debug, Default)]
 struct Plan {
@@ -42,7 +57,11 @@ struct Plan {
 
 impl Late {
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn writing(&self) -> Writing {
+        Arc::clone(&self.writing).read_owned().await
     }
 }
 
@@ -71,23 +90,33 @@ impl<St: SessionStore> Inner<St> {
         }
     }
 
-    /// Writes all that is planned, also what is not due yet.
+    /// Writes all that is planned, also what is not due yet, and waits for what is on its way.
     pub(super) async fn write_all(self: &Arc<Self>) {
+        let writing = self.late.writing().await;
         let (fills, mut active) = {
             let mut plan = self.late.plan();
             (mem::take(&mut plan.fills), mem::take(&mut plan.active))
         };
         active.extend(self.taken(fills));
         if active.is_empty() {
-            return;
+            drop(writing);
+        } else {
+            self.write_in_task(active, writing).await;
         }
-        self.write_in_task(active).await;
+        if self.late.writing.try_write().is_err() {
+            // Not for ever: their runtime may be one that nobody drives.
+            let _ = timeout(PATIENCE, self.late.writing.write()).await;
+        }
     }
 
     /// In a task of its own: what was taken is also written if nobody waits.
-    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>) {
+    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>, writing: Writing) {
         let inner = Arc::clone(self);
-        let _ = tokio::spawn(async move { inner.write(active).await }).await;
+        let own = tokio::spawn(async move {
+            inner.write(active).await;
+            drop(writing);
+        });
+        let _ = own.await;
     }
 
     /// The activity of these fills. Nothing of those whose entries were replaced, or removed by a message.
@@ -152,11 +181,12 @@ async fn run<St: SessionStore>(inner: Weak<Inner<St>>, shift: Shift) {
         let Some(inner) = inner.upgrade() else {
             return;
         };
+        let writing = inner.late.writing().await;
         match inner.next(&shift) {
             None => return,
-            Some(Ok(active)) => inner.write_in_task(active).await,
+            Some(Ok(active)) => inner.write_in_task(active, writing).await,
             Some(Err(pause)) => {
-                drop(inner);
+                drop((writing, inner));
                 tokio::time::sleep(pause).await;
             }
         }

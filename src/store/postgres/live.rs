@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedMessage, FeedSource, FeedState, nonce},
+    store::{Feed, FeedMessage, FeedSource, FeedState, meter, nonce},
 };
 
 /// The feed is trusted while a message that was sent this long ago has arrived.
@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) heard: AtomicI64,
     /// When the messages on their way were sent: number and moment.
     pub(super) pings: Mutex<VecDeque<(u64, Monotonic)>>,
+    /// Whether the feed was trusted when that was last looked at.
+    said: AtomicBool,
     /// Which messages are this node's own.
     pub(super) node: String,
 }
@@ -70,6 +72,7 @@ impl Live {
             epoch: AtomicU64::new(1),
             heard: AtomicI64::new(0),
             pings: Mutex::default(),
+            said: AtomicBool::new(false),
             node: format!("{PING}{node:016x}:"),
         });
         let feed = Feed::new(Source(Arc::clone(&state)));
@@ -219,6 +222,24 @@ impl State {
         {
             pings.pop_front();
             self.heard.fetch_max(sent.as_millis(), SeqCst);
+        }
+        drop(pings);
+        self.look();
+    }
+
+    /// Reports a change of what the feed is worth.
+    pub(super) fn look(&self) {
+        let trusted = self.is_trusted();
+        if self.said.swap(trusted, SeqCst) == trusted {
+            return;
+        }
+        meter::feed::went(trusted);
+        if trusted {
+            tracing::info!("the feed of PostgreSQL is trusted");
+        } else {
+            tracing::warn!(
+                "the feed of PostgreSQL is not trusted: what changes on other nodes is noticed later"
+            );
         }
     }
 }

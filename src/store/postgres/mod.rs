@@ -48,8 +48,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// ```
 ///
 /// The pool may be the one that your app uses for everything else. Operations leave no state on a connection but their
-/// prepared statements, so they also work behind PgBouncer in transaction mode: see
-/// [`prepared`](PostgresStoreBuilder::prepared).
+/// prepared statements. How a pool behind PgBouncer is set, and what TLS needs, is in the guide's page
+/// [`operations`](crate::guide::operations#postgresql).
 ///
 /// # Tables
 ///
@@ -79,7 +79,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | a failover | its answer, once the pool connects to the new primary |
-/// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable) |
+/// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable). A new connection is tried once a second at most |
+/// | all synchronous standbys are away | requests: their answer. Sign-ins and ends: [`Timeout`](StoreErrorKind::Timeout) |
 ///
 /// For a failover name all servers: `postgres://app@db1,db2/shop?target_session_attrs=read-write`. Reads from a standby
 /// are not supported: its sessions are older, and an ended one would be live there. The store notices a standby and
@@ -90,6 +91,9 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// An asynchronous standby lacks the last changes. After a failover to it an ended session may be live again, and a new
 /// one be gone. With synchronous replication and [`confirm`](PostgresStoreBuilder::confirm) that cannot happen to
 /// anything that was answered. The last second of activity may be lost in any crash.
+///
+/// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
+/// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,

@@ -154,8 +154,12 @@ impl RedisStore {
 }
 
 impl SessionStore for RedisStore {
-    async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
-        self.scripts.resolve(resolve).await
+    // Not async: each request moves this future, and it is large.
+    fn resolve(
+        &self,
+        resolve: &Resolve,
+    ) -> impl Future<Output = Result<Resolved, StoreError>> + Send {
+        self.scripts.resolve(resolve)
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {

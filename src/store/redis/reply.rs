@@ -47,6 +47,8 @@ pub(super) enum Alone {
 pub(super) struct Reply {
     outcome: i64,
     now: i64,
+    /// A record that stands alone.
+    alone: Option<Vec<u8>>,
     rest: vec::IntoIter<Value>,
     /// Whether replicas that had to confirm it did not.
     unconfirmed: bool,
@@ -67,6 +69,7 @@ impl Reply {
                 Some(Self {
                     outcome,
                     now,
+                    alone: None,
                     rest,
                     unconfirmed: false,
                 })
@@ -96,7 +99,8 @@ impl Reply {
         Some(Self {
             outcome: ALONE,
             now: i64::from_be_bytes(*now),
-            rest: vec![Value::BulkString(bytes)].into_iter(),
+            alone: Some(bytes),
+            rest: Vec::new().into_iter(),
             unconfirmed: false,
         })
     }
@@ -147,26 +151,37 @@ impl Reply {
     }
 
     pub(super) fn optional_bytes(&mut self) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.optional_vec()?.map(Bytes::from))
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Bytes, StoreError> {
+        self.vec().map(Bytes::from)
+    }
+
+    fn optional_vec(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(bytes) = self.alone.take() {
+            return Ok(Some(bytes));
+        }
         match self.rest.next() {
-            Some(Value::BulkString(bytes)) => Ok(Some(bytes.into())),
+            Some(Value::BulkString(bytes)) => Ok(Some(bytes)),
             Some(Value::Nil) => Ok(None),
             _ => Err(Self::unexpected()),
         }
     }
 
-    pub(super) fn bytes(&mut self) -> Result<Bytes, StoreError> {
-        self.optional_bytes()?.ok_or_else(Self::unexpected)
+    fn vec(&mut self) -> Result<Vec<u8>, StoreError> {
+        self.optional_vec()?.ok_or_else(Self::unexpected)
     }
 
     pub(super) fn text(&mut self) -> Result<String, StoreError> {
-        String::from_utf8(self.bytes()?.to_vec()).map_err(|_error| Self::unexpected())
+        String::from_utf8(self.vec()?).map_err(|_error| Self::unexpected())
     }
 
     /// The rest of the reply: text, text, … Keys that are no text belong to others.
     pub(super) fn texts(&mut self) -> Result<Vec<String>, StoreError> {
         let mut texts = Vec::with_capacity(self.rest.len());
         while !self.rest.as_slice().is_empty() {
-            texts.extend(String::from_utf8(self.bytes()?.to_vec()));
+            texts.extend(String::from_utf8(self.vec()?));
         }
         Ok(texts)
     }
@@ -175,7 +190,7 @@ impl Reply {
     pub(super) fn ids(&mut self) -> Result<Vec<SessionId>, StoreError> {
         let mut ids = Vec::with_capacity(self.rest.len());
         while !self.rest.as_slice().is_empty() {
-            let id = decode_12(&self.bytes()?).ok_or_else(Self::unexpected)?;
+            let id = decode_12(&self.vec()?).ok_or_else(Self::unexpected)?;
             ids.push(SessionId::from_bytes(id));
         }
         Ok(ids)
@@ -218,7 +233,7 @@ impl Reply {
 
     /// An error if the reply has more parts.
     pub(super) fn is_over(&self) -> Result<(), StoreError> {
-        if self.rest.as_slice().is_empty() {
+        if self.alone.is_none() && self.rest.as_slice().is_empty() {
             return Ok(());
         }
         Err(Self::unexpected())
@@ -226,7 +241,7 @@ impl Reply {
 
     /// The record of this session; `None` if its body cannot be read, which scripts do not check.
     pub(super) fn record(&mut self, id: SessionId) -> Result<Option<Record>, StoreError> {
-        let record = Record::decode(id, &self.bytes()?).inspect_err(|error| {
+        let record = Record::decode(id, &self.vec()?).inspect_err(|error| {
             tracing::warn!(
                 error = error as &dyn Error,
                 "a stored session cannot be read and is treated as unknown"
@@ -239,7 +254,7 @@ impl Reply {
     pub(super) fn records(&mut self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::with_capacity(self.rest.len() / 2);
         while !self.rest.as_slice().is_empty() {
-            let id = decode_12(&self.bytes()?).ok_or_else(Self::unexpected)?;
+            let id = decode_12(&self.vec()?).ok_or_else(Self::unexpected)?;
             // An unreadable record must not hide the others.
             records.extend(self.record(SessionId::from_bytes(id))?);
         }

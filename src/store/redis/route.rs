@@ -16,10 +16,7 @@ use super::{
     reply::Reply,
     script::source::Script,
 };
-use crate::{
-    model::clock::Monotonic,
-    store::{StoreError, StoreErrorKind},
-};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// So many keys are tried: each primary serves one of them.
 const KEYS: u32 = 4_096;
@@ -71,13 +68,12 @@ impl Route {
     pub(super) async fn run(
         &self,
         call: &Call<'_>,
-        began: Monotonic,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         match self {
-            Self::One(link) => link.run(call, began, arguments).await,
+            Self::One(link) => link.run(call, arguments).await,
             // Boxed: a call to one node shall not grow by it.
-            Self::Cluster(cluster) => Box::pin(cluster.run(call, began, arguments)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.run(call, arguments)).await,
         }
     }
 

@@ -110,13 +110,13 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: what is unused for long goes first",
         CREATE,
-        "if kind > 127 and now - created > UNUSED_FOR then",
+        "if rival and now - created > UNUSED_FOR then",
         "if false then",
     ),
     rule(
         "create: what is unused and of the same client goes next",
         CREATE,
-        "elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then",
+        "elseif rival and string.sub(record, 84, 82 + new.own) == own then",
         "elseif false then",
     ),
     rule(
@@ -271,8 +271,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "rotate: the end of all sessions",
         ROTATE,
-        "live(record, now, not_before)",
-        NEVER,
+        "kind = live(record, now, not_before)",
+        "kind = live(record, now, -math.huge)",
     ),
     rule(
         "rotate: a clock that is behind the end of all sessions",

@@ -1,6 +1,8 @@
 //! Serves the three routes of the load harness, until SIGTERM or SIGINT.
 //!
 //! `tower-contender memory|near|file|redis --port P [--redis URL] [--file PATH] [--workers N] [--caching unchanged]`
+//!
+//! `near` is there if it was built with the feature of that name.
 
 use axum::{
     Router,
@@ -15,8 +17,8 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use tower_user_sessions::{
-    Caching, MemoryStore, RedisStore, Session, SessionError,
-    store::{FileStore, Near, RedisLive, RedisSource, SharedStore},
+    Caching, MemoryStore, Session, SessionError, SessionLayer,
+    store::{FileStore, SharedStore},
 };
 
 const USAGE: &str = "usage: tower-contender memory|near|file|redis --port P [--redis URL] [--file PATH] [--workers N] \
@@ -56,7 +58,7 @@ impl IntoResponse for Failed {
     }
 }
 
-fn app(store: SharedStore, caching: Caching) -> Router {
+fn app(sessions: SessionLayer) -> Router {
     Router::new()
         .route("/login", post(login))
         .route("/me", get(me))
@@ -64,13 +66,27 @@ fn app(store: SharedStore, caching: Caching) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(MapRequestLayer::new(note_peer))
-                // Without a near cache it has no effect.
-                .layer(
-                    sessions(store)
-                        .caching(caching)
-                        .near(|request| request.method == http::Method::GET),
-                ),
+                .layer(sessions),
         )
+}
+
+/// A near cache, and the layer that lets it answer.
+#[cfg(feature = "near")]
+fn near(redis: &str) -> Result<SessionLayer, BoxError> {
+    use tower_user_sessions::{
+        RedisStore,
+        store::{Near, RedisLive, RedisSource},
+    };
+
+    let source = RedisSource::url(redis)?;
+    let store = RedisStore::builder(source).live(RedisLive::all());
+    let store = Near::new(store.build());
+    Ok(sessions(store).near(|request| request.method == http::Method::GET))
+}
+
+#[cfg(not(feature = "near"))]
+fn near(_redis: &str) -> Result<SessionLayer, BoxError> {
+    Err("built without the feature `near`".into())
 }
 
 struct Settings {
@@ -125,26 +141,26 @@ fn main() -> Result<(), BoxError> {
             "memory" => MemoryStore::new().into(),
             "file" => FileStore::open(&file)?.into(),
             "redis" => redis_store(redis_pool(&redis)?).into(),
-            "near" => {
-                let source = RedisSource::url(&redis)?;
-                let store = RedisStore::builder(source).live(RedisLive::all());
-                Near::new(store.build()).into()
-            }
+            "near" => return serve(near(&redis)?, caching, port).await,
             _ => return Err(USAGE.into()),
         };
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
-            .await?
-            .tap_io(|stream| {
-                let _ = stream.set_nodelay(true);
-            });
-        let mut term = signal(SignalKind::terminate())?;
-        let mut int = signal(SignalKind::interrupt())?;
-        // No graceful shutdown, because the load generator keeps its connections open.
-        tokio::select! {
-            served = axum::serve(listener, app(store, caching)) => served?,
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        Ok(())
+        serve(sessions(store), caching, port).await
     })
+}
+
+async fn serve(sessions: SessionLayer, caching: Caching, port: u16) -> Result<(), BoxError> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+        .await?
+        .tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    // No graceful shutdown, because the load generator keeps its connections open.
+    tokio::select! {
+        served = axum::serve(listener, app(sessions.caching(caching))) => served?,
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
 }

@@ -157,6 +157,45 @@ async fn activity_within_its_step_is_not_written() {
     assert_eq!(stored(&server, &token).await, server.clock.now());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_a_write_that_is_on_its_way() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    node.near.resolve(&near(&token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(&node, &token).await;
+    let last = server.clock.now();
+    node.wire.holds_touches();
+    server.clock.advance(SECOND * 5);
+    while node.wire.touches() == 0 {
+        tokio::time::sleep(SECOND).await;
+    }
+
+    let mut flush = tokio_test::task::spawn(node.near.flush());
+    for _ in 0..9 {
+        assert!(flush.poll().is_pending());
+        tokio::task::yield_now().await;
+    }
+    node.wire.passes_touches(1);
+    flush.await;
+    assert_eq!(stored(&server, &token).await, last);
+
+    // A write without an answer is not waited for without end.
+    node.hears(0);
+    node.near.resolve(&near(&token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(&node, &token).await;
+    server.clock.advance(SECOND * 5);
+    while node.wire.touches() == 0 {
+        tokio::time::sleep(SECOND).await;
+    }
+    let within = |time| tokio::time::timeout(time, node.near.flush());
+    assert!(within(SECOND * 9).await.is_err());
+    assert!(within(SECOND * 11).await.is_ok());
+}
+
 // By the system's clock.
 #[tokio::test]
 async fn a_task_writes_activity_after_the_lease() {

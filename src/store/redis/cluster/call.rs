@@ -27,12 +27,11 @@ impl Cluster {
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
-        began: Monotonic,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let (cluster, slot) = (&self.0, slot::of(call.key));
         let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::since(began, call.time(cluster.deadline)));
+        let mut patience = std::pin::pin!(Patience::of(call, cluster.deadline));
         let (mut named, mut hops, mut pause) = (None::<Found>, 0, PAUSE);
         let answer = loop {
             let found = match named.take().or_else(|| cluster.find(slot)) {
@@ -46,7 +45,7 @@ impl Cluster {
             progress.losses = found.losses;
             let attempts = found
                 .link
-                .attempts(call, &mut progress, patience.as_mut(), &arguments);
+                .attempts(call, &mut progress, patience.as_mut(), arguments);
             let elsewhere = match attempts.await {
                 Some(Came::Answer(answer)) => break answer,
                 Some(Came::Elsewhere(elsewhere)) => elsewhere,

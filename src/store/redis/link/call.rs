@@ -10,7 +10,7 @@ use super::{
     connection::Shared,
     failure::Failure,
     flight::{Flight, Landed, Order},
-    limit::{Lane, Place},
+    limit::Lane,
     outage::Outage,
     patience::Patience,
     progress::{Came, Elsewhere, Progress, Waited},
@@ -52,6 +52,8 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) expected: Expected,
     /// How many replicas have to confirm it, if any.
     pub(in super::super) confirm: Option<Confirm>,
+    /// When its time began to count, if that was before it is run.
+    pub(in super::super) began: Option<Monotonic>,
     /// Whether the caller must know that it may have run.
     pub(in super::super) says_uncertain: bool,
 }
@@ -69,6 +71,7 @@ impl<'a> Call<'a> {
                 alone: Alone::Never,
             },
             confirm: None,
+            began: None,
             says_uncertain: false,
         }
     }
@@ -91,15 +94,17 @@ impl Link {
     /// Runs a script on the key, in one round trip unless something goes wrong.
     ///
     /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's clock
-    /// after which nobody waits for the answer. The deadline counts from `began`. Says also whether anything was sent.
+    /// after which nobody waits for the answer. Says also whether anything was sent.
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
-        began: Monotonic,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
-        let mut progress = Progress::default();
-        let mut patience = std::pin::pin!(Patience::since(began, call.time(self.0.deadline)));
+        let mut patience = std::pin::pin!(Patience::of(call, self.0.deadline));
+        let mut progress = Progress {
+            now: call.began.is_none().then(|| patience.began()),
+            ..Progress::default()
+        };
         let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
@@ -119,7 +124,7 @@ impl Link {
         call: &Call<'_>,
         progress: &mut Progress,
         patience: Pin<&mut Patience>,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> impl Future<Output = Option<Came>> {
         self.0.attempts(call, progress, patience, arguments)
     }
@@ -149,7 +154,7 @@ impl Inner {
         call: &Call<'_>,
         progress: &mut Progress,
         mut patience: Pin<&mut Patience>,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> Option<Came> {
         if let Some(confirm) = call.confirm {
             let confirmed = self.confirmed(call, confirm, progress, patience, arguments);
@@ -161,6 +166,7 @@ impl Inner {
             let connection = if let Some(connection) = self.now() {
                 connection
             } else {
+                progress.now = None;
                 // Boxed: this is rare, and its future large.
                 match Box::pin(self.reach(progress.losses, patience.as_mut())).await? {
                     Ok(connection) => connection,
@@ -169,6 +175,7 @@ impl Inner {
             };
             let place = progress.place.take();
             let Some(place) = place.or_else(|| self.limit.try_take(call.lane)) else {
+                progress.now = None;
                 let waited = Box::pin(self.wait(call.lane, progress.losses));
                 match patience.as_mut().bear(waited).await? {
                     Waited::Place(place) => progress.place = Some(place),
@@ -188,27 +195,29 @@ impl Inner {
             };
             let asking = std::mem::take(&mut progress.asking);
             progress.sends += 1;
-            progress.waits_on = Some(Arc::clone(&connection));
             let sha1 = call.script.sha1(connection.shebang());
-            let order = |command| Order { command, asking };
-            let mut flight = self.fly(&connection, place, order(command("EVALSHA", sha1)), call);
-            let mut landed = patience
-                .as_mut()
-                .watch(&mut flight, self, &connection)
-                .await?;
-            if let Landed::Error(error) = &landed
+            let mut order = |command| Order {
+                command,
+                asking,
+                sent: progress.now.take(),
+            };
+            let ordered = order(command("EVALSHA", sha1));
+            let mut flight = Flight::new(&connection, place, ordered, call.expected);
+            let mut landed = patience.as_mut().watch(&mut flight, self).await;
+            if let Some(Landed::Error(error)) = &landed
                 && Failure::of(error) == Failure::NoScript
                 && let Some(place) = flight.give_place()
             {
                 // By its key, to the one node that holds it.
                 let text = call.script.text(connection.shebang());
-                flight = self.fly(&connection, place, order(command("EVAL", text)), call);
-                landed = patience
-                    .as_mut()
-                    .watch(&mut flight, self, &connection)
-                    .await?;
+                let ordered = order(command("EVAL", text));
+                flight = Flight::new(&connection, place, ordered, call.expected);
+                landed = patience.as_mut().watch(&mut flight, self).await;
             }
-            progress.waits_on = None;
+            let Some(landed) = landed else {
+                progress.waits_on = Some(connection);
+                return None;
+            };
             progress.place = flight.give_place();
             let next = match landed {
                 Landed::Reply(reply) => {
@@ -261,16 +270,6 @@ impl Inner {
             *pause = (*pause * 2).min(Duration::from_millis(160));
         }
         Some(None)
-    }
-
-    fn fly(
-        self: &Arc<Self>,
-        connection: &Shared,
-        place: Place,
-        order: Order,
-        call: &Call<'_>,
-    ) -> Flight {
-        Flight::new(connection, &self.limit, place, order, call.expected)
     }
 
     /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.

@@ -59,7 +59,7 @@ impl Inner {
         confirm: Confirm,
         progress: &mut Progress,
         mut patience: Pin<&mut Patience>,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> Option<Came> {
         if let Some(refused) = self.cannot_confirm() {
             return Some(Came::Answer(Err(refused)));

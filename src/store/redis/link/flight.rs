@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::{
     super::reply::{Expected, Reply},
     connection::{Connection, Shared},
-    limit::{Limit, Place},
+    limit::Place,
 };
 use crate::{model::clock::Monotonic, store::meter};
 
@@ -32,30 +32,33 @@ pub(super) struct Order {
     pub(super) command: Cmd,
     /// Whether it is about a key that is about to move to this node.
     pub(super) asking: bool,
+    /// The time now, in ms, where it is known.
+    pub(super) sent: Option<i64>,
 }
+
+/// What came of a call, and when it was sent and answered if the server answered.
+type Answered = (Landed, Option<(i64, i64)>);
 
 /// A call in flight. Where the caller gives up, it goes on in a task: the server still works for it, so it
 /// keeps its place until the reply came or the connection is gone.
 pub(super) struct Flight {
-    call: Option<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    call: Option<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     place: Option<Place>,
     connection: Shared,
 }
 
 impl Flight {
-    pub(super) fn new(
-        connection: &Shared,
-        limit: &Arc<Limit>,
-        place: Place,
-        order: Order,
-        expected: Expected,
-    ) -> Self {
-        let call = land(Arc::clone(connection), Arc::clone(limit), order, expected);
+    pub(super) fn new(connection: &Shared, place: Place, order: Order, expected: Expected) -> Self {
+        let call = land(Arc::clone(connection), order, expected);
         Self {
             call: Some(Box::pin(call)),
             place: Some(place),
             connection: Arc::clone(connection),
         }
+    }
+
+    pub(super) fn connection(&self) -> &Shared {
+        &self.connection
     }
 
     /// The place, once the call has landed.
@@ -64,8 +67,8 @@ impl Flight {
     }
 }
 
-async fn land(connection: Shared, limit: Arc<Limit>, order: Order, expected: Expected) -> Landed {
-    let sent = Monotonic::now().as_millis();
+async fn land(connection: Shared, order: Order, expected: Expected) -> Answered {
+    let sent = order.sent.unwrap_or_else(|| Monotonic::now().as_millis());
     let answer = if order.asking {
         // Boxed: this is rare.
         Box::pin(connection.send_asking(order.command)).await
@@ -76,20 +79,19 @@ async fn land(connection: Shared, limit: Arc<Limit>, order: Order, expected: Exp
     let value = match answer {
         Ok(value) => value,
         Err(error) => {
-            if !error.is_io_error() {
+            let heard = !error.is_io_error();
+            if heard {
                 connection.hear(now);
-                limit.learn(sent, now);
             }
-            return Landed::Error(error);
+            return (Landed::Error(error), heard.then_some((sent, now)));
         }
     };
     let Some(reply) = Reply::new(value, &expected) else {
-        return Landed::Foreign;
+        return (Landed::Foreign, None);
     };
     connection.hear(now);
     connection.note_time(reply.now(), sent, now);
-    limit.learn(sent, now);
-    Landed::Reply(reply)
+    (Landed::Reply(reply), Some((sent, now)))
 }
 
 impl Future for Flight {
@@ -99,12 +101,9 @@ impl Future for Flight {
         let Some(call) = &mut self.call else {
             return Poll::Pending;
         };
-        let landed = std::task::ready!(call.as_mut().poll(cx));
+        let answered = std::task::ready!(call.as_mut().poll(cx));
         self.call = None;
-        if matches!(landed, Landed::Foreign) {
-            foreign(&self.connection);
-        }
-        Poll::Ready(landed)
+        Poll::Ready(arrived(answered, self.place.as_ref(), &self.connection))
     }
 }
 
@@ -119,12 +118,21 @@ impl Drop for Flight {
         let runtime = Handle::try_current().unwrap_or_else(|_| connection.runtime.clone());
         runtime.spawn(async move {
             // The reply to a later call would go unnoticed here, and that one would wait in vain.
-            if matches!(call.await, Landed::Foreign) {
-                foreign(&connection);
-            }
+            arrived(call.await, place.as_ref(), &connection);
             drop(place);
         });
     }
+}
+
+/// What the link learns from it.
+fn arrived((landed, answered): Answered, place: Option<&Place>, connection: &Connection) -> Landed {
+    if let (Some((sent, now)), Some(place)) = (answered, place) {
+        place.learn(sent, now);
+    }
+    if matches!(landed, Landed::Foreign) {
+        foreign(connection);
+    }
+    landed
 }
 
 /// From here on every reply on this connection may be to another request.

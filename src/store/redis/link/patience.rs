@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use super::{
     Inner,
-    connection::Shared,
+    call::Call,
     flight::{Flight, Landed},
 };
 use crate::model::clock::{Monotonic, millis};
@@ -43,9 +43,14 @@ enum Tick {
 }
 
 impl Patience {
-    /// The time of a call that began at that moment.
-    pub(in super::super) fn since(began: Monotonic, deadline: Duration) -> Self {
-        let left = deadline.saturating_sub(began.elapsed());
+    /// The time of a call to a server that has this deadline.
+    pub(in super::super) fn of(call: &Call<'_>, deadline: Duration) -> Self {
+        let deadline = call.time(deadline);
+        let (began, passed) = match call.began {
+            Some(began) => (began, began.elapsed()),
+            None => (Monotonic::now(), Duration::ZERO),
+        };
+        let left = deadline.saturating_sub(passed);
         let quarter = left.saturating_sub(deadline - deadline / 4);
         Self {
             deadline,
@@ -91,7 +96,6 @@ impl Patience {
         mut self: Pin<&mut Self>,
         flight: &mut Flight,
         link: &Arc<Inner>,
-        connection: &Shared,
     ) -> Option<Landed> {
         let mut flight = Pin::new(flight);
         poll_fn(|cx| {
@@ -100,7 +104,7 @@ impl Patience {
                     return Poll::Ready(Some(landed));
                 }
                 match ready!(self.as_mut().poll_tick(cx)) {
-                    Tick::Quarter => link.overdue(connection, self.began),
+                    Tick::Quarter => link.overdue(flight.connection(), self.began),
                     Tick::Deadline => return Poll::Ready(None),
                 }
             }

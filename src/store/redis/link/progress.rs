@@ -9,6 +9,8 @@ pub(in super::super) struct Progress {
     /// The connection whose answer is being waited for.
     pub(super) waits_on: Option<Shared>,
     pub(super) place: Option<Place>,
+    /// The time, in ms, while nothing was waited for since it was read.
+    pub(super) now: Option<i64>,
     /// Whether it may have run, by what is known.
     pub(super) unknown: bool,
     pub(super) mixed_up: u32,

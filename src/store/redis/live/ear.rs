@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::super::link::Link;
-use crate::model::clock::{Monotonic, wall_ahead};
+use crate::model::clock::{Monotonic, wall_ahead, wall_ahead_at};
 
 /// For how long, in ms, the newest answered PING shows that messages arrive.
 pub(super) const HEARD: i64 = 2_000;
@@ -70,7 +70,8 @@ impl Ear {
 
     /// Whether messages arrive, by what is known at this moment.
     pub(super) fn hears(&self) -> bool {
-        self.hears_at(Monotonic::now().as_millis(), wall_ahead())
+        let now = Monotonic::now();
+        self.hears_at(now.as_millis(), wall_ahead_at(now))
     }
 
     fn hears_at(&self, now: i64, wall: i64) -> bool {

@@ -84,6 +84,10 @@ impl FeedSource for Listening {
             self.start();
         }
     }
+
+    fn reports_writes(&self) -> bool {
+        self.hearing.publish.reports_writes()
+    }
 }
 
 impl Listening {

@@ -33,7 +33,7 @@ end
 
 local replaced, old = successor(user, replaces, now, not_before)
 local new = { class = class, own = own, body = body, not_before = not_before, realm = realm,
-  replaced = replaced, chosen = string.sub(redeem, 49) }
+  replaced = replaced, chosen = string.sub(redeem, 49), refuses = refuse == 1 }
 local found = records(user, ids)
 local all = sort_out(ids, found, now, new)
 local goes, refused, offered = {}, false, {}

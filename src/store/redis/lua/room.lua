@@ -39,57 +39,73 @@ local function successor(key, id, now, not_before)
 end
 
 -- Of each live session: 1 if it was unused for long, 2 if it is unused and of the new one's client,
--- else nothing; its last activity. Tables of numbers cost less than one each.
+-- else nothing; its last activity, which the usual refusal does not need. Tables of numbers cost less than one each.
 local turn, active, id_of, record_of = {}, {}, nil, nil
 
 -- Sorts the records. Of the live sessions of its realm that count as the new one does, it returns the
 -- positions.
--- Of notices, markers of sessions in other session sets, and tickets: id and age. Of what expired:
--- the ids. Of what ended with everybody's sessions: the positions. `fresh` has the sessions of which `outcome` is still needed.
+-- Of tickets: id, age and realm. Of what expired: the ids. Of notices, and of what ended with
+-- everybody's sessions: the positions. `fresh` has the sessions of which `outcome` is still needed.
 local function sort_out(ids, found, now, new)
-  local all = { rivals = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
+  local all = { rivals = {}, noted = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
     over = {}, unused = 0 }
   local rivals, own, uncounted = all.rivals, string.sub(new.body, 2, new.own), new.class == UNCOUNTED
   local count, realm, not_before, replaced, chosen = 0, struct.unpack(">I3", new.realm),
     new.not_before, new.replaced, new.chosen
   id_of, record_of = ids, found
   for at, record in ipairs(found) do
-    local id, into, age = ids[at], nil, nil
+    local id = ids[at]
     local created, _, activity, _, _, _, kind, class, place = live(record, now, not_before)
     if created then
-      if kind > 127 and now - created < MINUTE then
-        all.fresh[id .. ".made"] = true
-      end
-      if (class == UNCOUNTED) == uncounted and id ~= replaced and id ~= chosen
-        and place == realm then
+      local rival = (class == UNCOUNTED) == uncounted and id ~= replaced and id ~= chosen
+        and place == realm
+      if rival then
         count = count + 1
-        rivals[count], active[at] = at, activity
-        if kind > 127 and now - created > UNUSED_FOR then
+        rivals[count] = at
+        if not new.refuses then
+          active[at] = activity
+        end
+      end
+      if kind > 127 then
+        if now - created < MINUTE then
+          all.fresh[id .. ".made"] = true
+        end
+        if rival and now - created > UNUSED_FOR then
           turn[at], all.unused = 1, all.unused + 1
-        elseif kind > 127 and string.sub(record, 84, 82 + new.own) == own then
+        elseif rival and string.sub(record, 84, 82 + new.own) == own then
           turn[at] = 2
         end
       end
     elseif new.not_before > -2 ^ 62 and live(record, now, -math.huge) then
       all.over[#all.over + 1] = at
     elseif is_ticket(record, now) then
-      into, age = all.tickets, struct.unpack(">i8", record, 11)
+      all.tickets[#all.tickets + 1] = { id = id, ended = struct.unpack(">i8", record, 11),
+        realm = string.sub(record, 4, 6) }
     elseif noticed(record, now) then
-      age = struct.unpack(">i8", record, 44)
-      if string.sub(record, 11, 42) ~= string.rep("\0", 32) then
-        into = all.notices
-      elseif string.byte(record, 43) == REPLACED then
-        into = all.markers
-      end
-      -- Undelivered ids stay for their minute, because their `create` may still run.
+      all.noted[#all.noted + 1] = at
     elseif string.byte(record, 1) == VERSION then
       all.passed[#all.passed + 1] = id
     end
-    if into then
-      into[#into + 1] = { id = id, ended = age, realm = string.sub(record, 4, 6) }
-    end
   end
   return all
+end
+
+-- Of notices, and of markers of sessions in other session sets: id and age. A refusal does not need
+-- them.
+local function remember(all, ids, found)
+  local nobody = string.rep("\0", 32)
+  for _, at in ipairs(all.noted) do
+    local record, into = found[at], nil
+    if string.sub(record, 11, 42) ~= nobody then
+      into = all.notices
+    elseif string.byte(record, 43) == REPLACED then
+      into = all.markers
+    end
+    -- Undelivered ids stay for their minute, because their `create` may still run.
+    if into then
+      into[#into + 1] = { id = ids[at], ended = struct.unpack(">i8", record, 44) }
+    end
+  end
 end
 
 -- The order of eviction.
@@ -138,6 +154,9 @@ local function excess(found, all, class, limit, class_limit, refuse)
   if refuse == 1 and class_limit == 0 and all.unused == 0 and #rivals >= limit then
     -- The usual refusal, without looking for those that would go.
     return goes, true, rivals
+  end
+  for _, at in ipairs(refuse == 1 and rivals or {}) do
+    active[at] = struct.unpack(">i8", found[at], 27)
   end
   for _, at in ipairs(class_limit > 0 and rivals or {}) do
     own[#own + 1] = string.byte(found[at], 3) == class and at or nil

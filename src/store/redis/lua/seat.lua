@@ -23,6 +23,7 @@ end
 -- The new session is written before others end, because an empty hash would lose its TTL.
 redis.call("HSET", user, unpack(wrote))
 drop(user, all.passed)
+remember(all, ids, found)
 local notices, cause = all.notices, { kept = kept, by = session, body = body }
 local function finished(each, reason)
   cause.reason = reason

@@ -55,7 +55,7 @@ impl Scripts {
             resend,
             ..Call::new(&self.0.all.save, &key, op)
         };
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => {
@@ -141,7 +141,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(list.tag);
         let call = Call::new(&self.0.all.list, &key, of);
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         reply.records()
     }
 
@@ -194,7 +194,7 @@ impl Scripts {
             confirm,
             ..Call::new(script, &key, of)
         };
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         let (outcome, now) = reply.head();
         // Also where no session is left to end: the answer is that it is over.
         if outcome != 2 {
@@ -223,7 +223,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(forget.tag);
         let call = Call::new(&self.0.all.forget, &key, of);
-        match self.run(&call, arguments).await?.head().0 {
+        match self.run(&call, &arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),
         }

@@ -28,7 +28,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(note.tag);
         let call = Call::new(&self.0.all.note_client, &key, of);
-        match self.run(&call, arguments).await?.head().0 {
+        match self.run(&call, &arguments).await?.head().0 {
             0 => Ok(false),
             1 => Ok(true),
             _ => Err(Reply::unexpected()),

@@ -66,9 +66,9 @@ impl Scripts {
         let mut call = Call::new(&self.0.all.create, &key, part(&create.digest, 1));
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
-        let began = Monotonic::now();
+        call.began = Some(Monotonic::now());
         self.0.undelivered.sends(create.id);
-        let run = || self.run_since(&call, began, &arguments);
+        let run = || self.send(&call, &arguments);
         let (reply, was_sent) = run().await;
         if reply.is_err() && !was_sent {
             self.0.undelivered.never_sent(create.id);

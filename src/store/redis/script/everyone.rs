@@ -134,7 +134,7 @@ impl Scripts {
             confirm,
             ..Call::new(&self.0.all.everyone, key, of)
         };
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         reply.confirmed()?;
         let (_, now) = reply.head();
         let moment = reply.integer()?.map(Timestamp::from_millis);

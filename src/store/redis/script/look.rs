@@ -29,7 +29,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(look.tag);
         let call = Call::new(&self.0.all.look, &key, of);
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         let (_, now) = reply.head();
         let mut sessions = Vec::with_capacity(look.ids.len());
         for id in &look.ids {
@@ -58,7 +58,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(touch.tag);
         let call = Call::new(&self.0.all.touch, &key, of);
-        match self.run(&call, arguments).await?.head().0 {
+        match self.run(&call, &arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),
         }

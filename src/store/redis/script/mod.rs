@@ -31,10 +31,7 @@ use super::{
     undelivered::Undelivered,
 };
 use crate::{
-    model::{
-        Clock, Digest, Timestamp,
-        clock::{Monotonic, millis},
-    },
+    model::{Clock, Digest, Timestamp, clock::millis},
     store::{Authenticated, StoreError},
 };
 
@@ -81,22 +78,23 @@ impl Scripts {
     async fn run(
         &self,
         call: &Call<'_>,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        // The futures below hold what they get at each level.
-        let arguments = &arguments;
-        self.run_since(call, Monotonic::now(), arguments).await.0
+        match (&call.script.channel, &self.0.route) {
+            // The usual call, with no future in between: each level moves those below it.
+            (None, Route::One(link)) => link.run(call, arguments).await.0,
+            _ => Box::pin(self.send(call, arguments)).await.0,
+        }
     }
 
-    /// Its deadline counts from `began`. Also says whether it was sent.
-    async fn run_since(
+    /// Also says whether it was sent.
+    async fn send(
         &self,
         call: &Call<'_>,
-        began: Monotonic,
-        arguments: impl Fn(&mut Cmd, Option<i64>),
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let Some(channel) = &call.script.channel else {
-            return self.0.route.run(call, began, arguments).await;
+            return self.0.route.run(call, arguments).await;
         };
         let channel = live::of_key(channel, call.key);
         let and_channel = |cmd: &mut Cmd, latest: Option<i64>| {
@@ -104,7 +102,7 @@ impl Scripts {
             cmd.arg(&channel);
         };
         // Boxed: without `live` a call shall not grow by it.
-        Box::pin(self.0.route.run(call, began, and_channel)).await
+        Box::pin(self.0.route.run(call, &and_channel)).await
     }
 
     /// Finds out about each server.

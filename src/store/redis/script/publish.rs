@@ -95,7 +95,7 @@ impl Scripts {
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
             cmd.arg(channel).arg(message).arg(&of[..]);
         };
-        let mut reply = self.run(&Call::new(script, key, of), arguments).await?;
+        let mut reply = self.run(&Call::new(script, key, of), &arguments).await?;
         match reply.head() {
             (1, now) => Ok(now),
             (0, _) => {

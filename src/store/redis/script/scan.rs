@@ -18,7 +18,7 @@ use super::{
     Scripts,
 };
 use crate::{
-    model::{Record, Tag, clock::Monotonic},
+    model::{Record, Tag},
     store::{List, Scan, Scanned, StoreError, StoreErrorKind, nonce},
 };
 
@@ -194,7 +194,7 @@ async fn at(
     call: &Call<'_>,
     arguments: impl Fn(&mut Cmd, Option<i64>),
 ) -> Result<Reply, StoreError> {
-    link.run(call, Monotonic::now(), arguments).await.0
+    link.run(call, &arguments).await.0
 }
 
 /// The place that a cursor names.

@@ -25,7 +25,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(tag);
         let call = Call::new(&self.0.all.ticket, &key, part(&ticket.digest, 3));
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => Ok(Some(reply.bytes()?.to_vec())),

@@ -42,7 +42,7 @@ impl Scripts {
         let key = self.0.keys.user(resolve.token.tag());
         let mut call = Call::new(&self.0.all.resolve, &key, part(&digest, 0));
         call.expected.alone = Alone::Record(digest);
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         let (outcome, now) = reply.head();
         match outcome {
             0 => return Ok(Resolved::Unknown),
@@ -96,7 +96,7 @@ impl Scripts {
         let mut call = Call::new(&self.0.all.rotate, &key, part(&rotate.digest, 2));
         // If it may have run, nobody may have the new token, and the previous one may not work any more.
         call.says_uncertain = true;
-        let mut reply = self.run(&call, arguments).await?;
+        let mut reply = self.run(&call, &arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => {

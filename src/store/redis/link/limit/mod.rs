@@ -112,7 +112,7 @@ impl Limit {
     }
 
     /// Learns from a reply that has just come: when its call was sent, and the time.
-    pub(super) fn learn(&self, sent: i64, now: i64) {
+    fn learn(&self, sent: i64, now: i64) {
         let took = now.saturating_sub(sent);
         let (is_late, in_flight) = (self.is_late(took), self.others.taken());
         if in_flight > self.peak.load(Ordering::Relaxed) {
@@ -182,7 +182,11 @@ impl Limit {
 
     /// Whether a reply came late by the server's work, not by the way to it alone.
     fn is_late(&self, took: i64) -> bool {
-        let fastest = self.fastest.fetch_min(took, Ordering::Relaxed).min(took);
+        let mut fastest = self.fastest.load(Ordering::Relaxed);
+        if took < fastest {
+            self.fastest.fetch_min(took, Ordering::Relaxed);
+            fastest = took;
+        }
         // Half the time of a caller is late wherever the server is.
         let far = fastest.saturating_mul(2).min(self.late.saturating_mul(2));
         took > self.late.max(far)
@@ -244,6 +248,13 @@ impl Places {
             let gone = self.free.forget_permits(less);
             self.debt.fetch_add(less - gone, Ordering::AcqRel);
         }
+    }
+}
+
+impl Place {
+    /// As [`Limit::learn`].
+    pub(super) fn learn(&self, sent: i64, now: i64) {
+        self.limit.learn(sent, now);
     }
 }
 
