@@ -32,7 +32,7 @@ const SIGN_INS: usize = 500;
 
 /// Between two looks of a watcher. A look takes longer than a sign-in in Redis, so that watchers without a
 /// rest would take most of the CPU.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Longer than the whole test takes.
 const PATIENCE: Duration = Duration::from_secs(300);
