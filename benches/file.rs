@@ -2,6 +2,7 @@
 //!
 //! Run it with `cargo bench -p benches --bench file`. The file is in `TMPDIR`: put it on the disk that
 //! you want to know about. With the argument `million` it opens the file of a million users, as a crash leaves it.
+//! With `flood` it ends all sessions of a user while 128 tasks send requests of that user.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,8 +15,10 @@ use std::{
     convert::Infallible,
     fs,
     hint::black_box,
+    io::Read,
     net::IpAddr,
     path::Path,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -30,8 +33,11 @@ use http::{
 use tokio::runtime::Runtime;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_user_sessions::{
-    Client, Limit, MemoryStore, Session, SessionLayer, UserId,
-    store::{Arrival, Authenticated, Create, Created, FileStore, SessionStore, Token},
+    Client, EndReason, Limit, MemoryStore, Session, SessionLayer, UserId,
+    store::{
+        Arrival, Authenticated, Changes, Create, Created, End, Ended, FileStore, Resolve, Resolved,
+        Save, SessionStore, Token, Which,
+    },
 };
 
 const USERS: u32 = 1_000;
@@ -43,11 +49,20 @@ const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML
                        Chrome/140.0.0.0 Safari/537.36 benches/00000000";
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |argument: &str| arguments.iter().any(|it| it == argument);
+    if has("fill") {
+        let runtime = Runtime::new().unwrap();
+        return runtime.block_on(fill(arguments[2].as_ref()));
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sessions.db");
-    if std::env::args().any(|argument| argument == "million") {
+    if has("million") {
+        return million(&path);
+    }
+    if has("flood") {
         let runtime = Runtime::new().unwrap();
-        return runtime.block_on(million(&path));
+        return runtime.block_on(flood(FileStore::open(&path).unwrap()));
     }
     let file = FileStore::open(&path).unwrap();
     let limit = Limit::at_most(3);
@@ -165,34 +180,54 @@ async fn sign_ins(layer: &SessionLayer) -> f64 {
     f64::from(done) / start.age().as_secs_f64()
 }
 
-/// Opens the file of a million users as a crash leaves it.
-async fn million(path: &Path) {
-    let store = FileStore::open(path).unwrap();
+/// Opens the file of a million users as kill -9 leaves it, and again after it was closed.
+fn million(path: &Path) {
+    let own = std::env::current_exe().unwrap();
+    let mut filling = Command::new(own)
+        .arg("fill")
+        .arg(path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut done = [0; 5];
     let start = Arrival::now();
-    for from in (0..1_000_000).step_by(10_000) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for user in from..from + 10_000 {
-            let store = store.clone();
-            tasks.spawn(async move { sign_in(&store, user).await });
-        }
-        while tasks.join_next().await.is_some() {}
-    }
+    filling
+        .stdout
+        .take()
+        .unwrap()
+        .read_exact(&mut done)
+        .unwrap();
     println!("a million sign-ins, 10,000 at a time: {:.1?}", start.age());
-    let crashed = path.with_extension("crashed");
-    fs::copy(path, &crashed).unwrap();
-    drop(store);
+    filling.kill().unwrap();
+    filling.wait().unwrap();
 
-    for (name, path) in [("after a crash", &*crashed), ("after it was closed", path)] {
+    for after in ["kill -9", "it was closed"] {
         let start = Arrival::now();
         let store = FileStore::open(path).unwrap();
         let (took, sets) = (start.age(), store.sets());
         let bytes = fs::metadata(path).unwrap().len();
-        println!("{name}: {sets} users in {took:.2?}, {bytes} bytes");
+        println!("opened after {after}: {sets} users in {took:.2?}, {bytes} bytes");
+        assert_eq!(sets, 1_000_000);
         assert!(took < Duration::from_secs(5), "it takes too long");
     }
 }
 
-async fn sign_in(store: &FileStore, user: u32) {
+/// Signs a million users in, says so, and waits to be killed.
+async fn fill(path: &Path) {
+    let store = FileStore::open(path).unwrap();
+    for from in (0..1_000_000).step_by(10_000) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for user in from..from + 10_000 {
+            let store = store.clone();
+            tasks.spawn(async move { drop(sign_in(&store, user).await) });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+    println!("done");
+    std::future::pending().await;
+}
+
+async fn sign_in(store: &FileStore, user: u32) -> Token {
     let id = UserId::from(user);
     let token = Token::random(store.tag(&id)).unwrap();
     let mut create = Create::new(&token, Some(id), Authenticated::On(Arrival::now()));
@@ -201,4 +236,56 @@ async fn sign_in(store: &FileStore, user: u32) {
         .with_user_agent(Some(BROWSER.as_bytes()));
     let created = store.create(&create).await.unwrap();
     assert!(matches!(created, Created::Created(_)));
+    token
+}
+
+/// How long it takes to end all sessions of a user, a hundred times without other requests and a hundred times with
+/// 128 tasks that send them. Each third request changes data.
+async fn flood(store: FileStore) {
+    let mut longest = [Duration::ZERO; 2];
+    for (tasks, longest) in [0, 128].into_iter().zip(&mut longest) {
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            // After the cutoff of the round before.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            let token = sign_in(&store, 7).await;
+            let mut requests = tokio::task::JoinSet::new();
+            for _ in 0..tasks {
+                requests.spawn(sends(store.clone(), token.clone()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let end = End::new(token.tag(), Which::All, EndReason::Administrator);
+            let start = Arrival::now();
+            let ended = store.end(&end).await.unwrap();
+            all.push(start.age());
+            assert!(matches!(ended, Ended::Ended { ids, .. } if ids.len() == 1));
+            while let Some(done) = requests.join_next().await {
+                done.unwrap();
+            }
+        }
+        all.sort_unstable();
+        *longest = all[99];
+        println!(
+            "end_all beside {tasks} tasks: half {:.2?}, longest {longest:.2?}",
+            all[50]
+        );
+    }
+    assert!(longest[1] < longest[0] + Duration::from_millis(100));
+}
+
+/// Sends requests with this token until it is signed out.
+async fn sends(store: FileStore, token: Token) {
+    for n in 0_u32.. {
+        if n.is_multiple_of(3) {
+            let mut changes = Changes::default();
+            changes.set("n", n.to_string());
+            let save = Save::new(token.tag(), token.session_id(), changes);
+            store.save(&save).await.unwrap();
+        }
+        let resolve = Resolve::new(token.clone());
+        if !matches!(store.resolve(&resolve).await, Ok(Resolved::Live(_))) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
 }

@@ -308,38 +308,7 @@ pub mod threats {}
 /// `reason_admin` is [`reason`](events::Event::reason), and the subject is [`user`](events::Event::user)
 /// with [`session`](events::Event::session).
 ///
-/// # Metrics
-///
-/// With the feature `metrics`:
-///
-/// | metric | kind | labels |
-/// |---|---|---|
-/// | `tower_user_sessions_resolves_total` | counter | `outcome`: live, ended, expired, reused, unknown, error |
-/// | `tower_user_sessions_store_seconds` | histogram, seconds | `operation`: resolve, create, save, rotate, list, end, forget, `note_client`, look, touch, everyone, `end_everyone`, scan, estimate. Answers that need no waiting are not in it |
-/// | `tower_user_sessions_logins_total` | counter | |
-/// | `tower_user_sessions_refusals_total` | counter | `reason` |
-/// | `tower_user_sessions_ends_total` | counter | `reason` |
-/// | `tower_user_sessions_evictions_total` | counter | |
-/// | `tower_user_sessions_notices_shown_total` | counter | |
-/// | `tower_user_sessions_token_reuse_total` | counter | |
-/// | `tower_user_sessions_dropped_events_total` | counter | |
-///
-/// With the feature `redis` too, about the way to Redis. [`operations`](crate::guide::operations#metrics) says what to
-/// alert on:
-///
-/// | metric | kind | labels |
-/// |---|---|---|
-/// | `tower_user_sessions_redis_connects_total` | counter | `outcome`: ok, failed |
-/// | `tower_user_sessions_redis_changes_total` | counter | `to`: up, down. An outage is one of each |
-/// | `tower_user_sessions_redis_replaced_total` | counter | `reason`: `silent`, `mixed_up`, `master` |
-/// | `tower_user_sessions_redis_in_flight` | gauge | calls that wait for a reply |
-/// | `tower_user_sessions_redis_busy_total` | counter | calls that were not sent, because Redis had too much to do |
-/// | `tower_user_sessions_redis_given_up_total` | counter | calls that got no reply before the deadline |
-/// | `tower_user_sessions_redis_resent_total` | counter | |
-/// | `tower_user_sessions_redis_confirms_total` | counter | `outcome`: ok, late. Ends and sign-ins that replicas had to confirm |
-/// | `tower_user_sessions_feed_changes_total` | counter | `to`: trusted, untrusted. Of each server that the store listens to |
-/// | `tower_user_sessions_feed_messages_total` | counter | messages of all nodes that arrived |
-/// | `tower_user_sessions_redis_undelivered_lost_total` | counter | given-up sign-ins that are not ended, because too many wait |
+#[doc = include_str!("metrics.md")]
 pub mod events {
     pub use crate::{
         model::{Event, EventKind, Initiator, Refusal},

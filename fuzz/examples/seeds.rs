@@ -3,8 +3,11 @@
 use std::{error::Error, fs, path::Path, sync::Arc, time::Duration};
 
 use tower_user_sessions::{
-    Client, ClientClass, EndReason, Hints, Lifetime, Proof, SessionId, Timestamp, UserId,
-    store::{Digest, EndNotice, Previous, Record, Rotation, Salt},
+    Client, ClientClass, EndReason, Hints, Lifetime, Limit, Proof, SessionId, Timestamp, UserId,
+    store::{
+        Authenticated, Create, Digest, End, EndNotice, Offer, Previous, Record, Rotation, Salt,
+        SeenDevice, SessionSet, Tag, Ticketed, Token, Which,
+    },
 };
 
 /// The name of a file and its bytes.
@@ -16,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write("cookie_header", cookie_headers())?;
     write("end_notice", end_notices())?;
     write("stored_record", stored_records()?)?;
+    write("stored_set", stored_sets()?)?;
     write("token_text", token_texts())?;
     Ok(())
 }
@@ -141,6 +145,45 @@ fn stored_records() -> Result<Vec<Seed>, Box<dyn Error>> {
         ("uncounted", uncounted.encode()?),
         ("user", user),
     ])
+}
+
+/// The sets of one user, with one more operation in each.
+fn stored_sets() -> Result<Vec<Seed>, Box<dyn Error>> {
+    let (tag, hour) = (Tag::from_bytes([3; 12]), Duration::from_secs(3_600));
+    let mut set = SessionSet::default();
+    let mut seeds = vec![("empty", set.encode()?)];
+    let create = |name: char, limit: Limit| {
+        let token = Token::parse(format!("{tag}{:->48}", name).as_bytes())?;
+        let mut create = Create::new(&token, Some(UserId::new("alice")?), Authenticated::At(NOW));
+        create.client = client();
+        create.limit = limit;
+        create.device = Some(SeenDevice {
+            digest: [6; 12],
+            kept: hour,
+        });
+        create.changes.set("theme", "dark");
+        Ok::<_, Box<dyn Error>>(create)
+    };
+    set.create(&create('a', Limit::at_most(1))?, NOW, hour);
+    seeds.push(("one-session", set.encode()?));
+    set.create(&create('b', Limit::at_most(1))?, NOW, hour);
+    seeds.push(("evicted", set.encode()?));
+    let mut refused = create('c', Limit::at_most(1).refuse())?;
+    refused.offer = Some(Offer {
+        ticket: Ticketed {
+            id: SessionId::from_bytes([8; 12]),
+            digest: Digest::from_bytes([9; 32]),
+        },
+        terms: b"terms".to_vec(),
+    });
+    set.create(&refused, NOW, hour);
+    seeds.push(("with-a-ticket", set.encode()?));
+    set.end(&End::new(tag, Which::All, EndReason::Revoked), NOW, hour);
+    let ended = set.encode()?;
+    seeds.push(("newer", [&[ended[0] + 1], &ended[1..]].concat()));
+    seeds.push(("truncated", ended[..ended.len() - 9].to_vec()));
+    seeds.push(("all-ended", ended));
+    Ok(seeds)
 }
 
 fn end_notices() -> Vec<Seed> {

@@ -149,7 +149,9 @@ impl Inquiry {
             Ok(Resolved::Live(found)) => {
                 let near = found.near.then_some(self.activity);
                 let mut live = Live::new(token.tag(), found);
-                (live.mark, live.near) = (mark, near);
+                // What a cache kept is older than the mark: a stream has to ask.
+                live.mark = mark.filter(|_| near.is_none());
+                live.near = near;
                 self.live(token, asked, live);
                 return Ok(());
             }

@@ -175,11 +175,16 @@ impl Stopwatch {
 /// How far the wall clock is ahead of [`Monotonic`], in ms. It changes when the wall clock is set, and when a virtual
 /// machine was stopped without noticing it.
 #[cfg(feature = "redis")]
-#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub(crate) fn wall_ahead() -> i64 {
+    wall_ahead_at(Monotonic::now())
+}
+
+/// The same, if it is now this moment.
+#[cfg(feature = "redis")]
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+pub(crate) fn wall_ahead_at(now: Monotonic) -> i64 {
     let wall = Timestamp::from(SystemTime::now());
-    wall.as_millis()
-        .saturating_sub(Monotonic::now().as_millis())
+    wall.as_millis().saturating_sub(now.as_millis())
 }
 
 /// When a request arrived at this node. A store receives only its age.

@@ -134,8 +134,40 @@ pub(crate) mod link {
     }
 }
 
-/// What happens to the feed of a store in Redis.
-#[cfg(feature = "redis")]
+/// What happens on the way to PostgreSQL.
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres {
+    use metrics::{counter, gauge};
+
+    pub(crate) fn connected(worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_postgres_connects_total", "outcome" => outcome).increment(1);
+    }
+
+    pub(crate) fn went(up: bool) {
+        let to = if up { "up" } else { "down" };
+        counter!("tower_user_sessions_postgres_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn took_place() {
+        gauge!("tower_user_sessions_postgres_in_flight").increment(1);
+    }
+
+    pub(crate) fn gave_place() {
+        gauge!("tower_user_sessions_postgres_in_flight").decrement(1);
+    }
+
+    pub(crate) fn busy() {
+        counter!("tower_user_sessions_postgres_busy_total").increment(1);
+    }
+
+    pub(crate) fn given_up() {
+        counter!("tower_user_sessions_postgres_given_up_total").increment(1);
+    }
+}
+
+/// What happens to the feed of a store in Redis or PostgreSQL.
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod feed {
     use metrics::counter;
 
@@ -146,5 +178,33 @@ pub(crate) mod feed {
 
     pub(crate) fn message() {
         counter!("tower_user_sessions_feed_messages_total").increment(1);
+    }
+}
+
+/// What happens to the file of a store.
+#[cfg(feature = "file")]
+pub(crate) mod file {
+    use std::time::Duration;
+
+    use metrics::{counter, histogram};
+
+    /// A commit of so many session sets ended.
+    pub(crate) fn committed(took: Duration, sets: usize, worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_file_commits_total", "outcome" => outcome).increment(1);
+        histogram!("tower_user_sessions_file_commit_seconds").record(took.as_secs_f64());
+        let sets = u32::try_from(sets).unwrap_or(u32::MAX);
+        histogram!("tower_user_sessions_file_commit_sets").record(sets);
+    }
+
+    /// The file can be written again, or cannot.
+    pub(crate) fn went(up: bool) {
+        let to = if up { "up" } else { "down" };
+        counter!("tower_user_sessions_file_changes_total", "to" => to).increment(1);
+    }
+
+    pub(crate) fn copied(worked: bool) {
+        let outcome = if worked { "ok" } else { "failed" };
+        counter!("tower_user_sessions_file_backups_total", "outcome" => outcome).increment(1);
     }
 }

@@ -39,8 +39,10 @@ pub(crate) mod redis;
 mod session_set;
 mod set;
 mod shared;
+#[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
+pub(crate) mod worker;
 
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 
 #[cfg(feature = "conformance")]

@@ -50,10 +50,38 @@ pub(crate) mod link {
     pub(crate) fn undelivered_lost() {}
 }
 
-/// What happens to the feed of a store in Redis.
-#[cfg(feature = "redis")]
+/// What happens on the way to PostgreSQL.
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres {
+    pub(crate) fn connected(_worked: bool) {}
+
+    pub(crate) fn went(_up: bool) {}
+
+    pub(crate) fn took_place() {}
+
+    pub(crate) fn gave_place() {}
+
+    pub(crate) fn busy() {}
+
+    pub(crate) fn given_up() {}
+}
+
+/// What happens to the feed of a store in Redis or PostgreSQL.
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod feed {
     pub(crate) fn went(_trusted: bool) {}
 
     pub(crate) fn message() {}
+}
+
+/// What happens to the file of a store.
+#[cfg(feature = "file")]
+pub(crate) mod file {
+    use std::time::Duration;
+
+    pub(crate) fn committed(_took: Duration, _sets: usize, _worked: bool) {}
+
+    pub(crate) fn went(_up: bool) {}
+
+    pub(crate) fn copied(_worked: bool) {}
 }

@@ -10,7 +10,10 @@
 use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
-use tower_user_sessions::{DeviceApi, Limit, MemoryStore, Session, SessionCookie, SessionLayer};
+use tower_user_sessions::{
+    DeviceApi, Limit, MemoryStore, RedisStore, Session, SessionCookie, SessionLayer,
+    store::{Near, RedisLive, RedisSource},
+};
 
 use crate::common::{
     alone::is_alone,
@@ -40,6 +43,30 @@ async fn the_one_insecure_switch_warns_once() {
 
     assert!(signed_in.cookie.unwrap().starts_with("session="));
     assert_eq!(log.at("WARN").len(), 1);
+}
+
+#[tokio::test]
+async fn a_near_cache_warns_if_its_store_reports_too_little() {
+    let log = Log::start();
+    let near = |live: Option<RedisLive>| {
+        // It does not connect.
+        let store = RedisStore::builder(RedisSource::url("redis://localhost").unwrap());
+        let store = match live {
+            Some(live) => store.live(live),
+            None => store,
+        };
+        drop(Near::new(store.build()));
+        log.at("WARN").len()
+    };
+
+    assert_eq!(near(Some(RedisLive::all())), 0);
+    assert_eq!(near(Some(RedisLive::ends())), 1);
+    assert_eq!(near(None), 2);
+    let [ends, none] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(ends.contains("RedisLive::all()"), "{ends}");
+    assert!(none.contains("has no feed"), "{none}");
 }
 
 // T2 T3

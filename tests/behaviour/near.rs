@@ -14,14 +14,15 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
-    DeviceApi, DevicePage, EndReason, MemoryStore, RequireFresh, SessionErrorKind, SessionLayer,
-    UserSessions,
+    DeviceApi, DevicePage, EndReason, MemoryStore, RequireFresh, Session, SessionErrorKind,
+    SessionLayer, UserSessions,
     store::{ManualClock, Near},
 };
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method as Call},
     http::{Client, DAY, store, user},
+    people::until,
 };
 
 struct World {
@@ -250,4 +251,27 @@ async fn the_device_api_the_page_and_require_fresh_verify_at_the_store() {
         .service(ok);
     let answer = guarded.oneshot(client.head("/transfer")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+}
+
+// T72
+#[tokio::test]
+async fn a_stream_that_opens_on_a_kept_answer_asks_the_store() {
+    let world = World::new();
+    let mut client = Client::signed_in(&world.layer, "alice").await;
+    client.user().await;
+    let live = |session: Session| async move { session.live().unwrap() };
+    let mut asked = world.faulty.calls(Call::Resolve);
+    // From the first stream on, the layer reads the feed.
+    let first = client.send(live).await.value();
+    until("the first look", async || {
+        world.faulty.calls(Call::Look) == 1
+    })
+    .await;
+
+    let second = client.send(live).await.value();
+
+    assert_eq!(world.asked(&mut asked), 0);
+    // A message that was lost since the answer was kept would be missed else, until the lease is over.
+    until("another look", async || world.faulty.calls(Call::Look) == 2).await;
+    assert!(first.end().is_none() && second.end().is_none());
 }

@@ -223,11 +223,21 @@ impl Cluster {
 
     /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
     pub(crate) async fn moves(&self, slot: u16, from: usize, to: usize) {
+        self.begins_to_move(slot, from, to).await;
+        self.moves_keys(slot, from, to).await;
+        self.has_moved(slot, from, to).await;
+    }
+
+    /// New keys of the slot go to the other node from here on.
+    pub(crate) async fn begins_to_move(&self, slot: u16, from: usize, to: usize) {
         let (from_id, to_id) = (self.id(from).await, self.id(to).await);
         self.orders(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))
             .await;
         self.orders(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))
             .await;
+    }
+
+    pub(crate) async fn moves_keys(&self, slot: u16, from: usize, to: usize) {
         let (url, port) = (self.nodes[from].url(), self.nodes[to].port.to_string());
         loop {
             let question = format!("CLUSTER GETKEYSINSLOT {slot} 10");
@@ -240,6 +250,11 @@ impl Cluster {
                 let _: String = ask_with(&url, &words).await;
             }
         }
+    }
+
+    /// The other node serves the slot from here on.
+    pub(crate) async fn has_moved(&self, slot: u16, from: usize, to: usize) {
+        let to_id = self.id(to).await;
         for at in [to, from] {
             self.orders(at, &format!("CLUSTER SETSLOT {slot} NODE {to_id}"))
                 .await;

@@ -11,6 +11,7 @@
 
 pub mod alone;
 pub mod book;
+pub mod child;
 pub mod cluster;
 pub mod crowd;
 pub mod devices;
@@ -32,6 +33,7 @@ pub mod proxy;
 pub mod redis;
 pub mod relay;
 pub mod replicas;
+pub mod resp;
 pub mod sentinel;
 pub mod shelf;
 pub mod site;

@@ -15,25 +15,19 @@
     reason = "a test fails by panicking, and not every test needs all of it"
 )]
 
-use std::{env, fmt, io::Write as _, process::Stdio, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout, Command},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{task::JoinSet, time::Instant};
 use tower_user_sessions::RedisStore;
 
 use super::{
+    child::{self, Child, say, wait_for},
     figures::Figures,
     ledger::Ledger,
     load::{millis, offer},
     site::{Site, Way},
 };
 
-/// What a process of load is to do.
-const ORDERS: &str = "TOWER_USER_SESSIONS_TEST_LOAD";
 /// The test that is such a process.
 const ENTRY: &str = "offers::a_process_of_load";
 /// How many users of each kind a process has.
@@ -90,7 +84,7 @@ impl Cell {
         }
         let mut processes = Vec::new();
         for number in 0..self.processes {
-            processes.push(Process::start(self, number, &site));
+            processes.push(start(self, number, &site));
         }
         for process in &mut processes {
             process.says("ready").await;
@@ -145,65 +139,25 @@ impl fmt::Display for Cell {
     }
 }
 
-/// A process that offers load, as its test sees it.
-struct Process {
-    child: Child,
-    says: Lines<BufReader<ChildStdout>>,
-    hears: ChildStdin,
-}
-
-impl Process {
-    fn start(cell: Cell, number: u32, site: &Site) -> Self {
-        let (way, direct) = (site.way(), site.direct());
-        let orders = format!(
-            "{number} {} {} {} {} {} {} {}",
-            u8::from(cell.is_cluster),
-            f64::from(cell.capacity) * cell.factor / f64::from(cell.processes),
-            cell.capacity / 2 / cell.processes,
-            cell.seconds,
-            u8::from(cell.grown),
-            way.urls.join(","),
-            direct.urls.join(","),
-        );
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", ENTRY, "--ignored", "--nocapture"])
-            .env(ORDERS, orders)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let says = BufReader::new(child.stdout.take().unwrap()).lines();
-        let hears = child.stdin.take().unwrap();
-        Self { child, says, hears }
-    }
-
-    /// Waits for a line that begins with this word, and returns the rest.
-    async fn says(&mut self, word: &str) -> String {
-        // The test harness writes before it, on the same line.
-        let mark = format!("@{word}");
-        while let Some(line) = self.says.next_line().await.unwrap() {
-            if let Some((_, rest)) = line.split_once(&mark) {
-                return rest.to_owned();
-            }
-        }
-        panic!("a process of load ended before it said {word:?}");
-    }
-
-    async fn tell(&mut self, word: &str) {
-        self.hears.write_all(word.as_bytes()).await.unwrap();
-        self.hears.write_all(b"\n").await.unwrap();
-    }
-
-    async fn ends(&mut self) {
-        while self.says.next_line().await.unwrap().is_some() {}
-        assert!(self.child.wait().await.unwrap().success());
-    }
+/// Starts a process that offers load.
+fn start(cell: Cell, number: u32, site: &Site) -> Child {
+    let (way, direct) = (site.way(), site.direct());
+    let orders = format!(
+        "{number} {} {} {} {} {} {} {}",
+        u8::from(cell.is_cluster),
+        f64::from(cell.capacity) * cell.factor / f64::from(cell.processes),
+        cell.capacity / 2 / cell.processes,
+        cell.seconds,
+        u8::from(cell.grown),
+        way.urls.join(","),
+        direct.urls.join(","),
+    );
+    Child::start(ENTRY, &orders)
 }
 
 /// Offers load as the test says that started this process.
 pub(crate) async fn obey() {
-    let orders = env::var(ORDERS).unwrap_or_else(|_| panic!("the overload tests start this"));
+    let orders = child::orders();
     let words: Vec<&str> = orders.split(' ').collect();
     let [
         number,
@@ -269,18 +223,4 @@ async fn warm(ledger: &Arc<Ledger>, store: &RedisStore, grown: bool) {
         burst.join_all().await;
     }
     tokio::time::sleep(millis(500)).await;
-}
-
-fn say(line: &str) {
-    println!("@{line}");
-    std::io::stdout().flush().unwrap();
-}
-
-async fn wait_for(word: &'static str) {
-    let read = tokio::task::spawn_blocking(move || {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), word);
-    });
-    read.await.unwrap();
 }

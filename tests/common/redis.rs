@@ -18,6 +18,9 @@ use std::{
 use deadpool_redis::{Config, Pool, Runtime, redis};
 use tower_user_sessions::{RedisStore, store::ManualClock};
 
+/// How long a server may take to answer a command of a test.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running server; it stops when this is dropped.
 pub(crate) struct Server {
     program: String,
@@ -151,7 +154,11 @@ pub(crate) async fn try_ask<T: redis::FromRedisValue>(
     words: &[&str],
 ) -> redis::RedisResult<T> {
     let client = redis::Client::open(url)?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    // The machine may be busy.
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
     let (name, arguments) = words.split_first().unwrap();
     redis::cmd(name)
         .arg(arguments)

@@ -27,6 +27,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::resp::{is_message, reply};
+
 /// How much of the time that it lost a relay with a bound makes up for.
 const CATCHES_UP: Duration = Duration::from_millis(50);
 
@@ -36,6 +38,7 @@ pub(crate) struct Relay {
     way: Arc<Way>,
 }
 
+#[derive(Default)]
 struct Way {
     upstream: u16,
     /// How many connections were made.
@@ -56,11 +59,23 @@ struct Way {
     /// Replies a second; 0 for no bound.
     rate: AtomicU32,
     /// When the next reply may pass.
-    next: Mutex<Instant>,
+    next: Mutex<Option<Instant>>,
     /// Whether the replies of all connections wait in one queue.
     one_queue: AtomicBool,
     away: AtomicBool,
     changed: Notify,
+    /// Connections that listen to channels are closed.
+    cut_listeners: AtomicBool,
+    /// They carry nothing.
+    silent_listeners: AtomicBool,
+    listeners_changed: Notify,
+}
+
+/// One connection.
+struct Wire {
+    number: u32,
+    /// Whether it listens to channels.
+    listens: AtomicBool,
 }
 
 impl Relay {
@@ -75,19 +90,7 @@ impl Relay {
         let port = address.port();
         let way = Arc::new(Way {
             upstream,
-            made: AtomicU32::new(0),
-            silent: AtomicU32::new(0),
-            black_hole: AtomicBool::new(false),
-            delay: AtomicU32::new(0),
-            lose: AtomicU32::new(0),
-            swap: AtomicU32::new(0),
-            lose_messages: AtomicU32::new(0),
-            swaps_on: AtomicU32::new(0),
-            rate: AtomicU32::new(0),
-            next: Mutex::new(Instant::now()),
-            one_queue: AtomicBool::new(false),
-            away: AtomicBool::new(false),
-            changed: Notify::new(),
+            ..Way::default()
         });
         tokio::spawn(accept(listener, address, Arc::clone(&way)));
         Self { port, way }
@@ -179,6 +182,17 @@ impl Relay {
     pub(crate) fn cut(&self) {
         self.way.changed.notify_waiters();
     }
+
+    /// Closes connections that listen to channels, also new ones. All others go on.
+    pub(crate) fn cut_listeners(&self, cut: bool) {
+        self.way.cut_listeners.store(cut, SeqCst);
+        self.way.listeners_changed.notify_waiters();
+    }
+
+    /// Connections that listen to channels carry nothing any more, nor do new ones. All others go on.
+    pub(crate) fn silence_listeners(&self, silent: bool) {
+        self.way.silent_listeners.store(silent, SeqCst);
+    }
 }
 
 async fn accept(mut listener: TcpListener, address: SocketAddr, way: Arc<Way>) {
@@ -215,9 +229,14 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
     server.set_nodelay(true).unwrap();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let wire = Wire {
+        number,
+        listens: AtomicBool::new(false),
+    };
     tokio::select! {
-        () = requests(from_client, to_server, number, &way) => {}
-        () = replies(from_server, to_client, number, &way) => {}
+        () = requests(from_client, to_server, &wire, &way) => {}
+        () = replies(from_server, to_client, &wire, &way) => {}
+        () = way.cuts(&wire) => {}
         () = closed => {}
     }
 }
@@ -232,49 +251,71 @@ impl Way {
     }
 
     /// When a reply may pass that comes now.
-    fn turn(&self, next: &mut Instant) -> Instant {
+    fn turn(&self, next: &mut Option<Instant>) -> Instant {
         let now = Instant::now();
         let rate = self.rate.load(SeqCst);
         if rate == 0 {
             return now;
         }
         // A task that woke too late makes up for it.
-        let turn = (*next).max(now.checked_sub(CATCHES_UP).unwrap_or(now));
-        *next = turn + Duration::from_secs(1) / rate;
+        let least = now.checked_sub(CATCHES_UP).unwrap_or(now);
+        let turn = next.map_or(least, |next| next.max(least));
+        *next = Some(turn + Duration::from_secs(1) / rate);
         turn
     }
 
-    async fn unless_silent(&self, number: u32) {
-        if number <= self.silent.load(SeqCst) || self.black_hole.load(SeqCst) {
+    async fn unless_silent(&self, wire: &Wire) {
+        if wire.number <= self.silent.load(SeqCst)
+            || self.black_hole.load(SeqCst)
+            || wire.listens.load(SeqCst) && self.silent_listeners.load(SeqCst)
+        {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until this connection listens, and such are cut.
+    async fn cuts(&self, wire: &Wire) {
+        loop {
+            let changed = self.listeners_changed.notified();
+            if wire.listens.load(SeqCst) && self.cut_listeners.load(SeqCst) {
+                return;
+            }
+            changed.await;
         }
     }
 }
 
-async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire, way: &Way) {
     let mut bytes = vec![0; 65_536];
     loop {
         let read = from.read(&mut bytes).await.unwrap_or(0);
-        way.unless_silent(number).await;
+        let listens = |words: &[u8]| words == b"SUBSCRIBE\r\n";
+        if bytes[..read].windows(11).any(listens) {
+            wire.listens.store(true, SeqCst);
+            if way.cut_listeners.load(SeqCst) {
+                return;
+            }
+        }
+        way.unless_silent(wire).await;
         if read == 0 || to.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }
 }
 
-async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire, way: &Way) {
     if way.one_queue.load(SeqCst) {
-        return queued(from, to, number, way).await;
+        return queued(from, to, wire, way).await;
     }
     let (mut bytes, mut held) = (Vec::new(), None::<Vec<u8>>);
     loop {
         while let Some(length) = reply(&bytes) {
             let reply: Vec<u8> = bytes.drain(..length).collect();
-            way.unless_silent(number).await;
+            way.unless_silent(wire).await;
             if take(&way.lose) || is_message(&reply) && take(&way.lose_messages) {
                 continue;
             }
-            if held.is_none() && way.swaps_on(number) && take(&way.swap) {
+            if held.is_none() && way.swaps_on(wire.number) && take(&way.swap) {
                 held = Some(reply);
                 continue;
             }
@@ -291,7 +332,7 @@ async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, w
 }
 
 /// Each reply gets its turn when it comes from the server, and keeps it whatever becomes of its connection.
-async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, way: &Way) {
+async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire, way: &Way) {
     let (queue, mut turns) = mpsc::unbounded_channel();
     let comes = async {
         let mut bytes = Vec::new();
@@ -311,7 +352,7 @@ async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, wa
     let goes = async {
         while let Some((turn, reply)) = turns.recv().await {
             until_turn(turn).await;
-            way.unless_silent(number).await;
+            way.unless_silent(wire).await;
             if to.write_all(&reply).await.is_err() {
                 return;
             }
@@ -321,10 +362,6 @@ async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u32, wa
         () = comes => {}
         () = goes => {}
     }
-}
-
-fn is_message(reply: &[u8]) -> bool {
-    reply.starts_with(b">3\r\n$7\r\nmessage\r\n$13\r\nsessions:live\r\n")
 }
 
 fn take(count: &AtomicU32) -> bool {
@@ -351,29 +388,5 @@ async fn until_turn(turn: Instant) {
     // The timer is no finer than this.
     if turn > Instant::now() + Duration::from_millis(2) {
         tokio::time::sleep_until(turn).await;
-    }
-}
-
-/// How long the first reply is, if it is there as a whole.
-fn reply(bytes: &[u8]) -> Option<usize> {
-    let line = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
-    let number = || -> i64 {
-        let text = std::str::from_utf8(&bytes[1..line - 2]).unwrap();
-        text.parse().unwrap()
-    };
-    match bytes[0] {
-        b'$' | b'=' | b'!' => {
-            let length = usize::try_from(number()).map_or(line, |length| line + length + 2);
-            (bytes.len() >= length).then_some(length)
-        }
-        b'*' | b'~' | b'>' | b'%' => {
-            let each = if bytes[0] == b'%' { 2 } else { 1 };
-            let mut length = line;
-            for _ in 0..number().max(0) * each {
-                length += reply(&bytes[length..])?;
-            }
-            Some(length)
-        }
-        _ => Some(line),
     }
 }

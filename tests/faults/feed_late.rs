@@ -7,7 +7,11 @@
 )]
 
 use std::{
-    sync::{Arc, OnceLock, mpsc},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -15,7 +19,7 @@ use std::{
 use tokio::{runtime::Builder, time::Instant};
 use tower_user_sessions::{
     EndReason, SessionId,
-    store::{FeedMessage, FeedNews},
+    store::{FeedMessage, FeedNews, FeedReader},
 };
 
 use super::feed::{ends, live};
@@ -80,9 +84,9 @@ fn push(channel: &[u8], message: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Answers the third PING 1.6 s late and behind so many messages, in the same bytes; and publishes what the node sends
-/// to itself.
-async fn floods(messages: u32) -> Fake {
+/// Answers these PINGs so late and behind so many messages, in the same bytes; and publishes what the node sends to
+/// itself.
+async fn floods(messages: u32, late: Duration, which: fn(&[u8]) -> bool) -> Fake {
     let this = Arc::new(OnceLock::<Fake>::new());
     let fake = Arc::clone(&this);
     let message = FeedMessage::new(
@@ -93,13 +97,13 @@ async fn floods(messages: u32) -> Fake {
     let began = Instant::now();
     let answers = move |asked: &Asked| {
         let word = |at: usize| asked.words.get(at).map_or(&b""[..], Vec::as_slice);
-        let is_late = word(0) == b"PING" && word(1) == b"3";
+        let is_late = word(0) == b"PING" && which(word(1));
         let answer = match word(0) {
             b"HELLO" => b"%1\r\n$5\r\nproto\r\n:3\r\n".to_vec(),
             b"SUBSCRIBE" => [b">3\r\n$9\r\nsubscribe\r\n", &bulk(word(1))[..], b":1\r\n"].concat(),
             b"PING" if is_late => {
                 let all = push(b"sessions:live", &message).repeat(messages as usize);
-                [all, bulk(b"3")].concat()
+                [all, bulk(word(1))].concat()
             }
             b"PING" => bulk(word(1)),
             b"EVALSHA" if asked.words.len() == 7 => {
@@ -109,7 +113,7 @@ async fn floods(messages: u32) -> Fake {
             }
             _ => asked.usual(),
         };
-        let after = Duration::from_millis(if is_late { 1_600 } else { 0 });
+        let after = if is_late { late } else { Duration::ZERO };
         (after, answer)
     };
     let fake = Fake::start(answers).await;
@@ -117,12 +121,29 @@ async fn floods(messages: u32) -> Fake {
     fake
 }
 
+/// Reads slowly, so that an answer that overtakes messages is noticed before them.
+#[derive(Default)]
+struct Slow(AtomicUsize);
+
+impl FeedReader for Slow {
+    fn message(&self, _: &FeedMessage) {
+        thread::sleep(Duration::from_micros(50));
+        self.0.fetch_add(1, SeqCst);
+    }
+
+    fn epoch_changed(&self) {}
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_behind_messages_is_believed_after_all_of_them() {
-    let fake = floods(2_000).await;
+    let late = Duration::from_millis(1_600);
+    let fake = floods(1_000, late, |number| number == b"3").await;
     let a = live(&fake.url());
     let tag = token(&a, "alice").tag();
     let reader = Reader::of(&a);
+    let slow = Arc::<Slow>::default();
+    let as_reader: Arc<dyn FeedReader> = slow.clone();
+    let _interest = reader.feed.read_by(Arc::downgrade(&as_reader));
 
     reader.trusts(tag).await;
 
@@ -133,7 +154,27 @@ async fn an_answer_behind_messages_is_believed_after_all_of_them() {
     while !reader.is_trusted(tag) {
         tokio::task::yield_now().await;
     }
-    let read = reader.messages().len();
+    let read = slow.0.load(SeqCst);
 
-    assert_eq!(read, 2_000);
+    assert_eq!(read, 1_000);
+}
+
+#[tokio::test]
+async fn a_feed_is_trusted_for_2_s_from_a_question_and_not_from_its_answer() {
+    let late = Duration::from_millis(1_750);
+    let fake = floods(0, late, |number| number != b"1").await;
+    let a = live(&fake.url());
+    let tag = token(&a, "alice").tag();
+    let reader = Reader::of(&a);
+    reader.trusts(tag).await;
+
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut trusted = 0;
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        trusted += usize::from(reader.is_trusted(tag));
+    }
+
+    // Of each 2.25 s from one question to the next, the last quarter of a second of its 2 s is left.
+    assert!(trusted < 250, "{trusted} of 500 times");
 }

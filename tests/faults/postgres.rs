@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{runtime, task::JoinSet, time::Instant};
 use tower_user_sessions::{
     EndReason, PostgresStore,
     store::{End, Resolve, SessionStore, StoreError, StoreErrorKind, Which},
@@ -302,6 +302,34 @@ async fn errors_name_their_cause_and_never_the_password() {
     let error = fails(&at("right-secret"), "anna").await;
     assert_eq!(error.kind(), StoreErrorKind::Busy);
     assert!(chain(&error).contains("53300"), "{}", chain(&error));
+}
+
+// T70
+#[test]
+fn a_sign_in_that_was_given_up_ends_though_the_runtime_that_ends_it_is_idle() {
+    let idle = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let busy = runtime::Runtime::new().unwrap();
+    let server = busy.block_on(async { Server::start() });
+    let (store, first, second) = busy.block_on(async {
+        let store = server.store().await;
+        let tokens = tokio::join!(signs_in(&store, "anna"), signs_in(&store, "bert"));
+        (store, tokens.0, tokens.1)
+    });
+    server.suspend();
+    idle.block_on(async {
+        store.end_undelivered(first.tag(), first.session_id());
+        tokio::time::sleep(millis(50)).await;
+    });
+    server.resume();
+
+    busy.block_on(async {
+        store.end_undelivered(second.tag(), second.session_id());
+        assert_eq!(store.drain(Duration::from_secs(10)).await, 0);
+        assert!(!is_live(&store, &first).await && !is_live(&store, &second).await);
+    });
 }
 
 // T25

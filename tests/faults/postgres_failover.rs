@@ -3,14 +3,100 @@
 use std::{error::Error, time::Duration};
 
 use tower_user_sessions::{
-    PostgresStore,
-    store::{Resolve, SessionStore, StoreErrorKind},
+    EndReason, PostgresStore,
+    store::{End, Look, Resolve, SessionStore, StoreErrorKind, Which},
 };
 
 use crate::common::{
+    load::{answered, millis, offer},
     people::{asks, is_live, signs_in, token, until},
     postgres::{Server, pool, url},
 };
+
+/// How many connections were opened to the server, as far as they are closed or were seen.
+async fn opened(server: &Server) -> i64 {
+    server
+        .number("SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'")
+        .await
+}
+
+#[tokio::test]
+async fn calls_to_a_server_that_takes_no_writes_open_few_connections() {
+    let primary = Server::start();
+    let setup = primary.store().await;
+    let phone = signs_in(&setup, "anna").await;
+    let standby = primary.standby();
+    let resolve = Resolve::new(phone.clone());
+    let store = PostgresStore::new(pool(&url(standby.port), 4));
+
+    let before = opened(&standby).await;
+    let calls = offer(200, millis(2_000), |_| {
+        let (store, resolve) = (store.clone(), resolve.clone());
+        async move { store.resolve(&resolve).await.map(drop) }
+    })
+    .await;
+    let made = opened(&standby).await - before;
+    assert_eq!(answered(&calls), 0);
+    // The first ones after 25, 50, 100 ms, later one a second.
+    assert!(made <= 15, "{made} connections for {} calls", calls.len());
+
+    // Not a standby: it answers reads, and the connections stay.
+    primary
+        .ask("ALTER DATABASE postgres SET default_transaction_read_only = on")
+        .await;
+    let store = PostgresStore::new(primary.pool());
+    let before = opened(&primary).await;
+    for _ in 0..50 {
+        let failed = store.create(&asks("bert", &token(&store, "bert"))).await;
+        assert_eq!(failed.unwrap_err().kind(), StoreErrorKind::Unavailable);
+        assert!(
+            store
+                .look(&Look::new(phone.tag(), vec![phone.session_id()]))
+                .await
+                .is_ok()
+        );
+    }
+    let made = opened(&primary).await - before;
+    assert!(made <= 15, "{made} connections for 50 sign-ins");
+}
+
+#[tokio::test]
+async fn a_synchronous_standby_that_stops_costs_changes_and_no_reads() {
+    let primary = Server::start();
+    let store = primary.store().await;
+    let standby = primary.standby();
+    primary
+        .ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        .await;
+    primary.ask("SELECT pg_reload_conf()").await;
+    let phone = signs_in(&store, "anna").await;
+    until("the standby is a synchronous one", async || {
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        primary.number(sql).await == 1
+    })
+    .await;
+    let tablet = signs_in(&store, "anna").await;
+    standby.suspend();
+
+    // Neither is acknowledged, because a failover could undo it.
+    let end = End::new(
+        phone.tag(),
+        Which::One(phone.session_id()),
+        EndReason::Revoked,
+    );
+    let signed_in = store.create(&asks("bert", &token(&store, "bert"))).await;
+    let ended = store.end(&end).await;
+    assert_eq!(signed_in.unwrap_err().kind(), StoreErrorKind::Timeout);
+    assert_eq!(ended.unwrap_err().kind(), StoreErrorKind::Timeout);
+    assert!(is_live(&store, &phone).await && is_live(&store, &tablet).await);
+
+    standby.resume();
+    until("ends are acknowledged again", async || {
+        store.end(&end).await.is_ok()
+    })
+    .await;
+    assert!(!is_live(&store, &phone).await && is_live(&store, &tablet).await);
+}
 
 #[tokio::test]
 async fn a_standby_that_takes_over_answers_without_a_restart_of_the_app() {

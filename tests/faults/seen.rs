@@ -26,14 +26,15 @@ use crate::common::{
     relay::Relay,
 };
 
-/// All that was measured of the link, by name and labels.
-fn measured(recorder: &DebuggingRecorder) -> BTreeMap<String, i64> {
+/// All that was measured of the way to a server, by name and labels.
+pub(crate) fn measured(way: &str, recorder: &DebuggingRecorder) -> BTreeMap<String, i64> {
     let snapshot = recorder.snapshotter().snapshot().into_vec();
     let of_link = snapshot.into_iter().filter_map(|(key, _, _, value)| {
         let name = key
             .key()
             .name()
-            .strip_prefix("tower_user_sessions_redis_")?;
+            .strip_prefix("tower_user_sessions_")?
+            .strip_prefix(way)?;
         let labels: Vec<&str> = key.key().labels().map(metrics::Label::value).collect();
         let value = match value {
             DebugValue::Counter(count) => i64::try_from(count).unwrap(),
@@ -91,7 +92,7 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
     assert!(down[0].contains(&format!("127.0.0.1:{port}")), "{down:?}");
     assert!(up[0].contains("after_ms"), "{up:?}");
     assert!(!log.text().contains("hunter2"), "{}", log.text());
-    let measured = measured(&recorder);
+    let measured = measured("redis_", &recorder);
     assert_eq!(measured["changes_total down"], 1, "{measured:?}");
     assert_eq!(measured["changes_total up"], 1, "{measured:?}");
     assert!(measured["connects_total ok"] >= 3, "{measured:?}");
@@ -200,7 +201,7 @@ fn what_an_overload_refuses_is_counted_and_answered_503_with_a_time_to_come_back
             (busy, others)
         });
 
-    let measured = measured(&recorder);
+    let measured = measured("redis_", &recorder);
     assert!(busy > 100 && others > 100, "{busy} {others}");
     // At first the limit is not found yet, and some come too late.
     let late = measured.get("given_up_total").copied().unwrap_or(0);

@@ -22,7 +22,7 @@ use crate::common::{
 };
 
 /// A master, a replica and three sentinels that notice within half a second.
-async fn start() -> (RedisSentinelCluster, Vec<String>) {
+pub(super) async fn start() -> (RedisSentinelCluster, Vec<String>) {
     installed("redis-server", "redis-server");
     installed("openssl", "openssl");
     let servers = RedisSentinelCluster::new(1, 1, 3);
@@ -31,8 +31,11 @@ async fn start() -> (RedisSentinelCluster, Vec<String>) {
         until(
             "the sentinels know each other and the replica",
             async || {
-                let known: HashMap<String, String> = ask(sentinel, "SENTINEL MASTER master0").await;
-                known["num-other-sentinels"] == "2" && known["num-slaves"] == "1"
+                let words = ["SENTINEL", "MASTER", "master0"];
+                let known = try_ask::<HashMap<String, String>>(sentinel, &words).await;
+                known.is_ok_and(|known| {
+                    known["num-other-sentinels"] == "2" && known["num-slaves"] == "1"
+                })
             },
         )
         .await;
@@ -46,7 +49,7 @@ async fn start() -> (RedisSentinelCluster, Vec<String>) {
     (servers, sentinels)
 }
 
-fn url(server: &RedisServer) -> String {
+pub(super) fn url(server: &RedisServer) -> String {
     format!("redis://{}", server.client_addr())
 }
 

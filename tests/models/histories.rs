@@ -9,7 +9,6 @@
 
 use std::{
     collections::HashSet,
-    path::Path,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -277,12 +276,7 @@ fn random_histories_on_a_storage_that_fails_match_the_model() {
 /// The store is closed and opened again all the time. So the file has everything that memory has.
 #[test]
 fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
-    // In memory, where a restart of the store takes no disk.
-    let memory = Path::new("/dev/shm");
-    let directory = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory).unwrap(),
-        false => tempfile::tempdir().unwrap(),
-    };
+    let directory = common::temporary();
     let files = AtomicU32::new(0);
     check(CASES / 8, |history, world| {
         let file = files.fetch_add(1, Ordering::Relaxed).to_string();
@@ -294,7 +288,7 @@ fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
 }
 
 async fn replay_on_file(
-    path: &Path,
+    path: &std::path::Path,
     history: &[(usize, Op)],
     world: &mut World,
 ) -> Result<(), String> {

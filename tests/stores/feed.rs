@@ -224,3 +224,15 @@ async fn a_shorter_lifetime_arrives_without_the_near_cache_too() {
 
     assert_eq!(reader.news(tag).await, [FeedNews::Written(id)]);
 }
+
+// T72
+#[tokio::test]
+async fn the_first_message_of_a_node_to_itself_begins_an_epoch() {
+    let server = Server::start();
+    let store = live(&server.url(), RedisLive::ends(), None);
+
+    let reader = Reader::trusting(&store, token(&store, "alice").tag()).await;
+
+    // Between SUBSCRIBE and that message, calls may have gone to the previous master.
+    assert!(reader.epochs() >= 2, "{}", reader.epochs());
+}

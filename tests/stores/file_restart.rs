@@ -10,17 +10,16 @@
 
 use std::{
     fs,
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use tempfile::TempDir;
 use tower_user_sessions::{
-    Client, EndReason, Timestamp, UserId,
+    EndReason, Timestamp,
     store::{
-        Arrival, Authenticated, Create, Created, End, EndEveryone, FileStore, FileStoreErrorKind,
-        List, ManualClock, Resolve, Resolved, Save, SessionStore, Token, Which,
+        Authenticated, Created, End, EndEveryone, FileStore, FileStoreErrorKind, List, ManualClock,
+        Resolve, Resolved, Save, SessionStore, Token, Which,
     },
 };
 
@@ -33,28 +32,28 @@ const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-struct Place {
-    directory: TempDir,
+pub(crate) struct Place {
+    pub(crate) directory: TempDir,
     clock: ManualClock,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: TempDir::new().unwrap(),
             clock: ManualClock::at(NOW),
         }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("sessions.db")
     }
 
-    fn open(&self) -> FileStore {
+    pub(crate) fn open(&self) -> FileStore {
         self.open_at(&self.path())
     }
 
-    fn open_at(&self, path: &Path) -> FileStore {
+    pub(crate) fn open_at(&self, path: &Path) -> FileStore {
         let builder = FileStore::builder().clock(self.clock.clone());
         builder.open(path).unwrap()
     }
@@ -67,7 +66,7 @@ impl Place {
     }
 }
 
-async fn found(store: &FileStore, token: &Token) -> Resolved {
+pub(crate) async fn found(store: &FileStore, token: &Token) -> Resolved {
     store.resolve(&Resolve::new(token.clone())).await.unwrap()
 }
 
@@ -312,65 +311,4 @@ fn only_the_user_of_the_process_may_read_the_file() {
     let mode = fs::metadata(place.path()).unwrap().permissions().mode();
 
     assert_eq!(mode & 0o777, 0o600);
-}
-
-#[tokio::test]
-async fn a_backup_has_the_sessions_of_its_moment_and_replaces_no_file() {
-    let place = Place::new();
-    let store = place.open();
-    let alice = signs_in(&store, "alice").await;
-    let save = Save::new(alice.tag(), alice.session_id(), set("theme", "dark"));
-    store.save(&save).await.unwrap();
-    let copy = place.directory.path().join("backup.db");
-
-    store.backup(&copy).await.unwrap();
-    let bob = signs_in(&store, "bob").await;
-    let again = store.backup(&copy).await.unwrap_err();
-
-    assert_eq!(again.kind(), FileStoreErrorKind::Unavailable);
-    let restored = place.open_at(&copy);
-    let Resolved::Live(live) = found(&restored, &alice).await else {
-        panic!("the session is not in the backup");
-    };
-    assert_eq!(live.data.get("theme").unwrap(), "dark");
-    assert!(matches!(found(&restored, &bob).await, Resolved::Unknown));
-    assert!(is_live(&store, &bob).await);
-}
-
-/// Of many users, each on a browser of the same kind.
-async fn fill(store: &FileStore, users: u32) {
-    let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-                 Chrome/140.0.0.0 Safari/537.36 tests/000000000";
-    let mut tasks = tokio::task::JoinSet::new();
-    for at in 0..users {
-        let user = UserId::from(at);
-        let token = Token::random(store.tag(&user)).unwrap();
-        let now = Authenticated::On(Arrival::now());
-        let mut create = Create::new(&token, Some(user), now);
-        create.client = Client::new()
-            .with_address(Some(IpAddr::from(at.to_be_bytes())))
-            .with_user_agent(Some(agent.as_bytes()));
-        let store = store.clone();
-        tasks.spawn(async move { store.create(&create).await.unwrap() });
-        if tasks.len() == 10_000 {
-            while tasks.join_next().await.is_some() {}
-        }
-    }
-    while tasks.join_next().await.is_some() {}
-}
-
-#[tokio::test]
-async fn a_session_takes_at_most_1000_bytes_of_the_file() {
-    let place = Place::new();
-    let store = place.open();
-    let sessions: u32 = 20_000;
-
-    fill(&store, sessions).await;
-    drop(store);
-
-    let bytes = fs::metadata(place.path()).unwrap().len();
-    let each = bytes / u64::from(sessions);
-    println!("{each} bytes per session, {bytes} in all");
-    assert!(each <= 1_000, "{each}");
-    assert_eq!(place.open().sets(), usize::try_from(sessions).unwrap());
 }

@@ -4,7 +4,8 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figures"
 )]
 
 mod activity_step;
@@ -15,6 +16,7 @@ mod everyone_pages;
 mod feed;
 mod feed_cost;
 mod feed_setting;
+mod file_backup;
 mod file_restart;
 mod forged_tickets;
 mod memory_size;
@@ -47,3 +49,4 @@ mod store_sentinel;
 mod store_sets;
 mod store_valkey;
 mod streams;
+mod streams_cut;

@@ -12,6 +12,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    feed::Reader,
     people::until,
     postgres::{Server, url},
     wire::Wire,
@@ -127,4 +128,18 @@ async fn a_store_without_readers_does_not_listen() {
     trusts(&store).await;
     assert_eq!(wire.made(), 1);
     drop(open);
+}
+
+// T72
+#[tokio::test]
+async fn the_first_message_of_a_node_to_itself_begins_an_epoch() {
+    let server = Server::start();
+    drop(server.store().await);
+    let store = live(&server, server.port);
+    let _open = stream(&store).await;
+
+    let reader = Reader::trusting(&store, tag(&store)).await;
+
+    // Between LISTEN and that message, calls may have gone to the previous primary.
+    assert!(reader.epochs() >= 2, "{}", reader.epochs());
 }

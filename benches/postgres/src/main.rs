@@ -37,8 +37,8 @@ struct Login {
 }
 
 /// This crate, with a limit of three sessions.
-async fn ours(url: &str) -> Router {
-    let store = PostgresStore::new(pool(url));
+async fn ours(url: &str, prepared: bool) -> Router {
+    let store = PostgresStore::builder(pool(url)).prepared(prepared).build();
     store.migrate().await.unwrap();
     async fn login(session: Session, Query(login): Query<Login>) {
         session.log_in(login.user).unwrap();
@@ -98,9 +98,9 @@ fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-async fn compare(url: &str, rounds: usize) {
+async fn compare(url: &str, rounds: usize, prepared: bool) {
     let apps = [
-        ("ours", serve(ours(url).await).await),
+        ("ours", serve(ours(url, prepared).await).await),
         ("sqlx, always-save", serve(theirs(url, true).await).await),
         ("sqlx, no activity", serve(theirs(url, false).await).await),
     ];
@@ -129,6 +129,32 @@ async fn compare(url: &str, rounds: usize) {
     }
 }
 
+/// Sign-ins and requests through PgBouncer, with statements prepared and without. Which of them are answered?
+async fn bouncer(url: &str) {
+    for prepared in [false, true] {
+        let app = serve(ours(url, prepared).await).await;
+        let mut cookies = Vec::new();
+        let mut answered = [0, 0];
+        for user in 0..200 {
+            let mut client = load::Client::connect(app).await;
+            if let Some(cookie) = client.try_log_in(user).await {
+                answered[0] += 1;
+                cookies.push(cookie);
+            }
+        }
+        for cookie in &cookies {
+            let mut client = load::Client::connect(app).await;
+            answered[1] += u32::from(client.is_answered("GET", "/me", cookie).await);
+        }
+        println!(
+            "prepared {prepared}: {} of 200 sign-ins, {} of {} requests",
+            answered[0],
+            answered[1],
+            cookies.len()
+        );
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>().unwrap());
@@ -138,7 +164,11 @@ fn main() {
         .unwrap();
     runtime.block_on(async {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["compare", url, ..] => compare(url, number(2).unwrap_or(3)).await,
+            ["compare", url, rounds, "unprepared"] => {
+                compare(url, rounds.parse().unwrap(), false).await;
+            }
+            ["compare", url, ..] => compare(url, number(2).unwrap_or(3), true).await,
+            ["pgbouncer", url, ..] => bouncer(url).await,
             ["flood", url] => growth::flood(url).await,
             ["growth", url, ..] => {
                 growth::growth(url, number(2).unwrap(), number(3).unwrap()).await

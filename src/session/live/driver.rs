@@ -11,7 +11,7 @@ use super::{
     book::{Asked, Finished},
     registry::Registry,
 };
-use crate::store::{Look, Looked};
+use crate::store::{Look, Looked, worker::Shift};
 
 /// While there is more to ask for than may be asked at once, the task goes on after so many ms.
 pub(super) const STEP: u64 = 10;
@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the store for open streams, until there are none for a while.
-pub(super) async fn drive(mut running: Running) {
+pub(super) async fn drive(running: Running, run: u64) {
     let registry = Arc::clone(&running.registry);
     let mut looks = JoinSet::new();
     let mut on_the_way: HashMap<Id, Asked> = HashMap::new();
@@ -34,7 +34,9 @@ pub(super) async fn drive(mut running: Running) {
     let mut empty = 0;
     loop {
         let room = IN_FLIGHT.saturating_sub(looks.len());
-        let turn = registry.turn(room.min(pace.room()));
+        let Some(turn) = registry.turn(run, room.min(pace.room())) else {
+            return;
+        };
         finish(turn.finished);
         pace.took(turn.asked.len());
         for asked in turn.asked {
@@ -67,7 +69,7 @@ pub(super) async fn drive(mut running: Running) {
                     Err(error) => (error.id(), None),
                 };
                 if let Some(asked) = on_the_way.remove(&id) {
-                    finish(registry.answered(&asked, looked));
+                    finish(registry.answered(run, &asked, looked));
                 }
                 answer = looks.try_join_next_with_id();
             }
@@ -81,8 +83,7 @@ pub(super) async fn drive(mut running: Running) {
         let is_alone = Arc::strong_count(&registry) == 2;
         // Each sleep without streams is a second.
         let is_over = is_alone || u64::from(empty) > registry.lease().as_secs();
-        if is_over && looks.is_empty() && registry.rest() {
-            running.rests = true;
+        if is_over && looks.is_empty() && registry.rest(run, &running.shift) {
             return;
         }
     }
@@ -142,22 +143,18 @@ impl<'a> Pace<'a> {
 /// Notes that the task is gone, also if its runtime was shut down before it began.
 pub(super) struct Running {
     registry: Arc<Registry>,
-    rests: bool,
+    shift: Shift,
 }
 
 impl Running {
-    pub(super) const fn new(registry: Arc<Registry>) -> Self {
-        Self {
-            registry,
-            rests: false,
-        }
+    pub(super) const fn new(registry: Arc<Registry>, shift: Shift) -> Self {
+        Self { registry, shift }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.rests {
-            self.registry.stopped();
-        }
+        self.shift.ends();
+        self.registry.stopped();
     }
 }

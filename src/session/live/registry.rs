@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{runtime::Handle, sync::Notify, time::sleep};
 
 use super::{
     LiveSession,
@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     model::{SessionId, Stopwatch, Tag, Timestamp},
-    store::{Feed, FeedMark, FeedMessage, FeedNews, FeedReader, Interest, Looked, SharedStore},
+    store::{
+        Feed, FeedMark, FeedMessage, FeedNews, FeedReader, Interest, Looked, SharedStore,
+        worker::{DOUBT, Shift, Worker},
+    },
 };
 
 /// How often a stream asks the store without a message.
@@ -37,7 +40,7 @@ pub(crate) struct Registry {
     state: Mutex<State>,
     /// Something is to be done earlier than the task expects.
     pub(super) changed: Notify,
-    looking: AtomicBool,
+    worker: Mutex<Worker>,
     /// Messages may have been lost.
     doubt: AtomicBool,
     /// Which time of listening this is; 0 if the feed is not read.
@@ -46,6 +49,8 @@ pub(crate) struct Registry {
 
 struct State {
     book: Book,
+    /// Which run of the task looks. One that was replaced may still be at work for a moment.
+    run: u64,
     listener: Option<Listening>,
     /// How often the feed was read from.
     times: u32,
@@ -93,13 +98,14 @@ impl Registry {
             stopwatch: Stopwatch::start(),
             state: Mutex::new(State {
                 book: Book::new(millis(lease)),
+                run: 0,
                 listener: None,
                 times: 0,
                 everyone: None,
                 swept: None,
             }),
             changed: Notify::new(),
-            looking: AtomicBool::new(false),
+            worker: Mutex::default(),
             doubt: AtomicBool::new(false),
             listening: AtomicU32::new(0),
         })
@@ -123,8 +129,8 @@ impl Registry {
         mark: Option<&Mark>,
         wanted: First,
     ) -> Option<LiveSession> {
-        if !self.looking.load(Ordering::SeqCst) {
-            Handle::try_current().ok()?;
+        if Handle::try_current().is_err() && !self.worker().runs() {
+            return None;
         }
         let (live, soon) = {
             let mut state = self.state();
@@ -176,43 +182,66 @@ impl Registry {
         }
     }
 
-    /// Starts the task if there is none: its runtime may have ended.
+    /// Starts the task if none runs: the runtime of the last one may have ended, or be idle.
     pub(super) fn keep_looking(self: &Arc<Self>) {
-        if self.looking.load(Ordering::Relaxed) {
-            return;
-        }
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if !self.looking.swap(true, Ordering::SeqCst) {
-            self.state().book.restart(self.now());
-            runtime.spawn(driver::drive(driver::Running::new(Arc::clone(self))));
+        let mut worker = self.worker();
+        if !worker.runs() {
+            let run = self.next_run();
+            worker.start(|shift| driver::drive(driver::Running::new(Arc::clone(self), shift), run));
+        } else if worker.comes_into_doubt() {
+            let registry = Arc::downgrade(self);
+            // Streams that send nothing are not polled.
+            runtime.spawn(async move {
+                sleep(DOUBT).await;
+                if let Some(registry) = registry.upgrade()
+                    && registry.worker().is_in_doubt()
+                {
+                    registry.keep_looking();
+                }
+            });
         }
     }
 
-    /// The task was dropped with its runtime. A stream of another one starts it again.
+    /// What the run before asks for, or has asked for, is asked for again.
+    pub(super) fn next_run(&self) -> u64 {
+        let mut state = self.state();
+        state.book.restart(self.now());
+        state.run += 1;
+        state.run
+    }
+
+    /// The task is over, perhaps with its runtime. A stream of another one starts it again.
     pub(super) fn stopped(&self) {
-        self.looking.store(false, Ordering::SeqCst);
         let watched = self.state().book.all();
         watched.iter().for_each(|watched| watched.wake());
     }
 
     /// Ends the task if there are still no streams. The feed is not read any more.
-    pub(super) fn rest(&self) -> bool {
+    pub(super) fn rest(&self, run: u64, shift: &Shift) -> bool {
         let mut state = self.state();
+        if state.run != run {
+            return true;
+        }
         if !state.book.is_empty() {
             return false;
         }
         self.listening.store(0, Ordering::SeqCst);
-        self.looking.store(false, Ordering::SeqCst);
+        shift.ends();
         let listener = state.listener.take();
         drop(state);
         drop(listener);
         true
     }
 
-    pub(super) fn turn(&self, most: usize) -> Turn {
+    /// What this run does next; `None` if another one has taken its place. Questions that it took then would get no answer.
+    pub(super) fn turn(&self, run: u64, most: usize) -> Option<Turn> {
         let mut state = self.state();
+        if state.run != run {
+            return None;
+        }
         let now = self.now();
         if self.doubt.swap(false, Ordering::SeqCst) {
             state.book.doubt(|tag| self.epoch(tag), now);
@@ -232,18 +261,26 @@ impl Registry {
         } else {
             driver::STEP
         };
-        Turn {
+        Some(Turn {
             asked,
             finished,
             // Not longer: a machine that was suspended notices it then.
             sleep: sleep.clamp(1, 1_000),
             is_empty: state.book.is_empty(),
-        }
+        })
     }
 
-    pub(super) fn answered(&self, asked: &Asked, answer: Option<Looked>) -> Vec<Finished> {
-        let now = self.now();
-        self.state().book.answered(asked, answer, now)
+    pub(super) fn answered(
+        &self,
+        run: u64,
+        asked: &Asked,
+        answer: Option<Looked>,
+    ) -> Vec<Finished> {
+        let (now, mut state) = (self.now(), self.state());
+        if state.run != run {
+            return Vec::new();
+        }
+        state.book.answered(asked, answer, now)
     }
 
     pub(super) fn lease(&self) -> Duration {
@@ -275,6 +312,10 @@ impl Registry {
 
     pub(super) fn now(&self) -> u64 {
         self.stopwatch.millis()
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Worker> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -62,6 +62,13 @@ pub trait FeedSource: Send + Sync + 'static {
     fn wanted(&self, readers: usize) {
         let _ = readers;
     }
+
+    /// Whether new tokens and changes of data are reported, not only ends.
+    ///
+    /// A near cache without them has what other nodes write only after its lease. Defaults to `true`.
+    fn reports_writes(&self) -> bool {
+        true
+    }
 }
 
 /// Whether the messages about a session set can be trusted.
@@ -157,6 +164,11 @@ impl Feed {
     #[must_use]
     pub fn state(&self, tag: Tag) -> FeedState {
         self.0.source.state(tag)
+    }
+
+    #[cfg(feature = "live")]
+    pub(crate) fn reports_writes(&self) -> bool {
+        self.0.source.reports_writes()
     }
 
     #[cfg(feature = "redis")]

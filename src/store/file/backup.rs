@@ -12,7 +12,9 @@ use redb::{
 use super::{
     FileStoreError,
     disk::{Disk, HEADS, PARTS, TIMES, Times, sync_directory},
+    log::LOG,
 };
+use crate::store::nonce;
 
 /// How many bytes of the copy are written in one commit.
 const AT_ONCE: usize = 8 * 1024 * 1024;
@@ -25,9 +27,8 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), FileStoreError>
     }
     // Under its name there is the whole copy or nothing.
     let part = part(to);
-    remove(&part).map_err(io)?;
     let copied = fill(database, &part)
-        .and_then(|()| fs::rename(&part, to).map_err(io))
+        .and_then(|()| publish(&part, to).map_err(io))
         .and_then(|()| sync_directory(to).map_err(io));
     if copied.is_err() {
         let _ = remove(&part);
@@ -35,10 +36,22 @@ pub(super) fn copy(database: &Database, to: &Path) -> Result<(), FileStoreError>
     copied
 }
 
+/// The file that becomes the copy. No other backup to the same name has it, in this process or another.
 fn part(to: &Path) -> PathBuf {
     let mut part = to.as_os_str().to_owned();
-    part.push(".part");
+    part.push(format!(".{:016x}.part", u64::from_be_bytes(nonce())));
     part.into()
+}
+
+/// Gives the copy its name, if no other file has it meanwhile.
+fn publish(part: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(part, to) {
+        Ok(()) => remove(part),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // A file system without links.
+        Err(_) if !to.try_exists()? => fs::rename(part, to),
+        Err(_) => Err(io::ErrorKind::AlreadyExists.into()),
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -57,6 +70,7 @@ fn fill(database: &Database, path: &Path) -> Result<(), FileStoreError> {
             .upgrade()
             .ok_or(redb::Error::DatabaseClosed)?;
         table(&read, &target, HEADS)?;
+        table(&read, &target, LOG)?;
         table(&read, &target, PARTS)?;
         table(&read, &target, TIMES)
     };

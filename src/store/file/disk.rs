@@ -5,25 +5,28 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Weak},
+    thread,
+    time::Duration,
 };
 
-use bytes::Bytes;
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableTable, StorageError, TableDefinition,
+    WriteTransaction,
 };
 
 use super::{
     FileStoreError, FileStoreErrorKind,
     header::{self, Header},
+    load::load,
+    log::{Group, LOG, Log},
     storage::{HEADER, Storage},
 };
 use crate::{
-    model::{SessionId, Tag, Timestamp},
-    store::{StoreError, StoreErrorKind, session_set::SessionSet},
+    model::{SessionId, Tag, Timestamp, clock::Monotonic},
+    store::session_set::SessionSet,
 };
 
-/// Session sets without the data of their sessions, by tag.
+/// Session sets without the data of their sessions, by tag. Newer ones are in the [log](LOG).
 pub(super) const HEADS: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("heads");
 
 /// The data of sessions, by tag and session id.
@@ -31,11 +34,14 @@ pub(super) const PARTS: TableDefinition<'_, &[u8; 24], &[u8]> = TableDefinition:
 
 /// The store's time at the last commit, in milliseconds, and the cutoff of all users.
 pub(super) const TIMES: TableDefinition<'_, &str, i64> = TableDefinition::new("times");
-const LAST: &str = "last";
-const EVERYONE: &str = "everyone";
+pub(super) const LAST: &str = "last";
+pub(super) const EVERYONE: &str = "everyone";
 
 /// All sets are in memory, so the database needs to remember little.
 const CACHE: usize = 32 * 1024 * 1024;
+
+/// How long a new store waits for the lock of the file.
+const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// The open file. After an error of the disk its database is closed until the next commit.
 #[derive(Debug)]
@@ -45,6 +51,7 @@ pub(super) struct Disk {
     database: Option<Arc<Database>>,
     /// One that an error closed. A backup may still read from it.
     closing: Weak<Database>,
+    log: Log,
 }
 
 /// One session set of a commit.
@@ -100,17 +107,18 @@ impl Disk {
             .set_check_integrity_on_open(header == Header::Made)
             .create_with_backend(storage.clone())
             .map_err(|source| wrong(path, source))?;
-        let times = load(&database, take).map_err(|error| error.at(path))?;
+        let (times, log) = load(&database, take).map_err(|error| error.at(path))?;
         storage.release().map_err(io)?;
         let database = Some(Arc::new(database));
         let mut disk = Self {
             file,
             database,
             closing: Weak::new(),
+            log,
         };
         if header == Header::Unmade {
             // The tables and the directory are there before the header says so.
-            let made = disk.commit(&[], new);
+            let made = disk.fold(0).and_then(|()| disk.commit(&[], new));
             made.map_err(|source| {
                 FileStoreError::new(FileStoreErrorKind::Unavailable, path).with_source(source)
             })?;
@@ -122,17 +130,44 @@ impl Disk {
 
     /// Writes these session sets, all or none. Opens the file again if an error closed it.
     pub(super) fn commit(&mut self, rows: &[Row], times: Times) -> Result<(), redb::Error> {
+        let group = self.log.group(rows).map_err(io::Error::other)?;
+        self.run(|database, _| write(database, rows, &group, times))?;
+        self.log.keep(group);
+        Ok(())
+    }
+
+    /// Moves so many session sets from the log to their table.
+    pub(super) fn fold(&mut self, most: usize) -> Result<(), redb::Error> {
+        self.run(|database, log| {
+            let write = database.begin_write()?;
+            let (mut heads, mut table) = (write.open_table(HEADS)?, write.open_table(LOG)?);
+            log.fold(&mut heads, &mut table, most)?;
+            drop((heads, table));
+            Ok(write.commit()?)
+        })?;
+        self.log.moved(most);
+        Ok(())
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn run(
+        &mut self,
+        work: impl FnOnce(&Database, &mut Log) -> Result<(), redb::Error>,
+    ) -> Result<(), redb::Error> {
         let database = match &self.database {
             Some(database) => database,
             None if self.closing.strong_count() > 0 => return Err(redb::Error::PreviousIo),
             None => self.database.insert(Arc::new(reopen(&self.file)?)),
         };
-        let written = write(database, rows, times);
-        if written.is_err() {
+        let done = work(database, &mut self.log);
+        if done.is_err() {
             // After one error the database refuses everything.
             self.close();
         }
-        written
+        done
     }
 
     /// Closes the database until the next commit.
@@ -173,11 +208,16 @@ fn private(_: &mut OpenOptions) {}
 
 #[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90")]
 fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(FileStoreError::new(FileStoreErrorKind::InUse, path)),
-        // A file system without locks: the database warns about it.
-        Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+    let began = Monotonic::now();
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        // A process that the previous one was starting as it ended has the lock until its program runs.
+        if began.elapsed() >= LOCK_WAIT {
+            return Err(FileStoreError::new(FileStoreErrorKind::InUse, path));
+        }
+        thread::sleep(LOCK_WAIT / 50);
     }
+    // Locked, or on a file system without locks: the database warns about it.
+    Ok(())
 }
 
 fn reopen(file: &File) -> Result<Database, redb::Error> {
@@ -204,95 +244,34 @@ fn wrong(path: &Path, source: DatabaseError) -> FileStoreError {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             FileStoreErrorKind::InUse
         }
-        DatabaseError::Storage(StorageError::Io(error))
-            if !matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-            ) =>
-        {
-            FileStoreErrorKind::Unavailable
-        }
+        DatabaseError::Storage(StorageError::Io(error)) => of_io(error),
+        DatabaseError::Storage(StorageError::PreviousIo) => FileStoreErrorKind::Unavailable,
         _ => FileStoreErrorKind::Damaged,
     };
     FileStoreError::new(kind, path).with_source(source)
 }
 
-/// What can be wrong with the content of a file.
-enum LoadError {
-    Database(redb::Error),
-    Set(StoreError),
-}
-
-impl LoadError {
-    fn at(self, path: &Path) -> FileStoreError {
-        match self {
-            Self::Set(source) if source.kind() == StoreErrorKind::TooNew => {
-                FileStoreError::new(FileStoreErrorKind::Newer, path).with_source(source)
-            }
-            Self::Set(source) => {
-                FileStoreError::new(FileStoreErrorKind::Damaged, path).with_source(source)
-            }
-            Self::Database(source) => {
-                FileStoreError::new(FileStoreErrorKind::Damaged, path).with_source(source)
-            }
-        }
+/// What an error of the file means while it is opened. Bytes that are missing are damage.
+pub(super) fn of_io(error: &io::Error) -> FileStoreErrorKind {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => FileStoreErrorKind::Damaged,
+        _ => FileStoreErrorKind::Unavailable,
     }
 }
 
-impl<E: Into<redb::Error>> From<E> for LoadError {
-    fn from(source: E) -> Self {
-        Self::Database(source.into())
-    }
-}
-
-fn load(database: &Database, mut take: impl FnMut(Tag, SessionSet)) -> Result<Times, LoadError> {
-    let read = database.begin_read()?;
-    let heads = match read.open_table(HEADS) {
-        Ok(heads) => heads,
-        // A new file.
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Times::default()),
-        Err(error) => return Err(error.into()),
-    };
-    let parts = read.open_table(PARTS)?;
-    let mut parts = parts.iter()?.peekable();
-    for head in heads.iter()? {
-        let (tag, head) = head?;
-        let tag = *tag.value();
-        let mut set = SessionSet::decode(head.value()).map_err(LoadError::Set)?;
-        // Both tables are in the order of tags.
-        while let Some(part) = parts.next_if(|part| match part {
-            Ok((key, _)) => key.value()[..12] <= tag[..],
-            Err(_) => true,
-        }) {
-            let (key, part) = part?;
-            if let Some((of, id)) = key.value().split_first_chunk::<12>()
-                && *of == tag
-                && let Some(id) = id.first_chunk()
-            {
-                let bytes = Bytes::copy_from_slice(part.value());
-                let added = set.add_part(SessionId::from_bytes(*id), bytes);
-                added.map_err(LoadError::Set)?;
-            }
-        }
-        if set.parts().any(|(id, _)| set.lacks_part(id)) {
-            return Err(LoadError::Set(StoreError::new(StoreErrorKind::Corrupt)));
-        }
-        take(Tag::from_bytes(tag), set);
-    }
-    let times = read.open_table(TIMES)?;
-    let time = |name| {
-        let at = times.get(name)?;
-        Ok::<_, redb::Error>(at.map(|at| Timestamp::from_millis(at.value())))
-    };
-    Ok(Times {
-        last: time(LAST)?,
-        everyone: time(EVERYONE)?,
-    })
-}
-
-fn write(database: &Database, rows: &[Row], times: Times) -> Result<(), redb::Error> {
+/// Writes groups of session sets to the log, and the data of sessions to their table.
+fn write(
+    database: &Database,
+    rows: &[Row],
+    group: &Group,
+    times: Times,
+) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
-    write_rows(&write, rows)?;
+    if !rows.is_empty() {
+        let mut log = write.open_table(LOG)?;
+        log.insert(group.number, group.bytes.as_slice())?;
+    }
+    write_parts(&write, rows)?;
     let mut table = write.open_table(TIMES)?;
     for (name, time) in [(LAST, times.last), (EVERYONE, times.everyone)] {
         let before = table.get(name)?.map(|at| at.value());
@@ -307,8 +286,7 @@ fn write(database: &Database, rows: &[Row], times: Times) -> Result<(), redb::Er
     Ok(())
 }
 
-fn write_rows(write: &WriteTransaction, rows: &[Row]) -> Result<(), redb::Error> {
-    let mut heads = write.open_table(HEADS)?;
+fn write_parts(write: &WriteTransaction, rows: &[Row]) -> Result<(), redb::Error> {
     let mut parts = write.open_table(PARTS)?;
     for Row {
         tag,
@@ -316,15 +294,6 @@ fn write_rows(write: &WriteTransaction, rows: &[Row]) -> Result<(), redb::Error>
         parts: which,
     } in rows
     {
-        match set {
-            Some(set) => {
-                let head = set.encode().map_err(io::Error::other)?;
-                heads.insert(tag.as_bytes(), head.as_slice())?;
-            }
-            None => {
-                heads.remove(tag.as_bytes())?;
-            }
-        }
         if *which == Parts::Same {
             continue;
         }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{
     disk::{Parts, Row},
-    queue::{Outcome, Waiting},
+    queue::{Landing, Waiting},
 };
 use crate::{
     model::{Tag, Timestamp},
@@ -35,16 +35,18 @@ struct Pending {
     queued: bool,
     parts: Parts,
     waiting: Vec<Waiting>,
+    /// Operations on `next` that saw the copy which is on its way. If that fails, they have to run again.
+    behind: Vec<Waiting>,
     flight: Option<Flight>,
 }
 
 /// A commit that runs.
 struct Flight {
-    /// Whether it writes `next`, or else what requests see.
-    copy: bool,
+    /// The copy that it writes, or else what requests see.
+    copy: Option<SessionSet>,
     waiting: Vec<Waiting>,
-    /// Operations that wait for their turn.
-    behind: Vec<Waiting>,
+    /// Operations that changed nothing of the copy. If it fails, they have to run again.
+    watching: Vec<Waiting>,
 }
 
 /// An operation on a session set.
@@ -52,14 +54,14 @@ pub(super) enum Step<T> {
     /// It changed nothing.
     Same(T),
     /// Its change takes effect after this commit. The set has to be queued if the flag says so.
-    Changed(T, oneshot::Receiver<Outcome>, bool),
-    /// The copy is on its way to the disk. Try again after that.
-    Later(oneshot::Receiver<Outcome>),
+    Changed(T, oneshot::Receiver<Landing>, bool),
 }
 
 /// What is to be done after a commit.
 pub(super) struct Landed {
     pub(super) waiting: Vec<Waiting>,
+    /// Operations that have to run again.
+    pub(super) behind: Vec<Waiting>,
     /// What requests did meanwhile has to be written too.
     pub(super) again: bool,
     /// What clients notice.
@@ -84,25 +86,33 @@ impl Entry {
     }
 
     /// Runs an operation on a copy. The copy takes the place of the set when it is on the disk.
+    ///
+    /// While a copy is on its way to the disk, the operation runs on a copy of that one. So all operations of a user
+    /// that wait at one moment are in the next commit.
     pub(super) fn change<T>(&mut self, work: impl FnOnce(&mut SessionSet) -> T) -> Step<T> {
         let pending = self.pending.get_or_insert_default();
-        if let Some(flight) = &mut pending.flight
-            && flight.copy
-        {
-            let (behind, landed) = oneshot::channel();
-            flight.behind.push(behind);
-            return Step::Later(landed);
-        }
-        // Operations before the commit begins are in the same commit.
-        let first = pending.next.is_none();
-        let next = pending.next.get_or_insert_with(|| self.set.clone());
-        let answer = work(next);
-        if first && next.changed_since(&self.set) == Changed::Nothing {
-            pending.next = None;
+        let Pending { next, flight, .. } = &mut **pending;
+        let mut copy = flight.as_mut().and_then(|flight| {
+            let watching = &mut flight.watching;
+            flight.copy.as_ref().map(|copy| (copy, watching))
+        });
+        let base = copy.as_ref().map_or(&self.set, |(copy, _)| copy);
+        let first = next.is_none();
+        let changed = next.get_or_insert_with(|| base.clone());
+        let answer = work(changed);
+        if first && changed.changed_since(base) == Changed::Nothing {
+            *next = None;
+            if let Some((_, watching)) = &mut copy {
+                // What it saw is not on the disk yet.
+                let (done, landing) = oneshot::channel();
+                watching.push(done);
+                return Step::Changed(answer, landing, false);
+            }
             self.tidy();
             return Step::Same(answer);
         }
-        let (done, queue) = pending.wait();
+        let is_behind = copy.is_some();
+        let (done, queue) = pending.wait(is_behind);
         Step::Changed(answer, done, queue)
     }
 
@@ -118,19 +128,19 @@ impl Entry {
         if answer == Ended::CallerEnded {
             return Step::Same(answer);
         }
-        let next = self.pending.as_mut().and_then(|it| it.next.as_mut());
-        if let Some(next) = next {
-            // The caller was live when it called.
-            let mut end = end.clone();
-            end.caller = None;
-            match run(next, &end) {
+        if !changed && self.pending.is_none() {
+            return Step::Same(answer);
+        }
+        // The caller was live when it called.
+        let mut end = end.clone();
+        end.caller = None;
+        for copy in self.pending.iter_mut().flat_map(|it| it.copies()) {
+            match run(copy, &end) {
                 after @ Ended::Ended { .. } => answer = after,
                 Ended::Unknown | Ended::CallerEnded => {}
             }
-        } else if !changed && self.pending.is_none() {
-            return Step::Same(answer);
         }
-        let (done, queue) = self.pending.get_or_insert_default().wait();
+        let (done, queue) = self.pending.get_or_insert_default().wait(false);
         Step::Changed(answer, done, queue)
     }
 
@@ -149,18 +159,19 @@ impl Entry {
         };
         pending.queued = false;
         let parts = mem::take(&mut pending.parts);
-        pending.flight = Some(Flight {
-            copy: pending.next.is_some(),
+        let flight = pending.flight.insert(Flight {
+            copy: pending.next.take(),
             waiting: mem::take(&mut pending.waiting),
-            behind: Vec::new(),
+            watching: Vec::new(),
         });
-        row(tag, pending.next.as_ref().unwrap_or(&self.set), parts)
+        row(tag, flight.copy.as_ref().unwrap_or(&self.set), parts)
     }
 
     /// The commit is on the disk, or failed. Then it may be on the disk or not, and has to be undone there.
     pub(super) fn land(&mut self, written: bool, is_read: bool) -> Landed {
         let mut landed = Landed {
             waiting: Vec::new(),
+            behind: Vec::new(),
             again: false,
             news: Vec::new(),
         };
@@ -170,27 +181,35 @@ impl Entry {
             }
             return landed;
         };
-        let Some(flight) = pending.flight.take() else {
+        let Some(Flight {
+            copy,
+            waiting,
+            mut watching,
+        }) = pending.flight.take()
+        else {
             return landed;
         };
-        landed.waiting = flight.waiting;
-        landed.waiting.extend(flight.behind);
+        landed.waiting = waiting;
         if !written {
-            if flight.copy {
+            landed.behind = watching;
+            if copy.is_some() {
+                // It was made of the copy that failed.
                 pending.next = None;
+                landed.waiting.append(&mut pending.waiting);
+                landed.behind.append(&mut pending.behind);
             }
             self.write_all();
             return landed;
         }
-        if flight.copy
-            && let Some(mut next) = pending.next.take()
-        {
+        landed.waiting.append(&mut watching);
+        pending.waiting.append(&mut pending.behind);
+        if let Some(mut copy) = copy {
             // Requests saw the set as it was before.
-            landed.again = next.catch_up(&self.set);
+            landed.again = copy.catch_up(&self.set);
             if is_read {
-                landed.news = next.news_since(&self.set);
+                landed.news = copy.news_since(&self.set);
             }
-            self.set = next;
+            self.set = copy;
         }
         if landed.again {
             landed.again = self.write_soon();
@@ -216,9 +235,19 @@ impl Entry {
 }
 
 impl Pending {
-    fn wait(&mut self) -> (oneshot::Receiver<Outcome>, bool) {
+    /// The sets that requests see later.
+    fn copies(&mut self) -> impl Iterator<Item = &mut SessionSet> {
+        let copy = self.flight.as_mut().and_then(|flight| flight.copy.as_mut());
+        copy.into_iter().chain(&mut self.next)
+    }
+
+    fn wait(&mut self, is_behind: bool) -> (oneshot::Receiver<Landing>, bool) {
         let (waiting, done) = oneshot::channel();
-        self.waiting.push(waiting);
+        let row = match is_behind {
+            true => &mut self.behind,
+            false => &mut self.waiting,
+        };
+        row.push(waiting);
         self.parts = self.parts.max(Parts::Changed);
         (done, !mem::replace(&mut self.queued, true))
     }
@@ -229,9 +258,11 @@ impl Pending {
             queued,
             parts,
             waiting,
+            behind,
             flight,
         } = self;
-        next.is_none() && !queued && *parts == Parts::Same && waiting.is_empty() && flight.is_none()
+        let nobody_waits = waiting.is_empty() && behind.is_empty();
+        next.is_none() && !queued && *parts == Parts::Same && nobody_waits && flight.is_none()
     }
 }
 
@@ -244,4 +275,107 @@ fn row(tag: Tag, set: &SessionSet, parts: Parts) -> Row {
         parts
     };
     Row { tag, set, parts }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        model::{Arrival, EndReason, SessionId, Token, UserId},
+        store::{Authenticated, Create, Created, List, Which},
+    };
+
+    const KEPT: Duration = Duration::from_secs(60);
+
+    fn tag() -> Tag {
+        Tag::from_bytes([3; 12])
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_764_000_000_000)
+    }
+
+    fn sign_in(entry: &mut Entry) -> (SessionId, oneshot::Receiver<Landing>, bool) {
+        let token = Token::random(tag()).unwrap();
+        let proof = Authenticated::On(Arrival::now());
+        let create = Create::new(&token, UserId::new("alice").ok(), proof);
+        match entry.change(|set| set.create(&create, now(), KEPT)) {
+            Step::Changed(Created::Created(_), done, queue) => (create.id, done, queue),
+            Step::Changed(..) | Step::Same(_) => panic!("it was refused"),
+        }
+    }
+
+    fn live(entry: &Entry) -> Vec<SessionId> {
+        let mut set = entry.set.clone();
+        let listed = set.list(&List::new(tag()), now());
+        listed.iter().map(|record| record.id).collect()
+    }
+
+    fn written(row: &Row) -> usize {
+        let mut set = row.set.clone().unwrap_or_default();
+        set.list(&List::new(tag()), now()).len()
+    }
+
+    #[test]
+    fn operations_during_a_commit_are_all_in_the_next_one() {
+        let mut entry = Entry::default();
+        let (first, mut done, queue) = sign_in(&mut entry);
+        assert!(queue);
+        assert_eq!(written(&entry.take_off(tag())), 1);
+
+        let (second, mut behind, queue) = sign_in(&mut entry);
+        assert!(queue);
+        let (third, _, queue) = sign_in(&mut entry);
+
+        assert!(!queue, "the set is queued already");
+        assert_eq!(live(&entry), []);
+        let landed = entry.land(true, false);
+        assert_eq!((landed.waiting.len(), landed.behind.len()), (1, 0));
+        assert_eq!(live(&entry), [first]);
+        assert_eq!(written(&entry.take_off(tag())), 3);
+        assert!(done.try_recv().is_err() && behind.try_recv().is_err());
+        assert_eq!(entry.land(true, false).waiting.len(), 2);
+        assert_eq!(live(&entry), [first, second, third]);
+        assert!(entry.is_idle());
+    }
+
+    #[test]
+    fn operations_behind_a_commit_that_failed_run_again() {
+        let mut entry = Entry::default();
+        let _first = sign_in(&mut entry);
+        entry.take_off(tag());
+        let _behind = sign_in(&mut entry);
+
+        let landed = entry.land(false, false);
+
+        assert_eq!((landed.waiting.len(), landed.behind.len()), (1, 1));
+        assert_eq!(live(&entry), []);
+        assert!(entry.is_idle());
+    }
+
+    #[test]
+    fn an_end_during_a_commit_is_in_effect_before_it_and_after_it() {
+        for written in [true, false] {
+            let mut entry = Entry::default();
+            let (first, ..) = sign_in(&mut entry);
+            entry.take_off(tag());
+            entry.land(true, false);
+            let (second, ..) = sign_in(&mut entry);
+            entry.take_off(tag());
+            let (third, ..) = sign_in(&mut entry);
+
+            let end = End::new(tag(), Which::All, EndReason::Administrator);
+            let step = entry.end(&end, |set, end| set.end(end, now(), KEPT));
+
+            let Step::Changed(Ended::Ended { ids, .. }, ..) = step else {
+                panic!("nothing ended");
+            };
+            assert!(ids.contains(&first) && ids.contains(&second) && ids.contains(&third));
+            assert_eq!(live(&entry), []);
+            entry.land(written, false);
+            assert_eq!(live(&entry), []);
+        }
+    }
 }

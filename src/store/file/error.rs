@@ -10,7 +10,6 @@ type BoxError = Box<dyn error::Error + Send + Sync>;
 /// A [`FileStore`](super::FileStore) could not open its file, or could not copy it.
 ///
 /// The file did not change. [`kind`](Self::kind) says what happened, and the text says what to do.
-#[derive(Debug)]
 pub struct FileStoreError {
     kind: FileStoreErrorKind,
     path: PathBuf,
@@ -84,6 +83,17 @@ impl fmt::Display for FileStoreError {
             }
         };
         write!(f, "{}: {text}", self.path.display())
+    }
+}
+
+impl fmt::Debug for FileStoreError {
+    /// With the text, because `expect` and a `main` that returns an error print this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStoreError")
+            .field("kind", &self.kind)
+            .field("text", &self.to_string())
+            .field("source", &self.source)
+            .finish()
     }
 }
 

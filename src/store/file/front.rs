@@ -8,13 +8,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::oneshot;
-
 use super::{
     clock::FileClock,
     disk::Row,
-    entry::Step,
-    queue::{Failure, Outcome, Queue, written},
+    entry::{Landed, Step},
+    queue::{Failure, Landing, Queue, landed},
     shard::Shard,
 };
 use crate::{
@@ -189,11 +187,13 @@ impl Front {
                 None => return Ok(None),
                 Some(Step::Same(answer)) => return Ok(Some(answer)),
                 Some(Step::Changed(answer, done, queue)) => {
-                    self.wait(tag, done, queue).await?;
-                    return Ok(Some(answer));
+                    if queue {
+                        self.queue.push(tag);
+                    }
+                    if !landed(done).await? {
+                        return Ok(Some(answer));
+                    }
                 }
-                // It was woken, or the thread that writes has ended, which the next try finds.
-                Some(Step::Later(landed)) => drop(landed.await),
             }
         }
     }
@@ -224,24 +224,12 @@ impl Front {
         }
     }
 
-    async fn wait(
-        &self,
-        tag: Tag,
-        done: oneshot::Receiver<Outcome>,
-        queue: bool,
-    ) -> Result<(), StoreError> {
-        if queue {
-            self.queue.push(tag);
-        }
-        written(done).await
-    }
-
     pub(super) async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
         let moment = end.moment(self.clock.now(), self.horizon.moment());
         // It takes effect at once, and each commit writes it until one works.
         self.horizon.note(moment);
         self.report(|| Some(FeedMessage::everyone(moment)));
-        written(self.queue.wait()).await?;
+        landed(self.queue.wait()).await?;
         Ok(moment)
     }
 
@@ -269,18 +257,27 @@ impl Front {
             let landed = self.within(*tag, |shard, now| {
                 shard.land(*tag, outcome.is_ok(), is_read, now)
             });
-            let Some(landed) = landed.flatten() else {
+            let Some(Landed {
+                waiting,
+                behind,
+                again,
+                news,
+            }) = landed.flatten()
+            else {
                 continue;
             };
-            if landed.again {
+            if again {
                 self.queue.push(*tag);
             }
-            for news in landed.news {
+            for news in news {
                 self.feed.deliver(&FeedMessage::new(*tag, news));
             }
-            for waiting in landed.waiting {
-                // An operation that was dropped does not listen.
-                let _ = waiting.send(outcome.clone());
+            // An operation that was dropped does not listen.
+            for waiting in waiting {
+                let _ = waiting.send(Landing::Done(outcome.clone()));
+            }
+            for waiting in behind {
+                let _ = waiting.send(Landing::Again);
             }
         }
     }

@@ -54,7 +54,7 @@ impl Queue {
     }
 
     /// Waits for the next commit, whatever else is in it.
-    pub(super) fn wait(&self) -> oneshot::Receiver<Outcome> {
+    pub(super) fn wait(&self) -> oneshot::Receiver<Landing> {
         let (waiting, done) = oneshot::channel();
         self.state().waiting.push(waiting);
         self.work.notify_one();
@@ -113,7 +113,15 @@ impl Queue {
 pub(super) type Outcome = Result<(), Failure>;
 
 /// Who waits for a commit.
-pub(super) type Waiting = oneshot::Sender<Outcome>;
+pub(super) type Waiting = oneshot::Sender<Landing>;
+
+/// What came of an operation that waits for a commit.
+#[derive(Clone, Debug)]
+pub(super) enum Landing {
+    Done(Outcome),
+    /// The commit before it failed, so it has to run again on the set as it was.
+    Again,
+}
 
 /// Why a commit is not on the disk. All operations of one commit get the same.
 #[derive(Clone, Debug)]
@@ -176,10 +184,14 @@ impl Failure {
     }
 }
 
-/// Waits for a commit.
-pub(super) async fn written(done: oneshot::Receiver<Outcome>) -> Result<(), StoreError> {
+/// Waits for a commit. Returns whether the operation has to run again.
+pub(super) async fn landed(done: oneshot::Receiver<Landing>) -> Result<bool, StoreError> {
     match done.await {
-        Ok(outcome) => Ok(outcome?),
+        Ok(Landing::Done(outcome)) => {
+            outcome?;
+            Ok(false)
+        }
+        Ok(Landing::Again) => Ok(true),
         // The thread that writes has ended.
         Err(closed) => Err(StoreError::new(StoreErrorKind::Unavailable).with_source(closed)),
     }

@@ -12,15 +12,22 @@ use redb::Database;
 use super::{
     disk::{Disk, Row, Times},
     front::Front,
-    queue::{Failure, Outcome, Waiting},
+    log::QUIET,
+    queue::{Failure, Landing, Outcome, Waiting},
 };
-use crate::model::{Tag, clock::Monotonic};
+use crate::{
+    model::{Tag, clock::Monotonic},
+    store::meter::file as meter,
+};
 
 /// How often activity is written.
 const ACTIVITY_EVERY: Duration = Duration::from_secs(1);
 
 /// The most sets of one commit that nobody waits for, so that nobody waits long behind them.
 const UNHURRIED: usize = 512;
+
+/// The most sets that move to their place in the file in one commit while operations wait.
+const FEW: usize = 64;
 
 /// The least time between two tries while the disk fails.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -41,6 +48,8 @@ pub(super) struct Writer {
     rest: Option<(Monotonic, Duration)>,
     /// When activity was last collected.
     collected: Monotonic,
+    /// When session sets were last written.
+    written: Monotonic,
 }
 
 impl Writer {
@@ -58,6 +67,7 @@ impl Writer {
             unhurried: Vec::new(),
             rest: None,
             collected: Monotonic::now(),
+            written: Monotonic::now(),
         };
         writer.show();
         thread::Builder::new()
@@ -82,6 +92,7 @@ impl Writer {
             if is_asked || is_again || !tags.is_empty() {
                 self.write(tags, work.waiting);
             }
+            self.fold(is_asked);
             let is_done = self.unhurried.is_empty() || self.rest.is_some();
             if work.stops && is_done {
                 return;
@@ -95,13 +106,29 @@ impl Writer {
             // Nobody waits, so there is no hurry.
             return Some(pause.max(ACTIVITY_EVERY).saturating_sub(at.elapsed()));
         }
-        if !self.unhurried.is_empty() {
+        if !self.unhurried.is_empty() || self.disk.log().is_long() {
             return Some(Duration::ZERO);
         }
-        let queue = &self.front.queue;
-        queue
-            .has_seen()
-            .then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()))
+        let has_seen = self.front.queue.has_seen();
+        let seen = has_seen.then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()));
+        let is_logged = !self.disk.log().is_empty();
+        let quiet = is_logged.then(|| QUIET.saturating_sub(self.written.elapsed()));
+        seen.into_iter().chain(quiet).min()
+    }
+
+    /// Moves some session sets to their place in the file, if it is time.
+    fn fold(&mut self, is_asked: bool) {
+        let log = self.disk.log();
+        let is_quiet = || !log.is_empty() && self.written.elapsed() >= QUIET;
+        if self.rest.is_some() || !log.is_long() && !is_quiet() {
+            return;
+        }
+        let most = if is_asked { FEW } else { UNHURRIED };
+        let disk = &mut self.disk;
+        let done = catch_unwind(AssertUnwindSafe(|| disk.fold(most)));
+        if let Err(error) = self.seen(done) {
+            self.fail(&Failure::from(error), Duration::ZERO);
+        }
     }
 
     fn collect(&mut self) {
@@ -122,29 +149,36 @@ impl Writer {
         let rows = self.front.take_off(&tags);
         let began = Monotonic::now();
         let outcome = self.commit(&rows);
+        meter::committed(began.elapsed(), rows.len(), outcome.is_ok());
         match &outcome {
             Ok(()) if self.rest.take().is_some() => {
+                meter::went(true);
                 tracing::info!("the file of sessions is written again");
             }
             Ok(()) => {}
-            Err(failure) => {
-                if self.rest.is_none() {
-                    tracing::error!(
-                        error = failure.cause(),
-                        kind = ?failure.kind(),
-                        "the file of sessions cannot be written: sign-ins get 503, and requests go on"
-                    );
-                }
-                self.rest = Some((Monotonic::now(), began.elapsed().max(PAUSE)));
-            }
+            Err(failure) => self.fail(failure, began.elapsed()),
         }
+        self.written = Monotonic::now();
         self.front.land(&tags, &outcome);
         for waiting in waiting {
-            let _ = waiting.send(outcome.clone());
+            let _ = waiting.send(Landing::Done(outcome.clone()));
         }
         if outcome.is_err() {
             self.failed = tags;
         }
+    }
+
+    /// Leaves the disk alone for a while.
+    fn fail(&mut self, failure: &Failure, took: Duration) {
+        if self.rest.is_none() {
+            meter::went(false);
+            tracing::error!(
+                error = failure.cause(),
+                kind = ?failure.kind(),
+                "the file of sessions cannot be written: sign-ins get 503, and requests go on"
+            );
+        }
+        self.rest = Some((Monotonic::now(), took.max(PAUSE)));
     }
 
     fn commit(&mut self, rows: &[Row]) -> Outcome {
@@ -157,12 +191,17 @@ impl Writer {
         let disk = &mut self.disk;
         // A panic of the database must not leave operations waiting for ever.
         let done = catch_unwind(AssertUnwindSafe(|| disk.commit(rows, times)));
+        self.seen(done).map_err(Failure::from)
+    }
+
+    /// What came of a commit that may have panicked.
+    fn seen(&mut self, done: thread::Result<Result<(), redb::Error>>) -> Result<(), redb::Error> {
         let done = done.unwrap_or_else(|_| {
             self.disk.close();
             Err(redb::Error::PreviousIo)
         });
         self.show();
-        done.map_err(Failure::from)
+        done
     }
 
     fn show(&self) {

@@ -82,6 +82,12 @@ impl<St: SessionStore> NearBuilder<St> {
                 "the near cache answers nothing: its store has no feed. Build it with `.live(…)`, not on a Redis pool"
             );
         }
+        if feed.as_ref().is_some_and(|feed| !feed.reports_writes()) {
+            tracing::warn!(
+                "the near cache has what other nodes write only after its lease, because the store reports ends only. \
+                 Build it with `.live(RedisLive::all())`"
+            );
+        }
         let cache =
             feed.map(|feed| Arc::new(Cache::new(feed, lease, max_entries, max_bytes, clock)));
         let interest = cache.as_ref().map(|cache| {

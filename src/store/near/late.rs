@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedRwLockReadGuard, RwLock},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     Inner,
@@ -15,17 +20,31 @@ use super::{
     own::{What, Write},
     shard::Active,
 };
-use crate::store::{SessionStore, Touch, meter::timed};
+use crate::store::{
+    SessionStore, Touch,
+    meter::timed,
+    worker::{Shift, Worker},
+};
 
 /// How many writes are on their way at once.
 const AT_ONCE: usize = 64;
 
+/// How long a flush waits for the writes of others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The longest sleep: a clock of tests does not wake anything.
 const SLEEP: Duration = Duration::from_secs(1);
 
-/// What is to be written, and whether a task is at it.
+/// What is to be written, and the task that does it.
 #[derive(Debug, Default)]
-pub(super) struct Late(Mutex<Plan>);
+pub(super) struct Late {
+    plan: Mutex<Plan>,
+    /// Held for reading from before activity is taken out of the plan until it is written.
+    writing: Arc<RwLock<()>>,
+}
+
+/// A write that a flush waits for.
+type Writing = OwnedRwLockReadGuard<()>;
 
 #[derive(Debug, Default)]
 struct Plan {
@@ -33,28 +52,16 @@ struct Plan {
     fills: VecDeque<LateFill>,
     /// Of entries that made room.
     active: Vec<Active>,
-    works: bool,
+    worker: Worker,
 }
 
 impl Late {
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// A task that writes. If its runtime stops, the next one may start.
-struct Works<St: SessionStore> {
-    inner: Weak<Inner<St>>,
-    done: bool,
-}
-
-impl<St: SessionStore> Drop for Works<St> {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade()
-            && !self.done
-        {
-            inner.late.plan().works = false;
-        }
+    async fn writing(&self) -> Writing {
+        Arc::clone(&self.writing).read_owned().await
     }
 }
 
@@ -77,29 +84,39 @@ impl<St: SessionStore> Inner<St> {
 
     fn work(this: &Arc<Self>, mut plan: MutexGuard<'_, Plan>) {
         // Without a runtime it waits for the next one.
-        if !plan.works
-            && let Ok(runtime) = Handle::try_current()
-        {
-            plan.works = true;
-            drop(plan);
+        if Handle::try_current().is_ok() && !plan.worker.runs() {
             let inner = Arc::downgrade(this);
-            runtime.spawn(run(Works { inner, done: false }));
+            plan.worker.start(|shift| run(inner, shift));
         }
     }
 
-    /// Writes all that is planned, also what is not due yet.
+    /// Writes all that is planned, also what is not due yet, and waits for what is on its way.
     pub(super) async fn write_all(self: &Arc<Self>) {
+        let writing = self.late.writing().await;
         let (fills, mut active) = {
             let mut plan = self.late.plan();
             (mem::take(&mut plan.fills), mem::take(&mut plan.active))
         };
         active.extend(self.taken(fills));
         if active.is_empty() {
-            return;
+            drop(writing);
+        } else {
+            self.write_in_task(active, writing).await;
         }
+        if self.late.writing.try_write().is_err() {
+            // Not for ever: their runtime may be one that nobody drives.
+            let _ = timeout(PATIENCE, self.late.writing.write()).await;
+        }
+    }
+
+    /// In a task of its own: what was taken is also written if nobody waits.
+    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>, writing: Writing) {
         let inner = Arc::clone(self);
-        // A task of its own: what was taken is also written if nobody waits.
-        let _ = tokio::spawn(async move { inner.write(active).await }).await;
+        let own = tokio::spawn(async move {
+            inner.write(active).await;
+            drop(writing);
+        });
+        let _ = own.await;
     }
 
     /// The activity of these fills. Nothing of those whose entries were replaced, or removed by a message.
@@ -136,8 +153,8 @@ impl<St: SessionStore> Inner<St> {
         }
     }
 
-    /// What is due now, or how long to wait for it; nothing if the work is done.
-    fn next(&self) -> Option<Result<Vec<Active>, Duration>> {
+    /// What is due now, or how long to wait for it; nothing if the work is done, which ends the shift.
+    fn next(&self, shift: &Shift) -> Option<Result<Vec<Active>, Duration>> {
         let now = self.cache.as_ref()?.now();
         let mut plan = self.late.plan();
         let mut active = mem::take(&mut plan.active);
@@ -147,7 +164,7 @@ impl<St: SessionStore> Inner<St> {
         }
         if active.is_empty() && due.is_empty() {
             let Some(next) = plan.fills.front() else {
-                plan.works = false;
+                shift.ends();
                 return None;
             };
             return Some(Err(next.due.since(now).min(SLEEP)));
@@ -158,19 +175,17 @@ impl<St: SessionStore> Inner<St> {
     }
 }
 
-async fn run<St: SessionStore>(mut works: Works<St>) {
+async fn run<St: SessionStore>(inner: Weak<Inner<St>>, shift: Shift) {
     loop {
-        let Some(inner) = works.inner.upgrade() else {
+        let Some(inner) = inner.upgrade() else {
             return;
         };
-        match inner.next() {
-            None => {
-                works.done = true;
-                return;
-            }
-            Some(Ok(active)) => inner.write(active).await,
+        let writing = inner.late.writing().await;
+        match inner.next(&shift) {
+            None => return,
+            Some(Ok(active)) => inner.write_in_task(active, writing).await,
             Some(Err(pause)) => {
-                drop(inner);
+                drop((writing, inner));
                 tokio::time::sleep(pause).await;
             }
         }

@@ -70,8 +70,8 @@ impl<St: SessionStore> Near<St> {
         NearBuilder::new(store)
     }
 
-    /// Writes the activity of requests that were answered here, as far as it is not written yet. Call it at shutdown,
-    /// after the last request.
+    /// Writes the activity of requests that were answered here, as far as it is not written yet, and waits up to 10 s
+    /// for writes that are on their way. Call it at shutdown, after the last request.
     ///
     /// Without it, sessions lose the activity of the last few seconds.
     ///

@@ -117,7 +117,8 @@ impl PostgresStoreBuilder {
     /// Waits until the synchronous standbys have applied a change: `synchronous_commit = remote_apply`.
     ///
     /// Then a failover to one of them loses no change that was answered. It needs `synchronous_standby_names` on the
-    /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout).
+    /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout), see
+    /// [what a failover can lose](PostgresStore#what-a-failover-can-lose).
     ///
     /// Defaults to the setting of the connection.
     pub fn confirm(mut self, confirm: bool) -> Self {
@@ -181,10 +182,9 @@ impl PostgresStoreBuilder {
         } = self;
         let tables = Tables(Arc::new(Inner {
             link: Link::new(pool, deadline / 2, prepared),
-            statements: Statements::new(schema.as_deref()),
+            statements: Statements::new(schema.as_deref(), confirm),
             clock,
             tag_key,
-            confirm,
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: AtomicBool::new(false),

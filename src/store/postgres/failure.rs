@@ -88,8 +88,18 @@ impl Failure {
     /// On this connection: if it was opened for the call, another one would fare no better.
     pub(super) fn on(self, is_new: bool) -> Self {
         let of = match self.of {
-            Of::Connection if is_new && !self.silent => Of::Server,
+            Of::Connection if is_new && !self.silent && !self.demoted => Of::Server,
             of => of,
+        };
+        Self { of, ..self }
+    }
+
+    /// If the server takes no writes and another one was looked for a moment ago, the connection stays.
+    pub(super) fn if_it(self, stays: bool) -> Self {
+        let of = if stays && self.demoted {
+            Of::Statement
+        } else {
+            self.of
         };
         Self { of, ..self }
     }
@@ -116,8 +126,9 @@ impl Failure {
         Self {
             demoted: true,
             nothing_ran: true,
+            // A new connection to the same address may lead to another server, and perhaps not at once.
             ..Self::new(
-                Of::Connection,
+                Of::Server,
                 StoreErrorKind::Unavailable,
                 Cause::Text(STANDBY),
             )

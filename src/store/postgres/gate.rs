@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::{clock::Monotonic, random},
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, meter::postgres as meter},
 };
 
 /// A gap of this length is bridged: calls wait for it.
@@ -125,6 +125,7 @@ impl Gate {
         self.answered.store(Monotonic::now().as_millis(), Relaxed);
         let mut outage = self.outage();
         if let Some(over) = outage.take() {
+            meter::went(true);
             tracing::info!(after = ?over.since.elapsed(), "PostgreSQL answers again");
             drop(outage);
             self.changed.notify_waiters();
@@ -146,6 +147,7 @@ impl Gate {
         };
         let cause = Shared(Arc::new(cause));
         if guard.is_none() {
+            meter::went(false);
             tracing::warn!(error = &cause as &dyn Error, "PostgreSQL cannot be reached");
         }
         let outage = guard.insert(Outage {

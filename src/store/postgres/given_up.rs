@@ -1,17 +1,17 @@
 //! Ends sign-ins that were given up, beside the calls.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{runtime::Handle, sync::Notify, time};
 
 use super::{gate::jitter, tables::Tables};
-use crate::store::SetStore;
+use crate::store::{
+    SetStore,
+    worker::{DOUBT, Shift, Worker},
+};
 
 /// The pauses after an end that failed.
 const SHORTEST: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// The task that ends them, while there are any.
 #[derive(Debug, Default)]
 pub(super) struct GivenUp {
-    works: AtomicBool,
+    worker: Mutex<Worker>,
     /// Wakes who waits for all to have ended.
     ended: Notify,
 }
@@ -31,18 +31,37 @@ impl GivenUp {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if self.works.swap(true, SeqCst) {
-            return;
+        let mut worker = self.worker();
+        if !worker.runs() {
+            sets.recover_given_up();
+            worker.start(|shift| Arc::clone(self).end_all(sets.clone(), shift));
+        } else if worker.comes_into_doubt() {
+            let (this, sets) = (Arc::clone(self), sets.clone());
+            // Nothing may drive the runtime of the task.
+            runtime.spawn(async move {
+                time::sleep(DOUBT).await;
+                if this.worker().is_in_doubt() {
+                    this.work(&sets);
+                }
+            });
         }
-        let (at_work, sets) = (AtWork(Arc::clone(self)), sets.clone());
-        runtime.spawn(async move {
-            let mut pause = SHORTEST;
+    }
+
+    async fn end_all(self: Arc<Self>, sets: SetStore<Tables>, shift: Shift) {
+        let mut pause = SHORTEST;
+        loop {
             while sets.drain().await > 0 {
                 time::sleep(jitter(pause)).await;
                 pause = (2 * pause).min(LONGEST);
             }
-            drop(at_work);
-        });
+            let worker = self.worker();
+            if sets.given_up() == 0 {
+                shift.ends();
+                drop(worker);
+                self.ended.notify_waiters();
+                return;
+            }
+        }
     }
 
     /// Waits until none is left, at most for this time. Returns how many are.
@@ -54,27 +73,19 @@ impl GivenUp {
         let all = async {
             loop {
                 let ended = self.ended.notified();
-                if sets.given_up() == 0 && !self.works.load(SeqCst) {
+                if sets.given_up() == 0 {
                     return;
                 }
                 self.work(sets);
-                ended.await;
+                // The runtime of the task may stop meanwhile.
+                let _ = time::timeout(DOUBT, ended).await;
             }
         };
-        match time::timeout(within, all).await {
-            Ok(()) => 0,
-            // The task has one in its hands.
-            Err(_elapsed) => sets.given_up() + 1,
-        }
+        let _ = time::timeout(within, all).await;
+        sets.given_up()
     }
-}
 
-/// Also if the runtime stops the task.
-struct AtWork(Arc<GivenUp>);
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.works.store(false, SeqCst);
-        self.0.ended.notify_waiters();
+    fn worker(&self) -> MutexGuard<'_, Worker> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,9 @@
 //! One statement on a connection of the pool, within a deadline.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use deadpool_postgres::{
     Client, Pool, PoolError, Timeouts,
@@ -15,7 +18,10 @@ use super::{
     failure::{Failure, Of},
     gate::Gate,
 };
-use crate::{model::clock::Monotonic, store::StoreError};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreError, meter::postgres as meter},
+};
 
 /// What a statement is run with: the value of each parameter. The statement's own list has their types.
 pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
@@ -31,6 +37,9 @@ const AT_ONCE: Timeouts = Timeouts {
 /// How often a statement is sent in all, if connections break under it.
 const SENDS: u32 = 4;
 
+/// A server that takes no writes is left for another one at most once in this time, in ms.
+const LEFT: i64 = 1_000;
+
 /// The way to the server.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -39,6 +48,8 @@ pub(super) struct Link {
     /// Whether each connection keeps its statements prepared.
     prepares: bool,
     gate: Gate,
+    /// When a server that takes no writes was left, in ms. `i64::MIN`: none was.
+    left: AtomicI64,
 }
 
 /// Whether a statement of unknown outcome may be sent again.
@@ -82,6 +93,7 @@ impl Link {
             deadline,
             prepares,
             gate: Gate::default(),
+            left: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -97,6 +109,18 @@ impl Link {
         values: &[Value<'_>],
         again: Again,
     ) -> Result<Vec<Row>, Missed> {
+        self.run_unless(sql, types, values, again, |_| None).await
+    }
+
+    /// As [`run`](Self::run). An answer of which a failure is made counts as that failure of its connection.
+    pub(super) async fn run_unless(
+        &self,
+        sql: &str,
+        types: &[Type],
+        values: &[Value<'_>],
+        again: Again,
+        fails: impl Fn(&[Row]) -> Option<Failure>,
+    ) -> Result<Vec<Row>, Missed> {
         let call = Call {
             sql,
             types: types.get(..values.len()).unwrap_or(types),
@@ -110,7 +134,8 @@ impl Link {
             let failure = match self.checkout(began).await {
                 Ok(mut held) => {
                     sent += 1;
-                    match held.send(&call, self.left(began)).await {
+                    let stays = self.has_left();
+                    match held.send(&call, self.left(began), stays, &fails).await {
                         Ok(rows) => {
                             self.gate.answered();
                             pass.done();
@@ -163,15 +188,20 @@ impl Link {
         may && helps && sent < SENDS && !self.left(began).is_zero()
     }
 
-    /// Leaves a server that answers and is of no use.
-    pub(super) fn leave(&self, failure: Failure) -> StoreError {
-        self.pool.retain(|_, _| false);
-        self.gate.failed(failure)
+    /// Whether a server that takes no writes was left a moment ago.
+    fn has_left(&self) -> bool {
+        let left = self.left.load(Relaxed);
+        Monotonic::now().as_millis().saturating_sub(left) < LEFT
     }
 
     /// Opens or closes the gate.
     fn note(&self, failure: Failure, began: Monotonic) -> Missed {
         let (nothing_ran, lost) = (failure.nothing_ran, failure.lost);
+        if failure.demoted && failure.of != Of::Statement {
+            // The other connections lead to the same server.
+            self.pool.retain(|_, _| false);
+            self.left.store(Monotonic::now().as_millis(), Relaxed);
+        }
         let error = match failure.of {
             Of::Statement => {
                 self.gate.answered();
@@ -179,10 +209,6 @@ impl Link {
             }
             Of::Pool => failure.error(),
             Of::Connection => {
-                if failure.demoted {
-                    // The others lead to the same server.
-                    self.pool.retain(|_, _| false);
-                }
                 if failure.silent && !self.gate.answered_since(began) {
                     self.gate.failed(failure)
                 } else {
@@ -205,12 +231,26 @@ impl Link {
             Ok(Err(PoolError::Timeout(_))) => {
                 let turn = (self.deadline / 4).saturating_sub(began.elapsed());
                 let waits = time::timeout(turn, self.pool.timeout_get(&UNLIMITED));
-                waits.await.map_err(|_elapsed| Failure::busy())?
+                waits.await.map_err(|_elapsed| {
+                    meter::busy();
+                    Failure::busy()
+                })?
             }
             Ok(got) => got,
-            Err(_elapsed) => return Err(Failure::not_connected()),
+            Err(_elapsed) => {
+                meter::connected(false);
+                return Err(Failure::not_connected());
+            }
         };
-        got.map(Held::new).map_err(Failure::of_pool)
+        match got.map_err(Failure::of_pool) {
+            Ok(client) => Ok(Held::new(client)),
+            Err(failure) => {
+                if failure.of == Of::Server {
+                    meter::connected(false);
+                }
+                Err(failure)
+            }
+        }
     }
 
     fn left(&self, began: Monotonic) -> Duration {
@@ -247,18 +287,30 @@ struct Held {
 
 impl Held {
     fn new(client: Client) -> Self {
+        let is_new = Client::metrics(&client).recycle_count == 0;
+        if is_new {
+            meter::connected(true);
+        }
+        meter::took_place();
         Self {
-            is_new: Client::metrics(&client).recycle_count == 0,
+            is_new,
             client: Some(client),
         }
     }
 
-    async fn send(&mut self, call: &Call<'_>, within: Duration) -> Result<Vec<Row>, Failure> {
+    /// `stays`: if the server takes no writes, another connection leads to the same one.
+    async fn send(
+        &mut self,
+        call: &Call<'_>,
+        within: Duration,
+        stays: bool,
+        fails: impl Fn(&[Row]) -> Option<Failure>,
+    ) -> Result<Vec<Row>, Failure> {
         let Some(client) = &self.client else {
             return Err(Failure::busy());
         };
         let answer = time::timeout(within, call.send(client)).await;
-        self.comes(answer)
+        self.comes(answer, stays, |rows| fails(rows))
     }
 
     async fn batch(&mut self, sql: &str, within: Duration) -> Result<(), Failure> {
@@ -266,17 +318,23 @@ impl Held {
             return Err(Failure::busy());
         };
         let answer = time::timeout(within, client.batch_execute(sql)).await;
-        self.comes(answer)
+        self.comes(answer, false, |()| None)
     }
 
     /// After a whole answer the connection goes back into the pool.
     fn comes<T>(
         &mut self,
         answer: Result<Result<T, tokio_postgres::Error>, Elapsed>,
+        stays: bool,
+        fails: impl Fn(&T) -> Option<Failure>,
     ) -> Result<T, Failure> {
         let answer = match answer {
-            Ok(answer) => answer.map_err(Failure::of),
-            Err(_elapsed) => Err(Failure::silent()),
+            Ok(Ok(answer)) => fails(&answer).map_or(Ok(answer), Err),
+            Ok(Err(error)) => Err(Failure::of(error).if_it(stays)),
+            Err(_elapsed) => {
+                meter::given_up();
+                Err(Failure::silent())
+            }
         };
         if answer
             .as_ref()
@@ -290,6 +348,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        meter::gave_place();
         if let Some(client) = self.client.take() {
             drop(Client::take(client));
         }

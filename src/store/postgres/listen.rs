@@ -21,7 +21,10 @@ use super::{
     live::{PING, Running, State, lock, millis, notify},
     tables::Inner,
 };
-use crate::{model::clock::Monotonic, store::FeedMessage};
+use crate::{
+    model::clock::Monotonic,
+    store::{FeedMessage, meter},
+};
 
 /// How often a node sends a message to itself, to see whether messages arrive.
 const PING_EVERY: Duration = Duration::from_millis(700);
@@ -100,8 +103,9 @@ pub(super) async fn listen(task: Running) {
         let began = Monotonic::now();
         let ended = async {
             let opening = (listen.0)(takes(task.inner.clone()));
-            let opened = time::timeout(SILENT_FOR, opening).await.ok()?;
-            let (client, mut listening) = opened.ok()?;
+            let opened = time::timeout(SILENT_FOR, opening).await;
+            meter::postgres::connected(matches!(opened, Ok(Ok(_))));
+            let (client, mut listening) = opened.ok()?.ok()?;
             let listens = unless(&mut listening, client.batch_execute(&sql));
             time::timeout(SILENT_FOR, listens).await.ok()??.ok()?;
             // What was sent before is lost.
@@ -151,6 +155,7 @@ async fn ping(task: &Running, state: &State) {
         notify(&inner, &[format!("{}{number}", state.node)]).await;
         drop(inner);
         time::sleep(PING_EVERY).await;
+        state.look();
         let heard = state.heard.load(SeqCst).max(began.as_millis());
         if Monotonic::now().as_millis() - heard > millis(SILENT_FOR) {
             return;
@@ -166,11 +171,17 @@ fn takes(inner: Weak<Inner>) -> Take {
             return;
         };
         if let Some(number) = payload.strip_prefix(&live.state.node) {
+            // Until now a question may have been answered by the previous primary.
+            if !live.state.is_trusted() {
+                live.state.epoch.fetch_add(1, SeqCst);
+                live.feed.epoch_changed();
+            }
             live.state.hear(number.parse().unwrap_or(0));
         } else if !payload.starts_with(PING)
             && let Ok(bytes) = URL_SAFE_NO_PAD.decode(payload)
             && let Some(message) = FeedMessage::decode(&bytes)
         {
+            meter::feed::message();
             live.feed.deliver(&message);
         }
     })
@@ -179,6 +190,7 @@ fn takes(inner: Weak<Inner>) -> Take {
 /// Messages may have been lost.
 fn next_epoch(task: &Running, state: &State) {
     state.heard.store(0, SeqCst);
+    state.look();
     lock(&state.pings).clear();
     state.epoch.fetch_add(1, SeqCst);
     let inner = task.inner();

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedMessage, FeedSource, FeedState, nonce},
+    store::{Feed, FeedMessage, FeedSource, FeedState, meter, nonce},
 };
 
 /// The feed is trusted while a message that was sent this long ago has arrived.
@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) heard: AtomicI64,
     /// When the messages on their way were sent: number and moment.
     pub(super) pings: Mutex<VecDeque<(u64, Monotonic)>>,
+    /// Whether the feed was trusted when that was last looked at.
+    said: AtomicBool,
     /// Which messages are this node's own.
     pub(super) node: String,
 }
@@ -70,6 +72,7 @@ impl Live {
             epoch: AtomicU64::new(1),
             heard: AtomicI64::new(0),
             pings: Mutex::default(),
+            said: AtomicBool::new(false),
             node: format!("{PING}{node:016x}:"),
         });
         let feed = Feed::new(Source(Arc::clone(&state)));
@@ -205,6 +208,12 @@ impl State {
         }
     }
 
+    /// Whether a message of this node to itself arrived of late.
+    pub(super) fn is_trusted(&self) -> bool {
+        let heard = self.heard.load(SeqCst);
+        heard > 0 && Monotonic::now().as_millis() - heard < millis(TRUSTED_FOR)
+    }
+
     /// This message of the node to itself has arrived, and so have all before it.
     pub(super) fn hear(&self, number: u64) {
         let mut pings = lock(&self.pings);
@@ -214,14 +223,30 @@ impl State {
             pings.pop_front();
             self.heard.fetch_max(sent.as_millis(), SeqCst);
         }
+        drop(pings);
+        self.look();
+    }
+
+    /// Reports a change of what the feed is worth.
+    pub(super) fn look(&self) {
+        let trusted = self.is_trusted();
+        if self.said.swap(trusted, SeqCst) == trusted {
+            return;
+        }
+        meter::feed::went(trusted);
+        if trusted {
+            tracing::info!("the feed of PostgreSQL is trusted");
+        } else {
+            tracing::warn!(
+                "the feed of PostgreSQL is not trusted: what changes on other nodes is noticed later"
+            );
+        }
     }
 }
 
 impl FeedSource for Source {
     fn state(&self, _tag: Tag) -> FeedState {
-        let heard = self.0.heard.load(SeqCst);
-        let trusted = heard > 0 && Monotonic::now().as_millis() - heard < millis(TRUSTED_FOR);
-        FeedState::new(self.0.epoch.load(SeqCst), trusted)
+        FeedState::new(self.0.epoch.load(SeqCst), self.0.is_trusted())
     }
 }
 

@@ -48,8 +48,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// ```
 ///
 /// The pool may be the one that your app uses for everything else. Operations leave no state on a connection but their
-/// prepared statements, so they also work behind PgBouncer in transaction mode: see
-/// [`prepared`](PostgresStoreBuilder::prepared).
+/// prepared statements. How a pool behind PgBouncer is set, and what TLS needs, is in the guide's page
+/// [`operations`](crate::guide::operations#postgresql).
 ///
 /// # Tables
 ///
@@ -59,7 +59,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 #[doc = include_str!("sql/migrate.sql")]
 /// ```
 ///
-/// Each user has one row, and each session with data of the app has one in the second table. Administrators can read
+/// Each user has one row, and each session with data of the app has one in the second table. They contain addresses of
+/// users and the app's data. They have no token, only hashes of tokens. Administrators can read
 /// `user_id` (`convert_from(user_id, 'UTF8')`), `live` and `last_activity`. `user_id` is null for guest sessions, and
 /// with a [`tag_key`](PostgresStoreBuilder::tag_key). Sign users out with
 /// [`UserSessions`](crate::UserSessions): who deletes a row also deletes the moment of the last "end all", and its
@@ -78,7 +79,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | a failover | its answer, once the pool connects to the new primary |
-/// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable) |
+/// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable). A new connection is tried once a second at most |
+/// | all synchronous standbys are away | requests: their answer. Sign-ins and ends: [`Timeout`](StoreErrorKind::Timeout) |
 ///
 /// For a failover name all servers: `postgres://app@db1,db2/shop?target_session_attrs=read-write`. Reads from a standby
 /// are not supported: its sessions are older, and an ended one would be live there. The store notices a standby and
@@ -89,6 +91,9 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// An asynchronous standby lacks the last changes. After a failover to it an ended session may be live again, and a new
 /// one be gone. With synchronous replication and [`confirm`](PostgresStoreBuilder::confirm) that cannot happen to
 /// anything that was answered. The last second of activity may be lost in any crash.
+///
+/// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
+/// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,
@@ -144,7 +149,7 @@ impl PostgresStore {
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         if self.sets.given_up() > 0 {
-            // Its task may have ended with its runtime, or a moment before one more came.
+            // Its task may have ended with its runtime.
             self.given_up.work(&self.sets);
         }
         let answer = time::timeout(self.deadline, operation).await;

@@ -4,22 +4,28 @@ use deadpool_postgres::tokio_postgres::types::Type;
 use sha2::{Digest, Sha256};
 
 /// When a set is stored as not needed any more: a sixteenth later than it is, so that few updates move it.
-const LATER: &str = "$5 + greatest($5 - at.now, interval '0') / 16";
+const LATER: &str = "$5 + greatest($5 - {now}, interval '0') / 16";
 
 /// The stored moment stays while it is late enough, and no later than twice of that.
-const MOVED: &str = "CASE WHEN h.kept_until BETWEEN $5 AND $5 + greatest($5 - at.now, interval '0') / 8 \
+const MOVED: &str = "CASE WHEN h.kept_until BETWEEN $5 AND $5 + greatest($5 - {now}, interval '0') / 8 \
                      THEN h.kept_until ELSE {later} END";
 
 /// Settings for this one statement. Locks are waited for until `latest` at most: after a lock was waited for, the
 /// condition of the statement is not always tested again.
 const SETTINGS: &str = "set_config('lock_timeout', \
-     greatest(1, least($11, ceil(extract(epoch FROM $10 - now) * 1000)))::bigint::text, true) \
-     || set_config('synchronous_commit', coalesce($12, current_setting('synchronous_commit')), true)";
+     greatest(1, least($11, ceil(date_part('epoch', $10 - {now}) * 1000)))::bigint::text, true)";
 
-/// The parameters of `read.sql`.
+/// The same, if synchronous standbys are waited for.
+const CONFIRM: &str = " || set_config('synchronous_commit', 'remote_apply', true)";
+
+/// The moment of a statement that has no `at`.
+const NOW: &str = "coalesce($6, clock_timestamp())";
+
+/// The parameters of `read.sql`. That of `read_head.sql` is the first.
 pub(super) const READ: &[Type] = &[Type::BYTEA, Type::BYTEA];
 
-/// The parameters of `change.sql` and `insert.sql`. Those of `activity.sql` are the first nine.
+/// The parameters of `change_parts.sql` and `insert.sql`. Those of `change.sql` are the first eleven, of `activity.sql` the
+/// first nine.
 pub(super) const WRITE: &[Type] = &[
     Type::BYTEA,
     Type::INT8,
@@ -32,7 +38,6 @@ pub(super) const WRITE: &[Type] = &[
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
     Type::INT8,
-    Type::TEXT,
     Type::BYTEA_ARRAY,
     Type::BYTEA_ARRAY,
 ];
@@ -54,6 +59,7 @@ pub(super) const NOTIFY: &[Type] = &[Type::TEXT, Type::TEXT_ARRAY];
 pub(super) struct Statements {
     pub(super) migrate: String,
     pub(super) read: String,
+    pub(super) read_head: String,
     pub(super) activity: String,
     pub(super) change: String,
     pub(super) change_parts: String,
@@ -69,15 +75,13 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// For tables in this schema; `None` for the first one of the connection's search path.
-    pub(super) fn new(schema: Option<&str>) -> Self {
+    /// For tables in this schema; `None` for the first one of the connection's search path. `confirm`: changes wait for
+    /// synchronous standbys.
+    pub(super) fn new(schema: Option<&str>, confirm: bool) -> Self {
         let channel = channel(schema);
         let schema = schema.map(quoted);
-        let named = |sql: &str| placed(sql, schema.as_deref());
-        let (change, insert) = (
-            include_str!("sql/change.sql"),
-            include_str!("sql/insert.sql"),
-        );
+        let named = |sql: &str| placed(sql, schema.as_deref(), confirm);
+        let insert = include_str!("sql/insert.sql");
         let parts = statement(include_str!("sql/parts.sql"));
         let with = |sql: &str, parts: &str| named(&sql.replace("{parts}\n)\n", parts));
         let create = schema
@@ -86,9 +90,10 @@ impl Statements {
         Self {
             migrate: create.unwrap_or_default() + &named(include_str!("sql/migrate.sql")),
             read: named(include_str!("sql/read.sql")),
+            read_head: named(include_str!("sql/read_head.sql")),
             activity: named(include_str!("sql/activity.sql")),
-            change: with(change, ")\n"),
-            change_parts: with(change, &parts),
+            change: named(include_str!("sql/change.sql")),
+            change_parts: with(include_str!("sql/change_parts.sql"), &parts),
             insert: with(insert, ")\n"),
             insert_parts: with(insert, &parts),
             delete: named(include_str!("sql/delete.sql")),
@@ -102,11 +107,15 @@ impl Statements {
 }
 
 /// The text without its comments, with the expressions that several statements have.
-fn placed(sql: &str, schema: Option<&str>) -> String {
-    let sql = statement(sql)
+fn placed(sql: &str, schema: Option<&str>, confirm: bool) -> String {
+    let settings = format!("({SETTINGS}{})", if confirm { CONFIRM } else { "" });
+    let sql = statement(sql);
+    let now = if sql.starts_with("WITH") { "now" } else { NOW };
+    let sql = sql
         .replace("{moved}", MOVED)
         .replace("{later}", LATER)
-        .replace("{settings}", SETTINGS);
+        .replace("{settings}", &settings)
+        .replace("{now}", now);
     match schema {
         Some(schema) => sql.replace(
             "tower_user_sessions",

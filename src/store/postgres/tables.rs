@@ -38,9 +38,6 @@ const MIGRATES: i64 = 0x746f_7765_7275_7365;
 /// How long that may take: another node may be at it.
 const MIGRATE_TIME: Duration = Duration::from_secs(30);
 
-/// How often a standby is left for another server.
-const SERVERS: u32 = 3;
-
 /// The moments that columns take here: of the years 1 to 9999.
 const FIRST: i64 = -62_135_596_800_000;
 const LAST: i64 = 253_402_300_799_999;
@@ -55,7 +52,6 @@ pub(super) struct Inner {
     pub(super) statements: Statements,
     pub(super) clock: Option<Clock>,
     pub(super) tag_key: Option<TagKey>,
-    pub(super) confirm: bool,
     pub(super) identity: u64,
     pub(super) writes: AtomicU32,
     pub(super) purging: AtomicBool,
@@ -71,23 +67,16 @@ impl SetStorage for Tables {
             &tag.as_bytes()[..],
             part.as_ref().map(|id| &id.as_bytes()[..]),
         );
-        let mut left = SERVERS;
-        loop {
-            let (read, values) = (&self.0.statements.read, [&tag as Value<'_>, &part]);
-            let row = self
-                .0
-                .one(read, sql::READ, &values, Again::Harmless)
-                .await?;
-            if column::<bool>(&row, 4)? {
-                let error = self.0.link.leave(Failure::standby());
-                left -= 1;
-                if left == 0 {
-                    return Err(error);
-                }
-                continue;
-            }
-            return self.0.stored(&row);
-        }
+        let values = [&tag as Value<'_>, &part];
+        let (read, values) = match part {
+            Some(_) => (&self.0.statements.read, &values[..]),
+            None => (&self.0.statements.read_head, &values[..1]),
+        };
+        let rows = self
+            .0
+            .link
+            .run_unless(read, sql::READ, values, Again::Harmless, standby);
+        self.0.stored(&only(rows.await?)?)
     }
 
     async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
@@ -210,9 +199,7 @@ impl Inner {
         values: &[Value<'_>],
         again: Again,
     ) -> Result<Row, Missed> {
-        let mut rows = self.link.run(sql, types, values, again).await?;
-        rows.pop()
-            .ok_or_else(|| Missed::nothing_ran(StoreError::new(StoreErrorKind::Corrupt)))
+        only(self.link.run(sql, types, values, again).await?)
     }
 
     fn stored(&self, row: &Row) -> Result<Stored, StoreError> {
@@ -239,8 +226,9 @@ impl Inner {
             .clamp(1, i64::from(i32::MAX));
         let Some(head) = write.head.as_deref() else {
             let values = [&tag as Value<'_>, &expect, &time, &wait];
-            let row = self.one(&self.statements.delete, sql::DELETE, &values, Again::Never);
-            return written(row.await);
+            let delete = &self.statements.delete;
+            let rows = self.link.run(delete, sql::DELETE, &values, Again::Never);
+            return written(rows.await);
         };
         let user = write.row.user.as_ref().filter(|_| self.tag_key.is_none());
         let user = user.map(|user| user.as_str().as_bytes());
@@ -248,7 +236,6 @@ impl Inner {
         let (kept_until, version) = (moment(write.kept_until), number(write.version));
         let last_activity = write.row.last_activity.map(moment);
         let latest = write.latest.map(moment);
-        let commit = self.confirm.then_some("remote_apply");
         let (ids, parts): (Vec<&[u8]>, Vec<Option<&[u8]>>) = write
             .parts
             .iter()
@@ -266,7 +253,6 @@ impl Inner {
             &last_activity,
             &latest,
             &wait,
-            &commit,
             &ids,
             &parts,
         ];
@@ -274,20 +260,34 @@ impl Inner {
         let activity = write.kind == WriteKind::Activity && parts.is_empty() && latest.is_none();
         let (statement, count) = match (expect.is_some(), parts.is_empty()) {
             (true, true) if activity => (&all.activity, 9),
-            (true, true) => (&all.change, values.len()),
+            (true, true) => (&all.change, 11),
             (true, false) => (&all.change_parts, values.len()),
             (false, true) => (&all.insert, values.len()),
             (false, false) => (&all.insert_parts, values.len()),
         };
         let values = values.get(..count).unwrap_or(values);
-        written(self.one(statement, sql::WRITE, values, Again::Never).await)
+        let rows = self.link.run(statement, sql::WRITE, values, Again::Never);
+        written(rows.await)
     }
 }
 
+fn only(mut rows: Vec<Row>) -> Result<Row, Missed> {
+    rows.pop()
+        .ok_or_else(|| Missed::nothing_ran(StoreError::new(StoreErrorKind::Corrupt)))
+}
+
+/// Whether `read.sql` ran on a standby: what it read may be old.
+fn standby(rows: &[Row]) -> Option<Failure> {
+    let is_standby = |row: &Row| row.try_get(4).unwrap_or(false);
+    rows.iter().any(is_standby).then(Failure::standby)
+}
+
 /// The answer of a statement that writes.
-fn written(row: Result<Row, Missed>) -> Result<Written, StoreError> {
-    let row = match row {
-        Ok(row) => row,
+fn written(rows: Result<Vec<Row>, Missed>) -> Result<Written, StoreError> {
+    let row = match rows.map(|mut rows| rows.pop()) {
+        Ok(Some(row)) => row,
+        // Another write won, or it came too late. The next attempt finds out which.
+        Ok(None) => return Ok(Written::Lost),
         Err(missed) if missed.lost => return Ok(Written::Lost),
         Err(missed) if missed.nothing_ran => return Ok(Written::NothingRan(missed.error)),
         Err(missed) => return Err(missed.error),

@@ -14,7 +14,6 @@ mod reply;
 mod route;
 mod script;
 mod undelivered;
-mod worker;
 
 use self::script::Scripts;
 use super::{

@@ -9,10 +9,12 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::worker::Worker;
 use crate::{
     model::{SessionId, Tag},
-    store::meter,
+    store::{
+        meter,
+        worker::{Shift, Worker},
+    },
 };
 
 /// How many wait at most: a server that is away for long must not fill the memory of the app.
@@ -37,10 +39,6 @@ pub(super) struct Undelivered {
 struct Queue {
     waiting: VecDeque<(Tag, SessionId)>,
     worker: Worker,
-    /// Whether a task waits to find out if it runs.
-    doubted: bool,
-    /// Whether the worker has not stopped for want of work.
-    working: bool,
     /// The one that is being ended.
     at_work: Option<(Tag, SessionId)>,
     /// Sign-ins of which nothing was sent: there is nothing to end.
@@ -79,14 +77,16 @@ impl Undelivered {
         queue.waiting.push_back((tag, id));
     }
 
-    /// The next one to end.
-    pub(super) fn next(&self) -> Option<(Tag, SessionId)> {
+    /// The next one to end. If there is none, this run of the worker ends.
+    pub(super) fn next(&self, shift: &Shift) -> Option<(Tag, SessionId)> {
         let mut queue = self.queue();
         // Of a worker that stopped together with its runtime.
         let left = queue.at_work.take();
         queue.waiting.extend(left);
         queue.at_work = queue.waiting.pop_front();
-        queue.working = queue.at_work.is_some();
+        if queue.at_work.is_none() {
+            shift.ends();
+        }
         queue.at_work
     }
 
@@ -107,7 +107,7 @@ impl Undelivered {
 
     /// Starts the worker in the caller's runtime if there is work and none is at it: the runtime of the last one may
     /// have stopped, or be idle. Says whether that is still to be found out.
-    pub(super) fn work<F>(&self, work: impl FnOnce() -> F) -> bool
+    pub(super) fn work<F>(&self, work: impl FnOnce(Shift) -> F) -> bool
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -115,21 +115,16 @@ impl Undelivered {
         if queue.at_work.is_none() && queue.waiting.is_empty() {
             return false;
         }
-        if !queue.working || !queue.worker.runs() {
-            queue.working = true;
-            queue.worker.start(work());
+        if !queue.worker.runs() {
+            queue.worker.start(work);
             return false;
         }
-        let is_news = queue.worker.is_in_doubt() && !queue.doubted;
-        queue.doubted |= is_news;
-        is_news
+        queue.worker.comes_into_doubt()
     }
 
     /// Whether the worker has not shown that it runs.
     pub(super) fn is_in_doubt(&self) -> bool {
-        let mut queue = self.queue();
-        queue.doubted = false;
-        queue.worker.is_in_doubt()
+        self.queue().worker.is_in_doubt()
     }
 }
 
@@ -141,17 +136,17 @@ mod tests {
 
     use super::*;
 
-    fn starts(undelivered: &Undelivered) -> Option<Runtime> {
+    fn starts(undelivered: &Undelivered) -> Option<(Runtime, Shift)> {
         let runtime = Builder::new_current_thread().build().unwrap();
-        let mut started = false;
+        let mut started = None;
         {
             let _inside = runtime.enter();
-            undelivered.work(|| {
-                started = true;
+            undelivered.work(|shift| {
+                started = Some(shift);
                 pending()
             });
         }
-        started.then_some(runtime)
+        Some((runtime, started?))
     }
 
     #[test]
@@ -159,14 +154,15 @@ mod tests {
         let sign_in = (Tag::from_bytes([1; 12]), SessionId::from_bytes([2; 12]));
         let undelivered = Undelivered::default();
         undelivered.add(sign_in.0, sign_in.1);
-        let first = starts(&undelivered);
-        assert_eq!(undelivered.next(), Some(sign_in));
+        let (first, shift) = starts(&undelivered).unwrap();
+        assert_eq!(undelivered.next(&shift), Some(sign_in));
         assert!(starts(&undelivered).is_none(), "it is being ended");
 
         drop(first);
 
-        assert!(starts(&undelivered).is_some());
-        assert_eq!((undelivered.next(), undelivered.left()), (Some(sign_in), 1));
+        let (_second, shift) = starts(&undelivered).unwrap();
+        let next = undelivered.next(&shift);
+        assert_eq!((next, undelivered.left()), (Some(sign_in), 1));
         undelivered.done(None);
         assert_eq!(undelivered.left(), 0);
     }

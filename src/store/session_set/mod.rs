@@ -41,7 +41,8 @@ const MADE_KEPT: Duration = Duration::from_secs(60);
 /// a set has an empty one.
 ///
 /// [`encode`](Self::encode) writes everything but the app's data, which each session has in a
-/// [part](Self::encode_part) of its own.
+/// [part](Self::encode_part) of its own. After a [`create`](Self::create) and a [`save`](Self::save) write the part of that
+/// session. Remove the parts of sessions that have [none](Self::has_part) any more: any operation can end sessions.
 ///
 /// ```
 /// use std::time::Duration;

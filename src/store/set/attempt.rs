@@ -130,7 +130,7 @@ pub(super) async fn run<S: SetStorage, T>(
         // A request that lost mostly finds its change done, so it looks again before it waits.
         let most = u32::from(kind == TaskKind::Request);
         if turn.is_none() && (lost > most || joins()) {
-            turn = Some(turns.take(tag).await);
+            turn = Some(turns.take(tag, kind).await);
         }
         let loaded = match load(storage, tag, part, &lacks).await {
             Ok(loaded) => loaded,

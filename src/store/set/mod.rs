@@ -147,7 +147,13 @@ impl<S: SetStorage> SetStore<S> {
         self.0.undelivered.has_worker();
     }
 
-    /// How many sign-ins were given up and wait for their end.
+    /// The task that had taken some of them does not run any more.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn recover_given_up(&self) {
+        self.0.undelivered.recover();
+    }
+
+    /// How many sign-ins were given up and have not ended.
     #[cfg(feature = "postgres")]
     pub(crate) fn given_up(&self) -> usize {
         self.0.undelivered.count()

@@ -38,6 +38,8 @@ use crate::{
 /// 7. A `write` after its [`latest`](Write::latest) moment does not run, or its answer says when it ran.
 /// 8. `scan`, if there is one, returns the heads in the order of their tags, and leaves none out.
 ///
+/// Give your calls to the database a deadline of their own: an operation waits for a `read` or `write` as long as it takes.
+///
 /// The feature `conformance` has a test of each number, `conformance::storage`, and one of a [`SetStore`] in your
 /// storage.
 ///
@@ -98,6 +100,8 @@ pub trait SetStorage: Send + Sync + 'static {
     }
 
     /// A number that only storages with the same sessions share, such as clones.
+    ///
+    /// The layer warns if two layers without a realm use different cookies on the same sessions.
     ///
     /// Defaults to `None`: each `SetStore` and its clones have their own.
     fn identity(&self) -> Option<u64> {

@@ -17,13 +17,20 @@ const MOST: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Undelivered {
-    waiting: Mutex<VecDeque<(Tag, SessionId)>>,
-    /// How many wait. Read by each operation.
+    queue: Mutex<Queue>,
+    /// How many have not ended. Read by each operation.
     count: AtomicUsize,
     /// How many tasks end them.
     workers: AtomicUsize,
     /// Wakes these tasks.
     work: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Tag, SessionId)>,
+    /// Those that are being ended.
+    taken: Vec<(Tag, SessionId)>,
 }
 
 /// One that is being ended. It waits again if that fails, or if its operation is dropped.
@@ -38,22 +45,22 @@ pub(super) struct Taken<'a> {
 pub(super) struct Worker<'a>(&'a Undelivered);
 
 impl Undelivered {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Tag, SessionId)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, tag: Tag, id: SessionId) {
-        let mut waiting = self.waiting();
-        if waiting.len() >= MOST {
+        let mut queue = self.queue();
+        if queue.waiting.len() >= MOST {
             tracing::error!(
                 most = MOST,
                 "a sign-in that was given up is not ended: too many wait for the storage. It expires unused"
             );
             return;
         }
-        waiting.push_back((tag, id));
-        self.count.store(waiting.len(), Ordering::Relaxed);
-        drop(waiting);
+        queue.waiting.push_back((tag, id));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        drop(queue);
         self.work.notify_one();
     }
 
@@ -62,9 +69,10 @@ impl Undelivered {
         if self.count() == 0 {
             return None;
         }
-        let mut waiting = self.waiting();
-        let (tag, id) = waiting.pop_front()?;
-        self.count.store(waiting.len(), Ordering::Relaxed);
+        let mut queue = self.queue();
+        let (tag, id) = queue.waiting.pop_front()?;
+        queue.taken.push((tag, id));
+        drop(queue);
         Some(Taken {
             all: self,
             tag,
@@ -75,6 +83,14 @@ impl Undelivered {
 
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// The task that had taken some does not run any more: they wait again.
+    #[cfg(feature = "postgres")]
+    pub(super) fn recover(&self) {
+        let mut queue = self.queue();
+        let Queue { waiting, taken } = &mut *queue;
+        waiting.extend(taken.drain(..));
     }
 
     /// There is always a task that ends them.
@@ -109,11 +125,18 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        if !self.ended {
-            let mut waiting = self.all.waiting();
+        let this = (self.tag, self.id);
+        let mut queue = self.all.queue();
+        // If it is in other hands meanwhile, those decide.
+        let Some(at) = queue.taken.iter().position(|taken| *taken == this) else {
+            return;
+        };
+        queue.taken.swap_remove(at);
+        if self.ended {
+            self.all.count.fetch_sub(1, Ordering::Relaxed);
+        } else {
             // Behind the others: one that always fails must not hold them up.
-            waiting.push_back((self.tag, self.id));
-            self.all.count.store(waiting.len(), Ordering::Relaxed);
+            queue.waiting.push_back(this);
         }
     }
 }

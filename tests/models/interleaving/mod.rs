@@ -23,8 +23,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use proptest_state_machine::ReferenceStateMachine;
 use tokio::runtime::Runtime;
 use tower_user_sessions::{
-    MemoryStore, RedisStore,
-    store::{ManualClock, SessionStore, SetStore},
+    MemoryStore, PostgresStore, RedisStore,
+    store::{FileStore, ManualClock, SessionStore, SetStore},
 };
 
 use self::{
@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     common::{
-        self,
+        self, postgres,
         redis::{self, Server},
         shelf::Shelf,
     },
@@ -50,6 +50,8 @@ type Story = Vec<(Transition, Request, Answer)>;
 
 /// Replays histories with these numbers on this store. Returns the first that differs, shortened and step
 /// by step, with its number.
+///
+/// A store with a server or a file is made once, and `store` clones it: each history has its own users.
 fn histories<St: SessionStore>(
     runtime: &Runtime,
     numbers: impl IntoIterator<Item = u32>,
@@ -156,6 +158,38 @@ fn two_thousand_histories_of_four_tasks_on_session_sets_in_a_storage_match_the_m
                 .build()
         },
     );
+
+    assert_eq!(outcome, Ok(()));
+}
+
+// T20 T21 T25 T26 T29 T36 T46 T47 T48 T54 T75
+#[test]
+fn five_hundred_histories_of_four_tasks_on_a_file_match_the_model() {
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
+    let directory = common::temporary();
+    let builder = FileStore::builder().notice_kept(NOTICE_KEPT);
+    let builder = builder.clock(clock.clone());
+    let store = builder.open(directory.path().join("sessions")).unwrap();
+
+    let outcome = histories(&runtime, 500, 500, &clock, || store.clone());
+
+    assert_eq!(outcome, Ok(()));
+}
+
+// T20 T21 T25 T26 T29 T36 T46 T47 T48 T49 T54
+#[test]
+fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
+    let (runtime, clock) = (common::runtime(), ManualClock::at(START));
+    let server = postgres::Server::start();
+    let store = PostgresStore::builder(server.pool())
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .activity_step(Duration::ZERO)
+        .deadline(Duration::from_secs(20))
+        .build();
+    runtime.block_on(store.migrate()).unwrap();
+
+    let outcome = histories(&runtime, 50, 50, &clock, || store.clone());
 
     assert_eq!(outcome, Ok(()));
 }

@@ -1,10 +1,13 @@
 //! Other writers of the same session set.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tower_user_sessions::{
-    Limit, SessionStore,
-    store::{Changes, Created, Ended, ManualClock, Save, Saved},
+    EndReason, Limit, SessionStore,
+    store::{Changes, Created, End, Ended, ManualClock, Save, Saved, Which},
 };
 
 use super::{START, end_all, is_live, live, of, setup, sign_in, signed_in, tag};
@@ -164,6 +167,61 @@ async fn a_flood_of_changes_does_not_overtake_a_sign_out() {
     assert!(matches!(ended, Ok(Ended::Ended { ids, .. }) if ids.len() == 1));
     let reads = of(&counts.reads) - reads;
     assert!(reads < 100, "{reads} others were faster");
+}
+
+/// 200 saves of one session wait for their turn. Then the user signs in, and ends another session.
+// T19 T25
+#[tokio::test]
+async fn an_end_and_a_sign_in_go_before_two_hundred_saves_that_wait() {
+    let (clock, _, _) = setup();
+    let shelf = Shelf::on(&clock).yielding();
+    let store = shelf.store();
+    let (saved, ended) = (
+        signed_in(&store, &clock).await,
+        signed_in(&store, &clock).await,
+    );
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |what: &'static str| {
+        let order = Arc::clone(&order);
+        move || order.lock().unwrap().push(what)
+    };
+    for _ in 0..200 {
+        let (store, id, note) = (store.clone(), saved.session_id(), note("save"));
+        tokio::spawn(async move {
+            let mut changes = Changes::default();
+            changes.set("n", "1");
+            let saved = store.save(&Save::new(tag(), id, changes)).await;
+            assert!(matches!(saved, Ok(Saved::Saved { .. })), "{saved:?}");
+            note();
+        });
+    }
+    while of(&shelf.counts().lost) < 190 {
+        tokio::task::yield_now().await;
+    }
+    let before = order.lock().unwrap().len();
+    let (_, create) = sign_in(&clock);
+    let end = End::new(tag(), Which::One(ended.session_id()), EndReason::LoggedOut);
+
+    let (created, end) = tokio::join!(
+        async {
+            let created = store.create(&create).await;
+            note("sign-in")();
+            created
+        },
+        async {
+            let ended = store.end(&end).await;
+            note("end")();
+            ended
+        }
+    );
+
+    assert!(matches!(created, Ok(Created::Created(_))), "{created:?}");
+    assert!(matches!(end, Ok(Ended::Ended { .. })), "{end:?}");
+    let order = order.lock().unwrap();
+    let at = |what| order.iter().position(|it| *it == what).unwrap() - before;
+    assert!(at("end") < at("sign-in"), "{order:?}");
+    // The save that has its turn, and one that is done before it is noted.
+    assert!(at("sign-in") <= 3, "{order:?}");
 }
 
 // T25 T49

@@ -11,7 +11,9 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tower_user_sessions::{Lifetime, Login, MemoryStore, Session, SessionLayer};
+use tower_user_sessions::{
+    Lifetime, Login, MemoryStore, Session, SessionLayer, store::SharedStore,
+};
 
 const COUNTER: &str = "counter";
 const FLASH: &str = "flash";
@@ -30,11 +32,16 @@ pub async fn serve(address: &str) -> io::Result<()> {
 
 /// All routes, with sessions in memory.
 pub fn app() -> Router {
+    app_on(MemoryStore::new())
+}
+
+/// All routes, with sessions in this store.
+pub fn app_on(store: impl Into<SharedStore>) -> Router {
     let (idle, absolute) = (
         Duration::from_secs(HOUR),
         Duration::from_secs(30 * 24 * HOUR),
     );
-    let sessions = SessionLayer::new(MemoryStore::new()).lifetime(Lifetime::new(idle, absolute));
+    let sessions = SessionLayer::new(store).lifetime(Lifetime::new(idle, absolute));
     Router::new()
         .route("/", get(home))
         .route("/login", post(log_in))

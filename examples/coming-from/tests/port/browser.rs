@@ -36,6 +36,16 @@ impl Browser {
         }
     }
 
+    /// Lets go of the app, and keeps the cookies.
+    pub(crate) fn stop(&mut self) {
+        self.app = Router::new();
+    }
+
+    /// Goes on with this app.
+    pub(crate) fn visit(&mut self, app: &Router) {
+        self.app = app.clone();
+    }
+
     pub(crate) fn has_cookie(&self) -> bool {
         !self.cookies.is_empty()
     }

@@ -9,3 +9,4 @@
 mod answers;
 mod browser;
 mod diff;
+mod restart;

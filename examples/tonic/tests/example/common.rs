@@ -10,6 +10,8 @@
 
 #[path = "../../../../tests/common/app.rs"]
 pub mod app;
+#[path = "../../../../tests/common/child.rs"]
+pub mod child;
 #[path = "../../../../tests/common/curl.rs"]
 pub mod curl;
 #[path = "../../../../tests/common/faulty.rs"]

@@ -306,6 +306,49 @@ fn a_stream_goes_on_when_the_runtime_of_another_one_ends() {
 }
 
 #[test]
+fn a_stream_goes_on_when_nothing_drives_the_runtime_of_another_one() {
+    let idle = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let sight = idle.block_on(async { Sight::new(false) });
+    sight.live(id(1), MINUTE * 60);
+    let (registry, live) = idle.block_on(async {
+        let registry = sight.registry();
+        let live = sight.open(&registry, id(1), None);
+        (registry, live)
+    });
+    assert_eq!(sight.looks(), 0);
+    sight.end(id(1), EndReason::Evicted);
+
+    let busy = tokio::runtime::Runtime::new().unwrap();
+    let end = busy.block_on(async { timeout(SECOND * 20, live.ended()).await });
+
+    assert_eq!(end.unwrap().reason(), "evicted");
+    drop(registry);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_replaced_while_it_runs_takes_no_question_with_it() {
+    let sight = Sight::new(false);
+    let registry = sight.registry();
+    sight.live(id(1), MINUTE * 60);
+    let live = sight.open(&registry, id(1), None);
+    let before = registry.next_run();
+    let lost = registry.turn(before, 9).unwrap().asked;
+    assert_eq!(lost.len(), 1);
+
+    // A runtime that is busy seems to run nothing, and the task is stopped where it waits next.
+    let now = registry.next_run();
+    sleep(SECOND * 2).await;
+
+    assert!(registry.turn(before, 9).is_none());
+    assert_eq!(registry.turn(now, 9).unwrap().asked.len(), 1);
+    assert!(registry.answered(before, &lost[0], None).is_empty());
+    drop(live);
+}
+
+#[test]
 fn outside_of_a_runtime_no_stream_opens() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let sight = runtime.block_on(async { Sight::new(false) });

@@ -1,8 +1,8 @@
 //! The conditions of an answer from here, one by one.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
-use super::wire::{HEARD, IDLE, Server, near, sign_in};
+use super::wire::{HEARD, Hold, IDLE, LEASE, Server, near, poll, sign_in};
 use crate::{
     model::{EndReason, Lifetime, Salt, Tag, Token},
     store::{
@@ -102,6 +102,50 @@ async fn a_lease_is_at_most_half_of_what_is_left_of_the_idle_time() {
     assert!(!is_near(&node.near, &resolve).await);
 }
 
+// T73
+#[tokio::test]
+async fn a_lease_begins_before_the_answer_and_a_clock_that_steps_back_ends_it() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    node.wire.hold(Hold::After);
+    let (cache, resolve) = (node.near.clone(), near(&token));
+    let mut fill: Pin<Box<dyn Future<Output = _>>> =
+        Box::pin(async move { cache.resolve(&resolve).await });
+    assert!(poll(&mut fill).is_none());
+    server.clock.advance(LEASE - MS);
+    node.hears(0);
+    live(poll(&mut fill).unwrap());
+
+    assert!(is_near(&node.near, &near(&token)).await);
+    server.clock.advance(MS);
+    assert!(!is_near(&node.near, &near(&token)).await);
+
+    assert!(is_near(&node.near, &near(&token)).await);
+    server.clock.set(Timestamp::from_millis(1_764_000_000_000));
+    assert!(!is_near(&node.near, &near(&token)).await);
+}
+
+// T73
+#[tokio::test]
+async fn a_lease_is_at_most_the_grace_of_the_last_new_token() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    let salt = Salt::from_bytes([1; 16]);
+    let next = token.successor(&salt);
+    let mut rotate = Rotate::new(&token, &next, Renewal::Derived(salt));
+    rotate.grace = Duration::from_secs(3);
+    server.store.rotate(&rotate).await.unwrap();
+    for _ in 0..2 {
+        node.near.resolve(&near(&next)).await.unwrap();
+    }
+
+    server.clock.advance(rotate.grace - MS);
+    node.hears(0);
+    assert!(is_near(&node.near, &near(&next)).await);
+    server.clock.advance(MS);
+    assert!(!is_near(&node.near, &near(&next)).await);
+}
+
 #[tokio::test]
 async fn another_token_an_unknown_one_and_the_one_before_ask_the_store() {
     let server = Server::new();
@@ -132,7 +176,11 @@ async fn another_token_an_unknown_one_and_the_one_before_ask_the_store() {
     node.hears(9);
     assert!(!is_near(&node.near, &near(&next)).await);
     assert!(is_near(&node.near, &near(&next)).await);
-    assert!(!is_near(&node.near, &near(&token)).await);
+    server.clock.advance(MS);
+    for _ in 0..2 {
+        // It still works, within its grace.
+        assert!(!is_near(&node.near, &near(&token)).await);
+    }
 }
 
 #[tokio::test]
@@ -209,6 +257,11 @@ async fn an_untrusted_feed_and_one_of_another_epoch_answer_nothing() {
 
     node.near.resolve(&near(&token)).await.unwrap();
     node.reconnects();
+    assert!(!is_near(&node.near, &near(&token)).await);
+    assert!(is_near(&node.near, &near(&token)).await);
+
+    node.begins_epoch();
+    server.clock.advance(MS);
     assert!(!is_near(&node.near, &near(&token)).await);
     assert!(is_near(&node.near, &near(&token)).await);
 }

@@ -136,6 +136,45 @@ async fn activity_within_its_step_is_not_written() {
     assert_eq!(stored(&server, &token).await, server.clock.now());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_a_write_that_is_on_its_way() {
+    let server = Server::new();
+    let (mut node, token) = (server.node(), server.signs_in("alice").await);
+    node.near.resolve(&near(&token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(&node, &token).await;
+    let last = server.clock.now();
+    node.wire.holds_touches();
+    server.clock.advance(SECOND * 5);
+    while node.wire.touches() == 0 {
+        tokio::time::sleep(SECOND).await;
+    }
+
+    let mut flush = tokio_test::task::spawn(node.near.flush());
+    for _ in 0..9 {
+        assert!(flush.poll().is_pending());
+        tokio::task::yield_now().await;
+    }
+    node.wire.passes_touches(1);
+    flush.await;
+    assert_eq!(stored(&server, &token).await, last);
+
+    // A write without an answer is not waited for without end.
+    node.hears(0);
+    node.near.resolve(&near(&token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(&node, &token).await;
+    server.clock.advance(SECOND * 5);
+    while node.wire.touches() == 0 {
+        tokio::time::sleep(SECOND).await;
+    }
+    let began = tokio::time::Instant::now();
+    node.near.flush().await;
+    assert_eq!(began.elapsed(), SECOND * 10);
+}
+
 // By the system's clock.
 #[tokio::test]
 async fn a_task_writes_activity_after_the_lease() {
@@ -156,4 +195,40 @@ async fn a_task_writes_activity_after_the_lease() {
         tokio::time::sleep(lease / 10).await;
     }
     panic!("the activity was never written");
+}
+
+// By the system's clock.
+#[test]
+fn activity_is_written_though_nothing_drives_the_runtime_that_noted_it() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (idle, busy) = (runtime(), runtime());
+    let server = Server::new();
+    let lease = Duration::from_millis(200);
+    let cache = Near::builder(server.store.clone()).lease(lease).build();
+    let (first, filled) = idle.block_on(async {
+        let first = server.signs_in("alice").await;
+        cache.resolve(&near(&first)).await.unwrap();
+        let filled = server.clock.now();
+        server.clock.advance(SECOND);
+        tokio::time::sleep(lease / 2).await;
+        cache.resolve(&near(&first)).await.unwrap();
+        (first, filled)
+    });
+
+    busy.block_on(async {
+        let second = server.signs_in("bob").await;
+        for _ in 0..200 {
+            if stored(&server, &first).await != filled {
+                return;
+            }
+            cache.resolve(&near(&second)).await.unwrap();
+            tokio::time::sleep(lease / 10).await;
+        }
+        panic!("the activity was never written");
+    });
 }

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     model::{Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId},
     store::{
@@ -75,6 +77,7 @@ impl Server {
             calls: AtomicUsize::new(0),
             touches: AtomicUsize::new(0),
             hold: Mutex::default(),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }));
         let near = Near::builder(wire.clone())
             .clock(self.clock.clone())
@@ -179,6 +182,11 @@ impl Node {
         self.wire.0.feed.epoch_changed();
     }
 
+    /// Messages may have been lost, and readers do not know it yet.
+    pub(super) fn begins_epoch(&self) {
+        self.source.now.lock().unwrap().0 += 1;
+    }
+
     pub(super) fn loses(&mut self) {
         self.lost |= self.queue.pop_front().is_some();
     }
@@ -194,6 +202,8 @@ struct Inner {
     calls: AtomicUsize,
     touches: AtomicUsize,
     hold: Mutex<Hold>,
+    /// What each touch waits for.
+    gate: Semaphore,
 }
 
 /// Where the next call waits once.
@@ -208,6 +218,15 @@ pub(super) enum Hold {
 impl Wire {
     pub(super) fn hold(&self, hold: Hold) {
         *self.0.hold.lock().unwrap() = hold;
+    }
+
+    /// From now on touches wait, until so many may pass.
+    pub(super) fn holds_touches(&self) {
+        self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(super) fn passes_touches(&self, count: usize) {
+        self.0.gate.add_permits(count);
     }
 
     pub(super) fn calls(&self) -> usize {
@@ -300,6 +319,7 @@ impl SessionStore for Wire {
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.0.touches.fetch_add(1, SeqCst);
+        self.0.gate.acquire().await.unwrap().forget();
         self.call(self.0.store.touch(touch)).await
     }
 

@@ -1,4 +1,4 @@
--- Replaces the head of a session set and some of its parts.
+-- Replaces the head of a session set.
 --
 -- $1   tag
 -- $2   version expected
@@ -11,21 +11,9 @@
 -- $9   last activity
 -- $10  latest     it must not run after this moment; null for no such moment
 -- $11  wait       how long it waits for a lock, in ms
--- $12  commit     the value of synchronous_commit; null for the connection's
--- $13  parts      their ids
--- $14  bytes      of each part; null removes it
 --
--- Returns one row: when it was written, null if it was not; whether it came in time.
-WITH now AS MATERIALIZED (
-  SELECT coalesce($6, clock_timestamp()) AS now
-), at AS MATERIALIZED (
-  SELECT now, now <= coalesce($10, 'infinity') AS in_time, {settings} AS set FROM now
-), done AS (
-  UPDATE tower_user_sessions h
-  SET version = $3, head = $4, user_id = $7, live = $8, last_activity = $9, kept_until = {moved}
-  FROM at
-  WHERE h.tag = $1 AND h.version = $2 AND at.in_time AND at.set IS NOT NULL
-  RETURNING h.tag, coalesce($6, clock_timestamp()) AS written
-{parts}
-)
-SELECT (SELECT written FROM done), at.in_time FROM at
+-- Returns one row: when it was written. None if it was not.
+UPDATE tower_user_sessions h
+SET version = $3, head = $4, user_id = $7, live = $8, last_activity = $9, kept_until = {moved}
+WHERE h.tag = $1 AND h.version = $2 AND {now} <= coalesce($10, 'infinity') AND {settings} IS NOT NULL
+RETURNING {now}

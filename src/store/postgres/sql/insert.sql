@@ -1,4 +1,4 @@
--- Adds a session set where there is none. Takes and returns the same as change.sql; $2 is not used.
+-- Adds a session set where there is none. Takes and returns the same as change_parts.sql; $2 is not used.
 WITH now AS MATERIALIZED (
   SELECT coalesce($6, clock_timestamp()) AS now
 ), at AS MATERIALIZED (

@@ -30,13 +30,10 @@ use self::{
     address::Address,
     map::{Changed, Map},
 };
-use super::{
-    link::{Link, Outage, RedisSource, Seeds},
-    worker::Worker,
-};
+use super::link::{Link, Outage, RedisSource, Seeds};
 use crate::{
     model::clock::{Monotonic, millis},
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, worker::Worker},
 };
 
 /// How long callers wait for a first map before they share the error, in ms.
@@ -225,7 +222,7 @@ impl Inner {
     fn wake(self: &Arc<Self>) {
         let mut refresher = lock(&self.refresher);
         if !refresher.runs() {
-            refresher.start(refresh::keep(Arc::clone(self)));
+            refresher.start(|_| refresh::keep(Arc::clone(self)));
         }
     }
 }

@@ -48,10 +48,9 @@ use self::{
     member::Member,
     state::{Found, State},
 };
-use super::worker::Worker;
 use crate::{
     model::clock::{Monotonic, millis},
-    store::{StoreError, StoreErrorKind, meter},
+    store::{StoreError, StoreErrorKind, meter, worker::Worker},
 };
 
 pub use self::source::{IntoRedisSource, RedisSource, RedisUrlError};
@@ -241,7 +240,7 @@ impl Inner {
     fn mind_keeper(self: &Arc<Self>) {
         let mut keeper = self.keeper();
         if !keeper.runs() {
-            keeper.start(keeper::keep(Arc::clone(self)));
+            keeper.start(|_| keeper::keep(Arc::clone(self)));
         }
     }
 

@@ -55,6 +55,11 @@ impl Publish {
         }
     }
 
+    /// Whether changes are reported that end nothing.
+    pub(super) const fn reports_writes(&self) -> bool {
+        self.all
+    }
+
     /// The command that sends a message.
     pub(in super::super) fn name(&self) -> &'static str {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }

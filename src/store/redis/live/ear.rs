@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::super::link::Link;
-use crate::model::clock::{Monotonic, wall_ahead};
+use crate::model::clock::{Monotonic, wall_ahead, wall_ahead_at};
 
 /// For how long, in ms, the newest answered PING shows that messages arrive.
 pub(super) const HEARD: i64 = 2_000;
@@ -70,7 +70,8 @@ impl Ear {
 
     /// Whether messages arrive, by what is known at this moment.
     pub(super) fn hears(&self) -> bool {
-        self.hears_at(Monotonic::now().as_millis(), wall_ahead())
+        let now = Monotonic::now();
+        self.hears_at(now.as_millis(), wall_ahead_at(now))
     }
 
     fn hears_at(&self, now: i64, wall: i64) -> bool {
@@ -95,6 +96,15 @@ impl Ear {
     /// A message of the node to itself arrived that was sent at that moment.
     pub(super) fn hear_itself(&self, sent: i64) {
         self.looped.fetch_max(sent, SeqCst);
+    }
+
+    /// Whether it has not heard itself of late. Calls may then have gone to another server.
+    pub(super) fn missed_itself(&self) -> bool {
+        self.missed_itself_at(Monotonic::now().as_millis())
+    }
+
+    fn missed_itself_at(&self, now: i64) -> bool {
+        now.saturating_sub(self.looped.load(SeqCst)) > LOOPED
     }
 
     /// Whether the message to itself of that moment, or a later one, has arrived.
@@ -149,6 +159,16 @@ mod tests {
 
         assert!(ear.hears_at(3_000, 500));
         assert!(!ear.hears_at(3_001, 500), "silence");
+    }
+
+    #[test]
+    fn an_ear_has_missed_itself_before_its_first_message_and_after_a_gap() {
+        let ear = ear();
+        assert!(ear.missed_itself_at(1_000), "it has heard nothing");
+        ear.hear_itself(1_000);
+
+        assert!(!ear.missed_itself_at(4_000));
+        assert!(ear.missed_itself_at(4_001));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What all listeners of a store share.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
+    mem,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -37,7 +38,7 @@ pub(super) struct Hearing {
     pub(super) node: String,
     pub(super) places: Places,
     /// The connections that listen, by their numbers.
-    ears: RwLock<HashMap<u64, Arc<Ear>>>,
+    ears: RwLock<BTreeMap<u64, Arc<Ear>>>,
     next: AtomicU64,
     /// How many readers there are.
     pub(super) readers: AtomicUsize,
@@ -101,7 +102,7 @@ impl Hearing {
     /// Nothing is listened to.
     pub(super) fn stop(&self) {
         let mut ears = self.ears.write().unwrap_or_else(PoisonError::into_inner);
-        for (number, _) in ears.drain() {
+        for (number, _) in mem::take(&mut *ears) {
             self.places.close_all(number);
         }
     }
@@ -173,6 +174,10 @@ impl Hearing {
             (PushKind::Message | PushKind::SMessage, Some(Value::BulkString(message))) => {
                 if channel.ends_with(self.node.as_bytes()) {
                     if let Some(sent) = message.first_chunk() {
+                        // Until now a question may have been answered by the previous master.
+                        if ear.missed_itself() {
+                            self.renew(ear);
+                        }
                         ear.hear_itself(i64::from_be_bytes(*sent));
                     }
                 } else if let Some(message) = FeedMessage::decode(message)

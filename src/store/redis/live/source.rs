@@ -21,7 +21,6 @@ use super::{
     super::{
         link::{Link, RedisSource},
         script::Scripts,
-        worker::Worker,
     },
     channel::Publish,
     hearing::Hearing,
@@ -29,7 +28,7 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedSource, FeedState, Horizon, nonce},
+    store::{Feed, FeedSource, FeedState, Horizon, nonce, worker::Worker},
 };
 
 /// How often it looks which servers there are.
@@ -85,6 +84,10 @@ impl FeedSource for Listening {
             self.start();
         }
     }
+
+    fn reports_writes(&self) -> bool {
+        self.hearing.publish.reports_writes()
+    }
 }
 
 impl Listening {
@@ -113,7 +116,7 @@ impl Listening {
         let mut worker = self.worker();
         if !worker.runs() {
             self.hearing.stop();
-            worker.start(conduct(Arc::clone(&self.hearing)));
+            worker.start(|_| conduct(Arc::clone(&self.hearing)));
         }
     }
 

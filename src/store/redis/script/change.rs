@@ -13,7 +13,6 @@ use super::{
         link::{Call, Lane, Resend},
         reply::Reply,
         undelivered,
-        worker::DOUBT,
     },
     Inner, Scripts, not_before,
 };
@@ -22,6 +21,7 @@ use crate::{
     store::{
         End, Ended, Forget, List, Save, Saved, StoreError, StoreErrorKind, TOMBSTONE_KEPT, Which,
         nonce,
+        worker::{DOUBT, Shift},
     },
 };
 
@@ -94,10 +94,10 @@ impl Scripts {
         };
         let store = Arc::downgrade(&self.0);
         let again = Weak::clone(&store);
-        if self.0.undelivered.work(|| end_all(store)) {
+        if self.0.undelivered.work(|shift| end_all(store, shift)) {
             // Nothing may drive the runtime of the worker.
             runtime.spawn(async move {
-                tokio::time::sleep(IN_DOUBT).await;
+                tokio::time::sleep(DOUBT).await;
                 if let Some(store) = again.upgrade()
                     && store.undelivered.is_in_doubt()
                 {
@@ -230,9 +230,6 @@ impl Scripts {
     }
 }
 
-/// After this it is known whether the runtime of a worker runs.
-const IN_DOUBT: Duration = Duration::from_millis(DOUBT.unsigned_abs());
-
 /// The mark of a realm; empty for all realms.
 fn mark(realm: Option<Realm>) -> Vec<u8> {
     realm.map_or_else(Vec::new, |realm| realm.mark().to_vec())
@@ -247,13 +244,13 @@ fn operation() -> Result<[u8; 8], StoreError> {
 }
 
 /// Ends what was given up, one after the other, until nothing is left.
-async fn end_all(store: Weak<Inner>) {
+async fn end_all(store: Weak<Inner>, shift: Shift) {
     let (mut pause, mut failed) = (undelivered::SHORTEST, 0);
     loop {
         let Some(store) = store.upgrade().map(Scripts) else {
             return;
         };
-        let Some((tag, id)) = store.0.undelivered.next() else {
+        let Some((tag, id)) = store.0.undelivered.next(&shift) else {
             return;
         };
         let ended = store.end_undelivered(tag, id).await;

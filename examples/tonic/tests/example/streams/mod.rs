@@ -1,76 +1,58 @@
 //! Open streams on one node whose session ends on another one: an event stream and a WebSocket under axum, a
-//! stream and a bidirectional call under tonic, and a download under bare hyper. Both nodes use one Redis.
+//! stream and a bidirectional call under tonic, and a download under bare hyper. Each node is a process, and both use
+//! one Redis.
 
 mod node;
+mod process;
 mod raw;
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-use tower_user_sessions::{
-    Limit, RedisStore, Session, SessionLayer, TokenSource, UserSessions,
-    store::{RedisLive, RedisSource},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::{
     node::Node,
+    process::{Browser, Process},
     raw::{Stream, close_reason},
 };
-use crate::common::{
-    http::{Client, user},
-    redis::Server,
-};
+use crate::common::redis::Server;
 
 const CAUSES: [&str; 4] = ["evicted", "revoked", "administrator", "token_reuse"];
 
-fn store(server: &Server, live: bool) -> RedisStore {
-    let builder = RedisStore::builder(RedisSource::url(&server.url()).unwrap());
-    if live {
-        builder.live(RedisLive::ends()).build()
-    } else {
-        builder.build()
-    }
-}
+const LEASE: Duration = Duration::from_secs(60);
 
-fn layer(store: RedisStore, lease: Duration) -> SessionLayer {
-    SessionLayer::new(store)
-        .token_source(TokenSource::CookieThenBearer)
-        .limit(Limit::at_most(1))
-        .rotation_grace(Duration::ZERO)
-        .look_every(lease)
-}
+/// A lease, 20 % more, and what the paces of looks add.
+const LONGEST: Duration = Duration::from_secs(75);
 
-/// Ends the session of this client on the node of this layer.
-async fn end(
-    cause: &str,
-    layer: &SessionLayer,
-    store: &RedisStore,
-    client: &mut Client,
-    name: &str,
-) {
+/// Ends the session of this user's only browser on its node.
+async fn end(cause: &str, node: &Node, browser: &mut Browser, user: &str) {
     match cause {
-        "evicted" => drop(Client::signed_in(layer, name).await),
+        "evicted" => drop(Browser::signed_in(node.axum, user, 1).await),
         "revoked" => {
-            let roomy = layer.clone().limit(Limit::at_most(9));
-            let mut other = Client::signed_in(&roomy, name).await;
-            other
-                .send(|session: Session| async move {
-                    session.user_sessions().unwrap().end_others().await.unwrap();
-                })
-                .await;
+            let mut other = Browser::signed_in(node.axum, user, 9).await;
+            let (_, page) = other.get("/devices").await;
+            assert!(page.contains(r#"action="/devices/end-others""#), "{page}");
+            let foreign = [
+                ("origin", "https://evil.test"),
+                ("sec-fetch-site", "cross-site"),
+            ];
+            let status = other.post("/devices/end-others", &foreign).await;
+            assert_eq!(status, 403);
+            assert_eq!(browser.get("/me").await.0, 200, "another site ends nothing");
+            let status = other.post("/devices/end-others", &[]).await;
+            assert!(status.is_success() || status.is_redirection(), "{status}");
         }
         "administrator" => {
-            let all = UserSessions::new(store.clone(), user(name));
-            all.end_all().await.unwrap();
+            let status = browser.post(&format!("/end/{user}"), &[]).await;
+            assert_eq!(status, 200);
         }
         _ => {
-            let stolen = client.clone();
-            client
-                .send(|session: Session| async move { session.rotate().unwrap() })
-                .await;
-            client.user().await;
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            stolen.before(layer).user().await;
+            let stolen = browser.clone();
+            assert_eq!(browser.post("/rotate", &[]).await, 200);
+            assert_ne!(browser.token, stolen.token);
+            assert_eq!(browser.get("/me").await.0, 200);
+            sleep(Duration::from_millis(5)).await;
+            assert_eq!(stolen.get("/me").await.0, 401);
         }
     }
 }
@@ -86,41 +68,44 @@ async fn open(node: &Node, token: &str) -> Vec<Stream> {
     ]
 }
 
-/// Ends sessions, and returns how long each stream stayed open after that.
+/// Waits until the stream is closed, and compares what its client is sent.
+async fn closes(stream: Stream, cause: &str, most: Duration) {
+    let kind = stream.kind;
+    let over = timeout(most, stream.end()).await;
+    let said = over.unwrap_or_else(|_| panic!("{kind} stayed open after {cause}"));
+    match kind {
+        "/events" => assert_eq!(said, format!("event: session-ended\ndata: {cause}\n\n")),
+        "/socket" => assert_eq!(close_reason(&said), cause),
+        "/file" => assert!(said.ends_with("cut off"), "{said}"),
+        _ => assert_eq!(said, format!("Unauthenticated {cause}")),
+    }
+}
+
+/// Ends sessions on one process, and returns how long each stream on the other one stayed open after that.
 async fn closing(
     server: &Server,
     feed_of_b: bool,
     lease: Duration,
     rounds: usize,
 ) -> Vec<Duration> {
-    let (a, b) = (store(server, true), store(server, feed_of_b));
-    let node = Node::start(layer(a, lease)).await;
-    let layer_b = layer(b.clone(), lease);
+    let a = Process::start(server, true, lease).await;
+    let b = Process::start(server, feed_of_b, lease).await;
     let mut took = Vec::new();
     for round in 0..rounds {
         let cause = CAUSES[round % CAUSES.len()];
-        let name = format!("user {feed_of_b} {round}");
-        let mut client = Client::signed_in(&layer_b, &name).await;
-        client.user().await;
-        let streams = open(&node, &client.token()).await;
+        let user = format!("user-{feed_of_b}-{round}");
+        let mut browser = Browser::signed_in(b.node.axum, &user, 1).await;
+        let streams = open(&a.node, &browser.token).await;
         if round == 0 {
             // The node listens from its first stream on.
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            sleep(Duration::from_secs(2)).await;
         }
 
-        end(cause, &layer_b, &b, &mut client, &name).await;
-        let ended = tokio::time::Instant::now();
+        end(cause, &b.node, &mut browser, &user).await;
+        let ended = Instant::now();
         for stream in streams {
-            let kind = stream.kind;
-            let over = timeout(Duration::from_secs(20), stream.end()).await;
-            let said = over.unwrap_or_else(|_| panic!("{kind} stayed open after {cause}"));
+            closes(stream, cause, Duration::from_secs(20)).await;
             took.push(ended.elapsed());
-            match kind {
-                "/events" => assert_eq!(said, format!("event: session-ended\ndata: {cause}\n\n")),
-                "/socket" => assert_eq!(close_reason(&said), cause),
-                "/file" => assert!(said.ends_with("cut off"), "{said}"),
-                _ => assert_eq!(said, format!("Unauthenticated {cause}")),
-            }
         }
     }
     took.sort();
@@ -129,13 +114,16 @@ async fn closing(
 
 // T41 T72
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_of_every_kind_close_within_a_second_when_another_node_ends_their_session() {
+async fn streams_of_every_kind_close_within_a_second_when_another_process_ends_their_session() {
     let server = Server::start();
 
-    let took = closing(&server, true, Duration::from_secs(60), 200).await;
+    let took = closing(&server, true, LEASE, 200).await;
 
     assert_eq!(took.len(), 1_000);
-    let p99 = took[989];
+    let [half, p99, last] = [500, 989, 999].map(|at: usize| took[at]);
+    println!(
+        "1,000 streams, 200 ends: half of them after {half:?}, p99 {p99:?}, the last after {last:?}"
+    );
     assert!(p99 < Duration::from_secs(1), "{p99:?}");
 }
 
@@ -149,4 +137,59 @@ async fn streams_of_every_kind_close_with_the_lease_when_no_message_arrives() {
 
     // 20 % more, and the look of a second before.
     assert!(took[39] < Duration::from_millis(2_500), "{:?}", took[39]);
+}
+
+// T41 T72
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_a_process_that_was_suspended_for_10_s_close_when_it_goes_on() {
+    let server = Server::start();
+    let a = Process::start(&server, true, LEASE).await;
+    let b = Process::start(&server, true, LEASE).await;
+    let stays = Browser::signed_in(b.node.axum, "stays", 1).await;
+    let open_ones = open(&a.node, &stays.token).await;
+    let mut users = Vec::new();
+    for number in 0..16 {
+        let user = format!("user-{number}");
+        let browser = Browser::signed_in(b.node.axum, &user, 1).await;
+        let streams = open(&a.node, &browser.token).await;
+        users.push((CAUSES[number % CAUSES.len()], user, browser, streams));
+    }
+    sleep(Duration::from_secs(2)).await;
+
+    a.suspend();
+    let suspended = Instant::now();
+    let ends = async {
+        for (at, (cause, user, browser, _)) in users.iter_mut().enumerate() {
+            let due = Duration::from_millis(9_000) * u32::try_from(at).unwrap() / 16;
+            tokio::time::sleep_until(suspended + due).await;
+            end(cause, &b.node, browser, user).await;
+        }
+        tokio::time::sleep_until(suspended + Duration::from_secs(10)).await;
+    };
+    let load = async {
+        loop {
+            assert_eq!(stays.get("/me").await.0, 200);
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! { () = ends => {}, () = load => {} }
+    a.resume();
+    let resumed = Instant::now();
+    for (cause, _, _, streams) in users {
+        for stream in streams {
+            // The first session ended 10 s before.
+            closes(stream, cause, LONGEST - Duration::from_secs(10)).await;
+        }
+    }
+
+    println!(
+        "80 streams, 10 s suspended: all closed {:?} after that",
+        resumed.elapsed()
+    );
+    assert_eq!(stays.get("/me").await.0, 200);
+    for stream in open_ones {
+        let kind = stream.kind;
+        let closed = timeout(Duration::from_millis(100), stream.end()).await;
+        assert!(closed.is_err(), "{kind} of a live session was closed");
+    }
 }

@@ -1,12 +1,15 @@
-//! A node that serves streams under axum, tonic and bare hyper.
+//! A node that serves streams under axum, tonic and bare hyper, and on which sessions begin and end.
 
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, time::Duration};
 
 use axum::{
     Router,
-    extract::ws::{CloseFrame, Message, WebSocketUpgrade, close_code},
+    extract::{
+        Path, State,
+        ws::{CloseFrame, Message, WebSocketUpgrade, close_code},
+    },
     response::{Response as AxumResponse, Sse, sse::Event},
-    routing::any,
+    routing::{any, get, post},
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,7 +28,10 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 use tower::{Service, ServiceBuilder, service_fn};
-use tower_user_sessions::{EndStreams, Session, SessionLayer, UntilEnded};
+use tower_user_sessions::{
+    DevicePage, EndStreams, Limit, Login, RedisStore, Session, SessionLayer, UntilEnded, User,
+    UserId, UserSessions,
+};
 
 use crate::{
     pb::{WhoAmIReply, WhoAmIRequest},
@@ -65,6 +71,25 @@ async fn socket(session: Session, upgrade: WebSocketUpgrade) -> AxumResponse {
     })
 }
 
+async fn log_in(session: Session, Path((user, most)): Path<(String, u16)>) {
+    let login = Login::new(user).limit(Limit::at_most(most));
+    session.log_in_with(login).unwrap();
+}
+
+async fn me(user: User) -> String {
+    user.id().to_string()
+}
+
+async fn rotate(session: Session) {
+    session.rotate().unwrap();
+}
+
+/// What an administrator does.
+async fn end_user(State(store): State<RedisStore>, Path(user): Path<String>) {
+    let all = UserSessions::new(store, UserId::new(user).unwrap());
+    all.end_all().await.unwrap();
+}
+
 type Body = BoxBody<Bytes, Infallible>;
 
 async fn file<B>(_: Request<B>) -> Result<Response<Body>, Infallible> {
@@ -73,12 +98,18 @@ async fn file<B>(_: Request<B>) -> Result<Response<Body>, Infallible> {
 }
 
 impl Node {
-    pub(super) async fn start(sessions: SessionLayer) -> Self {
+    pub(super) async fn start(sessions: SessionLayer, store: RedisStore) -> Self {
         let (axum, axum_at) = listener().await;
         let events = async || Sse::new(tokio_stream::pending::<Result<Event, Infallible>>());
         let app = Router::new()
             .route("/events", any(events))
             .route("/socket", any(socket))
+            .route("/login/{user}/{most}", post(log_in))
+            .route("/me", get(me))
+            .route("/rotate", post(rotate))
+            .route("/end/{user}", post(end_user))
+            .nest_service("/devices", DevicePage::at("/devices").login("/"))
+            .with_state(store)
             .layer(EndStreams::new())
             .layer(sessions.clone());
         tokio::spawn(async move { axum::serve(axum, app).await.unwrap() });

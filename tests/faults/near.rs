@@ -1,0 +1,349 @@
+//! The near cache on real servers: 10,000 random histories with `scripts/soak near`, some of them here.
+//!
+//! Messages of the feed are lost and late, its connection falls silent and is cut, so is that of calls, the server
+//! is lost, a replica takes over, and slots move. Whatever happens, no answer is later than the lease after an
+//! acknowledged end, and on one node a browser sees what it wrote.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its figures"
+)]
+
+use std::{
+    cell::Cell,
+    env,
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tower_user_sessions::{
+    RedisStore,
+    store::{Near, RedisLive, RedisSource},
+};
+
+use super::{
+    near_history::History,
+    near_truth::{Node, Place, Random, Tally},
+    near_way::{Of, Way},
+};
+use crate::common::{
+    cluster::{Cluster, slot},
+    load::millis,
+    replicas::{Group, Program},
+};
+
+const LEASE: Duration = Duration::from_millis(400);
+/// So long a feed is trusted after it was heard.
+const HEARD: Duration = Duration::from_secs(2);
+/// Clocks count whole milliseconds.
+const MS: Duration = Duration::from_millis(1);
+const STEPS: usize = 40;
+
+/// How many histories there are at once.
+const AT_ONCE: u64 = 300;
+/// And how many with each server that is lost.
+const AT_ONE_LOSS: u64 = 100;
+
+fn setting(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// How many histories a test has: by default so many, or its share of those of a soak.
+fn histories(default: u64, percent: u64) -> u64 {
+    setting("NEAR_HISTORIES", default * 100 / percent) * percent / 100
+}
+
+/// Where faults come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Node,
+    /// The server is killed, and comes back empty.
+    Restart,
+    /// The master is killed, and its replica takes over.
+    Failover,
+    Cluster,
+}
+
+fn store(source: RedisSource, kind: Kind) -> RedisStore {
+    let builder = RedisStore::builder(source).live(RedisLive::all());
+    match kind {
+        Kind::Failover => builder.confirm(1, millis(1_000)).build(),
+        _ => builder.build(),
+    }
+}
+
+/// Two nodes have a short lease. With a longer one, on the third, the feed is the bound: it loses no message without a
+/// sign of it.
+fn nodes(stores: Vec<RedisStore>, kind: Kind) -> Vec<Node> {
+    let node = |(at, store)| {
+        let heard = at == 2 && kind != Kind::Cluster;
+        let (lease, bound) = if heard {
+            (Duration::from_secs(5), HEARD)
+        } else {
+            (LEASE, LEASE)
+        };
+        Node {
+            near: Near::builder(store).lease(lease).build(),
+            bound: bound + MS,
+        }
+    };
+    stores.into_iter().enumerate().map(node).collect()
+}
+
+fn place(nodes: Vec<Node>, plain: RedisStore, kind: Kind) -> Arc<Place> {
+    Arc::new(Place {
+        nodes,
+        plain,
+        gone: Mutex::default(),
+        forgets: kind == Kind::Failover,
+        tally: Tally::default(),
+    })
+}
+
+/// Faults on the way of a node, one after the other.
+async fn weather(ways: Arc<Vec<Way>>, at: usize, mut random: Random) {
+    let way = &ways[at];
+    loop {
+        way.be_well();
+        sleep(millis(random.below(200))).await;
+        let time = millis(random.of([30, 100, 250, 500]));
+        match random.below(9) {
+            0 => way.be_late(Of::Data, time / 3),
+            1 | 2 => way.be_late(Of::Feed, time * 2),
+            3 | 4 if at < 2 => way.lose(random.of([20, 60, 100])),
+            5 => way.cut(Of::Feed),
+            6 => way.cut(Of::Data),
+            7 => {
+                way.be_silent(Of::Feed, true);
+                sleep(time * random.of([1, 5])).await;
+            }
+            // What came before the silence was late already.
+            8 => {
+                way.be_late(Of::Feed, millis(1_700));
+                sleep(millis(1_900)).await;
+                way.be_silent(Of::Feed, true);
+                sleep(millis(2_200)).await;
+            }
+            _ => way.be_late(Of::Data, time / 6),
+        }
+        sleep(time).await;
+    }
+}
+
+/// Runs histories with these numbers, until they are over. Something else happens meanwhile.
+async fn runs(
+    place: &Arc<Place>,
+    seeds: std::ops::Range<u64>,
+    over: &Cell<bool>,
+    meanwhile: impl Future<Output = ()>,
+) {
+    let mut running = JoinSet::new();
+    for seed in seeds {
+        running.spawn(History::new(seed, place).run(STEPS));
+    }
+    let all = async {
+        let mut done = Vec::new();
+        while let Some(history) = running.join_next().await {
+            done.push(history.unwrap());
+        }
+        over.set(true);
+        done
+    };
+    let (done, ()) = tokio::join!(all, meanwhile);
+    for node in &place.nodes {
+        timeout(Duration::from_secs(20), node.near.flush())
+            .await
+            .unwrap();
+    }
+    for history in done {
+        history.settles().await;
+    }
+}
+
+/// Histories on a server behind a relay for each node. Returns how many messages were lost.
+async fn on_a_node(kind: Kind, seeds: std::ops::Range<u64>, sum: &Sum) {
+    let mut random = Random(seeds.start + 1);
+    let mut group = match kind {
+        Kind::Failover => Group::start(Program::Redis, &[10]).await,
+        _ => Group::start(Program::Redis, &[]).await,
+    };
+    let (mut ways, mut follows) = (Vec::new(), None);
+    // The last one is that of the administrator.
+    for _ in 0..4 {
+        ways.push(Way::start(group.master.port).await);
+    }
+    let ways = Arc::new(ways);
+    let through = |way: &Way| store(RedisSource::url(&way.url()).unwrap(), kind);
+    let place = place(
+        nodes(ways[..3].iter().map(through).collect(), kind),
+        through(&ways[3]),
+        kind,
+    );
+    let mut faults = JoinSet::new();
+    for at in 0..3 {
+        let random = Random(random.below(u64::MAX));
+        faults.spawn(weather(Arc::clone(&ways), at, random));
+    }
+    let meanwhile = async {
+        sleep(millis(1_000 + random.below(2_000))).await;
+        match kind {
+            Kind::Restart => {
+                group.master.kill();
+                let gone = Instant::now();
+                *place.gone.lock().unwrap() = Some(gone);
+                sleep(millis(random.below(600))).await;
+                group.master.restart();
+            }
+            Kind::Failover => {
+                let promoted = group.fails_over().await.port;
+                let to = promoted.to_string();
+                // Ends are acknowledged again once it has a replica.
+                follows = Some(Program::Redis.start(&["--replicaof", "127.0.0.1", &to]));
+                ways.iter().for_each(|way| way.leads_to(promoted));
+            }
+            Kind::Node | Kind::Cluster => {}
+        }
+    };
+    runs(&place, seeds, &Cell::new(false), meanwhile).await;
+    drop(follows);
+    faults.shutdown().await;
+    sum.add(&place.tally, ways.iter().map(Way::lost).sum());
+}
+
+/// The place of the node that serves the slot, as it knows itself.
+async fn owner(cluster: &Cluster, slot: u16) -> Option<usize> {
+    for at in 0..3 {
+        if cluster.serves(slot, at).await == at {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Histories on a Cluster, while the slots of their users move and connections of the feed are cut.
+async fn on_a_cluster(seeds: std::ops::Range<u64>, sum: &Sum) {
+    let cluster = Cluster::of(3, &[]).await;
+    let source = || RedisSource::cluster(cluster.urls()).unwrap();
+    let stores = (0..3).map(|_| store(source(), Kind::Cluster)).collect();
+    let place = place(
+        nodes(stores, Kind::Cluster),
+        store(source(), Kind::Cluster),
+        Kind::Cluster,
+    );
+    let mut random = Random(seeds.start + 1);
+    let users: Vec<u16> = seeds
+        .clone()
+        .map(|seed| slot(History::new(seed, &place).tag()))
+        .collect();
+    let (moved, over) = (Cell::new(0), Cell::new(false));
+    let meanwhile = async {
+        while !over.get() {
+            let moving = users[random.place(users.len())];
+            let Some(from) = owner(&cluster, moving).await else {
+                sleep(millis(50)).await;
+                continue;
+            };
+            let to = (from + 1 + random.place(2)) % 3;
+            cluster.moves(moving, from, to).await;
+            moved.set(moved.get() + 1);
+            if random.one_in(4) {
+                let at = random.place(3);
+                let _: i64 = cluster.nodes[at].ask("CLIENT KILL TYPE pubsub").await;
+            }
+        }
+    };
+    runs(&place, seeds, &over, meanwhile).await;
+    sum.add(&place.tally, 0);
+    sum.0.lock().unwrap().moved += moved.get();
+}
+
+/// The figures of all batches.
+#[derive(Default)]
+struct Sum(Mutex<Figures>);
+
+#[derive(Debug, Default)]
+struct Figures {
+    near: u64,
+    late: u64,
+    longest: [u64; 2],
+    ends: u64,
+    rotations: u64,
+    saves: u64,
+    errors: u64,
+    lost: u64,
+    moved: u64,
+}
+
+impl Sum {
+    fn add(&self, tally: &Tally, lost: u64) {
+        let mut sum = self.0.lock().unwrap();
+        sum.near += tally.near.load(SeqCst);
+        sum.late += tally.late.load(SeqCst);
+        sum.ends += tally.ends.load(SeqCst);
+        sum.rotations += tally.rotations.load(SeqCst);
+        sum.saves += tally.saves.load(SeqCst);
+        sum.errors += tally.errors.load(SeqCst);
+        sum.lost += lost;
+        for (sum, longest) in sum.longest.iter_mut().zip(&tally.longest) {
+            *sum = (*sum).max(longest.load(SeqCst));
+        }
+    }
+}
+
+/// Runs so many histories in batches, and says what happened in them.
+async fn all(kind: Kind, histories: u64) -> Figures {
+    let (sum, seed) = (Sum::default(), setting("NEAR_SEED", 1) << 32);
+    let mut begun = 0;
+    while begun < histories {
+        let more = match kind {
+            Kind::Restart | Kind::Failover => AT_ONE_LOSS,
+            Kind::Node | Kind::Cluster => AT_ONCE,
+        };
+        let batch = seed + begun..seed + histories.min(begun + more);
+        begun += more;
+        match kind {
+            Kind::Cluster => on_a_cluster(batch, &sum).await,
+            _ => on_a_node(kind, batch, &sum).await,
+        }
+    }
+    let sum = sum.0.into_inner().unwrap();
+    println!("{histories} histories, {kind:?}: {sum:?}");
+    assert!(sum.near > 5 * histories, "{sum:?}");
+    let least = sum.ends.min(sum.saves).min(sum.rotations);
+    assert!(3 * least > histories, "{sum:?}");
+    sum
+}
+
+// T73
+#[tokio::test(flavor = "multi_thread")]
+async fn in_random_histories_with_lost_and_late_messages_no_answer_is_later_than_the_lease() {
+    let sum = all(Kind::Node, histories(150, 70)).await;
+
+    assert!(sum.late > 0 && sum.lost > 0, "{sum:?}");
+}
+
+// T73
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_server_is_lost_in_random_histories_no_answer_is_later_than_the_lease() {
+    all(Kind::Restart, histories(50, 10)).await;
+}
+
+// T73
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_replica_takes_over_in_random_histories_no_answer_is_later_than_the_lease() {
+    all(Kind::Failover, histories(50, 10)).await;
+}
+
+// T73
+#[tokio::test(flavor = "multi_thread")]
+async fn while_slots_move_in_random_histories_no_answer_is_later_than_the_lease() {
+    let sum = all(Kind::Cluster, histories(50, 10)).await;
+
+    assert!(sum.moved > 0, "{sum:?}");
+}
