@@ -171,7 +171,7 @@ fn five_hundred_histories_of_four_tasks_on_a_file_match_the_model() {
     let builder = builder.clock(clock.clone());
     let store = builder.open(directory.path().join("sessions")).unwrap();
 
-    let outcome = histories(&runtime, 500, 500, &clock, || store.clone());
+    let outcome = histories(&runtime, 0..500, 500, &clock, || store.clone());
 
     assert_eq!(outcome, Ok(()));
 }
@@ -189,7 +189,7 @@ fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
         .build();
     runtime.block_on(store.migrate()).unwrap();
 
-    let outcome = histories(&runtime, 50, 50, &clock, || store.clone());
+    let outcome = histories(&runtime, 0..50, 50, &clock, || store.clone());
 
     assert_eq!(outcome, Ok(()));
 }
