@@ -19,6 +19,7 @@
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
 //! | `COOKIE` | `insecure`: also sent over plain http. Safari and clients such as Python's need it even on localhost; Chrome, Firefox and curl do not | `secure` |
+//! | `PASSWORD_KIB` | memory that a password check takes, in KiB, 8 to 1048576. Less is for tests | 19456 |
 //! | `GEOIP_DB` | a MaxMind DB file with the places of addresses, such as `GeoLite2` City | no places |
 //! | `RUST_LOG` | what is logged to stderr | `info` |
 //!
@@ -128,7 +129,8 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> io::Result<()> {
     let listener = TcpListener::bind(settings.listen).await?;
-    let app = app(settings, Users::demo()?);
+    let users = Users::demo(settings.password_kib)?;
+    let app = app(settings, users);
     announce(listener.local_addr()?)?;
     let server = axum::serve(
         listener,

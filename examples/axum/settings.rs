@@ -2,6 +2,7 @@
 
 use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
+use argon2::Params;
 use tower_user_sessions::{
     Client, ClientClass, Device, DeviceKind, GeoIp, Lifetime, Limit, MemoryStore, SessionCookie,
     store::SharedStore,
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) limit: Limit,
     pub(crate) lifetime: Lifetime,
     pub(crate) cookie: SessionCookie,
+    /// The memory that a password check takes.
+    pub(crate) password_kib: u32,
     pub(crate) geo: Option<GeoIp>,
     pub(crate) log: Targets,
 }
@@ -42,6 +45,7 @@ impl Settings {
             limit: limit()?,
             lifetime: lifetime()?,
             cookie: cookie()?,
+            password_kib: password_kib()?,
             geo: geo()?,
             log: log()?,
         })
@@ -125,6 +129,14 @@ fn cookie() -> Result<SessionCookie, BadSetting> {
         Some("insecure") => Ok(SessionCookie::danger_insecure()),
         Some(other) => Err(bad("COOKIE", "secure or insecure", other)),
     }
+}
+
+fn password_kib() -> Result<u32, BadSetting> {
+    let least = u64::from(Params::MIN_M_COST);
+    let memory = number("PASSWORD_KIB", least..=1024 * 1024)?;
+    Ok(memory
+        .and_then(|memory| u32::try_from(memory).ok())
+        .unwrap_or(Params::DEFAULT_M_COST))
 }
 
 fn geo() -> Result<Option<GeoIp>, BadSetting> {

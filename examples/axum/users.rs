@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, sync::Arc, thread};
 
 use argon2::{
-    Argon2,
+    Algorithm, Argon2, Params, Version,
     password_hash::{
         PasswordHash, PasswordHashString, PasswordHasher, PasswordVerifier, SaltString,
     },
@@ -11,29 +11,29 @@ use argon2::{
 use tokio::{sync::Semaphore, task};
 use tower_user_sessions::UserId;
 
-/// The users and the hashes of their passwords. Parameters as OWASP recommends: Argon2id, 19 MiB,
-/// 2 passes.
+/// The users and the hashes of their passwords. Parameters as OWASP recommends: Argon2id, 2 passes, and
+/// 19 MiB if no setting says otherwise.
 #[derive(Clone)]
 pub(crate) struct Users {
     hashes: Arc<HashMap<UserId, PasswordHashString>>,
     /// Compared with if the name is unknown.
     decoy: PasswordHashString,
-    /// A check takes a core and 19 MiB, so there are no more at once than cores.
+    /// A check takes a core and its memory, so there are no more at once than cores.
     checks: Arc<Semaphore>,
 }
 
 impl Users {
     /// `alice`, `bob` and `carol`, the password of each is `demo`.
-    pub(crate) fn demo() -> io::Result<Self> {
+    pub(crate) fn demo(kib: u32) -> io::Result<Self> {
         let mut hashes = HashMap::new();
         for name in ["alice", "bob", "carol"] {
             let user = UserId::new(name).map_err(io::Error::other)?;
-            hashes.insert(user, hash("demo")?);
+            hashes.insert(user, hash("demo", kib)?);
         }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             hashes: Arc::new(hashes),
-            decoy: hash("")?,
+            decoy: hash("", kib)?,
             checks: Arc::new(Semaphore::new(cores)),
         })
     }
@@ -63,18 +63,22 @@ impl Users {
     }
 }
 
+// The hash says with which parameters it was made.
 fn is_right(password: &str, hash: &PasswordHash<'_>) -> bool {
     Argon2::default()
         .verify_password(password.as_bytes(), hash)
         .is_ok()
 }
 
-fn hash(password: &str) -> io::Result<PasswordHashString> {
+fn hash(password: &str, kib: u32) -> io::Result<PasswordHashString> {
+    let params = Params::new(kib, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST, None)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(io::Error::other)?;
     SaltString::encode_b64(&salt)
         .and_then(|salt| {
-            let hash = Argon2::default().hash_password(password.as_bytes(), &salt)?;
+            let hash = argon2.hash_password(password.as_bytes(), &salt)?;
             Ok(hash.serialize())
         })
         .map_err(|error| io::Error::other(error.to_string()))

@@ -47,6 +47,11 @@ fn bad_settings_stop_the_example_with_one_clear_line_and_code_2() {
             "plain",
             "error: COOKIE must be secure or insecure, not \"plain\"\n",
         ),
+        (
+            "PASSWORD_KIB",
+            "7",
+            "error: PASSWORD_KIB must be a whole number from 8 to 1048576, not \"7\"\n",
+        ),
     ] {
         let refused = App::refused(&[(name, value)]);
 
