@@ -17,8 +17,7 @@ if #data > 0 then
   wrote[3], wrote[4] = session .. ".data", string.rep("\0", 8) .. data
 end
 if #ended > 0 or old or first == 1 then
-  wrote[#wrote + 1] = session .. ".made"
-  wrote[#wrote + 1] = outcome(first, replaced or "", ended)
+  wrote[#wrote + 1], wrote[#wrote + 2] = session .. ".made", outcome(first, replaced or "", ended)
 end
 -- The new session is written before others end, because an empty hash would lose its TTL.
 redis.call("HSET", user, unpack(wrote))
