@@ -30,6 +30,7 @@ pub mod page;
 pub mod people;
 pub mod postgres;
 pub mod proxy;
+pub mod random;
 pub mod redis;
 pub mod relay;
 pub mod replicas;

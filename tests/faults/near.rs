@@ -29,12 +29,13 @@ use tower_user_sessions::{
 
 use super::{
     near_history::History,
-    near_truth::{Node, Place, Random, Tally},
+    near_truth::{Node, Place, Tally},
     near_way::{Of, Way},
 };
 use crate::common::{
     cluster::{Cluster, slot},
     load::millis,
+    random::Random,
     replicas::{Group, Program},
 };
 
@@ -254,7 +255,7 @@ async fn on_a_cluster(seeds: std::ops::Range<u64>, sum: &Sum) {
             moved.set(moved.get() + 1);
             // Until the nodes know the newest epoch of each other, two can claim the same one: then none serves the slot.
             sleep(millis(200)).await;
-            if random.one_in(4) {
+            if random.is_one_in(4) {
                 let at = random.place(3);
                 let _: i64 = cluster.nodes[at].ask("CLIENT KILL TYPE pubsub").await;
             }

@@ -17,10 +17,11 @@ use tower_user_sessions::{
     },
 };
 
-use super::near_truth::{Answer, Place, Random, Sent, Truth, count};
+use super::near_truth::{Answer, Place, Sent, Truth, count};
 use crate::common::{
     load::millis,
     people::{asks, token},
+    random::Random,
 };
 
 pub(super) struct History {
@@ -73,7 +74,7 @@ impl History {
             14 => self.beside(Self::rotates).await,
             15 => self.rotates().await,
             16 | 17 if self.truths.len() < 6 => self.begins().await,
-            _ if self.random.one_in(2) => self.beside(Self::ends).await,
+            _ if self.random.is_one_in(2) => self.beside(Self::ends).await,
             _ => self.requests().await,
         }
     }
@@ -121,13 +122,13 @@ impl History {
     /// A session, and the place of one of its tokens: mostly the newest one.
     fn pick(&mut self) -> (usize, usize) {
         let last = self.truths.len() - 1;
-        let at = if self.random.one_in(2) {
+        let at = if self.random.is_one_in(2) {
             last
         } else {
             self.random.place(last + 1)
         };
         let tokens = self.truths[at].tokens.len();
-        let back = if self.random.one_in(4) {
+        let back = if self.random.is_one_in(4) {
             self.random.place(tokens)
         } else {
             0
@@ -138,7 +139,7 @@ impl History {
     fn resolve(&mut self, at: usize, token: usize) -> Resolve {
         let mut resolve = Resolve::new(self.truths[at].tokens[token].token.clone());
         resolve.near = Some(Duration::from_secs(120));
-        resolve.activity = !self.random.one_in(3);
+        resolve.activity = !self.random.is_one_in(3);
         resolve
     }
 
@@ -151,7 +152,7 @@ impl History {
 
     async fn request(&mut self, node: usize, at: usize, token: usize) {
         let mut resolve = self.resolve(at, token);
-        if self.random.one_in(8) {
+        if self.random.is_one_in(8) {
             resolve.near = None;
         }
         let asked = Instant::now();
@@ -234,7 +235,7 @@ impl History {
         let newest = self.truths[at].tokens.len() - 1;
         let token = self.truths[at].tokens[newest].token.clone();
         let salt = Salt::from_bytes([u8::try_from(newest % 251).unwrap(); 16]);
-        let proven = self.random.one_in(3);
+        let proven = self.random.is_one_in(3);
         let (next, renewal) = if proven {
             let day = Duration::from_secs(86_400);
             let lifetime = Lifetime::new(day, day * 10);
@@ -248,7 +249,7 @@ impl History {
             (token.successor(&salt), Renewal::Derived(salt))
         };
         let mut rotate = Rotate::new(&token, &next, renewal);
-        (rotate.grace, rotate.reuse_ends) = (millis(900), self.random.one_in(4));
+        (rotate.grace, rotate.reuse_ends) = (millis(900), self.random.is_one_in(4));
         self.warms(at, newest).await;
         let place = Arc::clone(&self.place);
         match place.nodes[node].near.rotate(&rotate).await {
@@ -285,7 +286,7 @@ impl History {
         };
         let end = End::new(self.tag, which, EndReason::Revoked);
         let place = Arc::clone(&self.place);
-        let elsewhere = self.random.one_in(3);
+        let elsewhere = self.random.is_one_in(3);
         let ended = if elsewhere {
             place.plain.end(&end).await
         } else {
@@ -311,7 +312,7 @@ impl History {
         }
         count(&place.tally.ends);
         // No node answers with it for longer than its bound.
-        let times = if self.random.one_in(10) { 60 } else { 15 };
+        let times = if self.random.is_one_in(10) { 60 } else { 15 };
         self.watches(at, newest, times).await;
     }
 

@@ -20,31 +20,6 @@ use tower_user_sessions::{
     store::{Near, Resolved, StoreError, Token},
 };
 
-/// `SplitMix64`: the same seed chooses the same steps.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % most
-    }
-
-    pub(super) fn one_in(&mut self, all: u64) -> bool {
-        self.below(all) == 0
-    }
-
-    pub(super) fn of<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
-        all[self.place(N)]
-    }
-
-    pub(super) fn place(&mut self, most: usize) -> usize {
-        usize::try_from(self.below(most as u64)).unwrap()
-    }
-}
-
 /// A node, and how old its answers may be.
 pub(super) struct Node {
     pub(super) near: Near<RedisStore>,

@@ -2,12 +2,13 @@
 
 use std::{error::Error, time::Duration};
 
-use tokio::{runtime, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
 use tower_user_sessions::{
     EndReason, PostgresStore,
     store::{End, Resolve, SessionStore, StoreError, StoreErrorKind, Which},
 };
 
+use super::runtimes::{busy, idle};
 use crate::common::{
     load::{answered, kinds, millis, offer},
     people::{asks, is_live, signs_in, token, until},
@@ -307,11 +308,7 @@ async fn errors_name_their_cause_and_never_the_password() {
 // T70
 #[test]
 fn a_sign_in_that_was_given_up_ends_though_the_runtime_that_ends_it_is_idle() {
-    let idle = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let busy = runtime::Runtime::new().unwrap();
+    let (idle, busy) = (idle(), busy());
     let server = busy.block_on(async { Server::start() });
     let (store, first, second) = busy.block_on(async {
         let store = server.store().await;

@@ -26,11 +26,11 @@ async fn resolves(store: RedisStore) -> Result<(), StoreError> {
 }
 
 /// One that runs only while something blocks on it.
-fn idle() -> Runtime {
+pub(super) fn idle() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn busy() -> Runtime {
+pub(super) fn busy() -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -17,6 +17,7 @@ use crate::common::{
     ledger::Ledger,
     load::{Told, kinds, millis, offer},
     overload::Cell,
+    random::Random,
     site::Site,
 };
 
@@ -201,15 +202,15 @@ fn memory() -> u64 {
 /// One server or its relay has a fault for up to 4 s, at times behind relays that are slow.
 async fn one_fault(site: &mut Site, random: &mut Random) -> &'static str {
     let nodes = u32::try_from(site.nodes.len()).unwrap();
-    let at = usize::try_from(random.below(nodes)).unwrap();
-    let time = millis(u64::from(200 + random.below(3_800)));
-    if random.below(3) == 0 {
+    let at = usize::try_from(random.count(nodes)).unwrap();
+    let time = millis(u64::from(200 + random.count(3_800)));
+    if random.count(3) == 0 {
         site.carry(RATE / 2);
     }
     let relay = &site.relays[at];
-    let fault = match random.below(10) {
+    let fault = match random.count(10) {
         0 => {
-            relay.delay(millis(u64::from(20 + random.below(700))));
+            relay.delay(millis(u64::from(20 + random.count(700))));
             tokio::time::sleep(time).await;
             relay.delay(Duration::ZERO);
             "delay"
@@ -239,13 +240,13 @@ async fn one_fault(site: &mut Site, random: &mut Random) -> &'static str {
             "slow"
         }
         6 => {
-            relay.lose(1 + random.below(3));
+            relay.lose(1 + random.count(3));
             tokio::time::sleep(time).await;
             relay.lose(0);
             "replies lost"
         }
         7 => {
-            relay.swap(1 + random.below(5));
+            relay.swap(1 + random.count(5));
             tokio::time::sleep(time).await;
             relay.swap(0);
             "replies swapped"
@@ -265,17 +266,4 @@ async fn one_fault(site: &mut Site, random: &mut Random) -> &'static str {
     };
     site.carry(0);
     fault
-}
-
-/// `SplitMix64`: the same seed chooses the same faults.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        u32::try_from((mixed ^ (mixed >> 31)) % u64::from(bound)).unwrap()
-    }
 }

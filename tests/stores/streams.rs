@@ -31,6 +31,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     http::{Client, user},
+    random::Random,
     redis::Server,
     relay::Relay,
 };
@@ -48,27 +49,6 @@ const LEASE: Duration = Duration::from_secs(1);
 /// 20 % more, two looks with a second between, an end of everyone that nobody reported, and a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Numbers that differ from history to history.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
-    fn is_one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-
-    fn millis(&mut self, most: u64) -> Duration {
-        Duration::from_millis(self.below(most))
-    }
-}
-
 /// A session, and its streams on the node that is watched.
 struct Kept {
     client: Client,
@@ -77,7 +57,7 @@ struct Kept {
 
 struct World {
     seed: u64,
-    dice: Dice,
+    dice: Random,
     relay: Relay,
     /// The node with the streams, behind the relay.
     a: SessionLayer,
@@ -120,7 +100,7 @@ impl World {
         }
         Self {
             seed,
-            dice: Dice(seed),
+            dice: Random(seed),
             a: layer(&store(relay.url(), true)),
             relay,
             b,
@@ -138,7 +118,7 @@ impl World {
     }
 
     async fn step(&mut self) {
-        let at = usize::try_from(self.dice.below(USERS as u64)).unwrap();
+        let at = self.dice.place(USERS);
         match self.dice.below(16) {
             0..4 => self.opens(at).await,
             4..8 => self.ends(at).await,
@@ -147,9 +127,7 @@ impl World {
             10 => self.closes_some(at),
             11 => self.relay.cut_listeners(self.dice.is_one_in(2)),
             12 => self.relay.silence_listeners(self.dice.is_one_in(2)),
-            13 => self
-                .relay
-                .lose_messages(1 + u32::try_from(self.dice.below(3)).unwrap()),
+            13 => self.relay.lose_messages(1 + self.dice.count(3)),
             14 => self.relay.cut(),
             _ if self.dice.is_one_in(3) => self.ends_everyone().await,
             _ => self.relay.go_away(self.dice.millis(300)).await,
