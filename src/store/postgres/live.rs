@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedMessage, FeedSource, FeedState, meter, nonce},
+    store::{Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce},
 };
 
 /// The feed is trusted while a message that was sent this long ago has arrived.
@@ -188,6 +188,8 @@ pub(super) async fn notify(inner: &Inner, payloads: &[String]) {
         sql::NOTIFY,
         &values,
         Again::Harmless,
+        // One at a time, and mostly of ends.
+        Urgency::End,
     );
     if let Err(missed) = sent.await {
         tracing::debug!(kind = ?missed.error.kind(), lost = payloads.len(), "messages of the feed are lost");
