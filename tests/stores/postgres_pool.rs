@@ -32,10 +32,13 @@ async fn an_end_and_a_sign_in_go_before_two_hundred_requests_that_wait_for_a_con
     let pool = pool(&server.url(), 1);
     let store = PostgresStore::builder(pool.clone())
         .deadline(Duration::from_secs(60))
+        // A request reads once and writes nothing.
+        .activity_step(Duration::from_secs(60))
         .build();
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;
     let other = signs_in(&store, "bert").await;
+    assert!(is_live(&store, &other).await);
     // The app uses the only connection itself.
     let held = pool.get().await.unwrap();
     let (answered, mut requests) = (Arc::new(AtomicU32::new(0)), tokio::task::JoinSet::new());
