@@ -8,7 +8,10 @@
 
 use std::{
     env, fs,
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -149,6 +152,30 @@ impl Server {
             .batch_execute(&role)
             .await
             .unwrap();
+        self.ask("SELECT pg_reload_conf()").await;
+        // The first process reads it a moment later.
+        thread::sleep(Duration::from_millis(200));
+    }
+
+    /// Offers TLS to new connections from now on, with a certificate that it signed itself.
+    pub(crate) async fn offers_tls(&self) {
+        let data = self.dir.path().join("data");
+        let mut made = Command::new("openssl");
+        made.current_dir(&data)
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj"])
+            .args([
+                "/CN=localhost",
+                "-keyout",
+                "server.key",
+                "-out",
+                "server.crt",
+            ]);
+        run(&mut made);
+        fs::set_permissions(data.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(data.join("server.key"), Some(user), Some(group)).unwrap();
+        }
+        self.ask("ALTER SYSTEM SET ssl = on").await;
         self.ask("SELECT pg_reload_conf()").await;
         // The first process reads it a moment later.
         thread::sleep(Duration::from_millis(200));

@@ -38,6 +38,7 @@ mod outage;
 mod overload;
 mod postgres;
 mod postgres_failover;
+mod postgres_runtimes;
 mod postgres_seen;
 mod replies;
 mod row;

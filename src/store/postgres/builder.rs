@@ -1,10 +1,7 @@
 //! The settings of a `PostgresStore`.
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, AtomicU32},
-    },
+    sync::{Arc, Mutex, Weak, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -188,7 +185,7 @@ impl PostgresStoreBuilder {
             tag_key,
             identity: identity::next(),
             writes: AtomicU32::new(0),
-            purging: AtomicBool::new(false),
+            purging: Mutex::default(),
             live: listen.map(|listen| Live::new(listen, Weak::clone(inner))),
         }));
         let sets = SetStore::builder(tables)

@@ -11,7 +11,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time};
 
 use super::{
     held::Value,
@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce},
+    store::{
+        Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce,
+        worker::{DOUBT, Shift, Worker},
+    },
 };
 
 /// The feed is trusted while a message that was sent this long ago has arrived.
@@ -45,8 +48,8 @@ pub(super) struct Live {
     pub(super) listen: Listen,
     pub(super) state: Arc<State>,
     pub(super) feed: Feed,
-    listens: AtomicBool,
-    sends: AtomicBool,
+    listens: Mutex<Worker>,
+    sends: Mutex<Worker>,
     waiting: Mutex<VecDeque<String>>,
 }
 
@@ -87,8 +90,8 @@ impl Live {
             listen,
             state,
             feed,
-            listens: AtomicBool::new(false),
-            sends: AtomicBool::new(false),
+            listens: Mutex::default(),
+            sends: Mutex::default(),
             waiting: Mutex::default(),
         }
     }
@@ -99,19 +102,20 @@ impl Live {
 
     /// As [`starts`](Self::starts), if there is a reader. Its runtime may have stopped, or there was none.
     pub(super) fn listen(&self, inner: &Arc<Inner>) {
-        if self.listens.load(SeqCst) || !self.feed.is_wanted() {
-            return;
+        if self.feed.is_wanted() {
+            self.starts(inner);
         }
-        self.starts(inner);
     }
 
     /// Starts the task that listens, unless it runs.
     fn starts(&self, inner: &Arc<Inner>) {
-        let Ok(runtime) = Handle::try_current() else {
+        if Handle::try_current().is_err() {
             return;
-        };
-        if !self.listens.swap(true, SeqCst) {
-            runtime.spawn(listen(Running::new(inner, |live| &live.listens)));
+        }
+        let mut listens = lock(&self.listens);
+        if !listens.runs() {
+            let inner = Arc::downgrade(inner);
+            listens.start(|_shift| listen(Running { inner }));
         }
     }
 
@@ -129,66 +133,59 @@ impl Live {
         let excess = waiting.len().saturating_sub(WAITING_MAX);
         waiting.drain(..excess);
         drop(waiting);
+        self.sends(inner);
+    }
+
+    /// Starts the task that sends, unless it runs.
+    fn sends(&self, inner: &Arc<Inner>) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if !self.sends.swap(true, SeqCst) {
-            runtime.spawn(send(Running::new(inner, |live| &live.sends)));
+        let mut sends = lock(&self.sends);
+        let inner = Arc::downgrade(inner);
+        if !sends.runs() {
+            sends.start(|shift| send(Running { inner }, shift));
+        } else if sends.comes_into_doubt() {
+            // Nothing may drive the runtime of the task.
+            runtime.spawn(async move {
+                time::sleep(DOUBT).await;
+                if let Some(inner) = inner.upgrade()
+                    && let Some(live) = &inner.live
+                    && lock(&live.sends).is_in_doubt()
+                {
+                    live.sends(&inner);
+                }
+            });
         }
     }
 }
 
-/// A task of the feed. It keeps no store alive, and another one may start when it ends.
+/// A task of the feed. It keeps no store alive.
 pub(super) struct Running {
     pub(super) inner: Weak<Inner>,
-    runs: Option<fn(&Live) -> &AtomicBool>,
 }
 
 impl Running {
-    fn new(inner: &Arc<Inner>, runs: fn(&Live) -> &AtomicBool) -> Self {
-        Self {
-            inner: Arc::downgrade(inner),
-            runs: Some(runs),
-        }
-    }
-
     pub(super) fn inner(&self) -> Option<Arc<Inner>> {
         self.inner.upgrade()
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let inner = self.inner();
-        if let (Some(live), Some(runs)) = (
-            inner.as_ref().and_then(|inner| inner.live.as_ref()),
-            self.runs,
-        ) {
-            runs(live).store(false, SeqCst);
-        }
-    }
-}
-
 /// Sends what waits. A transaction that notifies holds a lock of the whole database until it has committed, so it is
 /// none that waits for the disk.
-async fn send(mut task: Running) {
+async fn send(task: Running, shift: Shift) {
     while let Some(inner) = task.inner()
         && let Some(live) = &inner.live
     {
         let payloads: Vec<String> = {
             let mut waiting = lock(&live.waiting);
+            if waiting.is_empty() {
+                shift.ends();
+                return;
+            }
             let count = waiting.len().min(SENT_AT_ONCE);
             waiting.drain(..count).collect()
         };
-        if payloads.is_empty() {
-            live.sends.store(false, SeqCst);
-            // One that came in this moment has started no task.
-            if lock(&live.waiting).is_empty() || live.sends.swap(true, SeqCst) {
-                task.runs = None;
-                return;
-            }
-            continue;
-        }
         notify(&inner, &payloads).await;
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
 };
@@ -27,7 +27,7 @@ use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{
         Feed, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write, WriteKind,
-        Written,
+        Written, worker::Worker,
     },
 };
 
@@ -56,7 +56,7 @@ pub(super) struct Inner {
     pub(super) tag_key: Option<TagKey>,
     pub(super) identity: u64,
     pub(super) writes: AtomicU32,
-    pub(super) purging: AtomicBool,
+    pub(super) purging: Mutex<Worker>,
     pub(super) live: Option<Live>,
 }
 
@@ -171,32 +171,26 @@ impl Tables {
 
     /// Deletes expired sets beside the calls, at most one statement at a time. The next one tries again.
     fn purge(&self) {
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        if self.0.purging.swap(true, Relaxed) {
+        if Handle::try_current().is_err() {
             return;
         }
-        let inner = Arc::clone(&self.0);
-        runtime.spawn(async move {
-            let done = Purging(&inner.purging);
+        let purging = self.0.purging.lock();
+        let mut purging = purging.unwrap_or_else(PoisonError::into_inner);
+        if purging.runs() {
+            return;
+        }
+        let inner = Arc::downgrade(&self.0);
+        purging.start(|_shift| async move {
+            let Some(inner) = inner.upgrade() else {
+                return;
+            };
             let time = inner.time();
             let (purge, values) = (&inner.statements.purge, [&time as Value<'_>]);
             let purged = inner.link.run(purge, sql::PURGE, &values, Again::Never, Urgency::Other);
             if let Err(missed) = purged.await {
                 tracing::debug!(kind = ?missed.error.kind(), "expired session sets are not deleted yet");
             }
-            drop(done);
         });
-    }
-}
-
-/// Also if the runtime stops the task.
-struct Purging<'a>(&'a AtomicBool);
-
-impl Drop for Purging<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Relaxed);
     }
 }
 
