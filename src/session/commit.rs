@@ -42,8 +42,7 @@ enum Plan {
 
 impl Session {
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
-        self.state().committing = true;
-        let _turn = self.0.turn.lock().await;
+        let _turn = self.turn().await;
         // A commit that was dropped half way may have left some.
         self.end_replaced().await;
         self.forget_staged().await?;

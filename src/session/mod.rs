@@ -39,6 +39,7 @@ mod staged;
 mod state;
 mod successor;
 mod ticket;
+mod turn;
 mod unanswered;
 mod user_sessions;
 mod verify;

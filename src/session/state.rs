@@ -6,6 +6,7 @@ use super::{
     current::Current,
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
+    live::LookAgain,
     login::Login,
     rules::Rules,
     sender::Sender,
@@ -44,6 +45,9 @@ pub(super) struct State {
     pub(super) committing: bool,
     /// Ends that the handler waits for: its own session may be one of them.
     pub(super) ends: u32,
+    /// Tasks that wait until a commit or an end is over. Boxed: the state is moved on every request.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
+    pub(super) look_again: Option<Box<LookAgain>>,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
     /// The handler read something of the session.
@@ -96,6 +100,7 @@ impl State {
             reason_read: false,
             committing: false,
             ends: 0,
+            look_again: None,
             closed: false,
             released: false,
             abandoned: false,
