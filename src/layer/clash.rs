@@ -45,6 +45,8 @@ impl SessionCookieBuilder {
             Some(CookieClash::PartitionedAndSameSite)
         } else if retired.iter().any(|it| !it.can_be(*secure)) {
             Some(CookieClash::Retired)
+        } else if retired.iter().any(|it| it.is(self, GUEST)) {
+            Some(CookieClash::RetiredGuest)
         } else {
             None
         }
@@ -120,6 +122,8 @@ pub enum CookieClash {
     PrefixAndInsecure,
     /// A retired cookie that no browser would have kept.
     Retired,
+    /// The guest cookie of these settings is retired.
+    RetiredGuest,
     /// SameSite=None without Secure.
     SameSiteNoneAndInsecure,
 }
@@ -153,6 +157,10 @@ impl fmt::Display for CookieError {
             }
             CookieClash::Retired => {
                 "no browser can have a retired cookie with this name, Path and Domain"
+            }
+            CookieClash::RetiredGuest => {
+                "a retired cookie is the present guest cookie: to retire an earlier guest cookie, name the \
+                 earlier session cookie, without `-guest`"
             }
             CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
         })

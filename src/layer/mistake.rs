@@ -112,7 +112,8 @@ pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
 /// One cookie cannot be both.
 pub(super) fn device_cookie_is_session_cookie() {
     tracing::error!(
-        "the device cookie has the name of the session cookie, so it is off: give `DeviceCookie::named` another name"
+        "the device cookie has the name of the session cookie or of a retired one, so it is off: give \
+         `DeviceCookie::named` another name"
     );
 }
 
