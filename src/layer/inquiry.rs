@@ -123,7 +123,7 @@ impl Inquiry {
             // If the cookie is live, neither token is used.
             resolve.activity = self.activity && !matches!(asked, Asked::Beside);
             resolve.activity_step = config.rules.activity_step;
-            resolve.not_before = config.rules.not_before;
+            resolve.not_before = config.rules.not_before.get();
             if self.near && matches!(asked, Asked::Main) {
                 // An older answer could take a previous token for the current one after its time.
                 resolve.near = Some(config.rules.rotation.grace);

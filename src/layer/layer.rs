@@ -18,7 +18,7 @@ use super::{
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
-    session::{Audit, ClassOf, EventSink, LimitOf, Rules},
+    session::{Audit, ClassOf, EventSink, LimitOf, NotBefore, Rules},
     store::SharedStore,
 };
 
@@ -281,7 +281,8 @@ impl<R> SessionLayer<R> {
     /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
     /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none.
     ///
-    /// A device cookie with the name of the session cookie is off, and an error is logged.
+    /// A device cookie with the name of the session cookie is off, and an error is logged. So is one that
+    /// [`SessionCookieBuilder::retired`](super::SessionCookieBuilder::retired) removes.
     ///
     /// Defaults to no such cookie.
     pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
@@ -299,12 +300,12 @@ impl<R> SessionLayer<R> {
     /// not change that, so a session created before the moment has ended even if its user authenticated again later. A list
     /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
-    /// Give a moment of the past. With one in the future, all sessions of today end at once. New ones count as begun at
-    /// that moment, so they do not end when it comes.
+    /// Give a moment of the past. One in the future is logged as an error, and counts as the moment at which this process
+    /// makes its first session, by the store's clock. All earlier sessions have ended, and until then nobody is signed in.
     ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
-        self.rules().not_before = Some(moment.into());
+        self.rules().not_before = NotBefore::new(Some(moment.into()));
         self
     }
 
@@ -360,11 +361,11 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let mut config = Arc::clone(&self.config);
-        let session = config.cookie.name();
+        let session = &config.cookie;
         if config
             .device_cookie
             .as_ref()
-            .is_some_and(|device| device.name() == session)
+            .is_some_and(|device| device.clashes_with(session))
         {
             mistake::device_cookie_is_session_cookie();
             Arc::make_mut(&mut config).device_cookie = None;

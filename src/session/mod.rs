@@ -26,6 +26,7 @@ mod live;
 mod log_out;
 mod login;
 mod missing;
+mod not_before;
 mod offered;
 mod ops;
 mod peek;
@@ -62,6 +63,7 @@ pub(crate) use self::{
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
     live::Mark,
+    not_before::NotBefore,
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},

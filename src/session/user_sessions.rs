@@ -169,7 +169,7 @@ impl UserSessions {
         list.not_before = self
             .session
             .as_ref()
-            .and_then(|session| session.0.rules.not_before);
+            .and_then(|session| session.0.rules.not_before.get());
         let mut records = self.store.list(list).await?;
         // In theory two users may share a tag: never list the sessions of another user.
         records.retain(|record| record.user_id() == Some(&self.user));

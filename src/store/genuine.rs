@@ -3,9 +3,9 @@
 //! A proxy that mixes replies up, or a wrong cache in a store, would otherwise show one user the session of
 //! another. It is compared here, so that this holds for every store.
 
-use super::{Create, Created, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind};
-#[cfg(feature = "live")]
-use super::{Look, Looked};
+use super::{
+    Create, Created, Look, Looked, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind,
+};
 use crate::model::{Digest, Record, SessionId};
 
 /// The answer to this question, or the error that it is none.
@@ -25,7 +25,6 @@ pub(super) fn resolved(
 }
 
 /// As [`resolved`], for sessions by their ids.
-#[cfg(feature = "live")]
 pub(super) fn looked(
     asked: &Look,
     answer: Result<Looked, StoreError>,
