@@ -149,7 +149,7 @@ impl Session {
                     deadline,
                 } => {
                     let mut state = self.state();
-                    state.shortened(idle, deadline);
+                    state.shortened(save.shorten, idle, deadline);
                     if !save.changes.is_empty() {
                         state.saved(data_at, newest, data.apply(&save.changes));
                     }
@@ -192,6 +192,7 @@ impl Session {
     }
 
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
+        self.bound_not_before(token).await?;
         let rules = &self.0.rules;
         let mut create =
             Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
@@ -310,7 +311,7 @@ impl Session {
             .collect();
         let create = self.creation(&mut pending, replaces, &ops).await?;
         let refused = match self.create(create, &pending.token).await? {
-            Created::Created(new) if self.is_late(&pending, &new) => {
+            Created::Created(new) if self.is_late(&pending, &new).await => {
                 self.report_ended_for(&new, pending.chosen());
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Rejected);
                 self.0.rules.store.end(end).await?;

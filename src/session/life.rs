@@ -85,10 +85,9 @@ impl Session {
     /// Call it when a session turns out to be on a shared computer, or when it opens something that
     /// deserves less time. The session then ends after `to.idle()` without activity, and at the latest
     /// `to.absolute()` after the commit, by the store's clock. A part that is shorter already does not
-    /// change. For a longer life the user must authenticate: see
-    /// [`reauthenticated`](Self::reauthenticated). The session does not keep when it was shortened: a later
-    /// re-authentication lets it live as long as it was from its sign-in to its deadline. Stage `shorten` in that request
-    /// too, so that it lives no longer than `to.absolute()`.
+    /// change. After a later [`reauthenticated`](Self::reauthenticated) the session lives for the shorter
+    /// lifetime again, not for that of its sign-in. For more than that the user has to
+    /// [sign in](Self::log_in) again.
     ///
     /// The idle time counts from the last activity, so a session that was idle for longer ends at once:
     /// the commit succeeds, and the next request is a guest. A guest session is shortened too.

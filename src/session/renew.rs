@@ -11,7 +11,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{EventKind, Lifetime, Realm, Record, Timestamp, Token},
+    model::{EventKind, Realm, Record, Timestamp, Token},
     request::Way,
     store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind},
 };
@@ -92,7 +92,7 @@ impl Session {
             let Some(record) = state.record() else {
                 return Ok(());
             };
-            let lifetime = lifetime(record);
+            let lifetime = record.lifetime();
             let shorten = state.staged.shorten.as_deref().copied();
             state.expect_delivery(tag, id);
             let lifetime = shorten.map_or(lifetime, |to| lifetime.shorter(self.0.rules.stored(to)));
@@ -248,11 +248,4 @@ fn is_unknown(answer: &Result<Rotated, CommitError>) -> bool {
 
 fn is(answer: &Result<Rotated, CommitError>, kind: StoreErrorKind) -> bool {
     answer.as_ref().err().and_then(CommitError::store_kind) == Some(kind)
-}
-
-/// How long the session was meant to live when it was created.
-fn lifetime(record: &Record) -> Lifetime {
-    // A sign-in authenticates before the session is created, a re-authentication after that.
-    let from = record.authenticated_at.max(record.created_at);
-    Lifetime::new(record.idle, record.deadline.since(from))
 }

@@ -372,8 +372,11 @@ impl State {
     }
 
     /// The stored session has these deadlines now.
-    pub(super) fn shortened(&mut self, idle: Duration, deadline: Timestamp) {
+    pub(super) fn shortened(&mut self, to: Option<Lifetime>, idle: Duration, deadline: Timestamp) {
         if let Current::Live(live) = &mut self.current {
+            if let Some(to) = to {
+                live.record = live.record.clone().shortened(to, live.now);
+            }
             live.record.idle = idle;
             live.record.deadline = deadline;
         }

@@ -120,6 +120,7 @@ impl Record {
                 proof: None,
                 persistent: true,
                 last_seen: None,
+                shortened_to: None,
             }),
         }
     }
@@ -169,9 +170,38 @@ impl Record {
     /// Shortens the lifetime from `now` on. Never makes it longer.
     #[must_use]
     pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
+        let longest = to.absolute();
+        if longest < self.deadline.since(self.lifetime_begins()) {
+            let before = self.body.shortened_to.unwrap_or(longest);
+            self.body = Arc::new(Body {
+                shortened_to: Some(longest.min(before)),
+                ..(*self.body).clone()
+            });
+        }
         self.idle = self.idle.min(to.idle());
         self.deadline = self.deadline.min(now.plus(to.absolute()));
         self
+    }
+
+    /// How long the session lives after the user authenticates again: idle time and absolute time.
+    ///
+    /// That is as long as when it was made, or as it was [shortened](Self::shortened) to.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        let made = self.deadline.since(self.lifetime_begins());
+        let longest = self.body.shortened_to.unwrap_or(made);
+        Lifetime::new(self.idle, made.min(longest))
+    }
+
+    /// The absolute time that the lifetime was [shortened](Self::shortened) to, if it was.
+    #[must_use]
+    pub fn shortened_to(&self) -> Option<Duration> {
+        self.body.shortened_to
+    }
+
+    /// A sign-in authenticates before the session is created, a re-authentication after that.
+    fn lifetime_begins(&self) -> Timestamp {
+        self.authenticated_at.max(self.created_at)
     }
 
     /// How the user authenticated, if the app stated it.
@@ -195,8 +225,8 @@ impl Record {
         (noted <= NOTED_MAX).then(|| self.client().clone())
     }
 
-    /// The part that does not change.
-    pub(super) fn shared(&self) -> Arc<Body> {
+    /// The part that requests rarely change.
+    pub(crate) fn shared(&self) -> Arc<Body> {
         Arc::clone(&self.body)
     }
 
@@ -254,7 +284,8 @@ impl Record {
     /// | [`Rotation`], if the session had another token | 123 bytes |
     ///
     /// The body is `MessagePack`: user id, address, user agent, client hints, proof, whether the cookie ends
-    /// with the browser session, and last seen. Missing fields at the end are left out.
+    /// with the browser session, last seen, and how long it lives after a re-authentication. Missing fields at the end are
+    /// left out.
     ///
     /// # Errors
     ///
