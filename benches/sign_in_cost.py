@@ -98,8 +98,9 @@ class Time:
 class Instructions:
     """Measures by the instructions that Callgrind counts."""
 
-    command, rounds, users = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null"], 5, 10
-    counts = {3: 10, 100: 10, 1_000: 10}
+    command, rounds, users = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null"], 5, 50
+    # Redis collects garbage after each 50 scripts.
+    counts = {3: 50, 100: 50, 1_000: 50}
 
     def __init__(self, redis, process):
         self.redis, self.process, self.base = redis, process, None
@@ -168,6 +169,14 @@ class Scripts:
             self.last[limit, user] = name, digest
         return answer
 
+    def fill(self, limit, users):
+        for _ in range(2 * limit + 1):
+            self.sign_in(limit, 0)
+            self.first_request(limit, 0)
+        for user in range(1, users):
+            self.last[limit, user] = self.last[limit, 0]
+            self.redis.ask("COPY", self.key(limit, 0), self.key(limit, user))
+
     def first_request(self, limit, user):
         # EVAL, because the figures are those of EVALSHA.
         self.redis.ask("EVAL", self.resolve_text, 1, self.key(limit, user), *self.last[limit, user])
@@ -208,19 +217,14 @@ def compare(redis, meter, before, after):
     print(unit, "of", redis.ask("INFO", "server").decode().split("\r\n")[1], "per call, median of", meter.rounds, "rounds")
     print("| limit | | before | after | after / before | after / list |\n|---|---|---|---|---|---|")
     for limit, count in meter.counts.items():
-        users = min(meter.users, 2) if limit > 100 else meter.users
         for each in both:
-            for user in range(users):
-                for _ in range(2 * limit + 1):
-                    each.sign_in(limit, user)
-                    each.first_request(limit, user)
+            each.fill(limit, meter.users)
         medians = {}
         for what in ["listing", "refused", "evicting", "request"]:
             costs = {each.name: [] for each in both}
             for turn in range(meter.rounds):
                 for each in both if turn % 2 == 0 else both[::-1]:
-                    most = users if isinstance(meter, Instructions) else count
-                    costs[each.name].append(meter.cost(list(each.works(what, limit, users, most))))
+                    costs[each.name].append(meter.cost(list(each.works(what, limit, meter.users, count))))
             medians[what] = old, new = [statistics.median(costs[each.name]) for each in both]
             of_list = f"{new / medians['listing'][1]:.2f}"
             print(f"| {limit} | {what} | {old:,.1f} | {new:,.1f} | {new / old:.3f} | {of_list} |", flush=True)
