@@ -318,9 +318,9 @@ async fn an_inner_service_that_prints_the_request_headers_prints_no_bearer_token
     let layer = layer(&store, TokenSource::Bearer);
     let request = authorized(&layer, &format!("Bearer {token}")).head("/");
 
-    let service = service_fn(async |request: http::Request<()>| {
+    let service = service_fn(async |request: Request<()>| {
         let printed = format!("{:?}", request.headers());
-        Ok::<_, std::convert::Infallible>(http::Response::new(printed))
+        Ok::<_, Infallible>(Response::new(printed))
     });
     let printed = layer
         .layer(service)

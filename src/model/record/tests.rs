@@ -126,8 +126,9 @@ struct After<'a>(
     Option<(&'a str, &'a str, &'a str, u8)>,
     Option<(Vec<&'a str>, &'a str, &'a str, &'a str)>,
     Option<bool>,
-    // Last seen.
+    // Last seen, and how long it lives after a re-authentication.
     Option<u8>,
+    Option<u64>,
     (&'a str, u8),
 );
 
@@ -141,6 +142,7 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
         Some((hints.0, hints.1, hints.2, 1)),
         Some((vec!["pwd"], "aal1", "sid", "more")),
         Some(true),
+        None,
         None,
         ("more", 1),
     );
@@ -266,7 +268,7 @@ fn a_shorter_lifetime_comes_back_as_it_was_stored_and_its_form_does_not_change()
     let body = shortened().encode_body().unwrap();
     let text: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
     // Eight fields, user, no address, agent, no hints, proof, cookie and last client; ms; the length.
-    let wanted = "98 a5616c696365 c0 a46375726c c0 c0 c0 c0 d3000000000292e000 000c";
+    let wanted = "98 a5616c696365 c0 a46375726c c0 c0 c0 c0 d30000000002932e00 000c";
     assert_eq!(text, wanted.replace(' ', ""));
 }
 
