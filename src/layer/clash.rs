@@ -73,8 +73,16 @@ pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/') && is_attribute(path)
 }
 
+/// Names with dots between them, and perhaps one before: browsers drop a cookie with any other Domain.
 pub(super) fn is_domain(domain: Option<&str>) -> bool {
-    domain.is_none_or(|domain| !domain.is_empty() && is_attribute(domain))
+    let is_label = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(fits)
+    };
+    domain.is_none_or(|domain| {
+        let domain = domain.strip_prefix('.').unwrap_or(domain);
+        domain.split('.').all(is_label)
+    })
 }
 
 /// RFC 9110 §5.6.2.
@@ -100,7 +108,7 @@ pub struct CookieError(pub(super) CookieClash);
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CookieClash {
-    /// The domain is empty or has characters that cannot be in one.
+    /// The domain is empty, or is no domain such as `example.com`: a URL, or with a port.
     Domain,
     /// The name ends in `-guest`: it could be the guest cookie of another layer.
     GuestName,
@@ -139,7 +147,7 @@ impl CookieError {
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            CookieClash::Domain => "the Domain is empty or has characters that cannot be in one",
+            CookieClash::Domain => "the Domain is not a domain such as `example.com`",
             CookieClash::GuestName => {
                 "the name ends in `-guest`, as names of guest cookies do: choose another name"
             }
