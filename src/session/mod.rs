@@ -28,6 +28,7 @@ mod login;
 mod missing;
 mod offered;
 mod ops;
+mod outage;
 mod peek;
 mod renew;
 mod replaced;
@@ -61,6 +62,7 @@ pub(crate) use self::{
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
     live::Mark,
+    outage::{Failures, Outage},
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},

@@ -2,7 +2,9 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{audit::Audit, client_change::OnClientChanged, live::Registry, offered::Offered};
+use super::{
+    audit::Audit, client_change::OnClientChanged, live::Registry, offered::Offered, outage::Outage,
+};
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
     store::SharedStore,
@@ -29,6 +31,7 @@ pub(crate) struct Rules {
     pub(crate) devices: Option<Duration>,
     pub(crate) on_client_changed: OnClientChanged,
     pub(crate) audit: Audit,
+    pub(crate) outage: Arc<Outage>,
     /// The open streams.
     pub(crate) live: Arc<Registry>,
 }
@@ -61,6 +64,7 @@ impl Rules {
             devices: None,
             on_client_changed: OnClientChanged::default(),
             audit: Audit::default(),
+            outage: Arc::default(),
         }
     }
 
