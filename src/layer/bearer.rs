@@ -67,7 +67,7 @@ impl BearerLayer {
     }
 
     /// Sends this token from now on, such as one that the client has saved.
-    pub fn show(&self, token: Token) {
+    pub fn set_token(&self, token: Token) {
         *self.held() = Some(token);
     }
 
@@ -99,7 +99,7 @@ impl BearerLayer {
         };
         value.set_sensitive(true);
         if let Ok(token) = Token::parse(value.as_bytes()) {
-            self.show(token);
+            self.set_token(token);
         }
     }
 }
