@@ -152,9 +152,9 @@ mod tests {
     use tower_layer::Layer;
 
     use crate::{
-        MemoryStore, SessionLayer,
+        layer::SessionLayer,
         model::{Tag, Token, clock::Monotonic},
-        store::StoreErrorKind,
+        store::{MemoryStore, StoreErrorKind},
     };
 
     #[tokio::test]

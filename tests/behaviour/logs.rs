@@ -158,7 +158,6 @@ async fn an_outage_is_logged_with_its_kind_and_no_token() {
     assert!(!log.text().contains(&client.token()));
 }
 
-// T3
 #[tokio::test]
 async fn an_outage_is_a_few_lines_and_not_one_for_each_request() {
     if !is_alone(
