@@ -89,9 +89,6 @@ impl Session {
         else {
             return None;
         };
-        if state.sender.is_alike(last_client(record)) {
-            return None;
-        }
         let (tag, record, now) = (*tag, record.clone(), *now);
         let client = state.sender.client();
         // The app's function is called without the lock.

@@ -118,6 +118,7 @@ struct Inner {
 }
 
 impl Session {
+    #[inline]
     pub(crate) fn new(rules: Arc<Rules>, arrival: Arrival, sender: Sender, sent: Sent) -> Self {
         Self(Arc::new(Inner {
             rules,
@@ -128,6 +129,7 @@ impl Session {
     }
 
     /// The state of a session that has no clone yet.
+    #[inline]
     fn own_state(&mut self) -> Option<&mut State> {
         let inner = Arc::get_mut(&mut self.0)?;
         Some(
@@ -139,16 +141,19 @@ impl Session {
     }
 
     /// Whether something beside the layer holds this session.
+    #[inline]
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
+    #[inline]
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in one handler clone leaves plain data behind, never a half-made invariant.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state, for a handler that reads it: the response may differ from user to user.
+    #[inline]
     fn read(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         state.was_read = true;

@@ -162,6 +162,9 @@ impl State {
             .as_ref()
             .is_some_and(|rotation| rotation.is_unused());
         let old = after.is_some_and(|after| now.since(record.issued_at()) >= after);
+        if !old && record.rotation.is_none() {
+            return;
+        }
         let idle = matches!(self.staged.target, Target::Stay)
             && matches!(self.staged.renew, Renew::No)
             && self.keeps_cookies()

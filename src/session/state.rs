@@ -75,6 +75,7 @@ pub(super) struct Replaced {
 }
 
 impl State {
+    #[inline]
     pub(super) fn new(sender: Sender, sent: Sent) -> Self {
         Self {
             current: Current::Nothing,

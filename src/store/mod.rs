@@ -83,7 +83,10 @@ pub use self::{
         UNCOUNTED_MAX, Which,
     },
     session_set::SessionSet,
-    set::{Row, SetStorage, SetStore, SetStoreBuilder, Stored, Version, Write, WriteKind, Written},
+    set::{
+        Row, SetStorage, SetStore, SetStoreBuilder, Stored, Urgency, Version, Write, WriteKind,
+        Written,
+    },
     shared::SharedStore,
 };
 #[cfg(doc)]

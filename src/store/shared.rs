@@ -86,8 +86,9 @@ impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, mut resolve: Resolve) -> Answer<Resolved> {
         Box::pin(async move {
             resolve.not_before = later(resolve.not_before, known(&self).await?);
-            let answer = timed("resolve", self.resolve(&resolve)).await;
-            genuine::resolved(&resolve, answer)
+            let mut answer = timed("resolve", self.resolve(&resolve)).await;
+            genuine::resolved(&resolve, &mut answer);
+            answer
         })
     }
 
@@ -222,8 +223,11 @@ impl<St: SessionStore> ErasedStore for St {
             }
             resolve.not_before = later(resolve.not_before, horizon.moment());
         }
-        let answer = self.resolve_now(resolve)?;
-        Some(genuine::resolved(resolve, answer))
+        let mut answer = self.resolve_now(resolve);
+        if let Some(answer) = &mut answer {
+            genuine::resolved(resolve, answer);
+        }
+        answer
     }
 
     fn give_up(&self, tag: Tag, id: SessionId) {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU32},
     },
     time::Duration,
@@ -180,7 +180,7 @@ impl PostgresStoreBuilder {
             prepared,
             listen,
         } = self;
-        let tables = Tables(Arc::new(Inner {
+        let tables = Tables(Arc::new_cyclic(|inner| Inner {
             link: Link::new(pool, deadline / 2, prepared),
             statements: Statements::new(schema.as_deref(), confirm),
             clock,
@@ -188,7 +188,7 @@ impl PostgresStoreBuilder {
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: AtomicBool::new(false),
-            live: listen.map(Live::new),
+            live: listen.map(|listen| Live::new(listen, Weak::clone(inner))),
         }));
         let sets = SetStore::builder(tables)
             .notice_kept(notice_kept)

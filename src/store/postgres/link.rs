@@ -17,10 +17,11 @@ use tokio::time::{self, error::Elapsed};
 use super::{
     failure::{Failure, Of},
     gate::Gate,
+    places::{Place, Places},
 };
 use crate::{
     model::clock::Monotonic,
-    store::{StoreError, meter::postgres as meter},
+    store::{StoreError, Urgency, meter::postgres as meter},
 };
 
 /// What a statement is run with: the value of each parameter. The statement's own list has their types.
@@ -48,6 +49,7 @@ pub(super) struct Link {
     /// Whether each connection keeps its statements prepared.
     prepares: bool,
     gate: Gate,
+    places: Places,
     /// When a server that takes no writes was left, in ms. `i64::MIN`: none was.
     left: AtomicI64,
 }
@@ -93,6 +95,7 @@ impl Link {
             deadline,
             prepares,
             gate: Gate::default(),
+            places: Places::default(),
             left: AtomicI64::new(i64::MIN),
         }
     }
@@ -108,8 +111,10 @@ impl Link {
         types: &[Type],
         values: &[Value<'_>],
         again: Again,
+        urgency: Urgency,
     ) -> Result<Vec<Row>, Missed> {
-        self.run_unless(sql, types, values, again, |_| None).await
+        self.run_unless(sql, types, values, again, urgency, |_| None)
+            .await
     }
 
     /// As [`run`](Self::run). An answer of which a failure is made counts as that failure of its connection.
@@ -119,6 +124,7 @@ impl Link {
         types: &[Type],
         values: &[Value<'_>],
         again: Again,
+        urgency: Urgency,
         fails: impl Fn(&[Row]) -> Option<Failure>,
     ) -> Result<Vec<Row>, Missed> {
         let call = Call {
@@ -131,7 +137,7 @@ impl Link {
         let mut sent = 0;
         loop {
             let pass = self.gate.enter(self.deadline, began).await?;
-            let failure = match self.checkout(began).await {
+            let failure = match self.checkout(urgency, began).await {
                 Ok(mut held) => {
                     sent += 1;
                     let stays = self.has_left();
@@ -160,7 +166,7 @@ impl Link {
     pub(super) async fn batch(&self, sql: &str, within: Duration) -> Result<(), Missed> {
         let began = Monotonic::now();
         let pass = self.gate.enter(self.deadline, began).await?;
-        let failure = match self.checkout(began).await {
+        let failure = match self.checkout(Urgency::Other, began).await {
             Ok(mut held) => match held.batch(sql, within).await {
                 Ok(()) => {
                     self.gate.answered();
@@ -225,16 +231,20 @@ impl Link {
     }
 
     /// A connection of the pool. Waits at most a quarter of the deadline for one to be free.
-    async fn checkout(&self, began: Monotonic) -> Result<Held, Failure> {
+    async fn checkout(&self, urgency: Urgency, began: Monotonic) -> Result<Held<'_>, Failure> {
+        let turn = || (self.deadline / 4).saturating_sub(began.elapsed());
+        let busy = |_elapsed| {
+            meter::busy();
+            Failure::busy()
+        };
+        let mut place = self.places.take(urgency, self.pool.status().max_size);
+        time::timeout(turn(), place.turn()).await.map_err(busy)?;
         let got = time::timeout(self.left(began), self.pool.timeout_get(&AT_ONCE)).await;
         let got = match got {
+            // The app uses some of the connections itself.
             Ok(Err(PoolError::Timeout(_))) => {
-                let turn = (self.deadline / 4).saturating_sub(began.elapsed());
-                let waits = time::timeout(turn, self.pool.timeout_get(&UNLIMITED));
-                waits.await.map_err(|_elapsed| {
-                    meter::busy();
-                    Failure::busy()
-                })?
+                let waits = time::timeout(turn(), self.pool.timeout_get(&UNLIMITED));
+                waits.await.map_err(busy)?
             }
             Ok(got) => got,
             Err(_elapsed) => {
@@ -243,7 +253,7 @@ impl Link {
             }
         };
         match got.map_err(Failure::of_pool) {
-            Ok(client) => Ok(Held::new(client)),
+            Ok(client) => Ok(Held::new(client, place)),
             Err(failure) => {
                 if failure.of == Of::Server {
                     meter::connected(false);
@@ -280,13 +290,15 @@ impl Call<'_> {
 }
 
 /// A connection in use. If its call does not come to its end, it leaves the pool: a reply may be on its way.
-struct Held {
+struct Held<'a> {
     client: Option<Client>,
     is_new: bool,
+    /// Goes to the next call once the connection is back in the pool.
+    _place: Place<'a>,
 }
 
-impl Held {
-    fn new(client: Client) -> Self {
+impl<'a> Held<'a> {
+    fn new(client: Client, place: Place<'a>) -> Self {
         let is_new = Client::metrics(&client).recycle_count == 0;
         if is_new {
             meter::connected(true);
@@ -295,6 +307,7 @@ impl Held {
         Self {
             is_new,
             client: Some(client),
+            _place: place,
         }
     }
 
@@ -346,7 +359,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Held<'_> {
     fn drop(&mut self) {
         meter::gave_place();
         if let Some(client) = self.client.take() {

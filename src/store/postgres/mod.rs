@@ -7,6 +7,7 @@ mod given_up;
 mod link;
 mod listen;
 mod live;
+mod places;
 mod sql;
 mod tables;
 

@@ -1,7 +1,7 @@
 //! The operations of a `SetStore`.
 
 use super::{
-    SetStorage, SetStore,
+    SetStorage, SetStore, Urgency,
     attempt::{Done, Failed, Loaded, Task, TaskKind, load, run},
 };
 use crate::{
@@ -24,7 +24,7 @@ fn nothing(_: &SessionSet, _: Timestamp) -> Option<SessionId> {
 
 impl<S: SetStorage> SetStore<S> {
     async fn load(&self, tag: Tag) -> Result<Loaded, StoreError> {
-        load(&self.0.storage, tag, None, nothing).await
+        load(&self.0.storage, tag, None, Urgency::Other, nothing).await
     }
 
     async fn run_task<T>(

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{
     stored::Stored,
+    urgency::Urgency,
     write::{Write, Written},
 };
 use crate::{
@@ -59,6 +60,31 @@ pub trait SetStorage: Send + Sync + 'static {
         tag: Tag,
         part: Option<SessionId>,
     ) -> impl Future<Output = Result<Stored, StoreError>> + Send;
+
+    /// Reads as [`read`](Self::read) does, for an operation of this urgency.
+    ///
+    /// Implement it if calls wait for a connection of a pool. Otherwise an end waits behind all requests of a flood. Let
+    /// ends go first, and sign-ins after them, but never hold the others up for ever.
+    /// [`Write::urgency`] says the same of a write.
+    ///
+    /// Defaults to `read`.
+    ///
+    /// # Errors
+    ///
+    /// As `read`.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so the future may be dropped at any time.
+    fn read_for(
+        &self,
+        tag: Tag,
+        part: Option<SessionId>,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Stored, StoreError>> + Send {
+        let _ = urgency;
+        self.read(tag, part)
+    }
 
     /// Writes a session set, if it still has the expected version.
     ///
