@@ -45,6 +45,7 @@ impl Outage {
     }
 
     /// The store answered a request.
+    #[inline]
     pub(crate) fn answered(&self) {
         if self.open.load(Relaxed)
             && let Some((after_ms, failed)) = self.over_at(Monotonic::now().as_millis())
