@@ -129,7 +129,8 @@ impl PostgresStoreBuilder {
     /// Whether each connection keeps the statements prepared: `false` behind PgBouncer in transaction mode, unless its
     /// `max_prepared_statements` is set.
     ///
-    /// Without it the server plans each statement again, which costs about as much as running it. Defaults to `true`.
+    /// Without it the server plans each statement again, which costs about as much as running it. A store that finds a
+    /// statement gone prepares none from then on, with a warning. Defaults to `true`.
     pub fn prepared(mut self, prepared: bool) -> Self {
         self.prepared = prepared;
         self

@@ -14,7 +14,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::runtime::Handle;
 
 use super::{
-    link::{Again, Value},
+    held::Value,
+    link::Again,
     listen::{Listen, listen},
     sql,
     tables::Inner,

@@ -4,6 +4,7 @@ mod builder;
 mod failure;
 mod gate;
 mod given_up;
+mod held;
 mod link;
 mod listen;
 mod live;
@@ -49,7 +50,10 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// ```
 ///
 /// The pool may be the one that your app uses for everything else. Operations leave no state on a connection but their
-/// prepared statements. A pool of sqlx or diesel does not fit: make a second, small one. How a pool behind PgBouncer is set, and what TLS needs, is in the guide's page
+/// prepared statements. A pool of sqlx or diesel does not fit: make a second, small one. Your app must leave no state either:
+/// after a `BEGIN` by hand that is never committed, the next end or sign-in on that connection becomes part of it and is lost.
+/// `transaction()` of tokio-postgres rolls back by itself. Ends go before other calls of the store that wait for a connection,
+/// sign-ins after them. How a pool behind PgBouncer is set, and what TLS needs, is in the guide's page
 /// [`operations`](crate::guide::operations#postgresql).
 ///
 /// # Tables
@@ -78,6 +82,7 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// | connections are cut, or `pg_terminate_backend` | its answer, from another connection |
 /// | the server falls silent | [`Timeout`](StoreErrorKind::Timeout) after the deadline, then the error at once |
 /// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
+/// | the server refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | a failover | its answer, once the pool connects to the new primary |
 /// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable). A new connection is tried once a second at most |

@@ -18,7 +18,8 @@ use tokio::{runtime::Handle, time};
 use super::{
     failure::Failure,
     gate::jitter,
-    link::{Again, Link, Missed, Value},
+    held::Value,
+    link::{Again, Link, Missed},
     live::Live,
     sql::{self, Statements},
 };
