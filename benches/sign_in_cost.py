@@ -25,7 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LUA = "src/store/redis/lua"
-CREATE = ["create", "prelude", "hash", "data", "room", "admit", "seat"]
+CREATE = ["create", "prelude", "hash", "data", "room", "admit", "rank", "seat", "write"]
 RESOLVE = ["resolve", "prelude", "tokens", "hash", "unusual"]
 DAY = 86_400_000
 # MessagePack: a user, an IPv4 address, a user agent of 117 bytes.
@@ -39,12 +39,13 @@ def body(address):
 def text(commit, name):
     path = f"{LUA}/{name}.lua"
     if commit is None:
-        return (ROOT / path).read_text()
-    return subprocess.run(["git", "show", f"{commit}:{path}"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        return (ROOT / path).read_text() if (ROOT / path).exists() else ""
+    return subprocess.run(["git", "show", f"{commit}:{path}"], cwd=ROOT, capture_output=True, text=True).stdout
 
 
 def script(commit, names):
-    return "\n".join(text(commit, name) for name in names)
+    """Files that a commit does not have are left out."""
+    return "\n".join(filter(None, (text(commit, name) for name in names)))
 
 
 def listing(commit):

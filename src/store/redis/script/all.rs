@@ -70,7 +70,9 @@ impl All {
                 DATA,
                 include_str!("../lua/room.lua"),
                 include_str!("../lua/admit.lua"),
+                include_str!("../lua/rank.lua"),
                 include_str!("../lua/seat.lua"),
+                include_str!("../lua/write.lua"),
             ],
         ];
         let changes = |change, preludes: &[&'static str], text| {
