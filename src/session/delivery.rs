@@ -52,9 +52,8 @@ impl State {
         if record.user_id().is_some() {
             self.cookie = set;
             self.sent.signed_in();
-            if self.sent.guest_cookie {
-                self.guest_cookie = CookieChange::Remove;
-            }
+            // The sign-in ends the guest session, also one that this request began.
+            self.guest_cookie = self.guest_removal();
         } else {
             self.guest_cookie = set;
         }
