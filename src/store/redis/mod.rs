@@ -163,6 +163,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        self.scripts.go_on();
         self.scripts.create(create).await
     }
 
@@ -183,6 +184,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.scripts.go_on();
         self.scripts.end(end).await
     }
 

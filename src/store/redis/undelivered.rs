@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -30,6 +30,8 @@ pub(super) const LONGEST: Duration = Duration::from_secs(30);
 pub(super) struct Undelivered {
     queue: Mutex<Queue>,
     /// Wakes who waits for all to have ended.
+    /// Wakes the worker from its pause: a `drain` waits for all to have ended.
+    pub(super) awaited: Arc<Notify>,
     pub(super) ended: Notify,
 }
 
