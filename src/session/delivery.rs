@@ -89,6 +89,11 @@ impl State {
         self.current = Current::Gone;
         self.staged.renew = Renew::No;
         self.staged.shorten = None;
+        self.sets_no_cookie();
+    }
+
+    /// No token is sent that this request had made before.
+    pub(super) fn sets_no_cookie(&mut self) {
         for cookie in [&mut self.cookie, &mut self.guest_cookie] {
             if matches!(cookie, CookieChange::Set(..)) {
                 *cookie = CookieChange::Keep;

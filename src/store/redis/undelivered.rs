@@ -13,7 +13,6 @@ use crate::{
     model::{SessionId, Tag},
     store::{
         meter,
-        unsent::Unsent,
         worker::{Shift, Worker},
     },
 };
@@ -30,9 +29,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(30);
 pub(super) struct Undelivered {
     queue: Mutex<Queue>,
     /// Wakes who waits for all to have ended.
+    pub(super) ended: Notify,
     /// Wakes the worker from its pause: a `drain` waits for all to have ended.
     pub(super) awaited: Arc<Notify>,
-    pub(super) ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +40,6 @@ struct Queue {
     worker: Worker,
     /// The one that is being ended.
     at_work: Option<(Tag, SessionId)>,
-    unsent: Unsent,
 }
 
 impl Undelivered {
@@ -49,22 +47,9 @@ impl Undelivered {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing of this sign-in was sent.
-    pub(super) fn never_sent(&self, id: SessionId) {
-        self.queue().unsent.add(id);
-    }
-
-    /// This sign-in is about to be sent, perhaps again after one of which nothing was sent.
-    pub(super) fn sends(&self, id: SessionId) {
-        self.queue().unsent.remove(id);
-    }
-
-    /// Adds one, unless there is nothing to end.
+    /// Adds one.
     pub(super) fn add(&self, tag: Tag, id: SessionId) {
         let mut queue = self.queue();
-        if queue.unsent.remove(id) {
-            return;
-        }
         if queue.waiting.len() >= MOST {
             meter::link::undelivered_lost();
             tracing::error!(
