@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
+use deadpool_redis::redis::ConnectionAddr;
 use tokio::sync::Notify;
 
 pub(super) use self::parse::served;
@@ -208,7 +208,7 @@ impl Inner {
             _ => ConnectionAddr::Tcp(host, port),
         };
         let info = self.seeds.first.clone().set_addr(addr);
-        RedisSource::client(info, AsyncConnectionConfig::new())
+        RedisSource::node(info)
     }
 
     /// The map is old. It is read again soon.
