@@ -321,8 +321,10 @@ impl Session {
             Created::Created(new) if self.is_late(&pending, &new) => {
                 self.report_ended_for(&new, pending.chosen());
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Rejected);
-                self.0.rules.store.end(end).await?;
-                self.state().not_pending(id);
+                // Else it ends when the request does, as one that was not delivered.
+                if self.0.rules.store.end(end).await.is_ok() {
+                    self.state().not_pending(id);
+                }
                 CommitError::Rejected
             }
             Created::Created(mut new) => {
