@@ -78,7 +78,7 @@ impl Session {
 
     async fn prove_now(&self, token: &Token, next: &Token) -> Result<(), CommitError> {
         let (tag, id) = (next.tag(), next.session_id());
-        let (lifetime, shorten) = {
+        let (lifetime, shorten, is_first) = {
             let mut state = self.state();
             if state.abandoned {
                 return Err(CommitError::Closed);
@@ -88,9 +88,9 @@ impl Session {
             };
             let lifetime = record.lifetime();
             let shorten = state.staged.shorten.as_deref().copied();
-            state.expect_delivery(tag, id);
+            let is_first = state.expect_delivery(tag, id);
             let lifetime = shorten.map_or(lifetime, |to| lifetime.shorter(self.0.rules.stored(to)));
-            (lifetime, shorten)
+            (lifetime, shorten, is_first)
         };
         let proven = Renewal::Proven {
             authenticated: Authenticated::On(self.0.arrival),
@@ -119,7 +119,10 @@ impl Session {
             // The previous token may be invalid, and no client has the new one. Unless it is delivered after
             // all, the session ends: nobody could use it, and the previous token would be taken for reuse.
             Err(error) => {
-                if !unknown {
+                if unknown {
+                    // That of a sign-in of this request, too.
+                    state.sets_no_cookie();
+                } else if is_first {
                     state.not_pending(id);
                 }
                 return Err(error);

@@ -150,6 +150,9 @@ impl Session {
             let reason = EndReason::Replaced;
             self.report_ended(user, replaced.id, reason, Some(replaced.by), *now);
         }
+        if ended.is_ok() {
+            self.state().not_pending(replaced.id);
+        }
         match ended {
             Ok(Ended::Ended {
                 data: Some(data), ..

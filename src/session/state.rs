@@ -275,11 +275,14 @@ impl State {
         Ok(token)
     }
 
-    /// A session may be created whose token was not sent yet.
-    pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) {
-        if !self.pending.contains(&(tag, id)) {
+    /// A session may be created whose token was not sent yet. Whether this is news: no earlier attempt may have
+    /// created it.
+    pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) -> bool {
+        let is_news = !self.pending.contains(&(tag, id));
+        if is_news {
             self.pending.push((tag, id));
         }
+        is_news
     }
 
     /// The session was not created after all, or its token was sent.

@@ -15,6 +15,8 @@ type BoxError = Box<dyn error::Error + Send + Sync>;
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<BoxError>,
+    /// Whether it is certain that nothing ran, and that nothing will.
+    not_run: bool,
 }
 
 /// What kind of failure it was, and so what helps.
@@ -47,7 +49,11 @@ impl StoreError {
     /// An error of this kind, without a cause.
     #[must_use]
     pub const fn new(kind: StoreErrorKind) -> Self {
-        Self { kind, source: None }
+        Self {
+            kind,
+            source: None,
+            not_run: false,
+        }
     }
 
     /// Adds the cause.
@@ -55,6 +61,17 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Nothing of the call ran, and nothing will: there is nothing to end.
+    pub(crate) const fn known_not_run(mut self) -> Self {
+        self.not_run = true;
+        self
+    }
+
+    /// Whether nothing of the call ran. If it is not known, it may have.
+    pub(crate) const fn is_known_not_run(&self) -> bool {
+        self.not_run
     }
 
     /// What kind of failure it was.

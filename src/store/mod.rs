@@ -42,7 +42,6 @@ pub(crate) mod redis;
 mod session_set;
 mod set;
 mod shared;
-mod unsent;
 #[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
 pub(crate) mod worker;
 

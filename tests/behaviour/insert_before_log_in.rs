@@ -183,8 +183,15 @@ async fn what_was_committed_to_the_guest_session_first_is_stored_data() {
         })
         .await;
 
+    assert_eq!(client.guest, None, "its session has ended");
     assert_eq!(client.get("theme").await, None);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
+
+    client
+        .send(|session| async move { session.log_out().unwrap() })
+        .await;
+    client.insert("theme", "light").await;
+    assert_eq!(client.get("theme").await.as_deref(), Some("light"));
 }
 
 #[tokio::test]

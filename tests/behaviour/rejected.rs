@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use tower_user_sessions::{
-    CommitError, Login, MemoryStore, Problem, Session, SessionLayer, UserSessions,
-    store::ManualClock,
+    CommitError, EndReason, Limit, Login, MemoryStore, Problem, Session, SessionLayer,
+    UserSessions, store::ManualClock,
 };
 
 use crate::common::{
@@ -267,6 +267,31 @@ async fn an_own_end_all_of_one_user_does_not_help_the_sign_in_of_another() {
     assert_eq!(answer.await.status, StatusCode::UNAUTHORIZED);
 }
 
+// T21 T45
+#[tokio::test]
+async fn a_rejected_sign_in_that_cannot_be_ended_reports_once_what_it_evicted() {
+    let (store, _clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let (sender, mut receiver) = tower_user_sessions::events::channel(100);
+    let layer = SessionLayer::new(faulty.clone()).limit(Limit::at_most(1));
+    let layer = layer.events(sender);
+    Client::signed_in(&layer, "alice").await;
+    faulty.always([Method::Create], Fault::LateCutoff);
+    faulty.next(Method::End, Fault::Fail);
+
+    let answer = Client::new(&layer).request(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        let first = session.commit().await;
+        let _nothing_is_left = session.commit().await;
+        matches!(first, Err(CommitError::Rejected))
+    });
+
+    assert!(answer.await.value());
+    let events = std::iter::from_fn(|| receiver.try_recv());
+    let evicted = events.filter(|event| event.reason == Some(EndReason::Evicted));
+    assert_eq!(evicted.count(), 1);
+}
+
 // T21
 #[tokio::test]
 async fn a_sign_in_of_several_steps_carries_the_time_of_its_first_factor() {
@@ -354,7 +379,7 @@ async fn a_rejected_sign_in_that_cannot_be_ended_is_given_up() {
         .request(|session| async move { session.log_in(user("alice")).unwrap() })
         .await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(answer.sets_no_cookie());
     assert_eq!(faulty.given_up().len(), 1);
     assert_eq!(ids(&store, "alice").await, []);

@@ -165,6 +165,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        self.scripts.go_on();
         self.scripts.create(create).await
     }
 
@@ -185,6 +186,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.scripts.go_on();
         self.scripts.end(end).await
     }
 
