@@ -46,7 +46,8 @@ const fn rule(
 
 const LIVE: &str = "or now >= deadline\n    or now >= activity + lasting(kind, idle)";
 /// The same in a sign-in.
-const RIVAL: &str = "and now < deadline\n      and now < activity + (kind > 127 and lasting(kind, idle) or idle)";
+const RIVAL: &str =
+    "and now < deadline\n      and now < activity + (kind > 127 and lasting(kind, idle) or idle)";
 
 pub(crate) const MUTANTS: &[Rule] = &[
     rule(
