@@ -71,7 +71,7 @@ impl BearerLayer {
     }
 
     /// Sends this token from now on, such as one that the client has saved.
-    pub fn show(&self, token: Token) {
+    pub fn set_token(&self, token: Token) {
         *self.held() = Some(token);
     }
 

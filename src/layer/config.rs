@@ -42,7 +42,7 @@ const CLEARED: &str = "\"cookies\", \"storage\"";
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnOutage {
-    /// The layer answers 503 `unavailable` with `Retry-After`. The service is not called and the cookie
+    /// The layer answers 503 `unavailable` with `Retry-After: 1`. The service is not called and the cookie
     /// stays, so that an outage does not look like a sign-out.
     #[default]
     Refuse,

@@ -44,7 +44,7 @@ impl DeviceCookie {
     ///
     /// # Errors
     ///
-    /// If a Secure cookie without a Domain cannot have this name.
+    /// If the name is invalid, or needs other attributes.
     pub fn named(name: impl Into<String>) -> Result<Self, CookieError> {
         Ok(Self::of(SessionCookie::named(name).build()?))
     }

@@ -2,7 +2,7 @@
 
 use super::{
     config::{Config, OnOutage},
-    failure::unanswered,
+    failure::unresolved,
     reject::Rejection,
 };
 use crate::{
@@ -146,6 +146,9 @@ impl Inquiry {
         answer: Result<Resolved, StoreError>,
     ) -> Result<(), Rejection> {
         meter::resolved(&answer);
+        if answer.is_ok() {
+            config.rules.outage.answered();
+        }
         let Some((asked, mark)) = self.asked.take() else {
             return Ok(());
         };
@@ -172,7 +175,7 @@ impl Inquiry {
                 Dead::Unknown
             }
             Err(error) => {
-                let rejection = unanswered(&error, "session not resolved");
+                let rejection = unresolved(&config.rules.outage, &error, "session not resolved");
                 (self.main, self.guest) = (None, None);
                 return match config.on_outage {
                     OnOutage::Refuse => Err(rejection),
@@ -210,7 +213,7 @@ impl Inquiry {
                 self.dead(token.clone(), Asked::Main, Dead::Ended(token, notice));
             }
             Err(error) => {
-                let rejection = unanswered(&error, "session not ended");
+                let rejection = unresolved(&config.rules.outage, &error, "session not ended");
                 match config.on_outage {
                     OnOutage::Refuse => return Err(rejection),
                     OnOutage::Guest => self.open.found(token, Current::Unavailable),

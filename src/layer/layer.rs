@@ -164,8 +164,8 @@ impl<R> SessionLayer<R> {
 
     /// How many sessions a user may have.
     ///
-    /// At the limit, a sign-in ends the least recently active session, or is refused with
-    /// [`Limit::refuse`]. [`Login::limit`](crate::Login::limit) sets another one for a single sign-in.
+    /// At the limit, a sign-in ends the least recently active session, or an unused one before it. With
+    /// [`Limit::refuse`] it is refused. [`Login::limit`](crate::Login::limit) sets another one for a single sign-in.
     ///
     /// Defaults to at most 100, evict.
     ///
@@ -246,17 +246,20 @@ impl<R> SessionLayer<R> {
     /// How long the previous token still works after the client has sent the new one.
     ///
     /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
-    /// token is not rotated again. A browser that crashed within 30 s of a rotation has lost the new token.
-    /// Within this time it gets that again, if its user agent is that of the sign-in, in the same network.
-    /// Later it is signed out, with the reason `token_reuse`.
+    /// token is not rotated again. If the new token is unused for 15 minutes, this time begins with the next
+    /// request that gets it.
     ///
-    /// Defaults to 2 minutes: the half minute, and the time to start the browser again.
+    /// A browser that crashes within 30 s of a rotation loses the new token. Within the grace time it gets the
+    /// token again, if its user agent is that of the sign-in, in the same network. Later it is signed out, with
+    /// the reason `token_reuse`.
+    ///
+    /// Defaults to 2 minutes: long enough to start a crashed browser again.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.rules().rotation.grace = grace.min(Lifetime::MAX);
         self
     }
 
-    /// Whether a session ends if a request sends a previous token after its grace time.
+    /// Whether a session ends if a request sends a previous token after [`rotation_grace`](Self::rotation_grace).
     ///
     /// That means that there is a copy of the token: an old backup of the browser, or a thief. A token from
     /// before a re-authentication never ends the session; it raises an event.
@@ -281,7 +284,7 @@ impl<R> SessionLayer<R> {
     /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
     /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none.
     ///
-    /// A device cookie with the name of the session cookie is off, and an error is logged. So is one that
+    /// The cookie lasts for 400 days. A device cookie with the name of the session cookie is off, and an error is logged. So is one that
     /// [`SessionCookieBuilder::retired`](super::SessionCookieBuilder::retired) removes.
     ///
     /// Defaults to no such cookie.

@@ -61,7 +61,7 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
             "the store refused access: check user, password and the permitted commands"
         }
         StoreErrorKind::Full => {
-            "the store is full: give it more memory, or `MemoryStore` a higher `max_guests`"
+            "the store is full: give it more memory or disk space, or `MemoryStore` and `FileStore` a higher `max_guests`"
         }
         StoreErrorKind::Timeout => {
             "the store did not answer in time: is it overloaded, or the network slow?"

@@ -14,7 +14,8 @@ impl Session {
     /// [`SessionLayer::rotate_after`](crate::SessionLayer::rotate_after) does the same by itself.
     ///
     /// The previous token works until a request has sent the new one, and for
-    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. So neither
+    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. If the new one is
+    /// unused for 15 minutes, the next request gets it again, and the grace time begins then. So neither
     /// parallel requests nor a lost response sign the user out. While a previous token still works,
     /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, or that is in
     /// the signed-in cookie since an earlier version. Nor does anything happen if a sign-in or a sign-out

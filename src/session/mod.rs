@@ -29,6 +29,7 @@ mod missing;
 mod not_before;
 mod offered;
 mod ops;
+mod outage;
 mod peek;
 mod renew;
 mod replaced;
@@ -64,6 +65,7 @@ pub(crate) use self::{
     head::{CookieChange, Delivery, OpenSession, Verdict},
     live::Mark,
     not_before::NotBefore,
+    outage::{Failures, Outage},
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},

@@ -1,7 +1,5 @@
 //! Gives a session that goes on another token.
 
-use std::error::Error;
-
 use super::{
     Session,
     current::{Current, Live},
@@ -34,11 +32,7 @@ impl Session {
             Renew::Due => match self.rotate_now(&token).await {
                 Err(CommitError::Store(error)) => {
                     // The present token goes on working.
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        kind = ?error.kind(),
-                        "token not rotated"
-                    );
+                    self.0.rules.outage.beside(&error, "token not rotated");
                     Ok(())
                 }
                 done => done,

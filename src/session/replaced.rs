@@ -156,11 +156,8 @@ impl Session {
             }) => self.carry_late(replaced, &data).await,
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    kind = ?error.kind(),
-                    "replaced session not ended"
-                );
+                let outage = &self.0.rules.outage;
+                outage.beside(&error, "replaced session not ended");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
     audit::Audit, client_change::OnClientChanged, live::Registry, not_before::NotBefore,
-    offered::Offered,
+    offered::Offered, outage::Outage,
 };
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Realm, UserId},
@@ -32,6 +32,7 @@ pub(crate) struct Rules {
     pub(crate) devices: Option<Duration>,
     pub(crate) on_client_changed: OnClientChanged,
     pub(crate) audit: Audit,
+    pub(crate) outage: Arc<Outage>,
     /// The open streams.
     pub(crate) live: Arc<Registry>,
 }
@@ -64,6 +65,7 @@ impl Rules {
             devices: None,
             on_client_changed: OnClientChanged::default(),
             audit: Audit::default(),
+            outage: Arc::default(),
         }
     }
 

@@ -70,7 +70,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Busy => "the store has more to do than it can handle, so nothing was sent: try again a little later",
             StoreErrorKind::Corrupt => "stored bytes are not a session: another program may write to the same keys",
             StoreErrorKind::Denied => "the store refused access: check its password and permissions",
-            StoreErrorKind::Full => "the store has no memory or disk space left, so no session can be added",
+            StoreErrorKind::Full => "the store is full: no memory or disk space is left, or there are as many guest sessions as it may have",
             StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
             StoreErrorKind::TooNew => "stored bytes are of a newer version of this crate, and were left alone: update this server too",
             StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",

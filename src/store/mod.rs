@@ -32,6 +32,8 @@ pub(crate) mod meter;
 #[cfg(feature = "live")]
 mod near;
 mod op;
+#[cfg(feature = "test")]
+pub(crate) mod outage_store;
 mod parts;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -31,7 +31,7 @@ async fn a_late_response_of_an_earlier_session_leaves_the_clients_newer_token_al
         (None, Some(&rotated)),
     ] {
         let bearer = BearerLayer::new();
-        bearer.show(first.clone());
+        bearer.set_token(first.clone());
         let held = Arc::new(Semaphore::new(0));
         let answered = rotated.encode();
         let gate = Arc::clone(&held);

@@ -48,8 +48,8 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Use it where a response stays open: a WebSocket, an event stream, a gRPC stream, a long download. It has no
 /// token and no data of the session. Clones are the same session.
 ///
-/// Requests that arrive later notice by themselves that their session ended. An open stream does not: it asks
-/// the store, and this is how.
+/// Requests that arrive later notice by themselves that their session ended. An open stream does not. The
+/// layer asks the store for it.
 ///
 /// ```
 /// # #[cfg(feature = "test")]
