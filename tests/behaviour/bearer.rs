@@ -75,24 +75,6 @@ async fn a_sign_in_carries_the_token_in_a_header_once_and_sets_no_cookie() {
     assert_eq!(next.value().as_str(), "alice");
 }
 
-// T8
-#[tokio::test]
-async fn a_sign_in_after_a_commit_of_guest_data_carries_the_token_of_the_user() {
-    let (store, _clock) = store();
-    let layer = layer(&store, TokenSource::Bearer);
-
-    let answer = Client::new(&layer).request(|session| async move {
-        session.insert("theme", "dark").unwrap();
-        session.commit().await.unwrap();
-        session.log_in(user("alice")).unwrap();
-    });
-
-    let answer = answer.await;
-    let line = format!("Bearer {}", answer.header("x-session-token").unwrap());
-    let found = authorized(&layer, &line).user().await;
-    assert_eq!(found.as_deref(), Some("alice"));
-}
-
 #[tokio::test]
 async fn the_app_chooses_the_name_of_the_header() {
     let (store, _clock) = store();

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use tower_user_sessions::{
-    CommitError, EndReason, Limit, Login, MemoryStore, Problem, Session, SessionLayer,
-    UserSessions, store::ManualClock,
+    CommitError, Login, MemoryStore, Problem, Session, SessionLayer, UserSessions,
+    store::ManualClock,
 };
 
 use crate::common::{
@@ -265,31 +265,6 @@ async fn an_own_end_all_of_one_user_does_not_help_the_sign_in_of_another() {
     });
 
     assert_eq!(answer.await.status, StatusCode::UNAUTHORIZED);
-}
-
-// T21 T45
-#[tokio::test]
-async fn a_rejected_sign_in_that_cannot_be_ended_reports_once_what_it_evicted() {
-    let (store, _clock) = store();
-    let faulty = FaultyStore::new(&store);
-    let (sender, mut receiver) = tower_user_sessions::events::channel(100);
-    let layer = SessionLayer::new(faulty.clone()).limit(Limit::at_most(1));
-    let layer = layer.events(sender);
-    Client::signed_in(&layer, "alice").await;
-    faulty.always([Method::Create], Fault::LateCutoff);
-    faulty.next(Method::End, Fault::Fail);
-
-    let answer = Client::new(&layer).request(|session| async move {
-        session.log_in(user("alice")).unwrap();
-        let first = session.commit().await;
-        let _nothing_is_left = session.commit().await;
-        matches!(first, Err(CommitError::Rejected))
-    });
-
-    assert!(answer.await.value());
-    let events = std::iter::from_fn(|| receiver.try_recv());
-    let evicted = events.filter(|event| event.reason == Some(EndReason::Evicted));
-    assert_eq!(evicted.count(), 1);
 }
 
 // T21

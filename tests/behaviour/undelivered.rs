@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::{Response, StatusCode};
-use tower_user_sessions::{CommitError, Limit, MemoryStore, Session, SessionLayer, UserSessions};
+use tower_user_sessions::{CommitError, MemoryStore, Session, SessionLayer, UserSessions};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
@@ -77,37 +77,6 @@ async fn a_commit_dropped_before_the_guest_session_ended_ends_it_later() {
     let found = guest.request(|session| async move { session.id() });
     assert_eq!(found.await.value(), None);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
-}
-
-// T57
-#[tokio::test]
-async fn a_sign_in_whose_first_commit_may_still_run_is_given_up_if_its_second_is_refused() {
-    let (layer, faulty, store) = world();
-    Client::signed_in(&layer.clone().limit(Limit::at_most(1)), "alice").await;
-    faulty.nth(Method::Create, 1, Fault::Hang);
-
-    let asked = faulty.clone();
-    let answer = Client::new(&layer.limit(Limit::at_most(1).refuse())).request(move |session| {
-        let asked = asked.clone();
-        async move {
-            session.log_in(user("alice")).unwrap();
-            {
-                let mut commit = pin!(session.commit());
-                until_asked(&asked, Method::Create, 2, commit.as_mut()).await;
-            }
-            let id = session.id().unwrap();
-            let refused = session.commit().await.unwrap_err();
-            assert!(
-                matches!(refused, CommitError::LimitReached(_)),
-                "{refused:?}"
-            );
-            id
-        }
-    });
-
-    let id = answer.await.value();
-    assert_eq!(faulty.given_up(), [id]);
-    assert_eq!(ids(&store, "alice").await.len(), 1);
 }
 
 // T57
