@@ -72,9 +72,24 @@ pub(super) struct Failed {
     pub(super) may_have_run: bool,
 }
 
+impl Failed {
+    /// Its error. The kind says so if an attempt may have run.
+    pub(super) fn or_uncertain(self) -> StoreError {
+        if self.may_have_run {
+            StoreError::new(StoreErrorKind::Uncertain).with_source(self.error)
+        } else {
+            self.into()
+        }
+    }
+}
+
 impl From<Failed> for StoreError {
     fn from(failed: Failed) -> Self {
-        failed.error
+        if failed.may_have_run {
+            failed.error
+        } else {
+            failed.error.known_not_run()
+        }
     }
 }
 
@@ -270,9 +285,9 @@ fn failure(error: StoreError, may_have_run: bool) -> Failed {
 
 /// What the caller gets of an error, if the operation may have run.
 fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> Failed {
-    if kind == TaskKind::Once && may_have_run {
-        let uncertain = StoreError::new(StoreErrorKind::Uncertain).with_source(error);
-        return failure(uncertain, may_have_run);
+    let failed = failure(error, may_have_run);
+    if kind == TaskKind::Once {
+        return failure(failed.or_uncertain(), may_have_run);
     }
-    failure(error, may_have_run)
+    failed
 }

@@ -90,7 +90,7 @@ pub trait SetStorage: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If it is unknown whether the write happened, or whether it still will. `SetStore` then reads the set to find
+    /// Return an error if the write may have run, or may still run. `SetStore` then reads the set to find
     /// out. If you know that nothing ran, return [`Written::NothingRan`] instead: trying again is cheaper then.
     ///
     /// # Cancel safety
@@ -120,7 +120,7 @@ pub trait SetStorage: Send + Sync + 'static {
 
     /// What changed in the session sets, if the storage sends the [messages](Write::messages) of all processes to it.
     ///
-    /// Defaults to `None`. Then streams notice the end of their session within 72 s, and not at once.
+    /// Defaults to `None`. Then streams notice the end of their session within 75 s, and not at once.
     fn feed(&self) -> Option<Feed> {
         None
     }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Urgency {
-    /// It ends sessions. Until it has run, somebody may use a session that the user ended.
+    /// It ends sessions. Until it has run, another person may use a session that the user ended.
     End,
     /// It signs a user in.
     SignIn,
