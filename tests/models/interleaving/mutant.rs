@@ -46,7 +46,8 @@ const fn rule(
 
 const LIVE: &str = "or now >= deadline\n    or now >= activity + lasting(kind, idle)";
 /// The same in a sign-in.
-const RIVAL: &str = "and now < deadline\n      and now < activity + (kind > 127 and lasting(kind, idle) or idle)";
+const RIVAL: &str =
+    "and now < deadline\n      and now < activity + (kind > 127 and lasting(kind, idle) or idle)";
 
 pub(crate) const MUTANTS: &[Rule] = &[
     rule(
@@ -106,8 +107,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: who is least active",
         CREATE,
-        "lowest, least = activity, at",
-        "least = at",
+        "goes[1] = all.least",
+        "goes[1] = all.rivals[1]",
     ),
     rule(
         "create: who is least active of several",
@@ -120,12 +121,6 @@ pub(crate) const MUTANTS: &[Rule] = &[
         CREATE,
         "least = not equal and next",
         "least = next",
-    ),
-    rule(
-        "create: unused ones go before the least active",
-        CREATE,
-        "not equal and next(turn) == nil and least",
-        "not equal and least",
     ),
     rule(
         "create: what is unused for long goes first",
