@@ -233,12 +233,11 @@ impl Feed {
     }
 
     fn readers(&self) -> Vec<Arc<dyn FeedReader>> {
-        let mut readers = self
+        let readers = self
             .0
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        readers.retain(|reader| reader.strong_count() > 0);
         readers.iter().filter_map(Weak::upgrade).collect()
     }
 }

@@ -97,7 +97,7 @@ impl<St: SessionStore> NearBuilder<St> {
         Near(Arc::new(Inner {
             store,
             cache,
-            late: Late::default(),
+            late: Late::new(max_entries),
             _interest: interest,
         }))
     }

@@ -77,6 +77,13 @@ impl Cache {
         self.shards.iter().map(|shard| lock(shard).bytes()).sum()
     }
 
+    /// How many users have entries, and for how many there is room in memory.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> (usize, usize) {
+        let places = self.shards.iter().map(|shard| lock(shard).places());
+        places.fold((0, 0), |all, each| (all.0 + each.0, all.1 + each.1))
+    }
+
     /// Answers a request from here, if everything allows it.
     pub(super) fn hit(&self, resolve: &Resolve) -> Option<Answer> {
         resolve.near?;
@@ -126,12 +133,12 @@ impl Cache {
             return Vec::new();
         }
         let Some(entry) = Entry::of(resolve, answer, asked, self.lease) else {
-            let active = shard.remove(tag, What::One(id));
+            let mut active = shard.remove(tag, What::One(id));
+            let recorded = asked.sent.plus(self.lease / 4);
             // A session that is not live has none.
-            return match answer {
-                Resolved::Live(_) if !resolve.activity => active,
-                _ => Vec::new(),
-            };
+            let is_live = matches!(answer, Resolved::Live(_));
+            active.retain(|active| is_live && !(resolve.activity && active.at <= recorded));
+            return active;
         };
         // Under the lock: a message that counts after this also removes the entry after this.
         if !self.feed.is_unchanged(tag, &asked.mark) {
@@ -173,10 +180,7 @@ impl FeedReader for Cache {
     }
 
     fn epoch_changed(&self) {
-        // They would answer nothing. On a Cluster the others fill again soon.
-        for shard in &self.shards {
-            lock(shard).clear();
-        }
+        // Each request compares the epoch. Entries of another one stay until their activity is written.
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::shard::Active;
 use crate::{
     model::{SessionId, Timestamp},
     store::{Found, Resolve, Resolved, feed::FeedMark},
@@ -84,13 +85,14 @@ impl Entry {
         ENTRY_SIZE + self.found.data.as_bytes().len()
     }
 
-    pub(super) fn is_counted(&self) -> bool {
-        self.counted
-    }
-
     /// Whether its question was sent before that of another one.
     pub(super) fn is_older(&self, other: &Self) -> bool {
-        self.sent <= other.sent
+        self.sent < other.sent
+    }
+
+    /// Whether the store recorded this activity with the question, or one that is hardly earlier.
+    pub(super) fn covers(&self, active: &Active) -> bool {
+        self.counted && active.at <= self.sent.plus(self.lease / 4)
     }
 
     /// When it can be dropped: it answers nothing any more, and its activity should have been written.

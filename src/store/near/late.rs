@@ -36,9 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SLEEP: Duration = Duration::from_secs(1);
 
 /// What is to be written, and the task that does it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Late {
     plan: Mutex<Plan>,
+    /// How much is planned at most: outside of a runtime nobody writes it.
+    most: usize,
     /// Held for reading from before activity is taken out of the plan until it is written.
     writing: Arc<RwLock<()>>,
 }
@@ -51,11 +53,26 @@ struct Plan {
     /// In the order in which they were noted, which is nearly that in which they are due.
     fills: VecDeque<LateFill>,
     /// Of entries that made room.
-    active: Vec<Active>,
+    active: VecDeque<Active>,
     worker: Worker,
 }
 
 impl Late {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            plan: Mutex::default(),
+            most,
+            writing: Arc::default(),
+        }
+    }
+
+    /// How many writes are planned.
+    #[cfg(test)]
+    pub(super) fn planned(&self) -> usize {
+        let plan = self.plan();
+        plan.fills.len() + plan.active.len()
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,6 +87,10 @@ impl<St: SessionStore> Inner<St> {
     pub(super) fn note(this: &Arc<Self>, fill: LateFill) {
         let mut plan = this.late.plan();
         plan.fills.push_back(fill);
+        if plan.fills.len() > this.late.most {
+            // What it asks for is written when its entry makes room.
+            plan.fills.pop_front();
+        }
         Self::work(this, plan);
     }
 
@@ -78,6 +99,8 @@ impl<St: SessionStore> Inner<St> {
         if !active.is_empty() {
             let mut plan = this.late.plan();
             plan.active.extend(active);
+            let over = plan.active.len().saturating_sub(this.late.most);
+            plan.active.drain(..over);
             Self::work(this, plan);
         }
     }
@@ -98,6 +121,12 @@ impl<St: SessionStore> Inner<St> {
             (mem::take(&mut plan.fills), mem::take(&mut plan.active))
         };
         active.extend(self.taken(fills));
+        if Handle::try_current().is_err() {
+            for each in active {
+                self.touch(each).await;
+            }
+            return;
+        }
         if active.is_empty() {
             drop(writing);
         } else {
@@ -110,7 +139,7 @@ impl<St: SessionStore> Inner<St> {
     }
 
     /// In a task of its own: what was taken is also written if nobody waits.
-    async fn write_in_task(self: &Arc<Self>, active: Vec<Active>, writing: Writing) {
+    async fn write_in_task(self: &Arc<Self>, active: VecDeque<Active>, writing: Writing) {
         let inner = Arc::clone(self);
         let own = tokio::spawn(async move {
             inner.write(active).await;
@@ -128,7 +157,7 @@ impl<St: SessionStore> Inner<St> {
         taken.collect()
     }
 
-    async fn write(self: &Arc<Self>, active: Vec<Active>) {
+    async fn write(self: &Arc<Self>, active: VecDeque<Active>) {
         let mut writes = JoinSet::new();
         for each in active {
             if writes.len() >= AT_ONCE {
@@ -155,7 +184,7 @@ impl<St: SessionStore> Inner<St> {
     }
 
     /// What is due now, or how long to wait for it; nothing if the work is done, which ends the shift.
-    fn next(&self, shift: &Shift) -> Option<Result<Vec<Active>, Duration>> {
+    fn next(&self, shift: &Shift) -> Option<Result<VecDeque<Active>, Duration>> {
         let now = self.cache.as_ref()?.now();
         let mut plan = self.late.plan();
         let mut active = mem::take(&mut plan.active);

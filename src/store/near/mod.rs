@@ -181,7 +181,7 @@ impl<St: SessionStore> SessionStore for Near<St> {
     }
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
-        let _write = self.ends(touch.tag, What::One(touch.id));
+        let _write = self.writes(touch.tag, What::One(touch.id));
         self.0.store.touch(touch).await
     }
 

@@ -78,6 +78,11 @@ impl Shard {
         self.bytes
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> (usize, usize) {
+        (self.sets.len(), self.sets.capacity())
+    }
+
     pub(super) fn hit(
         &mut self,
         resolve: &Resolve,
@@ -110,11 +115,11 @@ impl Shard {
         {
             return Vec::new();
         }
-        let counted = entry.is_counted();
         let mut active = self.remove(tag, What::One(id));
-        if counted {
-            // The store has recorded a later one.
-            active.clear();
+        active.retain(|active| !entry.covers(active));
+        if entry.size() > bytes {
+            // It would make all others go, and itself in the end.
+            return active;
         }
         self.last += 1;
         entry.number = self.last;
@@ -163,13 +168,6 @@ impl Shard {
             self.sets.shrink_to(2 * self.sets.len());
         }
         active
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self {
-            last: self.last,
-            ..Self::default()
-        };
     }
 
     /// Removes an entry, if it is still the one of this fill. Returns its activity that is not written yet.

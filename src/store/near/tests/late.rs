@@ -10,14 +10,14 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn hit(node: &Node, token: &Token) {
+pub(super) async fn hit(node: &Node, token: &Token) {
     match node.near.resolve(&near(token)).await.unwrap() {
         Resolved::Live(found) => assert!(found.near),
         other => panic!("not live: {other:?}"),
     }
 }
 
-async fn stored(server: &Server, token: &Token) -> Timestamp {
+pub(super) async fn stored(server: &Server, token: &Token) -> Timestamp {
     let listed = server.store.list(&List::new(token.tag())).await.unwrap();
     listed[0].last_activity
 }

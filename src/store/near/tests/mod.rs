@@ -10,4 +10,8 @@
 mod answers;
 mod histories;
 mod late;
+mod overlap;
+mod own;
+mod room;
 mod wire;
+mod written;

@@ -18,8 +18,8 @@ use crate::{
     model::{Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId},
     store::{
         Authenticated, Create, Created, End, Ended, Feed, FeedMessage, FeedSource, FeedState,
-        Forget, List, Look, Looked, ManualClock, MemoryStore, Near, NoteClient, Resolve, Resolved,
-        Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch,
+        Forget, Horizon, List, Look, Looked, ManualClock, MemoryStore, Near, NoteClient, Resolve,
+        Resolved, Rotate, Rotated, Save, Saved, SessionStore, StoreError, Ticketed, Touch,
         feed::{FeedReader, Interest},
     },
 };
@@ -76,6 +76,8 @@ impl Server {
             feed: Feed::new(Arc::clone(&source)),
             calls: AtomicUsize::new(0),
             touches: AtomicUsize::new(0),
+            touched: Mutex::default(),
+            horizon: Horizon::of_process(),
             hold: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }));
@@ -201,6 +203,9 @@ struct Inner {
     feed: Feed,
     calls: AtomicUsize,
     touches: AtomicUsize,
+    /// What was asked for last.
+    touched: Mutex<Option<Touch>>,
+    horizon: Horizon,
     hold: Mutex<Hold>,
     /// What each touch waits for.
     gate: Semaphore,
@@ -231,6 +236,11 @@ impl Wire {
 
     pub(super) fn calls(&self) -> usize {
         self.0.calls.swap(0, SeqCst)
+    }
+
+    /// The arguments of the last touch.
+    pub(super) fn touched(&self) -> Option<Touch> {
+        self.0.touched.lock().unwrap().clone()
     }
 
     pub(super) fn touches(&self) -> usize {
@@ -319,12 +329,17 @@ impl SessionStore for Wire {
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
         self.0.touches.fetch_add(1, SeqCst);
+        *self.0.touched.lock().unwrap() = Some(touch.clone());
         self.0.gate.acquire().await.unwrap().forget();
         self.call(self.0.store.touch(touch)).await
     }
 
     fn feed(&self) -> Option<Feed> {
         Some(self.0.feed.clone())
+    }
+
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.0.horizon)
     }
 
     fn tag(&self, user: &UserId) -> Tag {
