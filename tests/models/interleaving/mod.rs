@@ -210,8 +210,9 @@ fn five_hundred_histories_of_four_tasks_on_redis_match_the_model() {
 
 /// These histories find all missing rules. They run first, because some rules take thousands of others to
 /// find. After a change of what tasks do, the numbers that the test prints belong here: old ones cost time only.
-const FIRST: [u32; 20] = [
-    0, 987, 164, 1, 296, 12, 124, 735, 64, 520, 10, 3, 4, 18, 27, 38, 101, 460, 1023, 3050,
+const FIRST: [u32; 22] = [
+    0, 987, 164, 1, 296, 12, 124, 125, 735, 64, 520, 10, 3, 4, 18, 27, 38, 101, 460, 1023, 3050,
+    4350,
 ];
 
 // The histories detect each of these missing rules.

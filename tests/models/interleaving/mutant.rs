@@ -107,8 +107,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: who is least active",
         CREATE,
-        "lowest, least = activity, at",
-        "least = at",
+        "goes[1] = all.least",
+        "goes[1] = all.rivals[1]",
     ),
     rule(
         "create: who is least active of several",
@@ -121,12 +121,6 @@ pub(crate) const MUTANTS: &[Rule] = &[
         CREATE,
         "least = not equal and next",
         "least = next",
-    ),
-    rule(
-        "create: unused ones go before the least active",
-        CREATE,
-        "not equal and next(turn) == nil and least",
-        "not equal and least",
     ),
     rule(
         "create: what is unused for long goes first",
