@@ -143,6 +143,11 @@ export interface components {
              * @description When the session was last used.
              */
             lastActivity: string;
+            /**
+             * Format: date-time
+             * @description When the session ends at the latest.
+             */
+            expiresAt: string;
             /** @description The client of the last request. Null while all requests come from the client of the sign-in. */
             lastSeen: components["schemas"]["LastSeen"] | null;
             /** @description Whether it is the session of this request. */

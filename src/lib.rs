@@ -121,11 +121,12 @@
 //! | test your handlers and your app | [`guide::testing`] |
 //! | choose a store | [`store`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
+//! | run on PostgreSQL: PgBouncer and TLS | [`guide::operations`](guide::operations#postgresql) |
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
 //! | port an app from tower-sessions or axum-login | [`guide::coming_from`] |
-//! | put the layer among other layers; tonic | [`composing`] |
-//! | know what attackers may try | `threats` (with all features) |
+//! | put the layer among other layers; tonic; nginx; a page on another origin | [`composing`] |
+//! | know what attackers may try | `threats` (features `api` and `page`) |
 //! | get audit events and metrics | [`events`] |
 //!
 //! # Features
@@ -298,7 +299,7 @@ pub mod threats {}
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing
 /// else in the store, `RedisStore` removes it within a sixteenth of the idle time, and at once at the
-/// absolute deadline. [`MemoryStore`] removes it in its next sweep, an hour later.
+/// absolute deadline. The other stores remove it an hour later, in their next sweep.
 ///
 /// The same events go to `tracing`, at debug level, under the target `tower_user_sessions::audit`. They name
 /// users and sessions, so they are not in the log by default.
@@ -316,18 +317,22 @@ pub mod events {
     };
 }
 
-/// Tests of your app (feature `test`): requests that are signed in, without a sign-in page.
+/// Tests of your app (feature `test`): requests that are signed in without a sign-in page, and outages.
 ///
 /// | you test | take |
 /// |---|---|
 /// | a handler, by calling it | [`Session::for_test`], [`Session::for_test_guest`] |
 /// | a router, signed in | [`test::signed_in_as`] |
 /// | a router, as a guest | [`SessionLayer::new`] with a [`MemoryStore`] |
+/// | a router, in an outage of the store | [`SessionLayer::new`] with an [`OutageStore`](test::OutageStore) |
 ///
 /// Put the feature into `[dev-dependencies]` only: it makes sessions without a password.
 #[cfg(feature = "test")]
 pub mod test {
-    pub use crate::layer::{SignedIn, SignedInFuture, SignedInService, signed_in_as};
+    pub use crate::{
+        layer::{SignedIn, SignedInFuture, SignedInService, signed_in_as},
+        store::outage_store::OutageStore,
+    };
 }
 
 /// The futures of the services.

@@ -64,6 +64,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 ///     "ipAddress": "203.0.113.7",
 ///     "createdAt": "2025-11-24T16:00:00.000Z",
 ///     "lastActivity": "2025-11-24T16:20:00.000Z",
+///     "expiresAt": "2025-12-24T16:00:00.000Z",
 ///     "lastSeen": null,
 ///     "current": true
 /// }]}
@@ -123,7 +124,7 @@ impl DeviceApi {
         }
     }
 
-    /// Makes the API for a mount that does not strip this prefix.
+    /// Makes the API for a mount that does not strip this prefix. Slashes around it do not matter.
     ///
     /// ```
     /// use tower::Layer;
@@ -134,8 +135,10 @@ impl DeviceApi {
     /// # let _ = service;
     /// ```
     pub fn at(prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/');
+        let slash = if prefix.is_empty() { "" } else { "/" };
         Self {
-            prefix: Some(Arc::from(prefix.trim_end_matches('/'))),
+            prefix: Some(Arc::from(format!("{slash}{prefix}"))),
             ..Self::new()
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Entry {
     ip_address: Option<String>,
     created_at: String,
     last_activity: String,
+    /// When it ends at the latest.
+    expires_at: String,
     /// The client of the last request, if it is another one.
     last_seen: Option<LastSeen>,
     current: bool,
@@ -40,6 +42,7 @@ impl Entry {
             ip_address: info.address().map(|address| address.to_string()),
             created_at: info.created_at().to_string(),
             last_activity: info.last_activity().to_string(),
+            expires_at: info.expires_at().to_string(),
             last_seen: info.is_elsewhere().then(|| LastSeen {
                 device: Described::last(info),
                 location: places.of(info.last_address()),

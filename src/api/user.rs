@@ -38,8 +38,8 @@ use crate::{
 /// ```
 ///
 /// Take `Option<User>` where guests are welcome too. It is `None` for guests, and only for them: an
-/// outage and a missing session are answered as above. The end notice of
-/// the browser's previous session stays unread.
+/// outage and a missing session are answered as above. A handler for guests can ask
+/// [`Session::ended`](crate::Session::ended) why the previous session of the browser ended.
 ///
 /// ```
 /// use tower_user_sessions::User;

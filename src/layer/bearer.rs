@@ -7,19 +7,23 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http::{
+    HeaderName, HeaderValue, Request, Response,
+    header::{AUTHORIZATION, Entry},
+};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::TOKEN_HEADER;
-use crate::model::Token;
+use crate::model::{SessionId, Token};
 
 /// Client-side layer: picks up the token from the response to a sign-in and sends it with every later
 /// request.
 ///
 /// For clients that are written in Rust and send `Authorization: Bearer`, such as a tonic client. Clones
-/// share the token. A request that has an `Authorization` header already keeps it.
+/// share the token. A request that has an `Authorization` header already keeps it. A late response of an earlier
+/// session does not replace the token of a newer one.
 ///
 /// Put it around a client that talks to one server over TLS. Every server that the client talks to gets
 /// the token.
@@ -67,7 +71,7 @@ impl BearerLayer {
     }
 
     /// Sends this token from now on, such as one that the client has saved.
-    pub fn show(&self, token: Token) {
+    pub fn set_token(&self, token: Token) {
         *self.held() = Some(token);
     }
 
@@ -81,25 +85,33 @@ impl BearerLayer {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn authorize<B>(&self, request: &mut Request<B>) {
-        let Some(token) = self.token() else {
-            return;
-        };
+    /// Returns the session whose token the request sends.
+    fn authorize<B>(&self, request: &mut Request<B>) -> Option<SessionId> {
+        let token = self.token()?;
         // Base64url is always a header value.
-        let line = HeaderValue::try_from(format!("Bearer {}", token.encode()));
-        if let Ok(mut line) = line {
-            line.set_sensitive(true);
-            request.headers_mut().entry(AUTHORIZATION).or_insert(line);
-        }
+        let mut line = HeaderValue::try_from(format!("Bearer {}", token.encode())).ok()?;
+        line.set_sensitive(true);
+        let Entry::Vacant(none) = request.headers_mut().entry(AUTHORIZATION) else {
+            return None;
+        };
+        none.insert(line);
+        Some(token.session_id())
     }
 
-    fn take<B>(&self, response: &mut Response<B>) {
+    fn take<B>(&self, sent: Option<SessionId>, response: &mut Response<B>) {
         let Some(value) = response.headers_mut().get_mut(&self.header) else {
             return;
         };
         value.set_sensitive(true);
-        if let Ok(token) = Token::parse(value.as_bytes()) {
-            self.show(token);
+        let Ok(token) = Token::parse(value.as_bytes()) else {
+            return;
+        };
+        let mut held = self.held();
+        let goes_on = sent == Some(token.session_id());
+        // The client has signed in again since the request, or has forgotten its token.
+        let is_late = goes_on && sent != held.as_ref().map(Token::session_id);
+        if !is_late {
+            *held = Some(token);
         }
     }
 }
@@ -141,10 +153,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        self.bearer.authorize(&mut request);
+        let sent = self.bearer.authorize(&mut request);
         BearerFuture {
             answer: self.inner.call(request),
             bearer: self.bearer.clone(),
+            sent,
         }
     }
 }
@@ -157,6 +170,7 @@ pin_project! {
         #[pin]
         answer: F,
         bearer: BearerLayer,
+        sent: Option<SessionId>,
     }
 }
 
@@ -170,7 +184,7 @@ where
         let this = self.project();
         let mut answer = ready!(this.answer.poll(cx));
         if let Ok(response) = &mut answer {
-            this.bearer.take(response);
+            this.bearer.take(*this.sent, response);
         }
         Poll::Ready(answer)
     }

@@ -45,6 +45,8 @@ impl SessionCookieBuilder {
             Some(CookieClash::PartitionedAndSameSite)
         } else if retired.iter().any(|it| !it.can_be(*secure)) {
             Some(CookieClash::Retired)
+        } else if retired.iter().any(|it| it.is(self, GUEST)) {
+            Some(CookieClash::RetiredGuest)
         } else {
             None
         }
@@ -71,8 +73,16 @@ pub(super) fn is_path(path: &str) -> bool {
     path.starts_with('/') && is_attribute(path)
 }
 
+/// Names with dots between them, and perhaps one before: browsers drop a cookie with any other Domain.
 pub(super) fn is_domain(domain: Option<&str>) -> bool {
-    domain.is_none_or(|domain| !domain.is_empty() && is_attribute(domain))
+    let is_label = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(fits)
+    };
+    domain.is_none_or(|domain| {
+        let domain = domain.strip_prefix('.').unwrap_or(domain);
+        domain.split('.').all(is_label)
+    })
 }
 
 /// RFC 9110 §5.6.2.
@@ -98,7 +108,7 @@ pub struct CookieError(pub(super) CookieClash);
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CookieClash {
-    /// The domain is empty or has characters that cannot be in one.
+    /// The domain is empty, or is no domain such as `example.com`: a URL, or with a port.
     Domain,
     /// The name ends in `-guest`: it could be the guest cookie of another layer.
     GuestName,
@@ -120,6 +130,8 @@ pub enum CookieClash {
     PrefixAndInsecure,
     /// A retired cookie that no browser would have kept.
     Retired,
+    /// The guest cookie of these settings is retired.
+    RetiredGuest,
     /// SameSite=None without Secure.
     SameSiteNoneAndInsecure,
 }
@@ -135,7 +147,7 @@ impl CookieError {
 impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            CookieClash::Domain => "the Domain is empty or has characters that cannot be in one",
+            CookieClash::Domain => "the Domain is not a domain such as `example.com`",
             CookieClash::GuestName => {
                 "the name ends in `-guest`, as names of guest cookies do: choose another name"
             }
@@ -153,6 +165,10 @@ impl fmt::Display for CookieError {
             }
             CookieClash::Retired => {
                 "no browser can have a retired cookie with this name, Path and Domain"
+            }
+            CookieClash::RetiredGuest => {
+                "a retired cookie is the present guest cookie: to retire an earlier guest cookie, name the \
+                 earlier session cookie, without `-guest`"
             }
             CookieClash::SameSiteNoneAndInsecure => "SameSite=None needs a Secure cookie",
         })

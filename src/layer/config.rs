@@ -1,6 +1,6 @@
 //! The settings of a layer, behind one pointer.
 
-use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, mem, net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request,
@@ -42,7 +42,7 @@ const CLEARED: &str = "\"cookies\", \"storage\"";
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnOutage {
-    /// The layer answers 503 `unavailable` with `Retry-After`. The service is not called and the cookie
+    /// The layer answers 503 `unavailable` with `Retry-After: 1`. The service is not called and the cookie
     /// stays, so that an outage does not look like a sign-out.
     #[default]
     Refuse,
@@ -128,10 +128,19 @@ pub(super) enum Asks {
     Activity,
 }
 
+/// Lends what predicates look at, without a move of the body.
+fn exchange<B>(request: &mut Request<B>, parts: &mut Parts) {
+    mem::swap(request.method_mut(), &mut parts.method);
+    mem::swap(request.uri_mut(), &mut parts.uri);
+    mem::swap(request.version_mut(), &mut parts.version);
+    mem::swap(request.headers_mut(), &mut parts.headers);
+    mem::swap(request.extensions_mut(), &mut parts.extensions);
+}
+
 impl Config {
     /// What the predicates say, and whether a near cache may answer. Without any, the request is not even taken apart.
     #[inline]
-    pub(super) fn asks<B>(&self, request: Request<B>) -> (Request<B>, Asks, bool) {
+    pub(super) fn asks<B>(&self, request: &mut Request<B>) -> (Asks, bool) {
         let counts = !self.is_countdown(request.method(), request.uri().path());
         if self.resolve_if.is_none()
             && (self.counts_as_activity.is_none() || !counts)
@@ -142,9 +151,10 @@ impl Config {
             } else {
                 Asks::Resolve
             };
-            return (request, asks, false);
+            return (asks, false);
         }
-        let (parts, body) = request.into_parts();
+        let (mut parts, ()) = Request::new(()).into_parts();
+        exchange(request, &mut parts);
         let holds =
             |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|it| it.holds(&parts));
         let asks = if !holds(&self.resolve_if) {
@@ -155,7 +165,8 @@ impl Config {
             Asks::Activity
         };
         let near = asks != Asks::Nothing && near::may_answer(self.near.as_ref(), &parts);
-        (Request::from_parts(parts, body), asks, near)
+        exchange(request, &mut parts);
+        (asks, near)
     }
 
     /// Whether a page asks how long the session still lives, which must not prolong it.

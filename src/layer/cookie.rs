@@ -134,6 +134,12 @@ impl SessionCookie {
         &self.0.name
     }
 
+    /// Whether a sign-in removes this other cookie.
+    pub(super) fn retires(&self, other: &Self) -> bool {
+        let mut retired = self.0.retired.iter();
+        retired.any(|it| it.is(&other.0, ""))
+    }
+
     pub(super) fn is_secure(&self) -> bool {
         self.0.secure
     }

@@ -44,7 +44,7 @@ impl DeviceCookie {
     ///
     /// # Errors
     ///
-    /// If a Secure cookie without a Domain cannot have this name.
+    /// If the name is invalid, or needs other attributes.
     pub fn named(name: impl Into<String>) -> Result<Self, CookieError> {
         Ok(Self::of(SessionCookie::named(name).build()?))
     }
@@ -64,8 +64,9 @@ impl DeviceCookie {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
-        self.cookie.name()
+    /// Whether it is the session cookie, or one that a sign-in removes.
+    pub(super) fn clashes_with(&self, session: &SessionCookie) -> bool {
+        self.cookie.name() == session.name() || session.retires(&self.cookie)
     }
 
     pub(super) fn kept(&self) -> Duration {

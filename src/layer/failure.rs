@@ -7,15 +7,22 @@ use super::{
     reject::{Rejection, RejectionKind},
 };
 use crate::{
-    session::{CommitError, MissingSession, SessionError, SessionErrorKind, UserSessionsError},
-    store::StoreError,
+    session::{
+        CommitError, Failures, MissingSession, Outage, SessionError, SessionErrorKind,
+        UserSessionsError,
+    },
+    store::{StoreError, StoreErrorKind},
 };
+
+/// Failures of the store that handlers pass on. An error does not know its layer, so the process counts them.
+static PASSED_ON: Failures = Failures::new();
 
 // Failures of the server are logged here, because no response carries their cause.
 impl From<SessionError> for Rejection {
-    /// 401 `not_signed_in` if there is no user, or guests may keep no data. 503 `unavailable` in an
-    /// outage, 413 `not_stored` over the data limit, 401 `no_ticket` for another user's ticket. A value
-    /// of another type is 500 `not_read`, and everything else 500 `not_stored`.
+    /// 401 `not_signed_in` if there is no user or no stored session, or if guests may keep no data. 503
+    /// `unavailable` in an outage, 413 `not_stored` over the data limit, 401 `no_ticket` for another user's
+    /// ticket. A value of another type, or a missing runtime, is 500 `not_read`. Everything else is 500
+    /// `not_stored`.
     fn from(error: SessionError) -> Self {
         let kind = match error.kind() {
             SessionErrorKind::GuestsOff
@@ -26,7 +33,11 @@ impl From<SessionError> for Rejection {
             SessionErrorKind::Ticket => return Self::new(RejectionKind::NoTicket),
             SessionErrorKind::Decode | SessionErrorKind::NoRuntime => RejectionKind::NotRead,
             SessionErrorKind::TooLarge => RejectionKind::TooLarge,
-            SessionErrorKind::Unavailable => RejectionKind::Unavailable,
+            SessionErrorKind::Unavailable => {
+                // Why is in the log since the layer asked the store.
+                tracing::debug!(error = &error as &dyn Error, "session not changed or read");
+                return Self::unavailable().detailed(in_full(&error));
+            }
             SessionErrorKind::Closed
             | SessionErrorKind::Encode
             | SessionErrorKind::KeyTooLong
@@ -55,7 +66,7 @@ impl From<CommitError> for Rejection {
             CommitError::TooOld => return Self::new(RejectionKind::SignInTooOld),
             CommitError::Rejected => return Self::new(RejectionKind::SignInRejected),
             CommitError::Speculative => return Self::unavailable().detailed(in_full(&error)),
-            CommitError::Store(ref error) => mistake::outage(error.kind()),
+            CommitError::Store(ref store) => return not_committed(&error, store.kind()),
             CommitError::Conflict => Self::unavailable().detailed(in_full(&error)),
             CommitError::TooLarge => Self::new(RejectionKind::TooLarge).detailed(in_full(&error)),
             CommitError::Closed | CommitError::Update(_) => {
@@ -73,7 +84,10 @@ impl From<UserSessionsError> for Rejection {
     fn from(error: UserSessionsError) -> Self {
         match error {
             UserSessionsError::CallerEnded => Self::not_signed_in(None),
-            UserSessionsError::Store(error) => unanswered(&error, "sessions not listed or ended"),
+            UserSessionsError::Store(error) => {
+                let what = "sessions not listed or ended";
+                unanswered(PASSED_ON.due(what, error.kind()), &error, what)
+            }
             UserSessionsError::Unknown => Self::new(RejectionKind::NotYours),
         }
     }
@@ -86,10 +100,35 @@ impl From<MissingSession> for Rejection {
     }
 }
 
-/// The answer where the store did not answer, with a warning that says what to look at.
-pub(crate) fn unanswered(error: &StoreError, what: &'static str) -> Rejection {
+/// The answer where the store did not answer a request of this layer.
+pub(super) fn unresolved(outage: &Outage, error: &StoreError, what: &'static str) -> Rejection {
+    unanswered(outage.failed(what, error.kind()), error, what)
+}
+
+/// The same, with a warning that says what to look at if a line about it is due.
+fn unanswered(due: Option<u64>, error: &StoreError, what: &'static str) -> Rejection {
     let (kind, advice) = (error.kind(), mistake::advice(error.kind()));
-    tracing::warn!(error = error as &dyn Error, ?kind, "{what}: {advice}");
+    if let Some(failed) = due {
+        tracing::warn!(
+            error = error as &dyn Error,
+            ?kind,
+            failed,
+            "{what}: {advice}"
+        );
+    } else {
+        tracing::debug!(error = error as &dyn Error, ?kind, "{what}");
+    }
+    mistake::outage(kind)
+}
+
+/// The same for changes, which are lost.
+fn not_committed(error: &CommitError, kind: StoreErrorKind) -> Rejection {
+    let what = "session not committed";
+    if let Some(failed) = PASSED_ON.due(what, kind) {
+        tracing::error!(error = error as &dyn Error, ?kind, failed, "{what}");
+    } else {
+        tracing::debug!(error = error as &dyn Error, ?kind, "{what}");
+    }
     mistake::outage(kind)
 }
 
@@ -102,4 +141,38 @@ fn in_full(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use tower::{ServiceExt, service_fn};
+    use tower_layer::Layer;
+
+    use crate::{
+        layer::SessionLayer,
+        model::{Tag, Token, clock::Monotonic},
+        store::{MemoryStore, StoreErrorKind},
+    };
+
+    #[tokio::test]
+    async fn the_first_answer_of_the_store_ten_seconds_after_the_last_failure_ends_the_outage() {
+        let echo = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));
+        let service = SessionLayer::new(MemoryStore::new()).layer(echo);
+        let outage = &service.config.rules.outage;
+        let now = Monotonic::now().as_millis();
+        let is_open_after = async |failed| {
+            outage.failed_at("session not resolved", StoreErrorKind::Timeout, failed);
+            let token = Token::random(Tag::random().unwrap()).unwrap().encode();
+            let request = Request::builder().header("cookie", format!("__Host-session={token}"));
+            let request = request.body(()).unwrap();
+            service.clone().oneshot(request).await.unwrap();
+            outage.is_open()
+        };
+
+        assert!(is_open_after(now).await);
+        assert!(!is_open_after(now - 10_000).await);
+    }
 }

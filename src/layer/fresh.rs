@@ -13,10 +13,11 @@ use tower_service::Service;
 use super::{
     fresh_future::RequireFreshFuture,
     grpc::is_grpc,
+    opened::Opened,
     redirect::Page,
     reject::Rejection,
     reply::{Bare, Reply},
-    require::{RequireUserFuture, is_navigation, user_of},
+    require::{RequireUserFuture, user_of},
 };
 use crate::session::Session;
 
@@ -133,7 +134,7 @@ impl<R> RequireFresh<R> {
         let (method, headers) = (request.method(), request.headers());
         if let Some(prove) = &self.prove
             && session.is_some_and(|session| session.stored_user().is_some())
-            && is_navigation(method, headers)
+            && Opened::read(headers).is_navigation(method)
         {
             return Some(Rejection::to_prove(prove.location()));
         }

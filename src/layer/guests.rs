@@ -7,6 +7,9 @@ use super::layer::SessionLayer;
 impl<R> SessionLayer<R> {
     /// How many bytes of data a guest session may keep.
     ///
+    /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error of the kind
+    /// [`TooLarge`](crate::SessionErrorKind::TooLarge), which is 413 as a response.
+    ///
     /// Defaults to 4 KiB.
     pub fn guest_data_limit(mut self, bytes: usize) -> Self {
         self.rules().guests.data_limit = bytes;
@@ -15,7 +18,8 @@ impl<R> SessionLayer<R> {
 
     /// How long a guest session lives without activity.
     ///
-    /// Until a second request uses it, a guest session lives for 15 minutes at most.
+    /// It also ends at the layer's absolute [`lifetime`](Self::lifetime). Until a second request uses it, a guest
+    /// session lives for 15 minutes at most.
     ///
     /// Defaults to 1 day.
     pub fn guest_idle(mut self, idle: Duration) -> Self {

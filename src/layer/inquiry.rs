@@ -2,14 +2,14 @@
 
 use super::{
     config::{Config, OnOutage},
-    failure::unanswered,
+    failure::unresolved,
     reject::Rejection,
 };
 use crate::{
     model::Token,
     request::{GUEST, Sent, Tokens, Way},
-    session::{Current, Dead, Due, Live, Mark, OpenSession, Place},
-    store::{Resolve, Resolved, StoreError, meter},
+    session::{Current, Dead, Due, Mark, OpenSession, Place},
+    store::{Found, Resolve, Resolved, StoreError, meter},
 };
 
 /// The tokens of a request, in the order in which the store is asked for them:
@@ -28,9 +28,9 @@ pub(super) struct Inquiry {
     main: Option<Token>,
     guest: Option<Token>,
     /// What the store is asked for now.
-    asked: Option<(Token, Asked, Option<Mark>)>,
+    asked: Option<(Asked, Option<Mark>)>,
     /// The session is used by another client than before.
-    changed: Option<(Token, Box<Due>)>,
+    changed: Option<Box<Due>>,
 }
 
 #[derive(Clone, Copy)]
@@ -41,6 +41,7 @@ enum Asked {
 }
 
 impl Inquiry {
+    #[inline]
     pub(super) fn new(
         config: &Config,
         mut open: OpenSession,
@@ -106,6 +107,7 @@ impl Inquiry {
     }
 
     /// What to ask the store next.
+    #[inline]
     pub(super) fn next(&mut self, config: &Config) -> Option<Resolve> {
         loop {
             let (token, asked) = if let Some(token) = self.beside.take() {
@@ -119,40 +121,40 @@ impl Inquiry {
                 self.dead(token, asked, dead);
                 continue;
             }
-            let mut resolve = Resolve::within(token.clone(), config.rules.realm);
+            let mut resolve = Resolve::within(token, config.rules.realm);
             // If the cookie is live, neither token is used.
             resolve.activity = self.activity && !matches!(asked, Asked::Beside);
             resolve.activity_step = config.rules.activity_step;
-            resolve.not_before = config.rules.not_before;
+            resolve.not_before = config.rules.not_before.get();
             if self.near && matches!(asked, Asked::Main) {
                 // An older answer could take a previous token for the current one after its time.
                 resolve.near = Some(config.rules.rotation.grace);
             }
             // Before the question is sent: a message that overtakes the answer is later than this.
-            let mark = config.rules.live.mark(token.tag());
-            self.asked = Some((token, asked, mark));
+            let mark = config.rules.live.mark(resolve.token.tag());
+            self.asked = Some((asked, mark));
             return Some(resolve);
         }
     }
 
-    /// Takes what the store answered.
+    /// Takes what the store answered about this token.
+    #[inline]
     pub(super) fn take(
         &mut self,
         config: &Config,
+        token: Token,
         answer: Result<Resolved, StoreError>,
     ) -> Result<(), Rejection> {
         meter::resolved(&answer);
-        let Some((token, asked, mark)) = self.asked.take() else {
+        if answer.is_ok() {
+            config.rules.outage.answered();
+        }
+        let Some((asked, mark)) = self.asked.take() else {
             return Ok(());
         };
         let dead = match answer {
             Ok(Resolved::Live(found)) => {
-                let near = found.near.then_some(self.activity);
-                let mut live = Live::new(token.tag(), found);
-                // What a cache kept is older than the mark: a stream has to ask.
-                live.mark = mark.filter(|_| near.is_none());
-                live.near = near;
-                self.live(token, asked, live);
+                self.live(token, asked, mark, found);
                 return Ok(());
             }
             Ok(Resolved::Ended(notice)) => Dead::ended(&token, notice),
@@ -173,7 +175,7 @@ impl Inquiry {
                 Dead::Unknown
             }
             Err(error) => {
-                let rejection = unanswered(&error, "session not resolved");
+                let rejection = unresolved(&config.rules.outage, &error, "session not resolved");
                 (self.main, self.guest) = (None, None);
                 return match config.on_outage {
                     OnOutage::Refuse => Err(rejection),
@@ -189,6 +191,7 @@ impl Inquiry {
     }
 
     /// Whether nothing is left to ask the store or to settle.
+    #[inline]
     pub(super) fn is_done(&self) -> bool {
         let asks = self.beside.is_some() || self.main.is_some() || self.guest.is_some();
         !asks && !self.is_changed()
@@ -200,7 +203,7 @@ impl Inquiry {
 
     /// Notes that the session is used by another client, or ends it.
     pub(super) async fn settle(&mut self, config: &Config) -> Result<(), Rejection> {
-        let Some((token, due)) = self.changed.take() else {
+        let (Some(due), Some(token)) = (self.changed.take(), self.open.token()) else {
             return Ok(());
         };
         match self.open.session().settle_change(*due).await {
@@ -210,7 +213,7 @@ impl Inquiry {
                 self.dead(token.clone(), Asked::Main, Dead::Ended(token, notice));
             }
             Err(error) => {
-                let rejection = unanswered(&error, "session not ended");
+                let rejection = unresolved(&config.rules.outage, &error, "session not ended");
                 match config.on_outage {
                     OnOutage::Refuse => return Err(rejection),
                     OnOutage::Guest => self.open.found(token, Current::Unavailable),
@@ -220,7 +223,11 @@ impl Inquiry {
         Ok(())
     }
 
-    fn live(&mut self, token: Token, asked: Asked, live: Live) {
+    #[inline]
+    fn live(&mut self, token: Token, asked: Asked, mark: Option<Mark>, found: Found) {
+        let near = found.near.then_some(self.activity);
+        // What a cache kept is older than the mark: a stream has to ask.
+        let mark = mark.filter(|_| near.is_none());
         match asked {
             Asked::Beside => {
                 tracing::debug!("two different tokens in one request");
@@ -234,20 +241,20 @@ impl Inquiry {
                 });
             }
             Asked::Main => {
-                self.open.found(token.clone(), Current::Live(live));
-                let due = self.open.session().client_change(self.activity);
-                self.changed = due.map(|due| (token, due));
+                if self.open.found_live(token, found, mark, near) {
+                    self.changed = self.open.session().client_change(self.activity);
+                }
                 if let Some(guest) = self.guest.take() {
                     self.open
                         .sent(|sent| sent.has_unread(guest, Place::GuestCookie));
                 }
             }
             // A session of a user does not belong there.
-            Asked::Guest if live.record.user_id().is_some() => {
+            Asked::Guest if found.record.user_id().is_some() => {
                 self.open.sent(|sent| sent.is_dead_guest(Dead::Unknown));
             }
             Asked::Guest => {
-                self.open.found(token, Current::Live(live));
+                self.open.found_live(token, found, mark, near);
                 self.open.sent(|sent| sent.as_guest = true);
             }
         }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
-    session::{Audit, ClassOf, EventSink, LimitOf, Rules},
+    session::{Audit, ClassOf, EventSink, LimitOf, NotBefore, Rules},
     store::SharedStore,
 };
 
@@ -164,8 +164,8 @@ impl<R> SessionLayer<R> {
 
     /// How many sessions a user may have.
     ///
-    /// At the limit, a sign-in ends the least recently active session, or is refused with
-    /// [`Limit::refuse`]. [`Login::limit`](crate::Login::limit) sets another one for a single sign-in.
+    /// At the limit, a sign-in ends the least recently active session, or an unused one before it. With
+    /// [`Limit::refuse`] it is refused. [`Login::limit`](crate::Login::limit) sets another one for a single sign-in.
     ///
     /// Defaults to at most 100, evict.
     ///
@@ -246,17 +246,20 @@ impl<R> SessionLayer<R> {
     /// How long the previous token still works after the client has sent the new one.
     ///
     /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
-    /// token is not rotated again. A browser that crashed within 30 s of a rotation has lost the new token.
-    /// Within this time it gets that again, if its user agent is that of the sign-in, in the same network.
-    /// Later it is signed out, with the reason `token_reuse`.
+    /// token is not rotated again. If the new token is unused for 15 minutes, this time begins with the next
+    /// request that gets it.
     ///
-    /// Defaults to 2 minutes: the half minute, and the time to start the browser again.
+    /// A browser that crashes within 30 s of a rotation loses the new token. Within the grace time it gets the
+    /// token again, if its user agent is that of the sign-in, in the same network. Later it is signed out, with
+    /// the reason `token_reuse`.
+    ///
+    /// Defaults to 2 minutes: long enough to start a crashed browser again.
     pub fn rotation_grace(mut self, grace: Duration) -> Self {
         self.rules().rotation.grace = grace.min(Lifetime::MAX);
         self
     }
 
-    /// Whether a session ends if a request sends a previous token after its grace time.
+    /// Whether a session ends if a request sends a previous token after [`rotation_grace`](Self::rotation_grace).
     ///
     /// That means that there is a copy of the token: an old backup of the browser, or a thief. A token from
     /// before a re-authentication never ends the session; it raises an event.
@@ -281,7 +284,8 @@ impl<R> SessionLayer<R> {
     /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
     /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none.
     ///
-    /// A device cookie with the name of the session cookie is off, and an error is logged.
+    /// The cookie lasts for 400 days. A device cookie with the name of the session cookie is off, and an error is logged. So is one that
+    /// [`SessionCookieBuilder::retired`](super::SessionCookieBuilder::retired) removes.
     ///
     /// Defaults to no such cookie.
     pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
@@ -299,12 +303,12 @@ impl<R> SessionLayer<R> {
     /// not change that, so a session created before the moment has ended even if its user authenticated again later. A list
     /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
-    /// Give a moment of the past. With one in the future, all sessions of today end at once. New ones count as begun at
-    /// that moment, so they do not end when it comes.
+    /// Give a moment of the past. One in the future is logged as an error, and counts as the moment at which this process
+    /// makes its first session, by the store's clock. All earlier sessions have ended, and until then nobody is signed in.
     ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
-        self.rules().not_before = Some(moment.into());
+        self.rules().not_before = NotBefore::new(Some(moment.into()));
         self
     }
 
@@ -360,11 +364,11 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let mut config = Arc::clone(&self.config);
-        let session = config.cookie.name();
+        let session = &config.cookie;
         if config
             .device_cookie
             .as_ref()
-            .is_some_and(|device| device.name() == session)
+            .is_some_and(|device| device.clashes_with(session))
         {
             mistake::device_cookie_is_session_cookie();
             Arc::make_mut(&mut config).device_cookie = None;

@@ -61,7 +61,7 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
             "the store refused access: check user, password and the permitted commands"
         }
         StoreErrorKind::Full => {
-            "the store is full: give it more memory, or `MemoryStore` a higher `max_guests`"
+            "the store is full: give it more memory or disk space, or `MemoryStore` and `FileStore` a higher `max_guests`"
         }
         StoreErrorKind::Timeout => {
             "the store did not answer in time: is it overloaded, or the network slow?"
@@ -112,7 +112,8 @@ pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
 /// One cookie cannot be both.
 pub(super) fn device_cookie_is_session_cookie() {
     tracing::error!(
-        "the device cookie has the name of the session cookie, so it is off: give `DeviceCookie::named` another name"
+        "the device cookie has the name of the session cookie or of a retired one, so it is off: give \
+         `DeviceCookie::named` another name"
     );
 }
 

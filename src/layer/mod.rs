@@ -24,6 +24,7 @@ pub(crate) mod mistake;
 mod named;
 mod near;
 mod on_client_changed;
+mod opened;
 pub(crate) mod problem;
 mod realm;
 pub(crate) mod redirect;

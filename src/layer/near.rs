@@ -1,12 +1,10 @@
 //! Which requests a near cache may answer.
 
-use http::{HeaderMap, HeaderName, Method, header::UPGRADE, request::Parts};
+use http::{Method, request::Parts};
 
 #[cfg(feature = "live")]
 use super::layer::SessionLayer;
-use super::{config::Predicate, require::is_navigation};
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use super::{config::Predicate, opened::Opened};
 
 #[cfg(feature = "live")]
 impl<R> SessionLayer<R> {
@@ -38,16 +36,11 @@ impl<R> SessionLayer<R> {
 
 /// Whether the app and the kind of the request allow it.
 pub(super) fn may_answer(predicate: Option<&Predicate>, parts: &Parts) -> bool {
-    predicate.is_some_and(|predicate| predicate.holds(parts))
-        && parts.method != Method::CONNECT
-        && !parts.headers.contains_key(UPGRADE)
-        && !(is_navigation(&parts.method, &parts.headers)
-            && may_come_from_elsewhere(&parts.headers))
-}
-
-/// Whether another site may have sent the browser here, as at the end of a sign-in by OAuth. Older browsers do not say
-/// it.
-fn may_come_from_elsewhere(headers: &HeaderMap) -> bool {
-    let site = headers.get(SEC_FETCH_SITE);
-    site.is_none_or(|site| site != "same-origin" && site != "none")
+    if !predicate.is_some_and(|predicate| predicate.holds(parts)) || parts.method == Method::CONNECT
+    {
+        return false;
+    }
+    let opened = Opened::read(&parts.headers);
+    let from_elsewhere = opened.is_navigation(&parts.method) && opened.may_come_from_elsewhere();
+    !opened.upgrades && !from_elsewhere
 }

@@ -23,6 +23,26 @@ use super::reject::Rejection;
 /// let layer = SessionLayer::new(MemoryStore::new()).reply(as_text);
 /// # let _ = layer;
 /// ```
+///
+/// A page for users in an outage, in axum:
+///
+/// ```
+/// # #[cfg(feature = "axum")] {
+/// use axum::{body::Body, response::{Html, IntoResponse, Response}};
+/// use tower_user_sessions::{MemoryStore, Rejection, RejectionKind, SessionLayer};
+///
+/// fn page(rejection: Rejection) -> Response {
+///     if rejection.kind() == RejectionKind::Unavailable && !rejection.is_grpc() {
+///         let wait = [("retry-after", "1")];
+///         return (rejection.status(), wait, Html("<h1>We are back in a moment</h1>")).into_response();
+///     }
+///     rejection.into_problem(Body::from)
+/// }
+///
+/// let layer = SessionLayer::new(MemoryStore::new()).reply(page);
+/// # let _ = layer;
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` makes no responses with a body of the type `{B}`",
     label = "not a `Reply<{B}>`",

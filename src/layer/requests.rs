@@ -107,8 +107,7 @@ impl<R> SessionLayer<R> {
     /// - No session expires before its idle time is over. It may live longer by the step: sessions are stored
     ///   with an idle time that is longer by that, and
     ///   [`Session::idle_expires_at`](crate::Session::idle_expires_at) includes it.
-    /// - A step longer than a sixteenth of the idle time counts as that, so a session that lives for 15
-    ///   minutes has a step of 56 s at most.
+    /// - The step is at most a sixteenth of the idle time: 56 s if that is 15 minutes.
     ///
     /// Set the same step on all layers of one store. Sessions that were stored with a shorter step may
     /// expire too early, by the difference of the steps.

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, header::ACCEPT};
+use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -15,13 +15,12 @@ use tower_service::Service;
 use super::{
     grpc::is_grpc,
     mistake,
+    opened::Opened,
     redirect::{Page, Remember},
     reject::Rejection,
     reply::{Bare, Reply},
 };
 use crate::{model::UserId, session::Session};
-
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Answers guests, so that only users reach your service. Put it inside of a
 /// [`SessionLayer`](super::SessionLayer).
@@ -187,7 +186,7 @@ impl<S, R> RequireUserService<S, R> {
         let (method, headers) = (request.method(), request.headers());
         if let Some(login) = &self.guard.login
             && session.is_some_and(is_guest)
-            && is_navigation(method, headers)
+            && Opened::read(headers).is_navigation(method)
         {
             let location = match &self.guard.remember {
                 Some(remember) => remember.added_to(login, method, request.uri()),
@@ -323,18 +322,4 @@ pub(crate) async fn verified_session_of(
 
 fn is_guest(session: &Session) -> bool {
     session.peek().is_available() && session.stored_user().is_none()
-}
-
-/// Whether a browser opens a page. Older ones do not send `Sec-Fetch-Mode`.
-pub(super) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return false;
-    }
-    match headers.get(&SEC_FETCH_MODE) {
-        Some(mode) => mode == "navigate",
-        None => headers
-            .get_all(ACCEPT)
-            .iter()
-            .any(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some()),
-    }
 }

@@ -7,7 +7,9 @@ use http::{HeaderMap, Request, header::USER_AGENT};
 use super::{config::Config, inquiry::Inquiry, mistake, reject::Rejection};
 use crate::{
     model::Arrival,
-    request::{PeerAddr, RawHints, Sent, Tokens, Way, is_from_plain_http, says_speculative},
+    request::{
+        PeerAddr, RawHints, Reading, Sent, Tokens, Way, is_from_plain_http, says_speculative,
+    },
     session::{self, OpenSession, Sender, Session},
 };
 
@@ -34,22 +36,23 @@ impl Incoming {
     pub(super) fn read<B>(config: &Config, request: &mut Request<B>) -> Self {
         let arrival = Arrival::now();
         let by_button = !request.method().is_safe();
-        let headers = request.headers_mut();
-        let sent = config.source.read(headers, config.cookie.name());
-        let sends_nothing = sent.is_nothing();
+        let mut reading = Reading::new(config.source, config.cookie.name());
         let (mut user_agent, mut hints, mut speculative) = (None, false, false);
         // One walk costs less than a lookup of each.
-        for (name, value) in headers {
+        for (name, value) in request.headers_mut() {
             if *name == USER_AGENT {
                 user_agent.get_or_insert_with(|| value.clone());
-            } else if !sends_nothing && config.source.reads(name) {
+            } else if config.source.reads(name) {
                 // A service further in may print the headers: this keeps the token out.
                 value.set_sensitive(true);
+                reading.header(name, value);
             } else {
                 hints |= RawHints::begin_with(name);
                 speculative |= says_speculative(name, value);
             }
         }
+        let sent = reading.sent();
+        let sends_nothing = sent.is_nothing();
         let sender = Sender {
             address: config.address(request.headers(), PeerAddr::of(request.extensions())),
             user_agent,
@@ -95,9 +98,10 @@ impl Incoming {
         while let Some(mut resolve) = inquiry.next(config) {
             let Some(answer) = config.rules.store.resolve_now(&mut resolve) else {
                 let config = Arc::clone(config);
+                let token = resolve.token.clone();
                 let answer = config.rules.store.resolve(resolve);
                 return Asked::Waiting(Box::pin(async move {
-                    inquiry.take(&config, answer.await)?;
+                    inquiry.take(&config, token, answer.await)?;
                     if inquiry.is_done() {
                         return Ok(inquiry.open);
                     }
@@ -105,7 +109,7 @@ impl Incoming {
                     Box::pin(finish(inquiry, &config)).await
                 }));
             };
-            if let Err(rejection) = inquiry.take(config, answer) {
+            if let Err(rejection) = inquiry.take(config, resolve.token, answer) {
                 return Asked::Answered(Err(rejection));
             }
             if inquiry.is_changed() {
@@ -124,6 +128,7 @@ async fn finish(mut inquiry: Inquiry, config: &Config) -> Opened {
         let Some(resolve) = inquiry.next(config) else {
             return Ok(inquiry.open);
         };
-        inquiry.take(config, config.rules.store.resolve(resolve).await)?;
+        let token = resolve.token.clone();
+        inquiry.take(config, token, config.rules.store.resolve(resolve).await)?;
     }
 }

@@ -22,16 +22,20 @@ impl Retired {
         is_token(name) && is_path(path) && is_domain(domain.as_deref()) && fits && is_safe
     }
 
+    /// Whether this cookie, with this after its name, is the retired one. It may differ in Partitioned.
+    pub(super) fn is(&self, cookie: &SessionCookieBuilder, suffix: &str) -> bool {
+        self.name.strip_suffix(suffix) == Some(&*cookie.name)
+            && self.path == cookie.path
+            && is_same_domain(self.domain.as_deref(), cookie.domain.as_deref())
+    }
+
     /// The cookies to remove: with and without Partitioned, but not the one of the present settings.
     pub(super) fn left_over(
         &self,
         present: &SessionCookieBuilder,
     ) -> impl Iterator<Item = SessionCookieBuilder> {
         let Self { name, path, domain } = self.clone();
-        let is_same = name == present.name
-            && path == present.path
-            && is_same_domain(domain.as_deref(), present.domain.as_deref());
-        let kept = is_same.then_some(present.partitioned);
+        let kept = self.is(present, "").then_some(present.partitioned);
         let secure = present.secure;
         let settings = SessionCookieBuilder {
             name,

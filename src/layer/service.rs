@@ -55,9 +55,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         self.config.compare();
-        let (mut request, asks, near) = self.config.asks(request);
+        let (asks, near) = self.config.asks(&mut request);
         if asks == Asks::Nothing {
             // A layer further out may have put its own there, of another realm.
             request.extensions_mut().remove::<Session>();

@@ -1,13 +1,13 @@
 //! The part of a record that only Rust reads.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     brief::Brief,
     client::Client,
-    clock::Timestamp,
+    clock::{Timestamp, millis},
     hints::Hints,
     last_seen::LastSeen,
     open::Open,
@@ -24,7 +24,7 @@ pub(super) const NOTED_MAX: usize = 512;
 
 /// Whose session it is, from where, how the user proved it, and how long the cookie stays.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Body {
+pub(crate) struct Body {
     pub(super) user: Option<UserId>,
     pub(super) client: Client,
     // Boxed, because few apps use it.
@@ -33,10 +33,13 @@ pub(super) struct Body {
     pub(super) persistent: bool,
     /// The client of the last request, if it was another one.
     pub(super) last_seen: Option<Box<LastSeen>>,
+    /// How long the session lives after a re-authentication, if the app shortened its life.
+    pub(super) shortened_to: Option<Duration>,
 }
 
 /// The stored form of [`Body`]: user id, address, user agent, client hints, proof, whether the cookie ends
-/// with the browser session, last seen. A new field goes to the end, where older nodes ignore it.
+/// with the browser session, last seen, how long it lives after a re-authentication (ms). A new field goes to the end,
+/// where older nodes ignore it.
 #[derive(Deserialize, Serialize)]
 struct Written<'a>(
     Option<&'a str>,
@@ -51,10 +54,11 @@ struct Written<'a>(
     // Boxed, because few sessions have it.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     Option<Box<Open<WrittenLastSeen<'a>>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<u64>,
 );
 
-/// [`Written`] with [`LastSeen`]: missing fields before it are nil. The length of the last field follows as
-/// a `u16`, which counts itself, so that scripts can leave both out.
+/// [`Written`] with [`LastSeen`], or with what follows that: missing fields before it are nil. The length of the fields
+/// from this one on follows as a `u16`, which counts itself, so that scripts can leave them out.
 #[derive(Serialize)]
 struct WrittenAll<'a>(
     Option<&'a str>,
@@ -63,8 +67,14 @@ struct WrittenAll<'a>(
     Option<WrittenHints<'a>>,
     Option<WrittenProof<'a>>,
     Option<bool>,
-    &'a WrittenLastSeen<'a>,
+    Option<&'a WrittenLastSeen<'a>>,
 );
+
+/// What the body begins with if one field follows those of [`WrittenAll`].
+const ARRAY_OF_8: u8 = 0x98;
+
+/// What an `i64` begins with. Scripts read the field, so it always has eight bytes.
+const I64: u8 = 0xd3;
 
 /// [`Written`] with a proof or a cookie that ends with the browser session: missing fields before them
 /// are nil.
@@ -160,12 +170,14 @@ impl Body {
             proof,
             persistent,
             last_seen,
+            shortened_to,
         } = self;
         let user = user.as_ref().map(UserId::as_str);
         let (address, user_agent) = (client.address(), client.user_agent());
         let hints = client.hints().map(WrittenHints::from);
         let mut bytes = Vec::with_capacity(LEN);
-        if let Some(last_seen) = last_seen.as_deref().map(WrittenLastSeen::from) {
+        if last_seen.is_some() || shortened_to.is_some() {
+            let last_seen = last_seen.as_deref().map(WrittenLastSeen::from);
             let proof = proof.as_deref().map(WrittenProof::from);
             let browser_only = (!persistent).then_some(true);
             let all = WrittenAll(
@@ -175,14 +187,21 @@ impl Body {
                 hints,
                 proof,
                 browser_only,
-                &last_seen,
+                last_seen.as_ref(),
             );
             rmp_serde::encode::write(&mut bytes, &all).map_err(RecordError::because)?;
             let last = rmp_serde::to_vec(&last_seen).map_err(RecordError::because)?;
-            let mut last_seen = bytes.split_off(bytes.len().saturating_sub(last.len()));
+            let mut last = bytes.split_off(bytes.len().saturating_sub(last.len()));
+            if let Some(longest) = shortened_to {
+                if let Some(fields) = bytes.first_mut() {
+                    *fields = ARRAY_OF_8;
+                }
+                last.push(I64);
+                last.extend(millis(*longest).to_be_bytes());
+            }
             let len = u16::try_from(last.len() + 2).map_err(RecordError::because)?;
-            last_seen.extend(len.to_be_bytes());
-            return Ok((bytes, last_seen));
+            last.extend(len.to_be_bytes());
+            return Ok((bytes, last));
         }
         let written = if proof.is_some() || !persistent {
             let proof = proof.as_deref().map(WrittenProof::from);
@@ -191,7 +210,7 @@ impl Body {
             rmp_serde::encode::write(&mut bytes, &whole)
         } else {
             let hints = hints.map(Open);
-            let written = Written(user, address, user_agent, hints, None, None, None);
+            let written = Written(user, address, user_agent, hints, None, None, None, None);
             rmp_serde::encode::write(&mut bytes, &written)
         };
         written.map_err(RecordError::because)?;
@@ -219,13 +238,15 @@ impl Body {
             proof: None,
             persistent: true,
             last_seen: None,
+            shortened_to: None,
         })
     }
 
     /// As [`decode`](Self::decode), for all forms.
     fn decode_any(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Open(Written(user, address, user_agent, hints, proof, browser_only, last_seen)) =
-            rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
+        let Open(written) = rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
+        let Written(user, address, user_agent, hints, proof, browser_only, last_seen, longest) =
+            written;
         let user = user.map(UserId::new).transpose();
         Ok(Self {
             user: user.map_err(RecordError::because)?,
@@ -233,6 +254,7 @@ impl Body {
             proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
             persistent: browser_only != Some(true),
             last_seen: last_seen.map(|seen| Box::new(seen.0.into())),
+            shortened_to: longest.map(Duration::from_millis),
         })
     }
 }
@@ -248,6 +270,7 @@ mod tests {
             proof: None,
             persistent: true,
             last_seen: None,
+            shortened_to: None,
         }
     }
 

@@ -254,6 +254,7 @@ impl EndNotice {
                 proof: None,
                 persistent: true,
                 last_seen: None,
+                shortened_to: None,
             };
             bytes.extend(body.encode().unwrap_or_default());
         }

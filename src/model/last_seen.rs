@@ -13,7 +13,8 @@ const REPORTED_MAX: usize = 8;
 /// The client of a session's last request, if that was another one than at the sign-in.
 ///
 /// You need it only to write a store: keep it as it is, beside the client of the sign-in. Lists of devices
-/// have it in `SessionInfo::last_client`.
+/// show it: [`SessionInfo::last_address`](crate::SessionInfo::last_address) and
+/// [`last_user_agent`](crate::SessionInfo::last_user_agent).
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LastSeen {

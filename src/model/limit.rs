@@ -29,8 +29,8 @@ pub struct Limit {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Excess {
-    /// Other sessions end. First come those whose token no request has sent within 20 s, then unused ones of
-    /// the same address and user agent, then the least recently active. On a tie the oldest ends first, then
+    /// Other sessions end. First come those that no request has used within 20 s. Then come unused ones of the
+    /// same address and user agent, and then the least recently active. On a tie the oldest ends first, then
     /// the lowest id.
     Evict,
     /// The new sign-in is refused and no session changes. Sessions whose token no request has sent within
@@ -42,7 +42,7 @@ impl Limit {
     /// The highest possible limit.
     pub const MAX: u16 = 1_000;
 
-    /// At most this many sessions per user; a sign-in beyond it ends the least recently active ones.
+    /// At most this many sessions per user. A sign-in beyond it ends others, in the order of [`Excess::Evict`].
     ///
     /// Values below 1 count as 1, values above [`MAX`](Self::MAX) as `MAX`.
     #[must_use]

@@ -22,6 +22,7 @@ pub(crate) mod random;
 pub(crate) mod realm;
 pub(crate) mod record;
 pub(crate) mod rotation;
+mod spelled;
 pub(crate) mod tag;
 mod terms;
 pub(crate) mod token;

@@ -13,6 +13,7 @@ use super::{
     random::{self, RandomError},
     realm::Realm,
     rotation::Salt,
+    spelled,
     tag::Tag,
 };
 
@@ -88,15 +89,10 @@ impl Token {
     /// # Errors
     ///
     /// If the text is not the canonical spelling of 48 bytes.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<Self, ParseTokenError> {
-        if text.len() != Self::TEXT_LEN {
-            return Err(ParseTokenError);
-        }
-        let mut bytes = [0; 48];
-        match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bytes) {
-            Ok(48) => Ok(Self(bytes)),
-            _ => Err(ParseTokenError),
-        }
+        let bytes = text.try_into().ok().and_then(spelled::decode);
+        bytes.map(Self).ok_or(ParseTokenError)
     }
 
     /// The token as text, for the client only: 64 characters of base64url.
@@ -109,24 +105,28 @@ impl Token {
 
     /// The session set that it belongs to.
     #[must_use]
+    #[inline]
     pub fn tag(&self) -> Tag {
         Tag::from_bytes(self.twelves().0)
     }
 
     /// The id of its session.
     #[must_use]
+    #[inline]
     pub fn session_id(&self) -> SessionId {
         SessionId::from_bytes(self.twelves().1)
     }
 
     /// The digest that a store keeps instead of the token.
     #[must_use]
+    #[inline]
     pub fn digest(&self) -> Digest {
         Digest(Sha256::digest(self.0).into())
     }
 
     /// The digest of this token in a realm. Without a realm it is [`digest`](Self::digest).
     #[must_use]
+    #[inline]
     pub fn digest_in(&self, realm: Realm) -> Digest {
         if realm == Realm::NONE {
             return self.digest();
@@ -138,6 +138,7 @@ impl Token {
     }
 
     /// The tag and the session id.
+    #[inline]
     fn twelves(&self) -> ([u8; 12], [u8; 12]) {
         let (parts, _) = self.0.as_chunks::<12>();
         match parts {

@@ -14,29 +14,32 @@ pub(super) struct Found<'a> {
     pub(super) guest: Raw<'a>,
 }
 
-/// Looks at all `Cookie` headers, because HTTP/2 splits them (RFC 9113 §8.2.3). Compares bytes, because
-/// other cookies may hold any bytes and their names may look alike.
-pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
-    let mut found = Found::default();
-    let lines = headers.get_all(COOKIE).iter();
-    for pair in lines.flat_map(|line| pairs(line.as_bytes())) {
-        let Some(rest) = trim(pair).strip_prefix(name.as_bytes()) else {
-            continue;
-        };
-        let (raw, rest) = match rest.strip_prefix(GUEST.as_bytes()) {
-            Some(rest) => (&mut found.guest, rest),
-            None => (&mut found.signed_in, rest),
-        };
-        if let Some((b'=', value)) = trim_start(rest).split_first() {
-            raw.add(trim(value));
+impl<'a> Found<'a> {
+    /// Reads one `Cookie` header. `name` is that of the signed-in cookie. Compares bytes, because other cookies may
+    /// hold any bytes and their names may look alike.
+    pub(super) fn read(&mut self, line: &'a [u8], name: &str) {
+        for pair in pairs(line) {
+            let Some(rest) = trim(pair).strip_prefix(name.as_bytes()) else {
+                continue;
+            };
+            let (raw, rest) = match rest.strip_prefix(GUEST.as_bytes()) {
+                Some(rest) => (&mut self.guest, rest),
+                None => (&mut self.signed_in, rest),
+            };
+            if let Some((b'=', value)) = trim_start(rest).split_first() {
+                raw.add(trim(value));
+            }
         }
     }
-    found
 }
 
 /// The value of the cookie with this name, unless there are several that differ.
 pub(crate) fn named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    match find(headers, name).signed_in {
+    let mut found = Found::default();
+    for line in headers.get_all(COOKIE) {
+        found.read(line.as_bytes(), name);
+    }
+    match found.signed_in {
         Raw::One(value) => Some(value),
         Raw::Nothing | Raw::Differing(_) => None,
     }

@@ -107,10 +107,10 @@ impl Default for EndWords {
             evicted: "You were signed out because you signed in on {device}.".into(),
             everyone: "All users were signed out. Please sign in again.".into(),
             expired: "You were signed out because your session expired.".into(),
-            identity_provider: "You were signed out where you sign in for several sites.".into(),
+            identity_provider: "You were signed out by your identity provider.".into(),
             logged_out: "You signed out.".into(),
             out_of_sight: "The connection was closed. Please try again in a few minutes.".into(),
-            replaced: "You signed in again.".into(),
+            replaced: "You signed in again in this browser.".into(),
             revoked: "You were signed out from {device}.".into(),
             token_reuse: "You were signed out because an old copy of your session was used. \
                           That can happen after your browser crashed. \

@@ -46,7 +46,7 @@ pub(crate) use self::{
     label::label,
     logged::Logged,
     plain_http::is_from_plain_http,
-    source::{Sent, Tokens, Way},
+    source::{Reading, Sent, Tokens, Way},
     speculative::says_speculative,
 };
 pub use self::{end_words::EndWords, local_path::local_path, peer::PeerAddr, source::TokenSource};

@@ -16,12 +16,7 @@ pub(super) enum Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    pub(super) fn of(values: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut raw = Self::Nothing;
-        values.for_each(|value| raw.add(value));
-        raw
-    }
-
+    #[inline]
     pub(super) fn add(&mut self, value: &'a [u8]) {
         match self {
             Self::Nothing => *self = Self::One(value),
@@ -57,7 +52,9 @@ mod tests {
         let mut values: Vec<&[u8]> = others.iter().map(|other| other.as_bytes()).collect();
         values.push(token.as_bytes());
 
-        let Raw::Differing(all) = Raw::of(values.into_iter()) else {
+        let mut raw = Raw::Nothing;
+        values.into_iter().for_each(|value| raw.add(value));
+        let Raw::Differing(all) = raw else {
             panic!("they differ");
         };
 

@@ -1,15 +1,11 @@
 //! How a request sends its token.
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderName, HeaderValue,
     header::{AUTHORIZATION, COOKIE},
 };
 
-use super::{
-    bearer,
-    cookie::{self, Found},
-    raw::Raw,
-};
+use super::{bearer, cookie::Found, raw::Raw};
 use crate::model::Token;
 
 /// How requests send their token: in the cookie, as `Authorization: Bearer`, or both.
@@ -60,6 +56,7 @@ impl TokenSource {
     }
 
     /// Whether this header may hold a token.
+    #[inline]
     pub(crate) fn reads(self, name: &HeaderName) -> bool {
         self.reads_cookies() && *name == COOKIE || self.reads_bearers() && *name == AUTHORIZATION
     }
@@ -71,18 +68,51 @@ impl TokenSource {
     pub(crate) const fn reads_bearers(self) -> bool {
         !matches!(self, Self::Cookie)
     }
+}
 
-    /// What a request with these headers sends. `cookie` is the name of the signed-in cookie.
-    pub(crate) fn read(self, headers: &HeaderMap, cookie: &str) -> Sent {
-        match self {
-            Self::Bearer => Sent::alone(bearer::find(headers), Way::Bearer),
-            Self::Cookie => {
-                let Found { signed_in, guest } = cookie::find(headers, cookie);
-                Sent::alone(signed_in, Way::Cookie).with_guest(guest)
-            }
-            Self::BearerThenCookie | Self::CookieThenBearer => {
-                let Found { signed_in, guest } = cookie::find(headers, cookie);
-                Sent::both(signed_in, bearer::find(headers), self.first()).with_guest(guest)
+/// Reads the headers that may hold a token, one after the other, because HTTP/2 splits cookies (RFC 9113 §8.2.3).
+pub(crate) struct Reading<'a> {
+    source: TokenSource,
+    /// The name of the signed-in cookie.
+    cookie: &'a str,
+    cookies: Found<'a>,
+    bearer: Raw<'a>,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(source: TokenSource, cookie: &'a str) -> Self {
+        Self {
+            source,
+            cookie,
+            cookies: Found::default(),
+            bearer: Raw::default(),
+        }
+    }
+
+    /// Reads a header for which [`TokenSource::reads`] is true.
+    #[inline]
+    pub(crate) fn header(&mut self, name: &HeaderName, value: &'a HeaderValue) {
+        if *name == COOKIE {
+            self.cookies.read(value.as_bytes(), self.cookie);
+        } else if let Some(token) = bearer::token_of(value.as_bytes()) {
+            self.bearer.add(token);
+        }
+    }
+
+    /// What the request sends.
+    #[inline]
+    pub(crate) fn sent(self) -> Sent {
+        let Self {
+            source,
+            cookies: Found { signed_in, guest },
+            bearer,
+            ..
+        } = self;
+        match source {
+            TokenSource::Bearer => Sent::alone(bearer, Way::Bearer),
+            TokenSource::Cookie => Sent::cookies(signed_in, guest),
+            TokenSource::BearerThenCookie | TokenSource::CookieThenBearer => {
+                Sent::both(signed_in, bearer, source.first()).with_guest(guest)
             }
         }
     }
@@ -123,6 +153,12 @@ pub(crate) struct Sent {
 }
 
 impl Tokens {
+    /// Whether it is one, well-formed or not.
+    fn counts(&self) -> bool {
+        matches!(self, Self::One(_) | Self::Malformed)
+    }
+
+    #[inline]
     fn read(raw: Raw<'_>, way: Way) -> Self {
         match raw {
             Raw::Nothing => Self::None,
@@ -134,6 +170,7 @@ impl Tokens {
 
 impl Sent {
     /// Whether it sends nothing that could be a token.
+    #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
         matches!((&self.tokens, &self.guest), (Tokens::None, Tokens::None))
     }
@@ -141,9 +178,25 @@ impl Sent {
     fn alone(raw: Raw<'_>, way: Way) -> Self {
         let tokens = Tokens::read(raw, way);
         Self {
-            way: matches!(tokens, Tokens::One(_) | Tokens::Malformed).then_some(way),
+            way: tokens.counts().then_some(way),
             tokens,
             ..Self::default()
+        }
+    }
+
+    /// As [`alone`](Self::alone) with a guest cookie, in one piece: it is made on nearly each request.
+    #[inline]
+    fn cookies(signed_in: Raw<'_>, guest: Raw<'_>) -> Self {
+        let (tokens, guest) = (
+            Tokens::read(signed_in, Way::Cookie),
+            Tokens::read(guest, Way::Cookie),
+        );
+        let way = tokens.counts() || guest.counts();
+        Self {
+            tokens,
+            way: way.then_some(Way::Cookie),
+            beside: None,
+            guest,
         }
     }
 
@@ -183,7 +236,7 @@ impl Sent {
 
     fn with_guest(mut self, guest: Raw<'_>) -> Self {
         self.guest = Tokens::read(guest, Way::Cookie);
-        if self.way.is_none() && matches!(self.guest, Tokens::One(_) | Tokens::Malformed) {
+        if self.way.is_none() && self.guest.counts() {
             self.way = Some(Way::Cookie);
         }
         self

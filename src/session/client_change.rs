@@ -1,6 +1,6 @@
 //! What happens when a session is used from another address or agent.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Session,
@@ -89,9 +89,6 @@ impl Session {
         else {
             return None;
         };
-        if state.sender.is_alike(last_client(record)) {
-            return None;
-        }
         let (tag, record, now) = (*tag, record.clone(), *now);
         let client = state.sender.client();
         // The app's function is called without the lock.
@@ -176,11 +173,8 @@ impl Session {
         let doubted = seen.doubted != record.last_seen().and_then(|before| before.doubted);
         if let Err(error) = &noted {
             // The request goes on: a later one notes its client.
-            tracing::warn!(
-                error = error as &dyn Error,
-                kind = ?error.kind(),
-                "client of the request not noted"
-            );
+            let outage = &self.0.rules.outage;
+            outage.beside(error, "client of the request not noted");
         }
         // This request is doubted also if that could not be noted.
         if (doubted || noted.is_ok_and(|noted| noted))

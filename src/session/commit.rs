@@ -42,8 +42,7 @@ enum Plan {
 
 impl Session {
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
-        self.state().committing = true;
-        let _turn = self.0.turn.lock().await;
+        let _turn = self.turn().await;
         // A commit that was dropped half way may have left some.
         self.end_replaced().await;
         self.forget_staged().await?;
@@ -150,7 +149,7 @@ impl Session {
                     deadline,
                 } => {
                     let mut state = self.state();
-                    state.shortened(idle, deadline);
+                    state.shortened(save.shorten, idle, deadline);
                     if !save.changes.is_empty() {
                         state.saved(data_at, newest, data.apply(&save.changes));
                     }
@@ -193,6 +192,7 @@ impl Session {
     }
 
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
+        self.bound_not_before(token).await?;
         let rules = &self.0.rules;
         let mut create =
             Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
@@ -238,16 +238,26 @@ impl Session {
     async fn create(&self, create: Create, token: &Token) -> Result<Created, CommitError> {
         // Before the session may exist: in an outage there is nothing to end then.
         self.0.rules.store.catch_up().await?;
-        {
+        let is_first = {
             let mut state = self.state();
             if state.abandoned {
                 return Err(CommitError::Closed);
             }
-            state.expect_delivery(token.tag(), token.session_id());
-        }
+            state.expect_delivery(token.tag(), token.session_id())
+        };
         let chosen = create.redeem.as_ref().and_then(|redeem| redeem.ends);
-        let created = self.0.rules.store.create(create).await?;
+        let created = self.0.rules.store.create(create).await;
         let mut state = self.state();
+        // Whatever came of this attempt, an earlier one may have run, or may run yet.
+        let is_none = match &created {
+            Ok(Created::Created(_)) => false,
+            Ok(_) => true,
+            Err(error) => error.is_known_not_run(),
+        };
+        if is_first && is_none {
+            state.not_pending(token.session_id());
+        }
+        let created = created?;
         if state.abandoned {
             drop(state);
             // The request was dropped meanwhile. Other sessions have ended for this one.
@@ -255,9 +265,6 @@ impl Session {
                 self.report_ended_for(new, chosen);
             }
             return Err(CommitError::Closed);
-        }
-        if !matches!(created, Created::Created(_)) {
-            state.not_pending(token.session_id());
         }
         Ok(created)
     }
@@ -311,11 +318,13 @@ impl Session {
             .collect();
         let create = self.creation(&mut pending, replaces, &ops).await?;
         let refused = match self.create(create, &pending.token).await? {
-            Created::Created(new) if self.is_late(&pending, &new) => {
+            Created::Created(new) if self.is_late(&pending, &new).await => {
                 self.report_ended_for(&new, pending.chosen());
                 let end = End::new(pending.token.tag(), Which::One(id), EndReason::Rejected);
-                self.0.rules.store.end(end).await?;
-                self.state().not_pending(id);
+                // Else it ends when the request does, as one that was not delivered.
+                if self.0.rules.store.end(end).await.is_ok() {
+                    self.state().not_pending(id);
+                }
                 CommitError::Rejected
             }
             Created::Created(mut new) => {

@@ -8,8 +8,11 @@ use super::{
 };
 use crate::{
     model::{DeviceId, Excess, Lifetime, SessionId, Terms, Timestamp},
-    store::{Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError},
+    store::{Authenticated, Create, Look, NewSession, Offer, Redeem, SeenDevice, StoreError},
 };
+
+/// How often the store is asked for its time, where it is not clear whether a sign-in is older than a cutoff.
+const LOOKS: usize = 3;
 
 /// What this sign-in asks for, as its ticket keeps it.
 fn terms(create: &Create, lifetime: Lifetime) -> Result<Vec<u8>, CommitError> {
@@ -31,6 +34,7 @@ impl Session {
         replaces: Option<SessionId>,
         ops: &[Op],
     ) -> Result<Create, CommitError> {
+        self.bound_not_before(&pending.token).await?;
         let rules = &self.0.rules;
         let authenticated = self.authenticated(pending);
         let lifetime = pending.login.lifetime.unwrap_or(rules.lifetime);
@@ -73,7 +77,7 @@ impl Session {
         create.replaces = replaces;
         create.changes = changes(ops);
         create.data_limit = rules.data_limit;
-        create.not_before = rules.not_before;
+        create.not_before = rules.not_before.get();
         create.arrived_after = self.arrived_after();
         create.arrival = Some(self.0.arrival);
         Ok(create)
@@ -136,7 +140,7 @@ impl Session {
         let rules = &self.0.rules;
         let horizon = rules.store.horizon();
         let known = horizon.and_then(|horizon| horizon.known_before(self.0.arrival));
-        known.max(rules.not_before)
+        known.max(rules.not_before.get())
     }
 
     /// When the user authenticated, to be compared with the cutoff.
@@ -151,13 +155,32 @@ impl Session {
 
     /// Whether the sign-in turns out to be older than the cutoff: its age was taken when it was sent, and
     /// the store worked on it later.
-    pub(super) fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
-        let arrived = new.now.minus(self.0.arrival.age());
-        let proven = match self.authenticated(pending) {
-            Authenticated::After(_) => return false,
-            Authenticated::At(since) => since.min(arrived),
-            Authenticated::On(_) => arrived,
+    pub(super) async fn is_late(&self, pending: &PendingLogin, new: &NewSession) -> bool {
+        let Some(cutoff) = new.cutoff else {
+            return false;
         };
-        new.cutoff.is_some_and(|cutoff| proven <= cutoff)
+        match self.authenticated(pending) {
+            Authenticated::After(_) => return false,
+            Authenticated::At(since) if since <= cutoff => return true,
+            Authenticated::At(_) | Authenticated::On(_) => {}
+        }
+        let age = || self.0.arrival.age();
+        // By the store's clock the request arrived no earlier than this: the answer took time too.
+        if cutoff < new.now.minus(age()) {
+            return false;
+        }
+        // An answer that is read late proves nothing, and one of these may be faster.
+        let look = Look::new(pending.token.tag(), [pending.token.session_id()]);
+        for _ in 0..LOOKS {
+            let before = age();
+            match self.0.rules.store.look(look.clone()).await {
+                Ok(looked) if cutoff < looked.now.minus(age()) => return false,
+                // And no later than this.
+                Ok(looked) if looked.now.minus(before) <= cutoff => return true,
+                Ok(_) => {}
+                Err(_) => return true,
+            }
+        }
+        true
     }
 }

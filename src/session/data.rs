@@ -57,6 +57,8 @@ impl Session {
     /// The first value of a guest begins a guest session, which costs a cookie and a place in the store. A
     /// [speculative](Self::is_speculative) request begins none: the value can be read in this request only.
     ///
+    /// It is stored even if the value is the same. Compare first if a page inserts on each request.
+    ///
     /// # Errors
     ///
     /// Nothing is staged if:

@@ -52,9 +52,8 @@ impl State {
         if record.user_id().is_some() {
             self.cookie = set;
             self.sent.signed_in();
-            if self.sent.guest_cookie {
-                self.guest_cookie = CookieChange::Remove;
-            }
+            // The sign-in ends the guest session, also one that this request began.
+            self.guest_cookie = self.guest_removal();
         } else {
             self.guest_cookie = set;
         }
@@ -90,6 +89,11 @@ impl State {
         self.current = Current::Gone;
         self.staged.renew = Renew::No;
         self.staged.shorten = None;
+        self.sets_no_cookie();
+    }
+
+    /// No token is sent that this request had made before.
+    pub(super) fn sets_no_cookie(&mut self) {
         for cookie in [&mut self.cookie, &mut self.guest_cookie] {
             if matches!(cookie, CookieChange::Set(..)) {
                 *cookie = CookieChange::Keep;

@@ -15,19 +15,20 @@ impl Session {
     /// Why, when and by which device the session of this browser was ended.
     ///
     /// Show the reason on your sign-in page: [`EndWords`](crate::EndWords) makes a sentence of it.
-    /// Returns `None` unless the request sent the token of an ended session, or one from before a
-    /// re-authentication.
+    /// Returns `None` unless the request sent the token of a session that ended or expired, or one from
+    /// before a re-authentication. An expired session has a reason only while the store still has it.
     ///
     /// Reading it changes nothing. So no prefetch, image or poll takes the message away, and every page
     /// gets it until one of these happens:
     ///
     /// - the user signs in;
     /// - your handler calls [`forget`](Self::forget), where the user closes the message;
-    /// - the store has kept it long enough: an hour by default.
+    /// - the store has kept it long enough: an hour by default. An expired session is kept
+    ///   for another time, see [`guide::devices`](crate::guide::devices#why-a-session-ended).
     ///
-    /// Each sign-in of the user keeps only the newest reasons, as many as
-    /// [`Limit::sessions`](crate::Limit::sessions). With `Limit::at_most(1)` only the session that ended
-    /// last has one.
+    /// Each sign-in of the user keeps only the newest reasons: as many as
+    /// [`Limit::sessions`](crate::Limit::sessions), and at most 64. With `Limit::at_most(1)` only the session
+    /// that ended last has one.
     #[must_use]
     pub fn ended(&self) -> Option<EndNotice> {
         let mut state = self.read();

@@ -114,7 +114,9 @@ impl fmt::Display for SessionError {
             SessionErrorKind::Unavailable => {
                 "nothing staged: the store could not be reached when the request arrived"
             }
-            SessionErrorKind::UserId => "not signed in: the text is no user id",
+            SessionErrorKind::UserId => {
+                "not signed in: the user id is empty or longer than 255 bytes"
+            }
         })
     }
 }
@@ -142,14 +144,14 @@ pub enum CommitError {
     /// It was not brought back. No guest session was begun in its place: the browser may have a newer
     /// cookie by now.
     ///
-    /// If your handler does not call `commit`, its response is sent as it is: a 200 may say "kept" although
-    /// the changes are lost, together with the data of the session. A handler whose response must not say
-    /// so calls `commit` first. Of a user's session the layer raises
+    /// If your handler does not call `commit`, its response is sent as it is. It may say "kept" although the changes
+    /// are lost, together with the data of the session. A handler whose response must not say so calls
+    /// `commit` first. Of a user's session the layer raises
     /// [`EventKind::WriteLost`](crate::events::EventKind::WriteLost).
     Ended,
     /// The user has as many sessions as the limit allows, and the limit refuses more. Nothing changed.
     LimitReached(LimitReached),
-    /// The ticket was used already, is older than five minutes, or the user got four newer ones. Nothing
+    /// The ticket was used already, is older than five minutes, or four newer tickets replaced it. Nothing
     /// changed.
     NoTicket,
     /// The request is [speculative](super::Session::is_speculative), and its data would begin a guest
@@ -211,7 +213,9 @@ impl CommitError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Closed => "not stored: the response was already sent, or the request was dropped",
+            Self::Closed => {
+                "not stored: the response was already sent, or the request was dropped; commit before the handler returns"
+            }
             Self::Conflict => {
                 "not stored: parallel requests kept changing the data that an update depends on"
             }

@@ -11,7 +11,7 @@ use crate::{
 
 /// The sessions of all users: end them at one moment, read them page by page, count them.
 ///
-/// For administrators, jobs and incident response. It asks nobody whether you may: keep it out of reach of requests from the
+/// For administrators, jobs and incident response. It checks no permission. Keep it out of reach of requests from the
 /// internet. `examples/admin` of the repository is a small program with it.
 ///
 /// ```
@@ -45,8 +45,8 @@ use crate::{
 /// hears a [`feed`](crate::SessionStore::feed), because it has open streams or a near cache, notices it within milliseconds.
 ///
 /// For up to 5 s a server that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
-/// behind the moment. On a Cluster the moment is a second ahead of all clocks, because they may differ by as much: a user who
-/// signs in within that second on such a server signs in again.
+/// behind the moment. On a Cluster clocks may differ by a second, so the moment is a second in the future. A user who
+/// signs in within that second may have to sign in again.
 ///
 /// A request costs the same as before: the moment travels with the call that it makes anyway.
 ///

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Current, Session, error::CommitError, sent::Sent};
+use super::{
+    Current, Live, Mark, Session, client_change::last_client, error::CommitError, sent::Sent,
+};
 use crate::{
     model::{DeviceId, EndReason, Token},
     request::Way,
+    store::Found,
 };
 
 /// What the response does to the cookie, or to the header that carries the token instead.
@@ -80,6 +83,7 @@ impl OpenSession {
 
     /// Takes what the store said of the token that was sent. The session has no clone yet, so this needs
     /// no lock.
+    #[inline]
     pub(crate) fn found(&mut self, token: Token, current: Current) {
         if let Some(state) = self.session.own_state() {
             state.current = current;
@@ -87,7 +91,34 @@ impl OpenSession {
         }
     }
 
+    /// Takes the live session that the store found. `near`: see [`Live::near`]. Returns whether its client may have
+    /// changed.
+    #[inline]
+    pub(crate) fn found_live(
+        &mut self,
+        token: Token,
+        found: Found,
+        mark: Option<Mark>,
+        near: Option<bool>,
+    ) -> bool {
+        let Some(state) = self.session.own_state() else {
+            return false;
+        };
+        let is_alike = state.sender.is_alike(last_client(&found.record));
+        let mut live = Live::new(token.tag(), found);
+        (live.mark, live.near) = (mark, near);
+        state.current = Current::Live(live);
+        state.token = Some(token);
+        !is_alike
+    }
+
+    /// The token of the session. It has no clone yet.
+    pub(crate) fn token(&mut self) -> Option<Token> {
+        self.session.own_state()?.token.clone()
+    }
+
     /// What the request sent. The session has no clone yet.
+    #[inline]
     pub(crate) fn sent(&mut self, note: impl FnOnce(&mut Sent)) {
         if let Some(state) = self.session.own_state() {
             note(&mut state.sent);
@@ -103,6 +134,7 @@ impl OpenSession {
     }
 
     /// Ends staging. Returns whether something is left to commit.
+    #[inline]
     pub(crate) fn close(&mut self, verdict: Verdict) -> bool {
         let mut state = self.session.state();
         state.closed = true;
@@ -127,6 +159,7 @@ impl OpenSession {
     }
 
     /// Writes the response's cookie; the session counts as delivered from here on.
+    #[inline]
     pub(crate) fn deliver(&mut self, write: impl FnOnce(&Delivery<'_>)) {
         if self.settled {
             return;

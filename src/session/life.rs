@@ -14,7 +14,8 @@ impl Session {
     /// [`SessionLayer::rotate_after`](crate::SessionLayer::rotate_after) does the same by itself.
     ///
     /// The previous token works until a request has sent the new one, and for
-    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. So neither
+    /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. If the new one is
+    /// unused for 15 minutes, the next request gets it again, and the grace time begins then. So neither
     /// parallel requests nor a lost response sign the user out. While a previous token still works,
     /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, or that is in
     /// the signed-in cookie since an earlier version. Nor does anything happen if a sign-in or a sign-out
@@ -85,10 +86,9 @@ impl Session {
     /// Call it when a session turns out to be on a shared computer, or when it opens something that
     /// deserves less time. The session then ends after `to.idle()` without activity, and at the latest
     /// `to.absolute()` after the commit, by the store's clock. A part that is shorter already does not
-    /// change. For a longer life the user must authenticate: see
-    /// [`reauthenticated`](Self::reauthenticated). The session does not keep when it was shortened: a later
-    /// re-authentication lets it live as long as it was from its sign-in to its deadline. Stage `shorten` in that request
-    /// too, so that it lives no longer than `to.absolute()`.
+    /// change. After a later [`reauthenticated`](Self::reauthenticated) the session lives for the shorter
+    /// lifetime again, not for that of its sign-in. For more than that the user has to
+    /// [sign in](Self::log_in) again.
     ///
     /// The idle time counts from the last activity, so a session that was idle for longer ends at once:
     /// the commit succeeds, and the next request is a guest. A guest session is shortened too.

@@ -103,7 +103,7 @@ impl Session {
         let rules = &self.0.rules;
         let mut resolve = Resolve::within(token.clone(), rules.realm);
         resolve.activity = false;
-        resolve.not_before = rules.not_before;
+        resolve.not_before = rules.not_before.get();
         Ok(match rules.store.resolve(resolve).await? {
             Resolved::Live(found) => Some(found),
             Resolved::Ended(_) | Resolved::Expired(_) | Resolved::Reused(_) | Resolved::Unknown => {

@@ -117,7 +117,8 @@ impl Login {
 
     /// The keys of the guest session's stored data that the new session keeps: `["cart"]`.
     ///
-    /// Data of another user is never kept. Data of the same user is, unless this request signed out first.
+    /// A key that the guest session does not have is left out. Data of another user is never kept. Data of the same user
+    /// is, unless this request signed out first.
     ///
     /// Defaults to none: an attacker may have planted the guest session, and its return address or CSRF
     /// token must not come along.
@@ -131,7 +132,7 @@ impl Login {
     ///
     /// Step one keeps something in the session, so the guest session exists from then on. In step two,
     /// pass its [`Session::authenticated_at`](super::Session::authenticated_at), which is the time of that
-    /// first request. If a guest session may be older, insert
+    /// first request. If the guest session may be older than step one, store
     /// [`Session::seen_at`](super::Session::seen_at) in step one and pass that. If the user is signed out
     /// everywhere in between, this sign-in is rejected too. The store remembers that for a day. So a first
     /// step a day ago or earlier is refused with [`CommitError::TooOld`](crate::CommitError::TooOld).

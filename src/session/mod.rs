@@ -26,8 +26,10 @@ mod live;
 mod log_out;
 mod login;
 mod missing;
+mod not_before;
 mod offered;
 mod ops;
+mod outage;
 mod peek;
 mod renew;
 mod replaced;
@@ -39,6 +41,7 @@ mod staged;
 mod state;
 mod successor;
 mod ticket;
+mod turn;
 mod unanswered;
 mod user_sessions;
 mod verify;
@@ -61,6 +64,8 @@ pub(crate) use self::{
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
     live::Mark,
+    not_before::NotBefore,
+    outage::{Failures, Outage},
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},
@@ -116,6 +121,7 @@ struct Inner {
 }
 
 impl Session {
+    #[inline]
     pub(crate) fn new(rules: Arc<Rules>, arrival: Arrival, sender: Sender, sent: Sent) -> Self {
         Self(Arc::new(Inner {
             rules,
@@ -126,6 +132,7 @@ impl Session {
     }
 
     /// The state of a session that has no clone yet.
+    #[inline]
     fn own_state(&mut self) -> Option<&mut State> {
         let inner = Arc::get_mut(&mut self.0)?;
         Some(
@@ -137,16 +144,19 @@ impl Session {
     }
 
     /// Whether something beside the layer holds this session.
+    #[inline]
     fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
+    #[inline]
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic in one handler clone leaves plain data behind, never a half-made invariant.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state, for a handler that reads it: the response may differ from user to user.
+    #[inline]
     fn read(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         state.was_read = true;

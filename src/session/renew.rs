@@ -1,7 +1,5 @@
 //! Gives a session that goes on another token.
 
-use std::error::Error;
-
 use super::{
     Session,
     current::{Current, Live},
@@ -11,7 +9,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{EventKind, Lifetime, Realm, Record, Timestamp, Token},
+    model::{EventKind, Realm, Record, Timestamp, Token},
     request::Way,
     store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind},
 };
@@ -34,11 +32,7 @@ impl Session {
             Renew::Due => match self.rotate_now(&token).await {
                 Err(CommitError::Store(error)) => {
                     // The present token goes on working.
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        kind = ?error.kind(),
-                        "token not rotated"
-                    );
+                    self.0.rules.outage.beside(&error, "token not rotated");
                     Ok(())
                 }
                 done => done,
@@ -84,7 +78,7 @@ impl Session {
 
     async fn prove_now(&self, token: &Token, next: &Token) -> Result<(), CommitError> {
         let (tag, id) = (next.tag(), next.session_id());
-        let (lifetime, shorten) = {
+        let (lifetime, shorten, is_first) = {
             let mut state = self.state();
             if state.abandoned {
                 return Err(CommitError::Closed);
@@ -92,11 +86,11 @@ impl Session {
             let Some(record) = state.record() else {
                 return Ok(());
             };
-            let lifetime = lifetime(record);
+            let lifetime = record.lifetime();
             let shorten = state.staged.shorten.as_deref().copied();
-            state.expect_delivery(tag, id);
+            let is_first = state.expect_delivery(tag, id);
             let lifetime = shorten.map_or(lifetime, |to| lifetime.shorter(self.0.rules.stored(to)));
-            (lifetime, shorten)
+            (lifetime, shorten, is_first)
         };
         let proven = Renewal::Proven {
             authenticated: Authenticated::On(self.0.arrival),
@@ -125,7 +119,10 @@ impl Session {
             // The previous token may be invalid, and no client has the new one. Unless it is delivered after
             // all, the session ends: nobody could use it, and the previous token would be taken for reuse.
             Err(error) => {
-                if !unknown {
+                if unknown {
+                    // That of a sign-in of this request, too.
+                    state.sets_no_cookie();
+                } else if is_first {
                     state.not_pending(id);
                 }
                 return Err(error);
@@ -168,6 +165,9 @@ impl State {
             .as_ref()
             .is_some_and(|rotation| rotation.is_unused());
         let old = after.is_some_and(|after| now.since(record.issued_at()) >= after);
+        if !old && record.rotation.is_none() {
+            return;
+        }
         let idle = matches!(self.staged.target, Target::Stay)
             && matches!(self.staged.renew, Renew::No)
             && self.keeps_cookies()
@@ -248,11 +248,4 @@ fn is_unknown(answer: &Result<Rotated, CommitError>) -> bool {
 
 fn is(answer: &Result<Rotated, CommitError>, kind: StoreErrorKind) -> bool {
     answer.as_ref().err().and_then(CommitError::store_kind) == Some(kind)
-}
-
-/// How long the session was meant to live when it was created.
-fn lifetime(record: &Record) -> Lifetime {
-    // A sign-in authenticates before the session is created, a re-authentication after that.
-    let from = record.authenticated_at.max(record.created_at);
-    Lifetime::new(record.idle, record.deadline.since(from))
 }

@@ -150,17 +150,17 @@ impl Session {
             let reason = EndReason::Replaced;
             self.report_ended(user, replaced.id, reason, Some(replaced.by), *now);
         }
+        if ended.is_ok() {
+            self.state().not_pending(replaced.id);
+        }
         match ended {
             Ok(Ended::Ended {
                 data: Some(data), ..
             }) => self.carry_late(replaced, &data).await,
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    kind = ?error.kind(),
-                    "replaced session not ended"
-                );
+                let outage = &self.0.rules.outage;
+                outage.beside(&error, "replaced session not ended");
             }
         }
     }

@@ -2,9 +2,12 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{audit::Audit, client_change::OnClientChanged, live::Registry, offered::Offered};
+use super::{
+    audit::Audit, client_change::OnClientChanged, live::Registry, not_before::NotBefore,
+    offered::Offered, outage::Outage,
+};
 use crate::{
-    model::{Client, ClientClass, Lifetime, Limit, Realm, Timestamp, UserId},
+    model::{Client, ClientClass, Lifetime, Limit, Realm, UserId},
     store::SharedStore,
 };
 
@@ -21,7 +24,7 @@ pub(crate) struct Rules {
     pub(crate) class: ClassOf,
     pub(crate) data_limit: usize,
     pub(crate) guests: Guests,
-    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) not_before: NotBefore,
     pub(crate) rotation: RotationRules,
     /// Which bearer clients were offered a new token a moment ago.
     pub(crate) offered: Offered,
@@ -29,6 +32,7 @@ pub(crate) struct Rules {
     pub(crate) devices: Option<Duration>,
     pub(crate) on_client_changed: OnClientChanged,
     pub(crate) audit: Audit,
+    pub(crate) outage: Arc<Outage>,
     /// The open streams.
     pub(crate) live: Arc<Registry>,
 }
@@ -51,7 +55,7 @@ impl Rules {
                 idle: Lifetime::default().idle(),
                 data_limit: 4 * 1024,
             },
-            not_before: None,
+            not_before: NotBefore::new(None),
             rotation: RotationRules {
                 after: None,
                 grace: Duration::from_secs(120),
@@ -61,6 +65,7 @@ impl Rules {
             devices: None,
             on_client_changed: OnClientChanged::default(),
             audit: Audit::default(),
+            outage: Arc::default(),
         }
     }
 

@@ -29,6 +29,7 @@ impl Sender {
     }
 
     /// Whether the request looks like one of this client at first glance.
+    #[inline]
     pub(super) fn is_alike(&self, client: &Client) -> bool {
         let agent = self.user_agent.as_ref().map(HeaderValue::as_bytes);
         let before = client.user_agent().map(str::as_bytes);

@@ -102,6 +102,7 @@ impl Dead {
 
 impl Sent {
     /// What a request sent. `by_button`: its method is unsafe.
+    #[inline]
     pub(crate) fn new(way: Option<Way>, by_button: bool, guest_cookie: bool) -> Self {
         Self {
             way,

@@ -6,6 +6,7 @@ use super::{
     current::Current,
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
+    live::LookAgain,
     login::Login,
     rules::Rules,
     sender::Sender,
@@ -44,6 +45,9 @@ pub(super) struct State {
     pub(super) committing: bool,
     /// Ends that the handler waits for: its own session may be one of them.
     pub(super) ends: u32,
+    /// Tasks that wait until a commit or an end is over. Boxed: the state is moved on every request.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
+    pub(super) look_again: Option<Box<LookAgain>>,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
     /// The handler read something of the session.
@@ -75,6 +79,7 @@ pub(super) struct Replaced {
 }
 
 impl State {
+    #[inline]
     pub(super) fn new(sender: Sender, sent: Sent) -> Self {
         Self {
             current: Current::Nothing,
@@ -96,6 +101,7 @@ impl State {
             reason_read: false,
             committing: false,
             ends: 0,
+            look_again: None,
             closed: false,
             released: false,
             abandoned: false,
@@ -269,11 +275,14 @@ impl State {
         Ok(token)
     }
 
-    /// A session may be created whose token was not sent yet.
-    pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) {
-        if !self.pending.contains(&(tag, id)) {
+    /// A session may be created whose token was not sent yet. Whether this is news: no earlier attempt may have
+    /// created it.
+    pub(super) fn expect_delivery(&mut self, tag: Tag, id: SessionId) -> bool {
+        let is_news = !self.pending.contains(&(tag, id));
+        if is_news {
             self.pending.push((tag, id));
         }
+        is_news
     }
 
     /// The session was not created after all, or its token was sent.
@@ -367,8 +376,11 @@ impl State {
     }
 
     /// The stored session has these deadlines now.
-    pub(super) fn shortened(&mut self, idle: Duration, deadline: Timestamp) {
+    pub(super) fn shortened(&mut self, to: Option<Lifetime>, idle: Duration, deadline: Timestamp) {
         if let Current::Live(live) = &mut self.current {
+            if let Some(to) = to {
+                live.record = live.record.clone().shortened(to, live.now);
+            }
             live.record.idle = idle;
             live.record.deadline = deadline;
         }

@@ -1,6 +1,6 @@
 //! What happens while nobody has sent the new token of a rotation.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use super::{
     Session,
@@ -98,11 +98,10 @@ impl Session {
             }
             // Another request noted something: the next one with the previous token tries again.
             Ok(false) => {}
-            Err(error) => tracing::warn!(
-                error = &error as &dyn Error,
-                kind = ?error.kind(),
-                "second client with a new token not noted"
-            ),
+            Err(error) => {
+                let outage = &self.0.rules.outage;
+                outage.beside(&error, "second client with a new token not noted");
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ impl<'a> Ends<'a> {
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
         self.0.state().ends -= 1;
+        self.0.look_again();
     }
 }
 

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// In a request take it from [`Session::user_sessions`]. An administrator or a job makes one from a store
 /// and a user id. Every method is one round trip, except for [`end_external`](Self::end_external). What it
-/// ends is refused from the next request on, on any node (ASVS 7.4.1).
+/// ends is refused from the next request on, on any node (ASVS 7.4.1). With a near cache (`store::Near`) another
+/// node may answer for up to 5 s.
 ///
 /// Nothing is staged: it happens at once, and stays done whatever the response is.
 ///
@@ -58,7 +59,8 @@ pub struct UserSessions {
 }
 
 impl UserSessions {
-    /// The sessions of a user, for administrators and jobs. It asks nobody whether you may see them.
+    /// The sessions of a user, for administrators and jobs. It checks no permission. Keep it out of
+    /// reach of requests from the internet.
     ///
     /// Check text first: `UserId::new(text)?`.
     #[must_use]
@@ -169,7 +171,7 @@ impl UserSessions {
         list.not_before = self
             .session
             .as_ref()
-            .and_then(|session| session.0.rules.not_before);
+            .and_then(|session| session.0.rules.not_before.get());
         let mut records = self.store.list(list).await?;
         // In theory two users may share a tag: never list the sessions of another user.
         records.retain(|record| record.user_id() == Some(&self.user));
@@ -183,7 +185,7 @@ impl UserSessions {
             .collect())
     }
 
-    /// How many live sessions there are.
+    /// How many live sessions there are. It costs as much as [`list`](Self::list).
     ///
     /// # Errors
     ///
@@ -196,7 +198,8 @@ impl UserSessions {
         Ok(self.list().await?.len())
     }
 
-    /// Ends one session. Calling it again returns the same, while the end notice is kept.
+    /// Ends one session. Ending it again is `Ok` while the end notice is kept (1 hour by default), and
+    /// [`UserSessionsError::Unknown`] then.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ impl Session {
         let mut resolve = Resolve::within(token.clone(), rules.realm);
         resolve.activity = counts;
         resolve.activity_step = rules.activity_step;
-        resolve.not_before = rules.not_before;
+        resolve.not_before = rules.not_before.get();
         let mark = rules.live.mark(token.tag());
         // Boxed, so that handlers stay small.
         let answer = Box::pin(rules.store.resolve(resolve)).await;

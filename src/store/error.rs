@@ -15,6 +15,8 @@ type BoxError = Box<dyn error::Error + Send + Sync>;
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<BoxError>,
+    /// Whether it is certain that nothing ran, and that nothing will.
+    not_run: bool,
 }
 
 /// What kind of failure it was, and so what helps.
@@ -47,7 +49,11 @@ impl StoreError {
     /// An error of this kind, without a cause.
     #[must_use]
     pub const fn new(kind: StoreErrorKind) -> Self {
-        Self { kind, source: None }
+        Self {
+            kind,
+            source: None,
+            not_run: false,
+        }
     }
 
     /// Adds the cause.
@@ -55,6 +61,17 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Nothing of the call ran, and nothing will: there is nothing to end.
+    pub(crate) const fn known_not_run(mut self) -> Self {
+        self.not_run = true;
+        self
+    }
+
+    /// Whether nothing of the call ran. If it is not known, it may have.
+    pub(crate) const fn is_known_not_run(&self) -> bool {
+        self.not_run
     }
 
     /// What kind of failure it was.
@@ -70,7 +87,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Busy => "the store has more to do than it can handle, so nothing was sent: try again a little later",
             StoreErrorKind::Corrupt => "stored bytes are not a session: another program may write to the same keys",
             StoreErrorKind::Denied => "the store refused access: check its password and permissions",
-            StoreErrorKind::Full => "the store has no memory or disk space left, so no session can be added",
+            StoreErrorKind::Full => "the store is full: no memory or disk space is left, or there are as many guest sessions as it may have",
             StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
             StoreErrorKind::TooNew => "stored bytes are of a newer version of this crate, and were left alone: update this server too",
             StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",

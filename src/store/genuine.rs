@@ -3,29 +3,28 @@
 //! A proxy that mixes replies up, or a wrong cache in a store, would otherwise show one user the session of
 //! another. It is compared here, so that this holds for every store.
 
-use super::{Create, Created, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind};
-#[cfg(feature = "live")]
-use super::{Look, Looked};
+use super::{
+    Create, Created, Look, Looked, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind,
+};
 use crate::model::{Digest, Record, SessionId};
 
-/// The answer to this question, or the error that it is none.
-pub(super) fn resolved(
-    asked: &Resolve,
-    answer: Result<Resolved, StoreError>,
-) -> Result<Resolved, StoreError> {
+/// Puts an error in place of what is no answer to this question. In place, because a copy costs each request.
+#[inline]
+pub(super) fn resolved(asked: &Resolve, answer: &mut Result<Resolved, StoreError>) {
     let (id, digest) = (asked.token.session_id(), &asked.digest);
-    let is_answer = match &answer {
+    let is_answer = match answer {
         Ok(Resolved::Live(found)) => is_of(&found.record, id, digest),
         Ok(Resolved::Expired(record)) => is_of(record, id, digest),
         Ok(Resolved::Reused(reused)) => is_of(&reused.record, id, digest),
         Ok(Resolved::Ended(notice)) => notice.opens_to(digest),
         Ok(Resolved::Unknown) | Err(_) => true,
     };
-    if is_answer { answer } else { wrong() }
+    if !is_answer {
+        *answer = wrong();
+    }
 }
 
 /// As [`resolved`], for sessions by their ids.
-#[cfg(feature = "live")]
 pub(super) fn looked(
     asked: &Look,
     answer: Result<Looked, StoreError>,
@@ -67,6 +66,7 @@ pub(super) fn rotated(
 }
 
 /// Whether this token is, or was, one of this session.
+#[inline]
 pub(super) fn is_of(record: &Record, id: SessionId, digest: &Digest) -> bool {
     let previous = || record.rotation.as_ref()?.previous(digest);
     record.id == id && (record.digest == *digest || previous().is_some())

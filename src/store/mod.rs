@@ -32,6 +32,8 @@ pub(crate) mod meter;
 #[cfg(feature = "live")]
 mod near;
 mod op;
+#[cfg(feature = "test")]
+pub(crate) mod outage_store;
 mod parts;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -40,7 +42,6 @@ pub(crate) mod redis;
 mod session_set;
 mod set;
 mod shared;
-mod unsent;
 #[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
 pub(crate) mod worker;
 
@@ -81,7 +82,10 @@ pub use self::{
         UNCOUNTED_MAX, Which,
     },
     session_set::SessionSet,
-    set::{Row, SetStorage, SetStore, SetStoreBuilder, Stored, Version, Write, WriteKind, Written},
+    set::{
+        Row, SetStorage, SetStore, SetStoreBuilder, Stored, Urgency, Version, Write, WriteKind,
+        Written,
+    },
     shared::SharedStore,
 };
 #[cfg(doc)]

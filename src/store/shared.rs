@@ -9,14 +9,14 @@ use std::{
 
 use super::{
     Create, Created, End, EndEveryone, Ended, FeedMessage, FeedNews, FeedReader, Forget, Horizon,
-    List, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, StoreErrorKind, Ticketed, genuine,
+    List, Look, Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
+    SessionStore, StoreError, StoreErrorKind, Ticketed, genuine,
     horizon::Age,
     known::{known, later, moment},
     meter::timed,
 };
 #[cfg(feature = "live")]
-use super::{Feed, Look, Looked, known::ask_in_background};
+use super::{Feed, known::ask_in_background};
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -64,7 +64,6 @@ trait ErasedStore: Send + Sync {
     fn end_boxed(self: Arc<Self>, end: End) -> Answer<Ended>;
     fn forget_boxed(self: Arc<Self>, forget: Forget) -> Answer<()>;
     fn note_client_boxed(self: Arc<Self>, note: NoteClient) -> Answer<bool>;
-    #[cfg(feature = "live")]
     fn look_boxed(self: Arc<Self>, look: Look) -> Answer<Looked>;
     #[cfg(feature = "live")]
     fn feed_of(&self) -> Option<Feed>;
@@ -86,8 +85,9 @@ impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, mut resolve: Resolve) -> Answer<Resolved> {
         Box::pin(async move {
             resolve.not_before = later(resolve.not_before, known(&self).await?);
-            let answer = timed("resolve", self.resolve(&resolve)).await;
-            genuine::resolved(&resolve, answer)
+            let mut answer = timed("resolve", self.resolve(&resolve)).await;
+            genuine::resolved(&resolve, &mut answer);
+            answer
         })
     }
 
@@ -141,7 +141,6 @@ impl<St: SessionStore> ErasedStore for St {
         Box::pin(async move { timed("note_client", self.note_client(&note)).await })
     }
 
-    #[cfg(feature = "live")]
     fn look_boxed(self: Arc<Self>, mut look: Look) -> Answer<Looked> {
         Box::pin(async move {
             look.not_before = later(look.not_before, known(&self).await?);
@@ -222,8 +221,11 @@ impl<St: SessionStore> ErasedStore for St {
             }
             resolve.not_before = later(resolve.not_before, horizon.moment());
         }
-        let answer = self.resolve_now(resolve)?;
-        Some(genuine::resolved(resolve, answer))
+        let mut answer = self.resolve_now(resolve);
+        if let Some(answer) = &mut answer {
+            genuine::resolved(resolve, answer);
+        }
+        answer
     }
 
     fn give_up(&self, tag: Tag, id: SessionId) {
@@ -278,7 +280,6 @@ impl SharedStore {
         Arc::clone(&self.store).note_client_boxed(note)
     }
 
-    #[cfg(feature = "live")]
     pub(crate) fn look(&self, look: Look) -> Answer<Looked> {
         Arc::clone(&self.store).look_boxed(look)
     }

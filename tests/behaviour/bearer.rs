@@ -7,7 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::convert::Infallible;
+
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{DeviceApi, MemoryStore, Session, SessionLayer, TokenSource};
 
@@ -313,9 +315,9 @@ async fn an_inner_service_that_prints_the_request_headers_prints_no_bearer_token
     let layer = layer(&store, TokenSource::Bearer);
     let request = authorized(&layer, &format!("Bearer {token}")).head("/");
 
-    let service = service_fn(async |request: http::Request<()>| {
+    let service = service_fn(async |request: Request<()>| {
         let printed = format!("{:?}", request.headers());
-        Ok::<_, std::convert::Infallible>(http::Response::new(printed))
+        Ok::<_, Infallible>(Response::new(printed))
     });
     let printed = layer
         .layer(service)

@@ -15,12 +15,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{
-    ClientVerdict, DeviceApi, EndReason, MemoryStore, RequireFresh, SessionInfo, SessionLayer,
-    UserSessions,
+    ClientIp, ClientVerdict, DeviceApi, DevicePage, EndReason, MemoryStore, RequireFresh,
+    SessionInfo, SessionLayer, UserSessions,
     events::{Event, EventKind},
     store::ManualClock,
 };
@@ -28,6 +28,7 @@ use tower_user_sessions::{
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, until_asked},
     http::{Client, HOUR, store, user},
+    page::visit,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -80,8 +81,9 @@ impl World {
         }
     }
 
-    /// What the guard of a route and the device API answer, which ask for a sign-in within an hour.
-    async fn guarded(&self, client: &Client) -> [StatusCode; 2] {
+    /// What the guard of a route, the device API and the device page answer, which ask for a sign-in within an hour.
+    /// The page answers with a redirect to the page where the user proves it, or to itself when it is done.
+    async fn guarded(&self, client: &Client) -> ([StatusCode; 2], Option<String>) {
         let layer = SessionLayer::new(self.memory.clone());
         let service = service_fn(async |_: Request<()>| {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
@@ -89,11 +91,14 @@ impl World {
         let guard = layer.layer(RequireFresh::within(HOUR).layer(service));
         let guard = guard.oneshot(client.head("/pay")).await.unwrap();
         let api = layer.layer(DeviceApi::at("/sessions").require_fresh(HOUR));
+        let page = DevicePage::at("/devices").require_fresh(HOUR, "/prove");
+        let page = visit(&layer, &page, client, "POST /devices/end-others", &[], "").await;
         let mut client = client.clone();
         client.method = http::Method::POST;
         let api = api.oneshot(client.head("/sessions/logout-others"));
         let api = api.await.unwrap().status();
-        [guard.status(), api]
+        let page = page.location().map(str::to_owned);
+        ([guard.status(), api], page)
     }
 
     /// A client with the token of the owner.
@@ -231,11 +236,10 @@ async fn the_app_can_ask_for_a_fresh_sign_in_which_lasts_until_the_user_authenti
     assert!(!fresh(&mut thief).await);
     assert!(!fresh(&mut thief).await);
     assert!(!fresh(&mut world.owner).await);
-    assert_eq!(world.guarded(&thief).await, [StatusCode::UNAUTHORIZED; 2]);
-    assert_eq!(
-        world.guarded(&world.owner).await,
-        [StatusCode::UNAUTHORIZED; 2]
-    );
+    for client in [&thief, &world.owner] {
+        let asked = ([StatusCode::UNAUTHORIZED; 2], Some("/prove".to_owned()));
+        assert_eq!(world.guarded(client).await, asked);
+    }
 
     // In the same millisecond of the store's clock it would count as the doubted one.
     world.clock.advance(MINUTE);
@@ -245,7 +249,44 @@ async fn the_app_can_ask_for_a_fresh_sign_in_which_lasts_until_the_user_authenti
     });
     assert!(again.await.value());
     assert!(fresh(&mut world.owner).await);
-    assert_eq!(world.guarded(&world.owner).await, [StatusCode::OK; 2]);
+    let done = ([StatusCode::OK; 2], Some("/devices?done=others".to_owned()));
+    assert_eq!(world.guarded(&world.owner).await, done);
+}
+
+// T76
+#[tokio::test]
+async fn bytes_that_are_no_text_before_the_trusted_address_hide_no_change() {
+    for (source, name, own, forged) in [
+        (
+            ClientIp::RightmostXForwardedFor,
+            "x-forwarded-for",
+            &b"192.0.2.1"[..],
+            &b"\xff\xfe, 198.51.100.7"[..],
+        ),
+        (
+            ClientIp::Forwarded { proxies: 1 },
+            "forwarded",
+            b"for=192.0.2.1",
+            b"for=\"\xc3\x28\", for=198.51.100.7",
+        ),
+    ] {
+        let mut world = World::new(move |layer| {
+            let layer = layer.client_ip(source);
+            layer.on_client_changed(|_| ClientVerdict::End)
+        })
+        .await;
+        let header = |value: &[u8]| HeaderValue::from_bytes(value).unwrap();
+        world.owner.headers.insert(name, header(own));
+        world.owner.log_in("alice").await;
+        assert_eq!(world.owner.user().await.as_deref(), Some("alice"));
+
+        let mut thief = world.owner.clone();
+        thief.headers.insert(name, header(forged));
+
+        assert_eq!(thief.user().await, None, "{name}");
+        assert_eq!(world.owner.user().await, None, "{name}");
+        assert_eq!(world.log.of(EventKind::ClientChanged), ["198.51.100.7"]);
+    }
 }
 
 // T76

@@ -117,6 +117,10 @@ fn settings_with_characters_no_cookie_may_have_fail_when_built() {
         (named("s").path("app"), CookieClash::Path),
         (named("s").path("/; Domain=evil.test"), CookieClash::Path),
         (named("s").domain(""), CookieClash::Domain),
+        (named("s").domain("."), CookieClash::Domain),
+        (named("s").domain("https://a.test"), CookieClash::Domain),
+        (named("s").domain("a.test:8080"), CookieClash::Domain),
+        (named("s").domain("a.test."), CookieClash::Domain),
         (named("s").domain("a.test; Path=/x"), CookieClash::Domain),
         (named("s").domain("a.test\r\nX: y"), CookieClash::Domain),
     ];

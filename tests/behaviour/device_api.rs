@@ -52,10 +52,23 @@ async fn the_list_has_the_live_sessions_current_first_then_by_last_activity() {
         body = body.replace(&id.to_string(), name);
     }
     insta::assert_snapshot!(body.replace("},{", "},\n{"), @r#"
-    {"sessions":[{"id":"first","device":{"label":"Firefox 144 on Windows","browser":"Firefox","os":"Windows","kind":"desktop"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T16:00:00.000Z","lastActivity":"2025-11-24T16:00:00.000Z","lastSeen":null,"current":true},
-    {"id":"second","device":{"label":"curl 8.5","browser":"curl","os":null,"kind":"tool"},"location":null,"ipAddress":"2001:db8::1","createdAt":"2025-11-24T17:00:00.000Z","lastActivity":"2025-11-24T19:00:00.000Z","lastSeen":null,"current":false},
-    {"id":"third","device":{"label":"Unknown device","browser":null,"os":null,"kind":"other"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T18:00:00.000Z","lastActivity":"2025-11-24T18:00:00.000Z","lastSeen":null,"current":false}]}
+    {"sessions":[{"id":"first","device":{"label":"Firefox 144 on Windows","browser":"Firefox","os":"Windows","kind":"desktop"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T16:00:00.000Z","lastActivity":"2025-11-24T16:00:00.000Z","expiresAt":"2025-12-24T16:00:00.000Z","lastSeen":null,"current":true},
+    {"id":"second","device":{"label":"curl 8.5","browser":"curl","os":null,"kind":"tool"},"location":null,"ipAddress":"2001:db8::1","createdAt":"2025-11-24T17:00:00.000Z","lastActivity":"2025-11-24T19:00:00.000Z","expiresAt":"2025-12-24T17:00:00.000Z","lastSeen":null,"current":false},
+    {"id":"third","device":{"label":"Unknown device","browser":null,"os":null,"kind":"other"},"location":null,"ipAddress":null,"createdAt":"2025-11-24T18:00:00.000Z","lastActivity":"2025-11-24T18:00:00.000Z","expiresAt":"2025-12-24T18:00:00.000Z","lastSeen":null,"current":false}]}
     "#);
+}
+
+#[tokio::test]
+async fn the_prefix_may_be_written_with_or_without_slashes() {
+    let (layer, _store, _clock) = world();
+    let (client, _) = signed_in(&layer, "alice").await;
+    for prefix in ["/a/sessions", "a/sessions", "a/sessions/", "/a/sessions//"] {
+        let api = DeviceApi::at(prefix);
+        let got = through(&layer, api, &client, "GET /a/sessions", &[]).await;
+        assert_eq!(got.status, StatusCode::OK, "{prefix}");
+    }
+    let got = through(&layer, DeviceApi::at("/"), &client, "GET /", &[]).await;
+    assert_eq!(got.status, StatusCode::OK);
 }
 
 // T3 T35

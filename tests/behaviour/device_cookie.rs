@@ -10,7 +10,8 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    DeviceCookie, MemoryStore, SessionLayer, TokenSource, events::EventKind, store::ManualClock,
+    DeviceCookie, MemoryStore, SessionCookie, SessionLayer, TokenSource, events::EventKind,
+    store::ManualClock,
 };
 
 use crate::common::{
@@ -86,6 +87,25 @@ async fn a_sign_in_with_the_device_cookie_alone_ends_no_session() {
             ids(&store, "bob").await.len(),
         );
         assert_eq!(live, (alice, bob));
+    }
+}
+
+// T43
+#[tokio::test]
+async fn a_device_cookie_that_a_sign_in_would_remove_is_off() {
+    for (retired, on) in [("__Host-device", 0), ("__Host-old", 1)] {
+        let (store, _clock) = store();
+        let cookie = SessionCookie::named("__Host-sid").retired(retired, "/", None);
+        let layer = SessionLayer::new(store).device_cookie(DeviceCookie::new());
+        let layer = layer.cookie(cookie.build().unwrap());
+
+        let answer = Client::new(&layer)
+            .request(|session| async move { session.log_in("alice").unwrap() })
+            .await;
+
+        let lines = answer.set_cookies().into_iter();
+        let kept = lines.filter(|line| line.starts_with("__Host-device=") && !line.contains("=; "));
+        assert_eq!(kept.count(), on, "{retired}");
     }
 }
 

@@ -17,7 +17,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::{sleep, timeout};
 use tower::{Layer, Service, service_fn};
-use tower_user_sessions::{EndStreams, Session, SessionLayer, UntilEnded};
+use tower_user_sessions::{EndStreams, Limit, Session, SessionLayer, UntilEnded, UserId};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method as Call},
@@ -120,6 +120,61 @@ async fn a_call_whose_session_expires_is_answered_with_that_reason() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let problem = text(next(&mut response.into_body()).await);
     assert!(problem.contains("\"reason\":\"expired\""), "{problem}");
+}
+
+// T72
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_session_ends_while_a_clone_commits_is_dropped_after_that_commit() {
+    // Saved after the session ended, saved before that, and an end of sessions of another user.
+    for case in [
+        (Call::Save, Fault::Hang),
+        (Call::Save, Fault::HangAfter),
+        (Call::End, Fault::HangAfter),
+    ] {
+        let (store, clock) = store();
+        let faulty = FaultyStore::new(&store);
+        let layer = SessionLayer::new(faulty.clone()).limit(Limit::at_most(1));
+        let world = World::of(layer, clock).await;
+        faulty.next(case.0, case.1);
+        let (upload, _sender, _dropped) = open();
+        let read = Arc::new(Mutex::new(None));
+        let reads = Arc::clone(&read);
+        let response = world.send(
+            world.request(Method::POST, upload),
+            move |session: Session, mut body| {
+                let reads = Arc::clone(&reads);
+                async move {
+                    // Its own task, so that nobody else polls it.
+                    let reader = tokio::spawn(async move { body.frame().await });
+                    *reads.lock().unwrap() = Some(reader);
+                    tokio::spawn(async move {
+                        if case.0 == Call::End {
+                            let bob = UserId::new("bob").unwrap();
+                            session.sessions_of(&bob).end_all().await.unwrap();
+                        } else {
+                            session.insert("seen", "yes").unwrap();
+                            let _ended_or_not = session.commit().await;
+                        }
+                    });
+                    sleep(SECOND * 1_000).await;
+                    Response::new(sized(0))
+                }
+            },
+        );
+        let releasing = async {
+            sleep(SECOND * 2).await;
+            world.evict().await;
+            sleep(SECOND * 5).await;
+            faulty.release();
+        };
+        let both = async { tokio::join!(response, releasing).0 };
+        let response = timeout(SECOND * 10, both).await.expect("it is woken");
+
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{case:?}");
+        let reader = read.lock().unwrap().take().unwrap();
+        let frame = timeout(SECOND, reader).await.expect("it is woken").unwrap();
+        assert!(frame.unwrap().is_err(), "{case:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

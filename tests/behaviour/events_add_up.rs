@@ -199,6 +199,28 @@ async fn evictions_of_a_sign_in_that_was_rejected_later_raise_events() {
     assert_eq!(stored(&world.store).await, []);
 }
 
+// T21 T45
+#[tokio::test]
+async fn evictions_of_a_rejected_sign_in_that_cannot_be_ended_raise_one_event_each() {
+    let world = world(Limit::at_most(1));
+    Client::signed_in(&world.layer, "alice").await;
+    world.faulty.always([Method::Create], Fault::LateCutoff);
+    world.faulty.next(Method::End, Fault::Fail);
+    world.book.news();
+
+    let answer = Client::new(&world.layer).request(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        let first = session.commit().await;
+        let _nothing_is_left = session.commit().await;
+        matches!(first, Err(CommitError::Rejected))
+    });
+
+    assert!(answer.await.value());
+    let news = world.book.news().into_iter();
+    let evicted = news.filter(|event| event.4 == Some(EndReason::Evicted));
+    assert_eq!(evicted.count(), 1);
+}
+
 // T45
 #[tokio::test]
 async fn evictions_of_a_sign_in_whose_response_was_dropped_raise_events() {

@@ -9,9 +9,9 @@
 
 use std::convert::Infallible;
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use tower::{ServiceExt, service_fn};
-use tower_user_sessions::{Login, Session, SessionErrorKind, SessionLayer};
+use tower_user_sessions::{Login, Session, SessionErrorKind, SessionLayer, TokenSource};
 
 use crate::common::http::{Client, store, user};
 
@@ -183,8 +183,15 @@ async fn what_was_committed_to_the_guest_session_first_is_stored_data() {
         })
         .await;
 
+    assert_eq!(client.guest, None, "its session has ended");
     assert_eq!(client.get("theme").await, None);
     assert_eq!(client.user().await.as_deref(), Some("alice"));
+
+    client
+        .send(|session| async move { session.log_out().unwrap() })
+        .await;
+    client.insert("theme", "light").await;
+    assert_eq!(client.get("theme").await.as_deref(), Some("light"));
 }
 
 #[tokio::test]
@@ -239,4 +246,23 @@ async fn a_refused_sign_in_stores_nothing_of_it() {
         (client.cookie.clone(), client.get("theme").await),
         (None, None)
     );
+}
+
+// T8
+#[tokio::test]
+async fn a_sign_in_after_a_commit_of_guest_data_carries_the_token_of_the_user() {
+    let layer = world().token_source(TokenSource::Bearer);
+
+    let answer = Client::new(&layer).request(|session| async move {
+        session.insert("theme", "dark").unwrap();
+        session.commit().await.unwrap();
+        session.log_in(user("alice")).unwrap();
+    });
+
+    let answer = answer.await;
+    let line = format!("Bearer {}", answer.header("x-session-token").unwrap());
+    let mut next = Client::new(&layer);
+    next.headers
+        .insert(header::AUTHORIZATION, line.parse().unwrap());
+    assert_eq!(next.user().await.as_deref(), Some("alice"));
 }

@@ -226,6 +226,23 @@ async fn a_retired_cookie_does_not_remove_the_new_one_whose_domain_is_written_an
     }
 }
 
+// T13 T63
+#[test]
+fn a_retired_cookie_that_is_the_present_guest_cookie_does_not_build() {
+    let named = || SessionCookie::named("sid").domain("example.com");
+    for (name, path, domain) in [
+        ("sid-guest", "/", Some("example.com")),
+        ("sid-guest", "/", Some(".Example.com")),
+    ] {
+        let clash = named().retired(name, path, domain).build().unwrap_err();
+        assert_eq!(clash.clash(), CookieClash::RetiredGuest, "{domain:?}");
+    }
+
+    // The guest cookie of the retired cookie goes with it.
+    let other = named().retired("sid-guest", "/app", Some("example.com"));
+    assert!(other.build().is_ok());
+}
+
 // T9
 #[test]
 fn retired_cookies_that_no_browser_can_have_and_partitioned_ones_without_same_site_none_do_not_build()

@@ -211,6 +211,39 @@ async fn not_before_rejects_earlier_sessions_of_all_users_and_no_later_ones() {
     assert_eq!(carol.before(&layer).user().await.as_deref(), Some("carol"));
 }
 
+// T23
+#[tokio::test]
+async fn not_before_in_the_future_makes_no_session_that_outlives_its_time() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store.clone()).lifetime(Lifetime::new(HOUR, DAY));
+    let earlier = Client::signed_in(&layer, "alice").await;
+    clock.advance(HOUR / 2);
+    let layer = layer.not_before(clock.now().plus(365 * DAY));
+    assert_eq!(earlier.before(&layer).user().await, None);
+
+    for guest in [true, false] {
+        let mut client = Client::new(&layer);
+        if guest {
+            client.insert("cart", "apple").await;
+        } else {
+            client.log_in("bob").await;
+        }
+        let began = clock.now();
+        let found = client.send(|session| async move {
+            let fresh = session.is_fresh(HOUR);
+            (session.created_at(), session.expires_at(), fresh)
+        });
+        let wanted = (Some(began), Some(began.plus(DAY)), !guest);
+        assert_eq!(found.await.value(), wanted, "{guest}");
+        assert_eq!(earlier.before(&layer).user().await, None);
+
+        clock.advance(HOUR - MILLI);
+        let later = client.send(|session| async move { session.is_fresh(MILLI) });
+        assert!(!later.await.value(), "{guest}");
+        clock.advance(MILLI);
+    }
+}
+
 // T23 T28
 #[tokio::test]
 async fn sessions_rejected_by_not_before_are_neither_listed_nor_counted() {

@@ -11,7 +11,8 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode};
 use tower::ServiceExt;
 use tower_user_sessions::{
-    DeviceApi, Limit, MemoryStore, RedisStore, Session, SessionCookie, SessionLayer,
+    DeviceApi, Limit, MemoryStore, OnOutage, RedisStore, Rejection, Session, SessionCookie,
+    SessionLayer, UserId, UserSessions,
     store::{Near, RedisLive, RedisSource},
 };
 
@@ -155,6 +156,49 @@ async fn an_outage_is_logged_with_its_kind_and_no_token() {
     };
     assert!(warning.contains("Unavailable"));
     assert!(!log.text().contains(&client.token()));
+}
+
+#[tokio::test]
+async fn an_outage_is_a_few_lines_and_not_one_for_each_request() {
+    if !is_alone(
+        module_path!(),
+        "an_outage_is_a_few_lines_and_not_one_for_each_request",
+    ) {
+        return;
+    }
+    let log = Log::start();
+    let (layer, faulty, _store) = world();
+    let user = Client::signed_in(&layer, "alice").await;
+    let (pages, guest) = (
+        layer.clone().on_outage(OnOutage::Guest),
+        Client::new(&layer),
+    );
+    let lists = || UserSessions::new(faulty.clone(), UserId::new("alice").unwrap());
+    faulty.always([Method::Resolve, Method::Create, Method::List], Fault::Fail);
+
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        let resolves = user.request(|_session| async {}).await;
+        let writes = user.before(&pages).request(|session| async move {
+            let refused = session.insert("cart", &1).unwrap_err();
+            Rejection::from(refused).status()
+        });
+        let signs_in = guest.request(|session| async move { session.log_in("bob").unwrap() });
+        let unlisted = Rejection::from(lists().list().await.unwrap_err());
+        statuses.extend([resolves.status, writes.await.value()]);
+        statuses.extend([signs_in.await.status, unlisted.status()]);
+    }
+
+    assert_eq!(statuses, [StatusCode::SERVICE_UNAVAILABLE; 40]);
+    let [resolves, unlisted] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    let [signs_in] = &log.at("ERROR")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(resolves.contains("session not resolved") && resolves.contains("failed=1"));
+    assert!(unlisted.contains("sessions not listed or ended"));
+    assert!(signs_in.contains("session not committed"));
 }
 
 #[tokio::test]

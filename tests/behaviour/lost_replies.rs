@@ -7,14 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
+use std::pin::pin;
+
 use tower_user_sessions::{
-    DeviceCookie, EndReason, Limit, MemoryStore, SessionLayer, UserSessions, events::EventKind,
+    CommitError, DeviceCookie, EndReason, Limit, MemoryStore, SessionLayer, UserSessions,
+    events::EventKind,
 };
 
 use crate::common::{
     book::Book,
-    faulty::{Fault, FaultyStore, Method},
-    http::{Client, HOUR, store, user},
+    faulty::{Fault, FaultyStore, Method, until_asked},
+    http::{Client, HOUR, ids, store, user},
 };
 
 fn world() -> (SessionLayer, FaultyStore, MemoryStore, Book) {
@@ -115,4 +118,35 @@ async fn another_end_after_a_lost_reply_reports_only_its_own_sessions() {
     sessions.end(first).await.unwrap_err();
 
     assert_eq!(sessions.end_all().await.unwrap(), 1);
+}
+
+// T57
+#[tokio::test]
+async fn a_sign_in_whose_first_commit_may_still_run_is_given_up_if_its_second_is_refused() {
+    let (layer, faulty, store, _book) = world();
+    Client::signed_in(&layer, "alice").await;
+    faulty.nth(Method::Create, 1, Fault::Hang);
+
+    let asked = faulty.clone();
+    let answer = Client::new(&layer.limit(Limit::at_most(1).refuse())).request(move |session| {
+        let asked = asked.clone();
+        async move {
+            session.log_in(user("alice")).unwrap();
+            {
+                let mut commit = pin!(session.commit());
+                until_asked(&asked, Method::Create, 2, commit.as_mut()).await;
+            }
+            let id = session.id().unwrap();
+            let refused = session.commit().await.unwrap_err();
+            assert!(
+                matches!(refused, CommitError::LimitReached(_)),
+                "{refused:?}"
+            );
+            id
+        }
+    });
+
+    let id = answer.await.value();
+    assert_eq!(faulty.given_up(), [id]);
+    assert_eq!(ids(&store, "alice").await.len(), 1);
 }

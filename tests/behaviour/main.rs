@@ -10,6 +10,7 @@
 mod activity_every;
 mod allocations;
 mod bearer;
+mod bearer_client;
 mod caching;
 mod challenge;
 mod class;
@@ -73,6 +74,7 @@ mod realm;
 mod reason_kept;
 mod reauthenticate;
 mod rejected;
+mod rejected_late;
 mod remember_target;
 mod replaced;
 mod reported;

@@ -7,7 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -16,6 +22,7 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
     DeviceApi, DevicePage, EndReason, MemoryStore, RequireFresh, Session, SessionErrorKind,
     SessionLayer, UserSessions,
+    events::{Event, EventKind},
     store::{ManualClock, Near},
 };
 
@@ -274,4 +281,48 @@ async fn a_stream_that_opens_on_a_kept_answer_asks_the_store() {
     // A message that was lost since the answer was kept would be missed else, until the lease is over.
     until("another look", async || world.faulty.calls(Call::Look) == 2).await;
     assert!(first.end().is_none() && second.end().is_none());
+}
+
+// T73
+#[tokio::test]
+async fn a_sign_in_of_a_clone_while_verify_is_under_way_is_kept() {
+    let (memory, clock) = store();
+    // The cache's clock stands still, so that it still answers for what has expired.
+    let near = Near::builder(memory)
+        .clock(ManualClock::at(clock.now()))
+        .build();
+    let clone = Arc::new(Mutex::new(None::<Session>));
+    let signs_in = Arc::clone(&clone);
+    let layer = SessionLayer::new(near)
+        .near(|_request| true)
+        .events(move |event: Event| {
+            // The last moment: the store has answered, and its answer is not noted yet.
+            if event.kind == EventKind::Expired
+                && let Some(session) = signs_in.lock().unwrap().take()
+            {
+                session.log_in("bob").unwrap();
+                let mut commit = pin!(session.commit());
+                let done = commit
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+                assert!(matches!(done, Poll::Ready(Ok(_))), "{done:?}");
+            }
+        });
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.user().await;
+    clock.advance(60 * DAY);
+
+    let answer = client.send(move |session| {
+        let clone = Arc::clone(&clone);
+        async move {
+            assert_eq!(session.user_id(), Some(user("alice")));
+            *clone.lock().unwrap() = Some(session.clone());
+            session.verify().await.unwrap();
+            assert!(clone.lock().unwrap().is_none(), "the event was raised");
+            session.user_id()
+        }
+    });
+
+    assert_eq!(answer.await.value(), Some(user("bob")));
+    assert_eq!(client.user().await.as_deref(), Some("bob"));
 }

@@ -122,3 +122,24 @@ async fn other_pages_load_no_images_of_the_site() {
     let policy = shown.header("content-security-policy").unwrap();
     assert!(policy.contains("img-src data:;"));
 }
+
+#[tokio::test]
+async fn the_page_calls_the_user_by_a_name_of_the_session_or_by_the_id() {
+    let named = |name: Option<&'static str>| {
+        DevicePage::at("/devices").user_name(move |session| {
+            assert!(session.user_id().is_some());
+            name.map(str::to_owned)
+        })
+    };
+
+    for (page, expected) in [
+        (DevicePage::at("/devices"), "alice"),
+        (named(None), "alice"),
+        (named(Some("Alice <& Sons>")), "Alice <& Sons>"),
+    ] {
+        let view = shown(&page, "GET /devices").await;
+
+        let name = between(&view.body, "<bdi>", "</bdi>");
+        assert_eq!(unescape(name), expected);
+    }
+}

@@ -354,7 +354,7 @@ async fn a_rejected_sign_in_that_cannot_be_ended_is_given_up() {
         .request(|session| async move { session.log_in(user("alice")).unwrap() })
         .await;
 
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(answer.sets_no_cookie());
     assert_eq!(faulty.given_up().len(), 1);
     assert_eq!(ids(&store, "alice").await, []);

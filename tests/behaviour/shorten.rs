@@ -327,3 +327,44 @@ async fn on_redis_it_is_the_same() {
     clock.advance(SHORT.idle());
     assert_eq!(client.user().await, None);
 }
+
+// T16 T17
+#[tokio::test]
+async fn after_a_later_re_authentication_the_session_lives_for_the_shorter_lifetime() {
+    let server = Server::start();
+    let (memory, clock) = store();
+    let redis = RedisStore::builder(server.pool());
+    let redis = redis.clock(clock.clone()).build();
+    let own = Lifetime::new(20 * DAY, 30 * DAY);
+    for layer in [SessionLayer::new(memory), SessionLayer::new(redis)] {
+        let layer = layer.lifetime(own);
+        for in_one_request in [false, true] {
+            let mut client = Client::signed_in(&layer, "alice").await;
+            clock.advance(10 * DAY);
+            shorten(&mut client, SHORT).await;
+            clock.advance(MINUTE);
+            // The store's time when the user authenticated.
+            let now = clock.now();
+
+            let answer = client.send(move |session| async move {
+                if in_one_request {
+                    session.shorten(SHORT).unwrap();
+                    session.commit().await.unwrap();
+                }
+                session.reauthenticated().unwrap();
+                session.commit().await.unwrap();
+                session.expires_at().unwrap()
+            });
+
+            let ends = answer.await.value();
+            let latest = now.plus(SHORT.absolute());
+            // The request is a few ms old, and that is subtracted.
+            assert!(
+                ends <= latest && latest.since(ends) < MINUTE,
+                "{in_one_request}"
+            );
+            let (idle, _) = found(&mut client).await.unwrap();
+            assert_eq!(idle, now.plus(SHORT.idle()));
+        }
+    }
+}

@@ -9,7 +9,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
     time::Duration,
@@ -18,8 +18,11 @@ use std::{
 use deadpool_redis::redis::IntoConnectionInfo;
 use tokio::time::Instant;
 use tower_user_sessions::{
-    RedisStore,
-    store::{Resolve, SessionStore, StoreError, StoreErrorKind},
+    EndReason, RedisStore,
+    store::{
+        End, RedisSource, Renewal, Resolve, Rotate, Salt, SessionStore, StoreError, StoreErrorKind,
+        Which,
+    },
 };
 
 use crate::common::{
@@ -36,7 +39,9 @@ async fn resolves(store: &RedisStore) -> Result<(), StoreError> {
 /// A server whose password may change. Then it refuses who signed in with the previous one.
 async fn with_password(password: &Arc<Mutex<&'static str>>) -> Fake {
     let (now, signed_in) = (Arc::clone(password), Mutex::new(HashMap::new()));
-    Fake::start(move |asked| {
+    let port = Arc::new(OnceLock::new());
+    let own = Arc::clone(&port);
+    let fake = Fake::start(move |asked| {
         let (now, mut signed_in) = (*now.lock().unwrap(), signed_in.lock().unwrap());
         let answer = match asked.name() {
             b"AUTH" => {
@@ -53,11 +58,18 @@ async fn with_password(password: &Arc<Mutex<&'static str>>) -> Fake {
             _ if signed_in.get(&asked.connection).map(Vec::as_slice) != Some(now.as_bytes()) => {
                 b"-NOAUTH Authentication required.\r\n".to_vec()
             }
+            b"CLUSTER" => {
+                let port = own.get().unwrap();
+                let nodes = format!("1 127.0.0.1:{port}@1 myself,master - 0 0 1 connected 0-16383");
+                format!("${}\r\n{nodes}\r\n", nodes.len()).into_bytes()
+            }
             _ => asked.usual(),
         };
         (Duration::ZERO, answer)
     })
-    .await
+    .await;
+    port.set(fake.port).unwrap();
+    fake
 }
 
 // T70
@@ -106,6 +118,66 @@ async fn a_server_that_refuses_the_password_of_before_is_tried_every_5_s() {
     })
     .await;
     assert!(began.elapsed() < millis(8_000), "{:?}", began.elapsed());
+}
+
+/// How often two of them may try again by now, on a slow machine.
+fn again(began: Instant) -> u32 {
+    2 * u32::try_from(began.elapsed().as_millis() / 5_000).unwrap()
+}
+
+/// The first connection was made with the password of before, and goes on.
+async fn attempts_beside_a_connection_that_goes_on() -> u32 {
+    let fake = Fake::start(|asked| match asked.name() {
+        b"AUTH" if asked.connection > 1 => (Duration::ZERO, b"-WRONGPASS no\r\n".to_vec()),
+        _ => (Duration::ZERO, asked.usual()),
+    })
+    .await;
+    let source = RedisSource::url(&format!("redis://:first@127.0.0.1:{}", fake.port)).unwrap();
+    let store = RedisStore::builder(source).confirm(1, millis(100)).build();
+    let began = Instant::now();
+    resolves(&store).await.unwrap();
+    let gone = guest();
+    let end = End::new(
+        gone.tag(),
+        Which::One(gone.session_id()),
+        EndReason::Revoked,
+    );
+    while began.elapsed() < millis(3_000) {
+        let error = store.end(&end).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Denied);
+        tokio::time::sleep(millis(50)).await;
+    }
+    (fake.connects() - 1).saturating_sub(again(began))
+}
+
+/// All connections are closed, and the password is another one.
+async fn attempts_to_read_the_map_of_a_cluster() -> u32 {
+    let password = Arc::new(Mutex::new("first"));
+    let fake = with_password(&password).await;
+    let url = format!("redis://:first@127.0.0.1:{}", fake.port);
+    let store = RedisStore::connect_cluster([url]).unwrap();
+    resolves(&store).await.unwrap();
+    tokio::time::sleep(millis(200)).await;
+    let before = fake.connects();
+    *password.lock().unwrap() = "second";
+    let began = Instant::now();
+    while began.elapsed() < millis(3_000) {
+        resolves(&store).await.unwrap_err();
+        tokio::time::sleep(millis(10)).await;
+    }
+    (fake.connects() - before).saturating_sub(again(began))
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_not_tried_more_often_for_spares_confirmations_and_maps() {
+    let (beside, maps) = tokio::join!(
+        attempts_beside_a_connection_that_goes_on(),
+        attempts_to_read_the_map_of_a_cluster()
+    );
+
+    assert!(beside <= 2, "{beside}: a spare, and one that is confirmed");
+    assert!(maps <= 4, "{maps}");
 }
 
 // T70
@@ -188,4 +260,32 @@ async fn a_panic_of_the_function_that_says_where_to_connect_is_an_error_of_one_a
         asked.load(SeqCst) <= 4,
         "the two that panicked, and two that work"
     );
+}
+
+/// The server runs it, its reply is lost with the connections, and then the password is another one.
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_may_have_run_before_the_password_changed_is_uncertain() {
+    let has_run = Arc::new(AtomicBool::new(false));
+    let runs = Arc::clone(&has_run);
+    let fake = Fake::start(move |asked| match asked.name() {
+        b"EVALSHA" => {
+            runs.store(true, SeqCst);
+            (millis(60_000), Vec::new())
+        }
+        b"AUTH" if runs.load(SeqCst) => (Duration::ZERO, b"-WRONGPASS no\r\n".to_vec()),
+        _ => (Duration::ZERO, asked.usual()),
+    })
+    .await;
+    let url = format!("redis://:first@127.0.0.1:{}", fake.port);
+    let store = RedisStore::connect(&url).unwrap();
+    let (first, salt) = (token(&store, "alice"), Salt::from_bytes([1; 16]));
+    let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
+
+    let (answer, ()) = tokio::join!(store.rotate(&rotate), async {
+        until("it has run", async || has_run.load(SeqCst)).await;
+        fake.cut();
+    });
+
+    assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Uncertain);
 }

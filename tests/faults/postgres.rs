@@ -253,6 +253,11 @@ async fn errors_name_their_cause_and_never_the_password() {
     let text = format!("{} {error:?}", chain(&error));
     assert!(text.contains("42501") && !text.contains("secret"), "{text}");
 
+    let tls = format!("{}?sslmode=require", server.url());
+    let error = fails(&PostgresStore::new(pool(&tls, 2)), "anna").await;
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(chain(&error).contains("NoTls"), "{}", chain(&error));
+
     let admin = client(&server.url()).await;
     admin
         .batch_execute("ALTER TABLE tower_user_sessions RENAME TO another")

@@ -10,7 +10,14 @@ use std::{iter::Peekable, str::Chars};
 const LINES: usize = 50;
 
 /// The files that follow a script.
-const FOLLOW: [&str; 4] = ["admit.lua", "seat.lua", "several.lua", "unusual.lua"];
+const FOLLOW: [&str; 6] = [
+    "admit.lua",
+    "rank.lua",
+    "seat.lua",
+    "several.lua",
+    "unusual.lua",
+    "write.lua",
+];
 
 /// What is sent for administrators only. It reads what a server has, whatever key it is, and changes nothing.
 const FOR_ADMINISTRATORS: [&str; 2] = ["scan.lua", "slots.lua"];

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use http::{Response, StatusCode};
 use tower_user_sessions::{
     EndReason, RedisStore, SessionLayer, SessionStore,
-    store::{
-        Arrival, Authenticated, Create, Created, End, Ended, SharedStore, StoreErrorKind, Token,
-        Which,
-    },
+    store::{Created, End, Ended, Renewal, Rotate, Salt, SharedStore, StoreErrorKind, Which},
 };
 
 use crate::common::{
     http::{Client, user},
-    people::{asks as asks_for, guest, is_live, signs_in, token, until},
+    people::{asks, is_live, signs_in, token, until},
     redis::{Server, free_port},
     shelf::{Fault, Shelf},
 };
@@ -48,57 +46,89 @@ async fn sign_ins_of_an_outage_are_not_queued_to_be_ended() {
     assert_eq!(sets.drain().await, 0);
 }
 
-fn asks() -> (Token, Create) {
-    let token = guest();
-    let create = Create::new(&token, None, Authenticated::On(Arrival::now()));
-    (token, create)
-}
-
-// T57
-#[tokio::test]
-async fn a_sign_in_of_which_no_attempt_ran_is_not_ended_and_one_that_may_have_run_is() {
+/// A request that commits its sign-in twice and answers with an error. Returns how many sign-ins are to be ended then.
+async fn left_after(commits: [[Fault; 3]; 2]) -> usize {
     let shelf = Shelf::default();
     let store = shelf.store();
-    let (token, create) = asks();
-    let end = || store.end_undelivered(token.tag(), token.session_id());
-    let nothing_ran = || [Fault::NothingRan(StoreErrorKind::Unavailable); 3];
-
-    shelf.fail(nothing_ran());
-    store.create(&create).await.unwrap_err();
-    end();
+    let layer = SessionLayer::new(store.clone());
+    let on = shelf.clone();
+    let answer = Client::new(&layer).answered(move |session| {
+        let shelf = on.clone();
+        async move {
+            session.log_in(user("alice")).unwrap();
+            for faults in commits {
+                shelf.fail(faults);
+                session.commit().await.unwrap_err();
+            }
+            let mut failed = Response::new(String::new());
+            *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            (failed, ())
+        }
+    });
+    answer.await;
     shelf.set_down(true);
-    assert_eq!(store.drain().await, 0);
-    shelf.set_down(false);
-
-    // Asked for again with the same token: the second one may run.
-    shelf.fail(nothing_ran());
-    store.create(&create).await.unwrap_err();
-    shelf.fail([Fault::Vanishes; 3]);
-    store.create(&create).await.unwrap_err();
-    end();
-    shelf.set_down(true);
-    assert_eq!(store.drain().await, 1);
+    store.drain().await
 }
 
-/// As above, with a server that comes back between the two.
 // T57
 #[tokio::test]
-async fn a_sign_in_that_is_sent_after_one_that_was_not_is_ended() {
-    let mut server = Server::start();
+async fn a_sign_in_is_ended_unless_no_attempt_of_any_of_its_commits_ran() {
+    let nothing_ran = [Fault::NothingRan(StoreErrorKind::Unavailable); 3];
+    let may_have_run = [Fault::Vanishes; 3];
+
+    assert_eq!(left_after([nothing_ran, nothing_ran]).await, 0);
+    assert_eq!(left_after([nothing_ran, may_have_run]).await, 1);
+    assert_eq!(left_after([may_have_run, nothing_ran]).await, 1);
+}
+
+// T57
+#[tokio::test]
+async fn a_drain_finds_out_at_once_whether_redis_answers_again() {
+    let server = Server::start();
     let store = RedisStore::new(server.pool());
-    let (token, create) = asks();
-    server.kill();
-    store.create(&create).await.unwrap_err();
-    server.restart();
-    until("the server answers", async || {
-        store.create(&create).await.is_ok()
-    })
-    .await;
-
+    let token = signs_in(&store, "alice").await;
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 1").await;
     store.end_undelivered(token.tag(), token.session_id());
+    // After pauses of 20 ms, 40 ms and so on, one of 2.56 s has begun.
+    tokio::time::sleep(Duration::from_millis(2_700)).await;
+    let _: () = server.ask("CONFIG SET min-replicas-to-write 0").await;
 
-    assert_eq!(store.drain(Duration::from_secs(5)).await, 0);
+    assert_eq!(store.drain(Duration::from_millis(1_500)).await, 0);
     assert!(!is_live(&store, &token).await);
+}
+
+// T57
+#[tokio::test]
+async fn a_sign_in_that_was_given_up_outside_of_a_runtime_is_ended_beside_the_next_one() {
+    let server = Server::start();
+    let store = RedisStore::new(server.pool());
+    let token = signs_in(&store, "alice").await;
+    let (outside, tag, id) = (store.clone(), token.tag(), token.session_id());
+    let outside = std::thread::spawn(move || outside.end_undelivered(tag, id));
+    outside.join().unwrap();
+    assert!(is_live(&store, &token).await);
+
+    signs_in(&store, "bob").await;
+
+    until("it ended", async || !is_live(&store, &token).await).await;
+}
+
+// T57
+#[tokio::test]
+async fn a_rotation_of_which_an_attempt_may_have_run_is_uncertain() {
+    let shelf = Shelf::default();
+    let store = shelf.store();
+    let (first, salt) = (signs_in(&store, "alice").await, Salt::from_bytes([1; 16]));
+    let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
+    let nothing_ran = [Fault::NothingRan(StoreErrorKind::Unavailable); 3];
+
+    for (faults, kind) in [
+        (nothing_ran, StoreErrorKind::Unavailable),
+        ([Fault::Vanishes; 3], StoreErrorKind::Uncertain),
+    ] {
+        shelf.fail(faults);
+        assert_eq!(store.rotate(&rotate).await.unwrap_err().kind(), kind);
+    }
 }
 
 // T57
@@ -119,6 +149,6 @@ async fn a_sign_in_that_was_given_up_is_remembered_in_a_large_session_set_too() 
     let one = End::new(late.tag(), one, EndReason::Undelivered);
     assert_eq!(store.end(&one).await.unwrap(), Ended::Unknown);
 
-    let created = store.create(&asks_for("alice", &late)).await.unwrap();
+    let created = store.create(&asks("alice", &late)).await.unwrap();
     assert!(matches!(created, Created::Ended), "{created:?}");
 }

@@ -28,6 +28,7 @@ mod newest_data;
 mod notice_kept;
 mod pinned;
 mod postgres_live;
+mod postgres_pool;
 mod postgres_processes;
 mod postgres_writes;
 mod redis_acl;

@@ -13,7 +13,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     feed::Reader,
-    people::until,
+    people::{signs_in, until},
     postgres::{Server, url},
     wire::Wire,
 };
@@ -128,6 +128,22 @@ async fn a_store_without_readers_does_not_listen() {
     trusts(&store).await;
     assert_eq!(wire.made(), 1);
     drop(open);
+}
+
+#[tokio::test]
+async fn a_reader_is_enough_for_a_store_to_listen() {
+    let server = Server::start();
+    let setup = server.store().await;
+    let store = live(&server, server.port);
+    signs_in(&setup, "anna").await;
+
+    // No call of this store follows.
+    let reader = Reader::trusting(&store, tag(&store)).await;
+
+    let end = End::new(tag(&setup), Which::All, EndReason::Revoked);
+    live(&server, server.port).end(&end).await.unwrap();
+    reader.news(tag(&store)).await;
+    assert!(reader.is_trusted(tag(&store)));
 }
 
 // T72

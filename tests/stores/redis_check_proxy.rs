@@ -6,7 +6,14 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -112,14 +119,18 @@ async fn behind_a_proxy_that_was_found_nothing_is_confirmed_or_ended() {
     }
 }
 
-// T70
+// T70 T71
 #[tokio::test]
-async fn two_clocks_show_a_proxy_where_no_process_may_be_asked_for() {
+async fn two_clocks_show_a_proxy_where_no_process_may_be_asked_for_until_it_is_known_that_there_is_none()
+ {
+    let has_no_clock = Arc::new(AtomicBool::new(false));
+    let no_clock = Arc::clone(&has_no_clock);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         for clock in 0.. {
             let (mut client, _) = listener.accept().await.unwrap();
+            let no_clock = Arc::clone(&no_clock);
             tokio::spawn(async move {
                 let mut bytes = vec![0; 65_536];
                 while let Ok(read @ 1..) = client.read(&mut bytes).await {
@@ -127,7 +138,8 @@ async fn two_clocks_show_a_proxy_where_no_process_may_be_asked_for() {
                     // The rest of a long script begins with no `*`.
                     let commands = text.starts_with('*').then(|| text.split("\r\n*"));
                     for command in commands.into_iter().flatten() {
-                        let answer = if command.contains("\r\nTIME") {
+                        let has_clock = !no_clock.load(SeqCst);
+                        let answer = if command.contains("\r\nTIME") && has_clock {
                             format!("*2\r\n$4\r\n{}\r\n$1\r\n0\r\n", 1_000 + clock)
                         } else {
                             "-NOPERM no permissions\r\n".to_owned()
@@ -139,8 +151,16 @@ async fn two_clocks_show_a_proxy_where_no_process_may_be_asked_for() {
         }
     });
 
-    let check = check(&url).await;
+    let (store, check) = confirming(&url, 1).await;
 
     let found = |finding: &RedisFinding| matches!(finding, RedisFinding::Proxy);
     assert!(check.findings().iter().any(found), "{check}");
+
+    has_no_clock.store(true, SeqCst);
+    let check = store.check().await.remove(0);
+    assert!(!check.findings().iter().any(found), "{check}");
+    let create = asks("alice", &token(&store, "alice"));
+    let refused = store.create(&create).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("a proxy that spreads calls"), "{cause}");
 }

@@ -1,11 +1,11 @@
-//! Sizes, growth, and a flood of requests of one user.
+//! Sizes and growth.
 
 use std::time::{Duration, Instant};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::task::JoinSet;
 use tower_user_sessions::{
-    Client, EndReason, PostgresStore, SessionStore, UserId,
-    store::{Arrival, Authenticated, Create, Created, End, Resolve, Resolved, Token, Which},
+    Client, PostgresStore, SessionStore, UserId,
+    store::{Arrival, Authenticated, Create, Created, Resolve, Resolved, Token},
 };
 
 use crate::pool;
@@ -13,7 +13,7 @@ use crate::pool;
 /// How many users are measured, of all.
 const MEASURED: usize = 1_000;
 
-async fn signs_in(store: &PostgresStore, user: &str) -> Token {
+pub async fn signs_in(store: &PostgresStore, user: &str) -> Token {
     let user = UserId::new(user).unwrap();
     loop {
         let token = Token::random(store.tag(&user)).unwrap();
@@ -107,58 +107,5 @@ pub async fn growth(url: &str, few: usize, many: usize) {
     ] {
         let ratio = large.as_secs_f64() / small.as_secs_f64();
         println!("{what}: {small:?} with {few} users, {large:?} with {many}: {ratio:.2}");
-    }
-}
-
-/// How long ending all sessions of a user takes, a hundred times.
-async fn ends(store: &PostgresStore, sends: &watch::Sender<Token>) -> Vec<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..100 {
-        let token = signs_in(store, "anna").await;
-        sends.send_replace(token.clone());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let began = Instant::now();
-        store
-            .end(&End::new(token.tag(), Which::All, EndReason::Revoked))
-            .await
-            .unwrap();
-        times.push(began.elapsed());
-    }
-    times.sort();
-    times
-}
-
-pub async fn flood(url: &str) {
-    for (what, step) in [("activity once a second", 1), ("each activity", 0)] {
-        let store = PostgresStore::builder(pool(url))
-            .activity_step(Duration::from_secs(step))
-            .build();
-        store.migrate().await.unwrap();
-        let (sends, sent) = watch::channel(signs_in(&store, "anna").await);
-        let calm = ends(&store, &sends).await;
-        let (mut flood, answered) = (
-            JoinSet::new(),
-            std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)),
-        );
-        for _ in 0..128 {
-            let (store, sent, answered) = (store.clone(), sent.clone(), answered.clone());
-            flood.spawn(async move {
-                loop {
-                    let token = sent.borrow().clone();
-                    if store.resolve(&Resolve::new(token)).await.is_ok() {
-                        answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-        let began = Instant::now();
-        let flooded = ends(&store, &sends).await;
-        let rate = answered.load(std::sync::atomic::Ordering::Relaxed) as f64
-            / began.elapsed().as_secs_f64();
-        flood.abort_all();
-        println!(
-            "{what}: end_all median {:?}, most {:?}; in a flood of {rate:.0} requests/s median {:?}, most {:?}",
-            calm[50], calm[99], flooded[50], flooded[99]
-        );
     }
 }

@@ -36,31 +36,6 @@ impl Client {
 
     /// Sends a request and returns the head of the response, which must be a 200.
     pub async fn send(&mut self, method: &str, path: &str, cookie: &str) -> String {
-        let head = self.ask(method, path, cookie).await;
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        head
-    }
-
-    /// Whether a request is answered with 200.
-    pub async fn is_answered(&mut self, method: &str, path: &str, cookie: &str) -> bool {
-        self.ask(method, path, cookie)
-            .await
-            .starts_with("HTTP/1.1 200")
-    }
-
-    /// As `log_in`; `None` if it fails.
-    pub async fn try_log_in(&mut self, user: u64) -> Option<String> {
-        let head = self
-            .ask("POST", &format!("/login?user={user}"), "a=b")
-            .await;
-        let line = head
-            .lines()
-            .find_map(|line| line.strip_prefix("set-cookie: "));
-        let is_ok = head.starts_with("HTTP/1.1 200");
-        line.filter(|_| is_ok)?.split(';').next().map(str::to_owned)
-    }
-
-    async fn ask(&mut self, method: &str, path: &str, cookie: &str) -> String {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\
              user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\r\n"
@@ -78,6 +53,7 @@ impl Client {
                 .find_map(|line| line.strip_prefix("content-length: "))
                 .map_or(0, |length| length.parse().unwrap());
             if body.len() >= length {
+                assert!(head.starts_with("HTTP/1.1 200"), "{head}");
                 return head.to_owned();
             }
         }

@@ -1,5 +1,7 @@
 //! Compares `PostgresStore` with tower-sessions' store on sqlx. See the README.
 
+mod bouncer;
+mod flood;
 mod growth;
 mod load;
 
@@ -129,32 +131,6 @@ async fn compare(url: &str, rounds: usize, prepared: bool) {
     }
 }
 
-/// Sign-ins and requests through PgBouncer, with statements prepared and without. Which of them are answered?
-async fn bouncer(url: &str) {
-    for prepared in [false, true] {
-        let app = serve(ours(url, prepared).await).await;
-        let mut cookies = Vec::new();
-        let mut answered = [0, 0];
-        for user in 0..200 {
-            let mut client = load::Client::connect(app).await;
-            if let Some(cookie) = client.try_log_in(user).await {
-                answered[0] += 1;
-                cookies.push(cookie);
-            }
-        }
-        for cookie in &cookies {
-            let mut client = load::Client::connect(app).await;
-            answered[1] += u32::from(client.is_answered("GET", "/me", cookie).await);
-        }
-        println!(
-            "prepared {prepared}: {} of 200 sign-ins, {} of {} requests",
-            answered[0],
-            answered[1],
-            cookies.len()
-        );
-    }
-}
-
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>().unwrap());
@@ -168,8 +144,8 @@ fn main() {
                 compare(url, rounds.parse().unwrap(), false).await;
             }
             ["compare", url, ..] => compare(url, number(2).unwrap_or(3), true).await,
-            ["pgbouncer", url, ..] => bouncer(url).await,
-            ["flood", url] => growth::flood(url).await,
+            ["pgbouncer", url, ..] => bouncer::bouncer(url, number(2).unwrap_or(10)).await,
+            ["flood", url] => flood::flood(url).await,
             ["growth", url, ..] => {
                 growth::growth(url, number(2).unwrap(), number(3).unwrap()).await
             }

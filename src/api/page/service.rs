@@ -20,7 +20,7 @@ use super::{
     asset::Asset,
     form,
     route::Route,
-    setup::{Fresh, STYLE, Setup},
+    setup::{Fresh, STYLE, Setup, UserName},
     view::{self, Done},
     words::Words,
 };
@@ -114,6 +114,28 @@ impl DevicePage {
     /// Defaults to no name.
     pub fn app_name(mut self, name: impl Into<String>) -> Self {
         self.setup().app_name = Some(name.into());
+        self
+    }
+
+    /// Says what the page calls the user, after "Signed in as". The name is escaped.
+    ///
+    /// `None` displays the id. The function runs for each view of the list, so read the name from the session, where the
+    /// sign-in put it.
+    ///
+    /// Defaults to the id: "Signed in as 42".
+    ///
+    /// ```
+    /// use tower_user_sessions::{DevicePage, Session};
+    ///
+    /// let page = DevicePage::at("/devices")
+    ///     .user_name(|session: &Session| session.get("name").ok().flatten());
+    /// # let _ = page;
+    /// ```
+    pub fn user_name(
+        mut self,
+        name: impl Fn(&Session) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.setup().user_name = Some(UserName::new(name));
         self
     }
 
@@ -320,8 +342,12 @@ async fn list(
     done: Done,
 ) -> Result<Answer, UserSessionsError> {
     let list = sessions.list().await?;
-    let (user, now) = (sessions.user_id(), session.seen_at().unwrap_or_default());
-    let page = view::list(setup, user, &list, now, done);
+    let now = session.seen_at().unwrap_or_default();
+    let name = setup.user_name.as_ref().and_then(|name| name.of(session));
+    let name = name
+        .as_deref()
+        .unwrap_or_else(|| sessions.user_id().as_str());
+    let page = view::list(setup, name, &list, now, done);
     Ok(setup.html(StatusCode::OK, page))
 }
 

@@ -1,6 +1,6 @@
 //! How a device page is set up.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use maud::PreEscaped;
 
@@ -23,12 +23,33 @@ pub(super) struct Setup {
     pub(super) back: Option<(String, String)>,
     /// The app's own header, as HTML.
     pub(super) header: Option<PreEscaped<String>>,
+    pub(super) user_name: Option<UserName>,
     pub(super) words: Words,
     pub(super) style: Asset,
     pub(super) script: Asset,
     pub(super) places: Places,
     pub(super) fresh: Option<Fresh>,
     pub(super) spare_uncounted: bool,
+}
+
+/// What the page calls a user, instead of the id.
+#[derive(Clone)]
+pub(super) struct UserName(Arc<dyn Fn(&Session) -> Option<String> + Send + Sync>);
+
+impl UserName {
+    pub(super) fn new(name: impl Fn(&Session) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(name))
+    }
+
+    pub(super) fn of(&self, session: &Session) -> Option<String> {
+        (self.0)(session)
+    }
+}
+
+impl fmt::Debug for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserName(..)")
+    }
 }
 
 /// What is asked of users before they end sessions.
@@ -50,6 +71,7 @@ impl Setup {
             app_name: None,
             back: None,
             header: None,
+            user_name: None,
             words: Words::default(),
             style: Asset::style(STYLE),
             script: Asset::script(SCRIPT),

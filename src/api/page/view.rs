@@ -5,11 +5,7 @@ use std::net::IpAddr;
 use maud::{DOCTYPE, Markup, html};
 
 use super::{icon, setup::Setup, words::naming};
-use crate::{
-    api::location::Location,
-    model::{Timestamp, UserId},
-    session::SessionInfo,
-};
+use crate::{api::location::Location, model::Timestamp, session::SessionInfo};
 
 /// What the list says was done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,7 +43,7 @@ impl Done {
 
 pub(super) fn list(
     setup: &Setup,
-    user: &UserId,
+    user: &str,
     sessions: &[SessionInfo],
     now: Timestamp,
     done: Done,
@@ -57,7 +53,7 @@ pub(super) fn list(
     let main = html! {
         header {
             h1 { (words.title) }
-            p { (words.signed_in_as) " " strong { bdi { (user.as_str()) } } }
+            p { (words.signed_in_as) " " strong { bdi { (user) } } }
             p { (words.about) }
         }
         @if let Some(said) = done.words(setup) {

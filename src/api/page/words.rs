@@ -30,7 +30,7 @@ pub struct Words {
     pub language: Cow<'static, str>,
     /// "Where you're signed in", the title and the heading.
     pub title: Cow<'static, str>,
-    /// "Signed in as", before the user id.
+    /// "Signed in as". After it the page displays the user id, or [`DevicePage::user_name`](super::DevicePage::user_name).
     pub signed_in_as: Cow<'static, str>,
     /// Says what the page is for.
     pub about: Cow<'static, str>,

@@ -85,13 +85,13 @@ impl Open {
         };
         let live = waiting.live().clone();
         let session = self.session.as_ref()?;
-        if session.is_still(&live) {
-            session.stop_staging();
-            return Some(end);
-        }
-        // A commit or an end is in progress. Look again when the call is polled after that.
-        if !session.is_busy() {
-            self.waiting = None;
+        match session.poll_still(&live, task.waker()) {
+            Poll::Ready(true) => {
+                session.stop_staging();
+                return Some(end);
+            }
+            Poll::Ready(false) => self.waiting = None,
+            Poll::Pending => {}
         }
         None
     }
@@ -101,9 +101,9 @@ impl Open {
         let session = self.session.as_ref()?;
         let known = self.waiting.take().map(|waiting| waiting.live().clone());
         match known {
-            Some(live) if session.is_still(&live) => Some(live),
             // What is staged is not stored yet.
             _ if session.is_leaving() => None,
+            Some(live) if session.has(&live) => Some(live),
             _ => session.live_later().ok(),
         }
     }

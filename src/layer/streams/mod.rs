@@ -34,8 +34,8 @@ use crate::session::LiveEnd;
 /// A stream of a guest ends too, if something is stored of the guest session. [`guide::streams`](crate::guide::streams)
 /// says how fast a stream ends.
 ///
-/// The type of bodies becomes [`UntilEnded`](crate::UntilEnded). In axum add the layer by a `Router::layer` of its own, which
-/// makes them axum's again: other layers of the same `ServiceBuilder` may answer with another type.
+/// The type of bodies becomes [`UntilEnded`](crate::UntilEnded). In axum add the layer with a `Router::layer` call of
+/// its own, which converts the body type back. Other layers of the same `ServiceBuilder` may answer with another type.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {

@@ -2,6 +2,7 @@
 
 mod error;
 mod expiry;
+mod lifetime;
 mod order;
 
 use std::{sync::Arc, time::Duration};
@@ -120,6 +121,7 @@ impl Record {
                 proof: None,
                 persistent: true,
                 last_seen: None,
+                shortened_to: None,
             }),
         }
     }
@@ -166,14 +168,6 @@ impl Record {
         self.body.persistent
     }
 
-    /// Shortens the lifetime from `now` on. Never makes it longer.
-    #[must_use]
-    pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
-        self.idle = self.idle.min(to.idle());
-        self.deadline = self.deadline.min(now.plus(to.absolute()));
-        self
-    }
-
     /// How the user authenticated, if the app stated it.
     #[must_use]
     pub fn proof(&self) -> Option<&Proof> {
@@ -195,8 +189,8 @@ impl Record {
         (noted <= NOTED_MAX).then(|| self.client().clone())
     }
 
-    /// The part that does not change.
-    pub(super) fn shared(&self) -> Arc<Body> {
+    /// The part that requests rarely change.
+    pub(crate) fn shared(&self) -> Arc<Body> {
         Arc::clone(&self.body)
     }
 
@@ -254,7 +248,8 @@ impl Record {
     /// | [`Rotation`], if the session had another token | 123 bytes |
     ///
     /// The body is `MessagePack`: user id, address, user agent, client hints, proof, whether the cookie ends
-    /// with the browser session, and last seen. Missing fields at the end are left out.
+    /// with the browser session, last seen, and how long it lives after a re-authentication. Missing fields at the end are
+    /// left out.
     ///
     /// # Errors
     ///

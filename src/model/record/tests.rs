@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 
 use super::*;
-use crate::model::{Hints, Previous, Salt, Tag, Token};
+use crate::model::{Hints, Previous, Salt, Tag, Token, open::Open};
 
 /// A body before there were hints.
 #[derive(Serialize)]
@@ -126,8 +126,9 @@ struct After<'a>(
     Option<(&'a str, &'a str, &'a str, u8)>,
     Option<(Vec<&'a str>, &'a str, &'a str, &'a str)>,
     Option<bool>,
-    // Last seen.
+    // Last seen, and how long it lives after a re-authentication.
     Option<u8>,
+    Option<u64>,
     (&'a str, u8),
 );
 
@@ -141,6 +142,7 @@ fn what_a_newer_node_adds_to_the_end_of_a_body_is_passed_over() {
         Some((hints.0, hints.1, hints.2, 1)),
         Some((vec!["pwd"], "aal1", "sid", "more")),
         Some(true),
+        None,
         None,
         ("more", 1),
     );
@@ -238,4 +240,58 @@ fn a_node_that_does_not_know_the_choice_reads_the_rest() {
     let wanted = (Some("alice"), client().address(), Some(AGENT));
     assert_eq!((whole.0, whole.1, whole.2), wanted);
     assert_eq!((whole.3, whole.4, whole.5), (None, None, Some(true)));
+}
+
+/// The bytes of the body, in hexadecimal, if its lifetime was shortened to 12 hours.
+fn shortened() -> Record {
+    let client = Client::new().with_user_agent(Some(b"curl"));
+    let to = Lifetime::new(Duration::from_secs(900), Duration::from_secs(43_200));
+    record(client).shortened(to, Timestamp::from_millis(1))
+}
+
+#[test]
+fn a_shorter_lifetime_comes_back_as_it_was_stored_and_its_form_does_not_change() {
+    let proof = Proof::new().with_methods(["pwd"]);
+    let seen = LastSeen::new(client(), Timestamp::from_millis(7));
+    let records = [
+        shortened(),
+        shortened().with_proof(proof.clone()).with_persistent(false),
+        shortened().with_last_seen(seen.clone()),
+        shortened().with_proof(proof).with_last_seen(seen),
+    ];
+    for record in records {
+        let decoded = Record::decode(record.id, &record.encode().unwrap()).unwrap();
+        assert_eq!(decoded, record);
+        assert_eq!(decoded.lifetime().absolute(), Duration::from_secs(43_200));
+    }
+
+    let body = shortened().encode_body().unwrap();
+    let text: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Eight fields, user, no address, agent, no hints, proof, cookie and last client; ms; the length.
+    let wanted = "98 a5616c696365 c0 a46375726c c0 c0 c0 c0 d30000000002932e00 000c";
+    assert_eq!(text, wanted.replace(' ', ""));
+}
+
+#[test]
+fn an_older_node_reads_a_shortened_record_and_this_one_reads_older_ones() {
+    type Seven<'a> = (
+        Option<&'a str>,
+        Option<IpAddr>,
+        Option<&'a str>,
+        Option<IgnoredAny>,
+        Option<IgnoredAny>,
+        Option<bool>,
+        Option<IgnoredAny>,
+    );
+    let body = shortened().encode_body().unwrap();
+
+    let Open((user, _, agent, ..)) = rmp_serde::from_slice::<Open<Seven<'_>>>(&body).unwrap();
+
+    assert_eq!((user, agent), (Some("alice"), Some("curl")));
+    // Shortened by an older node: only the times are shorter.
+    let mut older = record(client());
+    older.deadline = Timestamp::from_millis(43_200_001);
+    let older = Record::decode(older.id, &older.encode().unwrap()).unwrap();
+    assert_eq!(older.shortened_to(), None);
+    assert_eq!(older.lifetime().absolute(), Duration::from_secs(43_200));
 }

@@ -169,10 +169,10 @@ impl<B: Body> Shared<B> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the session ended, unless the call did it.
-    fn end(&self) -> Option<&LiveEnd> {
+    /// How the session ended, unless the call did it. If that is not known yet, the task is woken later.
+    fn end(&self, task: &Waker) -> Option<&LiveEnd> {
         let end = self.live.end()?;
-        let still = |call: &Session| call.is_still(&self.live);
+        let still = |call: &Session| call.poll_still(&self.live, task) == Poll::Ready(true);
         self.call.as_ref().is_none_or(still).then_some(end)
     }
 }
@@ -199,7 +199,7 @@ where
             // It is being read: the reader looks afterwards.
             Err(TryLockError::WouldBlock) => return,
         };
-        let ended = shared.end().is_some();
+        let ended = shared.end(&Waker::from(Arc::clone(self))).is_some();
         let body = state.body.take_if(|_| ended);
         let task = state.task.take();
         drop(state);
@@ -229,7 +229,7 @@ where
                 none => *none = Some(task.waker().clone()),
             }
             let polled = match state.body.as_mut() {
-                Some(body) if shared.end().is_none() => body.as_mut().poll_frame(task),
+                Some(body) if shared.end(task.waker()).is_none() => body.as_mut().poll_frame(task),
                 _ => Poll::Pending,
             };
             if matches!(polled, Poll::Ready(None)) {
@@ -239,7 +239,7 @@ where
         };
         // The session may have ended while the body was read, and then nobody else drops it.
         fence(Ordering::SeqCst);
-        match (polled, shared.end()) {
+        match (polled, shared.end(task.waker())) {
             (Poll::Ready(None), _) => Poll::Ready(None),
             (_, Some(end)) => Poll::Ready(Some(self.last(end))),
             (polled, None) => {

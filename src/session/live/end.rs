@@ -15,7 +15,8 @@ pub enum LiveEnd {
     Ended(Option<EndNotice>),
     /// The session expired: it was not used for its idle time, or its absolute time is over.
     Expired,
-    /// The store could not be asked for five minutes, so nobody knows whether the session is still live.
+    /// The store could not be asked for five times [`look_every`](crate::SessionLayer::look_every), five minutes by
+    /// default. The session may still be live.
     OutOfSight,
 }
 

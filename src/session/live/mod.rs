@@ -1,5 +1,6 @@
 //! Streams that stay open after the response head, and end with their session.
 
+mod again;
 mod body;
 mod book;
 mod driver;
@@ -18,6 +19,7 @@ use std::{
 
 use http_body::Body;
 
+pub(super) use self::again::LookAgain;
 pub(crate) use self::{
     body::LastWords,
     registry::{Mark, Registry},
@@ -36,7 +38,6 @@ use super::{
     current::Current,
     error::{SessionError, SessionErrorKind},
     staged::Target,
-    state::State,
 };
 use crate::model::{EndNotice, SessionId};
 
@@ -47,8 +48,8 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Use it where a response stays open: a WebSocket, an event stream, a gRPC stream, a long download. It has no
 /// token and no data of the session. Clones are the same session.
 ///
-/// Requests that arrive later notice by themselves that their session ended. An open stream does not: it asks
-/// the store, and this is how.
+/// Requests that arrive later notice by themselves that their session ended. An open stream does not. The
+/// layer asks the store for it.
 ///
 /// ```
 /// # #[cfg(feature = "test")]
@@ -122,24 +123,6 @@ impl Session {
         registry
             .open((tag, id), times, mark.as_ref(), first)
             .ok_or_else(|| SessionErrorKind::NoRuntime.into())
-    }
-
-    /// Whether the request still has this session, and has begun nothing that ends or replaces it.
-    pub(crate) fn is_still(&self, live: &LiveSession) -> bool {
-        let state = self.state();
-        state.record().is_some_and(|record| record.id == live.id())
-            && matches!(state.staged.target, Target::Stay)
-            && !self.is_busy_in(&state)
-    }
-
-    /// Whether a commit or an end is in progress, which may end or replace the session.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.is_busy_in(&self.state())
-    }
-
-    fn is_busy_in(&self, state: &State) -> bool {
-        let commits = state.committing && self.0.turn.try_lock().is_err();
-        commits || state.ends != 0
     }
 
     /// The notice for the user of a session that has just expired. Of a guest session there is none.

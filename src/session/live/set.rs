@@ -12,8 +12,11 @@ use crate::{
     store::{Deadlines, Looked, Presence},
 };
 
-/// The streams end if the store could not be asked for this many leases: five minutes.
+/// The streams end if the store could not be asked for this many leases, by default five minutes, and so often.
+///
+/// After the machine slept for longer than that, the first question fails: its connection is dead, not the store.
 const BLIND: u64 = 5;
+const FAILURES: u8 = 3;
 
 /// The sessions of one user that have streams. They are asked for together.
 #[derive(Debug, Default)]
@@ -138,7 +141,8 @@ impl Set {
         let mut finished = Vec::new();
         let mut at = 0;
         while let Some(member) = self.members.get_mut(at) {
-            if now.saturating_sub(member.seen) >= lease.saturating_mul(BLIND) {
+            let is_blind = now.saturating_sub(member.seen) >= lease.saturating_mul(BLIND);
+            if is_blind && self.failures >= FAILURES {
                 let watched = self.members.swap_remove(at).watched;
                 finished.push((watched, LiveEnd::OutOfSight));
                 continue;

@@ -100,7 +100,7 @@ impl Watched {
 }
 
 /// A waker of a stream drops the body of that stream, which is the app's code.
-fn wake(waker: impl FnOnce()) {
+pub(super) fn wake(waker: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(waker)).is_err() {
         tracing::error!("a stream panicked while it was ended");
     }

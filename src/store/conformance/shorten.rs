@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::trial::{ABSOLUTE, IDLE, MS, SessionSet, Trial, set};
 use crate::{
-    model::Lifetime,
-    store::{Changes, Data, ManualClock, Save, Saved, SessionStore, Timestamp, Token},
+    model::{Client, LastSeen, Lifetime, Proof},
+    store::{
+        Authenticated, Changes, Data, ManualClock, NoteClient, Renewal, Rotate, Save, Saved,
+        SessionStore, Timestamp, Token,
+    },
 };
 
 /// A tenth of the lifetime of sessions in these tests.
@@ -19,6 +22,7 @@ pub async fn shortens_and_never_prolongs<St: SessionStore>(make: impl AsyncFn(Ma
     data_is_saved_in_the_same_step(&trial).await;
     nothing_changes_where_it_is_not_saved(&trial).await;
     an_idle_session_may_expire_at_once(&trial).await;
+    the_shorter_lifetime_is_kept_beside_the_last_client(&trial).await;
 }
 
 /// Shortens the session, and returns revision, idle time and deadline.
@@ -58,9 +62,18 @@ async fn both_parts_become_shorter<St: SessionStore>(trial: &Trial<St>) {
             wanted,
             "revision, idle time and deadline of a shorter lifetime",
         );
-        let mut wanted = before.record;
-        (wanted.idle, wanted.deadline) = (SHORT.idle(), deadline);
+        let wanted = before.record.shortened(SHORT, now);
         let found = trial.live(&token, "a shortened session").await;
+        trial.same(
+            (found.record.idle, found.record.deadline),
+            (SHORT.idle(), deadline),
+            "the two parts of the lifetime",
+        );
+        trial.same(
+            found.record.lifetime(),
+            SHORT,
+            "the lifetime after a re-authentication",
+        );
         trial.same(found.record, wanted, "the record but for its lifetime");
         trial.same(found.data, before.data, "the data");
         let again = shorten(&session_set, trial, &token, SHORT).await;
@@ -203,4 +216,53 @@ async fn an_idle_session_may_expire_at_once<St: SessionStore>(trial: &Trial<St>)
         Saved::Ended,
         "a save to that session",
     );
+}
+
+async fn the_shorter_lifetime_is_kept_beside_the_last_client<St: SessionStore>(trial: &Trial<St>) {
+    for proof in [Proof::new(), Proof::new().with_methods(["pwd"])] {
+        for first in [true, false] {
+            let session_set = trial.user();
+            let token = session_set.token();
+            let mut create = session_set.create_for(&token);
+            create.proof.clone_from(&proof);
+            trial.made(&create, "a sign-in").await;
+            trial.touch(&token, "a new session").await;
+            let mut wanted = trial.live(&token, "a used session").await.record;
+            let longer = Lifetime::new(SHORT.idle(), SHORT.absolute() * 2);
+            let lifetimes = [longer, SHORT, longer];
+            for (at, to) in lifetimes.into_iter().enumerate() {
+                if first == (at == 0) {
+                    let agent = Some(&b"curl"[..]);
+                    let last = LastSeen::new(Client::new().with_user_agent(agent), trial.now());
+                    let note = NoteClient::new(session_set.tag, wanted.clone(), last.clone());
+                    let noted = trial.answered(trial.store.note_client(&note).await);
+                    trial.holds(noted, "a client of a shortened session is noted");
+                    let again = trial.answered(trial.store.note_client(&note).await);
+                    trial.holds(again, "the same call again is the same");
+                    wanted = wanted.with_last_seen(last);
+                }
+                shorten(&session_set, trial, &token, to).await;
+                wanted = wanted.shortened(to, trial.now());
+                let found = trial.live(&token, "a shortened session").await;
+                trial.same(found.record, wanted.clone(), "the record");
+            }
+            trial.same(wanted.lifetime(), SHORT, "the shortest lifetime");
+
+            let next = trial.random(token.renewed());
+            let proven = Renewal::Proven {
+                authenticated: Authenticated::At(trial.now()),
+                lifetime: wanted.lifetime(),
+            };
+            trial.rotate(&Rotate::new(&token, &next, proven)).await;
+            let found = trial
+                .live(&next, "a session after a re-authentication")
+                .await;
+            trial.same(found.record.lifetime(), SHORT, "the lifetime");
+            trial.same(
+                found.record.last_seen(),
+                wanted.last_seen(),
+                "the last client",
+            );
+        }
+    }
 }

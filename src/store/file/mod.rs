@@ -71,8 +71,10 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 ///
 /// - On a local disk. The file system of `/tmp` and `/run` is often in memory (tmpfs) and empty after a reboot.
 /// - Not on NFS or another network file system: its locks and its writes do not hold what this store needs.
-/// - In a directory that the process may write. A new file is readable only for its user. It has the ids of users, their
-///   addresses and the app's data. It has no token, only hashes of tokens.
+/// - In a directory that the process may write. On Unix a new file is readable only for its user (mode 600). On Windows it
+///   has the permissions of its folder. The tests run on Linux.
+/// - Where only your app can read it: it has the ids of users, their addresses and the app's data. It has no token, only
+///   hashes of tokens.
 /// - Copy it with [`backup`](Self::backup). A copy made by other means while the process runs may be damaged.
 ///
 /// A session takes about 900 bytes of the file, and the app's data. The last writes take up to 8 MB more. When sessions

@@ -172,12 +172,12 @@ impl MemoryStore {
     fn resolved(&self, resolve: &Resolve) -> Resolved {
         let kept = self.0.notice_kept;
         let mut first_use = false;
-        let answer = self
-            .within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
-                first_use = set.is_new_token(resolve);
-                set.resolve(resolve, now, kept)
-            })
-            .unwrap_or(Resolved::Unknown);
+        // Written from inside, because what `within` returns is copied on its way, on each request.
+        let mut answer = Resolved::Unknown;
+        self.within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
+            first_use = self.0.feed.is_wanted() && set.is_new_token(resolve);
+            answer = set.resolve(resolve, now, kept);
+        });
         if first_use || matches!(answer, Resolved::Reused(_)) {
             self.report(|| report::resolved(resolve, &answer, first_use));
         }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU32},
     },
     time::Duration,
@@ -129,7 +129,8 @@ impl PostgresStoreBuilder {
     /// Whether each connection keeps the statements prepared: `false` behind PgBouncer in transaction mode, unless its
     /// `max_prepared_statements` is set.
     ///
-    /// Without it the server plans each statement again, which costs about as much as running it. Defaults to `true`.
+    /// Without it the server plans each statement again, which costs about as much as running it. A store that finds a
+    /// statement gone prepares none from then on, with a warning. Defaults to `true`.
     pub fn prepared(mut self, prepared: bool) -> Self {
         self.prepared = prepared;
         self
@@ -180,7 +181,7 @@ impl PostgresStoreBuilder {
             prepared,
             listen,
         } = self;
-        let tables = Tables(Arc::new(Inner {
+        let tables = Tables(Arc::new_cyclic(|inner| Inner {
             link: Link::new(pool, deadline / 2, prepared),
             statements: Statements::new(schema.as_deref(), confirm),
             clock,
@@ -188,7 +189,7 @@ impl PostgresStoreBuilder {
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: AtomicBool::new(false),
-            live: listen.map(Live::new),
+            live: listen.map(|listen| Live::new(listen, Weak::clone(inner))),
         }));
         let sets = SetStore::builder(tables)
             .notice_kept(notice_kept)

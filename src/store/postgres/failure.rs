@@ -7,6 +7,7 @@ use deadpool_postgres::{
     tokio_postgres::{
         self,
         error::{DbError, Severity},
+        tls::NoTlsError,
     },
 };
 
@@ -24,6 +25,10 @@ pub(super) struct Failure {
     pub(super) silent: bool,
     /// Whether the server takes no writes.
     pub(super) demoted: bool,
+    /// Whether the connection lacks a statement that it prepared.
+    pub(super) forgot: bool,
+    /// Whether the server is there and refused one more connection.
+    pub(super) refused: bool,
     /// What follows for the connection, and for the others.
     pub(super) of: Of,
     pub(super) cause: Cause,
@@ -59,11 +64,15 @@ impl Failure {
     /// A statement failed with this error.
     pub(super) fn of(error: tokio_postgres::Error) -> Self {
         let Some(told) = error.as_db_error() else {
-            return Self::new(
-                Of::Connection,
-                StoreErrorKind::Unavailable,
-                Cause::Way(error),
-            );
+            let no_tls = error
+                .source()
+                .is_some_and(|source| source.is::<NoTlsError>());
+            let cause = if no_tls {
+                Cause::Text(NO_TLS)
+            } else {
+                Cause::Way(error)
+            };
+            return Self::new(Of::Connection, StoreErrorKind::Unavailable, cause);
         };
         let code = told.code().code();
         // After an error of this severity the server closes the connection, perhaps between commit and reply.
@@ -81,6 +90,7 @@ impl Failure {
             nothing_ran: !fatal,
             lost: matches!(code, "40001" | "40P01"),
             demoted: code == "25006",
+            forgot: matches!(code, "26000" | "42P05"),
             ..Self::new(of, kind(code), Cause::server(told))
         }
     }
@@ -88,7 +98,7 @@ impl Failure {
     /// On this connection: if it was opened for the call, another one would fare no better.
     pub(super) fn on(self, is_new: bool) -> Self {
         let of = match self.of {
-            Of::Connection if is_new && !self.silent && !self.demoted => Of::Server,
+            Of::Connection if is_new && !self.silent && !self.demoted && !self.forgot => Of::Server,
             of => of,
         };
         Self { of, ..self }
@@ -116,6 +126,8 @@ impl Failure {
             lost: false,
             silent: false,
             demoted: false,
+            forgot: false,
+            refused: false,
             of,
             cause,
         }
@@ -141,6 +153,10 @@ impl Failure {
             PoolError::Backend(error) => Self {
                 nothing_ran: true,
                 of: Of::Server,
+                // 57P01 to 57P03: it stops or starts.
+                refused: error
+                    .code()
+                    .is_some_and(|code| !code.code().starts_with("57P")),
                 ..Self::of(error)
             },
             PoolError::Timeout(_) => Self::busy(),
@@ -198,13 +214,17 @@ impl Failure {
 const STANDBY: &str = "this PostgreSQL is a standby, which takes no writes: name all servers of the cluster, with \
                        `target_session_attrs=read-write`";
 
+const NO_TLS: &str = "the settings of the pool require TLS (`sslmode`), and it was made with `NoTls`: make it with a TLS \
+                      connector of tokio-postgres";
+
 /// Whether a connection that answered with this code is of no use any more.
 fn leaves(code: &str) -> bool {
     // 26000, 42P05 and 0A000: what the connection prepared is gone, another one's, or of an older table.
+    // 25P02: the app gave it back within a transaction that had failed.
     // 25006: the server is a standby, or was demoted. 57P01 to 57P03: it stops or starts. 08: the connection broke.
     matches!(
         code,
-        "0A000" | "25006" | "26000" | "42P05" | "57P01" | "57P02" | "57P03"
+        "0A000" | "25006" | "25P02" | "26000" | "42P05" | "57P01" | "57P02" | "57P03"
     ) || code.starts_with("08")
 }
 

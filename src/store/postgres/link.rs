@@ -1,30 +1,27 @@
 //! One statement on a connection of the pool, within a deadline.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering::Relaxed},
+    error::Error,
+    sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
     time::Duration,
 };
 
 use deadpool_postgres::{
-    Client, Pool, PoolError, Timeouts,
-    tokio_postgres::{
-        self, Row,
-        types::{ToSql, Type},
-    },
+    Pool, PoolError, Timeouts,
+    tokio_postgres::{Row, types::Type},
 };
-use tokio::time::{self, error::Elapsed};
+use tokio::time;
 
 use super::{
     failure::{Failure, Of},
     gate::Gate,
+    held::{Call, Held, Value},
+    places::Places,
 };
 use crate::{
     model::clock::Monotonic,
-    store::{StoreError, meter::postgres as meter},
+    store::{StoreError, Urgency, meter::postgres as meter},
 };
-
-/// What a statement is run with: the value of each parameter. The statement's own list has their types.
-pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 
 /// Waits for nothing by itself: a pool without a runtime has no timers.
 const UNLIMITED: Timeouts = Timeouts::new();
@@ -40,14 +37,21 @@ const SENDS: u32 = 4;
 /// A server that takes no writes is left for another one at most once in this time, in ms.
 const LEFT: i64 = 1_000;
 
+/// After the server has refused a connection, the pool counts as full for this long, in ms. A wrong password is not
+/// tried more often, lest the server lock the user out.
+const FULL: i64 = 5_000;
+
 /// The way to the server.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) pool: Pool,
     pub(super) deadline: Duration,
     /// Whether each connection keeps its statements prepared.
-    prepares: bool,
+    prepares: AtomicBool,
     gate: Gate,
+    places: Places,
+    /// Until when no more connections are opened, in ms. 0: they are.
+    full: AtomicI64,
     /// When a server that takes no writes was left, in ms. `i64::MIN`: none was.
     left: AtomicI64,
 }
@@ -91,8 +95,10 @@ impl Link {
         Self {
             pool,
             deadline,
-            prepares,
+            prepares: AtomicBool::new(prepares),
             gate: Gate::default(),
+            places: Places::default(),
+            full: AtomicI64::new(0),
             left: AtomicI64::new(i64::MIN),
         }
     }
@@ -108,8 +114,10 @@ impl Link {
         types: &[Type],
         values: &[Value<'_>],
         again: Again,
+        urgency: Urgency,
     ) -> Result<Vec<Row>, Missed> {
-        self.run_unless(sql, types, values, again, |_| None).await
+        self.run_unless(sql, types, values, again, urgency, |_| None)
+            .await
     }
 
     /// As [`run`](Self::run). An answer of which a failure is made counts as that failure of its connection.
@@ -119,22 +127,24 @@ impl Link {
         types: &[Type],
         values: &[Value<'_>],
         again: Again,
+        urgency: Urgency,
         fails: impl Fn(&[Row]) -> Option<Failure>,
     ) -> Result<Vec<Row>, Missed> {
-        let call = Call {
+        let mut call = Call {
             sql,
             types: types.get(..values.len()).unwrap_or(types),
             values,
-            prepares: self.prepares,
+            prepares: false,
         };
         let began = Monotonic::now();
         let mut sent = 0;
         loop {
             let pass = self.gate.enter(self.deadline, began).await?;
-            let failure = match self.checkout(began).await {
+            let failure = match self.checkout(urgency, began).await {
                 Ok(mut held) => {
                     sent += 1;
                     let stays = self.has_left();
+                    call.prepares = self.prepares.load(Relaxed);
                     match held.send(&call, self.left(began), stays, &fails).await {
                         Ok(rows) => {
                             self.gate.answered();
@@ -144,7 +154,11 @@ impl Link {
                         Err(failure) => failure.on(held.is_new),
                     }
                 }
-                Err(failure) => failure,
+                Err(failure) => {
+                    // If the app has all the others, this would go on for ever.
+                    sent += u32::from(failure.refused);
+                    failure
+                }
             };
             let next = self.follows(&failure, again, sent, began);
             let missed = self.note(failure, began);
@@ -160,7 +174,7 @@ impl Link {
     pub(super) async fn batch(&self, sql: &str, within: Duration) -> Result<(), Missed> {
         let began = Monotonic::now();
         let pass = self.gate.enter(self.deadline, began).await?;
-        let failure = match self.checkout(began).await {
+        let failure = match self.checkout(Urgency::Other, began).await {
             Ok(mut held) => match held.batch(sql, within).await {
                 Ok(()) => {
                     self.gate.answered();
@@ -202,7 +216,17 @@ impl Link {
             self.pool.retain(|_, _| false);
             self.left.store(Monotonic::now().as_millis(), Relaxed);
         }
+        if failure.forgot && self.prepares.swap(false, Relaxed) {
+            tracing::warn!(
+                error = &failure.cause as &dyn Error,
+                "statements are not prepared any more, because a connection lost one: is there a PgBouncer in transaction \
+                 mode? Then set `prepared(false)`"
+            );
+        }
         let error = match failure.of {
+            Of::Server if failure.refused && self.pool.status().size > 0 => {
+                self.counts_as_full(failure)
+            }
             Of::Statement => {
                 self.gate.answered();
                 failure.error()
@@ -224,17 +248,49 @@ impl Link {
         }
     }
 
+    /// The server refused a connection, while the pool has others.
+    fn counts_as_full(&self, failure: Failure) -> StoreError {
+        let until = Monotonic::now().as_millis().saturating_add(FULL);
+        if self.full.swap(until, Relaxed) == 0 {
+            tracing::warn!(
+                error = &failure.cause as &dyn Error,
+                "PostgreSQL refuses more connections: the pool goes on with those it has"
+            );
+        }
+        failure.error()
+    }
+
+    /// How many connections may be in use.
+    fn most(&self) -> usize {
+        let (pool, until) = (self.pool.status(), self.full.load(Relaxed));
+        if until == 0 {
+            return pool.max_size;
+        }
+        let now = Monotonic::now().as_millis();
+        // One call finds out whether the server has room again.
+        let tries = now >= until
+            && self
+                .full
+                .compare_exchange(until, now.saturating_add(FULL), Relaxed, Relaxed)
+                .is_ok();
+        pool.max_size.min(pool.size + usize::from(tries))
+    }
+
     /// A connection of the pool. Waits at most a quarter of the deadline for one to be free.
-    async fn checkout(&self, began: Monotonic) -> Result<Held, Failure> {
+    async fn checkout(&self, urgency: Urgency, began: Monotonic) -> Result<Held<'_>, Failure> {
+        let turn = || (self.deadline / 4).saturating_sub(began.elapsed());
+        let busy = |_elapsed| {
+            meter::busy();
+            Failure::busy()
+        };
+        let mut place = self.places.take(urgency, self.most());
+        time::timeout(turn(), place.turn()).await.map_err(busy)?;
         let got = time::timeout(self.left(began), self.pool.timeout_get(&AT_ONCE)).await;
         let got = match got {
+            // The app uses some of the connections itself.
             Ok(Err(PoolError::Timeout(_))) => {
-                let turn = (self.deadline / 4).saturating_sub(began.elapsed());
-                let waits = time::timeout(turn, self.pool.timeout_get(&UNLIMITED));
-                waits.await.map_err(|_elapsed| {
-                    meter::busy();
-                    Failure::busy()
-                })?
+                let waits = time::timeout(turn(), self.pool.timeout_get(&UNLIMITED));
+                waits.await.map_err(busy)?
             }
             Ok(got) => got,
             Err(_elapsed) => {
@@ -243,7 +299,13 @@ impl Link {
             }
         };
         match got.map_err(Failure::of_pool) {
-            Ok(client) => Ok(Held::new(client)),
+            Ok(client) => {
+                let held = Held::new(client, place);
+                if held.is_new {
+                    self.full.store(0, Relaxed);
+                }
+                Ok(held)
+            }
             Err(failure) => {
                 if failure.of == Of::Server {
                     meter::connected(false);
@@ -255,102 +317,5 @@ impl Link {
 
     fn left(&self, began: Monotonic) -> Duration {
         self.deadline.saturating_sub(began.elapsed())
-    }
-}
-
-/// A statement and its values.
-struct Call<'a> {
-    sql: &'a str,
-    types: &'a [Type],
-    values: &'a [Value<'a>],
-    prepares: bool,
-}
-
-impl Call<'_> {
-    async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
-        if self.prepares {
-            // Once for each connection: planning costs the server more than running.
-            let statement = client.prepare_typed_cached(self.sql, self.types).await?;
-            return client.query(&statement, self.values).await;
-        }
-        let types = self.types.iter().cloned();
-        let values: Vec<(Value<'_>, Type)> = self.values.iter().copied().zip(types).collect();
-        client.query_typed(self.sql, &values).await
-    }
-}
-
-/// A connection in use. If its call does not come to its end, it leaves the pool: a reply may be on its way.
-struct Held {
-    client: Option<Client>,
-    is_new: bool,
-}
-
-impl Held {
-    fn new(client: Client) -> Self {
-        let is_new = Client::metrics(&client).recycle_count == 0;
-        if is_new {
-            meter::connected(true);
-        }
-        meter::took_place();
-        Self {
-            is_new,
-            client: Some(client),
-        }
-    }
-
-    /// `stays`: if the server takes no writes, another connection leads to the same one.
-    async fn send(
-        &mut self,
-        call: &Call<'_>,
-        within: Duration,
-        stays: bool,
-        fails: impl Fn(&[Row]) -> Option<Failure>,
-    ) -> Result<Vec<Row>, Failure> {
-        let Some(client) = &self.client else {
-            return Err(Failure::busy());
-        };
-        let answer = time::timeout(within, call.send(client)).await;
-        self.comes(answer, stays, |rows| fails(rows))
-    }
-
-    async fn batch(&mut self, sql: &str, within: Duration) -> Result<(), Failure> {
-        let Some(client) = &self.client else {
-            return Err(Failure::busy());
-        };
-        let answer = time::timeout(within, client.batch_execute(sql)).await;
-        self.comes(answer, false, |()| None)
-    }
-
-    /// After a whole answer the connection goes back into the pool.
-    fn comes<T>(
-        &mut self,
-        answer: Result<Result<T, tokio_postgres::Error>, Elapsed>,
-        stays: bool,
-        fails: impl Fn(&T) -> Option<Failure>,
-    ) -> Result<T, Failure> {
-        let answer = match answer {
-            Ok(Ok(answer)) => fails(&answer).map_or(Ok(answer), Err),
-            Ok(Err(error)) => Err(Failure::of(error).if_it(stays)),
-            Err(_elapsed) => {
-                meter::given_up();
-                Err(Failure::silent())
-            }
-        };
-        if answer
-            .as_ref()
-            .map_or_else(|failure| failure.of == Of::Statement, |_| true)
-        {
-            self.client = None;
-        }
-        answer
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        meter::gave_place();
-        if let Some(client) = self.client.take() {
-            drop(Client::take(client));
-        }
     }
 }

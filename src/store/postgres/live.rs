@@ -14,14 +14,15 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::runtime::Handle;
 
 use super::{
-    link::{Again, Value},
+    held::Value,
+    link::Again,
     listen::{Listen, listen},
     sql,
     tables::Inner,
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedMessage, FeedSource, FeedState, meter, nonce},
+    store::{Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce},
 };
 
 /// The feed is trusted while a message that was sent this long ago has arrived.
@@ -63,10 +64,13 @@ pub(super) struct State {
 }
 
 /// What the feed asks.
-struct Source(Arc<State>);
+struct Source {
+    state: Arc<State>,
+    inner: Weak<Inner>,
+}
 
 impl Live {
-    pub(super) fn new(listen: Listen) -> Self {
+    pub(super) fn new(listen: Listen, inner: Weak<Inner>) -> Self {
         let node = u64::from_be_bytes(nonce());
         let state = Arc::new(State {
             epoch: AtomicU64::new(1),
@@ -75,7 +79,10 @@ impl Live {
             said: AtomicBool::new(false),
             node: format!("{PING}{node:016x}:"),
         });
-        let feed = Feed::new(Source(Arc::clone(&state)));
+        let feed = Feed::new(Source {
+            state: Arc::clone(&state),
+            inner,
+        });
         Self {
             listen,
             state,
@@ -90,11 +97,16 @@ impl Live {
         self.feed.clone()
     }
 
-    /// Starts the task that listens, unless it runs. Its runtime may have stopped.
+    /// As [`starts`](Self::starts), if there is a reader. Its runtime may have stopped, or there was none.
     pub(super) fn listen(&self, inner: &Arc<Inner>) {
         if self.listens.load(SeqCst) || !self.feed.is_wanted() {
             return;
         }
+        self.starts(inner);
+    }
+
+    /// Starts the task that listens, unless it runs.
+    fn starts(&self, inner: &Arc<Inner>) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -188,6 +200,8 @@ pub(super) async fn notify(inner: &Inner, payloads: &[String]) {
         sql::NOTIFY,
         &values,
         Again::Harmless,
+        // One at a time, and mostly of ends.
+        Urgency::End,
     );
     if let Err(missed) = sent.await {
         tracing::debug!(kind = ?missed.error.kind(), lost = payloads.len(), "messages of the feed are lost");
@@ -246,7 +260,17 @@ impl State {
 
 impl FeedSource for Source {
     fn state(&self, _tag: Tag) -> FeedState {
-        FeedState::new(self.0.epoch.load(SeqCst), self.0.is_trusted())
+        FeedState::new(self.state.epoch.load(SeqCst), self.state.is_trusted())
+    }
+
+    /// The first reader may come after the last call for long.
+    fn wanted(&self, readers: usize) {
+        let inner = self.inner.upgrade().filter(|_| readers > 0);
+        if let Some(inner) = &inner
+            && let Some(live) = &inner.live
+        {
+            live.starts(inner);
+        }
     }
 }
 

@@ -4,9 +4,11 @@ mod builder;
 mod failure;
 mod gate;
 mod given_up;
+mod held;
 mod link;
 mod listen;
 mod live;
+mod places;
 mod sql;
 mod tables;
 
@@ -27,11 +29,11 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// Keeps sessions in PostgreSQL (12 or newer), shared by all nodes.
 ///
 /// Use it if your app has PostgreSQL anyway and no Redis. Sessions survive restarts and are in your backups.
-/// A request costs one `SELECT` by primary key, and once a second and session an `UPDATE` that does not wait for
-/// the disk.
+/// A request costs one `SELECT` by primary key, and at most once a second for each session an `UPDATE` that does
+/// not wait for the disk.
 ///
 /// ```no_run
-/// use deadpool_postgres::{Config, Runtime, tokio_postgres::NoTls};
+/// use tower_user_sessions::deadpool_postgres::{Config, Runtime, tokio_postgres::NoTls};
 /// use tower_user_sessions::{PostgresStore, SessionLayer};
 ///
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,7 +50,10 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// ```
 ///
 /// The pool may be the one that your app uses for everything else. Operations leave no state on a connection but their
-/// prepared statements. How a pool behind PgBouncer is set, and what TLS needs, is in the guide's page
+/// prepared statements. A pool of sqlx or diesel does not fit: make a second, small one. Your app must leave no state either:
+/// after a `BEGIN` by hand that is never committed, the next end or sign-in on that connection becomes part of it and is lost.
+/// `transaction()` of tokio-postgres rolls back by itself. Ends go before other calls of the store that wait for a connection,
+/// sign-ins after them. How a pool behind PgBouncer is set, and what TLS needs, is in the guide's page
 /// [`operations`](crate::guide::operations#postgresql).
 ///
 /// # Tables
@@ -63,8 +68,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// users and the app's data. They have no token, only hashes of tokens. Administrators can read
 /// `user_id` (`convert_from(user_id, 'UTF8')`), `live` and `last_activity`. `user_id` is null for guest sessions, and
 /// with a [`tag_key`](PostgresStoreBuilder::tag_key). Sign users out with
-/// [`UserSessions`](crate::UserSessions): who deletes a row also deletes the moment of the last "end all", and its
-/// end notices.
+/// [`UserSessions`](crate::UserSessions). Deleting a row also deletes its end notices. Sign-ins from before the last
+/// "end all" are then accepted.
 ///
 /// Rows of which nothing is needed any more are deleted beside other writes. There is no task for that.
 ///
@@ -77,6 +82,7 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// | connections are cut, or `pg_terminate_backend` | its answer, from another connection |
 /// | the server falls silent | [`Timeout`](StoreErrorKind::Timeout) after the deadline, then the error at once |
 /// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
+/// | the server refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | a failover | its answer, once the pool connects to the new primary |
 /// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable). A new connection is tried once a second at most |

@@ -18,14 +18,16 @@ use tokio::{runtime::Handle, time};
 use super::{
     failure::Failure,
     gate::jitter,
-    link::{Again, Link, Missed, Value},
+    held::Value,
+    link::{Again, Link, Missed},
     live::Live,
     sql::{self, Statements},
 };
 use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{
-        Feed, SetStorage, StoreError, StoreErrorKind, Stored, Version, Write, WriteKind, Written,
+        Feed, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write, WriteKind,
+        Written,
     },
 };
 
@@ -60,6 +62,15 @@ pub(super) struct Inner {
 
 impl SetStorage for Tables {
     async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
+        self.read_for(tag, part, Urgency::Other).await
+    }
+
+    async fn read_for(
+        &self,
+        tag: Tag,
+        part: Option<SessionId>,
+        urgency: Urgency,
+    ) -> Result<Stored, StoreError> {
         if let Some(live) = &self.0.live {
             live.listen(&self.0);
         }
@@ -72,10 +83,10 @@ impl SetStorage for Tables {
             Some(_) => (&self.0.statements.read, &values[..]),
             None => (&self.0.statements.read_head, &values[..1]),
         };
-        let rows = self
-            .0
-            .link
-            .run_unless(read, sql::READ, values, Again::Harmless, standby);
+        let rows =
+            self.0
+                .link
+                .run_unless(read, sql::READ, values, Again::Harmless, urgency, standby);
         self.0.stored(&only(rows.await?)?)
     }
 
@@ -123,7 +134,10 @@ impl SetStorage for Tables {
         let after = after.as_ref().map(|tag| &tag.as_bytes()[..]);
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (scan, values) = (&self.0.statements.scan, [&after as Value<'_>, &most]);
-        let rows = self.0.link.run(scan, sql::SCAN, &values, Again::Harmless);
+        let rows = self
+            .0
+            .link
+            .run(scan, sql::SCAN, &values, Again::Harmless, Urgency::Other);
         rows.await?
             .iter()
             .map(|row| {
@@ -168,7 +182,7 @@ impl Tables {
             let done = Purging(&inner.purging);
             let time = inner.time();
             let (purge, values) = (&inner.statements.purge, [&time as Value<'_>]);
-            let purged = inner.link.run(purge, sql::PURGE, &values, Again::Never);
+            let purged = inner.link.run(purge, sql::PURGE, &values, Again::Never, Urgency::Other);
             if let Err(missed) = purged.await {
                 tracing::debug!(kind = ?missed.error.kind(), "expired session sets are not deleted yet");
             }
@@ -199,7 +213,8 @@ impl Inner {
         values: &[Value<'_>],
         again: Again,
     ) -> Result<Row, Missed> {
-        only(self.link.run(sql, types, values, again).await?)
+        let rows = self.link.run(sql, types, values, again, Urgency::Other);
+        only(rows.await?)
     }
 
     fn stored(&self, row: &Row) -> Result<Stored, StoreError> {
@@ -227,7 +242,9 @@ impl Inner {
         let Some(head) = write.head.as_deref() else {
             let values = [&tag as Value<'_>, &expect, &time, &wait];
             let delete = &self.statements.delete;
-            let rows = self.link.run(delete, sql::DELETE, &values, Again::Never);
+            let rows = self
+                .link
+                .run(delete, sql::DELETE, &values, Again::Never, write.urgency);
             return written(rows.await);
         };
         let user = write.row.user.as_ref().filter(|_| self.tag_key.is_none());
@@ -266,7 +283,9 @@ impl Inner {
             (false, false) => (&all.insert_parts, values.len()),
         };
         let values = values.get(..count).unwrap_or(values);
-        let rows = self.link.run(statement, sql::WRITE, values, Again::Never);
+        let rows = self
+            .link
+            .run(statement, sql::WRITE, values, Again::Never, write.urgency);
         written(rows.await)
     }
 }

@@ -27,7 +27,9 @@ impl RedisStoreBuilder {
     ///
     /// - The sessions have ended. A repeated end succeeds once the replicas have confirmed it.
     /// - A sign-in is given up: its session ends. The sessions that it evicted stay ended.
-    /// - Neither raises an event. A repeated end raises none either, because it ends nothing.
+    /// - Neither raises an event at first. A repetition in the same request, or through the same
+    ///   [`UserSessions`](crate::UserSessions), is the same call and raises them. That of a later request ends nothing,
+    ///   so it raises none.
     ///
     /// | operation | confirmed |
     /// |---|---|

@@ -49,7 +49,7 @@ impl RedisStore {
     /// For passwords that change, such as IAM tokens:
     ///
     /// ```no_run
-    /// use deadpool_redis::redis::{IntoConnectionInfo, RedisConnectionInfo, RedisError};
+    /// use tower_user_sessions::deadpool_redis::redis::{IntoConnectionInfo, RedisConnectionInfo, RedisError};
     /// use tower_user_sessions::RedisStore;
     ///
     /// # async fn fresh_token() -> String { String::new() }

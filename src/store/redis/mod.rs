@@ -53,6 +53,9 @@ pub use self::{
 /// # Ok::<_, tower_user_sessions::store::RedisUrlError>(())
 /// ```
 ///
+/// It connects when it is first used, so your app starts while Redis is down. Until Redis is back, requests with a token get
+/// 503.
+///
 /// | you have | make the store with |
 /// |---|---|
 /// | one node | [`connect`](Self::connect) |
@@ -65,13 +68,12 @@ pub use self::{
 /// From a pool of deadpool-redis, which lends its settings:
 ///
 /// ```no_run
-/// use deadpool_redis::{Config, Runtime};
-/// use tower_user_sessions::RedisStore;
+/// use tower_user_sessions::{RedisStore, deadpool_redis::{Config, Runtime}};
 ///
 /// let pool = Config::from_url("redis://localhost").create_pool(Some(Runtime::Tokio1))?;
 /// let store = RedisStore::builder(pool).prefix("shop").build();
 /// # let _ = store;
-/// # Ok::<_, deadpool_redis::CreatePoolError>(())
+/// # Ok::<_, tower_user_sessions::deadpool_redis::CreatePoolError>(())
 /// ```
 ///
 /// # Outages
@@ -163,6 +165,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
+        self.scripts.go_on();
         self.scripts.create(create).await
     }
 
@@ -183,6 +186,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
+        self.scripts.go_on();
         self.scripts.end(end).await
     }
 

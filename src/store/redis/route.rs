@@ -12,14 +12,11 @@ use super::{
     cluster::Cluster,
     keys::Keys,
     link::{Call, Link},
-    live::Server,
+    live::{Server, text_in},
     reply::Reply,
     script::source::Script,
 };
 use crate::store::{StoreError, StoreErrorKind};
-
-/// So many keys are tried: each primary serves one of them.
-const KEYS: u32 = 4_096;
 
 /// The server, or the servers, of a store.
 #[derive(Debug)]
@@ -58,9 +55,12 @@ impl Primary<'_> {
     }
 }
 
-/// Keys that no user has: a tag is 16 characters.
-fn of_none(keys: &Keys) -> impl Iterator<Item = String> + use<'_> {
-    (0..KEYS).map(|number| keys.named(&format!("check-{number}")))
+/// A key that no user has, for a server with all slots: a tag is 16 characters.
+const ANY: &str = "check-0";
+
+/// The same in this slot.
+fn of_none(keys: &Keys, slot: u16) -> String {
+    keys.named(&text_in(slot).to_string())
 }
 
 impl Route {
@@ -90,8 +90,8 @@ impl Route {
         match self {
             Self::One(_) => Ok(Vec::new()),
             Self::Cluster(cluster) => {
-                let primaries = cluster.primaries(of_none(keys)).await?;
-                Ok(primaries.into_iter().map(|(_, key)| key).collect())
+                let primaries = cluster.primaries().await?.into_iter();
+                Ok(primaries.map(|(_, slot)| of_none(keys, slot)).collect())
             }
         }
     }
@@ -99,7 +99,7 @@ impl Route {
     /// Keys of no user, of which each server has one.
     pub(super) async fn keys(&self, keys: &Keys) -> Result<Vec<String>, StoreError> {
         match self {
-            Self::One(_) => Ok(of_none(keys).take(1).collect()),
+            Self::One(_) => Ok(vec![keys.named(ANY)]),
             Self::Cluster(_) => self.served(keys).await,
         }
     }
@@ -111,11 +111,11 @@ impl Route {
             Self::One(link) if link.is_cluster() => {
                 Err(StoreError::new(StoreErrorKind::Unsupported))
             }
-            Self::One(link) => Ok(vec![Primary::Only(link, keys.named("check-0"))]),
+            Self::One(link) => Ok(vec![Primary::Only(link, keys.named(ANY))]),
             Self::Cluster(cluster) => {
-                let primaries = cluster.primaries(of_none(keys)).await?;
-                let member = |(link, key)| Primary::Member(link, key);
-                Ok(primaries.into_iter().map(member).collect())
+                let primaries = cluster.primaries().await?.into_iter();
+                let member = |(link, slot)| Primary::Member(link, of_none(keys, slot));
+                Ok(primaries.map(member).collect())
             }
         }
     }
@@ -175,14 +175,15 @@ impl Route {
     ) -> Vec<RedisCheck> {
         match self {
             Self::One(link) => {
-                let key = keys.named("check-0");
+                let key = keys.named(ANY);
                 vec![check::ask(link, &key, scripts, wants).await]
             }
-            Self::Cluster(cluster) => match cluster.primaries(of_none(keys)).await {
+            Self::Cluster(cluster) => match cluster.primaries().await {
                 Ok(primaries) => {
                     let mut checks = Vec::with_capacity(primaries.len());
-                    for (link, key) in &primaries {
-                        checks.push(check::ask(link, key, scripts, wants).await);
+                    for (link, slot) in &primaries {
+                        let key = of_none(keys, *slot);
+                        checks.push(check::ask(link, &key, scripts, wants).await);
                     }
                     checks
                 }

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +13,6 @@ use crate::{
     model::{SessionId, Tag},
     store::{
         meter,
-        unsent::Unsent,
         worker::{Shift, Worker},
     },
 };
@@ -31,6 +30,8 @@ pub(super) struct Undelivered {
     queue: Mutex<Queue>,
     /// Wakes who waits for all to have ended.
     pub(super) ended: Notify,
+    /// Wakes the worker from its pause: a `drain` waits for all to have ended.
+    pub(super) awaited: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +40,6 @@ struct Queue {
     worker: Worker,
     /// The one that is being ended.
     at_work: Option<(Tag, SessionId)>,
-    unsent: Unsent,
 }
 
 impl Undelivered {
@@ -47,22 +47,9 @@ impl Undelivered {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing of this sign-in was sent.
-    pub(super) fn never_sent(&self, id: SessionId) {
-        self.queue().unsent.add(id);
-    }
-
-    /// This sign-in is about to be sent, perhaps again after one of which nothing was sent.
-    pub(super) fn sends(&self, id: SessionId) {
-        self.queue().unsent.remove(id);
-    }
-
-    /// Adds one, unless there is nothing to end.
+    /// Adds one.
     pub(super) fn add(&self, tag: Tag, id: SessionId) {
         let mut queue = self.queue();
-        if queue.unsent.remove(id) {
-            return;
-        }
         if queue.waiting.len() >= MOST {
             meter::link::undelivered_lost();
             tracing::error!(

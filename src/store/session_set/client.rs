@@ -9,12 +9,12 @@ impl SessionSet {
         let Some(live) = self.live_mut(note.record.id, now, note.not_before) else {
             return false;
         };
-        let noted = live.record.last_seen();
-        if noted == Some(&note.last_seen) {
+        let after = note.record.clone().with_last_seen(note.last_seen.clone());
+        if live.record.shared() == after.shared() {
             // The same call, sent again.
             return true;
         }
-        let unchanged = noted == note.record.last_seen();
+        let unchanged = live.record.shared() == note.record.shared();
         if unchanged {
             live.record = live.record.clone().with_last_seen(note.last_seen.clone());
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SetStorage, Version, Write, WriteKind, Written, turns::Turns};
+use super::{SetStorage, Urgency, Version, Write, WriteKind, Written, turns::Turns};
 use crate::{
     model::{Arrival, SessionId, Tag, Timestamp},
     store::{SessionSet, StoreError, StoreErrorKind},
@@ -39,6 +39,16 @@ pub(super) enum TaskKind {
     Once,
 }
 
+impl TaskKind {
+    fn urgency(self) -> Urgency {
+        match self {
+            Self::End => Urgency::End,
+            Self::SignIn => Urgency::SignIn,
+            Self::Repeatable | Self::Request | Self::Once => Urgency::Other,
+        }
+    }
+}
+
 /// A session set as it was read.
 pub(super) struct Loaded {
     pub(super) set: SessionSet,
@@ -62,9 +72,24 @@ pub(super) struct Failed {
     pub(super) may_have_run: bool,
 }
 
+impl Failed {
+    /// Its error. The kind says so if an attempt may have run.
+    pub(super) fn or_uncertain(self) -> StoreError {
+        if self.may_have_run {
+            StoreError::new(StoreErrorKind::Uncertain).with_source(self.error)
+        } else {
+            self.into()
+        }
+    }
+}
+
 impl From<Failed> for StoreError {
     fn from(failed: Failed) -> Self {
-        failed.error
+        if failed.may_have_run {
+            failed.error
+        } else {
+            failed.error.known_not_run()
+        }
     }
 }
 
@@ -73,11 +98,12 @@ pub(super) async fn load<S: SetStorage>(
     storage: &S,
     tag: Tag,
     mut part: Option<SessionId>,
+    urgency: Urgency,
     lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
 ) -> Result<Loaded, StoreError> {
     let mut torn = 0;
     loop {
-        let stored = storage.read(tag, part).await?;
+        let stored = storage.read_for(tag, part, urgency).await?;
         let now = stored.now.unwrap_or_else(|| storage.now());
         let Some((version, head)) = stored.found else {
             return Ok(Loaded {
@@ -125,6 +151,7 @@ pub(super) async fn run<S: SetStorage, T>(
     mut operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
 ) -> Result<Done<T>, Failed> {
     let Task { tag, part, kind } = task;
+    let urgency = kind.urgency();
     let began = Arrival::now();
     let tries = match kind {
         TaskKind::End => TRIES_OF_ENDS,
@@ -143,9 +170,9 @@ pub(super) async fn run<S: SetStorage, T>(
         // A request that lost mostly finds its change done, so it looks again before it waits.
         let most = u32::from(kind == TaskKind::Request);
         if turn.is_none() && (lost > most || joins()) {
-            turn = Some(turns.take(tag, kind).await);
+            turn = Some(turns.take(tag, urgency).await);
         }
-        let loaded = match load(storage, tag, part, &lacks).await {
+        let loaded = match load(storage, tag, part, urgency, &lacks).await {
             Ok(loaded) => loaded,
             Err(error) if gives_up(&error) => return Err(failure(error, !doubtful.is_empty())),
             Err(error) => {
@@ -193,6 +220,7 @@ pub(super) async fn run<S: SetStorage, T>(
             }
             return Ok(done);
         }
+        write.urgency = urgency;
         if kind == TaskKind::SignIn {
             let left = patience.saturating_sub(began.age());
             if left.is_zero() {
@@ -257,9 +285,9 @@ fn failure(error: StoreError, may_have_run: bool) -> Failed {
 
 /// What the caller gets of an error, if the operation may have run.
 fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> Failed {
-    if kind == TaskKind::Once && may_have_run {
-        let uncertain = StoreError::new(StoreErrorKind::Uncertain).with_source(error);
-        return failure(uncertain, may_have_run);
+    let failed = failure(error, may_have_run);
+    if kind == TaskKind::Once {
+        return failure(failed.or_uncertain(), may_have_run);
     }
-    failure(error, may_have_run)
+    failed
 }

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{SetStorage, SetStore, Version, Write, WriteKind, Written, write::Row};
+use super::{SetStorage, SetStore, Urgency, Version, Write, WriteKind, Written, write::Row};
 use crate::{
     model::{Tag, Timestamp, id::decode_12},
     store::{
@@ -30,7 +30,7 @@ impl<S: SetStorage> SetStore<S> {
     ) -> Result<Option<Timestamp>, StoreError> {
         let storage = &self.0.storage;
         for tried in 1..=TRIES {
-            let stored = storage.read(TAG, None).await?;
+            let stored = storage.read_for(TAG, None, Urgency::End).await?;
             let now = stored.now.unwrap_or_else(|| storage.now());
             let (version, before) = match stored.found {
                 Some((version, head)) => (Some(version), Some(decode(&head)?)),
@@ -106,6 +106,7 @@ fn write(expect: Option<Version>, moment: Timestamp) -> Write {
         kept_until: FOR_EVER,
         latest: None,
         kind: WriteKind::Change,
+        urgency: Urgency::End,
         row: Row::default(),
         messages: vec![FeedMessage::everyone(moment)],
     }

@@ -8,15 +8,19 @@ mod storage;
 mod stored;
 mod turns;
 mod undelivered;
+mod urgency;
 mod version;
 mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "postgres")]
+pub(super) use self::urgency::{Rows, Waiting};
 pub use self::{
     builder::SetStoreBuilder,
     storage::SetStorage,
     stored::Stored,
+    urgency::Urgency,
     version::Version,
     write::{Row, Write, WriteKind, Written},
 };

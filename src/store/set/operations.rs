@@ -1,7 +1,7 @@
 //! The operations of a `SetStore`.
 
 use super::{
-    SetStorage, SetStore,
+    SetStorage, SetStore, Urgency,
     attempt::{Done, Failed, Loaded, Task, TaskKind, load, run},
 };
 use crate::{
@@ -24,7 +24,7 @@ fn nothing(_: &SessionSet, _: Timestamp) -> Option<SessionId> {
 
 impl<S: SetStorage> SetStore<S> {
     async fn load(&self, tag: Tag) -> Result<Loaded, StoreError> {
-        load(&self.0.storage, tag, None, nothing).await
+        load(&self.0.storage, tag, None, Urgency::Other, nothing).await
     }
 
     async fn run_task<T>(
@@ -63,6 +63,14 @@ impl<S: SetStorage> SetStore<S> {
         tag: Tag,
         operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
     ) -> Result<T, StoreError> {
+        Ok(self.try_change(tag, operation).await?)
+    }
+
+    async fn try_change<T>(
+        &self,
+        tag: Tag,
+        operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
+    ) -> Result<T, Failed> {
         let task = Task {
             tag,
             part: None,
@@ -134,15 +142,9 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
         };
         let kept = self.0.notice_kept;
         let lacks = |set: &SessionSet, now| set.lacks_for(create, now);
-        self.0.undelivered.tries(create.id);
         let done = self
             .run_task(task, lacks, |set, now| set.create(create, now, kept))
-            .await
-            .inspect_err(|failed| {
-                if !failed.may_have_run {
-                    self.0.undelivered.never_ran(create.id);
-                }
-            })?;
+            .await?;
         let is_created = |outcome: &Created| matches!(outcome, Created::Created(_));
         if done.late && is_created(&done.outcome) {
             self.give_up(create).await;
@@ -178,9 +180,10 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
-        let kept = self.0.notice_kept;
-        self.change(rotate.tag, |set, now| set.rotate(rotate, now, kept))
-            .await
+        let (tag, kept) = (rotate.tag, self.0.notice_kept);
+        // If it may have run, nobody may have the new token, and the previous one may not work any more.
+        let rotated = self.try_change(tag, |set, now| set.rotate(rotate, now, kept));
+        rotated.await.map_err(Failed::or_uncertain)
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {

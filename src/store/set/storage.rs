@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{
     stored::Stored,
+    urgency::Urgency,
     write::{Write, Written},
 };
 use crate::{
@@ -60,11 +61,36 @@ pub trait SetStorage: Send + Sync + 'static {
         part: Option<SessionId>,
     ) -> impl Future<Output = Result<Stored, StoreError>> + Send;
 
+    /// Reads as [`read`](Self::read) does, for an operation of this urgency.
+    ///
+    /// Implement it if calls wait for a connection of a pool. Otherwise an end waits behind all requests of a flood. Let
+    /// ends go first, and sign-ins after them, but never hold the others up for ever.
+    /// [`Write::urgency`] says the same of a write.
+    ///
+    /// Defaults to `read`.
+    ///
+    /// # Errors
+    ///
+    /// As `read`.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing, so the future may be dropped at any time.
+    fn read_for(
+        &self,
+        tag: Tag,
+        part: Option<SessionId>,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Stored, StoreError>> + Send {
+        let _ = urgency;
+        self.read(tag, part)
+    }
+
     /// Writes a session set, if it still has the expected version.
     ///
     /// # Errors
     ///
-    /// If it is unknown whether the write happened, or whether it still will. `SetStore` then reads the set to find
+    /// Return an error if the write may have run, or may still run. `SetStore` then reads the set to find
     /// out. If you know that nothing ran, return [`Written::NothingRan`] instead: trying again is cheaper then.
     ///
     /// # Cancel safety
@@ -94,7 +120,7 @@ pub trait SetStorage: Send + Sync + 'static {
 
     /// What changed in the session sets, if the storage sends the [messages](Write::messages) of all processes to it.
     ///
-    /// Defaults to `None`. Then streams notice the end of their session within 72 s, and not at once.
+    /// Defaults to `None`. Then streams notice the end of their session within 75 s, and not at once.
     fn feed(&self) -> Option<Feed> {
         None
     }

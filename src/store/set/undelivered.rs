@@ -10,10 +10,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::{
-    model::{SessionId, Tag},
-    store::unsent::Unsent,
-};
+use crate::model::{SessionId, Tag};
 
 /// How many wait at most: a storage that is away for long must not fill the memory of the app.
 const MOST: usize = 10_000;
@@ -34,7 +31,6 @@ struct Queue {
     waiting: VecDeque<(Tag, SessionId)>,
     /// Those that are being ended.
     taken: Vec<(Tag, SessionId)>,
-    unsent: Unsent,
 }
 
 /// One that is being ended. It waits again if that fails, or if its operation is dropped.
@@ -53,22 +49,9 @@ impl Undelivered {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No attempt of this sign-in ran.
-    pub(super) fn never_ran(&self, id: SessionId) {
-        self.queue().unsent.add(id);
-    }
-
-    /// This sign-in is about to be tried, perhaps again after one of which no attempt ran.
-    pub(super) fn tries(&self, id: SessionId) {
-        self.queue().unsent.remove(id);
-    }
-
-    /// Adds one, unless there is nothing to end.
+    /// Adds one.
     pub(super) fn add(&self, tag: Tag, id: SessionId) {
         let mut queue = self.queue();
-        if queue.unsent.remove(id) {
-            return;
-        }
         if queue.waiting.len() >= MOST {
             tracing::error!(
                 most = MOST,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::version::Version;
+use super::{urgency::Urgency, version::Version};
 use crate::{
     model::{SessionId, Tag, Timestamp, UserId},
     store::{
@@ -37,6 +37,8 @@ pub struct Write {
     pub latest: Option<Timestamp>,
     /// What the write is for.
     pub kind: WriteKind,
+    /// How urgent the operation is, for a storage whose writes wait for something before they run.
+    pub urgency: Urgency,
     /// What administrators may want to see beside the set.
     pub row: Row,
     /// What the write changes for clients, mostly nothing. A storage with a [`Feed`](crate::store::Feed) sends these
@@ -76,6 +78,7 @@ impl Write {
             kept_until: kept_until.unwrap_or(now),
             latest: None,
             kind,
+            urgency: Urgency::Other,
             row: after.row(),
             messages: messages.map(|news| FeedMessage::new(tag, news)).collect(),
         }))
@@ -136,6 +139,7 @@ impl fmt::Debug for Write {
             .field("kept_until", &self.kept_until)
             .field("latest", &self.latest)
             .field("kind", &self.kind)
+            .field("urgency", &self.urgency)
             .finish_non_exhaustive()
     }
 }

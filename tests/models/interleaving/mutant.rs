@@ -45,6 +45,9 @@ const fn rule(
 }
 
 const LIVE: &str = "or now >= deadline\n    or now >= activity + lasting(kind, idle)";
+/// The same in a sign-in.
+const RIVAL: &str =
+    "and now < deadline\n      and now < activity + (kind > 127 and lasting(kind, idle) or idle)";
 
 pub(crate) const MUTANTS: &[Rule] = &[
     rule(
@@ -98,14 +101,32 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: the limit",
         CREATE,
-        "local left = #rivals - #goes + 1 - limit",
-        "local left = 0",
+        "if kind == 2 or class_limit == 0 and all.count < limit then",
+        "if true then",
     ),
     rule(
         "create: who is least active",
         CREATE,
+        "lowest, least = activity, at",
+        "least = at",
+    ),
+    rule(
+        "create: who is least active of several",
+        CREATE,
         "to_front(those, count, goes_before)",
         "",
+    ),
+    rule(
+        "create: which of two equally active ones goes",
+        CREATE,
+        "least = not equal and next",
+        "least = next",
+    ),
+    rule(
+        "create: unused ones go before the least active",
+        CREATE,
+        "not equal and next(turn) == nil and least",
+        "not equal and least",
     ),
     rule(
         "create: what is unused for long goes first",
@@ -116,7 +137,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: what is unused and of the same client goes next",
         CREATE,
-        "elseif rival and string.sub(record, 84, 82 + new.own) == own then",
+        "elseif rival and string.sub(record, 84, 82 + new.own) == string.sub(new.body, 2, new.own) then",
         "elseif false then",
     ),
     rule(
@@ -131,7 +152,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
         "unused = unused > 127 and now - created < MINUTE",
         "unused = false",
     ),
-    rule("create: the deadlines", CREATE, LIVE, ""),
+    rule("create: the deadlines", CREATE, RIVAL, ""),
     rule(
         "create: what was replaced before",
         CREATE,
@@ -203,20 +224,20 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "list: the realm",
         LIST,
-        "if is_within(found[at], within) then",
+        "if not realm or place == realm then",
         "if true then",
     ),
     rule(
         "create: the realm of the limit",
         CREATE,
-        "and place == realm",
-        "",
+        "local rival = place == realm and",
+        "local rival =",
     ),
     rule(
         "create: the realm of the new session",
         CREATE,
         "class, realm, 0, begins, authenticated,",
-        "class, \"\\0\\0\\0\", 0, begins, authenticated,",
+        "class, 0, 0, begins, authenticated,",
     ),
     rule(
         "resolve: an invalid token ends nothing",
@@ -264,7 +285,7 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "create: what ended with all sessions leaves notices",
         CREATE,
-        "for _, at in ipairs(all.over) do",
+        "for _, at in ipairs(all.over or {}) do",
         "for _, at in ipairs({}) do",
     ),
     rule("save: the end of all sessions", SAVE, OF_ALL, NEVER),
@@ -289,13 +310,13 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "list: the end of all sessions",
         LIST,
-        "if live(found[at], now, not_before) then",
-        "if live(found[at], now, -math.huge) then",
+        "= live(record, now, not_before)\n  if created then\n    if not realm",
+        "= live(record, now, -math.huge)\n  if created then\n    if not realm",
     ),
     rule(
         "list: what ended with all sessions stays",
         LIST,
-        "and not live(found[at], now, -math.huge) then",
+        "and not live(record, now, -math.huge) then",
         "then",
     ),
 ];

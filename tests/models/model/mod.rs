@@ -230,8 +230,7 @@ impl Model {
         let Some(to) = ask.shorten else {
             return Answer::Saved(record.revision);
         };
-        record.idle = record.idle.min(to.idle());
-        record.deadline = record.deadline.min(now.plus(to.absolute()));
+        *record = record.clone().shortened(to, now);
         let answer = Answer::Shortened(record.revision, record.idle, record.deadline);
         // It may be over by this.
         self.look_at_the_clock(now);
@@ -247,8 +246,9 @@ impl Model {
         let Some((record, _)) = self.set(ask.tag).live(ask.record.id, now, ask.not_before) else {
             return Answer::Noted(false);
         };
-        let again = record.last_seen() == Some(&ask.last_seen);
-        let read = record.last_seen() == ask.record.last_seen();
+        let as_long = record.shortened_to() == ask.record.shortened_to();
+        let again = as_long && record.last_seen() == Some(&ask.last_seen);
+        let read = as_long && record.last_seen() == ask.record.last_seen();
         if read {
             *record = record.clone().with_last_seen(ask.last_seen.clone());
         }

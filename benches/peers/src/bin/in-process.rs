@@ -22,7 +22,7 @@ use axum::{
 use peers::{BoxError, TTL_SECS, USER_AGENT, forwarded_for, sessions};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_user_sessions::MemoryStore;
+use tower_user_sessions::{Caching, MemoryStore};
 
 struct Counting;
 
@@ -198,6 +198,15 @@ fn tower_sessions(runtime: &Runtime) -> Variant {
 }
 
 fn ours(runtime: &Runtime) -> Variant {
+    ours_with(runtime, "ours", Caching::default())
+}
+
+/// Without the two headers for caches, which a layer before them did not write.
+fn ours_uncached(runtime: &Runtime) -> Variant {
+    ours_with(runtime, "ours-uncached", Caching::Unchanged)
+}
+
+fn ours_with(runtime: &Runtime, name: &'static str, caching: Caching) -> Variant {
     use tower_user_sessions::Session;
 
     static USER: AtomicU64 = AtomicU64::new(0);
@@ -220,16 +229,17 @@ fn ours(runtime: &Runtime) -> Variant {
             _ => answer(Some(7)),
         }
     });
-    let layer = sessions(MemoryStore::new());
-    variant(runtime, "ours", layer.layer(service))
+    let layer = sessions(MemoryStore::new()).caching(caching);
+    variant(runtime, name, layer.layer(service))
 }
 
 type Build = fn(&Runtime) -> Variant;
 
-const VARIANTS: [(&str, Build); 3] = [
+const VARIANTS: [(&str, Build); 4] = [
     ("none", none),
     ("ts-memory-touch", tower_sessions),
     ("ours", ours),
+    ("ours-uncached", ours_uncached),
 ];
 
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {

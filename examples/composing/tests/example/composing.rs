@@ -266,7 +266,7 @@ async fn a_bearer_client_sends_the_token_of_its_sign_in_until_it_forgets_it() {
     assert!(!format!("{bearer:?}").contains(&token.encode()));
     bearer.forget();
     assert_eq!(ask("/").await, 0);
-    bearer.show(token);
+    bearer.set_token(token);
     assert_eq!(ask("/").await, "alice".len());
 }
 
@@ -274,7 +274,7 @@ async fn a_bearer_client_sends_the_token_of_its_sign_in_until_it_forgets_it() {
 async fn a_bearer_client_keeps_an_authorization_header_that_the_app_set() {
     let (service, mut handle) = mock::pair::<Request<()>, Response<()>>();
     let bearer = BearerLayer::new();
-    bearer.show("A".repeat(64).parse().unwrap());
+    bearer.set_token("A".repeat(64).parse().unwrap());
     let mut request = Request::new(());
     let own = "Basic YTpi".parse().unwrap();
     request.headers_mut().insert(header::AUTHORIZATION, own);

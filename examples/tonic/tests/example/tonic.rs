@@ -8,7 +8,10 @@
     reason = "a test fails by panicking"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
@@ -29,8 +32,8 @@ use tonic_reflection::{
 };
 use tower::{Layer, ServiceExt, util::MapRequestLayer};
 use tower_user_sessions::{
-    BearerLayer, BearerService, DeviceKind, Limit, MemoryStore, OnOutage, PeerAddr, RequireUser,
-    SessionLayer, TokenSource, UserId, UserSessions,
+    BearerLayer, BearerService, DeviceKind, EndStreams, Limit, MemoryStore, OnOutage, PeerAddr,
+    RequireFresh, RequireUser, SessionLayer, TokenSource, UserId, UserSessions,
 };
 
 use crate::{
@@ -107,7 +110,10 @@ async fn a_wrapped_service_keeps_its_name_and_routes_find_it() {
     let (store, _clock) = store();
     let sessions = bearers(&store);
     let sign_in = sessions.layer(SignInServer::new(SignInService));
-    let devices = sessions.layer(RequireUser::new().layer(DevicesServer::new(DevicesService)));
+    let devices =
+        RequireFresh::within(Duration::from_secs(3_600)).layer(DevicesServer::new(DevicesService));
+    let devices = EndStreams::new().layer(RequireUser::new().layer(devices));
+    let devices = sessions.layer(devices);
 
     assert_eq!(name_of(&sign_in), "devices.v1.SignIn");
     assert_eq!(name_of(&devices), "devices.v1.Devices");

@@ -183,6 +183,25 @@ async fn streams_stay_open_in_an_outage_of_four_minutes_and_end_after_five() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_the_machine_slept_one_question_without_answer_ends_no_stream() {
+    let sight = Sight::new(true);
+    let registry = sight.registry();
+    sight.live(id(1), MINUTE * 60);
+    let live = sight.open(&registry, id(1), None);
+    sleep(SECOND * 2).await;
+
+    // No timer runs meanwhile. The connection of before is dead.
+    sight.0.is_down.store(true, Ordering::SeqCst);
+    let looks = sight.looks();
+    tokio::time::advance(MINUTE * 6).await;
+    sleep(SECOND).await;
+    assert_eq!(sight.looks() - looks, 1);
+    sight.0.is_down.store(false, Ordering::SeqCst);
+
+    assert_eq!(ended(&live, MINUTE * 10).await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_change_of_epoch_all_streams_ask_and_those_of_a_user_together() {
     const USERS: u32 = 5_000;
     let sight = Sight::new(true);

@@ -12,7 +12,7 @@ use self::atomic::{
 };
 use crate::{
     model::{SessionId, Tag, Timestamp, UserId},
-    store::{Row, SetStorage, Stored, Version, Write, WriteKind, Written},
+    store::{Row, SetStorage, Stored, Urgency, Version, Write, WriteKind, Written},
 };
 
 const KEPT: Duration = Duration::from_secs(600);
@@ -133,6 +133,7 @@ impl<'a, S: SetStorage> Trial<'a, S> {
             kept_until: self.now().await.plus(KEPT),
             latest: None,
             kind: WriteKind::Change,
+            urgency: Urgency::Other,
             // An id of a user may have a NUL, which text columns of some databases refuse.
             row: Row {
                 user: UserId::new("conformance\0storage").ok(),

@@ -86,13 +86,18 @@ pub(in super::super) async fn ask(
             connection: &other,
             patience: link.patience(),
         };
-        let is_proxy = ask.differs(&other, first.as_ref(), &mut check).await;
-        if is_proxy {
-            check.find(RedisFinding::Proxy);
-        }
-        link.refuse_confirm(is_proxy);
-        if is_proxy && confirm.is_some() {
-            check.cannot_confirm("behind a proxy that spreads calls ends and sign-ins are refused");
+        match ask.differs(&other, first.as_ref()).await {
+            Some(true) => {
+                check.find(RedisFinding::Proxy);
+                link.refuse_confirm(true);
+                if confirm.is_some() {
+                    let cause = "behind a proxy that spreads calls ends and sign-ins are refused";
+                    check.cannot_confirm(cause);
+                }
+            }
+            Some(false) => link.refuse_confirm(false),
+            // What an earlier call found counts.
+            None => check.not_known.push("whether there are several clocks"),
         }
         other.connection.stop();
     }
@@ -127,31 +132,22 @@ impl Ask<'_> {
             .collect())
     }
 
-    /// Whether the other connection leads to another server. Two servers are two processes, or have two clocks.
-    async fn differs(
-        &self,
-        other: &Self,
-        process: Option<&String>,
-        check: &mut RedisCheck,
-    ) -> bool {
+    /// Whether the other connection leads to another server, if that is found out. Two servers are two processes, or
+    /// have two clocks.
+    async fn differs(&self, other: &Self, process: Option<&String>) -> Option<bool> {
         if let Some(process) = process
             && let Ok(info) = other.info().await
             && info.get("run_id") != Some(process)
         {
-            return true;
+            return Some(true);
         }
         for _ in 0..CLOCKS {
-            let (Some(before), Some(time), Some(after)) =
-                (self.time().await, other.time().await, self.time().await)
-            else {
-                check.not_known.push("whether there are several clocks");
-                return false;
-            };
-            if (before..=after).contains(&time) {
-                return false;
+            let (before, time) = (self.time().await?, other.time().await?);
+            if (before..=self.time().await?).contains(&time) {
+                return Some(false);
             }
         }
-        true
+        Some(true)
     }
 
     async fn time(&self) -> Option<i64> {

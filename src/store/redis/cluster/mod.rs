@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{AsyncConnectionConfig, ConnectionAddr};
+use deadpool_redis::redis::ConnectionAddr;
 use tokio::sync::Notify;
 
 pub(super) use self::parse::served;
@@ -116,21 +116,23 @@ impl Cluster {
         self.0.doubt();
     }
 
-    /// All primaries, once the map is known, each with the first of these keys that it serves.
-    pub(super) async fn primaries(
-        &self,
-        keys: impl Iterator<Item = String>,
-    ) -> Result<Vec<(Arc<Link>, String)>, StoreError> {
+    /// All primaries, once the map is known, each with the first slot that it serves.
+    pub(super) async fn primaries(&self) -> Result<Vec<(Arc<Link>, u16)>, StoreError> {
         let known = tokio::time::timeout(self.0.deadline, self.0.wait(0));
         let timeout = |elapsed| StoreError::new(StoreErrorKind::Timeout).with_source(elapsed);
         known.await.map_err(timeout)??;
         let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
-        let mut primaries: Vec<(Arc<Link>, String)> = Vec::new();
-        for key in keys {
-            if let Some(link) = map.find(slot::of(&key))
-                && !primaries.iter().any(|(known, _)| Arc::ptr_eq(known, link))
-            {
-                primaries.push((Arc::clone(link), key));
+        let mut primaries: Vec<(Arc<Link>, u16)> = Vec::new();
+        for slot in 0..SLOTS {
+            // From behind: most slots are of the primary that was found last.
+            let is = |link| {
+                primaries
+                    .iter()
+                    .rev()
+                    .any(|(known, _)| Arc::ptr_eq(known, link))
+            };
+            if let Some(link) = map.find(slot).filter(|link| !is(link)) {
+                primaries.push((Arc::clone(link), slot));
             }
         }
         Ok(primaries)
@@ -208,7 +210,7 @@ impl Inner {
             _ => ConnectionAddr::Tcp(host, port),
         };
         let info = self.seeds.first.clone().set_addr(addr);
-        RedisSource::client(info, AsyncConnectionConfig::new())
+        RedisSource::node(info)
     }
 
     /// The map is old. It is read again soon.
@@ -260,7 +262,43 @@ impl fmt::Debug for Cluster {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{keys::Keys, route::Route},
+        *,
+    };
+
+    #[test]
+    fn the_names_of_all_nodes_are_looked_up_one_at_a_time() {
+        let source = RedisSource::cluster(["redis://redis-1", "redis://redis-2"]).unwrap();
+        let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+        *lock(&cluster.0.known) = vec![Address::new("redis-3", 6379)];
+
+        let others = cluster.0.others(&[]).into_iter();
+        let mut all: Vec<_> = others.map(|(source, ..)| source).collect();
+        all.push(cluster.0.source(&Address::new("redis-4", 6379)));
+
+        assert_eq!(all.len(), 4);
+        assert!(all.iter().all(RedisSource::looks_names_up_itself));
+    }
+
+    #[tokio::test]
+    async fn a_primary_is_found_whatever_the_only_slot_that_it_serves() {
+        let source = RedisSource::cluster(["redis://127.0.0.1:1"]).unwrap();
+        let (large, small) = (Address::new("127.0.0.1", 1), Address::new("127.0.0.1", 2));
+        let keys = Keys::new("sessions");
+        for only in [1, 9_000, SLOTS - 1] {
+            let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+            for slot in 0..SLOTS {
+                let to = if slot == only { &small } else { &large };
+                cluster.0.redirect(slot, true, to);
+            }
+
+            let served = Route::Cluster(cluster).served(&keys).await.unwrap();
+
+            let slots: Vec<u16> = served.iter().map(|key| slot_of(key)).collect();
+            assert_eq!(slots, [0, only]);
+        }
+    }
 
     #[tokio::test]
     async fn a_node_takes_over_whatever_the_deadline() {

@@ -52,9 +52,10 @@ impl Inner {
     /// How long after one reading of the map the next one is due.
     fn pause(&self) -> i64 {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-        // A wrong password is not tried so often, lest the server lock the user out.
         let lacking = self.is_lacking();
-        if map.is_empty() && lacking == Some(true) {
+        // Where no link serves, each reading signs in. A wrong password is not tried so often, lest the server lock the
+        // user out.
+        if lacking == Some(true) && map.links().all(|(_, link)| link.is_down()) {
             return DENIED;
         }
         if map.is_empty() || lacking.is_some() || map.links().any(|(_, link)| link.is_down()) {
@@ -113,7 +114,7 @@ impl Inner {
     }
 
     /// Nodes without a link, replicas too; and the seeds, whose names are looked up again.
-    fn others(&self, down: &[Address]) -> Vec<(RedisSource, Box<str>, bool)> {
+    pub(super) fn others(&self, down: &[Address]) -> Vec<(RedisSource, Box<str>, bool)> {
         let known = lock(&self.known).clone();
         // Those whose own links are down are being connected to already.
         let known = known.iter().filter(|address| !down.contains(address));
@@ -123,7 +124,7 @@ impl Inner {
                 ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => &**host,
                 _ => "",
             };
-            let source = RedisSource::client(seed.clone(), Default::default());
+            let source = RedisSource::node(seed.clone());
             (source, host.into(), true)
         });
         seeds.chain(known).collect()

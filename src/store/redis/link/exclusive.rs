@@ -13,6 +13,7 @@ use super::{
     connection::Shared,
     limit::{Lane, Limit},
     outage::Outage,
+    state::DENIED,
 };
 use crate::{
     model::clock::Monotonic,
@@ -31,6 +32,8 @@ pub(super) struct Exclusive {
     all: Arc<Semaphore>,
     others: Arc<Semaphore>,
     idle: Mutex<Vec<Owned>>,
+    /// The server refused the password, or `WAIT`, at that time in ms: it is not tried again for a while.
+    denied: Mutex<Option<(i64, Outage)>>,
     /// Whether replicas did not confirm the last call in time.
     late: AtomicBool,
     /// Whether `check()` found that confirmations mean nothing here.
@@ -71,6 +74,7 @@ impl Exclusive {
             all: Arc::new(Semaphore::new(MOST)),
             others: Arc::new(Semaphore::new(MOST_OTHERS)),
             idle: Mutex::default(),
+            denied: Mutex::default(),
             late: AtomicBool::new(false),
             refused: AtomicBool::new(false),
         }
@@ -83,6 +87,10 @@ impl Exclusive {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Owned>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn denied(&self) -> MutexGuard<'_, Option<(i64, Outage)>> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An idle connection beside this one. The others lead elsewhere, or are too old.
@@ -135,8 +143,26 @@ impl Inner {
         })
     }
 
-    /// Opens a connection, and finds out whether the server lets it wait for replicas.
+    /// Opens a connection, unless the server refused that a moment ago.
     async fn open_exclusive(&self) -> Result<Shared, Outage> {
+        let began = Monotonic::now().as_millis();
+        if let Some((at, outage)) = &*self.exclusive.denied()
+            && began.saturating_sub(*at) < DENIED
+        {
+            return Err(outage.clone());
+        }
+        let opened = self.try_exclusive().await;
+        if let Err(outage) = &opened
+            && outage.is_denied()
+        {
+            let now = Monotonic::now().as_millis();
+            *self.exclusive.denied() = Some((now, outage.clone()));
+        }
+        opened
+    }
+
+    /// Opens a connection, and finds out whether the server lets it wait for replicas.
+    async fn try_exclusive(&self) -> Result<Shared, Outage> {
         let connection = self.attempt(self.patience).await?;
         let mut wait = cmd("WAIT");
         wait.arg(0).arg(0);

@@ -77,9 +77,7 @@ pub(super) async fn keep(link: Arc<Inner>) {
             Task::Judge(suspect, spare, since) => link.judge(&suspect, spare, since).await,
             Task::OpenSpare => {
                 let opened = link.unless_urgent(link.attempt(link.patience)).await;
-                let now = Monotonic::now().as_millis();
-                let spare = opened.and_then(Result::ok);
-                link.state().keep_spare(spare, now);
+                link.keep_spare(opened);
             }
             Task::Probe(active, spare) => {
                 link.unless_urgent(link.probe(&active, spare)).await;
@@ -174,6 +172,22 @@ impl Inner {
             }
         };
         unless(pin!(attempt), renamed).await
+    }
+
+    /// Keeps the spare that was opened; `None` if something more urgent came up.
+    fn keep_spare(&self, opened: Option<Result<Shared, Outage>>) {
+        let now = Monotonic::now().as_millis();
+        let Some(Err(outage)) = opened else {
+            self.state().keep_spare(opened.and_then(Result::ok), now);
+            return;
+        };
+        if self.state().no_spare(&outage, now) {
+            tracing::warn!(
+                server = %self.server,
+                error = outage.cause(),
+                "Redis refuses the password, and only connections that are open still work"
+            );
+        }
     }
 
     /// Why the link is down, if its server answers and refuses all calls.

@@ -167,7 +167,9 @@ impl Link {
         }
     }
 
-    /// A connection of one's own: on those that calls share, only scripts run.
+    /// A connection of one's own: on those that calls share, only scripts run, because each reply of a script says what it
+    /// is the reply to. Three commands of the link run there, too: `TIME`, `CLIENT SETNAME` and `CLUSTER NODES`. If one of
+    /// their replies is lost, the next script finds that.
     pub(super) async fn open(&self) -> Result<Connection, StoreError> {
         let patience = self.0.patience;
         match tokio::time::timeout(patience, self.0.source.open(patience)).await {

@@ -29,16 +29,16 @@ impl Progress {
         self.place = None;
     }
 
-    /// The answer to the caller. An outage hides that an earlier sending may have run.
+    /// The answer to the caller. What came last, as an outage or a refusal, hides that an earlier sending may have run.
     pub(in super::super) fn judge(
         &self,
         call: &Call<'_>,
         answer: Result<Reply, StoreError>,
     ) -> Result<Reply, StoreError> {
         answer.map_err(|error| {
-            let hides = matches!(
+            let hides = !matches!(
                 error.kind(),
-                StoreErrorKind::Unavailable | StoreErrorKind::Busy
+                StoreErrorKind::Corrupt | StoreErrorKind::Timeout | StoreErrorKind::Uncertain
             );
             if hides && self.unknown && call.says_uncertain {
                 return StoreError::new(StoreErrorKind::Uncertain).with_source(error);

@@ -10,6 +10,9 @@ pub(super) const GRACE: i64 = 300;
 /// How long after one replacement of a silent connection there is no other, in ms.
 const REPLACED_FOR: i64 = 2_000;
 
+/// How long after a password was refused it is not tried again for a spare, in ms.
+pub(super) const DENIED: i64 = 5_000;
+
 /// For how long a server may answer that it is not ready before the link counts as down, in ms.
 const UNREADY: i64 = 500;
 
@@ -40,6 +43,8 @@ pub(super) struct State {
     unready: Option<(i64, i64)>,
     probed: i64,
     spare_tried: i64,
+    /// Whether the server refused the password of the last one that was tried as a spare.
+    spare_denied: bool,
     /// Another master may have been named.
     ask: bool,
     /// When the sentinels are asked again.
@@ -112,6 +117,7 @@ impl State {
             unready: None,
             probed: now,
             spare_tried: i64::MIN,
+            spare_denied: false,
             ask: false,
             ask_due: now.saturating_add(ASKED),
         }
@@ -272,8 +278,15 @@ impl State {
         (self.ask, self.ask_due) = (false, at.saturating_add(pause));
     }
 
+    /// There is no spare. Says whether it is news that the server refuses the password.
+    pub(super) fn no_spare(&mut self, outage: &Outage, now: i64) -> bool {
+        let was_denied = self.spare_denied;
+        (self.spare_tried, self.spare_denied) = (now, outage.is_denied());
+        self.spare_denied && !was_denied
+    }
+
     pub(super) fn keep_spare(&mut self, spare: Option<Shared>, now: i64) {
-        self.spare_tried = now;
+        (self.spare_tried, self.spare_denied) = (now, false);
         if self.active.is_some() && spare.is_some() {
             self.spare = spare;
         }
@@ -308,7 +321,12 @@ impl State {
         if self.ask || wants.master && now >= self.ask_due {
             return Task::Ask;
         }
-        let spare_due = self.spare_tried.saturating_add(REPLACED_FOR);
+        let spare_pause = if self.spare_denied {
+            DENIED
+        } else {
+            REPLACED_FOR
+        };
+        let spare_due = self.spare_tried.saturating_add(spare_pause);
         if wants.spare && self.spare.is_none() && now >= spare_due {
             return Task::OpenSpare;
         }

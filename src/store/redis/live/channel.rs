@@ -21,7 +21,7 @@ static TEXTS: LazyLock<Box<[u32]>> = LazyLock::new(|| {
 });
 
 /// A text in this slot.
-pub(super) fn text(slot: u16) -> u32 {
+pub(in super::super) fn text(slot: u16) -> u32 {
     TEXTS.get(usize::from(slot)).copied().unwrap_or_default()
 }
 

@@ -84,10 +84,9 @@ impl Hearing {
 
     /// A new connection that listens.
     pub(super) fn ear(&self, link: Option<Weak<Link>>) -> Arc<Ear> {
-        // A place has 15 bits for it. Two that are open at once never share a number.
-        let number = self.next.fetch_add(1, SeqCst) & 0x7fff;
-        let ear = Arc::new(Ear::new(number, link));
         let mut ears = self.ears.write().unwrap_or_else(PoisonError::into_inner);
+        let number = free_number(&self.next, |number| ears.contains_key(&number));
+        let ear = Arc::new(Ear::new(number, link));
         ears.insert(number, Arc::clone(&ear));
         ear
     }
@@ -205,5 +204,29 @@ impl Hearing {
     /// The channel in this slot on which the node hears itself.
     pub(super) fn own(&self, slot: u16) -> String {
         self.publish.own(&self.node, slot)
+    }
+}
+
+/// A number that no open connection has. A place has 15 bits for it, and one that listens for hours meets them all again:
+/// each attempt to listen takes one.
+fn free_number(next: &AtomicU64, is_taken: impl Fn(u64) -> bool) -> u64 {
+    loop {
+        let number = next.fetch_add(1, SeqCst) & 0x7fff;
+        if !is_taken(number) {
+            return number;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_connections_that_listen_never_share_a_number() {
+        let next = AtomicU64::new(0x8000 + 7);
+
+        assert_eq!(free_number(&next, |number| matches!(number, 7 | 8)), 9);
+        assert_eq!(free_number(&next, |_| false), 10);
     }
 }

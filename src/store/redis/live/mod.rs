@@ -17,7 +17,7 @@ mod source;
 use super::{RedisStoreBuilder, keys::Keys};
 
 pub(super) use self::{
-    channel::{Publish, of_key},
+    channel::{Publish, of_key, text as text_in},
     source::{Server, feed},
 };
 

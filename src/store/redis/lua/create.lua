@@ -1,7 +1,7 @@
 #!lua
 --[[
   Makes a session and enforces the user's limit. This part handles the first session of a user
-  alone. In any other case it goes on into the preludes, `admit.lua` and `seat.lua`.
+  alone. In any other case it goes on into the preludes and `admit.lua`.
 
   KEYS[1]   user        hash: session id -> record, session id .. ".data" -> data,
                         session id .. ".made" -> see `outcome`, "cut" -> ms, "barred" -> ms,
@@ -28,7 +28,7 @@
                         latest       i64  the moment after which no client waits for this, ms
                         own          u16  how much of `body`, after its first byte, names the
                                           user, the address and the user agent
-                        realm        3 bytes  the mark of its realm, zeros for none
+                        realm        u24  the mark of its realm, zeros for none
                         arrived      i64  how long ago the request arrived, ms: a moment in `proven`
                                           that is later counts as that age
   ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
@@ -63,7 +63,7 @@ local session, digest, body, terms, replaces, changes, given, redeem, device, of
   unpack(ARGV)
 local kind, refuse, age, class, limit, class_limit, idle, absolute, proven, most, kept,
   not_before, after, latest, own, realm, arrived =
-  struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8i8I2c3i8", terms)
+  struct.unpack(">BBBBI2I2i8i8i8i8i8i8i8i8I2I3i8", terms)
 local of = string.sub(digest, 9, 16)
 local plain = (replaces or "") .. (changes or "") .. (redeem or "") .. (device or "") == ""
 
@@ -86,7 +86,7 @@ local fields = redis.call("HKEYS", user)
 if #fields == 0 and plain and authenticated >= not_before
   and (kind == 2 or now - moment < 86400000) then
   -- The common case ends here, before the functions that follow are defined.
-  local header = struct.pack(">BBBc3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, begins,
+  local header = struct.pack(">BBBI3I4i8i8i8i8i8", 1, kind + 128, class, realm, 0, begins,
     authenticated, now, idle, deadline)
   redis.call("HSET", user, session, header .. digest .. body)
   idle = kind == 2 and math.min(idle, 900000) or idle

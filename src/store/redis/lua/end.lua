@@ -31,6 +31,18 @@ local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, 
   given, of = unpack(ARGV)
 kept, tombstone = tonumber(kept), tonumber(tombstone)
 
+-- Whether it is the notice of a session that this call ended.
+local function ended_by(record, call)
+  local kind = string.byte(record, 2)
+  local at = kind % 64 > 32 and 100 or 68
+  return kind > 64 and string.sub(record, at, at + 7) == call
+end
+
+-- Whether a record is of this realm. "" stands for all realms.
+local function is_within(record, realm)
+  return realm == "" or string.sub(record, 4, 6) == realm
+end
+
 local now = clock(given)
 if caller ~= "" and not live(redis.call("HGET", user, caller), now, tonumber(not_before)) then
   return { 2, now, of }
@@ -48,7 +60,7 @@ if which == "one" then
   elseif created then
     local moved = read_at ~= "" and tonumber(read_at) ~= revision
     local data = moved and data_of(user, session)
-    finish(user, { id = session, record = record }, cause, now)
+    finish(user, session, record, cause, now)
     keep(user, kept)
     return { 1, now, of, data, session }
   end

@@ -1,7 +1,7 @@
 --[[
   Functions for scripts that read the whole hash or end sessions; follows the prelude.
 ]]
-local DAY, AHEAD, NOTICES = 86400000, 100, 64
+local DAY, AHEAD, NOTICES, CHUNK = 86400000, 100, 64, 4000
 
 -- The notice of a live record that ends now. `cause` has the reason, how long the notice is kept,
 -- the session that causes the end, the call ("" for none of either), and the body of that session.
@@ -28,18 +28,18 @@ local function notice(record, cause, now)
     .. struct.pack(">Bi8", cause.reason, cause.at or now) .. by .. previous .. call .. body
 end
 
--- Whether it is the notice of a session that this call ended.
-local function ended_by(record, call)
-  local kind = string.byte(record, 2)
-  local at = kind % 64 > 32 and 100 or 68
-  return kind > 64 and string.sub(record, at, at + 7) == call
-end
-
--- Ends a live session: its notice replaces its record, and its data is deleted.
-local function finish(key, session, cause, now)
-  redis.call("HSET", key, session.id, notice(session.record, cause, now))
-  redis.call("HDEL", key, session.id .. ".data", session.id .. ".made")
-  return { id = session.id, ended = cause.at or now }
+-- Ends a live session: its notice replaces its record, and its data is deleted. With `wrote` and
+-- `gone` it adds to these what the caller writes and deletes, because each command costs time.
+local function finish(key, id, record, cause, now, wrote, gone)
+  local left = notice(record, cause, now)
+  if wrote then
+    local n, m = #wrote, #gone
+    wrote[n + 1], wrote[n + 2] = id, left
+    gone[m + 1], gone[m + 2] = id .. ".data", id .. ".made"
+  else
+    redis.call("HSET", key, id, left)
+    redis.call("HDEL", key, id .. ".data", id .. ".made")
+  end
 end
 
 -- A notice that no token can read: of an undelivered id whose `create` has not run, or (reason
@@ -61,39 +61,39 @@ local function cutoff_of(key, now)
 end
 
 -- The fields of a session set: session ids, fields with outcomes, and which of the others there are,
--- without data.
+-- without data. The ids take the place of the fields.
 local function split(fields)
-  local ids, made, has = {}, {}, {}
-  for _, field in ipairs(fields) do
+  local count, made, has = 0, {}, {}
+  for at = 1, #fields do
+    local field = fields[at]
     if #field == 16 then
-      ids[#ids + 1] = field
+      count = count + 1
+      fields[count] = field
     elseif #field < 16 then
       has[field] = true
     elseif string.sub(field, 17) == ".made" then
       made[#made + 1] = field
     end
   end
-  return ids, made, has
+  for at = count + 1, #fields do
+    fields[at] = nil
+  end
+  return fields, made, has
 end
 
 -- The records of these sessions. It reads in chunks, because `unpack` cannot take more.
 local function records(key, ids)
-  if #ids <= 1000 then
+  if #ids <= CHUNK then
     return #ids > 0 and redis.call("HMGET", key, unpack(ids)) or {}
   end
   local found = {}
-  for from = 1, #ids, 1000 do
-    local to = math.min(from + 999, #ids)
+  for from = 1, #ids, CHUNK do
+    local to = math.min(from + CHUNK - 1, #ids)
     for at, record in ipairs(redis.call("HMGET", key, unpack(ids, from, to))) do
       found[from + at - 1] = record
     end
   end
   return found
-end
-
--- Whether a record is of this realm. "" stands for all realms.
-local function is_within(record, realm)
-  return realm == "" or string.sub(record, 4, 6) == realm
 end
 
 -- Deletes sessions and what belongs to them, and these fields.
@@ -103,8 +103,8 @@ local function drop(key, ids, fields)
     local n = #all
     all[n + 1], all[n + 2], all[n + 3] = id, id .. ".data", id .. ".made"
   end
-  for from = 1, #all, 1000 do
-    redis.call("HDEL", key, unpack(all, from, math.min(from + 999, #all)))
+  for from = 1, #all, CHUNK do
+    redis.call("HDEL", key, unpack(all, from, math.min(from + CHUNK - 1, #all)))
   end
 end
 
@@ -134,13 +134,4 @@ end
 local function is_over(record, now)
   return string.byte(record, 1) == VERSION and not noticed(record, now)
     and not is_ticket(record, now)
-end
-
--- Adds the sessions at these positions to a reply: id, record, id, record, …
-local function add(answer, ids, found, positions)
-  local n = #answer
-  for _, at in ipairs(positions) do
-    answer[n + 1], answer[n + 2], n = ids[at], found[at], n + 2
-  end
-  return answer
 end

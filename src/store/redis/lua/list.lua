@@ -18,15 +18,17 @@ local not_before, within, given, of = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[
 local ids = split(redis.call("HKEYS", user))
 local found = records(user, ids)
 local now = clock(given)
-local answer, passed = { 1, now, of }, {}
-for at, id in ipairs(ids) do
-  if live(found[at], now, not_before) then
-    if is_within(found[at], within) then
-      answer[#answer + 1] = id
-      answer[#answer + 1] = found[at]
+local answer, passed, n = { 1, now, of }, {}, 3
+local realm = within ~= "" and struct.unpack(">I3", within)
+for at = 1, #ids do
+  local record = found[at]
+  local created, _, _, _, _, _, _, _, place = live(record, now, not_before)
+  if created then
+    if not realm or place == realm then
+      answer[n + 1], answer[n + 2], n = ids[at], record, n + 2
     end
-  elseif is_over(found[at], now) and not live(found[at], now, -math.huge) then
-    passed[#passed + 1] = id
+  elseif is_over(record, now) and not live(record, now, -math.huge) then
+    passed[#passed + 1] = ids[at]
   end
 end
 drop(user, passed)

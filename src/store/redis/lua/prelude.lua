@@ -42,13 +42,13 @@ end
 -- its realm as a number; nothing if it is not live. One that was created or
 -- authenticated before `not_before` is not.
 local function live(record, now, not_before)
-  if not record then
+  if not record or #record < 82 then
     return nil
   end
   local version, kind, class, place, revision, created, authenticated, activity, idle, deadline =
-    struct.unpack(">BBBI3I4i8i8i8i8i8", #record < 82 and string.rep("\0", 82) or record)
+    struct.unpack(">BBBI3I4i8i8i8i8i8", record)
   if version ~= VERSION or kind % 16 > 2 or now >= deadline
-    or now >= activity + lasting(kind, idle) or math.min(created, authenticated) < not_before then
+    or now >= activity + lasting(kind, idle) or created < not_before or authenticated < not_before then
     return nil
   end
   return created, authenticated, activity, idle, deadline, revision, kind, class, place
@@ -76,5 +76,6 @@ end
 -- The TTL is a sixteenth of the idle time longer than needed, so that not every request has to
 -- renew it.
 local function ttl(now, idle, deadline)
-  return math.min(now + idle + math.ceil(idle / 16), deadline) - now
+  local lasts, left = idle + (idle + -idle % 16) / 16, deadline - now
+  return lasts < left and lasts or left
 end

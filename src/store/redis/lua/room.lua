@@ -38,98 +38,6 @@ local function successor(key, id, now, not_before)
   end
 end
 
--- Of each live session: 1 if it was unused for long, 2 if it is unused and of the new one's client,
--- else nothing; its last activity, which the usual refusal does not need. Tables of numbers cost less than one each.
-local turn, active, id_of, record_of = {}, {}, nil, nil
-
--- Sorts the records. Of the live sessions of its realm that count as the new one does, it returns the
--- positions.
--- Of tickets: id, age and realm. Of what expired: the ids. Of notices, and of what ended with
--- everybody's sessions: the positions. `fresh` has the sessions of which `outcome` is still needed.
-local function sort_out(ids, found, now, new)
-  local all = { rivals = {}, noted = {}, notices = {}, markers = {}, tickets = {}, passed = {}, fresh = {},
-    over = {}, unused = 0 }
-  local rivals, own, uncounted = all.rivals, string.sub(new.body, 2, new.own), new.class == UNCOUNTED
-  local count, realm, not_before, replaced, chosen = 0, struct.unpack(">I3", new.realm),
-    new.not_before, new.replaced, new.chosen
-  id_of, record_of = ids, found
-  for at, record in ipairs(found) do
-    local id = ids[at]
-    local created, _, activity, _, _, _, kind, class, place = live(record, now, not_before)
-    if created then
-      local rival = (class == UNCOUNTED) == uncounted and id ~= replaced and id ~= chosen
-        and place == realm
-      if rival then
-        count = count + 1
-        rivals[count] = at
-        if not new.refuses then
-          active[at] = activity
-        end
-      end
-      if kind > 127 then
-        if now - created < MINUTE then
-          all.fresh[id .. ".made"] = true
-        end
-        if rival and now - created > UNUSED_FOR then
-          turn[at], all.unused = 1, all.unused + 1
-        elseif rival and string.sub(record, 84, 82 + new.own) == own then
-          turn[at] = 2
-        end
-      end
-    elseif new.not_before > -2 ^ 62 and live(record, now, -math.huge) then
-      all.over[#all.over + 1] = at
-    elseif is_ticket(record, now) then
-      all.tickets[#all.tickets + 1] = { id = id, ended = struct.unpack(">i8", record, 11),
-        realm = string.sub(record, 4, 6) }
-    elseif noticed(record, now) then
-      all.noted[#all.noted + 1] = at
-    elseif string.byte(record, 1) == VERSION then
-      all.passed[#all.passed + 1] = id
-    end
-  end
-  return all
-end
-
--- Of notices, and of markers of sessions in other session sets: id and age. A refusal does not need
--- them.
-local function remember(all, ids, found)
-  local nobody = string.rep("\0", 32)
-  for _, at in ipairs(all.noted) do
-    local record, into = found[at], nil
-    if string.sub(record, 11, 42) ~= nobody then
-      into = all.notices
-    elseif string.byte(record, 43) == REPLACED then
-      into = all.markers
-    end
-    -- Undelivered ids stay for their minute, because their `create` may still run.
-    if into then
-      into[#into + 1] = { id = ids[at], ended = struct.unpack(">i8", record, 44) }
-    end
-  end
-end
-
--- The order of eviction.
-local function goes_before(a, b)
-  if turn[a] ~= turn[b] then
-    return (turn[a] or 3) < (turn[b] or 3)
-  elseif active[a] ~= active[b] then
-    return active[a] < active[b]
-  end
-  -- Read only here, because activities are rarely equal.
-  local began, other = struct.unpack(">i8", record_of[a], 11), struct.unpack(">i8", record_of[b], 11)
-  if began ~= other then
-    return began < other
-  end
-  return id_of[a] < id_of[b]
-end
-
-local function older(a, b)
-  if a.ended ~= b.ended then
-    return a.ended < b.ended
-  end
-  return a.id < b.id
-end
-
 -- Moves the first `count` of these to the front, in their order. Mostly that is one of many.
 local function to_front(those, count, before)
   if count > 8 then
@@ -146,20 +54,91 @@ local function to_front(those, count, before)
   end
 end
 
+-- Sorts the records. Rivals are the live sessions of its realm that count as the new one does. It
+-- returns their positions, or adds them to `offers`, the reply to a sign-in that would be refused.
+-- `least` is the least active one, if nothing else decides who goes first. `turn` has unused ones: 1 if
+-- that is for long, else 2 if they are of the new one's client. Of notices, markers, tickets, and of
+-- what ended with everybody's sessions: the positions. Of what expired: the ids. `fresh` has the
+-- sessions of which `outcome` is still needed.
+local function sort_out(ids, found, now, new, offers)
+  local read, uncounted, not_before, realm = struct.unpack, new.class == UNCOUNTED, new.not_before, new.realm
+  local replaced, chosen, count, n, unused = new.replaced, new.chosen, 0, offers and #offers, 0
+  local rivals, noted, passed, turn, fresh = {}, {}, {}, {}, {}
+  local tickets, markers, over, lowest, least, equal = nil, nil, nil, offers and -math.huge or math.huge, nil, false
+  for at = 1, #ids do
+    local id, record = ids[at], found[at]
+    local version, kind, class, place, revision, created, authenticated, activity, idle, deadline =
+      read(">BBBI3I4i8i8i8i8i8", #record < 51 and string.rep("\0", 50) or record)
+    if version == VERSION and kind % 16 < 3 and now < deadline
+      and now < activity + (kind > 127 and lasting(kind, idle) or idle)
+      and created >= not_before and authenticated >= not_before and #record > 81 then
+      local rival = place == realm and (class == UNCOUNTED) == uncounted and id ~= replaced
+        and id ~= chosen
+      if rival then
+        count = count + 1
+        if offers then
+          offers[n + 1], offers[n + 2], n = id, record, n + 2
+        else
+          rivals[count] = at
+        end
+        if activity <= lowest then
+          equal = activity == lowest
+          lowest, least = activity, at
+        end
+      end
+      if kind > 127 then
+        if now - created < MINUTE then
+          fresh[id .. ".made"] = true
+        end
+        if rival and now - created > UNUSED_FOR then
+          turn[at], unused = 1, unused + 1
+        elseif rival and string.sub(record, 84, 82 + new.own) == string.sub(new.body, 2, new.own) then
+          turn[at] = 2
+        end
+      end
+    -- In a notice, these are the bytes of the moment until which it is kept, and then of its digest.
+    elseif version == VERSION and kind % 32 == NOTICE and now < (class * 2 ^ 24 + place) * 2 ^ 32 + revision
+      and (created ~= 0 or authenticated ~= 0 or activity ~= 0 or idle ~= 0) then
+      noted[#noted + 1] = at
+    elseif not_before > -2 ^ 62 and live(record, now, -math.huge) then
+      over = over or {}
+      over[#over + 1] = at
+    elseif is_ticket(record, now) then
+      tickets = tickets or {}
+      tickets[#tickets + 1] = at
+    elseif noticed(record, now) then
+      -- Undelivered ids stay for their minute, because their `create` may still run.
+      if string.byte(record, 43) == REPLACED then
+        markers = markers or {}
+        markers[#markers + 1] = at
+      end
+    elseif string.byte(record, 1) == VERSION then
+      passed[#passed + 1] = id
+    end
+  end
+  return { rivals = rivals, count = count, unused = unused, turn = turn, fresh = fresh, noted = noted,
+    passed = passed, over = over, tickets = tickets, markers = markers,
+    least = not equal and next(turn) == nil and least or nil }
+end
+
 -- The positions of the sessions that must end for the new one, first of its class, then of all;
 -- whether one of them was not unused for long; and those whose end would make room.
-local function excess(found, all, class, limit, class_limit, refuse)
+local function excess(ids, found, all, new, limit, class_limit)
   local own, goes, gone, others, refused, offered = {}, {}, {}, {}, false, {}
-  local rivals = all.rivals
-  if refuse == 1 and class_limit == 0 and all.unused == 0 and #rivals >= limit then
-    -- The usual refusal, without looking for those that would go.
-    return goes, true, rivals
-  end
-  for _, at in ipairs(refuse == 1 and rivals or {}) do
-    active[at] = struct.unpack(">i8", found[at], 27)
-  end
-  for _, at in ipairs(class_limit > 0 and rivals or {}) do
-    own[#own + 1] = string.byte(found[at], 3) == class and at or nil
+  local rivals, turn, active = all.rivals, all.turn, {}
+  -- The order of eviction.
+  local function goes_before(a, b)
+    if turn[a] ~= turn[b] then
+      return (turn[a] or 3) < (turn[b] or 3)
+    elseif active[a] ~= active[b] then
+      return active[a] < active[b]
+    end
+    -- Read only here, because activities are rarely equal.
+    local began, other = struct.unpack(">i8", found[a], 11), struct.unpack(">i8", found[b], 11)
+    if began ~= other then
+      return began < other
+    end
+    return ids[a] < ids[b]
   end
   local function take(those, count)
     to_front(those, count, goes_before)
@@ -167,6 +146,10 @@ local function excess(found, all, class, limit, class_limit, refuse)
       local at = those[position]
       goes[#goes + 1], gone[at], refused = at, true, refused or turn[at] ~= 1
     end
+  end
+  for _, at in ipairs(rivals) do
+    active[at] = struct.unpack(">i8", found[at], 27)
+    own[#own + 1] = class_limit > 0 and string.byte(found[at], 3) == new.class and at or nil
   end
   take(own, class_limit > 0 and math.max(#own + 1 - class_limit, 0) or 0)
   local makes_room = refused and own or rivals
@@ -182,30 +165,55 @@ local function excess(found, all, class, limit, class_limit, refuse)
 end
 
 -- Adds to `gone` all of these but the newest, of which `most` stay.
-local function oldest(those, most, gone)
-  to_front(those, #those - most, older)
-  for position = 1, #those - most do
-    gone[#gone + 1] = those[position].id
+local function oldest(names, times, most, gone)
+  if #names <= most then
+    return
+  elseif #names == most + 1 then
+    -- Mostly one goes.
+    local least = 1
+    for at = 2, #names do
+      if times[at] < times[least] or times[at] == times[least] and names[at] < names[least] then
+        least = at
+      end
+    end
+    gone[#gone + 1] = names[least]
+    return
+  end
+  local function older(a, b)
+    return times[a] < times[b] or times[a] == times[b] and names[a] < names[b]
+  end
+  local order = {}
+  for at = 1, #names do
+    order[at] = at
+  end
+  to_front(order, #names - most, older)
+  for position = 1, #names - most do
+    gone[#gone + 1] = names[order[position]]
   end
 end
 
--- What began before `moment`, when everybody's sessions ended, leaves notices.
-local function end_with_all(key, all, ids, found, kept, moment, now)
-  local cause = { reason = EVERYONE, kept = kept, by = "", body = "", at = moment }
-  for _, at in ipairs(all.over) do
-    all.notices[#all.notices + 1] = finish(key, { id = ids[at], record = found[at] }, cause, now)
+-- The ids of the records at these positions, and the moments that they have at this byte.
+local function moments(ids, found, positions, byte)
+  local names, times = {}, {}
+  for n = 1, #positions do
+    names[n], times[n] = ids[positions[n]], struct.unpack(">i8", found[positions[n]], byte)
   end
+  return names, times
 end
-
 -- What a `create` returned beside its session, so that it can return it again. It is first sight
 -- u8, length u8 of the replaced id, that id. Then comes for each session that ended its id (16
 -- bytes), the length of its record u32, the record.
 local function outcome(first, replaced, ended)
-  local parts = { struct.pack(">BBc0", first, #replaced, replaced) }
-  for at = 1, math.min(#ended, NOTICES) do
-    parts[at + 1] = ended[at].id .. struct.pack(">I4c0", #ended[at].record, ended[at].record)
+  local parts, n = nil, 0
+  for at = 1, math.min(#ended, 2 * NOTICES), 2 do
+    local id, record = ended[at], ended[at + 1]
+    if #ended == 2 then
+      return string.char(first, #replaced) .. replaced .. id .. struct.pack(">I4", #record) .. record
+    end
+    parts, n = parts or {}, n + 3
+    parts[n - 2], parts[n - 1], parts[n] = id, struct.pack(">I4", #record), record
   end
-  return table.concat(parts)
+  return string.char(first, #replaced) .. replaced .. (parts and table.concat(parts) or "")
 end
 
 -- Adds what `outcome` made of it to a reply.
@@ -223,15 +231,6 @@ local function repeated(answer, made)
   return answer
 end
 
--- Adds these sessions to a reply: id, record, id, record, …
-local function pairs_of(sessions, answer)
-  for _, each in ipairs(sessions) do
-    local n = #answer
-    answer[n + 1], answer[n + 2] = each.id, each.record
-  end
-  return answer
-end
-
 -- The fields with outcomes that are not needed any more.
 local function stale(made, fresh)
   local fields = {}
@@ -243,20 +242,18 @@ end
 
 -- Keeps the ticket of a refused sign-in, and the newest of its realm. `offer` is its id, its
 -- digest and its terms.
-local function leave(key, offer, realm, tickets, proven, now)
-  if offer == "" then
-    return
-  end
-  local id, kept, gone = string.sub(offer, 1, 16), 5 * MINUTE, {}
-  redis.call("HSET", key, id, struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, TICKET, 0, realm, 0, now,
+local function leave(key, offer, realm, ids, found, tickets, proven, now)
+  local id, kept, own, gone = string.sub(offer, 1, 16), 5 * MINUTE, {}, {}
+  redis.call("HSET", key, id, struct.pack(">BBBI3I4i8i8i8i8i8", VERSION, TICKET, 0, realm, 0, now,
     proven, now, kept, now + kept) .. string.sub(offer, 17))
   keep(key, kept)
-  local own = { { id = id, ended = now } }
-  for _, each in ipairs(tickets) do
+  for _, at in ipairs(tickets or {}) do
     -- The same call, sent again, leaves it once.
-    own[#own + 1] = each.realm == realm and each.id ~= id and each or nil
+    own[#own + 1] = struct.unpack(">I3", found[at], 4) == realm and ids[at] ~= id and at or nil
   end
-  oldest(own, TICKETS, gone)
+  local names, times = moments(ids, found, own, 11)
+  names[#names + 1], times[#times + 1] = id, now
+  oldest(names, times, TICKETS, gone)
   drop(key, {}, gone)
 end
 

@@ -26,7 +26,7 @@ local sub = string.sub
 local got = redis.call("HMGET", user, session, session .. ".data")
 local record, data = got[1], got[2] or string.rep("\0", 8)
 local now = clock(given)
-local created, _, _, idle, deadline, revision = live(record, now, tonumber(not_before))
+local created, authenticated, _, idle, deadline, revision = live(record, now, tonumber(not_before))
 if not created then
   return { 0, now, op }
 end
@@ -43,9 +43,12 @@ if #merged > tonumber(limit) then
 end
 
 local kind = string.byte(record, 2)
-local lifetime, fields = sub(record, 35, 50), {}
+local lifetime, rest, fields = sub(record, 35, 50), sub(record, 51), {}
 if shorten ~= "" then
   local new_idle, absolute = struct.unpack(">i8i8", shorten)
+  if absolute < deadline - math.max(created, authenticated) then
+    rest = shorter(record, absolute)
+  end
   idle, deadline = math.min(idle, new_idle), math.min(deadline, now + absolute)
   lifetime = struct.pack(">i8i8", idle, deadline)
 end
@@ -54,6 +57,6 @@ if shorten == "" or changes ~= "" then
   kind = kind % 32 < 16 and kind + 16 or kind
 end
 record = struct.pack(">BB", VERSION, kind) .. sub(record, 3, 6) .. struct.pack(">I4", revision)
-  .. sub(record, 11, 34) .. lifetime .. sub(record, 51)
+  .. sub(record, 11, 34) .. lifetime .. rest
 redis.call("HSET", user, session, record, unpack(fields))
 return { 1, now, op, revision, idle, deadline }

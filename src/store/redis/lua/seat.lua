@@ -1,56 +1,41 @@
 --[[
-  Continues `admit.lua`: makes the session, and ends those that it replaces or evicts.
+  Continues `rank.lua`: makes the session, and the notices of those that it replaces or evicts.
 ]]
-local header = struct.pack(">BBBc3I4i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
+local header = struct.pack(">BBBI3I4i8i8i8i8i8", VERSION, kind + 128 + (#data > 0 and 16 or 0),
   class, realm, 0, begins, authenticated, now, idle, deadline)
-local record = header .. digest .. body
-local chosen = redeem ~= "" and new.chosen ~= replaced
-  and redis.call("HGET", user, new.chosen)
-local ended = live(chosen, now, not_before) and is_within(chosen, realm)
-  and { { id = new.chosen, record = chosen } } or {}
+local record, chosen, ended = header .. digest .. body, new.chosen, {}
+if chosen ~= "" and chosen ~= replaced then
+  local one = redis.call("HGET", user, chosen)
+  local created, _, _, _, _, _, _, _, place = live(one, now, not_before)
+  ended = created and place == realm and { chosen, one } or ended
+end
 for _, at in ipairs(goes) do
-  ended[#ended + 1] = { id = ids[at], record = found[at] }
+  local n = #ended
+  ended[n + 1], ended[n + 2] = ids[at], found[at]
 end
 local first = device ~= "" and first_sight(user, device, now) or 0
-local wrote = { session, record }
+local wrote, gone = { session, record }, stale(made, all.fresh)
 if #data > 0 then
   wrote[3], wrote[4] = session .. ".data", string.rep("\0", 8) .. data
 end
 if #ended > 0 or old or first == 1 then
   wrote[#wrote + 1], wrote[#wrote + 2] = session .. ".made", outcome(first, replaced or "", ended)
 end
--- The new session is written before others end, because an empty hash would lose its TTL.
-redis.call("HSET", user, unpack(wrote))
-drop(user, all.passed)
-remember(all, ids, found)
-local notices, cause = all.notices, { kept = kept, by = session, body = body }
-local function finished(each, reason)
-  cause.reason = reason
-  notices[#notices + 1] = finish(user, each, cause, now)
+local names, times = moments(ids, found, all.noted, 44)
+for _, at in ipairs(all.over or {}) do
+  -- What began before `not_before`, when everybody's sessions ended, leaves notices.
+  local everyone = { reason = EVERYONE, kept = kept, by = "", body = "", at = not_before }
+  names[#names + 1], times[#times + 1] = ids[at], not_before
+  finish(user, ids[at], found[at], everyone, now, wrote, gone)
 end
-end_with_all(user, all, ids, found, kept, not_before, now)
+local cause = { kept = kept, by = session, body = body, reason = REPLACED }
 if old then
-  finished({ id = replaced, record = old }, REPLACED)
   -- Of notices of the same moment this one is dropped last: a second click looks for it.
-  notices[#notices].ended = now + 0.5
-elseif replaces ~= "" and not noticed(redis.call("HGET", user, replaces), now) then
-  mark(user, replaces, REPLACED, session, MINUTE, now)
-  all.markers[#all.markers + 1] = { id = replaces, ended = now }
+  names[#names + 1], times[#times + 1] = replaced, now + 0.5
+  finish(user, replaced, old, cause, now, wrote, gone)
 end
-for _, each in ipairs(ended) do
-  finished(each, each.id == new.chosen and REVOKED or EVICTED)
+for at = 1, #ended, 2 do
+  cause.reason = ended[at] == chosen and REVOKED or EVICTED
+  names[#names + 1], times[#times + 1] = ended[at], now
+  finish(user, ended[at], ended[at + 1], cause, now, wrote, gone)
 end
-local gone = stale(made, all.fresh)
-gone[#gone + 1] = redeem ~= "" and string.sub(redeem, 1, 16) or nil
--- A sign-in that does not count has no limit of the user's to go by. Those of the sessions that
--- ended for this one stay in any case.
-local most = math.max(class == UNCOUNTED and NOTICES or limit, #ended + (old and 1 or 0))
-oldest(notices, math.min(most, NOTICES), gone)
-oldest(all.markers, MARKERS, gone)
-drop(user, {}, gone)
-keep(user, math.max(ttl(now, lasting(kind + 128, idle), deadline), #notices > 0 and kept or 0,
-  #all.markers > 0 and MINUTE or 0))
-if not cutoff and #data == 0 and #ended == 0 and not old and first == 0 then
-  return header .. of
-end
-return pairs_of(ended, { 1, now, of, cutoff or false, record, data, replaced or "", first })

@@ -16,7 +16,7 @@ local answer = { 1, cutoff, of, false }
 for at, id in ipairs(ids) do
   if live(found[at], now, -math.huge) then
     if id ~= session and (spare == "" or string.byte(found[at], 3) ~= 255) then
-      finish(user, { id = id, record = found[at] }, cause, now)
+      finish(user, id, found[at], cause, now)
       answer[#answer + 1] = id
     end
   elseif noticed(found[at], now) and ended_by(found[at], of) then

@@ -11,10 +11,12 @@ local function body_of(record)
   return string.sub(record, string.byte(record, 2) % 64 >= 32 and 206 or 83)
 end
 
--- The body without the client of the last request. That is its seventh field, and its length follows.
+-- The body without the client of the last request, its seventh field, and what follows that. Their length
+-- comes last.
 local function body_to_note(record)
   local body = body_of(record)
-  if string.byte(body, 1) ~= 151 then
+  local fields = string.byte(body, 1)
+  if fields ~= 151 and fields ~= 152 then
     return body
   end
   return "\150" .. string.sub(body, 2, #body - struct.unpack(">I2", body, #body - 1))

@@ -33,7 +33,7 @@ if previous then
       ends = 0
     elseif ends == 1 then
       local cause = { reason = TOKEN_REUSE, kept = kept, by = "", body = "", previous = digest }
-      finish(user, { id = session, record = record }, cause, now)
+      finish(user, session, record, cause, now)
       keep(user, kept)
     end
     return { 4, now, of, record, ends }

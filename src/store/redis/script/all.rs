@@ -6,6 +6,7 @@ use crate::store::redis::live::Publish;
 const PRELUDE: &str = include_str!("../lua/prelude.lua");
 const TOKENS: &str = include_str!("../lua/tokens.lua");
 const HASH: &str = include_str!("../lua/hash.lua");
+const SHORTER: &str = include_str!("../lua/shorter.lua");
 const DATA: &str = include_str!("../lua/data.lua");
 /// The first lines of a script that replicas have to confirm.
 const TOUCH: [&str; 2] = [include_str!("../lua/confirm.lua"), "touch(KEYS[1])"];
@@ -69,7 +70,9 @@ impl All {
                 DATA,
                 include_str!("../lua/room.lua"),
                 include_str!("../lua/admit.lua"),
+                include_str!("../lua/rank.lua"),
                 include_str!("../lua/seat.lua"),
+                include_str!("../lua/write.lua"),
             ],
         ];
         let changes = |change, preludes: &[&'static str], text| {
@@ -96,7 +99,7 @@ impl All {
             // A shorter lifetime is the sooner end of a session.
             save: changes(
                 r#"(ALL or ARGV[6] ~= "") and 5"#,
-                &[PRELUDE, DATA],
+                &[PRELUDE, DATA, SHORTER],
                 include_str!("../lua/save.lua"),
             ),
             rotate: changes(

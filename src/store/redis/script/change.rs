@@ -1,7 +1,10 @@
 //! The scripts that change data, list and end.
 
 use std::{
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, Weak},
+    task::Poll,
     time::Duration,
 };
 
@@ -86,9 +89,16 @@ impl Scripts {
         self.work();
     }
 
+    /// Starts the worker again if what was given up waits for one: the runtime of the last one may have stopped.
+    pub(in super::super) fn go_on(&self) {
+        if self.0.undelivered.left() > 0 {
+            self.work();
+        }
+    }
+
     /// Starts the worker that ends what was given up, if there is work and none is at it.
     fn work(&self) {
-        // Called from `Drop`: without a runtime it waits for the next one that is given up.
+        // Called from `Drop`: without a runtime it waits for the next sign-in or end.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
@@ -111,6 +121,8 @@ impl Scripts {
     pub(in super::super) async fn drain(&self, within: Duration) -> usize {
         self.work();
         let undelivered = &self.0.undelivered;
+        // A worker that pauses after errors may find that Redis answers again.
+        undelivered.awaited.notify_one();
         let all = async {
             loop {
                 let ended = undelivered.ended.notified();
@@ -259,6 +271,7 @@ async fn end_all(store: Weak<Inner>, shift: Shift) {
             .undelivered
             .done(ended.is_err().then_some((tag, id)));
         let up_again = store.0.route.up_again();
+        let awaited = Arc::clone(&store.0.undelivered.awaited);
         // Another primary may well answer: the others that wait have their turns first.
         let others = store.0.route.is_cluster() && failed < store.0.undelivered.left();
         drop(store);
@@ -272,7 +285,12 @@ async fn end_all(store: Weak<Inner>, shift: Shift) {
             Err(error) => {
                 failed = 0;
                 tracing::debug!(kind = ?error.kind(), "a sign-in that was given up is not ended yet");
-                let waited = tokio::time::timeout(pause, up_again).await;
+                let (mut up_again, mut awaited) = (up_again, pin!(awaited.notified()));
+                let woken = poll_fn(|cx| match up_again.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(()),
+                    Poll::Pending => awaited.as_mut().poll(cx),
+                });
+                let waited = tokio::time::timeout(pause, woken).await;
                 pause = if waited.is_ok() {
                     undelivered::SHORTEST
                 } else {

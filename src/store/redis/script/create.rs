@@ -67,13 +67,15 @@ impl Scripts {
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
         call.began = Some(Monotonic::now());
-        self.0.undelivered.sends(create.id);
         let run = || self.send(&call, &arguments);
         let (reply, was_sent) = run().await;
-        if reply.is_err() && !was_sent {
-            self.0.undelivered.never_sent(create.id);
-        }
-        let mut reply = reply?;
+        let mut reply = reply.map_err(|error| {
+            if was_sent {
+                error
+            } else {
+                error.known_not_run()
+            }
+        })?;
         if reply.head().0 == LATE {
             // The sample of the server's time was off; this reply brought a new one. The deadline is the same.
             reply = run().await.0?;

@@ -151,6 +151,16 @@ impl RedisSource {
         Ok(Self(Kind::Sentinels(Arc::new(sentinels))))
     }
 
+    /// One node of a Cluster.
+    pub(in super::super) fn node(info: ConnectionInfo) -> Self {
+        Self::client(info, names::config())
+    }
+
+    #[cfg(test)]
+    pub(in super::super) fn looks_names_up_itself(&self) -> bool {
+        matches!(&self.0, Kind::Client(_, config) if format!("{config:?}").contains("dns_resolver: \"set\""))
+    }
+
     pub(in super::super) fn client(info: ConnectionInfo, config: AsyncConnectionConfig) -> Self {
         Self(Kind::Client(Box::new(ours(info)), Box::new(config)))
     }

@@ -1,0 +1,54 @@
+//! How a browser came to send a request.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{ACCEPT, UPGRADE},
+};
+
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What the headers of a request say about that.
+#[derive(Debug, Default)]
+pub(super) struct Opened<'a> {
+    mode: Option<&'a HeaderValue>,
+    site: Option<&'a HeaderValue>,
+    accepts_pages: bool,
+    pub(super) upgrades: bool,
+}
+
+impl<'a> Opened<'a> {
+    pub(super) fn read(headers: &'a HeaderMap) -> Self {
+        let mut opened = Self::default();
+        // One walk costs less than a lookup of each, and the near cache does it for each request.
+        for (name, value) in headers {
+            if *name == ACCEPT {
+                opened.accepts_pages |=
+                    memchr::memmem::find(value.as_bytes(), b"text/html").is_some();
+            } else if *name == UPGRADE {
+                opened.upgrades = true;
+            } else if *name == SEC_FETCH_MODE {
+                opened.mode.get_or_insert(value);
+            } else if *name == SEC_FETCH_SITE {
+                opened.site.get_or_insert(value);
+            }
+        }
+        opened
+    }
+
+    /// Whether a browser opens a page. Older ones do not send `Sec-Fetch-Mode`.
+    pub(super) fn is_navigation(&self, method: &Method) -> bool {
+        let navigates = || {
+            self.mode
+                .map_or(self.accepts_pages, |mode| mode == "navigate")
+        };
+        matches!(*method, Method::GET | Method::HEAD) && navigates()
+    }
+
+    /// Whether another site may have sent the browser here, as at the end of a sign-in by OAuth. Older browsers do not
+    /// say it.
+    pub(super) fn may_come_from_elsewhere(&self) -> bool {
+        self.site
+            .is_none_or(|site| site != "same-origin" && site != "none")
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether a call still has the session that its streams wait for.
+
+use std::task::{Poll, Waker};
+
+use super::{
+    super::{Session, current::Current, staged::Target, state::State},
+    LiveSession,
+    watched::wake,
+};
+
+/// Tasks that look again after a commit or an end.
+#[derive(Default)]
+pub(in crate::session) struct LookAgain(Vec<Waker>);
+
+impl Session {
+    /// Whether a session that ended is still that of the request.
+    ///
+    /// It is not if the request itself ended or replaced it. Where that is not known yet, the task is woken after the
+    /// commit or the end that decides it.
+    pub(crate) fn poll_still(&self, live: &LiveSession, task: &Waker) -> Poll<bool> {
+        let mut state = self.state();
+        if !state.has(live) {
+            return Poll::Ready(false);
+        }
+        // The turn is given back before tasks are woken, and that needs the lock of the state.
+        let commits = state.committing && self.0.turn.try_lock().is_err();
+        if !commits && state.ends == 0 && matches!(state.staged.target, Target::Stay) {
+            return Poll::Ready(true);
+        }
+        let tasks = &mut state.look_again.get_or_insert_default().0;
+        if !tasks.iter().any(|known| known.will_wake(task)) {
+            tasks.push(task.clone());
+        }
+        Poll::Pending
+    }
+
+    /// Whether the session is that of the request, or was until it ended.
+    pub(crate) fn has(&self, live: &LiveSession) -> bool {
+        self.state().has(live)
+    }
+
+    /// A commit or an end is over.
+    pub(in crate::session) fn look_again(&self) {
+        let tasks = self.state().look_again.take();
+        for task in tasks.into_iter().flat_map(|tasks| tasks.0) {
+            wake(|| task.wake());
+        }
+    }
+}
+
+impl State {
+    fn has(&self, live: &LiveSession) -> bool {
+        match &self.current {
+            Current::Live(current) => current.record.id == live.id(),
+            // A clone of the session may have found out what this request itself did.
+            Current::Gone => {
+                let tag = live.watched().tag;
+                !self.own_cutoffs.iter().any(|(own, _)| *own == tag)
+            }
+            Current::Nothing | Current::Unavailable => false,
+        }
+    }
+}
