@@ -252,10 +252,8 @@ impl Book {
             let Some(set) = self.sets.get_mut(&tag).filter(|set| set.queue == queue) else {
                 continue;
             };
+            // None that is asked for now is in a queue.
             set.queue = Queue::None;
-            if set.looking {
-                continue;
-            }
             let ids = set.take_due(now);
             if ids.is_empty() {
                 self.plan(tag, now, Queue::Urgent);

@@ -88,6 +88,12 @@ impl Watched {
         self.waiters().all.retain(|(it, _)| *it != key);
     }
 
+    /// How many wait for its end.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiters().all.len()
+    }
+
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -65,6 +65,18 @@ fn more_than_16_ended_sessions_are_a_look_at_the_whole_user() {
 }
 
 #[test]
+fn bytes_that_name_more_than_16_ended_sessions_are_a_look_at_the_whole_user() {
+    let ended = (0..16).map(|at| (id(at), EndReason::Evicted)).collect();
+    let mut bytes = FeedMessage::new(TAG, FeedNews::Ended(ended)).encode();
+    bytes.extend(id(16).encode());
+    bytes.push(EndReason::Evicted.code());
+
+    let read = FeedMessage::decode(&bytes).unwrap();
+
+    assert_eq!(read.news, FeedNews::LookAgain);
+}
+
+#[test]
 fn a_message_of_a_newer_version_or_kind_is_a_look_at_its_user() {
     let look = Some(FeedMessage::new(TAG, FeedNews::LookAgain));
     for message in all_kinds() {
@@ -105,11 +117,15 @@ proptest! {
     }
 }
 
-struct Source(Mutex<FeedState>);
+struct Source(Mutex<FeedState>, Mutex<Vec<usize>>);
 
 impl FeedSource for Arc<Source> {
     fn state(&self, _: Tag) -> FeedState {
         *self.0.lock().unwrap()
+    }
+
+    fn wanted(&self, readers: usize) {
+        self.1.lock().unwrap().push(readers);
     }
 }
 
@@ -127,7 +143,10 @@ impl FeedReader for Reader {
 }
 
 fn feed() -> (Arc<Source>, Feed) {
-    let source = Arc::new(Source(Mutex::new(FeedState::new(0, true))));
+    let source = Arc::new(Source(
+        Mutex::new(FeedState::new(0, true)),
+        Mutex::default(),
+    ));
     (Arc::clone(&source), Feed::new(source))
 }
 
@@ -170,7 +189,7 @@ fn a_message_about_all_users_changes_each_mark() {
 
 #[test]
 fn a_store_listens_while_its_feed_has_readers() {
-    let (_, feed) = feed();
+    let (source, feed) = feed();
     let mut wanted = feed.wanted();
     assert!(!feed.is_wanted());
 
@@ -191,6 +210,7 @@ fn a_store_listens_while_its_feed_has_readers() {
     drop(other);
     assert!(!feed.is_wanted());
     assert_eq!(*wanted.borrow_and_update(), 0);
+    assert_eq!(*source.1.lock().unwrap(), [1, 2, 1, 0]);
 }
 
 #[test]

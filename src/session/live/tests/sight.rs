@@ -23,8 +23,9 @@ use crate::{
     model::{Digest, EndNotice, EndReason, Record, SessionId, Stopwatch, Tag, Timestamp},
     store::{
         Create, Created, Deadlines, End, Ended, Feed, FeedMessage, FeedNews, FeedSource, FeedState,
-        Forget, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save,
-        Saved, SessionStore, SharedStore, StoreError, StoreErrorKind, Ticketed, Touch,
+        Forget, Horizon, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate,
+        Rotated, Save, Saved, SessionStore, SharedStore, StoreError, StoreErrorKind, Ticketed,
+        Touch,
     },
 };
 
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     /// How long an answer takes.
     pub(super) delay: Mutex<Duration>,
     pub(super) is_down: AtomicBool,
+    pub(super) panics: AtomicBool,
+    pub(super) horizon: Horizon,
     pub(super) on_the_way: AtomicUsize,
 }
 
@@ -64,6 +67,7 @@ impl SessionStore for Sight {
         if self.0.is_down.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
         }
+        assert!(!self.0.panics.load(Ordering::SeqCst), "the store is broken");
         let of = |id: &SessionId| self.0.sessions.lock().unwrap().get(id).cloned();
         let found = |id| of(id).unwrap_or(Presence::Unknown);
         let looked = Looked::new(look.ids.iter().map(found).collect(), self.now());
@@ -103,6 +107,9 @@ impl SessionStore for Sight {
     async fn touch(&self, _: &Touch) -> Result<(), StoreError> {
         no()
     }
+    fn horizon(&self) -> Option<&Horizon> {
+        Some(&self.0.horizon)
+    }
     fn feed(&self) -> Option<Feed> {
         self.0.feed.clone()
     }
@@ -119,6 +126,8 @@ impl Sight {
             looks: Mutex::default(),
             delay: Mutex::new(Duration::from_millis(1)),
             is_down: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
+            horizon: Horizon::of_process(),
             on_the_way: AtomicUsize::new(0),
         }))
     }

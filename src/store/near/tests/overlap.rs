@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     thread,
     time::Duration,
@@ -16,10 +16,10 @@ use super::{
     wire::{Hold, Node, Server, near, poll},
 };
 use crate::{
-    model::{EndReason, Token},
+    model::{EndReason, Salt, Token},
     store::{
-        Changes, End, FeedMessage, FeedNews, Near, Resolve, Resolved, Save, SessionStore,
-        StoreError, Which, feed::FeedReader,
+        Changes, End, FeedMessage, FeedNews, Near, Renewal, Resolve, Resolved, Rotate, Rotated,
+        Save, SessionStore, StoreError, Which, feed::FeedReader,
     },
 };
 
@@ -95,6 +95,33 @@ async fn an_answer_to_a_request_that_was_not_chosen_removes_what_is_not_true_any
     assert!(node.near.found(&near(&token)).is_none());
 }
 
+/// What a store may say of a request that used a token first.
+#[tokio::test]
+async fn an_answer_about_an_unused_session_or_token_is_not_kept() {
+    let server = Server::new();
+    let (node, token) = (server.node(), server.signs_in("alice").await);
+    let (next, salt) = (token.clone(), Salt::from_bytes([1; 16]));
+    let token = next.successor(&salt);
+    let rotate = Rotate::new(&next, &token, Renewal::Derived(salt));
+    let Rotated::Rotated(record) = server.store.rotate(&rotate).await.unwrap() else {
+        panic!("not rotated");
+    };
+    let resolve = near(&token);
+    let cache = node.near.0.cache.as_ref().unwrap();
+    let Resolved::Live(used) = server.store.resolve(&resolve).await.unwrap() else {
+        panic!("not live");
+    };
+    let (mut unused, mut new) = (used.clone(), used.clone());
+    unused.record.unused = true;
+    new.record.rotation = record.rotation;
+
+    for (found, kept) in [(unused, 0), (new, 0), (used, 1)] {
+        let answer = Ok(Resolved::Live(found));
+        cache.keep(&resolve, &answer, cache.asks(&resolve));
+        assert_eq!(cache.entries(), kept);
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_answers_at_once_fills_too() {
     let server = Server::new();
@@ -148,41 +175,42 @@ async fn an_answer_that_arrives_while_a_message_is_delivered_is_not_kept() {
 /// Answers and messages at the same moments.
 #[test]
 fn no_answer_slips_past_a_message_of_another_thread() {
-    const ROUNDS: usize = 5_000;
     let server = Server::new();
     let node = server.node();
     let token = tokio_test::block_on(server.signs_in("alice"));
     let (resolve, feed) = (near(&token), node.near.feed().unwrap());
     let cache = node.near.0.cache.as_ref().unwrap();
-    let answer = tokio_test::block_on(server.store.resolve(&resolve));
-    let message = FeedMessage::new(token.tag(), FeedNews::LookAgain);
-    // Each thread waits for the other one, so that both are at work.
-    let (begun, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let meets = |at: &AtomicUsize, round: usize| {
-        at.fetch_add(1, SeqCst);
-        while at.load(SeqCst) < 2 * round {
-            thread::yield_now();
-        }
+    let answer = tokio_test::block_on(server.store.resolve(&resolve)).unwrap();
+    let Resolved::Live(found) = answer else {
+        panic!("not live");
     };
+    let message = FeedMessage::new(token.tag(), FeedNews::LookAgain);
+    // The revision that the store has, and that of the last message that was delivered.
+    let (stored, delivered) = (AtomicU64::new(0), AtomicU64::new(0));
+    let done = AtomicBool::new(false);
 
-    let kept = thread::scope(|scope| {
+    let late = thread::scope(|scope| {
         scope.spawn(|| {
-            for round in 1..=ROUNDS {
-                meets(&begun, round);
+            while !done.load(SeqCst) {
+                let revision = stored.fetch_add(1, SeqCst) + 1;
                 feed.deliver(&message);
-                meets(&done, round);
+                delivered.store(revision, SeqCst);
             }
         });
-        let mut kept = 0;
-        for round in 1..=ROUNDS {
+        let late = (0..50_000).filter(|_| {
             let asked = cache.asks(&resolve);
-            meets(&begun, round);
-            cache.keep(&resolve, &answer, asked);
-            meets(&done, round);
-            kept += cache.entries();
-        }
-        kept
+            let mut found = found.clone();
+            found.record.revision = stored.load(SeqCst);
+            cache.keep(&resolve, &Ok(Resolved::Live(found)), asked);
+            let least = delivered.load(SeqCst);
+            let hit = cache.hit(&resolve);
+            hit.is_some_and(|hit| hit.found.record.revision < least)
+        });
+        let late = late.count();
+        done.store(true, SeqCst);
+        late
     });
 
-    assert_eq!(kept, 0, "of {ROUNDS}");
+    assert_eq!(late, 0);
+    assert!(delivered.load(SeqCst) > 0);
 }
