@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::trial::{MS, Trial};
 use crate::{
     model::{Arrival, Limit},
-    store::{Authenticated, End, Ended, SessionStore, Timestamp, Which},
+    store::{Authenticated, End, Ended, Timestamp, Which},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) async fn has_an_order_and_an_age<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn has_an_order_and_an_age(trial: &Trial) {
     cutoffs_of_one_millisecond_follow_each_other(trial).await;
     a_cutoff_just_ahead_stays(trial).await;
     a_sign_in_proven_a_day_ago_is_too_old(trial).await;
 }
 
 /// Ends all sessions, and returns the cutoff.
-async fn cutoff<St: SessionStore>(trial: &Trial<St>, end: &End) -> Timestamp {
+async fn cutoff(trial: &Trial, end: &End) -> Timestamp {
     match trial.end(end).await {
         Ended::Ended { now, .. } => now,
         other => trial.broken(&format!(
@@ -27,7 +27,7 @@ async fn cutoff<St: SessionStore>(trial: &Trial<St>, end: &End) -> Timestamp {
     }
 }
 
-async fn cutoffs_of_one_millisecond_follow_each_other<St: SessionStore>(trial: &Trial<St>) {
+async fn cutoffs_of_one_millisecond_follow_each_other(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let now = trial.now();
@@ -60,7 +60,7 @@ async fn cutoffs_of_one_millisecond_follow_each_other<St: SessionStore>(trial: &
         .await;
 }
 
-async fn a_cutoff_just_ahead_stays<St: SessionStore>(trial: &Trial<St>) {
+async fn a_cutoff_just_ahead_stays(trial: &Trial) {
     let session_set = trial.user();
     let first = cutoff(trial, &session_set.end(Which::All)).await;
     cutoff(trial, &session_set.end(Which::All)).await;
@@ -85,7 +85,7 @@ async fn a_cutoff_just_ahead_stays<St: SessionStore>(trial: &Trial<St>) {
         .await;
 }
 
-async fn a_sign_in_proven_a_day_ago_is_too_old<St: SessionStore>(trial: &Trial<St>) {
+async fn a_sign_in_proven_a_day_ago_is_too_old(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.token();
     let mut create = session_set.create_for(&token);

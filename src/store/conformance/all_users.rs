@@ -11,6 +11,10 @@ use crate::{
 /// Number 25: the store keeps the latest moment. Stores that do not have it are left out.
 pub async fn keeps_the_moment_of_everyone<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(25, make).await;
+    the_latest_moment_is_kept(&trial).await;
+}
+
+async fn the_latest_moment_is_kept(trial: &Trial) {
     if trial.store.horizon().is_none() {
         return;
     }
@@ -63,6 +67,10 @@ pub async fn keeps_the_moment_of_everyone<St: SessionStore>(make: impl AsyncFn(M
 /// Number 26: `scan` returns each session set that stays. Stores that do not have it are left out.
 pub async fn scans_all_session_sets<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(26, make).await;
+    each_session_set_that_stays_is_returned(&trial).await;
+}
+
+async fn each_session_set_that_stays_is_returned(trial: &Trial) {
     let mut scan = Scan::new();
     scan.most = 7;
     match trial.store.scan(&scan).await {
@@ -81,7 +89,7 @@ pub async fn scans_all_session_sets<St: SessionStore>(make: impl AsyncFn(ManualC
         .end(&End::new(ended.tag(), Which::All, EndReason::Revoked))
         .await;
 
-    let found = all(&trial, scan.clone(), async || {
+    let found = all(trial, scan.clone(), async || {
         // Others come and go meanwhile.
         let other = trial.user();
         other.signs_in().await;
@@ -101,7 +109,7 @@ pub async fn scans_all_session_sets<St: SessionStore>(make: impl AsyncFn(ManualC
     );
 
     scan.not_before = Some(trial.now().plus(MS));
-    let found = all(&trial, scan.clone(), async || {}).await;
+    let found = all(trial, scan.clone(), async || {}).await;
     let left = stay
         .iter()
         .find(|token| found.contains(&token.session_id()));
@@ -124,11 +132,7 @@ pub async fn scans_all_session_sets<St: SessionStore>(make: impl AsyncFn(ManualC
 }
 
 /// The sessions in all parts, with something that happens between them.
-async fn all<St: SessionStore>(
-    trial: &Trial<St>,
-    mut scan: Scan,
-    between: impl AsyncFn(),
-) -> HashSet<SessionId> {
+async fn all(trial: &Trial, mut scan: Scan, between: impl AsyncFn()) -> HashSet<SessionId> {
     let mut found = HashSet::new();
     loop {
         let part = trial.answered(trial.store.scan(&scan).await);

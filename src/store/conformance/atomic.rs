@@ -24,7 +24,7 @@ pub async fn is_atomic<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) 
     a_dropped_future_leaves_no_partial_change(&trial).await;
 }
 
-async fn no_request_sees_more_sessions_than_the_limit<St: SessionStore>(trial: &Trial<St>) {
+async fn no_request_sees_more_sessions_than_the_limit(trial: &Trial) {
     let session_set = trial.user();
     let racers = sign_ins(&session_set, Limit::at_most(3));
     let list = List::new(session_set.tag);
@@ -60,7 +60,7 @@ async fn no_request_sees_more_sessions_than_the_limit<St: SessionStore>(trial: &
     trial.same(ends, wanted, "the sessions that were evicted or are live");
 }
 
-fn sign_ins<St: SessionStore>(session_set: &SessionSet<'_, St>, limit: Limit) -> Vec<Create> {
+fn sign_ins(session_set: &SessionSet<'_>, limit: Limit) -> Vec<Create> {
     (0..RACERS)
         .map(|_| {
             let mut create = session_set.create_for(&session_set.token());
@@ -71,7 +71,7 @@ fn sign_ins<St: SessionStore>(session_set: &SessionSet<'_, St>, limit: Limit) ->
 }
 
 /// Runs all of them at the same time.
-async fn race<St: SessionStore>(trial: &Trial<St>, racers: &[Create]) -> Vec<Created> {
+async fn race(trial: &Trial, racers: &[Create]) -> Vec<Created> {
     together(
         racers
             .iter()
@@ -81,7 +81,7 @@ async fn race<St: SessionStore>(trial: &Trial<St>, racers: &[Create]) -> Vec<Cre
     .await
 }
 
-async fn a_refusing_limit_admits_exactly_that_many<St: SessionStore>(trial: &Trial<St>) {
+async fn a_refusing_limit_admits_exactly_that_many(trial: &Trial) {
     let session_set = trial.user();
     let first = session_set.signs_in().await;
     let racers = sign_ins(&session_set, Limit::at_most(3).refuse());
@@ -115,7 +115,7 @@ async fn a_refusing_limit_admits_exactly_that_many<St: SessionStore>(trial: &Tri
     );
 }
 
-async fn one_sign_in_sent_many_times_is_one_session<St: SessionStore>(trial: &Trial<St>) {
+async fn one_sign_in_sent_many_times_is_one_session(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.token();
     let racers = vec![session_set.create_for(&token); RACERS];
@@ -141,7 +141,7 @@ async fn one_sign_in_sent_many_times_is_one_session<St: SessionStore>(trial: &Tr
         .await;
 }
 
-async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
+async fn no_write_is_lost(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let saves: Vec<_> = (0..RACERS)
@@ -181,7 +181,7 @@ async fn no_write_is_lost<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn only_one_of_many_ends_ends_it<St: SessionStore>(trial: &Trial<St>) {
+async fn only_one_of_many_ends_ends_it(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let ends: Vec<_> = (0..RACERS).map(|_| session_set.end_one(&token)).collect();
@@ -206,7 +206,7 @@ async fn only_one_of_many_ends_ends_it<St: SessionStore>(trial: &Trial<St>) {
     trial.notice(&token, "the ended session").await;
 }
 
-async fn no_sign_in_survives_a_cutoff_set_after_it_began<St: SessionStore>(trial: &Trial<St>) {
+async fn no_sign_in_survives_a_cutoff_set_after_it_began(trial: &Trial) {
     let session_set = trial.user();
     let racers = sign_ins(&session_set, Limit::at_most(3));
     let end = session_set.end(Which::All);
@@ -234,7 +234,7 @@ async fn no_sign_in_survives_a_cutoff_set_after_it_began<St: SessionStore>(trial
         .await;
 }
 
-async fn a_dropped_future_leaves_no_partial_change<St: SessionStore>(trial: &Trial<St>) {
+async fn a_dropped_future_leaves_no_partial_change(trial: &Trial) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     trial.clock.advance(MS);

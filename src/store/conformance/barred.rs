@@ -19,22 +19,19 @@ pub async fn disables_and_enables_users<St: SessionStore>(make: impl AsyncFn(Man
     other_users_are_not_disabled(&trial).await;
 }
 
-fn bar<St: SessionStore>(session_set: &SessionSet<'_, St>, duration: Duration) -> End {
+fn bar(session_set: &SessionSet<'_>, duration: Duration) -> End {
     let mut end = End::new(session_set.tag, Which::All, EndReason::Disabled);
     end.bar = Some(duration);
     end
 }
 
-async fn is_disabled<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-) -> bool {
+async fn is_disabled(trial: &Trial, session_set: &SessionSet<'_>) -> bool {
     let token = session_set.token();
     let created = trial.create(&session_set.create_for(&token)).await;
     matches!(created, Created::Disabled)
 }
 
-async fn a_disabled_user_cannot_sign_in<St: SessionStore>(trial: &Trial<St>) {
+async fn a_disabled_user_cannot_sign_in(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial
@@ -65,7 +62,7 @@ async fn a_disabled_user_cannot_sign_in<St: SessionStore>(trial: &Trial<St>) {
     session_set.signs_in().await;
 }
 
-async fn an_enabled_user_can_sign_in_at_once<St: SessionStore>(trial: &Trial<St>) {
+async fn an_enabled_user_can_sign_in_at_once(trial: &Trial) {
     let session_set = trial.user();
     trial.end(&bar(&session_set, BARRED)).await;
     trial.clock.advance(MS);
@@ -75,7 +72,7 @@ async fn an_enabled_user_can_sign_in_at_once<St: SessionStore>(trial: &Trial<St>
     session_set.signs_in().await;
 }
 
-async fn other_users_are_not_disabled<St: SessionStore>(trial: &Trial<St>) {
+async fn other_users_are_not_disabled(trial: &Trial) {
     let (barred, other) = (trial.user(), trial.user());
 
     trial.end(&bar(&barred, BARRED)).await;

@@ -5,23 +5,19 @@ use std::time::Duration;
 use super::trial::{MS, SessionSet, Trial, ids, ids_of};
 use crate::{
     model::{ClientClass, Limit, Token},
-    store::{Create, SeenDevice, SessionStore, UNCOUNTED_MAX},
+    store::{Create, SeenDevice, UNCOUNTED_MAX},
 };
 
 const PHONE: ClientClass = ClientClass::new(1);
 
-pub(super) async fn has_its_own_limit<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn has_its_own_limit(trial: &Trial) {
     sessions_of_the_same_class_end_first(trial).await;
     uncounted_sessions_have_a_limit_apart(trial).await;
     a_device_is_new_once(trial).await;
 }
 
 /// A sign-in of this class, 1 ms later than the one before.
-fn of_class<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    class: ClientClass,
-) -> (Token, Create) {
+fn of_class(trial: &Trial, session_set: &SessionSet<'_>, class: ClientClass) -> (Token, Create) {
     trial.clock.advance(MS);
     let token = session_set.token();
     let mut create = session_set.create_for(&token);
@@ -30,7 +26,7 @@ fn of_class<St: SessionStore>(
     (token, create)
 }
 
-async fn sessions_of_the_same_class_end_first<St: SessionStore>(trial: &Trial<St>) {
+async fn sessions_of_the_same_class_end_first(trial: &Trial) {
     let session_set = trial.user();
     let mut tokens = Vec::new();
     for class in [ClientClass::default(), PHONE, ClientClass::default()] {
@@ -66,7 +62,7 @@ async fn sessions_of_the_same_class_end_first<St: SessionStore>(trial: &Trial<St
         .await;
 }
 
-async fn uncounted_sessions_have_a_limit_apart<St: SessionStore>(trial: &Trial<St>) {
+async fn uncounted_sessions_have_a_limit_apart(trial: &Trial) {
     let session_set = trial.user();
     let uncounted = async || {
         let (token, mut create) = of_class(trial, &session_set, PHONE);
@@ -114,7 +110,7 @@ async fn uncounted_sessions_have_a_limit_apart<St: SessionStore>(trial: &Trial<S
     trial.live(&own, "the counted session").await;
 }
 
-async fn a_device_is_new_once<St: SessionStore>(trial: &Trial<St>) {
+async fn a_device_is_new_once(trial: &Trial) {
     let session_set = trial.user();
     let first_sight = async |device: u8| {
         let (_, mut create) = of_class(trial, &session_set, PHONE);

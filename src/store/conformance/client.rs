@@ -28,18 +28,18 @@ fn seen(agent: &str, at: Timestamp) -> LastSeen {
     seen
 }
 
-async fn noted<St: SessionStore>(trial: &Trial<St>, note: &NoteClient, wanted: bool, what: &str) {
+async fn noted(trial: &Trial, note: &NoteClient, wanted: bool, what: &str) {
     let found = trial.answered(Box::pin(trial.store.note_client(note)).await);
     trial.same(found, wanted, what);
 }
 
 /// The record of a session whose token was sent.
-async fn used<St: SessionStore>(trial: &Trial<St>, token: &Token) -> Record {
+async fn used(trial: &Trial, token: &Token) -> Record {
     trial.touch(token, "a new session").await;
     trial.live(token, "a used session").await.record
 }
 
-async fn a_client_is_noted_and_nothing_else_changes<St: SessionStore>(trial: &Trial<St>) {
+async fn a_client_is_noted_and_nothing_else_changes(trial: &Trial) {
     for proof in [Proof::new(), Proof::new().with_methods(["pwd"])] {
         for persistent in [true, false] {
             let session_set = trial.user();
@@ -82,7 +82,7 @@ async fn a_client_is_noted_and_nothing_else_changes<St: SessionStore>(trial: &Tr
     }
 }
 
-async fn of_parallel_requests_one_notes_its_client<St: SessionStore>(trial: &Trial<St>) {
+async fn of_parallel_requests_one_notes_its_client(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let read = used(trial, &token).await;
@@ -96,7 +96,7 @@ async fn of_parallel_requests_one_notes_its_client<St: SessionStore>(trial: &Tri
     trial.same(after.last_seen(), Some(&one), "the last client");
 }
 
-async fn only_a_live_session_has_a_last_client<St: SessionStore>(trial: &Trial<St>) {
+async fn only_a_live_session_has_a_last_client(trial: &Trial) {
     let session_set = trial.user();
     let (token, other) = (session_set.signs_in().await, session_set.signs_in().await);
     let read = used(trial, &token).await;
@@ -120,9 +120,9 @@ async fn only_a_live_session_has_a_last_client<St: SessionStore>(trial: &Trial<S
 }
 
 /// However long the last client is.
-async fn a_notice_names_the_client_of_the_sign_in<St: SessionStore>(trial: &Trial<St>) {
+async fn a_notice_names_the_client_of_the_sign_in(trial: &Trial) {
     for length in [1, 100, 500] {
-        let session_set: SessionSet<'_, St> = trial.user();
+        let session_set: SessionSet<'_> = trial.user();
         let (token, by) = (session_set.signs_in().await, session_set.signs_in().await);
         let causing = used(trial, &by).await;
         let last = seen(&"x".repeat(length), trial.now());

@@ -27,7 +27,7 @@ pub async fn replaces_and_keeps_the_data<St: SessionStore>(make: impl AsyncFn(Ma
     follow::replaces_the_session_that_replaced_it(&trial).await;
 }
 
-async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
+async fn the_data_is_kept_and_changed(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
         session_set
@@ -67,9 +67,7 @@ async fn the_data_is_kept_and_changed<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn the_replaced_session_ends_before_the_limit_is_checked<St: SessionStore>(
-    trial: &Trial<St>,
-) {
+async fn the_replaced_session_ends_before_the_limit_is_checked(trial: &Trial) {
     for limit in [Limit::at_most(2), Limit::at_most(2).refuse()] {
         let session_set = trial.user();
         let other = session_set.signs_in().await;
@@ -91,7 +89,7 @@ async fn the_replaced_session_ends_before_the_limit_is_checked<St: SessionStore>
     }
 }
 
-async fn a_refused_sign_in_replaces_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_refused_sign_in_replaces_nothing(trial: &Trial) {
     let session_set = trial.user();
     let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
 
@@ -109,7 +107,7 @@ async fn a_refused_sign_in_replaces_nothing<St: SessionStore>(trial: &Trial<St>)
         .await;
 }
 
-async fn only_the_data_of_a_live_session_is_kept<St: SessionStore>(trial: &Trial<St>) {
+async fn only_the_data_of_a_live_session_is_kept(trial: &Trial) {
     let session_set = trial.user();
     let ended = session_set.signs_in().await;
     session_set
@@ -146,7 +144,7 @@ pub async fn creates_once<St: SessionStore>(make: impl AsyncFn(ManualClock) -> S
     an_ended_session_is_not_made_again(&trial).await;
 }
 
-async fn a_repeated_create_is_the_same_session<St: SessionStore>(trial: &Trial<St>) {
+async fn a_repeated_create_is_the_same_session(trial: &Trial) {
     let session_set = trial.user();
     let (previous, victim) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.clock.advance(MS);
@@ -195,7 +193,7 @@ async fn a_repeated_create_is_the_same_session<St: SessionStore>(trial: &Trial<S
     session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn a_repeated_create_returns_what_it_ended<St: SessionStore>(trial: &Trial<St>) {
+async fn a_repeated_create_returns_what_it_ended(trial: &Trial) {
     let session_set = trial.user();
     let (previous, victim) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.clock.advance(MS);
@@ -233,7 +231,7 @@ async fn a_repeated_create_returns_what_it_ended<St: SessionStore>(trial: &Trial
     trial.same(wanted(late), nothing, "a `create` repeated after a minute");
 }
 
-async fn a_known_id_with_another_secret_makes_no_session<St: SessionStore>(trial: &Trial<St>) {
+async fn a_known_id_with_another_secret_makes_no_session(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let forged = session_set.forged(&token);
@@ -259,7 +257,7 @@ async fn a_known_id_with_another_secret_makes_no_session<St: SessionStore>(trial
     session_set.lists_exactly(&[], "the list").await;
 }
 
-async fn an_ended_session_is_not_made_again<St: SessionStore>(trial: &Trial<St>) {
+async fn an_ended_session_is_not_made_again(trial: &Trial) {
     let session_set = trial.user();
     let revoked = session_set.signs_in().await;
     trial.end(&session_set.end_one(&revoked)).await;
@@ -293,7 +291,7 @@ async fn an_ended_session_is_not_made_again<St: SessionStore>(trial: &Trial<St>)
     }
 }
 
-async fn a_new_session_is_what_was_asked_for<St: SessionStore>(trial: &Trial<St>) {
+async fn a_new_session_is_what_was_asked_for(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         // A later session of the same user is made another way than the first.
         for _ in 0..2 {

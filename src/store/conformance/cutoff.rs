@@ -30,9 +30,7 @@ pub async fn rejects_what_was_authenticated_before_the_cutoff<St: SessionStore>(
     has_an_order_and_an_age(&trial).await;
 }
 
-async fn only_sign_ins_authenticated_after_the_cutoff_are_made<St: SessionStore>(
-    trial: &Trial<St>,
-) {
+async fn only_sign_ins_authenticated_after_the_cutoff_are_made(trial: &Trial) {
     // A user without a session has a cutoff too.
     let session_set = trial.user();
     let cutoff = trial.now();
@@ -76,7 +74,7 @@ async fn only_sign_ins_authenticated_after_the_cutoff_are_made<St: SessionStore>
     );
 }
 
-async fn a_sign_in_may_state_a_time_just_after_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn a_sign_in_may_state_a_time_just_after_the_cutoff(trial: &Trial) {
     let session_set = trial.user();
     let cutoff = trial.now();
     trial.end(&session_set.end(Which::All)).await;
@@ -97,9 +95,7 @@ async fn a_sign_in_may_state_a_time_just_after_the_cutoff<St: SessionStore>(tria
     );
 }
 
-async fn a_moment_later_than_the_arrival_counts_as_the_arrival<St: SessionStore>(
-    trial: &Trial<St>,
-) {
+async fn a_moment_later_than_the_arrival_counts_as_the_arrival(trial: &Trial) {
     for sessions in [false, true] {
         let session_set = trial.user();
         if sessions {
@@ -134,9 +130,7 @@ async fn a_moment_later_than_the_arrival_counts_as_the_arrival<St: SessionStore>
     }
 }
 
-async fn a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came<St: SessionStore>(
-    trial: &Trial<St>,
-) {
+async fn a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came(trial: &Trial) {
     let session_set = trial.user();
     let own = trial.now();
     trial.end(&session_set.end(Which::All)).await;
@@ -177,7 +171,7 @@ async fn a_sign_in_after_its_own_cutoff_is_made_unless_another_cutoff_came<St: S
         .await;
 }
 
-async fn a_rejected_sign_in_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_rejected_sign_in_changes_nothing(trial: &Trial) {
     let session_set = trial.user();
     let kept = session_set.signs_in().await;
     session_set
@@ -215,7 +209,7 @@ async fn a_rejected_sign_in_changes_nothing<St: SessionStore>(trial: &Trial<St>)
     session_set.lists_exactly(&[&kept], "the list").await;
 }
 
-async fn a_cutoff_in_the_future_is_moved_to_now<St: SessionStore>(trial: &Trial<St>) {
+async fn a_cutoff_in_the_future_is_moved_to_now(trial: &Trial) {
     let session_set = trial.user();
     let cutoff = trial.now();
     trial.end(&session_set.end(Which::All)).await;
@@ -241,7 +235,7 @@ async fn a_cutoff_in_the_future_is_moved_to_now<St: SessionStore>(trial: &Trial<
     trial.clock.set(cutoff.plus(MS));
 }
 
-async fn guest_sessions_have_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn guest_sessions_have_no_cutoff(trial: &Trial) {
     let session_set = trial.guest();
     let previous = session_set.signs_in().await;
     trial
@@ -262,7 +256,7 @@ async fn guest_sessions_have_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
         .await;
 }
 
-async fn ending_one_session_sets_no_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn ending_one_session_sets_no_cutoff(trial: &Trial) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     trial.end(&session_set.end_one(&previous)).await;
@@ -283,7 +277,7 @@ pub async fn uses_only_its_own_clock<St: SessionStore>(make: impl AsyncFn(Manual
     an_arrival_counts_as_an_age(&trial).await;
 }
 
-async fn every_outcome_has_the_time_of_the_store<St: SessionStore>(trial: &Trial<St>) {
+async fn every_outcome_has_the_time_of_the_store(trial: &Trial) {
     // Times far from the machine's time, forwards and back again.
     let start = trial.now();
     for moment in [86_400_000, 7_258_118_400_000, start.as_millis()] {
@@ -315,7 +309,7 @@ async fn every_outcome_has_the_time_of_the_store<St: SessionStore>(trial: &Trial
     }
 }
 
-async fn an_arrival_counts_as_an_age<St: SessionStore>(trial: &Trial<St>) {
+async fn an_arrival_counts_as_an_age(trial: &Trial) {
     let session_set = trial.user();
     let cutoff = trial.now();
     trial.end(&session_set.end(Which::All)).await;

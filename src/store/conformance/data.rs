@@ -15,7 +15,7 @@ pub async fn saves_to_live_sessions_only<St: SessionStore>(make: impl AsyncFn(Ma
     a_save_revives_no_session(&trial).await;
 }
 
-async fn changes_are_merged_key_by_key<St: SessionStore>(trial: &Trial<St>) {
+async fn changes_are_merged_key_by_key(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.token();
         let mut create = session_set.create_for(&token);
@@ -56,7 +56,7 @@ fn pairs(data: &Data) -> Vec<(Vec<u8>, Vec<u8>)> {
     pairs
 }
 
-async fn a_save_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) {
+async fn a_save_may_depend_on_the_revision(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let revision = trial.live(&token, "a new session").await.record.revision;
@@ -96,7 +96,7 @@ async fn a_save_may_depend_on_the_revision<St: SessionStore>(trial: &Trial<St>) 
     );
 }
 
-async fn keys_and_values_may_be_any_bytes<St: SessionStore>(trial: &Trial<St>) {
+async fn keys_and_values_may_be_any_bytes(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let every: Vec<u8> = (0..=u8::MAX).collect();
@@ -116,7 +116,7 @@ async fn keys_and_values_may_be_any_bytes<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn a_save_revives_no_session<St: SessionStore>(trial: &Trial<St>) {
+async fn a_save_revives_no_session(trial: &Trial) {
     let session_set = trial.user();
     let (idle, ended) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.end(&session_set.end_one(&ended)).await;
@@ -174,7 +174,7 @@ pub async fn enforces_the_data_limit<St: SessionStore>(make: impl AsyncFn(Manual
     a_create_over_the_data_limit_changes_nothing(&trial).await;
 }
 
-async fn a_save_over_the_data_limit_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_save_over_the_data_limit_changes_nothing(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     session_set
@@ -202,7 +202,7 @@ async fn a_save_over_the_data_limit_changes_nothing<St: SessionStore>(trial: &Tr
         .await;
 }
 
-async fn a_create_over_the_data_limit_changes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_create_over_the_data_limit_changes_nothing(trial: &Trial) {
     let session_set = trial.user();
     let (previous, other) = (session_set.signs_in().await, session_set.signs_in().await);
     session_set

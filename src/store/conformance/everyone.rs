@@ -23,22 +23,13 @@ pub async fn ends_what_began_before<St: SessionStore>(make: impl AsyncFn(ManualC
 }
 
 /// The answer to this token, where sessions from before this moment have ended.
-async fn resolved<St: SessionStore>(
-    trial: &Trial<St>,
-    token: &Token,
-    not_before: Timestamp,
-) -> Resolved {
+async fn resolved(trial: &Trial, token: &Token, not_before: Timestamp) -> Resolved {
     let mut resolve = quiet(token);
     resolve.not_before = Some(not_before);
     trial.resolve(&resolve).await
 }
 
-async fn is_over<St: SessionStore>(
-    trial: &Trial<St>,
-    token: &Token,
-    not_before: Timestamp,
-    what: &str,
-) {
+async fn is_over(trial: &Trial, token: &Token, not_before: Timestamp, what: &str) {
     match resolved(trial, token, not_before).await {
         Resolved::Ended(notice) => trial.same(
             (notice.reason, notice.ended_at, notice.by),
@@ -49,17 +40,12 @@ async fn is_over<St: SessionStore>(
     }
 }
 
-async fn is_live<St: SessionStore>(
-    trial: &Trial<St>,
-    token: &Token,
-    not_before: Timestamp,
-    what: &str,
-) {
+async fn is_live(trial: &Trial, token: &Token, not_before: Timestamp, what: &str) {
     let found = resolved(trial, token, not_before).await;
     trial.holds(matches!(found, Resolved::Live(_)), what);
 }
 
-async fn its_tokens_get_the_reason<St: SessionStore>(trial: &Trial<St>) {
+async fn its_tokens_get_the_reason(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let (began, token) = (trial.now(), session_set.signs_in().await);
         trial.live(&token, "a new session").await;
@@ -100,7 +86,7 @@ async fn its_tokens_get_the_reason<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn what_was_proven_before_is_over<St: SessionStore>(trial: &Trial<St>) {
+async fn what_was_proven_before_is_over(trial: &Trial) {
     let session_set = trial.user();
     let proven = trial.now();
     trial.clock.advance(MS + MS);
@@ -148,7 +134,7 @@ async fn what_was_proven_before_is_over<St: SessionStore>(trial: &Trial<St>) {
     trial.unknown(&token, "a rejected sign-in").await;
 }
 
-async fn a_sign_in_leaves_notices<St: SessionStore>(trial: &Trial<St>) {
+async fn a_sign_in_leaves_notices(trial: &Trial) {
     let session_set = trial.user();
     let (first, second) = (session_set.signs_in().await, session_set.signs_in().await);
     let moment = trial.now().plus(MS);
@@ -177,7 +163,7 @@ async fn a_sign_in_leaves_notices<St: SessionStore>(trial: &Trial<St>) {
     session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn nothing_changes_it<St: SessionStore>(trial: &Trial<St>) {
+async fn nothing_changes_it(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let record = trial.live(&token, "a new session").await.record;
@@ -219,7 +205,7 @@ async fn nothing_changes_it<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn a_clock_that_is_behind_makes_live_sessions<St: SessionStore>(trial: &Trial<St>) {
+async fn a_clock_that_is_behind_makes_live_sessions(trial: &Trial) {
     let moment = trial.now().plus(Duration::from_secs(5));
     for authenticated in [
         Authenticated::On(Arrival::now()),
@@ -263,9 +249,7 @@ async fn a_clock_that_is_behind_makes_live_sessions<St: SessionStore>(trial: &Tr
     is_live(trial, &token, moment, "it is live").await;
 }
 
-async fn a_clock_that_is_behind_does_not_end_what_is_proven_again<St: SessionStore>(
-    trial: &Trial<St>,
-) {
+async fn a_clock_that_is_behind_does_not_end_what_is_proven_again(trial: &Trial) {
     let session_set = trial.user();
     let moment = trial.now().plus(Duration::from_secs(5));
     let token = session_set.token();

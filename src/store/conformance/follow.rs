@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::trial::{MS, Trial, ids, ids_of};
-use crate::{model::Limit, store::SessionStore};
+use crate::model::Limit;
 
 /// How long a replaced session of another session set is remembered.
 const MARKED: Duration = Duration::from_secs(60);
 
-pub(super) async fn replaces_the_session_that_replaced_it<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn replaces_the_session_that_replaced_it(trial: &Trial) {
     within_one_session_set(trial).await;
     from_another_session_set(trial).await;
     only_for_a_minute(trial).await;
 }
 
-async fn within_one_session_set<St: SessionStore>(trial: &Trial<St>) {
+async fn within_one_session_set(trial: &Trial) {
     let session_set = trial.user();
     let other = session_set.signs_in().await;
     trial.clock.advance(MS);
@@ -38,7 +38,7 @@ async fn within_one_session_set<St: SessionStore>(trial: &Trial<St>) {
     trial.live(&other, "the other session").await;
 }
 
-async fn from_another_session_set<St: SessionStore>(trial: &Trial<St>) {
+async fn from_another_session_set(trial: &Trial) {
     let (session_set, elsewhere) = (trial.user(), trial.guest());
     let sent = elsewhere.signs_in().await;
     let mut made = Vec::new();
@@ -71,7 +71,7 @@ async fn from_another_session_set<St: SessionStore>(trial: &Trial<St>) {
         .await;
 }
 
-async fn only_for_a_minute<St: SessionStore>(trial: &Trial<St>) {
+async fn only_for_a_minute(trial: &Trial) {
     for (wait, followed) in [(MARKED - MS, true), (MARKED, false)] {
         let session_set = trial.user();
         let sent = trial.id();

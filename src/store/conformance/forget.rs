@@ -14,7 +14,7 @@ pub async fn forgets_a_notice<St: SessionStore>(make: impl AsyncFn(ManualClock) 
     a_live_session_is_not_forgotten(&trial).await;
 }
 
-async fn a_forgotten_notice_opens_to_no_token<St: SessionStore>(trial: &Trial<St>) {
+async fn a_forgotten_notice_opens_to_no_token(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let (token, by) = (session_set.signs_in().await, session_set.signs_in().await);
         let create = session_set.create_for(&token);
@@ -49,7 +49,7 @@ async fn a_forgotten_notice_opens_to_no_token<St: SessionStore>(trial: &Trial<St
     }
 }
 
-async fn only_this_notice_is_forgotten<St: SessionStore>(trial: &Trial<St>) {
+async fn only_this_notice_is_forgotten(trial: &Trial) {
     let session_set = trial.user();
     let (token, other) = (session_set.signs_in().await, session_set.signs_in().await);
     for token in [&token, &other] {
@@ -79,7 +79,7 @@ async fn only_this_notice_is_forgotten<St: SessionStore>(trial: &Trial<St>) {
     trial.made(&create, "a `create` that had no notice").await;
 }
 
-async fn a_live_session_is_not_forgotten<St: SessionStore>(trial: &Trial<St>) {
+async fn a_live_session_is_not_forgotten(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 use super::trial::{MS, SessionSet, Trial, quiet};
 use crate::{
     model::{Lifetime, Token},
-    store::{Authenticated, Renewal, Resolved, Rotate, Rotated, Salt, SessionStore},
+    store::{Authenticated, Renewal, Resolved, Rotate, Rotated, Salt},
 };
 
 const GRACE: Duration = Duration::from_secs(30);
 
-pub(super) async fn end_no_session<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn end_no_session(trial: &Trial) {
     an_invalid_token_is_reported_once_and_ends_nothing(trial).await;
     another_token_rotates_nothing(trial).await;
 }
 
-fn proven<St: SessionStore>(trial: &Trial<St>) -> Renewal {
+fn proven(trial: &Trial) -> Renewal {
     Renewal::Proven {
         authenticated: Authenticated::At(trial.now()),
         lifetime: Lifetime::default(),
@@ -23,10 +23,7 @@ fn proven<St: SessionStore>(trial: &Trial<St>) -> Renewal {
 }
 
 /// A session whose user authenticated again: the token from before, and the present one.
-async fn proven_again<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-) -> (Token, Token) {
+async fn proven_again(trial: &Trial, session_set: &SessionSet<'_>) -> (Token, Token) {
     let before = session_set.signs_in().await;
     let next = trial.random(before.renewed());
     let mut rotate = Rotate::new(&before, &next, proven(trial));
@@ -40,7 +37,7 @@ async fn proven_again<St: SessionStore>(
     (before, next)
 }
 
-async fn an_invalid_token_is_reported_once_and_ends_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn an_invalid_token_is_reported_once_and_ends_nothing(trial: &Trial) {
     let session_set = trial.user();
     let (before, next) = proven_again(trial, &session_set).await;
     trial.clock.advance(GRACE - MS);
@@ -87,7 +84,7 @@ async fn an_invalid_token_is_reported_once_and_ends_nothing<St: SessionStore>(tr
     );
 }
 
-async fn another_token_rotates_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn another_token_rotates_nothing(trial: &Trial) {
     let session_set = trial.user();
     let other = session_set.signs_in().await;
     let (before, token) = proven_again(trial, &session_set).await;

@@ -26,7 +26,7 @@ pub async fn evicts_the_least_recently_active<St: SessionStore>(
     class::has_its_own_limit(&trial).await;
 }
 
-async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
+async fn the_least_recently_active_ends(trial: &Trial) {
     let session_set = trial.user();
     let oldest = session_set.signs_in().await;
     trial.clock.advance(MS);
@@ -51,7 +51,7 @@ async fn the_least_recently_active_ends<St: SessionStore>(trial: &Trial<St>) {
     trial.same(why, wanted, "reason, cause and time in the notice");
 }
 
-async fn on_a_tie_the_oldest_session_ends<St: SessionStore>(trial: &Trial<St>) {
+async fn on_a_tie_the_oldest_session_ends(trial: &Trial) {
     let session_set = trial.user();
     let (older, younger) = (session_set.token_named('z'), session_set.token_named('-'));
     trial
@@ -81,7 +81,7 @@ async fn on_a_tie_the_oldest_session_ends<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn on_a_further_tie_the_lowest_id_ends<St: SessionStore>(trial: &Trial<St>) {
+async fn on_a_further_tie_the_lowest_id_ends(trial: &Trial) {
     let session_set = trial.user();
     // In the order of the text. The order of the bytes is another one: A a 0 - _.
     let order = ['-', '0', 'A', '_', 'a'].map(|first| session_set.token_named(first));
@@ -108,7 +108,7 @@ async fn on_a_further_tie_the_lowest_id_ends<St: SessionStore>(trial: &Trial<St>
     session_set.lists_exactly(&[last, &token], "the list").await;
 }
 
-async fn a_lower_limit_ends_all_excess_sessions<St: SessionStore>(trial: &Trial<St>) {
+async fn a_lower_limit_ends_all_excess_sessions(trial: &Trial) {
     let session_set = trial.user();
     let first = session_set.signs_in().await;
     trial.clock.advance(MS);
@@ -129,7 +129,7 @@ async fn a_lower_limit_ends_all_excess_sessions<St: SessionStore>(trial: &Trial<
     session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn only_live_sessions_count<St: SessionStore>(trial: &Trial<St>) {
+async fn only_live_sessions_count(trial: &Trial) {
     let session_set = trial.user();
     let expired = session_set.signs_in().await;
     trial.clock.advance(IDLE / 2);
@@ -153,7 +153,7 @@ async fn only_live_sessions_count<St: SessionStore>(trial: &Trial<St>) {
     trial.live(&live, "the other live session").await;
 }
 
-async fn guest_sessions_have_no_limit<St: SessionStore>(trial: &Trial<St>) {
+async fn guest_sessions_have_no_limit(trial: &Trial) {
     let session_set = trial.guest();
     let first = session_set.signs_in().await;
     let second = session_set.token();
@@ -175,6 +175,12 @@ async fn guest_sessions_have_no_limit<St: SessionStore>(trial: &Trial<St>) {
 /// Number 4: a refusing `create` at the limit changes no session; expired sessions do not count.
 pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(4, make).await;
+    a_refusal_changes_nothing(&trial).await;
+    unused::does_not_count_for_a_refusal(&trial).await;
+    ticket::tickets_work_once(&trial).await;
+}
+
+async fn a_refusal_changes_nothing(trial: &Trial) {
     let session_set = trial.user();
     let first = session_set.signs_in().await;
     trial.live(&first, "a session that is used").await;
@@ -223,6 +229,4 @@ pub async fn refuses_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Ma
     session_set
         .lists_exactly(&[&token, &last, &again], "the list")
         .await;
-    unused::does_not_count_for_a_refusal(&trial).await;
-    ticket::tickets_work_once(&trial).await;
 }

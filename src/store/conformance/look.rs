@@ -23,13 +23,13 @@ pub async fn looks_and_changes_nothing<St: SessionStore>(make: impl AsyncFn(Manu
     a_look_closes_no_notice(&trial).await;
 }
 
-impl<St: SessionStore> Trial<St> {
+impl Trial {
     pub(super) async fn look(&self, look: &Look) -> Looked {
         self.answered(Box::pin(self.store.look(look)).await)
     }
 }
 
-impl<St: SessionStore> SessionSet<'_, St> {
+impl SessionSet<'_> {
     /// What these sessions are.
     pub(super) async fn looks<const N: usize>(&self, tokens: [&Token; N]) -> [Presence; N] {
         let ids: Vec<SessionId> = tokens.map(Token::session_id).to_vec();
@@ -45,7 +45,7 @@ impl<St: SessionStore> SessionSet<'_, St> {
     }
 }
 
-async fn each_id_has_its_answer<St: SessionStore>(trial: &Trial<St>) {
+async fn each_id_has_its_answer(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let tokens = [session_set.signs_in().await, session_set.signs_in().await];
         let [live, ended] = &tokens;
@@ -107,7 +107,7 @@ async fn each_id_has_its_answer<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn a_look_records_no_activity_and_uses_no_token<St: SessionStore>(trial: &Trial<St>) {
+async fn a_look_records_no_activity_and_uses_no_token(trial: &Trial) {
     let session_set = trial.user();
     let (new, token) = (session_set.signs_in().await, session_set.signs_in().await);
     trial.touch(&token, "a new session").await;
@@ -124,7 +124,7 @@ async fn a_look_records_no_activity_and_uses_no_token<St: SessionStore>(trial: &
 }
 
 /// A stream that stays open had the first token.
-async fn a_look_is_no_reuse<St: SessionStore>(trial: &Trial<St>) {
+async fn a_look_is_no_reuse(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial.touch(&token, "a new session").await;
@@ -146,7 +146,7 @@ async fn a_look_is_no_reuse<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn rotates<St: SessionStore>(trial: &Trial<St>, token: &Token) -> Token {
+async fn rotates(trial: &Trial, token: &Token) -> Token {
     let salt = Salt::from_bytes([5; 16]);
     let next = token.successor(&salt);
     let mut rotate = Rotate::new(token, &next, Renewal::Derived(salt));
@@ -155,7 +155,7 @@ async fn rotates<St: SessionStore>(trial: &Trial<St>, token: &Token) -> Token {
     next
 }
 
-async fn a_look_removes_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_look_removes_nothing(trial: &Trial) {
     for expires in [IDLE, ABSOLUTE] {
         let session_set = trial.user();
         let token = session_set.signs_in().await;
@@ -186,7 +186,7 @@ async fn a_look_removes_nothing<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn a_look_closes_no_notice<St: SessionStore>(trial: &Trial<St>) {
+async fn a_look_closes_no_notice(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let end = session_set.end_one(&token);

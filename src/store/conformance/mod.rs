@@ -64,6 +64,7 @@ mod rotation;
 mod shorten;
 mod step;
 mod storage;
+mod subject;
 mod ticket;
 mod touch;
 mod trial;

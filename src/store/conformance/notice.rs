@@ -22,7 +22,7 @@ pub async fn ends_and_leaves_a_notice<St: SessionStore>(make: impl AsyncFn(Manua
     notices::are_kept_and_have_the_client(&trial).await;
 }
 
-async fn an_ended_session_has_a_notice<St: SessionStore>(trial: &Trial<St>) {
+async fn an_ended_session_has_a_notice(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let (token, by) = (session_set.signs_in().await, session_set.signs_in().await);
         trial.clock.advance(MS);
@@ -61,7 +61,7 @@ async fn an_ended_session_has_a_notice<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn a_notice_has_the_reason<St: SessionStore>(trial: &Trial<St>) {
+async fn a_notice_has_the_reason(trial: &Trial) {
     let session_set = trial.user();
     for reason in [
         EndReason::Administrator,
@@ -85,7 +85,7 @@ async fn a_notice_has_the_reason<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn ending_several_sets_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
+async fn ending_several_sets_the_cutoff(trial: &Trial) {
     let session_set = trial.user();
     let elsewhere = trial.user().signs_in().await;
     let expired = session_set.signs_in().await;
@@ -139,7 +139,7 @@ async fn ending_several_sets_the_cutoff<St: SessionStore>(trial: &Trial<St>) {
     trial.live(&elsewhere, "another user's session").await;
 }
 
-async fn a_session_that_is_not_live_cannot_end<St: SessionStore>(trial: &Trial<St>) {
+async fn a_session_that_is_not_live_cannot_end(trial: &Trial) {
     let session_set = trial.user();
     let (expired, elsewhere) = (session_set.signs_in().await, trial.user().signs_in().await);
     for (token, what) in [
@@ -167,7 +167,7 @@ async fn a_session_that_is_not_live_cannot_end<St: SessionStore>(trial: &Trial<S
         .await;
 }
 
-async fn data_that_changed_is_returned<St: SessionStore>(trial: &Trial<St>) {
+async fn data_that_changed_is_returned(trial: &Trial) {
     for written in [None, Some(("cart", "apple"))] {
         let session_set = trial.guest();
         let (still, moved) = (session_set.signs_in().await, session_set.signs_in().await);
@@ -222,7 +222,7 @@ async fn data_that_changed_is_returned<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn a_notice_is_kept_until_its_time<St: SessionStore>(trial: &Trial<St>) {
+async fn a_notice_is_kept_until_its_time(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let end = session_set.end_one(&token);
@@ -250,7 +250,7 @@ async fn a_notice_is_kept_until_its_time<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn create_keeps_the_newest_notices<St: SessionStore>(trial: &Trial<St>) {
+async fn create_keeps_the_newest_notices(trial: &Trial) {
     let session_set = trial.user();
     let mut tokens = Vec::new();
     for first in ['a', '_', 'A', '0', '-'] {

@@ -3,10 +3,10 @@
 use super::trial::{MS, SessionSet, Trial, another};
 use crate::{
     model::{Client, Limit},
-    store::{SessionStore, Token, UNCOUNTED_MAX, Which},
+    store::{Token, UNCOUNTED_MAX, Which},
 };
 
-pub(super) async fn are_kept_and_have_the_client<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn are_kept_and_have_the_client(trial: &Trial) {
     an_uncounted_create_keeps_all_notices(trial).await;
     create_keeps_64_notices_at_most(trial).await;
     the_same_call_returns_the_same_sessions(trial).await;
@@ -15,11 +15,7 @@ pub(super) async fn are_kept_and_have_the_client<St: SessionStore>(trial: &Trial
 }
 
 /// Ends this many new sessions, 1 ms after each other.
-async fn ended<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    count: usize,
-) -> Vec<Token> {
+async fn ended(trial: &Trial, session_set: &SessionSet<'_>, count: usize) -> Vec<Token> {
     let mut tokens = Vec::new();
     for _ in 0..count {
         let token = session_set.signs_in().await;
@@ -30,7 +26,7 @@ async fn ended<St: SessionStore>(
     tokens
 }
 
-async fn an_uncounted_create_keeps_all_notices<St: SessionStore>(trial: &Trial<St>) {
+async fn an_uncounted_create_keeps_all_notices(trial: &Trial) {
     let session_set = trial.user();
     let tokens = ended(trial, &session_set, usize::from(UNCOUNTED_MAX) + 4).await;
 
@@ -45,7 +41,7 @@ async fn an_uncounted_create_keeps_all_notices<St: SessionStore>(trial: &Trial<S
     }
 }
 
-async fn create_keeps_64_notices_at_most<St: SessionStore>(trial: &Trial<St>) {
+async fn create_keeps_64_notices_at_most(trial: &Trial) {
     for counts in [true, false] {
         let session_set = trial.user();
         let mut tokens = ended(trial, &session_set, 40).await;
@@ -66,7 +62,7 @@ async fn create_keeps_64_notices_at_most<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn the_same_call_returns_the_same_sessions<St: SessionStore>(trial: &Trial<St>) {
+async fn the_same_call_returns_the_same_sessions(trial: &Trial) {
     let session_set = trial.user();
     let (first, second) = (session_set.signs_in().await, session_set.signs_in().await);
     let third = session_set.signs_in().await;
@@ -90,7 +86,7 @@ async fn the_same_call_returns_the_same_sessions<St: SessionStore>(trial: &Trial
     }
 }
 
-async fn a_notice_has_the_client<St: SessionStore>(trial: &Trial<St>) {
+async fn a_notice_has_the_client(trial: &Trial) {
     let session_set = trial.user();
     let client = |name: &[u8]| Client::new().with_user_agent(Some(name));
     let by = session_set.token();
@@ -118,7 +114,7 @@ async fn a_notice_has_the_client<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn an_end_of_several_may_spare_uncounted_sessions<St: SessionStore>(trial: &Trial<St>) {
+async fn an_end_of_several_may_spare_uncounted_sessions(trial: &Trial) {
     let session_set = trial.user();
     let support = session_set.token();
     let mut create = session_set.create_for(&support);

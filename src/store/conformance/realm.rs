@@ -27,35 +27,27 @@ fn admin() -> Realm {
 }
 
 /// A sign-in in a realm, a millisecond later than the one before.
-fn asks<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    realm: Realm,
-) -> (Token, Create) {
+fn asks(trial: &Trial, session_set: &SessionSet<'_>, realm: Realm) -> (Token, Create) {
     trial.clock.advance(MS);
     let token = session_set.token();
     let create = session_set.create_for(&token).within(&token, realm);
     (token, create)
 }
 
-async fn signs_in<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    realm: Realm,
-) -> Token {
+async fn signs_in(trial: &Trial, session_set: &SessionSet<'_>, realm: Realm) -> Token {
     let (token, create) = asks(trial, session_set, realm);
     trial.made(&create, "a sign-in in a realm").await;
     token
 }
 
-async fn resolved<St: SessionStore>(trial: &Trial<St>, token: &Token, realm: Realm) -> Resolved {
+async fn resolved(trial: &Trial, token: &Token, realm: Realm) -> Resolved {
     let resolve = Resolve::within(token.clone(), realm);
     trial.resolve(&resolve).await
 }
 
-async fn listed<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
+async fn listed(
+    trial: &Trial,
+    session_set: &SessionSet<'_>,
     within: Option<Realm>,
 ) -> Vec<SessionId> {
     let mut list = List::new(session_set.tag);
@@ -71,7 +63,7 @@ fn sorted(tokens: &[&Token]) -> Vec<SessionId> {
     ids
 }
 
-async fn a_token_is_valid_in_its_realm_only<St: SessionStore>(trial: &Trial<St>) {
+async fn a_token_is_valid_in_its_realm_only(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         for (own, other) in [(Realm::NONE, admin()), (admin(), Realm::NONE)] {
             let token = signs_in(trial, &session_set, own).await;
@@ -98,7 +90,7 @@ async fn a_token_is_valid_in_its_realm_only<St: SessionStore>(trial: &Trial<St>)
     }
 }
 
-async fn limits_are_those_of_a_realm<St: SessionStore>(trial: &Trial<St>) {
+async fn limits_are_those_of_a_realm(trial: &Trial) {
     let session_set = trial.user();
     let phone = ClientClass::new(1);
     let site = signs_in(trial, &session_set, Realm::NONE).await;
@@ -145,7 +137,7 @@ async fn limits_are_those_of_a_realm<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn a_list_and_an_end_of_one_leave_out_other_realms<St: SessionStore>(trial: &Trial<St>) {
+async fn a_list_and_an_end_of_one_leave_out_other_realms(trial: &Trial) {
     let session_set = trial.user();
     let site = signs_in(trial, &session_set, Realm::NONE).await;
     let office = signs_in(trial, &session_set, admin()).await;
@@ -183,7 +175,7 @@ async fn a_list_and_an_end_of_one_leave_out_other_realms<St: SessionStore>(trial
     }
 }
 
-async fn ends_of_several_and_cutoffs_cross_all_realms<St: SessionStore>(trial: &Trial<St>) {
+async fn ends_of_several_and_cutoffs_cross_all_realms(trial: &Trial) {
     let session_set = trial.user();
     let site = signs_in(trial, &session_set, Realm::NONE).await;
     let office = signs_in(trial, &session_set, admin()).await;
@@ -227,11 +219,7 @@ async fn ends_of_several_and_cutoffs_cross_all_realms<St: SessionStore>(trial: &
 }
 
 /// A refused sign-in in a realm: its ticket.
-async fn refused<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    realm: Realm,
-) -> Ticketed {
+async fn refused(trial: &Trial, session_set: &SessionSet<'_>, realm: Realm) -> Ticketed {
     let ticket = session_set.token();
     let ticket = Ticketed {
         id: ticket.session_id(),
@@ -251,7 +239,7 @@ async fn refused<St: SessionStore>(
     ticket
 }
 
-async fn a_ticket_ends_no_session_of_another_realm<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_ends_no_session_of_another_realm(trial: &Trial) {
     let session_set = trial.user();
     let site = signs_in(trial, &session_set, Realm::NONE).await;
     let office = signs_in(trial, &session_set, admin()).await;
@@ -281,7 +269,7 @@ async fn a_ticket_ends_no_session_of_another_realm<St: SessionStore>(trial: &Tri
     trial.same(left, sorted(&[&office]), "the list of the other realm");
 }
 
-async fn four_tickets_are_kept_in_each_realm<St: SessionStore>(trial: &Trial<St>) {
+async fn four_tickets_are_kept_in_each_realm(trial: &Trial) {
     let session_set = trial.user();
     signs_in(trial, &session_set, Realm::NONE).await;
     signs_in(trial, &session_set, admin()).await;

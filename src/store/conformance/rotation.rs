@@ -30,12 +30,7 @@ pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(M
 }
 
 /// Asks for a token derived from this one; returns it and the outcome.
-async fn derived<St: SessionStore>(
-    trial: &Trial<St>,
-    token: &Token,
-    salt: u8,
-    reuse_ends: bool,
-) -> (Token, Rotated) {
+async fn derived(trial: &Trial, token: &Token, salt: u8, reuse_ends: bool) -> (Token, Rotated) {
     let salt = Salt::from_bytes([salt; 16]);
     let next = token.successor(&salt);
     let mut rotate = Rotate::new(token, &next, Renewal::Derived(salt));
@@ -45,11 +40,7 @@ async fn derived<St: SessionStore>(
 }
 
 /// The previous and the current token of a rotated session.
-async fn rotated<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    reuse_ends: bool,
-) -> (Token, Token) {
+async fn rotated(trial: &Trial, session_set: &SessionSet<'_>, reuse_ends: bool) -> (Token, Token) {
     let previous = session_set.signs_in().await;
     let (next, outcome) = derived(trial, &previous, 1, reuse_ends).await;
     let done = matches!(outcome, Rotated::Rotated(_));
@@ -67,7 +58,7 @@ fn with_the_token_of(mut record: Record, of: &Record) -> Record {
     record
 }
 
-async fn only_the_token_changes<St: SessionStore>(trial: &Trial<St>) {
+async fn only_the_token_changes(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
         let before = trial
@@ -87,7 +78,7 @@ async fn only_the_token_changes<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn requests_with_one_token_get_one_successor<St: SessionStore>(trial: &Trial<St>) {
+async fn requests_with_one_token_get_one_successor(trial: &Trial) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set, true).await;
 
@@ -108,7 +99,7 @@ async fn requests_with_one_token_get_one_successor<St: SessionStore>(trial: &Tri
     trial.holds(same, "a repeated rotation has the same outcome");
 }
 
-async fn the_previous_token_works_until_the_grace_period_ends<St: SessionStore>(trial: &Trial<St>) {
+async fn the_previous_token_works_until_the_grace_period_ends(trial: &Trial) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set, false).await;
     trial.clock.advance(IDLE - MS);
@@ -148,7 +139,7 @@ async fn the_previous_token_works_until_the_grace_period_ends<St: SessionStore>(
         .await;
 }
 
-async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>) {
+async fn reuse_ends_the_session_if_asked_to(trial: &Trial) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set, true).await;
     trial.live(&next, "the successor").await;
@@ -192,7 +183,7 @@ async fn reuse_ends_the_session_if_asked_to<St: SessionStore>(trial: &Trial<St>)
         .await;
 }
 
-async fn no_rotation_while_a_previous_token_works<St: SessionStore>(trial: &Trial<St>) {
+async fn no_rotation_while_a_previous_token_works(trial: &Trial) {
     let session_set = trial.user();
     let (_, next) = rotated(trial, &session_set, true).await;
     trial.live(&next, "the successor").await;
@@ -212,7 +203,7 @@ async fn no_rotation_while_a_previous_token_works<St: SessionStore>(trial: &Tria
     trial.live(&third, "the third token").await;
 }
 
-async fn a_re_authentication_ends_previous_tokens_at_once<St: SessionStore>(trial: &Trial<St>) {
+async fn a_re_authentication_ends_previous_tokens_at_once(trial: &Trial) {
     let session_set = trial.user();
     let (first, previous) = rotated(trial, &session_set, true).await;
     trial.touch(&previous, "the successor").await;
@@ -257,7 +248,7 @@ async fn a_re_authentication_ends_previous_tokens_at_once<St: SessionStore>(tria
     );
 }
 
-async fn an_ended_session_is_not_rotated<St: SessionStore>(trial: &Trial<St>) {
+async fn an_ended_session_is_not_rotated(trial: &Trial) {
     let session_set = trial.user();
     let ended = session_set.signs_in().await;
     trial

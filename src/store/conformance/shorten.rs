@@ -26,9 +26,9 @@ pub async fn shortens_and_never_prolongs<St: SessionStore>(make: impl AsyncFn(Ma
 }
 
 /// Shortens the session, and returns revision, idle time and deadline.
-async fn shorten<St: SessionStore>(
-    session_set: &SessionSet<'_, St>,
-    trial: &Trial<St>,
+async fn shorten(
+    session_set: &SessionSet<'_>,
+    trial: &Trial,
     token: &Token,
     to: Lifetime,
 ) -> (u64, Duration, Timestamp) {
@@ -46,7 +46,7 @@ async fn shorten<St: SessionStore>(
     }
 }
 
-async fn both_parts_become_shorter<St: SessionStore>(trial: &Trial<St>) {
+async fn both_parts_become_shorter(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
         let before = trial.live(&token, "a new session").await;
@@ -104,7 +104,7 @@ async fn both_parts_become_shorter<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn neither_part_becomes_longer<St: SessionStore>(trial: &Trial<St>) {
+async fn neither_part_becomes_longer(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let deadline = trial.now().plus(ABSOLUTE);
@@ -131,7 +131,7 @@ async fn neither_part_becomes_longer<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn data_is_saved_in_the_same_step<St: SessionStore>(trial: &Trial<St>) {
+async fn data_is_saved_in_the_same_step(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let mut save = session_set.sets(&token, "cart", "apple");
@@ -159,7 +159,7 @@ async fn data_is_saved_in_the_same_step<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn nothing_changes_where_it_is_not_saved<St: SessionStore>(trial: &Trial<St>) {
+async fn nothing_changes_where_it_is_not_saved(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let ended = session_set.signs_in().await;
@@ -197,7 +197,7 @@ async fn nothing_changes_where_it_is_not_saved<St: SessionStore>(trial: &Trial<S
     trial.same(after, before, "the record after refused saves");
 }
 
-async fn an_idle_session_may_expire_at_once<St: SessionStore>(trial: &Trial<St>) {
+async fn an_idle_session_may_expire_at_once(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial.clock.advance(SHORT.idle());
@@ -218,7 +218,7 @@ async fn an_idle_session_may_expire_at_once<St: SessionStore>(trial: &Trial<St>)
     );
 }
 
-async fn the_shorter_lifetime_is_kept_beside_the_last_client<St: SessionStore>(trial: &Trial<St>) {
+async fn the_shorter_lifetime_is_kept_beside_the_last_client(trial: &Trial) {
     for proof in [Proof::new(), Proof::new().with_methods(["pwd"])] {
         for first in [true, false] {
             let session_set = trial.user();

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::trial::{IDLE, MS, SessionSet, Trial};
-use crate::store::{
-    Found, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, SessionStore, Timestamp, Token,
-};
+use crate::store::{Found, Renewal, Resolve, Resolved, Rotate, Rotated, Salt, Timestamp, Token};
 
 const STEP: Duration = Duration::from_secs(2);
 
 /// Number 2, with an `activity_step`.
-pub(super) async fn follows_the_activity_step<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn follows_the_activity_step(trial: &Trial) {
     only_older_activity_is_written(trial).await;
     the_idle_deadline_is_that_of_the_stored_activity(trial).await;
     a_long_step_counts_as_a_seventeenth_of_the_idle_time(trial).await;
@@ -19,7 +17,7 @@ pub(super) async fn follows_the_activity_step<St: SessionStore>(trial: &Trial<St
 }
 
 /// Resolves the token of a live session, as a request that counts and has this step.
-async fn steps<St: SessionStore>(trial: &Trial<St>, token: &Token, step: Duration) -> Found {
+async fn steps(trial: &Trial, token: &Token, step: Duration) -> Found {
     let mut resolve = Resolve::new(token.clone());
     resolve.activity_step = step;
     match trial.resolve(&resolve).await {
@@ -31,17 +29,14 @@ async fn steps<St: SessionStore>(trial: &Trial<St>, token: &Token, step: Duratio
 }
 
 /// The stored activity of the only session, as `list` has it.
-async fn stored<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-) -> Timestamp {
+async fn stored(trial: &Trial, session_set: &SessionSet<'_>) -> Timestamp {
     match &session_set.listed().await[..] {
         [record] => record.last_activity,
         other => trial.broken(&format!("the list: expected one session, found {other:?}")),
     }
 }
 
-async fn only_older_activity_is_written<St: SessionStore>(trial: &Trial<St>) {
+async fn only_older_activity_is_written(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
         let began = trial.now();
@@ -76,7 +71,7 @@ async fn only_older_activity_is_written<St: SessionStore>(trial: &Trial<St>) {
     }
 }
 
-async fn the_idle_deadline_is_that_of_the_stored_activity<St: SessionStore>(trial: &Trial<St>) {
+async fn the_idle_deadline_is_that_of_the_stored_activity(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial
@@ -101,7 +96,7 @@ async fn the_idle_deadline_is_that_of_the_stored_activity<St: SessionStore>(tria
         .await;
 }
 
-async fn a_long_step_counts_as_a_seventeenth_of_the_idle_time<St: SessionStore>(trial: &Trial<St>) {
+async fn a_long_step_counts_as_a_seventeenth_of_the_idle_time(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let began = trial.now();
@@ -127,10 +122,7 @@ async fn a_long_step_counts_as_a_seventeenth_of_the_idle_time<St: SessionStore>(
 }
 
 /// The token before a rotation and its successor.
-async fn rotated<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-) -> (Token, Token) {
+async fn rotated(trial: &Trial, session_set: &SessionSet<'_>) -> (Token, Token) {
     let previous = session_set.signs_in().await;
     let salt = Salt::from_bytes([1; 16]);
     let next = previous.successor(&salt);
@@ -145,7 +137,7 @@ async fn rotated<St: SessionStore>(
     (previous, next)
 }
 
-async fn the_first_use_of_a_token_is_written<St: SessionStore>(trial: &Trial<St>) {
+async fn the_first_use_of_a_token_is_written(trial: &Trial) {
     let session_set = trial.user();
     let (previous, next) = rotated(trial, &session_set).await;
     trial.clock.advance(MS);
@@ -178,7 +170,7 @@ async fn the_first_use_of_a_token_is_written<St: SessionStore>(trial: &Trial<St>
     );
 }
 
-async fn a_previous_token_follows_the_step_too<St: SessionStore>(trial: &Trial<St>) {
+async fn a_previous_token_follows_the_step_too(trial: &Trial) {
     let session_set = trial.user();
     let (previous, _next) = rotated(trial, &session_set).await;
     let began = trial.now();

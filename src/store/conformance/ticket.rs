@@ -11,7 +11,7 @@ use crate::{
 /// Only the layer reads these. A store returns them as they are.
 const TERMS: &[u8] = b"\0terms\xff";
 
-pub(super) async fn tickets_work_once<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn tickets_work_once(trial: &Trial) {
     a_ticket_makes_room_once(trial).await;
     a_ticket_works_for_five_minutes_and_four_are_kept(trial).await;
     a_ticket_keeps_the_time_of_authentication(trial).await;
@@ -20,14 +20,14 @@ pub(super) async fn tickets_work_once<St: SessionStore>(trial: &Trial<St>) {
     a_forged_ticket_leaves_nothing(trial).await;
 }
 
-fn create_for<St: SessionStore>(session_set: &SessionSet<'_, St>, token: &Token) -> Create {
+fn create_for(session_set: &SessionSet<'_>, token: &Token) -> Create {
     let mut create = session_set.create_for(token);
     create.limit = Limit::at_most(1).refuse();
     create
 }
 
 /// The token of the ticket of a refused sign-in.
-async fn refused<St: SessionStore>(trial: &Trial<St>, session_set: &SessionSet<'_, St>) -> Token {
+async fn refused(trial: &Trial, session_set: &SessionSet<'_>) -> Token {
     let (token, ticket) = (session_set.token(), session_set.token());
     let mut create = create_for(session_set, &token);
     create.offer = Some(Offer {
@@ -50,9 +50,9 @@ fn stored(ticket: &Token) -> Ticketed {
     }
 }
 
-async fn redeems<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
+async fn redeems(
+    trial: &Trial,
+    session_set: &SessionSet<'_>,
     ticket: &Token,
     ends: Option<&Token>,
 ) -> (Token, Created) {
@@ -65,7 +65,7 @@ async fn redeems<St: SessionStore>(
     (token, trial.create(&create).await)
 }
 
-async fn a_ticket_makes_room_once<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_makes_room_once(trial: &Trial) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
@@ -113,7 +113,7 @@ async fn a_ticket_makes_room_once<St: SessionStore>(trial: &Trial<St>) {
     session_set.lists_exactly(&[&token], "the list").await;
 }
 
-async fn a_ticket_works_for_five_minutes_and_four_are_kept<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_works_for_five_minutes_and_four_are_kept(trial: &Trial) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     let oldest = refused(trial, &session_set).await;
@@ -148,7 +148,7 @@ async fn a_ticket_works_for_five_minutes_and_four_are_kept<St: SessionStore>(tri
     );
 }
 
-async fn a_ticket_keeps_the_time_of_authentication<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_keeps_the_time_of_authentication(trial: &Trial) {
     let session_set = trial.user();
     session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
@@ -164,7 +164,7 @@ async fn a_ticket_keeps_the_time_of_authentication<St: SessionStore>(trial: &Tri
     );
 }
 
-async fn a_ticket_is_no_session<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_is_no_session(trial: &Trial) {
     let session_set = trial.user();
     let only = session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
@@ -186,16 +186,12 @@ async fn a_ticket_is_no_session<St: SessionStore>(trial: &Trial<St>) {
 }
 
 /// The terms that `ticket` returns for this ticket in this session set.
-async fn terms<St: SessionStore>(
-    trial: &Trial<St>,
-    session_set: &SessionSet<'_, St>,
-    ticket: &Token,
-) -> Option<Vec<u8>> {
+async fn terms(trial: &Trial, session_set: &SessionSet<'_>, ticket: &Token) -> Option<Vec<u8>> {
     let ticket = stored(ticket);
     trial.answered(Box::pin(trial.store.ticket(session_set.tag, &ticket)).await)
 }
 
-async fn a_ticket_keeps_its_terms<St: SessionStore>(trial: &Trial<St>) {
+async fn a_ticket_keeps_its_terms(trial: &Trial) {
     let session_set = trial.user();
     let previous = session_set.signs_in().await;
     let ticket = refused(trial, &session_set).await;
@@ -224,7 +220,7 @@ async fn a_ticket_keeps_its_terms<St: SessionStore>(trial: &Trial<St>) {
     trial.same(found, None, "the terms of a ticket after five minutes");
 }
 
-async fn a_forged_ticket_leaves_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_forged_ticket_leaves_nothing(trial: &Trial) {
     let session_set = trial.user();
     let forged = session_set.token();
     let found = terms(trial, &session_set, &forged).await;

@@ -21,7 +21,7 @@ pub async fn touches_and_changes_nothing_else<St: SessionStore>(
     a_touch_revives_nothing(&trial).await;
 }
 
-impl<St: SessionStore> SessionSet<'_, St> {
+impl SessionSet<'_> {
     async fn touched(&self, token: &Token, age: Duration) {
         let touch = Touch::new(self.tag, token.session_id(), age);
         let answer = Box::pin(self.trial().store.touch(&touch)).await;
@@ -45,7 +45,7 @@ fn active(record: &Record, at: Timestamp) -> Record {
     record
 }
 
-async fn the_last_activity_moves_forwards_only<St: SessionStore>(trial: &Trial<St>) {
+async fn the_last_activity_moves_forwards_only(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let save = session_set.sets(&token, "key", "value");
@@ -98,7 +98,7 @@ async fn the_last_activity_moves_forwards_only<St: SessionStore>(trial: &Trial<S
     );
 }
 
-async fn the_idle_deadline_follows<St: SessionStore>(trial: &Trial<St>) {
+async fn the_idle_deadline_follows(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     trial.touch(&token, "a new session").await;
@@ -128,7 +128,7 @@ async fn the_idle_deadline_follows<St: SessionStore>(trial: &Trial<St>) {
         .await;
 }
 
-async fn a_touch_uses_no_token<St: SessionStore>(trial: &Trial<St>) {
+async fn a_touch_uses_no_token(trial: &Trial) {
     let session_set = trial.user();
     let token = session_set.signs_in().await;
     let salt = Salt::from_bytes([6; 16]);
@@ -159,7 +159,7 @@ async fn a_touch_uses_no_token<St: SessionStore>(trial: &Trial<St>) {
     trial.live(&token, "the previous token after a touch").await;
 }
 
-async fn an_unused_guest_session_stays_unused<St: SessionStore>(trial: &Trial<St>) {
+async fn an_unused_guest_session_stays_unused(trial: &Trial) {
     let session_set = trial.guest();
     let token = session_set.signs_in().await;
     trial.clock.advance(MS);
@@ -174,7 +174,7 @@ async fn an_unused_guest_session_stays_unused<St: SessionStore>(trial: &Trial<St
     );
 }
 
-async fn a_touch_revives_nothing<St: SessionStore>(trial: &Trial<St>) {
+async fn a_touch_revives_nothing(trial: &Trial) {
     let session_set = trial.user();
     let (ended, expired) = (session_set.signs_in().await, session_set.signs_in().await);
     let unknown = session_set.token();

@@ -5,6 +5,7 @@
 
 use std::{fmt::Debug, time::Duration};
 
+use super::subject::Subject;
 use crate::{
     model::{EndNotice, EndReason, Lifetime, SessionId, UserId},
     store::{
@@ -22,18 +23,21 @@ pub(super) const ABSOLUTE: Duration = Duration::from_secs(1_800);
 pub(super) const MS: Duration = Duration::from_millis(1);
 
 /// A new store and its clock, to test one number of the contract.
-pub(super) struct Trial<St> {
+pub(super) struct Trial {
     number: u8,
-    pub(super) store: St,
+    pub(super) store: Subject,
     pub(super) clock: ManualClock,
 }
 
-impl<St: SessionStore> Trial<St> {
-    pub(super) async fn new(number: u8, make: impl AsyncFn(ManualClock) -> St) -> Self {
+impl Trial {
+    pub(super) async fn new<St: SessionStore>(
+        number: u8,
+        make: impl AsyncFn(ManualClock) -> St,
+    ) -> Self {
         let clock = ManualClock::at(START);
         Self {
             number,
-            store: make(clock.clone()).await,
+            store: Subject::new(make(clock.clone()).await),
             clock,
         }
     }
@@ -43,7 +47,7 @@ impl<St: SessionStore> Trial<St> {
     }
 
     /// A new user. Its id is random, because several trials may share one backend.
-    pub(super) fn user(&self) -> SessionSet<'_, St> {
+    pub(super) fn user(&self) -> SessionSet<'_> {
         let user = UserId::new(format!("conformance/{}", self.id()));
         let user = self.random(user);
         SessionSet {
@@ -53,7 +57,7 @@ impl<St: SessionStore> Trial<St> {
         }
     }
 
-    pub(super) fn guest(&self) -> SessionSet<'_, St> {
+    pub(super) fn guest(&self) -> SessionSet<'_> {
         SessionSet {
             trial: self,
             tag: self.random(Tag::random()),
@@ -213,19 +217,19 @@ impl<St: SessionStore> Trial<St> {
 }
 
 /// The session set of one user or one guest session.
-pub(super) struct SessionSet<'a, St> {
-    trial: &'a Trial<St>,
+pub(super) struct SessionSet<'a> {
+    trial: &'a Trial,
     pub(super) user: Option<UserId>,
     pub(super) tag: Tag,
 }
 
-impl<'a, St> SessionSet<'a, St> {
-    pub(super) fn trial(&self) -> &'a Trial<St> {
+impl<'a> SessionSet<'a> {
+    pub(super) fn trial(&self) -> &'a Trial {
         self.trial
     }
 }
 
-impl<St: SessionStore> SessionSet<'_, St> {
+impl SessionSet<'_> {
     pub(super) fn token(&self) -> Token {
         self.trial.random(Token::random(self.tag))
     }

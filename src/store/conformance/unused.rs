@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::trial::{MS, SessionSet, Trial, ids, ids_of};
 use crate::{
     model::{Client, ClientClass, Limit, Token},
-    store::{Create, Created, SessionStore},
+    store::{Create, Created},
 };
 
 const PHONE: ClientClass = ClientClass::new(1);
@@ -18,14 +18,14 @@ fn client(name: &str) -> Client {
 }
 
 /// A sign-in of this client.
-fn of<St: SessionStore>(session_set: &SessionSet<'_, St>, name: &str) -> (Token, Create) {
+fn of(session_set: &SessionSet<'_>, name: &str) -> (Token, Create) {
     let token = session_set.token();
     let mut create = session_set.create_for(&token);
     create.client = client(name);
     (token, create)
 }
 
-pub(super) async fn goes_first<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn goes_first(trial: &Trial) {
     the_first_request_makes_a_session_used(trial).await;
     one_that_was_unused_for_20_s_goes_first(trial).await;
     one_of_the_same_client_goes_next(trial).await;
@@ -33,7 +33,7 @@ pub(super) async fn goes_first<St: SessionStore>(trial: &Trial<St>) {
     devices_outlive_a_client_that_keeps_no_cookie(trial).await;
 }
 
-async fn the_first_request_makes_a_session_used<St: SessionStore>(trial: &Trial<St>) {
+async fn the_first_request_makes_a_session_used(trial: &Trial) {
     for session_set in [trial.user(), trial.guest()] {
         let token = session_set.signs_in().await;
         let listed = |what: &'static str, wanted: bool| {
@@ -60,7 +60,7 @@ async fn the_first_request_makes_a_session_used<St: SessionStore>(trial: &Trial<
     }
 }
 
-async fn one_that_was_unused_for_20_s_goes_first<St: SessionStore>(trial: &Trial<St>) {
+async fn one_that_was_unused_for_20_s_goes_first(trial: &Trial) {
     for (wait, unused_goes) in [(UNUSED_FOR, false), (UNUSED_FOR + MS, true)] {
         let session_set = trial.user();
         let used = session_set.signs_in().await;
@@ -83,7 +83,7 @@ async fn one_that_was_unused_for_20_s_goes_first<St: SessionStore>(trial: &Trial
     }
 }
 
-async fn one_of_the_same_client_goes_next<St: SessionStore>(trial: &Trial<St>) {
+async fn one_of_the_same_client_goes_next(trial: &Trial) {
     let session_set = trial.user();
     let (old, create) = of(&session_set, "an old client");
     trial.made(&create, "a sign-in").await;
@@ -111,7 +111,7 @@ async fn one_of_the_same_client_goes_next<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn the_order_holds_in_a_class<St: SessionStore>(trial: &Trial<St>) {
+async fn the_order_holds_in_a_class(trial: &Trial) {
     let session_set = trial.user();
     let mut tokens = Vec::new();
     for class in [PHONE, PHONE, ClientClass::default()] {
@@ -141,7 +141,7 @@ async fn the_order_holds_in_a_class<St: SessionStore>(trial: &Trial<St>) {
     );
 }
 
-async fn devices_outlive_a_client_that_keeps_no_cookie<St: SessionStore>(trial: &Trial<St>) {
+async fn devices_outlive_a_client_that_keeps_no_cookie(trial: &Trial) {
     for every in [100, 10_000, 60_000] {
         let session_set = trial.user();
         let (phone, create) = of(&session_set, "a phone");
@@ -168,7 +168,7 @@ async fn devices_outlive_a_client_that_keeps_no_cookie<St: SessionStore>(trial: 
     }
 }
 
-pub(super) async fn does_not_count_for_a_refusal<St: SessionStore>(trial: &Trial<St>) {
+pub(super) async fn does_not_count_for_a_refusal(trial: &Trial) {
     let session_set = trial.user();
     let unused = session_set.signs_in().await;
     trial.clock.advance(UNUSED_FOR);
