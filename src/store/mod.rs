@@ -13,6 +13,8 @@
 
 use std::future::{self, Future};
 
+#[cfg(all(debug_assertions, not(test)))]
+mod compiled;
 mod due;
 mod error;
 pub(crate) mod feed;
