@@ -1,14 +1,17 @@
 //! Requests through a `SessionLayer` in this process, and a client with a cookie jar.
 
 use std::{
+    convert::Infallible,
     future::Future,
     net::IpAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_user_sessions::{
     MemoryStore, PeerAddr, Reply, Session, SessionId, SessionInfo, SessionLayer, UserId,
     UserSessions,
@@ -45,13 +48,40 @@ where
 {
     let service = service_fn(move |request: Request<()>| {
         let handled = handler(request.extensions().get::<Session>().unwrap().clone());
-        async move { Ok::<_, std::convert::Infallible>(handled.await) }
+        async move { Ok::<_, Infallible>(handled.await) }
     });
     layer
         .layer(service)
         .oneshot(Request::new(()))
         .await
         .unwrap()
+}
+
+type Handled = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+/// The service of a handler, without the handler's type: the layer is then compiled once, not for each handler.
+#[derive(Clone)]
+struct Handler(Arc<Mutex<dyn FnMut(Session) -> Handled + Send>>);
+
+impl Handler {
+    fn new(handler: impl FnMut(Session) -> Handled + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(handler)))
+    }
+}
+
+impl Service<Request<()>> for Handler {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Handled;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let session = request.extensions().get::<Session>().unwrap().clone();
+        (self.0.lock().unwrap())(session)
+    }
 }
 
 /// What a client received, and what the handler returned.
@@ -219,14 +249,13 @@ impl Client {
     {
         let slot = Arc::new(Mutex::new(None));
         let filled = Arc::clone(&slot);
-        let service = service_fn(move |request: Request<()>| {
-            let session = request.extensions().get::<Session>().unwrap().clone();
+        let service = Handler::new(move |session| {
             let (handled, slot) = (handler(session), Arc::clone(&slot));
-            async move {
+            Box::pin(async move {
                 let (response, value) = handled.await;
                 *slot.lock().unwrap() = Some(value);
-                Ok::<_, std::convert::Infallible>(response)
-            }
+                Ok(response)
+            })
         });
         let sent = self.layer.layer(service).oneshot(self.head("/"));
         async move {
