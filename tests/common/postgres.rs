@@ -8,12 +8,15 @@
 
 use std::{
     env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpStream},
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -50,18 +53,7 @@ impl Server {
 
     /// An empty server with these settings.
     pub(crate) fn start_with(settings: &[&str]) -> Self {
-        Self::start_in(folder(), settings, |data| {
-            let mut made = command("initdb");
-            made.args([
-                "--no-sync",
-                "--no-instructions",
-                "--auth=trust",
-                "--username=postgres",
-            ])
-            .args(["--encoding=UTF8", "--locale=C", "--pgdata"])
-            .arg(data);
-            run(&mut made);
-        })
+        Self::start_in(folder(), settings, |data| copy(&template(), data))
     }
 
     /// A standby of this server: it follows with the next change.
@@ -241,14 +233,7 @@ impl Server {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
                 return false;
             }
-            let mut ready = command("pg_isready");
-            ready.args([
-                "--quiet",
-                "--host=127.0.0.1",
-                "--port",
-                &self.port.to_string(),
-            ]);
-            if ready.status().unwrap().success() {
+            if is_ready(self.port).unwrap_or(false) {
                 return true;
             }
             thread::sleep(Duration::from_millis(10));
@@ -306,6 +291,50 @@ fn spawn(dir: &Path, settings: &[String], port: u16) -> Child {
         .stderr(log)
         .spawn()
         .unwrap_or_else(missing)
+}
+
+/// Asks as `pg_isready` does: a server that still starts refuses the connection, or replies with an error.
+fn is_ready(port: u16) -> io::Result<bool> {
+    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    server.set_read_timeout(Some(Duration::from_secs(5)))?;
+    // The length, version 3.0, and the user.
+    server.write_all(b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0")?;
+    let mut kind = [0];
+    server.read_exact(&mut kind)?;
+    Ok(kind == *b"R")
+}
+
+/// A folder as `initdb` makes it, which takes longer than a copy: made once, and kept in the target folder.
+fn template() -> PathBuf {
+    let made_with = [
+        "--no-sync",
+        "--no-instructions",
+        "--auth=trust",
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--locale=C",
+    ];
+    let mut hash = DefaultHasher::new();
+    (programs(), other_user(), made_with).hash(&mut hash);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let template = kept.join(format!("postgres-{:x}", hash.finish()));
+    if !template.exists() {
+        let dir = folder();
+        let data = dir.path().join("data");
+        run(command("initdb").args(made_with).arg("--pgdata").arg(&data));
+        let copied = kept.join(format!("postgres-new-{}", process::id()));
+        copy(&data, &copied);
+        // Another test may have made it meanwhile: one of the two stays.
+        if fs::rename(&copied, &template).is_err() {
+            fs::remove_dir_all(&copied).unwrap();
+        }
+    }
+    template
+}
+
+/// Copies a folder with its owner and permissions.
+fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("-a").args([from, to]));
 }
 
 /// A folder that the server may use.
