@@ -5,7 +5,7 @@
 //! $ cargo run -p example-tonic -- client      # walks through it, with two devices
 //! ```
 //!
-//! The generated code is checked in; a test makes it again from `devices.proto` and compares.
+//! The generated code is checked in; `scripts/proto` makes it from `devices.proto`.
 
 mod client;
 mod pb;

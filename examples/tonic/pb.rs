@@ -1,4 +1,4 @@
-//! What `devices.proto` makes: `tests/example/generated.rs` makes it again.
+//! What `scripts/proto` makes from `devices.proto`.
 #![allow(
     clippy::all,
     clippy::pedantic,
