@@ -142,10 +142,12 @@ impl Live {
             return;
         };
         let mut sends = lock(&self.sends);
-        let inner = Arc::downgrade(inner);
         if !sends.runs() {
-            sends.start(|shift| send(Running { inner }, shift));
+            // It keeps the store until nothing waits: a tool may end sessions and drop its store at once.
+            let inner = Arc::clone(inner);
+            sends.start(|shift| send(inner, shift));
         } else if sends.comes_into_doubt() {
+            let inner = Arc::downgrade(inner);
             // Nothing may drive the runtime of the task.
             runtime.spawn(async move {
                 time::sleep(DOUBT).await;
@@ -173,10 +175,8 @@ impl Running {
 
 /// Sends what waits. A transaction that notifies holds a lock of the whole database until it has committed, so it is
 /// none that waits for the disk.
-async fn send(task: Running, shift: Shift) {
-    while let Some(inner) = task.inner()
-        && let Some(live) = &inner.live
-    {
+async fn send(inner: Arc<Inner>, shift: Shift) {
+    while let Some(live) = &inner.live {
         let payloads: Vec<String> = {
             let mut waiting = lock(&live.waiting);
             if waiting.is_empty() {
