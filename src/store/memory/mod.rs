@@ -43,7 +43,8 @@ const ELSEWHERE_EVERY: usize = 16;
 ///
 /// Clones share the same sessions. The limit bounds the memory per user,
 /// [`max_guests`](MemoryStoreBuilder::max_guests) that of guest sessions. Expired sessions are removed
-/// bit by bit while other requests run, so there is no background task. Their memory is given back.
+/// bit by bit while other requests run, so there is no background task. Their memory goes back to the allocator. That of
+/// glibc keeps some of it for the next sessions, so the process does not shrink by all of it.
 ///
 /// A session needs about 400 bytes if many users have the same user agent.
 ///

@@ -17,6 +17,7 @@ pub(super) mod slot;
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak, atomic::AtomicUsize},
     time::Duration,
 };
@@ -116,26 +117,34 @@ impl Cluster {
         self.0.doubt();
     }
 
-    /// All primaries, once the map is known, each with the first slot that it serves.
+    /// All primaries, once the map is known, each with a slot that it serves: one amid the longest row of its slots,
+    /// because those that move are mostly at the ends or alone, and a call there would be sent on.
     pub(super) async fn primaries(&self) -> Result<Vec<(Arc<Link>, u16)>, StoreError> {
         let known = tokio::time::timeout(self.0.deadline, self.0.wait(0));
         let timeout = |elapsed| StoreError::new(StoreErrorKind::Timeout).with_source(elapsed);
         known.await.map_err(timeout)??;
         let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
-        let mut primaries: Vec<(Arc<Link>, u16)> = Vec::new();
-        for slot in 0..SLOTS {
-            // From behind: most slots are of the primary that was found last.
-            let is = |link| {
-                primaries
-                    .iter()
-                    .rev()
-                    .any(|(known, _)| Arc::ptr_eq(known, link))
-            };
-            if let Some(link) = map.find(slot).filter(|link| !is(link)) {
-                primaries.push((Arc::clone(link), slot));
+        let mut primaries: Vec<(Arc<Link>, Range<u16>)> = Vec::new();
+        let mut from = 0;
+        while from < SLOTS {
+            let link = map.find(from);
+            let is_same = |slot: &u16| map.find(*slot).map(Arc::as_ptr) == link.map(Arc::as_ptr);
+            let to = (from..SLOTS).find(|slot| !is_same(slot)).unwrap_or(SLOTS);
+            if let Some(link) = link {
+                let known = primaries
+                    .iter_mut()
+                    .find(|(known, _)| Arc::ptr_eq(known, link));
+                match known {
+                    Some((_, row)) if row.len() < usize::from(to - from) => *row = from..to,
+                    Some(_) => {}
+                    None => primaries.push((Arc::clone(link), from..to)),
+                }
             }
+            from = to;
         }
-        Ok(primaries)
+        let amid = |row: Range<u16>| row.start + (row.end - row.start) / 2;
+        let primaries = primaries.into_iter();
+        Ok(primaries.map(|(link, row)| (link, amid(row))).collect())
     }
 }
 
@@ -296,7 +305,33 @@ mod tests {
             let served = Route::Cluster(cluster).served(&keys).await.unwrap();
 
             let slots: Vec<u16> = served.iter().map(|key| slot_of(key)).collect();
-            assert_eq!(slots, [0, only]);
+            assert_eq!(slots.len(), 2, "{slots:?}");
+            assert!(slots.contains(&only), "{slots:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_primary_is_asked_in_a_slot_amid_its_longest_row() {
+        let source = RedisSource::cluster(["redis://127.0.0.1:1"]).unwrap();
+        let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+        let (one, other) = (Address::new("127.0.0.1", 1), Address::new("127.0.0.1", 2));
+        for slot in 0..SLOTS {
+            // A few slots of each have come to the other.
+            let is_one = if slot % 1_000 < 3 {
+                slot >= 8_000
+            } else {
+                slot < 8_000
+            };
+            cluster
+                .0
+                .redirect(slot, true, if is_one { &one } else { &other });
+        }
+
+        let primaries = cluster.primaries().await.unwrap();
+
+        assert_eq!(primaries.len(), 2);
+        for (_, slot) in primaries {
+            assert!((400..600).contains(&(slot % 1_000)), "{slot}");
         }
     }
 
