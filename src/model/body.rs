@@ -254,7 +254,8 @@ impl Body {
             proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
             persistent: browser_only != Some(true),
             last_seen: last_seen.map(|seen| Box::new(seen.0.into())),
-            shortened_to: longest.map(Duration::from_millis),
+            // Scripts read it as signed.
+            shortened_to: longest.map(|ms| Duration::from_millis(ms.min(i64::MAX.unsigned_abs()))),
         })
     }
 }

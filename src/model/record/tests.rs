@@ -295,3 +295,20 @@ fn an_older_node_reads_a_shortened_record_and_this_one_reads_older_ones() {
     assert_eq!(older.shortened_to(), None);
     assert_eq!(older.lifetime().absolute(), Duration::from_secs(43_200));
 }
+
+#[test]
+fn a_lifetime_that_is_longer_than_scripts_can_read_is_the_longest_of_these() {
+    let mut stored = shortened().encode().unwrap();
+    // Behind them is the length: a `u64` instead of an `i64`.
+    let at = stored.len() - 11;
+    stored[at..at + 9].copy_from_slice(&[0xcf, 255, 255, 255, 255, 255, 255, 255, 255]);
+
+    let decoded = Record::decode(shortened().id, &stored).unwrap();
+    let again = Record::decode(decoded.id, &decoded.encode().unwrap()).unwrap();
+
+    assert_eq!(again, decoded);
+    assert_eq!(
+        again.shortened_to(),
+        Some(Duration::from_millis(i64::MAX.unsigned_abs()))
+    );
+}
