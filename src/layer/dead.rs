@@ -52,6 +52,7 @@ struct Noted {
 
 impl DeadTokens {
     /// What the store said of this token a moment ago, if it opened no session.
+    #[inline]
     pub(super) fn find(&self, token: &Token) -> Option<Dead> {
         let id = token.session_id();
         let shard = self.shard(id)?;

@@ -33,6 +33,7 @@ impl NotBefore {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Option<Timestamp> {
         let moment = self.moment?;
         Some(moment.min(Timestamp::from_millis(self.at_most.load(Ordering::Relaxed))))

@@ -35,6 +35,7 @@ impl Record {
     }
 
     /// That moment, if the session began before it.
+    #[inline]
     pub(crate) fn ended_with_all(&self, not_before: Option<Timestamp>) -> Option<Timestamp> {
         not_before.filter(|moment| self.began_at() < *moment)
     }
@@ -42,6 +43,7 @@ impl Record {
     /// Whether the session is live: it has reached neither deadline, and did not [begin](Self::began_at) before
     /// `not_before`.
     #[must_use]
+    #[inline]
     pub fn is_live(&self, now: Timestamp, not_before: Option<Timestamp>) -> bool {
         now < self.idle_expires_at() && self.ended_with_all(not_before).is_none()
     }

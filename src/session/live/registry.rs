@@ -112,6 +112,7 @@ impl Registry {
     }
 
     /// The present point of the feed, if streams are open that read it. Taken before `resolve` is sent.
+    #[inline]
     pub(crate) fn mark(&self, tag: Tag) -> Option<Mark> {
         let listening = self.listening.load(Ordering::SeqCst);
         if listening == 0 {

@@ -56,6 +56,7 @@ impl Resolve {
 
     /// As [`new`](Self::new), in a realm.
     #[must_use]
+    #[inline]
     pub fn within(token: Token, realm: Realm) -> Self {
         Self {
             digest: token.digest_in(realm),

@@ -27,6 +27,7 @@ impl Live {
     }
 
     /// Empty if it was not read; see [`SessionSet::add_part`].
+    #[inline]
     pub(super) fn data(&self) -> Data {
         match self.more.as_deref() {
             Some(More {

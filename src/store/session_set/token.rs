@@ -15,6 +15,7 @@ enum Standing {
     Unknown,
 }
 
+#[inline]
 fn standing(record: &Record, digest: &Digest) -> Standing {
     if record.digest == *digest {
         return Standing::Present;
@@ -216,6 +217,7 @@ impl SessionSet {
 }
 
 /// A request sent the current token. Returns whether it is the first.
+#[inline]
 fn seen(record: &mut Record, now: Timestamp) -> bool {
     if record.unused {
         record.unused = false;
