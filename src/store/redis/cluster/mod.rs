@@ -117,8 +117,9 @@ impl Cluster {
         self.0.doubt();
     }
 
-    /// All primaries, once the map is known, each with a slot that it serves: one amid the longest row of its slots,
-    /// because those that move are mostly at the ends or alone, and a call there would be sent on.
+    /// All primaries, once the map is known, each with a slot that it serves.
+    ///
+    /// It is amid the longest row of its slots. Those that move are mostly at an end or alone, and a call there fails.
     pub(super) async fn primaries(&self) -> Result<Vec<(Arc<Link>, u16)>, StoreError> {
         let known = tokio::time::timeout(self.0.deadline, self.0.wait(0));
         let timeout = |elapsed| StoreError::new(StoreErrorKind::Timeout).with_source(elapsed);
