@@ -117,12 +117,6 @@ pub(crate) const MUTANTS: &[Rule] = &[
         "",
     ),
     rule(
-        "create: which of two equally active ones goes",
-        CREATE,
-        "least = not equal and next",
-        "least = next",
-    ),
-    rule(
         "create: what is unused for long goes first",
         CREATE,
         "if rival and now - created > UNUSED_FOR then",
