@@ -109,10 +109,10 @@ impl<'a> Reading<'a> {
             ..
         } = self;
         match source {
-            TokenSource::Bearer => Sent::alone(bearer, Way::Bearer),
-            TokenSource::Cookie => Sent::cookies(signed_in, guest),
+            TokenSource::Bearer => Sent::alone(bearer, Way::Bearer, guest),
+            TokenSource::Cookie => Sent::alone(signed_in, Way::Cookie, guest),
             TokenSource::BearerThenCookie | TokenSource::CookieThenBearer => {
-                Sent::both(signed_in, bearer, source.first()).with_guest(guest)
+                Sent::both(signed_in, bearer, source.first(), guest)
             }
         }
     }
@@ -140,7 +140,7 @@ pub(crate) enum Tokens {
 }
 
 /// What a request sends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sent {
     /// In the signed-in cookie or as a bearer token.
     pub(crate) tokens: Tokens,
@@ -175,42 +175,32 @@ impl Sent {
         matches!((&self.tokens, &self.guest), (Tokens::None, Tokens::None))
     }
 
-    fn alone(raw: Raw<'_>, way: Way) -> Self {
-        let tokens = Tokens::read(raw, way);
-        Self {
-            way: tokens.counts().then_some(way),
-            tokens,
-            ..Self::default()
-        }
-    }
-
-    /// As [`alone`](Self::alone) with a guest cookie, in one piece: it is made on nearly each request.
+    /// What is sent in one place, beside the guest cookie.
     #[inline]
-    fn cookies(signed_in: Raw<'_>, guest: Raw<'_>) -> Self {
-        let (tokens, guest) = (
-            Tokens::read(signed_in, Way::Cookie),
-            Tokens::read(guest, Way::Cookie),
-        );
-        let way = tokens.counts() || guest.counts();
+    fn alone(raw: Raw<'_>, way: Way, guest: Raw<'_>) -> Self {
+        let (tokens, guest) = (Tokens::read(raw, way), Tokens::read(guest, Way::Cookie));
+        let way = tokens.counts().then_some(way);
         Self {
+            way: way.or_else(|| guest.counts().then_some(Way::Cookie)),
             tokens,
-            way: way.then_some(Way::Cookie),
             beside: None,
             guest,
         }
     }
 
-    fn both(cookie: Raw<'_>, bearer: Raw<'_>, first: Way) -> Self {
+    fn both(cookie: Raw<'_>, bearer: Raw<'_>, first: Way, guest: Raw<'_>) -> Self {
         let mut cookies: Vec<_> = match (&cookie, &bearer) {
-            (_, Raw::Nothing) => return Self::alone(cookie, Way::Cookie),
-            (Raw::Nothing, _) => return Self::alone(bearer, Way::Bearer),
-            (Raw::One(one), Raw::One(other)) if one == other => return Self::alone(cookie, first),
+            (_, Raw::Nothing) => return Self::alone(cookie, Way::Cookie, guest),
+            (Raw::Nothing, _) => return Self::alone(bearer, Way::Bearer, guest),
+            (Raw::One(one), Raw::One(other)) if one == other => {
+                return Self::alone(cookie, first, guest);
+            }
             (Raw::One(cookie), _) => well_formed(&[cookie], Way::Cookie).collect(),
             (Raw::Differing(all), _) => well_formed(all, Way::Cookie).collect(),
         };
         if cookies.is_empty() {
             // An empty or malformed cookie is no second token.
-            return Self::alone(bearer, Way::Bearer);
+            return Self::alone(bearer, Way::Bearer, guest);
         }
         let alone = matches!(&cookie, Raw::One(_));
         match Tokens::read(bearer, Way::Bearer) {
@@ -218,28 +208,20 @@ impl Sent {
                 beside: cookies.pop().map(|(cookie, _)| Box::new(cookie)),
                 tokens: Tokens::One(bearer),
                 way: Some(Way::Bearer),
-                guest: Tokens::None,
+                guest: Tokens::read(guest, Way::Cookie),
             },
-            Tokens::One(bearer) => Self::several(cookies, vec![(bearer, Way::Bearer)]),
-            Tokens::Several(bearers) => Self::several(cookies, bearers),
-            Tokens::None | Tokens::Malformed => Self::several(cookies, Vec::new()),
+            Tokens::One(bearer) => Self::several(cookies, vec![(bearer, Way::Bearer)], guest),
+            Tokens::Several(bearers) => Self::several(cookies, bearers, guest),
+            Tokens::None | Tokens::Malformed => Self::several(cookies, Vec::new(), guest),
         }
     }
 
-    fn several(mut cookies: Vec<(Token, Way)>, bearers: Vec<(Token, Way)>) -> Self {
+    fn several(mut cookies: Vec<(Token, Way)>, bearers: Vec<(Token, Way)>, guest: Raw<'_>) -> Self {
         cookies.extend(bearers);
         Self {
             tokens: Tokens::Several(cookies),
-            ..Self::default()
+            ..Self::alone(Raw::Nothing, Way::Cookie, guest)
         }
-    }
-
-    fn with_guest(mut self, guest: Raw<'_>) -> Self {
-        self.guest = Tokens::read(guest, Way::Cookie);
-        if self.way.is_none() && self.guest.counts() {
-            self.way = Some(Way::Cookie);
-        }
-        self
     }
 }
 
