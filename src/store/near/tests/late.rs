@@ -19,7 +19,9 @@ pub(super) async fn hit(node: &Node, token: &Token) {
 
 pub(super) async fn stored(server: &Server, token: &Token) -> Timestamp {
     let listed = server.store.list(&List::new(token.tag())).await.unwrap();
-    listed[0].last_activity
+    let mut all = listed.into_iter();
+    let record = all.find(|record| record.id == token.session_id());
+    record.unwrap().last_activity
 }
 
 #[tokio::test]

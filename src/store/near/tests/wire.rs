@@ -278,7 +278,7 @@ async fn once() {
 }
 
 /// Polls once.
-pub(super) fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T>>>) -> Option<T> {
+pub(super) fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Option<F::Output> {
     let mut cx = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut cx) {
         Poll::Ready(done) => Some(done),

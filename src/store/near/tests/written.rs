@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{EndReason, Salt, Timestamp, Token},
-    store::{End, List, Near, Renewal, Resolve, Rotate, SessionStore, Which},
+    store::{End, Near, Renewal, Resolve, Rotate, SessionStore, Which},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,11 +25,21 @@ async fn late(server: &Server, node: &mut Node) -> (Token, Timestamp) {
     (token, server.clock.now())
 }
 
-async fn last_activity(server: &Server, token: &Token) -> Timestamp {
-    let listed = server.store.list(&List::new(token.tag())).await.unwrap();
-    let mut all = listed.into_iter();
-    let record = all.find(|record| record.id == token.session_id());
-    record.unwrap().last_activity
+/// As [`late`], a hundred of them, whose writes are held.
+async fn hundred_late(server: &Server, node: &mut Node) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    for _ in 0..100 {
+        let token = server.signs_in("alice").await;
+        node.near.resolve(&near(&token)).await.unwrap();
+        tokens.push(token);
+    }
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    for token in &tokens {
+        hit(node, token).await;
+    }
+    node.wire.holds_touches();
+    tokens
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,18 +86,7 @@ async fn a_write_that_was_planned_for_an_entry_does_not_take_the_next_one() {
 async fn at_most_64_writes_are_on_their_way_and_the_others_can_still_be_removed() {
     let server = Server::new();
     let mut node = server.node();
-    let mut tokens = Vec::new();
-    for _ in 0..100 {
-        let token = server.signs_in("alice").await;
-        node.near.resolve(&near(&token)).await.unwrap();
-        tokens.push(token);
-    }
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    for token in &tokens {
-        hit(&node, token).await;
-    }
-    node.wire.holds_touches();
+    let tokens = hundred_late(&server, &mut node).await;
     server.clock.advance(SECOND * 5);
     tokio::time::sleep(SECOND * 5).await;
     assert_eq!((node.wire.touches(), node.near.entries()), (64, 36));
@@ -107,18 +106,7 @@ async fn at_most_64_writes_are_on_their_way_and_the_others_can_still_be_removed(
 async fn a_flush_writes_at_most_64_at_once() {
     let server = Server::new();
     let mut node = server.node();
-    let mut tokens = Vec::new();
-    for _ in 0..100 {
-        let token = server.signs_in("alice").await;
-        node.near.resolve(&near(&token)).await.unwrap();
-        tokens.push(token);
-    }
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    for token in &tokens {
-        hit(&node, token).await;
-    }
-    node.wire.holds_touches();
+    hundred_late(&server, &mut node).await;
     let mut flush = tokio_test::task::spawn(node.near.flush());
     assert!(flush.poll().is_pending());
     tokio::time::sleep(SECOND).await;
@@ -162,7 +150,7 @@ async fn the_activity_of_an_entry_that_makes_room_is_written() {
     assert_eq!(node.near.entries(), 1);
     tokio::time::sleep(SECOND).await;
 
-    assert_eq!(last_activity(&server, &token).await, last);
+    assert_eq!(stored(&server, &token).await, last);
 }
 
 #[tokio::test]
@@ -298,12 +286,7 @@ async fn activity_from_before_another_epoch_is_written() {
 #[test]
 fn outside_of_a_runtime_little_waits_and_a_flush_writes_it() {
     fn now<T>(work: impl Future<Output = T>) -> T {
-        let mut work = Box::pin(work);
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        match work.as_mut().poll(&mut cx) {
-            std::task::Poll::Ready(done) => done,
-            std::task::Poll::Pending => panic!("it waits"),
-        }
+        poll(&mut Box::pin(work)).expect("it waits for nothing")
     }
     let server = Server::new();
     let mut node = server.node();
