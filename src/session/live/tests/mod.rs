@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use self::sight::{Sight, ended, id, tag};
+use self::sight::{Sight, ended, id, opened_in_an_idle_runtime, tag};
 use super::{
     LiveEnd, LiveSession,
     book::{First, Times},
@@ -332,17 +332,7 @@ fn a_stream_goes_on_when_the_runtime_of_another_one_ends() {
 
 #[test]
 fn a_stream_goes_on_when_nothing_drives_the_runtime_of_another_one() {
-    let idle = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let sight = idle.block_on(async { Sight::new(false) });
-    sight.live(id(1), MINUTE * 60);
-    let (registry, live) = idle.block_on(async {
-        let registry = sight.registry();
-        let live = sight.open(&registry, id(1), None);
-        (registry, live)
-    });
+    let (_idle, sight, registry, live) = opened_in_an_idle_runtime();
     assert_eq!(sight.looks(), 0);
     sight.end(id(1), EndReason::Evicted);
 

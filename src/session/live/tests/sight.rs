@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{sleep, timeout},
+};
 
 use super::{
     super::{
@@ -223,4 +226,17 @@ pub(super) fn id(number: u32) -> SessionId {
 pub(super) async fn ended(live: &LiveSession, within: Duration) -> Option<&'static str> {
     let end = timeout(within, live.ended()).await.ok()?;
     Some(end.reason())
+}
+
+/// A stream that was opened in a runtime that nothing drives any more.
+pub(super) fn opened_in_an_idle_runtime() -> (Runtime, Sight, Arc<Registry>, LiveSession) {
+    let idle = Builder::new_current_thread().enable_time().build().unwrap();
+    let sight = idle.block_on(async { Sight::new(false) });
+    sight.live(id(1), MINUTE * 60);
+    let (registry, live) = idle.block_on(async {
+        let registry = sight.registry();
+        let live = sight.open(&registry, id(1), None);
+        (registry, live)
+    });
+    (idle, sight, registry, live)
 }

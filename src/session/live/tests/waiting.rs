@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     MINUTE, SECOND,
-    sight::{Sight, id, tag},
+    sight::{Sight, id, opened_in_an_idle_runtime, tag},
 };
 use crate::{
     model::EndReason,
@@ -197,17 +197,7 @@ async fn a_body_of_a_session_that_has_ended_is_not_read() {
 
 #[test]
 fn a_body_that_is_read_goes_on_when_nothing_drives_the_runtime_that_opened_it() {
-    let idle = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let sight = idle.block_on(async { Sight::new(false) });
-    sight.live(id(1), MINUTE * 60);
-    let (registry, live) = idle.block_on(async {
-        let registry = sight.registry();
-        let live = sight.open(&registry, id(1), None);
-        (registry, live)
-    });
+    let (_idle, sight, registry, live) = opened_in_an_idle_runtime();
     sight.end(id(1), EndReason::Evicted);
     let mut body = Box::pin(live.until_ended(Frames::default()));
 
