@@ -10,7 +10,7 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableTable, StorageError, TableDefinition,
+    Builder, Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition,
     WriteTransaction,
 };
 
@@ -18,8 +18,9 @@ use super::{
     FileStoreError, FileStoreErrorKind,
     header::{self, Header},
     load::load,
-    log::{Group, LOG, Log},
-    storage::{HEADER, Storage},
+    log::{Group, LOG, Log, PartsOf},
+    medium::{Medium, OsFile},
+    storage::{START, Storage},
 };
 use crate::{
     model::{SessionId, Tag, Timestamp, clock::Monotonic},
@@ -32,7 +33,7 @@ pub(super) const HEADS: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition:
 /// The data of sessions, by tag and session id.
 pub(super) const PARTS: TableDefinition<'_, &[u8; 24], &[u8]> = TableDefinition::new("parts");
 
-/// The store's time at the last commit, in milliseconds, and the cutoff of all users.
+/// The store's time at a commit, in milliseconds, and the cutoff of all users. Groups in the [log](LOG) have a later time.
 pub(super) const TIMES: TableDefinition<'_, &str, i64> = TableDefinition::new("times");
 pub(super) const LAST: &str = "last";
 pub(super) const EVERYONE: &str = "everyone";
@@ -47,19 +48,13 @@ const LOCK_WAIT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Disk {
     // The same file is opened again after an error, whatever has its name then.
-    file: File,
+    medium: Box<dyn Medium>,
     database: Option<Arc<Database>>,
     /// One that an error closed. A backup may still read from it.
     closing: Weak<Database>,
     log: Log,
-}
-
-/// One session set of a commit.
-pub(super) struct Row {
-    pub(super) tag: Tag,
-    /// `None`: nothing is kept about it.
-    pub(super) set: Option<SessionSet>,
-    pub(super) parts: Parts,
+    /// The cutoff of all users in the file.
+    everyone: Option<Timestamp>,
 }
 
 /// Which parts a commit writes.
@@ -92,17 +87,29 @@ impl Disk {
         take: impl FnMut(Tag, SessionSet),
     ) -> Result<(Self, Times), FileStoreError> {
         let io = |source| FileStoreError::io(path, source);
-        let mut file = options().open(path).map_err(io)?;
+        let file = options().open(path).map_err(io)?;
         lock(&file, path)?;
-        let header = header::read(&mut file).map_err(io)?;
+        let medium = OsFile::new(file, path).map_err(io)?;
+        Self::on(Box::new(medium), path, new, take)
+    }
+
+    /// Opens this file.
+    pub(super) fn on(
+        medium: Box<dyn Medium>,
+        path: &Path,
+        new: Times,
+        take: impl FnMut(Tag, SessionSet),
+    ) -> Result<(Self, Times), FileStoreError> {
+        let io = |source| FileStoreError::new(of_io(&source), path).with_source(source);
+        let header = header::read(&*medium).map_err(io)?;
         let header = header.map_err(|kind| FileStoreError::new(kind, path))?;
         if header == Header::Unmade {
-            header::begin(&mut file).map_err(io)?;
-        } else if file.metadata().map_err(io)?.len() <= HEADER {
+            header::begin(&*medium).map_err(io)?;
+        } else if medium.len().map_err(io)? <= START {
             // The database in an empty file would be a new one.
             return Err(FileStoreError::new(FileStoreErrorKind::Damaged, path));
         }
-        let storage = Storage::holding(file.try_clone().map_err(io)?).map_err(io)?;
+        let storage = medium.again().and_then(Storage::holding).map_err(io)?;
         let database = builder()
             .set_check_integrity_on_open(header == Header::Made)
             .create_with_backend(storage.clone())
@@ -111,38 +118,72 @@ impl Disk {
         storage.release().map_err(io)?;
         let database = Some(Arc::new(database));
         let mut disk = Self {
-            file,
+            medium,
             database,
             closing: Weak::new(),
             log,
+            everyone: times.everyone,
         };
         if header == Header::Unmade {
             // The tables and the directory are there before the header says so.
-            let made = disk.fold(0).and_then(|()| disk.commit(&[], new));
+            let made = disk
+                .fold(0)
+                .and_then(|()| disk.commit(Group::new(0), new, 0));
             made.map_err(|source| {
                 FileStoreError::new(FileStoreErrorKind::Unavailable, path).with_source(source)
             })?;
-            header::complete(&mut disk.file).map_err(io)?;
+            header::complete(&*disk.medium).map_err(io)?;
             sync_directory(path).map_err(io)?;
         }
         Ok((disk, times))
     }
 
-    /// Writes these session sets, all or none. Opens the file again if an error closed it.
-    pub(super) fn commit(&mut self, rows: &[Row], times: Times) -> Result<(), redb::Error> {
-        let group = self.log.group(rows).map_err(io::Error::other)?;
-        self.run(|database, _| write(database, rows, &group, times))?;
-        self.log.keep(group);
+    /// Writes these session sets, all or none, and moves so many from the log to their table. Opens the file again if an
+    /// error closed it.
+    pub(super) fn commit(
+        &mut self,
+        mut group: Group,
+        times: Times,
+        fold: usize,
+    ) -> Result<(), redb::Error> {
+        let number = self.log.next();
+        group.seal(times.last).map_err(io::Error::other)?;
+        let has_sets = group.len() > 0;
+        // The time of a group is in the log.
+        let new = Times {
+            last: times.last.filter(|_| !has_sets),
+            everyone: times.everyone.filter(|it| Some(*it) > self.everyone),
+        };
+        self.run(|database, log| {
+            let write = database.begin_write()?;
+            let mut table = write.open_table(LOG)?;
+            if has_sets {
+                table.insert(number, group.bytes())?;
+            }
+            if fold > 0 {
+                move_sets(&write, &mut table, log, fold, number)?;
+            }
+            drop(table);
+            write_parts(&write, &group.parts)?;
+            write_times(&write, new)?;
+            Ok(write.commit()?)
+        })?;
+        self.everyone = self.everyone.max(times.everyone);
+        if has_sets {
+            self.log.keep(group);
+        }
+        self.log.moved(fold);
         Ok(())
     }
 
     /// Moves so many session sets from the log to their table.
     pub(super) fn fold(&mut self, most: usize) -> Result<(), redb::Error> {
+        let next = self.log.next();
         self.run(|database, log| {
             let write = database.begin_write()?;
-            let (mut heads, mut table) = (write.open_table(HEADS)?, write.open_table(LOG)?);
-            log.fold(&mut heads, &mut table, most)?;
-            drop((heads, table));
+            let mut table = write.open_table(LOG)?;
+            move_sets(&write, &mut table, log, most, next)?;
+            drop(table);
             Ok(write.commit()?)
         })?;
         self.log.moved(most);
@@ -160,7 +201,7 @@ impl Disk {
         let database = match &self.database {
             Some(database) => database,
             None if self.closing.strong_count() > 0 => return Err(redb::Error::PreviousIo),
-            None => self.database.insert(Arc::new(reopen(&self.file)?)),
+            None => self.database.insert(Arc::new(reopen(&*self.medium)?)),
         };
         let done = work(database, &mut self.log);
         if done.is_err() {
@@ -220,8 +261,8 @@ fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
     Ok(())
 }
 
-fn reopen(file: &File) -> Result<Database, redb::Error> {
-    let storage = Storage::holding(file.try_clone()?)?;
+fn reopen(medium: &dyn Medium) -> Result<Database, redb::Error> {
+    let storage = Storage::holding(medium.again()?)?;
     let database = builder().create_with_backend(storage.clone())?;
     storage.release()?;
     Ok(database)
@@ -259,51 +300,55 @@ pub(super) fn of_io(error: &io::Error) -> FileStoreErrorKind {
     }
 }
 
-/// Writes groups of session sets to the log, and the data of sessions to their table.
-fn write(
-    database: &Database,
-    rows: &[Row],
-    group: &Group,
-    times: Times,
+/// Moves so many session sets from the log to their table, of groups before this one.
+fn move_sets(
+    write: &WriteTransaction,
+    table: &mut Table<'_, u64, &'static [u8]>,
+    log: &mut Log,
+    most: usize,
+    before: u64,
 ) -> Result<(), redb::Error> {
-    let write = database.begin_write()?;
-    if !rows.is_empty() {
-        let mut log = write.open_table(LOG)?;
-        log.insert(group.number, group.bytes.as_slice())?;
+    let mut heads = write.open_table(HEADS)?;
+    if log.fold(&mut heads, table, most, before)? {
+        // The log has the times of these groups no longer.
+        let last = log.time();
+        write_times(
+            write,
+            Times {
+                last,
+                everyone: None,
+            },
+        )?;
     }
-    write_parts(&write, rows)?;
-    let mut table = write.open_table(TIMES)?;
-    for (name, time) in [(LAST, times.last), (EVERYONE, times.everyone)] {
-        let before = table.get(name)?.map(|at| at.value());
-        if let Some(time) = time.map(Timestamp::as_millis)
-            && before.is_none_or(|before| before < time)
-        {
-            table.insert(name, time)?;
-        }
-    }
-    drop(table);
-    write.commit()?;
     Ok(())
 }
 
-fn write_parts(write: &WriteTransaction, rows: &[Row]) -> Result<(), redb::Error> {
-    let mut parts = write.open_table(PARTS)?;
-    for Row {
-        tag,
-        set,
-        parts: which,
-    } in rows
-    {
-        if *which == Parts::Same {
+/// Writes those moments that are later than the ones in the file.
+fn write_times(write: &WriteTransaction, times: Times) -> Result<(), redb::Error> {
+    let mut table = write.open_table(TIMES)?;
+    for (name, time) in [(LAST, times.last), (EVERYONE, times.everyone)] {
+        let Some(time) = time.map(Timestamp::as_millis) else {
             continue;
+        };
+        let before = table.get(name)?.map(|at| at.value());
+        if before.is_none_or(|before| before < time) {
+            table.insert(name, time)?;
         }
+    }
+    Ok(())
+}
+
+/// Writes the data of sessions to their table.
+fn write_parts(write: &WriteTransaction, of: &[PartsOf]) -> Result<(), redb::Error> {
+    let mut parts = write.open_table(PARTS)?;
+    for PartsOf { tag, set, all } in of {
         let known = stored(&parts, *tag)?;
         let has = |id: SessionId| set.as_ref().is_some_and(|set| set.has_part(id));
         for (id, _) in known.iter().filter(|(id, _)| !has(*id)) {
             parts.remove(&key(*tag, *id))?;
         }
         for (id, revision) in set.iter().flat_map(SessionSet::parts) {
-            if *which == Parts::Changed && known.contains(&(id, Some(revision))) {
+            if !all && known.contains(&(id, Some(revision))) {
                 continue;
             }
             if let Some(bytes) = set.as_ref().and_then(|set| set.encode_part(id)) {

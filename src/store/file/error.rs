@@ -20,7 +20,7 @@ pub struct FileStoreError {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FileStoreErrorKind {
-    /// A part of the file is missing, or its bytes changed on the disk.
+    /// A part of the file is missing, its bytes changed on the disk, or it was written before version 0.1 of this crate.
     Damaged,
     /// The file was not made by a `FileStore`.
     Foreign,

@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     clock::FileClock,
-    disk::Row,
     entry::{Landed, Step},
+    log::Group,
     queue::{Failure, Landing, Queue, landed},
     shard::Shard,
 };
@@ -205,14 +205,15 @@ impl Front {
                 set.end(end, now, self.notice_kept)
             })
         });
-        let step = step.flatten();
-        if let Some(Step::Changed(ended, _, queue)) = &step {
-            self.report(|| report::ended(end, ended));
+        let (step, all) = step.flatten()?;
+        if let Step::Changed(_, _, queue) = &step {
+            // Also what a sign-in on its way to the disk evicts: for requests, this ends it.
+            self.report(|| report::these_ended(end, &all));
             if *queue {
                 self.queue.push(end.tag);
             }
         }
-        step
+        Some(step)
     }
 
     /// Delivers the message of an outcome, if anybody reads the feed.
@@ -245,9 +246,14 @@ impl Front {
     }
 
     /// What a commit that begins now has to write.
-    pub(super) fn take_off(&self, tags: &[Tag]) -> Vec<Row> {
-        let row = |tag: &Tag| Some(self.shards.of(*tag)?.take_off(*tag));
-        tags.iter().filter_map(row).collect()
+    pub(super) fn take_off(&self, tags: &[Tag]) -> Group {
+        let mut group = Group::new(tags.len());
+        for tag in tags {
+            if let Some(mut shard) = self.shards.of(*tag) {
+                shard.take_off(*tag, &mut group);
+            }
+        }
+        group
     }
 
     /// The commit is on the disk, or failed. Its operations take effect or not, and get their answers.

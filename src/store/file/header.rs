@@ -1,17 +1,18 @@
 //! The first bytes of the file: what it is, and of which version.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom, Write},
-};
+use std::io;
 
-use super::{FileStoreErrorKind, storage::HEADER};
+use super::{
+    FileStoreErrorKind,
+    medium::Medium,
+    storage::{HEADER, START},
+};
 
 /// What the file begins with.
 const MAGIC: &[u8; 20] = b"tower-user-sessions\0";
 
 /// The version of the file: which tables the database has, and what is in them.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How many bytes of the header have a meaning: magic, version as `u32`, and whether the database was made.
 const USED: usize = 25;
@@ -25,11 +26,12 @@ pub(super) enum Header {
 }
 
 /// Reads the header. It does not change the file.
-pub(super) fn read(file: &mut File) -> io::Result<Result<Header, FileStoreErrorKind>> {
-    let mut bytes = Vec::with_capacity(USED);
-    file.seek(SeekFrom::Start(0))?;
-    file.take(25).read_to_end(&mut bytes)?;
-    Ok(of(&bytes))
+pub(super) fn read(medium: &dyn Medium) -> io::Result<Result<Header, FileStoreErrorKind>> {
+    let mut bytes = [0; USED];
+    let len = usize::try_from(medium.len()?).unwrap_or(USED).min(USED);
+    let (bytes, _) = bytes.split_at_mut(len);
+    medium.read(0, bytes)?;
+    Ok(of(bytes))
 }
 
 fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
@@ -57,24 +59,30 @@ fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
 }
 
 /// Begins a new file. What an interrupted making left is dropped.
-pub(super) fn begin(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.set_len(HEADER)?;
-    write(file, 0)?;
-    file.sync_all()
+pub(super) fn begin(medium: &dyn Medium) -> io::Result<()> {
+    medium.set_len(0)?;
+    write(medium, 0)?;
+    medium.sync()?;
+    // The journal gets its space on the disk now, so that no commit waits for that.
+    let zeros = vec![0; 64 * 1024];
+    for at in (HEADER..START).step_by(zeros.len()) {
+        medium.write(at, &zeros)?;
+    }
+    medium.sync()
 }
 
 /// The database in the file was made.
-pub(super) fn complete(file: &mut File) -> io::Result<()> {
-    write(file, 1)?;
-    file.sync_all()
+pub(super) fn complete(medium: &dyn Medium) -> io::Result<()> {
+    write(medium, 1)?;
+    medium.sync()
 }
 
-fn write(file: &mut File, made: u8) -> io::Result<()> {
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(MAGIC)?;
-    file.write_all(&VERSION.to_be_bytes())?;
-    file.write_all(&[made])
+fn write(medium: &dyn Medium, made: u8) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(USED);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_be_bytes());
+    bytes.push(made);
+    medium.write(0, &bytes)
 }
 
 #[cfg(test)]
@@ -89,14 +97,14 @@ mod tests {
             bytes.push(made);
             bytes
         };
-        let made = whole(1, 1);
+        let made = whole(2, 1);
 
         assert_eq!(of(&made), Ok(Header::Made));
-        assert_eq!(of(&whole(1, 0)), Ok(Header::Unmade));
+        assert_eq!(of(&whole(2, 0)), Ok(Header::Unmade));
         assert_eq!(of(&[]), Ok(Header::Unmade));
-        assert_eq!(of(&whole(2, 1)), Err(FileStoreErrorKind::Newer));
-        assert_eq!(of(&whole(0, 1)), Err(FileStoreErrorKind::Damaged));
-        assert_eq!(of(&whole(1, 7)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(3, 1)), Err(FileStoreErrorKind::Newer));
+        assert_eq!(of(&whole(1, 1)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(2, 7)), Err(FileStoreErrorKind::Damaged));
         for short in 1..made.len() {
             assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Damaged));
         }

@@ -93,7 +93,7 @@ pub(super) fn load(
         Ok::<_, redb::Error>(at.map(|at| Timestamp::from_millis(at.value())))
     };
     let times = Times {
-        last: time(LAST)?,
+        last: time(LAST)?.max(log.time()),
         everyone: time(EVERYONE)?,
     };
     Ok((times, log))

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    model::Tag,
+    model::{Tag, clock::Monotonic},
     store::{StoreError, StoreErrorKind},
 };
 
@@ -31,6 +31,21 @@ struct State {
     /// Who waits for any commit.
     waiting: Vec<Waiting>,
     stops: bool,
+    /// At so many session sets the thread stops gathering.
+    enough: usize,
+}
+
+/// How long the next commit waits for more session sets, so that fewer commits carry them all.
+///
+/// The callers of the last commit have their answers and may come back at once, as users do who sign in one after the
+/// other on the same connections.
+pub(super) struct Gather {
+    /// How many session sets the last commit had.
+    pub(super) last: usize,
+    /// When it ended.
+    pub(super) at: Monotonic,
+    /// How long to wait after it at most.
+    pub(super) most: Duration,
 }
 
 /// What the thread got from the queue.
@@ -48,7 +63,8 @@ impl Queue {
     pub(super) fn push(&self, tag: Tag) {
         let mut state = self.state();
         state.tags.push(tag);
-        if state.tags.len() == 1 {
+        let len = state.tags.len();
+        if len == 1 || len == state.enough {
             self.work.notify_one();
         }
     }
@@ -85,9 +101,10 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Waits until there is something to do, for so long at most.
-    pub(super) fn take(&self, most: Option<Duration>) -> Work {
+    /// Waits until there is something to do, for so long at most, and gathers.
+    pub(super) fn take(&self, most: Option<Duration>, gather: &Gather) -> Work {
         let state = self.state();
+        let enough = gather.last + state.tags.len();
         let is_idle = |state: &mut State| {
             state.tags.is_empty()
                 && state.waiting.is_empty()
@@ -101,6 +118,19 @@ impl Queue {
             let waited = self.work.wait_while(state, is_idle);
             waited.unwrap_or_else(PoisonError::into_inner)
         };
+        let few = |state: &mut State| {
+            !state.tags.is_empty()
+                && state.tags.len() < enough
+                && state.waiting.is_empty()
+                && !state.stops
+        };
+        let rest = gather.most.saturating_sub(gather.at.elapsed());
+        if !rest.is_zero() && few(&mut state) {
+            state.enough = enough;
+            let waited = self.work.wait_timeout_while(state, rest, few);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.enough = 0;
+        }
         Work {
             tags: mem::take(&mut state.tags),
             waiting: mem::take(&mut state.waiting),
@@ -194,5 +224,85 @@ pub(super) async fn landed(done: oneshot::Receiver<Landing>) -> Result<bool, Sto
         Ok(Landing::Again) => Ok(true),
         // The thread that writes has ended.
         Err(closed) => Err(StoreError::new(StoreErrorKind::Unavailable).with_source(closed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn tag(user: u8) -> Tag {
+        Tag::from_bytes([user; 12])
+    }
+
+    /// After a commit of so many sets that took so long and ended now.
+    fn after(last: usize, most: Duration) -> Gather {
+        Gather {
+            last,
+            at: Monotonic::now(),
+            most,
+        }
+    }
+
+    #[test]
+    fn a_commit_waits_until_those_of_the_last_one_are_back_and_those_that_waited() {
+        let queue = Queue::default();
+        queue.push(tag(0));
+        let gather = after(2, LONG);
+
+        let work = thread::scope(|scope| {
+            scope.spawn(|| {
+                // The thread gathers.
+                while queue.state().enough == 0 {
+                    thread::yield_now();
+                }
+                queue.push(tag(1));
+                assert_eq!(queue.state().enough, 3);
+                queue.push(tag(2));
+            });
+            queue.take(None, &gather)
+        });
+
+        assert_eq!(work.tags, [tag(0), tag(1), tag(2)]);
+        assert_eq!(queue.state().enough, 0);
+    }
+
+    #[test]
+    fn a_commit_waits_for_nobody_after_one_set_alone_or_when_its_time_is_over() {
+        let queue = Queue::default();
+        let mut nobody = Vec::new();
+        for gather in [after(0, LONG), after(1, LONG), after(9, Duration::ZERO)] {
+            let began = Monotonic::now();
+            queue.push(tag(1));
+            // As the thread is when the set comes while it has nothing to do.
+            let gather = Gather {
+                last: gather.last - usize::from(gather.last == 1),
+                ..gather
+            };
+            nobody.append(&mut queue.take(None, &gather).tags);
+            assert!(began.elapsed() < LONG / 2);
+        }
+
+        assert_eq!(nobody.len(), 3);
+    }
+
+    #[test]
+    fn a_commit_that_gathers_ends_with_its_time_with_a_stop_and_with_a_caller_who_waits_for_any() {
+        let queue = Queue::default();
+        queue.push(tag(1));
+        let work = queue.take(None, &after(9, Duration::from_millis(1)));
+        assert_eq!(work.tags, [tag(1)]);
+
+        queue.push(tag(2));
+        let _done = queue.wait();
+        assert_eq!(queue.take(None, &after(9, LONG)).waiting.len(), 1);
+
+        queue.push(tag(3));
+        queue.stop();
+        assert!(queue.take(None, &after(9, LONG)).stops);
     }
 }

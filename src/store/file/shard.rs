@@ -1,13 +1,18 @@
 //! The session sets under one lock.
 
-use std::{collections::HashMap, mem, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    time::Duration,
+};
 
 use super::{
-    disk::{Parts, Row},
+    disk::Parts,
     entry::{Entry, Landed, Step},
+    log::Group,
 };
 use crate::{
-    model::{Tag, Timestamp},
+    model::{SessionId, Tag, Timestamp},
     store::{End, Ended, SessionSet, due::Due, memory::agents::Agents, parts},
 };
 
@@ -23,6 +28,8 @@ pub(super) struct Shard {
     guests: usize,
     /// Sets with activity that is not on the disk, and sets that are gone.
     seen: Vec<Tag>,
+    /// Sets that are gone in memory, with data of their sessions on the disk.
+    left: HashSet<Tag>,
 }
 
 impl Shard {
@@ -51,6 +58,7 @@ impl Shard {
         self.due.push(tag, until);
         let mut entry = Entry::of(set, guest);
         entry.due = true;
+        entry.has_parts = entry.set.parts().next().is_some();
         self.sets.insert(tag, entry);
     }
 
@@ -76,7 +84,7 @@ impl Shard {
         end: &End,
         make: bool,
         run: impl Fn(&mut SessionSet, &End) -> Ended,
-    ) -> Option<Step<Ended>> {
+    ) -> Option<(Step<Ended>, Vec<SessionId>)> {
         if let Some(entry) = self.sets.get_mut(&tag) {
             return Some(entry.end(end, run));
         }
@@ -84,9 +92,9 @@ impl Shard {
             return None;
         }
         let mut entry = Entry::default();
-        let step = entry.end(end, run);
+        let (step, all) = entry.end(end, run);
         self.add(tag, entry, &step);
-        Some(step)
+        Some((step, all))
     }
 
     fn add<T>(&mut self, tag: Tag, entry: Entry, step: &Step<T>) {
@@ -109,15 +117,15 @@ impl Shard {
         mem::take(&mut self.seen)
     }
 
-    /// What a commit that begins now has to write of this set.
-    pub(super) fn take_off(&mut self, tag: Tag) -> Row {
-        match self.sets.get_mut(&tag) {
-            Some(entry) => entry.take_off(tag),
-            None => Row {
-                tag,
-                set: None,
-                parts: Parts::Changed,
-            },
+    /// Adds what a commit that begins now has to write of this set.
+    pub(super) fn take_off(&mut self, tag: Tag, group: &mut Group) {
+        let left = self.left.remove(&tag);
+        if let Some(entry) = self.sets.get_mut(&tag) {
+            entry.has_parts |= left;
+            entry.take_off(tag, group);
+        } else {
+            // After a commit that failed it is not known what is on the disk.
+            group.put(tag, None, Parts::All, true);
         }
     }
 
@@ -131,8 +139,10 @@ impl Shard {
     ) -> Option<Landed> {
         let entry = self.sets.get_mut(&tag)?;
         let landed = entry.land(written, is_read);
-        // Of a user whose only sign-in failed there is nothing. The thread that writes undoes it on the disk.
-        if !written && entry.set.kept_until().is_none() && entry.is_idle() {
+        // Of a user whose only sign-in failed there is nothing, or a mark that is over. The thread that writes undoes it on
+        // the disk.
+        let is_over = entry.set.kept_until().is_none_or(|until| until <= now);
+        if !written && is_over && entry.is_idle() {
             self.remove(tag);
         } else if !entry.due {
             let until = entry.set.kept_until().unwrap_or(now);
@@ -159,6 +169,9 @@ impl Shard {
                 continue;
             };
             if entry.is_over(now) {
+                if entry.has_parts {
+                    self.left.insert(tag);
+                }
                 self.remove(tag);
                 self.seen.push(tag);
             } else {

@@ -1,9 +1,7 @@
-//! The file below the database: its header, and writes that are held back until the file proved to be good.
+//! The file below the database: its header and its journal, and writes that are held back until the file proved to be good.
 
 use std::{
-    fmt,
-    fs::File,
-    io,
+    fmt, io,
     ops::Bound,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,16 +11,25 @@ use std::{
 
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-/// The bytes before the database.
+use super::{
+    journal::{self, Journal},
+    medium::Medium,
+};
+
+/// The bytes before the journal.
 pub(super) const HEADER: u64 = 4_096;
 
-/// The file of a database. The database sees it without the header.
+/// The bytes before the database. In the tests of this module the journal begins again after a few commits.
+pub(super) const START: u64 = HEADER + if cfg!(test) { 256 } else { 8 * 1024 } * 1024;
+
+/// The file of a database. The database sees it without the header and the journal.
 #[derive(Clone, Debug)]
 pub(super) struct Storage(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    file: FileBackend,
+    medium: Box<dyn Medium>,
+    journal: Mutex<Journal>,
     /// Whether writes are held back.
     holds: AtomicBool,
     held: Mutex<Held>,
@@ -32,6 +39,8 @@ struct Inner {
 #[derive(Default)]
 struct Held {
     steps: Vec<Step>,
+    /// How many of the first steps are from the journal.
+    replayed: usize,
     /// How long the file would be.
     len: u64,
     /// How much of the file itself is still to be seen.
@@ -46,18 +55,30 @@ enum Step {
 
 impl Storage {
     /// This file. Nothing is written to it before [`release`](Self::release).
-    pub(super) fn holding(file: File) -> io::Result<Self> {
-        let file = FileBackend::new(file).map_err(io::Error::other)?;
-        let len = file.len()?.saturating_sub(HEADER);
+    pub(super) fn holding(medium: Box<dyn Medium>) -> io::Result<Self> {
+        let replay = journal::read(&*medium)?;
+        let len = medium.len()?.saturating_sub(START);
+        let steps: Vec<Step> = replay
+            .writes
+            .into_iter()
+            .map(|(at, bytes)| Step::Write(at, bytes))
+            .collect();
         Ok(Self(Arc::new(Inner {
-            file,
+            medium,
+            journal: Mutex::new(Journal::new()),
             holds: AtomicBool::new(true),
             held: Mutex::new(Held {
-                steps: Vec::new(),
+                replayed: steps.len(),
+                steps,
                 len,
                 solid: len,
             }),
         })))
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        let journal = self.0.journal.lock();
+        journal.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> Option<MutexGuard<'_, Held>> {
@@ -74,15 +95,47 @@ impl Storage {
         let Some(mut held) = self.held() else {
             return Ok(());
         };
-        for step in std::mem::take(&mut held.steps) {
-            match step {
-                Step::Len(len) => self.0.file.set_len(len.saturating_add(HEADER))?,
-                Step::Write(at, bytes) => self.0.file.write(at.saturating_add(HEADER), &bytes)?,
-                Step::Sync => self.0.file.sync_data()?,
+        // The database sees them until all are in the file, also if one fails.
+        let (replayed, steps) = held.steps.split_at(held.replayed);
+        for step in replayed {
+            if let Step::Write(at, bytes) = step {
+                self.0.medium.write(at.saturating_add(START), bytes)?;
             }
         }
+        // Only now the records may go.
+        self.journal().begin(&*self.0.medium)?;
+        for step in steps {
+            match step {
+                Step::Len(len) => self.set_len_now(*len)?,
+                Step::Write(at, bytes) => self.write_now(*at, bytes)?,
+                Step::Sync => self.journal().sync(&*self.0.medium)?,
+            }
+        }
+        held.steps = Vec::new();
         self.0.holds.store(false, Ordering::Release);
         Ok(())
+    }
+
+    fn write_now(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut journal = self.journal();
+        let written = self.0.medium.write(at.saturating_add(START), bytes);
+        match &written {
+            Ok(()) => journal.note(at, bytes),
+            Err(_) => journal.fail(),
+        }
+        written
+    }
+
+    fn set_len_now(&self, len: u64) -> io::Result<()> {
+        let mut journal = self.journal();
+        // Its records are about the file as it is long now.
+        journal.begin(&*self.0.medium)?;
+        journal.skip();
+        let done = self.0.medium.set_len(len.saturating_add(START));
+        if done.is_err() {
+            journal.fail();
+        }
+        done
     }
 }
 
@@ -129,13 +182,13 @@ impl StorageBackend for Storage {
     fn len(&self) -> io::Result<u64> {
         match self.held() {
             Some(held) => Ok(held.len),
-            None => Ok(self.0.file.len()?.saturating_sub(HEADER)),
+            None => Ok(self.0.medium.len()?.saturating_sub(START)),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let Some(held) = self.held() else {
-            return self.0.file.read(offset.saturating_add(HEADER), out);
+            return self.0.medium.read(offset.saturating_add(START), out);
         };
         let end = offset.saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
         if end > held.len {
@@ -145,7 +198,7 @@ impl StorageBackend for Storage {
         let (solid, beyond) = out.split_at_mut(solid.min(out.len()));
         beyond.fill(0);
         if !solid.is_empty() {
-            self.0.file.read(offset.saturating_add(HEADER), solid)?;
+            self.0.medium.read(offset.saturating_add(START), solid)?;
         }
         held.cover(offset, out);
         Ok(())
@@ -153,7 +206,7 @@ impl StorageBackend for Storage {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let Some(mut held) = self.held() else {
-            return self.0.file.set_len(len.saturating_add(HEADER));
+            return self.set_len_now(len);
         };
         held.len = len;
         held.solid = held.solid.min(len);
@@ -163,7 +216,7 @@ impl StorageBackend for Storage {
 
     fn sync_data(&self) -> io::Result<()> {
         let Some(mut held) = self.held() else {
-            return self.0.file.sync_data();
+            return self.journal().sync(&*self.0.medium);
         };
         held.steps.push(Step::Sync);
         Ok(())
@@ -171,7 +224,7 @@ impl StorageBackend for Storage {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let Some(mut held) = self.held() else {
-            return self.0.file.write(offset.saturating_add(HEADER), data);
+            return self.write_now(offset, data);
         };
         held.steps.push(Step::Write(offset, data.to_vec()));
         Ok(())
@@ -179,11 +232,14 @@ impl StorageBackend for Storage {
 
     fn close(&self) -> io::Result<()> {
         // The lock goes with the last handle of the file. It must not be free before the file is opened again.
-        Ok(())
+        if self.held().is_some() {
+            return Ok(());
+        }
+        self.journal().close(&*self.0.medium)
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.file.try_lock_range(start, end)
+        self.locks()?.try_lock_range(start, end)
     }
 
     fn try_lock_shared_range(
@@ -191,22 +247,28 @@ impl StorageBackend for Storage {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.0.file.try_lock_shared_range(start, end)
+        self.locks()?.try_lock_shared_range(start, end)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.lock_range(start, end)
+        self.locks()?.lock_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.lock_shared_range(start, end)
+        self.locks()?.lock_shared_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.unlock_range(start, end)
+        self.locks()?.unlock_range(start, end)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.file.query_lock_range(start, end)
+        self.locks()?.query_lock_range(start, end)
+    }
+}
+
+impl Storage {
+    fn locks(&self) -> Result<&FileBackend, BackendError> {
+        self.0.medium.locks().ok_or(BackendError::Unsupported)
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that writes. All operations that wait at one moment share a commit.
 
 use std::{
+    collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, Weak},
     thread,
@@ -10,10 +11,10 @@ use std::{
 use redb::Database;
 
 use super::{
-    disk::{Disk, Row, Times},
+    disk::{Disk, Times},
     front::Front,
-    log::QUIET,
-    queue::{Failure, Landing, Outcome, Waiting},
+    log::{Group, QUIET},
+    queue::{Failure, Gather, Landing, Outcome, Waiting},
 };
 use crate::{
     model::{Tag, clock::Monotonic},
@@ -29,6 +30,9 @@ const UNHURRIED: usize = 512;
 /// The most sets that move to their place in the file in one commit while operations wait.
 const FEW: usize = 64;
 
+/// The longest that a commit waits for more session sets.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
 /// The least time between two tries while the disk fails.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -41,15 +45,15 @@ pub(super) struct Writer {
     disk: Disk,
     shown: Shown,
     /// Sets whose commit failed.
-    failed: Vec<Tag>,
+    failed: HashSet<Tag>,
     /// Sets with activity, or that are gone.
     unhurried: Vec<Tag>,
     /// The end of the last try that failed, and how long to leave the disk alone after it.
     rest: Option<(Monotonic, Duration)>,
     /// When activity was last collected.
     collected: Monotonic,
-    /// When session sets were last written.
-    written: Monotonic,
+    /// The last commit: its end is when session sets were last written.
+    last: Gather,
 }
 
 impl Writer {
@@ -63,11 +67,15 @@ impl Writer {
             front,
             disk,
             shown,
-            failed: Vec::new(),
+            failed: HashSet::new(),
             unhurried: Vec::new(),
             rest: None,
             collected: Monotonic::now(),
-            written: Monotonic::now(),
+            last: Gather {
+                last: 0,
+                at: Monotonic::now(),
+                most: Duration::ZERO,
+            },
         };
         writer.show();
         thread::Builder::new()
@@ -77,7 +85,7 @@ impl Writer {
 
     fn run(&mut self) {
         loop {
-            let work = self.front.queue.take(self.patience());
+            let work = self.front.queue.take(self.patience(), &self.last);
             let mut tags = work.tags;
             if work.stops || self.collected.elapsed() >= ACTIVITY_EVERY {
                 self.collect();
@@ -86,14 +94,21 @@ impl Writer {
             let is_asked = !tags.is_empty() || !work.waiting.is_empty() || work.stops;
             let is_again = self.rest.is_some_and(is_over);
             if is_asked || is_again || self.rest.is_none() {
-                tags.append(&mut self.failed);
+                // A few at a time: the disk may have room for some of them, and others wait for this commit.
+                tags.extend(self.failed.iter().take(UNHURRIED));
+                for tag in &tags {
+                    self.failed.remove(tag);
+                }
                 tags.extend(self.unhurried.drain(left..));
             }
             if is_asked || is_again || !tags.is_empty() {
-                self.write(tags, work.waiting);
+                self.write(tags, work.waiting, is_asked);
             }
-            self.fold(is_asked);
-            let is_done = self.unhurried.is_empty() || self.rest.is_some();
+            if !is_asked || self.rest.is_some() {
+                self.fold();
+            }
+            let is_done = self.unhurried.is_empty() && self.failed.is_empty();
+            let is_done = is_done || self.rest.is_some();
             if work.stops && is_done {
                 return;
             }
@@ -106,26 +121,25 @@ impl Writer {
             // Nobody waits, so there is no hurry.
             return Some(pause.max(ACTIVITY_EVERY).saturating_sub(at.elapsed()));
         }
-        if !self.unhurried.is_empty() || self.disk.log().is_long() {
+        if !self.unhurried.is_empty() || !self.failed.is_empty() || self.disk.log().is_long() {
             return Some(Duration::ZERO);
         }
         let has_seen = self.front.queue.has_seen();
         let seen = has_seen.then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()));
         let is_logged = !self.disk.log().is_empty();
-        let quiet = is_logged.then(|| QUIET.saturating_sub(self.written.elapsed()));
+        let quiet = is_logged.then(|| QUIET.saturating_sub(self.last.at.elapsed()));
         seen.into_iter().chain(quiet).min()
     }
 
     /// Moves some session sets to their place in the file, if it is time.
-    fn fold(&mut self, is_asked: bool) {
+    fn fold(&mut self) {
         let log = self.disk.log();
-        let is_quiet = || !log.is_empty() && self.written.elapsed() >= QUIET;
-        if self.rest.is_some() || !log.is_long() && !is_quiet() {
+        let is_quiet = || !log.is_empty() && self.last.at.elapsed() >= QUIET;
+        if self.rest.is_some() || !self.failed.is_empty() || !log.is_long() && !is_quiet() {
             return;
         }
-        let most = if is_asked { FEW } else { UNHURRIED };
         let disk = &mut self.disk;
-        let done = catch_unwind(AssertUnwindSafe(|| disk.fold(most)));
+        let done = catch_unwind(AssertUnwindSafe(|| disk.fold(UNHURRIED)));
         if let Err(error) = self.seen(done) {
             self.fail(&Failure::from(error), Duration::ZERO);
         }
@@ -138,7 +152,7 @@ impl Writer {
         self.collected = Monotonic::now();
     }
 
-    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>) {
+    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>, is_asked: bool) {
         // In the order of the database, and each once.
         tags.sort_unstable_by_key(|tag| *tag.as_bytes());
         tags.dedup();
@@ -146,25 +160,37 @@ impl Writer {
             // A try may take long, because the database repairs its file. It takes half of the time at most.
             thread::sleep(pause.saturating_sub(at.elapsed()));
         }
-        let rows = self.front.take_off(&tags);
+        let group = self.front.take_off(&tags);
+        // While operations wait, sets move in the same commit. Groups that may be on the disk after an error stay until all
+        // their sets were written again: the data of sessions on the disk belong to them.
+        let fold = if is_asked && self.failed.is_empty() && self.disk.log().is_long() {
+            FEW
+        } else {
+            0
+        };
         let began = Monotonic::now();
-        let outcome = self.commit(&rows);
-        meter::committed(began.elapsed(), rows.len(), outcome.is_ok());
+        let (sets, outcome) = (group.len(), self.commit(group, fold));
+        let took = began.elapsed();
+        meter::committed(took, sets, outcome.is_ok());
         match &outcome {
             Ok(()) if self.rest.take().is_some() => {
                 meter::went(true);
                 tracing::info!("the file of sessions is written again");
             }
             Ok(()) => {}
-            Err(failure) => self.fail(failure, began.elapsed()),
+            Err(failure) => self.fail(failure, took),
         }
-        self.written = Monotonic::now();
         self.front.land(&tags, &outcome);
+        self.last = Gather {
+            last: tags.len(),
+            at: Monotonic::now(),
+            most: took.min(GATHER_MAX),
+        };
         for waiting in waiting {
             let _ = waiting.send(Landing::Done(outcome.clone()));
         }
         if outcome.is_err() {
-            self.failed = tags;
+            self.failed.extend(tags);
         }
     }
 
@@ -181,7 +207,7 @@ impl Writer {
         self.rest = Some((Monotonic::now(), took.max(PAUSE)));
     }
 
-    fn commit(&mut self, rows: &[Row]) -> Outcome {
+    fn commit(&mut self, group: Group, fold: usize) -> Outcome {
         let now = self.front.clock.now();
         // A moment that may be wrong must not become the store's time.
         let times = Times {
@@ -190,7 +216,7 @@ impl Writer {
         };
         let disk = &mut self.disk;
         // A panic of the database must not leave operations waiting for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| disk.commit(rows, times)));
+        let done = catch_unwind(AssertUnwindSafe(|| disk.commit(group, times, fold)));
         self.seen(done).map_err(Failure::from)
     }
 

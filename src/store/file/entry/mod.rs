@@ -1,15 +1,19 @@
 //! One session set in memory, and its copy on the way to the disk.
 
+#[cfg(test)]
+mod tests;
+
 use std::mem;
 
 use tokio::sync::oneshot;
 
 use super::{
-    disk::{Parts, Row},
+    disk::Parts,
+    log::Group,
     queue::{Landing, Waiting},
 };
 use crate::{
-    model::{Tag, Timestamp},
+    model::{SessionId, Tag, Timestamp},
     store::{End, Ended, FeedNews, SessionSet, session_set::Changed},
 };
 
@@ -23,6 +27,8 @@ pub(super) struct Entry {
     pub(super) listed: bool,
     /// Whether it is known when to look whether the set has expired.
     pub(super) due: bool,
+    /// Whether the data of its sessions may be on the disk.
+    pub(super) has_parts: bool,
     pending: Option<Box<Pending>>,
 }
 
@@ -116,32 +122,38 @@ impl Entry {
         Step::Changed(answer, done, queue)
     }
 
-    /// Ends sessions at once, and in the copy too.
+    /// Ends sessions at once, and in the copy too. Also returns all that ended for requests or in the copy.
     pub(super) fn end(
         &mut self,
         end: &End,
         run: impl Fn(&mut SessionSet, &End) -> Ended,
-    ) -> Step<Ended> {
+    ) -> (Step<Ended>, Vec<SessionId>) {
         let before = self.set.clone();
         let mut answer = run(&mut self.set, end);
         let changed = self.set.changed_since(&before) != Changed::Nothing;
-        if answer == Ended::CallerEnded {
-            return Step::Same(answer);
+        let mut all = Vec::new();
+        if answer == Ended::CallerEnded || !changed && self.pending.is_none() {
+            return (Step::Same(answer), all);
         }
-        if !changed && self.pending.is_none() {
-            return Step::Same(answer);
-        }
+        let mut add = |answer: &Ended| match answer {
+            Ended::Ended { ids, .. } => all.extend_from_slice(ids),
+            Ended::Unknown | Ended::CallerEnded => {}
+        };
+        add(&answer);
         // The caller was live when it called.
         let mut end = end.clone();
         end.caller = None;
         for copy in self.pending.iter_mut().flat_map(|it| it.copies()) {
-            match run(copy, &end) {
-                after @ Ended::Ended { .. } => answer = after,
-                Ended::Unknown | Ended::CallerEnded => {}
+            let after = run(copy, &end);
+            add(&after);
+            if matches!(after, Ended::Ended { .. }) {
+                answer = after;
             }
         }
+        all.sort_unstable_by_key(|id| *id.as_bytes());
+        all.dedup();
         let (done, queue) = self.pending.get_or_insert_default().wait(false);
-        Step::Changed(answer, done, queue)
+        (Step::Changed(answer, done, queue), all)
     }
 
     /// What requests see changed by more than activity. Returns whether the set has to be queued.
@@ -151,11 +163,12 @@ impl Entry {
         !mem::replace(&mut pending.queued, true)
     }
 
-    /// What the commit that begins now has to write.
-    pub(super) fn take_off(&mut self, tag: Tag) -> Row {
+    /// Adds what the commit that begins now has to write.
+    pub(super) fn take_off(&mut self, tag: Tag, group: &mut Group) {
         self.listed = false;
         let Some(pending) = &mut self.pending else {
-            return row(tag, &self.set, Parts::Same);
+            self.has_parts = put(group, tag, &self.set, Parts::Same, self.has_parts);
+            return;
         };
         pending.queued = false;
         let parts = mem::take(&mut pending.parts);
@@ -164,7 +177,8 @@ impl Entry {
             waiting: mem::take(&mut pending.waiting),
             watching: Vec::new(),
         });
-        row(tag, flight.copy.as_ref().unwrap_or(&self.set), parts)
+        let set = flight.copy.as_ref().unwrap_or(&self.set);
+        self.has_parts = put(group, tag, set, parts, self.has_parts);
     }
 
     /// The commit is on the disk, or failed. Then it may be on the disk or not, and has to be undone there.
@@ -266,116 +280,10 @@ impl Pending {
     }
 }
 
-fn row(tag: Tag, set: &SessionSet, parts: Parts) -> Row {
+fn put(group: &mut Group, tag: Tag, set: &SessionSet, parts: Parts, has_parts: bool) -> bool {
     // An empty set is no set.
-    let set = set.kept_until().is_some().then(|| set.clone());
-    let parts = if set.is_none() {
-        parts.max(Parts::Changed)
-    } else {
-        parts
-    };
-    Row { tag, set, parts }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{
-        model::{Arrival, EndReason, SessionId, Token, UserId},
-        store::{Authenticated, Create, Created, List, Which},
-    };
-
-    const KEPT: Duration = Duration::from_secs(60);
-
-    fn tag() -> Tag {
-        Tag::from_bytes([3; 12])
-    }
-
-    fn now() -> Timestamp {
-        Timestamp::from_millis(1_764_000_000_000)
-    }
-
-    fn sign_in(entry: &mut Entry) -> (SessionId, oneshot::Receiver<Landing>, bool) {
-        let token = Token::random(tag()).unwrap();
-        let proof = Authenticated::On(Arrival::now());
-        let create = Create::new(&token, UserId::new("alice").ok(), proof);
-        match entry.change(|set| set.create(&create, now(), KEPT)) {
-            Step::Changed(Created::Created(_), done, queue) => (create.id, done, queue),
-            Step::Changed(..) | Step::Same(_) => panic!("it was refused"),
-        }
-    }
-
-    fn live(entry: &Entry) -> Vec<SessionId> {
-        let mut set = entry.set.clone();
-        let listed = set.list(&List::new(tag()), now());
-        listed.iter().map(|record| record.id).collect()
-    }
-
-    fn written(row: &Row) -> usize {
-        let mut set = row.set.clone().unwrap_or_default();
-        set.list(&List::new(tag()), now()).len()
-    }
-
-    #[test]
-    fn operations_during_a_commit_are_all_in_the_next_one() {
-        let mut entry = Entry::default();
-        let (first, mut done, queue) = sign_in(&mut entry);
-        assert!(queue);
-        assert_eq!(written(&entry.take_off(tag())), 1);
-
-        let (second, mut behind, queue) = sign_in(&mut entry);
-        assert!(queue);
-        let (third, _, queue) = sign_in(&mut entry);
-
-        assert!(!queue, "the set is queued already");
-        assert_eq!(live(&entry), []);
-        let landed = entry.land(true, false);
-        assert_eq!((landed.waiting.len(), landed.behind.len()), (1, 0));
-        assert_eq!(live(&entry), [first]);
-        assert_eq!(written(&entry.take_off(tag())), 3);
-        assert!(done.try_recv().is_err() && behind.try_recv().is_err());
-        assert_eq!(entry.land(true, false).waiting.len(), 2);
-        assert_eq!(live(&entry), [first, second, third]);
-        assert!(entry.is_idle());
-    }
-
-    #[test]
-    fn operations_behind_a_commit_that_failed_run_again() {
-        let mut entry = Entry::default();
-        let _first = sign_in(&mut entry);
-        entry.take_off(tag());
-        let _behind = sign_in(&mut entry);
-
-        let landed = entry.land(false, false);
-
-        assert_eq!((landed.waiting.len(), landed.behind.len()), (1, 1));
-        assert_eq!(live(&entry), []);
-        assert!(entry.is_idle());
-    }
-
-    #[test]
-    fn an_end_during_a_commit_is_in_effect_before_it_and_after_it() {
-        for written in [true, false] {
-            let mut entry = Entry::default();
-            let (first, ..) = sign_in(&mut entry);
-            entry.take_off(tag());
-            entry.land(true, false);
-            let (second, ..) = sign_in(&mut entry);
-            entry.take_off(tag());
-            let (third, ..) = sign_in(&mut entry);
-
-            let end = End::new(tag(), Which::All, EndReason::Administrator);
-            let step = entry.end(&end, |set, end| set.end(end, now(), KEPT));
-
-            let Step::Changed(Ended::Ended { ids, .. }, ..) = step else {
-                panic!("nothing ended");
-            };
-            assert!(ids.contains(&first) && ids.contains(&second) && ids.contains(&third));
-            assert_eq!(live(&entry), []);
-            entry.land(written, false);
-            assert_eq!(live(&entry), []);
-        }
+    match set.kept_until() {
+        Some(_) => group.put(tag, Some(set), parts, has_parts),
+        None => group.put(tag, None, parts.max(Parts::Changed), has_parts),
     }
 }
