@@ -2,20 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
+use deadpool_postgres::tokio_postgres::NoTls;
 use tokio::task::JoinSet;
 use tower_user_sessions::{
     EndReason, Limit, PostgresStore, SessionStore, UserId,
     store::{
-        Arrival, Authenticated, Create, Created, End, List, Resolve, Resolved, StoreError, Token,
-        Which,
+        Arrival, Authenticated, Create, Created, End, FeedMessage, FeedReader, List, Resolve,
+        Resolved, StoreError, Token, Which,
     },
 };
 
-use crate::pool;
+use crate::{growth::signs_in, pool};
 
 const CLIENTS: usize = 32;
 
@@ -124,4 +128,45 @@ pub async fn bouncer(url: &str, seconds: usize) {
             println!("  {count:7} {what}");
         }
     }
+}
+
+/// Counts the messages that arrive.
+#[derive(Default)]
+struct Heard(AtomicU32);
+
+impl FeedReader for Heard {
+    fn message(&self, _: &FeedMessage) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn epoch_changed(&self) {}
+}
+
+/// A reader that is gone, so that the store listens.
+pub fn nobody() -> Weak<dyn FeedReader> {
+    Weak::<Heard>::new()
+}
+
+/// What the feed is worth if `live` names the PgBouncer.
+pub async fn feed(url: &str, seconds: u32) {
+    let builder = PostgresStore::builder(pool(url)).prepared(false);
+    let store = builder.live(url.parse().unwrap(), NoTls).build();
+    let (feed, heard) = (store.feed().unwrap(), Arc::new(Heard::default()));
+    let reader: Arc<dyn FeedReader> = heard.clone();
+    let _interest = feed.read_by(Weak::clone(&Arc::downgrade(&reader)));
+    let (mut trusted, mut looks) = (0, 0);
+    for _ in 0..seconds {
+        let token = signs_in(&store, "anna").await;
+        let end = End::new(token.tag(), Which::All, EndReason::Revoked);
+        store.end(&end).await.unwrap();
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks += 1;
+            trusted += u32::from(feed.state(token.tag()).trusted);
+        }
+    }
+    println!(
+        "the feed: trusted {trusted} of {looks} times, {} messages of {seconds} ends arrived",
+        heard.0.load(Relaxed)
+    );
 }

@@ -13,6 +13,9 @@ use crate::pool;
 /// How many users are measured, of all.
 const MEASURED: usize = 1_000;
 
+/// How often each of them sends its request, after once to warm the caches.
+const ROUNDS: usize = 9;
+
 pub async fn signs_in(store: &PostgresStore, user: &str) -> Token {
     let user = UserId::new(user).unwrap();
     loop {
@@ -38,26 +41,120 @@ fn median(mut all: Vec<Duration>) -> Duration {
     all[all.len() / 2]
 }
 
-/// How long a request takes, one at a time: reading alone, and with the activity.
-async fn requests(url: &str, tokens: &[Token]) -> [Duration; 2] {
-    let reads = PostgresStore::new(pool(url));
-    let writes = PostgresStore::builder(pool(url))
-        .activity_step(Duration::ZERO)
-        .build();
-    let mut medians = [Duration::ZERO; 2];
-    for (at, store) in [reads, writes].iter().enumerate() {
-        let mut times = Vec::new();
-        for token in tokens {
-            let mut resolve = Resolve::new(token.clone());
-            resolve.activity = at == 1;
-            let began = Instant::now();
-            let found = store.resolve(&resolve).await.unwrap();
-            times.push(began.elapsed());
-            assert!(matches!(found, Resolved::Live(_)), "{found:?}");
-        }
-        medians[at] = median(times);
+/// What a request takes, one at a time: its time, and the CPU of the server's processes for it.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    time: Duration,
+    cpu: Duration,
+}
+
+/// CPU of all processes of the server that serve a connection. The server runs on this machine.
+async fn cpu(url: &str) -> Duration {
+    let client = pool(url).get().await.unwrap();
+    let sql = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = current_database() \
+               AND pid <> pg_backend_pid()";
+    let nanos = client
+        .query(sql, &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let path = format!("/proc/{}/schedstat", row.get::<_, i32>(0));
+            let spent = std::fs::read_to_string(path).unwrap_or_default();
+            spent
+                .split(' ')
+                .next()
+                .and_then(|nanos| nanos.parse().ok())
+                .unwrap_or(0)
+        })
+        .sum();
+    Duration::from_nanos(nanos)
+}
+
+/// Sends one request with each token.
+async fn requests(url: &str, store: &PostgresStore, tokens: &[Token], activity: bool) -> Cost {
+    let mut times = Vec::new();
+    let before = cpu(url).await;
+    for token in tokens {
+        let mut resolve = Resolve::new(token.clone());
+        resolve.activity = activity;
+        let began = Instant::now();
+        let found = store.resolve(&resolve).await.unwrap();
+        times.push(began.elapsed());
+        assert!(matches!(found, Resolved::Live(_)), "{found:?}");
     }
-    medians
+    Cost {
+        time: median(times),
+        cpu: (cpu(url).await - before) / tokens.len() as u32,
+    }
+}
+
+/// What the server counted for the updates of the sets: all, HOT ones, bytes and whole pages of WAL.
+#[derive(Clone, Copy)]
+struct Counted([i64; 4]);
+
+impl Counted {
+    async fn now(url: &str) -> Self {
+        // A connection that closes reports what it did, a moment later.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let sql = "SELECT n_tup_upd, n_tup_hot_upd, wal_bytes::bigint, wal_fpi FROM pg_stat_wal, pg_stat_user_tables \
+                   WHERE relname = 'tower_user_sessions'";
+        let client = pool(url).get().await.unwrap();
+        let row = client.query_one(sql, &[]).await.unwrap();
+        Self([0, 1, 2, 3].map(|at| row.get(at)))
+    }
+}
+
+/// The medians of so many rounds, of a request that only reads and of one with its activity.
+///
+/// The first round does not count. In it each process of the server touches each page for the first time, which costs a page
+/// fault.
+async fn rounds(url: &str, tokens: &[Token], rounds: usize) -> [Cost; 2] {
+    let client = pool(url).get().await.unwrap();
+    client.batch_execute("CHECKPOINT").await.unwrap();
+    let builder = PostgresStore::builder(pool(url));
+    let store = builder.activity_step(Duration::ZERO).build();
+    let mut all = [Vec::new(), Vec::new()];
+    let before = Counted::now(url).await;
+    for _ in 0..=rounds {
+        for (at, activity) in [false, true].into_iter().enumerate() {
+            all[at].push(requests(url, &store, tokens, activity).await);
+        }
+    }
+    drop(store);
+    let after = Counted::now(url).await;
+    let [updates, hot, bytes, pages] = [0, 1, 2, 3].map(|at| after.0[at] - before.0[at]);
+    println!(
+        "  {updates} updates, {hot} of them HOT, {} bytes of WAL for each, {pages} whole pages in it",
+        bytes / updates.max(1)
+    );
+    all.map(|costs| {
+        println!("  first round {:?}, then {:?}", costs[0], &costs[1..]);
+        Cost {
+            time: median(costs[1..].iter().map(|cost| cost.time).collect()),
+            cpu: median(costs[1..].iter().map(|cost| cost.cpu).collect()),
+        }
+    })
+}
+
+/// The figures for so many users, with the depth of the index by which a set is found.
+async fn described(url: &str, users: usize) {
+    let client = pool(url).get().await.unwrap();
+    client
+        .batch_execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
+        .await
+        .unwrap();
+    client
+        .batch_execute("VACUUM ANALYZE tower_user_sessions")
+        .await
+        .unwrap();
+    let size = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
+    let level = "SELECT level::bigint FROM bt_metap('tower_user_sessions_pkey')";
+    println!(
+        "{users} users with one session each: {} bytes of disk for each, {} levels of the index",
+        size / users as i64,
+        number(url, level).await + 1
+    );
 }
 
 pub async fn growth(url: &str, few: usize, many: usize) {
@@ -76,36 +173,27 @@ pub async fn growth(url: &str, few: usize, many: usize) {
     }
     let tokens: Vec<Token> = made.join_all().await.concat();
     let measured = &tokens[..MEASURED.min(few)];
-    requests(url, measured).await;
-    let small = requests(url, measured).await;
+    described(url, few).await;
+    let small = rounds(url, measured, ROUNDS).await;
     let fill = format!(
-        "INSERT INTO tower_user_sessions SELECT decode(md5(i::text), 'hex'), 1, head, kept_until, user_id, live, last_activity \
-         FROM (SELECT * FROM tower_user_sessions LIMIT 1) AS one, generate_series(1, {}) AS i",
+        "INSERT INTO tower_user_sessions SELECT decode(substr(md5(i::text), 1, 24), 'hex'), 1, head, kept_until, user_id, live, \
+         last_activity FROM (SELECT * FROM tower_user_sessions LIMIT 1) AS one, generate_series(1, {}) AS i",
         many - few
     );
     let client = pool(url).get().await.unwrap();
-    client
-        .execute("VACUUM tower_user_sessions", &[])
-        .await
-        .unwrap();
-    let before = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
-    println!(
-        "{few} users with one session each: {} bytes of disk for each",
-        before / few as i64
-    );
     client.execute(&fill, &[]).await.unwrap();
-    client
-        .execute("VACUUM ANALYZE tower_user_sessions", &[])
-        .await
-        .unwrap();
-    let after = number(url, "SELECT pg_total_relation_size('tower_user_sessions')").await;
-    println!("{many} users: {} bytes for each", after / many as i64);
-    let large = requests(url, measured).await;
+    described(url, many).await;
+    let large = rounds(url, measured, ROUNDS).await;
     for (what, small, large) in [
         ("a read", small[0], large[0]),
         ("with activity", small[1], large[1]),
     ] {
-        let ratio = large.as_secs_f64() / small.as_secs_f64();
-        println!("{what}: {small:?} with {few} users, {large:?} with {many}: {ratio:.2}");
+        for (of, small, large) in [
+            ("time", small.time, large.time),
+            ("CPU of the server", small.cpu, large.cpu),
+        ] {
+            let ratio = large.as_secs_f64() / small.as_secs_f64();
+            println!("{what}, {of}: {small:?} with {few} users, {large:?} with {many}: {ratio:.2}");
+        }
     }
 }

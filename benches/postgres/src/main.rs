@@ -1,9 +1,10 @@
-//! Compares `PostgresStore` with tower-sessions' store on sqlx. See the README.
+//! Compares the stores of this crate with tower-sessions' store on sqlx. See the README.
 
 mod bouncer;
 mod flood;
 mod growth;
 mod load;
+mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,7 +16,9 @@ use axum::{
 };
 use deadpool_postgres::{Config, Pool, PoolConfig, Runtime, tokio_postgres::NoTls};
 use tower_sessions_sqlx_store::{PostgresStore as SqlxStore, sqlx::postgres::PgPoolOptions};
-use tower_user_sessions::{Limit, PostgresStore, Session, SessionLayer};
+use tower_user_sessions::{
+    FileStore, Limit, MemoryStore, PostgresStore, Session, SessionLayer, SessionStore,
+};
 
 use load::{Work, cookies, rate};
 
@@ -38,10 +41,21 @@ struct Login {
     user: u64,
 }
 
-/// This crate, with a limit of three sessions.
-async fn ours(url: &str, prepared: bool) -> Router {
+async fn postgres(url: &str, prepared: bool) -> PostgresStore {
     let store = PostgresStore::builder(pool(url)).prepared(prepared).build();
     store.migrate().await.unwrap();
+    store
+}
+
+/// A file in a new folder, on the disk of the folder for such.
+fn file() -> FileStore {
+    let folder = std::env::temp_dir().join(format!("compare-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    FileStore::open(folder.join("sessions.db")).unwrap()
+}
+
+/// This crate, with a limit of three sessions.
+fn ours(store: impl SessionStore + Clone) -> Router {
     async fn login(session: Session, Query(login): Query<Login>) {
         session.log_in(login.user).unwrap();
     }
@@ -100,32 +114,54 @@ fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
+/// Names of the columns, in the order of the apps.
+const APPS: [&str; 5] = [
+    "MemoryStore",
+    "FileStore",
+    "PostgresStore",
+    "sqlx, always-save",
+    "sqlx, no activity",
+];
+
+/// Which of them is divided by which.
+const RATIOS: [(usize, usize); 3] = [(1, 0), (2, 3), (2, 4)];
+
 async fn compare(url: &str, rounds: usize, prepared: bool) {
     let apps = [
-        ("ours", serve(ours(url, prepared).await).await),
-        ("sqlx, always-save", serve(theirs(url, true).await).await),
-        ("sqlx, no activity", serve(theirs(url, false).await).await),
+        serve(ours(MemoryStore::new())).await,
+        serve(ours(file())).await,
+        serve(ours(postgres(url, prepared).await)).await,
+        serve(theirs(url, true).await).await,
+        serve(theirs(url, false).await).await,
     ];
     let mut works = Vec::new();
-    for (_, app) in apps {
+    for app in apps {
         works.push([Work::Me(cookies(app, USERS).await), Work::LogIn(USERS)]);
     }
     for (at, what) in ["GET /me", "POST /login"].into_iter().enumerate() {
         let mut rates = vec![Vec::new(); apps.len()];
         for _ in 0..rounds {
-            for (number, (_, app)) in apps.into_iter().enumerate() {
+            for (number, app) in apps.into_iter().enumerate() {
                 rates[number].push(rate(app, &works[number][at], TIME).await);
             }
         }
-        for (number, (name, _)) in apps.into_iter().enumerate() {
-            let ratios = rates[0]
-                .iter()
-                .zip(&rates[number])
-                .map(|(ours, other)| ours / other);
+        for (name, rates) in APPS.iter().zip(&rates) {
             println!(
-                "{what:12} {name:18} {:8.0} requests/s, ours is {:.2} of it",
-                median(rates[number].clone()),
-                median(ratios.collect())
+                "{what:12} {name:18} {:8.0} requests/s",
+                median(rates.clone())
+            );
+        }
+        for (this, other) in RATIOS {
+            let pairs = rates[this].iter().zip(&rates[other]);
+            let mut ratios: Vec<f64> = pairs.map(|(this, other)| this / other).collect();
+            ratios.sort_by(f64::total_cmp);
+            println!(
+                "{what:12} {} / {}: {:.2} ({:.2} to {:.2})",
+                APPS[this],
+                APPS[other],
+                median(ratios.clone()),
+                ratios[0],
+                ratios[ratios.len() - 1]
             );
         }
     }
@@ -144,7 +180,11 @@ fn main() {
                 compare(url, rounds.parse().unwrap(), false).await;
             }
             ["compare", url, ..] => compare(url, number(2).unwrap_or(3), true).await,
-            ["pgbouncer", url, ..] => bouncer::bouncer(url, number(2).unwrap_or(10)).await,
+            ["pgbouncer", url, ..] => {
+                bouncer::bouncer(url, number(2).unwrap_or(10)).await;
+                bouncer::feed(url, 20).await;
+            }
+            ["tls", url, certificate] => tls::tls(url, certificate).await,
             ["flood", url] => flood::flood(url).await,
             ["growth", url, ..] => {
                 growth::growth(url, number(2).unwrap(), number(3).unwrap()).await

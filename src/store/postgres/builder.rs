@@ -126,8 +126,13 @@ impl PostgresStoreBuilder {
     /// Whether each connection keeps the statements prepared: `false` behind PgBouncer in transaction mode, unless its
     /// `max_prepared_statements` is set.
     ///
-    /// Without it the server plans each statement again, which costs about as much as running it. A store that finds a
-    /// statement gone prepares none from then on, with a warning. Defaults to `true`.
+    /// Without it the server plans each statement again, which costs about as much as running it. Against another store on
+    /// sqlx, requests a second were then 1.4 times as many instead of 3.7, and sign-ins 0.67 instead of 1.55. A store that
+    /// finds a statement gone prepares none from then on, with a warning. Do not rely on it: each process numbers its
+    /// statements from the start, so a connection that PgBouncer shares may have the statement of another node under the same
+    /// name.
+    ///
+    /// Defaults to `true`.
     pub fn prepared(mut self, prepared: bool) -> Self {
         self.prepared = prepared;
         self
@@ -140,7 +145,8 @@ impl PostgresStoreBuilder {
     /// minute.
     ///
     /// A node listens on one connection more, which this opens, while it has streams or a cache. Give it the settings of
-    /// the pool. It needs a connection of its own: name the server here, not PgBouncer in transaction mode.
+    /// the pool. It needs a connection of its own: name the server here, not PgBouncer in transaction mode. There no message
+    /// arrives, and the store warns.
     ///
     /// ```no_run
     /// use deadpool_postgres::{Pool, tokio_postgres::NoTls};

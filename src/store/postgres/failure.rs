@@ -23,6 +23,8 @@ pub(super) struct Failure {
     pub(super) lost: bool,
     /// Whether there was no reply at all.
     pub(super) silent: bool,
+    /// Whether the connection was opened for the call.
+    pub(super) is_new: bool,
     /// Whether the server takes no writes.
     pub(super) demoted: bool,
     /// Whether the connection lacks a statement that it prepared.
@@ -101,7 +103,20 @@ impl Failure {
             Of::Connection if is_new && !self.silent && !self.demoted && !self.forgot => Of::Server,
             of => of,
         };
-        Self { of, ..self }
+        Self { of, is_new, ..self }
+    }
+
+    /// The statement was a prepared one. Then these codes say that the connection has another one under its name.
+    pub(super) fn prepared(self, prepared: bool) -> Self {
+        let is_another = matches!(&self.cause, Cause::Server { code, .. } if matches!(code.as_str(), "08P01" | "22P03"));
+        if !prepared || !is_another {
+            return self;
+        }
+        Self {
+            forgot: true,
+            of: Of::Connection,
+            ..self
+        }
     }
 
     /// If the server takes no writes and another one was looked for a moment ago, the connection stays.
@@ -125,6 +140,7 @@ impl Failure {
             nothing_ran: false,
             lost: false,
             silent: false,
+            is_new: false,
             demoted: false,
             forgot: false,
             refused: false,

@@ -28,6 +28,9 @@ const BRIDGED: Duration = Duration::from_millis(300);
 const FIRST: Duration = Duration::from_millis(25);
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// While calls wait, a server that is back shall answer them in time.
+const SOON: Duration = Duration::from_millis(50);
+
 /// A wrong password is tried again after this, lest the server lock the user out.
 const DENIED: Duration = Duration::from_secs(5);
 
@@ -137,14 +140,18 @@ impl Gate {
         self.answered.load(Relaxed) > moment.as_millis()
     }
 
-    /// The server cannot be reached.
-    pub(super) fn failed(&self, failure: Failure) -> StoreError {
-        let Failure { kind, cause, .. } = failure;
+    /// The server cannot be reached. Only a try makes the pauses longer: those that were on their way when the outage began
+    /// fail all at once.
+    pub(super) fn failed(&self, failure: Failure, pass: &mut Pass<'_>) -> StoreError {
         let mut guard = self.outage();
         let (since, failed) = match &*guard {
-            Some(outage) => (outage.since, outage.failed.saturating_add(1)),
+            Some(outage) if pass.tries => (outage.since, outage.failed.saturating_add(1)),
+            Some(_) => return failure.error(),
             None => (Monotonic::now(), 0),
         };
+        // Another call may try from here on.
+        pass.tries = false;
+        let Failure { kind, cause, .. } = failure;
         let cause = Shared(Arc::new(cause));
         if guard.is_none() {
             meter::went(false);
@@ -155,7 +162,7 @@ impl Gate {
             cause,
             since,
             failed,
-            pause: pause(kind, failed),
+            pause: pause(kind, failed, since.elapsed()),
             last: Monotonic::now(),
             trying: false,
         });
@@ -180,13 +187,14 @@ fn timeout() -> StoreError {
     StoreError::new(StoreErrorKind::Timeout)
 }
 
-/// The pause after so many attempts that failed.
-fn pause(kind: StoreErrorKind, failed: u32) -> Duration {
+/// The pause after so many attempts that failed, so long after the first one.
+fn pause(kind: StoreErrorKind, failed: u32, away: Duration) -> Duration {
+    let longest = if away < BRIDGED { SOON } else { LONGEST };
     match kind {
         StoreErrorKind::Denied => DENIED,
         // The attempt was pause enough.
         StoreErrorKind::Timeout => Duration::ZERO,
-        _ => jitter((FIRST * (1 << failed.min(6))).min(LONGEST)),
+        _ => jitter((FIRST * (1 << failed.min(6))).min(longest)),
     }
 }
 

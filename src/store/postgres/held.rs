@@ -14,8 +14,9 @@ use tokio::time::{self, error::Elapsed};
 use super::{
     failure::{Failure, Of},
     places::Place,
+    settling::Settling,
 };
-use crate::store::meter::postgres as meter;
+use crate::{model::clock::Monotonic, store::meter::postgres as meter};
 
 /// What a statement is run with: the value of each parameter. The statement's own list has their types.
 pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
@@ -41,16 +42,23 @@ impl Call<'_> {
     }
 }
 
-/// A connection in use. If its call does not come to its end, it leaves the pool: a reply may be on its way.
-pub(super) struct Held<'a> {
+/// A connection in use. If its call does not come to its end, it goes back into the pool after the answer: until then the
+/// server works for it.
+pub(super) struct Held {
     client: Option<Client>,
     pub(super) is_new: bool,
+    /// It is of no use any more.
+    is_broken: bool,
     /// Goes to the next call once the connection is back in the pool.
-    _place: Place<'a>,
+    place: Option<Place>,
+    since: i64,
+    settling: Settling,
+    /// How many places there are.
+    places: usize,
 }
 
-impl<'a> Held<'a> {
-    pub(super) fn new(client: Client, place: Place<'a>) -> Self {
+impl Held {
+    pub(super) fn new(client: Client, place: Place, settling: Settling, places: usize) -> Self {
         let is_new = Client::metrics(&client).recycle_count == 0;
         if is_new {
             meter::connected(true);
@@ -59,7 +67,11 @@ impl<'a> Held<'a> {
         Self {
             is_new,
             client: Some(client),
-            _place: place,
+            is_broken: false,
+            place: Some(place),
+            since: Monotonic::now().as_millis(),
+            settling,
+            places,
         }
     }
 
@@ -75,7 +87,12 @@ impl<'a> Held<'a> {
             return Err(Failure::busy());
         };
         let answer = time::timeout(within, call.send(client)).await;
-        self.comes(answer, stays, |rows| fails(rows))
+        let prepared = call.prepares;
+        self.comes(
+            answer,
+            |failure| failure.if_it(stays).prepared(prepared),
+            |rows| fails(rows),
+        )
     }
 
     pub(super) async fn batch(&mut self, sql: &str, within: Duration) -> Result<(), Failure> {
@@ -83,39 +100,42 @@ impl<'a> Held<'a> {
             return Err(Failure::busy());
         };
         let answer = time::timeout(within, client.batch_execute(sql)).await;
-        self.comes(answer, false, |()| None)
+        self.comes(answer, |failure| failure, |()| None)
     }
 
     /// After a whole answer the connection goes back into the pool.
     fn comes<T>(
         &mut self,
         answer: Result<Result<T, tokio_postgres::Error>, Elapsed>,
-        stays: bool,
+        failed: impl Fn(Failure) -> Failure,
         fails: impl Fn(&T) -> Option<Failure>,
     ) -> Result<T, Failure> {
         let answer = match answer {
             Ok(Ok(answer)) => fails(&answer).map_or(Ok(answer), Err),
-            Ok(Err(error)) => Err(Failure::of(error).if_it(stays)),
+            Ok(Err(error)) => Err(failed(Failure::of(error))),
             Err(_elapsed) => {
                 meter::given_up();
-                Err(Failure::silent())
+                return Err(Failure::silent());
             }
         };
-        if answer
-            .as_ref()
-            .map_or_else(|failure| failure.of == Of::Statement, |_| true)
-        {
-            self.client = None;
+        match &answer {
+            Err(failure) if failure.of != Of::Statement => self.is_broken = true,
+            _ => self.client = None,
         }
         answer
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        meter::gave_place();
-        if let Some(client) = self.client.take() {
-            drop(Client::take(client));
+        match (self.client.take(), self.place.take()) {
+            (Some(client), Some(place)) if !self.is_broken => {
+                self.settling.settle(client, place, self.since, self.places);
+                return;
+            }
+            (Some(client), _place) => drop(Client::take(client)),
+            (None, _place) => {}
         }
+        meter::gave_place();
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     error::Error,
-    sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -14,9 +17,10 @@ use tokio::time;
 
 use super::{
     failure::{Failure, Of},
-    gate::Gate,
+    gate::{Gate, Pass},
     held::{Call, Held, Value},
     places::Places,
+    settling::Settling,
 };
 use crate::{
     model::clock::Monotonic,
@@ -49,7 +53,8 @@ pub(super) struct Link {
     /// Whether each connection keeps its statements prepared.
     prepares: AtomicBool,
     gate: Gate,
-    places: Places,
+    places: Arc<Places>,
+    settling: Settling,
     /// Until when no more connections are opened, in ms. 0: they are.
     full: AtomicI64,
     /// When a server that takes no writes was left, in ms. `i64::MIN`: none was.
@@ -97,7 +102,8 @@ impl Link {
             deadline,
             prepares: AtomicBool::new(prepares),
             gate: Gate::default(),
-            places: Places::default(),
+            places: Arc::default(),
+            settling: Settling::new(deadline / 4),
             full: AtomicI64::new(0),
             left: AtomicI64::new(i64::MIN),
         }
@@ -107,7 +113,7 @@ impl Link {
     ///
     /// # Cancel safety
     ///
-    /// The statement runs as a whole or not at all. Its connection leaves the pool.
+    /// The statement runs as a whole or not at all. Its connection goes back into the pool after the answer.
     pub(super) async fn run(
         &self,
         sql: &str,
@@ -139,8 +145,8 @@ impl Link {
         let began = Monotonic::now();
         let mut sent = 0;
         loop {
-            let pass = self.gate.enter(self.deadline, began).await?;
-            let failure = match self.checkout(urgency, began).await {
+            let mut pass = self.gate.enter(self.deadline, began).await?;
+            let failure = match self.checkout(again, urgency, began).await {
                 Ok(mut held) => {
                     sent += 1;
                     let stays = self.has_left();
@@ -161,7 +167,7 @@ impl Link {
                 }
             };
             let next = self.follows(&failure, again, sent, began);
-            let missed = self.note(failure, began);
+            let missed = self.note(failure, began, &mut pass);
             // If the gate did not learn what became of the try, the next call tries.
             drop(pass);
             if !next {
@@ -173,8 +179,8 @@ impl Link {
     /// Runs several statements in one transaction, once.
     pub(super) async fn batch(&self, sql: &str, within: Duration) -> Result<(), Missed> {
         let began = Monotonic::now();
-        let pass = self.gate.enter(self.deadline, began).await?;
-        let failure = match self.checkout(Urgency::Other, began).await {
+        let mut pass = self.gate.enter(self.deadline, began).await?;
+        let failure = match self.checkout(Again::Never, Urgency::Other, began).await {
             Ok(mut held) => match held.batch(sql, within).await {
                 Ok(()) => {
                     self.gate.answered();
@@ -185,9 +191,7 @@ impl Link {
             },
             Err(failure) => failure,
         };
-        let missed = self.note(failure, began);
-        drop(pass);
-        Err(missed)
+        Err(self.note(failure, began, &mut pass))
     }
 
     /// Whether the statement is tried again.
@@ -209,7 +213,7 @@ impl Link {
     }
 
     /// Opens or closes the gate.
-    fn note(&self, failure: Failure, began: Monotonic) -> Missed {
+    fn note(&self, failure: Failure, began: Monotonic, pass: &mut Pass<'_>) -> Missed {
         let (nothing_ran, lost) = (failure.nothing_ran, failure.lost);
         if failure.demoted && failure.of != Of::Statement {
             // The other connections lead to the same server.
@@ -234,12 +238,17 @@ impl Link {
             Of::Pool => failure.error(),
             Of::Connection => {
                 if failure.silent && !self.gate.answered_since(began) {
-                    self.gate.failed(failure)
+                    if !failure.is_new {
+                        // Whatever forgot this connection forgot the others too.
+                        self.pool.retain(|_, _| false);
+                        self.settling.give_up();
+                    }
+                    self.gate.failed(failure, pass)
                 } else {
                     failure.error()
                 }
             }
-            Of::Server => self.gate.failed(failure),
+            Of::Server => self.gate.failed(failure, pass),
         };
         Missed {
             error,
@@ -277,20 +286,37 @@ impl Link {
     }
 
     /// A connection of the pool. Waits at most a quarter of the deadline for one to be free.
-    async fn checkout(&self, urgency: Urgency, began: Monotonic) -> Result<Held<'_>, Failure> {
-        let turn = || (self.deadline / 4).saturating_sub(began.elapsed());
-        let busy = |_elapsed| {
+    async fn checkout(
+        &self,
+        again: Again,
+        urgency: Urgency,
+        began: Monotonic,
+    ) -> Result<Held, Failure> {
+        // From now on: calls that an outage held up come here all at once.
+        let came = Monotonic::now();
+        let turn = || {
+            let turn = (self.deadline / 4).saturating_sub(came.elapsed());
+            turn.min(self.left(began))
+        };
+        let busy = |()| {
             meter::busy();
             Failure::busy()
         };
-        let mut place = self.places.take(urgency, self.most());
-        time::timeout(turn(), place.turn()).await.map_err(busy)?;
+        let most = self.most();
+        // Most of what is late waits for a lock, and a write would wait for it too.
+        if again == Again::Never && self.settling.are_many(most) {
+            return Err(busy(()));
+        }
+        let mut place = self.places.take(urgency, most);
+        time::timeout(turn(), place.turn())
+            .await
+            .map_err(|_elapsed| busy(()))?;
         let got = time::timeout(self.left(began), self.pool.timeout_get(&AT_ONCE)).await;
         let got = match got {
             // The app uses some of the connections itself.
             Ok(Err(PoolError::Timeout(_))) => {
                 let waits = time::timeout(turn(), self.pool.timeout_get(&UNLIMITED));
-                waits.await.map_err(busy)?
+                waits.await.map_err(|_elapsed| busy(()))?
             }
             Ok(got) => got,
             Err(_elapsed) => {
@@ -300,7 +326,7 @@ impl Link {
         };
         match got.map_err(Failure::of_pool) {
             Ok(client) => {
-                let held = Held::new(client, place);
+                let held = Held::new(client, place, self.settling.clone(), most);
                 if held.is_new {
                     self.full.store(0, Relaxed);
                 }

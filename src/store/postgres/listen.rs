@@ -1,6 +1,7 @@
 //! The connection on which messages of the feed arrive.
 
 use std::{
+    error::Error,
     fmt,
     future::poll_fn,
     pin::{Pin, pin},
@@ -14,16 +15,17 @@ use deadpool_postgres::tokio_postgres::{
     self, AsyncMessage, Client, Config, Connection, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
-use tokio::time;
+use tokio::{sync::watch, time};
 
 use super::{
+    failure::{Cause, Failure},
     gate::jitter,
-    live::{PING, Running, State, lock, millis, notify},
+    live::{PING, Running, SILENT, State, lock, millis, notify},
     tables::Inner,
 };
 use crate::{
     model::clock::Monotonic,
-    store::{FeedMessage, meter},
+    store::{FeedMessage, StoreError, StoreErrorKind, meter},
 };
 
 /// How often a node sends a message to itself, to see whether messages arrive.
@@ -31,6 +33,10 @@ const PING_EVERY: Duration = Duration::from_millis(700);
 
 /// After this long without one the connection is replaced.
 const SILENT_FOR: Duration = Duration::from_secs(4);
+
+/// The pauses after a connection that heard nothing, or that was refused: what is wrong lasts.
+const LASTS: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(60);
 
 type Listening = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
@@ -80,58 +86,113 @@ where
     Ok(())
 }
 
+/// Why a connection is given up.
+struct Lost {
+    cause: Box<dyn Error + Send + Sync>,
+    /// Another one would fare no better.
+    lasts: bool,
+}
+
+impl Lost {
+    fn way(error: tokio_postgres::Error) -> Self {
+        let failure = Failure::of(error);
+        Self {
+            lasts: failure.kind == StoreErrorKind::Denied,
+            cause: Box::new(failure.cause),
+        }
+    }
+
+    fn text(text: &'static str) -> Self {
+        Self {
+            lasts: false,
+            cause: Box::new(Cause::Text(text)),
+        }
+    }
+
+    fn of_pool(error: StoreError) -> Self {
+        Self {
+            lasts: false,
+            cause: Box::new(error),
+        }
+    }
+}
+
 /// Listens while the feed has readers.
 pub(super) async fn listen(task: Running) {
     let mut failed = 0_u32;
     loop {
-        let Some(mut wanted) = task
-            .inner()
-            .and_then(|inner| Some(inner.live.as_ref()?.feed.wanted()))
-        else {
+        let Some((mut wanted, state)) = task.inner().and_then(|inner| {
+            let live = inner.live.as_ref()?;
+            Some((live.feed.wanted(), Arc::clone(&live.state)))
+        }) else {
             return;
         };
         if wanted.wait_for(|readers| *readers > 0).await.is_err() {
             return;
         }
-        let Some((listen, state, sql)) = task.inner().and_then(|inner| {
-            let live = inner.live.as_ref()?;
-            let sql = format!("LISTEN \"{}\"", inner.statements.channel);
-            Some((live.listen.clone(), Arc::clone(&live.state), sql))
-        }) else {
-            return;
+        let ended = hear(&task, &state, &mut wanted).await;
+        let heard = next_epoch(&task, &state);
+        failed = if heard { 0 } else { failed.saturating_add(1) };
+        let lasts = match ended {
+            Ok(()) => {
+                state.rests();
+                false
+            }
+            Err(lost) => {
+                state.lost(&*lost.cause);
+                lost.lasts && !heard
+            }
         };
-        let began = Monotonic::now();
-        let ended = async {
-            let opening = (listen.0)(takes(task.inner.clone()));
-            let opened = time::timeout(SILENT_FOR, opening).await;
-            meter::postgres::connected(matches!(opened, Ok(Ok(_))));
-            let (client, mut listening) = opened.ok()?.ok()?;
-            let listens = unless(&mut listening, client.batch_execute(&sql));
-            time::timeout(SILENT_FOR, listens).await.ok()??.ok()?;
-            // What was sent before is lost.
-            next_epoch(&task, &state);
-            let unread = async {
-                // Also if the store is gone.
-                let _ = wanted.wait_for(|readers| *readers == 0).await;
-            };
-            unless(&mut listening, unless(unread, ping(&task, &state))).await;
-            Some(())
-        };
-        let worked = ended.await.is_some();
-        next_epoch(&task, &state);
-        failed = if worked && began.elapsed() > SILENT_FOR {
-            0
+        let pause = if lasts {
+            (LASTS * (1 << failed.min(6)) / 2).min(LONGEST)
         } else {
-            failed.saturating_add(1)
+            Duration::from_millis(50 << failed.min(6))
         };
-        let pause = Duration::from_millis(50 << failed.min(6));
         tracing::debug!(?pause, "the feed from PostgreSQL is not connected");
         time::sleep(jitter(pause)).await;
     }
 }
 
+/// Listens on one connection, until it is of no use, or nobody reads the feed.
+async fn hear(
+    task: &Running,
+    state: &State,
+    wanted: &mut watch::Receiver<usize>,
+) -> Result<(), Lost> {
+    let Some((inner, listen)) = task.inner().and_then(|inner| {
+        let listen = inner.live.as_ref()?.listen.clone();
+        Some((inner, listen))
+    }) else {
+        return Ok(());
+    };
+    let channel = inner.channel().await.map_err(Lost::of_pool)?;
+    drop(inner);
+    let opened = time::timeout(SILENT_FOR, (listen.0)(takes(task.inner.clone()))).await;
+    meter::postgres::connected(matches!(opened, Ok(Ok(_))));
+    let no_answer = |_elapsed| Lost::text("PostgreSQL does not answer on a new connection");
+    let (client, mut listening) = opened.map_err(no_answer)?.map_err(Lost::way)?;
+    let closed = || Lost::text("the connection of the feed was closed");
+    let sql = format!("LISTEN \"{channel}\"");
+    let listens = unless(&mut listening, client.batch_execute(&sql));
+    let listens = time::timeout(SILENT_FOR, listens)
+        .await
+        .map_err(no_answer)?;
+    listens.ok_or_else(closed)?.map_err(Lost::way)?;
+    // What was sent before is lost. The task of another runtime may have listened until a moment ago.
+    next_epoch(task, state);
+    let unread = async {
+        // Also if the store is gone.
+        let _ = wanted.wait_for(|readers| *readers == 0).await;
+    };
+    match unless(&mut listening, unless(unread, ping(task, state))).await {
+        Some(Some(ended)) => ended,
+        Some(None) => Ok(()),
+        None => Err(closed()),
+    }
+}
+
 /// Runs `work`, unless `other` comes to its end before.
-async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<T> {
     let (mut other, mut work) = (pin!(other), pin!(work));
     poll_fn(|context| {
         if other.as_mut().poll(context).is_ready() {
@@ -143,22 +204,28 @@ async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<
 }
 
 /// Sends messages to this node, until none arrives for long or the store is gone.
-async fn ping(task: &Running, state: &State) {
+async fn ping(task: &Running, state: &State) -> Result<(), Lost> {
     let mut number = 0;
     let began = Monotonic::now();
     loop {
         let Some(inner) = task.inner() else {
-            return;
+            return Ok(());
         };
         number += 1;
         state.sends(number);
-        notify(&inner, &[format!("{}{number}", state.node)]).await;
+        let sent = notify(&inner, &[format!("{}{number}", state.node)]).await;
         drop(inner);
         time::sleep(PING_EVERY).await;
         state.look();
         let heard = state.heard.load(SeqCst).max(began.as_millis());
         if Monotonic::now().as_millis() - heard > millis(SILENT_FOR) {
-            return;
+            return Err(match sent {
+                Ok(()) => Lost {
+                    lasts: true,
+                    ..Lost::text(SILENT)
+                },
+                Err(missed) => Lost::of_pool(missed.error),
+            });
         }
     }
 }
@@ -187,16 +254,20 @@ fn takes(inner: Weak<Inner>) -> Take {
     })
 }
 
-/// Messages may have been lost.
-fn next_epoch(task: &Running, state: &State) {
-    state.heard.store(0, SeqCst);
-    state.look();
+/// Messages may be lost from here on, or have been. Where none was heard, nothing is trusted that could have changed. Says whether
+/// one was.
+fn next_epoch(task: &Running, state: &State) -> bool {
+    let heard = state.heard.swap(0, SeqCst) > 0;
     lock(&state.pings).clear();
+    if !heard {
+        return false;
+    }
     state.epoch.fetch_add(1, SeqCst);
     let inner = task.inner();
     if let Some(live) = inner.as_ref().and_then(|inner| inner.live.as_ref()) {
         live.feed.epoch_changed();
     }
+    true
 }
 
 impl fmt::Debug for Listen {

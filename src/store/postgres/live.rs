@@ -2,10 +2,11 @@
 
 use std::{
     collections::VecDeque,
+    error::Error,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -14,8 +15,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::{runtime::Handle, time};
 
 use super::{
+    failure::Cause,
+    gate::jitter,
     held::Value,
-    link::Again,
+    link::{Again, Missed},
     listen::{Listen, listen},
     sql,
     tables::Inner,
@@ -37,11 +40,19 @@ const PINGS_MAX: usize = 16;
 /// How many messages wait at most. They make things faster, and no promise depends on one.
 const WAITING_MAX: usize = 10_000;
 
+/// How often messages are tried to be sent: for about 3 s.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How many messages one statement sends.
 const SENT_AT_ONCE: usize = 256;
 
 /// What a message of a node to itself begins with. Base64 has no such character.
 pub(super) const PING: &str = "ping:";
+
+/// Why a feed is not trusted that never was, or is not any more.
+pub(super) const SILENT: &str = "messages that this node sends do not reach it: does `live` name the server and the database of the \
+                                 pool, and no PgBouncer in transaction mode?";
 
 /// The feed of one store.
 pub(super) struct Live {
@@ -60,8 +71,8 @@ pub(super) struct State {
     pub(super) heard: AtomicI64,
     /// When the messages on their way were sent: number and moment.
     pub(super) pings: Mutex<VecDeque<(u64, Monotonic)>>,
-    /// Whether the feed was trusted when that was last looked at.
-    said: AtomicBool,
+    /// Whether the feed was last said to be trusted; `None` before anything was said.
+    said: Mutex<Option<bool>>,
     /// Which messages are this node's own.
     pub(super) node: String,
 }
@@ -79,7 +90,7 @@ impl Live {
             epoch: AtomicU64::new(1),
             heard: AtomicI64::new(0),
             pings: Mutex::default(),
-            said: AtomicBool::new(false),
+            said: Mutex::new(None),
             node: format!("{PING}{node:016x}:"),
         });
         let feed = Feed::new(Source {
@@ -136,6 +147,15 @@ impl Live {
         self.sends(inner);
     }
 
+    /// These were not sent.
+    fn put_back(&self, payloads: Vec<String>) {
+        let mut waiting = lock(&self.waiting);
+        payloads
+            .into_iter()
+            .rev()
+            .for_each(|payload| waiting.push_front(payload));
+    }
+
     /// Starts the task that sends, unless it runs.
     fn sends(&self, inner: &Arc<Inner>) {
         let Ok(runtime) = Handle::try_current() else {
@@ -176,6 +196,7 @@ impl Running {
 /// Sends what waits. A transaction that notifies holds a lock of the whole database until it has committed, so it is
 /// none that waits for the disk.
 async fn send(inner: Arc<Inner>, shift: Shift) {
+    let mut failed = 0_u32;
     while let Some(live) = &inner.live {
         let payloads: Vec<String> = {
             let mut waiting = lock(&live.waiting);
@@ -186,12 +207,23 @@ async fn send(inner: Arc<Inner>, shift: Shift) {
             let count = waiting.len().min(SENT_AT_ONCE);
             waiting.drain(..count).collect()
         };
-        notify(&inner, &payloads).await;
+        let Err(missed) = notify(&inner, &payloads).await else {
+            failed = 0;
+            continue;
+        };
+        failed += 1;
+        if failed < TRIES {
+            live.put_back(payloads);
+            time::sleep(jitter(PAUSE * (1 << failed))).await;
+        } else {
+            failed = 0;
+            tracing::debug!(kind = ?missed.error.kind(), lost = payloads.len(), "messages of the feed are lost");
+        }
     }
 }
 
-pub(super) async fn notify(inner: &Inner, payloads: &[String]) {
-    let values = [&inner.statements.channel as Value<'_>, &payloads];
+pub(super) async fn notify(inner: &Inner, payloads: &[String]) -> Result<(), Missed> {
+    let values = [&payloads as Value<'_>];
     let sent = inner.link.run(
         &inner.statements.notify,
         sql::NOTIFY,
@@ -200,9 +232,7 @@ pub(super) async fn notify(inner: &Inner, payloads: &[String]) {
         // One at a time, and mostly of ends.
         Urgency::End,
     );
-    if let Err(missed) = sent.await {
-        tracing::debug!(kind = ?missed.error.kind(), lost = payloads.len(), "messages of the feed are lost");
-    }
+    sent.await.map(drop)
 }
 
 pub(super) fn millis(of: Duration) -> i64 {
@@ -240,18 +270,30 @@ impl State {
 
     /// Reports a change of what the feed is worth.
     pub(super) fn look(&self) {
-        let trusted = self.is_trusted();
-        if self.said.swap(trusted, SeqCst) == trusted {
-            return;
-        }
-        meter::feed::went(trusted);
-        if trusted {
+        if !self.is_trusted() {
+            if *lock(&self.said) == Some(true) {
+                self.lost(&Cause::Text(SILENT));
+            }
+        } else if lock(&self.said).replace(true) != Some(true) {
+            meter::feed::went(true);
             tracing::info!("the feed of PostgreSQL is trusted");
-        } else {
+        }
+    }
+
+    /// The feed is not trusted any more, or not yet.
+    pub(super) fn lost(&self, cause: &(dyn Error + 'static)) {
+        if lock(&self.said).replace(false) != Some(false) {
+            meter::feed::went(false);
             tracing::warn!(
+                error = cause,
                 "the feed of PostgreSQL is not trusted: what changes on other nodes is noticed later"
             );
         }
+    }
+
+    /// Nobody reads it.
+    pub(super) fn rests(&self) {
+        *lock(&self.said) = None;
     }
 }
 

@@ -8,7 +8,9 @@ mod held;
 mod link;
 mod listen;
 mod live;
+mod migrate;
 mod places;
+mod settling;
 mod sql;
 mod tables;
 
@@ -77,13 +79,15 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 ///
 /// | what happens | what a request gets |
 /// |---|---|
-/// | PostgreSQL is away for up to 0.3 s | its answer, a little later |
+/// | PostgreSQL is away for up to 0.2 s | its answer, a little later |
 /// | PostgreSQL is away for longer | the error of the outage at once, with its cause. One call at a time tries to connect |
 /// | connections are cut, or `pg_terminate_backend` | its answer, from another connection |
+/// | a NAT or load balancer forgot all connections | one [`Timeout`](StoreErrorKind::Timeout), then answers from new connections |
 /// | the server falls silent | [`Timeout`](StoreErrorKind::Timeout) after the deadline, then the error at once |
 /// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
 /// | the server refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
+/// | another transaction locks the table | writes: `Timeout`, then [`Busy`](StoreErrorKind::Busy). Requests: their answer, if the lock lets them read |
 /// | a failover | its answer, once the pool connects to the new primary |
 /// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable). A new connection is tried once a second at most |
 /// | all synchronous standbys are away | requests: their answer. Sign-ins and ends: [`Timeout`](StoreErrorKind::Timeout) |
@@ -100,6 +104,10 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 ///
 /// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
 /// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
+///
+/// A statement that is not answered in time keeps its connection for a minute more, unless an answer comes: the server
+/// works for it, and another connection would be one too many. Of several connections one is left for requests. So a lock of
+/// the table that lasts does not use up `max_connections`.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,
@@ -123,7 +131,8 @@ impl PostgresStore {
 
     /// Creates the tables, if they do not exist. Call it when your app starts.
     ///
-    /// Several nodes may call it at the same time.
+    /// Several nodes may call it at the same time. If the tables exist it locks none, and needs no privilege to create any.
+    /// An index that an older version lacked needs a lock of the table, and is waited for for 3 s at most.
     ///
     /// # Errors
     ///

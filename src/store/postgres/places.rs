@@ -1,6 +1,6 @@
 //! Which calls take a connection first, if more calls wait than the pool has connections.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::store::set::{Rows, Urgency, Waiting};
 
@@ -19,8 +19,8 @@ struct Queue {
 }
 
 /// A place, or the wait for one.
-pub(super) struct Place<'a> {
-    places: &'a Places,
+pub(super) struct Place {
+    places: Arc<Places>,
     waiting: Waiting,
 }
 
@@ -30,7 +30,7 @@ impl Places {
     }
 
     /// Takes one of so many places, or one in the queue for it. The pool may have another size each time.
-    pub(super) fn take(&self, urgency: Urgency, most: usize) -> Place<'_> {
+    pub(super) fn take(self: &Arc<Self>, urgency: Urgency, most: usize) -> Place {
         let mut queue = self.queue();
         queue.most = most.max(1);
         let place = if queue.taken < queue.most && queue.waiting.are_empty() {
@@ -43,7 +43,7 @@ impl Places {
             Some(place)
         };
         Place {
-            places: self,
+            places: Arc::clone(self),
             waiting: Waiting::at(place),
         }
     }
@@ -70,14 +70,14 @@ impl Queue {
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Waits for the place.
     pub(super) async fn turn(&mut self) {
         self.waiting.turn().await;
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         if self.waiting.leave() {
             let mut queue = self.places.queue();
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     /// Whether this one has its place now.
-    fn has_it(place: &mut Place<'_>) -> bool {
+    fn has_it(place: &mut Place) -> bool {
         let waker = std::task::Waker::noop();
         pin!(place.turn())
             .poll(&mut Context::from_waker(waker))
@@ -102,7 +102,7 @@ mod tests {
     }
 
     /// In which order those that wait get the one place.
-    fn order(places: &Places, mut waiting: Vec<(char, Place<'_>)>, held: Place<'_>) -> String {
+    fn order(places: &Places, mut waiting: Vec<(char, Place)>, held: Place) -> String {
         let (mut order, mut held) = (String::new(), Some(held));
         while !waiting.is_empty() {
             drop(held.take());
@@ -116,7 +116,7 @@ mod tests {
         order
     }
 
-    fn waits<'a>(places: &'a Places, names: &str) -> Vec<(char, Place<'a>)> {
+    fn waits(places: &Arc<Places>, names: &str) -> Vec<(char, Place)> {
         let urgency = |name| match name {
             'e' => Urgency::End,
             's' => Urgency::SignIn,
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn ends_and_sign_ins_go_first_and_every_second_place_goes_to_the_others() {
-        let places = Places::default();
+        let places = Arc::<Places>::default();
         let held = places.take(Urgency::Other, 1);
         let waiting = waits(&places, "ooooooooseseee");
         assert_eq!(order(&places, waiting, held), "eosoeosoeoeooo");
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_call_that_does_not_wait_any_more_leaves_its_place_to_the_next() {
-        let places = Places::default();
+        let places = Arc::<Places>::default();
         let held = places.take(Urgency::Other, 1);
         let mut waiting = waits(&places, "eeo");
         waiting.remove(0);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_grows_gives_its_new_connections_to_those_that_wait() {
-        let places = Places::default();
+        let places = Arc::<Places>::default();
         let _held = places.take(Urgency::Other, 1);
         let mut first = places.take(Urgency::Other, 1);
         assert!(!has_it(&mut first));

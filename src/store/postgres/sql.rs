@@ -1,7 +1,6 @@
 //! The statements, one file each.
 
 use deadpool_postgres::tokio_postgres::types::Type;
-use sha2::{Digest, Sha256};
 
 /// When a set is stored as not needed any more: a sixteenth later than it is, so that few updates move it.
 const LATER: &str = "$5 + greatest($5 - {now}, interval '0') / 16";
@@ -14,6 +13,9 @@ const MOVED: &str = "CASE WHEN h.kept_until BETWEEN $5 AND $5 + greatest($5 - {n
 /// condition of the statement is not always tested again.
 const SETTINGS: &str = "set_config('lock_timeout', \
      greatest(1, least($11, ceil(date_part('epoch', $10 - {now}) * 1000)))::bigint::text, true)";
+
+/// The settings of a statement that has only a time to wait.
+const WAIT: &str = "set_config('lock_timeout', $4::text, true)";
 
 /// The same, if synchronous standbys are waited for.
 const CONFIRM: &str = " || set_config('synchronous_commit', 'remote_apply', true)";
@@ -52,12 +54,13 @@ pub(super) const PURGE: &[Type] = &[Type::TIMESTAMPTZ];
 pub(super) const SCAN: &[Type] = &[Type::BYTEA, Type::INT8];
 
 /// The parameters of `notify.sql`.
-pub(super) const NOTIFY: &[Type] = &[Type::TEXT, Type::TEXT_ARRAY];
+pub(super) const NOTIFY: &[Type] = &[Type::TEXT_ARRAY];
 
 /// Every statement, with the names of the tables.
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) migrate: String,
+    pub(super) there: String,
     pub(super) read: String,
     pub(super) read_head: String,
     pub(super) activity: String,
@@ -70,7 +73,7 @@ pub(super) struct Statements {
     pub(super) scan: String,
     pub(super) estimate: String,
     pub(super) notify: String,
-    /// The channel of the feed. Channels belong to the database, so the schema is in the name.
+    /// Returns the channel of the feed.
     pub(super) channel: String,
 }
 
@@ -78,11 +81,11 @@ impl Statements {
     /// For tables in this schema; `None` for the first one of the connection's search path. `confirm`: changes wait for
     /// synchronous standbys.
     pub(super) fn new(schema: Option<&str>, confirm: bool) -> Self {
-        let channel = channel(schema);
         let schema = schema.map(quoted);
         let named = |sql: &str| placed(sql, schema.as_deref(), confirm);
         // The name of the table within quotes.
         let literal = named("tower_user_sessions").trim_end().replace('\'', "''");
+        let channel = statement(include_str!("sql/channel.sql")).replace("{literal}", &literal);
         let insert = include_str!("sql/insert.sql");
         let parts = statement(include_str!("sql/parts.sql"));
         let with = |sql: &str, parts: &str| named(&sql.replace("{parts}\n)\n", parts));
@@ -91,6 +94,7 @@ impl Statements {
             .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
         Self {
             migrate: create.unwrap_or_default() + &named(include_str!("sql/migrate.sql")),
+            there: statement(include_str!("sql/there.sql")).replace("{literal}", &literal),
             read: named(include_str!("sql/read.sql")),
             read_head: named(include_str!("sql/read_head.sql")),
             activity: named(include_str!("sql/activity.sql")),
@@ -102,21 +106,26 @@ impl Statements {
             purge: named(include_str!("sql/purge.sql")),
             scan: named(include_str!("sql/scan.sql")),
             estimate: named(include_str!("sql/estimate.sql")).replace("{literal}", &literal),
-            notify: named(include_str!("sql/notify.sql")),
-            channel,
+            notify: named(include_str!("sql/notify.sql")).replace("{channel}", &channel),
+            channel: format!("SELECT {channel}"),
         }
     }
 }
 
 /// The text without its comments, with the expressions that several statements have.
 fn placed(sql: &str, schema: Option<&str>, confirm: bool) -> String {
-    let settings = format!("({SETTINGS}{})", if confirm { CONFIRM } else { "" });
+    let confirm = if confirm { CONFIRM } else { "" };
+    let (settings, wait) = (
+        format!("({SETTINGS}{confirm})"),
+        format!("({WAIT}{confirm})"),
+    );
     let sql = statement(sql);
     let now = if sql.starts_with("WITH") { "now" } else { NOW };
     let sql = sql
         .replace("{moved}", MOVED)
         .replace("{later}", LATER)
         .replace("{settings}", &settings)
+        .replace("{wait}", &wait)
         .replace("{now}", now);
     match schema {
         Some(schema) => sql.replace(
@@ -136,15 +145,4 @@ fn statement(sql: &str) -> String {
 /// The name of a schema as an identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
-}
-
-/// A name of at most 63 bytes, whatever the schema is called.
-fn channel(schema: Option<&str>) -> String {
-    let name = "tower_user_sessions".to_owned();
-    let Some(schema) = schema else {
-        return name;
-    };
-    let hash = Sha256::digest(schema);
-    let hex = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
-    hex.fold(name + "_", |name, part| name + &part)
 }

@@ -26,19 +26,13 @@ use super::{
 use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{
-        Feed, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write, WriteKind,
-        Written, worker::Worker,
+        Feed, FeedMessage, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write,
+        WriteKind, Written, worker::Worker,
     },
 };
 
 /// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
 const PURGE_EVERY: u32 = 16;
-
-/// The advisory lock of the node that creates the tables.
-const MIGRATES: i64 = 0x746f_7765_7275_7365;
-
-/// How long that may take: another node may be at it.
-const MIGRATE_TIME: Duration = Duration::from_secs(30);
 
 /// The moments that columns take here: of the years 1 to 9999.
 const FIRST: i64 = -62_135_596_800_000;
@@ -91,11 +85,13 @@ impl SetStorage for Tables {
     }
 
     async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        let mut reports = Reports(self, &write.messages);
         let written = self.0.write(tag, write).await;
+        if let Ok(Written::Lost | Written::NothingRan(_)) = written {
+            reports.1 = &[];
+        }
+        drop(reports);
         if let Ok(Written::Written { .. }) = written {
-            if let Some(live) = &self.0.live {
-                live.send(&write.messages, &self.0);
-            }
             let writes = self.0.writes.fetch_add(1, Relaxed);
             if writes.is_multiple_of(PURGE_EVERY) {
                 self.purge();
@@ -108,6 +104,12 @@ impl SetStorage for Tables {
         let live = self.0.live.as_ref()?;
         live.listen(&self.0);
         Some(live.feed())
+    }
+
+    fn report(&self, messages: &[FeedMessage]) {
+        if let Some(live) = &self.0.live {
+            live.send(messages, &self.0);
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -154,19 +156,20 @@ impl SetStorage for Tables {
     }
 }
 
+/// Sends messages of a write, unless it did not run. Also if the caller goes away, because nobody knows then whether it runs.
+struct Reports<'a>(&'a Tables, &'a [FeedMessage]);
+
+impl Drop for Reports<'_> {
+    fn drop(&mut self) {
+        self.0.report(self.1);
+    }
+}
+
 impl Tables {
     async fn count(&self) -> Result<u64, StoreError> {
         let (estimate, sql) = (&self.0.statements.estimate, &[]);
         let row = self.0.one(estimate, sql, &[], Again::Harmless).await?;
         Ok(u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0))
-    }
-
-    /// Creates the tables, one node at a time: two that create one at the same moment would collide.
-    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        // One message of several statements is one transaction.
-        let migrate = &self.0.statements.migrate;
-        let sql = format!("SELECT pg_advisory_xact_lock({MIGRATES}); {migrate}");
-        Ok(self.0.link.batch(&sql, MIGRATE_TIME).await?)
     }
 
     /// Deletes expired sets beside the calls, at most one statement at a time. The next one tries again.
@@ -200,7 +203,13 @@ impl Inner {
         self.clock.as_ref().map(|clock| moment(clock.now()))
     }
 
-    async fn one(
+    /// The channel of the feed. The pool's connections know in which schema the table is.
+    pub(super) async fn channel(&self) -> Result<String, StoreError> {
+        let channel = &self.statements.channel;
+        column(&self.one(channel, &[], &[], Again::Harmless).await?, 0)
+    }
+
+    pub(super) async fn one(
         &self,
         sql: &str,
         types: &[Type],
@@ -318,7 +327,7 @@ fn written(rows: Result<Vec<Row>, Missed>) -> Result<Written, StoreError> {
 }
 
 /// A column of an answer.
-fn column<T: FromSqlOwned>(row: &Row, at: usize) -> Result<T, StoreError> {
+pub(super) fn column<T: FromSqlOwned>(row: &Row, at: usize) -> Result<T, StoreError> {
     row.try_get(at)
         .map_err(|error| StoreError::new(StoreErrorKind::Corrupt).with_source(error))
 }

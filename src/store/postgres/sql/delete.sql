@@ -7,7 +7,7 @@
 --
 -- Returns one row: when it was deleted; null if it was not.
 WITH at AS MATERIALIZED (
-  SELECT set_config('lock_timeout', $4::text, true) AS set
+  SELECT {wait} AS set
 ), done AS (
   DELETE FROM tower_user_sessions h USING at
   WHERE h.tag = $1 AND h.version = $2 AND at.set IS NOT NULL

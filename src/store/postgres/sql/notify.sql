@@ -1,5 +1,4 @@
 -- Sends messages of the feed. The lock that a commit with NOTIFY holds is not held while the disk writes.
 --
--- $1  channel
--- $2  messages
-SELECT pg_notify($1, message) FROM unnest($2) AS message, set_config('synchronous_commit', 'off', true)
+-- $1  messages
+SELECT pg_notify({channel}, message) FROM unnest($1) AS message, set_config('synchronous_commit', 'off', true)

@@ -1,0 +1,48 @@
+//! Creates the tables.
+
+use std::time::Duration;
+
+use super::{
+    link::Again,
+    tables::{Tables, column},
+};
+use crate::store::StoreError;
+
+/// The advisory lock of the node that creates the tables.
+const MIGRATES: i64 = 0x746f_7765_7275_7365;
+
+/// How long it may take in all: another node may be at it.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long another node is waited for.
+const TURN: &str = "25s";
+
+/// How long a lock of a table is waited for. Meanwhile all writes wait behind this node.
+const LOCK: &str = "3s";
+
+impl Tables {
+    /// Creates the tables, one node at a time: two that create one at the same moment would collide.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        // `IF NOT EXISTS` would lock the table before it looks, and only its owner may.
+        if self.are_there().await? {
+            return Ok(());
+        }
+        // One message of several statements is one transaction.
+        let sql = format!(
+            "SET LOCAL lock_timeout = '{TURN}'; SELECT pg_advisory_xact_lock({MIGRATES}); \
+             SET LOCAL lock_timeout = '{LOCK}'; {}",
+            self.0.statements.migrate
+        );
+        match self.0.link.batch(&sql, LONGEST).await {
+            Ok(()) => Ok(()),
+            // Another node was faster.
+            Err(_) if self.are_there().await.unwrap_or(false) => Ok(()),
+            Err(missed) => Err(missed.error),
+        }
+    }
+
+    async fn are_there(&self) -> Result<bool, StoreError> {
+        let there = &self.0.statements.there;
+        column(&self.0.one(there, &[], &[], Again::Harmless).await?, 0)
+    }
+}
