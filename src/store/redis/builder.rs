@@ -104,23 +104,23 @@ impl RedisStoreBuilder {
         } = self;
         let is_sharded = source.seeds().is_some() || source.is_cluster();
         let can_listen = source.can_listen();
+        let database = source.database();
         let route = match source.seeds() {
             Some(seeds) => Route::Cluster(Cluster::new(Arc::clone(seeds), deadline)),
             None => Route::One(Link::new(source, deadline)),
         };
         let keys = Keys::new(&prefix);
-        let publish = live.map(|live| live.publish(&keys, is_sharded));
+        let publish = live.map(|live| live.publish(keys.live(database), is_sharded));
         let scripts = Scripts::new(route, keys, notice_kept, clock, confirm, publish.clone());
         if publish.is_some() && !can_listen {
             tracing::warn!("the store cannot listen to other nodes: {NO_POOL}");
         }
-        let horizon = Arc::new(Horizon::shared());
         RedisStore {
             identity: identity::next(),
             feed: publish
                 .filter(|_| can_listen)
-                .map(|publish| live::feed(&scripts, publish, Arc::clone(&horizon))),
-            horizon,
+                .map(|publish| live::feed(&scripts, publish)),
+            horizon: Arc::new(Horizon::shared()),
             scripts,
             tag_key,
         }

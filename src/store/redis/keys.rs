@@ -50,8 +50,13 @@ impl Keys {
     }
 
     /// The channel of messages, or what all channels of a Cluster begin with.
-    pub(super) fn live(&self) -> String {
-        format!("{}:live", self.prefix)
+    ///
+    /// Redis sends messages to all databases, so another one than the first has its number in the name.
+    pub(super) fn live(&self, database: i64) -> String {
+        match database {
+            0 => format!("{}:live", self.prefix),
+            _ => format!("{}:live/{database}", self.prefix),
+        }
     }
 
     /// The key of one session set.
@@ -85,6 +90,14 @@ mod tests {
             .collect();
 
         assert_eq!(parts.len(), EVERYONE.len());
+    }
+
+    #[test]
+    fn a_channel_names_a_database_other_than_the_first() {
+        let keys = Keys::new("sessions");
+
+        assert_eq!(keys.live(0), "sessions:live");
+        assert_eq!(keys.live(15), "sessions:live/15");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     model::Tag,
     store::{
-        FeedMessage, FeedNews, FeedState, Horizon,
+        FeedMessage, FeedState,
         feed::{Feed, WeakFeed},
         meter,
     },
@@ -44,16 +44,10 @@ pub(super) struct Hearing {
     pub(super) readers: AtomicUsize,
     store: WeakScripts,
     feed: OnceLock<WeakFeed>,
-    horizon: Arc<Horizon>,
 }
 
 impl Hearing {
-    pub(super) fn new(
-        scripts: &Scripts,
-        publish: Publish,
-        node: String,
-        horizon: Arc<Horizon>,
-    ) -> Self {
+    pub(super) fn new(scripts: &Scripts, publish: Publish, node: String) -> Self {
         let places = if publish.sharded { SLOTS } else { 1 };
         Self {
             publish,
@@ -64,7 +58,6 @@ impl Hearing {
             readers: AtomicUsize::new(0),
             store: scripts.downgrade(),
             feed: OnceLock::new(),
-            horizon,
         }
     }
 
@@ -183,9 +176,6 @@ impl Hearing {
                     && let Some(feed) = self.feed()
                 {
                     meter::feed::message();
-                    if let FeedNews::Everyone(moment) = message.news {
-                        self.horizon.note(moment);
-                    }
                     feed.deliver(&message);
                 }
             }

@@ -14,7 +14,7 @@ mod places;
 mod slots;
 mod source;
 
-use super::{RedisStoreBuilder, keys::Keys};
+use super::RedisStoreBuilder;
 
 pub(super) use self::{
     channel::{Publish, of_key, text as text_in},
@@ -43,8 +43,8 @@ impl RedisLive {
         Self { all: true }
     }
 
-    pub(super) fn publish(self, keys: &Keys, sharded: bool) -> Publish {
-        Publish::new(keys.live(), sharded, self.all)
+    pub(super) fn publish(self, channel: String, sharded: bool) -> Publish {
+        Publish::new(channel, sharded, self.all)
     }
 }
 
@@ -65,6 +65,9 @@ impl RedisStoreBuilder {
     ///
     /// All nodes need the same setting: a node without it reports nothing. Messages only make things faster, so
     /// nothing breaks while a deployment replaces one node after the other.
+    ///
+    /// A database other than 0 has its number in the channel: `prefix:live/1`. Where the store asks for the address at each
+    /// connect, it does not know the number. Then two apps on one server need two prefixes.
     ///
     /// To listen, the store must know where to connect. A store on a pool of deadpool-redis publishes and cannot
     /// listen: its `feed` is `None`, a warning is logged, and [`check`](crate::RedisStore::check) finds it. The user of the

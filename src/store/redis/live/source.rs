@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     model::{Tag, clock::Monotonic},
-    store::{Feed, FeedSource, FeedState, Horizon, nonce, worker::Worker},
+    store::{Feed, FeedSource, FeedState, nonce, worker::Worker},
 };
 
 /// How often it looks which servers there are.
@@ -45,9 +45,9 @@ pub(in super::super) struct Server {
 }
 
 /// The feed of this store.
-pub(in super::super) fn feed(scripts: &Scripts, publish: Publish, horizon: Arc<Horizon>) -> Feed {
+pub(in super::super) fn feed(scripts: &Scripts, publish: Publish) -> Feed {
     let node: String = nonce().iter().map(|byte| format!("{byte:02x}")).collect();
-    let hearing = Arc::new(Hearing::new(scripts, publish, node, horizon));
+    let hearing = Arc::new(Hearing::new(scripts, publish, node));
     let source = Listening {
         hearing: Arc::clone(&hearing),
         worker: Mutex::default(),

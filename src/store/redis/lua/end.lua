@@ -9,7 +9,8 @@
   ARGV[2]  session    the session that ends, or the one that stays; "" for all
   ARGV[3]  reason     code for the notice
   ARGV[4]  by         the session that causes it; "" for none
-  ARGV[5]  caller     a session that must be live, or nothing changes; "" for none
+  ARGV[5]  caller     a session that must be live or was ended by this same call, or nothing changes;
+                      "" for none
   ARGV[6]  read_at    the revision at which the data was read; "" if it was not
   ARGV[7]  kept       how long a notice is kept, ms
   ARGV[8]  tombstone  how long to remember an id that is not there, ms; "0" for not at all
@@ -20,15 +21,17 @@
   ARGV[13] given      the time, ms; "" for the server's
   ARGV[14] of         8 bytes that come back: they show whose reply this is. They name the call,
                       so that it gives the same answer if it is sent again.
+  ARGV[15] latest     the moment after which no client waits for this, ms
 
   Returns  {1, now, of, data or false, id, …}  these were live and have ended. `now` is the cutoff,
                                                if one was set
            {2, now, of}                    the caller is not live; nothing changed
+           {5, now, of}                    too late: a newer one may have run; nothing changed
            {0, now, of}                    there is no such session; nothing changed
 ]]
 local user = KEYS[1]
 local which, session, reason, by, caller, read_at, kept, tombstone, spare, bar, within, not_before,
-  given, of = unpack(ARGV)
+  given, of, latest = unpack(ARGV)
 kept, tombstone = tonumber(kept), tonumber(tombstone)
 
 -- Whether it is the notice of a session that this call ended.
@@ -44,7 +47,13 @@ local function is_within(record, realm)
 end
 
 local now = clock(given)
-if caller ~= "" and not live(redis.call("HGET", user, caller), now, tonumber(not_before)) then
+if now > tonumber(latest) then
+  return { 5, now, of }
+end
+local calling = caller ~= "" and redis.call("HGET", user, caller)
+-- This call may have ended its caller before, and its reply was lost.
+local again = noticed(calling, now) and ended_by(calling, of)
+if caller ~= "" and not again and not live(calling, now, tonumber(not_before)) then
   return { 2, now, of }
 end
 local cause = { reason = tonumber(reason), kept = kept, by = by, call = of, body = "" }

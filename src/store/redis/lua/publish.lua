@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
   Publishes a message of a node: to itself, to find out whether messages arrive, or to all nodes. The
   store puts the local PUBLISH before it, which is the command.

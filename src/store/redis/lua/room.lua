@@ -1,7 +1,7 @@
 --[[
   Functions for `admit.lua`: which sessions end for a new one. Comes before it.
 ]]
-local EVICTED, REVOKED, REPLACED, EVERYONE = 2, 3, 4, 14
+local EVICTED, REVOKED, REPLACED, UNDELIVERED, EVERYONE = 2, 3, 4, 6, 14
 local UNCOUNTED, TICKETS, MARKERS, DEVICES = 255, 4, 8, 32
 -- An unused session goes first from then on, ms.
 local UNUSED_FOR = 20000
@@ -108,9 +108,13 @@ local function sort_out(ids, found, now, new, offers)
       tickets[#tickets + 1] = at
     elseif noticed(record, now) then
       -- Undelivered ids stay for their minute, because their `create` may still run.
-      if string.byte(record, 43) == REPLACED then
+      local reason = string.byte(record, 43)
+      if reason == REPLACED then
         markers = markers or {}
         markers[#markers + 1] = at
+      elseif reason ~= UNDELIVERED then
+        -- A notice that its user closed.
+        noted[#noted + 1] = at
       end
     elseif string.byte(record, 1) == VERSION then
       passed[#passed + 1] = id

@@ -13,19 +13,24 @@
                     "" for none. Without changes the data is not written.
   ARGV[7]  not_before  a session created or authenticated earlier is not live, ms
   ARGV[8]  given    the time, ms; "" for the server's
+  ARGV[9]  latest   the moment after which no client waits for this, ms
 
   Returns  {1, now, op, revision, idle, deadline}  saved, as this revision; both in ms
            {2, now, op, revision, data}            the revision is another one; nothing changed
            {3, now, op}                            the data exceeds its limit; nothing changed
+           {5, now, op}                            too late: a newer one may have run; nothing changed
            {0, now, op}                            not live; nothing changed
 ]]
 local user = KEYS[1]
-local session, op, expect, changes, limit, shorten, not_before, given = unpack(ARGV)
+local session, op, expect, changes, limit, shorten, not_before, given, latest = unpack(ARGV)
 local sub = string.sub
 
 local got = redis.call("HMGET", user, session, session .. ".data")
 local record, data = got[1], got[2] or string.rep("\0", 8)
 local now = clock(given)
+if now > tonumber(latest) then
+  return { 5, now, op }
+end
 local created, authenticated, _, idle, deadline, revision = live(record, now, tonumber(not_before))
 if not created then
   return { 0, now, op }

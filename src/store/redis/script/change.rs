@@ -36,7 +36,7 @@ impl Scripts {
             let parts = [lifetime.idle(), lifetime.absolute()];
             parts.map(|part| millis(part).to_be_bytes()).concat()
         });
-        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+        let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
             cmd.arg(&save.id.encode())
                 .arg(&op)
                 .arg(
@@ -47,7 +47,8 @@ impl Scripts {
                 .arg(save.data_limit)
                 .arg(&shorten)
                 .arg(not_before(save.not_before))
-                .arg(self.given());
+                .arg(self.given())
+                .arg(self.latest(latest));
         };
         let key = self.0.keys.user(save.tag);
         let resend = match save.expect {
@@ -58,7 +59,7 @@ impl Scripts {
             resend,
             ..Call::new(&self.0.all.save, &key, op)
         };
-        let mut reply = self.run(&call, &arguments).await?;
+        let mut reply = self.run_in_time(call, &arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {
             1 => {
@@ -180,7 +181,7 @@ impl Scripts {
             .bar
             .map(|bar| millis(bar.min(Lifetime::MAX)).to_string());
         let (of, within) = (end.call, mark(end.within));
-        let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
+        let arguments = |cmd: &mut Cmd, latest: Option<i64>| {
             cmd.arg(which)
                 .arg(session.as_ref().map_or(&b""[..], |id| &id[..]))
                 .arg(end.reason.code())
@@ -194,7 +195,8 @@ impl Scripts {
                 .arg(&within)
                 .arg(not_before(end.not_before))
                 .arg(self.given())
-                .arg(&of[..]);
+                .arg(&of[..])
+                .arg(self.latest(latest));
         };
         let key = self.0.keys.user(end.tag);
         let script = match confirm {
@@ -206,7 +208,7 @@ impl Scripts {
             confirm,
             ..Call::new(script, &key, of)
         };
-        let mut reply = self.run(&call, &arguments).await?;
+        let mut reply = self.run_in_time(call, &arguments).await?;
         let (outcome, now) = reply.head();
         // Also where no session is left to end: the answer is that it is over.
         if outcome != 2 {

@@ -10,7 +10,7 @@ use super::{
         link::Call,
         reply::{ALONE, Alone, Reply},
     },
-    Scripts, not_before, part, proven,
+    LATE, Scripts, not_before, part, proven,
 };
 use crate::{
     model::{
@@ -24,9 +24,6 @@ use crate::{
         UNCOUNTED_MAX,
     },
 };
-
-/// The outcome of `create.lua` if it runs after the caller gave up.
-const LATE: i64 = 5;
 
 impl Scripts {
     /// Runs `lua/create.lua`.
@@ -129,8 +126,6 @@ impl Scripts {
         } else {
             (UNCOUNTED, UNCOUNTED_MAX, 0)
         };
-        // With a test clock the server's time has no meaning.
-        let latest = latest.filter(|_| self.0.clock.is_none());
         let arrived = create
             .arrival
             .map_or(i64::MIN, |arrival| millis(arrival.age()));
@@ -148,7 +143,7 @@ impl Scripts {
         terms.put_i64(millis(self.0.notice_kept));
         terms.put_i64(not_before(create.not_before));
         terms.put_i64(not_before(create.arrived_after));
-        terms.put_i64(latest.unwrap_or(i64::MAX));
+        terms.put_i64(self.latest(latest));
         terms.put_u16(named);
         terms.put_slice(&create.realm.mark());
         terms.put_i64(arrived);

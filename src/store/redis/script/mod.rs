@@ -31,9 +31,15 @@ use super::{
     undelivered::Undelivered,
 };
 use crate::{
-    model::{Clock, Digest, Timestamp, clock::millis},
-    store::{Authenticated, StoreError},
+    model::{
+        Clock, Digest, Timestamp,
+        clock::{Monotonic, millis},
+    },
+    store::{Authenticated, StoreError, StoreErrorKind},
 };
+
+/// The outcome of a script that runs after the caller gave up.
+const LATE: i64 = 5;
 
 /// All scripts, hashed once, and what they need to run.
 #[derive(Clone, Debug)]
@@ -85,6 +91,34 @@ impl Scripts {
             (None, Route::One(link)) => link.run(call, arguments).await.0,
             _ => Box::pin(self.send(call, arguments)).await.0,
         }
+    }
+
+    /// A call that runs only while its caller waits for it.
+    ///
+    /// A copy on a connection that fell silent may reach the server seconds later. By then another copy of it has run, and
+    /// perhaps a newer change.
+    async fn run_in_time(
+        &self,
+        mut call: Call<'_>,
+        arguments: &impl Fn(&mut Cmd, Option<i64>),
+    ) -> Result<Reply, StoreError> {
+        call.began = Some(Monotonic::now());
+        let mut reply = self.run(&call, arguments).await?;
+        if reply.head().0 == LATE {
+            // The sample of the server's time was off; this reply brought a new one. The deadline is the same.
+            reply = self.run(&call, arguments).await?;
+        }
+        match reply.head().0 {
+            LATE => Err(StoreError::new(StoreErrorKind::Timeout)),
+            _ => Ok(reply),
+        }
+    }
+
+    /// The argument `latest` of a script. With a test clock the server's time has no meaning.
+    fn latest(&self, latest: Option<i64>) -> i64 {
+        latest
+            .filter(|_| self.0.clock.is_none())
+            .unwrap_or(i64::MAX)
     }
 
     /// Also says whether it was sent.

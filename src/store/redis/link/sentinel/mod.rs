@@ -63,6 +63,11 @@ impl Sentinels {
         }
     }
 
+    /// The number of the database.
+    pub(super) fn database(&self) -> i64 {
+        self.login.db()
+    }
+
     pub(super) fn master(&self) -> &str {
         &self.master
     }

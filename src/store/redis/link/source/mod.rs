@@ -193,6 +193,15 @@ impl RedisSource {
         )
     }
 
+    /// The number of the database, where it is known before the store connects; else 0.
+    pub(in super::super) fn database(&self) -> i64 {
+        match &self.0 {
+            Kind::Client(info, _) => info.redis_settings().db(),
+            Kind::Sentinels(sentinels) => sentinels.database(),
+            _ => 0,
+        }
+    }
+
     /// How long an attempt to connect may take.
     pub(in super::super) fn patience(&self, deadline: Duration) -> Duration {
         match self.0 {

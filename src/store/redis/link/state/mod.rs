@@ -357,44 +357,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::StoreErrorKind;
-
-    #[test]
-    fn an_outage_is_known_though_no_call_has_met_it() {
-        let mut state = State::new(0);
-
-        state.still_down(Outage::new(StoreErrorKind::Unavailable, "refused"), 7);
-
-        assert!(state.outage().is_some());
-        assert!(matches!(state.find(8), Found::Soon(left) if left == Duration::from_millis(299)));
-    }
-
-    #[test]
-    fn an_outage_that_is_forgiven_is_the_same_outage() {
-        let mut state = State::new(0);
-        let refused = || Outage::new(StoreErrorKind::Unavailable, "refused");
-        state.still_down(refused(), 7);
-        assert!(matches!(state.find(400), Found::Down(_)));
-
-        assert!(state.forgive(400));
-
-        assert!(matches!(state.find(400), Found::Soon(Duration::MAX)));
-        assert!(state.outage().is_some(), "not logged again");
-        state.still_down(refused(), 410);
-        assert!(matches!(state.find(410), Found::Soon(left) if left == Duration::from_millis(290)));
-        assert!(matches!(state.find(700), Found::Down(_)));
-        assert_eq!(state.down.map(|down| down.since), Some(7), "for the log");
-    }
-
-    #[test]
-    fn a_server_that_is_not_ready_now_and_then_is_not_down() {
-        let mut state = State::new(0);
-        for at in [0, UNREADY, 2 * UNREADY] {
-            assert_eq!(state.not_ready(at), None, "nobody asked meanwhile");
-        }
-        assert_eq!(state.not_ready(3 * UNREADY - 1), None);
-        assert_eq!(state.not_ready(3 * UNREADY), Some(2 * UNREADY));
-    }
-}
+mod tests;
