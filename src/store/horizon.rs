@@ -17,6 +17,9 @@ const BELIEVED: i64 = 5_000;
 /// From this age on, in ms, it is asked again while requests go on.
 const DUE: i64 = 2_000;
 
+/// Messages of the feed make this process ask once in so many ms at most.
+const REPORTED: i64 = 200;
+
 /// How long a question in the background may take before another one is sent, in ms.
 const ASKED: i64 = 2_000;
 
@@ -43,6 +46,8 @@ pub struct Horizon {
     asked: AtomicI64,
     /// When a question in the background was sent, until it is answered.
     asking: AtomicI64,
+    /// When the newest message came that speaks of a later moment.
+    reported: AtomicI64,
     /// Requests wait here for one question; when the last one failed, and how.
     turn: Mutex<Option<(i64, StoreErrorKind)>>,
 }
@@ -78,6 +83,7 @@ impl Horizon {
             learned: AtomicI64::new(NEVER),
             asked: AtomicI64::new(NEVER),
             asking: AtomicI64::new(NEVER),
+            reported: AtomicI64::new(NEVER),
             turn: Mutex::const_new(None),
         }
     }
@@ -91,7 +97,7 @@ impl Horizon {
 
     /// Notes a moment that the backend has. Takes effect on the next request. An earlier one than known changes nothing.
     ///
-    /// A store calls it for each message of its feed.
+    /// Not for a message of a feed: it proves nothing. The layer asks the store when one comes.
     pub fn note(&self, moment: Timestamp) {
         if self.moment().is_none_or(|known| known < moment) {
             // In this order: a request that sees the moment then never seems to have arrived after it.
@@ -113,12 +119,33 @@ impl Horizon {
         (learned < arrival.as_nanos()).then_some(moment)
     }
 
+    /// A message speaks of this moment. It proves nothing, but if the moment is later than the known one, the store is to be
+    /// asked.
+    pub(crate) fn hear(&self, moment: Timestamp) {
+        if self.shared && self.moment().is_none_or(|known| known < moment) {
+            let now = Monotonic::now().as_millis();
+            self.reported.fetch_max(now, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether such a message came a moment ago, and the store has not answered a question since.
+    #[cfg(feature = "live")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.is_reported_at(Monotonic::now().as_millis())
+    }
+
+    fn is_reported_at(&self, now: i64) -> bool {
+        let reported = self.reported.load(Ordering::Acquire);
+        reported >= self.asked.load(Ordering::Acquire) && now.saturating_sub(reported) <= BELIEVED
+    }
+
     pub(crate) fn age(&self) -> Age {
         if !self.shared {
             return Age::Young;
         }
-        let age = |now: i64| now.saturating_sub(self.asked.load(Ordering::Acquire));
-        match age(Monotonic::now().as_millis()) {
+        let now = Monotonic::now().as_millis();
+        match now.saturating_sub(self.asked.load(Ordering::Acquire)) {
+            REPORTED..DUE if self.is_reported_at(now) => Age::Due,
             0..DUE => Age::Young,
             DUE..=BELIEVED => Age::Due,
             _ => Age::Old,

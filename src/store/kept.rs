@@ -27,5 +27,8 @@ pub const NOTICES_MAX: usize = 64;
 /// The most remembered sessions of other session sets that were replaced by one of this set.
 pub const MARKERS_MAX: usize = 8;
 
+/// With so many end notices and remembered ids a session set remembers no more ids of given-up sign-ins.
+pub const MARKS_MAX: usize = 20_000;
+
 /// How long the id of a session that ended before its `create` ran is remembered.
 pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(60);

@@ -73,8 +73,8 @@ pub use self::{
     },
     horizon::Horizon,
     kept::{
-        CUTOFF_AHEAD, CUTOFF_KEPT, DEVICES_MAX, MARKERS_MAX, NOTICE_KEPT, NOTICES_MAX, TICKET_KEPT,
-        TICKETS_MAX, TOMBSTONE_KEPT,
+        CUTOFF_AHEAD, CUTOFF_KEPT, DEVICES_MAX, MARKERS_MAX, MARKS_MAX, NOTICE_KEPT, NOTICES_MAX,
+        TICKET_KEPT, TICKETS_MAX, TOMBSTONE_KEPT,
     },
     memory::{MemoryStore, MemoryStoreBuilder},
     op::{
@@ -365,8 +365,9 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Ends a session whose token never reached its client, without waiting.
     ///
-    /// The layer calls it from `Drop`, when a response was dropped. A failure is not reported. Defaults
-    /// to doing nothing; then the session stays unused until it expires.
+    /// The layer calls it from `Drop`, when a response was dropped, and for a session that a sign-in replaced if its
+    /// [`end`](Self::end) failed twice. A failure is not reported. Defaults to doing nothing; then the session stays until it
+    /// expires.
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
         let _ = (tag, id);
     }

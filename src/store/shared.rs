@@ -7,16 +7,16 @@ use std::{
     sync::{Arc, Weak},
 };
 
+#[cfg(feature = "live")]
+use super::Feed;
 use super::{
     Create, Created, End, EndEveryone, Ended, FeedMessage, FeedNews, FeedReader, Forget, Horizon,
     List, Look, Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
     SessionStore, StoreError, StoreErrorKind, Ticketed, genuine,
     horizon::Age,
-    known::{known, later, moment},
+    known::{ask_in_background, known, later, moment},
     meter::timed,
 };
-#[cfg(feature = "live")]
-use super::{Feed, known::ask_in_background};
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -36,7 +36,7 @@ pub struct SharedStore {
     _moments: Option<Arc<Moments>>,
 }
 
-/// Notes the moment before which all sessions ended as soon as the feed has it.
+/// Has the store asked for the moment before which all sessions ended as soon as a message speaks of a new one.
 struct Moments(Weak<dyn ErasedStore>);
 
 impl FeedReader for Moments {
@@ -45,7 +45,8 @@ impl FeedReader for Moments {
             && let Some(store) = self.0.upgrade()
             && let Some(horizon) = store.horizon_of()
         {
-            horizon.note(moment);
+            horizon.hear(moment);
+            store.moment_now();
         }
     }
 
@@ -75,7 +76,6 @@ trait ErasedStore: Send + Sync {
     fn estimate_boxed(self: Arc<Self>) -> Answer<u64>;
     fn horizon_of(&self) -> Option<&Horizon>;
     fn catch_up_boxed(self: Arc<Self>) -> Option<Answer<()>>;
-    #[cfg(feature = "live")]
     fn moment_now(self: Arc<Self>) -> Option<Timestamp>;
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>>;
     fn give_up(&self, tag: Tag, id: SessionId);
@@ -205,7 +205,6 @@ impl<St: SessionStore> ErasedStore for St {
         Some(Box::pin(async move { known(&self).await.map(|_| ()) }))
     }
 
-    #[cfg(feature = "live")]
     fn moment_now(self: Arc<Self>) -> Option<Timestamp> {
         let horizon = self.horizon()?;
         if horizon.age() != Age::Young {
@@ -294,6 +293,12 @@ impl SharedStore {
     #[cfg(feature = "live")]
     pub(crate) fn moment(&self) -> Option<Timestamp> {
         Arc::clone(&self.store).moment_now()
+    }
+
+    /// Whether a message spoke of a later moment, and the store has not answered yet.
+    #[cfg(feature = "live")]
+    pub(crate) fn is_reported(&self) -> bool {
+        self.horizon().is_some_and(Horizon::is_reported)
     }
 
     pub(crate) fn tag(&self, user: &UserId) -> Tag {

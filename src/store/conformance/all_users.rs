@@ -2,16 +2,20 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::trial::{MS, Trial};
+use super::trial::{MS, Trial, set};
 use crate::{
-    model::{EndReason, SessionId},
-    store::{End, EndEveryone, ManualClock, Scan, SessionStore, StoreErrorKind, Which},
+    model::{EndReason, SessionId, Tag},
+    store::{
+        End, EndEveryone, Ended, List, Look, ManualClock, Presence, Resolve, Resolved, Save, Saved,
+        Scan, SessionStore, StoreErrorKind, Token, Touch, Which,
+    },
 };
 
 /// Number 25: the store keeps the latest moment. Stores that do not have it are left out.
 pub async fn keeps_the_moment_of_everyone<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     let trial = Trial::new(25, make).await;
     the_latest_moment_is_kept(&trial).await;
+    a_token_made_up_of_zeros_is_unknown(&trial).await;
 }
 
 async fn the_latest_moment_is_kept(trial: &Trial) {
@@ -62,6 +66,40 @@ async fn the_latest_moment_is_kept(trial: &Trial) {
     trial.same(kept, Some(known), "the moment that its caller knows");
     let read = trial.answered(store.everyone(Some(first)).await);
     trial.same(read, Some(known), "that moment, read again");
+}
+
+/// A store may keep the moment beside the session sets. The owner of no token reads or changes it.
+async fn a_token_made_up_of_zeros_is_unknown(trial: &Trial) {
+    if trial.store.horizon().is_none() {
+        return;
+    }
+    let store = &trial.store;
+    let moment = trial.answered(store.everyone(None).await);
+    let tag = Tag::from_bytes([0; 12]);
+    let token = trial.random(Token::random(tag));
+    let id = token.session_id();
+
+    let found = trial.resolve(&Resolve::new(token)).await;
+    trial.holds(
+        matches!(found, Resolved::Unknown),
+        "a token whose tag is all zeros is unknown",
+    );
+    let looked = trial.answered(store.look(&Look::new(tag, [id])).await);
+    trial.same(looked.sessions, vec![Presence::Unknown], "its session");
+    let listed = trial.answered(store.list(&List::new(tag)).await);
+    trial.same(listed, Vec::new(), "its session set");
+    trial.answered(store.touch(&Touch::new(tag, id, MS)).await);
+    let saved = trial.save(&Save::new(tag, id, set("key", "value"))).await;
+    trial.holds(matches!(saved, Saved::Ended), "its data are not stored");
+    let end = End::new(tag, Which::One(id), EndReason::Revoked);
+    let ended = trial.end(&end).await;
+    trial.holds(
+        matches!(ended, Ended::Unknown),
+        "its session cannot be ended",
+    );
+
+    let read = trial.answered(store.everyone(None).await);
+    trial.same(read, moment, "the moment of all users");
 }
 
 /// Number 26: `scan` returns each session set that stays. Stores that do not have it are left out.

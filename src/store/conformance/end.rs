@@ -77,11 +77,21 @@ async fn a_caller_that_is_not_live_ends_nothing(trial: &Trial) {
     trial
         .ends(&end, 1, None, "an end of the caller's own session")
         .await;
+    trial.ends(&end, 1, None, "the same end, sent again").await;
     trial.same(
-        trial.end(&end).await,
+        trial.end(&another(&end)).await,
         Ended::CallerEnded,
-        "the same end after the caller has ended",
+        "another end after the caller has ended",
     );
+    trial.clock.advance(MS);
+    let own = session_set.signs_in().await;
+    let mut end = session_set.end(Which::All);
+    end.caller = Some(own.session_id());
+    for _ in 0..2 {
+        let what = "an end of all of the caller's sessions, also sent again";
+        trial.ends(&end, 1, None, what).await;
+        trial.clock.advance(MS);
+    }
 
     // This must not make a session set that did not exist.
     let unused = trial.user();

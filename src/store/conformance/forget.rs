@@ -2,8 +2,8 @@
 
 use super::trial::{MS, Trial};
 use crate::{
-    model::EndReason,
-    store::{Forget, ManualClock, Renewal, Resolved, Rotate, Salt, SessionStore},
+    model::{EndReason, Limit},
+    store::{Ended, Forget, ManualClock, Renewal, Resolved, Rotate, Salt, SessionStore},
 };
 
 /// Number 19: `forget` closes the end notice of a session.
@@ -12,6 +12,7 @@ pub async fn forgets_a_notice<St: SessionStore>(make: impl AsyncFn(ManualClock) 
     a_forgotten_notice_opens_to_no_token(&trial).await;
     only_this_notice_is_forgotten(&trial).await;
     a_live_session_is_not_forgotten(&trial).await;
+    create_drops_forgotten_notices_as_others(&trial).await;
 }
 
 async fn a_forgotten_notice_opens_to_no_token(trial: &Trial) {
@@ -87,4 +88,36 @@ async fn a_live_session_is_not_forgotten(trial: &Trial) {
     trial.forget(&forget).await;
 
     trial.live(&token, "a live session").await;
+}
+
+async fn create_drops_forgotten_notices_as_others(trial: &Trial) {
+    let session_set = trial.user();
+    let mut ends = Vec::new();
+    for _ in 0..5 {
+        let token = session_set.signs_in().await;
+        let end = session_set.end_one(&token);
+        trial.ends(&end, 1, None, "an end").await;
+        let notice = trial.notice(&token, "the ended session").await;
+        let forget = Forget::new(session_set.tag, token.session_id(), notice.digest);
+        trial.forget(&forget).await;
+        trial.clock.advance(MS);
+        ends.push(end);
+    }
+
+    let mut create = session_set.create_for(&session_set.token());
+    create.limit = Limit::at_most(2);
+    trial.made(&create, "the next sign-in").await;
+
+    let (old, newest) = ends.split_at(3);
+    for end in old {
+        trial.same(
+            trial.end(end).await,
+            Ended::Unknown,
+            "an end of a session with a forgotten notice that is older than the newest two",
+        );
+    }
+    for end in newest {
+        let what = "an end of one of the newest two";
+        trial.ends(end, 0, None, what).await;
+    }
 }

@@ -91,7 +91,7 @@ pub use self::{
     realm::keeps_realms_apart,
     rotation::rotates_and_signs_nobody_out,
     shorten::shortens_and_never_prolongs,
-    storage::storage,
+    storage::{storage, storage_outage},
     touch::touches_and_changes_nothing_else,
 };
 use super::{ManualClock, SessionStore};

@@ -30,9 +30,14 @@ pub(crate) fn created(create: &Create, outcome: &Created) -> Option<FeedMessage>
 
 /// Sessions ended.
 pub(crate) fn ended(end: &End, outcome: &Ended) -> Option<FeedMessage> {
-    let Ended::Ended { ids, .. } = outcome else {
-        return None;
-    };
+    match outcome {
+        Ended::Ended { ids, .. } => these_ended(end, ids),
+        Ended::Unknown | Ended::CallerEnded => None,
+    }
+}
+
+/// These sessions ended by this call.
+pub(crate) fn these_ended(end: &End, ids: &[SessionId]) -> Option<FeedMessage> {
     let all: Vec<_> = ids.iter().map(|id| (*id, end.reason)).collect();
     let message = ends(end.tag, all)?;
     Some(match (end.which, &message.news) {

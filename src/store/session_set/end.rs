@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Cause, Live, NOBODY, SessionSet};
 use crate::{
     model::{EndReason, Record, SessionId, Timestamp},
-    store::{End, Ended, Forget, Which},
+    store::{End, Ended, Forget, MARKS_MAX, Which},
 };
 
 impl SessionSet {
@@ -14,7 +14,11 @@ impl SessionSet {
         if let Some(caller) = end.caller
             && self.live_mut(caller, now, end.not_before).is_none()
         {
-            return Ended::CallerEnded;
+            // The same call may have ended its caller before, and its reply was lost.
+            let notice = self.notice(caller, now);
+            if notice.is_none_or(|notice| notice.call != Some(end.call)) {
+                return Ended::CallerEnded;
+            }
         }
         let by = end.by.and_then(|id| self.live_mut(id, now, None));
         let cause = Cause {
@@ -73,10 +77,18 @@ impl SessionSet {
                 data: None,
             };
         }
-        if end.reason == EndReason::Undelivered {
+        // A `create` that arrives later finds this mark and makes no session. Marks do not fill the set.
+        if end.reason == EndReason::Undelivered && self.has_room_to_mark(now) {
             self.mark(id, EndReason::Undelivered, None, now);
         }
         Ended::Unknown
+    }
+
+    fn has_room_to_mark(&mut self, now: Timestamp) -> bool {
+        if self.rare().notices.len() >= MARKS_MAX {
+            self.purge(now);
+        }
+        self.rare().notices.len() < MARKS_MAX
     }
 
     fn end_several(

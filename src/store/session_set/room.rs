@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Cause, NOBODY, SessionSet};
 use crate::{
-    model::{EndReason, Excess, Record, SessionId, Timestamp},
+    model::{EndNotice, EndReason, Excess, Record, SessionId, Timestamp},
     store::{Create, DEVICES_MAX, MARKERS_MAX, NOTICES_MAX, SeenDevice, UNCOUNTED_MAX},
 };
 
@@ -79,7 +79,9 @@ pub(super) fn excess<'a>(
     let class_refuses = goes.iter().any(is_used);
     let total_over = over(rivals.len() - goes.len(), most);
     let mut others = rivals.clone();
-    others.retain(|record| !goes.iter().any(|gone| gone.id == record.id));
+    let mut gone: Vec<SessionId> = goes.iter().map(|record| record.id).collect();
+    gone.sort_unstable();
+    others.retain(|record| gone.binary_search(&record.id).is_err());
     goes.extend(first(others, total_over));
     let refused = create.limit.excess() == Excess::Refuse && goes.iter().any(is_used);
     // The sessions whose end would make room.
@@ -113,13 +115,26 @@ impl SessionSet {
         cause: &Cause,
         now: Timestamp,
     ) -> Vec<Record> {
-        let mut evicted = Vec::with_capacity(goes.len());
-        for id in goes {
-            if let Some(at) = self.live.iter().position(|live| live.record.id == *id) {
-                let record = self.live.swap_remove(at).record;
-                self.note(&record, cause, now);
-                evicted.push(record);
+        // In one pass: a lowered limit ends a thousand at once.
+        let mut places: Vec<(SessionId, usize)> = goes.iter().copied().zip(0..).collect();
+        places.sort_unstable();
+        let place = |id: &SessionId| {
+            let at = places.binary_search_by_key(id, |(id, _)| *id).ok()?;
+            places.get(at).map(|(_, place)| *place)
+        };
+        let (mut gone, mut at) = (Vec::with_capacity(goes.len()), 0);
+        while gone.len() < goes.len()
+            && let Some(live) = self.live.get(at)
+        {
+            match place(&live.record.id) {
+                Some(place) => gone.push((place, self.live.swap_remove(at).record)),
+                None => at += 1,
             }
+        }
+        gone.sort_unstable_by_key(|(place, _)| *place);
+        let evicted: Vec<Record> = gone.into_iter().map(|(_, record)| record).collect();
+        for record in &evicted {
+            self.note(record, cause, now);
         }
         evicted
     }
@@ -142,12 +157,16 @@ impl SessionSet {
             NOTICES_MAX
         };
         let most = most.max(ended).min(NOTICES_MAX);
-        keep_last(&mut rare.notices, most, |(_, notice)| {
-            notice.digest != NOBODY
-        });
+        let is_marker =
+            |notice: &EndNotice, reason| notice.digest == NOBODY && notice.reason == reason;
+        let replaces = |notice: &EndNotice| is_marker(notice, EndReason::Replaced);
         // Undelivered ids stay for their minute, because their `create` may still run.
+        let stays = |notice: &EndNotice| is_marker(notice, EndReason::Undelivered);
+        keep_last(&mut rare.notices, most, |(_, notice)| {
+            !replaces(notice) && !stays(notice)
+        });
         keep_last(&mut rare.notices, MARKERS_MAX, |(_, notice)| {
-            notice.digest == NOBODY && notice.reason == EndReason::Replaced
+            replaces(notice)
         });
     }
 }

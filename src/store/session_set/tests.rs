@@ -143,6 +143,69 @@ fn sign_in(set: &mut SessionSet, tag: Tag, number: usize, step: &Step, now: Time
     token(tag, number)
 }
 
+// T50 T60
+#[test]
+fn given_up_ids_do_not_fill_a_set() {
+    let tag = Tag::from_bytes([3; 12]);
+    let ids = |from: usize, to| (from..to).map(|number| token(tag, number).session_id());
+    let given_up = |id| End::new(tag, Which::One(id), EndReason::Undelivered);
+    let mut set = SessionSet::default();
+    for id in ids(0, 19_900) {
+        set.mark(id, EndReason::Undelivered, None, at(0));
+    }
+
+    for id in ids(19_900, 20_100) {
+        set.end(&given_up(id), at(1), HOUR);
+    }
+
+    let stored = set.encode().unwrap();
+    assert_eq!(set.rare().notices.len(), 20_000);
+    assert!(stored.len() < 2_500_000, "{} bytes", stored.len());
+    assert_eq!(
+        SessionSet::decode(&stored).unwrap().rare().notices.len(),
+        20_000
+    );
+    // Those of more than a minute ago give way.
+    set.end(&given_up(token(tag, 30_000).session_id()), at(60_000), HOUR);
+    assert_eq!(set.rare().notices.len(), 101);
+}
+
+// T31
+#[test]
+fn a_limit_lowered_from_1000_to_3_ends_the_least_recently_active_sessions_in_order() {
+    let step = Step {
+        what: 0,
+        pick: 1,
+        size: 1,
+        after: 0,
+    };
+    let tag = Tag::from_bytes([3; 12]);
+    let limited = |number, limit| {
+        let now = at(1_000_000 + i64::try_from(number).unwrap());
+        let mut create = create(tag, number, &step, now);
+        create.limit = Limit::at_most(limit);
+        (create, now)
+    };
+    let mut set = SessionSet::default();
+    for number in 0..1_000 {
+        let (create, now) = limited(number, 1_000);
+        drop(set.create(&create, now, HOUR));
+    }
+
+    let (create, now) = limited(1_000, 3);
+    let Created::Created(new) = set.create(&create, now, HOUR) else {
+        panic!("not created");
+    };
+
+    let evicted: Vec<SessionId> = new.evicted.iter().map(|record| record.id).collect();
+    let ids = |range: std::ops::Range<usize>| range.map(|at| token(tag, at).session_id());
+    assert_eq!(evicted, ids(0..998).collect::<Vec<_>>());
+    let mut live: Vec<SessionId> = set.live.iter().map(|live| live.record.id).collect();
+    live.sort();
+    assert_eq!(live, ids(998..1_001).collect::<Vec<_>>());
+    assert_eq!(set.rare().notices.len(), 64);
+}
+
 /// Stores all of it and reads it again.
 fn stored(set: &SessionSet, tokens: &[Token]) -> SessionSet {
     let mut read = SessionSet::decode(&set.encode().unwrap()).unwrap();

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{SetStorage, Urgency, Version, Write, WriteKind, Written, turns::Turns};
+use super::{
+    SetStorage, Urgency, Version, Write, WriteKind, Written, everyone::TAG as EVERYONE,
+    turns::Turns,
+};
 use crate::{
     model::{Arrival, SessionId, Tag, Timestamp},
-    store::{SessionSet, StoreError, StoreErrorKind},
+    store::{FeedMessage, SessionSet, StoreError, StoreErrorKind},
 };
 
 /// How often an operation is tried after errors. Ends are tried more often, because a session that its user
@@ -56,6 +59,15 @@ pub(super) struct Loaded {
     version: Option<Version>,
 }
 
+/// An attempt that may have run.
+struct Doubtful<T> {
+    /// The version that the set has then.
+    version: Option<Version>,
+    messages: Vec<FeedMessage>,
+    /// What it answers.
+    outcome: T,
+}
+
 /// What came of one.
 pub(super) struct Done<T> {
     pub(super) outcome: T,
@@ -101,6 +113,14 @@ pub(super) async fn load<S: SetStorage>(
     urgency: Urgency,
     lacks: impl Fn(&SessionSet, Timestamp) -> Option<SessionId>,
 ) -> Result<Loaded, StoreError> {
+    if tag == EVERYONE {
+        // What is stored there is no session set.
+        return Ok(Loaded {
+            set: SessionSet::default(),
+            now: storage.now(),
+            version: None,
+        });
+    }
     let mut torn = 0;
     loop {
         let stored = storage.read_for(tag, part, urgency).await?;
@@ -158,8 +178,7 @@ pub(super) async fn run<S: SetStorage, T>(
         TaskKind::Repeatable | TaskKind::Request | TaskKind::SignIn | TaskKind::Once => TRIES,
     };
     let (mut lost, mut failed) = (0, 0);
-    // The attempts that may have run, with the version that the set has then, and with what they answer.
-    let mut doubtful: Vec<(Option<Version>, T)> = Vec::new();
+    let mut doubtful: Vec<Doubtful<T>> = Vec::new();
     let mut expected = None;
     let mut turn = None;
     // Why the attempt before failed.
@@ -171,6 +190,11 @@ pub(super) async fn run<S: SetStorage, T>(
         let most = u32::from(kind == TaskKind::Request);
         if turn.is_none() && (lost > most || joins()) {
             turn = Some(turns.take(tag, urgency).await);
+            // Many may have had their turns before. An end goes first, and is not given up.
+            if kind != TaskKind::End && began.age() > patience {
+                let busy = last.unwrap_or(StoreError::new(StoreErrorKind::Busy));
+                return Err(unknown(kind, !doubtful.is_empty(), busy));
+            }
         }
         let loaded = match load(storage, tag, part, urgency, &lacks).await {
             Ok(loaded) => loaded,
@@ -187,11 +211,13 @@ pub(super) async fn run<S: SetStorage, T>(
         };
         let ran = doubtful
             .iter()
-            .position(|(version, _)| *version == loaded.version);
+            .position(|attempt| attempt.version == loaded.version);
         if let Some(at) = ran {
-            let (_, outcome) = doubtful.swap_remove(at);
+            let attempt = doubtful.swap_remove(at);
+            // Readers of the messages may have looked before it ran.
+            storage.report(&attempt.messages);
             return Ok(Done {
-                outcome,
+                outcome: attempt.outcome,
                 late: kind == TaskKind::SignIn && began.age() > patience,
                 doubtful: Vec::new(),
             });
@@ -210,9 +236,15 @@ pub(super) async fn run<S: SetStorage, T>(
         let write = Write::between(tag, version, &set, &after, now);
         let write = write.map_err(|error| failure(error, !doubtful.is_empty()))?;
         let Some(mut write) = write else {
-            let doubtful = doubtful.into_iter().map(|(_, outcome)| outcome).collect();
+            let doubtful = doubtful
+                .into_iter()
+                .map(|attempt| attempt.outcome)
+                .collect();
             return Ok(Done { doubtful, ..done });
         };
+        if tag == EVERYONE {
+            return Err(failure(StoreError::new(StoreErrorKind::Unsupported), false));
+        }
         if write.kind == WriteKind::Activity {
             // Lost activity is no loss: another request of the user was written at this moment.
             if !turns.are_taken(tag) {
@@ -257,7 +289,11 @@ pub(super) async fn run<S: SetStorage, T>(
             expected = version;
             // A deleted set has no version.
             let version = write.head.as_ref().map(|_| write.version);
-            doubtful.push((version, done.outcome));
+            doubtful.push(Doubtful {
+                version,
+                messages: write.messages,
+                outcome: done.outcome,
+            });
         }
         last = Some(error);
         storage.pause(failed).await;

@@ -10,8 +10,8 @@ use crate::{
     },
 };
 
-/// The tag under which the moment is stored. No user and no guest session has it.
-const TAG: Tag = Tag::from_bytes([0; 12]);
+/// The tag under which the moment is stored. No user and no guest session has it, but a forged token may.
+pub(super) const TAG: Tag = Tag::from_bytes([0; 12]);
 
 /// The version of its stored form.
 const VERSION: u8 = 1;

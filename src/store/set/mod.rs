@@ -25,7 +25,7 @@ pub use self::{
     write::{Row, Write, WriteKind, Written},
 };
 use self::{turns::Turns, undelivered::Undelivered};
-use super::{Horizon, StoreErrorKind, identity};
+use super::{Horizon, identity};
 
 /// A store of sessions in any storage that can read bytes and write them under a condition.
 ///
@@ -132,14 +132,8 @@ impl<S: SetStorage> SetStore<S> {
     /// What was not ended waits again if this is dropped.
     pub async fn drain(&self) -> usize {
         while let Some(next) = self.0.undelivered.take() {
-            match self
-                .end_given_up(next.tag, next.id)
-                .await
-                .map_err(|error| error.kind())
-            {
-                // This version cannot read the set, so trying again does not help.
-                Ok(()) | Err(StoreErrorKind::Corrupt | StoreErrorKind::TooNew) => next.ended(),
-                Err(_) => break,
+            if !self.end_taken(next).await {
+                break;
             }
         }
         self.0.undelivered.count()

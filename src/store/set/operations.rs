@@ -3,6 +3,7 @@
 use super::{
     SetStorage, SetStore, Urgency,
     attempt::{Done, Failed, Loaded, Task, TaskKind, load, run},
+    undelivered::Taken,
 };
 use crate::{
     model::{EndReason, Record, SessionId, Tag, Timestamp, UserId},
@@ -83,15 +84,30 @@ impl<S: SetStorage> SetStore<S> {
 
     /// The storage answered. If no task ends sign-ins that were given up, this operation ends one.
     async fn end_next(&self) {
-        if let Some(next) = self.0.undelivered.next_without_worker()
-            && self.end_given_up(next.tag, next.id).await.is_ok()
-        {
-            next.ended();
+        if let Some(next) = self.0.undelivered.next_without_worker() {
+            self.end_taken(next).await;
         }
     }
 
+    /// Ends this one. Returns whether none of it is left, for as far as this version can tell.
+    pub(super) async fn end_taken(&self, next: Taken<'_>) -> bool {
+        let ended = self.end_given_up(next.tag, next.id).await;
+        let is_over = match ended.map_err(|error| error.kind()) {
+            Ok(()) => true,
+            // This version cannot read or write the set, so trying again does not help.
+            Err(kind) => matches!(
+                kind,
+                StoreErrorKind::Corrupt | StoreErrorKind::TooNew | StoreErrorKind::Unsupported
+            ),
+        };
+        if is_over {
+            next.ended();
+        }
+        is_over
+    }
+
     /// Ends a session whose token never reached its client.
-    pub(super) async fn end_given_up(&self, tag: Tag, id: SessionId) -> Result<(), StoreError> {
+    async fn end_given_up(&self, tag: Tag, id: SessionId) -> Result<(), StoreError> {
         let end = End::new(tag, Which::One(id), EndReason::Undelivered);
         let task = Task {
             tag,

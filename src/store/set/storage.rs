@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Clock, SessionId, Tag, Timestamp, UserId},
-    store::{Feed, StoreError, StoreErrorKind},
+    store::{Feed, FeedMessage, StoreError, StoreErrorKind},
 };
 
 /// Keeps session sets as bytes, for a `SetStore`.
@@ -38,11 +38,12 @@ use crate::{
 /// 6. Before its `kept_until` a set is never deleted, except by a `write` without a head.
 /// 7. A `write` after its [`latest`](Write::latest) moment does not run, or its answer says when it ran.
 /// 8. `scan`, if there is one, returns the heads in the order of their tags, and leaves none out.
+/// 9. While the backend cannot be reached, each call is an error within a few seconds. A `write` that may have run is never
+///    [`Written::NothingRan`]. An operation waits for a call as long as it takes, so calls to the database need a deadline.
+/// 10. All processes have the same time, as exactly as deadlines should hold.
 ///
-/// Give your calls to the database a deadline of their own: an operation waits for a `read` or `write` as long as it takes.
-///
-/// The feature `conformance` has a test of each number, `conformance::storage`, and one of a [`SetStore`] in your
-/// storage.
+/// The feature `conformance` has a test of each number, `conformance::storage` and `conformance::storage_outage`, and one of
+/// a [`SetStore`] in your storage.
 ///
 /// [`SetStore`]: crate::store::SetStore
 pub trait SetStorage: Send + Sync + 'static {
@@ -123,6 +124,13 @@ pub trait SetStorage: Send + Sync + 'static {
     /// Defaults to `None`. Then streams notice the end of their session within 75 s, and not at once.
     fn feed(&self) -> Option<Feed> {
         None
+    }
+
+    /// Sends these [messages](Write::messages): their write was answered with an error, and has run, as a read shows.
+    ///
+    /// Implement it if the storage has a [`feed`](Self::feed). Defaults to doing nothing.
+    fn report(&self, messages: &[FeedMessage]) {
+        let _ = messages;
     }
 
     /// A number that only storages with the same sessions share, such as clones.

@@ -42,7 +42,7 @@ pub struct Write {
     /// What administrators may want to see beside the set.
     pub row: Row,
     /// What the write changes for clients, mostly nothing. A storage with a [`Feed`](crate::store::Feed) sends these
-    /// messages to all processes once it has written.
+    /// messages to all processes once it has written, and also if it does not know whether it has.
     pub messages: Vec<FeedMessage>,
 }
 

@@ -1,6 +1,7 @@
 //! Tests for storages: what a `SetStore` expects of its `SetStorage`.
 
 mod atomic;
+mod outage;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use self::atomic::{
     begins_no_write_after_its_latest_moment, one_of_many_writers_wins, scans_in_order,
     writes_all_or_nothing,
 };
+pub use self::outage::storage_outage;
 use crate::{
     model::{SessionId, Tag, Timestamp, UserId},
     store::{Row, SetStorage, Stored, Urgency, Version, Write, WriteKind, Written},
@@ -73,6 +75,7 @@ pub async fn storage<S: SetStorage>(make: impl AsyncFn() -> S) {
 }
 
 /// One session set of the storage.
+#[derive(Debug)]
 struct Trial<'a, S> {
     storage: &'a S,
     number: u8,

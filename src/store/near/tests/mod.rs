@@ -12,6 +12,7 @@ mod histories;
 mod late;
 mod overlap;
 mod own;
+mod reported;
 mod room;
 mod wire;
 mod written;

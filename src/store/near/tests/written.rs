@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{EndReason, Salt, Timestamp, Token},
-    store::{End, Near, Renewal, Resolve, Rotate, SessionStore, Which},
+    store::{End, Near, Renewal, Resolve, Rotate, SessionStore, Touch, Which},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -176,6 +176,7 @@ async fn requests_during_the_write_of_activity_lose_none() {
     assert!(node.near.found(&near(&token)).is_none());
     node.near.flush().await;
     assert_eq!(stored(&server, &token).await, last);
+    assert_eq!(node.wire.touches(), 1);
 }
 
 #[tokio::test]
@@ -205,6 +206,21 @@ async fn an_answer_that_counted_makes_a_write_of_earlier_activity_needless() {
     assert_eq!(node.wire.touches(), 0);
 }
 
+/// The app records earlier activity of the session itself.
+#[tokio::test]
+async fn an_own_touch_does_not_lose_later_activity() {
+    let server = Server::new();
+    let mut node = server.node();
+    let (token, last) = late(&server, &mut node).await;
+
+    let touch = Touch::new(token.tag(), token.session_id(), SECOND);
+    node.near.touch(&touch).await.unwrap();
+    assert!(stored(&server, &token).await < last);
+    node.near.flush().await;
+
+    assert_eq!(stored(&server, &token).await, last);
+}
+
 #[tokio::test]
 async fn nothing_is_written_of_a_session_that_is_found_to_have_ended() {
     let server = Server::new();
@@ -213,7 +229,9 @@ async fn nothing_is_written_of_a_session_that_is_found_to_have_ended() {
     let end = End::new(token.tag(), Which::All, EndReason::Revoked);
     server.store.end(&end).await.unwrap();
 
-    node.near.resolve(&Resolve::new(token)).await.unwrap();
+    let mut poll = Resolve::new(token);
+    poll.activity = false;
+    node.near.resolve(&poll).await.unwrap();
     node.near.flush().await;
 
     assert_eq!(node.wire.touches(), 0);
