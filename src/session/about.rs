@@ -99,7 +99,7 @@ impl Session {
     #[must_use]
     pub fn is_fresh(&self, within: Duration) -> bool {
         let doubted = {
-            let state = self.state();
+            let state = self.read();
             let proves = matches!(state.staged.renew, Renew::Prove(_))
                 || matches!(state.staged.target, Target::LogIn(_));
             !proves && state.record().is_some_and(is_doubted)

@@ -185,6 +185,34 @@ impl Session {
         Ok(None)
     }
 
+    /// The user has just authenticated again, so no change of the client before that counts any more.
+    ///
+    /// The times of the record say so, unless the clock of the store stepped back since the sign-in.
+    pub(super) async fn lift_doubt(&self, tag: Tag, record: &mut Record) {
+        if !is_doubted(record) {
+            return;
+        }
+        let (client, at) = {
+            let state = self.state();
+            let Current::Live(Live { now, .. }) = &state.current else {
+                return;
+            };
+            (state.sender.client(), *now)
+        };
+        // The client that authenticated is the present one, or its next request would be a change again.
+        let mut seen = LastSeen::after(record.last_seen(), client, at);
+        seen.doubted = None;
+        let note = NoteClient::new(tag, record.clone(), seen.clone());
+        if let Err(error) = self.0.rules.store.note_client(note).await {
+            let outage = &self.0.rules.outage;
+            outage.beside(
+                &error,
+                "re-authentication after a step of the clock not noted",
+            );
+        }
+        *record = record.clone().with_last_seen(seen);
+    }
+
     /// This session is used by another client.
     pub(super) fn report_client(&self, kind: EventKind, record: &Record, at: Timestamp) {
         self.0.rules.audit.raise(|| {

@@ -43,6 +43,7 @@ use crate::{
 /// also one that was suspended, was cut off, or started since. If it cannot be read,
 /// [`OnOutage`](crate::OnOutage) decides. In the process that ends them it takes effect on the next request. A server that
 /// hears a [`feed`](crate::SessionStore::feed), because it has open streams or a near cache, notices it within milliseconds.
+/// One without them listens to no feed, also if its store has one: it notices within the 5 s.
 ///
 /// For up to 5 s a server that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
 /// behind the moment. On a Cluster clocks may differ by a second, so the moment is a second in the future. A user who

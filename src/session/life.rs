@@ -8,10 +8,15 @@ use super::{
 use crate::model::Lifetime;
 
 impl Session {
-    /// Stages a new token for the session (ASVS 7.2.4). Id, data and lifetime do not change.
+    /// Stages a new token for the session. Id, data and lifetime do not change.
     ///
-    /// Call it when the user gains rights without signing in again.
+    /// Call it from time to time, so that a copied token is found.
     /// [`SessionLayer::rotate_after`](crate::SessionLayer::rotate_after) does the same by itself.
+    ///
+    /// It is not enough when the user gains rights: the previous token still works for a while, and has the new rights too. Ask
+    /// for the password or another factor then, and call [`reauthenticated`](Self::reauthenticated) (ASVS 7.2.4). If you
+    /// cannot ask, because an administrator grants the rights, end the sessions of the user
+    /// ([`UserSessions::end_all`](crate::UserSessions::end_all)).
     ///
     /// The previous token works until a request has sent the new one, and for
     /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. If the new one is
@@ -45,6 +50,8 @@ impl Session {
     }
 
     /// Stages that the user has authenticated again, by password or another factor (ASVS 7.2.4, 7.5.1).
+    ///
+    /// Call it before you give the session more rights, and when the user proved again who they are.
     ///
     /// The session gets a new token, previous tokens are invalid at once, and both parts of its lifetime
     /// begin again. Its id and data do not change. A request that is running already keeps its session, and

@@ -267,7 +267,7 @@ impl Session {
     /// second one. An [`update`](Self::update) may have been stored by the dropped commit; it then runs
     /// again.
     pub async fn commit(&self) -> Result<Committed, CommitError> {
-        self.state().was_read = true;
+        drop(self.read());
         // Boxed, so that handlers stay small.
         Box::pin(self.commit_staged()).await
     }

@@ -29,14 +29,13 @@ impl Session {
         };
         let done = match &renew {
             Renew::No => return Ok(()),
-            Renew::Due => match self.rotate_now(&token).await {
-                Err(CommitError::Store(error)) => {
-                    // The present token goes on working.
-                    self.0.rules.outage.beside(&error, "token not rotated");
-                    Ok(())
-                }
-                done => done,
-            },
+            Renew::Due => {
+                self.unless_store_fails(self.rotate_now(&token).await, "token not rotated")
+            }
+            Renew::Lost(next) => {
+                let done = self.hand_out_lost(next).await;
+                self.unless_store_fails(done, "present token not handed out again")
+            }
             Renew::Rotate => self.rotate_now(&token).await,
             Renew::Prove(next) => self.prove_now(&token, next).await,
         };
@@ -53,6 +52,21 @@ impl Session {
             }
         }
         done
+    }
+
+    /// The token that the client has goes on working.
+    fn unless_store_fails(
+        &self,
+        done: Result<(), CommitError>,
+        what: &'static str,
+    ) -> Result<(), CommitError> {
+        match done {
+            Err(CommitError::Store(error)) => {
+                self.0.rules.outage.beside(&error, what);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     async fn rotate_now(&self, token: &Token) -> Result<(), CommitError> {
@@ -103,8 +117,9 @@ impl Session {
             answer = self.ask(token, next, proven).await;
             unknown |= is_unknown(&answer);
         }
-        if let Ok(Rotated::Rotated(record)) = &answer {
+        if let Ok(Rotated::Rotated(record)) = &mut answer {
             self.report_renewed(EventKind::Reauthenticated, record);
+            self.lift_doubt(tag, record).await;
         }
         let mut state = self.state();
         if state.abandoned {
@@ -181,7 +196,7 @@ impl State {
         if due && (!throttled || rules.offered.is_due(id, now)) {
             self.staged.renew = Renew::Due;
         } else if !due && let Some(lost) = self.lost_token(rules.realm) {
-            self.handed_over(lost);
+            self.staged.renew = Renew::Lost(Box::new(lost));
         }
     }
 
@@ -231,6 +246,8 @@ impl State {
     fn renewed(&mut self, token: Token, record: Record) {
         if let Current::Live(live) = &mut self.current {
             live.record = record;
+            // The store has just answered. Asking it with the new token would say that its client has it.
+            live.near = None;
         }
         self.handed_over(token);
     }

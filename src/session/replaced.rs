@@ -123,7 +123,7 @@ impl Session {
     }
 
     /// Ends the sessions of a guest or of another user that a sign-in replaced. Only once the new session
-    /// exists: a refused sign-in must not cost a guest the cart. A failure does not fail the sign-in.
+    /// exists: a refused sign-in must not cost a guest the cart. A failure does not fail the sign-in: the store ends it later.
     pub(super) async fn end_replaced(&self) {
         loop {
             let Some(replaced) = self.state().replaced.last().cloned() else {
@@ -150,17 +150,17 @@ impl Session {
             let reason = EndReason::Replaced;
             self.report_ended(user, replaced.id, reason, Some(replaced.by), *now);
         }
-        if ended.is_ok() {
-            self.state().not_pending(replaced.id);
-        }
+        self.state().not_pending(replaced.id);
         match ended {
             Ok(Ended::Ended {
                 data: Some(data), ..
             }) => self.carry_late(replaced, &data).await,
             Ok(_) => {}
             Err(error) => {
+                // The store goes on trying, as after a response that was dropped.
+                store.end_undelivered(replaced.tag, replaced.id);
                 let outage = &self.0.rules.outage;
-                outage.beside(&error, "replaced session not ended");
+                outage.beside(&error, "replaced session not ended yet");
             }
         }
     }

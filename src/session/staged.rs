@@ -53,6 +53,8 @@ pub(super) enum Renew {
     No,
     /// A new one is due, or the newest one may not have arrived. If the store fails, this can wait.
     Due,
+    /// The browser lost its present token, which is this one, and gets it again.
+    Lost(Box<Token>),
     /// The handler asked for a new one.
     Rotate,
     /// The user authenticated again. The new token is made when this is staged, so that committing it
@@ -64,7 +66,9 @@ impl Renew {
     /// Whether both are the same request.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Prove(one), Self::Prove(other)) => one.digest() == other.digest(),
+            (Self::Prove(one), Self::Prove(other)) | (Self::Lost(one), Self::Lost(other)) => {
+                one.digest() == other.digest()
+            }
             (Self::No, Self::No) | (Self::Due, Self::Due) | (Self::Rotate, Self::Rotate) => true,
             _ => false,
         }

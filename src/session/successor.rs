@@ -9,9 +9,9 @@ use super::{
     error::CommitError,
 };
 use crate::{
-    model::{EventKind, LastSeen, Salt, Token},
+    model::{EventKind, LastSeen, Record, Salt, Token},
     request::mark,
-    store::{NoteClient, Resolve, Resolved},
+    store::{List, NoteClient, Resolve, Resolved},
 };
 
 /// How long a new token may stay unused. After that the grace period of the previous one begins with the
@@ -51,6 +51,10 @@ impl Session {
         let Some((next, salt)) = self.overdue(token) else {
             return Ok(false);
         };
+        // Meanwhile others may have used it and the one after it. The store would take it for reuse, and end the session.
+        if self.0.arrival.age() >= self.0.rules.rotation.grace {
+            return Ok(false);
+        }
         // To the store this is the first request with the new token.
         let mut first = Resolve::within(next.clone(), self.0.rules.realm);
         first.activity = false;
@@ -61,6 +65,24 @@ impl Session {
         self.state().handed_over(next);
         self.report_shared(&salt).await;
         Ok(true)
+    }
+
+    /// Hands out the present token to the browser that lost it, unless there is a newer one by now or none.
+    ///
+    /// The response may be a late one: the browser may have signed in again meanwhile, and has a newer cookie.
+    pub(super) async fn hand_out_lost(&self, next: &Token) -> Result<(), CommitError> {
+        let rules = &self.0.rules;
+        let mut list = List::new(next.tag());
+        list.within = Some(rules.realm);
+        list.not_before = rules.not_before.get();
+        // A list changes nothing. A `resolve` with a token that is a previous one by now could end the session.
+        let present = next.digest_in(rules.realm);
+        let sessions = rules.store.list(list).await?;
+        let is_present = |it: &Record| it.id == next.session_id() && it.digest == present;
+        if sessions.iter().any(is_present) {
+            self.state().handed_over(next.clone());
+        }
+        Ok(())
     }
 
     /// Raises the event if a new token was given to another client than the first one.

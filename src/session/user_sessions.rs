@@ -301,7 +301,8 @@ impl UserSessions {
     /// A dropped call may have ended some of them. Calling it again is harmless.
     pub async fn end_external(&self, sid: &str) -> Result<usize, UserSessionsError> {
         let mut count = 0;
-        for info in self.list().await? {
+        // The current one is the first of the list. Once it has ended, it may end no other.
+        for info in self.list().await?.into_iter().rev() {
             if info.proof().and_then(Proof::external_sid) == Some(sid) {
                 let mut end = self.order(Which::One(info.id()));
                 end.reason = self.reason.unwrap_or(EndReason::IdentityProvider);

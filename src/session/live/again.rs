@@ -7,6 +7,7 @@ use super::{
     LiveSession,
     watched::wake,
 };
+use crate::model::{SessionId, Tag};
 
 /// Tasks that look again after a commit or an end.
 #[derive(Default)]
@@ -19,7 +20,7 @@ impl Session {
     /// commit or the end that decides it.
     pub(crate) fn poll_still(&self, live: &LiveSession, task: &Waker) -> Poll<bool> {
         let mut state = self.state();
-        if !state.has(live) {
+        if !state.has(live.watched().of()) {
             return Poll::Ready(false);
         }
         // The turn is given back before tasks are woken, and that needs the lock of the state.
@@ -36,7 +37,7 @@ impl Session {
 
     /// Whether the session is that of the request, or was until it ended.
     pub(crate) fn has(&self, live: &LiveSession) -> bool {
-        self.state().has(live)
+        self.state().has(live.watched().of())
     }
 
     /// A commit or an end is over.
@@ -49,14 +50,12 @@ impl Session {
 }
 
 impl State {
-    fn has(&self, live: &LiveSession) -> bool {
+    /// Whether this is the session of the request, or was until it ended.
+    pub(super) fn has(&self, (tag, id): (Tag, SessionId)) -> bool {
         match &self.current {
-            Current::Live(current) => current.record.id == live.id(),
+            Current::Live(current) => current.record.id == id,
             // A clone of the session may have found out what this request itself did.
-            Current::Gone => {
-                let tag = live.watched().tag;
-                !self.own_cutoffs.iter().any(|(own, _)| *own == tag)
-            }
+            Current::Gone => !self.own_cutoffs.iter().any(|(own, _)| *own == tag),
             Current::Nothing | Current::Unavailable => false,
         }
     }

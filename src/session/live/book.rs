@@ -80,6 +80,12 @@ impl Book {
         self.sets.is_empty()
     }
 
+    /// For how many session sets there is room in memory.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.sets.capacity()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.urgent.is_empty() && self.background.is_empty()
     }
@@ -202,6 +208,7 @@ impl Book {
             });
             !set.members.is_empty() || set.looking
         });
+        self.make_smaller();
         finished
     }
 
@@ -221,7 +228,7 @@ impl Book {
                         .iter_mut()
                         .for_each(|member| member.dirty = true);
                 }
-                (set.queue, set.place) = (Queue::None, 0);
+                set.queue = Queue::None;
                 self.plan(tag, now, Queue::Background);
             }
         }
@@ -282,6 +289,7 @@ impl Book {
         };
         if set.members.is_empty() {
             self.sets.remove(&asked.tag);
+            self.make_smaller();
         } else {
             self.plan(asked.tag, now, Queue::Urgent);
         }
@@ -343,4 +351,13 @@ pub(super) struct Times {
     pub(super) expires: Timestamp,
     /// How long that is away, in ms.
     pub(super) left: u64,
+}
+
+impl Times {
+    /// Of a session that has ended: only the store knows more.
+    pub(super) const UNKNOWN: Self = Self {
+        began: Timestamp::from_millis(i64::MAX),
+        expires: Timestamp::from_millis(i64::MAX),
+        left: u64::MAX,
+    };
 }

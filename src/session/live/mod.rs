@@ -39,7 +39,7 @@ use super::{
     error::{SessionError, SessionErrorKind},
     staged::Target,
 };
-use crate::model::{EndNotice, SessionId};
+use crate::model::{EndNotice, SessionId, Tag};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -96,6 +96,29 @@ impl Session {
     /// As [`live`](Self::live), for what usually ends within a second: the store is asked only after that.
     pub(crate) fn live_later(&self) -> Result<LiveSession, SessionError> {
         self.watch(First::Later)
+    }
+
+    /// The stored session of the request, as it is now.
+    pub(crate) fn stored_session(&self) -> Option<(Tag, SessionId)> {
+        match &self.state().current {
+            Current::Live(live) => Some((live.tag, live.record.id)),
+            Current::Nothing | Current::Gone | Current::Unavailable => None,
+        }
+    }
+
+    /// As [`live_later`](Self::live_later), for a call that began with this session. If the handler found out that it
+    /// has ended, the store is asked why, and the stream ends.
+    pub(crate) fn live_since(&self, began_with: Option<(Tag, SessionId)>) -> Option<LiveSession> {
+        if let Ok(live) = self.live_later() {
+            return Some(live);
+        }
+        let of = began_with?;
+        let is_gone = {
+            let state = self.state();
+            matches!(state.current, Current::Gone) && state.has(of)
+        };
+        let live = &self.0.rules.live;
+        is_gone.then(|| live.open(of, Times::UNKNOWN, None, First::Now))?
     }
 
     fn watch(&self, first: First) -> Result<LiveSession, SessionError> {

@@ -31,6 +31,9 @@ const LEASE: Duration = Duration::from_secs(60);
 /// A shorter lease would only burden the store.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// After a message of an end of all users it looks after so many ms whether the store confirms it.
+const REPORTED: u64 = 50;
+
 /// What a layer knows of its open streams. One task looks for all of them, and only while there are any.
 pub(crate) struct Registry {
     pub(super) store: SharedStore,
@@ -54,8 +57,6 @@ struct State {
     listener: Option<Listening>,
     /// How often the feed was read from.
     times: u32,
-    /// All sessions that began earlier ended, as the feed said.
-    everyone: Option<Timestamp>,
     /// The moment for which the streams were ended.
     swept: Option<Timestamp>,
 }
@@ -101,7 +102,6 @@ impl Registry {
                 run: 0,
                 listener: None,
                 times: 0,
-                everyone: None,
                 swept: None,
             }),
             changed: Notify::new(),
@@ -247,9 +247,8 @@ impl Registry {
         if self.doubt.swap(false, Ordering::SeqCst) {
             state.book.doubt(|tag| self.epoch(tag), now);
         }
-        // The feed says it at once. Without one, this process learns it within seconds.
-        let moment = state.everyone.max(self.store.moment());
-        let finished = match moment {
+        // After a message the store is asked at once. Without one, this process learns it within seconds.
+        let finished = match self.store.moment() {
             Some(moment) if state.swept != Some(moment) => {
                 state.swept = Some(moment);
                 state.book.everyone(moment)
@@ -262,11 +261,16 @@ impl Registry {
         } else {
             driver::STEP
         };
+        let longest = if self.store.is_reported() {
+            REPORTED
+        } else {
+            1_000
+        };
         Some(Turn {
             asked,
             finished,
             // Not longer: a machine that was suspended notices it then.
-            sleep: sleep.clamp(1, 1_000),
+            sleep: sleep.clamp(1, longest),
             is_empty: state.book.is_empty(),
         })
     }
@@ -332,12 +336,9 @@ impl FeedReader for Reader {
         let Some(registry) = self.0.upgrade() else {
             return;
         };
-        {
-            let mut state = registry.state();
-            match message.news {
-                FeedNews::Everyone(moment) => state.everyone = state.everyone.max(Some(moment)),
-                _ => state.book.message(message, registry.now()),
-            }
+        // That all users' sessions ended it reads from the store, which hears the message first.
+        if !matches!(message.news, FeedNews::Everyone(_)) {
+            registry.state().book.message(message, registry.now());
         }
         registry.changed.notify_one();
     }

@@ -40,6 +40,10 @@ impl Watched {
         }
     }
 
+    pub(super) const fn of(&self) -> (Tag, SessionId) {
+        (self.tag, self.id)
+    }
+
     pub(super) fn end(&self) -> Option<&LiveEnd> {
         self.end.get().map(|end| &**end)
     }
@@ -88,10 +92,11 @@ impl Watched {
         self.waiters().all.retain(|(it, _)| *it != key);
     }
 
-    /// How many wait for its end.
+    /// How many wait for its end, and for how many there is room in memory.
     #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.waiters().all.len()
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let waiters = self.waiters();
+        (waiters.all.len(), waiters.all.capacity())
     }
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {

@@ -69,6 +69,12 @@ impl Wheel {
             .map(|place| place * self.step)
     }
 
+    /// For how many session sets there is room in memory.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.places.iter().map(Vec::capacity).sum()
+    }
+
     fn seen(&self, place: u64) -> Option<&Vec<Tag>> {
         self.places.get(usize::try_from(place % PLACES).ok()?)
     }

@@ -3,6 +3,7 @@
 mod histories;
 mod orders;
 mod questions;
+mod room;
 mod sight;
 mod trouble;
 mod waiting;
@@ -244,9 +245,12 @@ async fn an_end_of_all_users_asks_the_store_for_none() {
     let live = sight.open(&registry, id(1), None);
     sleep(SECOND * 2).await;
 
-    sight.deliver(FeedNews::Everyone(sight.now().minus(MINUTE * 2)));
+    sight.end_everyone(sight.now().minus(MINUTE * 2));
     assert_eq!(ended(&live, SECOND).await, None);
-    sight.deliver(FeedNews::Everyone(sight.now().minus(SECOND)));
+    // The store does not confirm this one.
+    sight.deliver(FeedNews::Everyone(sight.now()));
+    assert_eq!(ended(&live, SECOND).await, None);
+    sight.end_everyone(sight.now().minus(SECOND));
 
     assert_eq!(ended(&live, SECOND).await, Some("everyone"));
     assert_eq!(sight.looks(), 1);

@@ -3,12 +3,13 @@
 use tokio::time::sleep;
 
 use super::{
+    super::book::First,
     MINUTE, SECOND,
     sight::{Sight, ended, id, tag},
 };
 use crate::{
     model::EndReason,
-    store::{FeedNews, Presence},
+    store::{FeedNews, FeedState, Presence},
 };
 
 /// One step of a request or of an end.
@@ -17,6 +18,8 @@ enum Step {
     Mark,
     Resolve,
     Open,
+    /// The node subscribes, because the stream is its first one.
+    Subscribe,
     End,
     Message,
 }
@@ -39,54 +42,97 @@ fn orders(request: &[Step], end: &[Step]) -> Vec<Vec<Step>> {
     all
 }
 
+/// What a node does of what the design wants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Looks {
+    /// It asks once the stream is registered, and again after the subscription.
+    Both,
+    /// What the request resolved counts.
+    NotAtOpening,
+    NotAfterSubscribing,
+}
+
+/// Whether another stream has subscribed before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    Subscribed,
+    Nothing,
+}
+
 /// The orders after which a stream stays open although its session ended.
-async fn missed(request: [Step; 3]) -> Vec<Vec<Step>> {
+async fn missed(request: &[Step], before: Before, looks: Looks) -> Vec<Vec<Step>> {
     let mut missed = Vec::new();
-    for order in orders(&request, &[Step::End, Step::Message]) {
+    let orders = orders(request, &[Step::End, Step::Message]);
+    // The node has its first answer before anything else happens, or not.
+    for (order, pause) in orders.iter().flat_map(|order| [(order, 0), (order, 2)]) {
         let sight = Sight::new(true);
         let registry = sight.registry();
-        // Another stream keeps the feed open.
         sight.live(id(0), MINUTE * 60);
         sight.live(id(1), MINUTE * 60);
-        let _other = sight.open_of(&registry, tag(5), id(0), None);
+        let mut subscribed = before == Before::Subscribed;
+        let _other = subscribed.then(|| sight.open_of(&registry, tag(5), id(0), None));
+        if request.contains(&Step::Subscribe) {
+            *sight.0.state.lock().unwrap() = FeedState::new(0, false);
+        } else {
+            subscribed = true;
+        }
         sleep(SECOND).await;
         let (mut mark, mut is_live, mut live) = (None, false, None);
-        for step in &order {
+        for step in order {
             match step {
                 Step::Mark => mark = registry.mark(tag(0)),
                 Step::Resolve => {
                     let sessions = sight.0.sessions.lock().unwrap();
                     is_live = matches!(sessions[&id(1)], Presence::Live(_));
                 }
-                Step::Open if is_live => live = Some(sight.open(&registry, id(1), mark.as_ref())),
-                Step::Open => {}
+                Step::Open if is_live => {
+                    let first = match looks {
+                        Looks::NotAtOpening => First::Known,
+                        Looks::Both | Looks::NotAfterSubscribing => First::Now,
+                    };
+                    live = Some(sight.open_first(&registry, id(1), mark.as_ref(), first));
+                    sleep(SECOND * pause).await;
+                }
+                Step::Subscribe => {
+                    subscribed = true;
+                    if looks != Looks::NotAfterSubscribing {
+                        *sight.0.state.lock().unwrap() = FeedState::new(1, true);
+                        sight.0.feed.as_ref().unwrap().epoch_changed();
+                    }
+                }
                 Step::End => sight.end(id(1), EndReason::Evicted),
-                Step::Message => {
+                // Redis sends it to nobody else.
+                Step::Message if subscribed => {
                     sight.deliver(FeedNews::Ended(vec![(id(1), EndReason::Evicted)]));
                 }
+                Step::Open | Step::Message => {}
             }
             tokio::task::yield_now().await;
         }
         if let Some(live) = &live
             && ended(live, SECOND * 5).await != Some("evicted")
+            && missed.last() != Some(order)
         {
-            missed.push(order);
+            missed.push(order.clone());
         }
     }
     missed
 }
 
+const NONE: [Vec<Step>; 0] = [];
+
 #[tokio::test(start_paused = true)]
 async fn an_end_between_resolve_and_opening_is_seen() {
-    assert_eq!(
-        missed([Step::Mark, Step::Resolve, Step::Open]).await,
-        Vec::<Vec<Step>>::new()
-    );
+    let request = [Step::Mark, Step::Resolve, Step::Open];
+    for before in [Before::Subscribed, Before::Nothing] {
+        assert_eq!(missed(&request, before, Looks::Both).await, NONE);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_a_mark_from_after_the_resolve_the_orders_find_missed_ends() {
-    let missed = missed([Step::Resolve, Step::Mark, Step::Open]).await;
+    let request = [Step::Resolve, Step::Mark, Step::Open];
+    let missed = missed(&request, Before::Subscribed, Looks::Both).await;
 
     // This is what skipping the first look without a proof would do.
     let overtaken = [
@@ -97,4 +143,44 @@ async fn with_a_mark_from_after_the_resolve_the_orders_find_missed_ends() {
         Step::Open,
     ];
     assert_eq!(missed, [overtaken]);
+}
+
+/// The steps of a request whose stream is the first one of the node.
+const FIRST: [Step; 4] = [Step::Mark, Step::Resolve, Step::Open, Step::Subscribe];
+
+#[tokio::test(start_paused = true)]
+async fn an_end_between_resolve_and_the_first_subscription_is_seen() {
+    assert_eq!(missed(&FIRST, Before::Nothing, Looks::Both).await, NONE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_look_after_the_subscription_the_orders_find_missed_ends() {
+    let missed = missed(&FIRST, Before::Nothing, Looks::NotAfterSubscribing).await;
+
+    // The stream has asked, and nobody hears the message.
+    let unheard = [
+        Step::Mark,
+        Step::Resolve,
+        Step::Open,
+        Step::End,
+        Step::Message,
+        Step::Subscribe,
+    ];
+    assert_eq!(missed, [unheard]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_look_at_the_opening_the_orders_find_missed_ends() {
+    let request = [Step::Mark, Step::Resolve, Step::Open];
+    let missed = missed(&request, Before::Nothing, Looks::NotAtOpening).await;
+
+    // The feed has no reader before the opening, so its mark proves nothing.
+    let unread = [
+        Step::Mark,
+        Step::Resolve,
+        Step::End,
+        Step::Message,
+        Step::Open,
+    ];
+    assert_eq!(missed, [unread]);
 }

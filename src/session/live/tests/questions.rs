@@ -13,26 +13,26 @@ use super::{
     sight::{Sight, ended, id, tag},
 };
 use crate::{
-    model::{EndReason, Timestamp},
+    model::{EndReason, SessionId, Tag, Timestamp},
     session::live::LiveSession,
     store::{FeedMessage, FeedNews, FeedState, SharedStore},
 };
 
 const MS: Duration = Duration::from_millis(1);
 
-/// The first session of the first user, that began at this moment.
+/// A session that began at this moment.
 fn opens(
     registry: &Arc<Registry>,
+    of: (Tag, SessionId),
     began: Timestamp,
     mark: Option<&Mark>,
-    first: First,
 ) -> LiveSession {
     let times = Times {
         began,
         expires: began.plus(MINUTE * 60),
         left: 50 * 60 * 1_000,
     };
-    let opened = registry.open((tag(0), id(1)), times, mark, first);
+    let opened = registry.open(of, times, mark, First::Now);
     opened.unwrap()
 }
 
@@ -140,14 +140,15 @@ async fn what_usually_ends_within_a_second_is_asked_for_after_it() {
     let sight = Sight::new(true);
     let registry = sight.registry();
     sight.live(id(1), MINUTE * 60);
-    let _live = opens(&registry, sight.now(), None, First::Later);
+    let later = || sight.open_first(&registry, id(1), None, First::Later);
+    let _live = later();
     sleep(MS * 900).await;
     assert_eq!(sight.looks(), 0);
     sleep(MS * 600).await;
     assert_eq!(sight.looks(), 1);
 
     sleep(SECOND * 10).await;
-    let _again = opens(&registry, sight.now(), None, First::Later);
+    let _again = later();
     sleep(MS * 900).await;
     assert_eq!(sight.looks(), 1);
     sleep(MS * 600).await;
@@ -185,32 +186,39 @@ async fn streams_that_opened_together_are_asked_for_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_asked_for_before_the_streams_of_another_epoch() {
+async fn a_message_is_asked_for_before_streams_of_another_epoch_or_whose_lease_is_over() {
     const USERS: u32 = 5_000;
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    let mut open = Vec::new();
-    for number in 0..USERS {
-        sight.live(id(number), MINUTE * 60);
-        open.push(sight.open_of(&registry, tag(number), id(number), None));
-    }
-    sleep(SECOND * 10).await;
-    let feed = sight.0.feed.as_ref().unwrap();
-    *sight.0.state.lock().unwrap() = FeedState::new(2, true);
-    feed.epoch_changed();
-    sleep(MS * 50).await;
+    for epoch in [true, false] {
+        let sight = Sight::new(true);
+        let registry = sight.registry();
+        let mut open = Vec::new();
+        for number in 0..USERS {
+            sight.live(id(number), MINUTE * 60);
+            open.push(sight.open_of(&registry, tag(number), id(number), None));
+        }
+        sleep(SECOND * 10).await;
+        let feed = sight.0.feed.as_ref().unwrap();
+        if epoch {
+            *sight.0.state.lock().unwrap() = FeedState::new(2, true);
+            feed.epoch_changed();
+        } else {
+            // The machine slept.
+            tokio::time::advance(MINUTE * 2).await;
+        }
+        sleep(MS * 50).await;
 
-    let those = || (0..20).map(|at| at * USERS / 20);
-    for number in those() {
-        sight.end(id(number), EndReason::Revoked);
-        feed.deliver(&FeedMessage::new(tag(number), FeedNews::LookAgain));
+        let those = || (0..20).map(|at| at * USERS / 20);
+        for number in those() {
+            sight.end(id(number), EndReason::Revoked);
+            feed.deliver(&FeedMessage::new(tag(number), FeedNews::LookAgain));
+        }
+        // Some were asked for just before. All the others take more than two seconds.
+        sleep(MS * 1_300).await;
+        for number in those() {
+            assert!(open[number as usize].end().is_some(), "{epoch}: {number}");
+        }
+        assert!(sight.looks() < 9_000);
     }
-    // Some were asked for just before. All the others take more than two seconds.
-    sleep(MS * 1_300).await;
-    for number in those() {
-        assert!(open[number as usize].end().is_some(), "{number}");
-    }
-    assert!(sight.looks() < 9_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,7 +271,7 @@ async fn a_stream_that_opens_after_the_end_of_all_users_is_asked_for_at_once() {
     // It began a minute ago.
     let other = sight.open_of(&registry, tag(5), id(0), None);
     let moment = sight.now().minus(MINUTE);
-    sight.deliver(FeedNews::Everyone(moment));
+    sight.end_everyone(moment);
     // A message of an earlier one is late.
     sight.deliver(FeedNews::Everyone(began.minus(MINUTE)));
     sleep(SECOND * 10).await;
@@ -271,10 +279,41 @@ async fn a_stream_that_opens_after_the_end_of_all_users_is_asked_for_at_once() {
     let looks = sight.looks();
 
     let mark = registry.mark(tag(0));
-    let _live = opens(&registry, began, mark.as_ref(), First::Now);
+    let live = opens(&registry, (tag(0), id(1)), began, mark.as_ref());
     sleep(MS * 20).await;
-
     assert_eq!(sight.looks(), looks + 1);
+    sleep(SECOND * 5).await;
+    assert!(live.end().is_none(), "the store says that it lives");
+
+    // A message of an earlier moment is late, and takes nothing back.
+    let looks = sight.looks();
+    sight.deliver(FeedNews::Everyone(began.minus(MINUTE)));
+    sleep(SECOND * 2).await;
+    let mark = registry.mark(tag(0));
+    let _another = opens(&registry, (tag(0), id(2)), began, mark.as_ref());
+    sleep(MS * 20).await;
+    assert_eq!(sight.looks(), looks + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_of_all_users_waits_for_the_question_that_is_on_its_way() {
+    let sight = Sight::new(true);
+    let registry = sight.registry();
+    sight.live(id(1), MINUTE * 60);
+    sight.live(id(2), MINUTE * 60);
+    *sight.0.delay.lock().unwrap() = SECOND * 3;
+    let live = sight.open(&registry, id(1), None);
+    sleep(MS * 500).await;
+    assert_eq!(sight.looks(), 1);
+    sight.end_everyone(sight.now());
+    assert_eq!(ended(&live, SECOND).await, Some("everyone"));
+
+    // One question about a user is on its way at once.
+    let _next = opens(&registry, (tag(0), id(2)), sight.now(), None);
+    sleep(MS * 500).await;
+    assert_eq!(sight.looks(), 1);
+    sleep(SECOND * 3).await;
+    assert_eq!(sight.looks(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,7 +327,7 @@ async fn a_session_that_began_again_outlives_an_earlier_end_of_all_users() {
     sight.deliver(FeedNews::LookAgain);
     sleep(SECOND * 2).await;
 
-    sight.deliver(FeedNews::Everyone(sight.now().minus(MINUTE * 3)));
+    sight.end_everyone(sight.now().minus(MINUTE * 3));
 
     assert_eq!(ended(&live, SECOND).await, None);
 }

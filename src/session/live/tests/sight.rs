@@ -41,6 +41,7 @@ pub(super) struct Inner {
     pub(super) sessions: Mutex<HashMap<SessionId, Presence>>,
     pub(super) feed: Option<Feed>,
     pub(super) state: Arc<Mutex<FeedState>>,
+    pub(super) meanwhile: Meanwhile,
     /// Each look: when it was sent, in ms, and for which sessions.
     pub(super) looks: Mutex<Vec<(u64, Vec<SessionId>)>>,
     /// How long an answer takes.
@@ -51,10 +52,15 @@ pub(super) struct Inner {
     pub(super) on_the_way: AtomicUsize,
 }
 
-struct Source(Arc<Mutex<FeedState>>);
+/// What happens when the state of the feed is read next.
+pub(super) type Meanwhile = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+struct Source(Arc<Mutex<FeedState>>, Meanwhile);
 
 impl FeedSource for Source {
     fn state(&self, _tag: Tag) -> FeedState {
+        let meanwhile = self.1.lock().unwrap().take();
+        meanwhile.into_iter().for_each(|happens| happens());
         *self.0.lock().unwrap()
     }
 }
@@ -121,11 +127,16 @@ impl SessionStore for Sight {
 impl Sight {
     pub(super) fn new(with_feed: bool) -> Self {
         let state = Arc::new(Mutex::new(FeedState::new(1, true)));
+        let meanwhile = Meanwhile::default();
         Self(Arc::new(Inner {
             began: Stopwatch::start(),
             sessions: Mutex::default(),
-            feed: with_feed.then(|| Feed::new(Source(Arc::clone(&state)))),
+            feed: with_feed.then(|| {
+                let source = Source(Arc::clone(&state), Arc::clone(&meanwhile));
+                Feed::new(source)
+            }),
             state,
+            meanwhile,
             looks: Mutex::default(),
             delay: Mutex::new(Duration::from_millis(1)),
             is_down: AtomicBool::new(false),
@@ -181,6 +192,12 @@ impl Sight {
         self.0.feed.as_ref().unwrap().deliver(&message);
     }
 
+    /// All sessions that began earlier end, and a message says so.
+    pub(super) fn end_everyone(&self, moment: Timestamp) {
+        self.0.horizon.note(moment);
+        self.deliver(FeedNews::Everyone(moment));
+    }
+
     pub(super) fn looks(&self) -> usize {
         self.0.looks.lock().unwrap().len()
     }
@@ -201,12 +218,28 @@ impl Sight {
         id: SessionId,
         mark: Option<&Mark>,
     ) -> LiveSession {
-        let times = Times {
+        let opened = registry.open((tag, id), self.times(), mark, First::Now);
+        opened.unwrap()
+    }
+
+    /// As [`open`](Self::open), asked for first at another moment.
+    pub(super) fn open_first(
+        &self,
+        registry: &Arc<Registry>,
+        id: SessionId,
+        mark: Option<&Mark>,
+        first: First,
+    ) -> LiveSession {
+        let opened = registry.open((tag(0), id), self.times(), mark, first);
+        opened.unwrap()
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times {
             began: self.now().minus(MINUTE),
             expires: self.now().plus(MINUTE * 60),
             left: 60 * 60 * 1_000,
-        };
-        registry.open((tag, id), times, mark, First::Now).unwrap()
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::time::{sleep, timeout};
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::EndReason,
-    session::live::{LiveSession, StreamError, UntilEnded},
+    session::live::{LastWords, LiveSession, StreamError, UntilEnded},
     store::FeedNews,
 };
 
@@ -70,9 +70,9 @@ async fn a_wait_that_is_polled_often_waits_once_and_its_last_waker_counts() {
     for _ in 0..100 {
         assert!(polls(&mut wait, Waker::noop()).is_pending());
     }
-    assert_eq!(live.0.waiting(), 1);
+    assert_eq!(live.0.waiting(), (1, 1));
     drop(wait);
-    assert_eq!(live.0.waiting(), 0);
+    assert_eq!(live.0.waiting().0, 0);
 
     let (before, now) = (Arc::<Woken>::default(), Arc::<Woken>::default());
     let mut wait = Box::pin(live.ended());
@@ -209,4 +209,64 @@ fn a_body_that_is_read_goes_on_when_nothing_drives_the_runtime_that_opened_it() 
 
     assert!(matches!(read, Ok(Some(Err(error))) if error.end().is_some()));
     drop(registry);
+}
+
+/// Data in several pieces, as `Buf` allows.
+struct Pieces(VecDeque<Bytes>);
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |piece| piece)
+    }
+
+    fn advance(&mut self, _: usize) {
+        unreachable!("nobody sends it")
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(bytes: Bytes) -> Self {
+        Self([bytes].into())
+    }
+}
+
+/// A body of one frame, which waits for ever after it.
+struct InPieces(Option<Pieces>);
+
+impl Body for InPieces {
+    type Data = Pieces;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Pieces>, Infallible>>> {
+        match self.0.take() {
+            Some(pieces) => Poll::Ready(Some(Ok(Frame::data(pieces)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_follows_half_an_event_in_pieces() {
+    let sight = Sight::new(true);
+    let live = opens(&sight).await;
+    let pieces = [&b"data: whole\n\n"[..], b"data: ha"].map(Bytes::from_static);
+    let inner = InPieces(Some(Pieces(pieces.into())));
+    let event = LastWords::Event(Arc::new(|_| Bytes::from_static(b"data: ended\n\n")));
+    let mut body = Box::pin(UntilEnded::watched(inner, live.clone(), event));
+    let mut next = || {
+        body.as_mut()
+            .poll_frame(&mut Context::from_waker(Waker::noop()))
+    };
+    assert!(matches!(next(), Poll::Ready(Some(Ok(_)))));
+
+    ends(&sight).await;
+
+    assert!(matches!(next(), Poll::Ready(Some(Err(error))) if error.end().is_some()));
 }
