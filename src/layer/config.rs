@@ -210,32 +210,30 @@ impl Config {
             headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
         }
         let way = delivery.sent.unwrap_or_else(|| self.source.first());
-        let by_cookie = match (way, delivery.change) {
-            (Way::Cookie, change) => {
-                self.cookie.write(change, headers);
-                if let (Some(cookie), Some(device)) = (&self.device_cookie, delivery.device) {
-                    cookie.write(device, headers);
-                }
-                change.is_some()
-            }
+        let keep = CookieChange::Keep;
+        let change = match (way, delivery.change) {
+            (Way::Cookie, change) => change,
             (Way::Bearer, CookieChange::Set(token, _)) => {
                 self.hand_over(token, headers);
-                false
+                &keep
             }
             // The client drops its token by itself.
-            (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => false,
+            (Way::Bearer, CookieChange::Keep | CookieChange::Remove) => &keep,
         };
-        let guest_by_cookie = match (way, delivery.guest_change) {
+        let guest_change = match (way, delivery.guest_change) {
             (Way::Bearer, CookieChange::Set(token, _)) if !delivery.as_guest => {
                 self.hand_over(token, headers);
-                false
+                &keep
             }
-            (_, change) => {
-                self.cookie.write_guest(change, !by_cookie, headers);
-                change.is_some()
-            }
+            (_, change) => change,
         };
-        if by_cookie || guest_by_cookie {
+        self.cookie.write(change, guest_change, headers);
+        if let (Way::Cookie, Some(cookie), Some(device)) =
+            (way, &self.device_cookie, delivery.device)
+        {
+            cookie.write(device, headers);
+        }
+        if change.is_some() || guest_change.is_some() {
             caching::no_store(self.source, headers);
         }
     }

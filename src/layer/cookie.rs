@@ -144,18 +144,20 @@ impl SessionCookie {
         self.0.secure
     }
 
-    /// Sets or removes the signed-in cookie on a response, and removes what other settings left over.
-    pub(super) fn write(&self, change: &CookieChange, headers: &mut HeaderMap) {
+    /// Sets or removes the signed-in cookie and the guest cookie on a response, and removes what other settings left
+    /// over.
+    pub(super) fn write(
+        &self,
+        change: &CookieChange,
+        guest_change: &CookieChange,
+        headers: &mut HeaderMap,
+    ) {
         self.change("", change, headers);
+        self.change(GUEST, guest_change, headers);
+        // Last, because a change drops all lines of its name, and a retired cookie may have the same one.
         if change.is_some() {
             self.remove_retired(&["", GUEST], headers);
-        }
-    }
-
-    /// The same with the guest cookie. `alone`: the response does not change the signed-in cookie.
-    pub(super) fn write_guest(&self, change: &CookieChange, alone: bool, headers: &mut HeaderMap) {
-        self.change(GUEST, change, headers);
-        if change.is_some() && alone {
+        } else if guest_change.is_some() {
             self.remove_retired(&[GUEST], headers);
         }
     }

@@ -209,7 +209,8 @@ impl Inquiry {
         match self.open.session().settle_change(*due).await {
             Ok(None) => {}
             Ok(Some(notice)) => {
-                self.open.found(token.clone(), Current::Gone);
+                // As on the next request with this token: the guest may begin a session.
+                self.open.found(token.clone(), Current::Nothing);
                 self.dead(token.clone(), Asked::Main, Dead::Ended(token, notice));
             }
             Err(error) => {

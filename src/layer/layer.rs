@@ -371,7 +371,9 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
             .is_some_and(|device| device.clashes_with(session))
         {
             mistake::device_cookie_is_session_cookie();
-            Arc::make_mut(&mut config).device_cookie = None;
+            let config = Arc::make_mut(&mut config);
+            config.device_cookie = None;
+            Arc::make_mut(&mut config.rules).devices = None;
         }
         SessionService {
             inner,

@@ -16,8 +16,13 @@ static LOGGED: Logged<(&str, MissingSession)> = Logged::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
+static DEVICE_COOKIE: Once = Once::new();
+
 #[cfg(feature = "live")]
 static UPGRADE: Once = Once::new();
+
+#[cfg(feature = "live")]
+static STREAM: Once = Once::new();
 
 pub(super) fn note_layer() {
     HAS_LAYER.store(true, Ordering::Relaxed);
@@ -111,10 +116,13 @@ pub(crate) fn not_a_local_path(setting: &'static str, path: &str) {
 
 /// One cookie cannot be both.
 pub(super) fn device_cookie_is_session_cookie() {
-    tracing::error!(
-        "the device cookie has the name of the session cookie or of a retired one, so it is off: give \
-         `DeviceCookie::named` another name"
-    );
+    // Some frameworks apply a layer once for each connection.
+    DEVICE_COOKIE.call_once(|| {
+        tracing::error!(
+            "the device cookie has the name of the session cookie or of a retired one, so it is off: give \
+             `DeviceCookie::named` another name"
+        );
+    });
 }
 
 /// A WebSocket stays open after its session ended, unless its loop waits for the end.
@@ -124,6 +132,17 @@ pub(super) fn upgrade_without_live() {
         tracing::warn!(
             "a WebSocket does not end with its session: call `session.live()` before the upgrade, and wait for \
              `live.ended()` in its loop"
+        );
+    });
+}
+
+/// `EndStreams` sees no session, so it ends nothing.
+#[cfg(feature = "live")]
+pub(super) fn stream_without_session() {
+    STREAM.call_once(|| {
+        tracing::warn!(
+            "a stream passes `EndStreams` without a session and does not end with one: `SessionLayer` must be outside \
+             of it, in axum added after it"
         );
     });
 }

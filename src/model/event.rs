@@ -41,7 +41,8 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EventKind {
     /// A session is used from another address or agent than before. Raised at most once an hour for each
-    /// session and pair of address and agent.
+    /// session and pair of address and agent. Of those a session remembers eight, so a client that moves through more networks
+    /// in an hour raises it again.
     ClientChanged,
     /// A user signed in.
     Created,
@@ -61,8 +62,8 @@ pub enum EventKind {
     /// A session got a new token.
     Rotated,
     /// A new token was given to a second client, which differs from the first in address or agent: one of
-    /// them may have a copy of the previous token. Raised at most once an hour for each session and pair of
-    /// address and agent.
+    /// them may have a copy of the previous token. Raised as often as
+    /// [`ClientChanged`](Self::ClientChanged) at most.
     TokenShared,
     /// A request sent a previous token after its time: another client may have a copy. The session ended,
     /// unless [`SessionLayer::end_on_reuse`](crate::SessionLayer::end_on_reuse) says otherwise or the user

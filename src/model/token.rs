@@ -23,7 +23,8 @@ const SUCCESSOR: &[u8] = b"tower-user-sessions/successor/v1\0";
 /// The secret that a client sends with each request, in the cookie or as a bearer token.
 ///
 /// Anyone who has it is signed in as the user. So [`Debug`](fmt::Debug) does not print it; only
-/// [`encode`](Self::encode) does. The secret part is zeroed on drop.
+/// [`encode`](Self::encode) does. The secret part is zeroed on drop. The text that `encode` made is not, nor are
+/// copies that the compiler leaves on the stack.
 ///
 /// ```
 /// use tower_user_sessions::store::{Tag, Token};

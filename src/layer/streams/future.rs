@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use super::{EndStreams, kind};
 use crate::{
     layer::{mistake, reject::Rejection, reply::Reply},
+    model::{SessionId, Tag},
     session::{BoxError, LiveEnd, LiveSession, Session, UntilEnded, Waiting},
 };
 
@@ -44,6 +45,8 @@ impl<F, R> EndStreamsFuture<F, R> {
 /// The session of a call, and what the request was.
 pub(super) struct Open {
     session: Option<Session>,
+    /// What was stored of it when the call began.
+    began_with: Option<(Tag, SessionId)>,
     waiting: Option<Waiting>,
     /// The session was asked for already.
     tried: bool,
@@ -59,6 +62,7 @@ impl Open {
         method: Method,
     ) -> Self {
         Self {
+            began_with: session.as_ref().and_then(Session::stored_session),
             session,
             tried: live.is_some(),
             waiting: live.map(Waiting::new),
@@ -72,7 +76,7 @@ impl Open {
         let session = self.session.as_ref()?;
         if !self.tried {
             self.tried = true;
-            self.waiting = session.live_later().ok().map(Waiting::new);
+            self.waiting = session.live_since(self.began_with).map(Waiting::new);
         }
         self.waiting.as_mut()
     }
@@ -104,7 +108,7 @@ impl Open {
             // What is staged is not stored yet.
             _ if session.is_leaving() => None,
             Some(live) if session.has(&live) => Some(live),
-            _ => session.live_later().ok(),
+            _ => session.live_since(self.began_with),
         }
     }
 }
@@ -156,6 +160,9 @@ where
         return Response::from_parts(head, UntilEnded::whole(body));
     }
     let watched = open.method != Method::HEAD && kind::is_stream(&body);
+    if watched && open.session.is_none() {
+        mistake::stream_without_session();
+    }
     let live = if watched { open.live() } else { None };
     let body = match live {
         Some(live) => {

@@ -29,7 +29,7 @@ use crate::session::LiveEnd;
 ///
 /// Bodies that are complete, or of a known size below 64 KiB, are not wrapped. Nor are responses to `HEAD`, nor
 /// those of a request that signs in or out. A call that ends or replaces its own session goes on, and so does the
-/// body of its request.
+/// body of its request. A response ends too if its handler ignored [`CommitError::Ended`](crate::CommitError::Ended).
 ///
 /// A stream of a guest ends too, if something is stored of the guest session. [`guide::streams`](crate::guide::streams)
 /// says how fast a stream ends.

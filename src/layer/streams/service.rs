@@ -58,12 +58,10 @@ where
             (Some(call), Some(live)) => UntilEnded::of_call(body, live.clone(), call.clone()),
             _ => UntilEnded::whole(body),
         };
+        // Before the call: it may find out at once that the session has ended.
+        let open = Open::new(session, live, grpc, method);
         let call = self.inner.call(Request::from_parts(head, body));
-        EndStreamsFuture::new(
-            call,
-            Open::new(session, live, grpc, method),
-            self.layer.clone(),
-        )
+        EndStreamsFuture::new(call, open, self.layer.clone())
     }
 }
 
