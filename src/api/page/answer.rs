@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, LOCATION, RETRY_AFTER},
+    header::{ALLOW, LOCATION, REFRESH, RETRY_AFTER},
 };
 use maud::Markup;
 
@@ -112,8 +112,28 @@ impl Setup {
         self.see_at(path)
     }
 
+    /// Sends the browser from a form to a page outside of this one by a page of its own.
+    ///
+    /// `form-action` covers the redirects after a form, too. If the other page redirects to an identity provider, as it may,
+    /// the browser would stay where it is, and display nothing.
+    pub(super) fn after_form(&self, answer: Answer) -> Answer {
+        let Some(page) = answer.extensions().get::<Page>() else {
+            return answer;
+        };
+        let location = page.location();
+        let path = location.to_str().unwrap_or("/");
+        let refresh = HeaderValue::try_from(format!("0;url={path}"));
+        let mut answer = self.html(StatusCode::OK, view::leave(self, path));
+        if let Ok(refresh) = refresh {
+            answer.headers_mut().insert(REFRESH, refresh);
+        }
+        answer
+    }
+
     fn see_page(&self, page: &Page) -> Answer {
-        self.see_at(page.location())
+        let mut answer = self.see_at(page.location());
+        answer.extensions_mut().insert(page.clone());
+        answer
     }
 
     fn see_at(&self, location: HeaderValue) -> Answer {

@@ -26,14 +26,19 @@ if (dialog && dialog.showModal) {
 }
 
 const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
-const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en");
+let words;
+try {
+  words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en");
+} catch {
+  // No code of a language: what the server wrote does not change.
+}
 
 // By how long ago it was when the page was made: the clock of this device may be wrong.
 function refresh() {
   for (const time of document.querySelectorAll("time[data-age]")) {
     const age = Number(time.dataset.age) + performance.now() / 1000;
     const unit = UNITS.find(([, seconds]) => age >= seconds);
-    if (unit) {
+    if (words && unit) {
       time.textContent = words.format(-Math.floor(age / unit[1]), unit[0]);
     }
   }
@@ -41,7 +46,7 @@ function refresh() {
 
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
-  time.title = moment.toLocaleString(document.documentElement.lang || "en", {
+  time.title = moment.toLocaleString(words?.resolvedOptions().locale, {
     dateStyle: "full",
     timeStyle: "long",
   });

@@ -62,6 +62,7 @@ use crate::{
 /// | `POST /devices/end-others` | signs them out and goes back with 303 |
 /// | `GET /devices/page.css`, `GET /devices/page.js` | style and script; they need no session |
 /// | of a guest | 303 to [`login`](Self::login), or a page with 401 |
+/// | a form of a guest, or of one who has to prove who they are | a page with 200 and `Refresh`, so that the redirect may go on to an identity provider |
 /// | a form of another origin | 403 (ASVS 3.5.1), recognized by [`tower_http::csrf`] |
 /// | in an outage | 503 |
 /// | without a session: no layer, or `resolve_if` let it pass | 500; the log says what to change, in debug builds the page too |
@@ -303,12 +304,23 @@ async fn respond(
     body: impl Body,
 ) -> Answer {
     match route {
-        Route::Style => return setup.style.answer(query),
-        Route::Script => return setup.script.answer(query),
-        Route::NotFound => return setup.not_found(),
-        Route::Method(allow) => return setup.method_not_allowed(allow),
-        Route::List | Route::End | Route::AskOthers | Route::EndOthers => {}
+        Route::Style => setup.style.answer(query),
+        Route::Script => setup.script.answer(query),
+        Route::NotFound => setup.not_found(),
+        Route::Method(allow) => setup.method_not_allowed(allow),
+        Route::List => with_session(setup, (route, said), extensions, body).await,
+        Route::End | Route::AskOthers | Route::EndOthers => {
+            setup.after_form(with_session(setup, (route, said), extensions, body).await)
+        }
     }
+}
+
+async fn with_session(
+    setup: &Setup,
+    (route, said): (Route, Done),
+    extensions: &Extensions,
+    body: impl Body,
+) -> Answer {
     let session = match verified_session_of("DevicePage", extensions).await {
         Ok(session) => session,
         Err(rejection) => return setup.rejected(&rejection),

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::{icon, setup::Setup, words::naming};
+use super::{
+    icon,
+    setup::Setup,
+    words::{code, naming},
+};
 use crate::{api::location::Location, model::Timestamp, session::SessionInfo};
 
 /// What the list says was done.
@@ -191,6 +195,16 @@ pub(super) fn notice(setup: &Setup, what: &str) -> Markup {
     )
 }
 
+/// A page that leads to another one.
+pub(super) fn leave(setup: &Setup, path: &str) -> Markup {
+    page(
+        setup,
+        &html! {
+            p.choice { a.button href=(path) { (setup.words.go_on) } }
+        },
+    )
+}
+
 /// A page that says one thing to a client that has no list; `detail` is for the app's developer.
 pub(super) fn dead_end(setup: &Setup, what: &str, detail: Option<&str>) -> Markup {
     page(
@@ -207,7 +221,7 @@ pub(super) fn dead_end(setup: &Setup, what: &str, detail: Option<&str>) -> Marku
 fn page(setup: &Setup, main: &Markup) -> Markup {
     html! {
         (DOCTYPE)
-        html lang=(setup.words.language) {
+        html lang=(code(&setup.words.language)) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";

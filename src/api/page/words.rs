@@ -26,7 +26,10 @@ use crate::request::EndWords;
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct Words {
-    /// The language's code, `en`. The page's script uses it for "2 minutes ago" too.
+    /// The language's code of BCP 47, such as `en` or `de-AT`. The page's script uses it for "2 minutes ago" too.
+    ///
+    /// Names of locales are understood: `de_AT.UTF-8` is `de-AT`. With a text that is no code, the script leaves
+    /// "2 minutes ago" as it was when the page was made.
     pub language: Cow<'static, str>,
     /// "Where you're signed in", the title and the heading.
     pub title: Cow<'static, str>,
@@ -68,6 +71,8 @@ pub struct Words {
     pub done_others: Cow<'static, str>,
     /// "Back to your devices", the link from a page that says one thing.
     pub back: Cow<'static, str>,
+    /// "Continue", the link to the page on which the user signs in or proves who they are. Browsers follow it by themselves.
+    pub go_on: Cow<'static, str>,
     /// Displayed to guests, if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
     /// Displayed after that, if the session of the browser was ended or expired: why.
@@ -111,6 +116,7 @@ impl Default for Words {
             done_device: "The device is signed out.".into(),
             done_others: "All other devices are signed out.".into(),
             back: "Back to your devices".into(),
+            go_on: "Continue".into(),
             not_signed_in: "You’re not signed in.".into(),
             ended: EndWords::default(),
             not_yours: "That is not one of your devices.".into(),
@@ -121,6 +127,12 @@ impl Default for Words {
             failed: "Something went wrong.".into(),
         }
     }
+}
+
+/// The code of a language, also if it is written as a locale of POSIX.
+pub(super) fn code(language: &str) -> String {
+    let code = language.split(['.', '@']).next().unwrap_or_default();
+    code.trim().replace('_', "-")
 }
 
 /// Replaces `{device}`.
