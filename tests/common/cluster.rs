@@ -150,6 +150,29 @@ impl Cluster {
             .unwrap()
     }
 
+    /// The place of the primary of this node, which may be itself.
+    pub(crate) async fn primary(&self, at: usize) -> usize {
+        let lines = self.lines(at).await;
+        let own = lines.iter().find(|line| line.port == self.nodes[at].port);
+        let own = own.unwrap();
+        let primary = lines.iter().find(|line| line.id == own.primary);
+        let port = primary.unwrap_or(own).port;
+        let mut nodes = self.nodes.iter();
+        nodes.position(|node| node.port == port).unwrap()
+    }
+
+    /// Kills this node once none replicates it, and lets the others forget it. Those after it move up one place.
+    pub(crate) async fn leaves(&mut self, at: usize) {
+        let id = self.id(at).await;
+        let replicates = |line: &Line| line.primary == id;
+        self.wait(async || self.all(|lines| !lines.iter().any(replicates)).await)
+            .await;
+        drop(self.nodes.remove(at));
+        for at in 0..self.nodes.len() {
+            self.orders(at, &format!("CLUSTER FORGET {id}")).await;
+        }
+    }
+
     /// Waits until this node is a primary.
     pub(crate) async fn promoted(&self, at: usize) -> Instant {
         let end = Instant::now() + Duration::from_secs(30);

@@ -13,8 +13,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_user_sessions::{
-    MemoryStore, PeerAddr, Reply, Session, SessionId, SessionInfo, SessionLayer, UserId,
-    UserSessions,
+    MemoryStore, PeerAddr, Reply, RequireUser, Session, SessionId, SessionInfo, SessionLayer,
+    UserId, UserSessions,
     store::{ManualClock, Timestamp},
 };
 
@@ -195,6 +195,15 @@ impl Client {
     pub async fn user(&mut self) -> Option<String> {
         let found = self.send(|session| async move { session.user_id() }).await;
         found.value().map(|user| user.to_string())
+    }
+
+    /// The status of a route for users only.
+    pub async fn users_only(&self) -> StatusCode {
+        let route = service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::<String>::default())
+        });
+        let guarded = self.layer.layer(RequireUser::new().layer(route));
+        guarded.oneshot(self.head("/")).await.unwrap().status()
     }
 
     /// The value that the session keeps under this key, as the next request reads it.

@@ -18,10 +18,13 @@ use std::{
 
 use tower_user_sessions::{
     RedisStore, SessionId,
-    store::{Create, Created, Resolve, Resolved, SessionStore, StoreError, Tag, Token},
+    store::{Create, Created, List, Resolve, Resolved, SessionStore, StoreError, Tag, Token},
 };
 
-use super::people::{asks, listed, signs_in, token};
+use super::{
+    load::millis,
+    people::{asks, listed, signs_in, token},
+};
 
 /// How many sessions each user may have.
 const LIMIT: usize = 3;
@@ -62,6 +65,17 @@ pub(crate) struct Balance {
     pub(crate) over_limit: usize,
     /// Answers with the session of another user.
     pub(crate) wrong: usize,
+}
+
+/// The user's live sessions. Where a fault has just ended, or other programs use the processor, it asks again.
+async fn live(store: &RedisStore, tag: Tag) -> Vec<SessionId> {
+    for _ in 0..20 {
+        if let Ok(listed) = store.list(&List::new(tag)).await {
+            return listed.iter().map(|record| record.id).collect();
+        }
+        tokio::time::sleep(millis(250)).await;
+    }
+    listed(store, tag).await
 }
 
 impl Ledger {
@@ -135,7 +149,7 @@ impl Ledger {
             ..Balance::default()
         };
         for visitor in &self.visitors {
-            let live = listed(store, visitor.tag).await;
+            let live = live(store, visitor.tag).await;
             let sign_ins = visitor.sign_ins.lock().unwrap();
             let is_live = |id: &&SessionId| live.contains(id);
             let unexplained =

@@ -39,4 +39,6 @@ pub mod sentinel;
 pub mod shelf;
 pub mod site;
 pub mod streams;
+pub mod tee;
+pub mod watch;
 pub mod wire;

@@ -115,19 +115,20 @@ impl Cell {
         figures
     }
 
-    /// Runs it, at most three times until all is as promised. Another program on the machine takes its time from the
-    /// load, and can only make the figures worse.
+    /// Runs it until all is as promised, at most twice. Another program on the machine takes its time from the load, and
+    /// can only make the figures worse.
     pub(crate) async fn holds(self) {
         let mut complaints = Vec::new();
-        while complaints.len() < 3 {
+        while complaints.len() < 2 {
             let figures = self.run().await;
             println!("{self}: {figures}");
-            match figures.complaint(self) {
-                Some(complaint) => complaints.push(complaint),
-                None => return,
-            }
+            let Some(complaint) = figures.complaint(self) else {
+                println!("runs that were not as promised: {}", complaints.len());
+                return;
+            };
+            complaints.push(complaint);
         }
-        panic!("three times not as promised: {complaints:#?}");
+        panic!("twice not as promised: {complaints:#?}");
     }
 }
 

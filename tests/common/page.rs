@@ -63,8 +63,10 @@ impl View {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Where the browser goes next, by a redirect or by itself from a page.
     pub fn location(&self) -> Option<&str> {
-        self.header(header::LOCATION.as_str())
+        let redirect = self.header(header::LOCATION.as_str());
+        redirect.or_else(|| self.header("refresh")?.strip_prefix("0;url="))
     }
 
     /// The forms that change something, as a browser without JavaScript would send them.

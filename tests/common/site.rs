@@ -60,20 +60,8 @@ impl Site {
 
     /// Each node of the Cluster gives its relay as its own address.
     pub(crate) async fn announce(&self) {
-        for (node, relay) in self.nodes.iter().zip(&self.relays) {
-            let announced = format!("CONFIG SET cluster-announce-port {}", relay.port);
-            let _: String = node.ask(&announced).await;
-        }
-        until("all announce their relays", async || {
-            let mut known = true;
-            for node in &self.nodes {
-                let lines: String = node.ask("CLUSTER NODES").await;
-                let knows = |relay: &Relay| lines.contains(&format!(":{}@", relay.port));
-                known &= self.relays.iter().all(knows);
-            }
-            known
-        })
-        .await;
+        let relays: Vec<u16> = self.relays.iter().map(|relay| relay.port).collect();
+        announce(&self.nodes, &relays).await;
     }
 
     /// Starts a server again that was killed, with what it had written down.
@@ -122,4 +110,22 @@ impl Site {
     pub(crate) fn made(&self) -> u32 {
         self.relays.iter().map(Relay::made).sum()
     }
+}
+
+/// Each node of a Cluster gives the port of its relay as its own.
+pub(crate) async fn announce(nodes: &[Server], relays: &[u16]) {
+    for (node, relay) in nodes.iter().zip(relays) {
+        let announced = format!("CONFIG SET cluster-announce-port {relay}");
+        let _: String = node.ask(&announced).await;
+    }
+    until("all announce their relays", async || {
+        let mut known = true;
+        for node in nodes {
+            let lines: String = node.ask("CLUSTER NODES").await;
+            let knows = |relay: &u16| lines.contains(&format!(":{relay}@"));
+            known &= relays.iter().all(knows);
+        }
+        known
+    })
+    .await;
 }

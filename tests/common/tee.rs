@@ -30,6 +30,12 @@ impl Tee {
         Self { port, sent }
     }
 
+    /// What clients have sent since the last call.
+    #[allow(dead_code, reason = "not every test takes it")]
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.sent.lock().unwrap())
+    }
+
     /// All bytes that clients have sent.
     pub fn sent(&self) -> String {
         String::from_utf8_lossy(&self.sent.lock().unwrap()).into_owned()

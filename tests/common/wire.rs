@@ -10,8 +10,9 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -29,12 +30,17 @@ pub(crate) struct Wire {
 struct Way {
     upstream: u16,
     made: AtomicU32,
+    /// Bytes that the server sent, and those that it received.
+    sent: AtomicU64,
+    received: AtomicU64,
     /// Requests with these bytes in them are held.
     holds: Mutex<Option<Vec<u8>>>,
     held: AtomicU32,
     released: watch::Sender<u32>,
     /// New connections carry nothing.
     silent: AtomicBool,
+    /// New connections are closed at once.
+    closed: AtomicBool,
     cut: Notify,
 }
 
@@ -45,10 +51,13 @@ impl Wire {
         let way = Arc::new(Way {
             upstream,
             made: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             holds: Mutex::new(None),
             held: AtomicU32::new(0),
             released: watch::Sender::new(0),
             silent: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             cut: Notify::new(),
         });
         let shared = Arc::clone(&way);
@@ -56,6 +65,9 @@ impl Wire {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 shared.made.fetch_add(1, SeqCst);
+                if shared.closed.load(SeqCst) {
+                    continue;
+                }
                 tokio::spawn(relay(client, Arc::clone(&shared)));
             }
         });
@@ -65,6 +77,11 @@ impl Wire {
     /// How many connections were made.
     pub(crate) fn made(&self) -> u32 {
         self.way.made.load(SeqCst)
+    }
+
+    /// How many bytes the server sent, and how many it received.
+    pub(crate) fn carried(&self) -> (u64, u64) {
+        (self.way.sent.load(SeqCst), self.way.received.load(SeqCst))
     }
 
     /// Holds requests that have these bytes in them.
@@ -86,6 +103,14 @@ impl Wire {
     /// Closes all connections.
     pub(crate) fn cut(&self) {
         self.way.cut.notify_waiters();
+    }
+
+    /// Closes all connections, and new ones for this long.
+    pub(crate) async fn go_away(&self, time: Duration) {
+        self.way.closed.store(true, SeqCst);
+        self.cut();
+        tokio::time::sleep(time).await;
+        self.way.closed.store(false, SeqCst);
     }
 
     /// New connections carry nothing, until this is called with `false`.
@@ -115,6 +140,7 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
                 way.held.fetch_add(1, SeqCst);
                 released.changed().await.unwrap();
             }
+            way.received.fetch_add(read as u64, SeqCst);
             if to_server.write_all(request).await.is_err() {
                 return;
             }
@@ -123,6 +149,7 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
     let replies = async {
         let mut bytes = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
+            way.sent.fetch_add(read as u64, SeqCst);
             // A client that is gone does not keep its request from the server.
             let _ = to_client.write_all(&bytes[..read]).await;
         }

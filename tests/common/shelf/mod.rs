@@ -144,6 +144,14 @@ impl Shelf {
         sets.get(&tag).map_or(0, |set| set.parts.len())
     }
 
+    /// All stored bytes, one after the other.
+    pub fn dump(&self) -> Vec<u8> {
+        let sets = self.0.sets.lock().unwrap();
+        let stored = sets.values();
+        let stored = stored.flat_map(|set| [&set.head].into_iter().chain(set.parts.values()));
+        stored.flatten().copied().collect()
+    }
+
     /// Deletes what nobody needs any more, as a database may.
     pub fn purge(&self) {
         let now = self.now();

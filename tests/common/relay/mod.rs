@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and not every test needs all of it"
 )]
 
+mod replies;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -23,11 +25,12 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Mutex, Notify, mpsc},
+    sync::{Mutex, Notify},
     time::Instant,
 };
 
-use super::resp::{is_message, reply};
+use self::replies::replies;
+use super::resp::is_message;
 
 /// How much of the time that it lost a relay with a bound makes up for.
 const CATCHES_UP: Duration = Duration::from_millis(50);
@@ -47,15 +50,20 @@ struct Way {
     silent: AtomicU32,
     /// New connections carry nothing either.
     black_hole: AtomicBool,
-    /// How long each reply is held, in ms.
+    /// How much later each reply arrives, in ms.
     delay: AtomicU32,
     /// How many more replies are lost; the connection stays.
     lose: AtomicU32,
-    /// How many more replies are sent one place too late, all on one connection: the first that has a reply.
+    /// How many more error replies are lost.
+    lose_errors: AtomicU32,
+    /// How many more replies are sent one place too late, all on one connection: the first that has a reply. It carries
+    /// nothing meanwhile.
     swap: AtomicU32,
     /// How many more messages to this channel are lost.
     lose_messages: AtomicU32,
     swaps_on: AtomicU32,
+    /// How many replies are on their way to clients.
+    carries: AtomicU32,
     /// Replies a second; 0 for no bound.
     rate: AtomicU32,
     /// When the next reply may pass.
@@ -116,7 +124,7 @@ impl Relay {
         self.way.one_queue.store(true, SeqCst);
     }
 
-    /// Holds each reply for so long.
+    /// Each reply arrives so much later. Those that are on their way are late by this, too.
     pub(crate) fn delay(&self, time: Duration) {
         let millis = u32::try_from(time.as_millis()).unwrap();
         self.way.delay.store(millis, SeqCst);
@@ -143,6 +151,11 @@ impl Relay {
         self.way.lose.store(replies, SeqCst);
     }
 
+    /// Loses the next so many replies that are errors. All else arrives.
+    pub(crate) fn lose_errors(&self, replies: u32) {
+        self.way.lose_errors.store(replies, SeqCst);
+    }
+
     /// Loses the next so many messages of the feed. All else arrives.
     pub(crate) fn lose_messages(&self, messages: u32) {
         self.way.lose_messages.store(messages, SeqCst);
@@ -155,7 +168,12 @@ impl Relay {
 
     /// How many replies are still to be lost.
     pub(crate) fn to_lose(&self) -> u32 {
-        self.way.lose.load(SeqCst)
+        self.way.lose.load(SeqCst) + self.way.lose_errors.load(SeqCst)
+    }
+
+    /// How many replies are on their way to clients.
+    pub(crate) fn carries(&self) -> u32 {
+        self.way.carries.load(SeqCst)
     }
 
     /// Swaps the next so many pairs of replies on the connection that carries the next one.
@@ -242,6 +260,17 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
 }
 
 impl Way {
+    fn loses(&self, reply: &[u8]) -> bool {
+        take(&self.lose)
+            || reply.starts_with(b"-") && take(&self.lose_errors)
+            || is_message(reply) && take(&self.lose_messages)
+    }
+
+    /// Whether pairs are still to be swapped on this connection.
+    fn swaps(&self, number: u32) -> bool {
+        self.swap.load(SeqCst) > 0 && self.swaps_on.load(SeqCst) == number
+    }
+
     fn swaps_on(&self, number: u32) -> bool {
         if self.swap.load(SeqCst) == 0 {
             return false;
@@ -303,90 +332,8 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire, 
     }
 }
 
-async fn replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire, way: &Way) {
-    if way.one_queue.load(SeqCst) {
-        return queued(from, to, wire, way).await;
-    }
-    let (mut bytes, mut held) = (Vec::new(), None::<Vec<u8>>);
-    loop {
-        while let Some(length) = reply(&bytes) {
-            let reply: Vec<u8> = bytes.drain(..length).collect();
-            way.unless_silent(wire).await;
-            if take(&way.lose) || is_message(&reply) && take(&way.lose_messages) {
-                continue;
-            }
-            if held.is_none() && way.swaps_on(wire.number) && take(&way.swap) {
-                held = Some(reply);
-                continue;
-            }
-            pace(way).await;
-            let pair = [&reply[..], held.take().as_deref().unwrap_or_default()].concat();
-            if to.write_all(&pair).await.is_err() {
-                return;
-            }
-        }
-        if from.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-}
-
-/// Each reply gets its turn when it comes from the server, and keeps it whatever becomes of its connection.
-async fn queued(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire, way: &Way) {
-    let (queue, mut turns) = mpsc::unbounded_channel();
-    let comes = async {
-        let mut bytes = Vec::new();
-        loop {
-            while let Some(length) = reply(&bytes) {
-                let reply: Vec<u8> = bytes.drain(..length).collect();
-                let turn = way.turn(&mut *way.next.lock().await);
-                if queue.send((turn, reply)).is_err() {
-                    return;
-                }
-            }
-            if from.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return;
-            }
-        }
-    };
-    let goes = async {
-        while let Some((turn, reply)) = turns.recv().await {
-            until_turn(turn).await;
-            way.unless_silent(wire).await;
-            if to.write_all(&reply).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = comes => {}
-        () = goes => {}
-    }
-}
-
 fn take(count: &AtomicU32) -> bool {
     count
         .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
         .is_ok()
-}
-
-async fn pace(way: &Way) {
-    let delay = way.delay.load(SeqCst);
-    if delay > 0 {
-        tokio::time::sleep(Duration::from_millis(delay.into())).await;
-    }
-    if way.rate.load(SeqCst) == 0 {
-        return;
-    }
-    // All connections take turns; who holds this sleeps for all.
-    let mut next = way.next.lock().await;
-    let turn = way.turn(&mut next);
-    until_turn(turn).await;
-}
-
-async fn until_turn(turn: Instant) {
-    // The timer is no finer than this.
-    if turn > Instant::now() + Duration::from_millis(2) {
-        tokio::time::sleep_until(turn).await;
-    }
 }
