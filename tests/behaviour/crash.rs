@@ -7,11 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use tokio::sync::oneshot;
 use tower_user_sessions::SessionLayer;
 
-use crate::common::http::{Client, HOUR, store, user};
+use crate::common::http::{Answer, Client, HOUR, store, user};
 
 const GRACE: Duration = Duration::from_secs(120);
 const MS: Duration = Duration::from_millis(1);
@@ -24,17 +28,23 @@ fn at(client: &Client, address: &str, agent: &'static str) -> Client {
     client
 }
 
-// T48 T61
-#[tokio::test]
-async fn a_browser_that_lost_its_new_token_gets_it_again_within_the_grace() {
-    let (store, clock) = store();
-    let layer = SessionLayer::new(store);
-    let mut client = at(&Client::new(&layer), "198.51.100.4", "Browser/1");
+/// A browser whose token was rotated, and the same one as it was before.
+async fn rotated(layer: &SessionLayer) -> (Client, Client) {
+    let mut client = at(&Client::new(layer), "198.51.100.4", "Browser/1");
     client.log_in("alice").await;
     let previous = client.clone();
     client
         .send(|session| async move { session.rotate().unwrap() })
         .await;
+    (client, previous)
+}
+
+// T48 T61
+#[tokio::test]
+async fn a_browser_that_lost_its_new_token_gets_it_again_within_the_grace() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store);
+    let (mut client, previous) = rotated(&layer).await;
     assert_ne!(client.token(), previous.token());
     client.user().await;
     clock.advance(GRACE - MS);
@@ -55,6 +65,51 @@ async fn a_browser_that_lost_its_new_token_gets_it_again_within_the_grace() {
     assert_eq!(restarted.user().await.as_deref(), Some("alice"));
 }
 
+// T48 T61
+#[tokio::test]
+async fn only_the_network_and_the_agent_of_the_sign_in_get_a_lost_token_again() {
+    let (home, neighbour) = (Some("2001:db8:1:100::1"), Some("2001:db8:1:1ff::2"));
+    let cases = [
+        (home, "Browser/1", neighbour, "Browser/1", true),
+        (home, "Browser/1", neighbour, "Browser/2", false),
+        (
+            home,
+            "Browser/1",
+            Some("2001:db8:1:200::1"),
+            "Browser/1",
+            false,
+        ),
+        // The first bytes of an IPv4 address are those of no IPv6 address.
+        (Some("32.1.13.184"), "Browser/1", home, "Browser/1", false),
+        // The app passes no addresses, or the client sends no agent: nobody is known to be the same.
+        (None, "Browser/1", None, "Browser/1", false),
+        (home, "Browser/1", None, "Browser/1", false),
+        (None, "Browser/1", home, "Browser/1", false),
+        (home, "", home, "", false),
+    ];
+    for (address, agent, later_address, later_agent, gets) in cases {
+        let (store, _clock) = store();
+        let mut client = Client::new(&SessionLayer::new(store));
+        client.peer = address.map(|address| address.parse().unwrap());
+        client.user_agent = agent;
+        client.log_in("alice").await;
+        let mut previous = client.clone();
+        client
+            .send(|session| async move { session.rotate().unwrap() })
+            .await;
+        client.user().await;
+
+        previous.peer = later_address.map(|address| address.parse().unwrap());
+        previous.user_agent = later_agent;
+        let answer = previous.request(|session| async move { session.user_id() });
+        let answer = answer.await;
+
+        let case = (address, agent, later_address, later_agent);
+        assert_eq!(!answer.sets_no_cookie(), gets, "{case:?}");
+        assert_eq!(answer.value(), Some(user("alice")), "{case:?}");
+    }
+}
+
 // T48
 #[tokio::test]
 async fn after_a_reauthentication_no_client_gets_the_new_token_by_the_previous_one() {
@@ -73,4 +128,82 @@ async fn after_a_reauthentication_no_client_gets_the_new_token_by_the_previous_o
     let answer = answer.await;
     assert!(answer.sets_no_cookie());
     assert_eq!(answer.value(), None);
+}
+
+/// A request that runs until it is let go.
+fn slow(
+    client: &Client,
+) -> (
+    impl Future<Output = Answer<()>> + use<>,
+    oneshot::Sender<()>,
+) {
+    let (release, held) = oneshot::channel();
+    let held = Arc::new(Mutex::new(Some(held)));
+    let slow = client.request(move |_session| {
+        let held = held.lock().unwrap().take().unwrap();
+        async move { held.await.unwrap() }
+    });
+    (slow, release)
+}
+
+// T14 T61
+#[tokio::test]
+async fn a_late_response_with_a_lost_token_leaves_a_newer_cookie_alone() {
+    for proves in [false, true] {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store);
+        let (mut client, previous) = rotated(&layer).await;
+        client.user().await;
+        let (slow, release) = slow(&previous);
+
+        let meanwhile = async {
+            if proves {
+                let proof =
+                    client.send(|session| async move { session.reauthenticated().unwrap() });
+                proof.await;
+            } else {
+                client
+                    .send(|session| async move { session.log_out() })
+                    .await;
+                client.log_in("alice").await;
+            }
+            release.send(()).unwrap();
+        };
+
+        let (answer, ()) = tokio::join!(slow, meanwhile);
+        assert!(answer.sets_no_cookie(), "{proves}");
+    }
+}
+
+// T46
+#[tokio::test]
+async fn a_slow_request_with_a_previous_token_is_not_taken_for_reuse() {
+    let (store, clock) = store();
+    // The age of a request is real time, also in this test.
+    let grace = Duration::from_millis(50);
+    let after = Duration::from_secs(15 * 60);
+    let layer = SessionLayer::new(store)
+        .rotate_after(after)
+        .rotation_grace(grace);
+    let (mut client, previous) = rotated(&layer).await;
+    clock.advance(after);
+    let (slow, release) = slow(&previous);
+
+    let meanwhile = async {
+        // Gets the token that was unused for so long.
+        let mut quick = previous.clone();
+        quick.user().await;
+        assert_eq!(quick.token(), client.token());
+        clock.advance(grace + MS);
+        client.user().await;
+        assert_ne!(quick.token(), client.token());
+        client.user().await;
+        clock.advance(grace + MS);
+        tokio::time::sleep(grace + MS).await;
+        release.send(()).unwrap();
+    };
+
+    let (answer, ()) = tokio::join!(slow, meanwhile);
+    assert!(answer.sets_no_cookie());
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
 }

@@ -99,13 +99,13 @@ async fn a_device_cookie_that_a_sign_in_would_remove_is_off() {
         let layer = SessionLayer::new(store).device_cookie(DeviceCookie::new());
         let layer = layer.cookie(cookie.build().unwrap());
 
-        let answer = Client::new(&layer)
-            .request(|session| async move { session.log_in("alice").unwrap() })
-            .await;
+        let mut client = Client::new(&layer);
 
-        let lines = answer.set_cookies().into_iter();
-        let kept = lines.filter(|line| line.starts_with("__Host-device=") && !line.contains("=; "));
+        let (is_new, lines) = signs_in(&mut client, "alice").await;
+
+        let kept = lines.iter().filter(|line| !line.contains("=; "));
         assert_eq!(kept.count(), on, "{retired}");
+        assert_eq!(is_new, on == 1, "{retired}");
     }
 }
 

@@ -137,6 +137,32 @@ async fn the_identity_provider_ends_the_sessions_that_it_names() {
 }
 
 #[tokio::test]
+async fn a_session_that_the_identity_provider_names_ends_the_others_and_itself() {
+    let (layer, _sessions, store, clock) = world();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(1));
+        let mut client = Client::new(&layer);
+        let login = client.send(|session| async move {
+            let proof = Proof::new().with_external_sid("08a5019c");
+            session
+                .log_in_with(Login::new(user("alice")).proof(proof))
+                .unwrap();
+        });
+        login.await;
+        clients.push(client);
+    }
+
+    let ended = clients[1].send(|session| async move {
+        let sessions = session.user_sessions().unwrap();
+        sessions.end_external("08a5019c").await.unwrap()
+    });
+
+    assert_eq!(ended.await.value(), 3);
+    assert_eq!(ids(&store, "alice").await, []);
+}
+
+#[tokio::test]
 async fn a_session_knows_how_its_user_signed_in() {
     let (layer, sessions, _store, _clock) = world();
     let proof = Proof::new().with_methods(["pwd", "otp"]).with_level("aal2");

@@ -16,12 +16,15 @@ use std::{
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::{sleep, timeout};
-use tower::{Layer, Service, service_fn};
-use tower_user_sessions::{EndStreams, Limit, Session, SessionLayer, UntilEnded, UserId};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_user_sessions::{
+    CommitError, EndReason, EndStreams, Limit, Session, SessionLayer, UntilEnded, UserId,
+    UserSessions,
+};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method as Call},
-    http::{Client, store},
+    http::{Client, store, user},
     log::Log,
     streams::{Open, SECOND, World, empty, next, open, sized, text},
 };
@@ -120,6 +123,50 @@ async fn a_call_whose_session_expires_is_answered_with_that_reason() {
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     let problem = text(next(&mut response.into_body()).await);
     assert!(problem.contains("\"reason\":\"expired\""), "{problem}");
+}
+
+/// The store answers at once, so the call never waits before its response head.
+#[tokio::test(start_paused = true)]
+async fn a_response_ends_although_its_handler_ignores_that_the_session_has_ended() {
+    for (own, waits) in [(false, false), (false, true), (true, false)] {
+        let (store, clock) = store();
+        let world = World::of(SessionLayer::new(store.clone()), clock).await;
+        let (body, _sender, dropped) = open();
+        let body = Arc::new(Mutex::new(Some(body)));
+        let response = world.send(world.request(Method::GET, empty()), move |session, _| {
+            let (body, store) = (body.lock().unwrap().take().unwrap(), store.clone());
+            async move {
+                session.insert("seen", "prices").unwrap();
+                let all = if own {
+                    session.user_sessions().unwrap()
+                } else {
+                    UserSessions::new(store, user("alice"))
+                };
+                all.because(EndReason::Disabled).end_all().await.unwrap();
+                if !own {
+                    assert!(matches!(session.commit().await, Err(CommitError::Ended)));
+                }
+                if waits {
+                    sleep(SECOND * 5).await;
+                }
+                Response::new(body)
+            }
+        });
+        let mut response = response.await;
+        if waits {
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+            let problem = text(next(response.body_mut()).await);
+            assert!(problem.contains("\"reason\":\"disabled\""), "{problem}");
+            assert!(dropped.load(Ordering::SeqCst));
+        } else if own {
+            let read = timeout(SECOND * 100, response.body_mut().frame()).await;
+            assert!(read.is_err(), "it goes on: {read:?}");
+        } else {
+            let error = next(response.body_mut()).await.unwrap().unwrap_err();
+            assert_eq!(error.end().unwrap().reason(), "disabled");
+            assert!(dropped.load(Ordering::SeqCst));
+        }
+    }
 }
 
 // T72
@@ -291,6 +338,33 @@ async fn an_upgrade_whose_handler_does_not_watch_the_session_is_logged_once() {
     assert_eq!(warned(), 0);
     upgrade(false, Method::CONNECT, StatusCode::OK).await;
     upgrade(false, Method::GET, StatusCode::SWITCHING_PROTOCOLS).await;
+    assert_eq!(warned(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_outside_of_the_session_layer_is_logged_once() {
+    let log = Log::start();
+    let world = World::new().await;
+    let warned = || {
+        let lines = log.at("WARN");
+        lines
+            .iter()
+            .filter(|line| line.contains("`EndStreams`"))
+            .count()
+    };
+    let (body, _sender, _dropped) = open();
+    let _body = world.get("text/event-stream", body).await;
+    assert_eq!(warned(), 0);
+
+    let opens = service_fn(|_: Request<UntilEnded<Open>>| async {
+        Ok::<_, Infallible>(Response::new(open().0))
+    });
+    for _ in 0..2 {
+        let outside = EndStreams::new().layer(world.layer.layer(opens));
+        let response = outside.oneshot(world.request(Method::GET, empty())).await;
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+
     assert_eq!(warned(), 1);
 }
 

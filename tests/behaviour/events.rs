@@ -360,20 +360,3 @@ async fn a_new_device_raises_one_event() {
         .filter(|event| event.0 == EventKind::NewDevice);
     assert_eq!(new.count(), 1);
 }
-
-// T3
-#[tokio::test]
-async fn no_event_holds_a_token() {
-    let (layer, book, _store, _clock) = world(Limit::at_most(1));
-    let mut client = Client::new(&layer);
-    client.log_in("alice").await;
-    let first = client.token();
-    client.log_in("alice").await;
-
-    let text = format!("{:?}", book.0.lock().unwrap());
-
-    assert!(!text.is_empty());
-    for token in [first, client.token()] {
-        assert!(!text.contains(&token[32..]));
-    }
-}

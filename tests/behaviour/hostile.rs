@@ -17,7 +17,7 @@ use crate::common::{
 };
 
 /// Every header that the layer reads.
-const READ: [&str; 9] = [
+pub(crate) const READ: [&str; 9] = [
     "authorization",
     "content-type",
     "cookie",

@@ -11,7 +11,7 @@ use tower_user_sessions::{
     CookieClash, SameSite, SessionCookie, SessionLayer, TokenSource, UserSessions,
 };
 
-use crate::common::http::{Client, ids, store, user};
+use crate::common::http::{Answer, Client, ids, store, user};
 
 fn removal(line: &str) -> bool {
     line.contains("=; ") && line.contains("Max-Age=0")
@@ -139,7 +139,7 @@ fn layer() -> SessionLayer {
 }
 
 /// All lines without the value of the token.
-fn lines(answer: &crate::common::http::Answer<()>) -> String {
+fn lines(answer: &Answer<()>) -> String {
     let lines = answer.set_cookies().into_iter();
     let short = lines.map(|line| {
         let (pair, attributes) = line.split_once("; ").unwrap();
@@ -178,7 +178,7 @@ async fn a_sign_in_and_a_sign_out_remove_the_cookies_that_other_settings_left_ov
     __Secure-old-guest=<0>; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/app; Domain=a.test; Max-Age=0
     ");
     assert!(looked.sets_no_cookie());
-    let removals = |answer: &crate::common::http::Answer<()>| -> Vec<String> {
+    let removals = |answer: &Answer<()>| -> Vec<String> {
         let lines = answer.set_cookies().into_iter().skip(1);
         lines.map(str::to_owned).collect()
     };
@@ -199,6 +199,44 @@ async fn the_first_value_of_a_guest_removes_left_over_guest_cookies_only() {
     __Secure-old-guest=<0>; HttpOnly; SameSite=Lax; Secure; Path=/app; Domain=a.test; Max-Age=0
     __Secure-old-guest=<0>; HttpOnly; SameSite=Lax; Partitioned; Secure; Path=/app; Domain=a.test; Max-Age=0
     ");
+}
+
+// T13 T63
+#[tokio::test]
+async fn a_change_of_both_cookies_removes_all_that_other_settings_left_over() {
+    let layer = layer();
+    let mut guest = Client::new(&layer);
+    let first = |answer: &Answer<()>| {
+        let pair = answer.set_cookies()[0].split(';').next();
+        pair.map(str::to_owned)
+    };
+    let begins = guest.request(|session| async move { session.insert("cart", "apple").unwrap() });
+    guest.guest = first(&begins.await);
+    let signs_in = guest.request(|session| async move { session.log_in("alice").unwrap() });
+    let signs_in = signs_in.await;
+    let mut client = Client::new(&layer);
+    client.cookie = first(&signs_in);
+    let signs_out = client.request(|session| async move {
+        session.log_out().unwrap();
+        session.insert("cart", "pear").unwrap();
+    });
+
+    for (answer, guest_is) in [(signs_in, 0), (signs_out.await, 64)] {
+        let lines = lines(&answer);
+        assert!(lines.contains(&format!(
+            "sid-guest=<{guest_is}>; HttpOnly; SameSite=Lax; Secure"
+        )));
+        for left_over in [
+            "sid=<0>",
+            "sid-guest=<0>",
+            "__Secure-old=<0>",
+            "__Secure-old-guest=<0>",
+        ] {
+            let partitioned = format!("{left_over}; HttpOnly; SameSite=Lax; Partitioned");
+            assert_eq!(lines.matches(&partitioned).count(), 1, "{lines}");
+        }
+        assert_eq!(lines.matches("-guest=").count(), 4, "{lines}");
+    }
 }
 
 // T13

@@ -48,6 +48,25 @@ async fn a_session_expires_exactly_at_its_idle_time_and_its_cookie_stays() {
     assert_eq!(answer.value(), None);
 }
 
+// T11
+#[tokio::test]
+async fn a_live_session_goes_on_if_its_cookie_is_sent_past_its_max_age() {
+    let (store, clock) = store();
+    let layer = SessionLayer::new(store).lifetime(Lifetime::new(5 * HOUR, 5 * HOUR));
+    let mut client = Client::new(&layer);
+    let signed_in = client.send(|session| async move { session.log_in("alice").unwrap() });
+    assert!(signed_in.await.set_cookies()[0].contains("Max-Age=18000"));
+
+    // The store's clock steps back, as in a failover. By the clock of the browser it is 6 hours later.
+    let began = clock.now();
+    clock.advance(3 * HOUR);
+    assert!(client.user().await.is_some());
+    clock.set(began);
+    clock.advance(3 * HOUR);
+
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+}
+
 // T14 T16
 #[tokio::test]
 async fn activity_renews_the_idle_lifetime() {

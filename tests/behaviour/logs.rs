@@ -8,19 +8,23 @@
 )]
 
 use axum::{Router, body::Body, routing::get};
-use http::{Request, StatusCode};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tower::ServiceExt;
 use tower_user_sessions::{
-    DeviceApi, Limit, MemoryStore, OnOutage, RedisStore, Rejection, Session, SessionCookie,
-    SessionLayer, UserId, UserSessions,
+    ClientIp, DeviceApi, Limit, MemoryStore, OnOutage, RedisStore, Rejection, RequireUser, Session,
+    SessionCookie, SessionLayer, UserId, UserSessions,
     store::{Near, RedisLive, RedisSource},
 };
 
-use crate::common::{
-    alone::is_alone,
-    faulty::{Fault, FaultyStore, Method},
-    http::{Client, store},
-    log::Log,
+use crate::{
+    common::{
+        alone::is_alone,
+        faulty::{Fault, FaultyStore, Method},
+        hostile::STRINGS,
+        http::{Client, store},
+        log::Log,
+    },
+    hostile::READ,
 };
 
 fn world() -> (SessionLayer, FaultyStore, MemoryStore) {
@@ -128,17 +132,24 @@ async fn the_token_is_in_no_log_line_and_not_in_the_debug_of_the_session() {
 
 // T5
 #[tokio::test]
-async fn a_created_login_succeeds_and_a_guest_session_that_cannot_end_is_logged() {
+async fn a_created_login_succeeds_and_a_guest_session_that_cannot_end_is_logged_and_ends_later() {
     let log = Log::start();
     let (layer, faulty, _store) = world();
     let mut client = Client::new(&layer);
     client.insert("cart", "apple").await;
+    let guest = client.clone();
+    let id = guest.request(|session| async move { session.id() });
+    let id = id.await.value().unwrap();
     faulty.always([Method::End], Fault::Fail);
 
     client.log_in("alice").await;
+    faulty.mend();
 
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     assert_eq!(log.at("WARN").len(), 1);
+    assert_eq!(faulty.given_up(), [id]);
+    let found = guest.request(|session| async move { session.id() });
+    assert_eq!(found.await.value(), None);
 }
 
 // T3
@@ -319,4 +330,45 @@ async fn a_user_id_with_a_line_break_and_an_escape_forges_no_log_line() {
     let lines = log.at("tower_user_sessions::audit");
     let escaped = "user=eve\\n2026-01-01T00:00:00Z ERROR forged\\r\\u{1b}[31m\\u{202e}\\\"";
     assert!(lines[0].contains(escaped), "{text}");
+}
+
+// T68
+#[tokio::test]
+async fn no_header_and_no_text_of_a_setting_forges_a_log_line() {
+    let log = Log::start();
+    let (layer, _faulty, _store) = world();
+    let layer = layer.client_ip(ClientIp::RightmostXForwardedFor);
+    // A header can have no line break, but what some programs take for one.
+    let breaks = "next\u{85}2026-01-01T00:00:00Z ERROR forged\u{2028}\u{202e}";
+    for text in STRINGS.iter().copied().chain([breaks]) {
+        let mut client = Client::new(&layer);
+        for name in READ {
+            let value = HeaderValue::from_bytes(text.as_bytes()).unwrap();
+            client.headers.insert(HeaderName::from_static(name), value);
+        }
+        for end in ["1", "2"] {
+            let cookie = format!("__Host-session={text}{end}");
+            let cookie = HeaderValue::from_bytes(cookie.as_bytes()).unwrap();
+            client.headers.append("cookie", cookie);
+            client.log_in("alice").await;
+        }
+        client.user().await;
+    }
+    for text in STRINGS
+        .iter()
+        .copied()
+        .chain(["next\n2026-01-01T00:00:00Z ERROR forged\r"])
+    {
+        let _guard = RequireUser::new()
+            .redirect_to("/login")
+            .remember_target(text);
+        let _layer = layer.clone().countdown_path(text);
+    }
+
+    let text = log.text();
+    assert!(!log.at("WARN").is_empty() && log.at("ERROR").len() > STRINGS.len());
+    let whole = |line: &str| line.starts_with("20") && line.contains(" tower_user_sessions::");
+    let forged: Vec<&str> = text.lines().filter(|line| !whole(line)).collect();
+    assert_eq!(forged, [""; 0]);
+    assert!(!text.contains(['\r', '\u{85}', '\u{2028}', '\u{202e}']));
 }

@@ -105,6 +105,32 @@ async fn a_repeated_end_of_all_sessions_says_how_many_ended() {
 
 // T44
 #[tokio::test]
+async fn a_repeated_end_of_all_own_sessions_says_how_many_ended_and_a_new_sign_in_follows_it() {
+    let (layer, faulty, _store, book) = world();
+    let layer = layer.limit(Limit::at_most(2));
+    let mut client = Client::signed_in(&layer, "alice").await;
+    Client::signed_in(&layer, "alice").await;
+    kinds(&book);
+
+    faulty.next(Method::End, Fault::Lose);
+    let answer = client.send(|session| async move {
+        let sessions = session.user_sessions().unwrap();
+        sessions.end_all().await.unwrap_err();
+        let ended = sessions.end_all().await.unwrap();
+        // As after a change of the password.
+        session.log_in(user("alice")).unwrap();
+        ended
+    });
+
+    assert_eq!(answer.await.value(), 2);
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    let ended = kinds(&book).into_iter();
+    let ended = ended.filter(|(kind, _)| *kind == EventKind::Ended);
+    assert_eq!(ended.count(), 2);
+}
+
+// T44
+#[tokio::test]
 async fn another_end_after_a_lost_reply_reports_only_its_own_sessions() {
     let (store, clock) = store();
     let faulty = FaultyStore::new(&store);

@@ -80,6 +80,7 @@ mod replaced;
 mod reported;
 mod require;
 mod respond;
+mod rights;
 mod rotation;
 mod rotation_calls;
 mod session_of;

@@ -7,17 +7,21 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower_user_sessions::{
-    Limit, SessionLayer, UserSessions,
+    DeviceCookie, Everyone, Limit, SessionLayer, UserSessions,
     events::{self, EventKind},
 };
 
 use crate::common::{
+    book::world,
     faulty::FaultyStore,
-    http::{Client, HOUR, ids, store, user},
+    http::{Client, DAY, HOUR, ids, store, user},
 };
 
 /// The counters by name and labels, and the number of values per histogram.
@@ -167,4 +171,81 @@ fn refusals_reuse_and_dropped_events_are_counted() {
     assert_eq!(counted["ends_total token_reuse"], 1);
     assert_eq!(counted["dropped_events_total"], sender.dropped());
     assert!(sender.dropped() > 0);
+}
+
+const PHONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
+
+/// Raises an event of each kind. Returns all that no label may have: tokens, ids of sessions and of the user.
+async fn each_kind(secrets: &mut Vec<String>) -> Vec<events::Event> {
+    let (layer, book, store, clock) = world(Limit::at_most(1).refuse());
+    let layer = layer.device_cookie(DeviceCookie::new());
+    let mut client = Client::signed_in(&layer, "alice-17").await;
+    let mut keep = |client: &Client| secrets.push(client.token());
+    keep(&client);
+    let refused = Client::new(&layer)
+        .request(|session| async move { session.log_in(user("alice-17")).unwrap() });
+    refused.await;
+    let mut previous = client.clone();
+    client
+        .send(|session| async move { session.rotate().unwrap() })
+        .await;
+    keep(&client);
+    let mut phone = previous.clone();
+    phone.peer = Some(PHONE);
+    phone.user_agent = "Phone";
+    phone.user().await;
+    client
+        .send(|session| async move { session.reauthenticated().unwrap() })
+        .await;
+    keep(&client);
+    client.user().await;
+    clock.advance(HOUR);
+    previous.user().await;
+    let all = UserSessions::new(store.clone(), user("alice-17"));
+    let lost = client.request(move |session| {
+        let all = all.clone();
+        async move {
+            session.insert("cart", "apple").unwrap();
+            all.end_all().await.unwrap();
+        }
+    });
+    lost.await;
+    let everyone = Everyone::new(store).events(book.sink());
+    everyone.end_all().await.unwrap();
+    clock.advance(HOUR);
+    for _ in 0..2 {
+        client.log_in("alice-17").await;
+        keep(&client);
+    }
+    clock.advance(2 * DAY);
+    client.user().await;
+    secrets.push("alice-17".to_owned());
+    let raised = book.0.lock().unwrap().clone();
+    secrets.extend(
+        raised
+            .iter()
+            .filter_map(|event| Some(event.session?.to_string())),
+    );
+    raised
+}
+
+// T3
+#[test]
+fn no_event_of_any_kind_holds_a_token_and_no_label_holds_a_token_an_id_or_a_user() {
+    let (recorder, mut secrets) = (DebuggingRecorder::new(), Vec::new());
+
+    let raised =
+        metrics::with_local_recorder(&recorder, || runtime().block_on(each_kind(&mut secrets)));
+
+    let kinds: BTreeSet<&str> = raised.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds.len(), 12, "{kinds:?}");
+    let labels = format!("{:?}", recorder.snapshotter().snapshot().into_vec());
+    assert!(labels.contains("token_reuse"));
+    let events = format!("{raised:?}");
+    for secret in &secrets {
+        assert!(!labels.contains(&**secret), "{secret}: {labels}");
+        if let Some(own) = secret.get(32..) {
+            assert!(!labels.contains(own) && !events.contains(own));
+        }
+    }
 }

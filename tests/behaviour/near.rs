@@ -326,3 +326,23 @@ async fn a_sign_in_of_a_clone_while_verify_is_under_way_is_kept() {
     assert_eq!(answer.await.value(), Some(user("bob")));
     assert_eq!(client.user().await.as_deref(), Some("bob"));
 }
+
+// T48 T73
+#[tokio::test]
+async fn a_session_with_a_new_token_is_not_verified_with_it_before_the_client_has_it() {
+    let world = World::new();
+    let mut client = Client::signed_in(&world.layer, "alice").await;
+    client.user().await;
+
+    // The response with the new token is lost.
+    let lost = client.request(|session| async move {
+        session.rotate().unwrap();
+        session.commit().await.unwrap();
+        session.verify().await.unwrap();
+    });
+    lost.await;
+
+    // If its client had the new token, the previous one would be reuse now.
+    world.clock.advance(Duration::from_secs(3 * 60));
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+}

@@ -289,23 +289,29 @@ async fn without_a_user_it_is_a_401_page_or_a_redirect_to_sign_in() {
     let world = World::new();
     let guest = Client::new(&world.layer);
     let away = world.page.clone().login("/sign%20in");
+    let beside = world.page.clone().login("/devices-sign-in");
 
     for line in ["GET /devices", "GET /devices/end-others"] {
         let view = world.send(&guest, line, "").await;
         assert_eq!(view.status, StatusCode::UNAUTHORIZED, "{line}");
         assert!(view.body.contains("You’re not signed in."));
     }
-    for line in [
-        "GET /devices",
-        "POST /devices/end",
-        "POST /devices/end-others",
+    for (line, status) in [
+        ("GET /devices", StatusCode::SEE_OTHER),
+        // The redirects after a form must stay on this origin, and those of the sign-in page may not.
+        ("GET /devices/end-others", StatusCode::OK),
+        ("POST /devices/end", StatusCode::OK),
+        ("POST /devices/end-others", StatusCode::OK),
     ] {
         let sent = visit(&world.layer, &away, &guest, line, &[], "id=x").await;
-        assert_eq!(
-            (sent.status, sent.location()),
-            (StatusCode::SEE_OTHER, Some("/sign%20in")),
-            "{line}"
-        );
+        let to = (sent.status, sent.location());
+        assert_eq!(to, (status, Some("/sign%20in")), "{line}");
+        let has_link = sent.body.contains(r#"href="/sign%20in""#);
+        assert_eq!(has_link, status == StatusCode::OK, "{line}");
+        // Its path begins as that of the list does.
+        let sent = visit(&world.layer, &beside, &guest, line, &[], "id=x").await;
+        let to = (sent.status, sent.location());
+        assert_eq!(to, (status, Some("/devices-sign-in")), "{line}");
     }
 }
 
@@ -362,7 +368,7 @@ async fn the_page_can_be_mounted_anywhere_with_or_without_its_prefix() {
 async fn words_and_style_can_be_replaced() {
     let mut world = World::new();
     let mut words = Words::default();
-    words.language = "de".into();
+    words.language = "de_AT.UTF-8".into();
     words.title = "Angemeldet & sicher".into();
     words.sign_out_device = "{device} abmelden".into();
     words.ago = |age| format!("vor {} s", age.as_secs());
@@ -374,7 +380,7 @@ async fn words_and_style_can_be_replaced() {
 
     assert!(
         view.body
-            .starts_with(r#"<!DOCTYPE html><html lang="de"><head>"#)
+            .starts_with(r#"<!DOCTYPE html><html lang="de-AT"><head>"#)
     );
     assert!(view.body.contains("<h1>Angemeldet &amp; sicher</h1>"));
     assert_eq!(view.forms()[0].name, "Safari on iPhone abmelden");

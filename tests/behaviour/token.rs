@@ -9,11 +9,15 @@
 
 use std::{collections::HashSet, fmt::Display, net::IpAddr, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::{collection::vec, option, prelude::*};
 use tower_user_sessions::{
-    Client, EndNotice, EndReason, Lifetime, SessionId, Timestamp, UserId,
-    store::{Changes, Data, Digest, Record, Tag, TagKey, TagKeyError, Token},
+    Client, EndNotice, EndReason, Lifetime, SessionId, SessionLayer, SessionStore, Timestamp,
+    UserId,
+    store::{Changes, Data, Digest, List, Record, Tag, TagKey, TagKeyError, Token},
 };
+
+use crate::common::http::{Client as HttpClient, store};
 
 // T1
 #[test]
@@ -34,14 +38,39 @@ fn a_million_tokens_have_a_million_secrets_and_ids() {
 
 // T1
 #[test]
-fn a_secret_has_at_least_128_bits_that_appear_nowhere_else() {
-    let token = Token::random(Tag::random().unwrap()).unwrap();
+fn each_of_192_bits_of_a_secret_is_random_and_appears_nowhere_else() {
+    let tag = Tag::random().unwrap();
+    let first = Token::random(tag).unwrap();
+    let new: Vec<Token> = (0..200).map(|_| Token::random(tag).unwrap()).collect();
+    let renewed: Vec<Token> = (0..200).map(|_| first.renewed().unwrap()).collect();
 
-    let public = format!("{}{}", token.tag(), token.session_id());
+    for token in new.iter().chain(&renewed) {
+        assert_eq!(
+            token.encode()[..32],
+            format!("{}{}", token.tag(), token.session_id())
+        );
+    }
+    assert_eq!(random_bits(&new)[12..], [0xff; 36]);
+    assert_eq!(
+        random_bits(&renewed),
+        [vec![0; 24], vec![0xff; 24]].concat()
+    );
+}
 
-    assert_eq!(token.encode()[..32], public);
-    // 32 characters of 6 bits are left.
-    assert_eq!(token.encode()[32..].len() * 6, 192);
+/// The bits that are 1 in some of these tokens and 0 in others.
+fn random_bits(tokens: &[Token]) -> Vec<u8> {
+    let (mut some, mut all) = (vec![0; 48], vec![0xff; 48]);
+    for token in tokens {
+        let bytes = URL_SAFE_NO_PAD.decode(token.encode()).unwrap();
+        for (at, byte) in bytes.into_iter().enumerate() {
+            some[at] |= byte;
+            all[at] &= byte;
+        }
+    }
+    some.iter()
+        .zip(all)
+        .map(|(some, all)| some & !all)
+        .collect()
 }
 
 /// Whether a type implements `Display`: an inherent constant wins over that of the trait.
@@ -88,7 +117,7 @@ fn the_parse_error_does_not_repeat_the_text() {
 
 // T3 T4
 #[test]
-fn nothing_in_a_stored_record_signs_in() {
+fn a_stored_record_holds_no_part_of_the_secret() {
     let token = Token::random(Tag::of(&UserId::from(7))).unwrap();
     let record = Record::new(
         token.session_id(),
@@ -101,13 +130,41 @@ fn nothing_in_a_stored_record_signs_in() {
 
     let stored = record.encode().unwrap();
 
+    let has = |part: &[u8]| stored.windows(part.len()).any(|window| window == part);
     let text = token.encode();
-    let secret = &text.as_bytes()[32..];
-    assert!(!stored.windows(secret.len()).any(|window| window == secret));
-    // The digest sent as a token has another digest.
-    let mut forged = [0; 48];
-    forged[..32].copy_from_slice(token.digest().as_bytes());
-    assert_ne!(token.digest().as_bytes()[..], forged[..]);
+    let secret = URL_SAFE_NO_PAD.decode(&text[32..]).unwrap();
+    assert!(has(token.digest().as_bytes()));
+    assert!(!has(&text.as_bytes()[32..]));
+    for half in secret.chunks(12) {
+        assert!(!has(half));
+    }
+}
+
+// T3 T4
+#[tokio::test]
+async fn the_digest_sent_as_a_token_makes_a_guest() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let mut client = HttpClient::signed_in(&layer, "alice").await;
+    let tag = store.tag(&UserId::new("alice").unwrap());
+    let listed = store.list(&List::new(tag)).await.unwrap();
+    let digest = listed[0].digest.as_bytes();
+    let name = [&tag.as_bytes()[..], listed[0].id.as_bytes()].concat();
+
+    let forged = [
+        [&name[..], &digest[..24]].concat(),
+        [&name[..], &digest[8..]].concat(),
+        [&digest[..], &[0; 16]].concat(),
+    ];
+
+    for bytes in forged {
+        let mut thief = client.clone();
+        let text = URL_SAFE_NO_PAD.encode(&bytes);
+        assert!(text.parse::<Token>().is_ok());
+        thief.cookie = Some(format!("__Host-session={text}"));
+        assert_eq!(thief.user().await, None);
+    }
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
 
 #[test]

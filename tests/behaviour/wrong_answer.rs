@@ -7,7 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::StatusCode;
 use tower_user_sessions::{
@@ -18,7 +21,18 @@ use tower_user_sessions::{
     },
 };
 
-use crate::common::http::{Client, store, user};
+use crate::common::{
+    book::Book,
+    http::{Client, DAY, HOUR, store, user},
+};
+
+/// The part of a reply that stands for another one.
+#[derive(Clone, Copy)]
+enum Wrong {
+    Id,
+    Token,
+    User,
+}
 
 /// `MemoryStore` behind something that answers each question with the answer to another one.
 #[derive(Clone)]
@@ -26,6 +40,8 @@ struct Shifted {
     store: MemoryStore,
     /// Whose session is returned instead.
     other: Arc<Mutex<Option<Token>>>,
+    /// What of a new session is another one's.
+    wrong: Arc<Mutex<Wrong>>,
     at_once: bool,
 }
 
@@ -34,6 +50,7 @@ impl Shifted {
         Self {
             store: store.clone(),
             other: Arc::default(),
+            wrong: Arc::new(Mutex::new(Wrong::User)),
             at_once,
         }
     }
@@ -57,8 +74,12 @@ impl SessionStore for Shifted {
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
         let mut create = create.clone();
-        if self.other.lock().unwrap().is_some() {
-            create.user = Some(user("mallory"));
+        if let Some(other) = &*self.other.lock().unwrap() {
+            match *self.wrong.lock().unwrap() {
+                Wrong::Id => create.id = SessionId::from_bytes([7; 12]),
+                Wrong::Token => create.digest = other.digest(),
+                Wrong::User => create.user = Some(user("mallory")),
+            }
         }
         self.store.create(&create).await
     }
@@ -96,7 +117,15 @@ impl SessionStore for Shifted {
     }
 
     async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
-        self.store.look(look).await
+        let mut looked = self.store.look(look).await?;
+        let other = self.other.lock().unwrap().clone();
+        if let Some(other) = other {
+            // The reply to a question about one session more.
+            let more = Look::new(other.tag(), [other.session_id()]);
+            let more = self.store.look(&more).await?;
+            looked.sessions.splice(..0, more.sessions);
+        }
+        Ok(looked)
     }
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
@@ -123,7 +152,7 @@ fn world(at_once: bool) -> (SessionLayer, Shifted) {
     (SessionLayer::new(shifted.clone()), shifted)
 }
 
-// T1 T49
+// T49
 #[tokio::test]
 async fn the_session_of_another_user_is_503_and_reaches_no_handler() {
     for at_once in [true, false] {
@@ -143,7 +172,7 @@ async fn the_session_of_another_user_is_503_and_reaches_no_handler() {
     }
 }
 
-// T1 T49
+// T49
 #[tokio::test]
 async fn the_end_notice_of_another_user_is_503() {
     let (layer, store) = world(true);
@@ -161,7 +190,7 @@ async fn the_end_notice_of_another_user_is_503() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
-// T1 T49
+// T49
 #[tokio::test]
 async fn a_previous_token_in_its_grace_is_the_same_session() {
     let (layer, _store) = world(true);
@@ -175,7 +204,7 @@ async fn a_previous_token_in_its_grace_is_the_same_session() {
     assert_eq!(previous.user().await.as_deref(), Some("alice"));
 }
 
-// T1 T49
+// T49
 #[tokio::test]
 async fn a_new_session_of_another_user_and_another_token_are_503_and_set_no_cookie() {
     let (layer, store) = world(true);
@@ -192,11 +221,66 @@ async fn a_new_session_of_another_user_and_another_token_are_503_and_set_no_cook
     assert_eq!(rotated.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(rotated.sets_no_cookie());
 
-    let signs_in = Client::new(&layer).request(|session| async move {
-        session.log_in(user("alice")).unwrap();
-    });
-    let signed_in = signs_in.await;
+    for wrong in [Wrong::Id, Wrong::Token, Wrong::User] {
+        *store.wrong.lock().unwrap() = wrong;
+        let signs_in = Client::new(&layer).request(|session| async move {
+            session.log_in(user("alice")).unwrap();
+        });
+        let signed_in = signs_in.await;
 
-    assert_eq!(signed_in.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(signed_in.sets_no_cookie());
+        assert_eq!(signed_in.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(signed_in.sets_no_cookie());
+    }
+}
+
+// T49
+#[tokio::test]
+async fn an_expired_session_and_a_reused_token_of_another_user_are_503_and_raise_no_event() {
+    let ((store, clock), book) = (store(), Book::default());
+    let shifted = Shifted::new(&store, true);
+    let layer = SessionLayer::new(shifted.clone()).events(book.sink());
+    let expired = Client::signed_in(&layer, "bob").await;
+    clock.advance(2 * DAY);
+    let mut carol = Client::signed_in(&layer, "carol").await;
+    let reused = carol.clone();
+    carol
+        .send(|session| async move { session.rotate().unwrap() })
+        .await;
+    carol.user().await;
+    clock.advance(HOUR);
+    let alice = Client::signed_in(&layer, "alice").await;
+    book.news();
+
+    for other in [&reused, &expired] {
+        shifted.shift(other);
+        let answer = alice.request(|session| async move { session.ended() });
+        let answer = answer.await;
+
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!answer.reached() && answer.sets_no_cookie());
+        assert_eq!(book.news(), []);
+    }
+}
+
+// T49
+#[tokio::test(start_paused = true)]
+async fn the_end_of_another_session_closes_no_stream() {
+    let (layer, store) = world(true);
+    let mut bob = Client::signed_in(&layer, "bob").await;
+    let ended = bob.clone();
+    bob.send(|session| async move { session.log_out().unwrap() })
+        .await;
+    let alice = Client::signed_in(&layer, "alice").await;
+    let live = alice.request({
+        let (store, ended) = (store.clone(), ended.clone());
+        move |session| {
+            store.shift(&ended);
+            async move { session.live().unwrap() }
+        }
+    });
+    let live = live.await.value();
+
+    let closed = tokio::time::timeout(Duration::from_secs(5), live.ended());
+
+    assert!(closed.await.is_err());
 }
