@@ -9,11 +9,12 @@
 
 use std::time::Duration;
 
+use deadpool_redis::redis;
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore, SessionLayer,
-    store::{ManualClock, RedisLive, RedisSource, StoreErrorKind, Timestamp},
+    store::{FeedMessage, ManualClock, RedisLive, RedisSource, StoreErrorKind, Timestamp},
 };
 
 use crate::common::{
@@ -35,12 +36,15 @@ async fn why(client: &mut Client) -> Option<EndReason> {
     reason.await.value()
 }
 
-/// How long a client that asks again and again stays signed in; at most 6 s.
-async fn stays(client: &mut Client) -> Duration {
+/// How long a client that asks again and again has a route for users only; at most 6 s. Then it gets 401.
+async fn stays(client: &Client) -> Duration {
     let began = Instant::now();
-    while client.user().await.is_some() && began.elapsed() < Duration::from_secs(6) {
-        sleep(Duration::from_millis(50)).await;
+    let mut status = client.users_only().await;
+    while status == StatusCode::OK && began.elapsed() < Duration::from_secs(6) {
+        sleep(Duration::from_millis(20)).await;
+        status = client.users_only().await;
     }
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
     began.elapsed()
 }
 
@@ -51,23 +55,24 @@ async fn every_server_notices_the_end_of_all_within_five_seconds_and_a_new_one_a
         let url = server.url();
         let (here, there) = (node(&url), node(&url));
         let mut alice = Client::signed_in(&here, "alice").await;
-        let mut elsewhere = alice.before(&there);
-        assert!(elsewhere.user().await.is_some());
+        let elsewhere = alice.before(&there);
+        assert_eq!(elsewhere.users_only().await, StatusCode::OK);
         let quiet = Client::signed_in(&there, "quiet").await;
         let idle = node(&url);
-        let mut late = quiet.before(&idle);
-        assert!(late.user().await.is_some());
+        let late = quiet.before(&idle);
+        assert_eq!(late.users_only().await, StatusCode::OK);
 
         let store = RedisStore::connect(&url).unwrap();
         Everyone::new(store).end_all().await.unwrap();
 
         // A server that starts afterwards, and one that was idle for longer than it believes what it knows.
-        assert_eq!(quiet.before(&node(&url)).user().await, None);
-        let (first, second) = tokio::join!(stays(&mut alice), stays(&mut elsewhere));
+        let started = quiet.before(&node(&url));
+        assert_eq!(started.users_only().await, StatusCode::UNAUTHORIZED);
+        let (first, second) = tokio::join!(stays(&alice), stays(&elsewhere));
         let longest = first.max(second);
         assert!(longest < Duration::from_secs(5), "{longest:?}");
         sleep(Duration::from_millis(5_100).saturating_sub(longest)).await;
-        assert_eq!(late.user().await, None);
+        assert_eq!(late.users_only().await, StatusCode::UNAUTHORIZED);
 
         assert_eq!(why(&mut alice).await, Some(EndReason::Everyone));
         for layer in [&here, &there, &idle] {
@@ -84,37 +89,97 @@ async fn every_server_notices_the_end_of_all_within_five_seconds_and_a_new_one_a
 
 // T74
 #[tokio::test]
-async fn a_server_that_hears_the_feed_notices_the_end_of_all_within_a_second() {
+async fn servers_that_hear_the_feed_notice_the_end_of_all_within_a_second_and_others_within_five() {
     let server = Server::start();
     let store = || {
         let source = RedisSource::url(&server.url()).unwrap();
         RedisStore::builder(source).live(RedisLive::ends()).build()
     };
-    let there = SessionLayer::new(store());
-    let mut alice = Client::signed_in(&there, "alice").await;
-    // A server listens while it has an open stream.
-    let stream = alice.send(|session| async move { session.live().unwrap() });
-    let stream = stream.await.value();
-    until("the server listens", async || {
-        let channels: Vec<String> = server.ask("PUBSUB CHANNELS *").await;
-        !channels.is_empty()
+    let servers = [(); 3].map(|()| SessionLayer::new(store()));
+    let mut clients = Vec::new();
+    for layer in &servers {
+        clients.push(Client::signed_in(layer, "alice").await);
+    }
+    // A server listens while it has an open stream. The last one has none.
+    let mut streams = Vec::new();
+    for client in &mut clients[..2] {
+        let stream = client.send(|session| async move { session.live().unwrap() });
+        streams.push(stream.await.value());
+    }
+    until("two servers listen", async || {
+        let (_, count): (String, u32) = server.ask("PUBSUB NUMSUB sessions:live").await;
+        count == 2
     })
     .await;
-    assert!(alice.user().await.is_some(), "it has just read the moment");
+    for client in &clients {
+        // It has just read the moment.
+        assert_eq!(client.users_only().await, StatusCode::OK);
+    }
 
     Everyone::new(store()).end_all().await.unwrap();
     let began = Instant::now();
-    let end = tokio::time::timeout(Duration::from_secs(1), stream.ended()).await;
-    while alice.user().await.is_some() && began.elapsed() < Duration::from_secs(2) {
-        sleep(Duration::from_millis(5)).await;
+    let ends = async {
+        for stream in &streams {
+            stream.ended().await;
+        }
+        began.elapsed()
+    };
+    let (first, second, streams, without) = tokio::join!(
+        stays(&clients[0]),
+        stays(&clients[1]),
+        ends,
+        stays(&clients[2])
+    );
+
+    let slowest = first.max(second).max(streams);
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(without < Duration::from_secs(5), "{without:?}");
+}
+
+// T74
+#[tokio::test]
+async fn neither_a_forged_message_nor_the_end_of_all_in_another_database_signs_anybody_out() {
+    let server = Server::start();
+    let store = |database: u8| {
+        let source = RedisSource::url(&format!("{}/{database}", server.url())).unwrap();
+        RedisStore::builder(source).live(RedisLive::ends()).build()
+    };
+    let layer = SessionLayer::new(store(0));
+    let mut alice = Client::signed_in(&layer, "alice").await;
+    let stream = alice.send(|session| async move { session.live().unwrap() });
+    let stream = stream.await.value();
+    let listens = async || server.ask::<Vec<String>>("PUBSUB CHANNELS *").await.len() > 1;
+    until("the server listens", listens).await;
+
+    Everyone::new(store(1)).end_all().await.unwrap();
+    let forged = Timestamp::from_millis(253_402_300_799_000);
+    let forged = FeedMessage::everyone(forged).encode();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut forger = client.get_multiplexed_async_connection().await.unwrap();
+    let mut publish = redis::cmd("PUBLISH");
+    publish.arg("sessions:live").arg(&forged);
+    let reads = async || {
+        let calls: String = server.ask("INFO commandstats").await;
+        let (_, calls) = calls.split_once("cmdstat_hget:calls=").unwrap();
+        calls.split(',').next().unwrap().parse::<u32>().unwrap()
+    };
+    let before = reads().await;
+    let began = Instant::now();
+    let mut heard = 0;
+    while began.elapsed() < Duration::from_secs(3) {
+        heard += publish.query_async::<u32>(&mut forger).await.unwrap();
+        sleep(Duration::from_millis(10)).await;
     }
 
+    assert!(heard > 100, "{heard}");
+    let read = reads().await - before;
     assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
+        read <= 20,
+        "a flood of messages makes few questions: {read}"
     );
-    assert!(end.is_ok(), "the stream ends too");
+    assert!(alice.user().await.is_some());
+    assert!(stream.end().is_none());
+    assert!(!server.ask::<bool>("EXISTS sessions:{everyone}").await);
 }
 
 // T74
@@ -127,7 +192,7 @@ async fn a_request_costs_one_evalsha_and_a_reading_every_two_seconds_rides_besid
         .end_all()
         .await
         .unwrap();
-    stays(&mut alice).await;
+    stays(&alice).await;
     alice = Client::signed_in(&layer, "alice").await;
     alice.user().await;
     let _: () = server.ask("CONFIG RESETSTAT").await;
@@ -185,7 +250,7 @@ async fn a_server_that_is_cut_off_answers_no_request_with_what_it_knew() {
     assert_eq!(status, StatusCode::OK);
 }
 
-// T74
+// T51 T74
 #[tokio::test]
 async fn a_moment_that_a_failover_lost_is_written_back_by_a_server_that_knew_it() {
     let server = Server::start();
@@ -193,12 +258,12 @@ async fn a_moment_that_a_failover_lost_is_written_back_by_a_server_that_knew_it(
     let mut alice = Client::signed_in(&layer, "alice").await;
     let store = RedisStore::connect(&server.url()).unwrap();
     let moment = Everyone::new(store).end_all().await.unwrap();
-    stays(&mut alice).await;
+    stays(&alice).await;
     let key = "sessions:{everyone}";
     let ttl: i64 = server.ask(&format!("PTTL {key}")).await;
     assert_eq!(ttl, -1, "it is kept for ever");
 
-    // As a replica that was promoted without it.
+    // As a replica that was promoted without it, or eviction.
     let _: u32 = server.ask(&format!("DEL {key}")).await;
 
     let mut found: Option<i64> = None;

@@ -28,6 +28,8 @@ use crate::common::{
     people::{asks, is_live, set, signs_in, token, until},
 };
 
+/// Where the database begins, after the header and the journal.
+const DATABASE: usize = 4_096 + 8 * 1024 * 1024;
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -205,27 +207,39 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
 
     let mut cases: Vec<(FileStoreErrorKind, Vec<u8>)> = Vec::new();
     for whole in [&closed, &crashed] {
+        // Of an empty file nothing is missing.
+        for length in [3, 30, 4_096, 1_000_000, DATABASE - 1] {
+            cases.push((FileStoreErrorKind::Damaged, whole[..length].to_vec()));
+        }
         for part in 0..50 {
-            let length = whole.len() * part / 50;
+            let length = DATABASE + (whole.len() - DATABASE) * part / 50;
             let length = if part % 2 == 0 {
                 length
             } else {
                 length / 4_096 * 4_096
             };
-            // Of an empty file nothing is missing.
-            cases.push((FileStoreErrorKind::Damaged, whole[..length.max(3)].to_vec()));
+            cases.push((FileStoreErrorKind::Damaged, whole[..length].to_vec()));
         }
     }
-    let mut newer = closed.clone();
-    newer[20..24].copy_from_slice(&2_u32.to_be_bytes());
-    cases.push((FileStoreErrorKind::Newer, newer));
+    for (version, kind) in [
+        (1, FileStoreErrorKind::Damaged),
+        (3, FileStoreErrorKind::Newer),
+    ] {
+        let mut other = closed.clone();
+        other[20..24].copy_from_slice(&u32::to_be_bytes(version));
+        cases.push((kind, other));
+    }
+    // The second record of the journal, with others after it.
+    let mut torn = crashed;
+    torn[2 * 4_096 + 100] ^= 1;
+    cases.push((FileStoreErrorKind::Damaged, torn));
     cases.push((
         FileStoreErrorKind::Foreign,
         b"SQLite format 3\0 and more".to_vec(),
     ));
     cases.push((FileStoreErrorKind::Foreign, closed[4_096..].to_vec()));
     let mut flipped = closed;
-    let middle = flipped.len() / 8;
+    let middle = DATABASE + (flipped.len() - DATABASE) / 8;
     flipped[middle..]
         .iter_mut()
         .step_by(512)

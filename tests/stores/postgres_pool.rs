@@ -114,6 +114,32 @@ async fn statements_that_a_connection_lost_cost_no_request_and_are_prepared_no_m
 }
 
 #[tokio::test]
+async fn another_statement_under_the_name_of_a_prepared_one_costs_no_request() {
+    let server = Server::start();
+    // As behind PgBouncer in transaction mode: another node has prepared its own under the same names.
+    let swaps = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async {
+            let names = (0..40).map(|at| {
+                format!("PREPARE s{at}(int, int, int, int, int, int) AS SELECT $1 + $6;")
+            });
+            let sql = format!("DEALLOCATE ALL; {}", names.collect::<String>());
+            client.simple_query(&sql).await.unwrap();
+            Ok(())
+        })
+    });
+    let manager = Manager::new(server.url().parse().unwrap(), NoTls);
+    let pool = Pool::builder(manager).post_recycle(swaps).max_size(1);
+    let store = PostgresStore::new(pool.build().unwrap());
+    store.migrate().await.unwrap();
+
+    let phone = signs_in(&store, "anna").await;
+
+    for _ in 0..10 {
+        assert!(is_live(&store, &phone).await);
+    }
+}
+
+#[tokio::test]
 async fn a_failed_transaction_that_the_app_left_on_a_connection_costs_no_request() {
     let server = Server::start();
     let pool = pool(&server.url(), 1);

@@ -16,10 +16,10 @@ use crate::common::{
     wire::Wire,
 };
 
-/// As much as a session may have, and nothing that the server could compress.
+/// As much as a session may have, 64 KiB with its key, and nothing that the server could compress.
 fn much(seed: u8) -> Changes {
     let (mut number, mut text) = (u32::from(seed) + 1, String::new());
-    while text.len() < 60 * 1024 {
+    while text.len() < 65_500 {
         // Numbers that follow no pattern, each the same in each run.
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         text.push_str(&format!("{:06x}", number >> 8));
@@ -40,11 +40,26 @@ async fn wal(server: &Server) -> i64 {
         .await
 }
 
+/// What some work costs: bytes of WAL, bytes that the server sent, and those that it received.
+async fn costs(server: &Server, wire: &Wire, work: impl AsyncFnOnce()) -> [u64; 3] {
+    let (log, (sent, received)) = (wal(server).await, wire.carried());
+    work().await;
+    let (sent_then, received_then) = wire.carried();
+    let log = u64::try_from(wal(server).await - log).unwrap();
+    [log, sent_then - sent, received_then - received]
+}
+
 #[tokio::test]
-async fn a_request_writes_no_other_sessions_data() {
+async fn a_request_reads_and_writes_no_other_sessions_data() {
     let server = Server::start();
+    let wire = Wire::before(server.port).await;
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_000));
-    let store = server.store_at(clock.clone()).await;
+    let store = PostgresStore::builder(pool(&url(wire.port), 1))
+        .clock(clock.clone())
+        .activity_step(Duration::ZERO)
+        .deadline(Duration::from_secs(20))
+        .build();
+    store.migrate().await.unwrap();
     let user = UserId::new("anna").unwrap();
     let mut tokens = Vec::new();
     for number in 0..100 {
@@ -62,22 +77,43 @@ async fn a_request_writes_no_other_sessions_data() {
         .number("SELECT sum(length(bytes)) FROM tower_user_sessions_parts")
         .await;
     assert!(
-        (live, parts / 1024) >= (100, 5_900),
+        (live, parts / 1024) >= (100, 6_390),
         "{live} sessions, {parts} bytes"
     );
 
-    let before = wal(&server).await;
-    for token in &tokens {
-        clock.advance(Duration::from_secs(2));
-        let found = store.resolve(&Resolve::new(token.clone())).await.unwrap();
-        assert!(matches!(found, Resolved::Live(_)), "{found:?}");
-    }
-    let each = (wal(&server).await - before) / 100;
-
+    let requests = costs(&server, &wire, async || {
+        for token in &tokens {
+            clock.advance(Duration::from_secs(2));
+            let found = store.resolve(&Resolve::new(token.clone())).await.unwrap();
+            let Resolved::Live(found) = found else {
+                panic!("{found:?}");
+            };
+            assert!(found.data.get("cart").is_some());
+        }
+    });
+    let [log, sent, received] = requests.await.map(|bytes| bytes / 100);
+    println!("a request: {log} bytes of WAL, {sent} sent, {received} received");
+    // Its own data and the head. The head has no data, and goes back with the activity.
+    assert!((1..50_000).contains(&log), "{log} bytes of WAL");
+    assert!((65_000..110_000).contains(&sent), "{sent} bytes were sent");
     assert!(
-        (1..50_000).contains(&each),
-        "{each} bytes of WAL for each request"
+        (1..45_000).contains(&received),
+        "{received} bytes were received"
     );
+
+    let save = Save::new(tokens[0].tag(), tokens[50].session_id(), much(200));
+    let saves = costs(&server, &wire, async || {
+        let saved = store.save(&save).await.unwrap();
+        assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
+    });
+    let [log, sent, received] = saves.await;
+    println!("a save: {log} bytes of WAL, {sent} sent, {received} received");
+    for bytes in [log, sent, received] {
+        assert!(
+            (65_000..130_000).contains(&bytes),
+            "{bytes} bytes for one save"
+        );
+    }
 }
 
 #[tokio::test]
@@ -320,44 +356,6 @@ async fn two_writers_on_one_user_lose_nothing() {
             "key-{number} is lost"
         );
     }
-}
-
-// T24
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_requests_does_not_keep_an_end_from_happening() {
-    let server = Server::start();
-    let store = PostgresStore::builder(server.pool())
-        .deadline(Duration::from_secs(20))
-        .build();
-    store.migrate().await.unwrap();
-    let (sends, sent) = tokio::sync::watch::channel(signs_in(&store, "anna").await);
-    let mut flood = tokio::task::JoinSet::new();
-    for _ in 0..128 {
-        let (store, sent) = (store.clone(), sent.clone());
-        flood.spawn(async move {
-            loop {
-                let token = sent.borrow().clone();
-                // Its session may have ended a moment ago, and the pool may have no connection for so many.
-                let _ = store.resolve(&Resolve::new(token)).await;
-            }
-        });
-    }
-
-    for _ in 0..10 {
-        let token = loop {
-            let token = token(&store, "anna");
-            // In a flood the age of a sign-in is known to within the time of a reply.
-            if let Created::Created(_) = store.create(&asks("anna", &token)).await.unwrap() {
-                break token;
-            }
-        };
-        sends.send_replace(token.clone());
-        tokio::task::yield_now().await;
-        let end = End::new(token.tag(), Which::All, EndReason::Revoked);
-        store.end(&end).await.unwrap();
-        assert!(!is_live(&store, &token).await);
-    }
-    flood.abort_all();
 }
 
 #[tokio::test]

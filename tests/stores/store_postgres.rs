@@ -1,8 +1,15 @@
 //! `PostgresStore` keeps the contract of `SessionStore`, and uses the server's clock.
 
-use tower_user_sessions::store::{ManualClock, conformance};
+use tower_user_sessions::{
+    Lifetime,
+    store::{Created, ManualClock, Resolve, Resolved, SessionStore, Timestamp, conformance},
+};
 
-use crate::common::postgres::Server;
+use crate::common::{
+    http::DAY,
+    people::{asks, is_live, listed, token},
+    postgres::{Server, client},
+};
 
 // T49 T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T53 T57 T58 T76
 #[tokio::test]
@@ -18,4 +25,58 @@ async fn is_atomic_on_a_runtime_with_several_threads() {
     let server = Server::start();
 
     conformance::is_atomic(async |clock: ManualClock| server.store_at(clock).await).await;
+}
+
+/// The server's clock with a shift, in place of its own: a schema before `pg_catalog` hides that.
+const SHIFTED: &str = "
+    CREATE SCHEMA shifted;
+    CREATE TABLE shifted.clock (shift interval NOT NULL);
+    INSERT INTO shifted.clock VALUES ('0');
+    CREATE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+        AS 'SELECT pg_catalog.clock_timestamp() + shift FROM shifted.clock';
+    ALTER DATABASE postgres SET search_path = public, shifted, pg_catalog;";
+
+async fn server_time(server: &Server) -> Timestamp {
+    let now = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    Timestamp::from_millis(server.number(now).await)
+}
+
+// T52
+#[tokio::test]
+async fn uses_the_servers_clock_also_if_it_is_days_behind_or_ahead() {
+    let server = Server::start();
+    client(&server.url())
+        .await
+        .batch_execute(SHIFTED)
+        .await
+        .unwrap();
+    let store = server.store().await;
+    let shift = async |days: i32| {
+        let shift = format!("UPDATE shifted.clock SET shift = '{days} days'");
+        server.ask(&shift).await;
+    };
+
+    for (user, days) in [("alice", -10), ("bob", 10)] {
+        shift(days).await;
+        let token = token(&store, user);
+        let mut create = asks(user, &token);
+        create.lifetime = Lifetime::new(2 * DAY, 30 * DAY);
+        let before = server_time(&server).await;
+        let Created::Created(made) = store.create(&create).await.unwrap() else {
+            panic!("not created");
+        };
+        let resolved = store.resolve(&Resolve::new(token.clone())).await.unwrap();
+        let Resolved::Live(found) = resolved else {
+            panic!("not live");
+        };
+        let after = server_time(&server).await;
+        assert!(before <= made.now && made.now <= found.now && found.now <= after);
+
+        // A day later it is live, and three days later it has expired.
+        shift(days + 1).await;
+        assert_eq!(listed(&store, token.tag()).await.len(), 1);
+        shift(days + 4).await;
+        assert_eq!(listed(&store, token.tag()).await.len(), 0);
+        assert!(!is_live(&store, &token).await);
+    }
 }

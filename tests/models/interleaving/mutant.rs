@@ -181,8 +181,8 @@ pub(crate) const MUTANTS: &[Rule] = &[
     rule(
         "end: the caller",
         END,
-        "if caller ~= \"\" and not live",
-        "if false and not live",
+        "if caller ~= \"\" and not again",
+        "if false and not again",
     ),
     rule(
         "end: the cutoff",

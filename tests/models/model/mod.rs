@@ -297,10 +297,9 @@ impl Model {
 
     pub(crate) fn end(&mut self, ask: &End, now: Timestamp) -> Answer {
         let set = self.set(ask.tag);
-        if ask
-            .caller
-            .is_some_and(|id| set.live(id, now, ask.not_before).is_none())
-        {
+        let before = set.ended_by(ask.call, now);
+        let mut calls = |id| set.live(id, now, ask.not_before).is_some() || before.contains(&id);
+        if ask.caller.is_some_and(|id| !calls(id)) {
             return Answer::CallerEnded;
         }
         let keep = match ask.which {
@@ -311,7 +310,6 @@ impl Model {
         let mut ended = set.all_live(now, None);
         ended.retain(|record| Some(record.id) != keep && (record.counts || !ask.spare_uncounted));
         let by = set.causing(ask.by, Some(ask.call), now);
-        let before = set.ended_by(ask.call, now);
         for record in &ended {
             set.ends(record.id, ask.reason, &by, now);
         }

@@ -127,10 +127,12 @@ impl SessionSet {
         }
         let ended = evicted.len() + usize::from(replaced.is_some());
         let most = most.max(ended).min(NOTICES);
-        self.keep_the_newest(most, now, replaced, |notice| !nobody(notice));
-        self.keep_the_newest(MARKERS, now, None, |notice| {
-            nobody(notice) && notice.reason == EndReason::Replaced
+        let marker = |notice: &EndNotice, why| nobody(notice) && notice.reason == why;
+        let replaces = |notice: &EndNotice| marker(notice, EndReason::Replaced);
+        self.keep_the_newest(most, now, replaced, |notice| {
+            !replaces(notice) && !marker(notice, EndReason::Undelivered)
         });
+        self.keep_the_newest(MARKERS, now, None, replaces);
         let first_sight = ask.device.is_some_and(|device| self.sees(device, now));
         self.made.push(Made {
             id: ask.id,

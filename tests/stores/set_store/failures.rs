@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Limit, SessionStore,
+    EndReason, Limit, SessionId, SessionStore,
     store::{
         Authenticated, Changes, Create, Created, End, EndEveryone, Ended, List, Resolve, Save,
         Saved, Scan, StoreErrorKind, Tag, Token, Which,
     },
 };
 
-use super::{START, end_all, is_live, live, setup, sign_in, signed_in, tag};
+use super::{START, end_all, is_live, live, of, setup, sign_in, signed_in, tag};
 use crate::common::shelf::Fault;
 
 // T57
@@ -149,6 +149,14 @@ async fn a_set_of_a_newer_version_is_an_error_and_is_left_alone() {
     .map(|answer| answer.unwrap_err().kind());
 
     assert_eq!(kinds, [StoreErrorKind::TooNew; 5]);
+    // A sign-in that was given up there is not tried again by each operation of other users.
+    store.end_undelivered(tag(), SessionId::from_bytes([7; 12]));
+    let before = of(&shelf.counts().reads);
+    for _ in 0..10 {
+        let guest = Token::random(Tag::random().unwrap()).unwrap();
+        assert!(!is_live(&store, &guest).await);
+    }
+    assert_eq!(of(&shelf.counts().reads) - before, 1);
     assert_eq!(shelf.head(tag()).unwrap(), newer);
 }
 

@@ -5,9 +5,13 @@ use std::{
     time::Duration,
 };
 
+use tokio::task::JoinSet;
 use tower_user_sessions::{
-    EndReason, Limit, SessionStore,
-    store::{Changes, Created, End, Ended, ManualClock, Save, Saved, Which},
+    EndReason, Limit, SessionId, SessionStore, Timestamp,
+    store::{
+        Changes, Created, End, Ended, ManualClock, Save, Saved, SetStorage, SetStore, StoreError,
+        StoreErrorKind, Stored, Tag, Which, Write, Written,
+    },
 };
 
 use super::{START, end_all, is_live, live, of, setup, sign_in, signed_in, tag};
@@ -272,4 +276,53 @@ async fn of_a_refusing_limit_exactly_as_many_sign_ins_are_admitted() {
         admitted += usize::from(task.await.unwrap());
     }
     assert_eq!(admitted, 3);
+}
+
+/// A storage whose calls take their time.
+#[derive(Clone)]
+struct Slow(Shelf);
+
+impl SetStorage for Slow {
+    async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        self.0.read(tag, part).await
+    }
+
+    async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        self.0.write(tag, write).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+#[tokio::test]
+async fn writers_that_wait_longer_than_the_patience_for_their_turn_are_busy_and_an_end_is_not() {
+    let clock = ManualClock::at(START);
+    let shelf = Shelf::on(&clock);
+    let phone = signed_in(&shelf.store(), &clock).await;
+    let store = SetStore::builder(Slow(shelf))
+        .patience(Duration::from_millis(100))
+        .build();
+    let mut saves = JoinSet::new();
+    for _ in 0..40 {
+        let (store, id) = (store.clone(), phone.session_id());
+        saves.spawn(async move {
+            let mut changes = Changes::default();
+            changes.set("theme", "dark");
+            store.save(&Save::new(tag(), id, changes)).await.map(drop)
+        });
+    }
+    tokio::task::yield_now().await;
+
+    let ended = store.end(&end_all()).await;
+    let saved = saves.join_all().await;
+
+    // Each turn takes at least 10 ms, so ten of them fit.
+    let busy = saved.iter().filter_map(|it| it.as_ref().err());
+    let busy = busy.filter(|error| error.kind() == StoreErrorKind::Busy);
+    assert!(busy.count() >= 20, "{saved:?}");
+    assert!(matches!(ended, Ok(Ended::Ended { .. })), "{ended:?}");
 }

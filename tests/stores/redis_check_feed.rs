@@ -1,0 +1,48 @@
+//! `RedisStore::check` names each command that the feed lacks.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use tower_user_sessions::{
+    RedisStore,
+    store::{RedisCheck, RedisLive, RedisSource},
+};
+
+use super::redis_check::missing;
+use crate::common::{cluster::Cluster, redis::Server};
+
+/// What a store with the feed finds on each server, for a user who may do all but this.
+async fn of_feed(servers: &[Server], sharded: bool, rule: &str) -> Vec<RedisCheck> {
+    let rule = rule.to_lowercase();
+    let rule = format!("ACL SETUSER app reset on >secret ~sessions:* &* +@all -{rule}");
+    for server in servers {
+        let _: () = server.ask(&rule).await;
+    }
+    let urls = servers.iter().map(Server::url);
+    let urls = urls.map(|url| url.replace("redis://", "redis://app:secret@"));
+    let urls: Vec<String> = urls.collect();
+    let source = if sharded {
+        RedisSource::cluster(urls)
+    } else {
+        RedisSource::url(&urls[0])
+    };
+    let store = RedisStore::builder(source.unwrap()).live(RedisLive::ends());
+    store.build().check().await
+}
+
+// T70
+#[tokio::test]
+async fn each_command_of_the_feed_that_the_user_may_not_use_is_named() {
+    let (node, cluster) = (Server::start(), Cluster::of(3, &[]).await);
+    for (servers, sharded, commands) in [
+        (&[node][..], false, ["PUBLISH", "SUBSCRIBE", "PING"]),
+        (&cluster.nodes, true, ["SPUBLISH", "SSUBSCRIBE", "PING"]),
+    ] {
+        for command in commands {
+            let checks = of_feed(servers, sharded, command).await;
+
+            assert_eq!(checks.len(), servers.len());
+            for check in &checks {
+                assert_eq!(missing(check), [command], "{check}");
+            }
+        }
+    }
+}
