@@ -5,7 +5,18 @@ use crate::common::overload::Cell;
 // T57 T70
 #[tokio::test(flavor = "multi_thread")]
 async fn a_little_more_than_it_can_handle_is_answered_as_far_as_it_can() {
-    Cell::cluster(600, 1.1).holds().await;
+    Cell::cluster(600, 1.3).holds().await;
+}
+
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_sign_ins_leave_no_session_where_new_connections_queue_behind_old_replies() {
+    let cell = Cell {
+        one_queue: true,
+        silent: true,
+        ..Cell::cluster(200, 2.0)
+    };
+    cell.holds().await;
 }
 
 // T57 T70

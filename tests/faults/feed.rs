@@ -11,15 +11,16 @@ use std::time::Duration;
 use deadpool_redis::redis::{self, AsyncConnectionConfig, cmd};
 use tokio::time::Instant;
 use tower_user_sessions::{
-    EndReason, RedisStore,
+    EndReason, RedisStore, SessionLayer, UserId,
     store::{
-        End, FeedMessage, FeedNews, RedisFinding, RedisLive, RedisSource, SessionStore, Token,
-        Which,
+        End, FeedMessage, FeedNews, Near, RedisFinding, RedisLive, RedisSource, SessionStore,
+        Token, Which,
     },
 };
 
 use crate::common::{
     feed::Reader,
+    http::Client,
     people::{signs_in, token, until},
     redis::Server,
     relay::Relay,
@@ -224,4 +225,33 @@ async fn ten_thousand_messages_are_all_delivered_and_the_feed_stays_trusted() {
     until("all", async || reader.messages().len() == 10_000).await;
     assert!(reader.is_trusted(tag));
     assert_eq!(reader.epoch(tag), epoch);
+}
+
+#[tokio::test]
+async fn while_redis_is_full_the_feed_stays_trusted_and_the_near_cache_answers() {
+    let server = Server::start_with(&["--maxmemory-policy", "noeviction"]);
+    let source = RedisSource::url(&server.url()).unwrap();
+    let store = RedisStore::builder(source).live(RedisLive::all()).build();
+    let layer = SessionLayer::new(Near::new(store.clone())).near(|_request| true);
+    let mut anna = Client::signed_in(&layer, "anna").await;
+    let tag = store.tag(&UserId::new("anna").unwrap());
+    let reader = Reader::trusting(&store, tag).await;
+    assert!(anna.user().await.is_some());
+
+    let _: () = server.ask("CONFIG SET maxmemory 1").await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    assert!(reader.is_trusted(tag));
+    assert!(anna.user().await.is_some(), "it fills the cache");
+    let calls = async || {
+        let all: String = server.ask("INFO commandstats").await;
+        let calls = all.split_once("cmdstat_evalsha:calls=").unwrap().1;
+        calls.split(',').next().unwrap().parse::<u32>().unwrap()
+    };
+    let before = calls().await;
+    for _ in 0..100 {
+        assert!(anna.user().await.is_some());
+    }
+    let made = calls().await - before;
+    assert!(made <= 10, "{made} calls for 100 requests");
 }

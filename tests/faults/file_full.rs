@@ -26,7 +26,7 @@ fn on_a_full_disk_sign_ins_fail_and_evict_nobody_and_all_works_again_with_space(
     }
     let disk = tempfile::tempdir().unwrap();
     let own = env::current_exe().unwrap();
-    let script = "mount -t tmpfs -o size=6m none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture";
+    let script = "mount -t tmpfs -o size=14m none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture";
     // Without the rights of root, a namespace of users gives them.
     let mut unshare = Command::new("unshare");
     if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {

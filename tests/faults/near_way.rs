@@ -29,7 +29,7 @@ use crate::common::resp::{is_message, reply};
 
 /// A relay on a port of the loopback.
 pub(super) struct Way {
-    port: u16,
+    pub(super) port: u16,
     state: Arc<State>,
 }
 

@@ -1,4 +1,4 @@
-//! `RedisStore` while its server is away, silent, refuses or is a replica: callers share one attempt and its error.
+//! `RedisStore` while its server is away or silent, and what it leaves when it is dropped.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,30 +6,30 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex},
+};
 
 use http::{Request, Response};
 use tokio::time::Instant;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
     OnOutage, RedisStore, SessionLayer,
-    store::{RedisSource, Resolve, SessionStore, StoreErrorKind},
+    store::{RedisSource, Resolve, SessionStore, StoreError, StoreErrorKind},
 };
 
 use crate::common::{
-    load::{Told, answered, kinds, median, millis, offer},
+    load::{answered, kinds, millis, offer},
     people::{self, asks, guest, is_live, signs_in, token, until},
-    redis::{self, Server, free_port, pool},
+    redis::{self, Server, pool},
     relay::Relay,
 };
 
-async fn resolves(store: RedisStore) -> Result<(), tower_user_sessions::store::StoreError> {
+async fn resolves(store: RedisStore) -> Result<(), StoreError> {
     store.resolve(&Resolve::new(guest())).await.map(drop)
-}
-
-fn after(all: &[Told], time: Duration) -> Vec<Duration> {
-    let late = all.iter().filter(|told| told.at > time);
-    late.map(|told| told.took).collect()
 }
 
 /// Connections that a server counted, less those that asked it.
@@ -39,76 +39,6 @@ async fn connects(server: &Server) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("total_connections_received:"));
     line.unwrap().parse().unwrap()
-}
-
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn at_a_closed_port_all_callers_share_the_error_at_once() {
-    let store = RedisStore::connect(&format!("redis://127.0.0.1:{}", free_port())).unwrap();
-
-    let all = offer(5_000, millis(2_000), |_| resolves(store.clone())).await;
-
-    assert_eq!(kinds(&all), [(StoreErrorKind::Unavailable, 10_000)]);
-    let late = median(after(&all, millis(300)));
-    assert!(late < millis(5), "{late:?}");
-}
-
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_up_is_not_stormed() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let accepting = tokio::spawn(async move {
-        let mut accepted = 0;
-        let end = Instant::now() + millis(2_000);
-        while let Ok(Ok(_)) = tokio::time::timeout_at(end, listener.accept()).await {
-            accepted += 1;
-        }
-        accepted
-    });
-    let store = RedisStore::connect(&format!("redis://127.0.0.1:{port}")).unwrap();
-
-    let all = offer(5_000, millis(2_000), |_| resolves(store.clone())).await;
-
-    let accepted = accepting.await.unwrap();
-    assert!(accepted <= 10, "{accepted} connects");
-    assert_eq!(kinds(&all), [(StoreErrorKind::Unavailable, 10_000)]);
-}
-
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_denied_to_every_caller() {
-    let server = Server::start_with(&["--requirepass", "open-sesame"]);
-    let relay = Relay::start(server.port).await;
-    relay.delay(millis(100));
-    let url = format!("redis://:wrong@127.0.0.1:{}", relay.port);
-    let store = RedisStore::connect(&url).unwrap();
-
-    let all = offer(200, millis(1_000), |_| resolves(store.clone())).await;
-
-    assert_eq!(kinds(&all), [(StoreErrorKind::Denied, 200)]);
-    assert_eq!(relay.made(), 1, "tried again after five seconds");
-}
-
-// T70
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_leads_to_a_replica_is_tried_a_few_times() {
-    let (master, replica) = (Server::start(), Server::start());
-    let _: () = replica
-        .ask(&format!("REPLICAOF 127.0.0.1 {}", master.port))
-        .await;
-    let relay = Relay::start(replica.port).await;
-    let store = RedisStore::connect(&relay.url()).unwrap();
-
-    let all = offer(500, millis(2_000), |_| resolves(store.clone())).await;
-
-    assert_eq!(kinds(&all), [(StoreErrorKind::Unavailable, 1_000)]);
-    assert!(relay.made() <= 5, "{} connects", relay.made());
-    let _: () = replica.ask("REPLICAOF NO ONE").await;
-    until("it is a master now", async || {
-        resolves(store.clone()).await.is_ok()
-    })
-    .await;
 }
 
 // T70
@@ -168,7 +98,7 @@ async fn a_connection_that_fell_silent_in_a_pause_costs_no_request() {
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
-async fn where_an_outage_makes_guests_pages_are_fast_after_the_first_second() {
+async fn where_an_outage_makes_guests_pages_take_no_time_after_the_first_second() {
     let server = Server::start();
     let relay = Relay::start(server.port).await;
     let store = RedisStore::connect(&relay.url()).unwrap();
@@ -182,25 +112,39 @@ async fn where_an_outage_makes_guests_pages_are_fast_after_the_first_second() {
             }));
 
     relay.become_a_black_hole();
+    let (began, late) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
     let cookie = format!("__Host-session={}", token.encode().as_str());
-    let all = offer(20, millis(4_000), |_| {
+    offer(100, millis(4_000), |_| {
         let (mut service, cookie) = (service.clone(), cookie.clone());
+        let late = Arc::clone(&late);
         async move {
             let mut request = Request::new(String::new());
             request
                 .headers_mut()
                 .insert("cookie", cookie.parse().unwrap());
-            let answer = service.ready().await.unwrap().call(request).await.unwrap();
-            assert_eq!(answer.status(), 200);
+            let (at, mut polls) = (Instant::now(), 0);
+            let mut answer = pin!(service.ready().await.unwrap().call(request));
+            let answer = poll_fn(|cx| {
+                polls += 1;
+                answer.as_mut().poll(cx)
+            });
+            assert_eq!(answer.await.unwrap().status(), 200);
+            if at > began + millis(1_100) {
+                late.lock().unwrap().push((at.elapsed(), polls));
+            }
             Ok(())
         }
     })
     .await;
 
-    let late = after(&all, millis(1_100));
-    // On a busy machine a page may be held up, but never for as long as a caller waits for the store.
-    assert!(late.iter().all(|took| *took < millis(250)), "{late:?}");
-    assert!(median(late) < millis(10));
+    let mut late = std::mem::take(&mut *late.lock().unwrap());
+    assert!(late.len() > 250, "{} pages", late.len());
+    // A page that is done at its first poll waits for nothing but the processor, which other programs use, too.
+    let wait = late.iter().filter(|(_, polls)| *polls > 1).count();
+    assert!(wait * 10 < late.len(), "{late:?}");
+    late.sort();
+    let p95 = late[late.len() * 95 / 100].0;
+    assert!(p95 < millis(10), "{p95:?}");
 }
 
 // T70
@@ -310,8 +254,8 @@ async fn who_connects_is_asked_each_time() {
     let ask = |password: &str| -> Result<ConnectionInfo, RedisError> {
         format!("redis://:{password}@127.0.0.1:{}", server.port).into_connection_info()
     };
-    let passwords = std::sync::Arc::new(std::sync::Mutex::new(ask("first").unwrap()));
-    let told = std::sync::Arc::clone(&passwords);
+    let passwords = Arc::new(Mutex::new(ask("first").unwrap()));
+    let told = Arc::clone(&passwords);
     let store = RedisStore::connect_with(move || {
         let info = told.lock().unwrap().clone();
         async move { Ok::<_, RedisError>(info) }

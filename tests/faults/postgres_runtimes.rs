@@ -1,6 +1,7 @@
 //! `PostgresStore` in several runtimes: the one that began something may be idle, which nothing drives.
 
 use deadpool_postgres::tokio_postgres::NoTls;
+use tokio::time::timeout;
 use tower_user_sessions::{
     EndReason, PostgresStore, UserId,
     store::{End, List, SessionStore, Which},
@@ -11,7 +12,7 @@ use crate::common::{
     feed::Reader,
     load::millis,
     people::{is_live, signs_in, until},
-    postgres::Server,
+    postgres::{Server, pool},
 };
 
 // T70
@@ -43,17 +44,19 @@ fn a_sign_in_that_was_given_up_ends_though_the_runtime_that_ends_it_is_idle() {
     });
 }
 
+/// A store of a node that reads and sends messages.
+fn live(server: &Server) -> PostgresStore {
+    PostgresStore::builder(server.pool())
+        .live(server.url().parse().unwrap(), NoTls)
+        .build()
+}
+
 // T70
 #[test]
 fn the_feed_arrives_though_the_runtime_that_listened_is_idle() {
     let (idle, busy) = (idle(), busy());
     let server = busy.block_on(async { Server::start() });
-    let live = || {
-        PostgresStore::builder(server.pool())
-            .live(server.url().parse().unwrap(), NoTls)
-            .build()
-    };
-    let (here, there) = (live(), live());
+    let (here, there) = (live(&server), live(&server));
     let tag = here.tag(&UserId::new("anna").unwrap());
     busy.block_on(async {
         here.migrate().await.unwrap();
@@ -78,5 +81,55 @@ fn the_feed_arrives_though_the_runtime_that_listened_is_idle() {
         let end = End::new(tag, Which::All, EndReason::Revoked);
         there.end(&end).await.unwrap();
         assert!(!reader.news(tag).await.is_empty());
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_no_place_of_the_pool_behind() {
+    let (first, second) = (busy(), busy());
+    let server = first.block_on(async { Server::start() });
+    let store = PostgresStore::new(pool(&server.url(), 1));
+    first.block_on(async {
+        store.migrate().await.unwrap();
+        signs_in(&store, "anna").await;
+        // The call is dropped, and its statement gets no answer.
+        server.suspend();
+        let list = List::new(store.tag(&UserId::new("anna").unwrap()));
+        let dropped = timeout(millis(50), store.list(&list)).await;
+        assert!(dropped.is_err(), "{dropped:?}");
+    });
+    drop(first);
+    server.resume();
+
+    second.block_on(async { signs_in(&store, "bert").await });
+}
+
+// T70
+#[test]
+fn messages_are_sent_though_the_runtime_of_the_task_that_sends_is_idle() {
+    let (idle, busy) = (idle(), busy());
+    let server = busy.block_on(async { Server::start() });
+    let (here, there) = (live(&server), live(&server));
+    let tag = |user| here.tag(&UserId::new(user).unwrap());
+    let end = |user| End::new(tag(user), Which::All, EndReason::Revoked);
+    let reader = busy.block_on(async {
+        here.migrate().await.unwrap();
+        for user in ["anna", "bert"] {
+            signs_in(&here, user).await;
+        }
+        // The connection that the idle runtime takes is driven by this one.
+        there.list(&List::new(tag("anna"))).await.unwrap();
+        Reader::trusting(&here, tag("anna")).await
+    });
+    // The task that sends begins in a runtime that stops at once.
+    idle.block_on(there.end(&end("anna"))).unwrap();
+
+    busy.block_on(async {
+        there.end(&end("bert")).await.unwrap();
+
+        // The messages of both: the first one was still waiting.
+        for user in ["anna", "bert"] {
+            assert!(!reader.news(tag(user)).await.is_empty());
+        }
     });
 }
