@@ -1,6 +1,6 @@
 //! SECURITY.md says which test proves which line, and the tests say so too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::File;
 
@@ -11,7 +11,7 @@ type Proofs = BTreeMap<String, Vec<String>>;
 pub(crate) fn complaints(table: &str, tests: &[File]) -> Vec<String> {
     let (written, meant) = (written(table), meant(tests));
     let none = Vec::new();
-    let lines: Vec<&String> = written.keys().chain(meant.keys()).collect();
+    let lines: BTreeSet<&String> = written.keys().chain(meant.keys()).collect();
     let mut complaints: Vec<String> = lines
         .into_iter()
         .filter_map(|line| {
@@ -22,8 +22,21 @@ pub(crate) fn complaints(table: &str, tests: &[File]) -> Vec<String> {
             })
         })
         .collect();
-    complaints.dedup();
+    complaints.extend(remarks(table));
     complaints
+}
+
+/// The cells that say more than the names of tests. A reader takes "later" for what does not exist.
+fn remarks(table: &str) -> Vec<String> {
+    let cells = table.lines().filter_map(cell);
+    cells
+        .filter_map(|(line, shown)| {
+            let between = shown.split('`').step_by(2);
+            let remark: String = between.filter(|text| *text != ", ").collect();
+            (!remark.is_empty())
+                .then(|| format!("SECURITY.md: {line} says beside its tests: {remark}"))
+        })
+        .collect()
 }
 
 /// The table with the tests that the comments name.
@@ -34,31 +47,35 @@ pub(crate) fn corrected(table: &str, tests: &[File]) -> String {
             .strip_suffix(" |")
             .and_then(|row| row.rsplit_once(" | "));
         let line = row.strip_prefix("| ").and_then(|row| row.split(' ').next());
-        let (Some((rest, shown)), Some(tests)) = (cell, line.and_then(|line| meant.get(line)))
+        let (Some((rest, _shown)), Some(tests)) = (cell, line.and_then(|line| meant.get(line)))
         else {
             return format!("{row}\n");
         };
         let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
-        let remark = shown.rsplit('`').next().filter(|_| shown.contains('`'));
-        format!("{rest} | {}{} |\n", tests.join(", "), remark.unwrap_or(""))
+        format!("{rest} | {} |\n", tests.join(", "))
     });
     rows.collect()
 }
 
 /// What the table says.
 fn written(table: &str) -> Proofs {
-    table
-        .lines()
-        .filter_map(|row| {
-            let row = row.strip_prefix("| ")?.strip_suffix(" |")?;
-            let (line, rest) = row.split_once(" | ").filter(|(line, _)| is_line(line))?;
-            let (_what, shown) = rest.rsplit_once(" | ")?;
+    let cells = table.lines().filter_map(cell);
+    cells
+        .map(|(line, shown)| {
             let shown = shown.split('`').skip(1).step_by(2);
             let mut tests: Vec<String> = shown.map(ToOwned::to_owned).collect();
             tests.sort();
-            Some((line.to_owned(), tests))
+            (line.to_owned(), tests)
         })
         .collect()
+}
+
+/// The line of a row and what shows it.
+fn cell(row: &str) -> Option<(&str, &str)> {
+    let row = row.strip_prefix("| ")?.strip_suffix('|')?;
+    let (line, rest) = row.split_once(" | ").filter(|(line, _)| is_line(line))?;
+    let (_what, shown) = rest.rsplit_once(" | ")?;
+    Some((line, shown.strip_suffix(' ').unwrap_or(shown)))
 }
 
 /// What the comments above the tests say.
@@ -130,7 +147,7 @@ mod tests {
             "// T6 T7\n#[test]\nfn it_is_secure() {}\n// Why.\nfn helper() {}",
         );
         let table = "| line | what |\n| T6 | a | `cookie::it_is_secure` |\n\
-                     | T7 | b | `cookie::it_is_secure`; later: more |\n| T8 | c | Later |";
+                     | T7 | b | `cookie::it_is_secure` |\n| T8 | c |  |";
 
         assert_eq!(complaints(table, &tests), [""; 0]);
     }
@@ -140,7 +157,7 @@ mod tests {
         let tests = test_of("src/model/token.rs", "// T1\n#[test]\nasync fn unique() {}");
 
         assert_eq!(
-            complaints("| T1 | a | Later |", &tests),
+            complaints("| T1 | a |  |", &tests),
             ["SECURITY.md: T1 is shown by: `model::token::unique`"]
         );
         assert_eq!(complaints("", &tests).len(), 1);
@@ -155,9 +172,22 @@ mod tests {
 
         assert_eq!(
             corrected,
-            "| line | what |\n| T1 | a | `model::token::unique`; later: more |\n"
+            "| line | what |\n| T1 | a | `model::token::unique` |\n"
         );
         assert_eq!(complaints(&corrected, &tests), [""; 0]);
+    }
+
+    #[test]
+    fn a_remark_beside_the_tests_is_a_complaint() {
+        let tests = test_of("src/model/token.rs", "// T1\n#[test]\nfn unique() {}");
+        let of = |shown: &str| complaints(&format!("| T1 | a | {shown} |"), &tests);
+
+        assert_eq!(of("`model::token::unique`"), [""; 0]);
+        assert_eq!(
+            of("`model::token::unique`; Later: more"),
+            ["SECURITY.md: T1 says beside its tests: ; Later: more"]
+        );
+        assert_eq!(of("Later").len(), 2);
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(crate) fn complaints(path: &str, source: &str) -> Vec<String> {
         .collect()
 }
 
-fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
+/// The tokens as words, without delimiters.
+pub(super) fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
     for tree in tokens {
         match tree {
             TokenTree::Group(group) => flatten(group.stream(), words),

@@ -19,7 +19,8 @@ impl File {
     }
 }
 
-/// All files of this kind under a folder of the crate, sorted; none if there is no such folder.
+/// All files with this extension, which may be none, under a folder of the crate, sorted. None if there is no such
+/// folder.
 /// What a tool built there is not ours.
 pub(crate) fn under(folder: &str, extension: &str) -> Vec<File> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
@@ -37,7 +38,7 @@ fn collect(root: &Path, folder: &Path, extension: &str, files: &mut Vec<File>) {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.ends_with("target") {
             collect(root, &path, extension, files);
-        } else if path.extension().is_some_and(|found| found == extension) {
+        } else if path.extension().unwrap_or_default() == extension {
             files.push(File {
                 path: path
                     .strip_prefix(root)

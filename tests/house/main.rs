@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bodies;
 mod checklist;
 mod clock;
 mod files;

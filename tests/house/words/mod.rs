@@ -15,8 +15,10 @@ use source::Piece;
 /// A sentence may have this many words.
 const WORDS: usize = 35;
 
-/// The folders whose Rust and Lua files are read.
-const FOLDERS: [&str; 5] = ["src", "tests", "examples", "benches", "fuzz"];
+/// The folders whose Rust and Lua files, scripts and programs are read.
+const FOLDERS: [&str; 7] = [
+    "src", "tests", "examples", "benches", "fuzz", "scripts", ".ci",
+];
 
 /// This check names what it refuses.
 const OWN: &str = "tests/house/words";
@@ -26,6 +28,9 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
     let pieces = match path.rsplit('.').next() {
         Some("rs") => source::rust(text, 1),
         Some("lua") => source::lua(text),
+        Some("js" | "ts") => source::comments(text, "//"),
+        Some("py") => source::comments(text, "#"),
+        _ if text.starts_with("#!") => source::comments(text, "#"),
         _ => vec![Piece::Prose(source::lines(text, 1))],
     };
     let mut complaints = Vec::new();
@@ -73,8 +78,15 @@ fn of_prose(path: &str, lines: &[prose::Line], complaints: &mut Vec<String>) {
 
 /// Every file that somebody reads, or those whose path begins with this.
 fn files(only: &str) -> Vec<File> {
-    let code = FOLDERS.map(|folder| [under(folder, "rs"), under(folder, "lua")].concat());
-    let mut files = [code.concat(), under("", "md")].concat();
+    let of = |folder: &str, kinds: &[&str]| -> Vec<File> {
+        let files = kinds.iter().flat_map(|kind| under(folder, kind));
+        files.collect()
+    };
+    let code = FOLDERS.map(|folder| of(folder, &["rs", "lua", "js", "ts", "py"]));
+    // Scripts have no extension.
+    let mut scripts = [under("scripts", ""), under(".ci", ""), under("tests", "")].concat();
+    scripts.retain(|file| file.text.starts_with("#!"));
+    let mut files = [code.concat(), scripts, of("", &["md"])].concat();
     files.retain(|file| {
         file.path.starts_with(only)
             && !file.path.starts_with(OWN)
@@ -209,4 +221,24 @@ The request sends a token. The previous token works for 30 s more (see [`rotate`
 ";
 
     assert_eq!(complaints("README.md", text), [""; 0]);
+}
+
+#[test]
+fn comments_of_scripts_and_of_programs_in_python_and_javascript_are_read() {
+    let shell = "#!/usr/bin/env bash\n# Makes it anew.\necho anew # told\n";
+    let python = "# anew\nprint('anew')\n";
+
+    assert_eq!(
+        complaints("scripts/a", shell),
+        ["scripts/a:2: anew", "scripts/a:3: told"]
+    );
+    assert_eq!(complaints("benches/a.py", python), ["benches/a.py:1: anew"]);
+    assert_eq!(
+        complaints("src/a.js", "f('anew'); // told\n"),
+        ["src/a.js:1: told"]
+    );
+    let read = files("scripts/screenshots");
+    assert_eq!(read.len(), 1);
+    let page = files("src/api/page/page.js");
+    assert_eq!(page.len(), 1);
 }

@@ -76,6 +76,36 @@ pub(super) fn lua(text: &str) -> Vec<Piece> {
     scan.pieces
 }
 
+/// The comments of a shell script, a program in Python, or one in JavaScript, by the marks that begin them.
+pub(super) fn comments(text: &str, marks: &'static str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut above = None;
+    for line in lines(text, 1) {
+        let alone = line.text.trim_start().strip_prefix(marks);
+        let code = alone.is_none();
+        // After code there is space on both sides, which addresses and colours do not have.
+        let after = || line.text.rsplit_once(&*format!(" {marks} "));
+        let comment = alone.or_else(|| after().map(|(_code, comment)| comment));
+        let Some(comment) = comment.filter(|comment| !comment.starts_with('!')) else {
+            above = None;
+            continue;
+        };
+        let found = Line {
+            number: line.number,
+            text: comment.to_owned(),
+            columns: true,
+        };
+        match pieces.last_mut() {
+            Some(Piece::Prose(lines)) if !code && above == Some(line.number - 1) => {
+                lines.push(found);
+            }
+            _ => pieces.push(Piece::Prose(vec![found])),
+        }
+        above = (!code).then_some(line.number);
+    }
+    pieces
+}
+
 struct Scan<'a> {
     rest: &'a str,
     line: usize,
@@ -279,5 +309,19 @@ fn a_script_has_a_header_comments_and_functions() {
             "message:c d",
             "prose: e",
         ]
+    );
+}
+
+#[test]
+fn a_shell_script_has_comments_above_and_after_its_code() {
+    let script = "#!/bin/sh\n# a\n# b\nx=$# # c\ny=#d\n    # e\n";
+
+    assert_eq!(
+        texts(comments(script, "#")),
+        ["prose: a\n b", "prose:c", "prose: e"]
+    );
+    assert_eq!(
+        texts(comments("// a\nf(); // b\nlet x = 'http://c'", "//")),
+        ["prose: a", "prose:b"]
     );
 }
