@@ -21,7 +21,8 @@ use serde_json::json;
 use thirtyfour::{By, WebDriver};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower_user_sessions::{
-    DevicePage, Geo, Lifetime, PeerAddr, Place, Session, SessionLayer, UserId, store::ManualClock,
+    DevicePage, Geo, Lifetime, PeerAddr, Place, Session, SessionLayer, UserId, Words,
+    store::ManualClock,
 };
 
 use crate::common::{
@@ -47,16 +48,18 @@ impl Drop for Site {
 }
 
 impl Site {
-    async fn start(user: &'static str, geo: impl Geo) -> Self {
+    async fn start(user: &'static str, language: &'static str, geo: impl Geo) -> Self {
         let (store, clock) = store();
         let layer = SessionLayer::new(store).lifetime(Lifetime::AAL1);
+        let mut words = Words::default();
+        words.language = language.into();
         let enter = move |session: Session| async move {
             session.log_in(UserId::new(user).unwrap()).unwrap();
             Redirect::to("/devices")
         };
         let app = Router::new()
             .route("/in", get(enter))
-            .nest_service("/devices", DevicePage::at("/devices").geo(geo))
+            .nest_service("/devices", DevicePage::at("/devices").geo(geo).words(words))
             .layer(layer.clone())
             .layer(middleware::from_fn(at_home));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -127,7 +130,7 @@ const DEVICES: [(&str, &str, u64); 4] = [
 
 /// Signed in on a desktop, with four other devices.
 async fn at_a_desk(browser: &WebDriver) -> Site {
-    let site = Site::start("alice@example.com", Atlas).await;
+    let site = Site::start("alice@example.com", "en", Atlas).await;
     for (agent, peer, seconds) in DEVICES {
         site.device("alice@example.com", agent, peer.parse().unwrap())
             .await;
@@ -258,7 +261,7 @@ impl Geo for Hostile {
 async fn hostile_text_runs_no_script_in_a_browser() {
     browse(|browser| async move {
         for (at, hostile) in STRINGS.iter().enumerate() {
-            let site = Site::start(hostile, Hostile).await;
+            let site = Site::start(hostile, hostile, Hostile).await;
             let peer = format!("192.0.2.{at}").parse().unwrap();
             site.device(hostile, hostile, peer).await;
 
@@ -271,6 +274,10 @@ async fn hostile_text_runs_no_script_in_a_browser() {
             };
             assert_eq!(text("header strong").await, *hostile);
             assert_eq!(text(".place").await, *hostile);
+            // "2025-11-24 16:00:00 UTC" until the script runs. The language, which is none, does not stop it.
+            let time = browser.find(By::Css("time")).await.unwrap();
+            let title = time.attr("title").await.unwrap().unwrap();
+            assert!(!title.starts_with("20"), "{title}");
             let strangers = "script:not([src$='.js']):not([src*='/devices/page.js?']), img, iframe, \
                              base, style, a, meta[http-equiv], form:not([action^='/devices/']):\
                              not([method=dialog]), svg:not(.icon), svg script, x, b, i, [onclick]";

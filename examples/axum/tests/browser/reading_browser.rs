@@ -13,7 +13,7 @@ use thirtyfour::WebDriver;
 use tower_user_sessions::SameSite;
 
 use crate::{
-    common::chromium::browse,
+    common::chromium::browse_whole,
     site::{Site, cookies, seen, sign_in},
 };
 
@@ -46,7 +46,7 @@ async fn load_teasers(browser: &WebDriver, site: &Site, user: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_prefetch_prerender_images_head_and_polls_the_reason_is_still_shown() {
     let site = Arc::new(Site::start(SameSite::Lax).await);
-    browse(move |browser| async move {
+    browse_whole(move |browser| async move {
         sign_in(&browser, &site).await;
         load_teasers(&browser, &site, "alice").await;
         assert_eq!(seen(&browser, &site, "/", "#user").await, "alice");

@@ -11,6 +11,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tower_http::csrf::CsrfLayer;
 use tower_user_sessions::{
     Lifetime, Login, MemoryStore, Session, SessionLayer, store::SharedStore,
 };
@@ -51,6 +52,8 @@ pub fn app_on(store: impl Into<SharedStore>) -> Router {
         .route("/forget", post(forget))
         .route("/logout", post(log_out))
         .layer(sessions)
+        // Refuses sign-ins and sign-outs that other sites send.
+        .layer(CsrfLayer::new())
 }
 
 /// How often a visitor was here.

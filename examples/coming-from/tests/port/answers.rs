@@ -159,3 +159,24 @@ async fn the_cookie_from_before_the_sign_in_is_not_the_users() {
 
     assert_eq!(pair.send("GET /me").await.status, 401);
 }
+
+// T55
+#[tokio::test]
+async fn the_ported_app_refuses_a_sign_in_and_a_sign_out_from_another_origin() {
+    let mut browser = Browser::new(&example_coming_from_after::app());
+    let sign_in = "POST /login name=alice&password=demo";
+    for foreign in ["https://evil.example", "null"] {
+        browser.origin = Some(foreign);
+        assert_eq!(browser.send(sign_in).await.status, 403);
+        assert!(!browser.has_cookie());
+    }
+    browser.origin = None;
+    browser.send(sign_in).await;
+
+    browser.origin = Some("https://evil.example");
+    let refused = browser.send("POST /logout").await;
+
+    browser.origin = None;
+    let me = browser.send("GET /me").await;
+    assert_eq!((refused.status, &*me.body), (403, "You are alice"));
+}

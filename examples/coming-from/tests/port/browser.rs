@@ -23,6 +23,8 @@ pub(crate) struct Seen {
 pub(crate) struct Browser {
     app: Router,
     cookies: BTreeMap<String, String>,
+    /// The site whose page sends the requests, if it is not the app's own.
+    pub(crate) origin: Option<&'static str>,
     /// The `state` of the last way to the provider: the two apps make different ones.
     pub(crate) state: String,
 }
@@ -32,6 +34,7 @@ impl Browser {
         Self {
             app: app.clone(),
             cookies: BTreeMap::new(),
+            origin: None,
             state: String::new(),
         }
     }
@@ -64,6 +67,9 @@ impl Browser {
         let mut request = Request::builder().method(method).uri(path);
         if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies.join("; "));
+        }
+        if let Some(origin) = self.origin {
+            request = request.header(header::ORIGIN, origin);
         }
         if method == "POST" {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -33,6 +33,7 @@ fn composing_serves_users_and_sends_guests_to_sign_in() {
 
 const FRONT_END: &str = "http://localhost:5173";
 
+// T55
 #[test]
 fn composing_lets_the_scripts_of_one_other_origin_sign_in_and_no_other() {
     let app = App::start(&[]);

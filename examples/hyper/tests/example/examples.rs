@@ -34,12 +34,16 @@ fn hyper_serves_one_cookie_jar_over_http1_and_http2() {
 
 // T55
 #[test]
-fn hyper_refuses_a_sign_in_from_another_origin() {
+fn hyper_refuses_a_sign_in_and_a_sign_out_from_another_origin() {
     let app = App::start(&[]);
     let curl = Curl::with_agent("curl/8");
     let foreign = ["-X", "POST", "-H", "Origin: https://evil.test"];
 
     let refused = curl.run(&foreign, &app.url("/login?alice"));
-
     assert_eq!((refused.status, curl.token()), (403, None));
+    curl.post(&app, "/login?alice");
+    let refused = curl.run(&foreign, &app.url("/logout"));
+
+    assert_eq!(refused.status, 403);
+    assert_eq!(curl.get(&app, "/").body, "Hello alice\n");
 }

@@ -22,6 +22,10 @@ pub mod http;
 pub mod python;
 #[path = "../../../../tests/common/redis.rs"]
 pub mod redis;
+#[path = "../../../../tests/common/relay/mod.rs"]
+pub mod relay;
+#[path = "../../../../tests/common/resp.rs"]
+pub mod resp;
 
 /// The example that the tests start.
 pub const EXAMPLE: &str = env!("CARGO_BIN_EXE_example-tonic");

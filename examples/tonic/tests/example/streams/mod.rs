@@ -8,14 +8,17 @@ mod raw;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use self::{
     node::Node,
     process::{Browser, Process},
     raw::{Stream, close_reason},
 };
-use crate::common::redis::Server;
+use crate::common::{redis::Server, relay::Relay};
 
 const CAUSES: [&str; 4] = ["evicted", "revoked", "administrator", "token_reuse"];
 
@@ -88,8 +91,8 @@ async fn closing(
     lease: Duration,
     rounds: usize,
 ) -> Vec<Duration> {
-    let a = Process::start(server, true, lease).await;
-    let b = Process::start(server, feed_of_b, lease).await;
+    let a = Process::start(&server.url(), true, lease).await;
+    let b = Process::start(&server.url(), feed_of_b, lease).await;
     let mut took = Vec::new();
     for round in 0..rounds {
         let cause = CAUSES[round % CAUSES.len()];
@@ -143,8 +146,8 @@ async fn streams_of_every_kind_close_with_the_lease_when_no_message_arrives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_a_process_that_was_suspended_for_10_s_close_when_it_goes_on() {
     let server = Server::start();
-    let a = Process::start(&server, true, LEASE).await;
-    let b = Process::start(&server, true, LEASE).await;
+    let a = Process::start(&server.url(), true, LEASE).await;
+    let b = Process::start(&server.url(), true, LEASE).await;
     let stays = Browser::signed_in(b.node.axum, "stays", 1).await;
     let open_ones = open(&a.node, &stays.token).await;
     let mut users = Vec::new();
@@ -191,5 +194,62 @@ async fn streams_of_a_process_that_was_suspended_for_10_s_close_when_it_goes_on(
         let kind = stream.kind;
         let closed = timeout(Duration::from_millis(100), stream.end()).await;
         assert!(closed.is_err(), "{kind} of a live session was closed");
+    }
+}
+
+/// `scripts/soak processes_cut` starts it: the real lease takes longer than a change may.
+// T41 T72
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "scripts/soak runs it"]
+async fn streams_of_every_kind_close_within_75_s_on_a_process_that_hears_nothing() {
+    const USERS: usize = 20;
+    let server = Server::start();
+    let b = Process::start(&server.url(), true, LEASE).await;
+    let (mut cut_off, mut nodes, mut closing) = (Vec::new(), Vec::new(), JoinSet::new());
+    for why in ["cut", "silent"] {
+        let relay = Relay::start(server.port).await;
+        let a = Process::start(&relay.url(), true, LEASE).await;
+        for number in 0..USERS {
+            let user = format!("{why}-{number}");
+            let browser = Browser::signed_in(b.node.axum, &user, 1).await;
+            let streams = open(&a.node, &browser.token).await;
+            cut_off.push((why, CAUSES[number % CAUSES.len()], user, browser, streams));
+        }
+        // The node listens from its first stream on.
+        sleep(Duration::from_secs(2)).await;
+        if why == "cut" {
+            relay.cut_listeners(true);
+        } else {
+            relay.silence_listeners(true);
+        }
+        // Until it has noticed that, and has asked for all its streams.
+        sleep(Duration::from_secs(8)).await;
+        nodes.push((relay, a));
+    }
+
+    for (why, cause, user, mut browser, streams) in cut_off {
+        end(cause, &b.node, &mut browser, &user).await;
+        let ended = Instant::now();
+        for stream in streams {
+            closing.spawn(async move {
+                closes(stream, cause, LONGEST).await;
+                (why, ended.elapsed())
+            });
+        }
+    }
+
+    println!("| why | streams | first, s | half, s | last, s |");
+    let took = closing.join_all().await;
+    for why in ["cut", "silent"] {
+        let of = took.iter().filter(|(it, _)| *it == why);
+        let mut of: Vec<f64> = of.map(|(_, took)| took.as_secs_f64()).collect();
+        of.sort_by(f64::total_cmp);
+        let [first, half, last] = [0, of.len() / 2, of.len() - 1].map(|at| of[at]);
+        println!(
+            "| {why} | {} | {first:.1} | {half:.1} | {last:.1} |",
+            of.len()
+        );
+        // No message made them close.
+        assert!(half > 20.0, "{why}: {half}");
     }
 }

@@ -12,10 +12,7 @@ use tower_user_sessions::{
 };
 
 use super::node::Node;
-use crate::common::{
-    child::{self, Child, say, wait_for},
-    redis::Server,
-};
+use crate::common::child::{self, Child, say, wait_for};
 
 /// The test that is such a process.
 const ENTRY: &str = "streams::process::a_node";
@@ -27,10 +24,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a node on this server. It reports ends or not, and its streams ask again after this lease.
-    pub(super) async fn start(server: &Server, reports: bool, lease: Duration) -> Self {
+    /// Starts a node on the server at this address. It reports ends or not, and its streams ask again after this lease.
+    pub(super) async fn start(url: &str, reports: bool, lease: Duration) -> Self {
         let lease = lease.as_millis();
-        let orders = format!("{} {} {lease}", server.url(), u8::from(reports));
+        let orders = format!("{url} {} {lease}", u8::from(reports));
         let mut child = Child::start(ENTRY, &orders);
         let said = child.says("serves").await;
         let [axum, tonic, hyper] = numbers(&said);
