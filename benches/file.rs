@@ -2,7 +2,8 @@
 //!
 //! Run it with `cargo bench -p benches --bench file`. The file is in `TMPDIR`: put it on the disk that
 //! you want to know about. With the argument `million` it opens the file of a million users, as a crash leaves it.
-//! With `flood` it ends all sessions of a user while 128 tasks send requests of that user.
+//! With `flood` it ends all sessions of a user while 128 tasks send requests of that user. With `growth` it compares a
+//! request and a sign-in with a thousand users and with up to a million.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -63,6 +64,10 @@ fn main() {
     if has("flood") {
         let runtime = Runtime::new().unwrap();
         return runtime.block_on(flood(FileStore::open(&path).unwrap()));
+    }
+    if has("growth") {
+        let runtime = Runtime::new().unwrap();
+        return runtime.block_on(growth(FileStore::open(&path).unwrap()));
     }
     let file = FileStore::open(&path).unwrap();
     let limit = Limit::at_most(3);
@@ -225,6 +230,71 @@ async fn fill(path: &Path) {
     }
     println!("done");
     std::future::pending::<()>().await;
+}
+
+/// A request and a sign-in of any user, with more and more users.
+async fn growth(store: FileStore) {
+    let mut before = 0;
+    for users in [1_000, 10_000, 100_000, 1_000_000] {
+        let mut tokens = Vec::new();
+        for from in (before..users).step_by(1_000) {
+            let mut tasks = tokio::task::JoinSet::new();
+            for user in from..from + 1_000 {
+                let store = store.clone();
+                tasks.spawn(async move { sign_in(&store, user).await });
+            }
+            let all = tasks.join_all().await;
+            tokens.extend(all.into_iter().step_by(50));
+        }
+        before = users;
+        // The log is short again.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut rounds = Vec::new();
+        for round in 0..5 {
+            let (start, cpu) = (Arrival::now(), cpu());
+            let requests = 500_000;
+            for at in 0..requests {
+                let token = &tokens[at * 7_919 % tokens.len()];
+                black_box(store.resolve_now(&Resolve::new(token.clone())));
+            }
+            let requests = (start.age() / 500_000, (self::cpu() - cpu) / 500_000);
+            let (start, cpu) = (Arrival::now(), self::cpu());
+            let mut tasks = tokio::task::JoinSet::new();
+            for task in 0..CONNECTIONS {
+                let store = store.clone();
+                tasks.spawn(async move {
+                    for n in 0..500 {
+                        let any = (round * 500 + n) * CONNECTIONS + task;
+                        sign_in(&store, any.wrapping_mul(2_654_435_769) % users).await;
+                    }
+                });
+            }
+            tasks.join_all().await;
+            let sign_ins = (start.age() / 16_000, (self::cpu() - cpu) / 16_000);
+            rounds.push((requests, sign_ins));
+        }
+        let median = |of: &dyn Fn(&((Duration, Duration), (Duration, Duration))) -> Duration| {
+            let mut all: Vec<Duration> = rounds.iter().map(of).collect();
+            all.sort_unstable();
+            all[2]
+        };
+        println!(
+            "{users} users: a request {:.2?} (CPU {:.2?}), a sign-in {:.2?} (CPU {:.2?}), 32 at once",
+            median(&|round| round.0.0),
+            median(&|round| round.0.1),
+            median(&|round| round.1.0),
+            median(&|round| round.1.1),
+        );
+    }
+}
+
+/// The CPU time of this process.
+fn cpu() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let mut ticks = fields.split_whitespace().skip(11).take(2);
+    let mut next = || ticks.next().unwrap().parse::<u64>().unwrap();
+    Duration::from_millis(10 * (next() + next()))
 }
 
 async fn sign_in(store: &FileStore, user: u32) -> Token {
