@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use deadpool_postgres::{Client as Connection, tokio_postgres::Statement};
 use tokio::task::JoinSet;
 use tower_user_sessions::{
     Client, PostgresStore, SessionStore, UserId,
@@ -71,14 +72,43 @@ async fn cpu(url: &str) -> Duration {
     Duration::from_nanos(nanos)
 }
 
-/// Sends one request with each token.
-async fn requests(url: &str, store: &PostgresStore, tokens: &[Token], activity: bool) -> Cost {
+/// What is done once with each token.
+#[derive(Clone, Copy)]
+enum Work {
+    /// The control: nothing but what PostgreSQL needs to find a row by its key and to send it.
+    LookUp,
+    /// A request that writes nothing.
+    Read,
+    /// A request whose activity is written.
+    Activity,
+}
+
+const WORKS: [(&str, Work); 3] = [
+    ("control, a look-up by key", Work::LookUp),
+    ("a read", Work::Read),
+    ("with activity", Work::Activity),
+];
+
+/// Does this with each token. The control has a connection of its own, which stays open as those of the store do.
+async fn run(
+    url: &str,
+    store: &PostgresStore,
+    (client, look_up): (&Connection, &Statement),
+    tokens: &[Token],
+    work: Work,
+) -> Cost {
     let mut times = Vec::new();
     let before = cpu(url).await;
     for token in tokens {
-        let mut resolve = Resolve::new(token.clone());
-        resolve.activity = activity;
+        let (tag, mut resolve) = (token.tag(), Resolve::new(token.clone()));
+        resolve.activity = matches!(work, Work::Activity);
         let began = Instant::now();
+        if let Work::LookUp = work {
+            let row = client.query_one(look_up, &[&&tag.as_bytes()[..]]).await;
+            times.push(began.elapsed());
+            assert!(!row.unwrap().get::<_, Vec<u8>>("head").is_empty());
+            continue;
+        }
         let found = store.resolve(&resolve).await.unwrap();
         times.push(began.elapsed());
         assert!(matches!(found, Resolved::Live(_)), "{found:?}");
@@ -105,20 +135,22 @@ impl Counted {
     }
 }
 
-/// The medians of so many rounds, of a request that only reads and of one with its activity.
+/// The medians of so many rounds, of each kind of work.
 ///
 /// The first round does not count. In it each process of the server touches each page for the first time, which costs a page
 /// fault.
-async fn rounds(url: &str, tokens: &[Token], rounds: usize) -> [Cost; 2] {
+async fn rounds(url: &str, tokens: &[Token], rounds: usize) -> [Cost; 3] {
     let client = pool(url).get().await.unwrap();
     client.batch_execute("CHECKPOINT").await.unwrap();
     let builder = PostgresStore::builder(pool(url));
     let store = builder.activity_step(Duration::ZERO).build();
-    let mut all = [Vec::new(), Vec::new()];
+    let sql = "SELECT version, head FROM tower_user_sessions WHERE tag = $1";
+    let look_up = client.prepare(sql).await.unwrap();
+    let mut all = [const { Vec::new() }; WORKS.len()];
     let before = Counted::now(url).await;
     for _ in 0..=rounds {
-        for (at, activity) in [false, true].into_iter().enumerate() {
-            all[at].push(requests(url, &store, tokens, activity).await);
+        for (costs, (_, work)) in all.iter_mut().zip(WORKS) {
+            costs.push(run(url, &store, (&client, &look_up), tokens, work).await);
         }
     }
     drop(store);
@@ -184,10 +216,8 @@ pub async fn growth(url: &str, few: usize, many: usize) {
     client.execute(&fill, &[]).await.unwrap();
     described(url, many).await;
     let large = rounds(url, measured, ROUNDS).await;
-    for (what, small, large) in [
-        ("a read", small[0], large[0]),
-        ("with activity", small[1], large[1]),
-    ] {
+    for (at, (what, _)) in WORKS.into_iter().enumerate() {
+        let (small, large) = (small[at], large[at]);
         for (of, small, large) in [
             ("time", small.time, large.time),
             ("CPU of the server", small.cpu, large.cpu),
