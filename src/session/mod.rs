@@ -101,12 +101,13 @@ use crate::request::Way;
 ///
 /// ```
 /// use http::Request;
-/// use tower_user_sessions::{Session, SessionError};
+/// use tower_user_sessions::Session;
 ///
-/// fn handle<B>(request: &Request<B>) -> Result<(), SessionError> {
-///     let session: &Session = request.extensions().get().expect("the layer is there");
+/// fn handle<B>(request: &Request<B>) -> Result<(), Box<dyn std::error::Error>> {
+///     let session = Session::of(request.extensions())?;
 ///     let visits: u32 = session.get("visits")?.unwrap_or(0);
-///     session.insert("visits", &(visits + 1))
+///     session.insert("visits", &(visits + 1))?;
+///     Ok(())
 /// }
 /// ```
 #[derive(Clone)]

@@ -79,7 +79,7 @@ impl fmt::Display for FileStoreError {
                 "a newer version of this crate wrote the file of sessions, so it was left alone: start that version, or restore a backup from before the update"
             }
             FileStoreErrorKind::Unavailable => {
-                "the file of sessions cannot be opened or written: check that its directory exists, that this process may write there, and that the disk has space"
+                "the file cannot be opened or written: check that its directory exists, that this process may write there, and that the disk has space. A backup needs a name that no file has"
             }
         };
         write!(f, "{}: {text}", self.path.display())
