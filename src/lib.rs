@@ -1,7 +1,7 @@
 //! Sessions for axum, tonic and any tower service, in which your users see where they are signed in.
 //!
 //! - **For your users**: a list of their devices, sign one out, sign all others out. It takes effect on the
-//!   next request, on every server.
+//!   next request, on every node of your app.
 //! - **For you**: data in the session, a limit per user that concurrent sign-ins cannot exceed, safe cookies,
 //!   bearer tokens, step-up, audit events.
 //! - **When a session ends**, its WebSockets, event streams and gRPC streams end too. One call signs out all users.

@@ -296,7 +296,7 @@ impl<R> SessionLayer<R> {
 
     /// Ends all sessions that began before this moment, of all users, in this layer.
     ///
-    /// At run time, and for all servers, use [`Everyone`](crate::Everyone). This one is for a moment in your
+    /// At run time, and for all nodes of your app, use [`Everyone`](crate::Everyone). This one is for a moment in your
     /// configuration, and for stores that `Everyone` does not support.
     ///
     /// A session began when it was created, or when its user authenticated if that was earlier. A re-authentication does
