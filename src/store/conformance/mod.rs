@@ -4,9 +4,11 @@
 //! runtime. The function `storage` tests a `SetStorage`.
 //!
 //! Each function takes a closure that makes a store with the given clock. It uses random users, so that
-//! several stores may share one server. The suite looks at each activity, so build a `SetStore` or a `PostgresStore`
-//! with `activity_step(Duration::ZERO)`. Only that clock moves, and no session lives for less than ten
+//! several stores may share one server. Only that clock moves, and no session lives for less than ten
 //! minutes, so that the backend's own expiry does not interfere.
+//!
+//! Build a `SetStore` or a `PostgresStore` with `activity_step(Duration::ZERO)`: the suite looks at each activity, and
+//! fails without that.
 //!
 //! # Panics
 //!
