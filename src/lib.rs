@@ -1,10 +1,12 @@
-//! Sessions for axum, tonic and any tower service, in which your users see where they are signed in.
+//! Session middleware for axum, tonic and any tower service. Your users see where they are signed in, and sign each
+//! device out.
 //!
 //! - **For your users**: a list of their devices, sign one out, sign all others out. It takes effect on the
-//!   next request, on every server.
+//!   next request, on every node of your app.
 //! - **For you**: data in the session, a limit per user that concurrent sign-ins cannot exceed, safe cookies,
 //!   bearer tokens, step-up, audit events.
-//! - **When a session ends**, its WebSockets, event streams and gRPC streams end too. One call signs out all users.
+//! - **When a session ends**, its WebSockets, event streams and gRPC streams end too, with the layer `EndStreams`. One call
+//!   signs out all users.
 //! - **Where sessions live**: in memory ([`MemoryStore`]), in a file (`FileStore`), in PostgreSQL
 //!   (`PostgresStore`), in Redis or Valkey (`RedisStore`), or in a database of your own. See [`store`].
 //!

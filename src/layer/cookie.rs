@@ -62,9 +62,9 @@ pub struct SessionCookie(SessionCookieBuilder);
 ///
 /// # Another attribute, another name
 ///
-/// If you change Path, Domain or Partitioned, choose another name too. Browsers keep the cookie of before
+/// If you change Path, Domain or Partitioned, choose another name too. Browsers keep the previous cookie
 /// beside the new one and send both. Of two cookies of one name that differ the layer uses neither, so
-/// users could not sign in. Name the cookie of before with [`retired`](Self::retired), so that it goes
+/// users could not sign in. Name the previous cookie with [`retired`](Self::retired), so that it goes
 /// away. Users sign in again once.
 ///
 /// ```

@@ -44,7 +44,8 @@ impl DeviceCookie {
     ///
     /// # Errors
     ///
-    /// If the name is invalid, or needs other attributes.
+    /// If the name is invalid, or if the settings of this cookie clash with its prefix, as in
+    /// [`SessionCookieBuilder::build`](super::SessionCookieBuilder::build).
     pub fn named(name: impl Into<String>) -> Result<Self, CookieError> {
         Ok(Self::of(SessionCookie::named(name).build()?))
     }

@@ -36,6 +36,7 @@ use crate::session::Session;
 /// | the same, by gRPC | `UNAUTHENTICATED` |
 /// | the same, a browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the page that asks again |
 /// | of a guest, or without a session | as of [`RequireUser`](super::RequireUser) |
+/// | in an outage: with [`OnOutage::Guest`](super::OnOutage::Guest), or where a near cache answered | 503 `unavailable`, or `UNAVAILABLE` |
 ///
 /// ```
 /// use std::time::Duration;

@@ -237,7 +237,7 @@ impl<R> SessionLayer<R> {
     /// The next response carries the new token. 15 minutes are a good choice. If the store does not
     /// answer, the rotation is skipped and the response does not change.
     ///
-    /// Defaults to never.
+    /// Defaults to never. With zero the token changes as soon as no previous one works any more.
     pub fn rotate_after(mut self, age: Duration) -> Self {
         self.rules().rotation.after = Some(age);
         self
@@ -296,7 +296,7 @@ impl<R> SessionLayer<R> {
 
     /// Ends all sessions that began before this moment, of all users, in this layer.
     ///
-    /// At run time, and for all servers, use [`Everyone`](crate::Everyone). This one is for a moment in your
+    /// At run time, and for all nodes of your app, use [`Everyone`](crate::Everyone). This one is for a moment in your
     /// configuration, and for stores that `Everyone` does not support.
     ///
     /// A session began when it was created, or when its user authenticated if that was earlier. A re-authentication does
@@ -304,7 +304,7 @@ impl<R> SessionLayer<R> {
     /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
     /// Give a moment of the past. One in the future is logged as an error, and counts as the moment at which this process
-    /// makes its first session, by the store's clock. All earlier sessions have ended, and until then nobody is signed in.
+    /// makes its first session, by the store's clock. So every session of an earlier process has ended.
     ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {

@@ -72,7 +72,7 @@ pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
             "the store did not answer in time: is it overloaded, or the network slow?"
         }
         StoreErrorKind::TooNew => {
-            "a newer version of this crate wrote the session: update this server, or roll the newer one back"
+            "a newer version of this crate wrote the session: update this node, or roll the newer ones back"
         }
         StoreErrorKind::Unavailable => {
             "the store cannot be reached: is it running, and is its address right?"

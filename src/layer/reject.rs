@@ -88,7 +88,7 @@ pub enum RejectionKind {
     NoSession,
     /// The stored value has another type than the handler asked for.
     NotRead,
-    /// The ticket of a refused sign-in was used, its five minutes are over, or it is another user's.
+    /// The ticket of a refused sign-in was used, its five minutes are over, or it is made up.
     NoTicket,
     /// Nobody is signed in, and the route is for users.
     NotSignedIn,

@@ -128,7 +128,7 @@ impl<R> SessionLayer<R> {
 
     /// How often open streams ask the store whether their session is live, if no message made them ask before.
     ///
-    /// This is how long a stream may outlive its session at most, and 20 % more, when the store reports no
+    /// A stream may outlive its session by this time and 20 %, when the store reports no
     /// changes or its messages are lost. Each user with open streams costs one question in this time. If the store
     /// cannot be asked for five times as long, the streams end. See [`guide::streams`](crate::guide::streams).
     ///
@@ -142,9 +142,9 @@ impl<R> SessionLayer<R> {
     /// # let _ = layer;
     /// ```
     #[cfg(feature = "live")]
-    pub fn look_every(mut self, lease: Duration) -> Self {
+    pub fn look_every(mut self, every: Duration) -> Self {
         let rules = self.rules();
-        rules.live = Registry::with_lease(&rules.store, lease);
+        rules.live = Registry::with_lease(&rules.store, every);
         self
     }
 

@@ -139,8 +139,8 @@ pub struct EndNotice {
     pub by: Option<SessionId>,
     /// The client of that session.
     pub by_client: Option<Box<Client>>,
-    /// The store keeps the notice until this moment. Of a session that expired, it is the moment at which it
-    /// did: how long that is known depends on the store.
+    /// The store keeps the notice until this moment. For an expired session: the moment when it expired. How
+    /// long that is known depends on the store.
     pub kept_until: Timestamp,
     /// Digest of the session's last token: only a request with that token gets the notice.
     pub digest: Digest,

@@ -29,12 +29,12 @@ pub struct Limit {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Excess {
-    /// Other sessions end. First come those that no request has used within 20 s. Then come unused ones of the
-    /// same address and user agent, and then the least recently active. On a tie the oldest ends first, then
+    /// Other sessions end. First come sessions whose token no request ever sent, if they are older than 20 s. Then
+    /// come younger ones of this kind with the same address and user agent, and then the least recently active. On a tie the oldest ends first, then
     /// the lowest id.
     Evict,
-    /// The new sign-in is refused and no session changes. Sessions whose token no request has sent within
-    /// 20 s do not count: they end if that makes room.
+    /// The new sign-in is refused and no session changes. Never used sessions that are older than 20 s do not
+    /// count: they end if that makes room.
     Refuse,
 }
 

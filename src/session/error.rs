@@ -31,7 +31,8 @@ pub enum SessionErrorKind {
     KeyTooLong,
     /// There is no tokio runtime, which a stream needs to learn that its session ended.
     NoRuntime,
-    /// Nothing is stored of the session, so a stream has nothing to end with.
+    /// Nothing is stored for this session, so its end cannot be watched: a guest without data, or a sign-in
+    /// before [`commit`](super::Session::commit).
     NoSession,
     /// The session has no signed-in user.
     NotSignedIn,
@@ -39,7 +40,8 @@ pub enum SessionErrorKind {
     Random,
     /// The request has a safe method, such as GET.
     SafeMethod,
-    /// The ticket belongs to another user.
+    /// The ticket is made up: its parts do not belong together. Or the store's `tag_key` has changed since
+    /// it was made.
     Ticket,
     /// The data would be over its limit.
     TooLarge,
@@ -95,7 +97,7 @@ impl fmt::Display for SessionError {
                 "no tokio runtime: call `live` in a handler, or enter the runtime before"
             }
             SessionErrorKind::NoSession => {
-                "nothing is stored of this session, so no stream can end with it: sign in and commit first"
+                "nothing is stored for this session, so its end cannot be watched: sign in and commit first"
             }
             SessionErrorKind::NotSignedIn => {
                 "nothing staged: the session has no user; call `log_in` first"
@@ -106,7 +108,9 @@ impl fmt::Display for SessionError {
             SessionErrorKind::SafeMethod => {
                 "nothing staged: `forget` needs a request such as POST; call it where the user presses a button"
             }
-            SessionErrorKind::Ticket => "not signed in: the ticket belongs to another user",
+            SessionErrorKind::Ticket => {
+                "not signed in: the parts of the ticket do not belong together; sign in again"
+            }
             SessionErrorKind::TooLarge => {
                 "nothing staged: the data would be over its limit; see `SessionLayer::data_limit` and \
                  `guest_data_limit`"
@@ -286,7 +290,9 @@ pub struct LimitReached {
     pub sessions: Vec<SessionInfo>,
     /// Lets the client end one of them and sign in without the password, see
     /// [`Login::by_ticket`](crate::Login::by_ticket). If more than one has to end, that sign-in is
-    /// refused too.
+    /// refused too, and has the same ticket here.
+    ///
+    /// `None` only if a clone of the session staged another sign-in meanwhile.
     pub ticket: Option<Ticket>,
 }
 

@@ -28,7 +28,7 @@ use crate::{
 /// # What an end does
 ///
 /// The store keeps one moment, for ever. A session that was created before it, or whose user authenticated before it, is not
-/// live on any server:
+/// live on any node:
 ///
 /// - A request with its token is a guest, and `RequireUser` answers 401. [`Session::ended`](crate::Session::ended) returns
 ///   [`EndReason::Everyone`].
@@ -38,14 +38,14 @@ use crate::{
 ///
 /// # How soon
 ///
-/// A server reads the moment every two to five seconds while requests come, beside them. If what it knows is older than 5 s, a
-/// request first reads it. So no server answers as before more than 5 s after [`end_all`](Self::end_all) returned:
+/// A node of your app reads the moment every two to five seconds while requests come, beside them. If what it knows is older than 5 s, a
+/// request first reads it. So no node answers as before more than 5 s after [`end_all`](Self::end_all) returned:
 /// also one that was suspended, was cut off, or started since. If it cannot be read,
-/// [`OnOutage`](crate::OnOutage) decides. In the process that ends them it takes effect on the next request. A server that
+/// [`OnOutage`](crate::OnOutage) decides. In the process that ends them it takes effect on the next request. A node that
 /// hears a [`feed`](crate::SessionStore::feed), because it has open streams or a near cache, notices it within milliseconds.
 /// One without them listens to no feed, also if its store has one: it notices within the 5 s.
 ///
-/// For up to 5 s a server that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
+/// For up to 5 s a node that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
 /// behind the moment. On a Cluster clocks may differ by a second, so the moment is a second in the future. A user who
 /// signs in within that second may have to sign in again.
 ///
@@ -55,7 +55,7 @@ use crate::{
 /// |---|---|
 /// | [`MemoryStore`](crate::MemoryStore) | takes effect on the next request; forgotten when the process ends, as its sessions are |
 /// | `FileStore` | takes effect on the next request; is in the file |
-/// | `RedisStore`, `PostgresStore` | takes effect within 5 s on every server. A failover that loses the moment gets it back from any server that knew it |
+/// | `RedisStore`, `PostgresStore` | takes effect within 5 s on every node. A failover that loses the moment gets it back from any node that knew it |
 /// | `RedisStore` on a Cluster pool | as above. [`page`](Self::page) and [`count`](Self::count) are [`Unsupported`] |
 /// | a [`SetStore`](crate::store::SetStore) of your own | as above. `page` needs `scan`, and `count` needs `estimate` |
 /// | another store of your own | [`Unsupported`], until it has `horizon` |
@@ -115,7 +115,7 @@ impl Everyone {
     /// # Errors
     ///
     /// If the store cannot answer, or does not support it. On a Cluster an error means that a primary did not answer: some
-    /// servers may know the moment already. Call it again until it succeeds.
+    /// nodes may know the moment already. Call it again until it succeeds.
     ///
     /// # Cancel safety
     ///

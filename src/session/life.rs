@@ -22,9 +22,8 @@ impl Session {
     /// [`SessionLayer::rotation_grace`](crate::SessionLayer::rotation_grace) after that. If the new one is
     /// unused for 15 minutes, the next request gets it again, and the grace time begins then. So neither
     /// parallel requests nor a lost response sign the user out. While a previous token still works,
-    /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, or that is in
-    /// the signed-in cookie since an earlier version. Nor does anything happen if a sign-in or a sign-out
-    /// is staged.
+    /// the token does not change, and the store is not asked. Nothing happens to a guest session that has nothing stored, and
+    /// nothing if a sign-in or a sign-out is staged.
     ///
     /// A client that does not take its new token is offered it again: a browser with each response, a bearer
     /// client about every 30 s.

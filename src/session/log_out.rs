@@ -21,9 +21,9 @@ impl Session {
     /// Every session ends whose token the request sent. These can be several: a guest session beside that of
     /// a user, or two cookies of one name that differ. It takes two more round trips for each.
     ///
-    /// If no session is live, nothing ends and no cookie changes: the browser may already have a newer
-    /// one. So the reason why a session [`ended`](Self::ended) is still there after a sign-out. The store is
-    /// asked to end that session again, because replicas may not have confirmed its end.
+    /// If the session has ended already, no cookie changes: the browser may have a newer one. So the reason why
+    /// it [`ended`](Self::ended) is still there after a sign-out. Its end is sent to the store again: where
+    /// replicas confirm ends, they may not have it yet.
     ///
     /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
     /// is not.

@@ -58,7 +58,8 @@ impl Login {
     /// lifetime and proof. Of the settings of a login you only repeat [`carry`](Self::carry). What you set
     /// here nevertheless is used instead.
     ///
-    /// If there is still no room, the sign-in is refused again, and the chosen session does not end.
+    /// With `None` it ends no session of choice: it works if there is room by now. If there is still no room, the
+    /// sign-in is refused again, and the chosen session does not end. A refusal does not use the ticket up.
     ///
     /// ```no_run
     /// # fn pick(session: &tower_user_sessions::Session, form: [&str; 2]) -> Result<(), Box<dyn std::error::Error>> {
@@ -209,8 +210,8 @@ pub struct Committed {
     /// The session that the user chose with a ticket comes first; its reason is `Revoked`. Then come those
     /// of a class over its limit, then the others, each in the order of eviction ([`Excess::Evict`](crate::Excess::Evict)).
     pub evicted: Vec<SessionInfo>,
-    /// Whether the store does not remember this device of the user. It remembers 32 devices, for 90 days
-    /// by default. Always `false` unless the layer
+    /// Whether the store does not remember this device of the user. It remembers 32 devices of a user, for 90
+    /// days after the user's last sign-in by default. Always `false` unless the layer
     /// [remembers devices](crate::SessionLayer::device_cookie).
     pub first_sight: bool,
 }

@@ -101,12 +101,13 @@ use crate::request::Way;
 ///
 /// ```
 /// use http::Request;
-/// use tower_user_sessions::{Session, SessionError};
+/// use tower_user_sessions::Session;
 ///
-/// fn handle<B>(request: &Request<B>) -> Result<(), SessionError> {
-///     let session: &Session = request.extensions().get().expect("the layer is there");
+/// fn handle<B>(request: &Request<B>) -> Result<(), Box<dyn std::error::Error>> {
+///     let session = Session::of(request.extensions())?;
 ///     let visits: u32 = session.get("visits")?.unwrap_or(0);
-///     session.insert("visits", &(visits + 1))
+///     session.insert("visits", &(visits + 1))?;
+///     Ok(())
 /// }
 /// ```
 #[derive(Clone)]
@@ -186,9 +187,11 @@ impl Session {
     /// anything inserted while another user was signed in. Data of other people must not come along.
     /// Before `log_in` the data limit of guest sessions applies.
     ///
-    /// After a [`log_out`](Self::log_out) in the same request nothing is kept, also of the same user. If
-    /// the store fails just after the sign-in, the session of a guest or of another user stays live until
-    /// it expires. The log says so.
+    /// After a [`log_out`](Self::log_out) in the same request nothing is kept, also of the same user.
+    ///
+    /// If the store fails just after the sign-in, the replaced session of a guest or of another user may stay live
+    /// for a while: the store ends it as soon as it answers. The log says so. A store of your own without
+    /// [`end_undelivered`](crate::SessionStore::end_undelivered) keeps it until it expires.
     ///
     /// ```
     /// use tower_user_sessions::{Session, SessionError};
@@ -227,8 +230,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`log_in`](Self::log_in). Also [`SessionErrorKind::Ticket`] if the login's ticket belongs to
-    /// another user.
+    /// As [`log_in`](Self::log_in). Also [`SessionErrorKind::Ticket`] if the parts of the login's ticket do
+    /// not belong together.
     pub fn log_in_with(&self, login: Login) -> Result<(), SessionError> {
         let user = match &login.user {
             Ok(user) => user.clone(),

@@ -35,7 +35,10 @@ impl Ticket {
         Self { token, user }
     }
 
-    /// The user who signs in with it.
+    /// The user that the ticket names.
+    ///
+    /// After `parse` this is what the client sent, and anyone can write it. Use it for nothing before
+    /// [`commit`](crate::Session::commit) has succeeded.
     #[must_use]
     pub fn user_id(&self) -> &UserId {
         &self.user

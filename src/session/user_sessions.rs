@@ -198,8 +198,10 @@ impl UserSessions {
         Ok(self.list().await?.len())
     }
 
-    /// Ends one session. Ending it again is `Ok` while the end notice is kept (1 hour by default), and
-    /// [`UserSessionsError::Unknown`] then.
+    /// Ends one session.
+    ///
+    /// Ending it again is `Ok` while the store keeps the end notice (an hour at most by default), and
+    /// [`UserSessionsError::Unknown`] after that.
     ///
     /// # Errors
     ///

@@ -15,14 +15,15 @@ impl Session {
         matches!(&self.state().current, Current::Live(live) if live.near.is_some())
     }
 
-    /// Reads the session from the store, if a [near cache](crate::store::Near) answered this request. Otherwise it is
-    /// one already, and nothing happens.
+    /// Reads the session from the store, if a [near cache](crate::store::Near) answered this request. If the store
+    /// answered it, nothing happens.
     ///
     /// Call it before you rely on what another request wrote a moment ago, perhaps on another node: the state of a
     /// sign-in by OAuth, a flash message, the outcome of a POST before a redirect.
     ///
-    /// If the session ended meanwhile, the request is one of a guest from then on, and [`ended`](Self::ended) says
-    /// why. What is staged stays staged.
+    /// **If the session ended meanwhile, this returns `Ok`**, and the request is one of a guest from then on. So ask
+    /// [`user_id`](Self::user_id) after it. A `User` that the handler took as an argument is from before, and does not
+    /// change. [`ended`](Self::ended) says why the session ended. What is staged stays staged.
     ///
     /// ```
     /// use tower_user_sessions::{Session, SessionError};
@@ -35,13 +36,27 @@ impl Session {
     /// # tokio_test::block_on(flash(Session::for_test("alice"))).unwrap();
     /// ```
     ///
+    /// Where it matters who the user is, take the user after it:
+    ///
+    /// ```
+    /// use tower_user_sessions::{Session, SessionError, UserId};
+    ///
+    /// /// Who pays; `None` if nobody is signed in any more.
+    /// async fn payer(session: &Session) -> Result<Option<UserId>, SessionError> {
+    ///     session.verify().await?;
+    ///     Ok(session.user_id())
+    /// }
+    /// # #[cfg(feature = "test")]
+    /// # assert!(tokio_test::block_on(payer(&Session::for_test("alice"))).unwrap().is_some());
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session is the one of before.
+    /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session does not change.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the session is the one of before.
+    /// If the future is dropped, the session does not change.
     pub async fn verify(&self) -> Result<(), SessionError> {
         let (token, counts) = {
             let state = self.state();

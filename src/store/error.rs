@@ -33,7 +33,7 @@ pub enum StoreErrorKind {
     Full,
     /// The backend did not answer in time. The change may still happen.
     Timeout,
-    /// A newer version of this crate wrote the stored bytes. They were left alone. Update this server too.
+    /// A newer version of this crate wrote the stored bytes. They were left alone. Update this node too.
     TooNew,
     /// The backend cannot be reached or is not ready. Trying again may help.
     Unavailable,
@@ -89,7 +89,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Denied => "the store refused access: check its password and permissions",
             StoreErrorKind::Full => "the store is full: no memory or disk space is left, or there are as many guest sessions as it may have",
             StoreErrorKind::Timeout => "the store did not answer in time; the change may still happen",
-            StoreErrorKind::TooNew => "stored bytes are of a newer version of this crate, and were left alone: update this server too",
+            StoreErrorKind::TooNew => "stored bytes are of a newer version of this crate, and were left alone: update this node too",
             StoreErrorKind::Unavailable => "the store is unavailable: it cannot be reached or is not ready",
             StoreErrorKind::Unconfirmed => "done, but not enough replicas confirmed it in time, so a failover may undo it: call it again",
             StoreErrorKind::Uncertain => "a conditional write may have happened or not: read the data again before repeating it",

@@ -2,11 +2,13 @@
 //!
 //! | you have | take | feature |
 //! |---|---|---|
-//! | one process, and a restart may sign users out | [`MemoryStore`] | none |
-//! | one process, no database | `FileStore` | `file` |
-//! | several servers and PostgreSQL | `PostgresStore` | `postgres` |
-//! | several servers and Redis or Valkey | `RedisStore` | `redis` |
+//! | one node, and a restart may sign users out | [`MemoryStore`] | none |
+//! | one node, no database | `FileStore` | `file` |
+//! | several nodes and PostgreSQL | `PostgresStore` | `postgres` |
+//! | several nodes and Redis or Valkey | `RedisStore` | `redis` |
 //! | another database | [`SetStore`] on your [`SetStorage`] | none |
+//!
+//! A node is one process of your app. A server is Redis or PostgreSQL.
 //!
 //! The feature `live` adds `Near`, a cache around one of them. The feature `conformance` has the test suites for stores of
 //! your own.

@@ -11,7 +11,8 @@ use crate::{
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LiveEnd {
-    /// The session was ended. The notice says why, when, and by which device. Without one, nobody knows why.
+    /// The session was ended. The notice says why, when, and by which device.
+    /// `None`: the store does not keep the reason any more.
     Ended(Option<EndNotice>),
     /// The session expired: it was not used for its idle time, or its absolute time is over.
     Expired,

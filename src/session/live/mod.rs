@@ -77,8 +77,9 @@ impl Session {
     /// stream is open.
     ///
     /// The layer finds out that the session ended within a second if the store reports changes
-    /// ([`SessionStore::feed`](crate::SessionStore::feed)), and else within
-    /// [`look_every`](crate::SessionLayer::look_every): about a minute. See [`guide::streams`](crate::guide::streams).
+    /// ([`SessionStore::feed`](crate::SessionStore::feed)). Else it takes at most
+    /// [`look_every`](crate::SessionLayer::look_every), 20 % more, and the time of one call: 75 s by default. In an
+    /// outage it takes longer. See [`guide::streams`](crate::guide::streams).
     ///
     /// # Errors
     ///

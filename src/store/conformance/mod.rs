@@ -7,6 +7,9 @@
 //! several stores may share one server. Only that clock moves, and no session lives for less than ten
 //! minutes, so that the backend's own expiry does not interfere.
 //!
+//! Build a `SetStore` or a `PostgresStore` with `activity_step(Duration::ZERO)`: the suite looks at each activity, and
+//! fails without that.
+//!
 //! # Panics
 //!
 //! If the store breaks the contract, the function panics. The message has the number of the contract,

@@ -9,7 +9,7 @@ type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// A [`FileStore`](super::FileStore) could not open its file, or could not copy it.
 ///
-/// The file did not change. [`kind`](Self::kind) says what happened, and the text says what to do.
+/// No file of sessions changed. [`kind`](Self::kind) says what happened, and the text says what to do.
 pub struct FileStoreError {
     kind: FileStoreErrorKind,
     path: PathBuf,
@@ -20,7 +20,7 @@ pub struct FileStoreError {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FileStoreErrorKind {
-    /// A part of the file is missing, its bytes changed on the disk, or it was written before version 0.1 of this crate.
+    /// A part of the file is missing, or its bytes changed on the disk.
     Damaged,
     /// The file was not made by a `FileStore`.
     Foreign,
@@ -28,7 +28,7 @@ pub enum FileStoreErrorKind {
     InUse,
     /// A newer version of this crate wrote the file.
     Newer,
-    /// The operating system refused: the directory, the permissions or the space.
+    /// The operating system refused, or the target of a backup exists: look at the directory, the permissions, the space.
     Unavailable,
 }
 
@@ -56,7 +56,7 @@ impl FileStoreError {
         self.kind
     }
 
-    /// The file.
+    /// The file, or the target of the backup.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -79,7 +79,7 @@ impl fmt::Display for FileStoreError {
                 "a newer version of this crate wrote the file of sessions, so it was left alone: start that version, or restore a backup from before the update"
             }
             FileStoreErrorKind::Unavailable => {
-                "the file of sessions cannot be opened or written: check that its directory exists, that this process may write there, and that the disk has space"
+                "the file cannot be opened or written: check that its directory exists, that this process may write there, and that the disk has space. A backup needs a name that no file has"
             }
         };
         write!(f, "{}: {text}", self.path.display())

@@ -69,9 +69,10 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// a new token, are written within a second. A crash can undo that second, so a session may look unused again, or a
 /// previous token may work until the next request sends the new one.
 ///
-/// If the disk fails or is full, requests go on. Sign-ins and other changes get an error, which the layer answers with
-/// 503, and change nothing: no session is evicted by them. Sessions that were ended stay ended; the answer is an error,
-/// and the store writes the end as soon as the disk works. The next operation after that works too.
+/// If the disk fails or is full, requests go on. Sign-ins and other changes get [`Full`](StoreErrorKind::Full) if the disk
+/// is full, and else mostly [`Unavailable`](StoreErrorKind::Unavailable). The layer answers with 503. They change nothing:
+/// no session is evicted by them. Sessions that were ended stay ended; the answer is an error, and the store writes the
+/// end as soon as the disk works. Then everything works again; the app needs no restart.
 ///
 /// # Where to put the file
 ///
@@ -152,7 +153,7 @@ impl FileStore {
     /// # Errors
     ///
     /// If the target exists or cannot be written, or if this store's own file cannot be read. Of two backups to one name at
-    /// once, one gets an error.
+    /// once, one gets an error. The kind is [`Unavailable`](FileStoreErrorKind::Unavailable).
     ///
     /// # Cancel safety
     ///

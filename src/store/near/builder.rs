@@ -36,7 +36,7 @@ impl<St: SessionStore> NearBuilder<St> {
     /// the idle time, half of what is left of it, and the
     /// [`rotation_grace`](crate::SessionLayer::rotation_grace).
     ///
-    /// Defaults to 5 s. More than 60 s counts as that.
+    /// Defaults to 5 s. More than 60 s counts as that. With zero it answers nothing.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.min(Duration::from_secs(60));
         self
@@ -44,7 +44,7 @@ impl<St: SessionStore> NearBuilder<St> {
 
     /// How many answers are kept. If there are more, the oldest goes.
     ///
-    /// Defaults to 100,000.
+    /// Defaults to 100,000. With zero none is kept.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = entries;
         self

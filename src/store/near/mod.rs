@@ -71,10 +71,11 @@ impl<St: SessionStore> Near<St> {
         NearBuilder::new(store)
     }
 
-    /// Writes the activity of requests that were answered here, as far as it is not written yet, and waits up to 10 s
-    /// for writes that are on their way. Call it at shutdown, after the last request.
+    /// Writes the activity of requests that were answered here, as far as it is not written yet. Call it at shutdown,
+    /// after the last request. Without it, sessions lose the activity of the last few seconds.
     ///
-    /// Without it, sessions lose the activity of the last few seconds.
+    /// It waits up to 10 s for writes of others that are on their way. Its own writes take as long as the store: put it
+    /// into a timeout. What fails is lost.
     ///
     /// # Cancel safety
     ///

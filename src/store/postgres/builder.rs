@@ -69,7 +69,8 @@ impl PostgresStoreBuilder {
 
     /// How long one operation may take, with the time to get a connection.
     ///
-    /// One statement may take half of it, and an operation may need two. Defaults to 1 s.
+    /// One statement may take half of it, and an operation may need two. With zero no statement is answered in time.
+    /// Defaults to 1 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -105,9 +105,9 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
 /// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 ///
-/// A statement that is not answered in time keeps its connection for a minute more, unless an answer comes: the server
-/// works for it, and another connection would be one too many. Of several connections one is left for requests. So a lock of
-/// the table that lasts does not use up `max_connections`.
+/// A statement that got no answer in time keeps its connection for up to a minute, because the server still works on it.
+/// The store keeps one other connection free of such statements, for requests. So a lock of the table that lasts does not
+/// use up `max_connections`.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,
@@ -132,7 +132,8 @@ impl PostgresStore {
     /// Creates the tables, if they do not exist. Call it when your app starts.
     ///
     /// Several nodes may call it at the same time. If the tables exist it locks none, and needs no privilege to create any.
-    /// An index that an older version lacked needs a lock of the table, and is waited for for 3 s at most.
+    /// It waits up to 25 s for another node that creates them, 3 s for a lock of a table, and 30 s in all. The
+    /// [`deadline`](PostgresStoreBuilder::deadline) does not apply to that.
     ///
     /// # Errors
     ///

@@ -27,7 +27,8 @@ impl<S: SetStorage> SetStoreBuilder<S> {
 
     /// How long an end notice is kept.
     ///
-    /// A request with the token of an ended session gets the reason during this time. Defaults to 1 hour.
+    /// A request with the token of an ended session gets the reason during this time: 400 days at most. Defaults to 1
+    /// hour.
     pub fn notice_kept(mut self, kept: Duration) -> Self {
         self.notice_kept = kept.min(Lifetime::MAX);
         self

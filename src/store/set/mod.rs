@@ -125,7 +125,7 @@ impl<S: SetStorage> SetStore<S> {
 
     /// Ends sign-ins that were given up, until none waits or the storage fails. Returns how many are left.
     ///
-    /// Call it at shutdown, after the last request.
+    /// Call it at shutdown, after the last request. It has no time limit: put it into a timeout.
     ///
     /// # Cancel safety
     ///

@@ -121,7 +121,8 @@ pub trait SetStorage: Send + Sync + 'static {
 
     /// What changed in the session sets, if the storage sends the [messages](Write::messages) of all processes to it.
     ///
-    /// Defaults to `None`. Then streams notice the end of their session within 75 s, and not at once.
+    /// Defaults to `None`. Then streams notice the end of their session within 75 s (in an outage within 5 minutes), and
+    /// not at once.
     fn feed(&self) -> Option<Feed> {
         None
     }

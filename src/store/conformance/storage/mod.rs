@@ -251,8 +251,8 @@ async fn writes_only_the_expected_version<S: SetStorage>(storage: &S) {
     let present = Some((version, &b"2"[..]));
 
     for (kind, what) in [
-        (WriteKind::Change, "a version of before"),
-        (WriteKind::Activity, "activity with a version of before"),
+        (WriteKind::Change, "an earlier version"),
+        (WriteKind::Activity, "activity with an earlier version"),
     ] {
         let mut stale = trial
             .prepared(Some(old), Some(b"3"), &[(id(1), Some(b"three"))])
@@ -264,7 +264,7 @@ async fn writes_only_the_expected_version<S: SetStorage>(storage: &S) {
     let deletes = trial.prepared(Some(old), None, &[]).await;
     trial.loses(
         &trial.write(&deletes).await,
-        "a deletion with a version of before",
+        "a deletion with an earlier version",
     );
     trial
         .has(present, id(1), Some(b"two"), "after a deletion that lost")
@@ -303,7 +303,7 @@ async fn makes_only_what_is_absent<S: SetStorage>(storage: &S) {
 
     let made = trial.prepared(None, Some(b"4"), &[]).await;
     let version = trial.wins(&trial.write(&made).await, &made, "a set that is made again");
-    let what = "a set that was made again, without the parts of before";
+    let what = "a set that was made again, without its earlier parts";
     trial.has(Some((version, b"4")), id(1), None, what).await;
     trial.loses(
         &trial.write(&stale).await,
