@@ -25,8 +25,8 @@ pub(super) struct Entry {
     pub(super) guest: bool,
     /// Whether the set is among those whose activity has to be written.
     pub(super) listed: bool,
-    /// Whether it is known when to look whether the set has expired.
-    pub(super) due: bool,
+    /// When to look whether the set has expired, as soon as that is known.
+    pub(super) due: Option<Timestamp>,
     /// Whether the data of its sessions may be on the disk.
     pub(super) has_parts: bool,
     pending: Option<Box<Pending>>,
