@@ -138,7 +138,7 @@ impl Shard {
         now: Timestamp,
     ) -> Option<Landed> {
         let entry = self.sets.get_mut(&tag)?;
-        let landed = entry.land(written, is_read);
+        let landed = entry.land(written, is_read, now);
         // Of a user whose only sign-in failed there is nothing, or a mark that is over. The thread that writes undoes it on
         // the disk.
         let until = entry.set.kept_until().unwrap_or(now);
