@@ -22,6 +22,7 @@ mod few_commands;
 mod file_backup;
 mod file_restart;
 mod forged_tickets;
+mod full;
 mod given_up;
 mod in_flight;
 mod late_copies;

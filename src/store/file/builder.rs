@@ -72,7 +72,8 @@ impl FileStoreBuilder {
     /// The most guest sessions at one time.
     ///
     /// A request that would begin one more gets the error [`StoreErrorKind::Full`](super::super::StoreErrorKind::Full),
-    /// which the layer answers with 503. Guest sessions that exist go on, and users can sign in.
+    /// which the layer answers with 503. Guest sessions that exist go on, and users can sign in. One that ended, for
+    /// example by a sign-in, counts until its end notice is over ([`notice_kept`](Self::notice_kept)).
     ///
     /// Defaults to 1,000,000, which is about 400 MB of memory.
     #[must_use]

@@ -57,7 +57,7 @@ impl Shard {
         self.guests += usize::from(guest);
         self.due.push(tag, until);
         let mut entry = Entry::of(set, guest);
-        entry.due = true;
+        entry.due = Some(until);
         entry.has_parts = entry.set.parts().next().is_some();
         self.sets.insert(tag, entry);
     }
@@ -138,15 +138,15 @@ impl Shard {
         now: Timestamp,
     ) -> Option<Landed> {
         let entry = self.sets.get_mut(&tag)?;
-        let landed = entry.land(written, is_read);
+        let landed = entry.land(written, is_read, now);
         // Of a user whose only sign-in failed there is nothing, or a mark that is over. The thread that writes undoes it on
         // the disk.
-        let is_over = entry.set.kept_until().is_none_or(|until| until <= now);
-        if !written && is_over && entry.is_idle() {
+        let until = entry.set.kept_until().unwrap_or(now);
+        if !written && until <= now && entry.is_idle() {
             self.remove(tag);
-        } else if !entry.due {
-            let until = entry.set.kept_until().unwrap_or(now);
-            entry.due = true;
+        } else if entry.due.is_none_or(|due| until < due) {
+            // The session may have ended, or live shorter.
+            entry.due = Some(until);
             self.due.push(tag, until);
         }
         Some(landed)
@@ -162,10 +162,11 @@ impl Shard {
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize) -> bool {
         let before = self.seen.len();
         for _ in 0..most {
-            let Some(tag) = self.due.take(now) else {
+            let Some((tag, at)) = self.due.take(now) else {
                 break;
             };
-            let Some(entry) = self.sets.get(&tag) else {
+            let entry = self.sets.get_mut(&tag);
+            let Some(entry) = entry.filter(|entry| entry.due == Some(at)) else {
                 continue;
             };
             if entry.is_over(now) {
@@ -177,10 +178,12 @@ impl Shard {
             } else {
                 let until = entry.set.kept_until().filter(|until| *until > now);
                 let until = until.unwrap_or_else(|| now.plus(UNSETTLED));
+                entry.due = Some(until);
                 self.due.push(tag, until);
             }
         }
-        self.due.shrink(&mut self.sets);
+        let is_due = |entry: &Entry, at| entry.due == Some(at);
+        self.due.shrink(&mut self.sets, is_due);
         self.seen.len() > before
     }
 }

@@ -66,7 +66,8 @@ impl MemoryStoreBuilder {
     ///
     /// A request that would begin one more gets the error [`StoreErrorKind::Full`](crate::store::StoreErrorKind::Full), which the layer answers
     /// with 503. Guest sessions that exist go on, and users can sign in. A guest session that no second
-    /// request uses is removed after 15 minutes, so this many can begin in 15 minutes at least.
+    /// request uses is removed after 15 minutes, so this many can begin in 15 minutes at least. One that ended, for
+    /// example by a sign-in, counts until its end notice is over ([`notice_kept`](Self::notice_kept)).
     ///
     /// Defaults to 1,000,000, which is about 400 MB.
     #[must_use]

@@ -114,17 +114,32 @@ impl MemoryStore {
         absent: Absent,
         work: impl FnOnce(&mut SessionSet, &mut Agents, Timestamp) -> T,
     ) -> Option<T> {
+        let done = self.locked(tag, |shard, now| {
+            shard.within(tag, absent, now, |set, agents| work(set, agents, now))
+        });
+        if absent != Absent::Nothing {
+            self.sweep_elsewhere(self.0.clock.now());
+        }
+        done
+    }
+
+    /// Runs `work` on a session set that is not over earlier by that.
+    fn seen<T>(&self, tag: Tag, work: impl FnOnce(&mut SessionSet, Timestamp) -> T) -> Option<T> {
+        self.locked(tag, |shard, now| shard.seen(tag, |set| work(set, now)))
+    }
+
+    fn locked<T>(
+        &self,
+        tag: Tag,
+        work: impl FnOnce(&mut Shard, Timestamp) -> Option<T>,
+    ) -> Option<T> {
         let mut shard = self.shard(tag)?;
         // Read under the lock, so that time never steps back between two steps on one session set.
         let now = self.0.clock.now();
         let guests = shard.guests();
-        let done = shard.within(tag, absent, now, |set, agents| work(set, agents, now));
+        let done = work(&mut shard, now);
         shard.sweep(now, SWEPT);
         self.count_guests(guests, shard.guests());
-        if absent != Absent::Nothing {
-            drop(shard);
-            self.sweep_elsewhere(now);
-        }
         done
     }
 
@@ -173,12 +188,17 @@ impl MemoryStore {
     fn resolved(&self, resolve: &Resolve) -> Resolved {
         let kept = self.0.notice_kept;
         let mut first_use = false;
-        // Written from inside, because what `within` returns is copied on its way, on each request.
+        // Written from inside, because what `seen` returns is copied on its way, on each request.
         let mut answer = Resolved::Unknown;
-        self.within(resolve.token.tag(), Absent::Nothing, |set, _, now| {
+        let tag = resolve.token.tag();
+        self.seen(tag, |set, now| {
             first_use = self.0.feed.is_wanted() && set.is_new_token(resolve);
             answer = set.resolve(resolve, now, kept);
         });
+        if matches!(answer, Resolved::Reused(_)) {
+            // The only answer that may have ended a session: then the set is over earlier.
+            self.within(tag, Absent::Nothing, |_, _, _| ());
+        }
         if first_use || matches!(answer, Resolved::Reused(_)) {
             self.report(|| report::resolved(resolve, &answer, first_use));
         }
@@ -315,9 +335,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
-        self.within(touch.tag, Absent::Nothing, |set, _, now| {
-            set.touch(touch, now);
-        });
+        self.seen(touch.tag, |set, now| set.touch(touch, now));
         Ok(())
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Shard {
 struct Kept {
     set: SessionSet,
     guest: bool,
+    /// When the set is looked at next. It is not over before.
+    due: Timestamp,
 }
 
 /// What `within` does if there is no such session set.
@@ -48,6 +50,15 @@ impl Shard {
         self.sets.contains_key(&tag)
     }
 
+    /// Runs `work` on a session set, if there is one. It must not make the set be over earlier.
+    pub(super) fn seen<T>(
+        &mut self,
+        tag: Tag,
+        work: impl FnOnce(&mut SessionSet) -> T,
+    ) -> Option<T> {
+        self.sets.get_mut(&tag).map(|kept| work(&mut kept.set))
+    }
+
     /// Runs `work` on one session set.
     pub(super) fn within<T>(
         &mut self,
@@ -57,7 +68,13 @@ impl Shard {
         work: impl FnOnce(&mut SessionSet, &mut Agents) -> T,
     ) -> Option<T> {
         if let Some(kept) = self.sets.get_mut(&tag) {
-            return Some(work(&mut kept.set, &mut self.agents));
+            let done = work(&mut kept.set, &mut self.agents);
+            let until = kept.set.kept_until().unwrap_or(now);
+            if until < kept.due {
+                kept.due = until;
+                self.due.push(tag, until);
+            }
+            return Some(done);
         }
         if absent == Absent::Nothing {
             return None;
@@ -70,7 +87,8 @@ impl Shard {
             let guest = absent == Absent::MakeGuest;
             self.guests += usize::from(guest);
             self.due.push(tag, until);
-            self.sets.insert(tag, Kept { set, guest });
+            let due = until;
+            self.sets.insert(tag, Kept { set, guest, due });
         }
         Some(done)
     }
@@ -78,11 +96,17 @@ impl Shard {
     /// Looks at so many session sets that are due, removes the expired ones, and gives memory back.
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize) {
         for _ in 0..most {
-            let Some(tag) = self.due.take(now) else {
+            let Some((tag, at)) = self.due.take(now) else {
                 break;
             };
-            match self.sets.get(&tag).and_then(|kept| kept.set.kept_until()) {
-                Some(until) if until > now => self.due.push(tag, until),
+            let Some(kept) = self.sets.get_mut(&tag).filter(|kept| kept.due == at) else {
+                continue;
+            };
+            match kept.set.kept_until() {
+                Some(until) if until > now => {
+                    kept.due = until;
+                    self.due.push(tag, until);
+                }
                 _ => {
                     if let Some(Kept { guest: true, .. }) = self.sets.remove(&tag) {
                         self.guests -= 1;
@@ -90,6 +114,6 @@ impl Shard {
                 }
             }
         }
-        self.due.shrink(&mut self.sets);
+        self.due.shrink(&mut self.sets, |kept, at| kept.due == at);
     }
 }

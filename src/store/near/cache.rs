@@ -11,7 +11,7 @@ use super::{
     shard::{Active, Shard},
 };
 use crate::{
-    model::{Clock, SessionId, Tag, Timestamp},
+    model::{Clock, EndReason, SessionId, Tag, Timestamp},
     store::{Feed, FeedMessage, FeedNews, Found, Resolve, Resolved, StoreError, feed::FeedReader},
 };
 
@@ -115,7 +115,7 @@ impl Cache {
     }
 
     /// Keeps the answer of the store, if it is one to keep and nothing overtook it. Returns activity that is not
-    /// written yet of entries that make room.
+    /// written yet of entries that make room or go.
     pub(super) fn keep(
         &self,
         resolve: &Resolve,
@@ -129,15 +129,20 @@ impl Cache {
         let Some(mut shard) = self.shard(tag) else {
             return Vec::new();
         };
-        if resolve.near.is_none() && !shard.has(tag, id) {
+        let same_token = shard.digest(tag, id).map(|kept| *kept == resolve.digest);
+        if resolve.near.is_none() && same_token.is_none() {
             return Vec::new();
         }
         let Some(entry) = Entry::of(resolve, answer, asked, self.lease) else {
             let mut active = shard.remove(tag, What::One(id));
-            let recorded = asked.sent.plus(self.lease / 4);
-            // A session that is not live has none.
-            let is_live = matches!(answer, Resolved::Live(_));
-            active.retain(|active| is_live && !(resolve.activity && active.at <= recorded));
+            match answer {
+                Resolved::Live(_) => {
+                    let recorded = asked.sent.plus(self.lease / 4);
+                    active.retain(|active| !(resolve.activity && active.at <= recorded));
+                }
+                _ if is_over(answer, same_token == Some(true)) => active.clear(),
+                _ => {}
+            }
             return active;
         };
         // Under the lock: a message that counts after this also removes the entry after this.
@@ -162,6 +167,19 @@ impl Cache {
         // The last byte: the first two name the count of the feed.
         let at = usize::from(tag.as_bytes()[11]) % SHARDS;
         self.shards.get(at).map(lock)
+    }
+}
+
+/// Whether this answer says that the session is not live. `same_token`: it is about the token of the kept answer.
+fn is_over(answer: &Resolved, same_token: bool) -> bool {
+    match answer {
+        Resolved::Live(_) => false,
+        // A re-authentication replaces the token only.
+        Resolved::Ended(notice) => notice.reason != EndReason::Replaced,
+        Resolved::Expired(_) => true,
+        Resolved::Reused(reused) => reused.ended,
+        // Else the secret may be wrong: everybody can send a token with this tag and id.
+        Resolved::Unknown => same_token,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::shard::Active;
 use crate::{
-    model::{SessionId, Timestamp},
+    model::{Digest, SessionId, Timestamp},
     store::{Found, Resolve, Resolved, feed::FeedMark},
 };
 
@@ -79,6 +79,10 @@ impl Entry {
 
     pub(super) fn id(&self) -> SessionId {
         self.found.record.id
+    }
+
+    pub(super) fn digest(&self) -> &Digest {
+        &self.found.record.digest
     }
 
     pub(super) fn size(&self) -> usize {

@@ -15,13 +15,13 @@ pub use self::builder::NearBuilder;
 use self::{
     cache::Cache,
     late::Late,
-    own::{What, Write},
+    own::{Owed, What, Write},
     shard::Active,
 };
 use super::{
     Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
     NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
-    StoreError, Ticketed, Touch, Which, feed::Interest,
+    StoreError, Ticketed, Touch, feed::Interest,
 };
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
@@ -103,11 +103,6 @@ impl<St: SessionStore> Near<St> {
         let unwritten = |active| Inner::evicted(&self.0, active);
         Write::begin(self.0.cache.as_deref(), tag, what, unwritten)
     }
-
-    /// The same for sessions that end: their activity is not written any more.
-    fn ends(&self, tag: Tag, what: What) -> Write<'_, impl FnMut(Vec<Active>)> {
-        Write::begin(self.0.cache.as_deref(), tag, what, drop)
-    }
 }
 
 impl<St: SessionStore> SessionStore for Near<St> {
@@ -160,12 +155,17 @@ impl<St: SessionStore> SessionStore for Near<St> {
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
-        let what = match end.which {
-            Which::One(id) => What::One(id),
-            Which::All | Which::Others(_) => What::All,
+        let mut owed = Owed::new(&self.0);
+        let outcome = {
+            let unwritten = |active| owed.add(active);
+            let cache = self.0.cache.as_deref();
+            let _write = Write::begin(cache, end.tag, What::of(end.which), unwritten);
+            self.0.store.end(end).await
         };
-        let _write = self.ends(end.tag, what);
-        self.0.store.end(end).await
+        if let Ok(ended) = &outcome {
+            owed.settle(end, ended);
+        }
+        outcome
     }
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
@@ -219,7 +219,8 @@ impl<St: SessionStore> SessionStore for Near<St> {
     }
 
     fn end_undelivered(&self, tag: Tag, id: SessionId) {
-        let _write = self.ends(tag, What::One(id));
+        // It ends for sure, now or later, so its activity is not written any more.
+        let _write = Write::begin(self.0.cache.as_deref(), tag, What::One(id), drop);
         self.0.store.end_undelivered(tag, id);
     }
 }

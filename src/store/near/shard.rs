@@ -7,7 +7,7 @@ use super::{
     own::What,
 };
 use crate::{
-    model::{SessionId, Tag, Timestamp},
+    model::{Digest, SessionId, Tag, Timestamp},
     store::Resolve,
 };
 
@@ -94,9 +94,9 @@ impl Shard {
         Some((hit, entry.number))
     }
 
-    pub(super) fn has(&self, tag: Tag, id: SessionId) -> bool {
-        let set = self.sets.get(&tag);
-        set.is_some_and(|set| set.of(id).is_some())
+    /// The digest of the token whose answer is kept.
+    pub(super) fn digest(&self, tag: Tag, id: SessionId) -> Option<&Digest> {
+        self.sets.get(&tag)?.of(id).map(Entry::digest)
     }
 
     /// Adds an entry in place of an older one of the session, and drops the oldest ones beyond these limits. Returns

@@ -2,42 +2,42 @@
 
 use std::sync::Arc;
 
-use super::{Live, SessionSet};
-use crate::model::{EndReason, SessionId};
+use super::{Live, SessionSet, places::Places};
+use crate::model::{Digest, EndReason, Record, SessionId, Timestamp};
 
 impl SessionSet {
-    /// Adds to this copy what `resolve` and `touch` did to the set that it was made of. Returns whether a session of
-    /// the copy ended by that.
-    pub(crate) fn catch_up(&mut self, with: &Self) -> bool {
-        for Live { record, more } in &with.live {
-            let Some(own) = self.live.iter_mut().find(|own| own.record.id == record.id) else {
-                continue;
-            };
-            own.record.last_activity = own.record.last_activity.max(record.last_activity);
-            // After a rotation of the copy, the token that the requests sent is a previous one.
-            if own.record.digest != record.digest {
-                continue;
+    /// Adds to this copy what `resolve`, `touch` and `list` did to the set that it was made of. Returns whether a session
+    /// of the copy ended by that.
+    pub(crate) fn catch_up(&mut self, with: &Self, now: Timestamp) -> bool {
+        let ended = self.end_reused(with);
+        let mut seen = Places::new(&with.live, |live: &Live| live.record.id);
+        self.live.retain_mut(|own| {
+            if let Some(live) = seen.find(own.record.id) {
+                own.catch_up(live, now);
+                return true;
             }
-            own.record.rotation = record.rotation.as_ref().map(Arc::clone);
-            if own.record.unused && !record.unused {
-                own.record.unused = false;
-                if more.as_ref().is_none_or(|more| more.made.is_none()) {
-                    own.forget_made();
-                }
-            }
-        }
-        let reused = with.rare().notices.iter();
-        let reused = reused.filter(|(_, notice)| notice.reason == EndReason::TokenReuse);
-        let mut ended = false;
-        for (id, notice) in reused {
-            let before = self.live.len();
-            self.live.retain(|live| live.record.id != *id);
-            if self.live.len() < before {
-                self.rare_mut().notices.push((*id, notice.clone()));
-                ended = true;
-            }
-        }
+            // The copy made it, or it was found expired and dropped.
+            own.record.is_live(now, None)
+        });
         ended
+    }
+
+    fn end_reused(&mut self, with: &Self) -> bool {
+        let reused: Vec<_> = (with.rare().notices.iter())
+            .filter(|(_, notice)| notice.reason == EndReason::TokenReuse)
+            .collect();
+        let mut places = Places::new(&reused, |(id, _)| *id);
+        let mut ended = Vec::new();
+        self.live.retain(|live| {
+            let notice = places.find(live.record.id);
+            ended.extend(notice.map(|notice| (*notice).clone()));
+            notice.is_none()
+        });
+        if ended.is_empty() {
+            return false;
+        }
+        self.rare_mut().notices.append(&mut ended);
+        true
     }
 
     /// Whether it has a guest session.
@@ -51,5 +51,48 @@ impl SessionSet {
         let with_data = |live: &&Live| live.more.as_ref().is_some_and(|more| !more.data.is_empty());
         let live = self.live.iter().filter(with_data);
         live.map(|live| (live.record.id, live.record.revision))
+    }
+}
+
+impl Live {
+    fn catch_up(&mut self, with: &Self, now: Timestamp) {
+        let (own, seen) = (&mut self.record, &with.record);
+        own.last_activity = own.last_activity.max(seen.last_activity);
+        if own.digest != seen.digest {
+            // After a rotation of the copy, the token that the requests sent is a previous one.
+            forget(own, seen, now);
+            return;
+        }
+        own.rotation = seen.rotation.as_ref().map(Arc::clone);
+        if seen.was_found_expired() {
+            if !own.was_found_expired() {
+                own.note_expired();
+            }
+            self.more = None;
+            return;
+        }
+        if own.unused && !seen.unused {
+            own.unused = false;
+            if with.more.as_ref().is_none_or(|more| more.made.is_none()) {
+                self.forget_made();
+            }
+        }
+    }
+}
+
+/// Drops the previous tokens that `resolve` reported and dropped: each is reported once.
+fn forget(own: &mut Record, seen: &Record, now: Timestamp) {
+    let Some(rotation) = &mut own.rotation else {
+        return;
+    };
+    let is_known = |digest: &Digest| {
+        let known = seen.rotation.as_deref();
+        known.is_some_and(|known| known.previous(digest).is_some())
+    };
+    for previous in rotation.previous.into_iter().flatten() {
+        let is_over = previous.rejected && previous.until <= now;
+        if is_over && previous.digest != seen.digest && !is_known(&previous.digest) {
+            Arc::make_mut(rotation).forget(&previous.digest);
+        }
     }
 }

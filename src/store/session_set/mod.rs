@@ -11,6 +11,7 @@ mod data;
 mod end;
 mod look;
 mod part;
+mod places;
 mod room;
 mod since;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Live, Part, SessionSet};
+use super::{Live, Part, SessionSet, places::Places};
 use crate::{
     model::{EndReason, SessionId},
     store::{FeedNews, Row},
@@ -43,22 +43,22 @@ impl SessionSet {
     /// The parts to write, and those to remove.
     pub(in super::super) fn parts_since(&self, before: &Self) -> Vec<(SessionId, Option<Bytes>)> {
         let mut parts = Vec::new();
-        for (at, Live { record, more }) in self.live.iter().enumerate() {
+        let mut old = Places::new(&before.live, id);
+        for Live { record, more } in &self.live {
             let Some(Part::Here(data)) = more.as_ref().map(|more| &more.data) else {
                 continue;
             };
-            let was = before.live_at(at, record.id);
+            let was = old.find(record.id);
             let same = was
                 .is_some_and(|was| was.record.revision == record.revision && was.data() == *data);
             if !same && !data.is_empty() {
                 parts.push((record.id, self.encode_part(record.id)));
             }
         }
-        for (at, was) in before.live.iter().enumerate() {
-            let id = was.record.id;
-            let has = || self.live_at(at, id).is_some_and(Live::has_data);
-            if was.has_data() && !has() {
-                parts.push((id, None));
+        let mut new = Places::new(&self.live, id);
+        for was in before.live.iter().filter(|was| was.has_data()) {
+            if !new.find(id(was)).is_some_and(Live::has_data) {
+                parts.push((id(was), None));
             }
         }
         parts
@@ -67,11 +67,12 @@ impl SessionSet {
     /// What clients notice.
     pub(in super::super) fn news_since(&self, before: &Self) -> Vec<FeedNews> {
         let (mut news, mut ended) = (Vec::new(), Vec::new());
-        for (at, was) in before.live.iter().enumerate() {
+        let mut live = Places::new(&self.live, id);
+        let mut notices = Places::new(&self.rare().notices, |(id, _)| *id);
+        for was in &before.live {
             let id = was.record.id;
-            let Some(Live { record, .. }) = self.live_at(at, id) else {
-                let notices = &self.rare().notices;
-                let notice = notices.iter().find(|(of, _)| *of == id);
+            let Some(Live { record, .. }) = live.find(id) else {
+                let notice = notices.find(id);
                 ended.extend(notice.map(|(_, notice)| (id, notice.reason)));
                 continue;
             };
@@ -107,10 +108,8 @@ impl SessionSet {
             last_activity: records().map(|record| record.last_activity).max(),
         }
     }
+}
 
-    /// The session with this id, which was at this place before.
-    fn live_at(&self, at: usize, id: SessionId) -> Option<&Live> {
-        let there = self.live.get(at).filter(|live| live.record.id == id);
-        there.or_else(|| self.live.iter().find(|live| live.record.id == id))
-    }
+fn id(live: &Live) -> SessionId {
+    live.record.id
 }

@@ -1,6 +1,8 @@
 //! One session set in memory, and its copy on the way to the disk.
 
 #[cfg(test)]
+mod meanwhile;
+#[cfg(test)]
 mod tests;
 
 use std::mem;
@@ -25,8 +27,8 @@ pub(super) struct Entry {
     pub(super) guest: bool,
     /// Whether the set is among those whose activity has to be written.
     pub(super) listed: bool,
-    /// Whether it is known when to look whether the set has expired.
-    pub(super) due: bool,
+    /// When to look whether the set has expired, as soon as that is known.
+    pub(super) due: Option<Timestamp>,
     /// Whether the data of its sessions may be on the disk.
     pub(super) has_parts: bool,
     pending: Option<Box<Pending>>,
@@ -182,7 +184,7 @@ impl Entry {
     }
 
     /// The commit is on the disk, or failed. Then it may be on the disk or not, and has to be undone there.
-    pub(super) fn land(&mut self, written: bool, is_read: bool) -> Landed {
+    pub(super) fn land(&mut self, written: bool, is_read: bool, now: Timestamp) -> Landed {
         let mut landed = Landed {
             waiting: Vec::new(),
             behind: Vec::new(),
@@ -219,7 +221,7 @@ impl Entry {
         pending.waiting.append(&mut pending.behind);
         if let Some(mut copy) = copy {
             // Requests saw the set as it was before.
-            landed.again = copy.catch_up(&self.set);
+            landed.again = copy.catch_up(&self.set, now);
             if is_read {
                 landed.news = copy.news_since(&self.set);
             }

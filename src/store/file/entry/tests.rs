@@ -62,12 +62,12 @@ fn operations_during_a_commit_are_all_in_the_next_one() {
 
     assert!(!queue, "the set is queued already");
     assert_eq!(live(&entry), []);
-    let landed = entry.land(true, false);
+    let landed = entry.land(true, false, now());
     assert_eq!((landed.waiting.len(), landed.behind.len()), (1, 0));
     assert_eq!(live(&entry), [first]);
     assert_eq!(written(&mut entry), 3);
     assert!(done.try_recv().is_err() && behind.try_recv().is_err());
-    assert_eq!(entry.land(true, false).waiting.len(), 2);
+    assert_eq!(entry.land(true, false, now()).waiting.len(), 2);
     assert_eq!(live(&entry), [first, second, third]);
     assert!(entry.is_idle());
 }
@@ -79,7 +79,7 @@ fn operations_behind_a_commit_that_failed_run_again() {
     take_off(&mut entry);
     let _behind = sign_in(&mut entry);
 
-    let landed = entry.land(false, false);
+    let landed = entry.land(false, false, now());
 
     assert_eq!((landed.waiting.len(), landed.behind.len()), (1, 1));
     assert_eq!(live(&entry), []);
@@ -92,7 +92,7 @@ fn an_end_names_what_a_sign_in_on_its_way_evicts_and_what_that_made() {
         let mut entry = Entry::default();
         let (first, ..) = sign_in(&mut entry);
         entry.take_off(tag(), &mut Group::new(0));
-        entry.land(true, false);
+        entry.land(true, false, now());
         let token = Token::random(tag()).unwrap();
         let proof = Authenticated::On(Arrival::now());
         let mut create = Create::new(&token, UserId::new("alice").ok(), proof);
@@ -118,7 +118,7 @@ fn an_end_during_a_commit_is_in_effect_before_it_and_after_it() {
         let mut entry = Entry::default();
         let (first, ..) = sign_in(&mut entry);
         take_off(&mut entry);
-        entry.land(true, false);
+        entry.land(true, false, now());
         let (second, ..) = sign_in(&mut entry);
         take_off(&mut entry);
         let (third, ..) = sign_in(&mut entry);
@@ -131,7 +131,7 @@ fn an_end_during_a_commit_is_in_effect_before_it_and_after_it() {
         };
         assert!(ids.contains(&first) && ids.contains(&second) && ids.contains(&third));
         assert_eq!(live(&entry), []);
-        entry.land(written, false);
+        entry.land(written, false, now());
         assert_eq!(live(&entry), []);
     }
 }

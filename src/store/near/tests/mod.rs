@@ -11,6 +11,7 @@ mod answers;
 mod histories;
 mod late;
 mod overlap;
+mod owed;
 mod own;
 mod reported;
 mod room;
