@@ -138,6 +138,26 @@ async fn a_flood_of_differing_cookies_is_one_warning_for_each_cookie() {
     }
 }
 
+// T6
+#[tokio::test]
+async fn a_cookie_that_is_not_secure_warns_once() {
+    if !is_alone(module_path!(), "a_cookie_that_is_not_secure_warns_once") {
+        return;
+    }
+    let log = Log::start();
+    let builder = SessionCookie::named("sid").secure(false);
+    assert_eq!(log.at("WARN"), [""; 0]);
+
+    let cookie = builder.clone().build().unwrap();
+    assert_eq!((cookie.name(), log.at("WARN").len()), ("sid", 1));
+    drop((builder.build(), SessionCookie::danger_insecure()));
+
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(warning.contains("plain http"), "{warning}");
+}
+
 // T3
 #[tokio::test]
 async fn the_token_is_in_no_log_line_and_not_in_the_debug_of_the_session() {
