@@ -16,14 +16,18 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::TOKEN_HEADER;
-use crate::model::{SessionId, Token};
+use crate::{model::Token, request::token_of};
 
 /// Client-side layer: picks up the token from the response to a sign-in and sends it with every later
 /// request.
 ///
 /// For clients that are written in Rust and send `Authorization: Bearer`, such as a tonic client. Clones
-/// share the token. A request that has an `Authorization` header already keeps it. A late response of an earlier
-/// session does not replace the token of a newer one.
+/// share the token. A request that has an `Authorization` header already keeps it. If that is a session token, the
+/// response to it changes the layer's token only if both are of the same session.
+///
+/// Of requests at the same time, the one that was sent last decides which session the layer has: a late response to an
+/// earlier one does not replace it, and neither does one to a request from before
+/// [`set_token`](Self::set_token) or [`forget`](Self::forget).
 ///
 /// Put it around a client that talks to one server over TLS. Every server that the client talks to gets
 /// the token.
@@ -43,8 +47,17 @@ use crate::model::{SessionId, Token};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BearerLayer {
-    held: Arc<Mutex<Option<Token>>>,
+    held: Arc<Mutex<Held>>,
     header: HeaderName,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    token: Option<Token>,
+    /// How many requests were sent, and tokens set and forgotten.
+    sent: u64,
+    /// Which of them decided on the session.
+    decided: u64,
 }
 
 impl BearerLayer {
@@ -67,38 +80,49 @@ impl BearerLayer {
     /// Returns the token that is sent, so that the client can save it for its next run.
     #[must_use]
     pub fn token(&self) -> Option<Token> {
-        self.held().clone()
+        self.held().token.clone()
     }
 
     /// Sends this token from now on, such as one that the client has saved.
     pub fn set_token(&self, token: Token) {
-        *self.held() = Some(token);
+        self.held().decide(Some(token));
     }
 
     /// Sends no token from now on. Call it after a sign-out.
     pub fn forget(&self) {
-        *self.held() = None;
+        self.held().decide(None);
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Token>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         // A token is replaced as a whole.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the session whose token the request sends.
-    fn authorize<B>(&self, request: &mut Request<B>) -> Option<SessionId> {
-        let token = self.token()?;
-        // Base64url is always a header value.
-        let mut line = HeaderValue::try_from(format!("Bearer {}", token.encode())).ok()?;
-        line.set_sensitive(true);
-        let Entry::Vacant(none) = request.headers_mut().entry(AUTHORIZATION) else {
-            return None;
+    /// Sends the token with the request. Returns the number of the request, or `None` if it sends a token of its own.
+    fn authorize<B>(&self, request: &mut Request<B>) -> Option<u64> {
+        let (number, token) = {
+            let mut held = self.held();
+            (held.next(), held.token.clone())
         };
-        none.insert(line);
-        Some(token.session_id())
+        match request.headers_mut().entry(AUTHORIZATION) {
+            Entry::Occupied(own) => {
+                let own = token_of(own.get().as_bytes());
+                let is_token = own.is_some_and(|text| Token::parse(text).is_ok());
+                (!is_token).then_some(number)
+            }
+            Entry::Vacant(none) => {
+                // Base64url is always a header value.
+                let line = token.map(|token| format!("Bearer {}", token.encode()));
+                if let Some(Ok(mut line)) = line.map(HeaderValue::try_from) {
+                    line.set_sensitive(true);
+                    none.insert(line);
+                }
+                Some(number)
+            }
+        }
     }
 
-    fn take<B>(&self, sent: Option<SessionId>, response: &mut Response<B>) {
+    fn take<B>(&self, number: Option<u64>, response: &mut Response<B>) {
         let Some(value) = response.headers_mut().get_mut(&self.header) else {
             return;
         };
@@ -107,12 +131,25 @@ impl BearerLayer {
             return;
         };
         let mut held = self.held();
-        let goes_on = sent == Some(token.session_id());
-        // The client has signed in again since the request, or has forgotten its token.
-        let is_late = goes_on && sent != held.as_ref().map(Token::session_id);
-        if !is_late {
-            *held = Some(token);
+        let session = held.token.as_ref().map(Token::session_id);
+        if session == Some(token.session_id()) {
+            held.token = Some(token);
+        } else if let Some(number) = number.filter(|number| *number > held.decided) {
+            held.token = Some(token);
+            held.decided = number;
         }
+    }
+}
+
+impl Held {
+    fn next(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent
+    }
+
+    fn decide(&mut self, token: Option<Token>) {
+        self.token = token;
+        self.decided = self.next();
     }
 }
 
@@ -153,11 +190,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let sent = self.bearer.authorize(&mut request);
+        let number = self.bearer.authorize(&mut request);
         BearerFuture {
             answer: self.inner.call(request),
             bearer: self.bearer.clone(),
-            sent,
+            number,
         }
     }
 }
@@ -170,7 +207,7 @@ pin_project! {
         #[pin]
         answer: F,
         bearer: BearerLayer,
-        sent: Option<SessionId>,
+        number: Option<u64>,
     }
 }
 
@@ -184,7 +221,7 @@ where
         let this = self.project();
         let mut answer = ready!(this.answer.poll(cx));
         if let Ok(response) = &mut answer {
-            this.bearer.take(*this.sent, response);
+            this.bearer.take(*this.number, response);
         }
         Poll::Ready(answer)
     }

@@ -112,14 +112,9 @@ impl SessionCookie {
     /// token and sign in with it.
     #[must_use]
     pub fn danger_insecure() -> Self {
-        static WARNED: Once = Once::new();
-        WARNED.call_once(|| tracing::warn!(
-                "session cookies are sent over plain http, where others can read them: for development only"
-            ));
-        Self(SessionCookieBuilder {
-            secure: false,
-            ..Self::named("session")
-        })
+        let settings = Self::named("session").secure(false);
+        settings.warn_if_insecure();
+        Self(settings)
     }
 
     /// The same under another name, which fits the same attributes.
@@ -219,6 +214,9 @@ impl SessionCookieBuilder {
     /// Whether the cookie is sent over https only. Chrome and Firefox send it on
     /// `http://localhost` too, Safari does not.
     ///
+    /// Never say no in production: everyone on the network can read the token and sign in with it.
+    /// [`build`](Self::build) then logs a warning once. See [`SessionCookie::danger_insecure`].
+    ///
     /// Defaults to yes.
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
@@ -287,12 +285,24 @@ impl SessionCookieBuilder {
     pub fn build(self) -> Result<SessionCookie, CookieError> {
         match self.clash() {
             Some(clash) => Err(CookieError(clash)),
-            None => Ok(SessionCookie(self)),
+            None => {
+                self.warn_if_insecure();
+                Ok(SessionCookie(self))
+            }
         }
     }
 }
 
 impl SessionCookieBuilder {
+    fn warn_if_insecure(&self) {
+        static WARNED: Once = Once::new();
+        if !self.secure {
+            WARNED.call_once(|| tracing::warn!(
+                "session cookies are sent over plain http, where others can read them: for development only"
+            ));
+        }
+    }
+
     /// A removal mirrors all that identifies the cookie, or browsers keep it. Without `max_age` the cookie
     /// is for the browser session only.
     fn line(&self, suffix: &str, value: String, max_age: Option<Duration>) -> Option<HeaderValue> {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Failures of the store that handlers pass on. An error does not know its layer, so the process counts them.
-static PASSED_ON: Failures = Failures::new();
+static PASSED_ON: Failures<(&str, StoreErrorKind)> = Failures::new();
 
 // Failures of the server are logged here, because no response carries their cause.
 impl From<SessionError> for Rejection {
@@ -86,7 +86,7 @@ impl From<UserSessionsError> for Rejection {
             UserSessionsError::CallerEnded => Self::not_signed_in(None),
             UserSessionsError::Store(error) => {
                 let what = "sessions not listed or ended";
-                unanswered(PASSED_ON.due(what, error.kind()), &error, what)
+                unanswered(PASSED_ON.due((what, error.kind())), &error, what)
             }
             UserSessionsError::Unknown => Self::new(RejectionKind::NotYours),
         }
@@ -124,7 +124,7 @@ fn unanswered(due: Option<u64>, error: &StoreError, what: &'static str) -> Rejec
 /// The same for changes, which are lost.
 fn not_committed(error: &CommitError, kind: StoreErrorKind) -> Rejection {
     let what = "session not committed";
-    if let Some(failed) = PASSED_ON.due(what, kind) {
+    if let Some(failed) = PASSED_ON.due((what, kind)) {
         tracing::error!(error = error as &dyn Error, ?kind, failed, "{what}");
     } else {
         tracing::debug!(error = error as &dyn Error, ?kind, "{what}");

@@ -3,6 +3,7 @@
 use super::{
     config::{Config, OnOutage},
     failure::unresolved,
+    mistake,
     reject::Rejection,
 };
 use crate::{
@@ -66,7 +67,7 @@ impl Inquiry {
                 if all.iter().any(|(_, way)| *way == Way::Bearer) {
                     tracing::debug!("two different tokens in one request");
                 } else {
-                    two_cookies(config.cookie.name());
+                    mistake::two_cookies(config.cookie.name().to_owned());
                 }
                 for (token, way) in all {
                     let place = match way {
@@ -87,7 +88,7 @@ impl Inquiry {
                 None
             }
             Tokens::Several(all) => {
-                two_cookies(&format!("{}{GUEST}", config.cookie.name()));
+                mistake::two_cookies(format!("{}{GUEST}", config.cookie.name()));
                 for (token, _) in all {
                     open.sent(|sent| sent.has_unread(token, Place::GuestCookies));
                 }
@@ -272,12 +273,4 @@ impl Inquiry {
             self.open.found(token, Current::Gone);
         }
     }
-}
-
-fn two_cookies(cookie: &str) {
-    tracing::warn!(
-        cookie,
-        "two differing session cookies, so neither is used: is one left over with another path or domain? \
-         see `SessionCookieBuilder::retired`"
-    );
 }

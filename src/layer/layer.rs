@@ -282,7 +282,8 @@ impl<R> SessionLayer<R> {
     ///
     /// Use it for "New sign-in to your account" mails:
     /// [`Committed::first_sight`](crate::Committed::first_sight) and the event `new_device`. The cookie
-    /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none.
+    /// holds a random name of the device and signs nobody in. Clients with bearer tokens get none, and their sign-ins are
+    /// **not reported**: watch `created` events on each layer where a sign-in may send or get a bearer token.
     ///
     /// The cookie lasts for 400 days. A device cookie with the name of the session cookie is off, and an error is logged. So is one that
     /// [`SessionCookieBuilder::retired`](super::SessionCookieBuilder::retired) removes.

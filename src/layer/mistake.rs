@@ -6,13 +6,19 @@ use std::sync::{
 };
 
 use super::reject::Rejection;
-use crate::{request::Logged, session::MissingSession, store::StoreErrorKind};
+use crate::{
+    request::Logged,
+    session::{Failures, MissingSession},
+    store::StoreErrorKind,
+};
 
 /// Whether this process has made a `SessionLayer`.
 static HAS_LAYER: AtomicBool = AtomicBool::new(false);
 
 /// What was logged already.
 static LOGGED: Logged<(&str, MissingSession)> = Logged::new();
+
+static TWO_COOKIES: Failures<String> = Failures::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
@@ -103,6 +109,16 @@ pub(super) fn secure_cookie_on_plain_http() {
 /// Whether that was not logged yet.
 pub(super) fn may_warn_of_plain_http() -> bool {
     !PLAIN_HTTP.is_completed()
+}
+
+/// Any client can send these as fast as it likes, so they are a line in 10 s for each cookie.
+pub(super) fn two_cookies(cookie: String) {
+    const TEXT: &str = "two differing session cookies, so neither is used: is one left over with another path or \
+                        domain? see `SessionCookieBuilder::retired`";
+    match TWO_COOKIES.due(cookie.clone()) {
+        Some(requests) => tracing::warn!(cookie, requests, "{TEXT}"),
+        None => tracing::debug!(cookie, "{TEXT}"),
+    }
 }
 
 /// The part of a message on a redirect to what is not a path of this origin.

@@ -15,7 +15,7 @@ impl<R> SessionLayer<R> {
     /// let their handlers call [`Session::verify`](crate::Session::verify).
     ///
     /// Whatever you return, these ask the store: guest sessions, requests with `Upgrade` or `CONNECT`, such as
-    /// a WebSocket, and pages that a browser opens from another site. `DeviceApi`, `DevicePage` and
+    /// a WebSocket, and pages that a browser opens from another site, by a link or a form. `DeviceApi`, `DevicePage` and
     /// [`RequireFresh`](crate::RequireFresh) verify the session at the store.
     ///
     /// Defaults to none. See [`guide::near_cache`](crate::guide::near_cache).
@@ -41,6 +41,7 @@ pub(super) fn may_answer(predicate: Option<&Predicate>, parts: &Parts) -> bool {
         return false;
     }
     let opened = Opened::read(&parts.headers);
-    let from_elsewhere = opened.is_navigation(&parts.method) && opened.may_come_from_elsewhere();
+    // A form of another site is one too: OpenID Connect answers so with `response_mode=form_post`.
+    let from_elsewhere = opened.opens_page() && opened.may_come_from_elsewhere();
     !opened.upgrades && !from_elsewhere
 }

@@ -36,13 +36,15 @@ impl<'a> Opened<'a> {
         opened
     }
 
-    /// Whether a browser opens a page. Older ones do not send `Sec-Fetch-Mode`.
+    /// Whether a browser opens a page by a link.
     pub(super) fn is_navigation(&self, method: &Method) -> bool {
-        let navigates = || {
-            self.mode
-                .map_or(self.accepts_pages, |mode| mode == "navigate")
-        };
-        matches!(*method, Method::GET | Method::HEAD) && navigates()
+        matches!(*method, Method::GET | Method::HEAD) && self.opens_page()
+    }
+
+    /// Whether a browser opens a page, by a link or with a form. Older ones do not send `Sec-Fetch-Mode`.
+    pub(super) fn opens_page(&self) -> bool {
+        self.mode
+            .map_or(self.accepts_pages, |mode| mode == "navigate")
     }
 
     /// Whether another site may have sent the browser here, as at the end of a sign-in by OAuth. Older browsers do not

@@ -40,6 +40,7 @@ pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 pub use self::user_agent::{Device, DeviceKind};
 pub(crate) use self::{
     alike::{alike, mark, same_client},
+    bearer::token_of,
     cookie::{GUEST, named as named_cookie},
     copied::copied,
     hints::RawHints,

@@ -13,7 +13,7 @@ use crate::model::Token;
 /// Choose [`Cookie`](Self::Cookie) for browsers and [`Bearer`](Self::Bearer) for mobile apps and
 /// command-line tools. With both, a new token goes back in the same way as the request sent its token.
 ///
-/// A request without a token could be of either kind. A sign-in on it is answered in the first way:
+/// A request without a token, or with something in its place that is none, could be of either kind. A sign-in on it is answered in the first way:
 /// `CookieThenBearer` sets the cookie, `BearerThenCookie` sends the header. If both kinds of clients
 /// sign in, give each its own sign-in route with its own layer over the same store. Use both on the
 /// routes that they share.
@@ -153,9 +153,14 @@ pub(crate) struct Sent {
 }
 
 impl Tokens {
-    /// Whether it is one, well-formed or not.
-    fn counts(&self) -> bool {
-        matches!(self, Self::One(_) | Self::Malformed)
+    /// Whether it says how the client keeps tokens. Anybody can send a header, so a malformed bearer says nothing: with
+    /// both sources it would hide the sign-in of a browser from the device cookie.
+    fn counts(&self, way: Way) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Malformed => matches!(way, Way::Cookie),
+            Self::None | Self::Several(_) => false,
+        }
     }
 
     #[inline]
@@ -179,9 +184,9 @@ impl Sent {
     #[inline]
     fn alone(raw: Raw<'_>, way: Way, guest: Raw<'_>) -> Self {
         let (tokens, guest) = (Tokens::read(raw, way), Tokens::read(guest, Way::Cookie));
-        let way = tokens.counts().then_some(way);
+        let way = tokens.counts(way).then_some(way);
         Self {
-            way: way.or_else(|| guest.counts().then_some(Way::Cookie)),
+            way: way.or_else(|| guest.counts(Way::Cookie).then_some(Way::Cookie)),
             tokens,
             beside: None,
             guest,

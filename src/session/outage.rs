@@ -25,7 +25,7 @@ pub(crate) struct Outage {
     began: AtomicI64,
     last: AtomicI64,
     failed: AtomicU64,
-    lines: Failures,
+    lines: Failures<(&'static str, StoreErrorKind)>,
 }
 
 impl Outage {
@@ -37,7 +37,7 @@ impl Outage {
     /// Something that is not the request itself failed, and the request goes on.
     pub(super) fn beside(&self, error: &StoreError, what: &'static str) {
         let kind = error.kind();
-        if let Some(failed) = self.lines.due(what, kind) {
+        if let Some(failed) = self.lines.due((what, kind)) {
             tracing::warn!(error = error as &dyn Error, ?kind, failed, "{what}");
         } else {
             tracing::debug!(error = error as &dyn Error, ?kind, "{what}");
@@ -66,7 +66,7 @@ impl Outage {
             self.failed.store(0, Relaxed);
         }
         self.failed.fetch_add(1, Relaxed);
-        self.lines.due_at(what, kind, now)
+        self.lines.due_at((what, kind), now)
     }
 
     /// How long the outage was and how many requests failed, if it is over. The first who asks gets it.
@@ -85,37 +85,31 @@ impl Outage {
 }
 
 /// Failures that repeat, and when each was last in the log.
-#[derive(Default)]
-pub(crate) struct Failures(Mutex<Vec<Line>>);
+pub(crate) struct Failures<W>(Mutex<Vec<Line<W>>>);
 
-struct Line {
-    what: &'static str,
-    kind: StoreErrorKind,
+struct Line<W> {
+    what: W,
     at: i64,
     /// How many failed since.
     unsaid: u64,
 }
 
-impl Failures {
+impl<W: PartialEq> Failures<W> {
     pub(crate) const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// As [`Outage::failed`].
-    pub(crate) fn due(&self, what: &'static str, kind: StoreErrorKind) -> Option<u64> {
-        self.due_at(what, kind, Monotonic::now().as_millis())
+    pub(crate) fn due(&self, what: W) -> Option<u64> {
+        self.due_at(what, Monotonic::now().as_millis())
     }
 
-    fn due_at(&self, what: &'static str, kind: StoreErrorKind, now: i64) -> Option<u64> {
+    fn due_at(&self, what: W, now: i64) -> Option<u64> {
         // Every change is whole.
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lines
-            .iter_mut()
-            .find(|line| (line.what, line.kind) == (what, kind));
-        let Some(line) = known else {
+        let Some(line) = lines.iter_mut().find(|line| line.what == what) else {
             lines.push(Line {
                 what,
-                kind,
                 at: now,
                 unsaid: 0,
             });
@@ -130,7 +124,13 @@ impl Failures {
     }
 }
 
-impl fmt::Debug for Failures {
+impl<W> Default for Failures<W> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<W> fmt::Debug for Failures<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Failures(..)")
     }

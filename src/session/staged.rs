@@ -156,7 +156,7 @@ impl Op {
             change: Change::Set(value),
             again: None,
             own: false,
-            derived: false,
+            derived: true,
             number: 0,
         }
     }

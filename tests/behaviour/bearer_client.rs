@@ -9,21 +9,62 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use http::{Request, Response};
+use http::{Request, Response, header::AUTHORIZATION};
 use tokio::sync::Semaphore;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_user_sessions::{BearerLayer, store::Token};
+
+type Digest = Option<tower_user_sessions::store::Digest>;
+
+fn token(tag: &str, id: &str, secret: &str) -> Token {
+    let text = format!("{tag:A<16}{id:A<16}{secret:A<32}");
+    Token::parse(text.as_bytes()).unwrap()
+}
+
+fn digest(token: Option<&Token>) -> Digest {
+    token.map(Token::digest)
+}
+
+fn get(path: &str, answered: &Token) -> Request<()> {
+    let path = format!("{path}?{}", answered.encode());
+    Request::get(path).body(()).unwrap()
+}
+
+fn with(mut request: Request<()>, authorization: &str) -> Request<()> {
+    let line = authorization.parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, line);
+    request
+}
+
+/// Answers with the token in the query, on `/slow` once the gate is open.
+fn server(
+    gate: &Arc<Semaphore>,
+) -> impl Service<
+    Request<()>,
+    Response = Response<()>,
+    Error = Infallible,
+    Future: Future<Output = Result<Response<()>, Infallible>>,
+> + Clone
++ use<> {
+    let gate = Arc::clone(gate);
+    service_fn(move |request: Request<()>| {
+        let gate = Arc::clone(&gate);
+        async move {
+            if request.uri().path() == "/slow" {
+                let _passed = gate.acquire().await.unwrap();
+            }
+            let token = request.uri().query().unwrap();
+            let response = Response::builder().header("x-session-token", token);
+            Ok::<_, Infallible>(response.body(()).unwrap())
+        }
+    })
+}
 
 // T62
 #[tokio::test]
 async fn a_late_response_of_an_earlier_session_leaves_the_clients_newer_token_alone() {
-    let token = |tag, id, secret| {
-        let text = format!("{tag:A<16}{id:A<16}{secret:A<32}");
-        Token::parse(text.as_bytes()).unwrap()
-    };
     let (first, rotated) = (token("a", "b", "c"), token("a", "b", "d"));
     let newer = token("a", "e", "f");
-    let digest = |token: Option<&Token>| token.map(Token::digest);
     // The client signs in again, forgets its token, or waits.
     for (then, wanted) in [
         (Some(Some(&newer)), Some(&newer)),
@@ -32,39 +73,91 @@ async fn a_late_response_of_an_earlier_session_leaves_the_clients_newer_token_al
     ] {
         let bearer = BearerLayer::new();
         bearer.set_token(first.clone());
-        let held = Arc::new(Semaphore::new(0));
-        let answered = rotated.encode();
-        let gate = Arc::clone(&held);
-        let service = service_fn(move |request: Request<()>| {
-            let (gate, answered) = (Arc::clone(&gate), answered.clone());
-            let slow = request.uri().path() == "/slow";
-            let token = request.uri().query().map_or(answered, str::to_owned);
-            async move {
-                if slow {
-                    let _passed = gate.acquire().await.unwrap();
-                }
-                let response = Response::builder().header("x-session-token", token);
-                Ok::<_, Infallible>(response.body(()).unwrap())
-            }
-        });
-        let service = bearer.layer(service);
-        let get = |path: String| Request::get(path).body(()).unwrap();
-        let slow = service.clone().oneshot(get("/slow".to_owned()));
+        let gate = Arc::new(Semaphore::new(0));
+        let service = bearer.layer(server(&gate));
+        let slow = service.clone().oneshot(get("/slow", &rotated));
         let meanwhile = async {
             match then {
                 Some(Some(newer)) => {
-                    let path = format!("/login?{}", newer.encode());
-                    service.clone().oneshot(get(path)).await.unwrap();
+                    service.clone().oneshot(get("/login", newer)).await.unwrap();
                     assert_eq!(digest(bearer.token().as_ref()), digest(Some(newer)));
                 }
                 Some(None) => bearer.forget(),
                 None => {}
             }
-            held.add_permits(1);
+            gate.add_permits(1);
         };
 
         tokio::join!(async { slow.await.unwrap() }, meanwhile);
 
         assert_eq!(digest(bearer.token().as_ref()), digest(wanted));
     }
+}
+
+// T62
+#[tokio::test]
+async fn a_request_with_a_token_of_its_own_does_not_change_the_clients_token() {
+    let (first, rotated) = (token("a", "b", "c"), token("a", "b", "d"));
+    let other = token("e", "f", "g");
+    let answered = async |own: &str, answered: &Token| {
+        let bearer = BearerLayer::new();
+        bearer.set_token(first.clone());
+        let service = bearer.layer(server(&Arc::new(Semaphore::new(0))));
+        let request = with(get("/", answered), own);
+        service.oneshot(request).await.unwrap();
+        digest(bearer.token().as_ref())
+    };
+    let (of_other, of_same) = (other.encode(), first.encode());
+
+    let kept = answered(&format!("Bearer {of_other}"), &token("e", "f", "h")).await;
+    let kept_by_sign_in = answered(&format!("bearer {of_other}"), &token("i", "j", "k")).await;
+    let taken = answered(&format!("Bearer {of_same}"), &rotated).await;
+    let signed_in = answered("Basic YTpi", &other).await;
+    let exchanged = answered("Bearer of.another.issuer", &other).await;
+
+    assert_eq!(kept, digest(Some(&first)));
+    assert_eq!(kept_by_sign_in, digest(Some(&first)));
+    assert_eq!(taken, digest(Some(&rotated)));
+    assert_eq!(signed_in, digest(Some(&other)));
+    assert_eq!(exchanged, digest(Some(&other)));
+}
+
+// T62
+#[tokio::test]
+async fn of_requests_at_once_the_one_that_was_sent_last_decides_on_the_clients_session() {
+    let (earlier, later) = (token("a", "b", "c"), token("d", "e", "f"));
+    // A guest session or another sign-in, sent before: its response comes after the other one, or before it.
+    for late in [true, false] {
+        let bearer = BearerLayer::new();
+        let gate = Arc::new(Semaphore::new(0));
+        let mut service = bearer.layer(server(&gate));
+        let slow = service.call(get("/slow", &earlier));
+        let newer = service.call(get("/slow", &later));
+
+        gate.add_permits(2);
+        if late {
+            newer.await.unwrap();
+            slow.await.unwrap();
+        } else {
+            slow.await.unwrap();
+            newer.await.unwrap();
+        }
+
+        assert_eq!(digest(bearer.token().as_ref()), digest(Some(&later)));
+    }
+}
+
+// T62
+#[tokio::test]
+async fn a_request_from_before_forget_brings_the_client_no_token() {
+    let bearer = BearerLayer::new();
+    let mut service = bearer.layer(server(&Arc::new(Semaphore::new(0))));
+    let sent_before = service.call(get("/", &token("a", "b", "c")));
+    let signed_in = service.call(get("/", &token("d", "e", "f")));
+
+    signed_in.await.unwrap();
+    bearer.forget();
+    sent_before.await.unwrap();
+
+    assert_eq!(digest(bearer.token().as_ref()), None);
 }

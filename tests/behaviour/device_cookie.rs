@@ -198,6 +198,31 @@ async fn bearer_sign_ins_make_no_devices_and_push_no_known_device_out() {
 
 // T43
 #[tokio::test]
+async fn a_bearer_header_without_a_token_hides_no_sign_in() {
+    let ((store, _clock), book) = (store(), Book::default());
+    let layer = SessionLayer::new(store)
+        .device_cookie(DeviceCookie::new())
+        .token_source(TokenSource::CookieThenBearer)
+        .events(book.sink());
+    for line in ["Bearer x", "Bearer"] {
+        let mut client = Client::new(&layer);
+        client
+            .headers
+            .insert("authorization", line.parse().unwrap());
+
+        let (first, cookies) = signs_in(&mut client, "alice").await;
+
+        assert!(first && cookies.len() == 1, "{line}");
+        let news = book.news();
+        let new = news.iter().filter(|event| event.0 == EventKind::NewDevice);
+        assert_eq!(new.count(), 1, "{line}");
+        client.log_in("alice").await;
+        assert!(client.cookie.is_some(), "{line}");
+    }
+}
+
+// T43
+#[tokio::test]
 async fn a_browser_with_a_device_cookie_that_signs_in_for_a_bearer_token_is_known() {
     let (layer, store, _clock) = world();
     let mut browser = Client::new(&layer);

@@ -113,6 +113,72 @@ async fn what_a_login_names_is_kept_with_its_update() {
 }
 
 #[tokio::test]
+async fn of_two_sign_ins_of_a_user_in_one_request_the_second_says_what_is_kept() {
+    for (first, second, kept) in [
+        (&[][..], &["cart"][..], Some("apple")),
+        (&["cart"], &[], None),
+        (&["cart"], &["cart"], Some("apple")),
+        (&["theme"], &["cart"], Some("apple")),
+    ] {
+        let mut client = Client::new(&world());
+        client.insert("cart", "apple").await;
+        client.insert("theme", "planted").await;
+
+        client
+            .send(move |session| async move {
+                session.insert("language", "de").unwrap();
+                let login = |keys: &[&str]| Login::new("alice").carry(keys.to_vec());
+                session.log_in_with(login(first)).unwrap();
+                session.insert("visits", "1").unwrap();
+                session.log_in_with(login(second)).unwrap();
+            })
+            .await;
+
+        let case = format!("{first:?} {second:?}");
+        assert_eq!(client.user().await.as_deref(), Some("alice"), "{case}");
+        assert_eq!(client.get("cart").await.as_deref(), kept, "{case}");
+        assert_eq!(client.get("theme").await, None, "{case}");
+        assert_eq!(client.get("language").await.as_deref(), Some("de"));
+        assert_eq!(client.get("visits").await.as_deref(), Some("1"));
+    }
+}
+
+#[tokio::test]
+async fn an_update_of_what_only_the_first_of_two_sign_ins_kept_stays_behind() {
+    let mut client = Client::new(&world());
+    client.insert("cart", "planted").await;
+
+    client
+        .send(|session| async move {
+            let more = |cart: Option<String>| cart.unwrap_or_default() + "!";
+            let login = Login::new("alice").carry(["cart"]);
+            session.log_in_with(login).unwrap();
+            session.update("cart", more).unwrap();
+            session.log_in("alice").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await, None);
+}
+
+#[tokio::test]
+async fn a_second_sign_in_of_the_same_user_keeps_the_data_of_a_signed_in_session() {
+    let mut client = Client::signed_in(&world(), "alice").await;
+    client.insert("cart", "apple").await;
+
+    client
+        .send(|session| async move {
+            session.log_in("alice").unwrap();
+            session.insert("theme", "dark").unwrap();
+            session.log_in("alice").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+    assert_eq!(client.get("theme").await.as_deref(), Some("dark"));
+}
+
+#[tokio::test]
 async fn a_value_that_a_parallel_request_plants_does_not_replace_what_was_inserted() {
     let mut client = Client::new(&world());
     client.insert("cart", "apple").await;

@@ -273,7 +273,6 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
     ) {
         return;
     }
-    let log = Log::start();
     let (memory, _clock) = store();
     let layer = SessionLayer::new(memory.clone());
     let insecure = SessionLayer::new(memory).realm("insecure").cookie(
@@ -282,6 +281,7 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
             .build()
             .unwrap(),
     );
+    let log = Log::start();
 
     for page in [
         ("origin", "https://app.test"),

@@ -219,11 +219,12 @@ where
     fn poll(&self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, StreamError>>> {
         let shared = &*self.shared;
         shared.live.watched().registry.keep_looking();
-        let polled = {
+        let (polled, gone) = {
             let mut state = shared.state();
             if state.over {
                 return Poll::Ready(None);
             }
+            let gone = state.body.is_none();
             match &mut state.task {
                 Some(known) => known.clone_from(task.waker()),
                 none => *none = Some(task.waker().clone()),
@@ -235,8 +236,12 @@ where
             if matches!(polled, Poll::Ready(None)) {
                 state.over = true;
             }
-            polled
+            (polled, gone)
         };
+        // A body is gone only after its session has ended. It stays so, although the call has another session by now.
+        if let Some(end) = self.shared.live.end().filter(|_| gone) {
+            return Poll::Ready(Some(self.last(end)));
+        }
         // The session may have ended while the body was read, and then nobody else drops it.
         fence(Ordering::SeqCst);
         match (polled, shared.end(task.waker())) {
