@@ -101,6 +101,8 @@ pub(super) struct Config {
     pub(super) token_header: HeaderName,
     /// Without one, the peer's address is noted.
     pub(super) address_from: Option<AddressFrom>,
+    pub(super) asked_device_cookie: Option<DeviceCookie>,
+    /// None either if it clashes with the session cookie.
     pub(super) device_cookie: Option<DeviceCookie>,
     pub(super) on_outage: OnOutage,
     pub(super) clear_site_data: bool,
@@ -172,6 +174,11 @@ impl Config {
     /// Whether a page asks how long the session still lives, which must not prolong it.
     fn is_countdown(&self, method: &Method, path: &str) -> bool {
         matches!(*method, Method::GET | Method::HEAD) && path.ends_with(&*self.countdown_path)
+    }
+
+    /// Whether the app asked for a device cookie that clashes with the session cookie.
+    pub(super) fn device_cookie_is_off(&self) -> bool {
+        self.asked_device_cookie.is_some() && self.device_cookie.is_none()
     }
 
     /// The device that a request sends, if there is a device cookie.

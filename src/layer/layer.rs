@@ -56,6 +56,7 @@ impl SessionLayer {
                 source: TokenSource::default(),
                 token_header: TOKEN_HEADER,
                 address_from: None,
+                asked_device_cookie: None,
                 device_cookie: None,
                 clear_site_data: false,
                 caching: Default::default(),
@@ -89,6 +90,7 @@ impl<R> SessionLayer<R> {
     /// lifetime of the session, or absent without [`persistent`](Self::persistent).
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
         self.config().cookie = cookie;
+        self.settle_cookies();
         self
     }
 
@@ -290,9 +292,18 @@ impl<R> SessionLayer<R> {
     ///
     /// Defaults to no such cookie.
     pub fn device_cookie(mut self, cookie: DeviceCookie) -> Self {
-        self.rules().devices = Some(cookie.kept());
-        self.config().device_cookie = Some(cookie);
+        self.config().asked_device_cookie = Some(cookie);
+        self.settle_cookies();
         self
+    }
+
+    /// Turns the device cookie off if it clashes with the session cookie. Either may be set after the other.
+    fn settle_cookies(&mut self) {
+        let config = self.config();
+        let asked = config.asked_device_cookie.clone();
+        config.device_cookie = asked.filter(|device| !device.clashes_with(&config.cookie));
+        let kept = config.device_cookie.as_ref().map(DeviceCookie::kept);
+        self.rules().devices = kept;
     }
 
     /// Ends all sessions that began before this moment, of all users, in this layer.
@@ -364,21 +375,13 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let mut config = Arc::clone(&self.config);
-        let session = &config.cookie;
-        if config
-            .device_cookie
-            .as_ref()
-            .is_some_and(|device| device.clashes_with(session))
-        {
+        // Only reads: some frameworks call it for each request.
+        if self.config.device_cookie_is_off() {
             mistake::device_cookie_is_session_cookie();
-            let config = Arc::make_mut(&mut config);
-            config.device_cookie = None;
-            Arc::make_mut(&mut config.rules).devices = None;
         }
         SessionService {
             inner,
-            config,
+            config: Arc::clone(&self.config),
             reply: self.reply.clone(),
         }
     }

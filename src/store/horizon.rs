@@ -99,12 +99,25 @@ impl Horizon {
     ///
     /// Not for a message of a feed: it proves nothing. The layer asks the store when one comes.
     pub fn note(&self, moment: Timestamp) {
+        self.learn(
+            moment,
+            self.shared && self.asked.load(Ordering::Acquire) == NEVER,
+        );
+    }
+
+    /// As [`note`](Self::note), for a moment that the backend had before this process began.
+    #[cfg(feature = "file")]
+    pub(super) fn recall(&self, moment: Timestamp) {
+        self.learn(moment, true);
+    }
+
+    fn learn(&self, moment: Timestamp, is_old: bool) {
         if self.moment().is_none_or(|known| known < moment) {
             // In this order: a request that sees the moment then never seems to have arrived after it.
             let now = Monotonic::now().as_nanos();
             self.learned.fetch_max(now, Ordering::AcqRel);
             self.moment.fetch_max(moment.as_millis(), Ordering::AcqRel);
-            if self.shared && self.asked.load(Ordering::Acquire) == NEVER {
+            if is_old {
                 tracing::debug!(before = %moment, "the sessions of all users had ended");
             } else {
                 tracing::info!(before = %moment, "the sessions of all users have ended");

@@ -20,7 +20,7 @@ use http::{
 };
 use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
-    Caching, MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
+    Caching, DeviceCookie, MemoryStore, Session, SessionLayer, SessionStore, TokenSource,
     store::{
         Create, Created, End, Ended, Forget, List, Look, Looked, ManualClock, NoteClient, Record,
         Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Timestamp,
@@ -294,4 +294,17 @@ fn a_store_that_has_to_be_awaited_takes_two_more_boxes() {
     let added = added(&layer, || with_extension(with_cookie("/me", &cookie)));
 
     assert!(added <= 4, "{added} allocations");
+}
+
+/// Some frameworks apply a layer for each request.
+#[test]
+fn a_layer_whose_device_cookie_clashes_copies_no_settings_when_it_is_applied() {
+    let device = DeviceCookie::named("__Host-session").unwrap();
+    let layer = SessionLayer::new(MemoryStore::new()).device_cookie(device);
+    // The first time it logs the mistake.
+    drop(layer.layer(()));
+
+    let applied = allocation_counter::measure(|| drop(layer.layer(())));
+
+    assert_eq!(applied.count_total, 0);
 }

@@ -92,6 +92,21 @@ async fn a_sign_in_with_the_device_cookie_alone_ends_no_session() {
 
 // T43
 #[tokio::test]
+async fn a_device_cookie_is_compared_with_the_session_cookie_that_was_set_last() {
+    let (store, _clock) = store();
+    let named = |name| SessionCookie::named(name).build().unwrap();
+    let layer = SessionLayer::new(store).cookie(named("__Host-device"));
+    let layer = layer.device_cookie(DeviceCookie::new());
+    let mut client = Client::new(&layer.cookie(named("__Host-sid")));
+
+    let (is_new, lines) = signs_in(&mut client, "alice").await;
+
+    assert!(is_new);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+// T43
+#[tokio::test]
 async fn a_device_cookie_that_a_sign_in_would_remove_is_off() {
     for (retired, on) in [("__Host-device", 0), ("__Host-old", 1)] {
         let (store, _clock) = store();

@@ -193,6 +193,30 @@ async fn a_clock_that_is_days_ahead_deletes_nothing_for_ten_minutes_and_warns_on
     assert_eq!(place.open().sets(), 1);
 }
 
+#[tokio::test]
+async fn a_start_does_not_report_an_end_of_all_sessions_of_before() {
+    let log = Log::start();
+    let place = Place::new();
+    let ended = |log: &Log| {
+        let lines = log.at("INFO").into_iter();
+        lines
+            .filter(|line| line.contains("the sessions of all users have ended"))
+            .count()
+    };
+    let store = place.open();
+    let moment = store.end_everyone(EndEveryone::Now).await.unwrap();
+    assert_eq!(ended(&log), 1);
+    drop(store);
+
+    let store = place.open();
+
+    assert_eq!(store.horizon().unwrap().moment(), Some(moment));
+    assert_eq!(ended(&log), 1, "{}", log.text());
+    place.clock.advance(HOUR);
+    store.end_everyone(EndEveryone::Now).await.unwrap();
+    assert_eq!(ended(&log), 2, "a new one is reported");
+}
+
 // T75
 #[tokio::test]
 async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change() {

@@ -90,7 +90,7 @@ impl Front {
     ) -> Self {
         let horizon = Horizon::of_process();
         if let Some(everyone) = everyone {
-            horizon.note(everyone);
+            horizon.recall(everyone);
         }
         let guests = shards.iter().map(|shard| shard.guests()).sum();
         Self {
