@@ -7,11 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, atomic::Ordering},
+    task::Poll,
+};
 
-use http::{HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
-use tokio::time::sleep;
+use http_body_util::BodyExt;
+use tokio::time::{sleep, timeout};
+use tower_user_sessions::Session;
 
 use crate::common::streams::{Open, SECOND, World, empty, next, open, sized, text};
 
@@ -112,4 +118,38 @@ async fn small_and_complete_bodies_and_those_of_head_are_not_wrapped() {
 
     assert!(next(&mut small).await.is_none() && next(&mut head).await.is_none());
     assert!(next(&mut large).await.unwrap().is_err());
+}
+
+// T72
+#[tokio::test(start_paused = true)]
+async fn a_request_body_that_went_with_its_session_fails_although_the_call_signs_in_then() {
+    let world = World::new().await;
+    let (upload, _sender, dropped) = open();
+    let request = world.request(Method::POST, upload);
+    let response = world.send(request, move |session: Session, mut body| {
+        let dropped = Arc::clone(&dropped);
+        async move {
+            // The call is woken by the end, and its handler runs first.
+            poll_fn(|_| match dropped.load(Ordering::SeqCst) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            session.log_in("bob").unwrap();
+            session.commit().await.unwrap();
+            let frame = timeout(SECOND, body.frame()).await.expect("it is answered");
+            let error = frame.unwrap().unwrap_err();
+            assert_eq!(error.end().unwrap().reason(), "evicted");
+            assert!(body.frame().await.is_none());
+            Response::new(sized(0))
+        }
+    });
+    let evicting = async {
+        sleep(SECOND * 2).await;
+        world.evict().await;
+    };
+
+    let (response, ()) = tokio::join!(response, evicting);
+
+    assert_eq!(response.status(), StatusCode::OK);
 }
