@@ -7,13 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
+use bytes::Bytes;
 use http::StatusCode;
+use http_body_util::Full;
+use tower::{Layer, ServiceExt};
 use tower_user_sessions::{
-    MemoryStore, OnOutage, SessionId, SessionLayer, UserSessions, store::ManualClock,
+    DeviceApi, DevicePage, MemoryStore, OnOutage, SessionId, SessionLayer, UserSessions,
+    store::ManualClock,
 };
 
 use crate::common::{
-    devices::{call, signed_in},
+    devices::{call, signed_in, through},
     faulty::{self, Fault, FaultyStore, until_asked},
     http::{Client, ids, store, user},
 };
@@ -120,6 +124,30 @@ async fn other_paths_are_404() {
 
         assert_eq!(got.status, StatusCode::NOT_FOUND, "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_prefix_beyond_ascii_is_found_as_browsers_write_it() {
+    let (layer, _store, _clock) = world();
+    let (client, _) = signed_in(&layer, "alice").await;
+    let api = DeviceApi::at("/geräte");
+
+    let got = through(&layer, api.clone(), &client, "GET /ger%C3%A4te", &[]).await;
+    let current = through(&layer, api, &client, "GET /ger%C3%A4te/current", &[]).await;
+    let page = layer.clone().layer(DevicePage::at("/geräte"));
+    let page = page
+        .oneshot(
+            client
+                .head("/ger%C3%A4te")
+                .map(|()| Full::<Bytes>::default()),
+        )
+        .await;
+
+    assert_eq!(
+        (got.status, current.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    assert_eq!(page.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
