@@ -42,7 +42,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// | `POST /sessions/logout-others`, `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
 /// | `GET /sessions/current` | 200 with the times of the current session; this is not activity |
 /// | `POST /sessions/current` | the same, after the session was prolonged: "stay signed in" |
-/// | of a guest | 401 `not_signed_in` |
+/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`] does |
 /// | from another origin, with another method than GET or HEAD | 403 `foreign_origin` (ASVS 3.5.1), see below |
 /// | in an outage | 503 `unavailable` |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
@@ -280,7 +280,7 @@ impl Routed {
         };
         let user = session.stored_user();
         let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
-            return answer::not_signed_in();
+            return answer::not_signed_in(&session);
         };
         let sessions = sessions.spare_uncounted(self.spare_uncounted);
         let stale = self
