@@ -226,8 +226,19 @@ export interface components {
             title: string;
             /** @constant */
             status: 401;
-            /** @constant */
-            reason: "not_signed_in";
+            /**
+             * @description Why the session ended, or `not_signed_in` if there was none.
+             * @enum {string}
+             */
+            reason: "not_signed_in" | "administrator" | "client_changed" | "credentials_changed" | "disabled" | "everyone" | "evicted" | "expired" | "identity_provider" | "logged_out" | "replaced" | "revoked" | "token_reuse";
+            /**
+             * Format: date-time
+             * @description When the session ended.
+             */
+            endedAt?: string;
+            by?: components["schemas"]["SessionId"];
+            /** @description The device of the session that ended it. */
+            byDevice?: string;
         };
         /** @description Let the user enter their password again, then send the request again. */
         StaleSignIn: {

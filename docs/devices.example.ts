@@ -37,8 +37,6 @@ export async function end(session: Session, base = "/sessions"): Promise<string 
   switch (problem.reason) {
     case "insufficient_user_authentication":
       return `Enter your password again: the last time was more than ${problem.maxAge} s ago.`;
-    case "not_signed_in":
-      return "Sign in again.";
     case "not_yours":
       return "This device is signed out already.";
     case "unavailable":
@@ -46,6 +44,9 @@ export async function end(session: Session, base = "/sessions"): Promise<string 
     case "foreign_origin":
     case "no_session":
       return "This page is not set up correctly.";
+    default:
+      // Why the session ended, or `not_signed_in`.
+      return "Sign in again.";
   }
 }
 

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
     http::{
-        HeaderMap, StatusCode,
+        HeaderMap, StatusCode, Uri,
         header::{CONTENT_TYPE, HOST, ORIGIN},
     },
     response::{
@@ -28,10 +28,11 @@ pub(crate) async fn events(_user: User) -> impl IntoResponse {
 pub(crate) async fn ticker(
     session: Session,
     _user: User,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Rejection> {
-    if !is_own_page(&headers) {
+    if !is_own_page(&uri, &headers) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
     let live = session.live()?;
@@ -65,14 +66,19 @@ async fn tick(mut socket: WebSocket, live: LiveSession) {
 }
 
 /// Browsers send the cookie with a WebSocket of any site: only a page of this one may open it.
-fn is_own_page(headers: &HeaderMap) -> bool {
+fn is_own_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = text(ORIGIN) else {
         // Not a browser.
         return true;
     };
     let origin = origin.split_once("://").map(|(_, host)| host);
-    origin.is_some() && origin == text(HOST)
+    // HTTP/2 has the host in the address, and no `Host`.
+    let host = uri
+        .authority()
+        .map(|host| host.as_str())
+        .or_else(|| text(HOST));
+    origin.is_some() && origin == host
 }
 
 /// The script of the page: it shows why the session ended, without a reload.

@@ -41,7 +41,7 @@ pub(super) fn list(sessions: &[SessionInfo], places: &Places) -> Answer {
 
 /// The session's times; a session that is not stored has no user either.
 pub(super) fn current(session: &Session) -> Answer {
-    CurrentSession::of(session).map_or_else(not_signed_in, |current| json(&current))
+    CurrentSession::of(session).map_or_else(|| not_signed_in(session), |current| json(&current))
 }
 
 pub(super) fn success() -> Answer {
@@ -67,10 +67,9 @@ pub(super) fn not_found() -> Answer {
     refuse(StatusCode::NOT_FOUND, "Not found", "not_found")
 }
 
-/// Without the reason of a session that ended: a request in the background would take the reason away
-/// from the page that displays it.
-pub(super) fn not_signed_in() -> Answer {
-    rejected(Rejection::not_signed_in(None))
+/// With why the session ended, if it did.
+pub(super) fn not_signed_in(session: &Session) -> Answer {
+    rejected(Rejection::not_signed_in(session.ended()))
 }
 
 /// The user has to prove again who they are before they end sessions.

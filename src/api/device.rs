@@ -5,7 +5,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,7 +14,7 @@ use tower_http::csrf::{ConfigError, CsrfLayer, ProtectionError};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{answer, body::DeviceBody, places::Places, route::Route};
+use super::{answer, body::DeviceBody, mount::Mount, places::Places, route::Route};
 use crate::{layer::require::verified_session_of, session::Session};
 
 type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
@@ -43,7 +42,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// | `POST /sessions/logout-others`, `POST /sessions/logout-all` | 200 `{"message":"All other sessions logged out","ended":n}` |
 /// | `GET /sessions/current` | 200 with the times of the current session; this is not activity |
 /// | `POST /sessions/current` | the same, after the session was prolonged: "stay signed in" |
-/// | of a guest | 401 `not_signed_in` |
+/// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`] does |
 /// | from another origin, with another method than GET or HEAD | 403 `foreign_origin` (ASVS 3.5.1), see below |
 /// | in an outage | 503 `unavailable` |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
@@ -104,7 +103,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 #[derive(Clone)]
 #[must_use]
 pub struct DeviceApi {
-    prefix: Option<Arc<str>>,
+    mount: Option<Mount>,
     csrf: CsrfLayer<Refuse>,
     pub(super) places: Places,
     fresh: Option<Duration>,
@@ -115,7 +114,7 @@ impl DeviceApi {
     /// Makes the API for a mount that strips its prefix, such as axum's `nest_service`.
     pub fn new() -> Self {
         Self {
-            prefix: None,
+            mount: None,
             csrf: CsrfLayer::new()
                 .with_rejection_response((|_| answer::foreign_origin()) as Refuse),
             places: Places::unknown(),
@@ -135,10 +134,8 @@ impl DeviceApi {
     /// # let _ = service;
     /// ```
     pub fn at(prefix: &str) -> Self {
-        let prefix = prefix.trim_matches('/');
-        let slash = if prefix.is_empty() { "" } else { "/" };
         Self {
-            prefix: Some(Arc::from(format!("{slash}{prefix}"))),
+            mount: Some(Mount::at(prefix)),
             ..Self::new()
         }
     }
@@ -186,7 +183,7 @@ impl Default for DeviceApi {
 impl fmt::Debug for DeviceApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeviceApi")
-            .field("prefix", &self.prefix)
+            .field("mount", &self.mount)
             .field("places", &self.places)
             .finish_non_exhaustive()
     }
@@ -202,11 +199,7 @@ impl<B> Service<Request<B>> for DeviceApi {
     }
 
     fn call(&mut self, request: Request<B>) -> DeviceFuture {
-        let route = Route::of(
-            request.method(),
-            request.uri().path(),
-            self.prefix.as_deref(),
-        );
+        let route = Route::of(request.method(), request.uri().path(), self.mount.as_ref());
         let mut routed = Routed {
             route,
             places: self.places.clone(),
@@ -287,7 +280,7 @@ impl Routed {
         };
         let user = session.stored_user();
         let Some(sessions) = user.and_then(|_| session.user_sessions()) else {
-            return answer::not_signed_in();
+            return answer::not_signed_in(&session);
         };
         let sessions = sessions.spare_uncounted(self.spare_uncounted);
         let stale = self

@@ -21,6 +21,8 @@ mod extract;
 mod geo;
 #[cfg(feature = "api")]
 mod location;
+#[cfg(feature = "api")]
+mod mount;
 #[cfg(feature = "page")]
 mod page;
 #[cfg(all(feature = "api", feature = "geoip"))]

@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::mount::Mount;
+
 /// What is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Route {
@@ -19,14 +21,10 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Reads method and path. `prefix` is where the API is mounted, if the mount does not strip it.
-    pub(super) fn of(method: &Method, path: &str, prefix: Option<&str>) -> Self {
-        let path = match prefix {
-            None => path,
-            Some(prefix) => match path.strip_prefix(prefix) {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-                _ => return Self::NotFound,
-            },
+    /// Reads method and path. `mount` is where the API is mounted, if that does not strip the prefix.
+    pub(super) fn of(method: &Method, path: &str, mount: Option<&Mount>) -> Self {
+        let Some(path) = mount.map_or(Some(path), |mount| mount.rest(path)) else {
+            return Self::NotFound;
         };
         let segment = path.strip_prefix('/').unwrap_or(path);
         match (segment, method) {

@@ -67,7 +67,8 @@ impl<R> SessionLayer<R> {
 
     /// How the path of the countdown ends: GET and HEAD requests there do not prolong their session.
     ///
-    /// Set it if `DeviceApi` is mounted at another place than `/sessions`. It may be the whole path or
+    /// Set it if `DeviceApi` is mounted at another place than `/sessions`. A layer around the `DeviceApi` inside of axum's
+    /// `nest_service` sees the path without its prefix: set `/current` there. It may be the whole path or
     /// its last segments, starting with `/`. For anything else an error is logged and nothing changes.
     ///
     /// Defaults to `/sessions/current`.

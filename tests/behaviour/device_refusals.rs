@@ -7,15 +7,19 @@
     reason = "a test fails by panicking"
 )]
 
+use bytes::Bytes;
 use http::StatusCode;
+use http_body_util::Full;
+use tower::{Layer, ServiceExt};
 use tower_user_sessions::{
-    MemoryStore, OnOutage, SessionId, SessionLayer, UserSessions, store::ManualClock,
+    DeviceApi, DevicePage, EndReason, MemoryStore, OnOutage, SessionId, SessionLayer, UserSessions,
+    store::ManualClock,
 };
 
 use crate::common::{
-    devices::{call, signed_in},
+    devices::{call, signed_in, through},
     faulty::{self, Fault, FaultyStore, until_asked},
-    http::{Client, ids, store, user},
+    http::{Client, DAY, ids, store, user},
 };
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
@@ -120,6 +124,56 @@ async fn other_paths_are_404() {
 
         assert_eq!(got.status, StatusCode::NOT_FOUND, "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_prefix_beyond_ascii_is_found_as_browsers_write_it() {
+    let (layer, _store, _clock) = world();
+    let (client, _) = signed_in(&layer, "alice").await;
+    let api = DeviceApi::at("/geräte");
+
+    let got = through(&layer, api.clone(), &client, "GET /ger%C3%A4te", &[]).await;
+    let current = through(&layer, api, &client, "GET /ger%C3%A4te/current", &[]).await;
+    let page = layer.clone().layer(DevicePage::at("/geräte"));
+    let page = page
+        .oneshot(
+            client
+                .head("/ger%C3%A4te")
+                .map(|()| Full::<Bytes>::default()),
+        )
+        .await;
+
+    assert_eq!(
+        (got.status, current.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    assert_eq!(page.unwrap().status(), StatusCode::OK);
+}
+
+// T24
+#[tokio::test]
+async fn a_client_whose_session_ended_reads_why() {
+    let (layer, store, clock) = world();
+    let (client, _) = signed_in(&layer, "alice").await;
+    let admin = UserSessions::new(store, user("alice"));
+    admin.because(EndReason::Disabled).end_all().await.unwrap();
+
+    for line in [
+        "GET /sessions",
+        "GET /sessions/current",
+        "POST /sessions/logout-others",
+    ] {
+        for _ in 0..2 {
+            let got = call(&layer, &client, line, &[]).await;
+            assert_eq!(got.status, StatusCode::UNAUTHORIZED, "{line}");
+            assert!(got.body.contains(r#""reason":"disabled""#), "{}", got.body);
+        }
+    }
+
+    let (client, _) = signed_in(&layer, "bob").await;
+    clock.advance(DAY * 400);
+    let got = call(&layer, &client, "GET /sessions", &[]).await;
+    assert!(got.body.contains(r#""reason":"expired""#), "{}", got.body);
 }
 
 #[tokio::test]

@@ -7,13 +7,28 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    sync::{Arc, Mutex, atomic::Ordering},
+    task::Poll,
+};
 
-use http::{HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
-use tokio::time::sleep;
+use http_body_util::BodyExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_stream::StreamExt;
+use tower_user_sessions::{EndStreams, Session, SessionLayer, UserSessions};
 
-use crate::common::streams::{Open, SECOND, World, empty, next, open, sized, text};
+use crate::common::{
+    http::{Client, store, user},
+    streams::{Open, SECOND, World, empty, next, open, sized, text},
+};
 
 // T72
 #[tokio::test(start_paused = true)]
@@ -112,4 +127,86 @@ async fn small_and_complete_bodies_and_those_of_head_are_not_wrapped() {
 
     assert!(next(&mut small).await.is_none() && next(&mut head).await.is_none());
     assert!(next(&mut large).await.unwrap().is_err());
+}
+
+// T72
+#[tokio::test(start_paused = true)]
+async fn a_request_body_that_went_with_its_session_fails_although_the_call_signs_in_then() {
+    let world = World::new().await;
+    let (upload, _sender, dropped) = open();
+    let request = world.request(Method::POST, upload);
+    let response = world.send(request, move |session: Session, mut body| {
+        let dropped = Arc::clone(&dropped);
+        async move {
+            // The call is woken by the end, and its handler runs first.
+            poll_fn(|_| match dropped.load(Ordering::SeqCst) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            session.log_in("bob").unwrap();
+            session.commit().await.unwrap();
+            let frame = timeout(SECOND, body.frame()).await.expect("it is answered");
+            let error = frame.unwrap().unwrap_err();
+            assert_eq!(error.end().unwrap().reason(), "evicted");
+            assert!(body.frame().await.is_none());
+            Response::new(sized(0))
+        }
+    });
+    let evicting = async {
+        sleep(SECOND * 2).await;
+        world.evict().await;
+    };
+
+    let (response, ()) = tokio::join!(response, evicting);
+
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+/// Reads `GET /` of a response that ends with its session, up to the end of the connection.
+async fn raw(version: &str) -> String {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    let frames =
+        tokio_stream::once(Ok::<_, Infallible>("half a file")).chain(tokio_stream::pending());
+    let file = Arc::new(Mutex::new(Some(axum::body::Body::from_stream(frames))));
+    let handler = async move || file.lock().unwrap().take().unwrap();
+    let app = axum::Router::new()
+        .route("/", axum::routing::get(handler))
+        .layer(EndStreams::new())
+        .layer(layer);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut connection = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let cookie = client.cookie.unwrap();
+    let request = format!("GET / {version}\r\nhost: app.test\r\ncookie: {cookie}\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"half a file") && !answer.ends_with(b"half a file\r\n") {
+        assert!(connection.read_buf(&mut answer).await.unwrap() > 0);
+    }
+    UserSessions::new(store, user("alice"))
+        .end_all()
+        .await
+        .unwrap();
+    connection.read_to_end(&mut answer).await.unwrap();
+    server.abort();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_part_of_a_body_looks_whole_over_http_1_0_and_not_over_1_1() {
+    let old = raw("HTTP/1.0").await;
+    let new = raw("HTTP/1.1").await;
+
+    // It is whole once the connection ends.
+    assert!(old.ends_with("\r\n\r\nhalf a file"), "{old}");
+    assert!(!old.contains("content-length"), "{old}");
+    // The last chunk is missing.
+    assert!(new.contains("transfer-encoding: chunked"), "{new}");
+    assert!(new.ends_with("\r\nhalf a file\r\n"), "{new}");
 }

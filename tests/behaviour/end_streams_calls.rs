@@ -9,9 +9,7 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
     sync::{Arc, Mutex, atomic::Ordering},
-    task::Poll,
     time::Duration,
 };
 
@@ -106,40 +104,6 @@ async fn a_call_that_ends_or_replaces_its_own_session_goes_on() {
 
         assert_eq!(response.await.status(), StatusCode::OK, "{case}");
     }
-}
-
-// T72
-#[tokio::test(start_paused = true)]
-async fn a_request_body_that_went_with_its_session_fails_although_the_call_signs_in_then() {
-    let world = World::new().await;
-    let (upload, _sender, dropped) = open();
-    let request = world.request(Method::POST, upload);
-    let response = world.send(request, move |session: Session, mut body| {
-        let dropped = Arc::clone(&dropped);
-        async move {
-            // The call is woken by the end, and its handler runs first.
-            poll_fn(|_| match dropped.load(Ordering::SeqCst) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            })
-            .await;
-            session.log_in("bob").unwrap();
-            session.commit().await.unwrap();
-            let frame = timeout(SECOND, body.frame()).await.expect("it is answered");
-            let error = frame.unwrap().unwrap_err();
-            assert_eq!(error.end().unwrap().reason(), "evicted");
-            assert!(body.frame().await.is_none());
-            Response::new(sized(0))
-        }
-    });
-    let evicting = async {
-        sleep(SECOND * 2).await;
-        world.evict().await;
-    };
-
-    let (response, ()) = tokio::join!(response, evicting);
-
-    assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,8 +26,8 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_user_sessions::{
-    DeviceApi, DevicePage, MemoryStore, RequireFresh, RequireUser, Session, SessionLayer, User,
-    UserSessions,
+    DeviceApi, DevicePage, Login, MemoryStore, RequireFresh, RequireUser, Session, SessionLayer,
+    User, UserSessions,
 };
 
 use crate::common::http::{Client, HOUR, store, user};
@@ -187,4 +187,40 @@ async fn a_staged_re_authentication_makes_no_stale_sign_in_fresh_until_it_is_com
 
         assert_eq!(status.is_success(), commits);
     }
+}
+
+/// The recipe of the guide.
+#[tokio::test]
+async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let mut victim = Client::new(&layer);
+    victim.insert("cart", "apple").await;
+    // Somebody else knows the guest token, or has planted it.
+    let mut attacker = victim.clone();
+
+    victim
+        .send(|session| async move {
+            let cart: Option<String> = session.get("cart").unwrap();
+            session.log_out().unwrap();
+            session.insert("cart", &cart).unwrap();
+            session.insert("pending", "alice").unwrap();
+        })
+        .await;
+
+    assert_ne!(victim.guest, attacker.guest);
+    assert_eq!(attacker.get("pending").await, None);
+    let step_two = |session: Session| async move {
+        let pending: Option<String> = session.get("pending").unwrap();
+        let Some((user, since)) = pending.zip(session.authenticated_at()) else {
+            return false;
+        };
+        let login = Login::new(user).since(since).carry(["cart"]);
+        session.log_in_with(login).is_ok()
+    };
+    assert!(!attacker.send(step_two).await.value());
+    assert!(victim.send(step_two).await.value());
+    assert_eq!(attacker.user().await, None);
+    assert_eq!(victim.user().await.as_deref(), Some("alice"));
+    assert_eq!(victim.get("cart").await.as_deref(), Some("apple"));
 }

@@ -68,9 +68,15 @@ impl Document {
         let alternatives = self.alternatives(schema);
         let reasons = alternatives
             .iter()
-            .map(|schema| &schema["properties"]["reason"]["const"]);
+            .map(|schema| &schema["properties"]["reason"]);
         reasons
-            .map(|reason| name(operation, status, reason))
+            .map(|reason| {
+                name(
+                    operation,
+                    status,
+                    reason.get("const").unwrap_or(&reason["enum"][0]),
+                )
+            })
             .collect()
     }
 
@@ -85,7 +91,17 @@ impl Document {
         let whole = serde_json::json!({ "$ref": "#/schema", "schema": schema,
             "components": self.0["components"] });
         check(whole, &answer.body)?;
-        Ok(name(operation, status, &answer.body["reason"]))
+        let reason = &answer.body["reason"];
+        // All reasons why a session ended are one answer.
+        let schemas = self.alternatives(schema).into_iter();
+        let mut several =
+            schemas.filter_map(|schema| schema["properties"]["reason"]["enum"].as_array());
+        let several = several.find(|several| several.contains(reason));
+        Ok(name(
+            operation,
+            status,
+            several.map_or(reason, |several| &several[0]),
+        ))
     }
 
     fn response(&self, operation: &str, status: &str) -> Option<&Value> {

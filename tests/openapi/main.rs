@@ -78,6 +78,10 @@ impl World {
         let phone = sign_in(&self.layer, "alice", false).await;
         let stranger = sign_in(&self.layer, "bob", true).await;
         let line = self.line(operation, phone.id);
+        let ended = sign_in(&self.layer, "carol", true).await;
+        let other = sign_in(&self.layer, "carol", true).await;
+        let end_others = self.line("post /logout-others", other.id);
+        self.answer(&end_others, &other, &[]).await;
         let other_origin = [
             ("origin", "https://evil.test"),
             ("sec-fetch-site", "cross-site"),
@@ -95,6 +99,7 @@ impl World {
                 .await,
             self.answer(&line, &client, &other_origin).await,
             send(signed_in.layer(self.api()), &line, None, &[]).await,
+            self.answer(&line, &ended, &[]).await,
             send(self.api(), &line, Some(&client), &[]).await,
             send(outage.layer(self.api()), &line, Some(&client), &[]).await,
         ];

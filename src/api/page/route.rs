@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use crate::api::mount::Mount;
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Route {
@@ -18,11 +20,8 @@ pub(super) enum Route {
 
 impl Route {
     /// Reads method and path, whether the mount strips the prefix or not.
-    pub(super) fn of(method: &Method, path: &str, prefix: &str) -> Self {
-        let rest = path
-            .strip_prefix(prefix)
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-            .unwrap_or(path);
+    pub(super) fn of(method: &Method, path: &str, mount: &Mount) -> Self {
+        let rest = mount.rest(path).unwrap_or(path);
         let segment = rest.strip_prefix('/').unwrap_or(rest);
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let writes = *method == Method::POST;

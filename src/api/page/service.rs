@@ -237,7 +237,7 @@ impl DevicePage {
 impl fmt::Debug for DevicePage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DevicePage")
-            .field("prefix", &self.setup.prefix)
+            .field("prefix", &self.setup.mount.prefix())
             .field("login", &self.setup.login)
             .finish_non_exhaustive()
     }
@@ -282,7 +282,7 @@ where
     fn call(&mut self, request: Request<B>) -> DeviceFuture {
         let setup = Arc::clone(&self.0);
         let (head, body) = request.into_parts();
-        let route = Route::of(&head.method, head.uri.path(), &setup.prefix);
+        let route = Route::of(&head.method, head.uri.path(), &setup.mount);
         let query = head.uri.query().unwrap_or_default().to_owned();
         // A link on another site must not make the page say that something was signed out.
         let done = match head.headers.get("sec-fetch-site") {
@@ -381,5 +381,5 @@ async fn end(
 
 /// Goes back to the list, which says what was done.
 fn back(setup: &Setup, done: Done) -> Answer {
-    setup.see(&format!("{}?done={}", setup.home(), done.as_str()))
+    setup.see(&format!("{}?done={}", setup.mount.home(), done.as_str()))
 }

@@ -5,7 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use maud::PreEscaped;
 
 use super::{asset::Asset, words::Words};
-use crate::{api::places::Places, layer::redirect::Page, session::Session};
+use crate::{
+    api::{mount::Mount, places::Places},
+    layer::redirect::Page,
+    session::Session,
+};
 
 pub(super) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -13,8 +17,8 @@ const SCRIPT: &str = include_str!("page.js");
 /// How a device page is set up.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
-    /// Where browsers find the page, without a slash at the end: `/devices`, or empty.
-    pub(super) prefix: String,
+    /// Where browsers find the page.
+    pub(super) mount: Mount,
     /// Where users sign in.
     pub(super) login: Option<Page>,
     /// What the app is called.
@@ -63,10 +67,8 @@ pub(super) struct Fresh {
 
 impl Setup {
     pub(super) fn at(prefix: &str) -> Self {
-        let prefix = prefix.trim_matches('/');
-        let slash = if prefix.is_empty() { "" } else { "/" };
         Self {
-            prefix: escaped(&format!("{slash}{prefix}")),
+            mount: Mount::at(prefix),
             login: None,
             app_name: None,
             back: None,
@@ -85,53 +87,5 @@ impl Setup {
     pub(super) fn stale(&self, session: &Session) -> Option<&Fresh> {
         let fresh = self.fresh.as_ref();
         fresh.filter(|fresh| !session.is_stored_fresh(fresh.within))
-    }
-
-    /// The address of the page itself.
-    pub(super) fn home(&self) -> &str {
-        if self.prefix.is_empty() {
-            "/"
-        } else {
-            &self.prefix
-        }
-    }
-}
-
-/// A path as it may stand in a header.
-fn escaped(path: &str) -> String {
-    let mut text = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'!'..=b'~' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_a_path_without_a_slash_at_the_end() {
-        let found = ["/devices", "devices/", "/a/b/", "/", "", "/a b\r\nü"].map(|prefix| {
-            let setup = Setup::at(prefix);
-            (setup.home().to_owned(), setup.prefix)
-        });
-
-        let same = |text: &str| (text.to_owned(), text.to_owned());
-        let root = ("/".to_owned(), String::new());
-        assert_eq!(
-            found,
-            [
-                same("/devices"),
-                same("/devices"),
-                same("/a/b"),
-                root.clone(),
-                root,
-                same("/a%20b%0D%0A%C3%BC"),
-            ]
-        );
     }
 }

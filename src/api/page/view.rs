@@ -68,7 +68,7 @@ pub(super) fn list(
             @for session in sessions { (device(setup, session, now)) }
         }
         @if others {
-            form.others method="get" action={ (setup.prefix) "/end-others" }
+            form.others method="get" action={ (setup.mount.prefix()) "/end-others" }
                 data-ask=(words.ask_others) data-means=(words.ask_others_means)
             {
                 button { (words.sign_out_others) }
@@ -102,7 +102,7 @@ fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
                     p { (words.last_active) " " (moment(setup, seen, now)) }
                 }
             }
-            form method="post" action={ (setup.prefix) "/end" }
+            form method="post" action={ (setup.mount.prefix()) "/end" }
                 data-ask=(naming(&words.ask_device, &label)) data-means=(words.ask_device_means)
             {
                 input type="hidden" name="id" value=(id);
@@ -176,8 +176,8 @@ pub(super) fn ask_others(setup: &Setup) -> Markup {
             h1 { (words.ask_others) }
             p { (words.ask_others_means) }
         }
-        form.choice method="post" action={ (setup.prefix) "/end-others" } {
-            a.button href=(setup.home()) { (words.cancel) }
+        form.choice method="post" action={ (setup.mount.prefix()) "/end-others" } {
+            a.button href=(setup.mount.home()) { (words.cancel) }
             button.strong { (words.sign_out_others) }
         }
     };
@@ -190,7 +190,7 @@ pub(super) fn notice(setup: &Setup, what: &str) -> Markup {
         setup,
         &html! {
             header { h1 { (what) } }
-            p.choice { a.button href=(setup.home()) { (setup.words.back) } }
+            p.choice { a.button href=(setup.mount.home()) { (setup.words.back) } }
         },
     )
 }
@@ -232,8 +232,8 @@ fn page(setup: &Setup, main: &Markup) -> Markup {
                 }
                 // Keeps browsers from asking the app for one.
                 link rel="icon" href="data:,";
-                link rel="stylesheet" href={ (setup.prefix) "/page.css?" (setup.style.hash()) };
-                script src={ (setup.prefix) "/page.js?" (setup.script.hash()) } defer {}
+                link rel="stylesheet" href={ (setup.mount.prefix()) "/page.css?" (setup.style.hash()) };
+                script src={ (setup.mount.prefix()) "/page.js?" (setup.script.hash()) } defer {}
             }
             body {
                 @if let Some(header) = &setup.header { (header) }
