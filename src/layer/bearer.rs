@@ -25,9 +25,9 @@ use crate::{model::Token, request::token_of};
 /// share the token. A request that has an `Authorization` header already keeps it. If that is a session token, the
 /// response to it changes the layer's token only if both are of the same session.
 ///
-/// Of requests at the same time, the one that was sent last decides which session the layer has: a late response to an
-/// earlier one does not replace it, and neither does one to a request from before
-/// [`set_token`](Self::set_token) or [`forget`](Self::forget).
+/// Of requests at the same time, the one that was sent last decides which session the layer has. A late response to an
+/// earlier one does not replace it. Nor does a response to a request from before [`set_token`](Self::set_token) or
+/// [`forget`](Self::forget).
 ///
 /// Put it around a client that talks to one server over TLS. Every server that the client talks to gets
 /// the token.

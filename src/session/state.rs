@@ -11,7 +11,7 @@ use super::{
     rules::Rules,
     sender::Sender,
     sent::Sent,
-    staged::{Batch, Op, PendingLogin, Renew, Staged, Target},
+    staged::{Batch, PendingLogin, Renew, Staged, Target},
 };
 use crate::model::{Data, DeviceId, Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId};
 
@@ -235,38 +235,6 @@ impl State {
         {
             pending.own_cutoff.take_if(|own| cutoff >= *own);
         }
-    }
-
-    /// What goes into the new session: of a guest session's stored data the keys that the login names,
-    /// and what this request staged itself.
-    fn carried(&self, login: &Login) -> Vec<Op> {
-        let stored = self.guest_data().into_iter().flat_map(|data| {
-            data.named(|key| login.carries(key))
-                .map(|(key, value)| Op::carried(key, value))
-        });
-        // A value computed from a stored one would carry over what an attacker planted there.
-        let mut staged = self.staged.ops.all();
-        // What an earlier sign-in of this request carried over is among the stored values.
-        staged.retain(|op| op.own && (!op.derived || login.carries(&op.key)));
-        let staged = staged.into_iter().map(|op| Op {
-            // The new session has no such value to run it on again.
-            again: None,
-            ..op
-        });
-        stored.chain(staged).collect()
-    }
-
-    /// The stored data of the guest session that a sign-in ends.
-    fn guest_data(&self) -> Option<&Data> {
-        let Current::Live(live) = &self.current else {
-            return None;
-        };
-        let signed_out = match &self.staged.target {
-            Target::Stay => false,
-            Target::LogOut => true,
-            Target::LogIn(earlier) => earlier.after_logout,
-        };
-        (live.record.user_id().is_none() && !signed_out).then_some(&live.data)
     }
 
     pub(super) fn stage_logout(&mut self) {

@@ -150,7 +150,6 @@ async fn a_prefix_beyond_ascii_is_found_as_browsers_write_it() {
     assert_eq!(page.unwrap().status(), StatusCode::OK);
 }
 
-// T24
 #[tokio::test]
 async fn a_client_whose_session_ended_reads_why() {
     let (layer, store, clock) = world();

@@ -309,6 +309,52 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
     }
 }
 
+// T10
+#[tokio::test]
+async fn a_flood_of_differing_cookies_is_one_warning_for_each_cookie() {
+    if !is_alone(
+        module_path!(),
+        "a_flood_of_differing_cookies_is_one_warning_for_each_cookie",
+    ) {
+        return;
+    }
+    let log = Log::start();
+    let layer = SessionLayer::new(store().0);
+    let names = ["__Host-session", "__Host-session-guest"];
+    for cookie in names.map(|name| format!("{name}=a; {name}=b")) {
+        let client = Client::with_cookies(&layer, [cookie.as_bytes()]);
+        for _ in 0..500 {
+            client.request(|_session| async {}).await;
+        }
+    }
+
+    let warnings = log.at("WARN");
+    assert_eq!(warnings.len(), 2);
+    for (name, warning) in names.iter().zip(warnings) {
+        assert!(warning.contains(&format!("\"{name}\"")), "{warning}");
+    }
+}
+
+// T6
+#[tokio::test]
+async fn a_cookie_that_is_not_secure_warns_once() {
+    if !is_alone(module_path!(), "a_cookie_that_is_not_secure_warns_once") {
+        return;
+    }
+    let log = Log::start();
+    let builder = SessionCookie::named("sid").secure(false);
+    assert_eq!(log.at("WARN"), [""; 0]);
+
+    let cookie = builder.clone().build().unwrap();
+    assert_eq!((cookie.name(), log.at("WARN").len()), ("sid", 1));
+    drop((builder.build(), SessionCookie::danger_insecure()));
+
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(warning.contains("plain http"), "{warning}");
+}
+
 #[test]
 fn the_error_itself_says_what_to_change() {
     let text = MissingSession::NoLayer.to_string();

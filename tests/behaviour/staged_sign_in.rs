@@ -196,7 +196,7 @@ async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it(
     let layer = SessionLayer::new(store);
     let mut victim = Client::new(&layer);
     victim.insert("cart", "apple").await;
-    // Somebody else knows the guest token, or has planted it.
+    // Another person knows the guest token, or has planted it.
     let mut attacker = victim.clone();
 
     victim
