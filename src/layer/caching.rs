@@ -81,9 +81,10 @@ impl<R> SessionLayer<R> {
 impl Caching {
     /// The handler read the session.
     pub(super) fn mark(self, source: TokenSource, headers: &mut HeaderMap) {
+        // Constants, so that their bytes are not checked each time.
         let says = match self {
-            Self::NoStore => "no-store",
-            Self::Private => "private",
+            Self::NoStore => const { HeaderValue::from_static("no-store") },
+            Self::Private => const { HeaderValue::from_static("private") },
             Self::Unchanged => return,
         };
         // One walk costs less than a lookup of each.
@@ -96,7 +97,7 @@ impl Caching {
             }
         }
         if !is_said {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static(says));
+            headers.insert(CACHE_CONTROL, says);
         }
         vary(source, headers, has_vary);
     }
@@ -124,12 +125,12 @@ fn vary(source: TokenSource, headers: &mut HeaderMap, has_vary: bool) {
     let cookie = missing(source.reads_cookies(), b"cookie");
     let bearer = missing(source.reads_bearers(), b"authorization");
     let names = match (cookie, bearer) {
-        (true, true) => "Cookie, Authorization",
-        (true, false) => "Cookie",
-        (false, true) => "Authorization",
+        (true, true) => const { HeaderValue::from_static("Cookie, Authorization") },
+        (true, false) => const { HeaderValue::from_static("Cookie") },
+        (false, true) => const { HeaderValue::from_static("Authorization") },
         (false, false) => return,
     };
-    headers.append(VARY, HeaderValue::from_static(names));
+    headers.append(VARY, names);
 }
 
 fn varies(headers: &HeaderMap, by: &[u8]) -> bool {

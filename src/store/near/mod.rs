@@ -3,6 +3,7 @@
 mod builder;
 mod cache;
 mod entry;
+mod hash;
 mod late;
 mod own;
 mod shard;
@@ -90,6 +91,7 @@ impl<St: SessionStore> Near<St> {
         self.0.cache.as_ref().map_or(0, |cache| cache.entries())
     }
 
+    #[inline]
     fn found(&self, resolve: &Resolve) -> Option<Resolved> {
         let hit = self.0.cache.as_ref()?.hit(resolve)?;
         if let Some(late) = hit.late {
