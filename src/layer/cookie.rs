@@ -283,13 +283,11 @@ impl SessionCookieBuilder {
     ///
     /// If two settings clash. The error says which.
     pub fn build(self) -> Result<SessionCookie, CookieError> {
-        match self.clash() {
-            Some(clash) => Err(CookieError(clash)),
-            None => {
-                self.warn_if_insecure();
-                Ok(SessionCookie(self))
-            }
+        if let Some(clash) = self.clash() {
+            return Err(CookieError(clash));
         }
+        self.warn_if_insecure();
+        Ok(SessionCookie(self))
     }
 }
 

@@ -67,7 +67,7 @@ impl Inquiry {
                 if all.iter().any(|(_, way)| *way == Way::Bearer) {
                     tracing::debug!("two different tokens in one request");
                 } else {
-                    mistake::two_cookies(config.cookie.name().to_owned());
+                    mistake::two_cookies(config.cookie.name());
                 }
                 for (token, way) in all {
                     let place = match way {
@@ -88,7 +88,7 @@ impl Inquiry {
                 None
             }
             Tokens::Several(all) => {
-                mistake::two_cookies(format!("{}{GUEST}", config.cookie.name()));
+                mistake::two_cookies(&format!("{}{GUEST}", config.cookie.name()));
                 for (token, _) in all {
                     open.sent(|sent| sent.has_unread(token, Place::GuestCookies));
                 }

@@ -112,12 +112,13 @@ pub(super) fn may_warn_of_plain_http() -> bool {
 }
 
 /// Any client can send these as fast as it likes, so they are a line in 10 s for each cookie.
-pub(super) fn two_cookies(cookie: String) {
+pub(super) fn two_cookies(cookie: &str) {
     const TEXT: &str = "two differing session cookies, so neither is used: is one left over with another path or \
                         domain? see `SessionCookieBuilder::retired`";
-    match TWO_COOKIES.due(cookie.clone()) {
-        Some(requests) => tracing::warn!(cookie, requests, "{TEXT}"),
-        None => tracing::debug!(cookie, "{TEXT}"),
+    if let Some(requests) = TWO_COOKIES.due(cookie.to_owned()) {
+        tracing::warn!(cookie, requests, "{TEXT}");
+    } else {
+        tracing::debug!(cookie, "{TEXT}");
     }
 }
 

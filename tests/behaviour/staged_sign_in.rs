@@ -189,7 +189,7 @@ async fn a_staged_re_authentication_makes_no_stale_sign_in_fresh_until_it_is_com
     }
 }
 
-/// The recipe of the guide.
+// T5: the recipe of the guide.
 #[tokio::test]
 async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it() {
     let (store, _clock) = store();

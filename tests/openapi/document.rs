@@ -74,7 +74,7 @@ impl Document {
                 name(
                     operation,
                     status,
-                    reason.get("const").unwrap_or(&reason["enum"][0]),
+                    reason.get("const").unwrap_or_else(|| &reason["enum"][0]),
                 )
             })
             .collect()
