@@ -1,9 +1,9 @@
 //! The settings of a layer, behind one pointer.
 
-use std::{borrow::Cow, fmt, mem, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
     header::{Entry, WWW_AUTHENTICATE},
     request::Parts,
 };
@@ -128,44 +128,33 @@ pub(super) enum Asks {
     Activity,
 }
 
-/// Lends what predicates look at, without a move of the body.
-fn exchange<B>(request: &mut Request<B>, parts: &mut Parts) {
-    mem::swap(request.method_mut(), &mut parts.method);
-    mem::swap(request.uri_mut(), &mut parts.uri);
-    mem::swap(request.version_mut(), &mut parts.version);
-    mem::swap(request.headers_mut(), &mut parts.headers);
-    mem::swap(request.extensions_mut(), &mut parts.extensions);
-}
-
 impl Config {
-    /// What the predicates say, and whether a near cache may answer. Without any, the request is not even taken apart.
+    /// Whether there are predicates, so that a request has to be taken apart for them.
     #[inline]
-    pub(super) fn asks<B>(&self, request: &mut Request<B>) -> (Asks, bool) {
-        let counts = !self.is_countdown(request.method(), request.uri().path());
-        if self.resolve_if.is_none()
-            && (self.counts_as_activity.is_none() || !counts)
-            && self.near.is_none()
-        {
-            let asks = if counts {
-                Asks::Activity
-            } else {
-                Asks::Resolve
-            };
-            return (asks, false);
-        }
-        let (mut parts, ()) = Request::new(()).into_parts();
-        exchange(request, &mut parts);
-        let holds =
-            |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|it| it.holds(&parts));
-        let asks = if !holds(&self.resolve_if) {
-            Asks::Nothing
-        } else if !counts || !holds(&self.counts_as_activity) {
+    pub(super) fn has_predicates(&self) -> bool {
+        self.resolve_if.is_some() || self.counts_as_activity.is_some() || self.near.is_some()
+    }
+
+    /// What a request asks if there are no predicates.
+    #[inline]
+    pub(super) fn asks_anyway(&self, method: &Method, uri: &Uri) -> Asks {
+        if self.is_countdown(method, uri.path()) {
             Asks::Resolve
         } else {
             Asks::Activity
+        }
+    }
+
+    /// What the predicates say, and whether a near cache may answer.
+    pub(super) fn asks(&self, parts: &Parts) -> (Asks, bool) {
+        let holds =
+            |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|it| it.holds(parts));
+        let asks = match self.asks_anyway(&parts.method, &parts.uri) {
+            _ if !holds(&self.resolve_if) => Asks::Nothing,
+            Asks::Activity if !holds(&self.counts_as_activity) => Asks::Resolve,
+            asks => asks,
         };
-        let near = asks != Asks::Nothing && near::may_answer(self.near.as_ref(), &parts);
-        exchange(request, &mut parts);
+        let near = asks != Asks::Nothing && near::may_answer(self.near.as_ref(), parts);
         (asks, near)
     }
 

@@ -57,7 +57,16 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         self.config.compare();
-        let (asks, near) = self.config.asks(&mut request);
+        let (asks, near) = if self.config.has_predicates() {
+            // Two moves cost less than to exchange the parts for empty ones and back.
+            let (parts, body) = request.into_parts();
+            let asks = self.config.asks(&parts);
+            request = Request::from_parts(parts, body);
+            asks
+        } else {
+            let asks = self.config.asks_anyway(request.method(), request.uri());
+            (asks, false)
+        };
         if asks == Asks::Nothing {
             // A layer further out may have put its own there, of another realm.
             request.extensions_mut().remove::<Session>();
