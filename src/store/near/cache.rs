@@ -85,6 +85,8 @@ impl Cache {
     }
 
     /// Answers a request from here, if everything allows it.
+    // Inlined, because the answer is copied on its way.
+    #[inline]
     pub(super) fn hit(&self, resolve: &Resolve) -> Option<Answer> {
         resolve.near?;
         let (tag, id) = (resolve.token.tag(), resolve.token.session_id());
@@ -93,15 +95,16 @@ impl Cache {
             return None;
         }
         let now = self.now();
-        let (hit, number) = self.shard(tag)?.hit(resolve, now, state.epoch)?;
+        let mut shard = self.shard(tag)?;
+        let (entry, hit) = shard.hit(resolve, now, state.epoch)?;
         let late = hit.due.map(|due| LateFill {
             due,
             tag,
             id,
-            number,
+            number: entry.number,
         });
         Some(Answer {
-            found: hit.found,
+            found: entry.found(hit.at),
             late,
         })
     }

@@ -38,10 +38,11 @@ pub(super) struct Entry {
     pub(super) active_at: Option<Timestamp>,
 }
 
-/// An answer from here.
-#[derive(Debug)]
+/// That an entry answers a request.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Hit {
-    pub(super) found: Found,
+    /// The store's time.
+    pub(super) at: Timestamp,
     /// When its activity has to be written at the latest, if that was not planned before.
     pub(super) due: Option<Timestamp>,
 }
@@ -100,7 +101,7 @@ impl Entry {
         self.sent.plus(self.lease * 2)
     }
 
-    /// Answers a request, if everything allows it.
+    /// Whether it answers a request: everything has to allow it.
     pub(super) fn hit(&mut self, resolve: &Resolve, now: Timestamp, epoch: u64) -> Option<Hit> {
         // Compared in constant time.
         if self.found.record.digest != resolve.digest
@@ -118,15 +119,21 @@ impl Entry {
         if !self.found.record.is_live(at, resolve.not_before) {
             return None;
         }
-        let mut found = self.found.clone();
-        (found.now, found.near) = (at, true);
         let due = resolve.activity && self.is_late(age, at);
         let planned = due && self.active_at.replace(now).is_some();
         Some(Hit {
-            found,
+            at,
             // A request after the lease may come first, and records its own activity.
             due: (due && !planned).then(|| self.sent.plus(self.lease + self.lease / 4)),
         })
+    }
+
+    /// The answer at that time.
+    #[inline]
+    pub(super) fn found(&self, at: Timestamp) -> Found {
+        let mut found = self.found.clone();
+        (found.now, found.near) = (at, true);
+        found
     }
 
     /// Whether the activity of a request would be missed.

@@ -89,6 +89,7 @@ impl<St: SessionStore> Near<St> {
         self.0.cache.as_ref().map_or(0, |cache| cache.entries())
     }
 
+    #[inline]
     fn found(&self, resolve: &Resolve) -> Option<Resolved> {
         let hit = self.0.cache.as_ref()?.hit(resolve)?;
         if let Some(late) = hit.late {

@@ -88,10 +88,10 @@ impl Shard {
         resolve: &Resolve,
         now: Timestamp,
         epoch: u64,
-    ) -> Option<(Hit, u64)> {
+    ) -> Option<(&Entry, Hit)> {
         let entry = self.entry(resolve.token.tag(), resolve.token.session_id())?;
         let hit = entry.hit(resolve, now, epoch)?;
-        Some((hit, entry.number))
+        Some((entry, hit))
     }
 
     pub(super) fn has(&self, tag: Tag, id: SessionId) -> bool {
