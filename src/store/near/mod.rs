@@ -3,6 +3,7 @@
 mod builder;
 mod cache;
 mod entry;
+mod hash;
 mod late;
 mod own;
 mod shard;

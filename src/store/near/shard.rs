@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     entry::{Entry, Hit},
+    hash::TagHashes,
     own::What,
 };
 use crate::{
@@ -16,7 +17,7 @@ const SWEPT: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Shard {
-    sets: HashMap<Tag, Set>,
+    sets: HashMap<Tag, Set, TagHashes>,
     /// The entries by the number of their fill.
     order: BTreeMap<u64, (Tag, SessionId)>,
     last: u64,
