@@ -96,6 +96,8 @@ impl Incoming {
         let Self { open, sent, .. } = self;
         let mut inquiry = Inquiry::new(config, open, sent, (activity, near));
         while let Some(mut resolve) = inquiry.next(config) {
+            // No time has passed that matters.
+            resolve.read_at = Some(inquiry.open.noted());
             let Some(answer) = config.rules.store.resolve_now(&mut resolve) else {
                 let config = Arc::clone(config);
                 let token = resolve.token.clone();

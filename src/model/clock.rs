@@ -218,6 +218,11 @@ impl Arrival {
         Monotonic(self.noted.0.saturating_sub(self.before)).as_nanos()
     }
 
+    /// What the clock read when this was made.
+    pub(crate) const fn noted(&self) -> Monotonic {
+        self.noted
+    }
+
     /// How long ago the request arrived.
     #[must_use]
     pub fn age(&self) -> Duration {
@@ -254,10 +259,21 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System { wall, since } => Timestamp(
-                wall.0
-                    .saturating_add(i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)),
-            ),
+            Source::System { .. } => self.at(Monotonic::now()),
+            Source::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// The moment on this clock when the other one read `now`. A manual one reads its own.
+    pub(crate) fn at(&self, now: Monotonic) -> Timestamp {
+        match &self.0 {
+            Source::System { wall, since } => {
+                let passed = now.0.saturating_sub(since.0).as_millis();
+                Timestamp(
+                    wall.0
+                        .saturating_add(i64::try_from(passed).unwrap_or(i64::MAX)),
+                )
+            }
             Source::Manual(clock) => clock.now(),
         }
     }

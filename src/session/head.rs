@@ -6,7 +6,7 @@ use super::{
     Current, Live, Mark, Session, client_change::last_client, error::CommitError, sent::Sent,
 };
 use crate::{
-    model::{DeviceId, EndReason, Token},
+    model::{DeviceId, EndReason, Token, clock::Monotonic},
     request::Way,
     store::Found,
 };
@@ -123,6 +123,12 @@ impl OpenSession {
         if let Some(state) = self.session.own_state() {
             note(&mut state.sent);
         }
+    }
+
+    /// What the clock read when the request arrived.
+    #[inline]
+    pub(crate) fn noted(&self) -> Monotonic {
+        self.session.0.arrival.noted()
     }
 
     pub(crate) fn was_read(&self) -> bool {

@@ -140,10 +140,19 @@ impl Horizon {
     }
 
     pub(crate) fn age(&self) -> Age {
+        if self.shared {
+            self.age_at(Monotonic::now())
+        } else {
+            Age::Young
+        }
+    }
+
+    /// The same, if it is now this moment.
+    pub(crate) fn age_at(&self, now: Monotonic) -> Age {
         if !self.shared {
             return Age::Young;
         }
-        let now = Monotonic::now().as_millis();
+        let now = now.as_millis();
         match now.saturating_sub(self.asked.load(Ordering::Acquire)) {
             REPORTED..DUE if self.is_reported_at(now) => Age::Due,
             0..DUE => Age::Young,

@@ -83,6 +83,8 @@ trait ErasedStore: Send + Sync {
 
 impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, mut resolve: Resolve) -> Answer<Resolved> {
+        // By the time it is polled, time has passed.
+        resolve.read_at = None;
         Box::pin(async move {
             resolve.not_before = later(resolve.not_before, known(&self).await?);
             let mut answer = timed("resolve", self.resolve(&resolve)).await;
@@ -215,7 +217,10 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>> {
         if let Some(horizon) = self.horizon() {
-            if horizon.age() != Age::Young {
+            let age = resolve
+                .read_at
+                .map_or_else(|| horizon.age(), |now| horizon.age_at(now));
+            if age != Age::Young {
                 return None;
             }
             resolve.not_before = later(resolve.not_before, horizon.moment());

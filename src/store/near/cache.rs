@@ -94,7 +94,10 @@ impl Cache {
         if !state.trusted {
             return None;
         }
-        let now = self.now();
+        let now = match resolve.read_at {
+            Some(now) => self.clock.at(now),
+            None => self.now(),
+        };
         let mut shard = self.shard(tag)?;
         let (entry, hit) = shard.hit(resolve, now, state.epoch)?;
         let late = hit.due.map(|due| LateFill {

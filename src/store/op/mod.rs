@@ -25,7 +25,7 @@ pub use self::{
 };
 use crate::model::{
     Arrival, Changes, Data, Digest, EndNotice, EndReason, Lifetime, Realm, Record, SessionId, Tag,
-    Timestamp, Token, random,
+    Timestamp, Token, clock::Monotonic, random,
 };
 
 /// The arguments of [`resolve`](super::SessionStore::resolve): a token.
@@ -45,6 +45,9 @@ pub struct Resolve {
     pub not_before: Option<Timestamp>,
     /// How old the answer may be if a near cache gives it, such as [`Near`](super::Near). `None` asks the store.
     pub near: Option<Duration>,
+    /// What the clock read just now, in a call of [`resolve_now`](super::SessionStore::resolve_now) by the layer: it need
+    /// not be read again.
+    pub(crate) read_at: Option<Monotonic>,
 }
 
 impl Resolve {
@@ -65,6 +68,7 @@ impl Resolve {
             activity_step: Duration::ZERO,
             not_before: None,
             near: None,
+            read_at: None,
         }
     }
 }
