@@ -121,3 +121,34 @@ async fn calls_that_are_dropped_leave_their_connections_in_the_pool() {
     assert_eq!(made, 0, "{dropped} dropped calls");
     assert!(is_live(&store, &phone).await);
 }
+
+/// `ALTER TABLE` takes such a lock: requests wait for it too.
+#[tokio::test]
+async fn requests_that_wait_for_a_lock_of_the_table_leave_no_connections_behind() {
+    let server = Server::start();
+    let url = format!("{}?application_name=app", server.url());
+    let store = PostgresStore::new(pool(&url, 2));
+    store.migrate().await.unwrap();
+    let phone = signs_in(&store, "anna").await;
+    let admin = client(&server.url()).await;
+    let lock = "BEGIN; LOCK TABLE tower_user_sessions IN ACCESS EXCLUSIVE MODE";
+    admin.batch_execute(lock).await.unwrap();
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app'";
+
+    for _ in 0..12 {
+        let load = offer(20, millis(1_000), |_| {
+            let (store, resolve) = (store.clone(), Resolve::new(phone.clone()));
+            async move { store.resolve(&resolve).await.map(drop) }
+        });
+        assert_eq!(answered(&load.await), 0);
+    }
+
+    // Those that are given up are answered within another deadline.
+    let most = server.number(count).await;
+    assert!(most <= 4, "{most} connections of a pool of 2");
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    until("requests are answered", async || {
+        is_live(&store, &phone).await
+    })
+    .await;
+}

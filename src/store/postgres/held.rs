@@ -55,10 +55,18 @@ pub(super) struct Held {
     settling: Settling,
     /// How many places there are.
     places: usize,
+    /// Its statement changes no session.
+    harmless: bool,
 }
 
 impl Held {
-    pub(super) fn new(client: Client, place: Place, settling: Settling, places: usize) -> Self {
+    pub(super) fn new(
+        client: Client,
+        place: Place,
+        settling: Settling,
+        places: usize,
+        harmless: bool,
+    ) -> Self {
         let is_new = Client::metrics(&client).recycle_count == 0;
         if is_new {
             meter::connected(true);
@@ -72,6 +80,7 @@ impl Held {
             since: Monotonic::now().as_millis(),
             settling,
             places,
+            harmless,
         }
     }
 
@@ -130,7 +139,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         match (self.client.take(), self.place.take()) {
             (Some(client), Some(place)) if !self.is_broken => {
-                self.settling.settle(client, place, self.since, self.places);
+                let settling = &self.settling;
+                settling.settle(client, place, self.since, self.places, self.harmless);
                 return;
             }
             (Some(client), _place) => drop(Client::take(client)),

@@ -326,7 +326,8 @@ impl Link {
         };
         match got.map_err(Failure::of_pool) {
             Ok(client) => {
-                let held = Held::new(client, place, self.settling.clone(), most);
+                let settling = self.settling.clone();
+                let held = Held::new(client, place, settling, most, again == Again::Harmless);
                 if held.is_new {
                     self.full.store(0, Relaxed);
                 }

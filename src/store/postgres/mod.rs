@@ -105,9 +105,12 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
 /// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 ///
-/// A statement that got no answer in time keeps its connection for up to a minute, because the server still works on it.
-/// The store keeps one other connection free of such statements, for requests. So a lock of the table that lasts does not
-/// use up `max_connections`.
+/// A statement that is not answered in time keeps its connection for a minute more, unless an answer comes: the server
+/// works for it, and another connection would be one too many. Of several connections one is left for requests. After that
+/// the store asks the server to cancel the statement if it only reads. So a lock of the table that lasts uses up few of
+/// `max_connections`: a change that waits for one leaves a process of the server behind after a minute, until the lock is free.
+/// A cancel request goes over a connection of its own without TLS. If the pool insists on TLS (`sslmode=require`), none is
+/// sent. `client_connection_check_interval` (PostgreSQL 14) makes the server notice closed connections by itself.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,

@@ -1,6 +1,8 @@
 //! Connections that still run a statement for which no call waits any more.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -8,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{
+    Client,
+    tokio_postgres::{CancelToken, NoTls},
+};
 use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{listen::unless, places::Place};
@@ -21,7 +26,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Connections whose call ended before its statement did: the caller went away, or the time was over.
 ///
 /// A connection that were closed instead would leave a process of the server behind that waits, for a lock for example. So
-/// it keeps its place, and goes back into the pool once the statement is answered.
+/// it keeps its place, and goes back into the pool once the statement is answered. A read that takes too long is cancelled. The
+/// cancel request is not encrypted, so none is sent if the pool insists on TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Settling(Arc<Inner>);
 
@@ -37,7 +43,12 @@ struct Inner {
 /// One of them. Unless its statement is answered, it leaves the pool.
 struct One {
     client: Option<Client>,
-    _place: Place,
+    place: Option<Place>,
+    /// Its statement changes no session, so it may be cancelled.
+    ///
+    /// A change that waits for a synchronous standby would take effect by that without it: the next call finds it made, and
+    /// acknowledges what a failover can undo.
+    harmless: bool,
 }
 
 /// One of the late ones.
@@ -64,11 +75,19 @@ impl Settling {
 
     /// Waits until the statement of this connection is answered, and gives it back to the pool.
     ///
-    /// `since`: when it was taken out, in ms. `places`: how many there are.
-    pub(super) fn settle(&self, client: Client, place: Place, since: i64, places: usize) {
+    /// `since`: when it was taken out, in ms. `places`: how many there are. `harmless`: it changes no session.
+    pub(super) fn settle(
+        &self,
+        client: Client,
+        place: Place,
+        since: i64,
+        places: usize,
+        harmless: bool,
+    ) {
         let one = One {
             client: Some(client),
-            _place: place,
+            place: Some(place),
+            harmless,
         };
         // Without a runtime nobody can wait, and if it ends, its tasks are dropped.
         if let Ok(runtime) = Handle::try_current() {
@@ -77,31 +96,56 @@ impl Settling {
     }
 
     async fn settles(self, mut one: One, since: i64, places: usize) {
-        let answered = {
-            let mut emptied = self.0.emptied.subscribe();
+        let Some(client) = &one.client else {
+            return;
+        };
+        let (mut emptied, cancels) = (self.0.emptied.subscribe(), client.cancel_token());
+        let is_answered = {
             let given_up = async {
                 let _ = emptied.wait_for(|at| *at > since).await;
-            };
-            let Some(client) = &one.client else {
-                return;
             };
             // The server answers in order.
             let answer = unless(given_up, client.check_connection());
             let mut answer = std::pin::pin!(answer);
-            let answer = match time::timeout(self.0.soon, answer.as_mut()).await {
-                Ok(answer) => answer,
-                Err(_elapsed) => {
-                    let Some(_late) = self.late(places) else {
-                        return;
-                    };
-                    time::timeout(LONGEST, answer).await.ok().flatten()
+            match self.wait(answer.as_mut(), places).await {
+                Some(Some(answer)) => answer.is_ok(),
+                // All of it before the connection goes back: a cancel request that comes late would end another statement.
+                None if one.harmless && self.cancel(&cancels).await => {
+                    let answer = time::timeout(self.0.soon, answer).await;
+                    matches!(answer, Ok(Some(Ok(()))))
                 }
-            };
-            matches!(answer, Some(Ok(())))
+                Some(None) | None => false,
+            }
         };
-        if answered {
+        if is_answered {
             one.client = None;
+        } else if *emptied.borrow() > since {
+            // The next call has its place. If only this statement had no answer, the server still works for it.
+            one.leave();
+            if one.harmless {
+                self.cancel(&cancels).await;
+            }
         }
+    }
+
+    /// Waits as long as it may for this answer. `None`: it did not come.
+    async fn wait<T>(
+        &self,
+        mut answer: Pin<&mut impl Future<Output = T>>,
+        places: usize,
+    ) -> Option<T> {
+        if let Ok(answer) = time::timeout(self.0.soon, answer.as_mut()).await {
+            return Some(answer);
+        }
+        let _late = self.late(places)?;
+        time::timeout(LONGEST, answer).await.ok()
+    }
+
+    /// Asks the server to stop the statement. A connection that is closed would leave a process of the server behind, which
+    /// waits until the lock is free.
+    async fn cancel(&self, token: &CancelToken) -> bool {
+        let cancels = time::timeout(self.0.soon, token.cancel_query(NoTls));
+        matches!(cancels.await, Ok(Ok(())))
     }
 
     fn late(&self, places: usize) -> Option<Late> {
@@ -121,9 +165,17 @@ impl Drop for Late {
     }
 }
 
+impl One {
+    fn leave(&mut self) {
+        if self.place.take().is_some() {
+            meter::gave_place();
+        }
+    }
+}
+
 impl Drop for One {
     fn drop(&mut self) {
-        meter::gave_place();
+        self.leave();
         if let Some(client) = self.client.take() {
             drop(Client::take(client));
         }
