@@ -106,8 +106,10 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 ///
 /// A statement that is not answered in time keeps its connection for a minute more, unless an answer comes: the server
-/// works for it, and another connection would be one too many. Of several connections one is left for requests. So a lock of
-/// the table that lasts does not use up `max_connections`.
+/// works for it, and another connection would be one too many. Of several connections one is left for requests. After that
+/// minute one write at a time waits, and the others are [`Busy`](super::StoreErrorKind::Busy) at once. So a lock of the table
+/// that lasts leaves one server connection behind in a minute, for each process of yours. Set
+/// `client_connection_check_interval = '10s'` (PostgreSQL 14), and the server closes those too.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,
