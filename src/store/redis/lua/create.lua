@@ -55,6 +55,7 @@
             {6, now, of}  the data would outgrow its limit; nothing changed
             {7, now, of}  no such ticket; nothing changed
             {8, now, of}  the user is disabled; nothing changed
+            {10, now, of}  the data to carry over is damaged; nothing changed
             {9, now, of}  the user authenticated a day ago or earlier; nothing changed
   `of` is 8 bytes of `digest`: they show which request this reply belongs to.
 ]]

@@ -28,7 +28,10 @@ if refused and refuse == 1 then
   return offers
 end
 local before = old and data_of(user, replaced) or ""
-local data = merge(before, changes or "")
+local whole, data = pcall(merge, before, changes or "")
+if not whole then
+  return { 10, now, of }
+end
 if #data > most and #data > #before then
   return { 6, now, of }
 end

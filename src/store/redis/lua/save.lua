@@ -18,6 +18,7 @@
   Returns  {1, now, op, revision, idle, deadline}  saved, as this revision; both in ms
            {2, now, op, revision, data}            the revision is another one; nothing changed
            {3, now, op}                            the data would outgrow its limit; nothing changed
+           {6, now, op}                            the stored data is damaged; nothing changed
            {5, now, op}                            too late: a newer one may have run; nothing changed
            {0, now, op}                            not live; nothing changed
 ]]
@@ -42,7 +43,10 @@ local entries = sub(data, 9)
 if expect ~= "" and tonumber(expect) ~= revision then
   return { 2, now, op, revision, entries }
 end
-local merged = merge(entries, changes)
+local whole, merged = pcall(merge, entries, changes)
+if not whole then
+  return { 6, now, op }
+end
 if #merged > tonumber(limit) and #merged > #entries then
   return { 3, now, op }
 end
