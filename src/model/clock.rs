@@ -174,17 +174,27 @@ impl Stopwatch {
 
 /// How far the wall clock is ahead of [`Monotonic`], in ms. It changes when the wall clock is set, and when a virtual
 /// machine was stopped without noticing it.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) fn wall_ahead() -> i64 {
     wall_ahead_at(Monotonic::now())
 }
 
 /// The same, if it is now this moment.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub(crate) fn wall_ahead_at(now: Monotonic) -> i64 {
     let wall = Timestamp::from(SystemTime::now());
     wall.as_millis().saturating_sub(now.as_millis())
+}
+
+/// The wall clock may be set by so much, in ms.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) const JUMP: i64 = 1_000;
+
+/// Whether the wall clock was set by more between these two, or the machine was stopped.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) const fn has_jumped(before: i64, now: i64) -> bool {
+    now.abs_diff(before) > JUMP.unsigned_abs()
 }
 
 /// When a request arrived at this node. A store receives only its age.

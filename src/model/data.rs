@@ -95,6 +95,11 @@ impl Data {
             || self.is_empty() && other.is_empty()
     }
 
+    /// Whether this is more than before, and over the limit. A limit that was lowered does not refuse what was stored.
+    pub(crate) fn outgrows(&self, before: &Self, limit: usize) -> bool {
+        self.0.len() > limit.max(before.0.len())
+    }
+
     /// This data with the changes applied. A changed key keeps its place; a new one goes to the end.
     #[must_use]
     pub fn apply(&self, changes: &Changes) -> Self {

@@ -173,6 +173,8 @@ impl Session {
         let limit = state.data_limit(rules);
         let derived = again.is_some() && is_stored(state, key);
         let base = state.base().cloned().unwrap_or_default();
+        // The limit may have been higher when the data was stored.
+        let limit = limit.max(base.as_bytes().len());
         let ops = &mut state.staged.ops;
         if grows && ops.size_with(&base, key, &change) > limit {
             return Err(SessionErrorKind::TooLarge.into());

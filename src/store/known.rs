@@ -1,10 +1,10 @@
 //! What a call knows of the moment before which the sessions of all users ended.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, panic::resume_unwind, sync::Arc};
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinSet};
 
-use super::{Horizon, SessionStore, StoreError, horizon::Age, meter::timed};
+use super::{Horizon, SessionStore, StoreError, StoreErrorKind, horizon::Age, meter::timed};
 use crate::model::Timestamp;
 
 /// The moment before which the sessions of all users ended, as far as is known now.
@@ -23,12 +23,35 @@ pub(super) async fn known<St: SessionStore>(
         Age::Young => {}
         Age::Due => ask_in_background(store, horizon),
         // Boxed: few requests come here.
-        Age::Old => {
-            let read = |knows| timed("everyone", store.everyone(knows));
-            Box::pin(horizon.catch_up(read)).await?;
-        }
+        Age::Old => Box::pin(catch_up(store)).await?,
     }
     Ok(horizon.moment())
+}
+
+/// Asks in a task: a handler that stops polling its call for a while must not hold up all others, who wait for one question.
+async fn catch_up<St: SessionStore>(store: &Arc<St>) -> Result<(), StoreError> {
+    let own = Arc::clone(store);
+    let asks = async move {
+        let Some(horizon) = own.horizon() else {
+            return Ok(());
+        };
+        let read = |knows| timed("everyone", own.everyone(knows));
+        horizon.catch_up(read).await
+    };
+    let Ok(runtime) = Handle::try_current() else {
+        return asks.await;
+    };
+    // A call that is dropped ends its task.
+    let mut task = JoinSet::new();
+    task.spawn_on(asks, &runtime);
+    match task.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(stopped) => Err(StoreError::new(StoreErrorKind::Unavailable).with_source(stopped)),
+        },
+        None => Ok(()),
+    }
 }
 
 /// Without a runtime a later request asks, and waits.

@@ -10,10 +10,10 @@
 use http::StatusCode;
 use serde::{Serialize, Serializer, ser::Error as _};
 use tower_user_sessions::{
-    CommitError, MemoryStore, Problem, Session, SessionErrorKind, SessionLayer,
+    CommitError, Lifetime, MemoryStore, Problem, Session, SessionErrorKind, SessionLayer,
 };
 
-use crate::common::http::{Client, store};
+use crate::common::http::{Client, HOUR, store};
 
 fn world() -> (SessionLayer, MemoryStore) {
     let (store, _clock) = store();
@@ -55,6 +55,32 @@ async fn an_insert_over_the_limit_is_an_error_and_stages_nothing() {
     let too_large = SessionErrorKind::TooLarge;
     assert_eq!(answer.await.value(), (too_large, too_large, 91));
     assert_eq!(client.get("a").await.unwrap().len(), 91);
+}
+
+#[tokio::test]
+async fn data_over_a_lowered_limit_may_shrink_and_its_user_may_sign_in_again() {
+    let (layer, _store) = world();
+    let before = layer.clone().data_limit(1_000);
+    let mut client = Client::signed_in(&before, "alice").await;
+    client
+        .insert("a", "a text of many words that takes a lot of room")
+        .await;
+    client.insert("b", "another text of many words").await;
+    let mut client = client.before(&layer.data_limit(10));
+
+    let answer = client.send(|session: Session| async move {
+        let more = session.insert("c", "").unwrap_err().kind();
+        session.insert("b", "a shorter one").unwrap();
+        session.remove("a").unwrap();
+        session.commit().await.unwrap();
+        session.shorten(Lifetime::new(HOUR, HOUR)).unwrap();
+        session.commit().await.unwrap();
+        more
+    });
+
+    assert_eq!(answer.await.value(), SessionErrorKind::TooLarge);
+    client.log_in("alice").await;
+    assert_eq!(client.get("b").await.as_deref(), Some("a shorter one"));
 }
 
 #[tokio::test]

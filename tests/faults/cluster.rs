@@ -162,6 +162,36 @@ async fn at_a_high_load_users_of_a_primary_that_fell_silent_go_on_once_its_repli
 }
 
 // T70
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_primary_that_forgot_its_cluster_go_on_once_its_replica_is_promoted() {
+    let cluster = Cluster::start(&["--cluster-require-full-coverage", "no"]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let people = people(&store).await;
+    let replica = cluster.replica(0).await;
+    let loaded = {
+        let (store, people) = (store.clone(), people.clone());
+        tokio::spawn(async move { load(&store, &people, 100, millis(8_000)).await })
+    };
+    tokio::time::sleep(millis(500)).await;
+
+    // As after a restart without its `nodes.conf`: it answers that no node serves the slot, over links that are up.
+    for at in 1..6 {
+        let id = cluster.id(at).await;
+        cluster.orders(0, &format!("CLUSTER FORGET {id}")).await;
+    }
+    cluster.orders(0, "CLUSTER DELSLOTSRANGE 0 5460").await;
+    tokio::time::sleep(millis(1_000)).await;
+    cluster.orders(replica, "CLUSTER FAILOVER TAKEOVER").await;
+    let promoted = cluster.promoted(replica).await;
+    let both = loaded.await.unwrap();
+
+    let after = promoted - both.began;
+    report(&format!("promoted at {after:?}"), &both);
+    all_answered(&both.others);
+    all_answered(&since(&both.first, after + millis(1_000)));
+}
+
+// T70
 #[tokio::test]
 async fn a_store_that_is_dropped_leaves_no_task_and_no_socket() {
     let cluster = Cluster::start(&[]).await;

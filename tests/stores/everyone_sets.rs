@@ -1,11 +1,11 @@
 //! Servers that share a storage of session sets, and PostgreSQL: the sessions of all users end on each of them.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use http::StatusCode;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower_user_sessions::{
-    EndReason, Everyone, PostgresStore, SessionLayer,
+    EndReason, Everyone, PostgresStore, SessionLayer, UserId, UserSessions,
     store::{End, EndEveryone, Scan, SessionStore, SharedStore, StoreErrorKind, Tag, Token, Which},
 };
 
@@ -18,6 +18,21 @@ use crate::common::{
 
 /// What names no session set: the moment is stored there.
 const ZEROS: Tag = Tag::from_bytes([0; 12]);
+
+// T74
+#[tokio::test]
+async fn a_call_that_nobody_polls_any_more_holds_up_no_other_call() {
+    let store = SharedStore::from(Shelf::default().yielding().store());
+    let sessions = UserSessions::new(store, UserId::new("alice").unwrap());
+    let mut paused = std::pin::pin!(sessions.list());
+    // It asks whether the sessions of all users ended, and is left alone before the answer.
+    let polled = std::future::poll_fn(|cx| Poll::Ready(paused.as_mut().poll(cx))).await;
+    assert!(polled.is_pending());
+
+    let other = timeout(Duration::from_secs(10), sessions.list()).await;
+
+    assert!(matches!(other, Ok(Ok(_))), "{other:?}");
+}
 
 // T74
 #[tokio::test]

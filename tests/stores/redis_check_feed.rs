@@ -1,13 +1,20 @@
 //! `RedisStore::check` names each command that the feed lacks.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use tower_user_sessions::{
     RedisStore,
-    store::{RedisCheck, RedisLive, RedisSource},
+    store::{RedisCheck, RedisFinding, RedisLive, RedisSource},
 };
 
 use super::redis_check::missing;
-use crate::common::{cluster::Cluster, redis::Server};
+use crate::common::{
+    cluster::Cluster,
+    redis::{Server, pool},
+};
 
 /// What a store with the feed finds on each server, for a user who may do all but this.
 async fn of_feed(servers: &[Server], sharded: bool, rule: &str) -> Vec<RedisCheck> {
@@ -44,5 +51,26 @@ async fn each_command_of_the_feed_that_the_user_may_not_use_is_named() {
                 assert_eq!(missing(check), [command], "{check}");
             }
         }
+    }
+}
+
+// T70
+#[tokio::test]
+async fn a_pool_whose_ends_are_not_heard_in_its_database_is_found() {
+    let server = Server::start();
+    for (database, found) in [(0, false), (1, true)] {
+        let pool = pool(&format!("{}/{database}", server.url()));
+        let store = RedisStore::builder(pool).live(RedisLive::ends()).build();
+
+        let checks = store.check().await;
+
+        let is_other =
+            |finding: &RedisFinding| matches!(finding, RedisFinding::OtherChannel { database: 1 });
+        assert_eq!(
+            checks[0].findings().iter().any(is_other),
+            found,
+            "{}",
+            checks[0]
+        );
     }
 }

@@ -11,8 +11,8 @@
 use tower_user_sessions::{
     EndReason, Limit, RedisStore, SessionLayer,
     store::{
-        Created, End, Ended, Offer, Redeem, Resolve, Resolved, Save, Saved, SessionStore, Ticketed,
-        Token, Which,
+        Created, End, Ended, Offer, Redeem, Resolve, Resolved, Save, Saved, SessionStore,
+        StoreErrorKind, Ticketed, Token, Which,
     },
 };
 
@@ -295,4 +295,29 @@ async fn end_all_and_end_others_end_sessions_of_another_version_too() {
         assert!(!has_data(&server, &other).await, "{user}");
         assert_eq!(is_live(&store, &mine).await, !all);
     }
+}
+
+// T2
+#[tokio::test]
+async fn data_that_another_program_damaged_is_corrupt_and_no_outage() {
+    let server = Server::start();
+    let store = RedisStore::new(server.pool());
+    let alice = signs_in(&store, "alice").await;
+    let field = format!("{}.data", alice.session_id());
+    let damage = format!(
+        "HSET {} {field} not-written-by-a-session-store",
+        key(&alice)
+    );
+    let _: i64 = server.ask(&damage).await;
+
+    let save = Save::new(alice.tag(), alice.session_id(), set("key", "value"));
+    let saved = store.save(&save).await.map_err(|error| error.kind());
+    let mut again = asks("alice", &token(&store, "alice"));
+    again.replaces = Some(alice.session_id());
+    let created = store.create(&again).await.map_err(|error| error.kind());
+
+    assert_eq!(saved.unwrap_err(), StoreErrorKind::Corrupt);
+    assert_eq!(created.unwrap_err(), StoreErrorKind::Corrupt);
+    let ended = store.end(&end(&alice, Which::All)).await;
+    assert!(matches!(ended, Ok(Ended::Ended { .. })), "{ended:?}");
 }

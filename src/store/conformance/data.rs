@@ -2,7 +2,7 @@
 
 use super::trial::{ABSOLUTE, IDLE, MS, Trial, set};
 use crate::{
-    model::Limit,
+    model::{Lifetime, Limit},
     store::{Changes, Created, Data, ManualClock, Save, Saved, SessionStore},
 };
 
@@ -172,6 +172,7 @@ pub async fn enforces_the_data_limit<St: SessionStore>(make: impl AsyncFn(Manual
     let trial = Trial::new(9, make).await;
     a_save_over_the_data_limit_changes_nothing(&trial).await;
     a_create_over_the_data_limit_changes_nothing(&trial).await;
+    data_over_a_lowered_limit_may_stay_or_shrink(&trial).await;
 }
 
 async fn a_save_over_the_data_limit_changes_nothing(trial: &Trial) {
@@ -237,4 +238,54 @@ async fn a_create_over_the_data_limit_changes_nothing(trial: &Trial) {
     session_set
         .lists_exactly(&[&token], "the list after the `create`")
         .await;
+}
+
+/// A release may lower the limit while sessions have more data.
+async fn data_over_a_lowered_limit_may_stay_or_shrink(trial: &Trial) {
+    let session_set = trial.user();
+    let token = session_set.signs_in().await;
+    let mut two = session_set.sets(&token, "cart", "apples and pears");
+    two.changes.set("page", "3");
+    session_set.saves(&two, "a save").await;
+
+    let mut more = session_set.sets(&token, "theme", "dark");
+    more.data_limit = 1;
+    trial.same(
+        trial.save(&more).await,
+        Saved::TooLarge,
+        "a save that adds to data over a lowered limit",
+    );
+    let mut less = Changes::default();
+    less.remove("page");
+    let mut less = Save::new(session_set.tag, token.session_id(), less);
+    less.data_limit = 1;
+    session_set
+        .saves(
+            &less,
+            "a save that removes a key of data over a lowered limit",
+        )
+        .await;
+    let mut shorten = Save::new(session_set.tag, token.session_id(), Changes::default());
+    (shorten.data_limit, shorten.shorten) = (1, Some(Lifetime::new(IDLE / 2, ABSOLUTE)));
+    let shortened = trial.save(&shorten).await;
+    trial.holds(
+        matches!(shortened, Saved::Shortened { .. }),
+        "a session whose data is over a lowered limit can be shortened",
+    );
+
+    let before = trial.live(&token, "the session to replace").await;
+    let again = session_set.token();
+    let mut create = session_set.create_for(&again);
+    (create.replaces, create.data_limit) = (Some(token.session_id()), 1);
+    create.changes = set("theme", "dark");
+    let created = trial.create(&create).await;
+    trial.holds(
+        matches!(created, Created::TooLarge),
+        "a `create` that adds to data over a lowered limit is refused",
+    );
+    create.changes = Changes::default();
+    let made = trial
+        .made(&create, "a `create` that keeps data over a lowered limit")
+        .await;
+    trial.same(made.data, before.data, "the data that it keeps");
 }

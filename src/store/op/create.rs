@@ -49,7 +49,7 @@ pub struct Create {
     pub device: Option<SeenDevice>,
     /// The data of the session, or the changes to the data of the session that it replaces.
     pub changes: Changes,
-    /// The most bytes that the data may have.
+    /// The most bytes that the data may grow to.
     pub data_limit: usize,
     /// Sessions that [began](Record::began_at) earlier are not live and do not count. A sign-in that was
     /// authenticated earlier is rejected.
@@ -224,7 +224,7 @@ pub enum Created {
     LimitReached(Vec<Record>),
     /// The ticket was used before or is too old. Nothing changed.
     NoTicket,
-    /// The data exceeds its limit. Nothing changed.
+    /// The data would grow beyond its limit. Nothing changed.
     TooLarge,
     /// The sign-in was authenticated at or before the user's cutoff. Nothing changed.
     Rejected,

@@ -179,7 +179,7 @@ pub struct Save {
     pub changes: Changes,
     /// The revision that the changes depend on. If the data has another one, nothing changes.
     pub expect: Option<u64>,
-    /// The most bytes that the data may have.
+    /// The most bytes that the data may grow to.
     pub data_limit: usize,
     /// A shorter lifetime from now on. It never makes the session live longer, see
     /// [`Record::shortened`].
@@ -239,7 +239,7 @@ pub enum Saved {
     },
     /// The session is not live. Nothing changed.
     Ended,
-    /// The data would exceed its limit. Nothing changed.
+    /// The data would grow beyond its limit. Nothing changed.
     TooLarge,
 }
 

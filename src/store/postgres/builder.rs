@@ -87,7 +87,8 @@ impl PostgresStoreBuilder {
     /// Writes the activity of a session at most once in this time.
     ///
     /// The layer's `activity_every` counts if that is longer. A session can expire earlier by this time than its last
-    /// request says, but never by more than a seventeenth of its idle time. Zero writes each activity.
+    /// request says, but not by more than a seventeenth of its idle time. Only if other writes of the same user win three
+    /// times in a row, it is more until the next request. Zero writes each activity.
     ///
     /// Defaults to 1 s.
     pub fn activity_step(mut self, step: Duration) -> Self {

@@ -17,7 +17,10 @@ use super::{
     link::Missed,
 };
 use crate::{
-    model::{clock::Monotonic, random},
+    model::{
+        clock::{Monotonic, millis},
+        random,
+    },
     store::{StoreError, StoreErrorKind, meter::postgres as meter},
 };
 
@@ -135,9 +138,10 @@ impl Gate {
         }
     }
 
-    /// Whether it did since then.
-    pub(super) fn answered_since(&self, moment: Monotonic) -> bool {
-        self.answered.load(Relaxed) > moment.as_millis()
+    /// Whether it did since then, or so shortly before.
+    pub(super) fn answered_since(&self, moment: Monotonic, before: Duration) -> bool {
+        let moment = moment.as_millis().saturating_sub(millis(before));
+        self.answered.load(Relaxed) > moment
     }
 
     /// The server cannot be reached. Only a try makes the pauses longer: those that were on their way when the outage began

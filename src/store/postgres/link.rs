@@ -103,7 +103,7 @@ impl Link {
             prepares: AtomicBool::new(prepares),
             gate: Gate::default(),
             places: Arc::default(),
-            settling: Settling::new(deadline / 4),
+            settling: Settling::new(deadline),
             full: AtomicI64::new(0),
             left: AtomicI64::new(i64::MIN),
         }
@@ -154,6 +154,9 @@ impl Link {
                     match held.send(&call, self.left(began), stays, &fails).await {
                         Ok(rows) => {
                             self.gate.answered();
+                            if again == Again::Never {
+                                self.settling.works();
+                            }
                             pass.done();
                             return Ok(rows);
                         }
@@ -233,11 +236,13 @@ impl Link {
             }
             Of::Statement => {
                 self.gate.answered();
+                self.settling.works();
                 failure.error()
             }
             Of::Pool => failure.error(),
             Of::Connection => {
-                if failure.silent && !self.gate.answered_since(began) {
+                // A write comes after its read. If that was answered, the write waits for a lock.
+                if failure.silent && !self.gate.answered_since(began, self.deadline / 2) {
                     if !failure.is_new {
                         // Whatever forgot this connection forgot the others too.
                         self.pool.retain(|_, _| false);
@@ -304,7 +309,7 @@ impl Link {
         };
         let most = self.most();
         // Most of what is late waits for a lock, and a write would wait for it too.
-        if again == Again::Never && self.settling.are_many(most) {
+        if again == Again::Never && self.settling.refuses(most) {
             return Err(busy(()));
         }
         let mut place = self.places.take(urgency, most);

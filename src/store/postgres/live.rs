@@ -24,7 +24,10 @@ use super::{
     tables::Inner,
 };
 use crate::{
-    model::{Tag, clock::Monotonic},
+    model::{
+        Tag,
+        clock::{Monotonic, has_jumped, wall_ahead, wall_ahead_at},
+    },
     store::{
         Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce,
         worker::{DOUBT, Shift, Worker},
@@ -69,6 +72,8 @@ pub(super) struct State {
     pub(super) epoch: AtomicU64,
     /// When the newest message of this node to itself that arrived was sent, in ms. None did while it is 0.
     pub(super) heard: AtomicI64,
+    /// How far the wall clock was ahead then.
+    wall: AtomicI64,
     /// When the messages on their way were sent: number and moment.
     pub(super) pings: Mutex<VecDeque<(u64, Monotonic)>>,
     /// Whether the feed was last said to be trusted; `None` before anything was said.
@@ -85,14 +90,7 @@ struct Source {
 
 impl Live {
     pub(super) fn new(listen: Listen, inner: Weak<Inner>) -> Self {
-        let node = u64::from_be_bytes(nonce());
-        let state = Arc::new(State {
-            epoch: AtomicU64::new(1),
-            heard: AtomicI64::new(0),
-            pings: Mutex::default(),
-            said: Mutex::new(None),
-            node: format!("{PING}{node:016x}:"),
-        });
+        let state = Arc::new(State::new());
         let feed = Feed::new(Source {
             state: Arc::clone(&state),
             inner,
@@ -240,6 +238,18 @@ pub(super) fn millis(of: Duration) -> i64 {
 }
 
 impl State {
+    fn new() -> Self {
+        let node = u64::from_be_bytes(nonce());
+        Self {
+            epoch: AtomicU64::new(1),
+            heard: AtomicI64::new(0),
+            wall: AtomicI64::new(0),
+            pings: Mutex::default(),
+            said: Mutex::new(None),
+            node: format!("{PING}{node:016x}:"),
+        }
+    }
+
     /// A message of the node to itself is sent now.
     pub(super) fn sends(&self, number: u64) {
         let mut pings = lock(&self.pings);
@@ -251,8 +261,14 @@ impl State {
 
     /// Whether a message of this node to itself arrived of late.
     pub(super) fn is_trusted(&self) -> bool {
+        let now = Monotonic::now();
+        self.is_trusted_at(now.as_millis(), wall_ahead_at(now))
+    }
+
+    /// A virtual machine that was stopped counts on from where it was. Only the wall clock shows it.
+    fn is_trusted_at(&self, now: i64, wall: i64) -> bool {
         let heard = self.heard.load(SeqCst);
-        heard > 0 && Monotonic::now().as_millis() - heard < millis(TRUSTED_FOR)
+        heard > 0 && now - heard < millis(TRUSTED_FOR) && !has_jumped(self.wall.load(SeqCst), wall)
     }
 
     /// This message of the node to itself has arrived, and so have all before it.
@@ -265,6 +281,7 @@ impl State {
             self.heard.fetch_max(sent.as_millis(), SeqCst);
         }
         drop(pings);
+        self.wall.store(wall_ahead(), SeqCst);
         self.look();
     }
 
@@ -322,5 +339,27 @@ impl fmt::Debug for Live {
         f.debug_struct("Live")
             .field("feed", &self.feed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_was_stopped_trusts_nothing_until_it_hears_itself_again() {
+        let state = State::new();
+        state.sends(1);
+        state.hear(1);
+        let (now, wall) = (state.heard.load(SeqCst), state.wall.load(SeqCst));
+
+        assert!(state.is_trusted_at(now + 500, wall + 100));
+        // It stood still for an hour, and its own clock does not count that.
+        assert!(!state.is_trusted_at(now + 500, wall + 3_600_000));
+        assert!(!state.is_trusted_at(now + 500, wall - 3_600_000));
+
+        state.sends(2);
+        state.hear(2);
+        assert!(state.is_trusted());
     }
 }

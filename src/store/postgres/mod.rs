@@ -107,10 +107,11 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 ///
 /// A statement that is not answered in time keeps its connection for a minute more, unless an answer comes: the server
 /// works for it, and another connection would be one too many. Of several connections one is left for requests. After that
-/// the store asks the server to cancel the statement if it only reads. So a lock of the table that lasts uses up few of
-/// `max_connections`: a change that waits for one leaves a process of the server behind after a minute, until the lock is free.
-/// A cancel request goes over a connection of its own without TLS. If the pool insists on TLS (`sslmode=require`), none is
-/// sent. `client_connection_check_interval` (PostgreSQL 14) makes the server notice closed connections by itself.
+/// minute a statement that only reads is cancelled. Of changes only one at a time waits then, and the others are
+/// [`Busy`](super::StoreErrorKind::Busy) at once. So a lock of the table that lasts leaves one server connection behind in
+/// a minute, for each process of yours. Set `client_connection_check_interval = '10s'` (PostgreSQL 14), and the server
+/// closes those too. A cancel request goes over a connection of its own without TLS. If the pool insists on TLS
+/// (`sslmode=require`), none is sent.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -17,11 +17,16 @@ use deadpool_postgres::{
 use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{listen::unless, places::Place};
-use crate::{model::clock::Monotonic, store::meter::postgres as meter};
+use crate::{
+    model::clock::{Monotonic, millis},
+    store::meter::postgres as meter,
+};
 
 /// How long the answer to such a statement is waited for: a lock of the table may last. A connection on a way that forgot
 /// it never gets one.
 const LONGEST: Duration = Duration::from_secs(60);
+
+const NEVER: i64 = i64::MIN;
 
 /// Connections whose call ended before its statement did: the caller went away, or the time was over.
 ///
@@ -36,6 +41,10 @@ struct Inner {
     /// After this time a statement is late.
     soon: Duration,
     late: AtomicUsize,
+    /// How long a write may take until it is late and counts, in ms.
+    counts: i64,
+    /// A statement was given up, and no write was answered since: when a write last tried whether one is, in ms.
+    tried: AtomicI64,
     /// When the connections of the pool were found to lead nowhere, in ms.
     emptied: watch::Sender<i64>,
 }
@@ -55,17 +64,49 @@ struct One {
 struct Late(Settling);
 
 impl Settling {
-    pub(super) fn new(soon: Duration) -> Self {
+    /// For statements that have so long.
+    pub(super) fn new(deadline: Duration) -> Self {
         Self(Arc::new(Inner {
-            soon,
+            soon: deadline / 4,
             late: AtomicUsize::new(0),
+            counts: millis(deadline.saturating_mul(2)),
+            tried: AtomicI64::new(NEVER),
             emptied: watch::Sender::new(i64::MIN),
         }))
     }
 
-    /// Whether as many statements are late as may be. One place of several is left for reads, which wait for fewer locks.
-    pub(super) fn are_many(&self, places: usize) -> bool {
-        self.0.late.load(SeqCst) >= most(places)
+    /// Whether as many statements are late as may be, so that a write must not wait too. One place of several is left for
+    /// reads, which wait for fewer locks.
+    ///
+    /// Each statement that is given up leaves a process of the server behind. After the first one only one write at a time
+    /// finds out whether writes are answered again.
+    pub(super) fn refuses(&self, places: usize) -> bool {
+        let (late, tried) = (self.0.late.load(SeqCst), self.0.tried.load(SeqCst));
+        if tried == NEVER {
+            return late >= most(places);
+        }
+        let now = Monotonic::now().as_millis();
+        let tries = || {
+            self.0
+                .tried
+                .compare_exchange(tried, now, SeqCst, SeqCst)
+                .is_ok()
+        };
+        late > 0 || now.saturating_sub(tried) < self.0.counts || !tries()
+    }
+
+    /// A write was answered.
+    pub(super) fn works(&self) {
+        if self.0.tried.load(SeqCst) != NEVER {
+            self.0.tried.store(NEVER, SeqCst);
+        }
+    }
+
+    /// A statement is given up, and its process is left behind.
+    fn leaves_one(&self) {
+        let began = Monotonic::now().as_millis().saturating_sub(self.0.counts);
+        let tried = &self.0.tried;
+        let _ = tried.compare_exchange(NEVER, began, SeqCst, SeqCst);
     }
 
     /// The way of the connections in use until now leads nowhere.
@@ -107,8 +148,13 @@ impl Settling {
             // The server answers in order.
             let answer = unless(given_up, client.check_connection());
             let mut answer = std::pin::pin!(answer);
-            match self.wait(answer.as_mut(), places).await {
-                Some(Some(answer)) => answer.is_ok(),
+            match self.wait(answer.as_mut(), places, one.harmless).await {
+                Some(Some(answer)) => {
+                    if answer.is_ok() && !one.harmless {
+                        self.works();
+                    }
+                    answer.is_ok()
+                }
                 // All of it before the connection goes back: a cancel request that comes late would end another statement.
                 None if one.harmless && self.cancel(&cancels).await => {
                     let answer = time::timeout(self.0.soon, answer).await;
@@ -133,12 +179,17 @@ impl Settling {
         &self,
         mut answer: Pin<&mut impl Future<Output = T>>,
         places: usize,
+        harmless: bool,
     ) -> Option<T> {
         if let Ok(answer) = time::timeout(self.0.soon, answer.as_mut()).await {
             return Some(answer);
         }
         let _late = self.late(places)?;
-        time::timeout(LONGEST, answer).await.ok()
+        let answer = time::timeout(LONGEST, answer).await.ok();
+        if answer.is_none() && !harmless {
+            self.leaves_one();
+        }
+        answer
     }
 
     /// Asks the server to stop the statement. A connection that is closed would leave a process of the server behind, which
@@ -179,5 +230,35 @@ impl Drop for One {
         if let Some(client) = self.client.take() {
             drop(Client::take(client));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_statement_was_given_up_one_write_at_a_time_tries_whether_writes_are_answered() {
+        let settling = Settling::new(Duration::from_secs(3_600));
+        assert_eq!([settling.refuses(3), settling.refuses(3)], [false; 2]);
+
+        settling.leaves_one();
+        assert_eq!([settling.refuses(3), settling.refuses(3)], [false, true]);
+
+        settling.works();
+        assert_eq!([settling.refuses(3), settling.refuses(3)], [false; 2]);
+    }
+
+    #[test]
+    fn after_a_statement_was_given_up_no_write_tries_while_another_is_late() {
+        let settling = Settling::new(Duration::from_secs(3_600));
+        let late = settling.late(3);
+        assert!(!settling.refuses(3));
+
+        settling.leaves_one();
+        assert!(settling.refuses(3));
+
+        drop(late);
+        assert!(!settling.refuses(3));
     }
 }

@@ -87,11 +87,9 @@ impl SessionSet {
             .live
             .iter()
             .find(|live| Some(live.record.id) == replaced);
-        let data = base
-            .map(Live::data)
-            .unwrap_or_default()
-            .apply(&create.changes);
-        if data.as_bytes().len() > create.data_limit {
+        let base = base.map(Live::data).unwrap_or_default();
+        let data = base.apply(&create.changes);
+        if data.outgrows(&base, create.data_limit) {
             self.live.extend(over);
             return Created::TooLarge;
         }

@@ -79,8 +79,9 @@ impl SessionSet {
                 data: live.data(),
             };
         }
-        let data = live.data().apply(&save.changes);
-        if data.as_bytes().len() > save.data_limit {
+        let before = live.data();
+        let data = before.apply(&save.changes);
+        if data.outgrows(&before, save.data_limit) {
             return Saved::TooLarge;
         }
         if !save.shortens_only() {

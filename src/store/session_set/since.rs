@@ -1,5 +1,7 @@
 //! What an operation changed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{Live, Part, SessionSet, places::Places};
@@ -38,6 +40,15 @@ impl SessionSet {
             changed = Changed::Activity;
         }
         changed
+    }
+
+    /// Whether a session had no activity stored for more than a seventeenth of its idle time, and has now.
+    pub(in super::super) fn has_late_activity(&self, before: &Self) -> bool {
+        self.live.iter().enumerate().any(|(at, now)| {
+            let was = before.live_at(at, now.record.id);
+            let moved = now.record.last_activity;
+            was.is_some_and(|was| was.record.activity_is_due(moved, Duration::MAX))
+        })
     }
 
     /// The parts to write, and those to remove.

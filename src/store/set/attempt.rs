@@ -16,6 +16,11 @@ use crate::{
 const TRIES: u32 = 3;
 const TRIES_OF_ENDS: u32 = 12;
 
+/// How often activity is tried again after another write won, if the session would expire early without it.
+///
+/// It is seldom due, and does not wait for a turn. So the requests of a thief do not delay the user's `end_all`.
+const RETRIES_OF_ACTIVITY: u32 = 2;
+
 /// How often head and part may be of two writes, before they count as corrupt.
 const TORN_MAX: u32 = 2;
 
@@ -177,7 +182,7 @@ pub(super) async fn run<S: SetStorage, T>(
         TaskKind::End => TRIES_OF_ENDS,
         TaskKind::Repeatable | TaskKind::Request | TaskKind::SignIn | TaskKind::Once => TRIES,
     };
-    let (mut lost, mut failed) = (0, 0);
+    let (mut lost, mut failed, mut missed) = (0, 0, 0);
     let mut doubtful: Vec<Doubtful<T>> = Vec::new();
     let mut expected = None;
     let mut turn = None;
@@ -246,9 +251,15 @@ pub(super) async fn run<S: SetStorage, T>(
             return Err(failure(StoreError::new(StoreErrorKind::Unsupported), false));
         }
         if write.kind == WriteKind::Activity {
-            // Lost activity is no loss: another request of the user was written at this moment.
-            if !turns.are_taken(tag) {
-                let _ = storage.write(tag, &write).await;
+            // Another request of the user was written at this moment. That one was for another session, maybe.
+            let matters = missed < RETRIES_OF_ACTIVITY && after.has_late_activity(&set);
+            if (matters || !turns.are_taken(tag))
+                && matches!(storage.write(tag, &write).await, Ok(Written::Lost))
+                && matters
+            {
+                missed += 1;
+                storage.pause(missed).await;
+                continue;
             }
             return Ok(done);
         }

@@ -39,7 +39,7 @@ use super::{Horizon, identity};
 ///
 /// | operation | if another write was faster |
 /// |---|---|
-/// | activity | is not written; another request of the same user was at this moment |
+/// | activity | is not written. If the stored one is older than a seventeenth of the idle time, it is tried twice again |
 /// | a sign-in, a sign-out, new data, a new token | is tried again, in turn with others of the same user in this process |
 ///
 /// After an error of the storage that leaves open whether a write ran, the store reads the set to find out.

@@ -40,6 +40,8 @@ struct Inner {
     down: AtomicBool,
     /// How many more reads work; zero for all.
     reads_left: AtomicU64,
+    /// How many more writes of activity lose, as to another process.
+    activity_loses: AtomicU64,
     /// Whether other tasks run between a read and a write.
     yields: AtomicBool,
     passed: AtomicU64,
@@ -102,6 +104,11 @@ impl Shelf {
     /// Only so many more reads work.
     pub fn set_reads(&self, left: u64) {
         self.0.reads_left.store(left, Ordering::Relaxed);
+    }
+
+    /// So many more writes of activity lose, as to another process.
+    pub fn lose_activity(&self, count: u64) {
+        self.0.activity_loses.store(count, Ordering::Relaxed);
     }
 
     /// What `Fault::RunsLater` held back does not run before `run_later`.
@@ -293,6 +300,15 @@ impl SetStorage for Shelf {
             &counts.activity
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        let loses = &self.0.activity_loses;
+        let less = |left: u64| left.checked_sub(1);
+        if !change
+            && loses
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+                .is_ok()
+        {
+            return Ok(Written::Lost);
+        }
         let fault = match change {
             true => self.0.faults.lock().unwrap().pop_front(),
             false => None,

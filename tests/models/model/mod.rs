@@ -220,7 +220,7 @@ impl Model {
         }
         let mut merged = data.clone();
         merge(&mut merged, &ask.changes);
-        if size(&merged) > ask.data_limit {
+        if size(&merged) > ask.data_limit.max(size(data)) {
             return Answer::TooLarge;
         }
         if !ask.changes.is_empty() || ask.shorten.is_none() {

@@ -83,8 +83,9 @@ impl SessionSet {
             Some((_, data)) => data.clone(),
             None => Contents::new(),
         };
+        let before = size(&data);
         merge(&mut data, &ask.changes);
-        if size(&data) > ask.data_limit {
+        if size(&data) > ask.data_limit.max(before) {
             return Answer::TooLarge;
         }
 

@@ -79,6 +79,11 @@ pub(in super::super) async fn ask(
         ask.wait(&mut check).await;
     }
     if let Some(live) = live {
+        let database = connection.database();
+        // Where the app says at each connect where to go, all its stores use the same channel.
+        if !link.source().can_listen() && database != link.source().database() {
+            check.find(RedisFinding::OtherChannel { database });
+        }
         ask.feed(&mut check, link, key, live).await;
     }
     if let Ok(other) = link.open().await {

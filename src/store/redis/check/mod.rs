@@ -53,6 +53,12 @@ pub enum RedisFinding {
         /// What it answered.
         cause: String,
     },
+    /// The store is made from a pool whose connections use this database. It reports ends on the channel of database 0, so
+    /// stores that listen in this database do not hear of them.
+    OtherChannel {
+        /// The number of the database.
+        database: i64,
+    },
     /// Two connections lead to two servers: there is a proxy in between that spreads calls.
     Proxy,
     /// The server is a replica: it takes no writes.
@@ -209,6 +215,11 @@ impl fmt::Display for RedisFinding {
             Self::NoScripts { cause } => {
                 write!(f, "the server does not run the store's scripts: {cause}")
             }
+            Self::OtherChannel { database } => write!(
+                f,
+                "stores that listen in database {database} do not hear of ends that this store reports, because a pool does not \
+                 say which database it uses. Make the store from a `RedisSource`"
+            ),
             Self::Proxy => f.write_str(
                 "two connections lead to two servers: a proxy spreads calls. Connect to the servers themselves",
             ),

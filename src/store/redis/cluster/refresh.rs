@@ -4,7 +4,13 @@ use std::{sync::Arc, sync::PoisonError, sync::atomic::Ordering, time::Duration};
 
 use deadpool_redis::redis::{Cmd, ConnectionAddr, Value, cmd};
 
-use super::{Inner, address::Address, lock, parse, slot::SLOTS};
+use super::{
+    Inner,
+    address::Address,
+    lock,
+    parse::{self, Primary},
+    slot::SLOTS,
+};
 use crate::{
     model::clock::Monotonic,
     store::{
@@ -58,7 +64,8 @@ impl Inner {
         if lacking == Some(true) && map.links().all(|(_, link)| link.is_down()) {
             return DENIED;
         }
-        if map.is_empty() || lacking.is_some() || map.links().any(|(_, link)| link.is_down()) {
+        let serves_not = |link: &Link| link.is_down() || link.is_unready();
+        if map.is_empty() || lacking.is_some() || map.links().any(|(_, link)| serves_not(link)) {
             IN_OUTAGE
         } else {
             AT_REST
@@ -86,6 +93,8 @@ impl Inner {
         let (mut up, down) = self.links();
         let shift = turn.checked_rem(up.len()).unwrap_or(0);
         up.rotate_left(shift);
+        // A node that is not ready may be cut off from the others, or have lost what it knew.
+        up.sort_by_cached_key(|(_, link)| link.is_unready());
         for (address, link) in &up {
             let answer = link.ask(&question, ANSWERED).await;
             if answer.is_some_and(|answer| self.learn(&answer, &address.host, false)) {
@@ -165,8 +174,14 @@ impl Inner {
             self.follow(changed, now);
             (0..SLOTS).all(|slot| map.find(slot).is_some())
         };
-        if !view.nodes.is_empty() {
-            lock(&self.known).clone_from(&view.nodes);
+        // A node that has lost its Cluster knows itself alone.
+        let serves = |primary: &Primary| !primary.slots.is_empty();
+        let knows = !view.incomplete && view.primaries.iter().any(serves);
+        {
+            let mut known = lock(&self.known);
+            if (knows || known.is_empty()) && !view.nodes.is_empty() {
+                known.clone_from(&view.nodes);
+            }
         }
         if covers {
             *lock(&self.lacking) = Default::default();
@@ -174,7 +189,7 @@ impl Inner {
             let cause = "no node of the Cluster serves this slot";
             self.lacks(Outage::new(StoreErrorKind::Unavailable, cause));
         }
-        !view.incomplete && !view.primaries.is_empty()
+        knows
     }
 }
 

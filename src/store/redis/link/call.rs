@@ -379,7 +379,7 @@ impl Inner {
             }
             Some((node, _)) => Next::Elsewhere(Elsewhere::Moved(node.into())),
             // The node answers at once, so it is asked by each call: nobody waits for long.
-            None if self.is_unready() => {
+            None if self.stays_unready() => {
                 Next::Fail(StoreError::new(StoreErrorKind::Unavailable).with_source(error))
             }
             None => Next::Again(pause),

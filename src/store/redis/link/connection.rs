@@ -83,6 +83,11 @@ impl Connection {
         }
     }
 
+    /// The number of its database.
+    pub(in super::super) fn database(&self) -> i64 {
+        self.wire.database()
+    }
+
     /// Sends a command and waits for the reply, or until the connection is stopped.
     pub(in super::super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let mut wire = self.wire.clone();

@@ -60,6 +60,12 @@ impl Link {
         self.0.state().outage().is_some()
     }
 
+    /// Whether the server answered calls a moment ago that it is not ready: others may know better who serves its slots.
+    pub(in super::super) fn is_unready(&self) -> bool {
+        let now = Monotonic::now().as_millis();
+        self.0.unready.load(Ordering::Relaxed) && self.0.state().is_unready(now)
+    }
+
     /// Whether no call is in flight.
     pub(in super::super) fn is_idle(&self) -> bool {
         // Each call in flight holds its place, and each place the limit.
@@ -111,10 +117,18 @@ impl Link {
 
 impl Inner {
     /// Notes that the server answered that it is not ready. Says whether that is so for too long.
-    pub(super) fn is_unready(&self) -> bool {
-        self.unready.store(true, Ordering::Relaxed);
+    pub(super) fn stays_unready(&self) -> bool {
         let now = Monotonic::now().as_millis();
-        self.state().not_ready(now).is_some()
+        let (is_news, since) = {
+            let mut state = self.state();
+            (!state.is_unready(now), state.not_ready(now))
+        };
+        self.unready.store(true, Ordering::Relaxed);
+        // Its slots may be served elsewhere, and no redirection says so.
+        if let Some(member) = self.member.as_ref().filter(|_| is_news) {
+            member.map.notify_one();
+        }
+        since.is_some()
     }
 
     pub(super) fn losses(&self) -> u64 {

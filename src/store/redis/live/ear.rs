@@ -9,16 +9,13 @@ use std::{
 };
 
 use super::super::link::Link;
-use crate::model::clock::{Monotonic, wall_ahead, wall_ahead_at};
+use crate::model::clock::{JUMP, Monotonic, has_jumped, wall_ahead, wall_ahead_at};
 
 /// For how long, in ms, the newest answered PING shows that messages arrive.
 pub(super) const HEARD: i64 = 2_000;
 
 /// For how long, in ms, a message of the node to itself shows that: three of them may be late.
 const LOOPED: i64 = 3_000;
-
-/// The wall clock may be set by so much, in ms.
-const JUMP: i64 = 1_000;
 
 const NEVER: i64 = i64::MIN;
 const NO_SLOT: u32 = u32::MAX;
@@ -133,10 +130,6 @@ impl Ear {
         self.server.store(known.clamp(least, most), SeqCst);
         known != NEVER && (known < least.saturating_sub(JUMP) || known > most.saturating_add(JUMP))
     }
-}
-
-fn has_jumped(before: i64, now: i64) -> bool {
-    now.abs_diff(before) > JUMP.unsigned_abs()
 }
 
 #[cfg(test)]

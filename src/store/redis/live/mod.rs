@@ -67,7 +67,8 @@ impl RedisStoreBuilder {
     /// nothing breaks while a deployment replaces one node after the other.
     ///
     /// A database other than 0 has its number in the channel: `prefix:live/1`. Where the store asks for the address at each
-    /// connect, it does not know the number. Then two apps on one server need two prefixes.
+    /// connect, it does not know the number. Then two apps on one server need two prefixes. A pool or a `SentinelClient` does
+    /// not say the number either: do not use one beside a store on a URL with a number.
     ///
     /// To listen, the store must know where to connect. A store on a pool of deadpool-redis publishes and cannot
     /// listen: its `feed` is `None`, a warning is logged, and [`check`](crate::RedisStore::check) finds it. The user of the

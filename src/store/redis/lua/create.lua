@@ -21,7 +21,7 @@
                         idle         i64  ms
                         absolute     i64  ms
                         proven       i64  when the user authenticated, or how long ago, ms
-                        most         i64  the most bytes that the data may have
+                        most         i64  the most bytes that the data may grow to
                         kept         i64  how long a notice is kept, ms
                         not_before   i64  sessions created or authenticated earlier are not live, ms
                         after        i64  the request arrived after this moment, whatever the clock says, ms
@@ -52,9 +52,10 @@
             {3, now, of}  authenticated at or before the cutoff, or before `not_before`; nothing changed
             {4, now, of}  a session with this id has ended; nothing changed
             {5, now, of}  no client waits for this any more; nothing changed
-            {6, now, of}  the data exceeds its limit; nothing changed
+            {6, now, of}  the data would outgrow its limit; nothing changed
             {7, now, of}  no such ticket; nothing changed
             {8, now, of}  the user is disabled; nothing changed
+            {10, now, of}  the data to carry over is damaged; nothing changed
             {9, now, of}  the user authenticated a day ago or earlier; nothing changed
   `of` is 8 bytes of `digest`: they show which request this reply belongs to.
 ]]

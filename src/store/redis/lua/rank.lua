@@ -27,7 +27,11 @@ if refused and refuse == 1 then
   end
   return offers
 end
-local data = merge(old and data_of(user, replaced) or "", changes or "")
-if #data > most then
+local before = old and data_of(user, replaced) or ""
+local whole, data = pcall(merge, before, changes or "")
+if not whole then
+  return { 10, now, of }
+end
+if #data > most and #data > #before then
   return { 6, now, of }
 end

@@ -8,7 +8,7 @@
   ARGV[2]  op       8 bytes that name this operation, so that it happens once if sent twice
   ARGV[3]  expect   the revision that it depends on; "" for none
   ARGV[4]  changes  see `merge`
-  ARGV[5]  limit    the most bytes that the data may have
+  ARGV[5]  limit    the most bytes that the data may grow to
   ARGV[6]  shorten  the new lifetime, if that is shorter: idle i64, absolute i64, big-endian, ms;
                     "" for none. Without changes the data is not written.
   ARGV[7]  not_before  a session created or authenticated earlier is not live, ms
@@ -17,7 +17,8 @@
 
   Returns  {1, now, op, revision, idle, deadline}  saved, as this revision; both in ms
            {2, now, op, revision, data}            the revision is another one; nothing changed
-           {3, now, op}                            the data exceeds its limit; nothing changed
+           {3, now, op}                            the data would outgrow its limit; nothing changed
+           {6, now, op}                            the stored data is damaged; nothing changed
            {5, now, op}                            too late: a newer one may have run; nothing changed
            {0, now, op}                            not live; nothing changed
 ]]
@@ -42,8 +43,11 @@ local entries = sub(data, 9)
 if expect ~= "" and tonumber(expect) ~= revision then
   return { 2, now, op, revision, entries }
 end
-local merged = merge(entries, changes)
-if #merged > tonumber(limit) then
+local whole, merged = pcall(merge, entries, changes)
+if not whole then
+  return { 6, now, op }
+end
+if #merged > tonumber(limit) and #merged > #entries then
   return { 3, now, op }
 end
 

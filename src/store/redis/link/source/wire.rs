@@ -34,6 +34,14 @@ impl Wire {
         value?.extract_error()
     }
 
+    /// The number of its database.
+    pub(in super::super) fn database(&self) -> i64 {
+        match self {
+            Self::One(connection) => connection.get_db(),
+            Self::Cluster(_) => 0,
+        }
+    }
+
     /// Sends `ASKING` and the command in one.
     pub(in super::super) async fn send_asking(&mut self, command: Cmd) -> RedisResult<Value> {
         let Self::One(connection) = self else {

@@ -16,6 +16,9 @@ pub(super) const DENIED: i64 = 5_000;
 /// For how long a server may answer that it is not ready before the link counts as down, in ms.
 const UNREADY: i64 = 500;
 
+/// How long a server counts as not ready after it last answered so, in ms.
+const UNREADY_FOR: i64 = 5_000;
+
 /// How often sentinels are asked, in ms: at rest, and while most of them or the new master do not answer.
 const ASKED: i64 = 2_000;
 const ASKED_SOON: i64 = 1_000;
@@ -247,6 +250,12 @@ impl State {
         }
         self.unready = Some((since, now));
         (now.saturating_sub(since) >= UNREADY).then_some(since)
+    }
+
+    /// Whether it answered so a moment ago, and nothing else since.
+    pub(super) fn is_unready(&self, now: i64) -> bool {
+        let last = self.unready.map(|(_, last)| last);
+        last.is_some_and(|last| now.saturating_sub(last) < UNREADY_FOR)
     }
 
     pub(super) fn ready(&mut self) {

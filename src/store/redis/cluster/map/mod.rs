@@ -1,5 +1,7 @@
 //! Which node serves which slot.
 
+use std::collections::BTreeMap;
+
 use super::{
     address::Address,
     parse::{Primary, View},
@@ -18,6 +20,9 @@ pub(super) struct Map<L> {
     /// By slot, the place in `nodes`.
     owners: Box<[u16]>,
     nodes: Vec<Option<Node<L>>>,
+    /// Slots that a redirection gave to their owner, until a view says so too. Only one with a higher epoch than this takes
+    /// them back: others have not heard of the move yet.
+    redirected: BTreeMap<u16, u64>,
 }
 
 #[derive(Debug)]
@@ -69,6 +74,7 @@ impl<L: Clone> Map<L> {
         Self {
             owners: vec![NOBODY; SLOTS.into()].into(),
             nodes: Vec::new(),
+            redirected: BTreeMap::new(),
         }
     }
 
@@ -98,7 +104,10 @@ impl<L: Clone> Map<L> {
     ) -> (Option<L>, Changed<L>) {
         let mut changed = Changed::default();
         let at = self.place(to, None, &mut changed, make);
-        if moved {
+        if moved && self.owners.get(usize::from(slot)) != Some(&at) {
+            let epoch = self.node(at).map_or(0, |node| node.epoch);
+            let beyond = epoch.max(self.epoch(slot));
+            self.redirected.insert(slot, beyond);
             self.give(slot, at, &mut changed);
         }
         let node = self.nodes.get_mut(usize::from(at));
@@ -121,11 +130,14 @@ impl<L: Clone> Map<L> {
         let mut released = self.released(view);
         for primary in &view.primaries {
             let Primary { address, alias, .. } = primary;
+            let of = self.known(address, alias.as_ref());
             let won: Vec<u16> = primary
                 .claimed()
                 .filter(|slot| {
                     let was_released = released.get_mut(usize::from(*slot)).map(std::mem::take);
-                    was_released == Some(true) || primary.epoch >= self.epoch(*slot)
+                    was_released == Some(true)
+                        || primary.epoch >= self.epoch(*slot)
+                            && self.may_take(*slot, of, primary.epoch)
                 })
                 .collect();
             if won.is_empty() {
@@ -133,6 +145,7 @@ impl<L: Clone> Map<L> {
             }
             let at = self.place(address, alias.as_ref(), &mut changed, &mut make);
             for slot in won {
+                self.redirected.remove(&slot);
                 self.give(slot, at, &mut changed);
             }
             if let Some(node) = self.nodes.get_mut(usize::from(at)).and_then(Option::as_mut) {
@@ -174,11 +187,28 @@ impl<L: Clone> Map<L> {
                 }
             }
         }
+        for (slot, beyond) in &self.redirected {
+            let owner = self.owners.get(usize::from(*slot));
+            let is_newer = |claims: &Primary| claims.epoch > *beyond;
+            if let Some(released) = released.get_mut(usize::from(*slot))
+                && !owner.and_then(of).is_some_and(is_newer)
+            {
+                *released = false;
+            }
+        }
         released
+    }
+
+    /// Whether the node at this place, with this epoch, may have the slot although a redirection gave it to its owner.
+    fn may_take(&self, slot: u16, at: Option<usize>, epoch: u64) -> bool {
+        let is_owner = || at == self.owners.get(usize::from(slot)).copied().map(usize::from);
+        let beyond = self.redirected.get(&slot);
+        beyond.is_none_or(|beyond| epoch > *beyond || is_owner())
     }
 
     /// Forgets the epochs: the Cluster may have been made again.
     pub(super) fn doubt(&mut self) {
+        self.redirected.clear();
         for node in self.nodes.iter_mut().flatten() {
             node.epoch = 0;
         }
@@ -266,129 +296,4 @@ impl<L: Clone> Map<L> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn view(primaries: &[(u16, u64, &[(u16, u16)])]) -> View {
-        let primaries = primaries.iter().map(|(port, epoch, slots)| Primary {
-            address: Address::new("host", *port),
-            alias: Some(Address::new("10.0.0.1", *port)),
-            epoch: *epoch,
-            slots: slots.to_vec(),
-        });
-        View {
-            primaries: primaries.collect(),
-            ..View::default()
-        }
-    }
-
-    fn merged(
-        map: &mut Map<u16>,
-        primaries: &[(u16, u64, &[(u16, u16)])],
-        now: i64,
-    ) -> Changed<u16> {
-        map.merge(&view(primaries), now, |address| address.port)
-    }
-
-    #[test]
-    fn the_higher_epoch_has_the_slot_whichever_node_answers() {
-        let mut map = Map::new();
-        merged(&mut map, &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])], 0);
-        assert_eq!(
-            (map.find(5), map.find(15), map.find(20)),
-            (Some(&1), Some(&2), None)
-        );
-
-        let changed = merged(&mut map, &[(3, 4, &[(0, 9)]), (2, 2, &[(10, 19)])], 1);
-        assert_eq!((changed.added, changed.retired), (vec![3], vec![1]));
-        assert!(changed.lost.contains(&1) && !changed.lost.contains(&2));
-
-        let changed = merged(&mut map, &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])], 2);
-        assert_eq!(
-            map.find(5),
-            Some(&3),
-            "a node that was cut off knows no better"
-        );
-        assert_eq!((changed.added, changed.retired), (vec![], vec![]));
-    }
-
-    #[test]
-    fn a_slot_that_moved_is_served_by_the_named_node_at_once() {
-        let mut map = Map::new();
-        merged(&mut map, &[(1, 1, &[(0, 9)])], 0);
-
-        let alias = Address::new("10.0.0.1", 1);
-        let (link, changed) = map.redirect(5, true, &alias, 0, |_| unreachable!());
-        assert_eq!(
-            (link, changed.lost),
-            (Some(1), vec![]),
-            "known by its other name"
-        );
-
-        let new = Address::new("host", 2);
-        let (link, changed) = map.redirect(5, true, &new, 0, |address| address.port);
-        assert_eq!((link, changed.lost), (Some(2), vec![1]));
-        assert_eq!((map.find(5), map.find(6)), (Some(&2), Some(&1)));
-    }
-
-    #[test]
-    fn a_slot_goes_to_the_node_that_claims_it_though_the_one_of_before_has_a_higher_epoch() {
-        let mut map = Map::new();
-        merged(&mut map, &[(1, 5, &[(0, 9)]), (2, 6, &[(10, 19)])], 0);
-
-        let changed = merged(&mut map, &[(1, 8, &[(0, 8)]), (2, 7, &[(9, 19)])], 1);
-
-        assert_eq!((map.find(8), map.find(9)), (Some(&1), Some(&2)));
-        assert_eq!((changed.lost, changed.gained), (vec![1], vec![2]));
-    }
-
-    #[test]
-    fn a_node_that_restarts_at_another_address_under_its_name_gets_a_new_link() {
-        let node = |host: &str| View {
-            primaries: vec![Primary {
-                address: Address::new(host, 1),
-                alias: Some(Address::new("node-1.example", 1)),
-                epoch: 1,
-                slots: vec![(0, 9)],
-            }],
-            ..View::default()
-        };
-        let host = |address: &Address| address.host.clone();
-        let mut map = Map::new();
-        map.merge(&node("10.0.0.1"), 0, host);
-
-        let changed = map.merge(&node("10.0.0.2"), 1, host);
-
-        assert_eq!(map.find(5).map(|host| &**host), Some("10.0.0.2"));
-        assert_eq!(changed.retired, [Box::from("10.0.0.1")]);
-    }
-
-    #[test]
-    fn a_node_that_was_asked_keeps_its_link_for_a_minute() {
-        let mut map = Map::new();
-        merged(&mut map, &[(1, 1, &[(0, 9)])], 0);
-        let new = Address::new("host", 2);
-
-        let (link, changed) = map.redirect(5, false, &new, 0, |address| address.port);
-        assert_eq!(
-            (link, changed.added, map.find(5)),
-            (Some(2), vec![2], Some(&1))
-        );
-        assert_eq!(
-            merged(&mut map, &[(1, 1, &[(0, 9)])], KEPT - 1).retired,
-            [0u16; 0]
-        );
-        assert_eq!(merged(&mut map, &[(1, 1, &[(0, 9)])], KEPT).retired, [2]);
-    }
-
-    #[test]
-    fn a_cluster_that_was_made_again_is_believed_after_doubt() {
-        let mut map = Map::new();
-        merged(&mut map, &[(1, 9, &[(0, 9)])], 0);
-
-        map.doubt();
-        merged(&mut map, &[(2, 1, &[(0, 9)])], 0);
-
-        assert_eq!(map.find(5), Some(&2));
-    }
-}
+mod tests;

@@ -1,0 +1,155 @@
+//! Views of nodes that know more or less, and redirections.
+
+use super::*;
+
+fn view(primaries: &[(u16, u64, &[(u16, u16)])]) -> View {
+    let primaries = primaries.iter().map(|(port, epoch, slots)| Primary {
+        address: Address::new("host", *port),
+        alias: Some(Address::new("10.0.0.1", *port)),
+        epoch: *epoch,
+        slots: slots.to_vec(),
+    });
+    View {
+        primaries: primaries.collect(),
+        ..View::default()
+    }
+}
+
+fn merged(map: &mut Map<u16>, primaries: &[(u16, u64, &[(u16, u16)])], now: i64) -> Changed<u16> {
+    map.merge(&view(primaries), now, |address| address.port)
+}
+
+#[test]
+fn the_higher_epoch_has_the_slot_whichever_node_answers() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])], 0);
+    assert_eq!(
+        (map.find(5), map.find(15), map.find(20)),
+        (Some(&1), Some(&2), None)
+    );
+
+    let changed = merged(&mut map, &[(3, 4, &[(0, 9)]), (2, 2, &[(10, 19)])], 1);
+    assert_eq!((changed.added, changed.retired), (vec![3], vec![1]));
+    assert!(changed.lost.contains(&1) && !changed.lost.contains(&2));
+
+    let changed = merged(&mut map, &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])], 2);
+    assert_eq!(
+        map.find(5),
+        Some(&3),
+        "a node that was cut off knows no better"
+    );
+    assert_eq!((changed.added, changed.retired), (vec![], vec![]));
+}
+
+#[test]
+fn a_slot_that_moved_is_served_by_the_named_node_at_once() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 1, &[(0, 9)])], 0);
+
+    let alias = Address::new("10.0.0.1", 1);
+    let (link, changed) = map.redirect(5, true, &alias, 0, |_| unreachable!());
+    assert_eq!(
+        (link, changed.lost),
+        (Some(1), vec![]),
+        "known by its other name"
+    );
+
+    let new = Address::new("host", 2);
+    let (link, changed) = map.redirect(5, true, &new, 0, |address| address.port);
+    assert_eq!((link, changed.lost), (Some(2), vec![1]));
+    assert_eq!((map.find(5), map.find(6)), (Some(&2), Some(&1)));
+}
+
+#[test]
+fn a_slot_goes_to_the_node_that_claims_it_though_the_one_of_before_has_a_higher_epoch() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 5, &[(0, 9)]), (2, 6, &[(10, 19)])], 0);
+
+    let changed = merged(&mut map, &[(1, 8, &[(0, 8)]), (2, 7, &[(9, 19)])], 1);
+
+    assert_eq!((map.find(8), map.find(9)), (Some(&1), Some(&2)));
+    assert_eq!((changed.lost, changed.gained), (vec![1], vec![2]));
+}
+
+#[test]
+fn a_node_that_restarts_at_another_address_under_its_name_gets_a_new_link() {
+    let node = |host: &str| View {
+        primaries: vec![Primary {
+            address: Address::new(host, 1),
+            alias: Some(Address::new("node-1.example", 1)),
+            epoch: 1,
+            slots: vec![(0, 9)],
+        }],
+        ..View::default()
+    };
+    let host = |address: &Address| address.host.clone();
+    let mut map = Map::new();
+    map.merge(&node("10.0.0.1"), 0, host);
+
+    let changed = map.merge(&node("10.0.0.2"), 1, host);
+
+    assert_eq!(map.find(5).map(|host| &**host), Some("10.0.0.2"));
+    assert_eq!(changed.retired, [Box::from("10.0.0.1")]);
+}
+
+#[test]
+fn a_node_that_was_asked_keeps_its_link_for_a_minute() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 1, &[(0, 9)])], 0);
+    let new = Address::new("host", 2);
+
+    let (link, changed) = map.redirect(5, false, &new, 0, |address| address.port);
+    assert_eq!(
+        (link, changed.added, map.find(5)),
+        (Some(2), vec![2], Some(&1))
+    );
+    assert_eq!(
+        merged(&mut map, &[(1, 1, &[(0, 9)])], KEPT - 1).retired,
+        [0u16; 0]
+    );
+    assert_eq!(merged(&mut map, &[(1, 1, &[(0, 9)])], KEPT).retired, [2]);
+}
+
+#[test]
+fn a_cluster_that_was_made_again_is_believed_after_doubt() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 9, &[(0, 9)])], 0);
+
+    map.doubt();
+    merged(&mut map, &[(2, 1, &[(0, 9)])], 0);
+
+    assert_eq!(map.find(5), Some(&2));
+}
+
+#[test]
+fn a_node_that_has_not_heard_of_a_move_does_not_take_the_slot_back() {
+    // The node that gave the slot away has the lower epoch, or the higher one.
+    for first in [5, 7] {
+        let mut map = Map::new();
+        let before: &[(u16, u64, &[(u16, u16)])] = &[(1, first, &[(0, 9)]), (2, 6, &[(10, 19)])];
+        merged(&mut map, before, 0);
+        let second = Address::new("host", 2);
+        map.redirect(9, true, &second, 0, |_| unreachable!());
+
+        merged(&mut map, before, 1);
+        assert_eq!((map.find(8), map.find(9)), (Some(&1), Some(&2)), "{first}");
+
+        merged(&mut map, &[(1, first, &[(0, 8)]), (2, 8, &[(9, 19)])], 2);
+        merged(&mut map, before, 3);
+        assert_eq!(map.find(9), Some(&2), "{first}: what is newer counts");
+
+        merged(&mut map, &[(1, 9, &[(0, 9)]), (2, 8, &[(10, 19)])], 4);
+        assert_eq!(map.find(9), Some(&1), "{first}: it has moved back");
+    }
+}
+
+#[test]
+fn a_slot_that_a_redirection_gave_to_a_node_goes_to_the_replica_that_takes_over() {
+    let mut map = Map::new();
+    merged(&mut map, &[(1, 5, &[(0, 9)]), (2, 6, &[(10, 19)])], 0);
+    map.redirect(9, true, &Address::new("host", 2), 0, |_| unreachable!());
+
+    merged(&mut map, &[(1, 5, &[(0, 8)]), (3, 7, &[(9, 19)])], 1);
+
+    assert_eq!((map.find(8), map.find(9)), (Some(&1), Some(&3)));
+}
