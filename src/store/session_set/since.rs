@@ -44,8 +44,9 @@ impl SessionSet {
 
     /// Whether a session had no activity stored for more than a seventeenth of its idle time, and has now.
     pub(in super::super) fn has_late_activity(&self, before: &Self) -> bool {
-        self.live.iter().enumerate().any(|(at, now)| {
-            let was = before.live_at(at, now.record.id);
+        let mut old = Places::new(&before.live, id);
+        self.live.iter().any(|now| {
+            let was = old.find(now.record.id);
             let moved = now.record.last_activity;
             was.is_some_and(|was| was.record.activity_is_due(moved, Duration::MAX))
         })

@@ -253,10 +253,11 @@ pub(super) async fn run<S: SetStorage, T>(
         if write.kind == WriteKind::Activity {
             // Another request of the user was written at this moment. That one was for another session, maybe.
             let matters = missed < RETRIES_OF_ACTIVITY && after.has_late_activity(&set);
-            if (matters || !turns.are_taken(tag))
-                && matches!(storage.write(tag, &write).await, Ok(Written::Lost))
-                && matters
-            {
+            if !matters && turns.are_taken(tag) {
+                return Ok(done);
+            }
+            let written = storage.write(tag, &write).await;
+            if matters && matches!(written, Ok(Written::Lost)) {
                 missed += 1;
                 storage.pause(missed).await;
                 continue;
