@@ -152,9 +152,38 @@ impl From<WrittenHints<'_>> for Hints {
 
 impl Body {
     pub(super) fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        let (mut bytes, last_seen) = self.parts()?;
-        bytes.extend(last_seen);
+        let mut bytes = Vec::with_capacity(LEN);
+        self.encode_to(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Adds the stored form to these bytes.
+    pub(super) fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
+        if self.last_seen.is_none() && self.shortened_to.is_none() {
+            return self.encode_short(bytes);
+        }
+        let (first, last_seen) = self.parts()?;
+        bytes.extend(first);
+        bytes.extend(last_seen);
+        Ok(())
+    }
+
+    /// Adds the stored form of a body with nothing after the mark of the browser session.
+    fn encode_short(&self, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
+        let user = self.user.as_ref().map(UserId::as_str);
+        let (address, user_agent) = (self.client.address(), self.client.user_agent());
+        let hints = self.client.hints().map(WrittenHints::from);
+        let written = if self.proof.is_some() || !self.persistent {
+            let proof = self.proof.as_deref().map(WrittenProof::from);
+            let browser_only = (!self.persistent).then_some(true);
+            let whole = WrittenWhole(user, address, user_agent, hints, proof, browser_only);
+            rmp_serde::encode::write(bytes, &whole)
+        } else {
+            let hints = hints.map(Open);
+            let written = Written(user, address, user_agent, hints, None, None, None, None);
+            rmp_serde::encode::write(bytes, &written)
+        };
+        written.map_err(RecordError::because)
     }
 
     /// How many bytes of the stored form an end notice has.
@@ -203,17 +232,7 @@ impl Body {
             last.extend(len.to_be_bytes());
             return Ok((bytes, last));
         }
-        let written = if proof.is_some() || !persistent {
-            let proof = proof.as_deref().map(WrittenProof::from);
-            let browser_only = (!persistent).then_some(true);
-            let whole = WrittenWhole(user, address, user_agent, hints, proof, browser_only);
-            rmp_serde::encode::write(&mut bytes, &whole)
-        } else {
-            let hints = hints.map(Open);
-            let written = Written(user, address, user_agent, hints, None, None, None, None);
-            rmp_serde::encode::write(&mut bytes, &written)
-        };
-        written.map_err(RecordError::because)?;
+        self.encode_short(&mut bytes)?;
         Ok((bytes, Vec::new()))
     }
 

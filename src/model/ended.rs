@@ -222,7 +222,8 @@ impl EndNotice {
     /// | body of the session that caused the end: only its client | the rest |
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(67);
+        let client = if self.by_client.is_some() { 208 } else { 0 };
+        let mut bytes = Vec::with_capacity(67 + client);
         bytes.put_u8(record::VERSION);
         let mut kind = record::NOTICE;
         if self.previous.is_some() {
@@ -256,7 +257,8 @@ impl EndNotice {
                 last_seen: None,
                 shortened_to: None,
             };
-            bytes.extend(body.encode().unwrap_or_default());
+            // A client can always be written.
+            let _ = body.encode_to(&mut bytes);
         }
         bytes
     }

@@ -18,15 +18,15 @@ use std::{
     thread,
 };
 
-use tower_user_sessions::EndReason;
 use tower_user_sessions::store::{
     Changes, Created, End, FileStore, FileStoreErrorKind, Found, Renewal, Resolve, Resolved,
     Rotate, Rotated, Salt, Save, SessionStore, Token, Which,
 };
+use tower_user_sessions::{Client, EndReason};
 
 use crate::common::{
     load::millis,
-    people::{asks, ids, listed, token},
+    people::{asks, ids, is_live, listed, token},
 };
 
 /// Names the file to the process that is killed.
@@ -137,8 +137,13 @@ fn rounds(lane: u32) -> u32 {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sessions.db");
     let mut accounts = BTreeMap::new();
+    let mut old = Vec::new();
     let (mut acknowledged, mut seed) = (0, u64::from(std::process::id() + lane));
     for round in 0..ROUNDS {
+        if lane == 0 && round + 3 == ROUNDS {
+            // The log is so long that the last processes clean it.
+            old = runtime().block_on(fills(&path));
+        }
         seed = next(seed);
         let (new, done) = killed(&path, round, seed % 60);
         acknowledged += done;
@@ -154,9 +159,35 @@ fn rounds(lane: u32) -> u32 {
                 let account = accounts.get_mut(&user).unwrap();
                 check(&store, &user, account).await;
             }
+            for token in old.iter().filter(|_| round + 1 == ROUNDS) {
+                assert!(is_live(&store, token).await, "round {round}");
+            }
         });
     }
     acknowledged
+}
+
+/// Signs some users in again and again. Returns the last token of each.
+async fn fills(path: &Path) -> Vec<Token> {
+    let store = FileStore::open(path).unwrap();
+    let agent = Client::new().with_user_agent(Some(&[b'x'; 500]));
+    let (mut last, mut random) = (BTreeMap::new(), 1);
+    let mut sign_ins = tokio::task::JoinSet::new();
+    for _ in 0..12_000 {
+        random = next(random);
+        let user = format!("old-{}", (random >> 8) % 2_000);
+        let token = token(&store, &user);
+        let mut create = asks(&user, &token);
+        create.client = agent.clone();
+        last.insert(user, token);
+        let store = store.clone();
+        sign_ins.spawn(async move { store.create(&create).await.unwrap() });
+        if sign_ins.len() == 100 {
+            sign_ins.join_next().await;
+        }
+    }
+    sign_ins.join_all().await;
+    last.into_values().collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {

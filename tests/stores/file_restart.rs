@@ -246,8 +246,8 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
         }
     }
     for (version, kind) in [
-        (1, FileStoreErrorKind::Damaged),
-        (3, FileStoreErrorKind::Newer),
+        (2, FileStoreErrorKind::Damaged),
+        (4, FileStoreErrorKind::Newer),
     ] {
         let mut other = closed.clone();
         other[20..24].copy_from_slice(&u32::to_be_bytes(version));

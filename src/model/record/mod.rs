@@ -256,6 +256,12 @@ impl Record {
     /// If the body cannot be written; no value that can be built does that.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
         let mut bytes = Vec::with_capacity(ABOUT);
+        self.encode_to(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Adds the stored form to these bytes.
+    pub(crate) fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
         bytes.put_u8(VERSION);
         bytes.put_u8(self.kind());
         let class = if self.counts {
@@ -273,10 +279,9 @@ impl Record {
         bytes.put_i64(self.deadline.as_millis());
         bytes.put_slice(self.digest.as_bytes());
         if let Some(rotation) = &self.rotation {
-            rotation.encode(&mut bytes);
+            rotation.encode(bytes);
         }
-        bytes.extend(self.encode_body()?);
-        Ok(bytes)
+        self.body.encode_to(bytes)
     }
 
     fn kind(&self) -> u8 {

@@ -11,7 +11,7 @@ use redb::{
 
 use super::{
     FileStoreError,
-    disk::{Disk, HEADS, PARTS, TIMES, Times, sync_directory},
+    disk::{Disk, PARTS, TIMES, Times, sync_directory},
     log::LOG,
 };
 use crate::store::nonce;
@@ -69,7 +69,6 @@ fn fill(database: &Database, path: &Path) -> Result<(), FileStoreError> {
             .database()
             .upgrade()
             .ok_or(redb::Error::DatabaseClosed)?;
-        table(&read, &target, HEADS)?;
         table(&read, &target, LOG)?;
         table(&read, &target, PARTS)?;
         table(&read, &target, TIMES)

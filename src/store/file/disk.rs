@@ -10,7 +10,7 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition,
+    Builder, Database, DatabaseError, ReadableTable, StorageError, TableDefinition,
     WriteTransaction,
 };
 
@@ -18,7 +18,7 @@ use super::{
     FileStoreError, FileStoreErrorKind,
     header::{self, Header},
     load::load,
-    log::{Group, LOG, Log, PartsOf},
+    log::{Cleaned, Group, LOG, Log, PartsOf},
     medium::{Medium, OsFile},
     storage::{START, Storage},
 };
@@ -27,13 +27,10 @@ use crate::{
     store::session_set::SessionSet,
 };
 
-/// Session sets without the data of their sessions, by tag. Newer ones are in the [log](LOG).
-pub(super) const HEADS: TableDefinition<'_, &[u8; 12], &[u8]> = TableDefinition::new("heads");
-
 /// The data of sessions, by tag and session id.
 pub(super) const PARTS: TableDefinition<'_, &[u8; 24], &[u8]> = TableDefinition::new("parts");
 
-/// The store's time at a commit, in milliseconds, and the cutoff of all users. Groups in the [log](LOG) have a later time.
+/// The store's time at a commit, in milliseconds, and the cutoff of all users. Values of the [log](LOG) have a later time.
 pub(super) const TIMES: TableDefinition<'_, &str, i64> = TableDefinition::new("times");
 pub(super) const LAST: &str = "last";
 pub(super) const EVERYONE: &str = "everyone";
@@ -126,10 +123,7 @@ impl Disk {
         };
         if header == Header::Unmade {
             // The tables and the directory are there before the header says so.
-            let made = disk
-                .fold(0)
-                .and_then(|()| disk.commit(Group::new(0), new, 0));
-            made.map_err(|source| {
+            disk.make(new).map_err(|source| {
                 FileStoreError::new(FileStoreErrorKind::Unavailable, path).with_source(source)
             })?;
             header::complete(&*disk.medium).map_err(io)?;
@@ -138,60 +132,66 @@ impl Disk {
         Ok((disk, times))
     }
 
-    /// Writes these session sets, all or none, and moves so many from the log to their table. Opens the file again if an
-    /// error closed it.
+    /// Makes the tables.
+    fn make(&mut self, times: Times) -> Result<(), redb::Error> {
+        self.run(|database, _| {
+            let write = database.begin_write()?;
+            write.open_table(LOG)?;
+            write.open_table(PARTS)?;
+            write.open_table(TIMES)?;
+            write_times(&write, times)?;
+            Ok(write.commit()?)
+        })?;
+        self.log.note(times.last);
+        Ok(())
+    }
+
+    /// Writes these session sets, all or none, and cleans the log if it is long. Opens the file again if an error closed it.
+    ///
+    /// The sets of a commit that failed may be in the file or not. Until all of them were written again with [`Parts::All`],
+    /// say no to `clean`: it would add the versions that are known here behind later ones.
     pub(super) fn commit(
         &mut self,
         mut group: Group,
         times: Times,
-        fold: usize,
+        clean: bool,
     ) -> Result<(), redb::Error> {
-        let number = self.log.next();
-        group.seal(times.last).map_err(io::Error::other)?;
         let has_sets = group.len() > 0;
         // The time of a group is in the log.
         let new = Times {
             last: times.last.filter(|_| !has_sets),
             everyone: times.everyone.filter(|it| Some(*it) > self.everyone),
         };
+        let (mut cleaned, mut numbers) = (Cleaned::default(), Vec::new());
         self.run(|database, log| {
             let write = database.begin_write()?;
-            let mut table = write.open_table(LOG)?;
             if has_sets {
-                table.insert(number, group.bytes())?;
+                let mut table = write.open_table(LOG)?;
+                if clean {
+                    cleaned = log.clean(&mut table, &mut group)?;
+                }
+                // No value that is removed has a later time.
+                let time = log.time().max(times.last);
+                group.seal(time).map_err(io::Error::other)?;
+                numbers.extend(log.next(group.values().len()));
+                for (number, value) in numbers.iter().zip(group.values()) {
+                    table.insert(number, value.as_slice())?;
+                }
             }
-            if fold > 0 {
-                move_sets(&write, &mut table, log, fold, number)?;
-            }
-            drop(table);
             write_parts(&write, &group.parts)?;
             write_times(&write, new)?;
             Ok(write.commit()?)
         })?;
         self.everyone = self.everyone.max(times.everyone);
-        if has_sets {
-            self.log.keep(group);
-        }
-        self.log.moved(fold);
+        self.log.note(times.last);
+        self.log.keep(&group, &numbers);
+        self.log.cleaned(&cleaned);
         Ok(())
     }
 
-    /// Moves so many session sets from the log to their table.
-    pub(super) fn fold(&mut self, most: usize) -> Result<(), redb::Error> {
-        let next = self.log.next();
-        self.run(|database, log| {
-            let write = database.begin_write()?;
-            let mut table = write.open_table(LOG)?;
-            move_sets(&write, &mut table, log, most, next)?;
-            drop(table);
-            Ok(write.commit()?)
-        })?;
-        self.log.moved(most);
-        Ok(())
-    }
-
-    pub(super) fn log(&self) -> &Log {
-        &self.log
+    #[cfg(test)]
+    pub(super) fn log(&mut self) -> &mut Log {
+        &mut self.log
     }
 
     fn run(
@@ -300,36 +300,13 @@ pub(super) fn of_io(error: &io::Error) -> FileStoreErrorKind {
     }
 }
 
-/// Moves so many session sets from the log to their table, of groups before this one.
-fn move_sets(
-    write: &WriteTransaction,
-    table: &mut Table<'_, u64, &'static [u8]>,
-    log: &mut Log,
-    most: usize,
-    before: u64,
-) -> Result<(), redb::Error> {
-    let mut heads = write.open_table(HEADS)?;
-    if log.fold(&mut heads, table, most, before)? {
-        // The log has the times of these groups no longer.
-        let last = log.time();
-        write_times(
-            write,
-            Times {
-                last,
-                everyone: None,
-            },
-        )?;
-    }
-    Ok(())
-}
-
 /// Writes those moments that are later than the ones in the file.
 fn write_times(write: &WriteTransaction, times: Times) -> Result<(), redb::Error> {
-    let mut table = write.open_table(TIMES)?;
     for (name, time) in [(LAST, times.last), (EVERYONE, times.everyone)] {
         let Some(time) = time.map(Timestamp::as_millis) else {
             continue;
         };
+        let mut table = write.open_table(TIMES)?;
         let before = table.get(name)?.map(|at| at.value());
         if before.is_none_or(|before| before < time) {
             table.insert(name, time)?;
@@ -340,6 +317,9 @@ fn write_times(write: &WriteTransaction, times: Times) -> Result<(), redb::Error
 
 /// Writes the data of sessions to their table.
 fn write_parts(write: &WriteTransaction, of: &[PartsOf]) -> Result<(), redb::Error> {
+    if of.is_empty() {
+        return Ok(());
+    }
     let mut parts = write.open_table(PARTS)?;
     for PartsOf { tag, set, all } in of {
         let known = stored(&parts, *tag)?;

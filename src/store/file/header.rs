@@ -12,7 +12,7 @@ use super::{
 const MAGIC: &[u8; 20] = b"tower-user-sessions\0";
 
 /// The version of the file: which tables the database has, and what is in them.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How many bytes of the header have a meaning: magic, version as `u32`, and whether the database was made.
 const USED: usize = 25;
@@ -97,14 +97,14 @@ mod tests {
             bytes.push(made);
             bytes
         };
-        let made = whole(2, 1);
+        let made = whole(VERSION, 1);
 
         assert_eq!(of(&made), Ok(Header::Made));
-        assert_eq!(of(&whole(2, 0)), Ok(Header::Unmade));
+        assert_eq!(of(&whole(VERSION, 0)), Ok(Header::Unmade));
         assert_eq!(of(&[]), Ok(Header::Unmade));
-        assert_eq!(of(&whole(3, 1)), Err(FileStoreErrorKind::Newer));
-        assert_eq!(of(&whole(1, 1)), Err(FileStoreErrorKind::Damaged));
-        assert_eq!(of(&whole(2, 7)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(VERSION + 1, 1)), Err(FileStoreErrorKind::Newer));
+        assert_eq!(of(&whole(VERSION - 1, 1)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(VERSION, 7)), Err(FileStoreErrorKind::Damaged));
         for short in 1..made.len() {
             assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Damaged));
         }

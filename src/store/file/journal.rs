@@ -81,7 +81,7 @@ impl Journal {
         let most = usize::try_from(SIZE / 2).unwrap_or(usize::MAX);
         let len = u32::try_from(bytes.len()).ok();
         if let Some(len) = len.filter(|_| self.is_whole && self.record.len() + bytes.len() < most) {
-            put(&mut self.record, at, len, bytes);
+            put(&mut self.record, at, len, without_zeros(bytes));
         } else {
             self.is_whole = false;
         }
@@ -159,10 +159,20 @@ impl Journal {
     }
 }
 
-/// Adds a page to a record.
+/// Without the end of a page that has nothing. Few values of the log fill all pages that they take.
+fn without_zeros(mut bytes: &[u8]) -> &[u8] {
+    const ZEROS: [u8; 512] = [0; 512];
+    while let Some((rest, &ZEROS)) = bytes.split_last_chunk() {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Adds pages of so many bytes to a record. After these bytes they have zeros.
 fn put(record: &mut Vec<u8>, at: u64, len: u32, bytes: &[u8]) {
     record.put_u64(at);
     record.put_u32(len);
+    record.put_u32(u32::try_from(bytes.len()).unwrap_or(len));
     record.put_slice(bytes);
 }
 
@@ -226,11 +236,14 @@ fn replay(mut bytes: &[u8], database: u64) -> Option<Replay> {
         while !pages.is_empty() {
             let at = pages.try_get_u64().ok()?;
             let len = pages.try_get_u32().ok()?;
-            let (page, rest) = pages.split_at_checked(usize::try_from(len).ok()?)?;
+            let used = pages.try_get_u32().ok()?;
+            let (page, rest) = pages.split_at_checked(usize::try_from(used).ok()?)?;
             if at.checked_add(u64::from(len))? > database {
                 return None;
             }
-            replay.writes.push((at, page.to_vec()));
+            let mut page = page.to_vec();
+            page.resize(usize::try_from(len).ok()?, 0);
+            replay.writes.push((at, page));
             pages = rest;
         }
         let len = (HEAD + record.pages.len()).next_multiple_of(BLOCK);

@@ -1,14 +1,14 @@
 //! Reads all session sets when the file is opened.
 
-use std::{iter::Peekable, path::Path};
+use std::path::Path;
 
 use bytes::Bytes;
-use redb::{Database, Range, ReadableDatabase, ReadableTable, TableError};
+use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 
 use super::{
     FileStoreError, FileStoreErrorKind,
-    disk::{EVERYONE, HEADS, LAST, PARTS, TIMES, Times, of_io},
-    log::{LOG, Log, ReadError},
+    disk::{EVERYONE, LAST, PARTS, TIMES, Times, of_io},
+    log::{LOG, Log, Torn},
 };
 use crate::{
     model::{SessionId, Tag, Timestamp},
@@ -19,6 +19,12 @@ use crate::{
 pub(super) enum LoadError {
     Database(redb::Error),
     Set(StoreError),
+}
+
+impl From<Torn> for LoadError {
+    fn from(_: Torn) -> Self {
+        Self::Set(StoreError::new(StoreErrorKind::Corrupt))
+    }
 }
 
 impl LoadError {
@@ -55,80 +61,83 @@ pub(super) fn load(
     take: impl FnMut(Tag, SessionSet),
 ) -> Result<(Times, Log), LoadError> {
     let read = database.begin_read()?;
-    let heads = match read.open_table(HEADS) {
-        Ok(heads) => heads,
+    let table = match read.open_table(LOG) {
+        Ok(table) => table,
         // A new file.
         Err(TableError::TableDoesNotExist(_)) => return Ok(<_>::default()),
         Err(error) => return Err(error.into()),
     };
-    let log = Log::read(&read.open_table(LOG)?);
-    let log = log.map_err(|error| match error {
-        ReadError::Database(source) => LoadError::from(source),
-        ReadError::Torn => LoadError::Set(StoreError::new(StoreErrorKind::Corrupt)),
-    })?;
-    let parts = read.open_table(PARTS)?;
+    let mut log = Log::default();
     let mut sets = Sets {
-        parts: parts.iter()?.peekable(),
         take,
+        waiting: Vec::new(),
     };
-    // Both are in the order of tags, and the set of the log is the newer one.
-    let mut newer = log.heads().iter().peekable();
-    for head in heads.iter()? {
-        let (tag, head) = head?;
-        let tag = tag.value();
-        while let Some((before, head)) = newer.next_if(|(it, _)| *it < tag) {
-            sets.read(before, head.as_deref())?;
-        }
-        match newer.next_if(|(it, _)| *it == tag) {
-            Some((_, head)) => sets.read(tag, head.as_deref())?,
-            None => sets.read(tag, Some(head.value()))?,
-        }
+    // The latest version of a set is the first that is seen.
+    for value in table.iter()?.rev() {
+        let (number, value) = value?;
+        log.found(number.value(), value.value(), |tag, head| {
+            sets.read(Tag::from_bytes(tag), head)
+        })?;
     }
-    for (tag, head) in newer {
-        sets.read(tag, head.as_deref())?;
-    }
+    sets.complete(&read.open_table(PARTS)?)?;
     let times = read.open_table(TIMES)?;
     let time = |name| {
         let at = times.get(name)?;
         Ok::<_, redb::Error>(at.map(|at| Timestamp::from_millis(at.value())))
     };
+    log.note(time(LAST)?);
     let times = Times {
-        last: time(LAST)?.max(log.time()),
+        last: log.time(),
         everyone: time(EVERYONE)?,
     };
     Ok((times, log))
 }
 
-/// Reads one set after another, in the order of their tags.
-struct Sets<'a, F> {
-    parts: Peekable<Range<'a, &'static [u8; 24], &'static [u8]>>,
+struct Sets<F> {
     take: F,
+    /// Those whose sessions have data.
+    waiting: Vec<(Tag, SessionSet)>,
 }
 
-impl<F: FnMut(Tag, SessionSet)> Sets<'_, F> {
-    fn read(&mut self, tag: &[u8; 12], head: Option<&[u8]>) -> Result<(), LoadError> {
-        let Some(head) = head else {
-            return Ok(());
-        };
-        let mut set = SessionSet::decode(head).map_err(LoadError::Set)?;
-        while let Some(part) = self.parts.next_if(|part| match part {
-            Ok((key, _)) => key.value()[..12] <= tag[..],
-            Err(_) => true,
-        }) {
-            let (key, part) = part?;
-            if let Some((of, id)) = key.value().split_first_chunk::<12>()
-                && of == tag
-                && let Some(id) = id.first_chunk()
-            {
-                let bytes = Bytes::copy_from_slice(part.value());
-                let added = set.add_part(SessionId::from_bytes(*id), bytes);
-                added.map_err(LoadError::Set)?;
+impl<F: FnMut(Tag, SessionSet)> Sets<F> {
+    fn read(&mut self, tag: Tag, head: &[u8]) -> Result<(), LoadError> {
+        let set = SessionSet::decode(head).map_err(LoadError::Set)?;
+        if set.parts().next().is_some() {
+            self.waiting.push((tag, set));
+        } else {
+            (self.take)(tag, set);
+        }
+        Ok(())
+    }
+
+    /// Adds the data of sessions. They are in the order of tags too.
+    fn complete(
+        mut self,
+        parts: &impl ReadableTable<&'static [u8; 24], &'static [u8]>,
+    ) -> Result<(), LoadError> {
+        self.waiting
+            .sort_unstable_by_key(|(tag, _)| *tag.as_bytes());
+        let mut parts = parts.iter()?.peekable();
+        for (tag, mut set) in self.waiting {
+            while let Some(part) = parts.next_if(|part| match part {
+                Ok((key, _)) => key.value()[..12] <= tag.as_bytes()[..],
+                Err(_) => true,
+            }) {
+                let (key, part) = part?;
+                if let Some((of, id)) = key.value().split_first_chunk::<12>()
+                    && of == tag.as_bytes()
+                    && let Some(id) = id.first_chunk()
+                {
+                    let bytes = Bytes::copy_from_slice(part.value());
+                    let added = set.add_part(SessionId::from_bytes(*id), bytes);
+                    added.map_err(LoadError::Set)?;
+                }
             }
+            if set.parts().any(|(id, _)| set.lacks_part(id)) {
+                return Err(LoadError::Set(StoreError::new(StoreErrorKind::Corrupt)));
+            }
+            (self.take)(tag, set);
         }
-        if set.parts().any(|(id, _)| set.lacks_part(id)) {
-            return Err(LoadError::Set(StoreError::new(StoreErrorKind::Corrupt)));
-        }
-        (self.take)(Tag::from_bytes(*tag), set);
         Ok(())
     }
 }

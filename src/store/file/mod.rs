@@ -84,9 +84,9 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 ///   hashes of tokens.
 /// - Copy it with [`backup`](Self::backup). A copy made by other means while the process runs may be damaged.
 ///
-/// A session takes about 900 bytes of the file, and the app's data. The last writes take up to 32 MB more. Each file has
-/// a journal of 8 MB, and so has each backup. When sessions end, the file may keep its size: their space is used for new
-/// ones.
+/// A session takes about 400 bytes of the file, and the app's data. Older versions of what changed take up to half as much,
+/// and 32 MB. The file grows in large steps: while the process runs, half of it may be unused. Each file has a journal of
+/// 8 MB, and so has each backup. When sessions end, the file may keep its size: their space is used for new ones.
 ///
 /// # Restarts
 ///

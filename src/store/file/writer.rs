@@ -13,7 +13,7 @@ use redb::Database;
 use super::{
     disk::{Disk, Times},
     front::Front,
-    log::{Group, QUIET},
+    log::Group,
     queue::{Failure, Gather, Landing, Outcome, Waiting},
 };
 use crate::{
@@ -26,9 +26,6 @@ const ACTIVITY_EVERY: Duration = Duration::from_secs(1);
 
 /// The most sets of one commit that nobody waits for, so that nobody waits long behind them.
 const UNHURRIED: usize = 512;
-
-/// The most sets that move to their place in the file in one commit while operations wait.
-const FEW: usize = 64;
 
 /// The longest that a commit waits for more session sets.
 const GATHER_MAX: Duration = Duration::from_millis(1);
@@ -102,10 +99,7 @@ impl Writer {
                 tags.extend(self.unhurried.drain(left..));
             }
             if is_asked || is_again || !tags.is_empty() {
-                self.write(tags, work.waiting, is_asked);
-            }
-            if !is_asked || self.rest.is_some() {
-                self.fold();
+                self.write(tags, work.waiting);
             }
             let is_done = self.unhurried.is_empty() && self.failed.is_empty();
             let is_done = is_done || self.rest.is_some();
@@ -121,28 +115,11 @@ impl Writer {
             // Nobody waits, so there is no hurry.
             return Some(pause.max(ACTIVITY_EVERY).saturating_sub(at.elapsed()));
         }
-        if !self.unhurried.is_empty() || !self.failed.is_empty() || self.disk.log().is_long() {
+        if !self.unhurried.is_empty() || !self.failed.is_empty() {
             return Some(Duration::ZERO);
         }
         let has_seen = self.front.queue.has_seen();
-        let seen = has_seen.then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()));
-        let is_logged = !self.disk.log().is_empty();
-        let quiet = is_logged.then(|| QUIET.saturating_sub(self.last.at.elapsed()));
-        seen.into_iter().chain(quiet).min()
-    }
-
-    /// Moves some session sets to their place in the file, if it is time.
-    fn fold(&mut self) {
-        let log = self.disk.log();
-        let is_quiet = || !log.is_empty() && self.last.at.elapsed() >= QUIET;
-        if self.rest.is_some() || !self.failed.is_empty() || !log.is_long() && !is_quiet() {
-            return;
-        }
-        let disk = &mut self.disk;
-        let done = catch_unwind(AssertUnwindSafe(|| disk.fold(UNHURRIED)));
-        if let Err(error) = self.seen(done) {
-            self.fail(&Failure::from(error), Duration::ZERO);
-        }
+        has_seen.then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()))
     }
 
     fn collect(&mut self) {
@@ -152,8 +129,8 @@ impl Writer {
         self.collected = Monotonic::now();
     }
 
-    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>, is_asked: bool) {
-        // In the order of the database, and each once.
+    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>) {
+        // In the order of the data of sessions, and each once.
         tags.sort_unstable_by_key(|tag| *tag.as_bytes());
         tags.dedup();
         if let Some((at, pause)) = self.rest {
@@ -161,15 +138,10 @@ impl Writer {
             thread::sleep(pause.saturating_sub(at.elapsed()));
         }
         let group = self.front.take_off(&tags);
-        // While operations wait, sets move in the same commit. Groups that may be on the disk after an error stay until all
-        // their sets were written again: the data of sessions on the disk belong to them.
-        let fold = if is_asked && self.failed.is_empty() && self.disk.log().is_long() {
-            FEW
-        } else {
-            0
-        };
+        // After an error only once all sets were written again, and the disk works: it may be full, and a copy needs space.
+        let clean = self.failed.is_empty() && self.rest.is_none();
         let began = Monotonic::now();
-        let (sets, outcome) = (group.len(), self.commit(group, fold));
+        let (sets, outcome) = (group.len(), self.commit(group, clean));
         let took = began.elapsed();
         meter::committed(took, sets, outcome.is_ok());
         match &outcome {
@@ -207,7 +179,7 @@ impl Writer {
         self.rest = Some((Monotonic::now(), took.max(PAUSE)));
     }
 
-    fn commit(&mut self, group: Group, fold: usize) -> Outcome {
+    fn commit(&mut self, group: Group, clean: bool) -> Outcome {
         let now = self.front.clock.now();
         // A moment that may be wrong must not become the store's time.
         let times = Times {
@@ -216,7 +188,7 @@ impl Writer {
         };
         let disk = &mut self.disk;
         // A panic of the database must not leave operations waiting for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| disk.commit(group, times, fold)));
+        let done = catch_unwind(AssertUnwindSafe(|| disk.commit(group, times, clean)));
         self.seen(done).map_err(Failure::from)
     }
 

@@ -1,6 +1,6 @@
 //! Makes sessions and enforces the limit.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Cause, Live, MADE_KEPT, Made, SessionSet,
@@ -266,16 +266,16 @@ impl SessionSet {
 
 impl Made {
     /// `None` if the session is all that it returned.
-    fn of(created: &NewSession) -> Option<Self> {
+    fn of(created: &NewSession) -> Option<Arc<Self>> {
         let alone = created.evicted.is_empty() && created.replaced.is_none();
         if alone && !created.first_sight {
             return None;
         }
-        Some(Self {
+        Some(Arc::new(Self {
             evicted: created.evicted.iter().take(NOTICES_MAX).cloned().collect(),
             replaced: created.replaced,
             first_sight: created.first_sight,
-        })
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stored form of a session set without its data.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Buf, BufMut, TryGetError};
 
@@ -49,6 +49,13 @@ impl SessionSet {
     ///
     /// If a record cannot be written; no value that can be built does that.
     pub fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::with_capacity(16 + 320 * self.live.len());
+        self.encode_to(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Adds the stored form to these bytes.
+    pub(crate) fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
         let Self { live, .. } = self;
         let Rare {
             notices,
@@ -57,7 +64,6 @@ impl SessionSet {
             tickets,
             devices,
         } = self.rare();
-        let mut bytes = Vec::with_capacity(16 + 320 * live.len());
         bytes.put_u8(VERSION);
         let flag = |flag, is: bool| if is { flag } else { 0 };
         bytes.put_u8(
@@ -69,35 +75,35 @@ impl SessionSet {
             bytes.put_i64(time.as_millis());
         }
         if devices.until.is_some() {
-            put_count(&mut bytes, devices.digests.len());
+            put_count(bytes, devices.digests.len());
             devices.digests.iter().for_each(|it| bytes.put_slice(it));
         }
-        put_count(&mut bytes, notices.len());
+        put_count(bytes, notices.len());
         for (id, notice) in notices {
             bytes.put_slice(id.as_bytes());
-            put_long(&mut bytes, &notice.encode());
+            put_long(bytes, &notice.encode());
         }
-        put_count(&mut bytes, tickets.len());
+        put_count(bytes, tickets.len());
         for held in tickets {
             bytes.put_slice(held.ticket.id.as_bytes());
             bytes.put_slice(held.ticket.digest.as_bytes());
             bytes.put_slice(&held.mark);
             bytes.put_i64(held.authenticated.as_millis());
             bytes.put_i64(held.until.as_millis());
-            put_long(&mut bytes, &held.terms);
+            put_long(bytes, &held.terms);
         }
-        put_count(&mut bytes, live.len());
+        put_count(bytes, live.len());
         for each in live {
             let record = &each.record;
             let made = each.more().and_then(|more| more.made.as_ref());
             bytes.put_slice(record.id.as_bytes());
             bytes.put_u8(flag(WITH_PART, each.has_data()) | flag(WITH_MADE, made.is_some()));
-            put_long(&mut bytes, &record.encode()?);
+            put_record(bytes, record)?;
             if let Some(made) = made {
-                put_made(&mut bytes, made)?;
+                put_made(bytes, made)?;
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Reads the stored form. The data of sessions are not there until [`add_part`](Self::add_part) adds them.
@@ -166,6 +172,18 @@ fn put_long(bytes: &mut Vec<u8>, long: &[u8]) {
     bytes.put_slice(long);
 }
 
+fn put_record(bytes: &mut Vec<u8>, record: &Record) -> Result<(), StoreError> {
+    let at = bytes.len();
+    bytes.put_u32(0);
+    let from = bytes.len();
+    record.encode_to(bytes)?;
+    let len = u32::try_from(bytes.len() - from).unwrap_or(u32::MAX);
+    if let Some(place) = bytes.get_mut(at..from) {
+        place.copy_from_slice(&len.to_be_bytes());
+    }
+    Ok(())
+}
+
 fn put_made(bytes: &mut Vec<u8>, made: &Made) -> Result<(), StoreError> {
     let first_sight = if made.first_sight { FIRST_SIGHT } else { 0 };
     let replaced = if made.replaced.is_some() { REPLACED } else { 0 };
@@ -176,7 +194,7 @@ fn put_made(bytes: &mut Vec<u8>, made: &Made) -> Result<(), StoreError> {
     put_count(bytes, made.evicted.len());
     for record in &made.evicted {
         bytes.put_slice(record.id.as_bytes());
-        put_long(bytes, &record.encode()?);
+        put_record(bytes, record)?;
     }
     Ok(())
 }
@@ -240,7 +258,8 @@ fn get_live(bytes: &mut &[u8]) -> Result<Live, StoreError> {
     let record = get_record(bytes, id)?;
     let made = (flags & WITH_MADE != 0)
         .then(|| get_made(bytes))
-        .transpose()?;
+        .transpose()?
+        .map(Arc::new);
     let data = if flags & WITH_PART != 0 {
         Part::Away
     } else {

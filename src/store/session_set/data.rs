@@ -1,5 +1,7 @@
 //! The data of sessions.
 
+use std::sync::Arc;
+
 use super::{Live, Made, More, Part, SessionSet};
 use crate::{
     model::{Data, Record, Timestamp},
@@ -19,7 +21,7 @@ impl Part {
 }
 
 impl Live {
-    pub(super) fn new(record: Record, data: Data, made: Option<Made>) -> Self {
+    pub(super) fn new(record: Record, data: Data, made: Option<Arc<Made>>) -> Self {
         let rare = !data.is_empty() || made.is_some();
         let data = Part::Here(data);
         let more = rare.then(|| Box::new(More { data, made }));

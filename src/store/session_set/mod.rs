@@ -18,7 +18,7 @@ mod since;
 mod tests;
 mod token;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub(super) use self::since::Changed;
 use self::{admit::Ticket, room::Devices};
@@ -91,7 +91,8 @@ struct Live {
 struct More {
     data: Part,
     /// What its `create` returned, until a request sends its token.
-    made: Option<Made>,
+    // Shared, because operations run on copies of the set.
+    made: Option<Arc<Made>>,
 }
 
 /// The data of a session.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     model::{Arrival, EndReason, Limit, Token, UserId},
-    store::{Authenticated, Create, Created, List, Which, file::log::Log},
+    store::{Authenticated, Create, Created, List, Which, file::log::Value},
 };
 
 const KEPT: Duration = Duration::from_secs(60);
@@ -42,10 +42,10 @@ fn take_off(entry: &mut Entry) -> Group {
 
 /// How many sessions a commit writes.
 fn written(entry: &mut Entry) -> usize {
-    let mut log = Log::default();
-    log.keep(take_off(entry));
-    let head = log.heads()[tag().as_bytes()].clone();
-    let mut set = SessionSet::decode(&head.unwrap()).unwrap();
+    let group = take_off(entry);
+    let mut value = Value::read(&group.values()[0]).unwrap();
+    let head = value.next().unwrap().unwrap().head;
+    let mut set = SessionSet::decode(head.unwrap()).unwrap();
     set.list(&List::new(tag()), now()).len()
 }
 

@@ -1,0 +1,242 @@
+//! The session sets of one commit, as values of the log.
+
+use bytes::{Buf, BufMut};
+
+use super::super::disk::Parts;
+use crate::{
+    model::{Tag, Timestamp},
+    store::{StoreError, StoreErrorKind, session_set::SessionSet},
+};
+
+/// The most bytes of a value with several sets. With what the database [adds](super::room) it fills a power of two of pages.
+pub(super) const VALUE: usize = if cfg!(test) { 2 * 1024 } else { 32 * 1024 } - super::ADDED;
+
+/// The length that says that the set is gone.
+const GONE: u32 = u32::MAX;
+
+/// The bytes of a value that are the time of its commit.
+const TIME: usize = 8;
+
+/// The bytes before a set: its tag, and its length.
+const BEFORE: usize = 12 + 4;
+
+/// The session sets of one commit. They become one value of the log or several.
+pub(in super::super) struct Group {
+    /// Each is the time of the commit, then each set with its tag. There is always one.
+    values: Vec<Vec<u8>>,
+    heads: Vec<Head>,
+    pub(in super::super) parts: Vec<PartsOf>,
+    /// A set cannot be written, so the commit fails.
+    error: Option<StoreError>,
+}
+
+/// Where a set is in a group.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) tag: [u8; 12],
+    /// How many values are before the one that has it.
+    pub(super) value: usize,
+    /// How many bytes it has there. 0: it says that the set is gone.
+    pub(super) bytes: usize,
+}
+
+/// The parts of a session set that may differ from those on the disk.
+pub(in super::super) struct PartsOf {
+    pub(in super::super) tag: Tag,
+    /// `None`: it has none.
+    pub(in super::super) set: Option<SessionSet>,
+    /// Whether it is not known which are on the disk.
+    pub(in super::super) all: bool,
+}
+
+impl Group {
+    /// Has room for so many sets.
+    pub(in super::super) fn new(sets: usize) -> Self {
+        Self {
+            values: vec![begun(2 * 1024 * sets)],
+            heads: Vec::with_capacity(sets),
+            parts: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// How many sets it has.
+    pub(in super::super) fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Adds a set. `None`: nothing is kept about it. Returns whether it has parts on the disk after the commit.
+    pub(in super::super) fn put(
+        &mut self,
+        tag: Tag,
+        set: Option<&SessionSet>,
+        parts: Parts,
+        has_parts: bool,
+    ) -> bool {
+        self.put_head(*tag.as_bytes(), set, SessionSet::encode_to);
+        if parts == Parts::Same {
+            return has_parts;
+        }
+        let set = set.filter(|set| set.parts().next().is_some());
+        let all = parts == Parts::All;
+        if set.is_some() || has_parts || all {
+            let set = set.cloned();
+            self.parts.push(PartsOf { tag, set, all });
+        }
+        set.is_some()
+    }
+
+    /// Adds a set as an older value has it.
+    pub(super) fn copy(&mut self, tag: [u8; 12], head: &[u8]) {
+        self.put_head(tag, Some(head), |head, value| {
+            value.put_slice(head);
+            Ok(())
+        });
+    }
+
+    fn put_head<T: ?Sized>(
+        &mut self,
+        tag: [u8; 12],
+        head: Option<&T>,
+        encode: impl FnOnce(&T, &mut Vec<u8>) -> Result<(), StoreError>,
+    ) {
+        let Some(value) = self.values.last_mut() else {
+            return;
+        };
+        let from = value.len();
+        if let Err(error) = put(value, tag, head, encode) {
+            self.error.get_or_insert(error);
+        }
+        let bytes = value.len() - from;
+        if value.len() > VALUE && from > TIME {
+            let mut next = begun(VALUE);
+            next.extend_from_slice(value.get(from..).unwrap_or_default());
+            value.truncate(from);
+            self.values.push(next);
+        }
+        self.heads.push(Head {
+            tag,
+            value: self.values.len() - 1,
+            bytes: if head.is_some() { bytes } else { 0 },
+        });
+    }
+
+    /// Says when the commit is. `None`: the clock may be wrong.
+    ///
+    /// # Errors
+    ///
+    /// If a set cannot be written.
+    pub(in super::super) fn seal(&mut self, time: Option<Timestamp>) -> Result<(), StoreError> {
+        let time = time.map_or(i64::MIN, Timestamp::as_millis).to_be_bytes();
+        for value in &mut self.values {
+            if let Some(bytes) = value.first_chunk_mut() {
+                *bytes = time;
+            }
+        }
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// What goes into the log. Without sets this is nothing.
+    pub(in super::super) fn values(&self) -> &[Vec<u8>] {
+        match self.heads.is_empty() {
+            true => &[],
+            false => &self.values,
+        }
+    }
+
+    pub(super) fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+}
+
+fn begun(bytes: usize) -> Vec<u8> {
+    let mut value = Vec::with_capacity(TIME + bytes.min(VALUE));
+    value.put_bytes(0, TIME);
+    value
+}
+
+fn put<T: ?Sized>(
+    value: &mut Vec<u8>,
+    tag: [u8; 12],
+    head: Option<&T>,
+    encode: impl FnOnce(&T, &mut Vec<u8>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    value.put_slice(&tag);
+    let at = value.len();
+    value.put_u32(GONE);
+    let Some(head) = head else {
+        return Ok(());
+    };
+    let from = value.len();
+    encode(head, value)?;
+    let len = u32::try_from(value.len() - from).ok();
+    let len = len.filter(|len| *len < GONE);
+    let len = len.ok_or(StoreError::new(StoreErrorKind::Full))?;
+    if let Some(place) = value.get_mut(at..from) {
+        place.copy_from_slice(&len.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// A value of the log.
+pub(in super::super) struct Value<'a> {
+    pub(in super::super) time: Option<Timestamp>,
+    rest: &'a [u8],
+}
+
+/// A set in a value.
+#[derive(Debug, PartialEq)]
+pub(in super::super) struct Entry<'a> {
+    pub(in super::super) tag: [u8; 12],
+    /// Its stored form. `None`: it is gone.
+    pub(in super::super) head: Option<&'a [u8]>,
+}
+
+/// A value ends in the middle of a set.
+#[derive(Debug, PartialEq)]
+pub(in super::super) struct Torn;
+
+impl<'a> Value<'a> {
+    pub(in super::super) fn read(mut rest: &'a [u8]) -> Result<Self, Torn> {
+        let time = rest.try_get_i64().map_err(|_| Torn)?;
+        let time = (time > i64::MIN).then(|| Timestamp::from_millis(time));
+        Ok(Self { time, rest })
+    }
+}
+
+impl<'a> Iterator for Value<'a> {
+    type Item = Result<Entry<'a>, Torn>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let entry = entry(&mut self.rest);
+        if entry.is_none() {
+            self.rest = &[];
+        }
+        Some(entry.ok_or(Torn))
+    }
+}
+
+fn entry<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
+    let tag = *rest.first_chunk()?;
+    rest.advance(tag.len());
+    let len = rest.try_get_u32().ok()?;
+    if len == GONE {
+        return Some(Entry { tag, head: None });
+    }
+    let (head, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+    *rest = after;
+    Some(Entry {
+        tag,
+        head: Some(head),
+    })
+}
+
+impl Entry<'_> {
+    /// How many bytes it has in its value. 0: it says that the set is gone.
+    pub(super) fn bytes(&self) -> usize {
+        self.head.map_or(0, |head| BEFORE + head.len())
+    }
+}
