@@ -198,7 +198,7 @@ pub(in super::super) struct Torn;
 
 impl<'a> Value<'a> {
     pub(in super::super) fn read(mut rest: &'a [u8]) -> Result<Self, Torn> {
-        let time = rest.try_get_i64().map_err(|_| Torn)?;
+        let time = rest.try_get_i64().ok().ok_or(Torn)?;
         let time = (time > i64::MIN).then(|| Timestamp::from_millis(time));
         Ok(Self { time, rest })
     }
