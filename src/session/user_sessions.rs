@@ -200,14 +200,13 @@ impl UserSessions {
 
     /// Ends one session.
     ///
-    /// Ending it again is `Ok` while the store keeps the end notice (an hour at most by default), and
-    /// [`UserSessionsError::Unknown`] after that.
+    /// Ending it again is `Ok` while the store keeps the end notice: an hour at most by default.
     ///
     /// # Errors
     ///
-    /// [`UserSessionsError::Unknown`] if this user has no such session, whether another user has it or
-    /// not. [`UserSessionsError::CallerEnded`] if the current session has itself ended, unless it is the
-    /// one to end. Also if the store cannot answer.
+    /// [`UserSessionsError::Unknown`] if this user has no such session, or none any more, whether another user has it
+    /// or not. [`UserSessionsError::CallerEnded`] if the current session has itself ended, unless it is the one to end.
+    /// Also if the store cannot answer.
     ///
     /// # Cancel safety
     ///

@@ -82,7 +82,9 @@ fn a_crash_while_the_log_is_cleaned_loses_no_set_and_brings_none_back() {
     let (mut disk, mut expected, _) = open(&path);
     let mut random = random(7);
     for step in 0..160 {
-        let mut users: Vec<u8> = (0..=random(3)).map(|_| random(40) as u8).collect();
+        let mut users: Vec<u8> = (0..=random(3))
+            .map(|_| u8::try_from(random(40)).unwrap_or_default())
+            .collect();
         users.sort_unstable();
         users.dedup();
         for user in &users {
