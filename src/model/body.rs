@@ -151,6 +151,7 @@ impl From<WrittenHints<'_>> for Hints {
 }
 
 impl Body {
+    #[cfg(any(test, feature = "redis"))]
     pub(super) fn encode(&self) -> Result<Vec<u8>, RecordError> {
         let mut bytes = Vec::with_capacity(LEN);
         self.encode_to(&mut bytes)?;

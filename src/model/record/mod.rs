@@ -299,6 +299,7 @@ impl Record {
     }
 
     /// The part of the stored form that only Rust reads.
+    #[cfg(any(test, feature = "redis"))]
     pub(crate) fn encode_body(&self) -> Result<Vec<u8>, RecordError> {
         self.body.encode()
     }
