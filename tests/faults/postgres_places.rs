@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::tokio_postgres::Client;
 use tower_user_sessions::{
     PostgresStore,
-    store::{Resolve, SessionStore},
+    store::{Resolve, SessionStore, Token},
 };
 
 use crate::common::{
@@ -14,6 +15,24 @@ use crate::common::{
     proxy::Proxy,
     wire::Wire,
 };
+
+/// How many connections of the store the server has.
+const COUNT: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app'";
+
+/// A store with so many connections whose table has this lock. The last one holds it.
+async fn locked(connections: usize, lock: &str) -> (Server, PostgresStore, Token, Client) {
+    let server = Server::start();
+    let url = format!("{}?application_name=app", server.url());
+    let store = PostgresStore::builder(pool(&url, connections))
+        .activity_step(Duration::ZERO)
+        .build();
+    store.migrate().await.unwrap();
+    let phone = signs_in(&store, "anna").await;
+    let admin = client(&server.url()).await;
+    let lock = format!("BEGIN; LOCK TABLE tower_user_sessions IN {lock} MODE");
+    admin.batch_execute(&lock).await.unwrap();
+    (server, store, phone, admin)
+}
 
 #[tokio::test]
 async fn connections_that_the_way_forgot_cost_one_call() {
@@ -44,17 +63,7 @@ async fn connections_that_the_way_forgot_cost_one_call() {
 
 #[tokio::test]
 async fn writes_that_wait_for_a_lock_of_the_table_leave_no_connections_behind() {
-    let server = Server::start();
-    let url = format!("{}?application_name=app", server.url());
-    let store = PostgresStore::builder(pool(&url, 8))
-        .activity_step(Duration::ZERO)
-        .build();
-    store.migrate().await.unwrap();
-    let phone = signs_in(&store, "anna").await;
-    let admin = client(&server.url()).await;
-    let lock = "BEGIN; LOCK TABLE tower_user_sessions IN SHARE MODE";
-    admin.batch_execute(lock).await.unwrap();
-    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app'";
+    let (server, store, phone, admin) = locked(8, "SHARE").await;
 
     let load = offer(200, millis(4_000), |_| {
         let (store, resolve) = (store.clone(), Resolve::new(phone.clone()));
@@ -64,7 +73,7 @@ async fn writes_that_wait_for_a_lock_of_the_table_leave_no_connections_behind() 
         let mut most = 0;
         for _ in 0..20 {
             tokio::time::sleep(millis(200)).await;
-            most = most.max(server.number(count).await);
+            most = most.max(server.number(COUNT).await);
         }
         most
     };
@@ -92,16 +101,7 @@ async fn writes_that_wait_for_a_lock_of_the_table_leave_no_connections_behind() 
 
 #[tokio::test]
 async fn writes_of_a_quiet_app_that_wait_for_a_lock_of_the_table_leave_no_connections_behind() {
-    let server = Server::start();
-    let url = format!("{}?application_name=app", server.url());
-    let store = PostgresStore::builder(pool(&url, 3))
-        .activity_step(Duration::ZERO)
-        .build();
-    store.migrate().await.unwrap();
-    let phone = signs_in(&store, "anna").await;
-    let admin = client(&server.url()).await;
-    let lock = "BEGIN; LOCK TABLE tower_user_sessions IN SHARE MODE";
-    admin.batch_execute(lock).await.unwrap();
+    let (server, store, phone, _admin) = locked(3, "SHARE").await;
 
     // One after the other, so that nothing is answered while a write waits.
     let mut failed = 0;
@@ -112,8 +112,7 @@ async fn writes_of_a_quiet_app_that_wait_for_a_lock_of_the_table_leave_no_connec
     // The write that takes the last place holds it for longer than the next call waits.
     assert!(failed <= 2, "{failed} calls failed");
 
-    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app'";
-    let most = server.number(count).await;
+    let most = server.number(COUNT).await;
     // A busy machine may be silent once. When each write left a connection behind there were more than twenty.
     assert!(most <= 6, "{most} connections of a pool of 3");
 }
@@ -154,15 +153,7 @@ async fn calls_that_are_dropped_leave_their_connections_in_the_pool() {
 /// `ALTER TABLE` takes such a lock: requests wait for it too.
 #[tokio::test]
 async fn requests_that_wait_for_a_lock_of_the_table_leave_no_connections_behind() {
-    let server = Server::start();
-    let url = format!("{}?application_name=app", server.url());
-    let store = PostgresStore::new(pool(&url, 2));
-    store.migrate().await.unwrap();
-    let phone = signs_in(&store, "anna").await;
-    let admin = client(&server.url()).await;
-    let lock = "BEGIN; LOCK TABLE tower_user_sessions IN ACCESS EXCLUSIVE MODE";
-    admin.batch_execute(lock).await.unwrap();
-    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app'";
+    let (server, store, phone, admin) = locked(2, "ACCESS EXCLUSIVE").await;
 
     for _ in 0..12 {
         let load = offer(20, millis(1_000), |_| {
@@ -173,7 +164,7 @@ async fn requests_that_wait_for_a_lock_of_the_table_leave_no_connections_behind(
     }
 
     // Those that are given up are answered within another deadline.
-    let most = server.number(count).await;
+    let most = server.number(COUNT).await;
     assert!(most <= 4, "{most} connections of a pool of 2");
     admin.batch_execute("ROLLBACK").await.unwrap();
     until("requests are answered", async || {
