@@ -299,3 +299,31 @@ async fn a_re_authentication_of_unknown_outcome_leaves_no_session_and_no_reuse()
         assert_eq!(raised, ["created", last], "{lost:?}");
     }
 }
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_reply_of_a_full_server_costs_no_request_that_needs_no_room() {
+    let server = Server::start();
+    let relay = Relay::start(server.port).await;
+    let source = RedisSource::url(&relay.url()).unwrap();
+    let store = RedisStore::builder(source).deadline(millis(4_000)).build();
+    let alice = signs_in(&store, "alice").await;
+    people::until("the spare is there", async || relay.made() == 2).await;
+    let save = Save::new(alice.tag(), alice.session_id(), set("cart", "apple"));
+    // The server has both scripts.
+    store.save(&save).await.unwrap();
+    assert_eq!(listed(&store, alice.tag()).await.len(), 1);
+    let _: () = server.ask("CONFIG SET maxmemory 1").await;
+    relay.delay(millis(200));
+    relay.lose(1);
+
+    let (other, list) = (store.clone(), List::new(alice.tag()));
+    let lists = tokio::spawn(async move { other.list(&list).await });
+    tokio::time::sleep(millis(50)).await;
+    // Its error arrives as the reply to the list, whose own was lost.
+    let saved = store.save(&save).await;
+
+    assert_eq!(lists.await.unwrap().unwrap().len(), 1);
+    assert_eq!(saved.unwrap_err().kind(), StoreErrorKind::Full);
+    assert_eq!(relay.to_lose(), 0);
+}

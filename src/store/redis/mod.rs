@@ -88,6 +88,7 @@ pub use self::{
 /// | the master is lost, with Sentinel | its answer, within 1 s after a sentinel names the new master |
 /// | replicas do not confirm in time, with [`confirm`](RedisStoreBuilder::confirm) | [`Unconfirmed`](crate::store::StoreErrorKind::Unconfirmed) |
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
+/// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: errors name none |
 ///
 /// # Cluster
 ///

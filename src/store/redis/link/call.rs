@@ -331,6 +331,7 @@ impl Inner {
     ) -> Next {
         let failure = Failure::of(&error);
         match failure {
+            _ if progress.is_odd(call, connection, failure) => return Next::Again(Duration::ZERO),
             Failure::Demoted | Failure::SignedOut => {
                 // A late answer of the server of before says nothing of the one of now.
                 if self.state().is_active(connection) {

@@ -1,6 +1,11 @@
 //! How far a call has come, and where it may go on.
 
-use super::{call::Call, connection::Shared, limit::Place};
+use super::{
+    call::{Call, Resend},
+    connection::Shared,
+    failure::Failure,
+    limit::Place,
+};
 use crate::store::{StoreError, StoreErrorKind, redis::reply::Reply};
 
 /// How far a call has come, for the error that ends it.
@@ -14,6 +19,8 @@ pub(in super::super) struct Progress {
     /// Whether it may have run, by what is known.
     pub(super) unknown: bool,
     pub(super) mixed_up: u32,
+    /// Whether an error came for it that can hardly be its own.
+    pub(super) odd: bool,
     /// How often it was sent, and how often of that nobody knows what became of it.
     pub(super) sends: u32,
     pub(super) lost: u32,
@@ -45,6 +52,23 @@ impl Progress {
             }
             error
         })
+    }
+
+    /// Whether this error can hardly be the reply to this call, and the call is sent once again.
+    ///
+    /// An error names no request. That a server is full does not keep it from running some scripts. So where a reply was
+    /// lost, the error belongs to the request before, and the next reply says so.
+    pub(super) fn is_odd(
+        &mut self,
+        call: &Call<'_>,
+        connection: &Shared,
+        failure: Failure,
+    ) -> bool {
+        let is_full = failure == Failure::Final(StoreErrorKind::Full);
+        let runs = || connection.shebang() && call.script.needs_no_room();
+        let is_odd = is_full && runs() && call.resend == Resend::Harmless && !self.odd;
+        self.odd |= is_odd;
+        is_odd
     }
 
     pub(in super::super) fn was_sent(&self) -> bool {

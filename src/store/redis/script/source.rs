@@ -49,6 +49,12 @@ impl Script {
         &self.form(shebang).sha1
     }
 
+    /// Whether a server that is full runs it, in its form with the first line.
+    pub(in super::super) fn needs_no_room(&self) -> bool {
+        let flags = self.whole.text.lines().next();
+        flags.is_some_and(|flags| flags.starts_with("#!") && flags.contains("allow-oom"))
+    }
+
     fn form(&self, shebang: bool) -> &Named {
         if shebang { &self.whole } else { &self.bare }
     }
