@@ -16,7 +16,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::config::TOKEN_HEADER;
-use crate::{model::Token, request::token_of};
+use crate::{
+    model::{SessionId, Token},
+    request::token_of,
+};
 
 /// Client-side layer: picks up the token from the response to a sign-in and sends it with every later
 /// request.
@@ -27,7 +30,7 @@ use crate::{model::Token, request::token_of};
 ///
 /// Of requests at the same time, the one that was sent last decides which session the layer has. A late response to an
 /// earlier one does not replace it. Nor does a response to a request from before [`set_token`](Self::set_token) or
-/// [`forget`](Self::forget).
+/// [`forget`](Self::forget), nor a new token of a session that the layer has left.
 ///
 /// Put it around a client that talks to one server over TLS. Every server that the client talks to gets
 /// the token.
@@ -98,8 +101,8 @@ impl BearerLayer {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the token with the request. Returns the number of the request, or `None` if it sends a token of its own.
-    fn authorize<B>(&self, request: &mut Request<B>) -> Option<u64> {
+    /// Sends the token with the request. Returns `None` if it sends a token of its own.
+    fn authorize<B>(&self, request: &mut Request<B>) -> Option<Sent> {
         let (number, token) = {
             let mut held = self.held();
             (held.next(), held.token.clone())
@@ -108,21 +111,23 @@ impl BearerLayer {
             Entry::Occupied(own) => {
                 let own = token_of(own.get().as_bytes());
                 let is_token = own.is_some_and(|text| Token::parse(text).is_ok());
-                (!is_token).then_some(number)
+                let session = None;
+                (!is_token).then_some(Sent { number, session })
             }
             Entry::Vacant(none) => {
+                let session = token.as_ref().map(Token::session_id);
                 // Base64url is always a header value.
                 let line = token.map(|token| format!("Bearer {}", token.encode()));
                 if let Some(Ok(mut line)) = line.map(HeaderValue::try_from) {
                     line.set_sensitive(true);
                     none.insert(line);
                 }
-                Some(number)
+                Some(Sent { number, session })
             }
         }
     }
 
-    fn take<B>(&self, number: Option<u64>, response: &mut Response<B>) {
+    fn take<B>(&self, sent: Option<Sent>, response: &mut Response<B>) {
         let Some(value) = response.headers_mut().get_mut(&self.header) else {
             return;
         };
@@ -131,14 +136,29 @@ impl BearerLayer {
             return;
         };
         let mut held = self.held();
-        let session = held.token.as_ref().map(Token::session_id);
-        if session == Some(token.session_id()) {
+        let (held_now, its) = (
+            held.token.as_ref().map(Token::session_id),
+            token.session_id(),
+        );
+        if held_now == Some(its) {
             held.token = Some(token);
-        } else if let Some(number) = number.filter(|number| *number > held.decided) {
+            return;
+        }
+        // A new token of the session that was sent decides nothing: the client has left that session.
+        let decides = |sent: &Sent| sent.number > held.decided && sent.session != Some(its);
+        if let Some(sent) = sent.filter(decides) {
             held.token = Some(token);
-            held.decided = number;
+            held.decided = sent.number;
         }
     }
+}
+
+/// A request of the client.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    number: u64,
+    /// The session whose token it has.
+    session: Option<SessionId>,
 }
 
 impl Held {
@@ -190,11 +210,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let number = self.bearer.authorize(&mut request);
+        let sent = self.bearer.authorize(&mut request);
         BearerFuture {
             answer: self.inner.call(request),
             bearer: self.bearer.clone(),
-            number,
+            sent,
         }
     }
 }
@@ -207,7 +227,7 @@ pin_project! {
         #[pin]
         answer: F,
         bearer: BearerLayer,
-        number: Option<u64>,
+        sent: Option<Sent>,
     }
 }
 
@@ -221,7 +241,7 @@ where
         let this = self.project();
         let mut answer = ready!(this.answer.poll(cx));
         if let Ok(response) = &mut answer {
-            this.bearer.take(*this.number, response);
+            this.bearer.take(*this.sent, response);
         }
         Poll::Ready(answer)
     }

@@ -149,6 +149,31 @@ async fn of_requests_at_once_the_one_that_was_sent_last_decides_on_the_clients_s
 
 // T62
 #[tokio::test]
+async fn a_new_token_of_the_session_before_does_not_undo_a_sign_in_that_was_sent_earlier() {
+    let (first, rotated) = (token("a", "b", "c"), token("a", "b", "d"));
+    let newer = token("a", "e", "f");
+    for late in [true, false] {
+        let bearer = BearerLayer::new();
+        bearer.set_token(first.clone());
+        let mut service = bearer.layer(server(&Arc::new(Semaphore::new(1))));
+        let login = service.call(with(get("/login", &newer), "Basic YTpi"));
+        let poll = service.call(get("/", &rotated));
+
+        if late {
+            login.await.unwrap();
+            poll.await.unwrap();
+        } else {
+            poll.await.unwrap();
+            assert_eq!(digest(bearer.token().as_ref()), digest(Some(&rotated)));
+            login.await.unwrap();
+        }
+
+        assert_eq!(digest(bearer.token().as_ref()), digest(Some(&newer)));
+    }
+}
+
+// T62
+#[tokio::test]
 async fn a_request_from_before_forget_brings_the_client_no_token() {
     let bearer = BearerLayer::new();
     let mut service = bearer.layer(server(&Arc::new(Semaphore::new(0))));
