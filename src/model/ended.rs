@@ -76,6 +76,15 @@ impl EndReason {
         }
     }
 
+    /// Whether an app may end a session for this reason. The others say what became of a session in this crate: a sign-in
+    /// follows the notice of one that was replaced to the session that ended it.
+    pub(crate) const fn is_for_apps(self) -> bool {
+        !matches!(
+            self,
+            Self::Replaced | Self::Expired | Self::Undelivered | Self::Rejected
+        )
+    }
+
     /// The code in stored notices; the scripts for Redis know 2, 3, 4, 6 and 10.
     pub(crate) const fn code(self) -> u8 {
         match self {

@@ -60,8 +60,7 @@ pub struct UserSessions {
 
 impl UserSessions {
     /// The sessions of a user, for administrators and jobs. It checks no permission. Keep it out of
-    /// reach of requests from the internet.
-    ///
+    /// reach of requests from the internet. It knows no request, so it removes no cookie.
     /// Check text first: `UserId::new(text)?`.
     #[must_use]
     pub fn new(store: impl Into<SharedStore>, user: impl CertainUserId) -> Self {
@@ -114,9 +113,8 @@ impl UserSessions {
 
     /// Why sessions are ended, for their end notices.
     ///
-    /// After a change of password: [`EndReason::CredentialsChanged`]. On a logout at the identity
-    /// provider: [`EndReason::IdentityProvider`].
-    ///
+    /// After a change of password: [`EndReason::CredentialsChanged`]. Reasons that only this crate gives count as the
+    /// default: `Replaced`, `Expired`, `Undelivered` and `Rejected`.
     /// If [`end`](Self::end) ends the current session, the reason is always [`EndReason::LoggedOut`].
     ///
     /// | default | for |
@@ -127,7 +125,7 @@ impl UserSessions {
     /// | [`EndReason::IdentityProvider`] | [`end_external`](Self::end_external) |
     #[must_use]
     pub fn because(mut self, reason: EndReason) -> Self {
-        self.reason = Some(reason);
+        self.reason = Some(reason).filter(|reason| reason.is_for_apps());
         self
     }
 
@@ -249,8 +247,8 @@ impl UserSessions {
         self.end_which(Which::All).await
     }
 
-    /// Disables the user: ends all sessions and refuses sign-ins for this long, at most 400 days. Returns
-    /// how many ended.
+    /// Disables the user: ends all sessions and refuses sign-ins for this long, from 1 ms to 400 days. Returns
+    /// how many ended. A second call replaces the first, also with a shorter time.
     ///
     /// The store forgets it afterwards. Whether the user may sign in then is for your app to know.
     ///

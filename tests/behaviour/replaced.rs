@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
 use http::StatusCode;
 use tower_user_sessions::{EndReason, MemoryStore, Session, SessionLayer, store::ManualClock};
 
@@ -135,4 +137,25 @@ async fn a_sign_in_after_a_sign_out_replaces_nothing_even_if_it_is_committed_twi
     let live = ids(&memory, "alice").await;
     assert!(live.contains(&newer));
     assert_eq!(live.len(), 3);
+}
+
+// T56
+#[tokio::test]
+async fn a_sign_in_does_not_replace_the_session_that_ended_the_one_before_for_that_reason() {
+    let (layer, _store, clock) = world();
+    let mut caller = Client::signed_in(&layer, "alice").await;
+    let mut other = Client::signed_in(&layer, "alice").await;
+
+    let ended = caller.request(|session: Session| async move {
+        let sessions = session.user_sessions().unwrap();
+        sessions.because(EndReason::Replaced).end_others().await
+    });
+    assert_eq!(ended.await.value().unwrap(), 1);
+    let told = other.request(|session| async move { session.ended().unwrap().reason });
+    assert_eq!(told.await.value(), EndReason::Revoked);
+    // A sign-in of the same moment would be rejected.
+    clock.advance(Duration::from_secs(1));
+    other.log_in("alice").await;
+
+    assert_eq!(caller.user().await.as_deref(), Some("alice"));
 }
