@@ -183,6 +183,8 @@ pub(super) async fn run<S: SetStorage, T>(
         TaskKind::Repeatable | TaskKind::Request | TaskKind::SignIn | TaskKind::Once => TRIES,
     };
     let (mut lost, mut failed, mut missed) = (0, 0, 0);
+    // The outcome of an attempt whose activity was lost.
+    let mut known = None;
     let mut doubtful: Vec<Doubtful<T>> = Vec::new();
     let mut expected = None;
     let mut turn = None;
@@ -202,9 +204,16 @@ pub(super) async fn run<S: SetStorage, T>(
             }
         }
         let loaded = match load(storage, tag, part, urgency, &lacks).await {
-            Ok(loaded) => loaded,
+            Ok(loaded) => {
+                known = None;
+                loaded
+            }
             Err(error) if gives_up(&error) => return Err(failure(error, !doubtful.is_empty())),
             Err(error) => {
+                // Only activity is left to write, and an outcome does not wait for that.
+                if let Some(done) = known.take() {
+                    return Ok(done);
+                }
                 failed += 1;
                 let spent = began.age() > patience;
                 if spent || failed >= tries || kind != TaskKind::End && doubtful.is_empty() {
@@ -259,6 +268,7 @@ pub(super) async fn run<S: SetStorage, T>(
             let written = storage.write(tag, &write).await;
             if matters && matches!(written, Ok(Written::Lost)) {
                 missed += 1;
+                known = Some(done);
                 storage.pause(missed).await;
                 continue;
             }

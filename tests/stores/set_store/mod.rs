@@ -1,5 +1,6 @@
 //! What `SetStore` does when others write, when the storage fails, and when it is full.
 
+mod activity;
 mod failures;
 mod others;
 

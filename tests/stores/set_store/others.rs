@@ -2,24 +2,20 @@
 
 use std::{
     sync::{Arc, Mutex},
-    task::Poll,
     time::Duration,
 };
 
 use tokio::task::JoinSet;
 use tower_user_sessions::{
-    EndReason, Lifetime, Limit, SessionId, SessionStore, Timestamp,
+    EndReason, Limit, SessionId, SessionStore, Timestamp,
     store::{
         Changes, Created, End, Ended, ManualClock, Save, Saved, SetStorage, SetStore, StoreError,
-        StoreErrorKind, Stored, Tag, Token, Which, Write, Written,
+        StoreErrorKind, Stored, Tag, Which, Write, Written,
     },
 };
 
 use super::{START, end_all, is_live, live, of, setup, sign_in, signed_in, tag};
-use crate::common::{
-    people::set,
-    shelf::{Broken, Fault, Shelf},
-};
+use crate::common::shelf::{Broken, Fault, Shelf};
 
 /// A writer reads a set and stalls. The set is deleted and made again, with a cutoff.
 // T21
@@ -94,67 +90,6 @@ async fn of_a_hundred_sessions_with_64_kib_each_a_request_reads_and_writes_its_o
     let ended = store.end(&end_all()).await;
     assert!(matches!(ended, Ok(Ended::Ended { ids, .. }) if ids.len() == 100));
     assert_eq!(shelf.parts(tag()), 0);
-}
-
-/// A user who comes after 10 s, and again 16 s later, to a session that expires after 17 s without a request.
-async fn comes_twice(store: &SetStore<Shelf>, clock: &ManualClock, token: &Token) -> bool {
-    clock.advance(Duration::from_secs(10));
-    assert!(is_live(store, token).await);
-    clock.advance(Duration::from_secs(16));
-    is_live(store, token).await
-}
-
-/// A session in use that expires after 17 s without a request.
-async fn short_session(store: &SetStore<Shelf>, clock: &ManualClock) -> Token {
-    let (token, mut create) = sign_in(clock);
-    create.lifetime = Lifetime::new(Duration::from_secs(17), Duration::from_secs(3_600));
-    store.create(&create).await.unwrap();
-    assert!(is_live(store, &token).await);
-    token
-}
-
-// T14
-#[tokio::test]
-async fn activity_that_lost_to_another_write_is_written_where_the_session_would_expire_early() {
-    let (clock, shelf, store) = setup();
-    let token = short_session(&store, &clock).await;
-
-    shelf.lose_activity(2);
-
-    assert!(comes_twice(&store, &clock, &token).await);
-}
-
-// T14
-#[tokio::test]
-async fn activity_of_the_last_moments_is_not_written_again_after_it_lost() {
-    let (clock, shelf, store) = setup();
-    let token = short_session(&store, &clock).await;
-    let before = of(&shelf.counts().activity);
-
-    shelf.lose_activity(1);
-    clock.advance(Duration::from_secs(1));
-    assert!(is_live(&store, &token).await);
-
-    assert_eq!(of(&shelf.counts().activity), before + 1);
-}
-
-// T14
-#[tokio::test]
-async fn activity_is_written_while_others_take_turns_where_the_session_would_expire_early() {
-    let clock = ManualClock::at(START);
-    let shelf = Shelf::on(&clock).yielding();
-    let (store, other) = (shelf.store(), shelf.store());
-    let token = short_session(&store, &clock).await;
-    let save = Save::new(tag(), token.session_id(), set("key", "value"));
-    let mut waits = std::pin::pin!(store.save(&save));
-    // Once it has lost, it keeps its turn.
-    while of(&shelf.counts().lost) == 0 {
-        other.save(&save).await.unwrap();
-        let polled = std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx)));
-        assert!(polled.await.is_pending());
-    }
-
-    assert!(comes_twice(&store, &clock, &token).await);
 }
 
 /// 128 tasks send requests of the same user until it is signed out.
