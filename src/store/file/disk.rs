@@ -38,6 +38,9 @@ pub(super) const EVERYONE: &str = "everyone";
 /// All sets are in memory, so the database needs to remember little.
 const CACHE: usize = 32 * 1024 * 1024;
 
+/// How many of the parts that belong to no session a commit removes.
+const STRAY: usize = 256;
+
 /// How long a new store waits for the lock of the file.
 const LOCK_WAIT: Duration = Duration::from_millis(250);
 
@@ -50,6 +53,8 @@ pub(super) struct Disk {
     /// One that an error closed. A backup may still read from it.
     closing: Weak<Database>,
     log: Log,
+    /// The data of sessions that no set had when the file was opened. The next commits remove them.
+    stray: Vec<[u8; 24]>,
     /// The cutoff of all users in the file.
     everyone: Option<Timestamp>,
 }
@@ -111,14 +116,16 @@ impl Disk {
             .set_check_integrity_on_open(header == Header::Made)
             .create_with_backend(storage.clone())
             .map_err(|source| wrong(path, source))?;
-        let (times, log) = load(&database, take).map_err(|error| error.at(path))?;
+        let loaded = load(&database, take).map_err(|error| error.at(path))?;
+        let times = loaded.times;
         storage.release().map_err(io)?;
         let database = Some(Arc::new(database));
         let mut disk = Self {
             medium,
             database,
             closing: Weak::new(),
-            log,
+            log: loaded.log,
+            stray: loaded.stray,
             everyone: times.everyone,
         };
         if header == Header::Unmade {
@@ -163,6 +170,8 @@ impl Disk {
             everyone: times.everyone.filter(|it| Some(*it) > self.everyone),
         };
         let (mut cleaned, mut numbers) = (Cleaned::default(), Vec::new());
+        let left = self.stray.len().saturating_sub(STRAY);
+        let stray: Vec<_> = self.stray.get(left..).unwrap_or_default().to_vec();
         self.run(|database, log| {
             let write = database.begin_write()?;
             if has_sets {
@@ -179,9 +188,11 @@ impl Disk {
                 }
             }
             write_parts(&write, &group.parts)?;
+            remove_parts(&write, &stray)?;
             write_times(&write, new)?;
             Ok(write.commit()?)
         })?;
+        self.stray.truncate(left);
         self.everyone = self.everyone.max(times.everyone);
         self.log.note(times.last);
         self.log.keep(&group, &numbers);
@@ -335,6 +346,18 @@ fn write_parts(write: &WriteTransaction, of: &[PartsOf]) -> Result<(), redb::Err
                 parts.insert(&key(*tag, id), bytes.as_ref())?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Removes data of sessions. Their ids were random, so no session has them again.
+fn remove_parts(write: &WriteTransaction, keys: &[[u8; 24]]) -> Result<(), redb::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut parts = write.open_table(PARTS)?;
+    for key in keys {
+        parts.remove(key)?;
     }
     Ok(())
 }

@@ -55,11 +55,20 @@ impl<E: Into<redb::Error>> From<E> for LoadError {
     }
 }
 
+/// What is in a file beside session sets.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) times: Times,
+    pub(super) log: Log,
+    /// The data of sessions that no set has any more.
+    pub(super) stray: Vec<[u8; 24]>,
+}
+
 /// Hands every session set to `take`.
 pub(super) fn load(
     database: &Database,
     take: impl FnMut(Tag, SessionSet),
-) -> Result<(Times, Log), LoadError> {
+) -> Result<Loaded, LoadError> {
     let read = database.begin_read()?;
     let table = match read.open_table(LOG) {
         Ok(table) => table,
@@ -79,7 +88,7 @@ pub(super) fn load(
             sets.read(Tag::from_bytes(tag), head)
         })?;
     }
-    sets.complete(&read.open_table(PARTS)?)?;
+    let stray = sets.complete(&read.open_table(PARTS)?)?;
     let times = read.open_table(TIMES)?;
     let time = |name| {
         let at = times.get(name)?;
@@ -90,7 +99,7 @@ pub(super) fn load(
         last: log.time(),
         everyone: time(EVERYONE)?,
     };
-    Ok((times, log))
+    Ok(Loaded { times, log, stray })
 }
 
 struct Sets<F> {
@@ -110,13 +119,14 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
         Ok(())
     }
 
-    /// Adds the data of sessions. They are in the order of tags too.
+    /// Adds the data of sessions. They are in the order of tags too. Returns the keys of those that belong to none.
     fn complete(
         mut self,
         parts: &impl ReadableTable<&'static [u8; 24], &'static [u8]>,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Vec<[u8; 24]>, LoadError> {
         self.waiting
             .sort_unstable_by_key(|(tag, _)| *tag.as_bytes());
+        let mut stray = Vec::new();
         let mut parts = parts.iter()?.peekable();
         for (tag, mut set) in self.waiting {
             while let Some(part) = parts.next_if(|part| match part {
@@ -125,12 +135,15 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
             }) {
                 let (key, part) = part?;
                 if let Some((of, id)) = key.value().split_first_chunk::<12>()
-                    && of == tag.as_bytes()
                     && let Some(id) = id.first_chunk()
+                    && let id = SessionId::from_bytes(*id)
+                    && of == tag.as_bytes()
+                    && set.has_part(id)
                 {
-                    let bytes = Bytes::copy_from_slice(part.value());
-                    let added = set.add_part(SessionId::from_bytes(*id), bytes);
+                    let added = set.add_part(id, Bytes::copy_from_slice(part.value()));
                     added.map_err(LoadError::Set)?;
+                } else {
+                    stray.push(*key.value());
                 }
             }
             if set.parts().any(|(id, _)| set.lacks_part(id)) {
@@ -138,7 +151,10 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
             }
             (self.take)(tag, set);
         }
-        Ok(())
+        for part in parts {
+            stray.push(*part?.0.value());
+        }
+        Ok(stray)
     }
 }
 

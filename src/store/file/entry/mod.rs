@@ -203,6 +203,9 @@ impl Entry {
             mut watching,
         }) = pending.flight.take()
         else {
+            if !written {
+                self.write_all();
+            }
             return landed;
         };
         landed.waiting = waiting;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
+use redb::{ReadableDatabase, ReadableTable};
+
 use super::{group::VALUE, *};
 use crate::{
     model::{Arrival, Tag, Timestamp, Token, UserId},
@@ -251,6 +253,37 @@ fn a_set_without_the_data_of_its_session_is_damaged() {
     let error = Disk::open(&path, Times::default(), |_, _| {}).unwrap_err();
 
     assert_eq!(error.kind(), FileStoreErrorKind::Damaged);
+}
+
+#[test]
+fn data_that_belongs_to_no_session_any_more_is_removed_after_the_file_was_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("one");
+    let (mut disk, ..) = open(&path);
+    for user in [1, 2, 3] {
+        commit(&mut disk, group([(user, Some(&more(user, None)))]));
+    }
+    // As after a request that found the session expired: the set is written, and its data are not looked up.
+    let mut without = Group::new(2);
+    without.put(tag(1), Some(&SessionSet::default()), Parts::Same, true);
+    without.put(tag(3), None, Parts::Same, true);
+    commit(&mut disk, without);
+    assert_eq!(stored_parts(&disk), [1, 2, 3]);
+    drop(disk);
+
+    let (mut disk, ..) = open(&path);
+    assert_eq!(stored_parts(&disk), [1, 2, 3]);
+    commit(&mut disk, Group::new(0));
+
+    assert_eq!(stored_parts(&disk), [2]);
+}
+
+/// The users whose sessions have data in the file.
+fn stored_parts(disk: &Disk) -> Vec<u8> {
+    let read = disk.database().upgrade().unwrap().begin_read().unwrap();
+    let parts = read.open_table(PARTS).unwrap();
+    let keys = parts.iter().unwrap().map(|part| part.unwrap().0.value()[0]);
+    keys.collect()
 }
 
 #[test]
