@@ -19,13 +19,14 @@ static PASSED_ON: Failures<(&str, StoreErrorKind)> = Failures::new();
 
 // Failures of the server are logged here, because no response carries their cause.
 impl From<SessionError> for Rejection {
-    /// 401 `not_signed_in` if there is no user or no stored session, or if guests may keep no data. 503
+    /// 401 `not_signed_in` if there is no user or no stored session, if it has ended, or if guests may keep no data. 503
     /// `unavailable` in an outage, 413 `not_stored` over the data limit, 401 `no_ticket` for a made-up
     /// ticket. A value of another type, or a missing runtime, is 500 `not_read`. Everything else is 500
     /// `not_stored`.
     fn from(error: SessionError) -> Self {
         let kind = match error.kind() {
-            SessionErrorKind::GuestsOff
+            SessionErrorKind::Ended
+            | SessionErrorKind::GuestsOff
             | SessionErrorKind::NoSession
             | SessionErrorKind::NotSignedIn => {
                 return Self::not_signed_in(None);

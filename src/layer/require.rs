@@ -20,7 +20,10 @@ use super::{
     reject::Rejection,
     reply::{Bare, Reply},
 };
-use crate::{model::UserId, session::Session};
+use crate::{
+    model::UserId,
+    session::{Session, SessionErrorKind},
+};
 
 /// Answers guests, so that only users reach your service. Put it inside of a
 /// [`SessionLayer`](super::SessionLayer).
@@ -315,8 +318,9 @@ pub(crate) async fn verified_session_of(
 ) -> Result<Session, Rejection> {
     let session = session_of(asker, extensions)?;
     match session.verify().await {
-        Ok(()) => Ok(session),
-        Err(_unavailable) => Err(Rejection::unavailable()),
+        Err(error) if error.kind() != SessionErrorKind::Ended => Err(Rejection::unavailable()),
+        // A session of a guest, if that of the user has ended.
+        Ok(()) | Err(_) => Ok(session),
     }
 }
 

@@ -25,6 +25,8 @@ pub enum SessionErrorKind {
     Decode,
     /// The value cannot be serialized.
     Encode,
+    /// The session has ended meanwhile, as [`verify`](super::Session::verify) found.
+    Ended,
     /// The layer lets guest sessions keep no data.
     GuestsOff,
     /// The key is longer than 255 bytes.
@@ -89,6 +91,7 @@ impl fmt::Display for SessionError {
                 "the stored value has another type: read it as what `insert` was given"
             }
             SessionErrorKind::Encode => "nothing staged: the value cannot be serialized",
+            SessionErrorKind::Ended => "the session has ended meanwhile: sign in again",
             SessionErrorKind::GuestsOff => {
                 "nothing staged: `SessionLayer::guests(false)` lets guests keep no data; sign in first"
             }

@@ -48,6 +48,8 @@ pub(super) struct State {
     /// Tasks that wait until a commit or an end is over. Boxed: the state is moved on every request.
     #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
     pub(super) look_again: Option<Box<LookAgain>>,
+    /// The store answered that the session had ended, where a near cache had answered before.
+    pub(super) found_ended: bool,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
     /// The handler read something of the session.
@@ -95,6 +97,7 @@ impl State {
             pending: Vec::new(),
             own_cutoffs: Vec::new(),
             ending: None,
+            found_ended: false,
             signed_out: false,
             was_read: false,
             live_taken: false,

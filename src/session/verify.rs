@@ -21,10 +21,6 @@ impl Session {
     /// Call it before you rely on what another request wrote a moment ago, perhaps on another node: the state of a
     /// sign-in by OAuth, a flash message, the outcome of a POST before a redirect.
     ///
-    /// **If the session ended meanwhile, this returns `Ok`**, and the request is one of a guest from then on. So ask
-    /// [`user_id`](Self::user_id) after it. A `User` that the handler took as an argument is from before, and does not
-    /// change. [`ended`](Self::ended) says why the session ended. What is staged stays staged.
-    ///
     /// ```
     /// use tower_user_sessions::{Session, SessionError};
     ///
@@ -36,21 +32,10 @@ impl Session {
     /// # tokio_test::block_on(flash(Session::for_test("alice"))).unwrap();
     /// ```
     ///
-    /// Where it matters who the user is, take the user after it:
-    ///
-    /// ```
-    /// use tower_user_sessions::{Session, SessionError, UserId};
-    ///
-    /// /// Who pays; `None` if nobody is signed in any more.
-    /// async fn payer(session: &Session) -> Result<Option<UserId>, SessionError> {
-    ///     session.verify().await?;
-    ///     Ok(session.user_id())
-    /// }
-    /// # #[cfg(feature = "test")]
-    /// # assert!(tokio_test::block_on(payer(&Session::for_test("alice"))).unwrap().is_some());
-    /// ```
-    ///
     /// # Errors
+    ///
+    /// [`SessionErrorKind::Ended`] if the session has ended meanwhile, which is 401 as a response. A handler that goes on has
+    /// a request of a guest, and [`ended`](Self::ended) says why the session ended. What is staged stays staged.
     ///
     /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session does not change.
     ///
@@ -67,7 +52,7 @@ impl Session {
                     }),
                     Some(token),
                 ) => (token.clone(), *counts),
-                _ => return Ok(()),
+                _ => return state.verified(),
             }
         };
         let rules = &self.0.rules;
@@ -85,7 +70,7 @@ impl Session {
             |state: &State| matches!(&state.current, Current::Live(live) if live.near.is_some());
         let mut state = self.state();
         if !is_near(&state) {
-            return Ok(());
+            return state.verified();
         }
         if let Resolved::Live(found) = answer {
             let mut live = Live::new(token.tag(), found);
@@ -104,6 +89,17 @@ impl Session {
         if is_near(&state) {
             state.current = Current::Gone;
             state.sent.is_dead(dead);
+            state.found_ended = true;
+        }
+        state.verified()
+    }
+}
+
+impl State {
+    /// What is known without the near cache: clones and later calls get the same answer.
+    fn verified(&self) -> Result<(), SessionError> {
+        if self.found_ended && matches!(self.current, Current::Gone) {
+            return Err(SessionErrorKind::Ended.into());
         }
         Ok(())
     }

@@ -188,7 +188,11 @@ async fn verify_asks_the_store_once_and_says_why_the_session_ended() {
             async move {
                 admin.end_all().await.unwrap();
                 let before = session.user_id();
-                session.verify().await.unwrap();
+                // A clone of the session gets the same answer.
+                for session in [&session, &session.clone()] {
+                    let error = session.verify().await.unwrap_err();
+                    assert_eq!(error.kind(), SessionErrorKind::Ended);
+                }
                 let reason = session.ended().map(|notice| notice.reason);
                 (before, session.user_id(), reason)
             }

@@ -69,6 +69,7 @@ async fn a_session_error_is_a_problem_of_its_kind() {
         (Kind::Closed, 500, "not_stored", Code::Internal),
         (Kind::Decode, 500, "not_read", Code::Internal),
         (Kind::Encode, 500, "not_stored", Code::Internal),
+        (Kind::Ended, 401, "not_signed_in", Code::Unauthenticated),
         (Kind::GuestsOff, 401, "not_signed_in", Code::Unauthenticated),
         (Kind::KeyTooLong, 500, "not_stored", Code::Internal),
         (
