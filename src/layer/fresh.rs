@@ -71,7 +71,8 @@ impl<R> RequireFresh<R> {
     ///
     /// Takes a path of this origin, as [`local_path`](crate::local_path) accepts it. For anything else
     /// an error is logged and there is no redirect. Guests are not redirected: put a
-    /// [`RequireUser`](super::RequireUser) outside of this guard.
+    /// [`RequireUser`](super::RequireUser) outside of this guard. The page itself must not be behind this guard, or it
+    /// redirects to itself.
     ///
     /// Defaults to no redirect.
     pub fn redirect_to(mut self, page: &str) -> Self {

@@ -55,8 +55,8 @@ impl Login {
     ///
     /// The client sends back the ticket and the session that the user chose to end. The password is not
     /// needed again. The sign-in counts as authenticated when the refused one was, and has its limit, class,
-    /// lifetime and proof. Of the settings of a login you only repeat [`carry`](Self::carry). What you set
-    /// here nevertheless is used instead.
+    /// lifetime and proof. Of the settings of a login you only repeat [`carry`](Self::carry). Other settings here are used instead
+    /// of those, but not [`since`](Self::since).
     ///
     /// With `None` it ends no session of choice: it works if there is room by now. If there is still no room, the
     /// sign-in is refused again, and the chosen session does not end. A refusal does not use the ticket up.
@@ -158,7 +158,7 @@ impl Login {
     ///
     /// A session that does not count is marked in lists. A user has at most 16 of them
     /// ([`UNCOUNTED_MAX`](crate::store::UNCOUNTED_MAX)). The 17th ends the least recently active of them,
-    /// or is refused if the limit refuses.
+    /// or is refused if the limit refuses. The numbers of the limit, also for its class, do not apply to it.
     ///
     /// Defaults to `true`.
     #[must_use]

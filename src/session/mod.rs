@@ -183,8 +183,9 @@ impl Session {
     /// | of another user | ends; nothing of it is kept |
     ///
     /// What the request itself inserted before `log_in`, and did not commit, goes into the new session.
-    /// Two things do not: an [`update`](Self::update) of a value that the guest session had stored, and
-    /// anything inserted while another user was signed in. Data of other people must not come along.
+    /// Two things do not, because data of other people must not come along. One is an [`update`](Self::update) of a value that
+    /// the guest session had stored, unless `carry` names the key. The other is what was inserted while another user was
+    /// signed in.
     /// Before `log_in` the data limit of guest sessions applies.
     ///
     /// After a [`log_out`](Self::log_out) in the same request nothing is kept, also of the same user.

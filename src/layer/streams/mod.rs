@@ -22,7 +22,7 @@ use crate::session::LiveEnd;
 /// | `text/event-stream` | one more event, `session-ended`, then a clean end. See [`last_event`](Self::last_event) |
 /// | any other response body | fails: the connection is closed, or the stream is reset. So a part of a file does not look whole |
 /// | the body of the request | fails: the service reads no more of what a signed-out client sends |
-/// | the call itself, before its response head | is dropped. The response is 401 with the reason, or `UNAUTHENTICATED` |
+/// | the call itself, before its response head | is dropped. The response is 401 with the reason, or `UNAUTHENTICATED`. After a long outage of the store it is 503 or `UNAVAILABLE` |
 /// | a WebSocket | nothing: it is no body. Wait for [`LiveSession::ended`](crate::LiveSession::ended) in its loop |
 ///
 /// What a stream came from is dropped at once, also if the client does not read.
@@ -80,7 +80,7 @@ impl<R> EndStreams<R> {
     /// What the last event of an event stream says.
     ///
     /// The event has the type `session-ended`. A page listens for it, closes its `EventSource` and shows the text. If it
-    /// does not, the browser connects again, and gets a 401 from a route for users.
+    /// does not, the browser connects again, and gets a 401 from a route for users. Other bodies do not use this text.
     ///
     /// Defaults to the [reason](LiveEnd::reason), such as `evicted`.
     ///

@@ -180,7 +180,8 @@ impl Session {
 impl LiveSession {
     /// Waits until the session has ended, and says how.
     ///
-    /// It can be called again and by several clones: each gets the same answer.
+    /// It can be called again and by several clones: each gets the same answer. It works after the [`Session`](crate::Session)
+    /// was dropped.
     ///
     /// # Cancel safety
     ///

@@ -119,7 +119,8 @@ struct Inner {
 impl FileStore {
     /// Opens the file, or makes it, and reads all sessions.
     ///
-    /// It waits for the disk: a million users take a few seconds. Call it before you serve requests.
+    /// It waits for the disk: a million users take a few seconds. It blocks the thread and needs no runtime. Call it before you
+    /// serve requests, or in `spawn_blocking`.
     ///
     /// # Errors
     ///
@@ -144,8 +145,9 @@ impl FileStore {
 
     /// Copies the sessions of this moment to a new file, while requests go on.
     ///
-    /// Open the copy with [`open`](Self::open). Sessions that end after the backup are live in it. After you restore
-    /// one, call [`Everyone::end_before`](crate::Everyone::end_before) with the moment of the restore.
+    /// A thread of its own copies. Sessions that end after the backup are live in it. So to restore one: stop the app, put the
+    /// copy in the place of the file, [open](Self::open) it, call [`Everyone::end_before`](crate::Everyone::end_before) with
+    /// the time of now, then serve requests.
     ///
     /// The target has its name only when the copy is whole. A process that dies meanwhile leaves a file that ends with
     /// `.part`; delete it.

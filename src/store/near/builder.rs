@@ -52,7 +52,9 @@ impl<St: SessionStore> NearBuilder<St> {
 
     /// How many bytes the kept answers may have, together with the data of their sessions.
     ///
-    /// Defaults to 64 MiB.
+    /// An answer that is larger than a 64th of this is not kept.
+    ///
+    /// Defaults to 64 MiB. With zero none is kept.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self

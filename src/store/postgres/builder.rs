@@ -60,7 +60,8 @@ impl PostgresStoreBuilder {
 
     /// The schema of the tables, for two apps on one database.
     ///
-    /// [`migrate`](PostgresStore::migrate) creates the schema too. Defaults to the first one of the connection's
+    /// [`migrate`](PostgresStore::migrate) creates the schema too. The name is quoted, so upper and lower case count. A name that
+    /// PostgreSQL does not take is an error of the first call. Defaults to the first one of the connection's
     /// `search_path`, mostly `public`.
     pub fn schema(mut self, schema: &str) -> Self {
         self.schema = Some(schema.to_owned());
@@ -116,8 +117,9 @@ impl PostgresStoreBuilder {
     /// Waits until the synchronous standbys have applied a change: `synchronous_commit = remote_apply`.
     ///
     /// Then a failover to one of them loses no change that was answered. It needs `synchronous_standby_names` on the
-    /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout), see
-    /// [what a failover can lose](PostgresStore#what-a-failover-can-lose).
+    /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout), and takes effect
+    /// when one is back. Until then an ended session is live, so end it again. See [what a failover can
+    /// lose](PostgresStore#what-a-failover-can-lose).
     ///
     /// Defaults to the setting of the connection.
     pub fn confirm(mut self, confirm: bool) -> Self {

@@ -75,6 +75,15 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 ///
 /// Rows of which nothing is needed any more are deleted beside other writes. There is no task for that.
 ///
+/// A user of the database who does not own the tables needs these privileges, and `USAGE` on their schema:
+///
+/// ```sql
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON tower_user_sessions, tower_user_sessions_parts TO app;
+/// ```
+///
+/// There is one form of these tables so far, and `migrate` only creates them. A row of a newer version is an error
+/// of the kind [`TooNew`](StoreErrorKind::TooNew).
+///
 /// # Outages
 ///
 /// | what happens | what a request gets |

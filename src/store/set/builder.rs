@@ -48,10 +48,12 @@ impl<S: SetStorage> SetStoreBuilder<S> {
 
     /// How long an operation tries again, after another process won or the storage failed.
     ///
-    /// If others win all the time, it is [`Busy`](super::super::StoreErrorKind::Busy) then. After errors of the storage it
-    /// tries three times in all, and an end twelve times. It does not interrupt a call of the storage that takes longer.
+    /// If others win all the time, it is [`Busy`](super::super::StoreErrorKind::Busy) then. A write that failed is tried three
+    /// times in all, and an end twelve times. A read that failed is tried again only for an end, or if a write before it may
+    /// have taken effect. It does not interrupt a call of the storage that takes longer.
     ///
-    /// It also bounds sign-ins: the storage gets no write of a sign-in that began longer ago. Defaults to 5 s.
+    /// It also bounds sign-ins: the storage gets no write of a sign-in that began longer ago. With zero each sign-in is a
+    /// [`Timeout`](super::super::StoreErrorKind::Timeout). Defaults to 5 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

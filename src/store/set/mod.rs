@@ -102,7 +102,8 @@ impl<S: SetStorage> SetStore<S> {
         &self.0.storage
     }
 
-    /// Ends sign-ins that were given up, for ever. Spawn it on your runtime.
+    /// Ends sign-ins that were given up, for ever. Spawn it on your runtime. If the storage fails, it goes on once
+    /// an operation was answered.
     ///
     /// ```no_run
     /// # use tower_user_sessions::store::{SetStorage, SetStore};

@@ -28,7 +28,8 @@ const OUTAGES: u8 = 16;
 ///
 /// Run it beside [`storage`](super::storage). `make` makes a storage as each process of your app does: on the same backend,
 /// with a connection and a clock of its own. `away` makes the backend unreachable, and with `false` reachable again.
-/// A proxy between the storage and the database can do that, or `SIGSTOP` to the database.
+/// A proxy between the storage and the database can do that, or `SIGSTOP` to the database. It takes the backend away 17
+/// times, and needs no runtime of a certain kind.
 ///
 /// ```no_run
 /// # use tower_user_sessions::{SessionId, store::{SetStorage, StoreError, Stored, Tag, Write, Written, conformance}};
