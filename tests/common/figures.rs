@@ -131,9 +131,9 @@ impl Figures {
     /// half of the capacity, all calls are answered. No call takes longer than its deadline.
     /// What was in flight when connections fell silent may be lost: it leaves no session all the same.
     pub(crate) fn complaint(&self, cell: Cell) -> Option<String> {
-        // Where all connections fall silent, each primary gets new ones. The map is read once over one of its own: the
-        // answers of the primaries wait behind their old replies for too long.
-        let connects = if cell.silent && cell.is_cluster { 7 } else { 2 };
+        // Where all connections fall silent, each primary gets new ones. The map is read over one of its own, twice at
+        // most: the answers of the primaries wait behind their old replies for too long.
+        let connects = if cell.silent && cell.is_cluster { 8 } else { 2 };
         let is_answered = self.share(cell) >= 0.9 && self.evicted_by_failed <= 1;
         let as_promised = (is_answered || cell.silent)
             && self.connects <= connects
