@@ -85,8 +85,8 @@ impl Wire {
     }
 
     /// Holds requests that have these bytes in them.
-    pub(crate) fn hold(&self, bytes: &str) {
-        *self.way.holds.lock().unwrap() = Some(bytes.as_bytes().to_vec());
+    pub(crate) fn hold(&self, bytes: impl AsRef<[u8]>) {
+        *self.way.holds.lock().unwrap() = Some(bytes.as_ref().to_vec());
     }
 
     /// How many requests were held.

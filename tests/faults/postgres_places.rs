@@ -19,6 +19,9 @@ use crate::common::{
 /// How many connections of the store the server has.
 const COUNT: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app'";
 
+/// What a cancel request begins with (PostgreSQL, "Message Formats": `CancelRequest`).
+const CANCEL: [u8; 8] = [0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e];
+
 /// A store with so many connections whose table has this lock. The last one holds it.
 async fn locked(connections: usize, lock: &str) -> (Server, PostgresStore, Token, Client) {
     let server = Server::start();
@@ -115,6 +118,41 @@ async fn writes_of_a_quiet_app_that_wait_for_a_lock_of_the_table_leave_no_connec
     let most = server.number(COUNT).await;
     // A busy machine may be silent once. When each write left a connection behind there were more than twenty.
     assert!(most <= 6, "{most} connections of a pool of 3");
+}
+
+#[tokio::test]
+async fn a_cancel_request_that_arrives_late_cancels_no_other_statement() {
+    let server = Server::start();
+    let wire = Wire::before(server.port).await;
+    let pool = pool(&url(wire.port), 2);
+    let store = PostgresStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let phone = signs_in(&store, "anna").await;
+    let admin = client(&server.url()).await;
+    let lock = "BEGIN; LOCK TABLE tower_user_sessions IN ACCESS EXCLUSIVE MODE";
+    admin.batch_execute(lock).await.unwrap();
+
+    wire.hold(CANCEL);
+    let (first, second) = (Resolve::new(phone.clone()), Resolve::new(phone));
+    let late = tokio::join!(store.resolve(&first), store.resolve(&second));
+    assert!(late.0.is_err() && late.1.is_err());
+    until("the read that may not be late is cancelled", async || {
+        wire.held() == 1
+    })
+    .await;
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    let all = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    let sleeps = "SELECT pg_sleep(2)";
+    let slept = async { tokio::join!(all.0.batch_execute(sleeps), all.1.batch_execute(sleeps)) };
+    let arrives = async {
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        until("both sleep", async || server.number(sleeping).await == 2).await;
+        wire.release();
+    };
+
+    let (slept, ()) = tokio::join!(slept, arrives);
+
+    assert!(matches!(slept, (Ok(()), Ok(()))), "{slept:?}");
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ const NEVER: i64 = i64::MIN;
 /// Connections whose call ended before its statement did: the caller went away, or the time was over.
 ///
 /// A connection that were closed instead would leave a process of the server behind that waits, for a lock for example. So
-/// it keeps its place, and goes back into the pool once the statement is answered. A read that takes too long is cancelled. The
-/// cancel request is not encrypted, so none is sent if the pool insists on TLS.
+/// it keeps its place, and goes back into the pool once the statement is answered. A read that takes too long is cancelled, and
+/// its connection closed. The cancel request is not encrypted, so none is sent if the pool insists on TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Settling(Arc<Inner>);
 
@@ -155,10 +155,10 @@ impl Settling {
                     }
                     answer.is_ok()
                 }
-                // All of it before the connection goes back: a cancel request that comes late would end another statement.
+                // The connection does not go back: the cancel request may arrive after the answer, and end another statement.
                 None if one.harmless && self.cancel(&cancels).await => {
-                    let answer = time::timeout(self.0.soon, answer).await;
-                    matches!(answer, Ok(Some(Ok(()))))
+                    let _ = time::timeout(self.0.soon, answer).await;
+                    false
                 }
                 Some(None) | None => false,
             }
