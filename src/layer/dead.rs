@@ -67,14 +67,13 @@ impl DeadTokens {
         Some(noted.expired.map_or(Dead::Unknown, expired))
     }
 
-    /// The store does not know this token.
-    pub(super) fn note(&self, token: &Token) {
-        self.note_at(token, Arrival::now(), None);
-    }
-
-    /// The session of this token expired then.
-    pub(super) fn note_expired(&self, token: &Token, at: Timestamp) {
-        self.note_at(token, Arrival::now(), Some(at));
+    /// The store does not know this token, or its session expired.
+    pub(super) fn note(&self, token: &Token, dead: &Dead) {
+        let expired = match dead {
+            Dead::Expired(notice) => Some(notice.ended_at),
+            _ => None,
+        };
+        self.note_at(token, Arrival::now(), expired);
     }
 
     fn note_at(&self, token: &Token, at: Arrival, expired: Option<Timestamp>) {
@@ -161,7 +160,7 @@ mod tests {
         let dead = DeadTokens::default();
 
         for _ in 0..20_000 {
-            dead.note(&token());
+            dead.note(&token(), &Dead::Unknown);
         }
 
         assert!(all(&dead) <= 4_096, "{}", all(&dead));
@@ -171,7 +170,7 @@ mod tests {
     #[test]
     fn copied_settings_remember_no_dead_tokens() {
         let (dead, token) = (DeadTokens::default(), token());
-        dead.note(&token);
+        dead.note(&token, &Dead::Unknown);
 
         let other = dead.clone();
         assert_eq!((has(&dead, &token), has(&other, &token)), (true, false));

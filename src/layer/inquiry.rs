@@ -153,28 +153,8 @@ impl Inquiry {
         let Some((asked, mark)) = self.asked.take() else {
             return Ok(());
         };
-        let dead = match answer {
-            Ok(Resolved::Live(found)) => {
-                self.live(token, asked, mark, found);
-                return Ok(());
-            }
-            Ok(Resolved::Ended(notice)) => Dead::ended(&token, notice),
-            Ok(Resolved::Reused(reused)) => {
-                tracing::warn!(ended = reused.ended, "previous token used after its time");
-                self.open.session().reused(&token, &reused)
-            }
-            Ok(Resolved::Expired(record)) => {
-                let dead = self.open.session().expired(&record);
-                match &dead {
-                    Dead::Expired(notice) => config.dead.note_expired(&token, notice.ended_at),
-                    _ => config.dead.note(&token),
-                }
-                dead
-            }
-            Ok(Resolved::Unknown) => {
-                config.dead.note(&token);
-                Dead::Unknown
-            }
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(error) => {
                 let rejection = unresolved(&config.rules.outage, &error, "session not resolved");
                 (self.main, self.guest) = (None, None);
@@ -187,7 +167,16 @@ impl Inquiry {
                 };
             }
         };
-        self.dead(token, asked, dead);
+        let is_final = matches!(answer, Resolved::Expired(_) | Resolved::Unknown);
+        match self.open.session().opened_by(&token, answer) {
+            Ok(found) => self.live(token, asked, mark, found),
+            Err(dead) => {
+                if is_final {
+                    config.dead.note(&token, &dead);
+                }
+                self.dead(token, asked, *dead);
+            }
+        }
         Ok(())
     }
 

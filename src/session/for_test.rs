@@ -7,11 +7,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Current, Dead, Live, Rules, Sender, Sent, Session};
+use super::{Current, Live, Rules, Sender, Sent, Session};
 use crate::{
-    model::{Arrival, EndNotice, IntoUserId, Token, UserId},
+    model::{Arrival, IntoUserId, Token, UserId},
     request::Way,
-    store::{Authenticated, Create, Created, Found, MemoryStore, Resolve, Resolved, SharedStore},
+    store::{Authenticated, Create, Created, Found, MemoryStore, Resolve, SharedStore},
 };
 
 impl Session {
@@ -65,25 +65,21 @@ impl Session {
 
 /// The session that this token opens in a store, as a request would see it.
 pub(crate) fn opened(store: SharedStore, token: Token) -> Session {
-    let mut resolve = Resolve::new(token);
+    let mut session = of(store, sent(), None);
+    let mut resolve = Resolve::new(token.clone());
     resolve.activity = false;
-    let (token, mut sent) = (resolve.token.clone(), sent());
-    let live = match store.resolve_now(&mut resolve) {
-        Some(Ok(Resolved::Live(found))) => Some(Live::new(token.tag(), found)),
-        Some(Ok(Resolved::Ended(notice))) => {
-            sent.is_dead(Dead::Ended(token.clone(), notice));
-            None
+    let answer = session.0.rules.store.resolve_now(&mut resolve);
+    let answer = answer.and_then(Result::ok);
+    let found = answer.map(|answer| session.opened_by(&token, answer));
+    match (found, session.own_state()) {
+        (Some(Ok(found)), Some(state)) => {
+            state.current = Current::Live(Live::new(token.tag(), found));
+            state.token = Some(token);
         }
-        Some(Ok(Resolved::Expired(record))) => {
-            sent.is_dead(Dead::Expired(EndNotice::expired(
-                record.digest,
-                record.expires_at(),
-            )));
-            None
-        }
-        _ => None,
-    };
-    of(store, sent, live.map(|live| (token, live)))
+        (Some(Err(dead)), Some(state)) => state.sent.is_dead(*dead),
+        _ => {}
+    }
+    session
 }
 
 /// A new session of this user.

@@ -6,7 +6,7 @@ use crate::{
         Clock, EndNotice, EndReason, EndedFor, Event, EventKind, Initiator, Record, Refusal,
         SessionId, SignIn, Timestamp, Token, UserId,
     },
-    store::{NewSession, Reused, meter},
+    store::{Found, NewSession, Resolved, Reused, meter},
 };
 
 impl Session {
@@ -91,8 +91,22 @@ impl Session {
         });
     }
 
+    /// The session that a token opens, or why it opens none. Raises the events of that.
+    #[inline]
+    pub(crate) fn opened_by(&self, token: &Token, answer: Resolved) -> Result<Found, Box<Dead>> {
+        let dead = match answer {
+            Resolved::Live(found) => return Ok(found),
+            Resolved::Ended(notice) => Dead::ended(token, notice),
+            Resolved::Expired(record) => self.expired(&record),
+            Resolved::Reused(reused) => self.reused(token, &reused),
+            Resolved::Unknown => Dead::Unknown,
+        };
+        Err(Box::new(dead))
+    }
+
     /// A request sent a previous token after its time.
-    pub(crate) fn reused(&self, token: &Token, reused: &Reused) -> Dead {
+    fn reused(&self, token: &Token, reused: &Reused) -> Dead {
+        tracing::warn!(ended = reused.ended, "previous token used after its time");
         self.report_reused(reused);
         Dead::Reused(reused.ended.then(|| {
             let (reason, now) = (EndReason::TokenReuse, reused.now);
@@ -116,7 +130,7 @@ impl Session {
     }
 
     /// A session was found past one of its deadlines. The first request that finds it raises the event.
-    pub(crate) fn expired(&self, record: &Record) -> Dead {
+    fn expired(&self, record: &Record) -> Dead {
         if record.user_id().is_none() {
             return Dead::Unknown;
         }

@@ -48,7 +48,7 @@ pub(crate) enum Dead {
 
 impl Dead {
     /// The token of a session that ended.
-    pub(crate) fn ended(token: &Token, notice: EndNotice) -> Self {
+    pub(super) fn ended(token: &Token, notice: EndNotice) -> Self {
         match notice.reason {
             // No client ever used these: there is nothing to explain.
             EndReason::Undelivered | EndReason::Rejected => Self::Unknown,

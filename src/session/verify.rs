@@ -4,15 +4,14 @@ use super::{
     Session,
     current::{Current, Live},
     error::{SessionError, SessionErrorKind},
-    sent::Dead,
     state::State,
 };
-use crate::store::{Resolve, Resolved};
+use crate::store::Resolve;
 
 impl Session {
     /// Whether a near cache answered this request.
     pub(crate) fn is_near(&self) -> bool {
-        matches!(&self.state().current, Current::Live(live) if live.near.is_some())
+        self.state().is_near()
     }
 
     /// Reads the session from the store, if a [near cache](crate::store::Near) answered this request. If the store
@@ -66,36 +65,34 @@ impl Session {
         let answer =
             answer.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
         // If not, a clone of the session was faster, or the handler signed in or out.
-        let is_near =
-            |state: &State| matches!(&state.current, Current::Live(live) if live.near.is_some());
-        let mut state = self.state();
-        if !is_near(&state) {
-            return state.verified();
+        if !self.is_near() {
+            return self.state().verified();
         }
-        if let Resolved::Live(found) = answer {
-            let mut live = Live::new(token.tag(), found);
-            live.mark = mark;
-            state.current = Current::Live(live);
-            return Ok(());
-        }
-        drop(state);
-        let dead = match answer {
-            Resolved::Ended(notice) => Dead::ended(&token, notice),
-            Resolved::Reused(reused) => self.reused(&token, &reused),
-            Resolved::Expired(record) => self.expired(&record),
-            Resolved::Live(_) | Resolved::Unknown => Dead::Unknown,
-        };
+        let found = self.opened_by(&token, answer);
         let mut state = self.state();
-        if is_near(&state) {
-            state.current = Current::Gone;
-            state.sent.is_dead(dead);
-            state.found_ended = true;
+        if state.is_near() {
+            match found {
+                Ok(found) => {
+                    let mut live = Live::new(token.tag(), found);
+                    live.mark = mark;
+                    state.current = Current::Live(live);
+                }
+                Err(dead) => {
+                    state.current = Current::Gone;
+                    state.sent.is_dead(*dead);
+                    state.found_ended = true;
+                }
+            }
         }
         state.verified()
     }
 }
 
 impl State {
+    fn is_near(&self) -> bool {
+        matches!(&self.current, Current::Live(live) if live.near.is_some())
+    }
+
     /// What is known without the near cache: clones and later calls get the same answer.
     fn verified(&self) -> Result<(), SessionError> {
         if self.found_ended && matches!(self.current, Current::Gone) {
