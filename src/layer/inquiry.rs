@@ -122,11 +122,9 @@ impl Inquiry {
                 self.dead(token, asked, dead);
                 continue;
             }
-            let mut resolve = Resolve::within(token, config.rules.realm);
             // If the cookie is live, neither token is used.
-            resolve.activity = self.activity && !matches!(asked, Asked::Beside);
-            resolve.activity_step = config.rules.activity_step;
-            resolve.not_before = config.rules.not_before.get();
+            let activity = self.activity && !matches!(asked, Asked::Beside);
+            let mut resolve = config.rules.resolve(token, activity);
             if self.near && matches!(asked, Asked::Main) {
                 // An older answer could take a previous token for the current one after its time.
                 resolve.near = Some(config.rules.rotation.grace);

@@ -11,7 +11,7 @@ use super::{Current, Live, Rules, Sender, Sent, Session};
 use crate::{
     model::{Arrival, IntoUserId, Token, UserId},
     request::Way,
-    store::{Authenticated, Create, Created, Found, MemoryStore, Resolve, SharedStore},
+    store::{Authenticated, Create, Created, Found, MemoryStore, SharedStore},
 };
 
 impl Session {
@@ -66,10 +66,9 @@ impl Session {
 /// The session that this token opens in a store, as a request would see it.
 pub(crate) fn opened(store: SharedStore, token: Token) -> Session {
     let mut session = of(store, sent(), None);
-    let mut resolve = Resolve::new(token.clone());
-    resolve.activity = false;
-    let answer = session.0.rules.store.resolve_now(&mut resolve);
-    let answer = answer.and_then(Result::ok);
+    let rules = &session.0.rules;
+    let mut resolve = rules.resolve(token.clone(), false);
+    let answer = rules.store.resolve_now(&mut resolve).and_then(Result::ok);
     let found = answer.map(|answer| session.opened_by(&token, answer));
     match (found, session.own_state()) {
         (Some(Ok(found)), Some(state)) => {

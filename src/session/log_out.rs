@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{EndReason, Record, Token},
     request::Way,
-    store::{End, Ended, Found, Resolve, Resolved, Which},
+    store::{End, Ended, Found, Resolved, Which},
 };
 
 impl Session {
@@ -101,9 +101,7 @@ impl Session {
     /// The live session of a token that the layer did not use. This is no activity.
     pub(super) async fn open(&self, token: &Token) -> Result<Option<Found>, CommitError> {
         let rules = &self.0.rules;
-        let mut resolve = Resolve::within(token.clone(), rules.realm);
-        resolve.activity = false;
-        resolve.not_before = rules.not_before.get();
+        let resolve = rules.resolve(token.clone(), false);
         Ok(match rules.store.resolve(resolve).await? {
             Resolved::Live(found) => Some(found),
             Resolved::Ended(_) | Resolved::Expired(_) | Resolved::Reused(_) | Resolved::Unknown => {

@@ -7,8 +7,8 @@ use super::{
     offered::Offered, outage::Outage,
 };
 use crate::{
-    model::{Client, ClientClass, Lifetime, Limit, Realm, UserId},
-    store::SharedStore,
+    model::{Client, ClientClass, Lifetime, Limit, Realm, Token, UserId},
+    store::{Resolve, SharedStore},
 };
 
 #[derive(Clone, Debug)]
@@ -66,6 +66,17 @@ impl Rules {
             on_client_changed: OnClientChanged::default(),
             audit: Audit::default(),
             outage: Arc::default(),
+        }
+    }
+
+    /// Asks the store for the session of a token.
+    #[inline]
+    pub(crate) fn resolve(&self, token: Token, activity: bool) -> Resolve {
+        Resolve {
+            activity,
+            activity_step: self.activity_step,
+            not_before: self.not_before.get(),
+            ..Resolve::within(token, self.realm)
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{EventKind, LastSeen, Record, Salt, Token},
     request::mark,
-    store::{List, NoteClient, Resolve, Resolved},
+    store::{List, NoteClient, Resolved},
 };
 
 /// How long a new token may stay unused. After that the grace period of the previous one begins with the
@@ -52,13 +52,13 @@ impl Session {
             return Ok(false);
         };
         // Meanwhile others may have used it and the one after it. The store would take it for reuse, and end the session.
-        if self.0.arrival.age() >= self.0.rules.rotation.grace {
+        let rules = &self.0.rules;
+        if self.0.arrival.age() >= rules.rotation.grace {
             return Ok(false);
         }
         // To the store this is the first request with the new token.
-        let mut first = Resolve::within(next.clone(), self.0.rules.realm);
-        first.activity = false;
-        match self.0.rules.store.resolve(first).await? {
+        let first = rules.resolve(next.clone(), false);
+        match rules.store.resolve(first).await? {
             Resolved::Live(_) => {}
             _ => return Err(self.ended_meanwhile()),
         }

@@ -6,7 +6,6 @@ use super::{
     error::{SessionError, SessionErrorKind},
     state::State,
 };
-use crate::store::Resolve;
 
 impl Session {
     /// Whether a near cache answered this request.
@@ -55,10 +54,7 @@ impl Session {
             }
         };
         let rules = &self.0.rules;
-        let mut resolve = Resolve::within(token.clone(), rules.realm);
-        resolve.activity = counts;
-        resolve.activity_step = rules.activity_step;
-        resolve.not_before = rules.not_before.get();
+        let resolve = rules.resolve(token.clone(), counts);
         let mark = rules.live.mark(token.tag());
         // Boxed, so that handlers stay small.
         let answer = Box::pin(rules.store.resolve(resolve)).await;
