@@ -31,6 +31,7 @@ mod offered;
 mod ops;
 mod outage;
 mod peek;
+mod recent;
 mod renew;
 mod replaced;
 mod report;
@@ -66,6 +67,7 @@ pub(crate) use self::{
     live::Mark,
     not_before::NotBefore,
     outage::{Failures, Outage},
+    recent::Recent,
     rules::{ClassOf, LimitOf, Rules},
     sender::Sender,
     sent::{Dead, Place, Sent},
