@@ -1,13 +1,13 @@
 //! Where the sessions of a list are.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use super::location::Location;
-use crate::request::Geo;
+use crate::{model::Hidden, request::Geo};
 
 /// Looks up places, if the app gave it something to look them up in.
-#[derive(Clone)]
-pub(super) struct Places(Option<Arc<dyn Geo>>);
+#[derive(Clone, Debug)]
+pub(super) struct Places(Option<Hidden<dyn Geo>>);
 
 impl Places {
     pub(super) fn unknown() -> Self {
@@ -15,7 +15,7 @@ impl Places {
     }
 
     pub(super) fn from(geo: impl Geo) -> Self {
-        Self(Some(Arc::new(geo)))
+        Self(Some(Hidden(Arc::new(geo))))
     }
 
     pub(super) fn of(&self, address: Option<IpAddr>) -> Option<Location> {
@@ -24,12 +24,5 @@ impl Places {
             city: place.city,
             country: place.country,
         })
-    }
-}
-
-impl fmt::Debug for Places {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = if self.0.is_some() { ".." } else { "" };
-        write!(f, "Places({known})")
     }
 }

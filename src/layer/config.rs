@@ -1,6 +1,6 @@
 //! The settings of a layer, behind one pointer.
 
-use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri,
@@ -17,7 +17,7 @@ use super::{
     realm::Compared,
 };
 use crate::{
-    model::{DeviceId, Token},
+    model::{DeviceId, Hidden, Token},
     request::{TokenSource, Way},
     session::{CookieChange, Delivery, Rules},
 };
@@ -51,45 +51,12 @@ pub enum OnOutage {
     Guest,
 }
 
-#[derive(Clone)]
-pub(super) struct Predicate(Arc<dyn Fn(&Parts) -> bool + Send + Sync>);
-
-impl Predicate {
-    pub(super) fn new(predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(predicate))
-    }
-
-    pub(super) fn holds(&self, parts: &Parts) -> bool {
-        (self.0)(parts)
-    }
-}
-
-impl fmt::Debug for Predicate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Predicate(..)")
-    }
-}
+/// The app's answer to a question about a request.
+pub(super) type Predicate = Hidden<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// Finds the client's address in the headers, or takes the peer's.
-#[derive(Clone)]
-pub(super) struct AddressFrom(Arc<Find>);
-
-type Find = dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync;
-
-impl AddressFrom {
-    #[cfg(feature = "client-ip")]
-    pub(super) fn new(
-        find: impl Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync + 'static,
-    ) -> Self {
-        Self(Arc::new(find))
-    }
-}
-
-impl fmt::Debug for AddressFrom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AddressFrom(..)")
-    }
-}
+pub(super) type AddressFrom =
+    Hidden<dyn Fn(&HeaderMap, Option<IpAddr>) -> Option<IpAddr> + Send + Sync>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Config {
@@ -150,7 +117,7 @@ impl Config {
     /// What the predicates say, and whether a near cache may answer.
     pub(super) fn asks(&self, parts: &Parts) -> (Asks, bool) {
         let holds =
-            |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|it| it.holds(parts));
+            |predicate: &Option<Predicate>| predicate.as_ref().is_none_or(|holds| holds(parts));
         let asks = match self.asks_anyway(&parts.method, &parts.uri) {
             _ if !holds(&self.resolve_if) => Asks::Nothing,
             Asks::Activity if !holds(&self.counts_as_activity) => Asks::Resolve,
@@ -196,7 +163,7 @@ impl Config {
     pub(super) fn address(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
         match &self.address_from {
             None => peer,
-            Some(AddressFrom(find)) => find(headers, peer),
+            Some(find) => find(headers, peer),
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     service::SessionService,
 };
 use crate::{
-    model::{Client, ClientClass, Lifetime, Limit, Timestamp, UserId},
+    model::{Client, ClientClass, Hidden, Lifetime, Limit, Timestamp, UserId},
     request::TokenSource,
     session::{Audit, ClassOf, EventSink, LimitOf, NotBefore, Rules},
     store::SharedStore,
@@ -129,9 +129,9 @@ impl<R> SessionLayer<R> {
     /// connection is used if your app passes it on as [`PeerAddr`](crate::PeerAddr).
     #[cfg(feature = "client-ip")]
     pub fn client_ip(mut self, source: crate::request::ClientIp) -> Self {
-        let from =
-            super::config::AddressFrom::new(move |headers, peer| source.address(headers, peer));
-        self.config().address_from = Some(from);
+        self.config().address_from = Some(Hidden(Arc::new(move |headers, peer| {
+            source.address(headers, peer)
+        })));
         self
     }
 
@@ -192,7 +192,7 @@ impl<R> SessionLayer<R> {
     /// # let _ = layer;
     /// ```
     pub fn limit_of(mut self, limit: impl Fn(&UserId) -> Limit + Send + Sync + 'static) -> Self {
-        self.rules().limit = LimitOf::Each(Arc::new(limit));
+        self.rules().limit = LimitOf::Each(Hidden(Arc::new(limit)));
         self
     }
 
@@ -217,7 +217,7 @@ impl<R> SessionLayer<R> {
     where
         F: Future<Output = Limit> + Send + 'static,
     {
-        self.rules().limit = LimitOf::Asked(Arc::new(move |user| Box::pin(limit(user))));
+        self.rules().limit = LimitOf::Asked(Hidden(Arc::new(move |user| Box::pin(limit(user)))));
         self
     }
 

@@ -1,10 +1,15 @@
 //! Which requests a near cache may answer.
 
+#[cfg(feature = "live")]
+use std::sync::Arc;
+
 use http::{Method, request::Parts};
 
 #[cfg(feature = "live")]
 use super::layer::SessionLayer;
 use super::{config::Predicate, opened::Opened};
+#[cfg(feature = "live")]
+use crate::model::Hidden;
 
 #[cfg(feature = "live")]
 impl<R> SessionLayer<R> {
@@ -29,15 +34,14 @@ impl<R> SessionLayer<R> {
     /// # let _ = layer;
     /// ```
     pub fn near(mut self, predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.config().near = Some(Predicate::new(predicate));
+        self.config().near = Some(Hidden(Arc::new(predicate)));
         self
     }
 }
 
 /// Whether the app and the kind of the request allow it.
 pub(super) fn may_answer(predicate: Option<&Predicate>, parts: &Parts) -> bool {
-    if !predicate.is_some_and(|predicate| predicate.holds(parts)) || parts.method == Method::CONNECT
-    {
+    if !predicate.is_some_and(|holds| holds(parts)) || parts.method == Method::CONNECT {
         return false;
     }
     let opened = Opened::read(&parts.headers);

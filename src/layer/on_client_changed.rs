@@ -1,7 +1,12 @@
 //! The option that decides about sessions that change their client.
 
+use std::sync::Arc;
+
 use super::layer::SessionLayer;
-use crate::session::{ClientChange, ClientVerdict, OnClientChanged};
+use crate::{
+    model::Hidden,
+    session::{ClientChange, ClientVerdict},
+};
 
 impl<R> SessionLayer<R> {
     /// Decides what happens to a session that is used from another address or agent than before.
@@ -34,7 +39,7 @@ impl<R> SessionLayer<R> {
         mut self,
         decide: impl Fn(&ClientChange) -> ClientVerdict + Send + Sync + 'static,
     ) -> Self {
-        self.rules().on_client_changed = OnClientChanged::new(decide);
+        self.rules().on_client_changed = Some(Hidden(Arc::new(decide)));
         self
     }
 }

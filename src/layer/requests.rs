@@ -1,13 +1,11 @@
 //! Which requests have a session, in an outage too, and which of them count as activity.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::request::Parts;
 
-use super::{
-    config::{OnOutage, Predicate},
-    layer::SessionLayer,
-};
+use super::{config::OnOutage, layer::SessionLayer};
+use crate::model::Hidden;
 #[cfg(feature = "live")]
 use crate::session::Registry;
 
@@ -30,7 +28,7 @@ impl<R> SessionLayer<R> {
         mut self,
         predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.config().resolve_if = Some(Predicate::new(predicate));
+        self.config().resolve_if = Some(Hidden(Arc::new(predicate)));
         self
     }
 
@@ -61,7 +59,7 @@ impl<R> SessionLayer<R> {
         mut self,
         predicate: impl Fn(&Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.config().counts_as_activity = Some(Predicate::new(predicate));
+        self.config().counts_as_activity = Some(Hidden(Arc::new(predicate)));
         self
     }
 

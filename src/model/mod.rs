@@ -10,6 +10,7 @@ pub(crate) mod data;
 mod device_id;
 pub(crate) mod ended;
 pub(crate) mod event;
+mod hidden;
 pub(crate) mod hints;
 pub(crate) mod id;
 pub(crate) mod last_seen;
@@ -53,6 +54,7 @@ pub use self::{
 };
 pub(crate) use self::{
     device_id::DeviceId,
+    hidden::Hidden,
     raised::{EndedFor, Raised, SignIn},
     terms::Terms,
 };

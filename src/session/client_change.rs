@@ -1,6 +1,6 @@
 //! What happens when a session is used from another address or agent.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     Session,
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     model::{
-        Client, EndNotice, EndReason, Event, EventKind, Initiator, LastSeen, Record, SessionId,
-        Tag, Timestamp, UserId,
+        Client, EndNotice, EndReason, Event, EventKind, Hidden, Initiator, LastSeen, Record,
+        SessionId, Tag, Timestamp, UserId,
     },
     request::{mark, same_client},
     store::{End, Ended, NOTICE_KEPT, NoteClient, StoreError, Which},
@@ -49,25 +49,8 @@ pub enum ClientVerdict {
     End,
 }
 
-type Decide = dyn Fn(&ClientChange) -> ClientVerdict + Send + Sync;
-
 /// The app's decision about a change.
-#[derive(Clone, Default)]
-pub(crate) struct OnClientChanged(Option<Arc<Decide>>);
-
-impl OnClientChanged {
-    pub(crate) fn new(
-        decide: impl Fn(&ClientChange) -> ClientVerdict + Send + Sync + 'static,
-    ) -> Self {
-        Self(Some(Arc::new(decide)))
-    }
-}
-
-impl fmt::Debug for OnClientChanged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnClientChanged(..)")
-    }
-}
+pub(crate) type OnClientChanged = Hidden<dyn Fn(&ClientChange) -> ClientVerdict + Send + Sync>;
 
 /// What a change of the client needs of the store.
 pub(crate) struct Due {
@@ -110,7 +93,7 @@ impl Session {
         if same_client(&client, last_client(record)) {
             return None;
         }
-        let verdict = match &self.0.rules.on_client_changed.0 {
+        let verdict = match &self.0.rules.on_client_changed {
             Some(decide) => decide(&ClientChange {
                 user: user.clone(),
                 session: record.id,

@@ -61,7 +61,7 @@ pub use self::live::{LiveEnd, LiveSession, StreamError, UntilEnded};
 use self::state::State;
 pub(crate) use self::{
     audit::Audit,
-    client_change::{Due, OnClientChanged},
+    client_change::Due,
     current::{Current, Live},
     head::{CookieChange, Delivery, OpenSession, Verdict},
     live::Mark,

@@ -1,13 +1,13 @@
 //! The settings of a layer that its sessions follow.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
     audit::Audit, client_change::OnClientChanged, live::Registry, not_before::NotBefore,
     offered::Offered, outage::Outage,
 };
 use crate::{
-    model::{Client, ClientClass, Lifetime, Limit, Realm, Token, UserId},
+    model::{Client, ClientClass, Hidden, Lifetime, Limit, Realm, Token, UserId},
     store::{Resolve, SharedStore},
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct Rules {
     pub(crate) offered: Offered,
     /// How long the devices of a user are remembered, if the layer remembers devices.
     pub(crate) devices: Option<Duration>,
-    pub(crate) on_client_changed: OnClientChanged,
+    pub(crate) on_client_changed: Option<OnClientChanged>,
     pub(crate) audit: Audit,
     pub(crate) outage: Arc<Outage>,
     /// The open streams.
@@ -63,7 +63,7 @@ impl Rules {
             },
             offered: Offered::default(),
             devices: None,
-            on_client_changed: OnClientChanged::default(),
+            on_client_changed: None,
             audit: Audit::default(),
             outage: Arc::default(),
         }
@@ -106,11 +106,11 @@ pub(crate) struct RotationRules {
 type Asked = Pin<Box<dyn Future<Output = Limit> + Send>>;
 
 /// How many sessions a user may have.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum LimitOf {
     All(Limit),
-    Each(Arc<dyn Fn(&UserId) -> Limit + Send + Sync>),
-    Asked(Arc<dyn Fn(UserId) -> Asked + Send + Sync>),
+    Each(Hidden<dyn Fn(&UserId) -> Limit + Send + Sync>),
+    Asked(Hidden<dyn Fn(UserId) -> Asked + Send + Sync>),
 }
 
 impl LimitOf {
@@ -123,22 +123,13 @@ impl LimitOf {
     }
 }
 
-impl fmt::Debug for LimitOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All(limit) => limit.fmt(f),
-            Self::Each(_) | Self::Asked(_) => f.write_str("LimitOf(..)"),
-        }
-    }
-}
-
 /// Which class a client belongs to.
-#[derive(Clone, Default)]
-pub(crate) struct ClassOf(Option<Arc<dyn Fn(&Client) -> ClientClass + Send + Sync>>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClassOf(Option<Hidden<dyn Fn(&Client) -> ClientClass + Send + Sync>>);
 
 impl ClassOf {
     pub(crate) fn new(class: impl Fn(&Client) -> ClientClass + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(class)))
+        Self(Some(Hidden(Arc::new(class))))
     }
 
     pub(crate) fn client(&self, client: &Client) -> ClientClass {
@@ -146,11 +137,5 @@ impl ClassOf {
             .as_ref()
             .map(|class| class(client))
             .unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for ClassOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClassOf(..)")
     }
 }

@@ -20,13 +20,14 @@ use super::{
     asset::Asset,
     form,
     route::Route,
-    setup::{Fresh, STYLE, Setup, UserName},
+    setup::{Fresh, STYLE, Setup},
     view::{self, Done},
     words::Words,
 };
 use crate::{
     api::{body::DeviceBody, device::DeviceFuture},
     layer::{redirect::Page, require::verified_session_of},
+    model::Hidden,
     request::local_path,
     session::{Session, UserSessions, UserSessionsError},
 };
@@ -136,7 +137,7 @@ impl DevicePage {
         mut self,
         name: impl Fn(&Session) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        self.setup().user_name = Some(UserName::new(name));
+        self.setup().user_name = Some(Hidden(Arc::new(name)));
         self
     }
 
@@ -355,7 +356,7 @@ async fn list(
 ) -> Result<Answer, UserSessionsError> {
     let list = sessions.list().await?;
     let now = session.seen_at().unwrap_or_default();
-    let name = setup.user_name.as_ref().and_then(|name| name.of(session));
+    let name = setup.user_name.as_ref().and_then(|name| name(session));
     let name = name
         .as_deref()
         .unwrap_or_else(|| sessions.user_id().as_str());

@@ -1,6 +1,6 @@
 //! How a device page is set up.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use maud::PreEscaped;
 
@@ -8,6 +8,7 @@ use super::{asset::Asset, words::Words};
 use crate::{
     api::{mount::Mount, places::Places},
     layer::redirect::Page,
+    model::Hidden,
     session::Session,
 };
 
@@ -37,24 +38,7 @@ pub(super) struct Setup {
 }
 
 /// What the page calls a user, instead of the id.
-#[derive(Clone)]
-pub(super) struct UserName(Arc<dyn Fn(&Session) -> Option<String> + Send + Sync>);
-
-impl UserName {
-    pub(super) fn new(name: impl Fn(&Session) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(name))
-    }
-
-    pub(super) fn of(&self, session: &Session) -> Option<String> {
-        (self.0)(session)
-    }
-}
-
-impl fmt::Debug for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserName(..)")
-    }
-}
+pub(super) type UserName = Hidden<dyn Fn(&Session) -> Option<String> + Send + Sync>;
 
 /// What is asked of users before they end sessions.
 #[derive(Clone, Debug)]
