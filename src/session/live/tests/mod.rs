@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use self::sight::{Sight, ended, id, opened_in_an_idle_runtime, tag};
+use self::sight::{Sight, ended, id, opened, opened_in_an_idle_runtime, tag};
 use super::{
     LiveEnd, LiveSession,
     book::{First, Times},
@@ -53,11 +53,7 @@ async fn a_stream_whose_feed_is_unchanged_since_before_its_resolve_asks_with_its
 
 #[tokio::test(start_paused = true)]
 async fn a_layer_that_is_dropped_with_its_streams_leaves_its_store() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (_sight, registry, live) = opened().await;
     let left = Arc::downgrade(&registry);
 
     drop((live, registry));
@@ -68,11 +64,7 @@ async fn a_layer_that_is_dropped_with_its_streams_leaves_its_store() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_messages_costs_one_look_a_second() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, live) = opened().await;
     let before = sight.looks();
 
     for _ in 0..10_000 {
@@ -108,11 +100,7 @@ async fn a_message_during_a_look_makes_another_look_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_about_another_session_asks_nothing() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let _live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, _live) = opened().await;
 
     sight.deliver(FeedNews::Ended(vec![(id(2), EndReason::Evicted)]));
     sight.deliver(FeedNews::EndedAllBut(id(1), EndReason::Revoked));
@@ -165,11 +153,7 @@ async fn a_session_that_is_gone_before_its_deadline_ended_for_an_unknown_reason(
 
 #[tokio::test(start_paused = true)]
 async fn streams_stay_open_in_an_outage_of_four_minutes_and_end_after_five() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, live) = opened().await;
 
     sight.0.is_down.store(true, Ordering::SeqCst);
     assert_eq!(ended(&live, MINUTE * 4).await, None);
@@ -185,11 +169,7 @@ async fn streams_stay_open_in_an_outage_of_four_minutes_and_end_after_five() {
 
 #[tokio::test(start_paused = true)]
 async fn after_the_machine_slept_one_question_without_answer_ends_no_stream() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, live) = opened().await;
 
     // No timer runs meanwhile. The connection of before is dead.
     sight.0.is_down.store(true, Ordering::SeqCst);
@@ -239,11 +219,7 @@ async fn after_a_change_of_epoch_all_streams_ask_and_those_of_a_user_together() 
 
 #[tokio::test(start_paused = true)]
 async fn an_end_of_all_users_asks_the_store_for_none() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, live) = opened().await;
 
     sight.end_everyone(sight.now().minus(MINUTE * 2));
     assert_eq!(ended(&live, SECOND).await, None);

@@ -10,7 +10,7 @@ use super::{
         registry::{Mark, Registry},
     },
     MINUTE, SECOND,
-    sight::{Sight, ended, id, tag},
+    sight::{Sight, ended, id, opened, tag},
 };
 use crate::{
     model::{EndReason, SessionId, Tag, Timestamp},
@@ -123,11 +123,7 @@ async fn the_sessions_of_a_user_are_asked_for_together_and_none_twice_in_a_secon
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_spares_one_session_makes_the_others_be_asked_for() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, live) = opened().await;
 
     sight.end(id(1), EndReason::Revoked);
     sight.deliver(FeedNews::EndedAllBut(id(2), EndReason::Revoked));

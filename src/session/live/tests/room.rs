@@ -19,7 +19,7 @@ use super::{
         wheel::Wheel,
     },
     MINUTE, SECOND,
-    sight::{Sight, ended, id, tag},
+    sight::{Sight, ended, id, opened, tag},
 };
 use crate::{
     model::EndReason,
@@ -96,11 +96,7 @@ async fn streams_that_closed_leave_no_room_behind() {
 /// The stream of a session closes at the moment in which another one of it opens.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_opened_again_while_it_closes_is_asked_for() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, registry, live) = opened().await;
     let watched = Arc::clone(&live.0);
     let closes = Arc::new(Barrier::new(2));
     let closing = thread::spawn({

@@ -20,7 +20,7 @@ use super::{
         book::{First, Times},
         registry::{Mark, Registry},
     },
-    DAY, MINUTE,
+    DAY, MINUTE, SECOND,
 };
 use crate::{
     model::{Digest, EndNotice, EndReason, Record, SessionId, Stopwatch, Tag, Timestamp},
@@ -259,6 +259,16 @@ pub(super) fn id(number: u32) -> SessionId {
 pub(super) async fn ended(live: &LiveSession, within: Duration) -> Option<&'static str> {
     let end = timeout(within, live.ended()).await.ok()?;
     Some(end.reason())
+}
+
+/// A stream of session 1, which has asked the store once.
+pub(super) async fn opened() -> (Sight, Arc<Registry>, LiveSession) {
+    let sight = Sight::new(true);
+    let registry = sight.registry();
+    sight.live(id(1), MINUTE * 60);
+    let live = sight.open(&registry, id(1), None);
+    sleep(SECOND * 2).await;
+    (sight, registry, live)
 }
 
 /// A stream that was opened in a runtime that nothing drives any more.

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     MINUTE, SECOND,
-    sight::{Sight, ended, id, tag},
+    sight::{Sight, ended, id, opened, tag},
 };
 use crate::{
     model::EndReason,
@@ -16,11 +16,7 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn a_message_or_another_epoch_ends_the_pause_of_an_outage() {
     for epoch in [false, true] {
-        let sight = Sight::new(true);
-        let registry = sight.registry();
-        sight.live(id(1), MINUTE * 60);
-        let live = sight.open(&registry, id(1), None);
-        sleep(SECOND * 2).await;
+        let (sight, _registry, live) = opened().await;
         sight.0.is_down.store(true, SeqCst);
         sight.deliver(FeedNews::LookAgain);
         sleep(MINUTE * 2).await;
@@ -44,11 +40,7 @@ async fn a_message_or_another_epoch_ends_the_pause_of_an_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_failed_is_asked_again_soon_also_after_an_outage() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, _registry, live) = opened().await;
     sight.0.is_down.store(true, SeqCst);
     sight.deliver(FeedNews::LookAgain);
     sleep(MINUTE * 2).await;
@@ -103,11 +95,7 @@ async fn at_most_256_questions_are_on_their_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_of_a_task_that_was_replaced_is_asked_again_and_its_answer_does_not_count() {
-    let sight = Sight::new(true);
-    let registry = sight.registry();
-    sight.live(id(1), MINUTE * 60);
-    let live = sight.open(&registry, id(1), None);
-    sleep(SECOND * 2).await;
+    let (sight, registry, live) = opened().await;
     let before = registry.next_run();
     sight.deliver(FeedNews::LookAgain);
     let lost = registry.turn(before, 9).unwrap().asked;
