@@ -17,6 +17,15 @@ pub(super) async fn hit(node: &Node, token: &Token) {
     }
 }
 
+/// The last request of this token is answered from here, two seconds after the fill. Returns when.
+pub(super) async fn owes(server: &Server, node: &mut Node, token: &Token) -> Timestamp {
+    node.near.resolve(&near(token)).await.unwrap();
+    server.clock.advance(SECOND * 2);
+    node.hears(0);
+    hit(node, token).await;
+    server.clock.now()
+}
+
 pub(super) async fn stored(server: &Server, token: &Token) -> Timestamp {
     let listed = server.store.list(&List::new(token.tag())).await.unwrap();
     let mut all = listed.into_iter();
@@ -74,10 +83,7 @@ async fn a_request_after_the_lease_records_its_own_activity() {
 async fn nothing_is_written_after_a_message_removed_the_entry() {
     let server = Server::new();
     let (mut node, token) = (server.node(), server.signs_in("alice").await);
-    node.near.resolve(&near(&token)).await.unwrap();
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    hit(&node, &token).await;
+    owes(&server, &mut node, &token).await;
     let end = End::new(token.tag(), Which::All, EndReason::Administrator);
     server.store.end(&end).await.unwrap();
     node.queue.extend(server.news());
@@ -93,11 +99,7 @@ async fn an_own_write_and_a_poll_do_not_lose_activity() {
     let server = Server::new();
     let (mut node, token) = (server.node(), server.signs_in("alice").await);
     for by_save in [true, false] {
-        node.near.resolve(&near(&token)).await.unwrap();
-        server.clock.advance(SECOND * 2);
-        node.hears(0);
-        hit(&node, &token).await;
-        let last = server.clock.now();
+        let last = owes(&server, &mut node, &token).await;
         server.clock.advance(SECOND);
         node.hears(0);
         if by_save {
@@ -126,11 +128,7 @@ async fn a_slow_own_write_does_not_lose_the_activity_of_requests_meanwhile() {
     let mut saves = tokio_test::task::spawn(store.save(&save));
     assert!(saves.poll().is_pending());
 
-    node.near.resolve(&near(&token)).await.unwrap();
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    hit(&node, &token).await;
-    let last = server.clock.now();
+    let last = owes(&server, &mut node, &token).await;
     saves.await.unwrap();
     node.near.flush().await;
 
@@ -163,11 +161,7 @@ async fn activity_within_its_step_is_not_written() {
 async fn a_flush_waits_for_a_write_that_is_on_its_way() {
     let server = Server::new();
     let (mut node, token) = (server.node(), server.signs_in("alice").await);
-    node.near.resolve(&near(&token)).await.unwrap();
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    hit(&node, &token).await;
-    let last = server.clock.now();
+    let last = owes(&server, &mut node, &token).await;
     node.wire.holds_touches();
     server.clock.advance(SECOND * 5);
     while node.wire.touches() == 0 {

@@ -3,24 +3,15 @@
 use std::time::Duration;
 
 use super::{
-    late::{hit, stored},
+    late::{hit, owes, stored},
     wire::{Hold, IDLE, Node, Server, near, poll},
 };
 use crate::{
-    model::{EndReason, Lifetime, Realm, Salt, Timestamp, Token},
+    model::{EndReason, Lifetime, Realm, Salt, Token},
     store::{Authenticated, End, Ended, Renewal, Resolve, Resolved, Rotate, SessionStore, Which},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// The last request of this token is answered from here, two seconds after the fill. Returns when.
-async fn owes(server: &Server, node: &mut Node, token: &Token) -> Timestamp {
-    node.near.resolve(&near(token)).await.unwrap();
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    hit(node, token).await;
-    server.clock.now()
-}
 
 /// It counts as activity, and no near cache may answer it.
 async fn asks(node: &Node, token: &Token) -> Resolved {

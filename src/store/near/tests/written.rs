@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use super::{
     answers::is_near,
-    late::{hit, stored},
+    late::{hit, owes, stored},
     wire::{Hold, Node, Server, near, poll},
 };
 use crate::{
@@ -18,11 +18,8 @@ const MS: Duration = Duration::from_millis(1);
 /// A session whose last request, two seconds after the fill, was answered from here.
 async fn late(server: &Server, node: &mut Node) -> (Token, Timestamp) {
     let token = server.signs_in("alice").await;
-    node.near.resolve(&near(&token)).await.unwrap();
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    hit(node, &token).await;
-    (token, server.clock.now())
+    let last = owes(server, node, &token).await;
+    (token, last)
 }
 
 /// As [`late`], a hundred of them, whose writes are held.
@@ -164,11 +161,7 @@ async fn requests_during_the_write_of_activity_lose_none() {
     assert!(flush.poll().is_pending());
     tokio::task::yield_now().await;
     assert_eq!(node.wire.touches(), 1);
-    node.near.resolve(&near(&token)).await.unwrap();
-    server.clock.advance(SECOND * 2);
-    node.hears(0);
-    hit(&node, &token).await;
-    let last = server.clock.now();
+    let last = owes(&server, &mut node, &token).await;
     node.wire.passes_touches(9);
     flush.await;
 
