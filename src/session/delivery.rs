@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::{Data, Token},
     request::Way,
-    store::NewSession,
+    store::{Found, NewSession},
 };
 
 impl State {
@@ -58,15 +58,8 @@ impl State {
             self.guest_cookie = set;
         }
         self.token = Some(token.clone());
-        self.current = Current::Live(Live {
-            tag: token.tag(),
-            data_at: Some(record.revision),
-            record,
-            data,
-            now,
-            mark: None,
-            near: None,
-        });
+        let found = Found::new(record, data, now);
+        self.current = Current::Live(Live::new(token.tag(), found));
     }
 
     /// The response sets this token, for what is left of the life of the session.
