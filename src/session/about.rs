@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Session,
     client_change::is_doubted,
-    current::Current,
+    current::{Current, Live},
     staged::{Renew, Target},
     state::State,
 };
@@ -38,10 +38,10 @@ impl Session {
     /// Whether the user of the stored session authenticated within this time, and since the client changed
     /// if the app asked for that. What is staged does not count.
     pub(crate) fn is_stored_fresh(&self, within: Duration) -> bool {
-        self.stored_user().is_some()
-            && matches!(&self.state().current, Current::Live(live)
-                if live.now.since(live.record.authenticated_at) <= within
-                    && !is_doubted(&live.record))
+        let is_fresh = |live: &Live| {
+            live.now.since(live.record.authenticated_at) <= within && !is_doubted(&live.record)
+        };
+        self.stored_user().is_some() && self.state().live().is_some_and(is_fresh)
     }
 
     /// The public name of the session, for logs and device lists. It signs nobody in.
@@ -234,10 +234,7 @@ impl State {
     }
 
     pub(super) fn seen_at(&self) -> Option<Timestamp> {
-        match &self.current {
-            Current::Live(live) => Some(live.now),
-            Current::Nothing | Current::Gone | Current::Unavailable => None,
-        }
+        self.live().map(|live| live.now)
     }
 
     pub(super) fn is_available(&self) -> bool {

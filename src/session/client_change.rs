@@ -66,13 +66,8 @@ impl Session {
     #[inline]
     pub(crate) fn client_change(&self, activity: bool) -> Option<Box<Due>> {
         let state = self.state();
-        let Current::Live(Live {
-            tag, record, now, ..
-        }) = &state.current
-        else {
-            return None;
-        };
-        let (tag, record, now) = (*tag, record.clone(), *now);
+        let live = state.live()?;
+        let (tag, record, now) = (live.tag, live.record.clone(), live.now);
         let client = state.sender.client();
         // The app's function is called without the lock.
         drop(state);
@@ -177,7 +172,7 @@ impl Session {
         }
         let (client, at) = {
             let state = self.state();
-            let Current::Live(Live { now, .. }) = &state.current else {
+            let Some(Live { now, .. }) = state.live() else {
                 return;
             };
             (state.sender.client(), *now)

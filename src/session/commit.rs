@@ -2,7 +2,6 @@
 
 use super::{
     Session,
-    current::Current,
     error::{CommitError, LimitReached},
     info::SessionInfo,
     login::Committed,
@@ -68,9 +67,8 @@ impl Session {
 
     /// The stored session, as it was last read.
     pub(super) fn stored(&self) -> Option<Stored> {
-        let Current::Live(live) = &self.state().current else {
-            return None;
-        };
+        let state = self.state();
+        let live = state.live()?;
         Some(Stored {
             tag: live.tag,
             id: live.record.id,

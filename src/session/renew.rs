@@ -171,7 +171,7 @@ impl Session {
 impl State {
     /// Stages a new token if one is due: the present one is old, or may never have arrived.
     pub(super) fn stage_due(&mut self, rules: &Rules) {
-        let Current::Live(Live { record, now, .. }) = &self.current else {
+        let Some(Live { record, now, .. }) = self.live() else {
             return;
         };
         let (id, now, after) = (record.id, *now, rules.rotation.after);
@@ -206,10 +206,7 @@ impl State {
     /// previous token, which is reuse after its time. Only the client of the sign-in gets the present
     /// token again: the same user agent, in the same network.
     fn lost_token(&self, realm: Realm) -> Option<Token> {
-        let (Current::Live(Live { record, now, .. }), Some(token)) = (&self.current, &self.token)
-        else {
-            return None;
-        };
+        let (Live { record, now, .. }, token) = (self.live()?, self.token.as_ref()?);
         let rotation = record.rotation.as_deref()?;
         let previous = rotation.previous[0].filter(|it| *now < it.until && !it.rejected)?;
         let is_same_client = || self.sender.client().is_near(record.client());
@@ -225,7 +222,7 @@ impl State {
     /// It keeps the token while a previous one still works, and for a request with a previous token whose
     /// successor was sent.
     pub(super) fn would_rotate(&self, realm: Realm, now: Timestamp) -> bool {
-        let (Current::Live(Live { record, .. }), Some(token)) = (&self.current, &self.token) else {
+        let (Some(Live { record, .. }), Some(token)) = (self.live(), &self.token) else {
             return false;
         };
         let Some(rotation) = &record.rotation else {

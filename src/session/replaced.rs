@@ -5,7 +5,6 @@ use std::error::Error;
 use super::{
     Session,
     commit::{NO_REVISION, Stored},
-    current::Current,
     error::CommitError,
     login::Login,
     staged::{Batch, Op, PendingLogin, Target},
@@ -207,9 +206,7 @@ impl State {
 
     /// The stored data of the guest session that a sign-in ends.
     fn guest_data(&self) -> Option<&Data> {
-        let Current::Live(live) = &self.current else {
-            return None;
-        };
+        let live = self.live()?;
         let signed_out = match &self.staged.target {
             Target::Stay => false,
             Target::LogOut => true,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    current::Current,
+    current::{Current, Live},
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
     live::LookAgain,
@@ -111,18 +111,22 @@ impl State {
         }
     }
 
-    pub(super) fn record(&self) -> Option<&Record> {
+    /// The stored session.
+    #[inline]
+    pub(super) fn live(&self) -> Option<&Live> {
         match &self.current {
-            Current::Live(live) => Some(&live.record),
+            Current::Live(live) => Some(live),
             Current::Nothing | Current::Gone | Current::Unavailable => None,
         }
     }
 
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.live().map(|live| &live.record)
+    }
+
     /// The stored data that staged changes start from.
     pub(super) fn base(&self) -> Option<&Data> {
-        let Current::Live(live) = &self.current else {
-            return None;
-        };
+        let live = self.live()?;
         let stays = match &self.staged.target {
             Target::Stay => true,
             Target::LogOut => false,
@@ -374,9 +378,6 @@ impl State {
 
     /// The session set that the stored session is in.
     pub(super) fn tag(&self) -> Option<Tag> {
-        match &self.current {
-            Current::Live(live) => Some(live.tag),
-            Current::Nothing | Current::Gone | Current::Unavailable => None,
-        }
+        self.live().map(|live| live.tag)
     }
 }

@@ -31,9 +31,7 @@ impl Session {
     /// The new token, if this request sent the previous one and nobody has used the new one for too long.
     fn overdue(&self, token: &Token) -> Option<(Token, Salt)> {
         let state = self.state();
-        let Current::Live(Live { record, now, .. }) = &state.current else {
-            return None;
-        };
+        let Live { record, now, .. } = state.live()?;
         let rotation = record.rotation.as_deref()?;
         if !rotation.is_unused() || now.since(rotation.issued_at) < UNUSED_MAX {
             return None;
@@ -89,9 +87,9 @@ impl Session {
     pub(super) async fn report_shared(&self, salt: &Salt) {
         let (note, now) = {
             let state = self.state();
-            let Current::Live(Live {
+            let Some(Live {
                 tag, record, now, ..
-            }) = &state.current
+            }) = state.live()
             else {
                 return;
             };

@@ -43,13 +43,9 @@ impl Session {
     pub async fn verify(&self) -> Result<(), SessionError> {
         let (token, counts) = {
             let state = self.state();
-            match (&state.current, &state.token) {
-                (
-                    Current::Live(Live {
-                        near: Some(counts), ..
-                    }),
-                    Some(token),
-                ) => (token.clone(), *counts),
+            let near = state.live().and_then(|live| live.near);
+            match (near, &state.token) {
+                (Some(counts), Some(token)) => (token.clone(), counts),
                 _ => return state.verified(),
             }
         };
@@ -86,7 +82,7 @@ impl Session {
 
 impl State {
     fn is_near(&self) -> bool {
-        matches!(&self.current, Current::Live(live) if live.near.is_some())
+        self.live().is_some_and(|live| live.near.is_some())
     }
 
     /// What is known without the near cache: clones and later calls get the same answer.

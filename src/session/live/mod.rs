@@ -101,10 +101,8 @@ impl Session {
 
     /// The stored session of the request, as it is now.
     pub(crate) fn stored_session(&self) -> Option<(Tag, SessionId)> {
-        match &self.state().current {
-            Current::Live(live) => Some((live.tag, live.record.id)),
-            Current::Nothing | Current::Gone | Current::Unavailable => None,
-        }
+        let state = self.state();
+        state.live().map(|live| (live.tag, live.record.id))
     }
 
     /// As [`live_later`](Self::live_later), for a call that began with this session. If the handler found out that it
@@ -152,9 +150,7 @@ impl Session {
     /// The notice for the user of a session that has just expired. Of a guest session there is none.
     pub(crate) fn expired_now(&self) -> Option<EndNotice> {
         let state = self.state();
-        let Current::Live(live) = &state.current else {
-            return None;
-        };
+        let live = state.live()?;
         live.record.user_id()?;
         let now = live.now.plus(self.0.arrival.age());
         Some(EndNotice::expired(live.record.digest, now))
