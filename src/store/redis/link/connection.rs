@@ -12,6 +12,7 @@ use std::{
 
 use deadpool_redis::redis::{
     Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::ConnectionLike, cmd,
+    from_redis_value,
 };
 use tokio::{runtime::Handle, sync::Notify};
 
@@ -283,14 +284,7 @@ fn offset(known: i64, server: i64, sent: i64, now: i64) -> i64 {
 
 /// The answer to `TIME`, in ms.
 fn time(answer: Value) -> Option<i64> {
-    let Value::Array(parts) = answer else {
-        return None;
-    };
-    let number = |part: &Value| match part {
-        Value::BulkString(text) => str::from_utf8(text).ok()?.parse::<i64>().ok(),
-        _ => None,
-    };
-    let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
+    let (seconds, micros) = from_redis_value::<(i64, i64)>(answer).ok()?;
     seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
 }
 
