@@ -191,7 +191,8 @@ async fn hear(
     }
 }
 
-/// Runs `work`, unless `other` comes to its end before.
+/// Runs `work`, unless `other` comes to its end before. `other` goes first: what has arrived is read before `work`
+/// finds that nothing has.
 pub(super) async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<T> {
     let (mut other, mut work) = (pin!(other), pin!(work));
     poll_fn(|context| {

@@ -6,7 +6,6 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -25,6 +24,7 @@ use super::{
     outage::Outage,
     sentinel::Named,
     source::{Opened, Wire},
+    unless,
 };
 use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
@@ -119,18 +119,15 @@ impl Connection {
     /// Waits for this, or until the connection is stopped. The caller pins it: this future would hold it twice.
     pub(super) async fn unless_stopped<T>(
         &self,
-        mut sent: Pin<&mut impl Future<Output = RedisResult<T>>>,
+        sent: Pin<&mut impl Future<Output = RedisResult<T>>>,
     ) -> RedisResult<T> {
         // From here on it notices a `stop`, also before it is polled.
-        let mut stopped = pin!(self.stop.notified());
+        let stopped = pin!(self.stop.notified());
         if self.is_stopped() {
             return Err(replaced());
         }
-        std::future::poll_fn(|cx| match sent.as_mut().poll(cx) {
-            Poll::Pending => stopped.as_mut().poll(cx).map(|()| Err(replaced())),
-            answered @ Poll::Ready(_) => answered,
-        })
-        .await
+        let answer = unless(sent, stopped).await;
+        answer.unwrap_or_else(|| Err(replaced()))
     }
 
     /// Fails all calls in flight on it, and those that come: the handles that they hold would keep it open.
