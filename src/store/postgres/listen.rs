@@ -19,13 +19,12 @@ use tokio::{sync::watch, time};
 
 use super::{
     failure::{Cause, Failure},
-    gate::jitter,
     live::{PING, Running, SILENT, State, lock, millis, notify},
     tables::Inner,
 };
 use crate::{
     model::clock::Monotonic,
-    store::{FeedMessage, StoreError, StoreErrorKind, meter},
+    store::{FeedMessage, StoreError, StoreErrorKind, meter, outage::jitter},
 };
 
 /// How often a node sends a message to itself, to see whether messages arrive.
