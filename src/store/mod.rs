@@ -36,6 +36,8 @@ pub(crate) mod meter;
 #[cfg(feature = "live")]
 mod near;
 mod op;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod outage;
 #[cfg(feature = "test")]
 pub(crate) mod outage_store;
 mod parts;

@@ -2,9 +2,8 @@
 
 use std::{
     error::Error,
-    fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::Duration,
@@ -12,16 +11,14 @@ use std::{
 
 use tokio::{sync::Notify, time};
 
-use super::{
-    failure::{Cause, Failure},
-    link::Missed,
-};
+use super::{failure::Failure, link::Missed};
 use crate::{
-    model::{
-        clock::{Monotonic, millis},
-        random,
+    model::clock::{Monotonic, millis},
+    store::{
+        StoreError, StoreErrorKind,
+        meter::postgres as meter,
+        outage::{DENIED, SharedCause, jitter},
     },
-    store::{StoreError, StoreErrorKind, meter::postgres as meter},
 };
 
 /// A gap of this length is bridged: calls wait for it.
@@ -33,9 +30,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// While calls wait, a server that is back shall answer them in time.
 const SOON: Duration = Duration::from_millis(50);
-
-/// A wrong password is tried again after this, lest the server lock the user out.
-const DENIED: Duration = Duration::from_secs(5);
 
 /// Closed while the server cannot be reached. Then one call at a time tries, and the others get its error.
 #[derive(Debug, Default)]
@@ -49,7 +43,7 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct Outage {
     kind: StoreErrorKind,
-    cause: Shared,
+    cause: SharedCause,
     since: Monotonic,
     failed: u32,
     /// How long after `last` the next attempt may begin.
@@ -57,10 +51,6 @@ struct Outage {
     last: Monotonic,
     trying: bool,
 }
-
-/// A cause that several errors have.
-#[derive(Clone, Debug)]
-struct Shared(Arc<Cause>);
 
 /// May connect. While the server is away it is the only one.
 #[derive(Debug)]
@@ -156,7 +146,7 @@ impl Gate {
         // Another call may try from here on.
         pass.tries = false;
         let Failure { kind, cause, .. } = failure;
-        let cause = Shared(Arc::new(cause));
+        let cause = SharedCause::new(cause);
         if guard.is_none() {
             meter::went(false);
             tracing::warn!(error = &cause as &dyn Error, "PostgreSQL cannot be reached");
@@ -202,14 +192,6 @@ fn pause(kind: StoreErrorKind, failed: u32, away: Duration) -> Duration {
     }
 }
 
-/// This long, give or take a half: app nodes that lost a server together come back one by one.
-pub(super) fn jitter(pause: Duration) -> Duration {
-    let random = random::bytes().map_or(0.5, |bytes| {
-        f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
-    });
-    pause.mul_f64(0.5 + random)
-}
-
 impl Pass<'_> {
     /// The gate knows what became of the try.
     pub(super) fn done(mut self) {
@@ -226,17 +208,5 @@ impl Drop for Pass<'_> {
             outage.trying = false;
             self.gate.changed.notify_waiters();
         }
-    }
-}
-
-impl fmt::Display for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for Shared {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
     }
 }

@@ -7,9 +7,10 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify, time};
 
-use super::{gate::jitter, tables::Tables};
+use super::tables::Tables;
 use crate::store::{
     SetStore,
+    outage::jitter,
     worker::{DOUBT, Shift, Worker},
 };
 

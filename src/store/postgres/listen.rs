@@ -19,13 +19,12 @@ use tokio::{sync::watch, time};
 
 use super::{
     failure::{Cause, Failure},
-    gate::jitter,
     live::{PING, Running, SILENT, State, lock, millis, notify},
     tables::Inner,
 };
 use crate::{
     model::clock::Monotonic,
-    store::{FeedMessage, StoreError, StoreErrorKind, meter},
+    store::{FeedMessage, StoreError, StoreErrorKind, meter, outage::jitter},
 };
 
 /// How often a node sends a message to itself, to see whether messages arrive.
@@ -191,7 +190,8 @@ async fn hear(
     }
 }
 
-/// Runs `work`, unless `other` comes to its end before.
+/// Runs `work`, unless `other` comes to its end before. `other` goes first: what has arrived is read before `work`
+/// finds that nothing has.
 pub(super) async fn unless<T>(other: impl Future, work: impl Future<Output = T>) -> Option<T> {
     let (mut other, mut work) = (pin!(other), pin!(work));
     poll_fn(|context| {

@@ -16,7 +16,6 @@ use tokio::{runtime::Handle, time};
 
 use super::{
     failure::Cause,
-    gate::jitter,
     held::Value,
     link::{Again, Missed},
     listen::{Listen, listen},
@@ -30,6 +29,7 @@ use crate::{
     },
     store::{
         Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce,
+        outage::jitter,
         worker::{DOUBT, Shift, Worker},
     },
 };

@@ -17,7 +17,6 @@ use tokio::{runtime::Handle, time};
 
 use super::{
     failure::Failure,
-    gate::jitter,
     held::Value,
     link::{Again, Link, Missed},
     live::Live,
@@ -27,7 +26,7 @@ use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{
         Feed, FeedMessage, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write,
-        WriteKind, Written, worker::Worker,
+        WriteKind, Written, outage::jitter, worker::Worker,
     },
 };
 

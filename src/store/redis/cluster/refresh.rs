@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, sync::PoisonError, sync::atomic::Ordering, time::Duration};
 
-use deadpool_redis::redis::{Cmd, ConnectionAddr, Value, cmd};
+use deadpool_redis::redis::{Cmd, ConnectionAddr, Value, cmd, from_redis_value_ref};
 
 use super::{
     Inner,
@@ -155,13 +155,9 @@ impl Inner {
 
     /// Takes what a node said, also against what was known if the Cluster was made `again`. Whether it knows who serves what.
     fn learn(&self, answer: &Value, host: &str, again: bool) -> bool {
-        let text = match answer {
-            Value::BulkString(text) => str::from_utf8(text).ok(),
-            Value::VerbatimString { text, .. } => Some(&**text),
-            _ => None,
-        };
         let is_tls = matches!(self.seeds.first.addr(), ConnectionAddr::TcpTls { .. });
-        let Some(view) = text.and_then(|text| parse::view(text, host, is_tls)) else {
+        let text = from_redis_value_ref::<String>(answer).ok();
+        let Some(view) = text.and_then(|text| parse::view(&text, host, is_tls)) else {
             return false;
         };
         let now = Monotonic::now().as_millis();

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::outage::Outage;
-use crate::store::StoreErrorKind;
+use crate::store::{
+    StoreErrorKind,
+    outage::{DENIED, jitter},
+};
 
 /// A gap of 100 ms is bridged: so many attempts come so soon after one another.
 const SOON: u32 = 6;
 pub(super) const STEP: Duration = Duration::from_millis(50);
-
-/// A wrong password is tried again after this, lest the server lock the user out.
-const DENIED: Duration = Duration::from_secs(5);
 
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -36,15 +36,6 @@ pub(in super::super) fn pause(failed: u32, outage: &Outage) -> Duration {
     };
     let pause = Duration::from_millis(250 << doublings).min(longest);
     jitter(pause)
-}
-
-/// This long, give or take a half: app nodes that lost a server together come back one by one.
-pub(super) fn jitter(pause: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without a random number all wait for the same time, which is no error.
-    let _ = getrandom::fill(&mut random);
-    let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
-    pause.mul_f64(0.5 + share)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One call of a script, from its place to its reply.
 
-use std::{pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 
@@ -14,6 +14,7 @@ use super::{
     outage::Outage,
     patience::Patience,
     progress::{Came, Elsewhere, Progress, Waited},
+    unless,
 };
 use crate::{
     model::clock::Monotonic,
@@ -275,15 +276,11 @@ impl Inner {
     /// Waits for a place, or until slots went elsewhere: a call that waits longer would be answered too late to be of use.
     async fn wait(self: &Arc<Self>, lane: Lane, losses: u64) -> Waited {
         let began = Monotonic::now().as_millis();
-        let mut place = std::pin::pin!(self.limit.take(lane));
-        let mut elsewhere = std::pin::pin!(self.loses(losses));
-        let waited = std::future::poll_fn(|cx| match place.as_mut().poll(cx) {
-            Poll::Ready(place) => Poll::Ready(Waited::Place(place)),
-            Poll::Pending => elsewhere.as_mut().poll(cx).map(|()| Waited::Elsewhere),
-        });
-        let mut waited = std::pin::pin!(waited);
+        let place = std::pin::pin!(self.limit.take(lane));
+        let elsewhere = std::pin::pin!(self.loses(losses));
+        let mut waited = std::pin::pin!(unless(place, elsewhere));
         if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
-            return waited;
+            return waited.map_or(Waited::Elsewhere, Waited::Place);
         }
         // A server that answers nobody is not busy. It may be about to hand over, or to fail.
         let Ok(_few) = self.stalled.try_acquire() else {
@@ -296,7 +293,7 @@ impl Inner {
                 Some(connection) => self.overdue(&connection, began),
             }
             if let Ok(waited) = tokio::time::timeout(self.quarter, &mut waited).await {
-                return waited;
+                return waited.map_or(Waited::Elsewhere, Waited::Place);
             }
         }
         Waited::Busy

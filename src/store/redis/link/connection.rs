@@ -6,12 +6,12 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
 use deadpool_redis::redis::{
     Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value, aio::ConnectionLike, cmd,
+    from_redis_value,
 };
 use tokio::{runtime::Handle, sync::Notify};
 
@@ -24,6 +24,7 @@ use super::{
     outage::Outage,
     sentinel::Named,
     source::{Opened, Wire},
+    unless,
 };
 use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
@@ -118,18 +119,15 @@ impl Connection {
     /// Waits for this, or until the connection is stopped. The caller pins it: this future would hold it twice.
     pub(super) async fn unless_stopped<T>(
         &self,
-        mut sent: Pin<&mut impl Future<Output = RedisResult<T>>>,
+        sent: Pin<&mut impl Future<Output = RedisResult<T>>>,
     ) -> RedisResult<T> {
         // From here on it notices a `stop`, also before it is polled.
-        let mut stopped = pin!(self.stop.notified());
+        let stopped = pin!(self.stop.notified());
         if self.is_stopped() {
             return Err(replaced());
         }
-        std::future::poll_fn(|cx| match sent.as_mut().poll(cx) {
-            Poll::Pending => stopped.as_mut().poll(cx).map(|()| Err(replaced())),
-            answered @ Poll::Ready(_) => answered,
-        })
-        .await
+        let answer = unless(sent, stopped).await;
+        answer.unwrap_or_else(|| Err(replaced()))
     }
 
     /// Fails all calls in flight on it, and those that come: the handles that they hold would keep it open.
@@ -283,14 +281,7 @@ fn offset(known: i64, server: i64, sent: i64, now: i64) -> i64 {
 
 /// The answer to `TIME`, in ms.
 fn time(answer: Value) -> Option<i64> {
-    let Value::Array(parts) = answer else {
-        return None;
-    };
-    let number = |part: &Value| match part {
-        Value::BulkString(text) => str::from_utf8(text).ok()?.parse::<i64>().ok(),
-        _ => None,
-    };
-    let (seconds, micros) = (number(parts.first()?)?, number(parts.get(1)?)?);
+    let (seconds, micros) = from_redis_value::<(i64, i64)>(answer).ok()?;
     seconds.checked_mul(1_000)?.checked_add(micros / 1_000)
 }
 

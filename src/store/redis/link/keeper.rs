@@ -1,12 +1,6 @@
 //! The one background task of a link: it opens connections, and looks after those that there are.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -15,6 +9,7 @@ use super::{
     connection::{Connection, Shared},
     outage::Outage,
     state::{Task, Wants},
+    unless,
 };
 use crate::{
     model::clock::{Monotonic, millis},
@@ -87,7 +82,7 @@ pub(super) async fn keep(link: Arc<Inner>) {
             }
             Task::Ask => link.follow().await,
             Task::Wait(time) => {
-                let switched = pin!(changed(&mut switched));
+                let (switched, nudged) = (pin!(changed(&mut switched)), pin!(nudged));
                 let switched = tokio::time::timeout(time, unless(switched, nudged));
                 if switched.await == Ok(Some(())) {
                     link.state().switched();
@@ -105,16 +100,6 @@ async fn changed(switched: &mut Option<watch::Receiver<()>>) {
         return;
     }
     std::future::pending::<()>().await;
-}
-
-/// Waits for this; `None` if the other one is done before.
-async fn unless<F: Future>(work: Pin<&mut F>, other: impl Future) -> Option<F::Output> {
-    let (mut work, mut other) = (work, pin!(other));
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => other.as_mut().poll(cx).map(|_| None),
-    })
-    .await
 }
 
 impl Inner {
@@ -145,7 +130,7 @@ impl Inner {
     async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
-            if let Some(done) = unless(work.as_mut(), self.nudge.notified()).await {
+            if let Some(done) = unless(work.as_mut(), pin!(self.nudge.notified())).await {
                 return Some(done);
             }
             if self.state().is_urgent() {
@@ -171,7 +156,7 @@ impl Inner {
                 }
             }
         };
-        unless(pin!(attempt), renamed).await
+        unless(pin!(attempt), pin!(renamed)).await
     }
 
     /// Keeps the spare that was opened; `None` if something more urgent came up.

@@ -27,6 +27,7 @@ mod progress;
 mod sentinel;
 mod source;
 mod state;
+mod unless;
 
 use std::{
     fmt,
@@ -66,6 +67,7 @@ pub(super) use self::{
     progress::{Came, Elsewhere, Progress},
     sentinel::Sentinels,
     source::Seeds,
+    unless::unless,
 };
 
 /// How often a caller who waits for the link looks whether the keeper runs.

@@ -1,11 +1,11 @@
 //! Why a link is down, shared by all callers who meet it.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::error::Error;
 
 use deadpool_redis::redis::RedisError;
 
 use super::failure::Failure;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, outage::SharedCause};
 
 /// Why a link is down: the kind of error and its cause, the same for every caller.
 #[derive(Clone, Debug)]
@@ -13,12 +13,8 @@ pub(in super::super) struct Outage {
     pub(in super::super) kind: StoreErrorKind,
     /// Whether the server answers and refuses all calls: its name leads to a replica, or the sign-in holds no more.
     pub(super) refuses: bool,
-    cause: Cause,
+    cause: SharedCause,
 }
-
-/// A cause that several errors have: [`StoreError`] owns its source.
-#[derive(Clone, Debug)]
-struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Outage {
     pub(in super::super) fn new(
@@ -28,7 +24,7 @@ impl Outage {
         Self {
             kind,
             refuses: false,
-            cause: Cause(cause.into().into()),
+            cause: SharedCause::new(cause),
         }
     }
 
@@ -63,18 +59,6 @@ impl Outage {
 
     /// For a log: the cause without a type.
     pub(in super::super) fn cause(&self) -> &(dyn Error + 'static) {
-        &*self.cause.0
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        &self.cause
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_redis::redis::{Pipeline, Value, cmd};
+use deadpool_redis::redis::{Pipeline, Value, cmd, from_redis_value};
 
 use super::{
     channel,
@@ -41,12 +41,8 @@ impl Slots {
     /// Looks once. Says whether it subscribed to more.
     async fn step(&mut self, line: &Line<'_>) -> Result<bool, Outage> {
         let answer = line.ask(cmd("CLUSTER").arg("NODES")).await?;
-        let text = match &answer {
-            Value::BulkString(text) => str::from_utf8(text).ok(),
-            Value::VerbatimString { text, .. } => Some(&**text),
-            _ => None,
-        };
-        let Some(served) = text.and_then(served) else {
+        let text = from_redis_value::<String>(answer).ok();
+        let Some(served) = text.as_deref().and_then(served) else {
             return Err(out_of_order());
         };
         let (hearing, number) = (line.hearing, line.ear.number);

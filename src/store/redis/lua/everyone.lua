@@ -16,11 +16,7 @@
 local everyone = KEYS[1]
 local least, always, given, of = unpack(ARGV)
 
-local now = tonumber(given)
-if not now then
-  local time = redis.call("TIME")
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local now = clock(given)
 local moment = tonumber(redis.call("HGET", everyone, "moment") or "")
 if least ~= "" and (always == "1" or not moment or moment < tonumber(least)) then
   moment = math.max(moment or -math.huge, tonumber(least))

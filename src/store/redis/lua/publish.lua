@@ -15,8 +15,7 @@
 local user = KEYS[1]
 local channel, message, of = unpack(ARGV)
 
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local sent = redis.pcall(PUBLISH, channel, message)
 if type(sent) == "table" and sent.err then
   return { 0, now, of, sent.err }

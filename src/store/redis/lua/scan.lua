@@ -14,8 +14,7 @@
 ]]
 local cursor, process, most, prefix, of = unpack(ARGV)
 
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local info = redis.pcall("INFO", "server")
 local own = type(info) == "string" and string.match(info, "run_id:(%w+)") or ""
 if own ~= process then

@@ -12,8 +12,7 @@
 ]]
 local from, most, prefix, of = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local answer, slot = { 1, now, of, from }, from
 while slot < 16384 and slot < from + 512 and #answer < most + 4 do
   local count = redis.call("CLUSTER", "COUNTKEYSINSLOT", slot)

@@ -17,13 +17,9 @@ local ticket, digest, given = unpack(ARGV)
 local of = string.sub(digest, 25, 32)
 
 local record = redis.call("HGET", user, ticket) or ""
-local now = tonumber(given)
-if not now then
-  local time = redis.call("TIME")
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local now = clock(given)
 local version, kind = string.byte(record, 1, 2)
-if version == 1 and kind == 4 and string.sub(record, 51, 82) == digest
+if version == VERSION and kind == TICKET and string.sub(record, 51, 82) == digest
   and now < struct.unpack(">i8", record, 43) then
   return { 1, now, of, string.sub(record, 83) }
 end

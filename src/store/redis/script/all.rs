@@ -95,7 +95,7 @@ impl All {
                 include_str!("../lua/create.lua"),
                 &admit.concat(),
             ),
-            ticket: Script::new(&[], include_str!("../lua/ticket.lua"), &[]),
+            ticket: Script::new(&[PRELUDE], include_str!("../lua/ticket.lua"), &[]),
             // A shorter lifetime is the sooner end of a session.
             save: changes(
                 r#"(ALL or ARGV[6] ~= "") and 5"#,
@@ -118,11 +118,15 @@ impl All {
             ),
             look: Script::new(&[PRELUDE, HASH], include_str!("../lua/look.lua"), &[]),
             touch: Script::new(&[PRELUDE], include_str!("../lua/touch.lua"), &[]),
-            everyone: Script::new(&[], include_str!("../lua/everyone.lua"), &[]),
-            scan: Script::new(&[], include_str!("../lua/scan.lua"), &[]),
-            slots: Script::new(&[], include_str!("../lua/slots.lua"), &[]),
+            everyone: Script::new(&[PRELUDE], include_str!("../lua/everyone.lua"), &[]),
+            scan: Script::new(&[PRELUDE], include_str!("../lua/scan.lua"), &[]),
+            slots: Script::new(&[PRELUDE], include_str!("../lua/slots.lua"), &[]),
             publish: live.map(|live| {
-                Script::new(&[&live.command()], include_str!("../lua/publish.lua"), &[])
+                Script::new(
+                    &[PRELUDE, &live.command()],
+                    include_str!("../lua/publish.lua"),
+                    &[],
+                )
             }),
         }
     }

@@ -1,10 +1,8 @@
 //! The scripts that change data, list and end.
 
 use std::{
-    future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, Weak},
-    task::Poll,
     time::Duration,
 };
 
@@ -13,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::{
     super::{
-        link::{Call, Lane, Resend},
+        link::{Call, Lane, Resend, unless},
         reply::Reply,
         undelivered,
     },
@@ -287,12 +285,8 @@ async fn end_all(store: Weak<Inner>, shift: Shift) {
             Err(error) => {
                 failed = 0;
                 tracing::debug!(kind = ?error.kind(), "a sign-in that was given up is not ended yet");
-                let (mut up_again, mut awaited) = (up_again, pin!(awaited.notified()));
-                let woken = poll_fn(|cx| match up_again.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(()),
-                    Poll::Pending => awaited.as_mut().poll(cx),
-                });
-                let waited = tokio::time::timeout(pause, woken).await;
+                let (up_again, awaited) = (pin!(up_again), pin!(awaited.notified()));
+                let waited = tokio::time::timeout(pause, unless(up_again, awaited)).await;
                 pause = if waited.is_ok() {
                     undelivered::SHORTEST
                 } else {

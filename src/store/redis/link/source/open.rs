@@ -18,7 +18,7 @@ use deadpool_redis::{
     },
 };
 
-use super::{Kind, Opened, Outage, RedisSource, Wire, names};
+use super::{super::sentinel::Named, Kind, Opened, Outage, RedisSource, Wire, names};
 use crate::store::StoreErrorKind;
 
 /// As many calls as may be in flight: they must not wait a second time, out of sight.
@@ -36,28 +36,37 @@ impl RedisSource {
         patience: Duration,
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, Outage> {
-        let (info, config) = unless_it_panics(pin!(self.info())).await?;
-        let settings = info.redis_settings().clone();
-        let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
-        let config = config.set_push_sender(move |info| {
-            push(info);
-            Ok::<_, SendError>(())
-        });
-        let opened = connect(ours(info), &config, patience);
-        unless_it_panics(pin!(async { opened.await.map_err(Outage::of) })).await
+        unless_it_panics(pin!(async {
+            let (info, config, _named) = self.target().await?;
+            let settings = info.redis_settings().clone();
+            let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+            let config = config.set_push_sender(move |info| {
+                push(info);
+                Ok::<_, SendError>(())
+            });
+            connect(info, config, patience).await.map_err(Outage::of)
+        }))
+        .await
     }
 
-    /// Where to connect now, and with which settings.
-    async fn info(&self) -> Result<(ConnectionInfo, AsyncConnectionConfig), Outage> {
+    /// Where to connect now, with which settings, and what the sentinels said.
+    async fn target(
+        &self,
+    ) -> Result<(ConnectionInfo, AsyncConnectionConfig, Option<Named>), Outage> {
+        let mut named = None;
         let info = match &self.0 {
-            Kind::Client(info, config) => return Ok(((**info).clone(), (**config).clone())),
+            Kind::Client(info, config) => {
+                return Ok(((**info).clone(), (**config).clone(), None));
+            }
             Kind::Asked(ask) => ask()
                 .await
                 .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?,
             Kind::Seeds(seeds) => seeds.first.clone(),
             Kind::Sentinels(sentinels) => {
-                let master = sentinels.ask().await?.master;
-                sentinels.server(&master).ok_or_else(no_sentinels)?
+                let master = named.insert(sentinels.ask().await?.master);
+                sentinels.server(master).ok_or_else(|| {
+                    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
+                })?
             }
             Kind::SentinelClient(client) => {
                 let found = client.lock().await.async_get_client().await;
@@ -68,41 +77,18 @@ impl RedisSource {
                 return Err(Outage::new(StoreErrorKind::Unavailable, cause));
             }
         };
-        Ok((info, names::config()))
+        Ok((ours(info), names::config(), named))
     }
 
     async fn open_now(&self, patience: Duration) -> Result<Opened, Outage> {
-        let mut named = None;
-        let opened = match &self.0 {
-            Kind::Client(info, config) => connect((**info).clone(), config, patience).await,
-            Kind::Asked(ask) => {
-                let info = ask()
-                    .await
-                    .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?;
-                connect(ours(info), &names::config(), patience).await
-            }
-            Kind::Seeds(seeds) => {
-                let first = ours(seeds.first.clone());
-                connect(first, &names::config(), patience).await
-            }
-            Kind::Node(pool) => pool.manager().create().await,
-            Kind::Sentinels(sentinels) => {
-                let master = sentinels.ask().await?.master;
-                let info = sentinels.server(&master).ok_or_else(no_sentinels)?;
-                named = Some(master);
-                connect(ours(info), &names::config(), patience).await
-            }
-            Kind::SentinelPool(pool) => pool.manager().create().await,
-            Kind::SentinelClient(client) => {
-                let found = client.lock().await.async_get_client().await;
-                let info = found.map_err(Outage::of)?.get_connection_info().clone();
-                connect(ours(info), &names::config(), patience).await
-            }
+        let (opened, named) = match &self.0 {
+            Kind::Node(pool) => (pool.manager().create().await, None),
+            Kind::SentinelPool(pool) => (pool.manager().create().await, None),
             Kind::Cluster(pool) => {
                 return match pool.get().await {
                     Ok(taken) => Ok(Opened {
                         wire: Wire::Cluster(cluster::Connection::take(taken)),
-                        named,
+                        named: None,
                     }),
                     Err(PoolError::Backend(error)) => Err(Outage::of(error)),
                     Err(error @ PoolError::Timeout(_)) => {
@@ -110,6 +96,10 @@ impl RedisSource {
                     }
                     Err(error) => Err(Outage::new(StoreErrorKind::Unavailable, error)),
                 };
+            }
+            _ => {
+                let (info, config, named) = self.target().await?;
+                (connect(info, config, patience).await, named)
             }
         };
         let mut connection = opened.map_err(Outage::of)?;
@@ -132,10 +122,6 @@ async fn unless_it_panics<T>(
     .await
 }
 
-fn no_sentinels() -> Outage {
-    Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
-}
-
 fn panicked() -> Outage {
     let cause = "what the app passed to the store for connecting panicked";
     Outage::new(StoreErrorKind::Unavailable, cause)
@@ -143,11 +129,10 @@ fn panicked() -> Outage {
 
 async fn connect(
     info: ConnectionInfo,
-    config: &AsyncConnectionConfig,
+    config: AsyncConnectionConfig,
     patience: Duration,
 ) -> RedisResult<MultiplexedConnection> {
     let config = config
-        .clone()
         .set_connection_timeout(Some(patience))
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE);
