@@ -17,6 +17,8 @@ mod disk;
 mod entry;
 mod error;
 mod front;
+#[cfg(test)]
+mod full;
 mod header;
 mod journal;
 mod load;
