@@ -42,6 +42,10 @@ use super::{Horizon, identity};
 /// | activity | is not written. If the stored one is older than a seventeenth of the idle time, it is tried twice again |
 /// | a sign-in, a sign-out, new data, a new token | is tried again, in turn with others of the same user in this process |
 ///
+/// Ends have their turn first, and sign-ins after them. At most 1,000 operations wait for their turn on one session set, in
+/// each process. One more is [`Busy`](super::StoreErrorKind::Busy) at once. An end always finds a place, unless only ends
+/// wait: another operation that came last is `Busy` for it. A sign-in also goes before what is neither.
+///
 /// After an error of the storage that leaves open whether a write ran, the store reads the set to find out.
 /// An end is repeated until it is known to have run, within the [patience](SetStoreBuilder::patience). A `save` under a
 /// condition whose outcome cannot be known is [`Uncertain`](super::StoreErrorKind::Uncertain).

@@ -1,6 +1,7 @@
 //! What `SetStore` does when others write, when the storage fails, and when it is full.
 
 mod failures;
+mod flood;
 mod others;
 
 use std::sync::atomic::{AtomicU64, Ordering};
