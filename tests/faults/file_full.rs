@@ -6,36 +6,66 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{env, fs, io::Write, path::Path, process::Command};
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use http::StatusCode;
-use tower_user_sessions::{Limit, SessionLayer, store::FileStore};
+use tower_user_sessions::{
+    Limit, SessionLayer, SessionStore,
+    store::{Created, FileStore},
+};
 
-use crate::common::http::{Answer, Client, user};
+use crate::common::{
+    http::{Answer, Client, user},
+    people::{asks, token},
+};
 
 /// Names the small disk to the process that has it.
 const DISK: &str = "TUS_SMALL_DISK";
 
+/// How long the log may be at least before it is cleaned.
+const LOG: u64 = 32 * 1024 * 1024;
+
 // T75
 #[test]
 fn on_a_full_disk_sign_ins_fail_and_evict_nobody_and_all_works_again_with_space() {
+    let test =
+        "file_full::on_a_full_disk_sign_ins_fail_and_evict_nobody_and_all_works_again_with_space";
+    on_a_disk_of("14m", test, |disk| fills(disk, false));
+}
+
+// T75
+#[test]
+fn on_a_full_disk_with_a_log_that_must_be_cleaned_the_same_holds() {
+    let test = "file_full::on_a_full_disk_with_a_log_that_must_be_cleaned_the_same_holds";
+    on_a_disk_of("80m", test, |disk| fills(disk, true));
+}
+
+/// Runs this test again in a process that has a small disk.
+fn on_a_disk_of<F: Future<Output = ()>>(size: &str, test: &str, fills: impl FnOnce(PathBuf) -> F) {
     if let Some(disk) = env::var_os(DISK) {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.enable_all().build().unwrap();
-        return runtime.block_on(fills(disk.as_ref()));
+        return runtime.block_on(fills(disk.into()));
     }
     let disk = tempfile::tempdir().unwrap();
     let own = env::current_exe().unwrap();
-    let script = "mount -t tmpfs -o size=14m none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture";
+    let script = format!(
+        "mount -t tmpfs -o size={size} none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture"
+    );
     // Without the rights of root, a namespace of users gives them.
     let mut unshare = Command::new("unshare");
     if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
         unshare.arg("--map-root-user");
     }
     let done = unshare
-        .args(["--mount", "sh", "-c", script, "sh"])
+        .args(["--mount", "sh", "-c", &script, "sh"])
         .args([disk.path(), &own])
-        .arg("file_full::on_a_full_disk_sign_ins_fail_and_evict_nobody_and_all_works_again_with_space")
+        .arg(test)
         .env(DISK, disk.path())
         .status()
         .unwrap_or_else(|error| {
@@ -65,9 +95,23 @@ fn fill(path: &Path) {
     while ballast.write_all(&[1; 4_096]).is_ok() {}
 }
 
-async fn fills(disk: &Path) {
+/// Signs a user in from so many places that soon the log must be cleaned.
+async fn lengthen_log(store: &FileStore, path: &Path) {
+    for at in 0..1_000 {
+        let mut create = asks("carol", &token(store, "carol"));
+        create.limit = Limit::at_most(150);
+        let created = store.create(&create).await.unwrap();
+        assert!(matches!(created, Created::Created(_)), "{at}: {created:?}");
+    }
+    assert!(fs::metadata(path).unwrap().len() > LOG);
+}
+
+async fn fills(disk: PathBuf, long: bool) {
     let (path, ballast) = (disk.join("sessions.db"), disk.join("ballast"));
     let store = FileStore::open(&path).unwrap();
+    if long {
+        lengthen_log(&store, &path).await;
+    }
     let layer = SessionLayer::new(store).limit(Limit::at_most(1));
     let mut phone = Client::new(&layer);
     assert_eq!(sign_in(&mut phone, "alice").await.status, StatusCode::OK);

@@ -103,7 +103,7 @@ async fn nothing_is_written_over_the_moment_of_all_users() {
         .end(&End::new(ZEROS, Which::All, EndReason::Administrator))
         .await;
     store.end_undelivered(ZEROS, token.session_id());
-    let waiting = store.drain().await;
+    let waiting = store.drain(Duration::from_secs(5)).await;
     let page = store.scan(&Scan::new()).await.unwrap();
 
     let unsupported = Some(StoreErrorKind::Unsupported);

@@ -43,7 +43,7 @@ async fn sign_ins_of_an_outage_are_not_queued_to_be_ended() {
     let sets = shelf.store();
     shelf.set_down(true);
     sign_ins_and_guests(sets.clone()).await;
-    assert_eq!(sets.drain().await, 0);
+    assert_eq!(sets.drain(Duration::ZERO).await, 0);
 }
 
 /// A request that commits its sign-in twice and answers with an error. Returns how many sign-ins are to be ended then.
@@ -67,7 +67,7 @@ async fn left_after(commits: [[Fault; 3]; 2]) -> usize {
     });
     answer.await;
     shelf.set_down(true);
-    store.drain().await
+    store.drain(Duration::ZERO).await
 }
 
 // T57

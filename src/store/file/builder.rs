@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,12 +15,15 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    model::{Clock, Lifetime, TagKey},
-    store::{NOTICE_KEPT, identity},
+    model::{Clock, Lifetime, Tag, TagKey},
+    store::{NOTICE_KEPT, SessionSet, identity},
 };
 
 /// The most guest sessions by default.
 const GUESTS_MAX: usize = 1_000_000;
+
+/// Gets each session set of the file.
+type Take<'a> = &'a mut dyn FnMut(Tag, SessionSet);
 
 /// The settings of a [`FileStore`].
 #[derive(Clone)]
@@ -90,14 +93,23 @@ impl FileStoreBuilder {
     ///
     /// See [`FileStoreErrorKind`](super::FileStoreErrorKind). A file that is damaged, foreign or newer does not change.
     pub fn open(self, path: impl AsRef<Path>) -> Result<FileStore, FileStoreError> {
-        let path: PathBuf = path.as_ref().to_owned();
+        let path = path.as_ref();
+        self.on(path, |new, take| Disk::open(path, new, take))
+    }
+
+    /// `open` opens the file with this path.
+    pub(super) fn on(
+        self,
+        path: &Path,
+        open: impl FnOnce(Times, Take<'_>) -> Result<(Disk, Times), FileStoreError>,
+    ) -> Result<FileStore, FileStoreError> {
         let now = self.clock.now();
         let shards = Shards::new();
         let new = Times {
             last: Some(now),
             everyone: None,
         };
-        let (disk, times) = Disk::open(&path, new, |tag, set| {
+        let (disk, times) = open(new, &mut |tag, set| {
             if let Some(mut shard) = shards.of(tag) {
                 shard.load(tag, set);
             }
@@ -113,12 +125,12 @@ impl FileStoreBuilder {
         let front = Arc::new(front);
         let shown = Arc::new(Mutex::default());
         let thread = Writer::start(Arc::clone(&front), disk, Arc::clone(&shown));
-        let thread = thread.map_err(|source| FileStoreError::io(&path, source))?;
+        let thread = thread.map_err(|source| FileStoreError::io(path, source))?;
         Ok(FileStore(Arc::new(Inner {
             identity: identity::next(),
             front,
             tag_key,
-            path,
+            path: path.to_owned(),
             shown,
             thread: Some(thread),
         })))

@@ -17,6 +17,8 @@ mod disk;
 mod entry;
 mod error;
 mod front;
+#[cfg(test)]
+mod full;
 mod header;
 mod journal;
 mod load;
@@ -95,7 +97,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// [`InUse`](FileStoreErrorKind::InUse) in the new one: let it wait and try again.
 ///
 /// Clones share the file. It is closed when the last clone is dropped, also those in layers. That waits for the last
-/// write.
+/// write, for as long as the disk takes. After an error it is not tried again. Then the last second of activity is missing, and
+/// ends that were answered with an error: those sessions are live again.
 ///
 /// # Time
 ///

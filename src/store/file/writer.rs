@@ -25,7 +25,7 @@ use crate::{
 const ACTIVITY_EVERY: Duration = Duration::from_secs(1);
 
 /// The most sets of one commit that nobody waits for, so that nobody waits long behind them.
-const UNHURRIED: usize = 512;
+const UNHURRIED: usize = if cfg!(test) { 8 } else { 512 };
 
 /// The longest that a commit waits for more session sets.
 const GATHER_MAX: Duration = Duration::from_millis(1);
@@ -138,7 +138,8 @@ impl Writer {
             thread::sleep(pause.saturating_sub(at.elapsed()));
         }
         let group = self.front.take_off(&tags);
-        // After an error only once all sets were written again, and the disk works: it may be full, and a copy needs space.
+        // After an error only once all sets were written again: a copy of the version before, with the data of one that failed and
+        // is in the file, would be damage. And only once the disk works: it may be full, and a copy needs space.
         let clean = self.failed.is_empty() && self.rest.is_none();
         let began = Monotonic::now();
         let (sets, outcome) = (group.len(), self.commit(group, clean));

@@ -51,7 +51,7 @@ impl GivenUp {
     async fn end_all(self: Arc<Self>, sets: SetStore<Tables>, shift: Shift) {
         let mut pause = SHORTEST;
         loop {
-            while sets.drain().await > 0 {
+            while sets.end_waiting(|| true).await > 0 {
                 time::sleep(jitter(pause)).await;
                 pause = (2 * pause).min(LONGEST);
             }

@@ -20,7 +20,7 @@ use super::{
     gate::{Gate, Pass},
     held::{Call, Held, Value},
     places::Places,
-    settling::Settling,
+    settling::{LONGEST, Settling},
 };
 use crate::{
     model::clock::Monotonic,
@@ -103,7 +103,7 @@ impl Link {
             prepares: AtomicBool::new(prepares),
             gate: Gate::default(),
             places: Arc::default(),
-            settling: Settling::new(deadline),
+            settling: Settling::new(deadline, LONGEST),
             full: AtomicI64::new(0),
             left: AtomicI64::new(i64::MIN),
         }
@@ -316,6 +316,10 @@ impl Link {
         time::timeout(turn(), place.turn())
             .await
             .map_err(|_elapsed| busy(()))?;
+        // Others may have become late meanwhile.
+        if again == Again::Never && self.settling.is_full(most) {
+            return Err(busy(()));
+        }
         let got = time::timeout(self.left(began), self.pool.timeout_get(&AT_ONCE)).await;
         let got = match got {
             // The app uses some of the connections itself.

@@ -114,13 +114,18 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
 /// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 ///
-/// A statement that is not answered in time keeps its connection for a minute more, unless an answer comes: the server
-/// works for it, and another connection would be one too many. Of several connections one is left for requests. After that
-/// minute a statement that only reads is cancelled. Of changes only one at a time waits then, and the others are
-/// [`Busy`](super::StoreErrorKind::Busy) at once. So a lock of the table that lasts leaves one server connection behind in
-/// a minute, for each process of yours. Set `client_connection_check_interval = '10s'` (PostgreSQL 14), and the server
-/// closes those too. A cancel request goes over a connection of its own without TLS. If the pool insists on TLS
-/// (`sslmode=require`), none is sent.
+/// A statement that is not answered in time keeps its connection until the answer comes: the server works for it, and
+/// another connection would be one too many. Of several connections one is left for requests. After a minute a
+/// statement that only reads is cancelled. A change is not: one that waits for a standby would take effect without it.
+/// From then on only one new change at a time waits, and the others are [`Busy`](super::StoreErrorKind::Busy) at once.
+///
+/// While a lock of the table lasts, four of the changes that wait for longer than this minute give their place to other
+/// calls. So each process of yours has at most four connections more than its pool. After that, changes keep their places
+/// until the lock is free. A server that disappears without a word looks the same: with `tcp_user_timeout=30` in the URL
+/// Linux notices it after 30 s, and otherwise after a quarter of an hour.
+///
+/// A cancel request goes over a connection of its own without TLS. If the pool insists on TLS (`sslmode=require`), none is
+/// sent. Then set `client_connection_check_interval = '10s'` (PostgreSQL 14): the server ends reads for which nobody waits.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,
@@ -163,7 +168,7 @@ impl PostgresStore {
     /// Waits until all sign-ins that were given up have ended, at most for this time. Returns how many are left.
     ///
     /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
-    /// shutdown, after the last request.
+    /// shutdown, after the last request. The sessions that are left expire unused, because no client has their token.
     ///
     /// # Cancel safety
     ///

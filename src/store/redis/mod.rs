@@ -146,7 +146,7 @@ impl RedisStore {
     /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
     ///
     /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
-    /// shutdown, after the last request.
+    /// shutdown, after the last request. The sessions that are left expire unused, because no client has their token.
     ///
     /// # Cancel safety
     ///

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    SetStorage, Urgency, Version, Write, WriteKind, Written, everyone::TAG as EVERYONE,
-    turns::Turns,
+    SetStorage, Urgency, Version, Write, WriteKind, Written,
+    everyone::TAG as EVERYONE,
+    turns::{Turn, Turns},
 };
 use crate::{
     model::{Arrival, SessionId, Tag, Timestamp},
@@ -196,19 +197,25 @@ pub(super) async fn run<S: SetStorage, T>(
         // A request that lost mostly finds its change done, so it looks again before it waits.
         let most = u32::from(kind == TaskKind::Request);
         if turn.is_none() && (lost > most || joins()) {
-            turn = Some(turns.take(tag, urgency).await);
-            // Many may have had their turns before. An end goes first, and is not given up.
-            if kind != TaskKind::End && began.age() > patience {
+            turn = turns.take(tag, urgency).await;
+            // Many may have had their turns before. An end goes first, and is not given up while the storage answers.
+            let is_over =
+                |turn: &Turn<'_>| began.age() > patience && (kind != TaskKind::End || turn.fails());
+            if turn.as_ref().is_none_or(is_over) {
                 let busy = last.unwrap_or(StoreError::new(StoreErrorKind::Busy));
                 return Err(unknown(kind, !doubtful.is_empty(), busy));
             }
         }
-        let loaded = match load(storage, tag, part, urgency, &lacks).await {
+        let loaded = load(storage, tag, part, urgency, &lacks).await;
+        if let Some(turn) = &turn {
+            turn.found(loaded.as_ref().is_err_and(may_help));
+        }
+        let loaded = match loaded {
             Ok(loaded) => {
                 known = None;
                 loaded
             }
-            Err(error) if gives_up(&error) => return Err(failure(error, !doubtful.is_empty())),
+            Err(error) if !may_help(&error) => return Err(failure(error, !doubtful.is_empty())),
             Err(error) => {
                 // Only activity is left to write, and an outcome does not wait for that.
                 if let Some(done) = known.take() {
@@ -283,7 +290,15 @@ pub(super) async fn run<S: SetStorage, T>(
             }
             write.latest = Some(now.plus(left));
         }
-        let (error, may_have_run) = match storage.write(tag, &write).await {
+        let written = storage.write(tag, &write).await;
+        if let Some(turn) = &turn {
+            let error = match &written {
+                Ok(Written::NothingRan(error)) | Err(error) => Some(error),
+                Ok(Written::Written { .. } | Written::Lost) => None,
+            };
+            turn.found(error.is_some_and(may_help));
+        }
+        let (error, may_have_run) = match written {
             Ok(Written::Written { when }) => {
                 let when = || when.unwrap_or_else(|| storage.now());
                 let late = write.latest.is_some_and(|latest| when() > latest);
@@ -301,7 +316,7 @@ pub(super) async fn run<S: SetStorage, T>(
             Err(error) => (error, true),
         };
         failed += 1;
-        if failed >= tries || began.age() > patience || !may_have_run && gives_up(&error) {
+        if failed >= tries || began.age() > patience || !may_have_run && !may_help(&error) {
             if holds_unwritten(&done.outcome) {
                 return Ok(done);
             }
@@ -322,9 +337,9 @@ pub(super) async fn run<S: SetStorage, T>(
     }
 }
 
-/// Whether trying again at once cannot help.
-fn gives_up(error: &StoreError) -> bool {
-    matches!(
+/// Whether trying again may help after this error.
+fn may_help(error: &StoreError) -> bool {
+    !matches!(
         error.kind(),
         StoreErrorKind::Corrupt
             | StoreErrorKind::Denied

@@ -52,6 +52,10 @@ impl<S: SetStorage> SetStoreBuilder<S> {
     /// times in all, and an end twelve times. A read that failed is tried again only for an end, or if a write before it may
     /// have taken effect. It does not interrupt a call of the storage that takes longer.
     ///
+    /// One that has waited for its turn for longer than this is `Busy` when its turn comes. That is after one more call or two of
+    /// the storage, if no more urgent ones come meanwhile. An end is tried then, too, unless the storage failed in the
+    /// turn before.
+    ///
     /// It also bounds sign-ins: the storage gets no write of a sign-in that began longer ago. With zero each sign-in is a
     /// [`Timeout`](super::super::StoreErrorKind::Timeout). Defaults to 5 s.
     pub fn patience(mut self, patience: Duration) -> Self {

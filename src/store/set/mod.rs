@@ -26,6 +26,7 @@ pub use self::{
 };
 use self::{turns::Turns, undelivered::Undelivered};
 use super::{Horizon, identity};
+use crate::model::clock::Monotonic;
 
 /// A store of sessions in any storage that can read bytes and write them under a condition.
 ///
@@ -41,6 +42,10 @@ use super::{Horizon, identity};
 /// |---|---|
 /// | activity | is not written. If the stored one is older than a seventeenth of the idle time, it is tried twice again |
 /// | a sign-in, a sign-out, new data, a new token | is tried again, in turn with others of the same user in this process |
+///
+/// Ends have their turn first, and sign-ins after them. At most 1,000 operations wait for their turn on one session set, in
+/// each process. One more is [`Busy`](super::StoreErrorKind::Busy) at once. An end always finds a place, unless only ends
+/// wait: another operation that came last is `Busy` for it. A sign-in also goes before what is neither.
 ///
 /// After an error of the storage that leaves open whether a write ran, the store reads the set to find out.
 /// An end is repeated until it is known to have run, within the [patience](SetStoreBuilder::patience). A `save` under a
@@ -119,20 +124,34 @@ impl<S: SetStorage> SetStore<S> {
     pub async fn run(&self) {
         let worker = self.0.undelivered.worker();
         loop {
-            self.drain().await;
+            self.end_waiting(|| true).await;
             worker.work().await;
         }
     }
 
-    /// Ends sign-ins that were given up, until none waits or the storage fails. Returns how many are left.
+    /// Ends all sign-ins that were given up, unless this time is over before or the storage fails. Returns how many are left.
     ///
-    /// Call it at shutdown, after the last request. It has no time limit: put it into a timeout.
+    /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
+    /// shutdown, after the last request. First stop the task of [`run`](Self::run): one that it is ending at this moment is
+    /// counted as left.
+    ///
+    /// No end begins after this time. The last one may take longer, by the [patience](SetStoreBuilder::patience) and two
+    /// calls of the storage at most: this type has no timer. It does not try again after an error. The sessions that are left
+    /// expire unused, because no client has their token.
     ///
     /// # Cancel safety
     ///
     /// What was not ended waits again if this is dropped.
-    pub async fn drain(&self) -> usize {
-        while let Some(next) = self.0.undelivered.take() {
+    pub async fn drain(&self, within: Duration) -> usize {
+        let began = Monotonic::now();
+        self.end_waiting(|| began.elapsed() < within).await
+    }
+
+    /// Ends sign-ins that were given up while `goes_on` says so, until the storage fails. Returns how many are left.
+    pub(crate) async fn end_waiting(&self, goes_on: impl Fn() -> bool) -> usize {
+        while goes_on()
+            && let Some(next) = self.0.undelivered.take()
+        {
             if !self.end_taken(next).await {
                 break;
             }

@@ -39,8 +39,37 @@ impl Rows {
     /// Takes a place at the end of its row.
     pub(in super::super) fn join(&mut self, urgency: Urgency) -> oneshot::Receiver<()> {
         let (turn, place) = oneshot::channel();
-        self.of(urgency).push_back(turn);
+        let row = self.of(urgency);
+        if row.len() == row.capacity() {
+            // Those that were dropped while they waited must not take memory until their turn comes.
+            row.retain(|turn| !turn.is_closed());
+            row.reserve(row.len().max(1));
+        }
+        row.push_back(turn);
         place
+    }
+
+    /// Makes room for one more where at most so many wait. If there is none, a less urgent one has to go for it: of the least
+    /// urgent ones the last that came. Returns whether there is room.
+    pub(super) fn make_room(&mut self, urgency: Urgency, most: usize) -> bool {
+        if self.len() >= most {
+            for row in [&mut self.ends, &mut self.sign_ins, &mut self.others] {
+                row.retain(|turn| !turn.is_closed());
+            }
+        }
+        if self.len() < most {
+            return true;
+        }
+        let gone = match urgency {
+            Urgency::End => self.others.pop_back().or_else(|| self.sign_ins.pop_back()),
+            Urgency::SignIn => self.others.pop_back(),
+            Urgency::Other => None,
+        };
+        gone.is_some()
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len() + self.sign_ins.len() + self.others.len()
     }
 
     /// Gives the turn to the next that still waits: of this row, if there is one, else the most urgent. Returns whether
@@ -60,7 +89,7 @@ impl Rows {
     /// Whether nobody waits. Some that do not wait any more may count.
     #[cfg(feature = "postgres")]
     pub(in super::super) fn are_empty(&self) -> bool {
-        self.ends.is_empty() && self.sign_ins.is_empty() && self.others.is_empty()
+        self.len() == 0
     }
 }
 
@@ -73,13 +102,15 @@ impl Waiting {
         Self(place)
     }
 
-    /// Waits for the turn.
-    pub(in super::super) async fn turn(&mut self) {
+    /// Waits for the turn. Returns whether it came: it does not if a more urgent one got this place.
+    pub(in super::super) async fn turn(&mut self) -> bool {
         if let Some(place) = &mut self.0 {
-            // The sender is dropped only with its turn passed on.
-            let _ = place.await;
+            if place.await.is_err() {
+                return false;
+            }
             self.0 = None;
         }
+        true
     }
 
     /// Leaves the row. Returns whether it has the turn, which goes to the next then.
@@ -92,5 +123,48 @@ impl Waiting {
                 place.try_recv().is_ok()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_do_not_wait_any_more_take_no_memory() {
+        let mut rows = Rows::default();
+        let waiting: Vec<_> = (0..10).map(|_| rows.join(Urgency::Other)).collect();
+
+        for _ in 0..100_000 {
+            drop(rows.join(Urgency::Other));
+        }
+
+        assert!(rows.len() <= 64, "{}", rows.len());
+        let live = rows.others.iter().filter(|turn| !turn.is_closed()).count();
+        assert_eq!(live, waiting.len());
+    }
+
+    #[test]
+    fn a_place_is_made_for_an_urgent_one_by_the_last_of_the_least_urgent() {
+        let mut rows = Rows::default();
+        let mut waiting: Vec<_> = [Urgency::Other, Urgency::SignIn, Urgency::Other]
+            .map(|urgency| rows.join(urgency))
+            .into();
+        let mut gone = Vec::new();
+
+        for urgency in [Urgency::Other, Urgency::End, Urgency::SignIn, Urgency::End] {
+            if rows.make_room(urgency, 3) {
+                waiting.push(rows.join(urgency));
+            }
+            let is_gone = |place: &mut oneshot::Receiver<()>| {
+                place.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+            };
+            gone.push(waiting.iter_mut().map(is_gone).filter(|gone| *gone).count());
+        }
+
+        // The second `Other`, then the first, then the sign-in that came last.
+        assert_eq!(gone, [0, 1, 2, 3]);
+        assert_eq!((rows.ends.len(), rows.sign_ins.len()), (2, 1));
+        assert!(!rows.make_room(Urgency::SignIn, 3));
     }
 }

@@ -1,6 +1,6 @@
 //! A storage that fails, is late, is full, or has sets of a newer version.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use tower_user_sessions::{
     EndReason, Limit, SessionId, SessionStore,
@@ -11,7 +11,9 @@ use tower_user_sessions::{
 };
 
 use super::{START, end_all, is_live, live, of, setup, sign_in, signed_in, tag};
-use crate::common::shelf::Fault;
+use crate::common::shelf::{Fault, Shelf};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 // T57
 #[tokio::test]
@@ -40,7 +42,7 @@ async fn a_sign_in_that_answered_an_error_does_not_run_later() {
     store.end_undelivered(tag(), token.session_id());
     shelf.delay_later();
 
-    assert_eq!(store.drain().await, 0);
+    assert_eq!(store.drain(MINUTE).await, 0);
     shelf.run_later();
 
     assert!(!is_live(&store, &token).await);
@@ -171,7 +173,7 @@ async fn sign_ins_that_were_given_up_end_by_the_next_operation_or_by_a_task() {
     ];
     shelf.set_down(true);
     store.end_undelivered(tag(), first.session_id());
-    assert_eq!(store.drain().await, 1);
+    assert_eq!(store.drain(MINUTE).await, 1);
     shelf.set_down(false);
     assert_eq!(live(&store).await, 3);
 
@@ -189,6 +191,48 @@ async fn sign_ins_that_were_given_up_end_by_the_next_operation_or_by_a_task() {
     }
     assert!(!is_live(&store, &second).await);
     task.abort();
+}
+
+// T57
+#[tokio::test]
+async fn a_drain_begins_no_end_after_its_time_and_leaves_what_it_did_not_end() {
+    let (clock, shelf, store) = setup();
+    let mut given_up = Vec::new();
+    for _ in 0..3 {
+        given_up.push(signed_in(&store, &clock).await.session_id());
+    }
+    for id in given_up {
+        store.end_undelivered(tag(), id);
+    }
+    assert_eq!(live(&store).await, 3);
+
+    assert_eq!(store.drain(Duration::ZERO).await, 3);
+    shelf.set_down(true);
+    assert_eq!(store.drain(MINUTE).await, 3);
+    shelf.set_down(false);
+    assert_eq!(store.drain(MINUTE).await, 0);
+
+    assert_eq!(live(&store).await, 0);
+}
+
+// T57
+#[tokio::test]
+async fn a_drain_that_is_dropped_loses_none_that_it_was_ending() {
+    let (clock, _, _) = setup();
+    let shelf = Shelf::on(&clock).yielding();
+    let store = shelf.store();
+    let phone = signed_in(&store, &clock).await;
+    store.end_undelivered(tag(), phone.session_id());
+
+    {
+        let mut drain = pin!(store.drain(MINUTE));
+        let polled = poll_fn(|context| Poll::Ready(drain.as_mut().poll(context)));
+        assert!(polled.await.is_pending());
+    }
+
+    assert_eq!(store.drain(Duration::ZERO).await, 1);
+    assert_eq!(store.drain(MINUTE).await, 0);
+    assert_eq!(live(&store).await, 0);
 }
 
 #[tokio::test]

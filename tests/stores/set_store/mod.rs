@@ -2,6 +2,7 @@
 
 mod activity;
 mod failures;
+mod flood;
 mod others;
 
 use std::sync::atomic::{AtomicU64, Ordering};

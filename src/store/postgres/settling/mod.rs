@@ -11,7 +11,7 @@ use std::{
 };
 
 use deadpool_postgres::{
-    Client,
+    Client, ClientWrapper,
     tokio_postgres::{CancelToken, NoTls},
 };
 use tokio::{runtime::Handle, sync::watch, time};
@@ -22,9 +22,15 @@ use crate::{
     store::meter::postgres as meter,
 };
 
-/// How long the answer to such a statement is waited for: a lock of the table may last. A connection on a way that forgot
-/// it never gets one.
-const LONGEST: Duration = Duration::from_secs(60);
+#[cfg(test)]
+mod tests;
+
+/// How long such a statement keeps its place: a lock of the table may last. A connection on a way that forgot it never
+/// gets an answer.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
+/// How many changes may be waited for without a place after that.
+const BESIDE: usize = 4;
 
 const NEVER: i64 = i64::MIN;
 
@@ -33,6 +39,10 @@ const NEVER: i64 = i64::MIN;
 /// A connection that were closed instead would leave a process of the server behind that waits, for a lock for example. So
 /// it keeps its place, and goes back into the pool once the statement is answered. A read that takes too long is cancelled, and
 /// its connection closed. The cancel request is not encrypted, so none is sent if the pool insists on TLS.
+///
+/// A change is never cancelled. Its connection stays open until it is answered or breaks, so the server has no more
+/// processes than the pool has places, and [`BESIDE`]. So many give their place to another call after [`LONGEST`]: if the
+/// server was replaced by another one, the operating system takes a quarter of an hour to notice that the way is dead.
 #[derive(Clone, Debug)]
 pub(super) struct Settling(Arc<Inner>);
 
@@ -40,10 +50,16 @@ pub(super) struct Settling(Arc<Inner>);
 struct Inner {
     /// After this time a statement is late.
     soon: Duration,
+    /// After this time more it gives its place away.
+    longest: Duration,
     late: AtomicUsize,
+    /// How many of the late ones keep their place for longer, because enough others gave theirs away.
+    kept: AtomicUsize,
+    /// How many changes are waited for without a place.
+    beside: AtomicUsize,
     /// How long a write may take until it is late and counts, in ms.
     counts: i64,
-    /// A statement was given up, and no write was answered since: when a write last tried whether one is, in ms.
+    /// A write was late for long, and none was answered since: when a write last tried whether one is, in ms.
     tried: AtomicI64,
     /// When the connections of the pool were found to lead nowhere, in ms.
     emptied: watch::Sender<i64>,
@@ -60,15 +76,36 @@ struct One {
     harmless: bool,
 }
 
-/// One of the late ones.
-struct Late(Settling);
+/// One that a number counts, until it is dropped.
+struct Counted {
+    settling: Settling,
+    number: Number,
+}
+
+type Number = fn(&Inner) -> &AtomicUsize;
+
+const LATE: Number = |inner| &inner.late;
+const KEPT: Number = |inner| &inner.kept;
+const WITHOUT_PLACE: Number = |inner| &inner.beside;
+
+/// What became of a statement that was waited for.
+enum Came<T> {
+    Answer(T),
+    /// It takes too long.
+    Nothing,
+    /// It takes too long, and is waited for without a place.
+    Beside(Counted),
+}
 
 impl Settling {
-    /// For statements that have so long.
-    pub(super) fn new(deadline: Duration) -> Self {
+    /// For statements that have so long. A late one gives its place away after `longest`.
+    pub(super) fn new(deadline: Duration, longest: Duration) -> Self {
         Self(Arc::new(Inner {
             soon: deadline / 4,
+            longest,
             late: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+            beside: AtomicUsize::new(0),
             counts: millis(deadline.saturating_mul(2)),
             tried: AtomicI64::new(NEVER),
             emptied: watch::Sender::new(i64::MIN),
@@ -78,12 +115,12 @@ impl Settling {
     /// Whether as many statements are late as may be, so that a write must not wait too. One place of several is left for
     /// reads, which wait for fewer locks.
     ///
-    /// Each statement that is given up leaves a process of the server behind. After the first one only one write at a time
-    /// finds out whether writes are answered again.
+    /// Once a write was late for long, only one write at a time finds out whether writes are answered again. After
+    /// `longest` it is the turn of another one, as long as there are places: the way of the first may be dead.
     pub(super) fn refuses(&self, places: usize) -> bool {
-        let (late, tried) = (self.0.late.load(SeqCst), self.0.tried.load(SeqCst));
-        if tried == NEVER {
-            return late >= most(places);
+        let tried = self.0.tried.load(SeqCst);
+        if self.is_full(places) || tried == NEVER {
+            return self.is_full(places);
         }
         let now = Monotonic::now().as_millis();
         let tries = || {
@@ -92,7 +129,13 @@ impl Settling {
                 .compare_exchange(tried, now, SeqCst, SeqCst)
                 .is_ok()
         };
-        late > 0 || now.saturating_sub(tried) < self.0.counts || !tries()
+        let is_tried = self.0.late.load(SeqCst) > self.0.kept.load(SeqCst);
+        is_tried || now.saturating_sub(tried) < self.0.counts || !tries()
+    }
+
+    /// Whether as many statements are late as may be.
+    pub(super) fn is_full(&self, places: usize) -> bool {
+        self.0.late.load(SeqCst) >= most(places)
     }
 
     /// A write was answered.
@@ -102,8 +145,8 @@ impl Settling {
         }
     }
 
-    /// A statement is given up, and its process is left behind.
-    fn leaves_one(&self) {
+    /// A write was late for long.
+    fn waits_long(&self) {
         let began = Monotonic::now().as_millis().saturating_sub(self.0.counts);
         let tried = &self.0.tried;
         let _ = tried.compare_exchange(NEVER, began, SeqCst, SeqCst);
@@ -141,7 +184,8 @@ impl Settling {
             return;
         };
         let (mut emptied, cancels) = (self.0.emptied.subscribe(), client.cancel_token());
-        let is_answered = {
+        let (mut is_answered, mut beside) = (false, None);
+        {
             let given_up = async {
                 let _ = emptied.wait_for(|at| *at > since).await;
             };
@@ -149,22 +193,28 @@ impl Settling {
             let answer = unless(given_up, client.check_connection());
             let mut answer = std::pin::pin!(answer);
             match self.wait(answer.as_mut(), places, one.harmless).await {
-                Some(Some(answer)) => {
+                Came::Answer(Some(answer)) => {
                     if answer.is_ok() && !one.harmless {
                         self.works();
                     }
-                    answer.is_ok()
+                    is_answered = answer.is_ok();
                 }
                 // The connection does not go back: the cancel request may arrive after the answer, and end another statement.
-                None if one.harmless && self.cancel(&cancels).await => {
+                Came::Nothing if one.harmless && self.cancel(&cancels).await => {
                     let _ = time::timeout(self.0.soon, answer).await;
-                    false
                 }
-                Some(None) | None => false,
+                Came::Beside(counted) => beside = Some(counted),
+                Came::Answer(None) | Came::Nothing => {}
             }
-        };
+        }
         if is_answered {
             one.client = None;
+        } else if let Some(_counted) = beside {
+            if let Some(client) = one.detach()
+                && client.check_connection().await.is_ok()
+            {
+                self.works();
+            }
         } else if *emptied.borrow() > since {
             // The next call has its place. If only this statement had no answer, the server still works for it.
             one.leave();
@@ -174,22 +224,36 @@ impl Settling {
         }
     }
 
-    /// Waits as long as it may for this answer. `None`: it did not come.
+    /// Waits as long as it may for this answer.
     async fn wait<T>(
         &self,
         mut answer: Pin<&mut impl Future<Output = T>>,
         places: usize,
         harmless: bool,
-    ) -> Option<T> {
+    ) -> Came<T> {
         if let Ok(answer) = time::timeout(self.0.soon, answer.as_mut()).await {
-            return Some(answer);
+            return Came::Answer(answer);
         }
-        let _late = self.late(places)?;
-        let answer = time::timeout(LONGEST, answer).await.ok();
-        if answer.is_none() && !harmless {
-            self.leaves_one();
+        let mut late = self.count(LATE, most(places));
+        if late.is_some() {
+            if let Ok(answer) = time::timeout(self.0.longest, answer.as_mut()).await {
+                return Came::Answer(answer);
+            }
+            if !harmless {
+                self.waits_long();
+            }
         }
-        answer
+        if harmless {
+            return Came::Nothing;
+        }
+        if let Some(counted) = self.count(WITHOUT_PLACE, BESIDE) {
+            return Came::Beside(counted);
+        }
+        if late.is_none() {
+            late = self.count(LATE, usize::MAX);
+        }
+        let _counted = (late, self.count(KEPT, usize::MAX));
+        Came::Answer(answer.await)
     }
 
     /// Asks the server to stop the statement. A connection that is closed would leave a process of the server behind, which
@@ -199,10 +263,14 @@ impl Settling {
         matches!(cancels.await, Ok(Ok(())))
     }
 
-    fn late(&self, places: usize) -> Option<Late> {
-        let more = |late| (late < most(places)).then_some(late + 1);
-        let late = self.0.late.fetch_update(SeqCst, SeqCst, more);
-        late.is_ok().then(|| Late(self.clone()))
+    /// Counts one more, if there are fewer than so many.
+    fn count(&self, number: Number, most: usize) -> Option<Counted> {
+        let more = |count| (count < most).then_some(count + 1);
+        let counted = number(&self.0).fetch_update(SeqCst, SeqCst, more);
+        counted.is_ok().then(|| Counted {
+            settling: self.clone(),
+            number,
+        })
     }
 }
 
@@ -210,9 +278,9 @@ fn most(places: usize) -> usize {
     places.saturating_sub(1).max(1)
 }
 
-impl Drop for Late {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.late.fetch_sub(1, SeqCst);
+        (self.number)(&self.settling.0).fetch_sub(1, SeqCst);
     }
 }
 
@@ -222,6 +290,13 @@ impl One {
             meter::gave_place();
         }
     }
+
+    /// Gives the place to the next call, and takes the connection out of the pool.
+    fn detach(&mut self) -> Option<ClientWrapper> {
+        let client = self.client.take().map(Client::take);
+        self.leave();
+        client
+    }
 }
 
 impl Drop for One {
@@ -230,35 +305,5 @@ impl Drop for One {
         if let Some(client) = self.client.take() {
             drop(Client::take(client));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_a_statement_was_given_up_one_write_at_a_time_tries_whether_writes_are_answered() {
-        let settling = Settling::new(Duration::from_secs(3_600));
-        assert_eq!([settling.refuses(3), settling.refuses(3)], [false; 2]);
-
-        settling.leaves_one();
-        assert_eq!([settling.refuses(3), settling.refuses(3)], [false, true]);
-
-        settling.works();
-        assert_eq!([settling.refuses(3), settling.refuses(3)], [false; 2]);
-    }
-
-    #[test]
-    fn after_a_statement_was_given_up_no_write_tries_while_another_is_late() {
-        let settling = Settling::new(Duration::from_secs(3_600));
-        let late = settling.late(3);
-        assert!(!settling.refuses(3));
-
-        settling.leaves_one();
-        assert!(settling.refuses(3));
-
-        drop(late);
-        assert!(!settling.refuses(3));
     }
 }
