@@ -115,8 +115,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
 ///
 /// A statement that is not answered in time keeps its connection until the answer comes: the server works for it, and
-/// another connection would be one too many. Of several connections one is left for requests. After a minute a
-/// statement that only reads is cancelled. A change is not: one that waits for a standby would take effect without it.
+/// another connection would be one too many. Of several connections one is left for requests. After a minute, or at once if too many wait, a
+/// statement that only reads is cancelled, and its connection closed. A change is not: one that waits for a standby would take effect without it.
 /// From then on only one new change at a time waits, and the others are [`Busy`](super::StoreErrorKind::Busy) at once.
 ///
 /// While a lock of the table lasts, four of the changes that wait for longer than this minute give their place to other
