@@ -20,10 +20,9 @@ use super::{
     reject::Rejection,
     reply::{Bare, Reply},
 };
-use crate::{
-    model::UserId,
-    session::{Session, SessionErrorKind},
-};
+#[cfg(feature = "api")]
+use crate::session::SessionErrorKind;
+use crate::{model::UserId, session::Session};
 
 /// Answers guests, so that only users reach your service. Put it inside of a
 /// [`SessionLayer`](super::SessionLayer).
