@@ -244,7 +244,19 @@ impl Cluster {
         slots
     }
 
-    /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
+    /// Moves a slot, and tells all nodes, as `redis-cli --cluster reshard` does. All are primaries, and answer.
+    ///
+    /// A node that has not heard of the move may know a higher epoch of the node that had the slot. It then gives the slot
+    /// back, and its keys are lost. That happens where slots move faster than nodes hear of each other.
+    pub(crate) async fn moves_for_all(&self, slot: u16, from: usize, to: usize) {
+        self.moves(slot, from, to).await;
+        let order = format!("CLUSTER SETSLOT {slot} NODE {}", self.id(to).await);
+        for at in 0..self.nodes.len() {
+            self.orders(at, &order).await;
+        }
+    }
+
+    /// Moves a slot with all its keys.
     pub(crate) async fn moves(&self, slot: u16, from: usize, to: usize) {
         self.begins_to_move(slot, from, to).await;
         self.moves_keys(slot, from, to).await;

@@ -122,7 +122,8 @@ async fn pages_of_a_cluster_have_every_user_who_stays_while_slots_move() {
         // To a primary whose slots were read already, or are read later.
         let slot = slots[page % slots.len()];
         let from = cluster.serves(slot, 0).await;
-        cluster.moves(slot, from, (from + 1 + page % 2) % 3).await;
+        let to = (from + 1 + page % 2) % 3;
+        cluster.moves_for_all(slot, from, to).await;
     })
     .await;
 
