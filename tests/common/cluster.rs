@@ -244,7 +244,7 @@ impl Cluster {
         slots
     }
 
-    /// Moves a slot, and tells all nodes, as `redis-cli --cluster reshard` does. All are primaries, and answer.
+    /// Moves a slot, and makes it known to all nodes, as `redis-cli --cluster reshard` does. All are primaries, and answer.
     ///
     /// A node that has not heard of the move may know a higher epoch of the node that had the slot. It then gives the slot
     /// back, and its keys are lost. That happens where slots move faster than nodes hear of each other.

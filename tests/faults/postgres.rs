@@ -119,11 +119,9 @@ async fn a_silent_server_costs_one_deadline_and_then_no_time() {
     let kinds = calls.join_all().await;
 
     assert_eq!(first.kind(), StoreErrorKind::Timeout, "{}", chain(&first));
-    let timeouts = kinds
-        .iter()
-        .filter(|kind| **kind == StoreErrorKind::Timeout)
-        .count();
-    assert_eq!(timeouts, 100, "{kinds:?}");
+    // Those that find no connection of the pool are busy, where no call has found the silence yet.
+    let is_either = |kind: &_| matches!(kind, StoreErrorKind::Timeout | StoreErrorKind::Busy);
+    assert!(kinds.iter().all(is_either), "{kinds:?}");
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",

@@ -56,8 +56,8 @@ struct Way {
     lose: AtomicU32,
     /// How many more error replies are lost.
     lose_errors: AtomicU32,
-    /// How many more replies are sent one place too late, all on one connection: the first that has a reply. It carries
-    /// nothing meanwhile.
+    /// How many more replies are sent one place too late, all on one connection: the first that has a reply. The first pair
+    /// waits there for the last one.
     swap: AtomicU32,
     /// How many more messages to this channel are lost.
     lose_messages: AtomicU32,

@@ -20,6 +20,8 @@ struct Late<'a> {
     /// Its turn, where the replies of all connections wait in one queue.
     turn: Option<Instant>,
     bytes: Vec<u8>,
+    /// Whether these are two replies that were swapped.
+    is_pair: bool,
     carries: &'a AtomicU32,
 }
 
@@ -70,6 +72,7 @@ async fn come<'a>(
             let late = Late {
                 came,
                 turn,
+                is_pair: held.is_some(),
                 bytes: [&reply[..], held.take().as_deref().unwrap_or_default()].concat(),
                 carries: &way.carries,
             };
@@ -99,8 +102,9 @@ async fn go(
             None => pace(way).await,
         }
         way.unless_silent(wire).await;
-        // The pairs that are swapped arrive together.
-        while way.swaps(wire.number) {
+        // The pairs that are swapped arrive together. What came before them does not wait, or nobody would send what the
+        // last pairs need.
+        while late.is_pair && way.swaps(wire.number) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if to.write_all(&late.bytes).await.is_err() {
