@@ -180,7 +180,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let session: Option<&Session> = request.extensions().get();
         if let Some(session) = session.filter(|session| session.is_near()).cloned() {
-            let verify = Box::pin(async move { session.verify().await });
+            let verify = Box::pin(async move { session.read_again().await });
             // The ready service goes with the request; its clone waits for its own `poll_ready`.
             let fresh = self.inner.clone();
             let service = mem::replace(&mut self.inner, fresh);

@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::{
     fresh::RequireFresh, grpc::is_grpc, reject::Rejection, reply::Reply, require::RequireUserFuture,
 };
-use crate::session::{SessionError, SessionErrorKind};
+use crate::session::SessionError;
 
 type Verify = Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send>>;
 
@@ -83,13 +83,12 @@ where
                         return Poll::Pending;
                     };
                     match verified {
-                        Err(error) if error.kind() != SessionErrorKind::Ended => {
+                        Ok(()) => guard.decide(&mut service, request),
+                        Err(_unavailable) => {
                             let grpc = is_grpc(request.method(), request.headers());
                             let rejection = Rejection::unavailable().for_grpc(grpc);
                             RequireUserFuture::answering(guard.reply.reply(rejection))
                         }
-                        // A request of a guest, if the session has ended.
-                        Ok(()) | Err(_) => guard.decide(&mut service, request),
                     }
                 }
                 StateProj::Decided { decided } => return decided.poll(cx),

@@ -20,8 +20,6 @@ use super::{
     reject::Rejection,
     reply::{Bare, Reply},
 };
-#[cfg(feature = "api")]
-use crate::session::SessionErrorKind;
 use crate::{model::UserId, session::Session};
 
 /// Answers guests, so that only users reach your service. Put it inside of a
@@ -316,10 +314,9 @@ pub(crate) async fn verified_session_of(
     extensions: &Extensions,
 ) -> Result<Session, Rejection> {
     let session = session_of(asker, extensions)?;
-    match session.verify().await {
-        Err(error) if error.kind() != SessionErrorKind::Ended => Err(Rejection::unavailable()),
-        // A session of a guest, if that of the user has ended.
-        Ok(()) | Err(_) => Ok(session),
+    match session.read_again().await {
+        Ok(()) => Ok(session),
+        Err(_unavailable) => Err(Rejection::unavailable()),
     }
 }
 

@@ -41,12 +41,22 @@ impl Session {
     ///
     /// If the future is dropped, the session does not change.
     pub async fn verify(&self) -> Result<(), SessionError> {
+        self.read_again().await?;
+        self.state().verified()
+    }
+
+    /// The same, for callers that look at the session afterwards. It is one of a guest if that of the user has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionErrorKind::Unavailable`], as above.
+    pub(crate) async fn read_again(&self) -> Result<(), SessionError> {
         let (token, counts) = {
             let state = self.state();
             let near = state.live().and_then(|live| live.near);
             match (near, &state.token) {
                 (Some(counts), Some(token)) => (token.clone(), counts),
-                _ => return state.verified(),
+                _ => return Ok(()),
             }
         };
         let rules = &self.0.rules;
@@ -58,7 +68,7 @@ impl Session {
             answer.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
         // If not, a clone of the session was faster, or the handler signed in or out.
         if !self.is_near() {
-            return self.state().verified();
+            return Ok(());
         }
         let found = self.opened_by(&token, answer);
         let mut state = self.state();
@@ -76,7 +86,7 @@ impl Session {
                 }
             }
         }
-        state.verified()
+        Ok(())
     }
 }
 
