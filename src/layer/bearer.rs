@@ -136,11 +136,8 @@ impl BearerLayer {
             return;
         };
         let mut held = self.held();
-        let (held_now, its) = (
-            held.token.as_ref().map(Token::session_id),
-            token.session_id(),
-        );
-        if held_now == Some(its) {
+        let its = token.session_id();
+        if held.token.as_ref().map(Token::session_id) == Some(its) {
             held.token = Some(token);
             return;
         }
