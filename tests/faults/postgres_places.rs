@@ -31,10 +31,16 @@ async fn locked(connections: usize, lock: &str) -> (Server, PostgresStore, Token
         .build();
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;
+    let admin = locks(&server, lock).await;
+    (server, store, phone, admin)
+}
+
+/// A connection that holds this lock of the table.
+async fn locks(server: &Server, lock: &str) -> Client {
     let admin = client(&server.url()).await;
     let lock = format!("BEGIN; LOCK TABLE tower_user_sessions IN {lock} MODE");
     admin.batch_execute(&lock).await.unwrap();
-    (server, store, phone, admin)
+    admin
 }
 
 #[tokio::test]
@@ -128,9 +134,7 @@ async fn a_cancel_request_that_arrives_late_cancels_no_other_statement() {
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;
-    let admin = client(&server.url()).await;
-    let lock = "BEGIN; LOCK TABLE tower_user_sessions IN ACCESS EXCLUSIVE MODE";
-    admin.batch_execute(lock).await.unwrap();
+    let admin = locks(&server, "ACCESS EXCLUSIVE").await;
 
     wire.hold(CANCEL);
     let (first, second) = (Resolve::new(phone.clone()), Resolve::new(phone));

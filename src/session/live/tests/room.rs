@@ -18,7 +18,7 @@ use super::{
         watched::Watched,
         wheel::Wheel,
     },
-    MINUTE, SECOND,
+    SECOND,
     sight::{Sight, ended, id, opened, tag},
 };
 use crate::{
@@ -171,14 +171,7 @@ fn a_task_that_goes_with_its_runtime_is_replaced_at_once() {
         builder.enable_time().start_paused(true).build().unwrap()
     };
     let (first, second) = (runtime(), runtime());
-    let (sight, registry, live) = first.block_on(async {
-        let sight = Sight::new(true);
-        let registry = sight.registry();
-        sight.live(id(1), MINUTE * 60);
-        let live = sight.open(&registry, id(1), None);
-        sleep(SECOND * 2).await;
-        (sight, registry, live)
-    });
+    let (sight, registry, live) = first.block_on(opened());
     let mut wait = Box::pin(live.ended());
     let waker = Waker::from(Arc::new(KeepsLooking(
         Arc::clone(&registry),
