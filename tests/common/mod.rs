@@ -28,6 +28,7 @@ pub mod mmdb;
 pub mod overload;
 pub mod page;
 pub mod people;
+pub mod pooler;
 pub mod postgres;
 pub mod proxy;
 pub mod random;

@@ -40,6 +40,7 @@ mod postgres;
 mod postgres_failover;
 mod postgres_http;
 mod postgres_places;
+mod postgres_pooler;
 mod postgres_runtimes;
 mod postgres_seen;
 mod replies;

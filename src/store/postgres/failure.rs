@@ -77,12 +77,9 @@ impl Failure {
             return Self::new(Of::Connection, StoreErrorKind::Unavailable, cause);
         };
         let code = told.code().code();
-        // After an error of this severity the server closes the connection, perhaps between commit and reply.
-        // The other severity is in the language of the server.
-        let fatal = matches!(
-            told.parsed_severity(),
-            Some(Severity::Fatal | Severity::Panic)
-        );
+        // After an error of another severity the server closes the connection, perhaps between commit and reply. A pooler such
+        // as PgBouncer sends only the severity that PostgreSQL translates. It does not know what the server did.
+        let fatal = !matches!(told.parsed_severity(), Some(Severity::Error));
         let of = if fatal || leaves(code) {
             Of::Connection
         } else {
@@ -106,10 +103,11 @@ impl Failure {
         Self { of, is_new, ..self }
     }
 
-    /// The statement was a prepared one. Then these codes say that the connection has another one under its name.
+    /// The statement was a prepared one. Then these codes say that the connection has another one under its name. A pooler
+    /// uses the first one for all that goes wrong, so the server itself must have refused the statement.
     pub(super) fn prepared(self, prepared: bool) -> Self {
         let is_another = matches!(&self.cause, Cause::Server { code, .. } if matches!(code.as_str(), "08P01" | "22P03"));
-        if !prepared || !is_another {
+        if !prepared || !is_another || !self.nothing_ran {
             return self;
         }
         Self {
