@@ -37,6 +37,7 @@ mod offers;
 mod outage;
 mod overload;
 mod postgres;
+mod postgres_confirm;
 mod postgres_failover;
 mod postgres_http;
 mod postgres_places;

@@ -118,7 +118,8 @@ impl PostgresStoreBuilder {
     ///
     /// Then a failover to one of them loses no change that was answered. It needs `synchronous_standby_names` on the
     /// server. Without a standby that answers, each change is a [`Timeout`](super::StoreErrorKind::Timeout), and takes effect
-    /// when one is back. Until then an ended session is live, so end it again. See [what a failover can
+    /// when one is back. Until then an ended session is live, so end it again. A crash or `pg_terminate_backend` makes it take
+    /// effect without a standby. So an end that finds its session ended waits for the standbys too. See [what a failover can
     /// lose](PostgresStore#what-a-failover-can-lose).
     ///
     /// Defaults to the setting of the connection.
@@ -198,11 +199,14 @@ impl PostgresStoreBuilder {
             purging: Mutex::default(),
             live: listen.map(|listen| Live::new(listen, Weak::clone(inner))),
         }));
-        let sets = SetStore::builder(tables)
+        let mut sets = SetStore::builder(tables)
             .notice_kept(notice_kept)
             .activity_step(activity_step)
-            .patience(deadline / 2)
-            .build();
+            .patience(deadline / 2);
+        if confirm {
+            sets = sets.confirms(|tables, urgency| Box::pin(tables.confirm(urgency)));
+        }
+        let sets = sets.build();
         sets.has_own_task();
         PostgresStore {
             sets,

@@ -112,7 +112,8 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// anything that was answered. The last second of activity may be lost in any crash.
 ///
 /// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
-/// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`.
+/// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`. Do not end this wait with `pg_cancel_backend`:
+/// PostgreSQL then answers as if a standby had the change.
 ///
 /// A statement that is not answered in time keeps its connection until the answer comes: the server works for it, and
 /// another connection would be one too many. Of several connections one is left for requests. After a minute, or at once if too many wait, a

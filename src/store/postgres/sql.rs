@@ -73,6 +73,8 @@ pub(super) struct Statements {
     pub(super) scan: String,
     pub(super) estimate: String,
     pub(super) notify: String,
+    /// Waits for synchronous standbys.
+    pub(super) confirm: String,
     /// Returns the channel of the feed.
     pub(super) channel: String,
 }
@@ -107,6 +109,7 @@ impl Statements {
             scan: named(include_str!("sql/scan.sql")),
             estimate: named(include_str!("sql/estimate.sql")).replace("{literal}", &literal),
             notify: named(include_str!("sql/notify.sql")).replace("{channel}", &channel),
+            confirm: statement(include_str!("sql/confirm.sql")),
             channel: format!("SELECT {channel}"),
         }
     }

@@ -171,6 +171,15 @@ impl Tables {
         Ok(u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0))
     }
 
+    /// Waits until the synchronous standbys have all that was read until now.
+    pub(super) async fn confirm(&self, urgency: Urgency) -> Result<(), StoreError> {
+        let confirm = &self.0.statements.confirm;
+        // As a change: it is not cancelled, and waits together with few others.
+        let confirms = self.0.link.run(confirm, &[], &[], Again::Never, urgency);
+        confirms.await?;
+        Ok(())
+    }
+
     /// Deletes expired sets beside the calls, at most one statement at a time. The next one tries again.
     fn purge(&self) {
         if Handle::try_current().is_err() {

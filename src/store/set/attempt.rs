@@ -49,7 +49,7 @@ pub(super) enum TaskKind {
 }
 
 impl TaskKind {
-    fn urgency(self) -> Urgency {
+    pub(super) fn urgency(self) -> Urgency {
         match self {
             Self::End => Urgency::End,
             Self::SignIn => Urgency::SignIn,
@@ -79,6 +79,10 @@ pub(super) struct Done<T> {
     pub(super) outcome: T,
     /// Whether it is a sign-in that was written after its time.
     pub(super) late: bool,
+    /// Whether a read shows that an attempt ran, which the storage answered with an error.
+    pub(super) ran: bool,
+    /// Whether nothing was to be written, for example because an earlier call has done it.
+    pub(super) found: bool,
     /// What earlier attempts answer if they still run.
     pub(super) doubtful: Vec<T>,
 }
@@ -240,6 +244,8 @@ pub(super) async fn run<S: SetStorage, T>(
             return Ok(Done {
                 outcome: attempt.outcome,
                 late: kind == TaskKind::SignIn && began.age() > patience,
+                ran: true,
+                found: false,
                 doubtful: Vec::new(),
             });
         }
@@ -252,6 +258,8 @@ pub(super) async fn run<S: SetStorage, T>(
         let done = Done {
             outcome,
             late: false,
+            ran: false,
+            found: false,
             doubtful: Vec::new(),
         };
         let write = Write::between(tag, version, &set, &after, now);
@@ -261,7 +269,11 @@ pub(super) async fn run<S: SetStorage, T>(
                 .into_iter()
                 .map(|attempt| attempt.outcome)
                 .collect();
-            return Ok(Done { doubtful, ..done });
+            return Ok(Done {
+                found: true,
+                doubtful,
+                ..done
+            });
         };
         if tag == EVERYONE {
             return Err(failure(StoreError::new(StoreErrorKind::Unsupported), false));
@@ -357,7 +369,7 @@ fn failure(error: StoreError, may_have_run: bool) -> Failed {
 }
 
 /// What the caller gets of an error, if the operation may have run.
-fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> Failed {
+pub(super) fn unknown(kind: TaskKind, may_have_run: bool, error: StoreError) -> Failed {
     let failed = failure(error, may_have_run);
     if kind == TaskKind::Once {
         return failure(failed.or_uncertain(), may_have_run);

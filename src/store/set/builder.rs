@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SetStorage, SetStore};
+use super::{Confirms, SetStorage, SetStore};
 use crate::{model::Lifetime, store::NOTICE_KEPT};
 
 /// The settings of a [`SetStore`].
@@ -13,6 +13,7 @@ pub struct SetStoreBuilder<S> {
     pub(super) notice_kept: Duration,
     pub(super) activity_step: Duration,
     pub(super) patience: Duration,
+    pub(super) confirms: Option<Confirms<S>>,
 }
 
 impl<S: SetStorage> SetStoreBuilder<S> {
@@ -22,6 +23,7 @@ impl<S: SetStorage> SetStoreBuilder<S> {
             notice_kept: NOTICE_KEPT,
             activity_step: Duration::from_secs(1),
             patience: Duration::from_secs(5),
+            confirms: None,
         }
     }
 
@@ -60,6 +62,13 @@ impl<S: SetStorage> SetStoreBuilder<S> {
     /// [`Timeout`](super::super::StoreErrorKind::Timeout). Defaults to 5 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// What an end or a sign-in finds done is answered only after this.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn confirms(mut self, confirms: Confirms<S>) -> Self {
+        self.confirms = Some(confirms);
         self
     }
 

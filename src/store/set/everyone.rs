@@ -23,11 +23,11 @@ const FOR_EVER: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 const TRIES: u32 = 16;
 
 impl<S: SetStorage> SetStore<S> {
-    /// Reads the moment and writes what `next` makes of it, unless that is the same.
+    /// Reads the moment and writes what `next` makes of it, unless that is the same. Returns it, and whether it was written.
     pub(super) async fn move_everyone(
         &self,
         next: impl Fn(Option<Timestamp>, Timestamp) -> Option<Timestamp>,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    ) -> Result<(Option<Timestamp>, bool), StoreError> {
         let storage = &self.0.storage;
         for tried in 1..=TRIES {
             let stored = storage.read_for(TAG, None, Urgency::End).await?;
@@ -37,10 +37,10 @@ impl<S: SetStorage> SetStore<S> {
                 None => (None, None),
             };
             let Some(moment) = next(before, now).filter(|next| Some(*next) != before) else {
-                return Ok(before);
+                return Ok((before, false));
             };
             match storage.write(TAG, &write(version, moment)).await? {
-                Written::Written { .. } => return Ok(Some(moment)),
+                Written::Written { .. } => return Ok((Some(moment), true)),
                 Written::Lost => storage.pause(tried).await,
                 Written::NothingRan(error) => return Err(error),
             }
@@ -50,9 +50,11 @@ impl<S: SetStorage> SetStore<S> {
 
     pub(super) async fn end_all_users(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
         let moved = self.move_everyone(|before, now| Some(end.moment(now, before)));
-        let moment = moved
-            .await?
-            .ok_or(StoreError::new(StoreErrorKind::Corrupt))?;
+        let (moment, is_written) = moved.await?;
+        if !is_written {
+            self.confirm(Urgency::End).await?;
+        }
+        let moment = moment.ok_or(StoreError::new(StoreErrorKind::Corrupt))?;
         self.0.horizon.note(moment);
         Ok(moment)
     }

@@ -12,7 +12,7 @@ mod urgency;
 mod version;
 mod write;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 #[cfg(feature = "postgres")]
 pub(super) use self::urgency::{Rows, Waiting};
@@ -25,7 +25,7 @@ pub use self::{
     write::{Row, Write, WriteKind, Written},
 };
 use self::{turns::Turns, undelivered::Undelivered};
-use super::{Horizon, identity};
+use super::{Horizon, StoreError, identity};
 use crate::model::clock::Monotonic;
 
 /// A store of sessions in any storage that can read bytes and write them under a condition.
@@ -59,12 +59,17 @@ use crate::model::clock::Monotonic;
 /// Clones share everything.
 pub struct SetStore<S>(Arc<Inner<S>>);
 
+/// Waits until no failover can undo what a read of the storage returned.
+pub(crate) type Confirms<S> =
+    for<'a> fn(&'a S, Urgency) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
 struct Inner<S> {
     storage: S,
     identity: u64,
     notice_kept: Duration,
     activity_step: Duration,
     patience: Duration,
+    confirms: Option<Confirms<S>>,
     horizon: Horizon,
     turns: Turns,
     undelivered: Undelivered,
@@ -88,6 +93,7 @@ impl<S: SetStorage> SetStore<S> {
             notice_kept,
             activity_step,
             patience,
+            confirms,
         } = builder;
         Self(Arc::new(Inner {
             identity: storage.identity().unwrap_or_else(identity::next),
@@ -95,6 +101,7 @@ impl<S: SetStorage> SetStore<S> {
             notice_kept,
             activity_step,
             patience,
+            confirms,
             horizon: Horizon::shared(),
             turns: Turns::default(),
             undelivered: Undelivered::default(),
@@ -157,6 +164,16 @@ impl<S: SetStorage> SetStore<S> {
             }
         }
         self.0.undelivered.count()
+    }
+
+    /// Waits until no failover can undo what was found done, if the storage can do that.
+    ///
+    /// A write that was not acknowledged may have been done by one server alone. A repetition finds it and writes nothing.
+    async fn confirm(&self, urgency: Urgency) -> Result<(), StoreError> {
+        match self.0.confirms {
+            Some(confirms) => confirms(&self.0.storage, urgency).await,
+            None => Ok(()),
+        }
     }
 
     /// Its owner has a task that ends sign-ins which were given up, so no operation does.

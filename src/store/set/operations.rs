@@ -2,7 +2,7 @@
 
 use super::{
     SetStorage, SetStore, Urgency,
-    attempt::{Done, Failed, Loaded, Task, TaskKind, load, run},
+    attempt::{Done, Failed, Loaded, Task, TaskKind, load, run, unknown},
     undelivered::Taken,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl<S: SetStorage> SetStore<S> {
         operation: impl FnMut(&mut SessionSet, Timestamp) -> T,
     ) -> Result<Done<T>, Failed> {
         let (storage, turns) = (&self.0.storage, &self.0.turns);
-        run(
+        let done = run(
             storage,
             turns,
             self.0.patience,
@@ -54,8 +54,13 @@ impl<S: SetStorage> SetStore<S> {
             lacks,
             holds_unwritten,
             operation,
-        )
-        .await
+        );
+        let done = done.await?;
+        if done.ran {
+            let confirmed = self.confirm(task.kind.urgency()).await;
+            confirmed.map_err(|error| unknown(task.kind, true, error))?;
+        }
+        Ok(done)
     }
 
     /// An operation that needs no data and may be tried again.
@@ -170,6 +175,9 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
         if !is_created(&done.outcome) && done.doubtful.iter().any(is_created) {
             self.give_up(create).await;
         }
+        if done.found && is_created(&done.outcome) {
+            self.confirm(Urgency::SignIn).await?;
+        }
         self.end_next().await;
         Ok(done.outcome)
     }
@@ -230,6 +238,9 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
         let done = self
             .run_task(task, lacks, |set, now| set.end(end, now, kept))
             .await?;
+        if done.found {
+            self.confirm(Urgency::End).await?;
+        }
         self.end_next().await;
         Ok(done.outcome)
     }
@@ -265,7 +276,8 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
     }
 
     async fn everyone(&self, knows: Option<Timestamp>) -> Result<Option<Timestamp>, StoreError> {
-        self.move_everyone(|before, _| before.max(knows)).await
+        let moved = self.move_everyone(|before, _| before.max(knows));
+        Ok(moved.await?.0)
     }
 
     async fn end_everyone(&self, end: EndEveryone) -> Result<Timestamp, StoreError> {
