@@ -1,7 +1,7 @@
 //! Ends sign-ins that were given up, beside the calls.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -35,7 +35,7 @@ impl GivenUp {
         let mut worker = self.worker();
         if !worker.runs() {
             sets.recover_given_up();
-            worker.start(|shift| Arc::clone(self).end_all(sets.clone(), shift));
+            worker.start(|shift| end_all(Arc::downgrade(self), sets.clone(), shift));
         } else if worker.comes_into_doubt() {
             let (this, sets) = (Arc::clone(self), sets.clone());
             // Nothing may drive the runtime of the task.
@@ -45,23 +45,6 @@ impl GivenUp {
                     this.work(&sets);
                 }
             });
-        }
-    }
-
-    async fn end_all(self: Arc<Self>, sets: SetStore<Tables>, shift: Shift) {
-        let mut pause = SHORTEST;
-        loop {
-            while sets.end_waiting(|| true).await > 0 {
-                time::sleep(jitter(pause)).await;
-                pause = (2 * pause).min(LONGEST);
-            }
-            let worker = self.worker();
-            if sets.given_up() == 0 {
-                shift.ends();
-                drop(worker);
-                self.ended.notify_waiters();
-                return;
-            }
         }
     }
 
@@ -88,5 +71,59 @@ impl GivenUp {
 
     fn worker(&self) -> MutexGuard<'_, Worker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends them all. It has no hold on its `GivenUp`: that goes with the last clone of the store, and stops this task.
+async fn end_all(given_up: Weak<GivenUp>, sets: SetStore<Tables>, shift: Shift) {
+    let mut pause = SHORTEST;
+    loop {
+        while sets.end_waiting(|| true).await > 0 {
+            time::sleep(jitter(pause)).await;
+            pause = (2 * pause).min(LONGEST);
+        }
+        let Some(given_up) = given_up.upgrade() else {
+            return;
+        };
+        let worker = given_up.worker();
+        if sets.given_up() == 0 {
+            shift.ends();
+            drop(worker);
+            given_up.ended.notify_waiters();
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deadpool_postgres::{Manager, Pool, tokio_postgres::NoTls};
+
+    use super::*;
+    use crate::{
+        PostgresStore,
+        model::{SessionId, Tag},
+        store::SessionStore,
+    };
+
+    #[tokio::test]
+    async fn a_store_that_is_dropped_leaves_no_task_and_no_pool() {
+        // Nothing listens on this port, so none is ever ended.
+        let server = "postgres://postgres@127.0.0.1:1/postgres".parse().unwrap();
+        let pool = Pool::builder(Manager::new(server, NoTls)).build().unwrap();
+        let store = PostgresStore::new(pool);
+        let tables = Arc::downgrade(&store.sets.storage().0);
+        store.end_undelivered(Tag::from_bytes([7; 12]), SessionId::from_bytes([1; 12]));
+        assert_eq!(store.drain(Duration::from_millis(100)).await, 1);
+
+        drop(store);
+
+        for _ in 0..1_000 {
+            if tables.strong_count() == 0 {
+                return;
+            }
+            time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the task keeps the store");
     }
 }
