@@ -125,7 +125,7 @@ impl<S: SetStorage> SetStore<S> {
         Ok(())
     }
 
-    /// A sign-in that is answered with an error or a refusal, of which an attempt may have run or may still.
+    /// A sign-in that is answered with a refusal, of which an attempt may still run.
     async fn give_up(&self, create: &Create) {
         if self.end_given_up(create.tag, create.id).await.is_err() {
             self.0.undelivered.add(create.tag, create.id);
@@ -168,7 +168,7 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
             .await?;
         let is_created = |outcome: &Created| matches!(outcome, Created::Created(_));
         if done.late && is_created(&done.outcome) {
-            self.give_up(create).await;
+            // It exists, as it may after any error: the caller creates it again or gives it up.
             return Err(StoreError::new(StoreErrorKind::Timeout));
         }
         // One that may still run must not make what is refused here.

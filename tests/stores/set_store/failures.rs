@@ -17,16 +17,25 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 // T57
 #[tokio::test]
-async fn a_sign_in_that_is_written_too_late_ends_and_is_an_error() {
+async fn a_sign_in_that_is_written_too_late_is_an_error_until_it_is_repeated_or_given_up() {
     let (clock, shelf, store) = setup();
-    let (token, create) = sign_in(&clock);
-    shelf.fail([Fault::Slow(6_000)]);
+    for repeats in [true, false] {
+        let (token, create) = sign_in(&clock);
+        shelf.fail([Fault::Slow(6_000)]);
+        let late = store.create(&create).await;
+        assert_eq!(late.unwrap_err().kind(), StoreErrorKind::Timeout);
 
-    let created = store.create(&create).await;
+        if repeats {
+            let again = store.create(&create).await.unwrap();
+            assert!(matches!(again, Created::Created(_)), "{again:?}");
+        } else {
+            store.end_undelivered(tag(), token.session_id());
+            assert_eq!(store.drain(MINUTE).await, 0);
+        }
 
-    assert_eq!(created.unwrap_err().kind(), StoreErrorKind::Timeout);
-    assert!(!is_live(&store, &token).await);
-    assert_eq!(live(&store).await, 0);
+        assert_eq!(is_live(&store, &token).await, repeats);
+        assert_eq!(live(&store).await, 1);
+    }
 }
 
 /// Its write is held back. The sign-in is given up, which changes the version that the write expects.
