@@ -7,9 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Mutex,
+};
 
-use tower_user_sessions::store::{ManualClock, SetStore, conformance};
+use tower_user_sessions::{
+    SessionId,
+    store::{
+        ManualClock, SetStorage, SetStore, StoreError, Stored, Tag, Write, Written, conformance,
+    },
+};
 
 use crate::common::shelf::{Broken, Shelf};
 
@@ -26,6 +34,46 @@ async fn keeps_the_whole_contract() {
 #[tokio::test]
 async fn the_storage_of_the_tests_keeps_the_contract_of_storages() {
     conformance::storage(async || Shelf::default().yielding()).await;
+}
+
+/// A database runs a write although its caller went away: here after the next read.
+#[derive(Default)]
+struct Database {
+    shelf: Shelf,
+    runs: Mutex<Option<(Tag, Write)>>,
+}
+
+/// A write that was sent.
+struct Sent<'a>(&'a Database, Option<(Tag, Write)>);
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if let Some(write) = self.1.take() {
+            *self.0.runs.lock().unwrap() = Some(write);
+        }
+    }
+}
+
+impl SetStorage for Database {
+    async fn read(&self, tag: Tag, part: Option<SessionId>) -> Result<Stored, StoreError> {
+        let stored = self.shelf.read(tag, part).await;
+        if let Some((tag, write)) = self.runs.lock().unwrap().take() {
+            self.shelf.put(tag, &write, true);
+        }
+        stored
+    }
+
+    async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
+        let mut sent = Sent(self, Some((tag, write.clone())));
+        tokio::task::yield_now().await;
+        sent.1 = None;
+        self.shelf.write(tag, write).await
+    }
+}
+
+#[tokio::test]
+async fn a_storage_may_run_a_write_after_its_caller_went_away() {
+    conformance::storage(async || Database::default()).await;
 }
 
 /// The suite for stores would not find all of these: it asks one question after the other.

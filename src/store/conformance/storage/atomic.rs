@@ -6,7 +6,7 @@ use super::{Trial, broken, id};
 use crate::{
     model::Tag,
     store::{
-        SetStorage, StoreErrorKind, Written,
+        SetStorage, StoreErrorKind, Version, Write, Written,
         conformance::join::{begin_and_drop, together},
     },
 };
@@ -19,14 +19,11 @@ pub(super) async fn writes_all_or_nothing<S: SetStorage>(storage: &S) {
     let mut version = None;
     let mut written = Vec::new();
     for number in 0..20_u8 {
-        let bytes = [number; 100];
-        let write = trial
-            .prepared(version, Some(&bytes), &[(id(1), Some(&bytes))])
-            .await;
         // Every other write is given up when it has begun.
         if number % 2 == 0 {
-            trial.wins(&trial.write(&write).await, &write, "a write");
+            writes(&trial, version, number).await;
         } else {
+            let write = filled(&trial, version, number).await;
             begin_and_drop(Box::pin(storage.write(trial.tag, &write))).await;
         }
         let stored = trial.read(Some(id(1))).await;
@@ -43,11 +40,9 @@ pub(super) async fn writes_all_or_nothing<S: SetStorage>(storage: &S) {
     }
 
     let writer = async {
-        for number in 20..60_u8 {
-            let bytes = [number; 100];
-            let write = trial
-                .prepared(version, Some(&bytes), &[(id(1), Some(&bytes))])
-                .await;
+        version = Some(writes(&trial, version, 20).await);
+        for number in 21..60_u8 {
+            let write = filled(&trial, version, number).await;
             match trial.write(&write).await {
                 Written::Written { .. } => version = Some(write.version),
                 other => broken(2, &format!("the only writer: {other:?}")),
@@ -66,6 +61,30 @@ pub(super) async fn writes_all_or_nothing<S: SetStorage>(storage: &S) {
         }
     };
     together::<()>(vec![Box::pin(writer), Box::pin(reader)]).await;
+}
+
+/// Head and part are these bytes.
+async fn filled<S: SetStorage>(trial: &Trial<'_, S>, expect: Option<Version>, number: u8) -> Write {
+    let bytes = [number; 100];
+    trial
+        .prepared(expect, Some(&bytes), &[(id(1), Some(&bytes))])
+        .await
+}
+
+/// Writes after a write that was given up. That one may run until this one does, so it may be lost once. Returns the version.
+async fn writes<S: SetStorage>(
+    trial: &Trial<'_, S>,
+    expect: Option<Version>,
+    number: u8,
+) -> Version {
+    let mut write = filled(trial, expect, number).await;
+    let mut written = trial.write(&write).await;
+    if matches!(written, Written::Lost) {
+        let newest = trial.read(None).await.found.map(|(version, _)| version);
+        write = filled(trial, newest, number).await;
+        written = trial.write(&write).await;
+    }
+    trial.wins(&written, &write, "a write")
 }
 
 pub(super) async fn one_of_many_writers_wins<S: SetStorage>(storage: &S) {
