@@ -7,6 +7,7 @@
 )]
 
 use std::{
+    iter,
     net::Ipv4Addr,
     sync::{
         Arc,
@@ -64,11 +65,10 @@ async fn what_confirmed_ends_need_is_asked_for_only_if_they_are_on() {
     );
 }
 
-/// A proxy that leads each connection to the next of these.
-async fn spreading(ports: [u16; 2]) -> String {
+/// Leads each connection to the next of these.
+async fn leading(ports: impl Iterator<Item = u16> + Send + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
-    let ports = ports.into_iter().cycle();
     tokio::spawn(async move {
         for port in ports {
             let (mut client, _) = listener.accept().await.unwrap();
@@ -87,7 +87,7 @@ async fn spreading(ports: [u16; 2]) -> String {
 #[tokio::test]
 async fn a_proxy_that_spreads_calls_is_found() {
     let (one, other) = (Server::start(), Server::start());
-    let url = spreading([one.port, other.port]).await;
+    let url = leading([one.port, other.port].into_iter().cycle()).await;
 
     let check = check(&url).await;
 
@@ -99,7 +99,8 @@ async fn a_proxy_that_spreads_calls_is_found() {
 async fn behind_a_proxy_that_was_found_nothing_is_confirmed_or_ended() {
     let group = Group::start(Program::Redis, &[100]).await;
     let other = Group::start(Program::Redis, &[100]).await;
-    let url = spreading([group.master.port, other.master.port]).await;
+    let ports = [group.master.port, other.master.port];
+    let url = leading(ports.into_iter().cycle()).await;
 
     let (store, check) = confirming(&url, 1).await;
 
@@ -117,6 +118,26 @@ async fn behind_a_proxy_that_was_found_nothing_is_confirmed_or_ended() {
     for server in [&group.master, &other.master] {
         assert_eq!(server.ask::<usize>("DBSIZE").await, 0);
     }
+}
+
+// T71
+#[tokio::test]
+async fn a_server_that_takes_over_during_the_check_is_no_proxy() {
+    let before = Group::start(Program::Redis, &[100]).await;
+    let now = Group::start(Program::Redis, &[100]).await;
+    let ports = iter::once(before.master.port).chain(iter::repeat(now.master.port));
+    let url = leading(ports).await;
+
+    let (store, check) = confirming(&url, 1).await;
+
+    assert!(check.findings().is_empty(), "{check}");
+    let [unknown] = check.not_known() else {
+        panic!("{check}");
+    };
+    assert!(unknown.contains("took over"), "{check}");
+    let create = asks("alice", &token(&store, "alice"));
+    store.create(&create).await.unwrap();
+    assert_eq!(now.master.ask::<usize>("DBSIZE").await, 1);
 }
 
 // T70 T71

@@ -11,15 +11,13 @@ use super::{
         script::source::Script,
     },
     RedisCheck, RedisFinding,
+    proxy::Way,
 };
 
 /// What the scripts call. The last three are tried by a script that leaves nothing behind.
 const IN_SCRIPTS: [&str; 8] = [
     "TIME", "HGET", "HKEYS", "HMGET", "HLEN", "HDEL", "PEXPIRE", "HSET",
 ];
-
-/// How often the clocks of two connections must differ before they count as two clocks: one may be set meanwhile.
-const CLOCKS: usize = 3;
 
 /// Why a store on a pool has no feed.
 pub(in super::super) const NO_POOL: &str =
@@ -86,33 +84,33 @@ pub(in super::super) async fn ask(
         }
         ask.feed(&mut check, link, key, live).await;
     }
-    if let Ok(other) = link.open().await {
-        let other = Ask {
-            connection: &other,
-            patience: link.patience(),
-        };
-        match ask.differs(&other, first.as_ref()).await {
-            Some(true) => {
-                check.find(RedisFinding::Proxy);
-                link.refuse_confirm(true);
-                if confirm.is_some() {
-                    let cause = "behind a proxy that spreads calls ends and sign-ins are refused";
-                    check.cannot_confirm(cause);
-                }
+    match ask.spreads(link, first.as_ref()).await {
+        Some(Way::Spreads) => {
+            check.find(RedisFinding::Proxy);
+            link.refuse_confirm(true);
+            if confirm.is_some() {
+                let cause = "behind a proxy that spreads calls ends and sign-ins are refused";
+                check.cannot_confirm(cause);
             }
-            Some(false) => link.refuse_confirm(false),
-            // What an earlier call found counts.
-            None => check.not_known.push("whether there are several clocks"),
         }
-        other.connection.stop();
+        Some(way) => {
+            link.refuse_confirm(false);
+            if way == Way::TookOver {
+                check
+                    .not_known
+                    .push("all else of the server that took over meanwhile");
+            }
+        }
+        // What an earlier call found counts.
+        None => check.not_known.push("whether there are several clocks"),
     }
     connection.stop();
     check
 }
 
-struct Ask<'a> {
-    connection: &'a Connection,
-    patience: Duration,
+pub(super) struct Ask<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) patience: Duration,
 }
 
 impl Ask<'_> {
@@ -125,7 +123,7 @@ impl Ask<'_> {
         }
     }
 
-    async fn info(&self) -> RedisResult<BTreeMap<String, String>> {
+    pub(super) async fn info(&self) -> RedisResult<BTreeMap<String, String>> {
         let text = match self.send(&cmd("INFO")).await? {
             Value::BulkString(text) => String::from_utf8_lossy(&text).into_owned(),
             Value::VerbatimString { text, .. } => text,
@@ -135,29 +133,6 @@ impl Ask<'_> {
         Ok(pairs
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect())
-    }
-
-    /// Whether the other connection leads to another server, if that is found out. Two servers are two processes, or
-    /// have two clocks.
-    async fn differs(&self, other: &Self, process: Option<&String>) -> Option<bool> {
-        if let Some(process) = process
-            && let Ok(info) = other.info().await
-            && info.get("run_id") != Some(process)
-        {
-            return Some(true);
-        }
-        for _ in 0..CLOCKS {
-            let (before, time) = (self.time().await?, other.time().await?);
-            if (before..=self.time().await?).contains(&time) {
-                return Some(false);
-            }
-        }
-        Some(true)
-    }
-
-    async fn time(&self) -> Option<i64> {
-        let time = tokio::time::timeout(self.patience, self.connection.time());
-        time.await.ok()?.ok()?
     }
 
     /// Whether the server lets a client wait for replicas.

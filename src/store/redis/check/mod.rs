@@ -1,6 +1,7 @@
 //! What a store finds out about its server, before users do.
 
 mod ask;
+mod proxy;
 
 use std::{borrow::Cow, error::Error, fmt};
 
