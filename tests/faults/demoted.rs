@@ -57,6 +57,25 @@ async fn a_replica_that_passes_the_probe_is_not_stormed() {
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_a_replica_refused_do_not_pile_up() {
+    let fake = start(|_, _| Some(Duration::ZERO)).await;
+    let store = RedisStore::new(fake.source());
+
+    let own = store.clone();
+    let calls = tokio::spawn(offer(200, millis(60_000), move |_| resolves(own.clone())));
+
+    until("it has connected a few times", async || {
+        fake.connects() >= 8
+    })
+    .await;
+    // Two that were refused, and two of now.
+    until("those of before are closed", async || fake.open() <= 4).await;
+
+    calls.abort();
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_refusal_of_a_replica_leaves_the_new_link_up() {
     // On a busy machine the first of two calls may be on a new connection before the server reads the second.
     let fake = start(|connection, script| match (connection, script) {

@@ -19,6 +19,10 @@ const UNREADY: i64 = 500;
 /// How long a server counts as not ready after it last answered so, in ms.
 const UNREADY_FOR: i64 = 5_000;
 
+/// How many connections without an answer are kept for their late replies: those of the newest outage. A server that
+/// refuses all calls and passes each probe leaves one at a time.
+const DOUBTED: usize = 2;
+
 /// How often sentinels are asked, in ms: at rest, and while most of them or the new master do not answer.
 const ASKED: i64 = 2_000;
 const ASKED_SOON: i64 = 1_000;
@@ -34,6 +38,7 @@ pub(super) struct State {
     /// Takes over when that one breaks, and decides whether it or the server is silent.
     spare: Option<Shared>,
     /// Without an answer when the link went down. Calls wait on them until another one answers.
+    /// The oldest is the first.
     doubted: Vec<Shared>,
     /// When the link went up last.
     up: i64,
@@ -308,6 +313,10 @@ impl State {
 
     /// What the keeper does next.
     pub(super) fn task(&mut self, now: i64, wants: Wants) -> Task {
+        let too_many = self.doubted.len().saturating_sub(DOUBTED);
+        if too_many > 0 {
+            return Task::Bury(self.doubted.drain(..too_many).collect());
+        }
         let Some(active) = self.active.clone() else {
             return Task::Connect;
         };
