@@ -144,3 +144,42 @@ async fn pages_of_a_cluster_have_every_user_who_stays_while_slots_move() {
     let error = Everyone::new(pool).page(None).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
 }
+
+#[tokio::test]
+async fn pages_of_a_cluster_have_the_users_of_a_primary_that_is_new() {
+    let mut cluster = Cluster::of(3, &[]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    crowd(&store, 40).await;
+    let everyone = Everyone::new(store.clone());
+    let slots: Vec<u16> = (0..10)
+        .map(|number| cluster::slot(token(&store, &format!("stays {number}")).tag()))
+        .collect();
+    let new = cluster.grow().await;
+    assert_eq!(all(&everyone, async |_| {}).await.len(), 40);
+
+    // No call of the store meets the move.
+    for slot in slots {
+        let from = cluster.serves(slot, 0).await;
+        cluster.moves_for_all(slot, from, new).await;
+    }
+
+    assert_eq!(all(&everyone, async |_| {}).await.len(), 40);
+    let count = everyone.count().await.unwrap();
+    assert!((30..60).contains(&count), "{count}");
+}
+
+#[tokio::test]
+async fn pages_of_a_cluster_are_read_right_after_a_planned_failover() {
+    let cluster = Cluster::start(&[]).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    crowd(&store, 40).await;
+    let everyone = Everyone::new(store.clone());
+    assert_eq!(all(&everyone, async |_| {}).await.len(), 40);
+
+    cluster.takes_over(cluster.replica(0).await).await;
+    let count = everyone.count().await.unwrap();
+    cluster.takes_over(cluster.replica(1).await).await;
+
+    assert!((30..60).contains(&count), "{count}");
+    assert_eq!(all(&everyone, async |_| {}).await.len(), 40);
+}

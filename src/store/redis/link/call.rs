@@ -13,7 +13,7 @@ use super::{
     limit::Lane,
     outage::Outage,
     patience::Patience,
-    progress::{Came, Elsewhere, Progress, Waited},
+    progress::{Came, Elsewhere, NotHere, Progress, Waited},
     unless,
 };
 use crate::{
@@ -113,7 +113,9 @@ impl Link {
         let answer = match came {
             Some(Came::Answer(answer)) => answer,
             // Only links of a Cluster say so.
-            Some(Came::Elsewhere(_)) => Err(StoreError::new(StoreErrorKind::Unavailable)),
+            Some(Came::Elsewhere(_)) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable).with_source(NotHere))
+            }
             None => Err(self.timed_out(call, &mut progress, patience.began())),
         };
         (progress.judge(call, answer), was_sent)

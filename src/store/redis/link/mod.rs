@@ -64,7 +64,7 @@ pub(super) use self::{
     limit::Lane,
     outage::Outage,
     patience::Patience,
-    progress::{Came, Elsewhere, Progress},
+    progress::{Came, Elsewhere, NotHere, Progress},
     sentinel::Sentinels,
     source::Seeds,
     unless::unless,

@@ -1,5 +1,7 @@
 //! How far a call has come, and where it may go on.
 
+use std::{error::Error, fmt};
+
 use super::{
     call::{Call, Resend},
     connection::Shared,
@@ -93,6 +95,18 @@ pub(in super::super) enum Elsewhere {
     /// Where the map says.
     Somewhere,
 }
+
+/// Why a call to one primary of a Cluster failed: its key is elsewhere. Nothing ran.
+#[derive(Debug)]
+pub(in super::super) struct NotHere;
+
+impl fmt::Display for NotHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server does not serve this slot of the Cluster any more")
+    }
+}
+
+impl Error for NotHere {}
 
 /// What came of waiting for a place.
 pub(super) enum Waited {

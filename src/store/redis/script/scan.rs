@@ -2,7 +2,9 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    error::Error,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use deadpool_redis::redis::Cmd;
@@ -10,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::{
     super::{
-        cluster::{SLOTS, slot_of},
-        link::{Call, Link},
+        cluster::{SLOTS, served, slot_of},
+        link::{Call, Link, NotHere},
         reply::Reply,
         route::Primary,
     },
@@ -25,6 +27,10 @@ use crate::{
 /// How many session sets are read at once, and how many may be on one part.
 const AT_ONCE: usize = 16;
 const MOST: usize = 10_000;
+
+/// How often all primaries are asked again while slots go from one to another, and how long after: then the map has been read.
+const AGAIN: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many keys an estimate looks at on each server.
 const SAMPLE: usize = 1_000;
@@ -55,19 +61,12 @@ impl Scripts {
     ///
     /// On a Cluster a part is some slots, whatever node has them: the cursor stays good when slots move.
     pub(in super::super) async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
-        let primaries = self.0.route.primaries(&self.0.keys).await?;
-        let most = scan.most.clamp(1, MOST);
-        let (names, next) = match (place(scan.cursor.as_deref(), &primaries)?, &primaries[..]) {
-            (Place::Cursor(process, cursor), [primary]) => {
-                let found = self.found(primary, &process, &cursor, most).await?;
-                let next = format!("{OF_SCAN}{}.{}", found.process, found.cursor);
-                (found.names, (found.cursor != "0").then_some(next))
+        let mut left = AGAIN;
+        let (names, next) = loop {
+            match self.part(scan).await {
+                Ok(part) => break part,
+                Err(error) => self.find_again(error, &mut left).await?,
             }
-            (Place::Slot(from), _) => {
-                let (names, next) = self.in_slots(&primaries, from, most).await?;
-                (names, (next < SLOTS).then(|| format!("{OF_SLOT}{next}")))
-            }
-            (Place::Cursor(..), _) => return Err(StoreError::new(StoreErrorKind::Unsupported)),
         };
         // SCAN may name a key twice.
         let names: HashSet<String> = names.into_iter().collect();
@@ -76,8 +75,48 @@ impl Scripts {
         Ok(Scanned { sets, next })
     }
 
+    /// The keys on one part, and where the next one begins.
+    async fn part(&self, scan: &Scan) -> Result<(Vec<String>, Option<String>), StoreError> {
+        let primaries = self.0.route.primaries(&self.0.keys).await?;
+        let most = scan.most.clamp(1, MOST);
+        match (place(scan.cursor.as_deref(), &primaries)?, &primaries[..]) {
+            (Place::Cursor(process, cursor), [primary]) => {
+                let found = self.found(primary, &process, &cursor, most).await?;
+                let next = format!("{OF_SCAN}{}.{}", found.process, found.cursor);
+                Ok((found.names, (found.cursor != "0").then_some(next)))
+            }
+            (Place::Slot(from), _) => {
+                let (names, next) = self.in_slots(&primaries, from, most).await?;
+                Ok((names, (next < SLOTS).then(|| format!("{OF_SLOT}{next}"))))
+            }
+            (Place::Cursor(..), _) => Err(StoreError::new(StoreErrorKind::Unsupported)),
+        }
+    }
+
+    /// Lets the map be read again if that is why this failed.
+    async fn find_again(&self, error: StoreError, left: &mut u32) -> Result<(), StoreError> {
+        let is_elsewhere = error.source().is_some_and(|source| source.is::<NotHere>());
+        if !is_elsewhere || *left == 0 {
+            return Err(error);
+        }
+        *left -= 1;
+        self.0.route.doubt();
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
     /// How many session sets there are, by a sample of the keys of each server.
     pub(in super::super) async fn estimate(&self) -> Result<u64, StoreError> {
+        let mut left = AGAIN;
+        loop {
+            match self.estimate_now().await {
+                Err(error) => self.find_again(error, &mut left).await?,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn estimate_now(&self) -> Result<u64, StoreError> {
         let mut all = 0;
         for primary in &self.0.route.primaries(&self.0.keys).await? {
             let found = self.found(primary, "", "0", SAMPLE).await?;
@@ -121,29 +160,44 @@ impl Scripts {
     /// The keys in the slots from this one on, and the slot to go on with.
     ///
     /// A key that moves from one primary to another meanwhile may be missed by both. So all are asked twice, the second
-    /// time after all have answered.
+    /// time after all have answered. A slot may also go to a primary that is not known yet: then none of the others says
+    /// any more that it serves it.
     async fn in_slots(
         &self,
         primaries: &[Primary<'_>],
         from: u16,
         most: usize,
     ) -> Result<(Vec<String>, u16), StoreError> {
-        let (mut names, mut next) = (Vec::new(), SLOTS);
-        for primary in primaries.iter().chain(primaries) {
-            let (found, to) = self.in_slots_of(primary, from, most).await?;
-            names.extend(found);
-            next = next.min(to);
+        let (mut names, mut next, mut times) = (Vec::new(), SLOTS, Vec::new());
+        for _ in 0..2 {
+            let mut holds = vec![false; SLOTS.into()];
+            for primary in primaries {
+                let (found, to) = self.in_slots_of(primary, from, most, &mut holds).await?;
+                names.extend(found);
+                next = next.min(to);
+            }
+            times.push(holds);
+        }
+        let part = usize::from(from.min(next))..usize::from(next);
+        let all = |holds: &Vec<bool>| {
+            holds
+                .get(part.clone())
+                .is_some_and(|part| !part.contains(&false))
+        };
+        if !times.iter().all(all) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable).with_source(NotHere));
         }
         names.retain(|name| slot_of(name) < next);
         Ok((names, next))
     }
 
-    /// Runs `lua/slots.lua`.
+    /// Runs `lua/slots.lua`. Marks the slots that the primary serves by its own word.
     async fn in_slots_of(
         &self,
         primary: &Primary<'_>,
         from: u16,
         most: usize,
+        holds: &mut [bool],
     ) -> Result<(Vec<String>, u16), StoreError> {
         let (of, prefix) = (nonce(), self.0.keys.before_tag());
         let arguments = |cmd: &mut Cmd, _latest: Option<i64>| {
@@ -152,6 +206,12 @@ impl Scripts {
         let call = Call::new(&self.0.all.slots, primary.key(), of);
         let mut reply = at(primary.link(), &call, arguments).await?;
         let next = u16::try_from(reply.count()?).map_err(|_error| Reply::unexpected())?;
+        let own = served(&reply.text()?).ok_or_else(Reply::unexpected)?;
+        for slot in own.slots() {
+            if let Some(holds) = holds.get_mut(usize::from(slot)) {
+                *holds = true;
+            }
+        }
         Ok((reply.texts()?, next))
     }
 
