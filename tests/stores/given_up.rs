@@ -46,6 +46,21 @@ async fn sign_ins_of_an_outage_are_not_queued_to_be_ended() {
     assert_eq!(sets.drain(Duration::ZERO).await, 0);
 }
 
+// T57 T60
+#[tokio::test]
+async fn what_a_full_server_refuses_takes_no_room_there() {
+    let server = Server::start_with(&["--maxmemory-policy", "noeviction"]);
+    let store = RedisStore::connect(&server.url()).unwrap();
+    let token = signs_in(&store, "bob").await;
+    let _: () = server.ask("CONFIG SET maxmemory 1").await;
+
+    sign_ins_and_guests(store.clone()).await;
+
+    assert_eq!(store.drain(Duration::from_secs(10)).await, 0);
+    assert_eq!(server.ask::<usize>("DBSIZE").await, 1);
+    assert!(is_live(&store, &token).await);
+}
+
 /// A request that commits its sign-in twice and answers with an error. Returns how many sign-ins are to be ended then.
 async fn left_after(commits: [[Fault; 3]; 2]) -> usize {
     let shelf = Shelf::default();

@@ -67,7 +67,7 @@ impl Cluster {
         if answer.is_err() {
             cluster.wake();
         }
-        (progress.judge(call, answer), progress.was_sent())
+        (progress.judge(call, answer), progress.may_run())
     }
 }
 

@@ -95,7 +95,7 @@ impl Link {
     /// Runs a script on the key, in one round trip unless something goes wrong.
     ///
     /// `arguments` writes what comes after the key, again each time it is sent. It gets the moment by the server's clock
-    /// after which nobody waits for the answer. Says also whether anything was sent.
+    /// after which nobody waits for the answer. Says also whether it may have run.
     pub(in super::super) async fn run(
         &self,
         call: &Call<'_>,
@@ -109,7 +109,7 @@ impl Link {
         let came = self
             .attempts(call, &mut progress, patience.as_mut(), arguments)
             .await;
-        let was_sent = progress.was_sent();
+        let may_run = progress.may_run();
         let answer = match came {
             Some(Came::Answer(answer)) => answer,
             // Only links of a Cluster say so.
@@ -118,7 +118,7 @@ impl Link {
             }
             None => Err(self.timed_out(call, &mut progress, patience.began())),
         };
-        (progress.judge(call, answer), was_sent)
+        (progress.judge(call, answer), may_run)
     }
 
     /// Sends a call until it is answered, goes elsewhere or the deadline has passed, which is `None`.
@@ -358,6 +358,10 @@ impl Inner {
                 let error = outage.error_as(kind);
                 self.broke(connection, &outage);
                 return Next::Fail(error);
+            }
+            // A server that is full refuses it before it runs. The client of a Cluster pool may have sent it before.
+            Failure::Final(StoreErrorKind::Full) => {
+                progress.refused = !progress.unknown && !connection.is_cluster();
             }
             Failure::Fenced if self.source.is_sentinel() => self.ask(),
             Failure::Fenced | Failure::NoScript | Failure::Final(_) => {}

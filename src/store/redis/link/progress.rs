@@ -26,6 +26,8 @@ pub(in super::super) struct Progress {
     /// How often it was sent, and how often of that nobody knows what became of it.
     pub(super) sends: u32,
     pub(super) lost: u32,
+    /// Whether the server refused it before anything ran, and no earlier sending may have run.
+    pub(super) refused: bool,
     /// Whether the next sending is about a key that moves to that node.
     pub(in super::super) asking: bool,
     /// How often the link had lost slots when it was chosen.
@@ -73,8 +75,9 @@ impl Progress {
         is_odd
     }
 
-    pub(in super::super) fn was_sent(&self) -> bool {
-        self.sends > 0
+    /// Whether it may have run, or may run yet.
+    pub(in super::super) fn may_run(&self) -> bool {
+        self.sends > 0 && !self.refused
     }
 }
 

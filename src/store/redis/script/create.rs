@@ -65,9 +65,9 @@ impl Scripts {
         call.confirm = self.0.confirm;
         call.began = Some(Monotonic::now());
         let run = || self.send(&call, &arguments);
-        let (reply, was_sent) = run().await;
+        let (reply, may_run) = run().await;
         let mut reply = reply.map_err(|error| {
-            if was_sent {
+            if may_run {
                 error
             } else {
                 error.known_not_run()

@@ -121,7 +121,7 @@ impl Scripts {
             .unwrap_or(i64::MAX)
     }
 
-    /// Also says whether it was sent.
+    /// Also says whether it may have run.
     async fn send(
         &self,
         call: &Call<'_>,
