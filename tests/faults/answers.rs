@@ -20,15 +20,15 @@ use tokio::time::Instant;
 use tower_user_sessions::{
     EndReason, RedisStore,
     store::{
-        End, RedisSource, Renewal, Resolve, Rotate, Salt, SessionStore, StoreError, StoreErrorKind,
-        Which,
+        End, RedisSource, Renewal, Resolve, Rotate, Salt, Save, SessionStore, StoreError,
+        StoreErrorKind, Which,
     },
 };
 
 use crate::common::{
     fake::Fake,
     load::millis,
-    people::{asks, guest, token, until},
+    people::{asks, guest, set, token, until},
     redis::Server,
 };
 
@@ -288,4 +288,30 @@ async fn a_rotation_that_may_have_run_before_the_password_changed_is_uncertain()
     });
 
     assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Uncertain);
+}
+
+/// As Envoy and twemproxy answer, in words of their own, once the connection to the server broke.
+// T57 T70
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_a_proxy_leaves_open_whether_it_ran() {
+    for error in ["-upstream failure\r\n", "-ERR Connection timed out\r\n"] {
+        let fake = Fake::start(move |asked| match asked.name() {
+            b"EVALSHA" => (Duration::ZERO, error.as_bytes().to_vec()),
+            _ => (Duration::ZERO, asked.usual()),
+        })
+        .await;
+        let store = RedisStore::new(fake.source());
+        let (first, salt) = (token(&store, "alice"), Salt::from_bytes([1; 16]));
+        let rotate = Rotate::new(&first, &first.successor(&salt), Renewal::Derived(salt));
+        let mut save = Save::new(first.tag(), first.session_id(), set("cart", "apple"));
+        let unconditional = store.save(&save).await.unwrap_err();
+        save.expect = Some(1);
+
+        let conditional = store.save(&save).await.unwrap_err();
+        let rotated = store.rotate(&rotate).await.unwrap_err();
+
+        assert_eq!(unconditional.kind(), StoreErrorKind::Unavailable, "{error}");
+        assert_eq!(conditional.kind(), StoreErrorKind::Uncertain, "{error}");
+        assert_eq!(rotated.kind(), StoreErrorKind::Uncertain, "{error}");
+    }
 }

@@ -89,6 +89,7 @@ pub use self::{
 /// | replicas do not confirm in time, with [`confirm`](RedisStoreBuilder::confirm) | [`Unconfirmed`](crate::store::StoreErrorKind::Unconfirmed) |
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
 /// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: errors name none |
+/// | a proxy answers with an error of its own | the error. A conditional write may have run, so it is [`Uncertain`](crate::store::StoreErrorKind::Uncertain) |
 ///
 /// # Cluster
 ///

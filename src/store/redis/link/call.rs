@@ -183,7 +183,7 @@ impl Inner {
                 match patience.as_mut().bear(waited).await? {
                     Waited::Place(place) => progress.place = Some(place),
                     Waited::Down => {}
-                    Waited::Busy => return Some(Came::Answer(Err(busy(progress, call)))),
+                    Waited::Busy => return Some(Came::Answer(Err(progress.busy(call)))),
                     Waited::Elsewhere => return Some(Came::Elsewhere(Elsewhere::Somewhere)),
                 }
                 // What the call was given may have broken meanwhile.
@@ -359,6 +359,7 @@ impl Inner {
                 self.broke(connection, &outage);
                 return Next::Fail(error);
             }
+            Failure::Strange => progress.unknown = true,
             // A server that is full refuses it before it runs. The client of a Cluster pool may have sent it before.
             Failure::Final(StoreErrorKind::Full) => {
                 progress.refused = !progress.unknown && !connection.is_cluster();
@@ -366,7 +367,8 @@ impl Inner {
             Failure::Fenced if self.source.is_sentinel() => self.ask(),
             Failure::Fenced | Failure::NoScript | Failure::Final(_) => {}
         }
-        Next::Fail(StoreError::new(failure.kind(false)).with_source(error))
+        let kind = failure.kind(call.resend == Resend::Never);
+        Next::Fail(StoreError::new(kind).with_source(error))
     }
 }
 
@@ -389,15 +391,4 @@ impl Inner {
             None => Next::Again(pause),
         }
     }
-}
-
-/// No place came free in time.
-pub(super) fn busy(progress: &Progress, call: &Call<'_>) -> StoreError {
-    meter::link::busy();
-    let uncertain = progress.unknown && call.resend == Resend::Never;
-    StoreError::new(if uncertain {
-        StoreErrorKind::Uncertain
-    } else {
-        StoreErrorKind::Busy
-    })
 }

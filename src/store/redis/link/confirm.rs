@@ -13,7 +13,7 @@ use deadpool_redis::redis::{Cmd, Pipeline, RedisError, RedisResult, Value, cmd};
 
 use super::{
     Inner,
-    call::{Call, Next, SENDS, busy},
+    call::{Call, Next, SENDS},
     connection::Shared,
     exclusive::{Held, NotHeld},
     failure::Failure,
@@ -82,7 +82,7 @@ impl Inner {
                 .bear(self.hold(call.lane, &shared))
                 .await?
             {
-                Err(NotHeld::Busy) => return Some(Came::Answer(Err(busy(progress, call)))),
+                Err(NotHeld::Busy) => return Some(Came::Answer(Err(progress.busy(call)))),
                 Err(NotHeld::Outage(outage)) => self.not_opened(&outage, &shared, progress, pause),
                 Ok(mut held) => {
                     let connection = Arc::clone(&held.connection);

@@ -21,6 +21,9 @@ pub(super) enum Failure {
     Fenced,
     /// No answer in time; whether the script ran is not known.
     Silent,
+    /// A code that this store does not know, as a proxy makes when its own connection broke; whether the script ran is
+    /// not known.
+    Strange,
     /// Trying again would not help.
     Final(StoreErrorKind),
 }
@@ -64,19 +67,24 @@ impl Failure {
             // A script of another client runs for too long.
             Some("BUSY") => Self::NotNow,
             Some("NOREPLICAS") => Self::Fenced,
-            _ => Self::Final(StoreErrorKind::Unavailable),
+            // It cannot write to its disk, and refuses a script before it runs.
+            Some("MISCONF") => Self::Final(StoreErrorKind::Unavailable),
+            _ => Self::Strange,
         }
     }
 
     /// The kind of the error that ends the call. `uncertain`: a conditional write was sent.
     pub(super) fn kind(self, uncertain: bool) -> StoreErrorKind {
         match self {
-            Self::Broken | Self::Silent if uncertain => StoreErrorKind::Uncertain,
+            Self::Broken | Self::Silent | Self::Strange if uncertain => StoreErrorKind::Uncertain,
             Self::Silent => StoreErrorKind::Timeout,
             Self::SignedOut => StoreErrorKind::Denied,
-            Self::Broken | Self::NoScript | Self::NotNow | Self::Demoted | Self::Fenced => {
-                StoreErrorKind::Unavailable
-            }
+            Self::Broken
+            | Self::NoScript
+            | Self::NotNow
+            | Self::Demoted
+            | Self::Fenced
+            | Self::Strange => StoreErrorKind::Unavailable,
             Self::Final(kind) => kind,
         }
     }

@@ -8,7 +8,7 @@ use super::{
     failure::Failure,
     limit::Place,
 };
-use crate::store::{StoreError, StoreErrorKind, redis::reply::Reply};
+use crate::store::{StoreError, StoreErrorKind, meter, redis::reply::Reply};
 
 /// How far a call has come, for the error that ends it.
 #[derive(Default)]
@@ -55,6 +55,17 @@ impl Progress {
                 return StoreError::new(StoreErrorKind::Uncertain).with_source(error);
             }
             error
+        })
+    }
+
+    /// No place came free in time.
+    pub(super) fn busy(&self, call: &Call<'_>) -> StoreError {
+        meter::link::busy();
+        let uncertain = self.unknown && call.resend == Resend::Never;
+        StoreError::new(if uncertain {
+            StoreErrorKind::Uncertain
+        } else {
+            StoreErrorKind::Busy
         })
     }
 
