@@ -90,6 +90,7 @@ pub use self::{
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
 /// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: errors name none |
 /// | a proxy answers with an error of its own | the error. A conditional write may have run, so it is [`Uncertain`](crate::store::StoreErrorKind::Uncertain) |
+/// | the reply to an `insert` is lost, and before it is sent again another request changes the value | its answer. The `insert` counts as the later one |
 ///
 /// # Cluster
 ///

@@ -5,7 +5,8 @@
   KEYS[1]  user     hash: session id -> record, session id .. ".data" -> data
 
   ARGV[1]  session  session id
-  ARGV[2]  op       8 bytes that name this operation, so that it happens once if sent twice
+  ARGV[2]  op       8 bytes that name this operation. Sent twice, it happens once, unless another save ran in between:
+                    then one without `expect` happens again, as the later of the two
   ARGV[3]  expect   the revision that it depends on; "" for none
   ARGV[4]  changes  see `merge`
   ARGV[5]  limit    the most bytes that the data may grow to

@@ -248,6 +248,9 @@ fn mark(realm: Option<Realm>) -> Vec<u8> {
 }
 
 /// Names one operation, so that the client's resending it does not make it happen twice.
+///
+/// The data has the name of the last operation only. An unconditional save whose reply was lost is sent again within its
+/// deadline. If another request saved in between, it happens again, after that one: of the keys that both wrote, it wins.
 fn operation() -> Result<[u8; 8], StoreError> {
     let mut op = [0; 8];
     getrandom::fill(&mut op)
