@@ -10,7 +10,7 @@
 use tokio::time::Instant;
 use tower_user_sessions::{
     RedisStore,
-    store::{Resolve, SessionStore, StoreErrorKind},
+    store::{EndEveryone, RedisSource, Resolve, SessionStore, StoreErrorKind},
 };
 
 use crate::common::{
@@ -305,4 +305,25 @@ async fn each_primary_is_checked() {
 fn a_cluster_without_nodes_is_refused() {
     assert!(RedisStore::connect_cluster(Vec::<String>::new()).is_err());
     assert!(RedisStore::connect_cluster(["redis://host", "hunter2"]).is_err());
+}
+
+// T70 T74
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_the_sessions_of_all_users_ended_is_known_though_a_primary_is_slow_and_another_one_lost_it()
+ {
+    let cluster = Cluster::of(3, &[]).await;
+    let store = RedisStore::builder(RedisSource::cluster(cluster.urls()).unwrap());
+    let store = store.deadline(millis(100_000)).build();
+    let moment = store.end_everyone(EndEveryone::Now).await.unwrap();
+    let copies: Vec<String> = cluster.nodes[0].ask("KEYS *everyone*").await;
+    assert!(copies.len() >= 2, "{copies:?}");
+    for copy in copies {
+        assert_eq!(cluster.nodes[0].ask::<u32>(&format!("DEL {copy}")).await, 1);
+    }
+    cluster.orders(2, "CLIENT PAUSE 60000 ALL").await;
+
+    let known = tokio::time::timeout(millis(20_000), store.everyone(None)).await;
+
+    let known = known.expect("it does not wait for the slow one").unwrap();
+    assert_eq!(known, Some(moment));
 }

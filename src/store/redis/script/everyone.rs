@@ -1,9 +1,9 @@
 //! Calls `everyone.lua`, on each copy of the moment.
 
-use std::time::Duration;
+use std::{panic::resume_unwind, time::Duration};
 
 use deadpool_redis::redis::Cmd;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::{
     super::{
@@ -16,6 +16,10 @@ use crate::{
     model::Timestamp,
     store::{EndEveryone, FeedMessage, StoreError, StoreErrorKind, nonce},
 };
+
+/// How long the last copies have once most have answered.
+const LAST: Duration = Duration::from_millis(50);
+
 /// How far the clocks of two primaries may differ.
 const SKEW: Duration = Duration::from_secs(1);
 
@@ -25,15 +29,30 @@ struct Copy {
     answer: Result<(Timestamp, Option<Timestamp>), StoreError>,
 }
 
+impl Copy {
+    fn of(joined: Result<Self, JoinError>) -> Self {
+        match joined.map_err(JoinError::try_into_panic) {
+            Ok(copy) => copy,
+            Err(Ok(panic)) => resume_unwind(panic),
+            Err(Err(stopped)) => Self {
+                key: String::new(),
+                answer: Err(StoreError::new(StoreErrorKind::Unavailable).with_source(stopped)),
+            },
+        }
+    }
+}
+
 impl Scripts {
     /// The moment before which the sessions of all users ended: the latest that any copy has.
     ///
-    /// One copy that answers is enough. So users of a primary do not depend on another one.
+    /// One copy that answers is enough. So users of a primary do not depend on another one. Nor do they wait for the slowest:
+    /// an end that was acknowledged is in all copies, so most of them are as new as all. It takes more than one, because the
+    /// primary of that one may have lost the moment in a failover, and most copies are never on one of three primaries.
     pub(in super::super) async fn everyone(
         &self,
         knows: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let copies = self.copies(self.keys_of_copies(), knows, None).await;
+        let copies = self.most_copies(knows).await;
         let said = copies.iter().filter_map(|copy| copy.answer.as_ref().ok());
         let moment = said.filter_map(|(_, moment)| *moment).max();
         let lost = |copy: &Copy| {
@@ -97,6 +116,26 @@ impl Scripts {
         copies.iter().map(|name| self.0.keys.named(name)).collect()
     }
 
+    /// Asks all copies at once, and does not wait long for the last ones once most have answered.
+    async fn most_copies(&self, knows: Option<Timestamp>) -> Vec<Copy> {
+        let mut asked = self.ask_copies(self.keys_of_copies(), knows, None);
+        let (all, mut copies) = (asked.len(), Vec::new());
+        let answered = |copies: &[Copy]| copies.iter().filter(|copy| copy.answer.is_ok()).count();
+        while answered(&copies) <= all / 2
+            && let Some(copy) = asked.join_next().await
+        {
+            copies.push(Copy::of(copy));
+        }
+        let rest = async {
+            while let Some(copy) = asked.join_next().await {
+                copies.push(Copy::of(copy));
+            }
+        };
+        // Those that are left out are asked again with the next question.
+        let _ = tokio::time::timeout(LAST, rest).await;
+        copies
+    }
+
     /// Asks the copies under these keys, all at once.
     async fn copies(
         &self,
@@ -104,6 +143,15 @@ impl Scripts {
         least: Option<Timestamp>,
         confirm: Option<Confirm>,
     ) -> Vec<Copy> {
+        self.ask_copies(keys, least, confirm).join_all().await
+    }
+
+    fn ask_copies(
+        &self,
+        keys: Vec<String>,
+        least: Option<Timestamp>,
+        confirm: Option<Confirm>,
+    ) -> JoinSet<Copy> {
         let mut asked = JoinSet::new();
         for key in keys {
             let scripts = self.clone();
@@ -112,7 +160,7 @@ impl Scripts {
                 Copy { key, answer }
             });
         }
-        asked.join_all().await
+        asked
     }
 
     /// Runs `lua/everyone.lua`.
