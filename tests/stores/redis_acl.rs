@@ -10,8 +10,10 @@ use std::time::Duration;
 use deadpool_redis::{Runtime, cluster, redis::RedisConnectionInfo, sentinel};
 use redis_test::sentinel::RedisSentinelCluster;
 use tower_user_sessions::{
-    EndReason, RedisStore,
-    store::{End, ManualClock, RedisLive, RedisSource, SessionStore, Which, conformance},
+    EndReason, Everyone, RedisStore,
+    store::{
+        End, ManualClock, RedisLive, RedisSource, SessionStore, StoreErrorKind, Which, conformance,
+    },
 };
 
 use crate::common::{
@@ -74,6 +76,26 @@ async fn the_rules_of_the_guide_are_enough_on_one_node() {
     let checks = store.prefix("shop").build().check().await;
     assert!(checks[0].findings().is_empty(), "{}", checks[0]);
     assert!(checks[0].not_known().is_empty(), "{}", checks[0]);
+}
+
+#[tokio::test]
+async fn without_info_no_page_is_read_because_its_cursor_could_skip_users_after_a_failover() {
+    let server = Server::start();
+    let _: () = server.ask(&line("+scan +dbsize +info")).await;
+    let _: () = server.ask("ACL SETUSER shop -info").await;
+    let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
+    let store = RedisStore::builder(RedisSource::url(&url).unwrap());
+    let store = store.prefix("shop").build();
+    signs_in(&store, "alice").await;
+
+    let page = Everyone::new(store).page(None).await;
+
+    // Servers differ in the code of the error.
+    let kind = page.unwrap_err().kind();
+    assert!(
+        matches!(kind, StoreErrorKind::Denied | StoreErrorKind::Unavailable),
+        "{kind:?}"
+    );
 }
 
 // T70
