@@ -3,10 +3,14 @@
 use std::{
     fmt,
     future::Future,
-    sync::atomic::{AtomicI64, Ordering},
+    pin::pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 
 use super::{StoreError, StoreErrorKind};
 use crate::model::{Arrival, Timestamp, clock::Monotonic};
@@ -20,7 +24,7 @@ const DUE: i64 = 2_000;
 /// Messages of the feed make this process ask once in so many ms at most.
 const REPORTED: i64 = 200;
 
-/// How long a question in the background may take before another one is sent, in ms.
+/// How long a question may take before another one is sent, in ms.
 const ASKED: i64 = 2_000;
 
 /// How long requests share it that a question got no answer, in ms. Meanwhile the store finds out whether its server is silent.
@@ -48,8 +52,30 @@ pub struct Horizon {
     asking: AtomicI64,
     /// When the newest message came that speaks of a later moment.
     reported: AtomicI64,
-    /// Requests wait here for one question; when the last one failed, and how.
-    turn: Mutex<Option<(i64, StoreErrorKind)>>,
+    turn: Mutex<Turn>,
+    /// Requests wait here for one question.
+    answered: Notify,
+}
+
+/// Who asks while other requests wait.
+struct Turn {
+    /// The number of the question, and when it was asked.
+    asking: Option<(u64, i64)>,
+    number: u64,
+    /// When the last one failed, and how.
+    failed: Option<(i64, StoreErrorKind)>,
+}
+
+/// A request that asks for those that wait. When it is dropped, one of them asks.
+struct Asks<'a> {
+    horizon: &'a Horizon,
+    number: u64,
+}
+
+impl Drop for Asks<'_> {
+    fn drop(&mut self) {
+        self.horizon.is_over(self.number);
+    }
 }
 
 /// What a request has to do before it believes the moment.
@@ -84,7 +110,12 @@ impl Horizon {
             asked: AtomicI64::new(NEVER),
             asking: AtomicI64::new(NEVER),
             reported: AtomicI64::new(NEVER),
-            turn: Mutex::const_new(None),
+            turn: Mutex::new(Turn {
+                asking: None,
+                number: 0,
+                failed: None,
+            }),
+            answered: Notify::const_new(),
         }
     }
 
@@ -206,31 +237,81 @@ impl Horizon {
         Ok(())
     }
 
-    /// Waits until what is known is young enough. All requests that wait share one question.
-    pub(crate) async fn catch_up<F>(
+    /// Waits until what is known is young enough. All requests that wait share one question: `ask` calls
+    /// [`ask_for_all`](Self::ask_for_all).
+    ///
+    /// No request holds a lock while it asks. Its runtime may be one that nothing drives any more: then the next request
+    /// that comes asks, and so does one that waits if the first one was dropped.
+    pub(crate) async fn catch_up<F>(&self, ask: impl FnOnce(u64) -> F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let came = Monotonic::now().as_millis();
+        let asks = loop {
+            let mut answered = pin!(self.answered.notified());
+            answered.as_mut().enable();
+            if self.age() != Age::Old {
+                return Ok(());
+            }
+            match self.asks(came)? {
+                Some(asks) => break asks,
+                None => answered.await,
+            }
+        };
+        ask(asks.number).await
+    }
+
+    /// Asks the store for the requests that wait for the question with this number.
+    pub(crate) async fn ask_for_all<F>(
         &self,
+        number: u64,
         read: impl FnOnce(Option<Timestamp>) -> F,
     ) -> Result<(), StoreError>
     where
         F: Future<Output = Result<Option<Timestamp>, StoreError>>,
     {
-        let came = Monotonic::now().as_millis();
-        let mut failed = self.turn.lock().await;
-        if self.age() != Age::Old {
-            return Ok(());
-        }
-        if let Some((at, kind)) = *failed
+        let answer = self.ask(read).await;
+        self.turn().failed = match &answer {
+            Ok(()) => None,
+            Err(error) => Some((Monotonic::now().as_millis(), error.kind())),
+        };
+        self.is_over(number);
+        answer
+    }
+
+    /// The question with this number was answered, or nobody waits for it any more.
+    fn is_over(&self, number: u64) {
+        self.turn().asking.take_if(|(asked, _)| *asked == number);
+        self.answered.notify_waiters();
+    }
+
+    /// Lets this request ask unless another one does; or says how the question failed for which it waited.
+    fn asks(&self, came: i64) -> Result<Option<Asks<'_>>, StoreError> {
+        let mut turn = self.turn();
+        if let Some((at, kind)) = turn.failed
             && (at >= came || kind == StoreErrorKind::Timeout && came - at < UNANSWERED)
         {
             let cause = "whether the sessions of all users have ended could not be read";
             return Err(StoreError::new(kind).with_source(cause));
         }
-        let answer = self.ask(read).await;
-        *failed = match &answer {
-            Ok(()) => None,
-            Err(error) => Some((Monotonic::now().as_millis(), error.kind())),
-        };
-        answer
+        let now = Monotonic::now().as_millis();
+        if turn
+            .asking
+            .is_some_and(|(_, since)| now.saturating_sub(since) < ASKED)
+        {
+            return Ok(None);
+        }
+        turn.number = turn.number.wrapping_add(1);
+        let number = turn.number;
+        turn.asking = Some((number, now));
+        Ok(Some(Asks {
+            horizon: self,
+            number,
+        }))
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -23,20 +23,20 @@ pub(super) async fn known<St: SessionStore>(
         Age::Young => {}
         Age::Due => ask_in_background(store, horizon),
         // Boxed: few requests come here.
-        Age::Old => Box::pin(catch_up(store)).await?,
+        Age::Old => Box::pin(horizon.catch_up(|number| ask_in_task(store, number))).await?,
     }
     Ok(horizon.moment())
 }
 
 /// Asks in a task: a handler that stops polling its call for a while must not hold up all others, who wait for one question.
-async fn catch_up<St: SessionStore>(store: &Arc<St>) -> Result<(), StoreError> {
+async fn ask_in_task<St: SessionStore>(store: &Arc<St>, number: u64) -> Result<(), StoreError> {
     let own = Arc::clone(store);
     let asks = async move {
         let Some(horizon) = own.horizon() else {
             return Ok(());
         };
         let read = |knows| timed("everyone", own.everyone(knows));
-        horizon.catch_up(read).await
+        horizon.ask_for_all(number, read).await
     };
     let mut asks = Box::pin(asks);
     // In an outage the answer is there at once.

@@ -10,8 +10,8 @@ use tokio::{
     time::Instant,
 };
 use tower_user_sessions::{
-    RedisStore,
-    store::{Resolve, Resolved, SessionStore, StoreError, Token},
+    RedisStore, UserId, UserSessions,
+    store::{RedisSource, Resolve, Resolved, SessionStore, StoreError, Token},
 };
 
 use crate::common::{
@@ -154,4 +154,51 @@ fn a_sign_in_that_was_given_up_ends_though_the_runtime_that_ends_it_is_idle() {
         .await;
     });
     server.kill();
+}
+
+/// Stops a server that answered before, and asks it for the sessions of a user. Such a call first asks whether the sessions
+/// of all users have ended. It is dropped without an answer, or only left alone, in a runtime that nothing drives from then on.
+fn asks_in_vain(dropped: bool) -> (Server, RedisStore, UserSessions, impl Sized) {
+    let (server, idle, busy) = (Server::start(), idle(), busy());
+    let store = RedisStore::builder(RedisSource::url(&server.url()).unwrap());
+    let store = store.deadline(millis(20_000)).build();
+    let sessions = UserSessions::new(store.clone(), UserId::new("alice").unwrap());
+    busy.block_on(signs_in(&store, "alice"));
+    server.suspend();
+    let asking = sessions.clone();
+    let mut asks = Box::pin(async move { asking.list().await.map(drop) });
+    let waited = idle.block_on(async { tokio::time::timeout(millis(100), &mut asks).await });
+    assert!(waited.is_err(), "it is not answered: {waited:?}");
+    server.resume();
+    let asks = (!dropped).then_some(asks);
+    (server, store, sessions, (idle, busy, asks))
+}
+
+// T70
+#[test]
+fn a_question_about_all_users_that_was_dropped_in_an_idle_runtime_holds_up_no_request() {
+    let (_server, _store, sessions, _rest) = asks_in_vain(true);
+
+    // The first one may meet the connection that was silent.
+    let listed = async {
+        loop {
+            if let Ok(listed) = sessions.list().await {
+                return listed;
+            }
+        }
+    };
+    let listed = busy().block_on(async { tokio::time::timeout(millis(30_000), listed).await });
+
+    assert_eq!(listed.expect("the next one is not held up").len(), 1);
+}
+
+// T70
+#[test]
+fn a_question_about_all_users_that_an_idle_runtime_keeps_is_asked_by_a_later_request() {
+    let (_server, _store, sessions, _rest) = asks_in_vain(false);
+
+    busy().block_on(until("a later one is answered", async || {
+        let listed = tokio::time::timeout(millis(1_000), sessions.list()).await;
+        listed.is_ok_and(|listed| listed.is_ok())
+    }));
 }
