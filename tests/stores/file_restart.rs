@@ -162,6 +162,35 @@ async fn the_time_of_the_store_is_never_behind_its_last_write() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_once_is_a_warning_and_the_time_is_right_again_later() {
+    let log = Log::start();
+    let place = Place::new();
+    place.clock.advance(5 * HOUR);
+    let store = place.open();
+    signs_in(&store, "alice").await;
+    drop(store);
+    place.clock.set(NOW);
+
+    // Each start knows only what is in the file. While no process runs, the store's time stands still.
+    for ahead in [5 * HOUR, 3 * HOUR, HOUR, Duration::ZERO] {
+        let store = place.open();
+        place.clock.advance(8 * HOUR);
+        let token = signs_in(&store, &format!("{ahead:?}")).await;
+        let made_up = HOUR.min(ahead);
+        let expected = place.clock.now().plus(ahead - made_up);
+        assert_eq!(last_activity(&store, &token).await, expected);
+        drop(store);
+        place.clock.advance(HOUR);
+    }
+
+    let warned = log.at("WARN");
+    assert_eq!(warned.len(), 3, "{warned:?}");
+    for (line, minutes) in warned.iter().zip(["=300", "=180", "=60"]) {
+        assert!(line.contains(&format!("minutes{minutes}")), "{warned:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_is_days_ahead_deletes_nothing_for_ten_minutes_and_warns_once() {
     let log = Log::start();
     let place = Place::new();

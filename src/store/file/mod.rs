@@ -103,7 +103,10 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// # Time
 ///
 /// The store's time is never behind its last write to the file. So a clock that was set back makes no session live longer
-/// than the difference. If the clock is more than a day ahead of the last write, it may be wrong. There
+/// than the difference. After a clock that was ahead, the store's time is ahead too, also in lists and events. It runs an
+/// eighth slower until the clock has caught up, and there is one warning at the start if it is more than a minute.
+///
+/// If the clock is more than a day ahead of the last write, it may be wrong. There
 /// is one warning, and for ten minutes sessions are deleted only of users who sign in or end sessions.
 ///
 /// The feature `file` needs Rust 1.90.
@@ -149,8 +152,8 @@ impl FileStore {
     /// Copies the sessions of this moment to a new file, while requests go on.
     ///
     /// A thread of its own copies. Sessions that end after the backup are live in it. So to restore one: stop the app, put the
-    /// copy in the place of the file, [open](Self::open) it, call [`Everyone::end_before`](crate::Everyone::end_before) with
-    /// the time of now, then serve requests.
+    /// copy in the place of the file, [open](Self::open) it, call [`Everyone::end_all`](crate::Everyone::end_all), then serve
+    /// requests. A moment for `end_before` would have to be in the [store's time](Self#time).
     ///
     /// The target has its name only when the copy is whole. A process that dies meanwhile leaves a file that ends with
     /// `.part`; delete it.
