@@ -288,7 +288,7 @@ impl Session {
             let record = state.record()?;
             (record.user_id()?.clone(), record.id)
         };
-        Some(UserSessions::of_session(self, user, Some(id)))
+        Some(UserSessions::of_caller(self, user, id))
     }
 
     /// All sessions of any user, from within this request.
@@ -297,6 +297,10 @@ impl Session {
     /// afterwards: a sign-in staged after [`end_all`](UserSessions::end_all) is not rejected by it.
     ///
     /// Say why with [`because`](UserSessions::because), or the user reads that an administrator did it.
+    ///
+    /// If it is the signed-in user, the session of this request is the current one, which
+    /// [`end_others`](UserSessions::end_others) keeps. Unlike with [`user_sessions`](Self::user_sessions) it need not
+    /// be live any more to end others: your app decides who may call this.
     ///
     /// ```no_run
     /// # async fn reset(session: tower_user_sessions::Session) -> Result<(), Box<dyn std::error::Error>> {
@@ -311,7 +315,15 @@ impl Session {
     /// ```
     #[must_use]
     pub fn sessions_of(&self, user: impl CertainUserId) -> UserSessions {
-        UserSessions::of_session(self, user.certain_user_id(), None)
+        let user = user.certain_user_id();
+        let own = {
+            let state = self.read();
+            let record = state.record();
+            record
+                .filter(|record| record.user_id() == Some(&user))
+                .map(|record| record.id)
+        };
+        UserSessions::of_session(self, user, own)
     }
 }
 

@@ -84,6 +84,7 @@ mod rights;
 mod rotation;
 mod rotation_calls;
 mod session_of;
+mod sessions_of;
 mod shorten;
 mod shown;
 mod size;

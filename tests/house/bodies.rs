@@ -26,10 +26,9 @@ const SAYS: [(&str, &str, &[&str]); 5] = [
 const EARLY: [&str; 6] = ["= =", "! =", ". eq", ". ne", ". cmp", ". starts_with"];
 
 /// What `Session` gives away without a mark on the response, and why it may.
-const UNMARKED: [(&str, &str); 3] = [
+const UNMARKED: [(&str, &str); 2] = [
     ("is_speculative", "it says what the request is"),
     ("peek", "it is for what does not show in the response"),
-    ("sessions_of", "they are those of a user whom the app names"),
 ];
 
 /// Where the body of this function or `impl` does not say what it must.

@@ -1,5 +1,7 @@
 //! All sessions of one user.
 
+mod order;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,15 +12,10 @@ use super::{
     audit::{Audit, EventSink},
     error::UserSessionsError,
     info::SessionInfo,
-    report::initiator,
-    unanswered::{Ends, Unanswered, lock},
 };
 use crate::{
-    model::{
-        CertainUserId, EndReason, Event, EventKind, Lifetime, Proof, Realm, SessionId, Tag,
-        Timestamp, UserId,
-    },
-    store::{End, Ended, List, SharedStore, Which, meter},
+    model::{CertainUserId, EndReason, Lifetime, Proof, Realm, SessionId, Tag, UserId},
+    store::{End, List, SharedStore, Which},
 };
 
 /// All sessions of one user: list them, end one, end others, end all.
@@ -45,8 +42,10 @@ pub struct UserSessions {
     user: UserId,
     tag: Tag,
     realm: Realm,
-    /// The session of the request.
+    /// The session of the request, if it is one of them.
     current: Option<SessionId>,
+    /// The session that ends others by its own right, so it has to be live.
+    caller: Option<SessionId>,
     /// The request, if there is one.
     session: Option<Session>,
     /// Why sessions are ended, if the app said so.
@@ -71,6 +70,7 @@ impl UserSessions {
             store,
             user,
             current: None,
+            caller: None,
             session: None,
             reason: None,
             audit: Audit::default(),
@@ -79,6 +79,15 @@ impl UserSessions {
         }
     }
 
+    /// The sessions of the user of this session.
+    pub(super) fn of_caller(session: &Session, user: UserId, caller: SessionId) -> Self {
+        Self {
+            caller: Some(caller),
+            ..Self::of_session(session, user, Some(caller))
+        }
+    }
+
+    /// The sessions of a user whom the app names in a request.
     pub(super) fn of_session(session: &Session, user: UserId, current: Option<SessionId>) -> Self {
         Self {
             current,
@@ -309,90 +318,5 @@ impl UserSessions {
             }
         }
         Ok(count)
-    }
-
-    async fn end_which(&self, which: Which) -> Result<usize, UserSessionsError> {
-        self.give(self.order(which)).await
-    }
-
-    fn order(&self, which: Which) -> End {
-        let reason = match (which, self.current) {
-            (Which::One(id), Some(current)) if id == current => EndReason::LoggedOut,
-            (_, None) => self.reason.unwrap_or(EndReason::Administrator),
-            (_, Some(_)) => self.reason.unwrap_or(EndReason::Revoked),
-        };
-        let mut end = End::new(self.tag, which, reason);
-        end.within = Some(self.realm);
-        end.spare_uncounted = self.spare_uncounted;
-        end.by = self.current;
-        // Signing out a session that has ended already is harmless.
-        end.caller = self.current.filter(|id| which != Which::One(*id));
-        end
-    }
-
-    async fn give(&self, mut end: End) -> Result<usize, UserSessionsError> {
-        let (which, reason, by) = (end.which, end.reason, end.by);
-        // The layer may see the end before its answer is here.
-        let _ends = self.session.as_ref().map(Ends::begin);
-        if let Some(before) = lock(&self.unanswered).take()
-            && (before.which, before.reason, before.bar) == (which, reason, end.bar)
-        {
-            end.call = before.call;
-        }
-        let mut unanswered = Unanswered {
-            end: Some(end.clone()),
-            slot: &self.unanswered,
-        };
-        let ended = self.store.end(end).await?;
-        unanswered.end = None;
-        match ended {
-            Ended::Ended { ids, now, .. } => {
-                for id in &ids {
-                    self.report_ended(*id, reason, by, now);
-                }
-                if let Some(session) = &self.session {
-                    let mut state = session.state();
-                    if !matches!(which, Which::One(_)) {
-                        state.made_cutoff(self.tag, now);
-                    }
-                    let own = state.record().map(|record| record.id);
-                    if state.tag() == Some(self.tag) && self.hits(which, own, &ids) {
-                        state.gone();
-                    }
-                }
-                Ok(ids.len())
-            }
-            Ended::CallerEnded => Err(UserSessionsError::CallerEnded),
-            Ended::Unknown => Err(UserSessionsError::Unknown),
-        }
-    }
-
-    fn report_ended(
-        &self,
-        id: SessionId,
-        reason: EndReason,
-        by: Option<SessionId>,
-        now: Timestamp,
-    ) {
-        if let Some(session) = &self.session {
-            session.report_ended(&self.user, id, reason, by, now);
-            return;
-        }
-        meter::ended(reason);
-        self.audit.raise(|| {
-            Event::new(EventKind::Ended, now, initiator(reason, by.is_some()))
-                .to(self.user.clone(), Some(id))
-                .because(reason, by)
-        });
-    }
-
-    /// Whether the session of this request is one of those that ended, now or before.
-    fn hits(&self, which: Which, own: Option<SessionId>, ids: &[SessionId]) -> bool {
-        own.is_some_and(|own| match which {
-            Which::One(id) => own == id,
-            Which::All | Which::Others(_) if self.spare_uncounted => ids.contains(&own),
-            Which::All => true,
-            Which::Others(keep) => own != keep,
-        })
     }
 }

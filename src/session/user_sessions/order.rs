@@ -1,0 +1,101 @@
+//! How sessions of a user are ended.
+
+use super::{
+    super::{
+        error::UserSessionsError,
+        report::initiator,
+        unanswered::{Ends, Unanswered, lock},
+    },
+    UserSessions,
+};
+use crate::{
+    model::{EndReason, Event, EventKind, SessionId, Timestamp},
+    store::{End, Ended, Which, meter},
+};
+
+impl UserSessions {
+    pub(super) async fn end_which(&self, which: Which) -> Result<usize, UserSessionsError> {
+        self.give(self.order(which)).await
+    }
+
+    pub(super) fn order(&self, which: Which) -> End {
+        let reason = match (which, self.current) {
+            (Which::One(id), Some(current)) if id == current => EndReason::LoggedOut,
+            _ if self.caller.is_none() => self.reason.unwrap_or(EndReason::Administrator),
+            _ => self.reason.unwrap_or(EndReason::Revoked),
+        };
+        let mut end = End::new(self.tag, which, reason);
+        end.within = Some(self.realm);
+        end.spare_uncounted = self.spare_uncounted;
+        end.by = self.caller;
+        // Signing out a session that has ended already is harmless.
+        end.caller = self.caller.filter(|id| which != Which::One(*id));
+        end
+    }
+
+    pub(super) async fn give(&self, mut end: End) -> Result<usize, UserSessionsError> {
+        let (which, reason, by) = (end.which, end.reason, end.by);
+        // The layer may see the end before its answer is here.
+        let _ends = self.session.as_ref().map(Ends::begin);
+        if let Some(before) = lock(&self.unanswered).take()
+            && (before.which, before.reason, before.bar) == (which, reason, end.bar)
+        {
+            end.call = before.call;
+        }
+        let mut unanswered = Unanswered {
+            end: Some(end.clone()),
+            slot: &self.unanswered,
+        };
+        let ended = self.store.end(end).await?;
+        unanswered.end = None;
+        match ended {
+            Ended::Ended { ids, now, .. } => {
+                for id in &ids {
+                    self.report_ended(*id, reason, by, now);
+                }
+                if let Some(session) = &self.session {
+                    let mut state = session.state();
+                    if !matches!(which, Which::One(_)) {
+                        state.made_cutoff(self.tag, now);
+                    }
+                    let own = state.record().map(|record| record.id);
+                    if state.tag() == Some(self.tag) && self.hits(which, own, &ids) {
+                        state.gone();
+                    }
+                }
+                Ok(ids.len())
+            }
+            Ended::CallerEnded => Err(UserSessionsError::CallerEnded),
+            Ended::Unknown => Err(UserSessionsError::Unknown),
+        }
+    }
+
+    fn report_ended(
+        &self,
+        id: SessionId,
+        reason: EndReason,
+        by: Option<SessionId>,
+        now: Timestamp,
+    ) {
+        if let Some(session) = &self.session {
+            session.report_ended(&self.user, id, reason, by, now);
+            return;
+        }
+        meter::ended(reason);
+        self.audit.raise(|| {
+            Event::new(EventKind::Ended, now, initiator(reason, by.is_some()))
+                .to(self.user.clone(), Some(id))
+                .because(reason, by)
+        });
+    }
+
+    /// Whether the session of this request is one of those that ended, now or before.
+    fn hits(&self, which: Which, own: Option<SessionId>, ids: &[SessionId]) -> bool {
+        own.is_some_and(|own| match which {
+            Which::One(id) => own == id,
+            Which::All | Which::Others(_) if self.spare_uncounted => ids.contains(&own),
+            Which::All => true,
+            Which::Others(keep) => own != keep,
+        })
+    }
+}
