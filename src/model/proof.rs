@@ -49,21 +49,21 @@ impl Proof {
     #[must_use]
     pub fn with_methods<M: AsRef<str>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         let methods = methods.into_iter().take(METHODS_MAX);
-        self.methods = methods.map(|method| shortened(method.as_ref())).collect();
+        self.methods = methods.map(|method| kept(method.as_ref()).into()).collect();
         self
     }
 
     /// Sets the level of assurance: an `acr` value of at most 255 bytes. The rest is dropped.
     #[must_use]
     pub fn with_level(mut self, level: &str) -> Self {
-        self.level = Some(shortened(level));
+        self.level = Some(kept(level).into());
         self
     }
 
-    /// Sets the identity provider's session id: the `sid` of an `OpenID` token, at most 255 bytes.
+    /// Sets the identity provider's session id: the `sid` of an `OpenID` token. Only the first 255 bytes are kept.
     #[must_use]
     pub fn with_external_sid(mut self, sid: &str) -> Self {
-        self.external_sid = Some(shortened(sid));
+        self.external_sid = Some(kept(sid).into());
         self
     }
 
@@ -84,6 +84,11 @@ impl Proof {
         self.external_sid.as_deref()
     }
 
+    /// Whether this is the identity provider's session id, as far as it is kept.
+    pub(crate) fn has_external_sid(&self, sid: &str) -> bool {
+        self.external_sid() == Some(kept(sid))
+    }
+
     /// Whether no part is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -91,12 +96,13 @@ impl Proof {
     }
 }
 
-fn shortened(text: &str) -> Box<str> {
+/// What is kept of a text.
+fn kept(text: &str) -> &str {
     let mut end = text.len().min(TEXT_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.split_at(end).0.into()
+    text.split_at(end).0
 }
 
 impl<'a> From<&'a Proof> for WrittenProof<'a> {

@@ -137,6 +137,23 @@ async fn the_identity_provider_ends_the_sessions_that_it_names() {
 }
 
 #[tokio::test]
+async fn the_identity_provider_ends_a_session_whose_long_sid_is_not_kept_whole() {
+    let (layer, sessions, store, _clock) = world();
+    // 255 bytes end in the middle of a letter.
+    let sid = "ü".repeat(200);
+    let login = Login::new(user("alice")).proof(Proof::new().with_external_sid(&sid));
+    let signed_in = Client::new(&layer).request(move |session| {
+        let login = login.clone();
+        async move { session.log_in_with(login).unwrap() }
+    });
+    signed_in.await;
+
+    assert_eq!(sessions.end_external(&"ü".repeat(126)).await.unwrap(), 0);
+    assert_eq!(sessions.end_external(&sid).await.unwrap(), 1);
+    assert_eq!(ids(&store, "alice").await, []);
+}
+
+#[tokio::test]
 async fn a_session_that_the_identity_provider_names_ends_the_others_and_itself() {
     let (layer, _sessions, store, clock) = world();
     let mut clients = Vec::new();

@@ -14,7 +14,7 @@ use super::{
     info::SessionInfo,
 };
 use crate::{
-    model::{CertainUserId, EndReason, Lifetime, Proof, Realm, SessionId, Tag, UserId},
+    model::{CertainUserId, EndReason, Lifetime, Realm, SessionId, Tag, UserId},
     store::{End, List, SharedStore, Which},
 };
 
@@ -296,7 +296,8 @@ impl UserSessions {
     ///
     /// For back-channel logout (`OpenID` Connect Back-Channel Logout 1.0 §2.4): the logout token has the
     /// user as `sub` and the session as `sid`. It takes one round trip to list, and one per session ended.
-    /// A sign-in with this `sid` that is in progress is not stopped.
+    /// A sign-in with this `sid` that is in progress is not stopped. Of a longer `sid` the first 255 bytes count, as in
+    /// [`Proof::with_external_sid`](crate::Proof::with_external_sid).
     ///
     /// # Errors
     ///
@@ -311,7 +312,10 @@ impl UserSessions {
         let mut count = 0;
         // The current one is the first of the list. Once it has ended, it may end no other.
         for info in self.list().await?.into_iter().rev() {
-            if info.proof().and_then(Proof::external_sid) == Some(sid) {
+            if info
+                .proof()
+                .is_some_and(|proof| proof.has_external_sid(sid))
+            {
                 let mut end = self.order(Which::One(info.id()));
                 end.reason = self.reason.unwrap_or(EndReason::IdentityProvider);
                 count += self.give(end).await?;
