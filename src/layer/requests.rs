@@ -67,7 +67,8 @@ impl<R> SessionLayer<R> {
     ///
     /// Set it if `DeviceApi` is mounted at another place than `/sessions`. A layer around the `DeviceApi` inside of axum's
     /// `nest_service` sees the path without its prefix: set `/current` there. It may be the whole path or
-    /// its last segments, starting with `/`. For anything else an error is logged and nothing changes.
+    /// its last segments, starting with `/`. Slashes at its end do not matter. For anything else, such as `/` alone, an
+    /// error is logged and nothing changes.
     ///
     /// Defaults to `/sessions/current`.
     ///
@@ -83,8 +84,9 @@ impl<R> SessionLayer<R> {
     /// # }
     /// ```
     pub fn countdown_path(mut self, path: &str) -> Self {
-        if path.starts_with('/') && path.len() > 1 {
-            self.config().countdown_path = path.to_owned().into();
+        let trimmed = path.trim_end_matches('/');
+        if trimmed.starts_with('/') {
+            self.config().countdown_path = trimmed.to_owned().into();
         } else {
             tracing::error!(
                 path,
