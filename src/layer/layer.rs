@@ -1,6 +1,6 @@
 //! [`SessionLayer`] and its options.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc};
 
 use http::{HeaderName, Response};
 use tower_layer::Layer;
@@ -27,6 +27,9 @@ use crate::{
 ///
 /// See the [crate docs](crate) for an example. Handlers get a [`Session`](crate::Session), guests too.
 /// Add the layer outside of all routes that need one: in axum, after the last `route`.
+///
+/// A request may pass two layers, such as one for the site and one for a nested router. The inner one looks the session
+/// up again, and the handler gets the `Session` of the inner one.
 ///
 /// No option can fail. Cookie settings that clash fail in
 /// [`SessionCookieBuilder::build`](super::SessionCookieBuilder::build).
@@ -137,7 +140,8 @@ impl<R> SessionLayer<R> {
 
     /// How long a session lives without activity (idle), and at most (absolute).
     ///
-    /// [`Login::lifetime`](crate::Login::lifetime) sets another one for a single sign-in.
+    /// [`Login::lifetime`](crate::Login::lifetime) sets another one for a single sign-in. A session keeps the lifetime
+    /// of its sign-in, also when its user authenticates again: a changed setting counts from the next sign-in on.
     ///
     /// Defaults to 1 day idle, 30 days absolute.
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
@@ -201,6 +205,9 @@ impl<R> SessionLayer<R> {
     /// Called at each sign-in that sets no [`Login::limit`](crate::Login::limit), and again if the same
     /// sign-in is committed again.
     ///
+    /// The response waits for it, and a timeout inside of this layer does not see it: give the query its own. If it
+    /// panics, the request panics and nobody is signed in. If the query fails, return a limit of your choice.
+    ///
     /// ```
     /// use tower_user_sessions::{Limit, MemoryStore, SessionLayer, UserId};
     ///
@@ -231,44 +238,6 @@ impl<R> SessionLayer<R> {
         class: impl Fn(&Client) -> ClientClass + Send + Sync + 'static,
     ) -> Self {
         self.rules().class = ClassOf::new(class);
-        self
-    }
-
-    /// Replaces tokens that are older than this, see [`Session::rotate`](crate::Session::rotate).
-    ///
-    /// The next response carries the new token. 15 minutes are a good choice. If the store does not
-    /// answer, the rotation is skipped and the response does not change.
-    ///
-    /// Defaults to never. With zero the token changes as soon as no previous one works any more.
-    pub fn rotate_after(mut self, age: Duration) -> Self {
-        self.rules().rotation.after = Some(age);
-        self
-    }
-
-    /// How long the previous token still works after the client has sent the new one.
-    ///
-    /// Choose more than any request takes, so that requests in parallel sign nobody out. Meanwhile the
-    /// token is not rotated again. If the new token is unused for 15 minutes, this time begins with the next
-    /// request that gets it.
-    ///
-    /// A browser that crashes within 30 s of a rotation loses the new token. Within the grace time it gets the
-    /// token again, if its user agent is that of the sign-in, in the same network. Later it is signed out, with
-    /// the reason `token_reuse`.
-    ///
-    /// Defaults to 2 minutes: long enough to start a crashed browser again.
-    pub fn rotation_grace(mut self, grace: Duration) -> Self {
-        self.rules().rotation.grace = grace.min(Lifetime::MAX);
-        self
-    }
-
-    /// Whether a session ends if a request sends a previous token after [`rotation_grace`](Self::rotation_grace).
-    ///
-    /// That means that there is a copy of the token: an old backup of the browser, or a thief. A token from
-    /// before a re-authentication never ends the session; it raises an event.
-    ///
-    /// Defaults to yes.
-    pub fn end_on_reuse(mut self, ends: bool) -> Self {
-        self.rules().rotation.reuse_ends = ends;
         self
     }
 
@@ -324,10 +293,12 @@ impl<R> SessionLayer<R> {
         self
     }
 
-    /// How many bytes of data the session of a user may keep.
+    /// How many bytes of data the session of a user may keep: for each key its own length, that of its value as
+    /// MessagePack, and 6 more.
     ///
-    /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error. If parallel requests
-    /// exceed it together, the commit of the later one does.
+    /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error of the kind
+    /// [`TooLarge`](crate::SessionErrorKind::TooLarge), which is 413 as a response. If parallel requests exceed it
+    /// together, the commit of the later one does. Under a lowered limit, stored data may stay as large as it is.
     ///
     /// Defaults to 64 KiB.
     pub fn data_limit(mut self, bytes: usize) -> Self {

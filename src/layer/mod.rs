@@ -34,6 +34,7 @@ mod requests;
 pub(crate) mod require;
 mod resolve;
 mod retired;
+mod rotation;
 mod service;
 #[cfg(feature = "test")]
 mod signed_in;
