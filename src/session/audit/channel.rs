@@ -18,7 +18,8 @@ use crate::{
 
 /// A channel for events that never slows a request: events that do not fit are dropped and counted.
 ///
-/// At most `capacity` events wait for the receiver. 0 counts as 1. About the number of sign-ins and ends in a second is a
+/// At most `capacity` events wait in the channel. The receiver takes all of them at once, so it may hold as many
+/// more that it has not returned yet. 0 counts as 1. About the number of sign-ins and ends in a second is a
 /// good choice: 1,024 is enough for most apps.
 ///
 /// ```
