@@ -28,9 +28,11 @@ use crate::{
 /// share the token. A request that has an `Authorization` header already keeps it. If that is a session token, the
 /// response to it changes the layer's token only if both are of the same session.
 ///
-/// Of requests at the same time, the one that was sent last decides which session the layer has. A late response to an
-/// earlier one does not replace it. Nor does a response to a request from before [`set_token`](Self::set_token) or
-/// [`forget`](Self::forget), nor a new token of a session that the layer has left.
+/// If requests overlap, the one that was sent last decides which session the layer has. These do not replace it:
+///
+/// - a late response to a request that was sent earlier;
+/// - a response to a request from before [`set_token`](Self::set_token) or [`forget`](Self::forget);
+/// - a new token of a session that the layer has left.
 ///
 /// Put it around a client that talks to one server over TLS. Every server that the client talks to gets
 /// the token.
@@ -92,6 +94,8 @@ impl BearerLayer {
     }
 
     /// Sends no token from now on. Call it after a sign-out.
+    ///
+    /// The layer does not do that by itself, neither after a sign-out nor after a 401: it goes on sending the token.
     pub fn forget(&self) {
         self.held().decide(None);
     }

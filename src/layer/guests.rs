@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::layer::SessionLayer;
 
 impl<R> SessionLayer<R> {
-    /// How many bytes of data a guest session may keep.
+    /// How many bytes of data a guest session may keep, counted as in [`data_limit`](Self::data_limit).
     ///
     /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error of the kind
     /// [`TooLarge`](crate::SessionErrorKind::TooLarge), which is 413 as a response.
@@ -29,8 +29,12 @@ impl<R> SessionLayer<R> {
 
     /// Whether guests may keep data at all.
     ///
-    /// With `false`, [`Session::insert`](crate::Session::insert) returns an error for guests. They can
-    /// still sign in, and users keep data.
+    /// With `false`, [`Session::insert`](crate::Session::insert) and [`update`](crate::Session::update) return an error
+    /// of the kind [`GuestsOff`](crate::SessionErrorKind::GuestsOff) for guests, which is 401 as a response. Guests can
+    /// still sign in, and users keep data. A handler that signs in inserts after `log_in`, not before.
+    ///
+    /// Guest sessions that exist go on. Their data can be read and removed, and [`Login::carry`](crate::Login::carry)
+    /// takes it along.
     ///
     /// Defaults to yes.
     pub fn guests(mut self, allowed: bool) -> Self {

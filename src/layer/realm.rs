@@ -38,7 +38,7 @@ impl<R> SessionLayer<R> {
     /// # Ok::<_, tower_user_sessions::CookieError>(())
     /// ```
     ///
-    /// Defaults to no realm.
+    /// Any text will do, of any length. Defaults to no realm, which an empty text is too.
     pub fn realm(mut self, name: &str) -> Self {
         self.rules().realm = Realm::named(name);
         self

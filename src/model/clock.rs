@@ -303,6 +303,11 @@ impl From<ManualClock> for Clock {
 
 /// A clock that stands still until a test moves it. Clones share the same time.
 ///
+/// The builders of `MemoryStore`, `FileStore`, `RedisStore` and `PostgresStore` take one. Requests, lists and limits
+/// follow it at once. An open stream measures time by itself. It learns the store's time when it asks the store next,
+/// within [`look_every`](crate::SessionLayer::look_every). Once a `FileStore` is opened again, its time is not before its
+/// last write.
+///
 /// ```
 /// use std::time::Duration;
 /// use tower_user_sessions::{MemoryStore, store::{ManualClock, Timestamp}};

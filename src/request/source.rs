@@ -13,10 +13,10 @@ use crate::model::Token;
 /// Choose [`Cookie`](Self::Cookie) for browsers and [`Bearer`](Self::Bearer) for mobile apps and
 /// command-line tools. With both, a new token goes back in the same way as the request sent its token.
 ///
-/// A request without a token, or with something in its place that is none, could be of either kind. A sign-in on it is answered in the first way:
-/// `CookieThenBearer` sets the cookie, `BearerThenCookie` sends the header. If both kinds of clients
-/// sign in, give each its own sign-in route with its own layer over the same store. Use both on the
-/// routes that they share.
+/// Nothing says of which kind a request is if it has no token. The same is true of a bearer that is no session
+/// token. A sign-in on such a request is answered in the first way: `CookieThenBearer` sets the cookie,
+/// `BearerThenCookie` sends the header. If both kinds of clients sign in, give each its own sign-in route with its own
+/// layer over the same store. Use both on the routes that they share.
 ///
 /// A request with two different tokens has a guest session: neither is used, no cookie is removed. With
 /// both, every bearer token counts as a session token. Your app cannot use another kind beside the

@@ -293,7 +293,7 @@ pub struct LimitReached {
     pub sessions: Vec<SessionInfo>,
     /// Lets the client end one of them and sign in without the password, see
     /// [`Login::by_ticket`](crate::Login::by_ticket). If more than one has to end, that sign-in is
-    /// refused too, and has the same ticket here.
+    /// refused too. The ticket still works then: the error has it again.
     ///
     /// `None` only if a clone of the session staged another sign-in meanwhile.
     pub ticket: Option<Ticket>,

@@ -45,9 +45,10 @@ use crate::{
 /// hears a [`feed`](crate::SessionStore::feed), because it has open streams or a near cache, notices it within milliseconds.
 /// One without them listens to no feed, also if its store has one: it notices within the 5 s.
 ///
-/// For up to 5 s a node that does not know the moment yet makes new sessions. They stay live, unless the clock of their Redis is
-/// behind the moment. On a Cluster clocks may differ by a second, so the moment is a second in the future. A user who
-/// signs in within that second may have to sign in again.
+/// For up to 5 s a node that does not know the moment yet makes new sessions. They begin after the moment, so they stay
+/// live. If the clock of their Redis is behind the moment, they end like those from before it. On a Cluster clocks may
+/// differ by a second, so the moment is a second in the future. A user who signs in within that second may have to sign
+/// in again.
 ///
 /// A request costs the same as before: the moment travels with the call that it makes anyway.
 ///

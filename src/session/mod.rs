@@ -184,11 +184,16 @@ impl Session {
     /// | of the same user | is replaced, and the new one keeps its data |
     /// | of another user | ends; nothing of it is kept |
     ///
-    /// What the request itself inserted before `log_in`, and did not commit, goes into the new session.
-    /// Two things do not, because data of other people must not come along. One is an [`update`](Self::update) of a value that
-    /// the guest session had stored, unless `carry` names the key. The other is what was inserted while another user was
-    /// signed in.
+    /// What the request itself inserted before `log_in`, and did not commit, goes into the new session. So that no data of
+    /// other people comes along, these do not:
+    ///
+    /// - an [`update`](Self::update) of a value that the guest session had stored, unless `carry` names the key;
+    /// - what was inserted while another user was signed in.
+    ///
     /// Before `log_in` the data limit of guest sessions applies.
+    ///
+    /// If a request calls it twice without a [`commit`](Self::commit) in between, only the last sign-in is stored. If that
+    /// is of another user, nothing that was inserted before is kept.
     ///
     /// After a [`log_out`](Self::log_out) in the same request nothing is kept, also of the same user.
     ///
@@ -253,6 +258,9 @@ impl Session {
     }
 
     /// Stores what is staged at once.
+    ///
+    /// You may call it several times: what is staged afterwards is stored by the next call, or with the response. With
+    /// nothing staged it returns an empty [`Committed`].
     ///
     /// Call it in a handler that must know the outcome: which sessions were evicted, that the limit refused
     /// the sign-in, or that the session ended meanwhile and the changes are lost

@@ -92,7 +92,7 @@ impl DevicePage {
     /// Makes the page for this path, as browsers see it: `/devices`.
     ///
     /// It works in a mount that strips the prefix, such as axum's `nest_service`, and in one that does
-    /// not.
+    /// not. Slashes around the prefix do not matter, and `/` is a page at the root.
     pub fn at(prefix: &str) -> Self {
         Self {
             setup: Arc::new(Setup::at(prefix)),

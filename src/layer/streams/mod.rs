@@ -29,10 +29,15 @@ use crate::session::LiveEnd;
 ///
 /// Over HTTP/1.0 a body of unknown size ends with its connection, so a part of it looks whole: let proxies speak HTTP/1.1.
 ///
-/// Bodies that are complete, or of a known size below 64 KiB, are not wrapped. Nor are responses to `HEAD`, nor
-/// those of a request that stages a sign-in or sign-out. After its `commit`, the response of a sign-in ends with the new
-/// session. A call that ends or replaces its own session goes on, and so does the body of its request. A response
-/// ends too if its handler ignored [`CommitError::Ended`](crate::CommitError::Ended).
+/// These are treated in another way:
+///
+/// | what is open | what happens |
+/// |---|---|
+/// | a body that is complete, or of a known size below 64 KiB; a response to `HEAD` | is sent as it is |
+/// | the response to a request that stages a sign-in or a sign-out | is sent as it is |
+/// | the response to a sign-in that the handler stored with `commit` | ends with the new session |
+/// | a call that ends or replaces its own session, and the body of its request | goes on |
+/// | the response of a handler that ignored [`CommitError::Ended`](crate::CommitError::Ended) | ends |
 ///
 /// A stream of a guest ends too, if something is stored of the guest session. [`guide::streams`](crate::guide::streams)
 /// says how fast a stream ends.

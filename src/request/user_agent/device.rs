@@ -56,7 +56,8 @@ impl Device {
         }
     }
 
-    /// Returns one line for lists: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot".
+    /// Returns one line for lists: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot". If nothing is
+    /// known, it is "Unknown device".
     ///
     /// It has no control characters and none that change the direction of the text. It may have
     /// characters such as `<`: escape it in HTML.

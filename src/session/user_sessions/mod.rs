@@ -148,7 +148,8 @@ impl UserSessions {
         self
     }
 
-    /// Whether `end_others` and `end_all` leave out sessions that do not count against the limit.
+    /// Whether [`end_others`](Self::end_others), [`end_all`](Self::end_all) and [`enable`](Self::enable) leave out
+    /// sessions that do not count against the limit. [`disable_for`](Self::disable_for) ends them all the same.
     ///
     /// Defaults to `false`.
     #[must_use]
@@ -276,7 +277,7 @@ impl UserSessions {
         self.give(end).await
     }
 
-    /// Lets a disabled user sign in again. Live sessions, if there are any, end. With
+    /// Lets a disabled user sign in again. Sessions that are live at that moment end. With
     /// [`spare_uncounted`](Self::spare_uncounted) those that do not count stay live.
     ///
     /// # Errors
