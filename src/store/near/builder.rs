@@ -32,9 +32,9 @@ impl<St: SessionStore> NearBuilder<St> {
     /// How old an answer may be. This is how long a session that was ended elsewhere may be answered here, in the
     /// worst case.
     ///
-    /// It counts from when the question was sent to the store. Some answers are kept for less: at most a sixteenth of
-    /// the idle time, half of what is left of it, and the
-    /// [`rotation_grace`](crate::SessionLayer::rotation_grace).
+    /// It counts from when the question was sent to the store. Some answers are kept for less. No answer is kept for
+    /// longer than a sixteenth of the idle time or than the [`rotation_grace`](crate::SessionLayer::rotation_grace).
+    /// Nor is one kept for more than half of the time that its session would still live without activity.
     ///
     /// Defaults to 5 s. More than 60 s counts as that. With zero it answers nothing.
     pub fn lease(mut self, lease: Duration) -> Self {

@@ -47,7 +47,7 @@ impl RedisStoreBuilder {
 
     /// What keys begin with: `prefix:{…}`. In it `{`, `}` and `%` are written as `%7B`, `%7D` and `%25`.
     ///
-    /// Defaults to `sessions`.
+    /// Any text will do. It is part of each key, so keep it short. Defaults to `sessions`.
     pub fn prefix(mut self, prefix: &str) -> Self {
         prefix.clone_into(&mut self.prefix);
         self
@@ -56,6 +56,7 @@ impl RedisStoreBuilder {
     /// How long one operation may take, with the time to get a connection.
     ///
     /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
+    /// With zero no call is answered in time, although some may run.
     ///
     /// Defaults to 1 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {

@@ -38,9 +38,9 @@ impl<S: SetStorage> SetStoreBuilder<S> {
 
     /// Writes the activity of a session at most once in this time.
     ///
-    /// The layer's `activity_every` counts if that is longer. A session can expire earlier by this time than
-    /// its last request says, but not by more than a seventeenth of its idle time. Only if other writes of the same user
-    /// win three times in a row, it is more until the next request. Zero writes each activity.
+    /// The layer's `activity_every` counts if that is longer. The activity of the last request may not be stored. So a
+    /// session can expire too early by this time, at most by a seventeenth of its idle time. It is more only if other
+    /// writes of the user win three times in a row; the next request puts that right. Zero writes each activity.
     ///
     /// Defaults to 1 s.
     pub fn activity_step(mut self, step: Duration) -> Self {
@@ -54,7 +54,7 @@ impl<S: SetStorage> SetStoreBuilder<S> {
     /// times in all, and an end twelve times. A read that failed is tried again only for an end, or if a write before it may
     /// have taken effect. It does not interrupt a call of the storage that takes longer.
     ///
-    /// One that has waited for its turn for longer than this is `Busy` when its turn comes. That is after one more call or two of
+    /// An operation that waits for its turn for longer than this is `Busy` when its turn comes. That is after one more call or two of
     /// the storage, if no more urgent ones come meanwhile. An end is tried then, too, unless the storage failed in the
     /// turn before.
     ///

@@ -44,8 +44,9 @@ use crate::model::clock::Monotonic;
 /// | a sign-in, a sign-out, new data, a new token | is tried again, in turn with others of the same user in this process |
 ///
 /// Ends have their turn first, and sign-ins after them. At most 1,000 operations wait for their turn on one session set, in
-/// each process. One more is [`Busy`](super::StoreErrorKind::Busy) at once. An end always finds a place, unless only ends
-/// wait: another operation that came last is `Busy` for it. A sign-in also goes before what is neither.
+/// each process. One more is [`Busy`](super::StoreErrorKind::Busy) at once. But an end takes the place of a less urgent
+/// operation, the last that came, which is then `Busy` instead. Only if all 1,000 are ends, the next end is `Busy` too. A
+/// sign-in takes the place of a request or of new data in the same way.
 ///
 /// After an error of the storage that leaves open whether a write ran, the store reads the set to find out.
 /// An end is repeated until it is known to have run, within the [patience](SetStoreBuilder::patience). A `save` under a

@@ -80,6 +80,9 @@ impl RedisStore {
     /// scripts, and whether there is a proxy. With [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and
     /// counts the replicas. If it finds a proxy, ends and sign-ins are refused from then on, until a later call finds none.
     ///
+    /// It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
+    /// 1 s to 5 s, depending on the deadline.
+    ///
     /// Call it when the app starts, and log its findings. What the user of the store may not ask is
     /// [not known](RedisCheck::not_known), which is no error. The guide says
     /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
