@@ -55,7 +55,7 @@ pub(crate) type OnClientChanged = Hidden<dyn Fn(&ClientChange) -> ClientVerdict 
 /// What a change of the client needs of the store.
 pub(crate) struct Due {
     note: NoteClient,
-    /// The event is raised if the client is noted.
+    /// The event is raised if the client is noted, or the session ended.
     event: bool,
     verdict: ClientVerdict,
     now: Timestamp,
@@ -119,7 +119,7 @@ impl Session {
         })
     }
 
-    /// Notes the client, raises the event and ends the session, if the app decided so. Returns the notice
+    /// Notes the client, or ends the session if the app decided so, and raises the event. Returns the notice
     /// of a session that ended.
     pub(crate) async fn settle_change(&self, due: Due) -> Result<Option<EndNotice>, StoreError> {
         let Due {
@@ -131,15 +131,16 @@ impl Session {
         let store = &self.0.rules.store;
         let (tag, record) = (note.tag, note.record.clone());
         let seen = note.last_seen.clone();
-        let noted = store.note_client(note).await;
-        if noted.as_ref().is_ok_and(|noted| *noted) && event {
-            self.report_client(EventKind::ClientChanged, &record, now);
-        }
+        let report = || self.report_client(EventKind::ClientChanged, &record, now);
         if verdict == ClientVerdict::End {
+            // The client is not noted: if the session cannot end now, its next request has to be a change again.
             let end = End::new(tag, Which::One(record.id), EndReason::ClientChanged);
             let ended = store.end(end).await?;
             // A parallel request may have ended it before.
             let ended = matches!(ended, Ended::Ended { ids, .. } if ids.contains(&record.id));
+            if ended && event {
+                report();
+            }
             if let (true, Some(user)) = (ended, record.user_id()) {
                 self.report_ended(user, record.id, EndReason::ClientChanged, None, now);
             }
@@ -147,6 +148,10 @@ impl Session {
             let reason = EndReason::ClientChanged;
             let notice = EndNotice::new(record.digest, reason, now, None, kept);
             return Ok(Some(notice));
+        }
+        let noted = store.note_client(note).await;
+        if noted.as_ref().is_ok_and(|noted| *noted) && event {
+            report();
         }
         let doubted = seen.doubted != record.last_seen().and_then(|before| before.doubted);
         if let Err(error) = &noted {

@@ -32,13 +32,13 @@ use crate::common::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+pub(crate) const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
                       Chrome/142.0.0.0 Safari/537.36";
 const NEWER_CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like \
                             Gecko) Chrome/143.0.0.0 Safari/537.36";
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Event>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<Event>>>);
 
 impl Log {
     fn sink(&self) -> impl Fn(Event) + Send + Sync + 'static {
@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// The addresses of the clients of all events of this kind so far.
-    fn of(&self, kind: EventKind) -> Vec<String> {
+    pub(crate) fn of(&self, kind: EventKind) -> Vec<String> {
         let events = self.0.lock().unwrap();
         let events = events.iter().filter(|event| event.kind == kind);
         let address = |event: &Event| event.client().unwrap().address().unwrap().to_string();
@@ -55,16 +55,16 @@ impl Log {
     }
 }
 
-struct World {
-    store: FaultyStore,
-    memory: MemoryStore,
+pub(crate) struct World {
+    pub(crate) store: FaultyStore,
+    pub(crate) memory: MemoryStore,
     clock: ManualClock,
-    log: Log,
-    owner: Client,
+    pub(crate) log: Log,
+    pub(crate) owner: Client,
 }
 
 impl World {
-    async fn new(configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
+    pub(crate) async fn new(configure: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
         let ((memory, clock), log) = (store(), Log::default());
         let store = FaultyStore::new(&memory);
         let layer = SessionLayer::new(store.clone()).events(log.sink());
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// A client with the token of the owner.
-    fn thief(&self, address: &str, user_agent: &'static str) -> Client {
+    pub(crate) fn thief(&self, address: &str, user_agent: &'static str) -> Client {
         let mut thief = self.owner.clone();
         (thief.user_agent, thief.peer) = (user_agent, Some(address.parse().unwrap()));
         thief
