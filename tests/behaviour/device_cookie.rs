@@ -154,6 +154,22 @@ async fn devices_are_forgotten_after_the_set_time() {
     assert!(signs_in(&mut client, "alice").await.0);
 }
 
+// T43
+#[tokio::test]
+async fn a_device_stays_known_longer_than_the_sessions_that_were_made_on_it() {
+    let (store, clock) = store();
+    let cookie = DeviceCookie::new().remembered_for(90 * DAY);
+    let layer = SessionLayer::new(store.clone()).device_cookie(cookie);
+    let mut client = Client::new(&layer);
+    assert!(signs_in(&mut client, "alice").await.0);
+
+    clock.advance(80 * DAY);
+
+    // After this call the store deletes what it no longer needs.
+    assert_eq!(ids(&store, "alice").await, []);
+    assert!(!signs_in(&mut client, "alice").await.0);
+}
+
 #[tokio::test]
 async fn an_invalid_device_cookie_counts_as_a_new_device() {
     let (layer, _store, _clock) = world();

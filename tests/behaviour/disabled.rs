@@ -14,7 +14,7 @@ use tower_user_sessions::{
     EndReason, Lifetime, Login, MemoryStore, Proof, SessionLayer, UserSessions, store::ManualClock,
 };
 
-use crate::common::http::{Answer, Client, HOUR, ids, store, user};
+use crate::common::http::{Answer, Client, DAY, HOUR, ids, store, user};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -59,6 +59,26 @@ async fn a_disabled_user_can_sign_in_again_after_the_set_time() {
     );
     assert!(refused.sets_no_cookie());
     assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+// T22
+#[tokio::test]
+async fn a_user_stays_disabled_longer_than_a_store_keeps_the_end_of_all_sessions() {
+    let (layer, sessions, _store, clock) = world();
+    Client::signed_in(&layer, "alice").await;
+    sessions.disable_for(10 * DAY).await.unwrap();
+
+    // A store deletes what it no longer needs after a call, so the next one notices.
+    for days in [2, 3, 4] {
+        clock.advance(days * DAY);
+        for _ in 0..2 {
+            let refused = tries(&layer, "alice").await;
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{days}");
+        }
+    }
+    clock.advance(DAY);
+
+    assert_eq!(tries(&layer, "alice").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ mod redis_faults;
 mod redis_hash;
 mod redis_keys;
 mod redis_look;
+mod redis_ttl;
 mod redis_versions;
 mod round_trips;
 mod set_store;
