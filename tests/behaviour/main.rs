@@ -92,6 +92,7 @@ mod size;
 mod speculative;
 mod staged_sign_in;
 mod stolen_cookie;
+mod successor;
 mod ticket;
 mod ticket_terms;
 mod token;

@@ -143,3 +143,24 @@ async fn the_page_calls_the_user_by_a_name_of_the_session_or_by_the_id() {
         assert_eq!(unescape(name), expected);
     }
 }
+
+// T3
+#[tokio::test]
+async fn no_page_has_a_token_or_a_tag() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let client = Client::signed_in(&layer, "alice").await;
+    let other = Client::signed_in(&layer, "alice").await;
+    let page = DevicePage::at("/devices");
+
+    for line in EVERY_PAGE {
+        let shown = visit(&layer, &page, &client, line, &[], "").await;
+
+        for token in [client.token(), other.token()] {
+            let (tag, id, secret) = (&token[..16], &token[16..32], &token[32..]);
+            assert_eq!(shown.body.contains(id), line == EVERY_PAGE[0], "{line}");
+            assert!(!shown.body.contains(tag), "{line}");
+            assert!(!shown.body.contains(secret), "{line}");
+        }
+    }
+}

@@ -6,13 +6,14 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use super::{clock::flatten, files::under, some};
 
 /// File, function or `impl`, and what its body says in this order.
-const SAYS: [(&str, &str, &[&str]); 5] = [
+const SAYS: [(&str, &str, &[&str]); 6] = [
     (
         "src/model/random.rs",
         "fn fill",
         &["getrandom::fill", "bytes"],
     ),
     ("src/model/random.rs", "fn bytes", &["fill", "bytes"]),
+    ("src/model/rotation.rs", "fn random", &["random::bytes"]),
     ("src/model/token.rs", "fn random", &["random::fill"]),
     ("src/model/token.rs", "fn renewed", &["random::fill"]),
     (

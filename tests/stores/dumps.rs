@@ -5,7 +5,7 @@ use tower_user_sessions::{
     CommitError, FileStore, Limit, RedisStore, SessionLayer, store::SharedStore,
 };
 
-use crate::common::{http::Client, redis::Server, shelf::Shelf};
+use crate::common::{http::Client, postgres, redis::Server, shelf::Shelf};
 
 /// What clients received while sessions began, got new tokens, ended and were refused: the tokens as text.
 async fn tokens_of_clients(store: impl Into<SharedStore>) -> Vec<String> {
@@ -99,4 +99,34 @@ async fn the_file_of_a_store_holds_no_secret() {
     let tokens = tokens_of_clients(FileStore::open(&path).unwrap()).await;
 
     holds_no_secret(&std::fs::read(&path).unwrap(), &tokens);
+}
+
+// T3
+#[tokio::test]
+async fn a_dump_of_all_rows_of_postgresql_holds_no_secret() {
+    let server = postgres::Server::start();
+
+    let tokens = tokens_of_clients(server.store().await).await;
+
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    let mut dump = Vec::new();
+    for table in server.ask(tables).await {
+        let table: String = table.get(0);
+        for row in server
+            .ask(&format!("SELECT row::text FROM {table} row"))
+            .await
+        {
+            let row: String = row.get(0);
+            dump.extend(row.as_bytes());
+            // Bytes are written as hex digits after `\x`.
+            for bytes in row.split("\\x").skip(1) {
+                let digits: Vec<u32> = bytes.chars().map_while(|it| it.to_digit(16)).collect();
+                let bytes = digits
+                    .chunks(2)
+                    .map(|it| it.iter().fold(0, |sum, it| sum * 16 + it));
+                dump.extend(bytes.map(|byte| u8::try_from(byte).unwrap()));
+            }
+        }
+    }
+    holds_no_secret(&dump, &tokens);
 }
