@@ -13,9 +13,9 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use tower_user_sessions::SessionLayer;
+use tower_user_sessions::{SessionLayer, UserSessions};
 
-use crate::common::http::{Answer, Client, HOUR, store, user};
+use crate::common::http::{Answer, Client, HOUR, ids, store, user};
 
 const GRACE: Duration = Duration::from_secs(120);
 const MS: Duration = Duration::from_millis(1);
@@ -172,6 +172,37 @@ async fn a_late_response_with_a_lost_token_leaves_a_newer_cookie_alone() {
 
         let (answer, ()) = tokio::join!(slow, meanwhile);
         assert!(answer.sets_no_cookie(), "{proves}");
+    }
+}
+
+// T20 T62
+#[tokio::test]
+async fn a_token_that_was_unused_for_long_is_not_handed_out_once_its_session_has_ended() {
+    for signs_in in [false, true] {
+        let (store, clock) = store();
+        let layer = SessionLayer::new(store.clone());
+        let (mut client, previous) = rotated(&layer).await;
+        // The response with the new token was lost.
+        client.cookie.clone_from(&previous.cookie);
+        clock.advance(Duration::from_secs(15 * 60));
+        let (slow, release) = slow(&previous);
+
+        let meanwhile = async {
+            let sessions = UserSessions::new(store.clone(), user("alice"));
+            assert_eq!(sessions.end_all().await.unwrap(), 1);
+            clock.advance(HOUR);
+            if signs_in {
+                client.log_in("alice").await;
+            }
+            release.send(()).unwrap();
+        };
+
+        let (answer, ()) = tokio::join!(slow, meanwhile);
+        assert!(answer.sets_no_cookie(), "{signs_in}");
+        let live = ids(&store, "alice").await;
+        assert_eq!(live.len(), usize::from(signs_in));
+        let found = client.user().await;
+        assert_eq!(found.as_deref(), signs_in.then_some("alice"));
     }
 }
 

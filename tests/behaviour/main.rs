@@ -64,6 +64,7 @@ mod metrics;
 mod mistakes;
 mod near;
 mod outage;
+mod outage_beside;
 mod own_cutoffs;
 mod page;
 mod page_guard;
