@@ -140,7 +140,7 @@ fn an_invalid_token_keeps_its_time_when_the_clock_steps_back() {
         data_limit: 1_000,
         with: With {
             class: 0,
-            agent: 0,
+            client: 0,
             class_limit: None,
             counts: true,
             device: None,

@@ -93,8 +93,8 @@ pub(crate) enum Op {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct With {
     pub(crate) class: u8,
-    /// Which of two clients signs in.
-    pub(crate) agent: u8,
+    /// Which of four clients signs in.
+    pub(crate) client: u8,
     pub(crate) class_limit: Option<u16>,
     pub(crate) counts: bool,
     pub(crate) device: Option<u8>,
@@ -274,7 +274,7 @@ fn with() -> impl Strategy<Value = With> {
     let pick = || 0..6_usize;
     let redeem = (pick(), prop::bool::weighted(0.2), option::of(pick()));
     (
-        (0..3_u8, 0..2_u8),
+        (0..3_u8, 0..4_u8),
         option::weighted(0.4, 1..=2_u16),
         prop::bool::weighted(0.8),
         option::weighted(0.3, 0..4_u8),
@@ -283,10 +283,10 @@ fn with() -> impl Strategy<Value = With> {
         option::weighted(0.2, redeem),
     )
         .prop_map(
-            |((class, agent), class_limit, counts, device, elsewhere, (admin, knows), redeem)| {
+            |((class, client), class_limit, counts, device, elsewhere, (admin, knows), redeem)| {
                 With {
                     class,
-                    agent,
+                    client,
                     class_limit,
                     counts,
                     device,

@@ -1,6 +1,9 @@
 //! Numbers 2, 3 and 4 for unused sessions: no request has sent their token yet.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use super::trial::{MS, SessionSet, Trial, ids, ids_of};
 use crate::{
@@ -13,15 +16,20 @@ const PHONE: ClientClass = ClientClass::new(1);
 /// A session that was unused for longer than this is evicted first.
 const UNUSED_FOR: Duration = Duration::from_secs(20);
 
-fn client(name: &str) -> Client {
-    Client::new().with_user_agent(Some(name.as_bytes()))
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+
+fn client(name: &str, address: IpAddr) -> Client {
+    Client::new()
+        .with_address(Some(address))
+        .with_user_agent(Some(name.as_bytes()))
 }
 
 /// A sign-in of this client.
 fn of(session_set: &SessionSet<'_>, name: &str) -> (Token, Create) {
     let token = session_set.token();
     let mut create = session_set.create_for(&token);
-    create.client = client(name);
+    create.client = client(name, HOME);
     (token, create)
 }
 
@@ -89,14 +97,21 @@ async fn one_of_the_same_client_goes_next(trial: &Trial) {
     trial.made(&create, "a sign-in").await;
     trial.clock.advance(UNUSED_FOR);
     let mut tokens = Vec::new();
-    for name in ["the client", "another client", "the client", "the client"] {
+    for (name, address) in [
+        ("the client", HOME),
+        ("another client", HOME),
+        ("the client", HOME),
+        ("the client", ELSEWHERE),
+        ("the client", HOME),
+    ] {
         trial.clock.advance(MS);
-        let (token, create) = of(&session_set, name);
+        let (token, mut create) = of(&session_set, name);
+        create.client = client(name, address);
         trial.made(&create, "a sign-in").await;
         tokens.push(token);
     }
-    let [used, another, first, second] = &tokens[..] else {
-        trial.broken("expected four sign-ins");
+    let [used, another, first, elsewhere, second] = &tokens[..] else {
+        trial.broken("expected five sign-ins");
     };
     trial.live(used, "a session that is used").await;
 
@@ -106,8 +121,8 @@ async fn one_of_the_same_client_goes_next(trial: &Trial) {
 
     trial.same(
         ids(&made.evicted),
-        ids_of(&[&old, first, second, used, another]),
-        "the evicted sessions: unused for long, unused and of the same client, the others",
+        ids_of(&[&old, first, second, used, another, elsewhere]),
+        "the evicted sessions: unused for long, unused and of the same address and agent, the others",
     );
 }
 

@@ -19,7 +19,7 @@ use tower_user_sessions::{
 use crate::{
     history::{Op, SESSION_SETS, Whom, With, change},
     model::{Answer, Model},
-    names::{forge, is_admin, named},
+    names::{client, forge, is_admin, named},
     question::Request,
 };
 
@@ -296,7 +296,7 @@ impl World {
     /// The options of a sign-in.
     fn equip(&mut self, set: usize, create: &mut Create, with: With) {
         create.class = ClientClass::new(with.class);
-        create.client = Client::new().with_user_agent(Some(&[b'a' + with.agent]));
+        create.client = client(with.client);
         create.counts = with.counts;
         if let Some(limit) = with.class_limit {
             create.limit = create.limit.of_class(create.class, limit);
