@@ -365,6 +365,20 @@ mod tests {
         );
     }
 
+    // T52
+    #[test]
+    fn a_system_clock_goes_on_from_what_it_read_first_wherever_the_wall_clock_is() {
+        let since = Monotonic::now();
+        let wall = Timestamp(1_000);
+        let clock = Clock(Source::System { wall, since });
+
+        let (now, later) = (clock.now(), Monotonic(since.0 + Duration::from_secs(5)));
+
+        assert_eq!(clock.at(later), Timestamp(6_000));
+        // Generous, because this machine may be busy. The wall clock is decades ahead.
+        assert!(wall <= now && now < wall.plus(Duration::from_secs(3_600)));
+    }
+
     #[test]
     fn a_moment_that_rfc_3339_cannot_write_is_its_milliseconds() {
         for (ms, text) in [

@@ -37,10 +37,10 @@ impl App {
         Self::spawn(Command::new(EXAMPLE), settings)
     }
 
-    /// Like [`start`](Self::start), with a wall clock that is a day ahead.
-    pub fn start_a_day_ahead(settings: &[(&str, &str)]) -> Self {
+    /// Like [`start`](Self::start), with a wall clock that is off by this: `+1d` or `-1d`.
+    pub fn start_with_clock(off: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(EXAMPLE);
-        command.envs(faketime());
+        command.envs(faketime(off));
         Self::spawn(command, settings)
     }
 
@@ -165,9 +165,9 @@ fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Comma
 
 /// What `faketime --exclude-monotonic -f +1d` sets for its child. The tests do not start `faketime`
 /// itself: if it were killed, its child would go on running.
-fn faketime() -> Vec<(String, String)> {
+fn faketime(off: &str) -> Vec<(String, String)> {
     let output = Command::new("faketime")
-        .args(["--exclude-monotonic", "-f", "+1d", "env"])
+        .args(["--exclude-monotonic", "-f", off, "env"])
         .output()
         .unwrap_or_else(|error| panic!("faketime: {error} (apt-get install faketime)"));
     let environment = String::from_utf8(output.stdout).unwrap();

@@ -1,5 +1,5 @@
-//! Two processes share one Redis, and the wall clock of one is a day ahead. Sessions do not depend
-//! on it.
+//! Two processes share one Redis, and the wall clock of one is a day ahead or behind. Sessions do not
+//! depend on it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,8 +18,13 @@ use crate::common::{app::App, curl::Curl, redis::Server, story};
 const IDLE: u64 = 3_600;
 const ABSOLUTE: u64 = 7_200;
 
-/// A Redis, a node with the right time, and a node with the wrong time.
+/// A Redis, a node with the right time, and a node whose wall clock is a day ahead.
 fn nodes() -> (Server, App, App) {
+    nodes_of("+1d")
+}
+
+/// A Redis, a node with the right time, and a node whose wall clock is off by this.
+fn nodes_of(off: &str) -> (Server, App, App) {
     let redis = Server::start();
     let (url, idle, absolute) = (redis.url(), IDLE.to_string(), ABSOLUTE.to_string());
     let settings = [
@@ -27,10 +32,15 @@ fn nodes() -> (Server, App, App) {
         ("IDLE_SECS", &idle),
         ("ABSOLUTE_SECS", &absolute),
     ];
-    let (right, ahead) = (App::start(&settings), App::start_a_day_ahead(&settings));
+    let right = App::start(&settings);
+    let wrong = App::start_with_clock(off, &settings);
     // If faketime did nothing, the test would prove nothing.
-    assert!(day(&ahead) > day(&right), "{} {}", ahead.log(), right.log());
-    (redis, right, ahead)
+    let (days, ahead) = ([day(&wrong), day(&right)], off.starts_with('+'));
+    assert!(
+        days[0] != days[1] && (days[0] > days[1]) == ahead,
+        "{days:?}"
+    );
+    (redis, right, wrong)
 }
 
 /// The date in a node's log. Text of this form sorts as its time does.
@@ -52,41 +62,46 @@ async fn time_of(redis: &Server) -> Timestamp {
 
 // T52
 #[test]
-fn no_session_ends_early_when_one_nodes_clock_is_a_day_ahead() {
-    let (_redis, right, ahead) = nodes();
+fn no_session_ends_early_when_one_nodes_clock_is_a_day_ahead_or_behind() {
+    for off in ["+1d", "-1d"] {
+        let (_redis, right, wrong) = nodes_of(off);
 
-    let of_right = Curl::signed_in(&right, "alice", "Desktop/1.0");
-    let of_ahead = Curl::signed_in(&ahead, "alice", "Phone/2.0");
+        let of_right = Curl::signed_in(&right, "alice", "Desktop/1.0");
+        let of_wrong = Curl::signed_in(&wrong, "alice", "Phone/2.0");
 
-    for node in [&ahead, &right, &ahead] {
-        assert_eq!([of_right.is_in(node), of_ahead.is_in(node)], [true, true]);
+        for node in [&wrong, &right, &wrong] {
+            let live = [of_right.is_in(node), of_wrong.is_in(node)];
+            assert_eq!(live, [true, true], "{off}");
+        }
     }
 }
 
 // T52
 #[tokio::test]
-async fn no_session_lives_longer_when_one_nodes_clock_is_a_day_ahead() {
-    let (redis, right, ahead) = nodes();
-    let before = time_of(&redis).await;
+async fn no_session_lives_longer_when_one_nodes_clock_is_a_day_ahead_or_behind() {
+    for off in ["+1d", "-1d"] {
+        let (redis, right, wrong) = nodes_of(off);
+        let before = time_of(&redis).await;
 
-    let of_right = Curl::with_agent("Desktop/1.0").log_in(&right, "alice");
-    let of_ahead = Curl::with_agent("Phone/2.0").log_in(&ahead, "alice");
+        let of_right = Curl::with_agent("Desktop/1.0").log_in(&right, "alice");
+        let of_wrong = Curl::with_agent("Phone/2.0").log_in(&wrong, "alice");
 
-    let (list, after) = (listed(&redis).await, time_of(&redis).await);
-    for session in &list {
-        assert!(before <= session.created_at() && session.created_at() <= after);
-        let lives = session.idle_expires_at().since(session.last_activity());
-        assert_eq!(lives, Duration::from_secs(IDLE));
-    }
-    assert_eq!(list.len(), 2);
-    for answer in [of_right, of_ahead] {
-        let cookie = answer.header("set-cookie").unwrap();
-        assert!(cookie.ends_with("; Max-Age=7200"), "{cookie}");
-    }
-    let keys: Vec<String> = redis.ask("KEYS *").await;
-    for key in keys {
-        let ttl: i64 = redis.ask(&format!("PTTL {key}")).await;
-        assert!(0 < ttl && ttl <= 7_200_000, "{ttl}");
+        let (list, after) = (listed(&redis).await, time_of(&redis).await);
+        for session in &list {
+            assert!(before <= session.created_at() && session.created_at() <= after);
+            let lives = session.idle_expires_at().since(session.last_activity());
+            assert_eq!(lives, Duration::from_secs(IDLE), "{off}");
+        }
+        assert_eq!(list.len(), 2);
+        for answer in [of_right, of_wrong] {
+            let cookie = answer.header("set-cookie").unwrap();
+            assert!(cookie.ends_with("; Max-Age=7200"), "{off}: {cookie}");
+        }
+        let keys: Vec<String> = redis.ask("KEYS *").await;
+        for key in keys {
+            let ttl: i64 = redis.ask(&format!("PTTL {key}")).await;
+            assert!(0 < ttl && ttl <= 7_200_000, "{off}: {ttl}");
+        }
     }
 }
 
