@@ -10,7 +10,7 @@
     reason = "a test fails by panicking, and not every test needs all of it"
 )]
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, time::Duration};
 
 use tokio::{task::JoinSet, time::Instant};
 use tower_user_sessions::store::{StoreError, StoreErrorKind};
@@ -27,6 +27,9 @@ pub(crate) struct Told {
     /// When it was made, after the start of the load.
     pub(crate) at: Duration,
     pub(crate) took: Duration,
+    /// Whether it had to wait for something: it was not done at its first poll. This does not depend on how busy
+    /// the machine is.
+    pub(crate) waited: bool,
     /// `None` if it was answered.
     pub(crate) failed: Option<StoreErrorKind>,
 }
@@ -46,11 +49,18 @@ where
         let call = call(number);
         calls.spawn(async move {
             let (at, began) = (start.elapsed(), Instant::now());
-            let failed = call.await.err().map(|error| error.kind());
+            let (mut call, mut waited) = (pin!(call), false);
+            let done = poll_fn(|cx| {
+                let done = call.as_mut().poll(cx);
+                waited |= done.is_pending();
+                done
+            });
+            let failed = done.await.err().map(|error| error.kind());
             Told {
                 number,
                 at,
                 took: began.elapsed(),
+                waited,
                 failed,
             }
         });
@@ -65,6 +75,11 @@ pub(crate) fn answered(all: &[Told]) -> usize {
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
+}
+
+/// How many of these calls in a hundred had to wait.
+pub(crate) fn percent_that_waited(all: &[Told]) -> usize {
+    all.iter().filter(|told| told.waited).count() * 100 / all.len()
 }
 
 /// How often each kind of failure came.
