@@ -100,6 +100,9 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// The layer records activity before your app routes the request, so it recognizes the countdown by its
 /// path: GET and HEAD of any path that ends with `/sessions/current`. If the API is mounted elsewhere,
 /// tell the layer with [`SessionLayer::countdown_path`](crate::SessionLayer::countdown_path).
+///
+/// A request from another origin that is answered with 403 counts as activity too, as any request with the session
+/// cookie does. With the default `SameSite=Lax` a browser sends no cookie with a POST from another site.
 #[derive(Clone)]
 #[must_use]
 pub struct DeviceApi {

@@ -222,6 +222,26 @@ async fn guests_get_401_and_other_methods_405() {
 
 // T40
 #[tokio::test]
+async fn a_post_of_another_origin_changes_nothing_but_the_idle_time_as_any_request_does() {
+    let (layer, store, clock) = world();
+    let (_, other_id) = signed_in(&layer, "alice").await;
+    let (client, id) = signed_in(&layer, "alice").await;
+    let foreign = [("sec-fetch-site", "cross-site")];
+    for minutes in [5, 10] {
+        clock.advance(5 * MINUTE);
+        for line in [POST, "POST /sessions/logout-others"] {
+            let got = call(&layer, &client, line, &foreign).await;
+            assert_eq!(got.status, StatusCode::FORBIDDEN, "{line}");
+        }
+
+        let got = call(&layer, &client, GET, &[]).await;
+        assert_eq!(left(&got), (15 * 60, (12 * 60 - minutes) * 60));
+    }
+    assert_eq!(ids(&store, "alice").await, [id, other_id]);
+}
+
+// T40
+#[tokio::test]
 async fn a_post_of_another_origin_is_403_unless_a_bearer_token_says_whose_it_is() {
     let (layer, store, _clock) = world();
     let (client, _) = signed_in(&layer, "alice").await;

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::File;
 
+/// Stands behind a test that does not run with each change.
+const LATER: &str = " (soak)";
+
 /// Line of the checklist to the tests that prove it, as `file::test`.
 type Proofs = BTreeMap<String, Vec<String>>;
 
@@ -82,7 +85,7 @@ fn cell(row: &str) -> Option<(&str, &str)> {
 fn meant(files: &[File]) -> Proofs {
     let mut proofs = Proofs::new();
     for file in files {
-        let mut lines: Vec<&str> = Vec::new();
+        let (mut lines, mut later): (Vec<&str>, &str) = (Vec::new(), "");
         for text in file.text.lines().map(str::trim) {
             let words = text
                 .strip_prefix("// ")
@@ -90,9 +93,12 @@ fn meant(files: &[File]) -> Proofs {
                 .split([' ', ',', ':']);
             if words.clone().next().is_some_and(is_line) {
                 lines.extend(words.filter(|word| is_line(word)));
+            } else if text.starts_with("#[ignore") {
+                later = LATER;
             } else if let Some((_, name)) = text.split_once("fn ") {
                 let name = name.split(['(', '<']).next().unwrap();
-                let test = format!("{}::{name}", label(&file.path));
+                let test = format!("{}::{name}{later}", label(&file.path));
+                later = "";
                 for line in lines.drain(..) {
                     proofs
                         .entry(line.to_owned())
@@ -161,6 +167,17 @@ mod tests {
             ["SECURITY.md: T1 is shown by: `model::token::unique`"]
         );
         assert_eq!(complaints("", &tests).len(), 1);
+    }
+
+    #[test]
+    fn a_test_that_does_not_run_with_each_change_says_so() {
+        let tests = test_of(
+            "tests/stores/streams_cut.rs",
+            "// T72\n#[test]\n#[ignore = \"slow\"]\nfn slow() {}\n// T72\n#[test]\nfn quick() {}",
+        );
+        let table = "| T72 | a | `streams_cut::quick`, `streams_cut::slow (soak)` |";
+
+        assert_eq!(complaints(table, &tests), [""; 0]);
     }
 
     #[test]
