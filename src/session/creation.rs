@@ -8,11 +8,8 @@ use super::{
 };
 use crate::{
     model::{DeviceId, Excess, Lifetime, SessionId, Terms, Timestamp},
-    store::{Authenticated, Create, Look, NewSession, Offer, Redeem, SeenDevice, StoreError},
+    store::{Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError},
 };
-
-/// How often the store is asked for its time, where it is not clear whether a sign-in is older than a cutoff.
-const LOOKS: usize = 3;
 
 /// What this sign-in asks for, as its ticket keeps it.
 fn terms(create: &Create, lifetime: Lifetime) -> Result<Vec<u8>, CommitError> {
@@ -35,6 +32,9 @@ impl Session {
         ops: &[Op],
     ) -> Result<Create, CommitError> {
         self.bound_not_before(&pending.token).await?;
+        if !self.is_after_own_cutoff(pending).await {
+            pending.own_cutoff = None;
+        }
         let rules = &self.0.rules;
         let authenticated = self.authenticated(pending);
         let lifetime = pending.login.lifetime.unwrap_or(rules.lifetime);
@@ -47,6 +47,7 @@ impl Session {
         } = pending;
         let mut create =
             Create::new(token, Some(user.clone()), authenticated).within(token, rules.realm);
+        create.since = login.since;
         create.limit = match login.limit {
             Some(limit) => limit,
             None => rules.limit.user(user).await,
@@ -164,23 +165,10 @@ impl Session {
             Authenticated::At(since) if since <= cutoff => return true,
             Authenticated::At(_) | Authenticated::On(_) => {}
         }
-        let age = || self.0.arrival.age();
         // By the store's clock the request arrived no earlier than this: the answer took time too.
-        if cutoff < new.now.minus(age()) {
+        if cutoff < new.now.minus(self.0.arrival.age()) {
             return false;
         }
-        // An answer that is read late proves nothing, and one of these may be faster.
-        let look = Look::new(pending.token.tag(), [pending.token.session_id()]);
-        for _ in 0..LOOKS {
-            let before = age();
-            match self.0.rules.store.look(look.clone()).await {
-                Ok(looked) if cutoff < looked.now.minus(age()) => return false,
-                // And no later than this.
-                Ok(looked) if looked.now.minus(before) <= cutoff => return true,
-                Ok(_) => {}
-                Err(_) => return true,
-            }
-        }
-        true
+        self.arrived_by(cutoff, &pending.token).await
     }
 }

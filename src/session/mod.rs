@@ -30,6 +30,7 @@ mod not_before;
 mod offered;
 mod ops;
 mod outage;
+mod own_cutoffs;
 mod peek;
 mod recent;
 mod renew;
@@ -302,7 +303,11 @@ impl Session {
     /// All sessions of any user, from within this request.
     ///
     /// Use it for a password reset: a guest has proved to be this user. End all sessions first, sign in
-    /// afterwards: a sign-in staged after [`end_all`](UserSessions::end_all) is not rejected by it.
+    /// afterwards: a sign-in staged after [`end_all`](UserSessions::end_all) is not rejected by it. It is rejected if
+    /// another request ended them too: after this one arrived, or after the moment of [`Login::since`].
+    ///
+    /// This is no limit of one session: of two such requests at the same time both may be rejected. Use
+    /// [`Limit::at_most`](crate::Limit::at_most) for that.
     ///
     /// Say why with [`because`](UserSessions::because), or the user reads that an administrator did it.
     ///

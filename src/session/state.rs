@@ -8,6 +8,7 @@ use super::{
     head::CookieChange,
     live::LookAgain,
     login::Login,
+    own_cutoffs::OwnCutoffs,
     rules::Rules,
     sender::Sender,
     sent::Sent,
@@ -37,8 +38,8 @@ pub(super) struct State {
     pub(super) replaced: Vec<Replaced>,
     /// Sessions that may have been created and whose token was not sent yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
-    /// The newest cutoff that this request itself made, of each session set.
-    pub(super) own_cutoffs: Vec<(Tag, Timestamp)>,
+    /// The cutoffs that this request itself set.
+    pub(super) own_cutoffs: OwnCutoffs,
     /// Names the end of a sign-out whose outcome is not known yet, see [`End::call`](crate::store::End::call).
     pub(super) ending: Option<Box<[u8; 8]>>,
     /// A commit has begun, and may be in progress.
@@ -95,7 +96,7 @@ impl State {
             guest_token: None,
             replaced: Vec::new(),
             pending: Vec::new(),
-            own_cutoffs: Vec::new(),
+            own_cutoffs: OwnCutoffs::new(),
             ending: None,
             found_ended: false,
             signed_out: false,
@@ -187,9 +188,7 @@ impl State {
             Target::LogIn(earlier) => earlier.after_logout,
             Target::Stay => false,
         };
-        let mut cutoffs = self.own_cutoffs.iter();
-        let own_cutoff = cutoffs.find(|(tag, _)| *tag == token.tag());
-        let own_cutoff = own_cutoff.map(|(_, cutoff)| *cutoff);
+        let own_cutoff = self.own_cutoffs.newest(token.tag());
         self.staged.target = Target::LogIn(Box::new(PendingLogin {
             token,
             user,
@@ -226,21 +225,6 @@ impl State {
         {
             staged.login = pending.login.clone();
             staged.has_terms = true;
-        }
-    }
-
-    /// This request itself ended the sessions of this session set. A sign-in that it stages from now on
-    /// counts as later than that; one that it staged before does not.
-    pub(super) fn made_cutoff(&mut self, tag: Tag, cutoff: Timestamp) {
-        match self.own_cutoffs.iter_mut().find(|(set, _)| *set == tag) {
-            // Two calls at once may be answered in the other order.
-            Some((_, newest)) => *newest = cutoff.max(*newest),
-            None => self.own_cutoffs.push((tag, cutoff)),
-        }
-        if let Target::LogIn(pending) = &mut self.staged.target
-            && pending.token.tag() == tag
-        {
-            pending.own_cutoff.take_if(|own| cutoff >= *own);
         }
     }
 

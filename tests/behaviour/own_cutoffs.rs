@@ -8,11 +8,14 @@
 )]
 
 use http::StatusCode;
-use tower_user_sessions::{CommitError, SessionLayer};
+use tower_user_sessions::{
+    CommitError, Login, SessionLayer, UserSessions,
+    store::{MemoryStore, Timestamp},
+};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
-    http::{Client, DAY, ids, store, user},
+    http::{Client, DAY, HOUR, ids, store, user},
 };
 
 // T21
@@ -110,4 +113,115 @@ async fn a_sign_in_staged_before_an_end_of_all_is_rejected() {
 
     assert!(matches!(done.await.value(), Err(CommitError::Rejected)));
     assert!(ids(&store, "alice").await.is_empty());
+}
+
+/// What one request answers that ends all sessions of alice and signs her in, and when she authenticated by
+/// the record. `meanwhile` runs in its handler before that.
+async fn ends_all_and_signs_in(
+    store: &MemoryStore,
+    since: Option<Timestamp>,
+    meanwhile: Option<Meanwhile>,
+) -> (Result<(), CommitError>, Option<Timestamp>) {
+    let layer = SessionLayer::new(store.clone());
+    let admin = UserSessions::new(store.clone(), user("alice"));
+
+    let answer = Client::new(&layer).request(move |session| {
+        let admin = admin.clone();
+        async move {
+            match meanwhile {
+                Some(Meanwhile::EndsAll) => drop(admin.end_all().await.unwrap()),
+                Some(Meanwhile::Enables) => admin.enable().await.unwrap(),
+                None => {}
+            }
+            session.sessions_of(user("alice")).end_all().await.unwrap();
+            let login = Login::new(user("alice"));
+            let login = match since {
+                Some(since) => login.since(since),
+                None => login,
+            };
+            session.log_in_with(login).unwrap();
+            session.commit().await.map(drop)
+        }
+    });
+    let done = answer.await.value();
+    let live = UserSessions::new(store.clone(), user("alice")).list().await;
+    let live = live.unwrap();
+    assert_eq!(live.len(), usize::from(done.is_ok()));
+    (done, live.first().map(|info| info.authenticated_at()))
+}
+
+/// What another request does while one runs.
+#[derive(Clone, Copy)]
+enum Meanwhile {
+    EndsAll,
+    Enables,
+}
+
+// T21
+#[tokio::test]
+async fn an_own_end_does_not_hide_one_that_came_after_the_arrival() {
+    for meanwhile in [Meanwhile::EndsAll, Meanwhile::Enables] {
+        let (store, _clock) = store();
+
+        let (done, _) = ends_all_and_signs_in(&store, None, Some(meanwhile)).await;
+
+        assert!(matches!(done, Err(CommitError::Rejected)), "{done:?}");
+    }
+}
+
+// T21
+#[tokio::test]
+async fn an_own_end_does_not_hide_one_that_came_after_the_first_step() {
+    let (store, clock) = store();
+    let first_step = clock.now();
+    clock.advance(HOUR);
+    let admin = UserSessions::new(store.clone(), user("alice"));
+    admin.end_all().await.unwrap();
+    clock.advance(HOUR);
+
+    let (done, _) = ends_all_and_signs_in(&store, Some(first_step), None).await;
+
+    assert!(matches!(done, Err(CommitError::Rejected)), "{done:?}");
+}
+
+// T21
+#[tokio::test]
+async fn a_sign_in_after_its_own_end_may_be_proven_after_an_earlier_end() {
+    for has_first_step in [false, true] {
+        let (store, clock) = store();
+        let admin = UserSessions::new(store.clone(), user("alice"));
+        admin.end_all().await.unwrap();
+        clock.advance(HOUR);
+        let first_step = Some(clock.now()).filter(|_| has_first_step);
+        clock.advance(HOUR);
+
+        let (done, _) = ends_all_and_signs_in(&store, first_step, None).await;
+
+        assert!(done.is_ok(), "{first_step:?}: {done:?}");
+    }
+}
+
+// T21
+#[tokio::test]
+async fn a_sign_in_after_its_own_end_is_too_old_after_a_day() {
+    let (store, clock) = store();
+    let first_step = clock.now();
+    clock.advance(DAY);
+
+    let (done, _) = ends_all_and_signs_in(&store, Some(first_step), None).await;
+
+    assert!(matches!(done, Err(CommitError::TooOld)), "{done:?}");
+}
+
+// T39
+#[tokio::test]
+async fn an_own_end_makes_the_first_step_of_a_sign_in_no_younger() {
+    let (store, clock) = store();
+    let first_step = clock.now();
+    clock.advance(HOUR);
+
+    let (done, authenticated) = ends_all_and_signs_in(&store, Some(first_step), None).await;
+
+    done.unwrap();
+    assert_eq!(authenticated, Some(first_step));
 }

@@ -82,9 +82,14 @@ pub(crate) async fn ask<St: SessionStore>(store: &St, request: &Request) -> Answ
             Created::NoTicket => Answer::NoTicket,
         },
         Request::End(end) => match store.end(end).await.unwrap() {
-            Ended::Ended { mut ids, now, data } => {
+            Ended::Ended {
+                mut ids,
+                now,
+                before,
+                data,
+            } => {
                 ids.sort();
-                Answer::Ended(ids, now, data.map(|data| contents(&data)))
+                Answer::Ended(ids, now, before, data.map(|data| contents(&data)))
             }
             Ended::CallerEnded => Answer::CallerEnded,
             Ended::Unknown => Answer::Unknown,

@@ -244,7 +244,7 @@ impl UserSessions {
     /// Ends all sessions, in all realms, the current one too. Returns how many ended.
     ///
     /// Sign-ins in progress are rejected: all that were authenticated before this. A sign-in that the same
-    /// request stages afterwards is not rejected, which a password change needs.
+    /// request stages afterwards is rejected only if another request ended them meanwhile.
     ///
     /// # Errors
     ///

@@ -34,7 +34,7 @@ impl UserSessions {
     }
 
     pub(super) async fn give(&self, mut end: End) -> Result<usize, UserSessionsError> {
-        let (which, reason, by) = (end.which, end.reason, end.by);
+        let (which, reason, by, by_live) = (end.which, end.reason, end.by, end.caller.is_some());
         // The layer may see the end before its answer is here.
         let _ends = self.session.as_ref().map(Ends::begin);
         if let Some(before) = lock(&self.unanswered).take()
@@ -49,15 +49,17 @@ impl UserSessions {
         let ended = self.store.end(end).await?;
         unanswered.end = None;
         match ended {
-            Ended::Ended { ids, now, .. } => {
+            Ended::Ended {
+                ids, now, before, ..
+            } => {
                 for id in &ids {
                     self.report_ended(*id, reason, by, now);
                 }
                 if let Some(session) = &self.session {
-                    let mut state = session.state();
                     if !matches!(which, Which::One(_)) {
-                        state.made_cutoff(self.tag, now);
+                        session.made_cutoff(self.tag, now, before, by_live);
                     }
+                    let mut state = session.state();
                     let own = state.record().map(|record| record.id);
                     if state.tag() == Some(self.tag) && self.hits(which, own, &ids) {
                         state.gone();

@@ -14,13 +14,20 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) async fn has_an_order_and_an_age(trial: &Trial) {
     cutoffs_of_one_millisecond_follow_each_other(trial).await;
     a_cutoff_just_ahead_stays(trial).await;
+    an_end_names_the_cutoff_before_it(trial).await;
+    a_sign_in_after_a_cutoff_keeps_the_time_of_its_first_step(trial).await;
     a_sign_in_proven_a_day_ago_is_too_old(trial).await;
 }
 
 /// Ends all sessions, and returns the cutoff.
 async fn cutoff(trial: &Trial, end: &End) -> Timestamp {
+    cutoffs(trial, end).await.0
+}
+
+/// Ends all sessions, and returns the cutoff and the one before it.
+async fn cutoffs(trial: &Trial, end: &End) -> (Timestamp, Option<Timestamp>) {
     match trial.end(end).await {
-        Ended::Ended { now, .. } => now,
+        Ended::Ended { now, before, .. } => (now, before),
         other => trial.broken(&format!(
             "an end of all: expected a cutoff, found {other:?}"
         )),
@@ -83,6 +90,71 @@ async fn a_cutoff_just_ahead_stays(trial: &Trial) {
             "a sign-in two milliseconds later",
         )
         .await;
+}
+
+async fn an_end_names_the_cutoff_before_it(trial: &Trial) {
+    for has_sessions in [false, true] {
+        let session_set = trial.user();
+        let kept = session_set.token();
+        if has_sessions {
+            trial
+                .made(&session_set.create_for(&kept), "a sign-in")
+                .await;
+        }
+        let others = session_set.end(Which::Others(kept.session_id()));
+        let all = session_set.end(Which::All);
+
+        let (first, none) = cutoffs(trial, &others).await;
+        trial.same(none, None, "the cutoff before the first one");
+        trial.clock.advance(SECOND);
+        let (second, before) = cutoffs(trial, &others).await;
+        trial.same(before, Some(first), "the cutoff before the second one");
+        trial.clock.advance(DAY - MS);
+        let (third, before) = cutoffs(trial, &all).await;
+        trial.same(before, Some(second), "a cutoff of almost a day ago");
+        trial.same(third, trial.now(), "the third cutoff");
+        trial.clock.advance(DAY);
+        let (_, before) = cutoffs(trial, &all).await;
+        trial.same(before, None, "a cutoff of a day ago");
+    }
+    let session_set = trial.user();
+    cutoff(trial, &session_set.end(Which::All)).await;
+    let token = session_set.token();
+    trial.clock.advance(MS);
+    trial
+        .made(&session_set.create_for(&token), "a sign-in")
+        .await;
+    match trial.end(&session_set.end_one(&token)).await {
+        Ended::Ended { before, .. } => {
+            trial.same(before, None, "the previous cutoff of an end of one session");
+        }
+        other => trial.broken(&format!("an end of one session: found {other:?}")),
+    }
+}
+
+async fn a_sign_in_after_a_cutoff_keeps_the_time_of_its_first_step(trial: &Trial) {
+    for has_session in [false, true] {
+        let session_set = trial.user();
+        if has_session {
+            session_set.signs_in().await;
+        }
+        let first_step = trial.now();
+        trial.clock.advance(SECOND);
+        let own = cutoff(trial, &session_set.end(Which::All)).await;
+        for (since, wanted) in [(first_step, first_step), (own.plus(DAY), own)] {
+            let mut create = session_set.create_for(&session_set.token());
+            create.authenticated = Authenticated::After(own);
+            create.since = Some(since);
+            create.arrival = Some(Arrival::now());
+            create.arrived_after = Some(own.minus(MS));
+            let made = trial.made(&create, "a sign-in of two steps").await;
+            trial.same(
+                made.record.authenticated_at,
+                wanted,
+                "when the user of a sign-in of two steps authenticated",
+            );
+        }
+    }
 }
 
 async fn a_sign_in_proven_a_day_ago_is_too_old(trial: &Trial) {

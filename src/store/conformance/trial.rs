@@ -209,7 +209,7 @@ impl Trial {
     /// Ends sessions, and checks how many were live and which data came back.
     pub(super) async fn ends(&self, end: &End, count: usize, data: Option<Data>, what: &str) {
         let ended = match self.end(end).await {
-            Ended::Ended { ids, now, data } => (ids.len(), now, data),
+            Ended::Ended { ids, now, data, .. } => (ids.len(), now, data),
             other => self.broken(&format!("{what}: expected `Ended::Ended`, found {other:?}")),
         };
         self.same(ended, (count, self.now(), data), what);

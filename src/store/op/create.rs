@@ -28,6 +28,9 @@ pub struct Create {
     pub lifetime: Lifetime,
     /// When the user authenticated.
     pub authenticated: Authenticated,
+    /// With [`Authenticated::After`]: when the user authenticated, if not on this request. It is compared with no
+    /// cutoff. The session gets it as [`Record::authenticated_at`].
+    pub since: Option<Timestamp>,
     /// How the user authenticated.
     pub proof: Proof,
     /// Whether the browser keeps the cookie of the session when it closes; see [`Record::with_persistent`].
@@ -75,6 +78,7 @@ impl Create {
             client: Client::default(),
             lifetime: Lifetime::default(),
             authenticated,
+            since: None,
             proof: Proof::default(),
             persistent: true,
             limit: Limit::default(),
@@ -121,6 +125,10 @@ impl Create {
         let proven = match (authenticated, self.arrived_after) {
             (Authenticated::At(_), _) | (_, None) => proven,
             (_, Some(moment)) => proven.max(moment),
+        };
+        let proven = match (authenticated, self.since) {
+            (Authenticated::After(_), Some(since)) => proven.min(since),
+            _ => proven,
         };
         // A sign-in in the same millisecond as the cutoff of its own request is ahead of now.
         proven.min(self.began(now))

@@ -352,6 +352,9 @@ pub enum Ended {
         ids: Vec<SessionId>,
         /// The store's time. If a cutoff was set, it is the cutoff.
         now: Timestamp,
+        /// If a cutoff was set: the one before it, unless that is a day old. If the call was sent twice, it may be
+        /// the one that the call set first.
+        before: Option<Timestamp>,
         /// The data, if it changed since `read_at`.
         data: Option<Data>,
     },

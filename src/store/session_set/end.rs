@@ -66,6 +66,7 @@ impl SessionSet {
             return Ended::Ended {
                 ids: vec![id],
                 now,
+                before: None,
                 data: moved.then_some(data),
             };
         }
@@ -74,6 +75,7 @@ impl SessionSet {
             return Ended::Ended {
                 ids: again.then_some(id).into_iter().collect(),
                 now,
+                before: None,
                 data: None,
             };
         }
@@ -123,6 +125,7 @@ impl SessionSet {
         Ended::Ended {
             ids,
             now: cutoff,
+            before: previous,
             data: None,
         }
     }

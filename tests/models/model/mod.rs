@@ -28,6 +28,7 @@ const TICKET_KEPT: Duration = Duration::from_secs(300);
 const TICKETS: usize = 4;
 
 const MS: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many devices of a user are remembered at most.
 const DEVICES: usize = 32;
@@ -85,7 +86,12 @@ pub(crate) enum Answer {
     Looked(Vec<Presence>, Timestamp),
     Noted(bool),
     Terms(Option<Vec<u8>>),
-    Ended(Vec<SessionId>, Timestamp, Option<Contents>),
+    Ended(
+        Vec<SessionId>,
+        Timestamp,
+        Option<Timestamp>,
+        Option<Contents>,
+    ),
     CallerEnded,
     Rotated(Record),
     Took(Salt),
@@ -313,7 +319,8 @@ impl Model {
         for record in &ended {
             set.ends(record.id, ask.reason, &by, now);
         }
-        let cutoff = set.cutoff.map_or(now, |cutoff| now.max(cutoff.plus(MS)));
+        let earlier = set.cutoff.filter(|cutoff| now < cutoff.plus(DAY));
+        let cutoff = earlier.map_or(now, |cutoff| now.max(cutoff.plus(MS)));
         set.cutoff = Some(cutoff);
         if let Some(bar) = ask.bar {
             set.barred = (!bar.is_zero()).then(|| now.plus(bar));
@@ -321,7 +328,7 @@ impl Model {
         let mut ids: Vec<SessionId> = ended.iter().map(|record| record.id).collect();
         ids.extend(before);
         ids.sort();
-        Answer::Ended(ids, cutoff, None)
+        Answer::Ended(ids, cutoff, earlier, None)
     }
 }
 

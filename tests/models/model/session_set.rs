@@ -185,11 +185,11 @@ impl SessionSet {
             let data = moved.then(|| data.clone());
             let by = self.causing(ask.by, Some(ask.call), now);
             self.ends(id, ask.reason, &by, now);
-            return Answer::Ended(vec![id], now, data);
+            return Answer::Ended(vec![id], now, None, data);
         }
         if let Some(notice) = self.notice(id, now) {
             let again = notice.call == Some(ask.call);
-            return Answer::Ended(again.then_some(id).into_iter().collect(), now, None);
+            return Answer::Ended(again.then_some(id).into_iter().collect(), now, None, None);
         }
         if ask.reason == EndReason::Undelivered {
             self.mark(id, ask.reason, None, now);

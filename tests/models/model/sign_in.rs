@@ -8,8 +8,8 @@ use tower_user_sessions::{
 };
 
 use super::{
-    Answer, Cause, Contents, DEVICES, Known, MADE, MADE_KEPT, MARKERS, Made, NOTICES, SessionSet,
-    State, TICKET_KEPT, TICKETS, Ticket, UNUSED_FOR, merge, size, sorted,
+    Answer, Cause, Contents, DAY, DEVICES, Known, MADE, MADE_KEPT, MARKERS, Made, NOTICES,
+    SessionSet, State, TICKET_KEPT, TICKETS, Ticket, UNUSED_FOR, merge, size, sorted,
 };
 
 impl SessionSet {
@@ -46,7 +46,7 @@ impl SessionSet {
         if ask.user.is_some() && self.barred.is_some_and(|until| now < until) {
             return Answer::Disabled;
         }
-        if ask.user.is_some() && now.since(at) >= Duration::from_secs(24 * 60 * 60) {
+        if ask.user.is_some() && now.since(at) >= DAY {
             return Answer::TooOld;
         }
         if let (Some(cutoff), Some(_)) = (cutoff, &ask.user) {

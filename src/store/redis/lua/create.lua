@@ -30,7 +30,8 @@
                                           user, the address and the user agent
                         realm        u24  the mark of its realm, zeros for none
                         arrived      i64  how long ago the request arrived, ms: a moment in `proven`
-                                          that is later counts as that age
+                                          that is later counts as that age. If `age` is 2: when the
+                                          user authenticated, ms
   ARGV[5]   replaces    the session whose token the request sent; it ends first, or the session
                         that replaced it, and the new one gets its data; "" for none
   ARGV[6]   changes     see `merge`
@@ -83,6 +84,7 @@ local deadline, moment = now + absolute, age == 1 and now - proven or proven
 -- A clock that is behind must not make a session that begins before everybody's end.
 local begins = math.max(now, after)
 local authenticated = math.min(age == 0 and moment or math.max(moment, after), begins)
+authenticated = age == 2 and math.min(authenticated, arrived) or authenticated
 local fields = redis.call("HKEYS", user)
 if #fields == 0 and plain and authenticated >= not_before
   and (kind == 2 or now - moment < 86400000) then

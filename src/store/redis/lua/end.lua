@@ -23,8 +23,8 @@
                       so that it gives the same answer if it is sent again.
   ARGV[15] latest     the moment after which no client waits for this, ms
 
-  Returns  {1, now, of, data or false, id, …}  these were live and have ended. `now` is the cutoff,
-                                               if one was set
+  Returns  {1, now, of, data or false, before or false, id, …}  these were live and have ended. If a cutoff
+                                               was set, it is `now`; `before` is the one before it
            {2, now, of}                    the caller is not live; nothing changed
            {5, now, of}                    too late: a newer one may have run; nothing changed
            {0, now, of}                    there is no such session; nothing changed
@@ -71,10 +71,10 @@ if which == "one" then
     local data = moved and data_of(user, session)
     finish(user, session, record, cause, now)
     keep(user, kept)
-    return { 1, now, of, data, session }
+    return { 1, now, of, data, false, session }
   end
   if noticed(record, now) then
-    return { 1, now, of, false, ended_by(record, of) and session or nil }
+    return { 1, now, of, false, false, ended_by(record, of) and session or nil }
   end
   -- A `create` that arrives later finds this mark and makes no session. Marks do not fill the hash.
   if tombstone > 0 and redis.call("HLEN", user) < 20000 then

@@ -5,14 +5,15 @@
 local ids = split(redis.call("HKEYS", user))
 local found, passed = records(user, ids), {}
 -- A sign-in after another cutoff of this millisecond must not count as later than this one.
-local cutoff = math.max(now, (tonumber(redis.call("HGET", user, "cut") or "") or now - 1) + 1)
+local before = cutoff_of(user, now)
+local cutoff = math.max(now, (before or now - 1) + 1)
 redis.call("HSET", user, "cut", string.format("%.0f", cutoff))
 if tonumber(bar) == 0 then
   redis.call("HDEL", user, "barred")
 elseif bar ~= "" then
   redis.call("HSET", user, "barred", string.format("%.0f", now + bar))
 end
-local answer = { 1, cutoff, of, false }
+local answer = { 1, cutoff, of, false, before or false }
 for at, id in ipairs(ids) do
   if live(found[at], now, -math.huge) then
     if id ~= session and (spare == "" or string.byte(found[at], 3) ~= 255) then

@@ -215,8 +215,14 @@ impl Scripts {
         match outcome {
             1 => {
                 let data = reply.optional_bytes()?.map(Data::from_bytes).transpose()?;
+                let before = reply.integer()?.map(Timestamp::from_millis);
                 let ids = reply.ids()?;
-                Ok(Ended::Ended { ids, now, data })
+                Ok(Ended::Ended {
+                    ids,
+                    now,
+                    before,
+                    data,
+                })
             }
             2 => Ok(Ended::CallerEnded),
             0 => Ok(Ended::Unknown),

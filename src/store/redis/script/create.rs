@@ -20,8 +20,8 @@ use crate::{
         record::UNCOUNTED,
     },
     store::{
-        Create, Created, NewSession, Redeem, SeenDevice, StoreError, StoreErrorKind, Ticketed,
-        UNCOUNTED_MAX,
+        Authenticated, Create, Created, NewSession, Redeem, SeenDevice, StoreError, StoreErrorKind,
+        Ticketed, UNCOUNTED_MAX,
     },
 };
 
@@ -126,9 +126,12 @@ impl Scripts {
         } else {
             (UNCOUNTED, UNCOUNTED_MAX, 0)
         };
-        let arrived = create
-            .arrival
-            .map_or(i64::MIN, |arrival| millis(arrival.age()));
+        let arrived = match create.authenticated {
+            Authenticated::After(_) => create.since.map_or(i64::MAX, Timestamp::as_millis),
+            Authenticated::At(_) | Authenticated::On(_) => create
+                .arrival
+                .map_or(i64::MIN, |arrival| millis(arrival.age())),
+        };
         let mut terms = Vec::with_capacity(85);
         terms.put_u8(if create.user.is_some() { 1 } else { 2 });
         terms.put_u8(u8::from(create.limit.excess() == Excess::Refuse));
