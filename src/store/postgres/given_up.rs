@@ -101,9 +101,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        PostgresStore,
         model::{SessionId, Tag},
-        store::SessionStore,
+        store::{SessionStore, postgres::PostgresStore},
     };
 
     #[tokio::test]
