@@ -268,7 +268,7 @@ impl Link {
         if self.full.swap(until, Relaxed) == 0 {
             tracing::warn!(
                 error = &failure.cause as &dyn Error,
-                "PostgreSQL refuses more connections: the pool goes on with those it has"
+                "PostgreSQL or its pooler refuses more connections: the store goes on with those it has"
             );
         }
         failure.error()

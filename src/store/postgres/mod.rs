@@ -94,7 +94,7 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// | a NAT or load balancer forgot all connections | one [`Timeout`](StoreErrorKind::Timeout), then answers from new connections |
 /// | the server falls silent | [`Timeout`](StoreErrorKind::Timeout) after the deadline, then the error at once |
 /// | all connections of the pool are in use | [`Busy`](StoreErrorKind::Busy) after an eighth of the deadline |
-/// | the server refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
+/// | the server or PgBouncer refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | another transaction locks the table | writes: `Timeout`, then [`Busy`](StoreErrorKind::Busy). Requests: their answer, if the lock lets them read |
 /// | a failover | its answer, once the pool connects to the new primary |
