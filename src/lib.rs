@@ -123,7 +123,8 @@
 //! | test your handlers and your app | [`guide::testing`] |
 //! | choose a store | [`store`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
-//! | run on PostgreSQL: PgBouncer and TLS | [`guide::operations`](guide::operations#postgresql) |
+//! | run on PostgreSQL | `PostgresStore`: connections, outages, upgrades. [`guide::operations`](guide::operations#postgresql): PgBouncer, TLS |
+//! | stop the app: what to call, in which order | [`guide::operations`](guide::operations#shutdown) |
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
 //! | port an app from tower-sessions or axum-login | [`guide::coming_from`] |

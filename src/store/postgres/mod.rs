@@ -81,8 +81,35 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// GRANT SELECT, INSERT, UPDATE, DELETE ON tower_user_sessions, tower_user_sessions_parts TO app;
 /// ```
 ///
-/// There is one form of these tables so far, and `migrate` only creates them. A row of a newer version is an error
-/// of the kind [`TooNew`](StoreErrorKind::TooNew).
+/// # Upgrades
+///
+/// There is one form of these tables so far. [`migrate`](Self::migrate) creates what is missing, and alters nothing.
+///
+/// What a row stores begins with the version of its form. The version is 1; the changelog says when it changes. Nodes with two
+/// versions of this crate may share the tables. If a node finds a form that is newer than it knows, it does not change the row. Requests
+/// of that user get 503 from this node, with the kind [`TooNew`](StoreErrorKind::TooNew), until you update it.
+///
+/// # Connections
+///
+/// An operation needs one connection of the pool for each statement, and none between two of them. It waits for one for an
+/// eighth of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then.
+///
+/// | connections of one process | how many |
+/// |---|---|
+/// | of the pool | at most `max_size`. deadpool defaults to two for each core of the CPU |
+/// | of changes that have waited for more than a minute, for a lock or a standby | at most four, beside the pool |
+/// | of [`live`](PostgresStoreBuilder::live) | one, while a stream or a near cache needs it |
+///
+/// So the server needs room for `max_size` and five more of each process, and twice that during a rolling deployment. A cancel
+/// request takes one more for a moment.
+///
+/// **Take at least two.** One is then left for requests while changes wait. A pool of one works too, and serves one call
+/// after the other. But a statement that waits for a lock keeps the only connection for up to a minute, and all other calls
+/// are `Busy`. The pool is too small if the metric `tower_user_sessions_postgres_busy_total` increases.
+///
+/// **A handler that keeps a connection of the same pool** while it calls the store, as within a transaction, needs two. If such
+/// handlers have all connections, the store gets none, and is `Busy`. Call the store before or after the transaction, or
+/// give it a pool of its own.
 ///
 /// # Outages
 ///
@@ -112,8 +139,19 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// anything that was answered. The last second of activity may be lost in any crash.
 ///
 /// While all synchronous standbys are away, PostgreSQL keeps each change waiting, with its server connection, until one
-/// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`. Do not end this wait with `pg_cancel_backend`:
-/// PostgreSQL then answers as if a standby had the change.
+/// is back. So name several: `synchronous_standby_names = 'ANY 1 (a, b)'`. Meanwhile changes get 503, with the kind
+/// [`Timeout`](StoreErrorKind::Timeout) or [`Busy`](StoreErrorKind::Busy):
+///
+/// | what the user did | what happened | what helps |
+/// |---|---|---|
+/// | opened a page | its answer. The activity is not written if a change of the same user waits | nothing to do |
+/// | signed out, or ended sessions | they are live until a standby is back, and end then | the same again, until it is answered |
+/// | signed in | the user is not signed in. Once a standby is back, the store ends the new session. Sessions that it evicted or replaced stay ended | sign in again |
+/// | changed data | the change takes effect once a standby is back | read the data before you repeat it |
+///
+/// If the primary is lost before that, changes that were not answered may be lost. An administrator can give up waiting:
+/// empty `synchronous_standby_names` and reload the settings. Then what waits takes effect at once, without a standby.
+/// Do not end the wait with `pg_cancel_backend`: PostgreSQL then answers as if a standby had the change.
 ///
 /// A statement that is not answered in time keeps its connection until the answer comes: the server works for it, and
 /// another connection would be one too many. Of several connections one is left for requests. After a minute, or at once if too many wait, a
@@ -156,8 +194,9 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached, or the user may not create tables. Then run the SQL of the
-    /// [documentation](Self#tables) as a user who may.
+    /// If the server cannot be reached, or the user may not create tables. Creating them needs `CREATE` on their schema, which
+    /// users do not have on `public` from PostgreSQL 15 on. With [`schema`](PostgresStoreBuilder::schema) it needs `CREATE` on the
+    /// database too, also if the schema exists. Or run the SQL of the [documentation](Self#tables) as a user who may.
     ///
     /// # Cancel safety
     ///
