@@ -6,6 +6,8 @@ use std::sync::{
 };
 
 use super::reject::Rejection;
+#[cfg(feature = "live")]
+use crate::store::near_was_made;
 use crate::{
     request::Logged,
     session::{Failures, MissingSession},
@@ -23,6 +25,9 @@ static TWO_COOKIES: Failures<String> = Failures::new();
 static PLAIN_HTTP: Once = Once::new();
 
 static DEVICE_COOKIE: Once = Once::new();
+
+#[cfg(feature = "live")]
+static NO_NEAR: Once = Once::new();
 
 #[cfg(feature = "live")]
 static UPGRADE: Once = Once::new();
@@ -140,6 +145,20 @@ pub(super) fn device_cookie_is_session_cookie() {
              `DeviceCookie::named` another name"
         );
     });
+}
+
+/// A layer says which requests a near cache may answer. Its store was made before it, so if this process has made no cache,
+/// there is none in that store.
+#[cfg(feature = "live")]
+pub(super) fn near_without_a_cache() {
+    if !near_was_made() {
+        NO_NEAR.call_once(|| {
+            tracing::warn!(
+                "`SessionLayer::near` does nothing unless the store is a near cache: wrap it in `store::Near`, or remove the \
+                 setting"
+            );
+        });
+    }
 }
 
 /// A WebSocket stays open after its session ended, unless its loop waits for the end.

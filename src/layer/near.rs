@@ -13,7 +13,8 @@ use crate::model::Hidden;
 
 #[cfg(feature = "live")]
 impl<R> SessionLayer<R> {
-    /// Which requests a near cache may answer, if the store is a [`Near`](crate::store::Near): without it, none.
+    /// Which requests a near cache may answer, if the store is a [`Near`](crate::store::Near). Without a `Near` the setting
+    /// does nothing, and the first request logs a warning.
     ///
     /// Choose requests that may see a session as it was up to 5 s ago on another node, such as those of an API that
     /// only read. Leave out what checks an OAuth state, shows a flash message, or follows a redirect after a POST. Or

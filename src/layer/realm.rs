@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+#[cfg(feature = "live")]
+use super::mistake;
 use super::{config::Config, layer::SessionLayer};
 use crate::{model::Realm, session::Rules};
 
@@ -56,11 +58,15 @@ impl Clone for Compared {
 }
 
 impl Config {
-    /// Compares the settings with those of other layers, at the first request: `Layer::layer` may run for each.
+    /// Compares the settings with those of other layers and with the store, at the first request: `Layer::layer` may run for each.
     #[inline]
     pub(super) fn compare(&self) {
         if !self.compared.0.load(Ordering::Relaxed) {
             self.compared.0.store(true, Ordering::Relaxed);
+            #[cfg(feature = "live")]
+            if self.near.is_some() {
+                mistake::near_without_a_cache();
+            }
             let Rules { store, realm, .. } = &*self.rules;
             if let (Some(store), Realm::NONE) = (store.identity(), *realm) {
                 note_cookie(store, self.cookie.name());

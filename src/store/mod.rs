@@ -62,6 +62,8 @@ pub(crate) use self::feed::{FeedMark, Interest};
 #[cfg(feature = "file")]
 pub use self::file::{FileStore, FileStoreBuilder, FileStoreError, FileStoreErrorKind};
 #[cfg(feature = "live")]
+pub(crate) use self::near::near_was_made;
+#[cfg(feature = "live")]
 pub use self::near::{Near, NearBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresStoreBuilder};

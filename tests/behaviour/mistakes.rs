@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_user_sessions::{
     DeviceApi, DevicePage, MissingSession, OnOutage, Problem, RequireFresh, RequireUser, Session,
-    SessionCookie, SessionLayer, User,
+    SessionCookie, SessionLayer, User, store::Near,
 };
 
 use crate::common::{
@@ -360,4 +360,40 @@ fn the_error_itself_says_what_to_change() {
     let text = MissingSession::NoLayer.to_string();
 
     assert!(text.contains(".layer(SessionLayer::new(store))"));
+}
+
+#[tokio::test]
+async fn near_without_a_cache_is_one_warning() {
+    if !is_alone(module_path!(), "near_without_a_cache_is_one_warning") {
+        return;
+    }
+    let log = Log::start();
+    let (memory, _clock) = store();
+    let plain = SessionLayer::new(memory.clone());
+    let near = plain.clone().near(|_request| true);
+    Client::new(&plain).user().await;
+    assert_eq!(log.at("WARN"), [""; 0]);
+
+    for layer in [&near, &near, &near.clone().near(|_request| false)] {
+        Client::new(layer).user().await;
+    }
+
+    let [line] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(line.contains("wrap it in `store::Near`"), "{line}");
+}
+
+#[tokio::test]
+async fn near_around_a_cache_is_no_warning() {
+    if !is_alone(module_path!(), "near_around_a_cache_is_no_warning") {
+        return;
+    }
+    let log = Log::start();
+    let (memory, _clock) = store();
+    let layer = SessionLayer::new(Near::new(memory)).near(|_request| true);
+
+    Client::new(&layer).user().await;
+
+    assert_eq!(log.at("WARN"), [""; 0]);
 }

@@ -1,12 +1,26 @@
 //! The settings of a near cache.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{Inner, LEASE, Near, cache::Cache, late::Late};
 use crate::{
     model::Clock,
     store::{SessionStore, feed::FeedReader},
 };
+
+static MADE: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process has made a near cache.
+pub(crate) fn near_was_made() -> bool {
+    MADE.load(Ordering::Relaxed)
+}
 
 /// The settings of a [`Near`].
 #[must_use]
@@ -78,6 +92,7 @@ impl<St: SessionStore> NearBuilder<St> {
             max_bytes,
             clock,
         } = self;
+        MADE.store(true, Ordering::Relaxed);
         let feed = store.feed();
         if feed.is_none() {
             tracing::warn!(

@@ -13,6 +13,7 @@ mod tests;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::builder::NearBuilder;
+pub(crate) use self::builder::near_was_made;
 use self::{
     cache::Cache,
     late::Late,
