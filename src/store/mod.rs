@@ -12,6 +12,18 @@
 //!
 //! The feature `live` adds `Near`, a cache around one of them. The feature `conformance` has the test suites for stores of
 //! your own.
+//!
+//! # Which runtime
+//!
+//! | what | needs |
+//! |---|---|
+//! | [`MemoryStore`], `FileStore`, `SessionLayer`, `UserSessions`, [`Everyone`](crate::Everyone) | no runtime of its own: any executor will do |
+//! | [`SetStore`] | what your storage needs |
+//! | `RedisStore`, `PostgresStore` | tokio, with `enable_all`. A call outside of it panics |
+//! | `EndStreams`, `Session::live` | tokio. Elsewhere `EndStreams` ends nothing, and `live` is an error |
+//! | `Near` | tokio. Elsewhere activity is written only by `flush` |
+//!
+//! In a program without `async`, call `block_on` of a tokio runtime, and keep that runtime while you use the store.
 
 use std::future::{self, Future};
 

@@ -32,6 +32,7 @@ mod mutants_sets;
 mod mutants_storage;
 mod mutants_tokens;
 mod newest_data;
+mod no_runtime;
 mod notice_kept;
 mod pinned;
 mod postgres_flood;
