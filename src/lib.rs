@@ -128,7 +128,7 @@
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
 //! | port an app from tower-sessions or axum-login | [`guide::coming_from`] |
-//! | put the layer among other layers; tonic; nginx; a page on another origin | [`composing`] |
+//! | put the layer among other layers; a service with tonic; nginx; a page on another origin | [`composing`] |
 //! | know what attackers may try | `threats` (features `api` and `page`) |
 //! | get audit events and metrics | [`events`] |
 //!
