@@ -18,6 +18,9 @@ use crate::{
 /// It ends no session either. If a browser signs in without its session cookie, its previous session stays in the
 /// list: the device cookie is no proof, and a copy of it must not sign anybody out. See [`guide::sign_in`](crate::guide::sign_in#a-sign-in-that-another-site-posts).
 ///
+/// Do not leave out a second factor on a device that is known: each sign-in makes its device known. See
+/// ["Trust this device"](crate::guide::sign_in#trust-this-device-for-30-days).
+///
 /// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days. 32 devices of a
 /// user are remembered, for 90 days after the user's last sign-in.
 ///

@@ -28,6 +28,9 @@ impl<R> SessionLayer<R> {
     /// sessions ends those of all realms, and [`disable_for`](crate::UserSessions::disable_for) refuses
     /// sign-ins in all of them. Another name signs all users of the layer out.
     ///
+    /// A realm is not a tenant: the same user id in two realms is the same user. Put the tenant into the user id, see
+    /// [`guide::sign_in`](crate::guide::sign_in#several-tenants).
+    ///
     /// ```
     /// use tower_user_sessions::{MemoryStore, SessionCookie, SessionLayer};
     ///
