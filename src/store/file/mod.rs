@@ -155,8 +155,8 @@ impl FileStore {
     /// copy in the place of the file, [open](Self::open) it, call [`Everyone::end_all`](crate::Everyone::end_all), then serve
     /// requests. A moment for `end_before` would have to be in the [store's time](Self#time).
     ///
-    /// The target has its name only when the copy is whole. A process that dies meanwhile leaves a file that ends with
-    /// `.part`; delete it.
+    /// Give each backup a name of its own, such as its date, and delete old ones. The target has its name only when the copy
+    /// is whole. A process that dies meanwhile leaves a file that ends with `.part`; delete it.
     ///
     /// # Errors
     ///
