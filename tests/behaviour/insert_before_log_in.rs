@@ -13,7 +13,7 @@ use http::{Request, Response, header};
 use tower::{ServiceExt, service_fn};
 use tower_user_sessions::{Login, Session, SessionErrorKind, SessionLayer, TokenSource};
 
-use crate::common::http::{Client, store, user};
+use crate::common::http::{Client, ids, store, user};
 
 fn world() -> SessionLayer {
     SessionLayer::new(store().0)
@@ -218,6 +218,29 @@ async fn what_was_inserted_while_another_user_was_signed_in_stays_behind() {
     assert_eq!(client.user().await.as_deref(), Some("bob"));
     assert_eq!(client.get("profile").await, None);
     assert_eq!(client.get("theme").await.as_deref(), Some("dark"));
+}
+
+#[tokio::test]
+async fn of_two_sign_ins_of_two_users_in_one_request_only_the_last_one_is_stored() {
+    let (store, _clock) = store();
+    let mut client = Client::new(&SessionLayer::new(store.clone()));
+
+    client
+        .send(|session| async move {
+            session.insert("theme", "dark").unwrap();
+            session.log_in("alice").unwrap();
+            session.insert("profile", "of alice").unwrap();
+            session.log_in("bob").unwrap();
+            session.insert("cart", "tea").unwrap();
+        })
+        .await;
+
+    assert_eq!(client.user().await.as_deref(), Some("bob"));
+    assert_eq!(ids(&store, "alice").await, []);
+    assert_eq!(ids(&store, "bob").await.len(), 1);
+    assert_eq!(client.get("theme").await, None);
+    assert_eq!(client.get("profile").await, None);
+    assert_eq!(client.get("cart").await.as_deref(), Some("tea"));
 }
 
 #[tokio::test]
