@@ -9,13 +9,16 @@ use tokio::{sync::mpsc, time::timeout};
 use tower::ServiceExt;
 use tower_user_sessions::{
     EndReason, Everyone, PostgresStore, Session, SessionLayer, UserId,
-    store::{End, FeedMessage, SessionStore, Tag, Timestamp, Which},
+    store::{
+        End, FeedMessage, FeedNews, Renewal, Rotate, Salt, Save, SessionStore, Tag, Timestamp,
+        Which,
+    },
 };
 
 use crate::common::{
     feed::Reader,
     log::Log,
-    people::{signs_in, until},
+    people::{set, signs_in, until},
     postgres::{Server, pool, url},
     wire::Wire,
 };
@@ -105,6 +108,45 @@ async fn an_end_on_one_node_ends_the_streams_of_another_at_once() {
     timeout(Duration::from_secs(20), open.ended())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn changes_of_data_are_reported_only_for_a_near_cache_and_ends_and_new_tokens_always() {
+    let server = Server::start();
+    drop(server.store().await);
+    for (user, writes, wanted) in [
+        ("anna", false, "Renewed Ended"),
+        ("berta", true, "Written Renewed Ended"),
+    ] {
+        let store = PostgresStore::builder(server.pool())
+            .live(url(server.port).parse().unwrap(), NoTls)
+            .report_writes(writes)
+            .build();
+        let token = signs_in(&store, user).await;
+        let reader = Reader::trusting(&store, token.tag()).await;
+
+        let save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
+        store.save(&save).await.unwrap();
+        let salt = Salt::from_bytes([7; 16]);
+        let next = token.successor(&salt);
+        let rotate = Rotate::new(&token, &next, Renewal::Derived(salt));
+        store.rotate(&rotate).await.unwrap();
+        let end = End::new(token.tag(), Which::All, EndReason::Revoked);
+        store.end(&end).await.unwrap();
+
+        // They arrive in their order, so the last one is the end.
+        let mut kinds: Vec<&str> = Vec::new();
+        while kinds.last() != Some(&"Ended") {
+            let news = reader.news(token.tag()).await;
+            kinds.extend(news.iter().map(|news| match news {
+                FeedNews::Written(_) => "Written",
+                FeedNews::Renewed(_) => "Renewed",
+                FeedNews::Ended(_) => "Ended",
+                other => panic!("{other:?}"),
+            }));
+        }
+        assert_eq!(kinds.join(" "), wanted, "{writes}");
+    }
 }
 
 // T74

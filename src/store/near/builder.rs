@@ -102,7 +102,7 @@ impl<St: SessionStore> NearBuilder<St> {
         if feed.as_ref().is_some_and(|feed| !feed.reports_writes()) {
             tracing::warn!(
                 "the near cache has what other nodes write only after its lease, because the store reports ends only. \
-                 Build it with `.live(RedisLive::all())`"
+                 Build it with `.live(RedisLive::all())`, or a `PostgresStore` with `.report_writes(true)`"
             );
         }
         let cache =

@@ -40,6 +40,7 @@ pub struct PostgresStoreBuilder {
     confirm: bool,
     prepared: bool,
     listen: Option<Listen>,
+    report_writes: bool,
 }
 
 impl PostgresStoreBuilder {
@@ -55,6 +56,7 @@ impl PostgresStoreBuilder {
             confirm: false,
             prepared: true,
             listen: None,
+            report_writes: false,
         }
     }
 
@@ -152,8 +154,8 @@ impl PostgresStoreBuilder {
     /// Reports ended sessions to all nodes at once, by LISTEN and NOTIFY.
     ///
     /// Streams then end within milliseconds after their session, see
-    /// [`EndStreams`](crate::EndStreams), and a near cache is possible. Without it a stream asks the store about once a
-    /// minute.
+    /// [`EndStreams`](crate::EndStreams). Without it a stream asks the store about once a minute. For a near cache, set
+    /// [`report_writes`](Self::report_writes) too.
     ///
     /// A node listens on one connection more, which this opens, while it has streams or a cache. Give it the settings of
     /// the pool. It needs a connection of its own: name the server here, not PgBouncer in transaction mode. There no message
@@ -180,6 +182,17 @@ impl PostgresStoreBuilder {
         self
     }
 
+    /// Reports changes of data too, for the [near cache](crate::guide::near_cache). It changes nothing without [`live`](Self::live).
+    ///
+    /// All nodes need the same setting: what a node without it writes is in the near caches of the others only after their lease.
+    ///
+    /// Defaults to `false`: only ends of sessions and new tokens are reported, because PostgreSQL commits transactions with
+    /// a NOTIFY one at a time.
+    pub fn report_writes(mut self, report: bool) -> Self {
+        self.report_writes = report;
+        self
+    }
+
     /// The store. It connects when it is first used.
     #[must_use]
     pub fn build(self) -> PostgresStore {
@@ -194,6 +207,7 @@ impl PostgresStoreBuilder {
             confirm,
             prepared,
             listen,
+            report_writes,
         } = self;
         let tables = Tables(Arc::new_cyclic(|inner| Inner {
             link: Link::new(pool, deadline / 2, prepared),
@@ -203,7 +217,7 @@ impl PostgresStoreBuilder {
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: Mutex::default(),
-            live: listen.map(|listen| Live::new(listen, Weak::clone(inner))),
+            live: listen.map(|listen| Live::new(listen, report_writes, Weak::clone(inner))),
         }));
         let mut sets = SetStore::builder(tables)
             .notice_kept(notice_kept)

@@ -28,7 +28,7 @@ use crate::{
         clock::{Monotonic, has_jumped, wall_ahead, wall_ahead_at},
     },
     store::{
-        Feed, FeedMessage, FeedSource, FeedState, Urgency, meter, nonce,
+        Feed, FeedMessage, FeedNews, FeedSource, FeedState, Urgency, meter, nonce,
         outage::jitter,
         worker::{DOUBT, Shift, Worker},
     },
@@ -62,6 +62,8 @@ pub(super) struct Live {
     pub(super) listen: Listen,
     pub(super) state: Arc<State>,
     pub(super) feed: Feed,
+    /// Whether changes of data are reported.
+    writes: bool,
     listens: Mutex<Worker>,
     sends: Mutex<Worker>,
     waiting: Mutex<VecDeque<String>>,
@@ -85,20 +87,23 @@ pub(super) struct State {
 /// What the feed asks.
 struct Source {
     state: Arc<State>,
+    writes: bool,
     inner: Weak<Inner>,
 }
 
 impl Live {
-    pub(super) fn new(listen: Listen, inner: Weak<Inner>) -> Self {
+    pub(super) fn new(listen: Listen, writes: bool, inner: Weak<Inner>) -> Self {
         let state = Arc::new(State::new());
         let feed = Feed::new(Source {
             state: Arc::clone(&state),
+            writes,
             inner,
         });
         Self {
             listen,
             state,
             feed,
+            writes,
             listens: Mutex::default(),
             sends: Mutex::default(),
             waiting: Mutex::default(),
@@ -130,15 +135,15 @@ impl Live {
 
     /// Sends messages to all nodes, soon.
     pub(super) fn send(&self, messages: &[FeedMessage], inner: &Arc<Inner>) {
-        if messages.is_empty() {
+        // A commit with a NOTIFY waits for a lock of the whole database, and streams need none of writes.
+        let is_sent =
+            |message: &&FeedMessage| self.writes || !matches!(message.news, FeedNews::Written(_));
+        let mut messages = messages.iter().filter(is_sent).peekable();
+        if messages.peek().is_none() {
             return;
         }
         let mut waiting = lock(&self.waiting);
-        waiting.extend(
-            messages
-                .iter()
-                .map(|message| URL_SAFE_NO_PAD.encode(message.encode())),
-        );
+        waiting.extend(messages.map(|message| URL_SAFE_NO_PAD.encode(message.encode())));
         let excess = waiting.len().saturating_sub(WAITING_MAX);
         waiting.drain(..excess);
         drop(waiting);
@@ -317,6 +322,10 @@ impl State {
 impl FeedSource for Source {
     fn state(&self, _tag: Tag) -> FeedState {
         FeedState::new(self.state.epoch.load(SeqCst), self.state.is_trusted())
+    }
+
+    fn reports_writes(&self) -> bool {
+        self.writes
     }
 
     /// The first reader may come after the last call for long.
