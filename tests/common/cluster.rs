@@ -46,10 +46,12 @@ impl Cluster {
 
     /// So many nodes that know each other. The first three serve the slots.
     pub(crate) async fn of(count: usize, arguments: &[&str]) -> Self {
-        let mut nodes = Vec::new();
-        for _ in 0..count {
-            nodes.push(node(arguments));
-        }
+        Self::joined((0..count).map(|_| node(arguments)).collect()).await
+    }
+
+    /// These nodes, which know each other then. The first three serve the slots.
+    pub(crate) async fn joined(nodes: Vec<Server>) -> Self {
+        let count = nodes.len();
         let cluster = Self { nodes };
         for (at, from, to) in [(0, 0, 5_460), (1, 5_461, 10_922), (2, 10_923, 16_383)] {
             cluster
@@ -322,6 +324,17 @@ impl Cluster {
 
 /// A node that knows no other.
 pub(crate) fn node(arguments: &[&str]) -> Server {
+    start_node(arguments, Server::start_with)
+}
+
+/// The same, of another program.
+pub(crate) fn node_of(program: &str) -> Server {
+    start_node(&[], |arguments| {
+        Server::start_program(program, arguments).unwrap()
+    })
+}
+
+fn start_node(arguments: &[&str], start: impl FnOnce(&[&str]) -> Server) -> Server {
     let bus = free_port().to_string();
     let own = [
         "--cluster-enabled",
@@ -331,7 +344,7 @@ pub(crate) fn node(arguments: &[&str]) -> Server {
         "--cluster-port",
         &bus,
     ];
-    Server::start_with(&[&own[..], arguments].concat())
+    start(&[&own[..], arguments].concat())
 }
 
 async fn bus(node: &Server) -> u16 {

@@ -105,6 +105,12 @@ impl Wire {
         self.way.cut.notify_waiters();
     }
 
+    /// Closes all connections. What is held never arrives, and no more is held.
+    pub(crate) fn lose_held(&self) {
+        *self.way.holds.lock().unwrap() = None;
+        self.cut();
+    }
+
     /// Closes all connections, and new ones for this long.
     pub(crate) async fn go_away(&self, time: Duration) {
         self.way.closed.store(true, SeqCst);

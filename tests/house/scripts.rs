@@ -42,6 +42,12 @@ pub(crate) fn complaints(path: &str, text: &str, helpers: &[String]) -> Vec<Stri
     if (is_script || follows) && lines >= LINES {
         complaints.push(format!("{lines} lines of code, not under {LINES}"));
     }
+    let asked = asks_for_the_time(&tokens);
+    if asked > usize::from(is_script) && !path.ends_with("/prelude.lua") {
+        complaints.push(format!(
+            "asks for the time {asked} times, not once in each script"
+        ));
+    }
     let declared = declared_keys(&tokens);
     if FOR_ADMINISTRATORS.iter().any(|name| path.ends_with(name)) {
         if !text.starts_with("#!lua flags=no-writes\n") {
@@ -77,6 +83,13 @@ pub(crate) fn helpers(text: &str) -> Vec<String> {
         .filter(|window| window[0] == "function" && window[2] == "(" && window[3] == "key")
         .map(|window| window[1].clone())
         .collect()
+}
+
+/// How often the time is read. All of a script, with what follows it, decides by one moment.
+fn asks_for_the_time(tokens: &[String]) -> usize {
+    let reads =
+        |window: &&[String]| window[0] == "\"TIME\"" || window[0] == "clock" && window[1] == "(";
+    tokens.windows(2).filter(reads).count()
 }
 
 /// The locals that stand for `KEYS[1]`.
@@ -243,6 +256,22 @@ mod tests {
         assert_eq!(with("local call = redis.call"), 1);
         assert_eq!(with("keep(ARGV[1], 1)"), 1);
         assert_eq!(with("user = ARGV[1]"), 1);
+    }
+
+    #[test]
+    fn reading_the_time_again_is_a_complaint() {
+        let twice = |reads: &str| {
+            complaints_of(&format!(
+                "local user = KEYS[1]\nlocal now = clock(given)\n{reads}"
+            ))
+        };
+        let continues = "--[[\n  Continues a script.\n]]\nlocal now = clock()";
+
+        assert_eq!(twice(""), [""; 0]);
+        assert_eq!(twice("local clock = 1"), [""; 0]);
+        assert_eq!(twice("local later = clock()").len(), 1);
+        assert_eq!(twice(r#"local later = redis.call("TIME")"#).len(), 1);
+        assert_eq!(complaints("seat.lua", continues, &[]).len(), 1);
     }
 
     #[test]

@@ -80,10 +80,12 @@
 //! | rule | test |
 //! |---|---|
 //! | 408 counts as failed | `verdict::from_500_on_and_at_408_a_sign_in_is_not_stored_and_the_response_is_kept` |
-//! | a script reads the data of its own session only | `redis_keys::each_operation_is_one_evalsha_on_one_key` |
+//! | a script reads the data of its own session only | `redis_keys::a_script_reads_no_data_but_that_of_the_session_it_is_asked_for` |
+//! | a script reads the time once | `house::every_script_is_short_and_touches_only_the_key_it_declares` |
+//! | a new age in the code, too | `resent::a_sign_in_that_is_sent_again_after_an_end_of_all_is_rejected` |
 //! | long argument lists in chunks | `redis_hash::any_number_of_malformed_records_is_removed_and_those_of_another_version_stay` |
 //! | data is not MessagePack | `token::any_bytes_are_data_or_an_error` |
-//! | `allow-oom` | `redis_keys::a_full_server_refuses_sign_ins_but_resolves_and_ends_sessions` |
+//! | `allow-oom` | `redis_keys::a_full_server_refuses_sign_ins_but_resolves_rotates_and_ends_sessions` |
 //! | whole milliseconds | `redis_hash::the_cutoff_is_kept_to_the_millisecond` |
 //! | retries of the Cluster client | `store_cluster::keeps_the_whole_contract_and_does_so_while_slots_move` |
 //! | two cookies that differ | `shown::of_two_differing_cookies_neither_is_used_or_removed` |

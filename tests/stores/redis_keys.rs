@@ -14,7 +14,7 @@ use std::{
 };
 
 use tower_user_sessions::{
-    Client, EndReason, RedisStore, UserId,
+    Client, EndReason, Limit, RedisStore, UserId,
     store::{
         Create, Created, End, EndEveryone, Ended, LastSeen, List, ManualClock, NoteClient, Renewal,
         Resolve, Resolved, Rotate, Rotated, Salt, Save, Saved, SessionStore, StoreErrorKind,
@@ -112,8 +112,11 @@ async fn ten_thousand_sign_ins_of_one_user_leave_a_small_hash() {
     assert_eq!(server.ask::<usize>("DBSIZE").await, 1);
 }
 
-/// The commands of clients, and the commands inside scripts, while this ran.
-async fn monitored(server: &Server, run: impl Future<Output = ()>) -> (Vec<String>, Vec<String>) {
+/// A command of a client, and the commands inside its script.
+type Call = (String, Vec<String>);
+
+/// The commands while this ran.
+async fn monitored(server: &Server, run: impl Future<Output = ()>) -> Vec<Call> {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -125,16 +128,15 @@ async fn monitored(server: &Server, run: impl Future<Output = ()>) -> (Vec<Strin
     run.await;
     let _: String = server.ask("ECHO end-of-run").await;
 
-    let seen: Vec<String> = lines
-        .take_while(|line| !line.contains("end-of-run"))
-        .collect();
-    let ours = |line: &&String| !line.contains("\"CLIENT\" \"SETINFO\"");
-    let (scripts, clients) = seen
-        .iter()
-        .filter(ours)
-        .cloned()
-        .partition(|line| line.contains(" lua] "));
-    (clients, scripts)
+    let mut calls: Vec<Call> = Vec::new();
+    for line in lines.take_while(|line| !line.contains("end-of-run")) {
+        if line.contains(" lua] ") {
+            calls.last_mut().unwrap().1.push(line);
+        } else if !line.contains("\"CLIENT\" \"SETINFO\"") {
+            calls.push((line, Vec::new()));
+        }
+    }
+    calls
 }
 
 /// The words of a line, without the time and the client before them.
@@ -156,26 +158,78 @@ async fn each_operation_is_one_evalsha_on_one_key() {
     // The next sign-in must be authenticated after the cutoff.
     clock.advance(Duration::from_secs(60));
 
-    let (clients, scripts) = monitored(&server, Box::pin(every_operation(&store))).await;
+    let calls = monitored(&server, Box::pin(every_operation(&store))).await;
 
     let key = format!("sessions:{{{}}}", token(&store, "alice").tag());
-    assert_eq!(clients.len(), OPERATIONS, "{clients:#?}");
-    for line in &clients {
-        let words = words(line);
-        assert_eq!((words[0], words[2], words[3]), ("EVALSHA", "1", &*key));
-    }
-    assert!(scripts.len() > OPERATIONS);
-    for line in &scripts {
-        let words = words(line);
-        assert!(words == ["TIME"] || words[1] == key, "{line}");
-        // The data of all would block the server, so no script reads more than that of one session.
-        assert!(!["HGETALL", "HVALS", "HSCAN"].contains(&words[0]), "{line}");
-        let data = words.iter().filter(|word| word.ends_with(".data")).count();
-        assert!(data <= 1 || words[0] == "HDEL", "{line}");
+    assert_eq!(calls.len(), OPERATIONS, "{calls:#?}");
+    for (client, script) in &calls {
+        let client = words(client);
+        assert_eq!((client[0], client[2], client[3]), ("EVALSHA", "1", &*key));
+        assert!(!script.is_empty(), "{client:?}");
+        for line in script {
+            let words = words(line);
+            assert!(words == ["TIME"] || words[1] == key, "{line}");
+        }
     }
 }
 
 const OPERATIONS: usize = 9;
+
+// T51: the data of all sessions would block the server.
+#[tokio::test]
+async fn a_script_reads_no_data_but_that_of_the_session_it_is_asked_for() {
+    let server = Server::start();
+    let store = RedisStore::new(server.pool());
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        let token = signs_in(&store, "alice").await;
+        let save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
+        store.save(&save).await.unwrap();
+        assert!(is_live(&store, &token).await);
+        tokens.push(token);
+    }
+    let (tag, [replaced, _evicted, kept]) = (tokens[0].tag(), &tokens[..]) else {
+        panic!("three sign-ins");
+    };
+    let mut create = asks("alice", &token(&store, "alice"));
+    create.limit = Limit::at_most(2);
+    create.replaces = Some(replaced.session_id());
+    let save = Save::new(tag, kept.session_id(), set("cart", "pear"));
+    let salt = Salt::from_bytes([7; 16]);
+    let next = kept.successor(&salt);
+    let rotate = Rotate::new(kept, &next, Renewal::Derived(salt));
+    let others = End::new(tag, Which::Others(kept.session_id()), EndReason::Revoked);
+    let all = End::new(tag, Which::All, EndReason::Revoked);
+
+    let run = async {
+        store.create(&create).await.unwrap();
+        assert_eq!(listed(&store, tag).await.len(), 2);
+        store.save(&save).await.unwrap();
+        store.rotate(&rotate).await.unwrap();
+        assert!(is_live(&store, &next).await);
+        store.end(&others).await.unwrap();
+        store.end(&all).await.unwrap();
+    };
+    let calls = monitored(&server, Box::pin(run)).await;
+
+    let mut read = 0;
+    for (client, script) in &calls {
+        let client = words(client);
+        for line in script {
+            let words = words(line);
+            assert!(!["HGETALL", "HVALS", "HSCAN"].contains(&words[0]), "{line}");
+            if !["HGET", "HMGET"].contains(&words[0]) {
+                continue;
+            }
+            for id in words.iter().filter_map(|word| word.strip_suffix(".data")) {
+                assert!(client.contains(&id), "{line} of {client:?}");
+                read += 1;
+            }
+        }
+    }
+    // That of the replaced session, of the one that changes, and of the one that a request asks for.
+    assert_eq!(read, 3, "{calls:#?}");
+}
 
 /// Each one once, in an order in which none ends early.
 async fn every_operation(store: &RedisStore) {
@@ -234,7 +288,7 @@ async fn flushed_scripts_are_loaded_again_without_an_error() {
 
 // T33 T60
 #[tokio::test]
-async fn a_full_server_refuses_sign_ins_but_resolves_and_ends_sessions() {
+async fn a_full_server_refuses_sign_ins_but_resolves_rotates_and_ends_sessions() {
     let server = Server::start_with(&["--maxmemory-policy", "noeviction"]);
     let store = RedisStore::new(server.pool());
     let (first, second) = (
@@ -252,6 +306,13 @@ async fn a_full_server_refuses_sign_ins_but_resolves_and_ends_sessions() {
     let Resolved::Live(found) = store.resolve(&Resolve::new(first.clone())).await.unwrap() else {
         panic!("not live");
     };
+    // The session goes on with its new token.
+    let salt = Salt::from_bytes([7; 16]);
+    let next = first.successor(&salt);
+    let rotate = Rotate::new(&first, &next, Renewal::Derived(salt));
+    let rotated = store.rotate(&rotate).await.unwrap();
+    assert!(matches!(rotated, Rotated::Rotated(_)), "{rotated:?}");
+    assert!(is_live(&store, &next).await);
     let seen = LastSeen::new(Client::new(), found.now);
     let note = NoteClient::new(first.tag(), found.record, seen);
     assert!(store.note_client(&note).await.unwrap());

@@ -134,6 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn in_a_long_outage_a_bounded_number_of_sign_ins_waits_to_be_ended() {
+        let undelivered = Undelivered::default();
+        let id = SessionId::from_bytes([2; 12]);
+
+        for _ in 0..MOST + 5 {
+            undelivered.add(Tag::from_bytes([1; 12]), id);
+        }
+
+        assert_eq!(undelivered.left(), 10_000);
+    }
+
+    #[test]
     fn a_sign_in_whose_runtime_stopped_while_it_was_ended_is_ended_in_the_next_one() {
         let sign_in = (Tag::from_bytes([1; 12]), SessionId::from_bytes([2; 12]));
         let undelivered = Undelivered::default();

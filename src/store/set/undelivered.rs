@@ -183,4 +183,15 @@ mod tests {
             (1, Some(first))
         );
     }
+
+    #[test]
+    fn in_a_long_outage_a_bounded_number_waits() {
+        let all = Undelivered::default();
+
+        for _ in 0..MOST + 5 {
+            all.add(Tag::from_bytes([7; 12]), SessionId::from_bytes([1; 12]));
+        }
+
+        assert_eq!(all.count(), 10_000);
+    }
 }

@@ -1,0 +1,96 @@
+//! The end of all sessions, where the clocks of the primaries of a Cluster differ.
+
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use tower_user_sessions::{
+    EndReason, Everyone, RedisStore, SessionLayer, UserId,
+    store::{RedisSource, Resolve, Resolved, SessionStore},
+};
+
+use crate::common::{
+    cluster::{Cluster, node, node_of, slot},
+    http::Client,
+    people::signs_in,
+    redis::Server,
+};
+
+/// A clock for the server that is ahead of the system's, by more than the second that `end_all` allows for.
+///
+/// libfaketime does not start this server, because its allocator asks for the time first.
+const AHEAD: &str = "#include <sys/time.h>
+#include <time.h>
+int gettimeofday(struct timeval *restrict at, void *restrict zone) {
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    at->tv_sec = now.tv_sec + 20;
+    at->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+";
+
+/// A program that runs the server with that clock.
+fn ahead(folder: &Path) -> String {
+    let (source, library) = (folder.join("ahead.c"), folder.join("ahead.so"));
+    std::fs::write(&source, AHEAD).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .status()
+        .unwrap_or_else(|error| panic!("cc: {error} (apt-get install build-essential)"));
+    assert!(compiled.success());
+    let path = folder.join("redis-server");
+    let script = format!(
+        "#!/bin/sh\nLD_PRELOAD='{}' exec redis-server \"$@\"\n",
+        library.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+async fn seconds(server: &Server) -> i64 {
+    let (seconds, _): (i64, i64) = server.ask("TIME").await;
+    seconds
+}
+
+// T74
+#[tokio::test]
+async fn the_end_of_all_ends_the_sessions_of_a_primary_whose_clock_is_ahead_and_rejects_no_new_sign_in()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = vec![node(&[]), node_of(&ahead(folder.path())), node(&[])];
+    let cluster = Cluster::joined(nodes).await;
+    let apart = seconds(&cluster.nodes[1]).await - seconds(&cluster.nodes[0]).await;
+    // Else the test would prove nothing.
+    assert!(apart > 10, "{apart}");
+    let store = RedisStore::new(RedisSource::cluster(cluster.urls()).unwrap());
+    let mut tokens = Vec::new();
+    let mut ahead = 0;
+    for number in 0..12 {
+        let user = format!("user {number}");
+        tokens.push(signs_in(&store, &user).await);
+        let tag = store.tag(&UserId::new(&user).unwrap());
+        ahead += usize::from((5_461..=10_922).contains(&slot(tag)));
+    }
+    assert!((1..12).contains(&ahead), "{ahead}");
+
+    let everyone = Everyone::new(store.clone());
+    let moment = everyone.end_all().await.unwrap();
+
+    for token in &tokens {
+        let mut resolve = Resolve::new(token.clone());
+        resolve.not_before = Some(moment);
+        let found = store.resolve(&resolve).await.unwrap();
+        let Resolved::Ended(notice) = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(notice.reason, EndReason::Everyone);
+    }
+    // On the others the moment is still to come.
+    let layer = SessionLayer::new(store);
+    for number in 0..12 {
+        let mut client = Client::signed_in(&layer, &format!("user {number}")).await;
+        assert!(client.user().await.is_some(), "user {number}");
+    }
+}
