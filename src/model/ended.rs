@@ -48,7 +48,7 @@ pub enum EndReason {
     Revoked,
     /// A request sent a previous token after its grace period: another client may have a copy.
     TokenReuse,
-    /// The response with its token was never sent.
+    /// The response with its token was never sent. Or a sign-in replaced the session while the store could not be reached.
     Undelivered,
     /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,

@@ -16,7 +16,8 @@ use crate::store::{Look, Looked, worker::Shift};
 /// While there is more to ask for than may be asked at once, the task goes on after so many ms.
 pub(super) const STEP: u64 = 10;
 
-/// The most questions in one step: 1,900 a second, and one step more.
+/// The most questions in one step: 1,900 a second, and one step more. Each layer has a task of its own, because layers may
+/// have different stores. So a process with two layers on one store may ask for twice as many.
 const IN_A_STEP: usize = 19;
 
 /// The most questions on their way.

@@ -34,6 +34,7 @@ pub(in super::super) fn pause(failed: u32, outage: &Outage) -> Duration {
     } else {
         LONGEST
     };
+    // Not from 100 ms on: each process of the app would then try a closed port more than ten times in two seconds.
     let pause = Duration::from_millis(250 << doublings).min(longest);
     jitter(pause)
 }

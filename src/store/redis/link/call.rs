@@ -204,6 +204,8 @@ impl Inner {
                 asking,
                 sent: progress.now.take(),
             };
+            // Also first on a new connection: mostly it leads to a server that knows the script. If not, this costs one
+            // more trip, once for each script and server.
             let ordered = order(command("EVALSHA", sha1));
             let mut flight = Flight::new(&connection, place, ordered, call.expected);
             let mut landed = patience.as_mut().watch(&mut flight, self).await;

@@ -292,6 +292,8 @@ impl Inner {
     }
 
     /// A caller has waited for a quarter of its time.
+    ///
+    /// Not only at its deadline: where the spare takes over now, the call is sent again in the time that is left.
     fn overdue(self: &Arc<Self>, connection: &Shared, began: i64) {
         if !connection.is_cluster() && self.is_silent(connection) {
             self.suspect(connection, began);
@@ -306,7 +308,8 @@ impl Inner {
         }
     }
 
-    /// Whether no reply at all came on it for half the time that a caller has.
+    /// Whether no reply at all came on it for half the time that a caller has. A whole one would be over for the callers that
+    /// find out. A wrong suspicion costs a probe.
     fn is_silent(&self, connection: &Shared) -> bool {
         let silent = Monotonic::now()
             .as_millis()

@@ -265,6 +265,9 @@ fn operation() -> Result<[u8; 8], StoreError> {
 }
 
 /// Ends what was given up, one after the other, until nothing is left.
+///
+/// One at a time for the whole store, not for each connection: thousands may wait after an outage, and must not take the
+/// places of requests when the server comes back.
 async fn end_all(store: Weak<Inner>, shift: Shift) {
     let (mut pause, mut failed) = (undelivered::SHORTEST, 0);
     loop {
