@@ -12,7 +12,7 @@ use crate::{
         SessionId, Tag, Timestamp, UserId,
     },
     request::{mark, same_client},
-    store::{End, Ended, NOTICE_KEPT, NoteClient, StoreError, Which},
+    store::{End, NOTICE_KEPT, NoteClient, StoreError, Which},
 };
 
 /// How often the client of a session is written at most.
@@ -137,7 +137,7 @@ impl Session {
             let end = End::new(tag, Which::One(record.id), EndReason::ClientChanged);
             let ended = store.end(end).await?;
             // A parallel request may have ended it before.
-            let ended = matches!(ended, Ended::Ended { ids, .. } if ids.contains(&record.id));
+            let ended = ended.has(record.id);
             if ended && event {
                 report();
             }

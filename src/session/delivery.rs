@@ -7,9 +7,9 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{Data, Token},
+    model::{Data, SessionId, Token},
     request::Way,
-    store::{Found, NewSession},
+    store::{Ended, Found, NewSession},
 };
 
 impl State {
@@ -95,8 +95,12 @@ impl State {
     }
 
     /// This request ended its own session, and with it what was staged for it.
-    pub(super) fn gone(&mut self) {
-        if self.has_user() {
+    ///
+    /// If the session had ended before, no cookie changes: the browser may have the one of a newer session.
+    pub(super) fn ended_own(&mut self, id: SessionId, ended: &Ended) {
+        if !ended.has(id) {
+            self.sets_no_cookie();
+        } else if self.has_user() {
             self.cookie = CookieChange::Remove;
             self.signed_out = true;
         } else {

@@ -21,9 +21,9 @@ impl Session {
     /// Every session ends whose token the request sent. These can be several: a guest session beside that of
     /// a user, or two cookies of one name that differ. It takes two more round trips for each.
     ///
-    /// If the session has ended already, no cookie changes: the browser may have a newer one. So the reason why
-    /// it [`ended`](Self::ended) is still there after a sign-out. Its end is sent to the store again: where
-    /// replicas confirm ends, they may not have it yet.
+    /// If the session has ended already, perhaps while this request ran, no cookie changes: the browser may have a
+    /// newer one. So the reason why it [`ended`](Self::ended) is still there after a sign-out. Its end is sent to
+    /// the store again: where replicas confirm ends, they may not have it yet.
     ///
     /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
     /// is not.
@@ -48,7 +48,7 @@ impl Session {
             let ended = self.0.rules.store.end(end).await?;
             self.state().ending = None;
             self.report_logged_out(record.as_ref(), &ended);
-            self.state().gone();
+            self.state().ended_own(id, &ended);
         } else {
             self.end_again().await?;
         }
@@ -76,14 +76,16 @@ impl Session {
     async fn log_out_unread(&self, unread: &Unread) -> Result<(), CommitError> {
         let Unread { token, place } = unread;
         let record = self.open(token).await?.map(|found| found.record);
+        let mut is_over = false;
         if let Some(record) = &record {
             let end = End::new(token.tag(), Which::One(record.id), EndReason::LoggedOut);
             let ended = self.0.rules.store.end(end).await?;
             self.report_logged_out(Some(record), &ended);
+            is_over = ended.has(record.id);
         }
         let mut state = self.state();
         state.sent.read(token);
-        if record.is_none() {
+        if !is_over {
             return Ok(());
         }
         match place {

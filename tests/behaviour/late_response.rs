@@ -15,7 +15,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     faulty::{self, FaultyStore},
-    http::{Client, DAY, store, user},
+    http::{Client, DAY, ids, store, user},
 };
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
@@ -164,6 +164,39 @@ async fn a_response_that_signed_its_own_session_out_removes_the_cookie() {
     let answer = client.request(|session| async move { session.log_out().unwrap() });
 
     assert!(answer.await.removes_cookie());
+}
+
+// T62
+#[tokio::test]
+async fn a_late_sign_out_of_a_session_that_was_replaced_leaves_the_newer_cookie_alone() {
+    for by_id in [false, true] {
+        let (layer, store, _clock) = world();
+        let client = Client::signed_in(&layer.clear_site_data(true), "alice").await;
+        let browser = client.clone();
+
+        let answer = client.request(move |session: Session| {
+            let mut newer = browser.clone();
+            async move {
+                // The browser signs in again while the sign-out runs.
+                newer.log_in("alice").await;
+                if by_id {
+                    let own = session.id().unwrap();
+                    session.user_sessions().unwrap().end(own).await.unwrap();
+                } else {
+                    session.log_out().unwrap();
+                }
+                session.commit().await.unwrap();
+                assert_eq!(session.user_id(), None);
+                newer
+            }
+        });
+        let answer = answer.await;
+
+        assert!(answer.sets_no_cookie(), "{:?}", answer.set_cookies());
+        assert_eq!(answer.header("clear-site-data"), None);
+        assert_eq!(answer.value().user().await.as_deref(), Some("alice"));
+        assert_eq!(ids(&store, "alice").await.len(), 1);
+    }
 }
 
 // T62

@@ -34,7 +34,8 @@ impl UserSessions {
     }
 
     pub(super) async fn give(&self, mut end: End) -> Result<usize, UserSessionsError> {
-        let (which, reason, by, by_live) = (end.which, end.reason, end.by, end.caller.is_some());
+        let (which, reason, by, spared) = (end.which, end.reason, end.by, end.spare_uncounted);
+        let by_live = end.caller.is_some();
         // The layer may see the end before its answer is here.
         let _ends = self.session.as_ref().map(Ends::begin);
         if let Some(before) = lock(&self.unanswered).take()
@@ -48,28 +49,29 @@ impl UserSessions {
         };
         let ended = self.store.end(end).await?;
         unanswered.end = None;
-        match ended {
+        let (ids, now, before) = match &ended {
             Ended::Ended {
                 ids, now, before, ..
-            } => {
-                for id in &ids {
-                    self.report_ended(*id, reason, by, now);
-                }
-                if let Some(session) = &self.session {
-                    if !matches!(which, Which::One(_)) {
-                        session.made_cutoff(self.tag, now, before, by_live);
-                    }
-                    let mut state = session.state();
-                    let own = state.record().map(|record| record.id);
-                    if state.tag() == Some(self.tag) && self.hits(which, own, &ids) {
-                        state.gone();
-                    }
-                }
-                Ok(ids.len())
-            }
-            Ended::CallerEnded => Err(UserSessionsError::CallerEnded),
-            Ended::Unknown => Err(UserSessionsError::Unknown),
+            } => (ids, *now, *before),
+            Ended::CallerEnded => return Err(UserSessionsError::CallerEnded),
+            Ended::Unknown => return Err(UserSessionsError::Unknown),
+        };
+        for id in ids {
+            self.report_ended(*id, reason, by, now);
         }
+        if let Some(session) = &self.session {
+            if !matches!(which, Which::One(_)) {
+                session.made_cutoff(self.tag, now, before, by_live);
+            }
+            let mut state = session.state();
+            let own = state.record().map(|record| record.id);
+            if let Some(own) = own.filter(|own| which.names(*own, spared) || ended.has(*own))
+                && state.tag() == Some(self.tag)
+            {
+                state.ended_own(own, &ended);
+            }
+        }
+        Ok(ids.len())
     }
 
     fn report_ended(
@@ -89,15 +91,5 @@ impl UserSessions {
                 .to(self.user.clone(), Some(id))
                 .because(reason, by)
         });
-    }
-
-    /// Whether the session of this request is one of those that ended, now or before.
-    fn hits(&self, which: Which, own: Option<SessionId>, ids: &[SessionId]) -> bool {
-        own.is_some_and(|own| match which {
-            Which::One(id) => own == id,
-            Which::All | Which::Others(_) if self.spare_uncounted => ids.contains(&own),
-            Which::All => true,
-            Which::Others(keep) => own != keep,
-        })
     }
 }

@@ -279,6 +279,18 @@ pub enum Which {
     Others(SessionId),
 }
 
+impl Which {
+    /// Whether this session is surely one of them. If several end, it is not where those that do not count are
+    /// `spared`.
+    pub(crate) fn names(self, id: SessionId, spared: bool) -> bool {
+        match self {
+            Self::One(one) => one == id,
+            Self::All => !spared,
+            Self::Others(keep) => !spared && keep != id,
+        }
+    }
+}
+
 /// The arguments of [`end`](super::SessionStore::end): which sessions end, and why.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
@@ -362,4 +374,11 @@ pub enum Ended {
     CallerEnded,
     /// This session set has no such session and no notice of one.
     Unknown,
+}
+
+impl Ended {
+    /// Whether this call ended this session.
+    pub(crate) fn has(&self, id: SessionId) -> bool {
+        matches!(self, Self::Ended { ids, .. } if ids.contains(&id))
+    }
 }
