@@ -162,8 +162,9 @@ impl Session {
         // This request is doubted also if that could not be noted.
         if (doubted || noted.is_ok_and(|noted| noted))
             && let Current::Live(live) = &mut self.state().current
+            && live.record.id == record.id
         {
-            live.record = record.with_last_seen(seen);
+            live.record = live.record.clone().with_last_seen(seen);
         }
         Ok(None)
     }

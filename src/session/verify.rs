@@ -4,8 +4,10 @@ use super::{
     Session,
     current::{Current, Live},
     error::{SessionError, SessionErrorKind},
+    sent::Dead,
     state::State,
 };
+use crate::model::{Data, Record, Token};
 
 impl Session {
     /// Whether a near cache answered this request.
@@ -71,18 +73,18 @@ impl Session {
             return Ok(());
         }
         let found = self.opened_by(&token, answer);
-        let mut state = self.state();
-        if state.is_near() {
+        {
+            let mut state = self.state();
             match found {
                 Ok(found) => {
                     let mut live = Live::new(token.tag(), found);
                     live.mark = mark;
-                    state.current = Current::Live(live);
+                    state.read_again(live);
                 }
+                _ if !state.is_near() => return Ok(()),
                 Err(dead) => {
-                    state.current = Current::Gone;
-                    state.sent.is_dead(*dead);
-                    state.found_ended = true;
+                    state.found_ended(*dead);
+                    return Ok(());
                 }
             }
         }
@@ -91,6 +93,25 @@ impl Session {
 }
 
 impl State {
+        self.settle_again(token, counts).await
+    }
+
+    /// Looks for a change of the client again: what the request knew of one, and could not note, is gone.
+    async fn settle_again(&self, token: Token, counts: bool) -> Result<(), SessionError> {
+        let Some(due) = self.client_change(counts) else {
+            return Ok(());
+        };
+        // Boxed: this is rare.
+        let notice = Box::pin(self.settle_change(*due)).await;
+        let notice =
+            notice.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
+        if let Some(notice) = notice {
+            let mut state = self.state();
+            let is_over = |record: &Record| record.id == token.session_id();
+            if state.record().is_some_and(is_over) {
+                state.found_ended(Dead::Ended(token, notice));
+            }
+        }
     fn is_near(&self) -> bool {
         self.live().is_some_and(|live| live.near.is_some())
     }
@@ -100,6 +121,21 @@ impl State {
         if self.found_ended && matches!(self.current, Current::Gone) {
             return Err(SessionErrorKind::Ended.into());
         }
+    /// The session as the store has just read it.
+    fn read_again(&mut self, mut live: Live) {
+        if self.released {
+            live.data = Data::default();
+        }
+        self.current = Current::Live(live);
+    }
+
+    /// The store answered that the session has ended.
+    fn found_ended(&mut self, dead: Dead) {
+        self.current = Current::Gone;
+        self.sent.is_dead(dead);
+        self.found_ended = true;
+    }
+
         Ok(())
     }
 }

@@ -64,6 +64,7 @@ mod many_keys;
 mod metrics;
 mod mistakes;
 mod near;
+mod near_verify;
 mod outage;
 mod outage_beside;
 mod own_cutoffs;

@@ -1,0 +1,90 @@
+//! What `verify` and the guards find out at the store, where a near cache answered the request.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_user_sessions::{
+    ClientVerdict, RequireFresh, Session, SessionLayer,
+    UserSessions, store::Near,
+};
+
+use crate::common::{
+    faulty::{Fault, FaultyStore, Method},
+    http::{Client, HOUR, store, user},
+};
+
+/// A layer behind a near cache, the store that it asks, and an administrator of alice.
+fn world() -> (SessionLayer, FaultyStore, UserSessions) {
+    let (memory, clock) = store();
+    let admin = UserSessions::new(memory.clone(), user("alice"));
+    let faulty = FaultyStore::new(&memory);
+    let near = Near::builder(faulty.clone()).clock(clock).build();
+    let layer = SessionLayer::new(near).near(|_request| true);
+    (layer, faulty, admin)
+}
+
+/// A browser whose session the near cache has.
+async fn known(layer: &SessionLayer) -> Client {
+    let mut client = Client::new(layer);
+    client.peer = Some("192.0.2.1".parse().unwrap());
+    client.log_in("alice").await;
+    client.user().await;
+    client
+}
+
+// T39 T76
+#[tokio::test]
+async fn a_doubt_that_could_not_be_noted_counts_for_the_whole_request() {
+    let (layer, faulty, _admin) = world();
+    let layer = layer.on_client_changed(|_| ClientVerdict::RequireFresh);
+    let mut thief = known(&layer).await;
+    thief.peer = Some("198.51.100.7".parse().unwrap());
+    faulty.always([Method::NoteClient], Fault::Fail);
+    let service = service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let guarded = ServiceBuilder::new()
+        .layer(layer)
+        .layer(RequireFresh::within(HOUR))
+        .service(service);
+
+    let status = guarded.oneshot(thief.head("/pay")).await.unwrap().status();
+    let fresh = thief.request(|session: Session| async move {
+        session.verify().await.unwrap();
+        session.is_fresh(HOUR)
+    });
+
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(!fresh.await.value());
+}
+
+// T76
+#[tokio::test]
+async fn a_change_of_the_client_is_noted_when_the_store_answers_again() {
+    let (layer, faulty, _admin) = world();
+    let layer = layer.on_client_changed(|_| ClientVerdict::RequireFresh);
+    let mut owner = known(&layer).await;
+    let mut thief = owner.clone();
+    thief.peer = Some("198.51.100.7".parse().unwrap());
+    faulty.next(Method::NoteClient, Fault::Fail);
+
+    let fresh = thief.send(|session: Session| async move {
+        session.verify().await.unwrap();
+        session.is_fresh(HOUR)
+    });
+
+    assert!(!fresh.await.value());
+    let fresh = owner.send(|session| async move { session.is_fresh(HOUR) });
+    assert!(!fresh.await.value());
+}
+
