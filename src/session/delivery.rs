@@ -57,7 +57,7 @@ impl State {
         } else {
             self.guest_cookie = set;
         }
-        self.token = Some(token.clone());
+        self.token = Some(token.clone()).filter(|_| !self.released);
         let found = Found::new(record, data, now);
         self.current = Current::Live(Live::new(token.tag(), found));
     }
@@ -74,7 +74,7 @@ impl State {
                 self.guest_cookie = set;
             }
         }
-        self.token = Some(token);
+        self.token = Some(token).filter(|_| !self.released);
     }
 
     /// The session ended while the request was running: no cookie is set for it.

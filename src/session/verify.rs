@@ -39,6 +39,9 @@ impl Session {
     ///
     /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session does not change.
     ///
+    /// [`SessionErrorKind::Closed`] after the response head was sent, if a near cache answered the request. A stream or
+    /// a task verifies the session before that.
+    ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the session does not change.
@@ -51,14 +54,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionErrorKind::Unavailable`], as above.
+    /// [`SessionErrorKind::Unavailable`] and [`SessionErrorKind::Closed`], as above.
     pub(crate) async fn read_again(&self) -> Result<(), SessionError> {
         let (token, counts) = {
             let state = self.state();
             let near = state.live().and_then(|live| live.near);
             match (near, &state.token) {
                 (Some(counts), Some(token)) => (token.clone(), counts),
-                _ => return Ok(()),
+                // The response head was sent, and the token was dropped with it.
+                (Some(_), None) => return Err(SessionErrorKind::Closed.into()),
+                (None, _) => return Ok(()),
             }
         };
         let rules = &self.0.rules;
@@ -76,23 +81,18 @@ impl Session {
         {
             let mut state = self.state();
             match found {
+                _ if !state.is_near() => return Ok(()),
                 Ok(found) => {
                     let mut live = Live::new(token.tag(), found);
                     live.mark = mark;
                     state.read_again(live);
                 }
-                _ if !state.is_near() => return Ok(()),
                 Err(dead) => {
                     state.found_ended(*dead);
                     return Ok(());
                 }
             }
         }
-        Ok(())
-    }
-}
-
-impl State {
         self.settle_again(token, counts).await
     }
 
@@ -112,15 +112,15 @@ impl State {
                 state.found_ended(Dead::Ended(token, notice));
             }
         }
+        Ok(())
+    }
+}
+
+impl State {
     fn is_near(&self) -> bool {
         self.live().is_some_and(|live| live.near.is_some())
     }
 
-    /// What is known without the near cache: clones and later calls get the same answer.
-    fn verified(&self) -> Result<(), SessionError> {
-        if self.found_ended && matches!(self.current, Current::Gone) {
-            return Err(SessionErrorKind::Ended.into());
-        }
     /// The session as the store has just read it.
     fn read_again(&mut self, mut live: Live) {
         if self.released {
@@ -136,6 +136,11 @@ impl State {
         self.found_ended = true;
     }
 
+    /// What is known without the near cache: clones and later calls get the same answer.
+    fn verified(&self) -> Result<(), SessionError> {
+        if self.found_ended && matches!(self.current, Current::Gone) {
+            return Err(SessionErrorKind::Ended.into());
+        }
         Ok(())
     }
 }

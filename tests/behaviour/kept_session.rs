@@ -9,8 +9,11 @@
 
 use std::{
     convert::Infallible,
-    pin::pin,
-    sync::{Arc, Mutex},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -20,8 +23,8 @@ use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
     MemoryStore, Session, SessionErrorKind, SessionLayer, SessionStore,
     store::{
-        Create, Created, Data, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch,
+        Create, Created, Data, End, Ended, Feed, Forget, List, Look, Looked, Near, NoteClient,
+        Record, Resolve, Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Touch,
     },
 };
 
@@ -98,11 +101,19 @@ async fn a_kept_session_whose_changes_were_not_stored_still_commits_nothing() {
 }
 
 /// A store whose data are bytes of their own, as from a server.
-struct Copying(MemoryStore);
+struct Copying {
+    store: MemoryStore,
+    /// How many times the next `resolve` waits.
+    waits: Arc<AtomicUsize>,
+}
 
 impl SessionStore for Copying {
     async fn resolve(&self, resolve: &Resolve) -> Result<Resolved, StoreError> {
-        let mut resolved = self.0.resolve(resolve).await?;
+        while self.waits.load(SeqCst) > 0 {
+            self.waits.fetch_sub(1, SeqCst);
+            tokio::task::yield_now().await;
+        }
+        let mut resolved = self.store.resolve(resolve).await?;
         if let Resolved::Live(found) = &mut resolved {
             let bytes = Bytes::copy_from_slice(found.data.as_bytes());
             found.data = Data::from_bytes(bytes).unwrap();
@@ -111,43 +122,47 @@ impl SessionStore for Copying {
     }
 
     async fn create(&self, create: &Create) -> Result<Created, StoreError> {
-        self.0.create(create).await
+        self.store.create(create).await
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
-        self.0.save(save).await
+        self.store.save(save).await
     }
 
     async fn rotate(&self, rotate: &Rotate) -> Result<Rotated, StoreError> {
-        self.0.rotate(rotate).await
+        self.store.rotate(rotate).await
     }
 
     async fn list(&self, list: &List) -> Result<Vec<Record>, StoreError> {
-        self.0.list(list).await
+        self.store.list(list).await
     }
 
     async fn end(&self, end: &End) -> Result<Ended, StoreError> {
-        self.0.end(end).await
+        self.store.end(end).await
     }
 
     async fn ticket(&self, tag: Tag, ticket: &Ticketed) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.ticket(tag, ticket).await
+        self.store.ticket(tag, ticket).await
     }
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
-        self.0.note_client(note).await
+        self.store.note_client(note).await
     }
 
     async fn look(&self, look: &Look) -> Result<Looked, StoreError> {
-        self.0.look(look).await
+        self.store.look(look).await
     }
 
     async fn touch(&self, touch: &Touch) -> Result<(), StoreError> {
-        self.0.touch(touch).await
+        self.store.touch(touch).await
     }
 
     async fn forget(&self, forget: &Forget) -> Result<(), StoreError> {
-        self.0.forget(forget).await
+        self.store.forget(forget).await
+    }
+
+    fn feed(&self) -> Option<Feed> {
+        self.store.feed()
     }
 }
 
@@ -181,14 +196,44 @@ fn request(path: &str, cookie: &HeaderValue) -> Request<()> {
     request
 }
 
+type Verify = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A call of `verify` that waits for the store.
+fn verifying(session: Session, waits: &AtomicUsize) -> Verify {
+    waits.store(1, SeqCst);
+    let mut verify: Verify = Box::pin(async move { session.verify().await.unwrap() });
+    assert!(poll(&mut verify).is_pending());
+    verify
+}
+
+fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output>
+where
+    F: ?Sized,
+{
+    future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+}
+
 /// How many bytes 16 kept sessions hold in all. Their requests do this beside.
 fn bytes_kept(path: &'static str) -> i64 {
     let kept = Arc::new(Mutex::new(Vec::with_capacity(64)));
-    let keeping = Arc::clone(&kept);
-    let layer = SessionLayer::new(Copying(MemoryStore::new()));
+    let verifies = Arc::new(Mutex::new(Vec::<Verify>::with_capacity(16)));
+    let (keeping, waiting) = (Arc::clone(&kept), Arc::clone(&verifies));
+    let waits = Arc::<AtomicUsize>::default();
+    let store = Copying {
+        store: MemoryStore::new(),
+        waits: Arc::clone(&waits),
+    };
+    let layer = if path == "/verify" {
+        SessionLayer::new(Near::new(store)).near(|_request| true)
+    } else {
+        SessionLayer::new(store)
+    };
     let mut service = layer.layer(service_fn(move |request: Request<()>| {
         let session: Session = request.extensions().get::<Session>().unwrap().clone();
-        let keeping = Arc::clone(&keeping);
+        let (keeping, waiting) = (Arc::clone(&keeping), Arc::clone(&waiting));
+        let waits = Arc::clone(&waits);
         async move {
             let large = "x".repeat(30_000);
             match request.uri().path() {
@@ -197,10 +242,15 @@ fn bytes_kept(path: &'static str) -> i64 {
                     session.insert("large", &large).unwrap();
                     return Ok(Response::new(()));
                 }
+                "/look" => return Ok(Response::new(())),
                 "/write" => session.insert("other", &large).unwrap(),
                 "/commit" => {
                     session.insert("other", &large).unwrap();
                     session.commit().await.unwrap();
+                }
+                "/verify" => {
+                    let verify = verifying(session.clone(), &waits);
+                    waiting.lock().unwrap().push(verify);
                 }
                 _ => assert!(session.get::<String>("large").unwrap().is_some()),
             }
@@ -214,12 +264,17 @@ fn bytes_kept(path: &'static str) -> i64 {
     );
     let line = signed_in.headers()["set-cookie"].to_str().unwrap();
     let cookie = HeaderValue::from_str(line.split(';').next().unwrap()).unwrap();
-    // What the store keeps does not count.
+    // What the store keeps does not count, nor does a near cache.
     answer(&mut service, request("/write", &cookie));
+    answer(&mut service, request("/look", &cookie));
 
     let counted = allocation_counter::measure(|| {
         for _ in 0..16 {
             answer(&mut service, request(path, &cookie));
+            // The response is on its way now.
+            for mut verify in verifies.lock().unwrap().drain(..) {
+                assert!(poll(&mut verify).is_ready());
+            }
         }
     });
     assert_eq!(kept.lock().unwrap().len(), 17);
@@ -228,7 +283,7 @@ fn bytes_kept(path: &'static str) -> i64 {
 
 #[test]
 fn a_kept_session_holds_neither_data_nor_the_buffer_of_the_connection() {
-    for path in ["/read", "/write", "/commit"] {
+    for path in ["/read", "/write", "/commit", "/verify"] {
         let each = bytes_kept(path) / 16;
 
         // Mostly the state of the request, which has a fixed size.

@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
-    ClientVerdict, RequireFresh, Session, SessionLayer,
+    ClientVerdict, RequireFresh, Session, SessionErrorKind, SessionLayer,
     UserSessions, store::Near,
 };
 
@@ -86,5 +86,20 @@ async fn a_change_of_the_client_is_noted_when_the_store_answers_again() {
     assert!(!fresh.await.value());
     let fresh = owner.send(|session| async move { session.is_fresh(HOUR) });
     assert!(!fresh.await.value());
+}
+
+// T73
+#[tokio::test]
+async fn a_session_that_is_kept_after_the_response_is_not_verified() {
+    let (layer, _faulty, admin) = world();
+    let mut client = known(&layer).await;
+    let answer = client.send(|session| async move { session });
+    let kept: Session = answer.await.value();
+
+    for _ in 0..2 {
+        let error = kept.verify().await.unwrap_err();
+        assert_eq!(error.kind(), SessionErrorKind::Closed);
+        admin.end_all().await.unwrap();
+    }
 }
 
