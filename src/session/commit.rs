@@ -86,6 +86,10 @@ impl Session {
             return Err(CommitError::Closed);
         }
         let batch = state.staged.batch();
+        if state.drops_renewal() {
+            state.unstage(&batch);
+            return Err(CommitError::Ended);
+        }
         Ok(match (&state.staged.target, stored) {
             (Target::LogIn(pending), stored) => Plan::LogIn(pending.clone(), stored, batch),
             (Target::LogOut, stored) => Plan::LogOut(stored),

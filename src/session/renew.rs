@@ -239,6 +239,18 @@ impl State {
             .is_none_or(|previous| rotation.is_unused() && rotation.previous[0] == Some(previous))
     }
 
+    /// Whether a new token or a shorter life is staged for a session that ended while the request was running. They
+    /// are no longer staged then.
+    pub(super) fn drops_renewal(&mut self) -> bool {
+        let ended = matches!(self.current, Current::Gone);
+        if !ended || !matches!(self.staged.target, Target::Stay) {
+            return false;
+        }
+        let shortens = self.staged.shorten.take().is_some();
+        let renew = std::mem::take(&mut self.staged.renew);
+        shortens || matches!(renew, Renew::Rotate | Renew::Prove(_))
+    }
+
     /// The session has another token.
     fn renewed(&mut self, token: Token, record: Record) {
         if let Current::Live(live) = &mut self.current {

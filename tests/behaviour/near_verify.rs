@@ -7,14 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
-    ClientVerdict, RequireFresh, Session, SessionErrorKind, SessionLayer,
+    ClientVerdict, CommitError, Lifetime, RequireFresh, Session, SessionErrorKind, SessionLayer,
     UserSessions, store::Near,
 };
 
@@ -103,3 +103,36 @@ async fn a_session_that_is_kept_after_the_response_is_not_verified() {
     }
 }
 
+#[tokio::test]
+async fn a_renewal_that_is_staged_for_a_session_that_ended_is_an_error_of_commit() {
+    let stagings: [fn(&Session); 3] = [
+        |session| session.reauthenticated().unwrap(),
+        |session| session.rotate().unwrap(),
+        |session| {
+            let hour = Lifetime::new(Duration::from_secs(60), HOUR);
+            session.shorten(hour).unwrap();
+        },
+    ];
+    for stage in stagings {
+        let (layer, _faulty, admin) = world();
+        let client = known(&layer).await;
+
+        let answer = client.request(move |session: Session| {
+            let admin = admin.clone();
+            async move {
+                stage(&session);
+                admin.end_all().await.unwrap();
+                let error = session.verify().await.unwrap_err();
+                assert_eq!(error.kind(), SessionErrorKind::Ended);
+                let first = session.commit().await.map(drop);
+                (first, session.commit().await.map(drop))
+            }
+        });
+        let answer = answer.await;
+
+        assert!(answer.sets_no_cookie());
+        let (first, again) = answer.value();
+        assert!(matches!(first, Err(CommitError::Ended)), "{first:?}");
+        assert!(again.is_ok(), "{again:?}");
+    }
+}
