@@ -197,9 +197,10 @@ impl Inquiry {
         match self.open.session().settle_change(*due).await {
             Ok(None) => {}
             Ok(Some(notice)) => {
-                // As on the next request with this token: the guest may begin a session.
+                // As on the next request with this token: the guest may begin a session, and the guest cookie counts.
                 self.open.found(token.clone(), Current::Nothing);
                 self.dead(token.clone(), Asked::Main, Dead::Ended(token, notice));
+                self.open.sent(|sent| self.guest = sent.take_unread_guest());
             }
             Err(error) => {
                 let rejection = unresolved(&config.rules.outage, &error, "session not ended");

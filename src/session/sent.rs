@@ -210,6 +210,13 @@ impl Sent {
         Some(&guest.token)
     }
 
+    /// The guest cookie beside the token of a session that has just ended: it counts after all.
+    pub(crate) fn take_unread_guest(&mut self) -> Option<Token> {
+        let token = self.unread_guest()?.clone();
+        self.read(&token);
+        Some(token)
+    }
+
     /// The session of this token has ended, or a sign-in takes care of it.
     pub(super) fn read(&mut self, token: &Token) {
         if let Some(more) = &mut self.more {

@@ -236,6 +236,27 @@ async fn what_a_guest_inserts_is_kept_also_in_the_request_whose_session_the_app_
 
 // T76
 #[tokio::test]
+async fn the_guest_cookie_beside_a_session_that_the_app_ended_is_read_in_the_same_request() {
+    let world = World::new(|layer| layer.on_client_changed(|_| ClientVerdict::End)).await;
+    let mut elsewhere = world.thief("198.51.100.7", CHROME);
+    let mut guest = elsewhere.clone();
+    guest.cookie = None;
+    guest.insert("cart", "apple").await;
+    elsewhere.guest.clone_from(&guest.guest);
+
+    let answer = elsewhere.request(|session| async move {
+        session.insert("note", "x").unwrap();
+        (session.user_id(), session.get::<String>("cart").unwrap())
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie(), "{:?}", answer.set_cookies());
+    assert_eq!(answer.value(), (None, Some("apple".to_owned())));
+    assert_eq!(guest.get("note").await.as_deref(), Some("x"));
+}
+
+// T76
+#[tokio::test]
 async fn the_app_can_ask_for_a_fresh_sign_in_which_lasts_until_the_user_authenticates_again() {
     let mut world =
         World::new(|layer| layer.on_client_changed(|_| ClientVerdict::RequireFresh)).await;
