@@ -119,7 +119,7 @@ impl Inquiry {
                 (self.guest.take()?, Asked::Guest)
             };
             if let Some(dead) = config.dead.find(&token) {
-                self.dead(token, asked, dead);
+                self.dead(asked, dead);
                 continue;
             }
             // If the cookie is live, neither token is used.
@@ -172,7 +172,7 @@ impl Inquiry {
                 if is_final {
                     config.dead.note(&token, &dead);
                 }
-                self.dead(token, asked, *dead);
+                self.dead(asked, *dead);
             }
         }
         Ok(())
@@ -199,7 +199,7 @@ impl Inquiry {
             Ok(Some(notice)) => {
                 // As on the next request with this token: the guest may begin a session, and the guest cookie counts.
                 self.open.found(token.clone(), Current::Nothing);
-                self.dead(token.clone(), Asked::Main, Dead::Ended(token, notice));
+                self.dead(Asked::Main, Dead::Ended(token, notice));
                 self.open.sent(|sent| self.guest = sent.take_unread_guest());
             }
             Err(error) => {
@@ -250,15 +250,11 @@ impl Inquiry {
         }
     }
 
-    fn dead(&mut self, token: Token, asked: Asked, dead: Dead) {
-        let reused = matches!(dead, Dead::Reused(_));
+    fn dead(&mut self, asked: Asked, dead: Dead) {
         match asked {
-            Asked::Beside => return,
+            Asked::Beside => {}
             Asked::Main => self.open.sent(|sent| sent.is_dead(dead)),
             Asked::Guest => self.open.sent(|sent| sent.is_dead_guest(dead)),
-        }
-        if reused {
-            self.open.found(token, Current::Gone);
         }
     }
 }

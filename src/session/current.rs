@@ -17,8 +17,7 @@ pub(crate) enum Current {
     Nothing,
     /// A session of a user, or a guest session with data.
     Live(Live),
-    /// The session ended while the request was running, or the request sent a previous token after its
-    /// time.
+    /// The session ended while the request was running.
     Gone,
     /// The store could not be asked.
     Unavailable,

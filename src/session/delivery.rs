@@ -32,7 +32,7 @@ impl State {
     /// Before guest sessions had a cookie of their own, they were in the signed-in cookie. Such a one keeps
     /// its token, because a guest session never sets that cookie.
     pub(super) fn can_rotate(&self) -> bool {
-        self.has_user() || self.sent.as_guest || self.sent.way == Some(Way::Bearer)
+        self.has_user() || self.sent.as_guest || self.is_by_bearer()
     }
 
     /// A session was created by this request.
@@ -123,9 +123,24 @@ impl State {
         }
     }
 
-    /// Whether staged data may begin a guest session. Not if the browser may have the cookie of a newer
-    /// session by now: its data would be lost.
+    /// Whether staged data may begin a guest session. Not if it was meant for a session that ended while the request was
+    /// running.
+    ///
+    /// A bearer client has one place for its token. It may have a newer one by now, so no guest session takes that
+    /// place. A browser has a cookie of its own for guest sessions.
     pub(super) fn may_begin(&self) -> bool {
-        !matches!(self.current, Current::Gone) && !self.sent.may_be_late()
+        let may_overwrite = self.is_by_bearer() && self.sent.may_be_late();
+        !may_overwrite && !matches!(self.current, Current::Gone)
+    }
+
+    /// The request has signed out: what it inserts from now on is not meant for a session that ended meanwhile.
+    pub(super) fn begins_again(&mut self) {
+        if matches!(self.current, Current::Gone) && !self.is_by_bearer() {
+            self.current = Current::Nothing;
+        }
+    }
+
+    fn is_by_bearer(&self) -> bool {
+        self.sent.way == Some(Way::Bearer)
     }
 }

@@ -145,11 +145,11 @@ pub enum CommitError {
     Conflict,
     /// The user is disabled for now. Nothing changed.
     Disabled,
-    /// The session ended while the request was running. Or the request sent the token of a session that a
-    /// sign-in had replaced, and inserted data.
+    /// The session ended while the request was running. It was not brought back. No guest session was begun in its place,
+    /// because the data was meant for the user. A re-authentication, a rotation and a shorter life are lost too.
     ///
-    /// It was not brought back. No guest session was begun in its place: the browser may have a newer
-    /// cookie by now.
+    /// Or a bearer client sent the token of a session that a sign-in had replaced, and the handler inserted data. No guest
+    /// session was begun: the client may have a newer token by now.
     ///
     /// If your handler does not call `commit`, its response is sent as it is. It may say "kept" although the changes
     /// are lost, together with the data of the session. A handler whose response must not say so calls

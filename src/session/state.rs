@@ -282,6 +282,7 @@ impl State {
     /// The sign-out is done; a sign-in after it may still be staged.
     pub(super) fn signed_out(&mut self) {
         self.sent.signed_out();
+        self.begins_again();
         match &mut self.staged.target {
             Target::LogIn(pending) => pending.after_logout = false,
             target => *target = Target::Stay,

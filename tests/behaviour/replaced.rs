@@ -9,12 +9,15 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-use tower_user_sessions::{EndReason, MemoryStore, Session, SessionLayer, store::ManualClock};
+use http::{HeaderValue, StatusCode};
+use tower_user_sessions::{
+    CommitError, EndReason, MemoryStore, Session, SessionLayer, TokenSource, UserSessions,
+    store::ManualClock,
+};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
-    http::{Client, ids, store},
+    http::{Client, ids, store, user},
 };
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
@@ -29,9 +32,9 @@ async fn the_token_of_a_replaced_session_makes_a_guest_and_its_cookie_stays() {
     let layer = SessionLayer::new(store);
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
-    let user = Client::signed_in(&layer, "alice").await;
+    let signed_in = Client::signed_in(&layer, "alice").await;
 
-    for previous in [guest, user] {
+    for previous in [guest, signed_in] {
         let mut client = previous.clone();
         client.log_in("alice").await;
         let late = previous.request(|session| async move {
@@ -158,4 +161,67 @@ async fn a_sign_in_does_not_replace_the_session_that_ended_the_one_before_for_th
     other.log_in("alice").await;
 
     assert_eq!(caller.user().await.as_deref(), Some("alice"));
+}
+
+// T48 T63
+#[tokio::test]
+async fn what_a_guest_inserts_is_kept_although_the_response_of_a_sign_in_was_lost() {
+    let (layer, _store, _clock) = world();
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    let signed_in = Client::signed_in(&layer, "alice").await;
+
+    for mut client in [guest, signed_in] {
+        // The browser never gets the new cookie.
+        client.clone().log_in("alice").await;
+
+        client.insert("cart", "pear").await;
+
+        assert_eq!(client.get("cart").await.as_deref(), Some("pear"));
+    }
+}
+
+// T56
+#[tokio::test]
+async fn a_bearer_client_with_a_replaced_token_gets_no_guest_token_in_its_place() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store).token_source(TokenSource::Bearer);
+    let mut client = Client::new(&layer);
+    let sign_in = |session: Session| async move { session.log_in("alice").unwrap() };
+    let answer = client.request(sign_in).await;
+    let token = format!("Bearer {}", answer.header("x-session-token").unwrap());
+    let token = HeaderValue::try_from(token).unwrap();
+    client.headers.insert("authorization", token);
+    client.request(sign_in).await;
+
+    let late = client.request(|session: Session| async move {
+        session.insert("cart", "pear").unwrap();
+        session.commit().await.map(drop)
+    });
+
+    assert!(matches!(late.await.value(), Err(CommitError::Ended)));
+}
+
+// T48
+#[tokio::test]
+async fn after_a_sign_out_data_is_kept_although_the_session_ended_meanwhile() {
+    let (layer, store, _clock) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let admin = UserSessions::new(store, user("alice"));
+
+    let answer = client.send(move |session: Session| {
+        let admin = admin.clone();
+        async move {
+            admin.end_all().await.unwrap();
+            session.insert("note", "x").unwrap();
+            let lost = session.commit().await.map(drop);
+            session.log_out().unwrap();
+            session.insert("cart", "pear").unwrap();
+            lost
+        }
+    });
+
+    assert!(matches!(answer.await.value(), Err(CommitError::Ended)));
+    assert_eq!(client.get("cart").await.as_deref(), Some("pear"));
+    assert_eq!(client.get("note").await, None);
 }

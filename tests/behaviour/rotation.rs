@@ -166,6 +166,9 @@ async fn reuse_ends_nothing_if_the_layer_is_set_so() {
 
     assert_eq!(previous.user().await, None);
     assert_eq!(present.user().await.as_deref(), Some("alice"));
+    // What its guest inserts is kept.
+    previous.insert("cart", "apple").await;
+    assert_eq!(previous.get("cart").await.as_deref(), Some("apple"));
 }
 
 // T47

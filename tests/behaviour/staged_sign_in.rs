@@ -189,6 +189,24 @@ async fn a_staged_re_authentication_makes_no_stale_sign_in_fresh_until_it_is_com
     }
 }
 
+/// The first step of the guide's recipe: the password was right.
+async fn step_one(session: Session) {
+    let cart: Option<String> = session.get("cart").unwrap();
+    session.log_out().unwrap();
+    session.insert("cart", &cart).unwrap();
+    session.insert("pending", "alice").unwrap();
+}
+
+/// The second step: the code was right. Returns whether the first step was done.
+async fn step_two(session: Session) -> bool {
+    let pending: Option<String> = session.get("pending").unwrap();
+    let Some((user, since)) = pending.zip(session.authenticated_at()) else {
+        return false;
+    };
+    let login = Login::new(user).since(since).carry(["cart"]);
+    session.log_in_with(login).is_ok()
+}
+
 // T5: the recipe of the guide.
 #[tokio::test]
 async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it() {
@@ -199,28 +217,38 @@ async fn the_guest_token_of_before_the_first_of_two_steps_is_of_no_use_after_it(
     // Another person knows the guest token, or has planted it.
     let mut attacker = victim.clone();
 
-    victim
-        .send(|session| async move {
-            let cart: Option<String> = session.get("cart").unwrap();
-            session.log_out().unwrap();
-            session.insert("cart", &cart).unwrap();
-            session.insert("pending", "alice").unwrap();
-        })
-        .await;
+    victim.send(step_one).await;
 
     assert_ne!(victim.guest, attacker.guest);
     assert_eq!(attacker.get("pending").await, None);
-    let step_two = |session: Session| async move {
-        let pending: Option<String> = session.get("pending").unwrap();
-        let Some((user, since)) = pending.zip(session.authenticated_at()) else {
-            return false;
-        };
-        let login = Login::new(user).since(since).carry(["cart"]);
-        session.log_in_with(login).is_ok()
-    };
     assert!(!attacker.send(step_two).await.value());
     assert!(victim.send(step_two).await.value());
     assert_eq!(attacker.user().await, None);
     assert_eq!(victim.user().await.as_deref(), Some("alice"));
     assert_eq!(victim.get("cart").await.as_deref(), Some("apple"));
+}
+
+// T48: the recipe of the guide, and one that does not sign out first.
+#[tokio::test]
+async fn both_steps_sign_in_again_after_the_response_of_the_second_was_lost() {
+    for signs_out in [true, false] {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store);
+        let mut client = Client::new(&layer);
+        let begin = move |session: Session| async move {
+            if signs_out {
+                step_one(session).await;
+            } else {
+                session.insert("pending", "alice").unwrap();
+            }
+        };
+        client.send(begin).await;
+        // The browser never gets this response, and sends its guest cookie again.
+        assert!(client.request(step_two).await.value());
+
+        client.send(begin).await;
+
+        assert!(client.send(step_two).await.value(), "{signs_out}");
+        assert_eq!(client.user().await.as_deref(), Some("alice"));
+    }
 }
