@@ -10,7 +10,8 @@ impl<R> SessionLayer<R> {
     /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error of the kind
     /// [`TooLarge`](crate::SessionErrorKind::TooLarge), which is 413 as a response.
     ///
-    /// Defaults to 4 KiB.
+    /// Defaults to 4 KiB, and is at most the [`data_limit`](Self::data_limit) of users: a sign-in may carry over all that
+    /// a guest keeps.
     pub fn guest_data_limit(mut self, bytes: usize) -> Self {
         self.rules().guests.data_limit = bytes;
         self

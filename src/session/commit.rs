@@ -132,7 +132,7 @@ impl Session {
         let mut save = Save::new(tag, id, changes(ops));
         save.shorten = shorten.map(|to| rules.stored(to));
         save.data_limit = if guest {
-            rules.guests.data_limit
+            rules.guest_data_limit()
         } else {
             rules.data_limit
         };
@@ -199,7 +199,7 @@ impl Session {
         let mut create =
             Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
         create.changes = changes(&batch.ops);
-        create.data_limit = rules.guests.data_limit;
+        create.data_limit = rules.guest_data_limit();
         let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());
         create.lifetime = rules.stored(lifetime);
         create.persistent = rules.persistent;

@@ -38,6 +38,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// The most bytes that a guest session may keep. A sign-in may carry all of it over.
+    pub(crate) fn guest_data_limit(&self) -> usize {
+        self.guests.data_limit.min(self.data_limit)
+    }
+
     /// The defaults.
     pub(crate) fn new(store: SharedStore) -> Self {
         Self {

@@ -139,7 +139,7 @@ impl State {
     /// The most bytes that the staged session may keep as data.
     pub(super) fn data_limit(&self, rules: &Rules) -> usize {
         if self.is_guest() {
-            rules.guests.data_limit
+            rules.guest_data_limit()
         } else {
             rules.data_limit
         }

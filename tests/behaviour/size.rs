@@ -10,7 +10,7 @@
 use http::StatusCode;
 use serde::{Serialize, Serializer, ser::Error as _};
 use tower_user_sessions::{
-    CommitError, Lifetime, MemoryStore, Problem, Session, SessionErrorKind, SessionLayer,
+    CommitError, Lifetime, Login, MemoryStore, Problem, Session, SessionErrorKind, SessionLayer,
 };
 
 use crate::common::http::{Client, HOUR, store};
@@ -198,4 +198,24 @@ async fn data_that_is_too_large_answers_with_its_own_problem() {
     let start =
         r#"{"type":"about:blank","title":"Session not stored","status":413,"reason":"not_stored""#;
     assert!(body.starts_with(start), "{body}");
+}
+
+#[tokio::test]
+async fn a_guest_keeps_no_more_than_a_sign_in_can_carry_over() {
+    let (layer, _store) = world();
+    let mut client = Client::new(&layer.data_limit(100));
+
+    let over = client.send(|session: Session| async move {
+        let over = session.insert("a", &"x".repeat(92)).unwrap_err().kind();
+        session.insert("a", &"x".repeat(91)).unwrap();
+        over
+    });
+    assert_eq!(over.await.value(), SessionErrorKind::TooLarge);
+    let signed_in = client.send(|session: Session| async move {
+        let login = Login::new("alice").carry(["a"]);
+        session.log_in_with(login).unwrap();
+    });
+
+    assert_eq!(signed_in.await.status, StatusCode::OK);
+    assert_eq!(client.get("a").await.unwrap().len(), 91);
 }
