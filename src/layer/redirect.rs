@@ -26,6 +26,9 @@ impl Page {
     }
 }
 
+/// How long a location may be in which a target is remembered. Proxies answer 502 to longer headers of a response.
+const LONGEST: usize = 2_048;
+
 /// The query parameter that says where a guest wanted to go.
 #[derive(Clone, Debug)]
 pub(super) struct Remember(Arc<str>);
@@ -49,11 +52,13 @@ impl Remember {
     pub(super) fn added_to(&self, page: &Page, method: &Method, uri: &Uri) -> HeaderValue {
         let target = uri.path_and_query().and_then(|it| local_path(it.as_str()));
         match (target, page.0.to_str()) {
-            (Some(target), Ok(page)) if *method == Method::GET => {
-                HeaderValue::try_from(self.query(page, target)).ok()
+            (Some(target), Ok(page)) if *method == Method::GET && target.len() <= LONGEST => {
+                Some(self.query(page, target))
             }
             _ => None,
         }
+        .filter(|location| location.len() <= LONGEST)
+        .and_then(|location| HeaderValue::try_from(location).ok())
         .unwrap_or_else(|| page.location())
     }
 

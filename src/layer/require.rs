@@ -100,6 +100,8 @@ impl<R> RequireUser<R> {
     /// Check the parameter with [`local_path`](crate::local_path) before you redirect to it, because
     /// anyone can write a link to your sign-in page.
     ///
+    /// A long target is left out: with it the location would have more than 2 KiB, which some proxies do not forward.
+    ///
     /// Defaults to nothing.
     ///
     /// ```

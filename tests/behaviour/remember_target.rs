@@ -107,6 +107,23 @@ async fn a_target_that_could_lead_away_is_not_remembered() {
     }
 }
 
+#[tokio::test]
+async fn a_target_that_a_proxy_would_find_too_long_is_not_remembered() {
+    let room = 2_048 - "/login?next=/".len();
+    for (target, is_kept) in [
+        ("a".repeat(room), true),
+        ("a".repeat(room + 1), false),
+        // Each takes three bytes.
+        ("!".repeat(room / 3), true),
+        ("!".repeat(room / 3 + 1), false),
+    ] {
+        let line = format!("GET /{target}");
+        let location = sent(&to_login(), &line, NAVIGATION).await.unwrap();
+
+        assert_eq!(location != "/login", is_kept, "{} bytes", target.len());
+    }
+}
+
 #[derive(Deserialize)]
 struct Target {
     next: Option<String>,
