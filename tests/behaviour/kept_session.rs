@@ -206,11 +206,8 @@ fn verifying(session: Session, waits: &AtomicUsize) -> Verify {
     verify
 }
 
-fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output>
-where
-    F: ?Sized,
-{
-    future
+fn poll(verify: &mut Verify) -> Poll<()> {
+    verify
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
 }
