@@ -188,27 +188,30 @@ async fn a_script_reads_no_data_but_that_of_the_session_it_is_asked_for() {
         assert!(is_live(&store, &token).await);
         tokens.push(token);
     }
-    let (tag, [replaced, _evicted, kept]) = (tokens[0].tag(), &tokens[..]) else {
-        panic!("three sign-ins");
-    };
+    let tag = tokens[0].tag();
     let mut create = asks("alice", &token(&store, "alice"));
     create.limit = Limit::at_most(2);
-    create.replaces = Some(replaced.session_id());
-    let save = Save::new(tag, kept.session_id(), set("cart", "pear"));
-    let salt = Salt::from_bytes([7; 16]);
-    let next = kept.successor(&salt);
-    let rotate = Rotate::new(kept, &next, Renewal::Derived(salt));
-    let others = End::new(tag, Which::Others(kept.session_id()), EndReason::Revoked);
-    let all = End::new(tag, Which::All, EndReason::Revoked);
+    create.replaces = Some(tokens[0].session_id());
 
     let run = async {
         store.create(&create).await.unwrap();
-        assert_eq!(listed(&store, tag).await.len(), 2);
+        // One of the two others was evicted; which one is by chance if both were active in one millisecond.
+        let left = listed(&store, tag).await;
+        assert_eq!(left.len(), 2);
+        let mut tokens = tokens.iter();
+        let kept = tokens.find(|token| left.contains(&token.session_id()));
+        let kept = kept.unwrap();
+        let save = Save::new(tag, kept.session_id(), set("cart", "pear"));
         store.save(&save).await.unwrap();
+        let salt = Salt::from_bytes([7; 16]);
+        let next = kept.successor(&salt);
+        let rotate = Rotate::new(kept, &next, Renewal::Derived(salt));
         store.rotate(&rotate).await.unwrap();
         assert!(is_live(&store, &next).await);
-        store.end(&others).await.unwrap();
-        store.end(&all).await.unwrap();
+        for which in [Which::Others(kept.session_id()), Which::All] {
+            let end = End::new(tag, which, EndReason::Revoked);
+            store.end(&end).await.unwrap();
+        }
     };
     let calls = monitored(&server, Box::pin(run)).await;
 
