@@ -6,7 +6,7 @@ use tower_user_sessions::{
     EndReason, PostgresStore, UserId,
     store::{
         Authenticated, Changes, Create, Created, End, ManualClock, Resolve, Resolved, Save, Saved,
-        SessionStore, Timestamp, Token, Which,
+        SessionStore, TagKey, Timestamp, Token, Which,
     },
 };
 
@@ -376,4 +376,22 @@ async fn a_schema_may_have_quotes_in_its_name() {
 
     assert!(is_live(&store, &token).await);
     assert_eq!(store.estimate().await.unwrap(), 1);
+}
+
+// T3
+#[tokio::test]
+async fn with_a_tag_key_no_row_names_its_user() {
+    let server = Server::start();
+    let plain = PostgresStore::new(server.pool());
+    plain.migrate().await.unwrap();
+    let key = TagKey::new(*b"a key of the app's own").unwrap();
+    let store = PostgresStore::builder(server.pool()).tag_key(key).build();
+
+    let token = signs_in(&store, "alice").await;
+    assert!(is_live(&store, &token).await);
+
+    let named = "SELECT count(user_id) FROM tower_user_sessions";
+    assert_eq!(server.number(named).await, 0);
+    signs_in(&plain, "alice").await;
+    assert_eq!(server.number(named).await, 1);
 }

@@ -237,13 +237,16 @@ impl State {
 
     /// No reply came for too long. Says whether that is news.
     pub(super) fn suspect(&mut self, connection: &Shared, since: i64, now: i64) -> bool {
-        let is_news = self.suspect.is_none()
-            && self.is_active(connection)
-            && now.saturating_sub(self.replaced) >= REPLACED_FOR;
+        let is_news = self.suspect.is_none() && self.is_active(connection) && self.may_replace(now);
         if is_news {
             self.suspect = Some((connection.number, since));
         }
         is_news
+    }
+
+    /// At most one connection in two seconds is replaced because it seems to be silent.
+    fn may_replace(&self, now: i64) -> bool {
+        now.saturating_sub(self.replaced) >= REPLACED_FOR
     }
 
     /// The server answered that it is not ready. Says since when, if that is for too long.
@@ -269,7 +272,7 @@ impl State {
 
     /// Asks for the master of now, unless that was done a moment ago. Says whether that is news.
     pub(super) fn ask(&mut self, now: i64) -> bool {
-        let is_news = !self.ask && now.saturating_sub(self.replaced) >= REPLACED_FOR;
+        let is_news = !self.ask && self.may_replace(now);
         if is_news {
             (self.ask, self.replaced) = (true, now);
         }

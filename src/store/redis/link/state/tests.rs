@@ -39,3 +39,17 @@ fn a_server_that_is_not_ready_now_and_then_is_not_down() {
     assert_eq!(state.not_ready(3 * UNREADY - 1), None);
     assert_eq!(state.not_ready(3 * UNREADY), Some(2 * UNREADY));
 }
+
+#[test]
+fn after_one_replacement_the_next_one_waits_two_seconds() {
+    let mut state = State::new(0);
+    assert!(state.may_replace(0));
+
+    state.acquit(1_000);
+
+    assert!(!state.may_replace(2_999));
+    assert!(!state.ask(2_999));
+    assert!(state.may_replace(3_000));
+    assert!(state.ask(3_000), "the master of now");
+    assert!(!state.may_replace(4_999));
+}
