@@ -286,7 +286,7 @@ pub mod threats {}
 /// | `expired` | a request sent the token of an expired session, the first time, and the store still had it |
 /// | `rotated` | a session got another token |
 /// | `reauthenticated` | a user entered the password (or another factor) again |
-/// | `token_reuse` | a request sent a previous token after its time: there is a copy of it |
+/// | `token_reuse` | a request sent one of the last two previous tokens after its time: there is a copy of it |
 /// | `write_lost` | a session ended during a request, whose changes of data were lost; the response was sent |
 /// | `token_shared` | a new token was given to a second client with another address or agent: one may be a thief |
 /// | `client_changed` | a session is used from another address or agent than before |

@@ -64,6 +64,9 @@ impl<R> SessionLayer<R> {
 
     /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
     ///
+    /// A sign-out is `log_out` of a user, or an end of the own session through `UserSessions`, `DeviceApi` or
+    /// `DevicePage`. It does not count if the same request signs in again.
+    ///
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
     /// browser's cache is not cleared, because that takes browsers a long time.
     ///

@@ -10,6 +10,10 @@ use super::reject::Rejection;
 /// Pass [`Bare`], [`Problem`] or a function to [`SessionLayer::reply`](super::SessionLayer::reply) and
 /// to the `reply` of the guards. Every `Fn(Rejection) -> Response<B>` is a `Reply<B>`.
 ///
+/// Status, headers and body are yours. The layer adds cookies, what caches need, and `WWW-Authenticate` to a 401. Each layer
+/// and guard has a `reply` of its own: that of the `SessionLayer` does not see what `RequireUser` rejects. `DeviceApi`,
+/// `DevicePage` and the extractors take none.
+///
 /// ```
 /// use http::Response;
 /// use tower_user_sessions::{MemoryStore, Rejection, SessionLayer};

@@ -67,7 +67,8 @@ impl<R> SessionLayer<R> {
     ///
     /// Set it if `DeviceApi` is mounted at another place than `/sessions`. A layer around the `DeviceApi` inside of axum's
     /// `nest_service` sees the path without its prefix: set `/current` there. It may be the whole path or
-    /// its last segments, starting with `/`. Slashes at its end do not matter. For anything else, such as `/` alone, an
+    /// its last segments, starting with `/`. Slashes at the end of
+    /// this text do not matter. The path of a request is compared as it is, without its query. For anything else, such as `/` alone, an
     /// error is logged and nothing changes.
     ///
     /// Defaults to `/sessions/current`.

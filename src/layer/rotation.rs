@@ -39,7 +39,10 @@ impl<R> SessionLayer<R> {
     /// That means that there is a copy of the token: an old backup of the browser, or a thief. A token from
     /// before a re-authentication never ends the session; it raises an event.
     ///
-    /// With `false` such a request is a guest and raises the event `token_reuse`, each time. The session goes on for
+    /// A session knows its last two previous tokens. One from before those is unknown: its request is a guest, the
+    /// session goes on, and no event is raised.
+    ///
+    /// With `false` a request with a previous token is a guest and raises the event `token_reuse`, each time. The session goes on for
     /// those who have the new token. A changed setting counts for a session from its next rotation on.
     ///
     /// Defaults to yes.

@@ -88,8 +88,8 @@ impl Session {
 
     /// Stages the removal of all [`keys`](Self::keys), those that this request inserted included.
     ///
-    /// The user stays signed in. A key that a parallel request adds meanwhile is not removed: data is
-    /// merged key by key, and this request never saw it.
+    /// The user stays signed in. What the handler inserts afterwards is kept. A key that a parallel request adds
+    /// meanwhile is not removed: data is merged key by key, and this request never saw it.
     ///
     /// ```
     /// # #[cfg(feature = "test")] {
@@ -118,8 +118,9 @@ impl Session {
 
     /// Stages a value computed from the present one.
     ///
-    /// `f` runs at once. If a parallel request changes the data before this is committed, `f` runs again
-    /// on the newest value, so no update is lost.
+    /// `f` runs at once. If a parallel request changes any data of the session before this is committed, `f` runs again
+    /// on the newest value, so no update is lost. After 16 attempts the commit is
+    /// [`CommitError::Conflict`](crate::CommitError::Conflict), which is 503 as a response.
     ///
     /// ```no_run
     /// # fn count(session: &tower_user_sessions::Session) -> Result<(), tower_user_sessions::SessionError> {

@@ -17,8 +17,9 @@ use crate::{
 impl Session {
     /// A live session of this user in a store of its own, for unit tests of handlers (feature `test`).
     ///
-    /// Pass it to a handler as an argument. [`commit`](Self::commit) works, and there is no layer that
-    /// would set a cookie. For tests through a router see [`test::signed_in_as`](crate::test::signed_in_as).
+    /// Pass it to a handler as an argument. It works as in a request: `insert`, `log_in`, `log_out`, `commit`,
+    /// `user_sessions`. There is no layer, so nothing is stored without [`commit`](Self::commit), and no cookie is
+    /// set. For tests through a router see [`test::signed_in_as`](crate::test::signed_in_as).
     ///
     /// ```
     /// use tower_user_sessions::{Session, SessionError};

@@ -198,8 +198,9 @@ impl EventReceiver {
         }
     }
 
-    /// All events that wait, in their order; waits until there is one. Returns none once all senders were
-    /// dropped.
+    /// All events that wait, in their order; waits until there is one. They are at most as many as the capacity, and after
+    /// [`recv`](Self::recv) or [`try_recv`](Self::try_recv) less than twice as many. Returns an empty `Vec` once all senders
+    /// were dropped.
     ///
     /// Pause for some milliseconds between two batches: an event that finds no receiver waiting need not
     /// wake one, so sign-ins cost less.

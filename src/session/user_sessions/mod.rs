@@ -60,7 +60,7 @@ pub struct UserSessions {
 impl UserSessions {
     /// The sessions of a user, for administrators and jobs. It checks no permission. Keep it out of
     /// reach of requests from the internet. It knows no request, so it removes no cookie.
-    /// Check text first: `UserId::new(text)?`.
+    /// Check text first: `UserId::new(text)?`. If the layer has a realm, call [`realm`](Self::realm) too.
     #[must_use]
     pub fn new(store: impl Into<SharedStore>, user: impl CertainUserId) -> Self {
         let (store, user) = (store.into(), user.certain_user_id());
@@ -113,7 +113,8 @@ impl UserSessions {
     /// # }
     /// ```
     ///
-    /// Defaults to no realm.
+    /// Defaults to no realm, which is not all realms: sessions of a layer with a realm are not listed or counted, and
+    /// [`end`](Self::end) answers [`Unknown`](UserSessionsError::Unknown) for them.
     #[must_use]
     pub fn realm(mut self, name: &str) -> Self {
         self.realm = Realm::named(name);
@@ -168,7 +169,7 @@ impl UserSessions {
     ///
     /// # Errors
     ///
-    /// If the store cannot answer.
+    /// If the store cannot answer. It is no error if the session of this request has ended: then none is the current one.
     ///
     /// # Cancel safety
     ///
@@ -299,6 +300,9 @@ impl UserSessions {
     /// user as `sub` and the session as `sid`. It takes one round trip to list, and one per session ended.
     /// A sign-in with this `sid` that is in progress is not stopped. Of a longer `sid` the first 255 bytes count, as in
     /// [`Proof::with_external_sid`](crate::Proof::with_external_sid).
+    ///
+    /// If no session of this user has this `sid`, it is `Ok(0)`. Other users are not searched: for a logout token without
+    /// `sub`, your app needs a table from `sid` to user.
     ///
     /// # Errors
     ///

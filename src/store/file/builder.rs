@@ -46,7 +46,7 @@ impl FileStoreBuilder {
 
     /// Takes the time from this clock, for example a `ManualClock` in tests.
     ///
-    /// The store's time is never behind its last write to the file. Defaults to the system's clock.
+    /// When the file is opened, the store's time is not behind its last write. Defaults to the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
