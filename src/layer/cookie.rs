@@ -108,6 +108,10 @@ impl SessionCookie {
     /// Use it to try your app on another machine without https, or on localhost with Safari and clients such as
     /// Python's. Chrome, Firefox and curl do not need it on localhost.
     ///
+    /// It refuses nothing and works in release builds too. All else is as in the default cookie. For other settings use
+    /// [`named`](Self::named) and `secure(false)`. That does not build with a name that begins with `__Host-`, `__Secure-` or
+    /// `__Http-`, with `SameSite::None`, or Partitioned.
+    ///
     /// A warning is logged once. **Never use it in production**: everyone on the network can read the
     /// token and sign in with it.
     #[must_use]
@@ -259,8 +263,8 @@ impl SessionCookieBuilder {
 
     /// Names a cookie that earlier settings left in browsers: its name, Path and Domain.
     ///
-    /// A sign-in and a sign-out also remove this cookie and its guest cookie, partitioned or not. It is not
-    /// read. If only Partitioned changed, name the present name, Path and Domain.
+    /// Whatever changes the cookie of the user, such as a sign-in, a rotation or a sign-out, also removes this cookie and its
+    /// guest cookie, partitioned or not. It is not read. If only Partitioned changed, name the present name, Path and Domain.
     ///
     /// Defaults to none. Several are possible.
     pub fn retired(

@@ -203,7 +203,7 @@ impl<R> SessionLayer<R> {
     /// As [`limit_of`](Self::limit_of), for limits that are in a database.
     ///
     /// Called at each sign-in that sets no [`Login::limit`](crate::Login::limit), and again if the same
-    /// sign-in is committed again.
+    /// sign-in is committed again. It is not called at one with a ticket, which has a limit already.
     ///
     /// The response waits for it, and a timeout inside of this layer does not see it: give the query its own. If it
     /// panics, the request panics and nobody is signed in. If the query fails, return a limit of your choice.
@@ -230,7 +230,8 @@ impl<R> SessionLayer<R> {
 
     /// Sorts clients into classes, such as browsers and phones, for [`Limit::of_class`].
     ///
-    /// Called at each sign-in that sets no [`Login::class`](crate::Login::class).
+    /// Called at each sign-in that sets no [`Login::class`](crate::Login::class), but not at one with a ticket. A session
+    /// keeps the class of its sign-in, whatever its client sends later.
     ///
     /// Defaults to [`ClientClass::default`] for all clients.
     pub fn class_of(

@@ -15,7 +15,8 @@ impl<R> SessionLayer<R> {
     /// compared by their network (/24, or /56 of IPv6), user agents by browser and system without their
     /// versions. So an update of the browser is no change, and a phone that leaves its Wi-Fi is one.
     ///
-    /// Called for each request that comes from another client than the one noted last, before your service.
+    /// Called for each request of a user that comes from another client than the one noted last, before your service. It
+    /// is not called for guest sessions.
     /// It is called under no lock, but must not block. With [`ClientVerdict::Keep`] the new client is noted
     /// with the next activity, at most once a minute, and later requests of it are no change. The event
     /// [`ClientChanged`](crate::events::EventKind::ClientChanged) is raised with or without this function.

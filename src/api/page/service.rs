@@ -224,7 +224,9 @@ impl DevicePage {
     ///
     /// # Errors
     ///
-    /// If the text is not an origin.
+    /// If the text is not an origin: it has another scheme than `http` or `https`, a path or a slash at the end, or characters
+    /// outside of ASCII. An origin that browsers write in another way, with `:443` or capital letters, is accepted and never
+    /// matches.
     pub fn add_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.csrf = self.csrf.add_trusted_origin(origin)?;
         Ok(self)

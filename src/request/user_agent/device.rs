@@ -56,8 +56,10 @@ impl Device {
         }
     }
 
-    /// Returns one line for lists: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot". If nothing is
-    /// known, it is "Unknown device".
+    /// Returns one line for lists: "Chrome 142 on Windows", "Safari on iPhone", "curl 8.5", "Googlebot".
+    ///
+    /// A program that is in no list has the name that it sends: `acme-backup/2.1.7` is "acme-backup 2.1". Of an unknown
+    /// browser there is only the system: "Windows". If nothing is known, it is "Unknown device".
     ///
     /// It has no control characters and none that change the direction of the text. It may have
     /// characters such as `<`: escape it in HTML.

@@ -15,7 +15,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
+    /// If it is not such a URL, or TLS is not built in. In a password write `#` as `%23` and `@` as `%40`.
     pub fn connect(url: &str) -> Result<Self, RedisUrlError> {
         Ok(Self::new(RedisSource::url(url)?))
     }

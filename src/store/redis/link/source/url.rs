@@ -11,6 +11,8 @@ pub struct RedisUrlError(&'static str);
 
 const NOT_A_URL: &str = "not a Redis URL: write redis://user:password@host:port/db, and in the password `#` as %23 and `@` as %40";
 
+const NO_TLS: &str = "not a Redis URL, or TLS is not built in: for rediss:// add the crate `redis` to your app, with its feature `tokio-rustls-comp`";
+
 impl RedisUrlError {
     pub(super) const NO_URL: Self = Self(NOT_A_URL);
     pub(super) const LOGINS: Self = Self(
@@ -20,7 +22,10 @@ impl RedisUrlError {
 
 pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     url.into_connection_info()
-        .map_err(|_may_repeat_the_password| RedisUrlError(NOT_A_URL))
+        .map_err(|_may_repeat_the_password| {
+            let wants_tls = url.starts_with("rediss://") || url.starts_with("valkeys://");
+            RedisUrlError(if wants_tls { NO_TLS } else { NOT_A_URL })
+        })
 }
 
 impl fmt::Display for RedisUrlError {
@@ -30,3 +35,16 @@ impl fmt::Display for RedisUrlError {
 }
 
 impl Error for RedisUrlError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_url_for_tls_names_the_feature_that_it_needs() {
+        let message = |url| parse(url).unwrap_err().to_string();
+
+        assert!(message("rediss://[").contains("tokio-rustls-comp"));
+        assert!(!message("redis://[").contains("tokio-rustls-comp"));
+    }
+}
