@@ -92,7 +92,8 @@ impl Way {
         let upstream = (Ipv4Addr::LOCALHOST, self.upstream);
         let mut server = TcpStream::connect(upstream).await.unwrap();
         let (mut request, mut reply) = (vec![0; 1 << 20], vec![0; 1 << 20]);
-        let mut crashes = false;
+        // What comes of the server once it is to crash: it may come in pieces.
+        let (mut crashes, mut kept) = (false, Vec::new());
         loop {
             tokio::select! {
                 Ok(read) = client.read(&mut request) => {
@@ -107,9 +108,11 @@ impl Way {
                     }
                 }
                 Ok(read) = server.read(&mut reply) => {
+                    if crashes {
+                        kept.extend(&reply[..read]);
+                    }
                     // A whole reply ends with "ready for the next statement".
-                    let is_whole = reply[..read].ends_with(b"Z\0\0\0\x05I");
-                    if crashes && is_whole {
+                    if kept.ends_with(b"Z\0\0\0\x05I") {
                         self.crashed.fetch_add(1, SeqCst);
                         return answers(&mut client, "server conn crashed?").await;
                     }
