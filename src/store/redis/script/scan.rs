@@ -61,13 +61,7 @@ impl Scripts {
     ///
     /// On a Cluster a part is some slots, whatever node has them: the cursor stays good when slots move.
     pub(in super::super) async fn scan(&self, scan: &Scan) -> Result<Scanned, StoreError> {
-        let mut left = AGAIN;
-        let (names, next) = loop {
-            match self.part(scan).await {
-                Ok(part) => break part,
-                Err(error) => self.find_again(error, &mut left).await?,
-            }
-        };
+        let (names, next) = self.found_at_last(|| self.part(scan)).await?;
         // SCAN may name a key twice.
         let names: HashSet<String> = names.into_iter().collect();
         let tags = names.iter().filter_map(|name| self.0.keys.tag(name));
@@ -93,27 +87,27 @@ impl Scripts {
         }
     }
 
-    /// Lets the map be read again if that is why this failed.
-    async fn find_again(&self, error: StoreError, left: &mut u32) -> Result<(), StoreError> {
-        let is_elsewhere = error.source().is_some_and(|source| source.is::<NotHere>());
-        if !is_elsewhere || *left == 0 {
-            return Err(error);
+    /// Asks again, and lets the map be read again before, as long as keys are elsewhere.
+    async fn found_at_last<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        let is_elsewhere =
+            |error: &StoreError| error.source().is_some_and(|source| source.is::<NotHere>());
+        for _ in 0..AGAIN {
+            match ask().await {
+                Err(error) if is_elsewhere(&error) => {}
+                answer => return answer,
+            }
+            self.0.route.doubt();
+            tokio::time::sleep(PAUSE).await;
         }
-        *left -= 1;
-        self.0.route.doubt();
-        tokio::time::sleep(PAUSE).await;
-        Ok(())
+        ask().await
     }
 
     /// How many session sets there are, by a sample of the keys of each server.
     pub(in super::super) async fn estimate(&self) -> Result<u64, StoreError> {
-        let mut left = AGAIN;
-        loop {
-            match self.estimate_now().await {
-                Err(error) => self.find_again(error, &mut left).await?,
-                answer => return answer,
-            }
-        }
+        self.found_at_last(|| self.estimate_now()).await
     }
 
     async fn estimate_now(&self) -> Result<u64, StoreError> {
