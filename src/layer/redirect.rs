@@ -52,9 +52,7 @@ impl Remember {
     pub(super) fn added_to(&self, page: &Page, method: &Method, uri: &Uri) -> HeaderValue {
         let target = uri.path_and_query().and_then(|it| local_path(it.as_str()));
         match (target, page.0.to_str()) {
-            (Some(target), Ok(page)) if *method == Method::GET && target.len() <= LONGEST => {
-                Some(self.query(page, target))
-            }
+            (Some(target), Ok(page)) if *method == Method::GET => Some(self.query(page, target)),
             _ => None,
         }
         .filter(|location| location.len() <= LONGEST)

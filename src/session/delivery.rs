@@ -57,7 +57,7 @@ impl State {
         } else {
             self.guest_cookie = set;
         }
-        self.token = Some(token.clone()).filter(|_| !self.released);
+        self.keep_token(token.clone());
         let found = Found::new(record, data, now);
         self.current = Current::Live(Live::new(token.tag(), found));
     }
@@ -74,7 +74,12 @@ impl State {
                 self.guest_cookie = set;
             }
         }
-        self.token = Some(token).filter(|_| !self.released);
+        self.keep_token(token);
+    }
+
+    /// After the response head no token is kept: what is left of the session holds none.
+    fn keep_token(&mut self, token: Token) {
+        self.token = (!self.released).then_some(token);
     }
 
     /// The session ended while the request was running: no cookie is set for it.

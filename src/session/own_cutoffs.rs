@@ -33,10 +33,6 @@ struct Hidden {
 }
 
 impl OwnCutoffs {
-    pub(super) const fn new() -> Self {
-        Self(Vec::new())
-    }
-
     fn of(&self, tag: Tag) -> impl Iterator<Item = &OwnCutoff> + Clone {
         self.0.iter().filter(move |own| own.tag == tag)
     }

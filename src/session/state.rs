@@ -96,7 +96,7 @@ impl State {
             guest_token: None,
             replaced: Vec::new(),
             pending: Vec::new(),
-            own_cutoffs: OwnCutoffs::new(),
+            own_cutoffs: OwnCutoffs::default(),
             ending: None,
             found_ended: false,
             signed_out: false,
