@@ -37,6 +37,8 @@ struct Way {
     holds: Mutex<Option<Vec<u8>>>,
     held: AtomicU32,
     released: watch::Sender<u32>,
+    /// Connections up to this one are closed when the next request comes on them.
+    doomed: AtomicU32,
     /// New connections carry nothing.
     silent: AtomicBool,
     /// New connections are closed at once.
@@ -56,6 +58,7 @@ impl Wire {
             holds: Mutex::new(None),
             held: AtomicU32::new(0),
             released: watch::Sender::new(0),
+            doomed: AtomicU32::new(0),
             silent: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             cut: Notify::new(),
@@ -64,11 +67,11 @@ impl Wire {
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                shared.made.fetch_add(1, SeqCst);
+                let number = shared.made.fetch_add(1, SeqCst) + 1;
                 if shared.closed.load(SeqCst) {
                     continue;
                 }
-                tokio::spawn(relay(client, Arc::clone(&shared)));
+                tokio::spawn(relay(client, number, Arc::clone(&shared)));
             }
         });
         Self { port, way }
@@ -105,6 +108,11 @@ impl Wire {
         self.way.cut.notify_waiters();
     }
 
+    /// Closes each connection that there is now, but only when a request comes on it.
+    pub(crate) fn cut_when_used(&self) {
+        self.way.doomed.store(self.made(), SeqCst);
+    }
+
     /// Closes all connections. What is held never arrives, and no more is held.
     pub(crate) fn lose_held(&self) {
         *self.way.holds.lock().unwrap() = None;
@@ -125,7 +133,7 @@ impl Wire {
     }
 }
 
-async fn relay(client: TcpStream, way: Arc<Way>) {
+async fn relay(client: TcpStream, number: u32, way: Arc<Way>) {
     let cut = way.cut.notified();
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, way.upstream)).await else {
         return;
@@ -137,10 +145,15 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
     }
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+    let doom = Notify::new();
     let requests = async {
         let mut bytes = vec![0; 1 << 20];
         while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
             let request = &bytes[..read];
+            if number <= way.doomed.load(SeqCst) {
+                doom.notify_one();
+                return;
+            }
             if way.is_held(request) {
                 let mut released = way.released.subscribe();
                 way.held.fetch_add(1, SeqCst);
@@ -163,6 +176,7 @@ async fn relay(client: TcpStream, way: Arc<Way>) {
     tokio::select! {
         () = async { tokio::join!(requests, replies); } => {}
         () = cut => {}
+        () = doom.notified() => {}
     }
 }
 

@@ -202,6 +202,29 @@ async fn connections_that_are_cut_cost_no_request() {
     assert!(connects <= 10 * 12, "{connects} connects after 10 cuts");
 }
 
+#[tokio::test]
+async fn connections_that_break_one_after_the_other_cost_no_request() {
+    let server = Server::start();
+    let wire = Wire::before(server.port).await;
+    let pool = pool(&url(wire.port), 8);
+    let store = PostgresStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let phone = signs_in(&store, "anna").await;
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        all.push(pool.get().await.unwrap());
+    }
+    drop(all);
+    let before = wire.made();
+
+    // As after a restart of a proxy that forgets its connections. Only who uses one finds out.
+    wire.cut_when_used();
+    let found = store.resolve(&Resolve::new(phone)).await;
+
+    assert!(found.is_ok(), "{}", chain(&found.unwrap_err()));
+    assert_eq!(wire.made() - before, 1);
+}
+
 // T24
 #[tokio::test]
 async fn an_end_whose_reply_is_lost_has_happened_when_it_is_answered() {

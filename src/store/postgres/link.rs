@@ -169,6 +169,11 @@ impl Link {
                     failure
                 }
             };
+            if sent > 1 && failure.of == Of::Connection {
+                // The second one that broke under this call: the others in the pool are likely to be broken as well, and would
+                // use up what is left of its tries.
+                self.pool.retain(|_, _| false);
+            }
             let next = self.follows(&failure, again, sent, began);
             let missed = self.note(failure, began, &mut pass);
             // If the gate did not learn what became of the try, the next call tries.
