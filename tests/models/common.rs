@@ -23,6 +23,22 @@ pub fn runtime() -> tokio::runtime::Runtime {
     builder.enable_all().build().unwrap()
 }
 
+/// Waits until a store on PostgreSQL does nothing in the background any more.
+///
+/// A deletion of what expired has the time at which it began. If the next history begins at an earlier time, the deletion
+/// would take from it what has not expired yet.
+pub async fn settled(pool: &deadpool_postgres::Pool) {
+    let tasks = tokio::runtime::Handle::current().metrics();
+    for _ in 0..20_000 {
+        // Each connection has a task of its own.
+        if tasks.num_alive_tasks() <= pool.status().size {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    panic!("{} tasks do not end", tasks.num_alive_tasks());
+}
+
 /// A directory that is deleted after the test. It is in memory, where a commit takes no disk.
 pub fn temporary() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");

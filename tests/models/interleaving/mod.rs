@@ -181,7 +181,8 @@ fn five_hundred_histories_of_four_tasks_on_a_file_match_the_model() {
 fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
     let (runtime, clock) = (common::runtime(), ManualClock::at(START));
     let server = postgres::Server::start();
-    let store = PostgresStore::builder(server.pool())
+    let pool = server.pool();
+    let store = PostgresStore::builder(pool.clone())
         .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
         .activity_step(Duration::ZERO)
@@ -189,7 +190,10 @@ fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
         .build();
     runtime.block_on(store.migrate()).unwrap();
 
-    let outcome = histories(&runtime, 0..50, 50, &clock, || store.clone());
+    let outcome = histories(&runtime, 0..50, 50, &clock, || {
+        runtime.block_on(common::settled(&pool));
+        store.clone()
+    });
 
     assert_eq!(outcome, Ok(()));
 }
