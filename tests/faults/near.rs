@@ -318,6 +318,16 @@ struct Figures {
 }
 
 impl Sum {
+    /// Whether what histories of this kind are about happened. On a busy machine a fault may find no message.
+    fn has(&self, kind: Kind) -> bool {
+        let sum = self.0.lock().unwrap();
+        match kind {
+            Kind::Node => sum.late > 0 && sum.lost > 0,
+            Kind::Cluster => sum.moved > 0 && sum.lost > 0,
+            Kind::Restart | Kind::Failover => true,
+        }
+    }
+
     fn add(&self, tally: &Tally, lost: u64) {
         let mut sum = self.0.lock().unwrap();
         sum.near += tally.near.load(SeqCst);
@@ -333,37 +343,36 @@ impl Sum {
     }
 }
 
-/// Runs so many histories in batches, and says what happened in them.
-async fn all(kind: Kind, histories: u64) -> Figures {
+/// Runs so many histories in batches, and more if what they are about did not happen in them.
+async fn all(kind: Kind, histories: u64) {
     let (sum, seed) = (Sum::default(), setting("NEAR_SEED", 1) << 32);
     let mut begun = 0;
-    while begun < histories {
-        let more = match kind {
+    while begun < histories || begun < 4 * histories && !sum.has(kind) {
+        let most = match kind {
             Kind::Restart | Kind::Failover | Kind::Cluster => AT_ONE_LOSS,
             Kind::Node => AT_ONCE,
         };
-        let batch = seed + begun..seed + histories.min(begun + more);
+        let more = most.min(histories);
+        let batch = seed + begun..seed + begun + more;
         begun += more;
         match kind {
             Kind::Cluster => on_a_cluster(batch, &sum).await,
             _ => on_a_node(kind, batch, &sum).await,
         }
     }
+    let happened = sum.has(kind);
     let sum = sum.0.into_inner().unwrap();
-    println!("{histories} histories, {kind:?}: {sum:?}");
+    println!("{begun} histories, {kind:?}: {sum:?}");
     let enough = if kind == Kind::Cluster { 1 } else { 2 };
-    assert!(sum.near > enough * histories, "{sum:?}");
+    assert!(happened && sum.near > enough * begun, "{sum:?}");
     let least = sum.ends.min(sum.saves).min(sum.rotations);
-    assert!(3 * least > histories, "{sum:?}");
-    sum
+    assert!(3 * least > begun, "{sum:?}");
 }
 
 // T73
 #[tokio::test(flavor = "multi_thread")]
 async fn in_random_histories_with_lost_and_late_messages_no_answer_is_later_than_the_lease() {
-    let sum = all(Kind::Node, histories(150, 70)).await;
-
-    assert!(sum.late > 0 && sum.lost > 0, "{sum:?}");
+    all(Kind::Node, histories(150, 70)).await;
 }
 
 // T73
@@ -381,7 +390,5 @@ async fn when_a_replica_takes_over_in_random_histories_no_answer_is_later_than_t
 // T73
 #[tokio::test(flavor = "multi_thread")]
 async fn while_slots_move_in_random_histories_no_answer_is_later_than_the_lease() {
-    let sum = all(Kind::Cluster, histories(50, 10)).await;
-
-    assert!(sum.moved > 0 && sum.lost > 0, "{sum:?}");
+    all(Kind::Cluster, histories(50, 10)).await;
 }
