@@ -7,7 +7,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{Data, SessionId, Token},
+    model::{SessionId, Token},
     request::Way,
     store::{Ended, Found, NewSession},
 };
@@ -38,14 +38,8 @@ impl State {
     /// A session was created by this request.
     pub(super) fn came_alive(&mut self, token: &Token, new: NewSession) {
         let NewSession {
-            record,
-            mut data,
-            now,
-            ..
+            record, data, now, ..
         } = new;
-        if self.released {
-            data = Data::default();
-        }
         let absolute = record.deadline.since(record.created_at);
         let kept = record.persistent().then_some(absolute);
         let set = CookieChange::Set(Box::new(token.clone()), kept);
@@ -59,7 +53,7 @@ impl State {
         }
         self.keep_token(token.clone());
         let found = Found::new(record, data, now);
-        self.current = Current::Live(Live::new(token.tag(), found));
+        self.is_now(Live::new(token.tag(), found));
     }
 
     /// The response sets this token, for what is left of the life of the session.

@@ -52,6 +52,12 @@ impl Ops {
         ops.cloned().collect()
     }
 
+    /// Whether some of them were computed, and have to run again where the data is newer.
+    pub(super) fn has_updates(&self) -> bool {
+        let mut ops = self.keys().iter().flat_map(|key| &key.ops);
+        ops.any(|op| op.again.is_some())
+    }
+
     /// What they come to, one change per key.
     pub(super) fn changes(&self) -> Changes {
         changes(self.keys().iter().filter_map(|key| key.ops.last()))

@@ -121,6 +121,18 @@ impl State {
         }
     }
 
+    /// This is the stored session from now on, as the store has just answered.
+    pub(super) fn is_now(&mut self, mut live: Live) {
+        if self.released {
+            live.data = Data::default();
+        }
+        if self.staged.ops.has_updates() {
+            // They were computed on what was known before, so their revision is not this one.
+            live.data_at = None;
+        }
+        self.current = Current::Live(live);
+    }
+
     pub(super) fn record(&self) -> Option<&Record> {
         self.live().map(|live| &live.record)
     }

@@ -7,7 +7,7 @@ use super::{
     sent::Dead,
     state::State,
 };
-use crate::model::{Data, Record, Token};
+use crate::model::{Record, Token};
 
 impl Session {
     /// Whether a near cache answered this request.
@@ -85,7 +85,7 @@ impl Session {
                 Ok(found) => {
                     let mut live = Live::new(token.tag(), found);
                     live.mark = mark;
-                    state.read_again(live);
+                    state.is_now(live);
                 }
                 Err(dead) => {
                     state.found_ended(*dead);
@@ -119,14 +119,6 @@ impl Session {
 impl State {
     fn is_near(&self) -> bool {
         self.live().is_some_and(|live| live.near.is_some())
-    }
-
-    /// The session as the store has just read it.
-    fn read_again(&mut self, mut live: Live) {
-        if self.released {
-            live.data = Data::default();
-        }
-        self.current = Current::Live(live);
     }
 
     /// The store answered that the session has ended.

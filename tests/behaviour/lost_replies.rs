@@ -10,7 +10,7 @@
 use std::pin::pin;
 
 use tower_user_sessions::{
-    CommitError, DeviceCookie, EndReason, Limit, MemoryStore, SessionLayer, UserSessions,
+    CommitError, DeviceCookie, EndReason, Limit, MemoryStore, Session, SessionLayer, UserSessions,
     events::EventKind,
 };
 
@@ -175,4 +175,31 @@ async fn a_sign_in_whose_first_commit_may_still_run_is_given_up_if_its_second_is
     let id = answer.await.value();
     assert_eq!(faulty.given_up(), [id]);
     assert_eq!(ids(&store, "alice").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_update_after_a_sign_in_whose_reply_was_lost_runs_on_the_newest_value() {
+    let (layer, faulty, _store, _book) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let inserts = |n: u32| move |session: Session| async move { session.insert("n", &n).unwrap() };
+    client.request(inserts(1)).await;
+    let parallel = client.clone();
+
+    let answer = client.send(move |session: Session| {
+        let (parallel, faulty) = (parallel.clone(), faulty.clone());
+        async move {
+            parallel.request(inserts(2)).await;
+            session.log_in("alice").unwrap();
+            faulty.next(Method::Create, Fault::Lose);
+            session.commit().await.unwrap_err();
+            session
+                .update("n", |n: Option<u32>| n.unwrap_or_default() + 10)
+                .unwrap();
+            session.commit().await.unwrap();
+        }
+    });
+    answer.await.value();
+
+    let n = client.send(|session: Session| async move { session.get::<u32>("n").unwrap() });
+    assert_eq!(n.await.value(), Some(12));
 }

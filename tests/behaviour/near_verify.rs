@@ -136,3 +136,31 @@ async fn a_renewal_that_is_staged_for_a_session_that_ended_is_an_error_of_commit
         assert!(again.is_ok(), "{again:?}");
     }
 }
+
+#[tokio::test]
+async fn an_update_that_was_staged_before_verify_runs_again_on_what_the_store_has() {
+    let (layer, faulty, _admin) = world();
+    let mut client = known(&layer).await;
+    client
+        .request(|session: Session| async move { session.insert("n", &1_u32).unwrap() })
+        .await;
+    client.user().await;
+    let elsewhere = client.before(&SessionLayer::new(faulty));
+
+    let answer = client.send(move |session: Session| {
+        let elsewhere = elsewhere.clone();
+        async move {
+            session
+                .update("n", |n: Option<u32>| n.unwrap_or_default() + 10)
+                .unwrap();
+            elsewhere
+                .request(|session: Session| async move { session.insert("n", &2_u32).unwrap() })
+                .await;
+            session.verify().await.unwrap();
+        }
+    });
+    answer.await.value();
+
+    let n = client.send(|session: Session| async move { session.get::<u32>("n").unwrap() });
+    assert_eq!(n.await.value(), Some(12));
+}
