@@ -299,7 +299,8 @@ impl<R> SessionLayer<R> {
     ///
     /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error of the kind
     /// [`TooLarge`](crate::SessionErrorKind::TooLarge), which is 413 as a response. If parallel requests exceed it
-    /// together, the commit of the later one does. Under a lowered limit, stored data may stay as large as it is.
+    /// together, the commit of the later one does. Under a lowered limit, stored data may stay as large as it is. What a
+    /// sign-in [carries over](crate::Login::carry) from a guest session may come on top.
     ///
     /// Defaults to 64 KiB.
     pub fn data_limit(mut self, bytes: usize) -> Self {

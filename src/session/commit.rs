@@ -5,6 +5,7 @@ use super::{
     error::{CommitError, LimitReached},
     info::SessionInfo,
     login::Committed,
+    ops::with_carried,
     replaced::Unused,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
 };
@@ -131,11 +132,12 @@ impl Session {
         let rules = &self.0.rules;
         let mut save = Save::new(tag, id, changes(ops));
         save.shorten = shorten.map(|to| rules.stored(to));
-        save.data_limit = if guest {
+        let limit = if guest {
             rules.guest_data_limit()
         } else {
             rules.data_limit
         };
+        save.data_limit = with_carried(limit, ops);
         let depends = ops.iter().any(|op| op.again.is_some());
         for _ in 0..UPDATE_TRIES {
             save.expect = depends.then(|| data_at.unwrap_or(NO_REVISION));

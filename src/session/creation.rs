@@ -3,6 +3,7 @@
 use super::{
     Session,
     error::CommitError,
+    ops::with_carried,
     staged::{Op, PendingLogin, changes},
     ticket::Ticket,
 };
@@ -77,7 +78,7 @@ impl Session {
         }
         create.replaces = replaces;
         create.changes = changes(ops);
-        create.data_limit = rules.data_limit;
+        create.data_limit = with_carried(rules.data_limit, ops);
         create.not_before = rules.not_before.get();
         create.arrived_after = self.arrived_after();
         create.arrival = Some(self.0.arrival);

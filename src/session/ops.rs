@@ -229,3 +229,11 @@ fn entry(key: &str, change: &Change) -> usize {
         Change::Remove => 0,
     }
 }
+
+/// The data limit, and what a sign-in carries over: a guest session kept that within a limit of its own, so it must not
+/// refuse the sign-in.
+pub(super) fn with_carried(limit: usize, ops: &[Op]) -> usize {
+    let carried = ops.iter().filter(|op| !op.own);
+    let carried: usize = carried.map(|op| entry(&op.key, &op.change)).sum();
+    limit.saturating_add(carried)
+}

@@ -15,6 +15,8 @@ use tower_user_sessions::{
 
 use crate::common::http::{Client, HOUR, store};
 
+const MUCH: &str = "a text of many words that takes a lot of room, and more than half of all";
+
 fn world() -> (SessionLayer, MemoryStore) {
     let (store, _clock) = store();
     (SessionLayer::new(store.clone()), store)
@@ -218,4 +220,48 @@ async fn a_guest_keeps_no_more_than_a_sign_in_can_carry_over() {
 
     assert_eq!(signed_in.await.status, StatusCode::OK);
     assert_eq!(client.get("a").await.unwrap().len(), 91);
+}
+
+#[tokio::test]
+async fn a_guest_with_more_data_than_a_lowered_limit_may_sign_in_and_carry_it() {
+    let (layer, _store) = world();
+    let mut client = Client::new(&layer);
+    client
+        .insert("cart", "a text of many words that takes a lot of room")
+        .await;
+    let mut client = client.before(&layer.data_limit(20));
+
+    let answer = client.send(|session: Session| async move {
+        let login = Login::new("alice").carry(["cart"]);
+        session.log_in_with(login).unwrap();
+        session.commit().await.map(drop)
+    });
+
+    let done = answer.await.value();
+    assert!(done.is_ok(), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_user_with_much_data_may_sign_in_again_and_carry_what_a_guest_kept() {
+    let (layer, _store) = world();
+    let layer = layer.data_limit(100);
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "a text of many words").await;
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("a", MUCH).await;
+    client.guest = guest.guest;
+
+    let answer = client.send(|session: Session| async move {
+        let login = Login::new("alice").carry(["cart"]);
+        session.log_in_with(login).unwrap();
+        session.commit().await.map(drop)
+    });
+
+    let done = answer.await.value();
+    assert!(done.is_ok(), "{done:?}");
+    assert_eq!(client.get("a").await.unwrap(), MUCH);
+    assert_eq!(client.get("cart").await.unwrap(), "a text of many words");
+    let more = client.send(|session: Session| async move { session.insert("b", "") });
+    let more = more.await.value().unwrap_err().kind();
+    assert_eq!(more, SessionErrorKind::TooLarge);
 }
