@@ -116,12 +116,13 @@ impl Session {
         })
     }
 
+    /// Stores these changes. Returns whether others had changed the data that they depend on.
     pub(super) async fn save(
         &self,
         stored: Stored,
         ops: &[Op],
         shorten: Option<Lifetime>,
-    ) -> Result<(), CommitError> {
+    ) -> Result<bool, CommitError> {
         let Stored {
             tag,
             id,
@@ -139,13 +140,13 @@ impl Session {
         };
         save.data_limit = with_carried(limit, ops);
         let depends = ops.iter().any(|op| op.again.is_some());
-        for _ in 0..UPDATE_TRIES {
+        for tried in 0..UPDATE_TRIES {
             save.expect = depends.then(|| data_at.unwrap_or(NO_REVISION));
             match rules.store.save(save.clone()).await? {
                 Saved::Saved { revision: newest } => {
                     let data = data.apply(&save.changes);
                     self.state().saved(data_at, newest, data);
-                    return Ok(());
+                    return Ok(tried > 0);
                 }
                 Saved::Shortened {
                     revision: newest,
@@ -157,7 +158,7 @@ impl Session {
                     if !save.changes.is_empty() {
                         state.saved(data_at, newest, data.apply(&save.changes));
                     }
-                    return Ok(());
+                    return Ok(tried > 0);
                 }
                 Saved::Conflict {
                     revision: newest,
@@ -182,9 +183,14 @@ impl Session {
             self.report_write_lost(&record);
         }
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
-            self.state().unstage(batch);
+            let mut state = self.state();
+            state.unstage(batch);
+            if let Ok(true) = done {
+                // A clone of the session may have staged updates meanwhile.
+                state.updates_run_again();
+            }
         }
-        done
+        done.map(drop)
     }
 
     /// Stores changes that are missing in a session that was just created.
@@ -297,7 +303,7 @@ impl Session {
         {
             // `create` does not compare the revision that an update depends on.
             match self.save(same, &batch.ops, None).await {
-                Ok(()) => {
+                Ok(_) => {
                     self.state().unstage(&batch);
                     batch.ops.clear();
                 }

@@ -126,11 +126,18 @@ impl State {
         if self.released {
             live.data = Data::default();
         }
-        if self.staged.ops.has_updates() {
-            // They were computed on what was known before, so their revision is not this one.
+        self.current = Current::Live(live);
+        self.updates_run_again();
+    }
+
+    /// Other requests have changed the data. Updates that are staged were computed on what was known before, so they do
+    /// not depend on its revision.
+    pub(super) fn updates_run_again(&mut self) {
+        if let Current::Live(live) = &mut self.current
+            && self.staged.ops.has_updates()
+        {
             live.data_at = None;
         }
-        self.current = Current::Live(live);
     }
 
     pub(super) fn record(&self) -> Option<&Record> {

@@ -7,16 +7,19 @@
     reason = "a test fails by panicking"
 )]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http::StatusCode;
 use tower_user_sessions::{MemoryStore, Session, SessionErrorKind, SessionLayer};
 
 use crate::common::{
-    faulty::{Fault, FaultyStore, Method},
+    faulty::{Fault, FaultyStore, Method, until_asked},
     http::{Client, store, user},
 };
 
@@ -190,6 +193,37 @@ async fn an_update_after_a_commit_starts_from_the_newest_value_of_other_requests
             }
         })
         .await;
+
+    assert_eq!(client.get("log").await.as_deref(), Some("1a"));
+}
+
+#[tokio::test]
+async fn an_update_that_is_staged_while_another_one_is_committed_runs_again_on_the_newest_value() {
+    let (store, _clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let mut client = Client::signed_in(&SessionLayer::new(faulty.clone()), "alice").await;
+    client.insert("log", "0").await;
+    let parallel = client.clone();
+
+    let answer = client.send(move |session: Session| {
+        let (mut parallel, faulty) = (parallel.clone(), faulty.clone());
+        async move {
+            session
+                .update("other", |n: Option<u32>| n.unwrap_or_default() + 1)
+                .unwrap();
+            let saves = faulty.calls(Method::Save) + 1;
+            faulty.next(Method::Save, Fault::Hang);
+            let mut commit = pin!(session.commit());
+            until_asked(&faulty, Method::Save, saves, commit.as_mut()).await;
+            parallel.insert("log", "1").await;
+            session
+                .update("log", |log: Option<String>| log.unwrap() + "a")
+                .unwrap();
+            faulty.release();
+            commit.await.unwrap();
+        }
+    });
+    answer.await;
 
     assert_eq!(client.get("log").await.as_deref(), Some("1a"));
 }
