@@ -8,9 +8,11 @@
 
 use std::{
     env,
+    hash::{BuildHasher, RandomState},
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     thread,
     time::Duration,
 };
@@ -47,7 +49,7 @@ impl Server {
     /// Starts this program with these arguments.
     pub(crate) fn start_program(program: &str, arguments: &[&str]) -> std::io::Result<Self> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        // Another process may take the free port in the meantime.
+        // Another program may take the free port in the meantime.
         for _ in 0..5 {
             let (dir, port) = (tempfile::tempdir()?, free_port());
             let process = spawn(program, &arguments, dir.path(), port)?;
@@ -203,9 +205,21 @@ fn spawn(
         .spawn()
 }
 
+/// A port on which nothing listens. It is below those that the system gives to connections and to listeners without a number.
+///
+/// The port above it is taken as long as this process runs, and stands for both. Otherwise a test that runs at the same time
+/// could take the same one: its server would be the one that answers, or a server that is killed here could not come back.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    static TAKEN: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    loop {
+        let [.., high, low] = RandomState::new().hash_one(()).to_be_bytes();
+        let port = 10_000 + 2 * (u16::from_be_bytes([high, low]) % 11_000);
+        if let (Ok(above), Ok(_free)) = (bind(port + 1), bind(port)) {
+            TAKEN.lock().unwrap().push(above);
+            return port;
+        }
+    }
 }
 
 fn pings(port: u16) -> std::io::Result<[u8; 7]> {
