@@ -84,7 +84,7 @@ async fn costs_one_connection_and_no_answer(spoiled: Spoiled) {
     let relay = Relay::start(server.port).await;
     let source = RedisSource::url(&relay.url()).unwrap();
     // So many calls may be in flight sooner than with a short deadline.
-    let store = RedisStore::builder(source).deadline(millis(4_000)).build();
+    let store = RedisStore::builder(source).deadline(millis(20_000)).build();
     let layer = SessionLayer::new(store);
     let (mut people, mut load) = (Vec::new(), JoinSet::new());
     for number in 0..USERS {
