@@ -238,7 +238,7 @@ async fn a_panic_of_the_function_that_says_where_to_connect_is_an_error_of_one_a
     let server = Server::start();
     let (url, asked) = (server.url(), Arc::new(AtomicU32::new(0)));
     let count = Arc::clone(&asked);
-    let store = RedisStore::connect_with(move || {
+    let source = RedisSource::with(move || {
         let (url, number) = (url.clone(), count.fetch_add(1, SeqCst));
         assert!(number != 0, "as planned, before the future");
         async move {
@@ -246,6 +246,7 @@ async fn a_panic_of_the_function_that_says_where_to_connect_is_an_error_of_one_a
             url.into_connection_info()
         }
     });
+    let store = RedisStore::builder(source).deadline(millis(10_000)).build();
 
     until("it is answered", async || match resolves(&store).await {
         Ok(()) => true,
