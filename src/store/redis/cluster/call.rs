@@ -87,6 +87,10 @@ impl Inner {
         };
         if moved {
             self.doubt();
+            // Late, it says nothing of the node that has the slot by now: the one that it names may have failed since.
+            if self.find(slot).is_some_and(|owner| !owner.is(from)) {
+                return None;
+            }
         } else {
             self.wake();
         }
@@ -143,5 +147,30 @@ impl Inner {
     pub(super) fn lacks(&self, outage: Outage) {
         lock(&self.lacking).outage = Some(outage);
         self.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::link::RedisSource, *};
+
+    #[tokio::test]
+    async fn a_late_redirection_does_not_take_a_slot_from_the_node_that_took_over_meanwhile() {
+        let source = RedisSource::cluster(["redis://127.0.0.1:1"]).unwrap();
+        let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+        let gives = |port| {
+            let to = Address::new("127.0.0.1", port);
+            cluster.0.redirect(5, true, &to).unwrap()
+        };
+        // A call is under way to the first node. The slot went to the second one, whose replica has taken over.
+        let (asked, owner) = (gives(1), gives(3));
+        let late = Elsewhere::Moved("127.0.0.1:2".into());
+
+        let mut progress = Progress::default();
+        let named = cluster.0.elsewhere(5, late, &mut progress, &asked);
+
+        let now = cluster.0.find(5).unwrap();
+        assert!(Arc::ptr_eq(&now.link, &owner.link));
+        assert!(named.is_none(), "the call looks at the map again");
     }
 }

@@ -247,6 +247,11 @@ struct Found {
 }
 
 impl Found {
+    /// Whether both lead to the same node.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.link, &other.link)
+    }
+
     fn of(link: &Arc<Link>) -> Self {
         Self {
             link: Arc::clone(link),
