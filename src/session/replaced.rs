@@ -11,7 +11,7 @@ use super::{
     state::{Replaced, State},
 };
 use crate::{
-    model::{Data, EndReason, Record, SessionId, Token},
+    model::{Data, EndReason, Record, SessionId, Token, UserId},
     store::{End, Ended, Found, NewSession, Which},
 };
 
@@ -187,7 +187,7 @@ impl Session {
 impl State {
     /// What goes into the new session: of a guest session's stored data the keys that the login names,
     /// and what this request staged itself.
-    pub(super) fn carried(&self, login: &Login) -> Vec<Op> {
+    pub(super) fn carried(&self, login: &Login, user: &UserId) -> Vec<Op> {
         let stored = self.guest_data().into_iter().flat_map(|data| {
             data.named(|key| login.carries(key))
                 .map(|(key, value)| Op::carried(key, value))
@@ -195,7 +195,11 @@ impl State {
         // A value computed from a stored one would carry over what an attacker planted there.
         let mut staged = self.staged.ops.all();
         // What an earlier sign-in of this request carried over is among the stored values.
-        staged.retain(|op| op.own && (!op.derived || login.carries(&op.key)));
+        let theirs = self.keys_of_another(&staged, user);
+        staged.retain(|op| {
+            let stays = op.own && (!op.derived || login.carries(&op.key));
+            stays && !theirs.contains(&op.key)
+        });
         let staged = staged.into_iter().map(|op| Op {
             // The new session has no such value to run it on again.
             again: None,

@@ -13,6 +13,7 @@ use super::{
     sender::Sender,
     sent::Sent,
     staged::{Batch, PendingLogin, Renew, Staged, Target},
+    verify::FoundEnded,
 };
 use crate::model::{Data, DeviceId, Lifetime, Record, SessionId, Tag, Timestamp, Token, UserId};
 
@@ -49,8 +50,9 @@ pub(super) struct State {
     /// Tasks that wait until a commit or an end is over. Boxed: the state is moved on every request.
     #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
     pub(super) look_again: Option<Box<LookAgain>>,
-    /// The store answered that the session had ended, where a near cache had answered before.
-    pub(super) found_ended: bool,
+    /// The store answered that the session had ended, where a near cache had answered before. Boxed: the state is moved
+    /// on every request.
+    pub(super) found_ended: Option<Box<FoundEnded>>,
     /// This request signed its own session out.
     pub(super) signed_out: bool,
     /// The handler read something of the session.
@@ -98,7 +100,7 @@ impl State {
             pending: Vec::new(),
             own_cutoffs: OwnCutoffs::default(),
             ending: None,
-            found_ended: false,
+            found_ended: None,
             signed_out: false,
             was_read: false,
             live_taken: false,
@@ -196,7 +198,7 @@ impl State {
             // Nothing of another user comes along, whatever the login names: what a middleware staged
             // for that user would be in the wrong hands.
             let carried = if same || before.is_none() {
-                self.carried(&login)
+                self.carried(&login, &user)
             } else {
                 Vec::new()
             };

@@ -1,13 +1,24 @@
 //! Asks the store again where a near cache answered.
 
+use std::{collections::HashSet, sync::Arc};
+
 use super::{
     Session,
     current::{Current, Live},
     error::{SessionError, SessionErrorKind},
     sent::Dead,
+    staged::Op,
     state::State,
 };
-use crate::model::{Record, Token};
+use crate::model::{Record, Token, UserId};
+
+/// A session that `verify` found ended.
+pub(super) struct FoundEnded {
+    user: Option<UserId>,
+    /// Changes of this edition and before this number were meant for it.
+    edition: u64,
+    next: u64,
+}
 
 impl Session {
     /// Whether a near cache answered this request.
@@ -123,14 +134,34 @@ impl State {
 
     /// The store answered that the session has ended.
     fn found_ended(&mut self, dead: Dead) {
+        let (user, next) = (
+            self.record().and_then(Record::user_id),
+            self.staged.ops.next(),
+        );
+        self.found_ended = Some(Box::new(FoundEnded {
+            user: user.cloned(),
+            edition: self.staged.edition,
+            next,
+        }));
         self.current = Current::Gone;
         self.sent.is_dead(dead);
-        self.found_ended = true;
+    }
+
+    /// The keys of what was staged while another user than this one was signed in. What follows under such a key was computed
+    /// from it.
+    pub(super) fn keys_of_another(&self, ops: &[Op], user: &UserId) -> HashSet<Arc<str>> {
+        let ended = self.found_ended.as_ref();
+        let of_another = ended.filter(|ended| {
+            ended.edition == self.staged.edition && ended.user.as_ref() != Some(user)
+        });
+        let before = of_another.map_or(0, |ended| ended.next);
+        let theirs = ops.iter().filter(|op| op.number < before);
+        theirs.map(|op| Arc::clone(&op.key)).collect()
     }
 
     /// What is known without the near cache: clones and later calls get the same answer.
     fn verified(&self) -> Result<(), SessionError> {
-        if self.found_ended && matches!(self.current, Current::Gone) {
+        if self.found_ended.is_some() && matches!(self.current, Current::Gone) {
             return Err(SessionErrorKind::Ended.into());
         }
         Ok(())

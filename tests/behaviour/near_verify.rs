@@ -164,3 +164,34 @@ async fn an_update_that_was_staged_before_verify_runs_again_on_what_the_store_ha
     let n = client.send(|session: Session| async move { session.get::<u32>("n").unwrap() });
     assert_eq!(n.await.value(), Some(12));
 }
+
+#[tokio::test]
+async fn what_was_inserted_before_verify_found_the_end_goes_to_no_other_user() {
+    for (user, kept) in [("alice", true), ("bob", false)] {
+        let (layer, _faulty, admin) = world();
+        let mut client = known(&layer).await;
+
+        let answer = client.send(move |session: Session| {
+            let admin = admin.clone();
+            async move {
+                session.insert("draft", "of alice").unwrap();
+                session.insert("words", "of alice").unwrap();
+                admin.end(session.id().unwrap()).await.unwrap();
+                session.verify().await.unwrap_err();
+                session.insert("notice", "sign in again").unwrap();
+                session
+                    .update("words", |words: Option<String>| words.unwrap_or_default())
+                    .unwrap();
+                session.log_in(user).unwrap();
+                session.commit().await.unwrap();
+            }
+        });
+        answer.await;
+
+        assert_eq!(client.user().await.as_deref(), Some(user));
+        assert!(client.get("notice").await.is_some());
+        for key in ["draft", "words"] {
+            assert_eq!(client.get(key).await.is_some(), kept, "{user} {key}");
+        }
+    }
+}
