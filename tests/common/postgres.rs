@@ -24,7 +24,10 @@ use deadpool_postgres::{
     Config, Pool, PoolConfig, Runtime,
     tokio_postgres::{self, Client, NoTls, Row},
 };
-use tower_user_sessions::{PostgresStore, store::ManualClock};
+use tower_user_sessions::{
+    PostgresStore,
+    store::{ManualClock, PostgresStoreBuilder},
+};
 
 use self::programs::{command, copy, folder, missing, other_user, run, template};
 use super::redis::free_port;
@@ -85,7 +88,7 @@ impl Server {
             process,
             port,
         };
-        // Another process may take the free port in the meantime.
+        // Another program may take the free port in the meantime.
         for _ in 0..5 {
             if server.answers() {
                 return server;
@@ -106,17 +109,16 @@ impl Server {
 
     /// A store with tables.
     pub(crate) async fn store(&self) -> PostgresStore {
-        let store = PostgresStore::new(self.pool());
+        let store = patient(self.pool()).build();
         store.migrate().await.unwrap();
         store
     }
 
     /// A store with this clock that writes each activity, and with tables.
     pub(crate) async fn store_at(&self, clock: ManualClock) -> PostgresStore {
-        let store = PostgresStore::builder(self.pool())
+        let store = patient(self.pool())
             .clock(clock)
             .activity_step(Duration::ZERO)
-            .deadline(Duration::from_secs(20))
             .build();
         store.migrate().await.unwrap();
         store
@@ -248,6 +250,12 @@ impl Drop for Server {
             self.kill();
         }
     }
+}
+
+/// A store whose calls wait for long, where the deadline is not what the test is about: a server on a busy machine may take
+/// a second for a new connection.
+pub(crate) fn patient(pool: Pool) -> PostgresStoreBuilder {
+    PostgresStore::builder(pool).deadline(Duration::from_secs(20))
 }
 
 /// A new connection without a pool.

@@ -11,7 +11,7 @@ use tower_user_sessions::{
 use crate::common::{
     load::{answered, kinds, millis, offer},
     people::{asks, is_live, signs_in, token, until},
-    postgres::{Server, client, pool, url},
+    postgres::{Server, client, patient, pool, url},
     wire::Wire,
 };
 
@@ -207,7 +207,7 @@ async fn connections_that_break_one_after_the_other_cost_no_request() {
     let server = Server::start();
     let wire = Wire::before(server.port).await;
     let pool = pool(&url(wire.port), 8);
-    let store = PostgresStore::new(pool.clone());
+    let store = patient(pool.clone()).build();
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;
     let mut all = Vec::new();
@@ -285,7 +285,7 @@ async fn errors_name_their_cause_and_never_the_password() {
 
     let tls = format!("{}?sslmode=require", server.url());
     for means in ["server does not support TLS", "made with `NoTls`"] {
-        let error = fails(&PostgresStore::new(pool(&tls, 2)), "anna").await;
+        let error = fails(&patient(pool(&tls, 2)).build(), "anna").await;
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(chain(&error).contains(means), "{}", chain(&error));
         server.offers_tls().await;

@@ -10,7 +10,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     people::{asks, is_live, set, signs_in, token, until},
-    postgres::{Server, pool},
+    postgres::{Server, patient, pool},
 };
 
 const WAITS: &str = "wait_event = 'SyncRep'";
@@ -100,7 +100,7 @@ async fn an_end_that_only_the_primary_has_is_an_error_however_often_it_is_repeat
     store.end_everyone(later).await.unwrap_err();
     terminates(&primary).await;
 
-    let direct = PostgresStore::new(primary.pool());
+    let direct = patient(primary.pool()).build();
     assert!(!is_live(&direct, &anna).await && !is_live(&direct, &bert).await);
     for (store, end) in &ends {
         let again = store.end(end).await;

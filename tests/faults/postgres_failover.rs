@@ -11,7 +11,7 @@ use tower_user_sessions::{
 use crate::common::{
     load::{answered, millis, offer},
     people::{asks, is_live, signs_in, token, until},
-    postgres::{Server, pool, url},
+    postgres::{Server, patient, pool, url},
     wire::Wire,
 };
 
@@ -47,7 +47,7 @@ async fn calls_to_a_server_that_takes_no_writes_open_few_connections() {
     primary
         .ask("ALTER DATABASE postgres SET default_transaction_read_only = on")
         .await;
-    let store = PostgresStore::new(primary.pool());
+    let store = patient(primary.pool()).build();
     let (before, began) = (opened(&primary).await, Instant::now());
     for _ in 0..50 {
         let failed = store.create(&asks("bert", &token(&store, "bert"))).await;
@@ -66,8 +66,13 @@ async fn calls_to_a_server_that_takes_no_writes_open_few_connections() {
 
 #[tokio::test]
 async fn a_synchronous_standby_that_stops_costs_changes_and_no_reads() {
+    // Each call that waits for the standby takes as long.
+    let deadline = Duration::from_secs(4);
     let primary = Server::start();
-    let store = primary.store().await;
+    let store = PostgresStore::builder(primary.pool())
+        .deadline(deadline)
+        .build();
+    store.migrate().await.unwrap();
     let standby = primary.standby();
     primary
         .ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -85,6 +90,7 @@ async fn a_synchronous_standby_that_stops_costs_changes_and_no_reads() {
     let confirms = PostgresStore::builder(pool(&local, 4))
         .notice_kept(Duration::ZERO)
         .confirm(true)
+        .deadline(deadline)
         .build();
     let carl = signs_in(&confirms, "carl").await;
     standby.suspend();
@@ -130,7 +136,7 @@ async fn a_standby_that_takes_over_answers_without_a_restart_of_the_app() {
     let phone = signs_in(&store, "anna").await;
 
     // A store on the standby alone answers nothing: neither old sessions nor new ones.
-    let only = PostgresStore::new(pool(&url(standby.port), 4));
+    let only = patient(pool(&url(standby.port), 4)).build();
     until("the standby has it", async || {
         standby
             .number("SELECT count(*) FROM tower_user_sessions")

@@ -12,7 +12,7 @@ use crate::common::{
     feed::Reader,
     load::millis,
     people::{is_live, signs_in, until},
-    postgres::{Server, pool},
+    postgres::{Server, patient, pool},
 };
 
 // T70
@@ -88,7 +88,7 @@ fn the_feed_arrives_though_the_runtime_that_listened_is_idle() {
 fn a_runtime_that_ends_leaves_no_place_of_the_pool_behind() {
     let (first, second) = (busy(), busy());
     let server = first.block_on(async { Server::start() });
-    let store = PostgresStore::new(pool(&server.url(), 1));
+    let store = patient(pool(&server.url(), 1)).build();
     first.block_on(async {
         store.migrate().await.unwrap();
         signs_in(&store, "anna").await;

@@ -5,14 +5,14 @@ use std::{task::Poll, time::Duration};
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout};
 use tower_user_sessions::{
-    EndReason, Everyone, PostgresStore, SessionLayer, UserId, UserSessions,
+    EndReason, Everyone, SessionLayer, UserId, UserSessions,
     store::{End, EndEveryone, Scan, SessionStore, SharedStore, StoreErrorKind, Tag, Token, Which},
 };
 
 use crate::common::{
     http::Client,
     people::{asks, signs_in},
-    postgres::Server,
+    postgres::{Server, patient},
     shelf::Shelf,
 };
 
@@ -46,7 +46,7 @@ async fn every_server_of_one_storage_answers_401_and_so_does_one_that_starts_lat
 async fn every_server_of_one_postgres_answers_401_and_so_does_one_that_starts_later() {
     let server = Server::start();
     server.store().await;
-    all_servers_answer_401(|| PostgresStore::new(server.pool()).into()).await;
+    all_servers_answer_401(|| patient(server.pool()).build().into()).await;
 }
 
 /// Each store that `store` makes is that of another server.

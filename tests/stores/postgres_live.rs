@@ -19,7 +19,7 @@ use crate::common::{
     feed::Reader,
     log::Log,
     people::{set, signs_in, until},
-    postgres::{Server, pool, url},
+    postgres::{Server, patient, pool, url},
     wire::Wire,
 };
 
@@ -118,7 +118,7 @@ async fn changes_of_data_are_reported_only_for_a_near_cache_and_ends_and_new_tok
         ("anna", false, "Renewed Ended"),
         ("berta", true, "Written Renewed Ended"),
     ] {
-        let store = PostgresStore::builder(server.pool())
+        let store = patient(server.pool())
             .live(url(server.port).parse().unwrap(), NoTls)
             .report_writes(writes)
             .build();
@@ -265,7 +265,7 @@ async fn an_end_whose_reply_is_lost_ends_the_streams_of_another_node_too() {
     wire.release();
     ends.await.unwrap().unwrap();
 
-    let ended = timeout(Duration::from_secs(2), open.ended()).await;
+    let ended = timeout(Duration::from_secs(20), open.ended()).await;
     assert!(ended.is_ok(), "{ended:?}");
 
     // The message waits while the app uses the only connection itself.
@@ -278,7 +278,7 @@ async fn an_end_whose_reply_is_lost_ends_the_streams_of_another_node_too() {
     let used = used.await;
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     drop(used);
-    let ended = timeout(Duration::from_secs(3), open.ended()).await;
+    let ended = timeout(Duration::from_secs(20), open.ended()).await;
     assert!(ended.is_ok(), "{ended:?}");
 }
 

@@ -16,7 +16,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     people::{is_live, signs_in},
-    postgres::{Server, client, pool, url},
+    postgres::{Server, client, patient, pool, url},
     wire::Wire,
 };
 
@@ -101,7 +101,7 @@ async fn statements_that_a_connection_lost_cost_no_request_and_are_prepared_no_m
     });
     let manager = Manager::new(url(wire.port).parse().unwrap(), NoTls);
     let pool = Pool::builder(manager).post_recycle(loses).max_size(1);
-    let store = PostgresStore::new(pool.build().unwrap());
+    let store = patient(pool.build().unwrap()).build();
     store.migrate().await.unwrap();
 
     let phone = signs_in(&store, "anna").await;
@@ -129,7 +129,7 @@ async fn another_statement_under_the_name_of_a_prepared_one_costs_no_request() {
     });
     let manager = Manager::new(server.url().parse().unwrap(), NoTls);
     let pool = Pool::builder(manager).post_recycle(swaps).max_size(1);
-    let store = PostgresStore::new(pool.build().unwrap());
+    let store = patient(pool.build().unwrap()).build();
     store.migrate().await.unwrap();
 
     let phone = signs_in(&store, "anna").await;
@@ -143,7 +143,7 @@ async fn another_statement_under_the_name_of_a_prepared_one_costs_no_request() {
 async fn a_failed_transaction_that_the_app_left_on_a_connection_costs_no_request() {
     let server = Server::start();
     let pool = pool(&server.url(), 1);
-    let store = PostgresStore::new(pool.clone());
+    let store = patient(pool.clone()).build();
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;
 

@@ -12,7 +12,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     people::{asks, is_live, set, signs_in, token, until},
-    postgres::{Server, client, pool, url},
+    postgres::{Server, client, patient, pool, url},
     wire::Wire,
 };
 
@@ -165,7 +165,7 @@ async fn recorded_activity_writes_no_index() {
 async fn the_deletion_of_expired_sets_reads_nothing_of_the_others() {
     let server = Server::start();
     let pool = server.pool();
-    let store = PostgresStore::new(pool.clone());
+    let store = patient(pool.clone()).build();
     store.migrate().await.unwrap();
     server
         .ask(
@@ -243,11 +243,11 @@ async fn a_sign_in_that_failed_does_not_run_when_its_write_arrives() {
 #[tokio::test]
 async fn a_sign_in_that_failed_does_not_run_when_a_lock_is_released() {
     let server = Server::start();
+    let direct = server.store().await;
     let store = PostgresStore::builder(server.pool())
         .deadline(Duration::from_millis(400))
         .build();
-    store.migrate().await.unwrap();
-    let phone = signs_in(&store, "anna").await;
+    let phone = signs_in(&direct, "anna").await;
     let tag = store.tag(&UserId::new("bert").unwrap());
     let bert: String = tag
         .as_bytes()
@@ -273,9 +273,9 @@ async fn a_sign_in_that_failed_does_not_run_when_a_lock_is_released() {
         holder.batch_execute("ROLLBACK").await.unwrap();
 
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(!is_live(&store, &late).await);
+        assert!(!is_live(&direct, &late).await);
         assert!(
-            is_live(&store, &phone).await,
+            is_live(&direct, &phone).await,
             "the late sign-in evicted the phone"
         );
     }
@@ -382,10 +382,10 @@ async fn a_schema_may_have_quotes_in_its_name() {
 #[tokio::test]
 async fn with_a_tag_key_no_row_names_its_user() {
     let server = Server::start();
-    let plain = PostgresStore::new(server.pool());
+    let plain = patient(server.pool()).build();
     plain.migrate().await.unwrap();
     let key = TagKey::new(*b"a key of the app's own").unwrap();
-    let store = PostgresStore::builder(server.pool()).tag_key(key).build();
+    let store = patient(server.pool()).tag_key(key).build();
 
     let token = signs_in(&store, "alice").await;
     assert!(is_live(&store, &token).await);
