@@ -10,7 +10,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     people::{asks, is_live, set, signs_in, token, until},
-    postgres::{Server, patient, pool},
+    postgres::{Server, client, patient, pool},
 };
 
 const WAITS: &str = "wait_event = 'SyncRep'";
@@ -24,6 +24,15 @@ async fn synchronous() -> (Server, Server) {
         primary.ask(sql).await;
     }
     let standby = primary.standby();
+    waits_for(&primary, &standby).await;
+    (primary, standby)
+}
+
+/// From here on changes on the primary wait for this standby.
+///
+/// A process of its own finds that out from the new settings when it has time. No view shows whether it has, so a change is
+/// tried.
+pub(crate) async fn waits_for(primary: &Server, standby: &Server) {
     primary
         .ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
         .await;
@@ -33,7 +42,23 @@ async fn synchronous() -> (Server, Server) {
         primary.number(sql).await == 1
     })
     .await;
-    (primary, standby)
+    until("changes wait for it", async || {
+        standby.suspend();
+        let url = primary.url();
+        let change = tokio::spawn(async move {
+            let change = "SELECT pg_logical_emit_message(true, 'a change', '')";
+            client(&url).await.batch_execute(change).await.unwrap();
+        });
+        until("it waits or is answered", async || {
+            change.is_finished() || waiting(primary, 0).await == 1
+        })
+        .await;
+        let waits = !change.is_finished();
+        standby.resume();
+        change.await.unwrap();
+        waits
+    })
+    .await;
 }
 
 /// A store of a user with no more privileges than it needs.

@@ -8,6 +8,7 @@ use tower_user_sessions::{
     store::{End, Look, Resolve, SessionStore, StoreErrorKind, Which},
 };
 
+use super::postgres_confirm::waits_for;
 use crate::common::{
     load::{answered, millis, offer},
     people::{asks, is_live, signs_in, token, until},
@@ -74,16 +75,8 @@ async fn a_synchronous_standby_that_stops_costs_changes_and_no_reads() {
         .build();
     store.migrate().await.unwrap();
     let standby = primary.standby();
-    primary
-        .ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        .await;
-    primary.ask("SELECT pg_reload_conf()").await;
     let phone = signs_in(&store, "anna").await;
-    until("the standby is a synchronous one", async || {
-        let sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-        primary.number(sql).await == 1
-    })
-    .await;
+    waits_for(&primary, &standby).await;
     let tablet = signs_in(&store, "anna").await;
     // A store whose connections wait for no standby by themselves, and with it a set of which an end leaves nothing.
     let local = format!("{}?options=-c%20synchronous_commit%3Dlocal", primary.url());
