@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
-    store::{Authenticated, Create, Created, End, Save, Saved, Which},
+    store::{Authenticated, Create, Created, End, Save, Saved, Which, together::together},
 };
 
 /// How often an update runs again on data that parallel requests keep changing.
@@ -41,7 +41,12 @@ enum Plan {
 }
 
 impl Session {
+    /// A client waits for all of it, so all its calls have one deadline.
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
+        together(self.commit_in_turn()).await
+    }
+
+    async fn commit_in_turn(&self) -> Result<Committed, CommitError> {
         let _turn = self.turn().await;
         // A commit that was dropped half way may have left some.
         self.end_replaced().await;

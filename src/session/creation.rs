@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     model::{DeviceId, Excess, Lifetime, SessionId, Terms, Timestamp},
-    store::{Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError},
+    store::{
+        Authenticated, Create, NewSession, Offer, Redeem, SeenDevice, StoreError,
+        together::uncounted,
+    },
 };
 
 /// What this sign-in asks for, as its ticket keeps it.
@@ -51,7 +54,7 @@ impl Session {
         create.since = login.since;
         create.limit = match login.limit {
             Some(limit) => limit,
-            None => rules.limit.user(user).await,
+            None => uncounted(rules.limit.user(user)).await,
         };
         create.redeem = login.ticket.as_ref().map(|(ticket, ends)| Redeem {
             ticket: Ticket::stored(ticket.token(), rules.realm),

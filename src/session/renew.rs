@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{EventKind, Realm, Record, Timestamp, Token},
     request::Way,
-    store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind},
+    store::{Authenticated, Renewal, Rotate, Rotated, StoreErrorKind, together::apart},
 };
 
 impl Session {
@@ -37,7 +37,8 @@ impl Session {
                 self.unless_store_fails(done, "present token not handed out again")
             }
             Renew::Rotate => self.rotate_now(&token).await,
-            Renew::Prove(next) => self.prove_now(&token, next).await,
+            // If it is cut short, the session ends: nobody knows then which of its tokens works.
+            Renew::Prove(next) => apart(self.prove_now(&token, next)).await,
         };
         let again = |error: &CommitError| match renew {
             // Its token is made already: doing it twice is the same as once.

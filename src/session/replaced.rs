@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{Data, EndReason, Record, SessionId, Token, UserId},
-    store::{End, Ended, Found, NewSession, Which},
+    store::{End, Ended, Found, NewSession, Which, together::apart},
 };
 
 /// The guest session of a guest cookie that the layer did not use, because the request has a session.
@@ -178,7 +178,8 @@ impl Session {
         let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
             return;
         };
-        if let Err(error) = self.save(stored, &late, None).await {
+        // The guest session has ended, so no other request can save what was in it.
+        if let Err(error) = apart(self.save(stored, &late, None)).await {
             tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
         }
     }

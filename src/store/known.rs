@@ -4,7 +4,9 @@ use std::{error::Error, future::poll_fn, panic::resume_unwind, sync::Arc, task::
 
 use tokio::{runtime::Handle, task::JoinSet};
 
-use super::{Horizon, SessionStore, StoreError, StoreErrorKind, horizon::Age, meter::timed};
+use super::{
+    Horizon, SessionStore, StoreError, StoreErrorKind, horizon::Age, meter::timed, together::apart,
+};
 use crate::model::Timestamp;
 
 /// The moment before which the sessions of all users ended, as far as is known now.
@@ -38,7 +40,8 @@ async fn ask_in_task<St: SessionStore>(store: &Arc<St>, number: u64) -> Result<(
         let read = |knows| timed("everyone", own.everyone(knows));
         horizon.ask_for_all(number, read).await
     };
-    let mut asks = Box::pin(asks);
+    // Others wait for it too, so it is none of the calls of a commit.
+    let mut asks = Box::pin(apart(asks));
     // In an outage the answer is there at once.
     if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(asks.as_mut().poll(cx))).await {
         return answer;

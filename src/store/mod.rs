@@ -60,6 +60,7 @@ pub(crate) mod redis;
 mod session_set;
 mod set;
 mod shared;
+pub(crate) mod together;
 #[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
 pub(crate) mod worker;
 

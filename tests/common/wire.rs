@@ -39,6 +39,8 @@ struct Way {
     released: watch::Sender<u32>,
     /// Connections up to this one are closed when the next request comes on them.
     doomed: AtomicU32,
+    /// How much later each reply arrives, in ms.
+    delay: AtomicU32,
     /// New connections carry nothing.
     silent: AtomicBool,
     /// New connections are closed at once.
@@ -59,6 +61,7 @@ impl Wire {
             held: AtomicU32::new(0),
             released: watch::Sender::new(0),
             doomed: AtomicU32::new(0),
+            delay: AtomicU32::new(0),
             silent: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             cut: Notify::new(),
@@ -85,6 +88,12 @@ impl Wire {
     /// How many bytes the server sent, and how many it received.
     pub(crate) fn carried(&self) -> (u64, u64) {
         (self.way.sent.load(SeqCst), self.way.received.load(SeqCst))
+    }
+
+    /// Each reply arrives so much later.
+    pub(crate) fn delay(&self, time: Duration) {
+        let millis = u32::try_from(time.as_millis()).unwrap();
+        self.way.delay.store(millis, SeqCst);
     }
 
     /// Holds requests that have these bytes in them.
@@ -167,7 +176,13 @@ async fn relay(client: TcpStream, number: u32, way: Arc<Way>) {
     };
     let replies = async {
         let mut bytes = vec![0; 1 << 16];
-        while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
+        while let Ok(mut read @ 1..) = from_server.read(&mut bytes).await {
+            let delay = way.delay.load(SeqCst);
+            if delay > 0 {
+                tokio::time::sleep(Duration::from_millis(delay.into())).await;
+                // The rest of the same reply is no later than this.
+                read += from_server.try_read(&mut bytes[read..]).unwrap_or(0);
+            }
             way.sent.fetch_add(read as u64, SeqCst);
             // A client that is gone does not keep its request from the server.
             let _ = to_client.write_all(&bytes[..read]).await;

@@ -34,6 +34,7 @@ mod near_history;
 mod near_truth;
 mod near_way;
 mod offers;
+mod one_deadline;
 mod outage;
 mod overload;
 mod postgres;

@@ -70,7 +70,8 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How long one operation may take, with the time to get a connection.
+    /// How long one operation may take, with the time to get a connection. All operations that store the changes of one
+    /// request share it, with the exceptions that [the guide](crate::guide::deploying_on_redis#timeouts) names.
     ///
     /// One statement may take half of it, and an operation may need two. With zero no statement is answered in time.
     /// Defaults to 1 s.
@@ -212,6 +213,7 @@ impl PostgresStoreBuilder {
         } = self;
         let tables = Tables(Arc::new_cyclic(|inner| Inner {
             link: Link::new(pool, deadline / 2, prepared),
+            deadline,
             statements: Statements::new(schema.as_deref(), confirm),
             clock,
             tag_key,
@@ -223,7 +225,8 @@ impl PostgresStoreBuilder {
         let mut sets = SetStore::builder(tables)
             .notice_kept(notice_kept)
             .activity_step(activity_step)
-            .patience(deadline / 2);
+            .patience(deadline / 2)
+            .shares(deadline);
         if confirm {
             sets = sets.confirms(|tables, urgency| Box::pin(tables.confirm(urgency)));
         }
@@ -231,7 +234,6 @@ impl PostgresStoreBuilder {
         sets.has_own_task();
         PostgresStore {
             sets,
-            deadline,
             given_up: Arc::default(),
         }
     }

@@ -25,6 +25,7 @@ use super::{
     Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
     NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
     SetStore, StoreError, StoreErrorKind, Ticketed, Touch,
+    together::{is_over, left},
 };
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
@@ -168,7 +169,6 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     sets: SetStore<Tables>,
-    deadline: Duration,
     given_up: Arc<GivenUp>,
 }
 
@@ -217,7 +217,7 @@ impl PostgresStore {
         self.given_up.drain(&self.sets, within).await
     }
 
-    /// An operation takes no longer than the deadline, also if it waits for its turn.
+    /// An operation takes no longer than the deadline, also if it waits for its turn. Those of a commit share it.
     async fn within<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
@@ -226,7 +226,11 @@ impl PostgresStore {
             // Its task may have ended with its runtime.
             self.given_up.work(&self.sets);
         }
-        let answer = time::timeout(self.deadline, operation).await;
+        let deadline = self.sets.storage().0.deadline;
+        if is_over(deadline) {
+            return Err(StoreError::new(StoreErrorKind::Timeout).known_not_run());
+        }
+        let answer = time::timeout(left(deadline), operation).await;
         answer.unwrap_or_else(|_elapsed| Err(StoreError::new(StoreErrorKind::Timeout)))
     }
 }
@@ -248,7 +252,7 @@ impl SessionStore for PostgresStore {
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let saved = self.within(self.sets.save(save)).await;
         saved.map_err(|error| match error.kind() {
-            StoreErrorKind::Timeout if save.expect.is_some() => {
+            StoreErrorKind::Timeout if save.expect.is_some() && !error.is_known_not_run() => {
                 StoreError::new(StoreErrorKind::Uncertain).with_source(error)
             }
             _ => error,

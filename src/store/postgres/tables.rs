@@ -26,7 +26,7 @@ use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{
         Feed, FeedMessage, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write,
-        WriteKind, Written, outage::jitter, worker::Worker,
+        WriteKind, Written, outage::jitter, together::left, worker::Worker,
     },
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Tables(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) link: Link,
+    /// Covers all of an operation.
+    pub(super) deadline: Duration,
     pub(super) statements: Statements,
     pub(super) clock: Option<Clock>,
     pub(super) tag_key: Option<TagKey>,
@@ -247,7 +249,8 @@ impl Inner {
         let tag = &tag.as_bytes()[..];
         let expect = write.expect.map(number);
         // The reply must come while the caller still waits.
-        let wait = i64::try_from(self.link.deadline.as_millis() * 9 / 10)
+        let waits = self.link.deadline.min(left(self.deadline));
+        let wait = i64::try_from(waits.as_millis() * 9 / 10)
             .unwrap_or(i64::MAX)
             .clamp(1, i64::from(i32::MAX));
         let Some(head) = write.head.as_deref() else {

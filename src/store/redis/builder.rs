@@ -53,7 +53,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How long one operation may take, with the time to get a connection.
+    /// How long one operation may take, with the time to get a connection. All operations that store the changes of one
+    /// request share it, with the exceptions that [the guide](crate::guide::deploying_on_redis#timeouts) names.
     ///
     /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
     /// With zero no call is answered in time, although some may run.

@@ -14,6 +14,7 @@ pub struct SetStoreBuilder<S> {
     pub(super) activity_step: Duration,
     pub(super) patience: Duration,
     pub(super) confirms: Option<Confirms<S>>,
+    pub(super) shares: Option<Duration>,
 }
 
 impl<S: SetStorage> SetStoreBuilder<S> {
@@ -24,6 +25,7 @@ impl<S: SetStorage> SetStoreBuilder<S> {
             activity_step: Duration::from_secs(1),
             patience: Duration::from_secs(5),
             confirms: None,
+            shares: None,
         }
     }
 
@@ -70,6 +72,13 @@ impl<S: SetStorage> SetStoreBuilder<S> {
     #[cfg(feature = "postgres")]
     pub(crate) fn confirms(mut self, confirms: Confirms<S>) -> Self {
         self.confirms = Some(confirms);
+        self
+    }
+
+    /// The operations of a commit share this deadline, of which the patience is half. The owner gives an operation up then.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn shares(mut self, deadline: Duration) -> Self {
+        self.shares = Some(deadline);
         self
     }
 

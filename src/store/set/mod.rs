@@ -25,7 +25,7 @@ pub use self::{
     write::{Row, Write, WriteKind, Written},
 };
 use self::{turns::Turns, undelivered::Undelivered};
-use super::{Horizon, StoreError, identity};
+use super::{Horizon, StoreError, identity, together::left};
 use crate::model::clock::Monotonic;
 
 /// A store of sessions in any storage that can read bytes and write them under a condition.
@@ -71,6 +71,8 @@ struct Inner<S> {
     activity_step: Duration,
     patience: Duration,
     confirms: Option<Confirms<S>>,
+    /// The deadline that the operations of a commit share, if the owner has one.
+    shares: Option<Duration>,
     horizon: Horizon,
     turns: Turns,
     undelivered: Undelivered,
@@ -95,6 +97,7 @@ impl<S: SetStorage> SetStore<S> {
             activity_step,
             patience,
             confirms,
+            shares,
         } = builder;
         Self(Arc::new(Inner {
             identity: storage.identity().unwrap_or_else(identity::next),
@@ -103,6 +106,7 @@ impl<S: SetStorage> SetStore<S> {
             activity_step,
             patience,
             confirms,
+            shares,
             horizon: Horizon::shared(),
             turns: Turns::default(),
             undelivered: Undelivered::default(),
@@ -165,6 +169,12 @@ impl<S: SetStorage> SetStore<S> {
             }
         }
         self.0.undelivered.count()
+    }
+
+    /// How long an operation is tried again. A sign-in must not be written after its caller has given it up.
+    fn patience(&self) -> Duration {
+        let patience = self.0.patience;
+        (self.0.shares).map_or(patience, |deadline| patience.min(left(deadline) / 2))
     }
 
     /// Waits until no failover can undo what was found done, if the storage can do that.

@@ -49,7 +49,7 @@ impl<S: SetStorage> SetStore<S> {
         let done = run(
             storage,
             turns,
-            self.0.patience,
+            self.patience(),
             task,
             lacks,
             holds_unwritten,

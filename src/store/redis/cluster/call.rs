@@ -6,7 +6,7 @@ use deadpool_redis::redis::Cmd;
 
 use super::{
     super::{
-        link::{Call, Came, Elsewhere, Outage, Patience, Progress},
+        link::{Call, Came, Elsewhere, Outage, Patience, Progress, over},
         reply::Reply,
     },
     Cluster, Found, GRACE, Inner,
@@ -32,6 +32,9 @@ impl Cluster {
         let (cluster, slot) = (&self.0, slot::of(call.key));
         let mut progress = Progress::default();
         let mut patience = std::pin::pin!(Patience::of(call, cluster.deadline));
+        if patience.is_over() {
+            return over();
+        }
         let (mut named, mut hops, mut pause) = (None::<Found>, 0, PAUSE);
         let answer = loop {
             let found = match named.take().or_else(|| cluster.find(slot)) {
@@ -49,7 +52,7 @@ impl Cluster {
             let elsewhere = match attempts.await {
                 Some(Came::Answer(answer)) => break answer,
                 Some(Came::Elsewhere(elsewhere)) => elsewhere,
-                None => break Err(found.link.timed_out(call, &mut progress, patience.began())),
+                None => break Err(found.link.timed_out(call, &mut progress, patience.as_ref())),
             };
             // A place belongs to a link.
             progress.leave();
@@ -58,7 +61,7 @@ impl Cluster {
             if hops > HOPS {
                 let paused = patience.as_mut().bear(tokio::time::sleep(pause)).await;
                 if paused.is_none() {
-                    break Err(found.link.timed_out(call, &mut progress, patience.began()));
+                    break Err(found.link.timed_out(call, &mut progress, patience.as_ref()));
                 }
                 pause = (pause * 2).min(PAUSE * 16);
             }

@@ -13,7 +13,7 @@ use super::{
     limit::Lane,
     outage::Outage,
     patience::Patience,
-    progress::{Came, Elsewhere, NotHere, Progress, Waited},
+    progress::{Came, Elsewhere, Next, NotHere, Progress, Waited, over},
     unless,
 };
 use crate::{
@@ -57,6 +57,8 @@ pub(in super::super) struct Call<'a> {
     pub(in super::super) began: Option<Monotonic>,
     /// Whether the caller must know that it may have run.
     pub(in super::super) says_uncertain: bool,
+    /// What the replicas of this store have beside the deadline, for other calls of the same commit.
+    pub(in super::super) within: Duration,
 }
 
 impl<'a> Call<'a> {
@@ -74,6 +76,7 @@ impl<'a> Call<'a> {
             confirm: None,
             began: None,
             says_uncertain: false,
+            within: Duration::ZERO,
         }
     }
 
@@ -82,13 +85,6 @@ impl<'a> Call<'a> {
         let within = self.confirm.map(|confirm| confirm.within);
         deadline.saturating_add(within.unwrap_or_default())
     }
-}
-
-/// What follows a call that did not come to its reply.
-pub(super) enum Next {
-    Again(Duration),
-    Fail(StoreError),
-    Elsewhere(Elsewhere),
 }
 
 impl Link {
@@ -102,6 +98,9 @@ impl Link {
         arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
         let mut patience = std::pin::pin!(Patience::of(call, self.0.deadline));
+        if patience.is_over() {
+            return over();
+        }
         let mut progress = Progress {
             now: call.began.is_none().then(|| patience.began()),
             ..Progress::default()
@@ -116,7 +115,7 @@ impl Link {
             Some(Came::Elsewhere(_)) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable).with_source(NotHere))
             }
-            None => Err(self.timed_out(call, &mut progress, patience.began())),
+            None => Err(self.timed_out(call, &mut progress, patience.as_ref())),
         };
         (progress.judge(call, answer), may_run)
     }
@@ -137,10 +136,12 @@ impl Link {
         &self,
         call: &Call<'_>,
         progress: &mut Progress,
-        began: i64,
+        patience: Pin<&Patience>,
     ) -> StoreError {
         if let Some(connection) = progress.waits_on.take() {
-            self.0.timed_out(&connection, began);
+            if !patience.is_short() {
+                self.0.timed_out(&connection, patience.began());
+            }
             progress.unknown = true;
         }
         StoreError::new(if progress.unknown && call.resend == Resend::Never {

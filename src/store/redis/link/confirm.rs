@@ -13,13 +13,13 @@ use deadpool_redis::redis::{Cmd, Pipeline, RedisError, RedisResult, Value, cmd};
 
 use super::{
     Inner,
-    call::{Call, Next, SENDS},
+    call::{Call, SENDS},
     connection::Shared,
     exclusive::{Held, NotHeld},
     failure::Failure,
     outage::Outage,
     patience::Patience,
-    progress::{Came, Elsewhere, Progress},
+    progress::{Came, Elsewhere, Next, Progress},
 };
 use crate::{
     model::clock::{Monotonic, millis},
@@ -65,8 +65,8 @@ impl Inner {
             return Some(Came::Answer(Err(refused)));
         }
         // After this moment the script does not run. What ran before may still be confirmed.
-        let given_up = patience.began().saturating_add(millis(self.deadline));
-        let over = given_up.saturating_add(millis(confirm.within.saturating_sub(SPARE)));
+        let given_up = patience.given_up();
+        let over = given_up.saturating_add(millis(patience.confirms().saturating_sub(SPARE)));
         let (mut pause, mut name) = (Duration::from_millis(10), "EVALSHA");
         loop {
             let shared = match self.now() {

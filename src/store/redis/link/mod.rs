@@ -64,7 +64,7 @@ pub(super) use self::{
     limit::Lane,
     outage::Outage,
     patience::Patience,
-    progress::{Came, Elsewhere, NotHere, Progress},
+    progress::{Came, Elsewhere, NotHere, Progress, over},
     sentinel::Sentinels,
     source::Seeds,
     unless::unless,

@@ -1,6 +1,6 @@
 //! How far a call has come, and where it may go on.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use super::{
     call::{Call, Resend},
@@ -108,6 +108,19 @@ pub(in super::super) enum Elsewhere {
     Asked(Box<str>),
     /// Where the map says.
     Somewhere,
+}
+
+/// The calls before it have used all of the deadline: it is not sent.
+pub(in super::super) fn over() -> (Result<Reply, StoreError>, bool) {
+    let error = StoreError::new(StoreErrorKind::Timeout).known_not_run();
+    (Err(error), false)
+}
+
+/// What follows a call that did not come to its reply.
+pub(super) enum Next {
+    Again(Duration),
+    Fail(StoreError),
+    Elsewhere(Elsewhere),
 }
 
 /// Why a call to one primary of a Cluster failed: its key is elsewhere. Nothing ran.

@@ -55,7 +55,7 @@ impl Scripts {
         };
         let call = Call {
             resend,
-            ..Call::new(&self.0.all.save, &key, op)
+            ..self.call(&self.0.all.save, &key, op)
         };
         let mut reply = self.run_in_time(call, &arguments).await?;
         let (outcome, _now) = reply.head();
@@ -151,7 +151,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(list.tag);
-        let call = Call::new(&self.0.all.list, &key, of);
+        let call = self.call(&self.0.all.list, &key, of);
         let mut reply = self.run(&call, &arguments).await?;
         reply.records()
     }
@@ -204,7 +204,7 @@ impl Scripts {
         let call = Call {
             lane: Lane::Ends,
             confirm,
-            ..Call::new(script, &key, of)
+            ..self.call(script, &key, of)
         };
         let mut reply = self.run_in_time(call, &arguments).await?;
         let (outcome, now) = reply.head();
@@ -240,7 +240,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(forget.tag);
-        let call = Call::new(&self.0.all.forget, &key, of);
+        let call = self.call(&self.0.all.forget, &key, of);
         match self.run(&call, &arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),

@@ -2,10 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{
-    super::{link::Call, reply::Reply},
-    Scripts, not_before,
-};
+use super::{super::reply::Reply, Scripts, not_before};
 use crate::store::{NoteClient, StoreError, nonce};
 
 impl Scripts {
@@ -27,7 +24,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(note.tag);
-        let call = Call::new(&self.0.all.note_client, &key, of);
+        let call = self.call(&self.0.all.note_client, &key, of);
         match self.run(&call, &arguments).await?.head().0 {
             0 => Ok(false),
             1 => Ok(true),

@@ -6,10 +6,7 @@ use bytes::BufMut;
 use deadpool_redis::redis::{Arg, Cmd};
 
 use super::{
-    super::{
-        link::Call,
-        reply::{ALONE, Alone, Reply},
-    },
+    super::reply::{ALONE, Alone, Reply},
     LATE, Scripts, not_before, part, proven,
 };
 use crate::{
@@ -60,7 +57,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(create.tag);
         // Its own id and digest make sending it again the same session.
-        let mut call = Call::new(&self.0.all.create, &key, part(&create.digest, 1));
+        let mut call = self.call(&self.0.all.create, &key, part(&create.digest, 1));
         call.expected.alone = Alone::Header;
         call.confirm = self.0.confirm;
         call.began = Some(Monotonic::now());

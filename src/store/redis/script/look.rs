@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::Cmd;
 
-use super::{
-    super::{link::Call, reply::Reply},
-    Scripts, not_before,
-};
+use super::{super::reply::Reply, Scripts, not_before};
 use crate::{
     model::{
         Lifetime,
@@ -28,7 +25,7 @@ impl Scripts {
                 .arg(&ids);
         };
         let key = self.0.keys.user(look.tag);
-        let call = Call::new(&self.0.all.look, &key, of);
+        let call = self.call(&self.0.all.look, &key, of);
         let mut reply = self.run(&call, &arguments).await?;
         let (_, now) = reply.head();
         let mut sessions = Vec::with_capacity(look.ids.len());
@@ -57,7 +54,7 @@ impl Scripts {
                 .arg(&of[..]);
         };
         let key = self.0.keys.user(touch.tag);
-        let call = Call::new(&self.0.all.touch, &key, of);
+        let call = self.call(&self.0.all.touch, &key, of);
         match self.run(&call, &arguments).await?.head().0 {
             0 | 1 => Ok(()),
             _ => Err(Reply::unexpected()),

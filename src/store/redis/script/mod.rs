@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::Cmd;
 
-use self::all::All;
+use self::{all::All, source::Script};
 use super::{
     check::{RedisCheck, Wants},
     keys::Keys,
@@ -79,6 +79,15 @@ impl Scripts {
             all,
             live,
         }))
+    }
+
+    /// A call, of those that a commit may make.
+    fn call<'a>(&self, script: &'a Script, key: &'a str, of: [u8; 8]) -> Call<'a> {
+        let within = self.0.confirm.map(|confirm| confirm.within);
+        Call {
+            within: within.unwrap_or_default(),
+            ..Call::new(script, key, of)
+        }
     }
 
     async fn run(

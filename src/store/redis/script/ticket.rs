@@ -2,10 +2,7 @@
 
 use deadpool_redis::redis::Cmd;
 
-use super::{
-    super::{link::Call, reply::Reply},
-    Scripts, part,
-};
+use super::{super::reply::Reply, Scripts, part};
 use crate::{
     model::Tag,
     store::{StoreError, Ticketed},
@@ -24,7 +21,7 @@ impl Scripts {
                 .arg(self.given());
         };
         let key = self.0.keys.user(tag);
-        let call = Call::new(&self.0.all.ticket, &key, part(&ticket.digest, 3));
+        let call = self.call(&self.0.all.ticket, &key, part(&ticket.digest, 3));
         let mut reply = self.run(&call, &arguments).await?;
         let (outcome, _now) = reply.head();
         match outcome {

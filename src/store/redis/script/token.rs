@@ -4,10 +4,7 @@ use bytes::{BufMut, Bytes};
 use deadpool_redis::redis::Cmd;
 
 use super::{
-    super::{
-        link::Call,
-        reply::{ALONE, Alone, Reply},
-    },
+    super::reply::{ALONE, Alone, Reply},
     Scripts, not_before, part, proven,
 };
 use crate::{
@@ -40,7 +37,7 @@ impl Scripts {
             }
         };
         let key = self.0.keys.user(resolve.token.tag());
-        let mut call = Call::new(&self.0.all.resolve, &key, part(&digest, 0));
+        let mut call = self.call(&self.0.all.resolve, &key, part(&digest, 0));
         call.expected.alone = Alone::Record(digest);
         let mut reply = self.run(&call, &arguments).await?;
         let (outcome, now) = reply.head();
@@ -93,7 +90,7 @@ impl Scripts {
         };
         let key = self.0.keys.user(rotate.tag);
         // The digests make sending it again the same rotation.
-        let mut call = Call::new(&self.0.all.rotate, &key, part(&rotate.digest, 2));
+        let mut call = self.call(&self.0.all.rotate, &key, part(&rotate.digest, 2));
         // If it may have run, nobody may have the new token, and the previous one may not work any more.
         call.says_uncertain = true;
         let mut reply = self.run(&call, &arguments).await?;
