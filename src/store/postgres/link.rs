@@ -169,7 +169,7 @@ impl Link {
                     failure
                 }
             };
-            if sent > 1 && failure.of == Of::Connection {
+            if sent > 1 && failure.of == Of::Connection && !failure.silent {
                 // The second one that broke under this call: the others in the pool are likely to be broken as well, and would
                 // use up what is left of its tries.
                 self.pool.retain(|_, _| false);
