@@ -11,6 +11,7 @@ use std::{
     future::poll_fn,
     pin::pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -137,14 +138,12 @@ async fn where_an_outage_makes_guests_pages_take_no_time_after_the_first_second(
     })
     .await;
 
-    let mut late = std::mem::take(&mut *late.lock().unwrap());
+    let late = std::mem::take(&mut *late.lock().unwrap());
     assert!(late.len() > 250, "{} pages", late.len());
     // A page that is done at its first poll waits for nothing but the processor, which other programs use, too.
-    let wait = late.iter().filter(|(_, polls)| *polls > 1).count();
-    assert!(wait * 10 < late.len(), "{late:?}");
-    late.sort();
-    let p95 = late[late.len() * 95 / 100].0;
-    assert!(p95 < millis(10), "{p95:?}");
+    let waits = |(took, polls): &&(Duration, u32)| *polls > 1 && *took >= millis(10);
+    let slow = late.iter().filter(waits).count();
+    assert!(slow * 20 < late.len(), "{late:?}");
 }
 
 // T70
