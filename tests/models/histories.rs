@@ -212,6 +212,7 @@ fn random_histories_on_redis_match_the_model() {
     let redis = RedisStore::builder(server.pool())
         .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
+        .deadline(Duration::from_secs(20))
         .build();
 
     check(CASES, |history, world| {
@@ -231,6 +232,7 @@ fn random_histories_on_postgres_match_the_model() {
         .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
         .activity_step(Duration::ZERO)
+        .deadline(Duration::from_secs(20))
         .build();
     runtime.block_on(store.migrate()).unwrap();
 

@@ -117,6 +117,7 @@ fn redis_store(pool: Pool, clock: &ManualClock) -> RedisStore {
     RedisStore::builder(pool)
         .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
+        .deadline(Duration::from_secs(20))
         .build()
 }
 
