@@ -20,7 +20,7 @@ use std::{
 use deadpool_redis::{Config, Pool, Runtime, redis};
 use tower_user_sessions::{RedisStore, store::ManualClock};
 
-/// How long a server may take to answer a command of a test.
+/// How long a server may take to accept a connection of a test, and to answer a command.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server; it stops when this is dropped.
@@ -157,7 +157,9 @@ pub(crate) async fn try_ask<T: redis::FromRedisValue>(
 ) -> redis::RedisResult<T> {
     let client = redis::Client::open(url)?;
     // The machine may be busy.
-    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
