@@ -77,7 +77,14 @@ impl Server {
 
     /// A store with this clock.
     pub(crate) fn store(&self, clock: ManualClock) -> RedisStore {
-        RedisStore::builder(self.pool()).clock(clock).build()
+        let store = RedisStore::builder(self.pool()).deadline(PATIENCE);
+        store.clock(clock).build()
+    }
+
+    /// A store whose calls wait for long, where the deadline is not what the test is about.
+    pub(crate) fn patient(&self) -> RedisStore {
+        let store = RedisStore::builder(self.pool());
+        store.deadline(PATIENCE).build()
     }
 
     /// Sends the server a command on a new connection.

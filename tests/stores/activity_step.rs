@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    MemoryStore, RedisStore, SessionLayer,
+    MemoryStore, SessionLayer,
     store::{
         Authenticated, Create, ManualClock, Record, Renewal, Resolve, Resolved, Rotate, Salt,
         SessionStore, Timestamp, Token,
@@ -42,7 +42,7 @@ async fn counts(server: &Server, command: &str) -> (u64, u64) {
 #[tokio::test]
 async fn requests_within_the_step_are_one_evalsha_each_and_write_nothing() {
     let server = Server::start_with(&["--appendonly", "yes", "--appendfsync", "no"]);
-    let layer = SessionLayer::new(RedisStore::new(server.pool()));
+    let layer = SessionLayer::new(server.patient());
     let each = Client::signed_in(&layer, "alice").await;
     let mut stepped = each.before(&layer.activity_every(HOUR));
     let mut each = each;
@@ -151,7 +151,7 @@ async fn seen<St: SessionStore>(
 #[tokio::test]
 async fn the_key_outlives_a_session_whose_activity_follows_a_step() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let token = signs_in(&store, "alice").await;
     let mut resolve = Resolve::new(token.clone());
     resolve.activity_step = HOUR;

@@ -1,9 +1,7 @@
 //! A dump of what a store keeps signs nobody in.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use tower_user_sessions::{
-    CommitError, FileStore, Limit, RedisStore, SessionLayer, store::SharedStore,
-};
+use tower_user_sessions::{CommitError, FileStore, Limit, SessionLayer, store::SharedStore};
 
 use crate::common::{http::Client, postgres, redis::Server, shelf::Shelf};
 
@@ -69,7 +67,7 @@ fn holds_no_secret(dump: &[u8], tokens: &[String]) {
 async fn a_dump_of_all_keys_and_values_of_redis_holds_no_secret() {
     let server = Server::start();
 
-    let tokens = tokens_of_clients(RedisStore::new(server.pool())).await;
+    let tokens = tokens_of_clients(server.patient()).await;
 
     let keys: Vec<String> = server.ask("KEYS *").await;
     let mut dump = keys.join(" ").into_bytes();

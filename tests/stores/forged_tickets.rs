@@ -12,7 +12,7 @@ use std::pin::pin;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use tower_user_sessions::{
-    Limit, Login, RedisStore, SessionLayer, Ticket,
+    Limit, Login, SessionLayer, Ticket,
     store::{Tag, Token},
 };
 
@@ -64,7 +64,7 @@ async fn cost_of_a_sign_in(server: &Server, layer: &SessionLayer) -> u64 {
 #[tokio::test]
 async fn ten_thousand_made_up_tickets_are_one_hget_each_and_leave_no_field_and_no_event() {
     let (server, book) = (Server::start(), Book::default());
-    let layer = SessionLayer::new(RedisStore::new(server.pool()))
+    let layer = SessionLayer::new(server.patient())
         .limit(Limit::at_most(3))
         .events(book.sink());
     for _ in 0..4 {

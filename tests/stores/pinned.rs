@@ -13,7 +13,7 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use tower_user_sessions::{
-    EndReason, RedisStore, Timestamp,
+    EndReason, Timestamp,
     events::{EventKind, Initiator, Refusal},
     store::{Digest, End, EndNotice, SeenDevice, SessionStore, Which},
 };
@@ -296,7 +296,7 @@ fn no_name_of_a_metric_changes() {
 #[tokio::test]
 async fn no_field_in_redis_changes() {
     let server = redis::Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let token = people::token(&store, "alice");
     let mut create = people::asks("alice", &token);
     create.changes = people::set("cart", "apple");

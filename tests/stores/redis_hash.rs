@@ -62,7 +62,7 @@ fn end(token: &Token, which: Which) -> End {
 #[tokio::test]
 async fn a_key_is_kept_for_its_longest_session() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
 
     for (absolute, least) in [
         (MINUTE, Duration::ZERO),
@@ -107,7 +107,7 @@ async fn a_key_outlives_the_idle_time_of_a_session_that_was_active_since() {
 #[tokio::test]
 async fn the_key_of_a_guest_session_is_kept_for_15_minutes_until_it_is_used() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     for changes in [Changes::default(), set("cart", "apple")] {
         let token = guest();
         let now = Authenticated::On(Arrival::now());
@@ -129,7 +129,7 @@ async fn the_key_of_a_guest_session_is_kept_for_15_minutes_until_it_is_used() {
 #[tokio::test]
 async fn a_key_is_kept_for_its_notices_and_its_cutoff() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
 
     let replaced = token(&store, "alice");
     makes(&store, &asks_for(&replaced, MINUTE)).await;
@@ -220,7 +220,7 @@ async fn expired_sessions_are_removed_with_their_data() {
 #[tokio::test]
 async fn any_number_of_malformed_records_is_removed_and_those_of_another_version_stay() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let token = signs_in(&store, "alice").await;
     let save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
     store.save(&save).await.unwrap();
@@ -243,7 +243,7 @@ async fn any_number_of_malformed_records_is_removed_and_those_of_another_version
 #[tokio::test]
 async fn given_up_ids_do_not_fill_the_hash() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let first = token(&store, "alice");
     let fill = "for at = 1, 19900 do \
         redis.call('HSET', KEYS[1], string.format('%016d.data', at), 'short') end";
@@ -262,7 +262,7 @@ async fn given_up_ids_do_not_fill_the_hash() {
 #[tokio::test]
 async fn removing_many_keys_at_once_does_not_block_the_server() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let token = signs_in(&store, "alice").await;
     let (mut some, mut none) = (Changes::default(), Changes::default());
     for number in 0..5_900 {

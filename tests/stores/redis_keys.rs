@@ -31,7 +31,7 @@ use crate::common::{
 #[tokio::test]
 async fn no_operation_leaves_a_key_without_a_ttl() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let one = |token: &Token, reason| End::new(token.tag(), Which::One(token.session_id()), reason);
 
     // Each of these is the first operation on its key.
@@ -86,7 +86,7 @@ async fn every_key_has_a_ttl(server: &Server, wanted: usize) {
 #[tokio::test]
 async fn ten_thousand_sign_ins_of_one_user_leave_a_small_hash() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let tag = token(&store, "alice").tag();
 
     let mut previous = None;
@@ -179,7 +179,7 @@ const OPERATIONS: usize = 9;
 #[tokio::test]
 async fn a_script_reads_no_data_but_that_of_the_session_it_is_asked_for() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let mut tokens = Vec::new();
     for _ in 0..3 {
         let token = signs_in(&store, "alice").await;
@@ -293,7 +293,7 @@ async fn flushed_scripts_are_loaded_again_without_an_error() {
 #[tokio::test]
 async fn a_full_server_refuses_sign_ins_but_resolves_rotates_and_ends_sessions() {
     let server = Server::start_with(&["--maxmemory-policy", "noeviction"]);
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let (first, second) = (
         signs_in(&store, "alice").await,
         signs_in(&store, "alice").await,
@@ -350,7 +350,7 @@ async fn a_full_server_refuses_sign_ins_but_resolves_rotates_and_ends_sessions()
 #[tokio::test]
 async fn an_evicted_key_signs_out_that_user_and_no_other() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let (alice, bob) = (
         signs_in(&store, "alice").await,
         signs_in(&store, "bob").await,
@@ -374,7 +374,7 @@ async fn a_tag_key_hides_the_user_and_a_prefix_names_the_app() {
         .prefix("shop")
         .tag_key(TagKey::new(*b"a key of the app's own").unwrap())
         .build();
-    let plain = RedisStore::new(server.pool());
+    let plain = server.patient();
     let user = UserId::new("alice").unwrap();
 
     let token = signs_in(&store, "alice").await;

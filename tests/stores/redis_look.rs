@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, RedisStore, SessionId, Timestamp,
+    EndReason, Lifetime, SessionId, Timestamp,
     store::{End, Look, ManualClock, Presence, SessionStore, Touch, Which},
 };
 
@@ -21,7 +21,7 @@ use crate::common::{
 #[tokio::test]
 async fn a_look_at_many_sessions_writes_nothing() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let (live, ended) = (
         signs_in(&store, "alice").await,
         signs_in(&store, "alice").await,

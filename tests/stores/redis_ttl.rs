@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, RedisStore,
+    EndReason, Lifetime,
     store::{
         Arrival, Authenticated, Created, End, Renewal, Rotate, Rotated, SeenDevice, SessionStore,
         Token, Which,
@@ -39,7 +39,7 @@ async fn ttl(server: &Server, token: &Token) -> Duration {
 #[tokio::test]
 async fn the_key_of_a_disabled_user_is_kept_until_the_user_may_sign_in() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     for has_sessions in [false, true] {
         let name = format!("user {has_sessions}");
         let token = if has_sessions {
@@ -60,7 +60,7 @@ async fn the_key_of_a_disabled_user_is_kept_until_the_user_may_sign_in() {
 #[tokio::test]
 async fn the_key_of_a_user_is_kept_while_a_device_is_known() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let token = token(&store, "alice");
     let mut create = asks("alice", &token);
     create.lifetime = Lifetime::new(MINUTE, MINUTE);
@@ -79,7 +79,7 @@ async fn the_key_of_a_user_is_kept_while_a_device_is_known() {
 #[tokio::test]
 async fn the_key_of_a_session_is_kept_for_its_new_lifetime_once_its_user_authenticated_again() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let token = signs_in(&store, "alice").await;
     assert!(is_live(&store, &token).await);
     let _: i64 = server.ask(&format!("PEXPIRE {} 60000", key(&token))).await;

@@ -94,7 +94,7 @@ async fn is_unknown(store: &RedisStore, token: &Token) -> bool {
 #[tokio::test]
 async fn an_unreadable_record_opens_no_session_and_hides_no_other() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let alice = signs_in(&store, "alice").await;
 
     for form in [&OTHER_VERSIONS[..], &NO_SESSIONS[..]].concat() {
@@ -115,7 +115,7 @@ async fn an_unreadable_record_opens_no_session_and_hides_no_other() {
 #[tokio::test]
 async fn a_token_of_another_version_is_unknown_and_its_request_a_guest() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let layer = SessionLayer::new(store.clone());
 
     for form in [OTHER_VERSIONS[0], NO_SESSIONS[0], NO_SESSIONS[2]] {
@@ -139,7 +139,7 @@ async fn a_token_of_another_version_is_unknown_and_its_request_a_guest() {
 #[tokio::test]
 async fn sessions_of_another_version_are_neither_counted_nor_evicted() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let mut others = Vec::new();
     for form in OTHER_VERSIONS {
         let other = signs_in(&store, "alice").await;
@@ -164,7 +164,7 @@ async fn sessions_of_another_version_are_neither_counted_nor_evicted() {
 #[tokio::test]
 async fn a_session_of_another_version_cannot_be_ended_by_id_or_created_again() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
 
     for form in OTHER_VERSIONS {
         let other = signs_in(&store, "alice").await;
@@ -187,7 +187,7 @@ async fn a_session_of_another_version_cannot_be_ended_by_id_or_created_again() {
 #[tokio::test]
 async fn records_of_another_version_keep_their_data_through_every_operation() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let other = signs_in(&store, "alice").await;
     let save = Save::new(other.tag(), other.session_id(), set("cart", "apple"));
     store.save(&save).await.unwrap();
@@ -210,7 +210,7 @@ async fn records_of_another_version_keep_their_data_through_every_operation() {
 #[tokio::test]
 async fn a_truncated_record_of_this_version_is_removed_with_its_data() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let odd = signs_in(&store, "alice").await;
     let save = Save::new(odd.tag(), odd.session_id(), set("cart", "apple"));
     store.save(&save).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_truncated_record_of_this_version_is_removed_with_its_data() {
 #[tokio::test]
 async fn an_unreadable_notice_reports_nothing() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
 
     for form in NO_NOTICES {
         let ended = signs_in(&store, "alice").await;
@@ -246,7 +246,7 @@ async fn an_unreadable_notice_reports_nothing() {
 #[tokio::test]
 async fn a_ticket_of_another_version_is_unknown() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     signs_in(&store, "alice").await;
     let refused = token(&store, "alice");
     let ticket = Ticketed {
@@ -275,7 +275,7 @@ async fn a_ticket_of_another_version_is_unknown() {
 #[tokio::test]
 async fn end_all_and_end_others_end_sessions_of_another_version_too() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
 
     for (user, all) in [("alice", true), ("bob", false)] {
         let mine = signs_in(&store, user).await;
@@ -301,7 +301,7 @@ async fn end_all_and_end_others_end_sessions_of_another_version_too() {
 #[tokio::test]
 async fn data_that_another_program_damaged_is_corrupt_and_no_outage() {
     let server = Server::start();
-    let store = RedisStore::new(server.pool());
+    let store = server.patient();
     let alice = signs_in(&store, "alice").await;
     let field = format!("{}.data", alice.session_id());
     let damage = format!(

@@ -42,7 +42,7 @@ async fn a_sign_in_that_is_sent_again_after_an_end_of_all_is_rejected() {
     until("the sign-in is held", async || wire.held() > 0).await;
     let waited = began.plus(Duration::from_secs(2));
     until("some time has passed", async || now(&server).await > waited).await;
-    let direct = RedisStore::new(server.pool());
+    let direct = server.patient();
     let all = End::new(alice.tag(), Which::All, EndReason::Administrator);
     let ended = direct.end(&all).await.unwrap();
     let Ended::Ended { now: cutoff, .. } = ended else {

@@ -37,7 +37,8 @@ async fn keeps_the_whole_contract_while_a_replica_confirms() {
 
     conformance::all(async |clock: ManualClock| {
         let store = RedisStore::builder(group.master.pool()).clock(clock);
-        store.confirm(1, Duration::from_secs(5)).build()
+        let store = store.confirm(1, Duration::from_secs(5));
+        store.deadline(Duration::from_secs(20)).build()
     })
     .await;
 }

@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use deadpool_redis::{
     Runtime,
@@ -44,7 +44,10 @@ async fn keeps_the_whole_contract_and_follows_the_master() {
     .unwrap();
 
     conformance::all(async |clock: ManualClock| {
-        RedisStore::builder(pool.clone()).clock(clock).build()
+        RedisStore::builder(pool.clone())
+            .clock(clock)
+            .deadline(Duration::from_secs(20))
+            .build()
     })
     .await;
     follows_the_master(&servers, &sentinels[0], &RedisStore::new(pool)).await;
