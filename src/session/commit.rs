@@ -190,7 +190,7 @@ impl Session {
         if !done.as_ref().is_err_and(CommitError::may_run_again) {
             let mut state = self.state();
             state.unstage(batch);
-            if let Ok(true) = done {
+            if matches!(done, Ok(true)) {
                 // A clone of the session may have staged updates meanwhile.
                 state.updates_run_again();
             }
