@@ -296,8 +296,8 @@ pub mod threats {}
 ///
 /// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
 /// event is delivered at most once. If a store's reply to a sign-in or an end is lost, the retry raises the
-/// same events. `expired` and `token_reuse` may be lost with a reply. What ends outside of a request is reported only to
-/// [`UserSessions::events`] and [`Everyone::events`].
+/// same events. `expired` and `token_reuse` may be lost with a reply, and so may the end of [`ClientVerdict::End`]. What ends
+/// outside of a request is reported only to [`UserSessions::events`] and [`Everyone::events`].
 ///
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing

@@ -48,8 +48,8 @@ pub enum EventKind {
     Created,
     /// A session ended; the event's `reason` says why.
     ///
-    /// Another user's session that a sign-in replaced raises none if the store failed to end it twice. The store then ends it
-    /// later, as [`Undelivered`](EndReason::Undelivered), and the log has a line.
+    /// Another user's session that a sign-in replaced raises none if the store failed to end it twice, or in time. The store
+    /// then ends it later, as [`Undelivered`](EndReason::Undelivered), and the log has a line.
     Ended,
     /// The sessions of all users ended that began before the event's time. The event names no user.
     EveryoneEnded,

@@ -6,7 +6,7 @@ use super::{
     Current, Live, Mark, Session, client_change::last_client, error::CommitError, sent::Sent,
 };
 use crate::{
-    model::{DeviceId, EndReason, Token, clock::Monotonic},
+    model::{DeviceId, EndReason, Record, Token, clock::Monotonic},
     request::Way,
     store::Found,
 };
@@ -214,17 +214,19 @@ impl Drop for OpenSession {
             if state.pending.is_empty() {
                 return;
             }
-            let record = state.record().cloned();
-            (std::mem::take(&mut state.pending), record)
+            let pending = std::mem::take(&mut state.pending);
+            let is_given_up = |record: &&Record| pending.iter().any(|(_, id)| *id == record.id);
+            let record = state.record().filter(is_given_up).cloned();
+            state.given_up = record.as_ref().map(|record| Box::new(record.id));
+            (pending, record)
         };
+        if let Some(record) = &record
+            && let Some(user) = record.user_id()
+        {
+            let (at, reason) = (self.session.now(), EndReason::Undelivered);
+            (self.session).raise_ended(user, record.id, reason, None, at);
+        }
         for (tag, id) in pending {
-            if let Some(record) = record.as_ref().filter(|record| record.id == id)
-                && let Some(user) = record.user_id()
-            {
-                let at = self.session.now();
-                self.session
-                    .report_ended(user, id, EndReason::Undelivered, None, at);
-            }
             tracing::debug!(reason = EndReason::Undelivered.as_str(), "session given up");
             self.session.0.rules.store.end_undelivered(tag, id);
         }

@@ -52,6 +52,20 @@ impl Session {
         by: Option<SessionId>,
         at: Timestamp,
     ) {
+        if self.state().reports_end(id) {
+            self.raise_ended(user, id, reason, by, at);
+        }
+    }
+
+    /// As [`report_ended`](Self::report_ended), when nothing else can have reported it.
+    pub(super) fn raise_ended(
+        &self,
+        user: &UserId,
+        id: SessionId,
+        reason: EndReason,
+        by: Option<SessionId>,
+        at: Timestamp,
+    ) {
         meter::ended(reason);
         self.0.rules.audit.raise(|| {
             let client = self.state().sender.client();

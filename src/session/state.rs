@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) replaced: Vec<Replaced>,
     /// Sessions that may have been created and whose token was not sent yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
+    /// The session whose end the request reported when it was dropped. A task of the app may have ended it just then.
+    pub(super) given_up: Option<Box<SessionId>>,
     /// The cutoffs that this request itself set.
     pub(super) own_cutoffs: OwnCutoffs,
     /// Names the end of a sign-out whose outcome is not known yet, see [`End::call`](crate::store::End::call).
@@ -98,6 +100,7 @@ impl State {
             guest_token: None,
             replaced: Vec::new(),
             pending: Vec::new(),
+            given_up: None,
             own_cutoffs: OwnCutoffs::default(),
             ending: None,
             found_ended: None,
@@ -283,6 +286,13 @@ impl State {
     /// The session was not created after all, or its token was sent.
     pub(super) fn not_pending(&mut self, id: SessionId) {
         self.pending.retain(|(_, pending)| *pending != id);
+    }
+
+    /// This session has ended. Whether that is still to be reported: dropping the request does it for a session whose token
+    /// was not sent yet.
+    pub(super) fn reports_end(&mut self, id: SessionId) -> bool {
+        self.not_pending(id);
+        self.given_up.as_deref() != Some(&id)
     }
 
     /// Of what is staged only a sign-out stays.

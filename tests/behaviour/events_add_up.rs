@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeMap,
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::Pin,
     sync::{Arc, Mutex},
     task::Poll,
@@ -27,8 +27,9 @@ use tower_user_sessions::{
 
 use crate::common::{
     book::{Book, Reported},
-    faulty::{Fault, FaultyStore, Method},
+    faulty::{Fault, FaultyStore, Method, until_asked},
     http::{Client, HOUR, ids, store, user},
+    people::until,
 };
 
 struct World {
@@ -236,7 +237,7 @@ async fn evictions_of_a_sign_in_whose_response_was_dropped_raise_events() {
         async move {
             session.log_in(user("alice")).unwrap();
             tokio::spawn(async move { outcome.send(session.commit().await).unwrap() });
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         }
     }));
     for _ in 0..100 {
@@ -277,4 +278,54 @@ async fn events_without_a_receiver_are_dropped_and_counted() {
     Client::signed_in(&layer, "alice").await;
 
     assert_eq!(sender.dropped(), 1);
+}
+
+// T44 T45
+#[tokio::test]
+async fn a_session_that_ends_while_its_request_is_dropped_is_reported_once() {
+    for of_all in [false, true] {
+        let World {
+            layer,
+            faulty,
+            store,
+            book,
+            ..
+        } = world(Limit::at_most(3));
+        faulty.next(Method::End, Fault::HangAfter);
+        let (task, ends) = oneshot::channel();
+        let task = Arc::new(Mutex::new(Some(task)));
+        let request = Client::new(&layer).request(move |session| {
+            let task = Arc::clone(&task);
+            async move {
+                session.log_in(user("alice")).unwrap();
+                session.commit().await.unwrap();
+                let ends = tokio::spawn(async move {
+                    if of_all {
+                        let sessions = session.user_sessions().unwrap();
+                        assert_eq!(sessions.end_all().await.unwrap(), 1);
+                    } else {
+                        session.log_out().unwrap();
+                        session.commit().await.unwrap();
+                    }
+                });
+                let task = task.lock().unwrap().take().unwrap();
+                task.send(ends).unwrap();
+                pending::<()>().await;
+            }
+        });
+        let mut request = Box::pin(request);
+        until_asked(&faulty, Method::End, 1, request.as_mut()).await;
+        let has_ended = async || ids(&store, "alice").await.is_empty();
+        until("the session has ended", has_ended).await;
+
+        drop(request);
+        faulty.release();
+        ends.await.unwrap().await.unwrap();
+
+        let ended: Vec<_> = (book.news().into_iter())
+            .filter(|event| event.0 == EventKind::Ended)
+            .map(|event| event.4)
+            .collect();
+        assert_eq!(ended, [Some(EndReason::Undelivered)], "{of_all}");
+    }
 }
