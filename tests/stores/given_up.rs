@@ -8,11 +8,14 @@ use tower_user_sessions::{
     store::{Created, End, Ended, Renewal, Rotate, Salt, SharedStore, StoreErrorKind, Which},
 };
 
-use crate::common::{
-    http::{Client, user},
-    people::{asks, is_live, signs_in, token, until},
-    redis::{Server, free_port},
-    shelf::{Fault, Shelf},
+use crate::{
+    common::{
+        http::{Client, user},
+        people::{asks, is_live, signs_in, token, until},
+        redis::{Server, free_port},
+        shelf::{Fault, Shelf},
+    },
+    redis_check::without_shebang,
 };
 
 async fn sign_ins_and_guests(store: impl Into<SharedStore>) {
@@ -59,6 +62,20 @@ async fn what_a_full_server_refuses_takes_no_room_there() {
     assert_eq!(store.drain(Duration::from_secs(10)).await, 0);
     assert_eq!(server.ask::<usize>("DBSIZE").await, 1);
     assert!(is_live(&store, &token).await);
+}
+
+// T57 T70
+#[tokio::test]
+async fn what_a_full_server_refuses_in_the_middle_of_a_script_is_ended() {
+    let server = Server::start_with(&["--maxmemory-policy", "noeviction"]);
+    // It runs scripts without their first line until a command needs room.
+    let store = RedisStore::connect(&without_shebang(server.port).await).unwrap();
+    signs_in(&store, "bob").await;
+    let _: () = server.ask("CONFIG SET maxmemory 1").await;
+
+    sign_ins_and_guests(store.clone()).await;
+
+    assert!(store.drain(Duration::ZERO).await > 0);
 }
 
 /// A request that commits its sign-in twice and answers with an error. Returns how many sign-ins are to be ended then.

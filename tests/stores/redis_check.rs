@@ -323,7 +323,7 @@ async fn a_server_without_scripts_is_found() {
 }
 
 /// A relay to a server that does not know the first line of our scripts, as `KeyDB`.
-async fn without_shebang(port: u16) -> String {
+pub(crate) async fn without_shebang(port: u16) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

@@ -62,9 +62,11 @@ impl Watcher {
         let watching = tokio::spawn(async move {
             let mut seen = Seen { most: 0, looks: 0 };
             while !stop.load(Ordering::Relaxed) {
-                let live = sessions.list().await.unwrap().len();
-                seen.most = seen.most.max(live);
-                seen.looks += 1;
+                // While all start at once, a first connection may take too long. The next look makes another one.
+                if let Ok(live) = sessions.list().await {
+                    seen.most = seen.most.max(live.len());
+                    seen.looks += 1;
+                }
                 tokio::time::sleep(PAUSE).await;
             }
             seen
@@ -199,11 +201,12 @@ async fn mixed_classes_never_exceed_their_limits_or_the_total() {
     let watching = tokio::spawn(async move {
         let (mut most, mut looks) = ([0; 4], 0);
         while !stop.load(Ordering::Relaxed) {
-            let live = by_class(&sessions.list().await.unwrap());
-            most.iter_mut()
-                .zip(live)
-                .for_each(|(most, live)| *most = live.max(*most));
-            looks += 1;
+            if let Ok(live) = sessions.list().await {
+                most.iter_mut()
+                    .zip(by_class(&live))
+                    .for_each(|(most, live)| *most = live.max(*most));
+                looks += 1;
+            }
             tokio::time::sleep(PAUSE).await;
         }
         (most, looks)

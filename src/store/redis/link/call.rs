@@ -363,9 +363,11 @@ impl Inner {
                 return Next::Fail(error);
             }
             Failure::Strange => progress.unknown = true,
-            // A server that is full refuses it before it runs. The client of a Cluster pool may have sent it before.
+            // A server that is full refuses it before it runs, if it knows the script's first line. The client of a Cluster
+            // pool may have sent it before.
             Failure::Final(StoreErrorKind::Full) => {
-                progress.refused = !progress.unknown && !connection.is_cluster();
+                let whole = connection.shebang() && !connection.is_cluster();
+                progress.refused = whole && !progress.unknown;
             }
             Failure::Fenced if self.source.is_sentinel() => self.ask(),
             Failure::Fenced | Failure::NoScript | Failure::Final(_) => {}
