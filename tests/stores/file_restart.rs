@@ -275,17 +275,23 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
         }
     }
     for (version, kind) in [
-        (2, FileStoreErrorKind::Damaged),
-        (4, FileStoreErrorKind::Newer),
+        (3, FileStoreErrorKind::Damaged),
+        (5, FileStoreErrorKind::Newer),
     ] {
         let mut other = closed.clone();
         other[20..24].copy_from_slice(&u32::to_be_bytes(version));
         cases.push((kind, other));
     }
-    // The second record of the journal, with others after it.
-    let mut torn = crashed;
-    torn[2 * 4_096 + 100] ^= 1;
-    cases.push((FileStoreErrorKind::Damaged, torn));
+    // The second record of the journal, and its first one in the half with the later ones. Others come after them.
+    let halves = [4_096, 4_096 + 4 * 1024 * 1024];
+    let half = halves
+        .into_iter()
+        .max_by_key(|half| &crashed[half + 16..half + 24]);
+    for record in [0, 4_096] {
+        let mut torn = crashed.clone();
+        torn[half.unwrap() + record + 100] ^= 1;
+        cases.push((FileStoreErrorKind::Damaged, torn));
+    }
     cases.push((
         FileStoreErrorKind::Foreign,
         b"SQLite format 3\0 and more".to_vec(),

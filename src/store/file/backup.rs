@@ -8,16 +8,29 @@ use std::{
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Value,
 };
+use tokio::sync::oneshot::Receiver;
 
 use super::{
-    FileStoreError,
-    disk::{Disk, PARTS, TIMES, Times, sync_directory},
+    FileStoreError, FileStoreErrorKind,
+    changes::{PARTS, TIMES},
+    disk::{Disk, Times, sync_directory},
     log::LOG,
+    queue::Landing,
 };
-use crate::store::nonce;
+use crate::store::{StoreError, nonce};
 
 /// How many bytes of the copy are written in one commit.
 const AT_ONCE: usize = 8 * 1024 * 1024;
+
+/// Waits until the database has what waits in the journal.
+pub(super) fn settled(done: Receiver<Landing>, to: &Path) -> Result<(), FileStoreError> {
+    let failed = FileStoreError::new(FileStoreErrorKind::Unavailable, to);
+    match done.blocking_recv() {
+        Ok(Landing::Done(Err(failure))) => Err(failed.with_source(StoreError::from(failure))),
+        Ok(_) => Ok(()),
+        Err(closed) => Err(failed.with_source(closed)),
+    }
+}
 
 /// Copies what is in the database at this moment to a new file.
 pub(super) fn copy(database: &Database, to: &Path) -> Result<(), FileStoreError> {

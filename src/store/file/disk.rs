@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io,
+    io, mem,
     path::Path,
     sync::{Arc, Weak},
     thread,
@@ -10,30 +10,28 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableTable, StorageError, TableDefinition,
-    WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, WriteTransaction,
 };
 
 use super::{
     FileStoreError, FileStoreErrorKind,
+    changes::{Changes, Overlay, PARTS, Tables},
     header::{self, Header},
-    load::load,
-    log::{Cleaned, Group, LOG, Log, PartsOf},
+    journal,
+    load::{LoadError, load},
+    log::{Group, Log},
     medium::{Medium, OsFile},
     storage::{START, Storage},
 };
 use crate::{
-    model::{SessionId, Tag, Timestamp, clock::Monotonic},
+    model::{Tag, Timestamp, clock::Monotonic},
     store::session_set::SessionSet,
 };
 
-/// The data of sessions, by tag and session id.
-pub(super) const PARTS: TableDefinition<'_, &[u8; 24], &[u8]> = TableDefinition::new("parts");
-
-/// The store's time at a commit, in milliseconds, and the cutoff of all users. Values of the [log](LOG) have a later time.
-pub(super) const TIMES: TableDefinition<'_, &str, i64> = TableDefinition::new("times");
-pub(super) const LAST: &str = "last";
-pub(super) const EVERYONE: &str = "everyone";
+/// The number of the last changes from the journal that are in the tables. A backup has a journal of its own.
+const TAKEN: TableDefinition<'_, &str, u64> = TableDefinition::new("taken");
+const LATEST: &str = "latest";
 
 /// All sets are in memory, so the database needs to remember little.
 const CACHE: usize = 32 * 1024 * 1024;
@@ -49,7 +47,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(250);
 pub(super) struct Disk {
     // The same file is opened again after an error, whatever has its name then.
     medium: Box<dyn Medium>,
-    database: Option<Arc<Database>>,
+    opened: Option<Opened>,
     /// One that an error closed. A backup may still read from it.
     closing: Weak<Database>,
     log: Log,
@@ -57,6 +55,16 @@ pub(super) struct Disk {
     stray: Vec<[u8; 24]>,
     /// The cutoff of all users in the file.
     everyone: Option<Timestamp>,
+    /// The data of sessions in the changes that wait in the journal.
+    overlay: Overlay,
+}
+
+/// The database, and the file below it.
+#[derive(Debug)]
+struct Opened {
+    // It is closed before the file.
+    database: Arc<Database>,
+    storage: Storage,
 }
 
 /// Which parts a commit writes.
@@ -116,17 +124,19 @@ impl Disk {
             .set_check_integrity_on_open(header == Header::Made)
             .create_with_backend(storage.clone())
             .map_err(|source| wrong(path, source))?;
+        recover(&database, &storage).map_err(|source| LoadError::from(source).at(path))?;
         let loaded = load(&database, take).map_err(|error| error.at(path))?;
         let times = loaded.times;
         storage.release().map_err(io)?;
-        let database = Some(Arc::new(database));
+        let database = Arc::new(database);
         let mut disk = Self {
             medium,
-            database,
+            opened: Some(Opened { database, storage }),
             closing: Weak::new(),
             log: loaded.log,
             stray: loaded.stray,
             everyone: times.everyone,
+            overlay: Overlay::default(),
         };
         if header == Header::Unmade {
             // The tables and the directory are there before the header says so.
@@ -141,19 +151,22 @@ impl Disk {
 
     /// Makes the tables.
     fn make(&mut self, times: Times) -> Result<(), redb::Error> {
-        self.run(|database, _| {
-            let write = database.begin_write()?;
-            write.open_table(LOG)?;
-            write.open_table(PARTS)?;
-            write.open_table(TIMES)?;
-            write_times(&write, times)?;
+        let mut changes = Changes::default();
+        changes.times(times);
+        self.run(|opened, _| {
+            let write = opened.database.begin_write()?;
+            Tables::open(&write)?.make(changes.bytes())?;
+            write.open_table(TAKEN)?;
             Ok(write.commit()?)
         })?;
         self.log.note(times.last);
         Ok(())
     }
 
-    /// Writes these session sets, all or none, and cleans the log if it is long. Opens the file again if an error closed it.
+    /// Writes these session sets, all or none. Opens the file again if an error closed it.
+    ///
+    /// They wait in the journal, if it has a place and nobody wants to read the database. If it has none, one commit of the
+    /// database takes all that waits, and cleans the log if it is long.
     ///
     /// The sets of a commit that failed may be in the file or not. Until all of them were written again with [`Parts::All`],
     /// say no to `clean`: it would add the versions that are known here behind later ones.
@@ -162,41 +175,57 @@ impl Disk {
         mut group: Group,
         times: Times,
         clean: bool,
+        may_wait: bool,
     ) -> Result<(), redb::Error> {
-        let has_sets = group.len() > 0;
-        // The time of a group is in the log.
-        let new = Times {
-            last: times.last.filter(|_| !has_sets),
-            everyone: times.everyone.filter(|it| Some(*it) > self.everyone),
-        };
-        let (mut cleaned, mut numbers) = (Cleaned::default(), Vec::new());
         let left = self.stray.len().saturating_sub(STRAY);
-        let stray: Vec<_> = self.stray.get(left..).unwrap_or_default().to_vec();
-        self.run(|database, log| {
-            let write = database.begin_write()?;
-            if has_sets {
-                let mut table = write.open_table(LOG)?;
-                if clean {
-                    cleaned = log.clean(&mut table, &mut group)?;
+        let stray = self.stray.get(left..).unwrap_or_default().to_vec();
+        let times = Times {
+            everyone: times.everyone.filter(|it| Some(*it) > self.everyone),
+            ..times
+        };
+        let overlay = mem::take(&mut self.overlay);
+        let (mut cleaned, mut numbers) = (None, Vec::new());
+        let changes_of = |group: &mut Group, log: &mut Log| {
+            // No value that is removed has a later time.
+            let time = log.time().max(times.last);
+            group.seal(time).map_err(io::Error::other)?;
+            let numbers: Vec<_> = log.next(group.values().len()).collect();
+            Ok::<_, io::Error>((Changes::of(group, &numbers, times, &stray)?, numbers))
+        };
+        self.overlay = self.run(|Opened { database, storage }, log| {
+            if may_wait {
+                let (mut changes, of) = changes_of(&mut group, log)?;
+                numbers = of;
+                if !group.parts.is_empty() {
+                    let table = database.begin_read()?.open_table(PARTS)?;
+                    changes.parts(&group.parts, &table, &overlay)?;
                 }
-                // No value that is removed has a later time.
-                let time = log.time().max(times.last);
-                group.seal(time).map_err(io::Error::other)?;
-                numbers.extend(log.next(group.values().len()));
-                for (number, value) in numbers.iter().zip(group.values()) {
-                    table.insert(number, value.as_slice())?;
+                if storage.has_place(changes.bytes().len()) {
+                    storage.add(changes.bytes())?;
+                    return Ok(overlay.and(changes));
                 }
             }
-            write_parts(&write, &group.parts)?;
-            remove_parts(&write, &stray)?;
-            write_times(&write, new)?;
-            Ok(write.commit()?)
+            let write = database.begin_write()?;
+            let mut tables = take(&write, storage)?;
+            if clean {
+                cleaned = Some(log.clean(&mut tables.log, &mut group)?);
+            }
+            let (mut changes, of) = changes_of(&mut group, log)?;
+            numbers = of;
+            changes.parts(&group.parts, &tables.parts, &Overlay::default())?;
+            tables.make(changes.bytes())?;
+            drop(tables);
+            write.commit()?;
+            storage.taken();
+            Ok(Overlay::default())
         })?;
         self.stray.truncate(left);
         self.everyone = self.everyone.max(times.everyone);
         self.log.note(times.last);
         self.log.keep(&group, &numbers);
-        self.log.cleaned(&cleaned);
+        if let Some(cleaned) = &cleaned {
+            self.log.cleaned(cleaned);
+        }
         Ok(())
     }
 
@@ -205,16 +234,16 @@ impl Disk {
         &mut self.log
     }
 
-    fn run(
+    fn run<T>(
         &mut self,
-        work: impl FnOnce(&Database, &mut Log) -> Result<(), redb::Error>,
-    ) -> Result<(), redb::Error> {
-        let database = match &self.database {
-            Some(database) => database,
+        work: impl FnOnce(&Opened, &mut Log) -> Result<T, redb::Error>,
+    ) -> Result<T, redb::Error> {
+        let opened = match &self.opened {
+            Some(opened) => opened,
             None if self.closing.strong_count() > 0 => return Err(redb::Error::PreviousIo),
-            None => self.database.insert(Arc::new(reopen(&*self.medium)?)),
+            None => self.opened.insert(reopen(&*self.medium)?),
         };
-        let done = work(database, &mut self.log);
+        let done = work(opened, &mut self.log);
         if done.is_err() {
             // After one error the database refuses everything.
             self.close();
@@ -224,14 +253,19 @@ impl Disk {
 
     /// Closes the database until the next commit.
     pub(super) fn close(&mut self) {
-        let closing = self.database.take();
-        self.closing = closing.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let opened = self.opened.take();
+        if let Some(Opened { database, storage }) = &opened {
+            storage.fail();
+            self.closing = Arc::downgrade(database);
+        }
+        self.overlay = Overlay::default();
     }
 
     /// The database, to read from.
     pub(super) fn database(&self) -> Weak<Database> {
-        let database = self.database.as_ref();
-        database.map(Arc::downgrade).unwrap_or_default()
+        let opened = self.opened.as_ref();
+        let database = opened.map(|opened| Arc::downgrade(&opened.database));
+        database.unwrap_or_default()
     }
 }
 
@@ -272,11 +306,51 @@ fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
     Ok(())
 }
 
-fn reopen(medium: &dyn Medium) -> Result<Database, redb::Error> {
+fn reopen(medium: &dyn Medium) -> Result<Opened, redb::Error> {
     let storage = Storage::holding(medium.again()?)?;
     let database = builder().create_with_backend(storage.clone())?;
+    recover(&database, &storage)?;
     storage.release()?;
-    Ok(database)
+    Ok(Opened {
+        database: Arc::new(database),
+        storage,
+    })
+}
+
+/// Takes what waits in the journal of a file that was opened. What the database took before does not count.
+fn recover(database: &Database, storage: &Storage) -> Result<(), redb::Error> {
+    if storage.waiting().is_empty() {
+        return Ok(());
+    }
+    let write = database.begin_write()?;
+    {
+        let table = write.open_table(TAKEN)?;
+        if let Some(taken) = table.get(LATEST)? {
+            storage.took(taken.value());
+        }
+    }
+    drop(take(&write, storage)?);
+    write.commit()?;
+    storage.taken();
+    Ok(())
+}
+
+/// Makes all changes that wait in the journal.
+fn take<'txn>(
+    write: &'txn WriteTransaction,
+    storage: &Storage,
+) -> Result<Tables<'txn>, redb::Error> {
+    let mut tables = Tables::open(write)?;
+    let waiting = storage.waiting();
+    let mut last = None;
+    for (number, changes) in journal::changes(&waiting, None) {
+        tables.make(changes)?;
+        last = Some(number);
+    }
+    if let Some(last) = last {
+        write.open_table(TAKEN)?.insert(LATEST, last)?;
+    }
+    Ok(tables)
 }
 
 /// A new name is in the directory only after the directory is written.
@@ -309,82 +383,4 @@ pub(super) fn of_io(error: &io::Error) -> FileStoreErrorKind {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => FileStoreErrorKind::Damaged,
         _ => FileStoreErrorKind::Unavailable,
     }
-}
-
-/// Writes those moments that are later than the ones in the file.
-fn write_times(write: &WriteTransaction, times: Times) -> Result<(), redb::Error> {
-    for (name, time) in [(LAST, times.last), (EVERYONE, times.everyone)] {
-        let Some(time) = time.map(Timestamp::as_millis) else {
-            continue;
-        };
-        let mut table = write.open_table(TIMES)?;
-        let before = table.get(name)?.map(|at| at.value());
-        if before.is_none_or(|before| before < time) {
-            table.insert(name, time)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes the data of sessions to their table.
-fn write_parts(write: &WriteTransaction, of: &[PartsOf]) -> Result<(), redb::Error> {
-    if of.is_empty() {
-        return Ok(());
-    }
-    let mut parts = write.open_table(PARTS)?;
-    for PartsOf { tag, set, all } in of {
-        let known = stored(&parts, *tag)?;
-        let has = |id: SessionId| set.as_ref().is_some_and(|set| set.has_part(id));
-        for (id, _) in known.iter().filter(|(id, _)| !has(*id)) {
-            parts.remove(&key(*tag, *id))?;
-        }
-        for (id, revision) in set.iter().flat_map(SessionSet::parts) {
-            if !all && known.contains(&(id, Some(revision))) {
-                continue;
-            }
-            if let Some(bytes) = set.as_ref().and_then(|set| set.encode_part(id)) {
-                parts.insert(&key(*tag, id), bytes.as_ref())?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes data of sessions. Their ids were random, so no session has them again.
-fn remove_parts(write: &WriteTransaction, keys: &[[u8; 24]]) -> Result<(), redb::Error> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let mut parts = write.open_table(PARTS)?;
-    for key in keys {
-        parts.remove(key)?;
-    }
-    Ok(())
-}
-
-/// The parts of a set that are on the disk, and the revision of each.
-fn stored(
-    parts: &impl ReadableTable<&'static [u8; 24], &'static [u8]>,
-    tag: Tag,
-) -> Result<Vec<(SessionId, Option<u64>)>, redb::Error> {
-    let first = key(tag, SessionId::from_bytes([0; 12]));
-    let last = key(tag, SessionId::from_bytes([255; 12]));
-    let mut known = Vec::new();
-    for part in parts.range::<&[u8; 24]>(&first..=&last)? {
-        let (key, part) = part?;
-        let revision = part.value().get(1..).and_then(|rest| rest.first_chunk());
-        if let Some(id) = key.value().last_chunk() {
-            let revision = revision.map(|revision| u64::from_be_bytes(*revision));
-            known.push((SessionId::from_bytes(*id), revision));
-        }
-    }
-    Ok(known)
-}
-
-fn key(tag: Tag, id: SessionId) -> [u8; 24] {
-    let mut key = [0; 24];
-    let (of, session) = key.split_at_mut(12);
-    of.copy_from_slice(tag.as_bytes());
-    session.copy_from_slice(id.as_bytes());
-    key
 }

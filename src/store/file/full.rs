@@ -15,6 +15,7 @@ use redb::backends::FileBackend;
 use super::{
     FileStore,
     disk::{Disk, Times},
+    journal::{self, Journal},
     medium::Medium,
 };
 use crate::{
@@ -263,6 +264,9 @@ async fn on_a_full_disk_with_a_long_log_sign_ins_fail_and_the_next_one_with_spac
     let error = store.end(&end).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Full);
     let crashed = Small::with(small.state().bytes.clone());
+    let waiting = Journal::after(&mut journal::read(&crashed).unwrap()).waiting();
+    let waiting = journal::changes(&waiting, None).count();
+    assert!(waiting > 1, "the disk was full before sign-ins waited");
 
     assert!(!is_live(&store, &ended).await);
     for store in [&store, &crashed.open()] {

@@ -12,7 +12,7 @@ use super::{
 const MAGIC: &[u8; 20] = b"tower-user-sessions\0";
 
 /// The version of the file: which tables the database has, and what is in them.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// How many bytes of the header have a meaning: magic, version as `u32`, and whether the database was made.
 const USED: usize = 25;

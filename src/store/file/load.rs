@@ -7,7 +7,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 
 use super::{
     FileStoreError, FileStoreErrorKind,
-    disk::{EVERYONE, LAST, PARTS, TIMES, Times, of_io},
+    changes::{EVERYONE, LAST, PARTS, TIMES},
+    disk::{Times, of_io},
     log::{LOG, Log, Torn},
 };
 use crate::{

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 mod backup;
 mod builder;
+mod changes;
 mod clock;
 mod disk;
 mod entry;
@@ -160,8 +161,8 @@ impl FileStore {
     ///
     /// # Errors
     ///
-    /// If the target exists or cannot be written, or if this store's own file cannot be read. Of two backups to one name at
-    /// once, one gets an error. The kind is [`Unavailable`](FileStoreErrorKind::Unavailable).
+    /// If the target exists or cannot be written, or if this store's own file cannot be read or written. Of two backups to
+    /// one name at once, one gets an error. The kind is [`Unavailable`](FileStoreErrorKind::Unavailable).
     ///
     /// # Cancel safety
     ///
@@ -172,11 +173,16 @@ impl FileStore {
             FileStoreError::new(FileStoreErrorKind::Unavailable, &self.0.path).with_source(source)
         };
         let database = self.0.database().ok_or_else(closed)?;
+        // It is opened again only without this handle, so it is this database that has everything then.
+        let settled = self.0.front.queue.settle();
         let to = to.as_ref().to_owned();
         let path = to.clone();
         let (done, copied) = oneshot::channel();
         let thread = thread::Builder::new().name("session backup".to_owned());
-        let copy = move || drop(done.send(backup::copy(&database, &to)));
+        let copy = move || {
+            let copied = backup::settled(settled, &to).and_then(|()| backup::copy(&database, &to));
+            drop(done.send(copied));
+        };
         thread
             .spawn(copy)
             .map_err(|source| FileStoreError::io(&path, source))?;

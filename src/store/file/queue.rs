@@ -30,6 +30,8 @@ struct State {
     tags: Vec<Tag>,
     /// Who waits for any commit.
     waiting: Vec<Waiting>,
+    /// Whether the database is wanted with all that was written.
+    settles: bool,
     stops: bool,
     /// At so many session sets the thread stops gathering.
     enough: usize,
@@ -52,6 +54,7 @@ pub(super) struct Gather {
 pub(super) struct Work {
     pub(super) tags: Vec<Tag>,
     pub(super) waiting: Vec<Waiting>,
+    pub(super) settles: bool,
     pub(super) stops: bool,
 }
 
@@ -71,8 +74,19 @@ impl Queue {
 
     /// Waits for the next commit, whatever else is in it.
     pub(super) fn wait(&self) -> oneshot::Receiver<Landing> {
+        self.wait_for(false)
+    }
+
+    /// Waits until the database has all that was written before.
+    pub(super) fn settle(&self) -> oneshot::Receiver<Landing> {
+        self.wait_for(true)
+    }
+
+    fn wait_for(&self, settles: bool) -> oneshot::Receiver<Landing> {
         let (waiting, done) = oneshot::channel();
-        self.state().waiting.push(waiting);
+        let mut state = self.state();
+        state.waiting.push(waiting);
+        state.settles |= settles;
         self.work.notify_one();
         done
     }
@@ -134,6 +148,7 @@ impl Queue {
         Work {
             tags: mem::take(&mut state.tags),
             waiting: mem::take(&mut state.waiting),
+            settles: mem::take(&mut state.settles) || state.stops,
             stops: state.stops,
         }
     }

@@ -1,7 +1,7 @@
 //! The file below the database: its header and its journal, and writes that are held back until the file proved to be good.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     ops::Bound,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +12,7 @@ use std::{
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
 use super::{
-    journal::{self, Journal},
+    journal::{self, Journal, Replay},
     medium::Medium,
 };
 
@@ -45,6 +45,10 @@ struct Held {
     len: u64,
     /// How much of the file itself is still to be seen.
     solid: u64,
+    /// What the journal said.
+    replay: Replay,
+    /// Whether the database has taken what waits in the journal.
+    is_taken: bool,
 }
 
 enum Step {
@@ -56,22 +60,22 @@ enum Step {
 impl Storage {
     /// This file. Nothing is written to it before [`release`](Self::release).
     pub(super) fn holding(medium: Box<dyn Medium>) -> io::Result<Self> {
-        let replay = journal::read(&*medium)?;
+        let mut replay = journal::read(&*medium)?;
         let len = medium.len()?.saturating_sub(START);
-        let steps: Vec<Step> = replay
-            .writes
-            .into_iter()
-            .map(|(at, bytes)| Step::Write(at, bytes))
-            .collect();
+        let journal = Journal::after(&mut replay);
+        let writes = mem::take(&mut replay.writes).into_iter();
+        let steps: Vec<Step> = writes.map(|(at, bytes)| Step::Write(at, bytes)).collect();
         Ok(Self(Arc::new(Inner {
             medium,
-            journal: Mutex::new(Journal::new()),
+            journal: Mutex::new(journal),
             holds: AtomicBool::new(true),
             held: Mutex::new(Held {
                 replayed: steps.len(),
                 steps,
                 len,
                 solid: len,
+                replay,
+                is_taken: false,
             }),
         })))
     }
@@ -95,6 +99,7 @@ impl Storage {
         let Some(mut held) = self.held() else {
             return Ok(());
         };
+        held.replay.write_again(&*self.0.medium)?;
         // The database sees them until all are in the file, also if one fails.
         let (replayed, steps) = held.steps.split_at(held.replayed);
         for step in replayed {
@@ -102,7 +107,7 @@ impl Storage {
                 self.0.medium.write(at.saturating_add(START), bytes)?;
             }
         }
-        // Only now the records may go.
+        // Only now the pages in the records may go.
         self.journal().begin(&*self.0.medium)?;
         for step in steps {
             match step {
@@ -111,13 +116,51 @@ impl Storage {
                 Step::Sync => self.journal().sync(&*self.0.medium)?,
             }
         }
-        held.steps = Vec::new();
+        if held.is_taken {
+            self.journal().taken();
+        }
+        (held.steps, held.replay) = (Vec::new(), Replay::default());
         self.0.holds.store(false, Ordering::Release);
         Ok(())
     }
 
+    /// Whether changes of so many bytes can wait in the journal.
+    pub(super) fn has_place(&self, bytes: usize) -> bool {
+        self.journal().has_place(bytes)
+    }
+
+    /// Waits until these changes are on the disk. They wait for the database.
+    pub(super) fn add(&self, changes: &[u8]) -> io::Result<()> {
+        self.journal().add(&*self.0.medium, changes)
+    }
+
+    /// What waits in the journal.
+    pub(super) fn waiting(&self) -> Arc<Vec<u8>> {
+        self.journal().waiting()
+    }
+
+    /// The database took the changes up to this number before.
+    pub(super) fn took(&self, number: u64) {
+        self.journal().took(number);
+    }
+
+    /// A commit of the database has all that waits.
+    pub(super) fn taken(&self) {
+        match self.held() {
+            // It is in the file only after all steps are.
+            Some(mut held) => held.is_taken = true,
+            None => self.journal().taken(),
+        }
+    }
+
+    /// Nothing is written to this file any more: it will be opened again.
+    pub(super) fn fail(&self) {
+        self.journal().fail();
+    }
+
     fn write_now(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut journal = self.journal();
+        journal.check()?;
         let written = self.0.medium.write(at.saturating_add(START), bytes);
         match &written {
             Ok(()) => journal.note(at, bytes),

@@ -99,7 +99,7 @@ impl Writer {
                 tags.extend(self.unhurried.drain(left..));
             }
             if is_asked || is_again || !tags.is_empty() {
-                self.write(tags, work.waiting);
+                self.write(tags, work.waiting, work.settles);
             }
             let is_done = self.unhurried.is_empty() && self.failed.is_empty();
             let is_done = is_done || self.rest.is_some();
@@ -129,7 +129,7 @@ impl Writer {
         self.collected = Monotonic::now();
     }
 
-    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>) {
+    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>, settles: bool) {
         // In the order of the data of sessions, and each once.
         tags.sort_unstable_by_key(|tag| *tag.as_bytes());
         tags.dedup();
@@ -142,7 +142,7 @@ impl Writer {
         // is in the file, would be damage. And only once the disk works: it may be full, and a copy needs space.
         let clean = self.failed.is_empty() && self.rest.is_none();
         let began = Monotonic::now();
-        let (sets, outcome) = (group.len(), self.commit(group, clean));
+        let (sets, outcome) = (group.len(), self.commit(group, clean, !settles));
         let took = began.elapsed();
         meter::committed(took, sets, outcome.is_ok());
         match &outcome {
@@ -180,7 +180,7 @@ impl Writer {
         self.rest = Some((Monotonic::now(), took.max(PAUSE)));
     }
 
-    fn commit(&mut self, group: Group, clean: bool) -> Outcome {
+    fn commit(&mut self, group: Group, clean: bool, may_wait: bool) -> Outcome {
         let now = self.front.clock.now();
         // A moment that may be wrong must not become the store's time.
         let times = Times {
@@ -189,7 +189,9 @@ impl Writer {
         };
         let disk = &mut self.disk;
         // A panic of the database must not leave operations waiting for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| disk.commit(group, times, clean)));
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            disk.commit(group, times, clean, may_wait)
+        }));
         self.seen(done).map_err(Failure::from)
     }
 

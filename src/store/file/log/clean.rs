@@ -13,8 +13,8 @@ use super::{
 /// How much of the file the log takes at least before it is cleaned.
 const LEAST: u64 = if cfg!(test) { 4 } else { 32 * 1024 } * 1024;
 
-/// A commit cleans so many times the bytes that it adds. The first values may have no older versions, so this is more than
-/// what [`Log::most`] needs at the average.
+/// A cleaning removes so many times the bytes that were added since the last one. The first values may have no older
+/// versions, so this is more than what [`Log::most`] needs at the average.
 const TIMES: u64 = 4;
 
 /// What the cleaning of a commit changes.
@@ -43,7 +43,7 @@ impl Log {
     ) -> Result<Cleaned, StorageError> {
         let mut cleaned = Cleaned::default();
         let new = group.values().iter().map(|value| room(value.len()));
-        let enough = TIMES * new.map(u64::from).sum::<u64>();
+        let enough = TIMES * (self.added + new.map(u64::from).sum::<u64>());
         let mut removed = 0;
         let mut newer: HashSet<_> = group.heads().iter().map(|head| head.tag).collect();
         while removed < enough && self.bytes > self.most() + removed {
@@ -90,5 +90,6 @@ impl Log {
         for tag in &cleaned.gone {
             self.index.remove(tag);
         }
+        self.added = 0;
     }
 }

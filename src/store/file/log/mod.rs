@@ -12,10 +12,7 @@ mod group;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::{
-    clean::Cleaned,
-    group::{Group, PartsOf, Torn, Value},
-};
+pub(super) use self::group::{Group, PartsOf, Torn, Value};
 use crate::model::Timestamp;
 
 /// Session sets without the data of their sessions, many in a value. Values with a higher number were written later.
@@ -43,6 +40,8 @@ pub(super) struct Log {
     values: VecDeque<(u64, u32)>,
     /// How much of the file all values take.
     bytes: u64,
+    /// How much of it those take that were added since the last cleaning.
+    added: u64,
 }
 
 /// Where the latest version of a set is. Small, because each set has one.
@@ -104,6 +103,7 @@ impl Log {
             let room = room(value.len());
             self.values.push_back((*number, room));
             self.bytes += u64::from(room);
+            self.added += u64::from(room);
         }
         for head in group.heads() {
             if let Some(number) = numbers.get(head.value) {

@@ -1,33 +1,19 @@
-//! What a loss of power leaves of the file, in a model of a disk.
+//! A disk with one file that loses power, and that fails.
 
 use std::{
-    collections::BTreeMap,
     io,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 use redb::backends::FileBackend;
 
-use super::{
-    disk::{Disk, Parts, Times},
-    log::Group,
-    medium::Medium,
-};
-use crate::{
-    model::{Arrival, Tag, Timestamp, Token, UserId},
-    store::{Authenticated, Create, SessionSet},
-};
-
-type Sets = BTreeMap<[u8; 12], SessionSet>;
+use super::super::medium::Medium;
 
 const SECTOR: usize = 512;
-const USERS: u8 = 24;
 
 /// Numbers that look random, the same in each run.
 #[derive(Clone, Debug)]
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -37,7 +23,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }
@@ -50,7 +36,7 @@ enum Loose {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// What a reader gets.
     cache: Vec<u8>,
     /// What is on the disk for certain.
@@ -60,16 +46,16 @@ struct State {
     /// Disks as a loss of power would leave them.
     left: Vec<Vec<u8>>,
     /// One of so many operations takes such a picture, and fails. 0: none.
-    takes: u64,
-    fails: u64,
+    pub(super) takes: u64,
+    pub(super) fails: u64,
 }
 
 /// A disk with one file.
 #[derive(Clone, Debug)]
-struct Drive(Arc<Mutex<State>>);
+pub(super) struct Drive(Arc<Mutex<State>>);
 
 impl Drive {
-    fn new(disk: Vec<u8>, random: &mut Random) -> Self {
+    pub(super) fn new(disk: Vec<u8>, random: &mut Random) -> Self {
         Self(Arc::new(Mutex::new(State {
             cache: disk.clone(),
             disk,
@@ -81,8 +67,13 @@ impl Drive {
         })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    /// Disks as a loss of power would have left them, since this was asked last.
+    pub(super) fn left(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.state().left)
     }
 }
 
@@ -90,7 +81,7 @@ fn put(bytes: &mut [u8], at: usize, new: &[u8]) {
     bytes[at..at + new.len()].copy_from_slice(new);
 }
 
-fn number(at: u64) -> usize {
+pub(super) fn number(at: u64) -> usize {
     usize::try_from(at).unwrap()
 }
 
@@ -105,7 +96,7 @@ impl State {
     }
 
     /// The disk if the power were lost now.
-    fn lose_power(&mut self) -> Vec<u8> {
+    pub(super) fn lose_power(&mut self) -> Vec<u8> {
         let mut disk = self.disk.clone();
         let of_eight = self.random.below(9);
         for loose in &self.loose {
@@ -223,135 +214,5 @@ impl Medium for Drive {
 
     fn locks(&self) -> Option<&FileBackend> {
         None
-    }
-}
-
-fn open(drive: &Drive) -> (Disk, Sets) {
-    let mut sets = Sets::new();
-    let path = Path::new("sessions.db");
-    let opened = Disk::on(
-        Box::new(drive.clone()),
-        path,
-        Times::default(),
-        |tag, set| {
-            sets.insert(*tag.as_bytes(), set);
-        },
-    );
-    (opened.unwrap().0, sets)
-}
-
-/// A set with one more session, and with data.
-fn more(user: u8, set: Option<&SessionSet>, random: &mut Random) -> SessionSet {
-    let mut set = set.cloned().unwrap_or_default();
-    let token = Token::random(Tag::from_bytes([user; 12])).unwrap();
-    let mut create = Create::new(
-        &token,
-        UserId::new("alice").ok(),
-        Authenticated::On(Arrival::now()),
-    );
-    if random.below(2) == 0 {
-        let length = usize::try_from(random.below(3_000)).unwrap();
-        create.changes.set("note", "x".repeat(length));
-    }
-    let now = Timestamp::from_millis(1_764_000_000_000);
-    set.create(&create, now, Duration::from_secs(3_600));
-    set
-}
-
-/// Opens what a loss of power left, and that again after a loss of power meanwhile. The sets are one of these.
-fn check(left: Vec<u8>, states: &[Sets], random: &mut Random, again: bool) -> u32 {
-    let drive = Drive::new(left, random);
-    drive.state().takes = if again { 12 } else { 0 };
-    let (disk, found) = open(&drive);
-    assert!(states.contains(&found), "a commit is missing or half there");
-    let left = std::mem::take(&mut drive.state().left);
-    drop(disk);
-    let after = left.into_iter();
-    1 + after
-        .map(|left| check(left, std::slice::from_ref(&found), random, false))
-        .sum::<u32>()
-}
-
-/// Commits and loses power at many moments. Returns how often, and how many commits failed.
-fn lives(seed: u64, commits: u32, fails: u64) -> (u32, u32) {
-    let mut random = Random(seed);
-    let drive = Drive::new(Vec::new(), &mut random);
-    let (mut disk, before) = open(&drive);
-    {
-        let mut state = drive.state();
-        (state.takes, state.fails) = (25, fails);
-    }
-    let (mut checked, mut failed) = (0, 0);
-    // Sets whose commit failed, so that it is not known what is on the disk.
-    let mut unknown: Vec<u8> = Vec::new();
-    // What is on the disk is one of these.
-    let mut states = vec![before];
-    for _ in 0..commits {
-        // Requests see what was there before.
-        let mut after = states[0].clone();
-        let mut users = std::mem::take(&mut unknown);
-        let parts = if users.is_empty() {
-            Parts::Changed
-        } else {
-            Parts::All
-        };
-        for _ in 0..1 + random.below(4) {
-            let user = u8::try_from(random.below(USERS.into())).unwrap();
-            users.push(user);
-            let old = after.remove(&[user; 12]);
-            // Half of them are new, so that the sets stay small.
-            let old = old.filter(|_| random.below(2) == 0);
-            if random.below(4) > 0 {
-                after.insert([user; 12], more(user, old.as_ref(), &mut random));
-            }
-        }
-        users.sort_unstable();
-        users.dedup();
-        let mut group = Group::new(users.len());
-        for user in &users {
-            group.put(
-                Tag::from_bytes([*user; 12]),
-                after.get(&[*user; 12]),
-                parts,
-                true,
-            );
-        }
-        let done = disk.commit(group, Times::default(), true);
-        let left = std::mem::take(&mut drive.state().left);
-        states.push(after);
-        for left in left {
-            checked += check(left, &states, &mut random, true);
-        }
-        if done.is_ok() {
-            states.drain(..states.len() - 1);
-        } else {
-            failed += 1;
-            unknown = users;
-        }
-        let left = drive.state().lose_power();
-        checked += check(left, &states, &mut random, false);
-    }
-    // The ids of sessions are random, so that each run writes other pages and meets other errors.
-    assert!(disk.log().oldest() > Some(1), "the log is not cleaned");
-    (checked, failed)
-}
-
-// T75
-#[test]
-fn after_a_loss_of_power_at_any_moment_every_commit_that_was_acknowledged_is_there_and_none_half() {
-    for seed in 1..3 {
-        let (checked, failed) = lives(seed * 7_919, 60, 0);
-
-        assert!(checked > 60 && failed == 0, "{checked} {failed}");
-    }
-}
-
-// T75
-#[test]
-fn after_errors_of_the_disk_and_a_loss_of_power_every_commit_that_was_acknowledged_is_there() {
-    for seed in 1..3 {
-        let (checked, failed) = lives(seed * 104_729, 80, 40);
-
-        assert!(checked > 80 && failed > 5, "{checked} {failed}");
     }
 }

@@ -1,0 +1,214 @@
+//! What a loss of power leaves of the file, in a model of a disk.
+
+mod drive;
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use self::drive::{Drive, Random, number};
+use super::{
+    disk::{Disk, Parts, Times},
+    journal::{self, Journal},
+    log::Group,
+};
+use crate::{
+    model::{Arrival, Tag, Timestamp, Token, UserId},
+    store::{Authenticated, Create, SessionSet},
+};
+
+type Sets = BTreeMap<[u8; 12], SessionSet>;
+
+const USERS: u8 = 24;
+
+fn open(drive: &Drive) -> (Disk, Sets) {
+    let mut sets = Sets::new();
+    let path = Path::new("sessions.db");
+    let opened = Disk::on(
+        Box::new(drive.clone()),
+        path,
+        Times::default(),
+        |tag, set| {
+            sets.insert(*tag.as_bytes(), set);
+        },
+    );
+    (opened.unwrap().0, sets)
+}
+
+/// A set with one more session, and with data.
+fn more(user: u8, set: Option<&SessionSet>, note: u64, random: &mut Random) -> SessionSet {
+    let mut set = set.cloned().unwrap_or_default();
+    let token = Token::random(Tag::from_bytes([user; 12])).unwrap();
+    let mut create = Create::new(
+        &token,
+        UserId::new("alice").ok(),
+        Authenticated::On(Arrival::now()),
+    );
+    if note > 0 {
+        let length = number(random.below(note));
+        create.changes.set("note", "x".repeat(length));
+    }
+    let now = Timestamp::from_millis(1_764_000_000_000);
+    set.create(&create, now, Duration::from_secs(3_600));
+    set
+}
+
+/// How a life goes.
+#[derive(Clone, Copy)]
+struct Life {
+    seed: u64,
+    commits: u32,
+    /// One of so many operations fails. 0: none.
+    fails: u64,
+    /// Whether sets are small, so that the journal begins again while many of them wait.
+    small: bool,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen {
+    checked: u32,
+    failed: u32,
+    /// Files in which commits waited for the database.
+    waited: u32,
+    /// Files with a journal that began again while they waited.
+    carried: u32,
+}
+
+impl Seen {
+    /// Opens what a loss of power left, and that again after a loss of power meanwhile. The sets are one of these.
+    fn check(&mut self, left: Vec<u8>, states: &[Sets], random: &mut Random, again: bool) {
+        let drive = Drive::new(left, random);
+        if let Ok(mut replay) = journal::read(&drive) {
+            self.carried += u32::from(replay.carries());
+            let waiting = Journal::after(&mut replay).waiting();
+            self.waited += u32::from(journal::changes(&waiting, None).count() > 1);
+        }
+        drive.state().takes = if again { 12 } else { 0 };
+        let (disk, found) = open(&drive);
+        assert!(states.contains(&found), "a commit is missing or half there");
+        self.checked += 1;
+        for left in drive.left() {
+            self.check(left, std::slice::from_ref(&found), random, false);
+        }
+        // Also as the file is closed.
+        drop(disk);
+        for left in drive.left() {
+            self.check(left, std::slice::from_ref(&found), random, false);
+        }
+    }
+}
+
+/// Commits and loses power at many moments.
+fn lives(life: Life) -> Seen {
+    let mut random = Random(life.seed);
+    let drive = Drive::new(Vec::new(), &mut random);
+    let (mut disk, before) = open(&drive);
+    {
+        let mut state = drive.state();
+        (state.takes, state.fails) = (25, life.fails);
+    }
+    let mut seen = Seen::default();
+    // Sets whose commit failed, so that it is not known what is on the disk.
+    let mut unknown: Vec<u8> = Vec::new();
+    // What is on the disk is one of these.
+    let mut states = vec![before];
+    for _ in 0..life.commits {
+        // Requests see what was there before.
+        let mut after = states[0].clone();
+        let mut users = std::mem::take(&mut unknown);
+        let parts = if users.is_empty() {
+            Parts::Changed
+        } else {
+            Parts::All
+        };
+        for _ in 0..1 + random.below(4) {
+            let user = u8::try_from(random.below(USERS.into())).unwrap();
+            users.push(user);
+            let old = after.remove(&[user; 12]);
+            // Half of them are new, so that the sets stay small.
+            let old = old.filter(|_| random.below(2) == 0 && !life.small);
+            if random.below(4) > 0 {
+                let note = if life.small {
+                    0
+                } else {
+                    random.below(2) * 3_000
+                };
+                after.insert([user; 12], more(user, old.as_ref(), note, &mut random));
+            }
+        }
+        users.sort_unstable();
+        users.dedup();
+        let mut group = Group::new(users.len());
+        for user in &users {
+            group.put(
+                Tag::from_bytes([*user; 12]),
+                after.get(&[*user; 12]),
+                parts,
+                true,
+            );
+        }
+        let may_wait = life.small || random.below(12) > 0;
+        let done = disk.commit(group, Times::default(), true, may_wait);
+        states.push(after);
+        for left in drive.left() {
+            seen.check(left, &states, &mut random, true);
+        }
+        if done.is_ok() {
+            states.drain(..states.len() - 1);
+        } else {
+            seen.failed += 1;
+            unknown = users;
+        }
+        let left = drive.state().lose_power();
+        seen.check(left, &states, &mut random, false);
+    }
+    // The ids of sessions are random, so that each run writes other pages and meets other errors.
+    assert!(disk.log().oldest() > Some(1), "the log is not cleaned");
+    seen
+}
+
+// T75
+#[test]
+fn after_a_loss_of_power_at_any_moment_every_commit_that_was_acknowledged_is_there_and_none_half() {
+    for seed in 1..3 {
+        let seen = lives(Life {
+            seed: seed * 7_919,
+            commits: 80,
+            fails: 0,
+            small: false,
+        });
+
+        assert!(seen.checked > 90 && seen.failed == 0, "{seen:?}");
+        assert!(seen.waited > 20 && seen.carried > 3, "{seen:?}");
+    }
+}
+
+// T75
+#[test]
+fn after_errors_of_the_disk_and_a_loss_of_power_every_commit_that_was_acknowledged_is_there() {
+    for seed in 1..3 {
+        let seen = lives(Life {
+            seed: seed * 104_729,
+            commits: 120,
+            fails: 25,
+            small: false,
+        });
+
+        assert!(seen.checked > 150 && seen.failed > 5, "{seen:?}");
+        assert!(seen.waited > 20 && seen.carried > 3, "{seen:?}");
+    }
+}
+
+// T75
+#[test]
+fn a_journal_that_is_full_while_commits_wait_keeps_them_all_the_same() {
+    for (seed, fails) in [(11, 0), (12, 25)] {
+        let seen = lives(Life {
+            seed: seed * 15_485_863,
+            commits: 250,
+            fails,
+            small: true,
+        });
+
+        assert!(seen.waited > 150 && seen.carried > 50, "{seen:?}");
+    }
+}
