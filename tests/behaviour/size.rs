@@ -222,6 +222,16 @@ async fn a_guest_keeps_no_more_than_a_sign_in_can_carry_over() {
     assert_eq!(client.get("a").await.unwrap().len(), 91);
 }
 
+/// Signs in and carries what a guest kept.
+async fn carries_its_cart(client: &mut Client) -> Result<(), CommitError> {
+    let answer = client.send(|session: Session| async move {
+        let login = Login::new("alice").carry(["cart"]);
+        session.log_in_with(login).unwrap();
+        session.commit().await.map(drop)
+    });
+    answer.await.value()
+}
+
 #[tokio::test]
 async fn a_guest_with_more_data_than_a_lowered_limit_may_sign_in_and_carry_it() {
     let (layer, _store) = world();
@@ -231,13 +241,8 @@ async fn a_guest_with_more_data_than_a_lowered_limit_may_sign_in_and_carry_it() 
         .await;
     let mut client = client.before(&layer.data_limit(20));
 
-    let answer = client.send(|session: Session| async move {
-        let login = Login::new("alice").carry(["cart"]);
-        session.log_in_with(login).unwrap();
-        session.commit().await.map(drop)
-    });
+    let done = carries_its_cart(&mut client).await;
 
-    let done = answer.await.value();
     assert!(done.is_ok(), "{done:?}");
 }
 
@@ -251,13 +256,8 @@ async fn a_user_with_much_data_may_sign_in_again_and_carry_what_a_guest_kept() {
     client.insert("a", MUCH).await;
     client.guest = guest.guest;
 
-    let answer = client.send(|session: Session| async move {
-        let login = Login::new("alice").carry(["cart"]);
-        session.log_in_with(login).unwrap();
-        session.commit().await.map(drop)
-    });
+    let done = carries_its_cart(&mut client).await;
 
-    let done = answer.await.value();
     assert!(done.is_ok(), "{done:?}");
     assert_eq!(client.get("a").await.unwrap(), MUCH);
     assert_eq!(client.get("cart").await.unwrap(), "a text of many words");
