@@ -254,10 +254,9 @@ async fn connections_that_break_one_after_the_other_cost_no_request() {
 async fn an_end_whose_reply_is_lost_has_happened_when_it_is_answered() {
     let server = Server::start();
     let wire = Wire::before(server.port).await;
-    let store = PostgresStore::builder(pool(&url(wire.port), 4))
+    let store = patient(pool(&url(wire.port), 4))
         // Each write has its text, by which the relay knows it.
         .prepared(false)
-        .deadline(Duration::from_secs(20))
         .build();
     store.migrate().await.unwrap();
     for _ in 0..5 {

@@ -1,7 +1,5 @@
 //! What becomes of a call if the server crashes behind a pooler such as PgBouncer.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use tower_user_sessions::{
     PostgresStore, SessionLayer,
@@ -13,13 +11,12 @@ use crate::common::{
     log::Log,
     people::{is_live, signs_in, until},
     pooler::Pooler,
-    postgres::{Server, pool, url},
+    postgres::{Server, patient, pool, url},
 };
 
 async fn behind(pooler: &Pooler, prepares: bool) -> PostgresStore {
-    let store = PostgresStore::builder(pool(&url(pooler.port), 1))
+    let store = patient(pool(&url(pooler.port), 1))
         .prepared(prepares)
-        .deadline(Duration::from_secs(20))
         .build();
     store.migrate().await.unwrap();
     store

@@ -17,10 +17,34 @@ pub mod redis;
 #[path = "../common/shelf/mod.rs"]
 pub mod shelf;
 
+use std::time::Duration;
+
+use tower_user_sessions::{PostgresStore, RedisStore, store::ManualClock};
+
+use crate::model::NOTICE_KEPT;
+
 /// All on this thread: to wake another one for each reply of a server takes as long as the reply.
 pub fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().unwrap()
+}
+
+/// A store with what the model assumes, whose calls wait for long: the deadline is not what the histories are about.
+pub fn redis_store(pool: deadpool_redis::Pool, clock: &ManualClock) -> RedisStore {
+    RedisStore::builder(pool)
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .deadline(Duration::from_secs(20))
+        .build()
+}
+
+/// The same on PostgreSQL, where each activity is written.
+pub fn postgres_store(pool: deadpool_postgres::Pool, clock: &ManualClock) -> PostgresStore {
+    postgres::patient(pool)
+        .clock(clock.clone())
+        .notice_kept(NOTICE_KEPT)
+        .activity_step(Duration::ZERO)
+        .build()
 }
 
 /// Waits until a store on PostgreSQL does nothing in the background any more.
@@ -34,7 +58,7 @@ pub async fn settled(pool: &deadpool_postgres::Pool) {
         if tasks.num_alive_tasks() <= pool.status().size {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("{} tasks do not end", tasks.num_alive_tasks());
 }

@@ -15,7 +15,7 @@ use std::{
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use tower_user_sessions::{
-    Excess, MemoryStore, PostgresStore, RedisStore, SessionId, Timestamp,
+    Excess, MemoryStore, SessionId, Timestamp,
     store::{
         FileStore, Look, ManualClock, Presence, Record, SessionStore, SetStore, StoreErrorKind,
         Token,
@@ -209,11 +209,7 @@ fn random_histories_on_redis_match_the_model() {
     let runtime = common::runtime();
     let server = Server::start();
     let clock = ManualClock::at(Timestamp::from_millis(0));
-    let redis = RedisStore::builder(server.pool())
-        .clock(clock.clone())
-        .notice_kept(NOTICE_KEPT)
-        .deadline(Duration::from_secs(20))
-        .build();
+    let redis = common::redis_store(server.pool(), &clock);
 
     check(CASES, |history, world| {
         world.share(&clock);
@@ -228,12 +224,7 @@ fn random_histories_on_postgres_match_the_model() {
     let server = postgres::Server::start();
     let clock = ManualClock::at(Timestamp::from_millis(0));
     let pool = server.pool();
-    let store = PostgresStore::builder(pool.clone())
-        .clock(clock.clone())
-        .notice_kept(NOTICE_KEPT)
-        .activity_step(Duration::ZERO)
-        .deadline(Duration::from_secs(20))
-        .build();
+    let store = common::postgres_store(pool.clone(), &clock);
     runtime.block_on(store.migrate()).unwrap();
 
     // The rules are those of `SetStore`. Here it is the statements that may be wrong.

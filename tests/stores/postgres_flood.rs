@@ -20,7 +20,7 @@ use tower_user_sessions::{
 
 use crate::common::{
     people::{asks, is_live, signs_in, token},
-    postgres::{Server, client},
+    postgres::{Server, client, patient},
 };
 
 /// Commits one row after the other, on a connection that nobody else has. Returns the longest time since it was last asked.
@@ -101,10 +101,7 @@ async fn series(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_requests_does_not_delay_an_end_by_a_tenth_of_a_second() {
     let server = Server::start();
-    let store = || {
-        let builder = PostgresStore::builder(server.pool());
-        builder.deadline(Duration::from_secs(20)).build()
-    };
+    let store = || patient(server.pool()).build();
     let (store, direct) = (store(), store());
     store.migrate().await.unwrap();
     let (sends, sent) = watch::channel(signs_in(&direct, "anna").await);

@@ -187,9 +187,7 @@ async fn a_server_that_refuses_more_connections_costs_no_request_of_a_pool_that_
         "ALTER ROLE app CONNECTION LIMIT 1",
         "ALTER ROLE app CONNECTION LIMIT -1 PASSWORD 'another'",
     ] {
-        let store = PostgresStore::builder(pool(&at, 8))
-            .deadline(Duration::from_secs(20))
-            .build();
+        let store = patient(pool(&at, 8)).build();
         // It opens the first connection.
         store.resolve(&resolve).await.unwrap();
         admin.batch_execute(refusal).await.unwrap();

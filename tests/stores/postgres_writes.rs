@@ -61,10 +61,9 @@ async fn a_request_reads_and_writes_no_other_sessions_data() {
     let server = Server::start();
     let wire = Wire::before(server.port).await;
     let clock = ManualClock::at(Timestamp::from_millis(1_790_000_000_000));
-    let store = PostgresStore::builder(pool(&url(wire.port), 1))
+    let store = patient(pool(&url(wire.port), 1))
         .clock(clock.clone())
         .activity_step(Duration::ZERO)
-        .deadline(Duration::from_secs(20))
         .build();
     store.migrate().await.unwrap();
     let user = UserId::new("anna").unwrap();
@@ -290,10 +289,9 @@ async fn a_stale_write_never_overwrites_a_set_that_was_made_again() {
     let server = Server::start();
     let direct = server.store().await;
     let wire = Wire::before(server.port).await;
-    let store = PostgresStore::builder(pool(&url(wire.port), 4))
+    let store = patient(pool(&url(wire.port), 4))
         // Each write has its text, by which the relay knows it.
         .prepared(false)
-        .deadline(Duration::from_secs(20))
         .build();
     let old = signs_in(&direct, "anna").await;
     wire.hold("UPDATE tower_user_sessions");
@@ -328,10 +326,7 @@ async fn a_stale_write_never_overwrites_a_set_that_was_made_again() {
 #[tokio::test]
 async fn two_writers_on_one_user_lose_nothing() {
     let server = Server::start();
-    let store = || {
-        let builder = PostgresStore::builder(server.pool());
-        builder.deadline(Duration::from_secs(20)).build()
-    };
+    let store = || patient(server.pool()).build();
     let stores = [store(), store()];
     stores[0].migrate().await.unwrap();
     let token = signs_in(&stores[0], "anna").await;

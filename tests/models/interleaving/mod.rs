@@ -18,12 +18,11 @@ mod tasks;
 
 use std::{fmt::Write as _, time::Duration};
 
-use deadpool_redis::Pool;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use tokio::runtime::Runtime;
 use tower_user_sessions::{
-    MemoryStore, PostgresStore, RedisStore,
+    MemoryStore,
     store::{FileStore, ManualClock, SessionStore, SetStore},
 };
 
@@ -113,14 +112,6 @@ fn written(story: &Story, expected: &Answer) -> String {
     text
 }
 
-fn redis_store(pool: Pool, clock: &ManualClock) -> RedisStore {
-    RedisStore::builder(pool)
-        .clock(clock.clone())
-        .notice_kept(NOTICE_KEPT)
-        .deadline(Duration::from_secs(20))
-        .build()
-}
-
 // T20 T21 T25 T26 T29 T36 T46 T47 T48 T54
 #[test]
 fn two_thousand_histories_of_four_tasks_on_memory_match_the_model() {
@@ -183,12 +174,7 @@ fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
     let (runtime, clock) = (common::runtime(), ManualClock::at(START));
     let server = postgres::Server::start();
     let pool = server.pool();
-    let store = PostgresStore::builder(pool.clone())
-        .clock(clock.clone())
-        .notice_kept(NOTICE_KEPT)
-        .activity_step(Duration::ZERO)
-        .deadline(Duration::from_secs(20))
-        .build();
+    let store = common::postgres_store(pool.clone(), &clock);
     runtime.block_on(store.migrate()).unwrap();
 
     let outcome = histories(&runtime, 0..50, 50, &clock, || {
@@ -204,7 +190,7 @@ fn fifty_histories_of_four_tasks_on_postgres_match_the_model() {
 fn five_hundred_histories_of_four_tasks_on_redis_match_the_model() {
     let (runtime, clock) = (common::runtime(), ManualClock::at(START));
     let server = Server::start();
-    let store = redis_store(server.pool(), &clock);
+    let store = common::redis_store(server.pool(), &clock);
     // A history runs once on a server.
     let numbers = (0..500).chain(FIRST.into_iter().filter(|number| *number >= 500));
 
@@ -229,7 +215,7 @@ fn a_script_without_one_of_its_rules_fails_the_histories() {
         let (runtime, clock) = (common::runtime(), ManualClock::at(START));
         let server = Server::start();
         let proxy = runtime.block_on(Mutant::start(server.port, *mutant));
-        let store = redis_store(redis::pool(&proxy.url()), &clock);
+        let store = common::redis_store(redis::pool(&proxy.url()), &clock);
         let others = (0..6_000).filter(|number| !FIRST.contains(number));
 
         let outcome = histories(&runtime, FIRST.into_iter().chain(others), 0, &clock, || {
