@@ -6,9 +6,12 @@
     reason = "a test fails by panicking, and not every test needs all of it"
 )]
 
-use std::sync::{
-    Arc, Mutex, Weak,
-    atomic::{AtomicU32, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use tower_user_sessions::store::{
@@ -65,6 +68,7 @@ impl Reader {
     }
 
     pub(crate) async fn trusts(&self, tag: Tag) {
+        self.feed.hold(tag, Duration::from_secs(600));
         until("the feed is trusted", async || self.is_trusted(tag)).await;
     }
 

@@ -18,9 +18,9 @@ use crate::common::{
     people::signs_in,
 };
 
-fn live(cluster: &Cluster) -> RedisStore {
+fn live(cluster: &Cluster, live: RedisLive) -> RedisStore {
     let source = RedisSource::cluster(cluster.urls()).unwrap();
-    RedisStore::builder(source).live(RedisLive::ends()).build()
+    RedisStore::builder(source).live(live).build()
 }
 
 /// A user of this primary, but not in this slot.
@@ -37,8 +37,17 @@ async fn user_of(cluster: &Cluster, store: &RedisStore, primary: usize, not: u16
 
 #[tokio::test]
 async fn a_slot_that_moves_is_not_trusted_and_begins_an_epoch_on_its_new_primary() {
+    a_slot_moves(RedisLive::ends()).await;
+}
+
+#[tokio::test]
+async fn the_same_where_a_node_listens_to_the_slots_that_it_holds() {
+    a_slot_moves(RedisLive::ends().shards(1)).await;
+}
+
+async fn a_slot_moves(which: RedisLive) {
     let cluster = Cluster::of(3, &[]).await;
-    let (a, b) = (live(&cluster), live(&cluster));
+    let (a, b) = (live(&cluster, which), live(&cluster, which));
     let (user, tag) = user_of(&cluster, &a, 0, u16::MAX).await;
     let (_, beside) = user_of(&cluster, &a, 0, slot(tag)).await;
     let reader = Reader::trusting(&a, tag).await;
@@ -77,7 +86,7 @@ async fn a_slot_that_moves_is_not_trusted_and_begins_an_epoch_on_its_new_primary
 #[tokio::test]
 async fn a_primary_that_is_lost_concerns_its_own_users_only() {
     let mut cluster = Cluster::start(&[]).await;
-    let a = live(&cluster);
+    let a = live(&cluster, RedisLive::ends());
     let (user, tag) = user_of(&cluster, &a, 0, u16::MAX).await;
     let (_, other) = user_of(&cluster, &a, 1, u16::MAX).await;
     let replica = cluster.replica(0).await;

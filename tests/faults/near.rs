@@ -73,7 +73,12 @@ enum Kind {
 }
 
 fn store(source: RedisSource, kind: Kind) -> RedisStore {
-    let builder = RedisStore::builder(source).live(RedisLive::all());
+    let live = match kind {
+        // A server that is lost forgets who listens to which of them.
+        Kind::Restart => RedisLive::all().shards(8),
+        _ => RedisLive::all(),
+    };
+    let builder = RedisStore::builder(source).live(live);
     match kind {
         Kind::Failover => builder.confirm(1, millis(1_000)).build(),
         _ => builder.build(),

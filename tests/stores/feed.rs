@@ -160,6 +160,16 @@ async fn each_end_on_one_node_arrives_on_the_other_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn in_shards_each_end_arrives_too() {
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
+    let shards = RedisLive::ends().shards(64);
+    let [a, b] = [(); 2].map(|()| live(&server.url(), shards, Some(&clock)));
+
+    each_end_arrives(&a, &b, &clock).await;
+}
+
+#[tokio::test]
 async fn on_a_cluster_each_end_arrives_from_its_primary_and_the_end_of_everybody_from_each() {
     let cluster = Cluster::of(3, &[]).await;
     let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));

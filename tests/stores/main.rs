@@ -19,6 +19,7 @@ mod everyone_sets;
 mod feed;
 mod feed_cost;
 mod feed_setting;
+mod feed_shards;
 mod few_commands;
 mod file_backup;
 mod file_restart;

@@ -19,7 +19,7 @@ use tower_user_sessions::{
 use crate::common::{
     cluster::Cluster,
     feed::Reader,
-    people::{signs_in, until},
+    people::{signs_in, token, until},
     redis::{Server, ask, installed, try_ask},
     replicas::{Group, Program},
 };
@@ -106,7 +106,13 @@ async fn the_rules_of_the_guide_are_enough_for_the_feed() {
         .ask(&line("+publish +subscribe +ping &shop:live*"))
         .await;
     let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
-    feeds(&[&server], RedisSource::url(&url).unwrap()).await;
+    feeds(&[&server], None, RedisSource::url(&url).unwrap()).await;
+    // What `check` tried is in the log.
+    for more in ["ACL SETUSER shop +unsubscribe", "ACL LOG RESET"] {
+        let _: () = server.ask(more).await;
+    }
+    let source = RedisSource::url(&url).unwrap();
+    feeds(&[&server], Some(64), source).await;
 
     let cluster = Cluster::of(3, &[]).await;
     let sharded = line("+spublish +ssubscribe +ping &shop:live*");
@@ -116,19 +122,39 @@ async fn the_rules_of_the_guide_are_enough_for_the_feed() {
     let seeds = cluster.urls().into_iter();
     let seeds = seeds.map(|url| url.replace("redis://", "redis://shop:password@"));
     let nodes: Vec<&Server> = cluster.nodes.iter().collect();
-    feeds(&nodes, RedisSource::cluster(seeds).unwrap()).await;
+    let seeds: Vec<String> = seeds.collect();
+    feeds(&nodes, None, RedisSource::cluster(&seeds).unwrap()).await;
+    for node in &cluster.nodes {
+        for more in ["ACL SETUSER shop +sunsubscribe", "ACL LOG RESET"] {
+            let _: () = node.ask(more).await;
+        }
+    }
+    let source = RedisSource::cluster(&seeds).unwrap();
+    feeds(&nodes, Some(64), source).await;
 }
 
 /// An end arrives, and nothing is refused.
-async fn feeds(servers: &[&Server], source: RedisSource) {
+async fn feeds(servers: &[&Server], shards: Option<u16>, source: RedisSource) {
+    let live = shards.map_or(RedisLive::all(), |count| RedisLive::all().shards(count));
     let store = RedisStore::builder(source).prefix("shop");
-    let store = store.live(RedisLive::all()).build();
-    let token = signs_in(&store, "alice").await;
-    let reader = Reader::trusting(&store, token.tag()).await;
-    let which = Which::One(token.session_id());
-    let end = End::new(token.tag(), which, EndReason::LoggedOut);
+    // A first connection of a busy machine may take longer than the usual deadline.
+    let store = store.live(live).deadline(Duration::from_secs(20)).build();
+    let alice = signs_in(&store, "alice").await;
+    let reader = Reader::trusting(&store, alice.tag()).await;
+    let which = Which::One(alice.session_id());
+    let end = End::new(alice.tag(), which, EndReason::LoggedOut);
     store.end(&end).await.unwrap();
-    reader.news(token.tag()).await;
+    reader.news(alice.tag()).await;
+    if shards.is_some() {
+        // Held for a moment, and let go.
+        let brief = token(&store, "bob").tag();
+        until("it is trusted", async || {
+            reader.feed.hold(brief, Duration::from_millis(1_200));
+            reader.is_trusted(brief)
+        })
+        .await;
+        reader.doubts(brief).await;
+    }
 
     for server in servers {
         assert!(refused(&server.url()).await.is_empty());

@@ -17,7 +17,12 @@ use crate::common::{
 };
 
 /// What a store with the feed finds on each server, for a user who may do all but this.
-async fn of_feed(servers: &[Server], sharded: bool, rule: &str) -> Vec<RedisCheck> {
+async fn of_feed(
+    servers: &[Server],
+    live: RedisLive,
+    sharded: bool,
+    rule: &str,
+) -> Vec<RedisCheck> {
     let rule = rule.to_lowercase();
     let rule = format!("ACL SETUSER app reset on >secret ~sessions:* &* +@all -{rule}");
     for server in servers {
@@ -31,7 +36,7 @@ async fn of_feed(servers: &[Server], sharded: bool, rule: &str) -> Vec<RedisChec
     } else {
         RedisSource::url(&urls[0])
     };
-    let store = RedisStore::builder(source.unwrap()).live(RedisLive::ends());
+    let store = RedisStore::builder(source.unwrap()).live(live);
     store.build().check().await
 }
 
@@ -39,12 +44,21 @@ async fn of_feed(servers: &[Server], sharded: bool, rule: &str) -> Vec<RedisChec
 #[tokio::test]
 async fn each_command_of_the_feed_that_the_user_may_not_use_is_named() {
     let (node, cluster) = (Server::start(), Cluster::of(3, &[]).await);
-    for (servers, sharded, commands) in [
-        (&[node][..], false, ["PUBLISH", "SUBSCRIBE", "PING"]),
-        (&cluster.nodes, true, ["SPUBLISH", "SSUBSCRIBE", "PING"]),
+    let (all, shards) = (RedisLive::ends(), RedisLive::ends().shards(9));
+    let node = &[node][..];
+    for (servers, live, sharded, commands) in [
+        (node, all, false, &["PUBLISH", "SUBSCRIBE", "PING"][..]),
+        (node, shards, false, &["UNSUBSCRIBE", "SUBSCRIBE"]),
+        (
+            &cluster.nodes,
+            all,
+            true,
+            &["SPUBLISH", "SSUBSCRIBE", "PING"],
+        ),
+        (&cluster.nodes, shards, true, &["SUNSUBSCRIBE"]),
     ] {
-        for command in commands {
-            let checks = of_feed(servers, sharded, command).await;
+        for &command in commands {
+            let checks = of_feed(servers, live, sharded, command).await;
 
             assert_eq!(checks.len(), servers.len());
             for check in &checks {

@@ -78,8 +78,13 @@ impl World {
         let prefix = format!("history-{seed}");
         let store = |url: String, reports: bool| {
             let builder = RedisStore::builder(RedisSource::url(&url).unwrap()).prefix(&prefix);
+            let live = if seed % 2 == 0 {
+                RedisLive::ends()
+            } else {
+                RedisLive::ends().shards(3)
+            };
             if reports {
-                builder.live(RedisLive::ends()).build()
+                builder.live(live).build()
             } else {
                 builder.build()
             }

@@ -76,6 +76,11 @@ impl Book {
         members.map(|member| Arc::clone(&member.watched)).collect()
     }
 
+    /// Every session set that has streams.
+    pub(super) fn tags(&self) -> impl Iterator<Item = Tag> {
+        self.sets.keys().copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sets.is_empty()
     }

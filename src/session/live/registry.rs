@@ -21,6 +21,7 @@ use crate::{
     model::{SessionId, Stopwatch, Tag, Timestamp},
     store::{
         Feed, FeedMark, FeedMessage, FeedNews, FeedReader, Interest, Looked, SharedStore,
+        feed::HELD,
         worker::{DOUBT, Shift, Worker},
     },
 };
@@ -30,6 +31,9 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// A shorter lease would only burden the store.
 const SHORTEST: Duration = Duration::from_millis(100);
+
+/// How often the sets of all streams are held again, in ms: twice more in the time that one call holds them.
+const HOLD: u64 = HELD.as_secs() * 1_000 / 3;
 
 /// After a message of an end of all users it looks after so many ms whether the store confirms it.
 const REPORTED: u64 = 50;
@@ -59,6 +63,8 @@ struct State {
     times: u32,
     /// The moment for which the streams were ended.
     swept: Option<Timestamp>,
+    /// When the sets of all streams are held again, in ms.
+    hold_at: u64,
 }
 
 /// While it lives, messages arrive.
@@ -103,6 +109,7 @@ impl Registry {
                 listener: None,
                 times: 0,
                 swept: None,
+                hold_at: HOLD,
             }),
             changed: Notify::new(),
             worker: Mutex::default(),
@@ -136,6 +143,7 @@ impl Registry {
         let (live, soon) = {
             let mut state = self.state();
             self.listen(&mut state);
+            self.hold([tag]);
             let now = self.now();
             let known = state.book.find(tag, id).cloned();
             // Read first: if it changes from here on, the session is asked for.
@@ -244,6 +252,10 @@ impl Registry {
             return None;
         }
         let now = self.now();
+        if now >= state.hold_at {
+            self.hold(state.book.tags());
+            state.hold_at = now + HOLD;
+        }
         if self.doubt.swap(false, Ordering::SeqCst) {
             state.book.doubt(|tag| self.epoch(tag), now);
         }
@@ -303,6 +315,13 @@ impl Registry {
         });
         state.times = state.times.wrapping_add(1).max(1);
         self.listening.store(state.times, Ordering::SeqCst);
+    }
+
+    /// The messages about these sets are needed.
+    fn hold(&self, tags: impl IntoIterator<Item = Tag>) {
+        if let Some(feed) = &self.feed {
+            tags.into_iter().for_each(|tag| feed.hold(tag, HELD));
+        }
     }
 
     fn is_unchanged(&self, tag: Tag, mark: &Mark) -> bool {

@@ -12,6 +12,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -22,10 +23,15 @@ use crate::model::Tag;
 /// Messages are counted by the tag modulo this number.
 const BUCKETS: usize = 4_096;
 
+/// How long streams and caches hold a session set at a time.
+#[cfg(feature = "live")]
+pub(crate) const HELD: Duration = Duration::from_secs(180);
+
 /// What changed in the session sets of a store: messages of all nodes, and whether they can be trusted now.
 ///
 /// Messages arrive at most once, so nothing may depend on one. A reader of a feed also asks the store
-/// again after a while, and after each change of the [epoch](FeedState::epoch).
+/// again after a while, and after each change of the [epoch](FeedState::epoch). It [holds](Self::hold) the sets that it
+/// needs.
 ///
 /// A store with a feed keeps one, passes it on in [`SessionStore::feed`](super::SessionStore::feed), and
 /// [delivers](Self::deliver) every message to it. Clones are the same feed.
@@ -61,6 +67,14 @@ pub trait FeedSource: Send + Sync + 'static {
     /// Called after each change, where a reader comes or goes, so it must not wait. Defaults to doing nothing.
     fn wanted(&self, readers: usize) {
         let _ = readers;
+    }
+
+    /// A reader needs the messages about this session set, from now on for so long.
+    ///
+    /// For a source that listens to a share of the messages only. It may be called often, and must not wait. Defaults to
+    /// doing nothing.
+    fn hold(&self, tag: Tag, time: Duration) {
+        let _ = (tag, time);
     }
 
     /// Whether new tokens and changes of data are reported, not only ends.
@@ -164,6 +178,15 @@ impl Feed {
     #[must_use]
     pub fn state(&self, tag: Tag) -> FeedState {
         self.0.source.state(tag)
+    }
+
+    /// Asks for the messages about this session set, from now on for so long. A reader calls it again before that time is
+    /// over, while it needs them.
+    ///
+    /// A store may listen only to the messages of sets that are held: a `RedisStore` with `RedisLive::shards`. What it begins
+    /// to listen to is trusted a moment later, with a new epoch.
+    pub fn hold(&self, tag: Tag, time: Duration) {
+        self.0.source.hold(tag, time);
     }
 
     #[cfg(feature = "live")]

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     model::{Clock, EndReason, SessionId, Tag, Timestamp},
-    store::{Feed, FeedMessage, FeedNews, Found, Resolve, Resolved, StoreError, feed::FeedReader},
+    store::{
+        Feed, FeedMessage, FeedNews, Found, Resolve, Resolved, StoreError,
+        feed::{FeedReader, HELD},
+    },
 };
 
 /// How many locks there are; each protects a share of the users.
@@ -151,6 +154,7 @@ impl Cache {
             }
             return active;
         };
+        self.feed.hold(tag, HELD);
         // Under the lock: a message that counts after this also removes the entry after this.
         if !self.feed.is_unchanged(tag, &asked.mark) {
             return Vec::new();

@@ -355,3 +355,25 @@ async fn a_lease_may_be_longer_than_the_wheel() {
     assert_eq!(ended(&live, MINUTE * 7).await, None);
     assert_eq!(ended(&live, MINUTE * 6).await, Some("evicted"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_users_of_open_streams_are_held_without_a_gap_whatever_the_lease_is() {
+    let sight = Sight::new(true);
+    let store = SharedStore::from(sight.clone());
+    let registry = Registry::with_lease(&store, MINUTE * 30);
+    sight.live(id(1), MINUTE * 60);
+    let live = sight.open(&registry, id(1), None);
+    let taken = || std::mem::take(&mut *sight.0.held.lock().unwrap());
+    let first = taken();
+    let (tag, time) = first[0];
+
+    for _ in 0..4 {
+        sleep(time / 2).await;
+        assert!(!taken().is_empty(), "held for {time:?}");
+    }
+    drop(live);
+    sleep(SECOND * 2).await;
+    taken();
+    sleep(time).await;
+    assert_eq!(taken(), [], "{tag:?} has no stream any more");
+}

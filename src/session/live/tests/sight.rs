@@ -42,6 +42,8 @@ pub(super) struct Inner {
     pub(super) feed: Option<Feed>,
     pub(super) state: Arc<Mutex<FeedState>>,
     pub(super) meanwhile: Meanwhile,
+    /// Which session sets were held, and for how long.
+    pub(super) held: Arc<Mutex<Vec<(Tag, Duration)>>>,
     /// Each look: when it was sent, in ms, and for which sessions.
     pub(super) looks: Mutex<Vec<(u64, Vec<SessionId>)>>,
     /// How long an answer takes.
@@ -55,13 +57,21 @@ pub(super) struct Inner {
 /// What happens when the state of the feed is read next.
 pub(super) type Meanwhile = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
-struct Source(Arc<Mutex<FeedState>>, Meanwhile);
+struct Source {
+    state: Arc<Mutex<FeedState>>,
+    meanwhile: Meanwhile,
+    held: Arc<Mutex<Vec<(Tag, Duration)>>>,
+}
 
 impl FeedSource for Source {
     fn state(&self, _tag: Tag) -> FeedState {
-        let meanwhile = self.1.lock().unwrap().take();
+        let meanwhile = self.meanwhile.lock().unwrap().take();
         meanwhile.into_iter().for_each(|happens| happens());
-        *self.0.lock().unwrap()
+        *self.state.lock().unwrap()
+    }
+
+    fn hold(&self, tag: Tag, time: Duration) {
+        self.held.lock().unwrap().push((tag, time));
     }
 }
 
@@ -127,15 +137,19 @@ impl SessionStore for Sight {
 impl Sight {
     pub(super) fn new(with_feed: bool) -> Self {
         let state = Arc::new(Mutex::new(FeedState::new(1, true)));
-        let meanwhile = Meanwhile::default();
+        let (meanwhile, held) = (Meanwhile::default(), Arc::default());
         Self(Arc::new(Inner {
             began: Stopwatch::start(),
             sessions: Mutex::default(),
             feed: with_feed.then(|| {
-                let source = Source(Arc::clone(&state), Arc::clone(&meanwhile));
-                Feed::new(source)
+                Feed::new(Source {
+                    state: Arc::clone(&state),
+                    meanwhile: Arc::clone(&meanwhile),
+                    held: Arc::clone(&held),
+                })
             }),
             state,
+            held,
             meanwhile,
             looks: Mutex::default(),
             delay: Mutex::new(Duration::from_millis(1)),

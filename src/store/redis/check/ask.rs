@@ -7,7 +7,7 @@ use deadpool_redis::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value
 use super::{
     super::{
         link::{Confirm, Connection, Link, NOT_WITH_POOL, Outage, is_demoted},
-        live::{self, Publish},
+        live::Publish,
         script::source::Script,
     },
     RedisCheck, RedisFinding,
@@ -281,11 +281,7 @@ impl Ask<'_> {
 
     /// Whether the user may publish and listen.
     async fn feed(&self, check: &mut RedisCheck, link: &Link, key: &str, live: &Publish) {
-        let channel = if live.sharded {
-            live::of_key(&live.channel, key)
-        } else {
-            live.channel.to_string()
-        };
+        let channel = live.of_all(key);
         // It is empty, and no node takes notice of it.
         let publish = cmd(live.name()).arg(&channel).arg("").to_owned();
         self.tries(check, live.name(), &publish).await;
@@ -294,19 +290,20 @@ impl Ask<'_> {
         let Ok(Ok(mut wire)) = tokio::time::timeout(self.patience, opened).await else {
             return;
         };
-        for command in [cmd(subscribe).arg(&channel), &mut cmd("PING")] {
-            let answer = wire.send_packed_command(command);
+        let unsubscribe = live.unsubscribe();
+        let names = [Some(subscribe), Some("PING"), unsubscribe];
+        for name in names.into_iter().flatten() {
+            let mut command = cmd(name);
+            if name != "PING" {
+                command.arg(&channel);
+            }
+            let answer = wire.send_packed_command(&command);
             if let Ok(Err(error)) = tokio::time::timeout(self.patience, async {
                 answer.await.and_then(Value::extract_error)
             })
             .await
                 && is_denied(&error)
             {
-                let name = if command.args_iter().count() > 1 {
-                    subscribe
-                } else {
-                    "PING"
-                };
                 denied(check, name, &error.to_string());
             }
         }

@@ -30,6 +30,7 @@ pub(super) use self::slot::{SLOTS, of as slot_of};
 use self::{
     address::Address,
     map::{Changed, Map},
+    parse::amid,
 };
 use super::link::{Link, Outage, RedisSource, Seeds};
 use crate::{
@@ -143,7 +144,6 @@ impl Cluster {
             }
             from = to;
         }
-        let amid = |row: Range<u16>| row.start + (row.end - row.start) / 2;
         let primaries = primaries.into_iter();
         Ok(primaries.map(|(link, row)| (link, amid(row))).collect())
     }

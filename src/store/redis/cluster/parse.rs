@@ -1,6 +1,6 @@
 //! The answer to `CLUSTER NODES`.
 
-use std::{collections::BTreeSet, str::SplitAsciiWhitespace};
+use std::{cmp::Reverse, collections::BTreeSet, ops::Range, str::SplitAsciiWhitespace};
 
 use super::{address::Address, slot::SLOTS};
 
@@ -94,10 +94,22 @@ impl Served {
         self.ranges.iter().flat_map(|(from, to)| *from..=*to)
     }
 
+    /// The slot amid the longest row of them. What concerns all users is published there, see `Cluster::primaries`.
+    pub(in super::super) fn amid(&self) -> Option<u16> {
+        let length = |(from, to): &&(u16, u16)| (to - from, Reverse(*from));
+        let (from, to) = self.ranges.iter().max_by_key(length)?;
+        Some(amid(*from..to + 1))
+    }
+
     pub(in super::super) fn holds(&self, slot: u16) -> bool {
         let mut ranges = self.ranges.iter();
         ranges.any(|(from, to)| (*from..=*to).contains(&slot))
     }
+}
+
+/// The one in the middle of a row.
+pub(super) fn amid(row: Range<u16>) -> u16 {
+    row.start + (row.end - row.start) / 2
 }
 
 /// Reads which slots the node serves that was asked; `None` if it does not say.

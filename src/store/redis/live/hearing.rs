@@ -7,22 +7,27 @@ use std::{
         Arc, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use deadpool_redis::redis::{PushInfo, PushKind, Value};
 
 use super::{
     super::{
-        cluster::slot::{self, SLOTS},
+        cluster::slot,
         link::Link,
         script::{Scripts, WeakScripts},
     },
     channel::Publish,
     ear::Ear,
+    held::Held,
     places::Places,
 };
 use crate::{
-    model::Tag,
+    model::{
+        Tag,
+        clock::{Monotonic, millis},
+    },
     store::{
         FeedMessage, FeedState,
         feed::{Feed, WeakFeed},
@@ -37,6 +42,8 @@ pub(super) struct Hearing {
     /// Names this node in the channel on which it hears itself.
     pub(super) node: String,
     pub(super) places: Places,
+    /// Which of them readers hold, if it listens to no others.
+    pub(super) held: Option<Held>,
     /// The connections that listen, by their numbers.
     ears: RwLock<BTreeMap<u64, Arc<Ear>>>,
     next: AtomicU64,
@@ -48,11 +55,12 @@ pub(super) struct Hearing {
 
 impl Hearing {
     pub(super) fn new(scripts: &Scripts, publish: Publish, node: String) -> Self {
-        let places = if publish.sharded { SLOTS } else { 1 };
+        let count = publish.places().into();
         Self {
+            held: publish.is_held().then(|| Held::new(count)),
             publish,
             node,
-            places: Places::new(places.into()),
+            places: Places::new(count),
             ears: RwLock::default(),
             next: AtomicU64::new(1),
             readers: AtomicUsize::new(0),
@@ -133,11 +141,24 @@ impl Hearing {
     }
 
     fn place(&self, tag: Tag) -> usize {
-        if self.publish.sharded {
-            slot::of_tag(&tag.encode()).into()
-        } else {
-            0
+        self.publish.place(tag).into()
+    }
+
+    /// A reader needs the messages about this session set.
+    pub(super) fn hold(&self, tag: Tag, time: Duration) {
+        if let Some(held) = &self.held {
+            let now = Monotonic::now().as_millis();
+            let until = now.saturating_add(millis(time));
+            held.hold(self.place(tag), until, now);
         }
+    }
+
+    /// Nothing holds these places: what comes there is not listened to any more.
+    pub(super) fn close(&self, ear: &Ear, places: impl IntoIterator<Item = u16>) {
+        for place in places {
+            self.places.close(place.into(), ear.number);
+        }
+        self.changed();
     }
 
     fn hears(&self, at: usize, number: u64) -> bool {

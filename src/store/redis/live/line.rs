@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, PushKind, Value, aio::MultiplexedConnection, cmd};
+use deadpool_redis::redis::{Cmd, Pipeline, PushKind, Value, aio::MultiplexedConnection, cmd};
 
 use super::{
     super::link::{Outage, RedisSource},
@@ -16,6 +16,7 @@ use super::{
     ear::{Ear, HEARD},
     hearing::Hearing,
     listen::Said,
+    shards::Shards,
     slots::Slots,
     source::Server,
 };
@@ -45,7 +46,7 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Connects. On a single node it also subscribes; on a Cluster the slots follow.
+    /// Connects. On a single node it also subscribes; the slots of a Cluster, and what readers hold, follow.
     pub(super) async fn open(
         hearing: &'a Arc<Hearing>,
         ear: &'a Arc<Ear>,
@@ -66,12 +67,13 @@ impl<'a> Line<'a> {
             wire,
             source: &server.source,
         };
-        if !hearing.publish.sharded {
-            let own = hearing.own(0);
-            for channel in [&own, &*hearing.publish.channel] {
-                line.subscribe("SUBSCRIBE", channel).await?;
+        if !hearing.publish.has_slots() {
+            for channel in [hearing.own(0), hearing.publish.of_all("")] {
+                line.subscribe("SUBSCRIBE", &channel).await?;
             }
-            hearing.open(ear, [0]);
+            if hearing.held.is_none() {
+                hearing.open(ear, [0]);
+            }
         }
         Ok(line)
     }
@@ -79,7 +81,7 @@ impl<'a> Line<'a> {
     /// Subscribes to one channel.
     pub(super) async fn subscribe(&self, name: &str, channel: &str) -> Result<(), Outage> {
         let answer = self.ask(cmd(name).arg(channel)).await?;
-        if is_subscribed(&answer, channel) {
+        if is_said(&answer, name, channel) {
             Ok(())
         } else {
             Err(out_of_order())
@@ -95,24 +97,41 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Sends these as one, and returns the answer to each.
-    pub(super) async fn ask_all(
-        &self,
-        commands: &deadpool_redis::redis::Pipeline,
-    ) -> Result<Vec<Value>, Outage> {
-        let (mut wire, count) = (self.wire.clone(), commands.len());
-        match tokio::time::timeout(PATIENCE, wire.send_packed_commands(commands, 0, count)).await {
-            Ok(answer) => answer.map_err(Outage::of),
-            Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+    /// Sends this command for each of these places, as one, and returns whether the server did it. A slot that is elsewhere
+    /// is no error.
+    pub(super) async fn ask_each(&self, name: &str, places: &[u16]) -> Result<Vec<bool>, Outage> {
+        let channels: Vec<String> = places
+            .iter()
+            .map(|place| self.hearing.publish.at(*place))
+            .collect();
+        let mut all = Pipeline::with_capacity(channels.len());
+        for channel in &channels {
+            // One command each: those of several slots are refused.
+            all.cmd(name).arg(channel);
         }
+        let (mut wire, count) = (self.wire.clone(), all.len());
+        let sent = wire.send_packed_commands(&all, 0, count);
+        let answers = match tokio::time::timeout(PATIENCE, sent).await {
+            Ok(answers) => answers.map_err(Outage::of)?,
+            Err(elapsed) => return Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
+        };
+        let did = |(channel, answer): (&String, Value)| match answer {
+            // It has gone elsewhere meanwhile, which the next look shows.
+            Value::ServerError(error) if error.code() == "MOVED" => Ok(false),
+            Value::ServerError(error) => Err(Outage::of(error.into())),
+            answer if is_said(&answer, name, channel) => Ok(true),
+            _ => Err(out_of_order()),
+        };
+        channels.iter().zip(answers).map(did).collect()
     }
 
     /// Listens until the connection is lost, or what comes on it cannot be trusted.
     pub(super) async fn stays(&self, said: &mut Said) -> Outage {
         let mut pings = pin!(self.pings(said));
         let mut loops = pin!(self.loops());
-        let mut all_slots = Slots::default();
+        let (mut all_slots, mut all_shards) = (Slots::default(), Shards::default());
         let mut slots = pin!(all_slots.follow(self));
+        let mut shards = pin!(all_shards.follow(self));
         let mut switched = pin!(switched(self.source.sentinels()));
         poll_fn(|cx| {
             // First: what else goes wrong with a lost connection is a consequence.
@@ -120,6 +139,9 @@ impl<'a> Line<'a> {
                 return Poll::Ready(outage);
             }
             if let Poll::Ready(outage) = slots.as_mut().poll(cx) {
+                return Poll::Ready(outage);
+            }
+            if let Poll::Ready(outage) = shards.as_mut().poll(cx) {
                 return Poll::Ready(outage);
             }
             if let Poll::Ready(outage) = loops.as_mut().poll(cx) {
@@ -193,7 +215,7 @@ impl<'a> Line<'a> {
 
     /// A slot that it hears; `None` if there is none yet.
     fn slot(&self) -> Option<u16> {
-        if !self.hearing.publish.sharded {
+        if !self.hearing.publish.has_slots() {
             return Some(0);
         }
         self.ear.own_slot()
@@ -213,12 +235,19 @@ async fn switched(sentinels: Option<&Arc<Sentinels>>) -> Outage {
     std::future::pending().await
 }
 
-pub(super) fn is_subscribed(answer: &Value, channel: &str) -> bool {
+/// Whether this is what the server says after that command about that channel.
+fn is_said(answer: &Value, name: &str, channel: &str) -> bool {
     let Value::Push { kind, data } = answer else {
         return false;
     };
-    let of = matches!(data.first(), Some(Value::BulkString(of)) if of == channel.as_bytes());
-    of && matches!(kind, PushKind::Subscribe | PushKind::SSubscribe)
+    let is_kind = match name {
+        "SUBSCRIBE" => *kind == PushKind::Subscribe,
+        "SSUBSCRIBE" => *kind == PushKind::SSubscribe,
+        "UNSUBSCRIBE" => *kind == PushKind::Unsubscribe,
+        "SUNSUBSCRIBE" => *kind == PushKind::SUnsubscribe,
+        _ => false,
+    };
+    is_kind && matches!(data.first(), Some(Value::BulkString(of)) if of == channel.as_bytes())
 }
 
 /// An answer to something else.

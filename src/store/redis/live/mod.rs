@@ -8,16 +8,19 @@
 mod channel;
 mod ear;
 mod hearing;
+mod held;
 mod line;
 mod listen;
 mod places;
+mod shards;
 mod slots;
 mod source;
 
 use super::RedisStoreBuilder;
 
+use self::channel::Spread;
 pub(super) use self::{
-    channel::{Publish, of_key, text as text_in},
+    channel::{Publish, text as text_in},
     source::{Server, feed},
 };
 
@@ -25,13 +28,20 @@ pub(super) use self::{
 #[derive(Clone, Copy, Debug)]
 pub struct RedisLive {
     all: bool,
+    shards: Option<u16>,
 }
+
+/// The most shards: messages are counted by as many shares of the users.
+const SHARDS_MAX: u16 = 4_096;
 
 impl RedisLive {
     /// Ends of sessions: for streams that end with their session.
     #[must_use]
     pub const fn ends() -> Self {
-        Self { all: false }
+        Self {
+            all: false,
+            shards: None,
+        }
     }
 
     /// Ends, new tokens and changes of data: for the near cache.
@@ -40,11 +50,46 @@ impl RedisLive {
     /// [figures](crate::guide::operations#the-feed).
     #[must_use]
     pub const fn all() -> Self {
-        Self { all: true }
+        Self {
+            all: true,
+            shards: None,
+        }
     }
 
-    pub(super) fn publish(self, channel: String, sharded: bool) -> Publish {
-        Publish::new(channel, sharded, self.all)
+    /// Spreads the users over so many channels, and listens only to those whose users have a stream or a kept answer in this
+    /// process.
+    ///
+    /// For more than about 20 nodes: a message costs Redis time for each node that hears it. Take at least as
+    /// many shards as nodes; 1,024 is a good number for streams. It helps where a node serves a share of the users at a time:
+    /// with open streams, and with a near cache behind a load balancer that sends a user to the same node.
+    ///
+    /// All nodes need the same number. A node with another one does not hear what this node reports, and notices it
+    /// after its lease. So do not change it while users must be signed out at once. On a Cluster each slot has a channel
+    /// of its own without this. There any number makes a node listen only to the slots that it needs.
+    ///
+    /// The first stream of a shard asks the store another time, when the node listens to it. Three minutes after the
+    /// last one the node stops listening.
+    ///
+    /// A number below 1 or above 4,096 becomes the nearest of these. Defaults to one channel, to which all nodes listen.
+    #[must_use]
+    pub const fn shards(mut self, channels: u16) -> Self {
+        self.shards = Some(match channels {
+            0 => 1,
+            1..=SHARDS_MAX => channels,
+            _ => SHARDS_MAX,
+        });
+        self
+    }
+
+    pub(super) fn publish(self, channel: String, is_cluster: bool) -> Publish {
+        let spread = match self.shards {
+            held if is_cluster => Spread::Slots {
+                held: held.is_some(),
+            },
+            Some(count) => Spread::Shards(count),
+            None => Spread::One,
+        };
+        Publish::new(channel, spread, self.all)
     }
 }
 

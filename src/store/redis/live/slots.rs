@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_redis::redis::{Pipeline, Value, cmd, from_redis_value};
+use deadpool_redis::redis::{cmd, from_redis_value};
 
 use super::{
-    channel,
-    line::{LOOPED, Line, is_subscribed, out_of_order},
+    held::Held,
+    line::{Line, out_of_order},
+    shards::{AT_ONCE, let_go, waits},
 };
-use crate::store::redis::{cluster::served, link::Outage};
-
-/// So many slots are subscribed to at once.
-const AT_ONCE: usize = 1_024;
+use crate::{
+    model::clock::Monotonic,
+    store::redis::{cluster::served, link::Outage},
+};
 
 /// The slots that are subscribed to, open or not.
 #[derive(Default)]
@@ -22,17 +23,18 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Subscribes to the slots that the server serves. Those that move are not trusted. On a single node it has
+    /// Subscribes to the slots that the server serves, or to those of them that readers hold. Those that move are not trusted. On a single node it has
     /// nothing to do.
     pub(super) async fn follow(&mut self, line: &Line<'_>) -> Outage {
-        if !line.hearing.publish.sharded {
+        if !line.hearing.publish.has_slots() {
             return std::future::pending().await;
         }
+        let mut more = line.hearing.held.as_ref().map(Held::more);
         loop {
             match self.step(line).await {
                 // What was subscribed to just now is opened after another look.
                 Ok(true) => {}
-                Ok(false) => tokio::time::sleep(LOOPED).await,
+                Ok(false) => waits(more.as_mut()).await,
                 Err(outage) => return outage,
             }
         }
@@ -62,6 +64,14 @@ impl Slots {
         for slot in &served.moving {
             hearing.places.close(usize::from(*slot), number);
         }
+        // The one for all users is always kept, and the one on which it hears itself.
+        let always = [served.amid(), self.own];
+        let now = Monotonic::now().as_millis();
+        let is_kept = |slot: u16| {
+            let held = hearing.held.as_ref();
+            held.is_none_or(|held| held.is_held(slot, now)) || always.contains(&Some(slot))
+        };
+        let_go(line, &mut self.subscribed, is_kept).await?;
         let is_open = |slot: u16| {
             let place = hearing.places.read(slot.into());
             place.is_open() && place.ear() == number
@@ -82,7 +92,8 @@ impl Slots {
             }
         }
         self.own(line).await?;
-        self.subscribe(line, served.slots()).await
+        self.subscribe(line, served.slots().filter(|slot| is_kept(*slot)))
+            .await
     }
 
     /// Subscribes to the channel on which the node hears itself, in the first slot that is heard.
@@ -111,24 +122,9 @@ impl Slots {
             .collect();
         let mut subscribed = false;
         for part in new.chunks(AT_ONCE) {
-            let name = |slot: &u16| channel::of_slot(&line.hearing.publish.channel, *slot);
-            let channels: Vec<String> = part.iter().map(name).collect();
-            let mut all = Pipeline::with_capacity(part.len());
-            for channel in &channels {
-                // One command each: those of several slots are refused.
-                all.cmd("SSUBSCRIBE").arg(channel);
-            }
-            let answers = line.ask_all(&all).await?;
-            for ((slot, channel), answer) in part.iter().zip(&channels).zip(answers) {
-                match answer {
-                    // It has gone elsewhere meanwhile, which the next look shows.
-                    Value::ServerError(error) if error.code() == "MOVED" => {}
-                    Value::ServerError(error) => return Err(Outage::of(error.into())),
-                    answer if is_subscribed(&answer, channel) => {
-                        subscribed |= self.subscribed.insert(*slot);
-                    }
-                    _ => return Err(out_of_order()),
-                }
+            let done = line.ask_each("SSUBSCRIBE", part).await?;
+            for (slot, _) in part.iter().zip(done).filter(|(_, done)| *done) {
+                subscribed |= self.subscribed.insert(*slot);
             }
         }
         Ok(subscribed)

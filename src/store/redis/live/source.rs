@@ -85,6 +85,10 @@ impl FeedSource for Listening {
         }
     }
 
+    fn hold(&self, tag: Tag, time: Duration) {
+        self.hearing.hold(tag, time);
+    }
+
     fn reports_writes(&self) -> bool {
         self.hearing.publish.reports_writes()
     }

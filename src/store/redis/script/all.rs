@@ -236,7 +236,7 @@ impl Reports {
         // The channel that comes as an argument is taken before anything counts the arguments.
         let parts = [flags, &[&channel[..]], usual, &function, inside, &end];
         let mut script = Script::of(&parts.concat());
-        script.channel = live.argument();
+        script.takes_channel = live.is_argument();
         script
     }
 }

@@ -25,7 +25,7 @@ use super::{
     check::{RedisCheck, Wants},
     keys::Keys,
     link::{Call, Confirm},
-    live::{self, Publish},
+    live::Publish,
     reply::Reply,
     route::Route,
     undelivered::Undelivered,
@@ -95,9 +95,9 @@ impl Scripts {
         call: &Call<'_>,
         arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> Result<Reply, StoreError> {
-        match (&call.script.channel, &self.0.route) {
+        match (call.script.takes_channel, &self.0.route) {
             // The usual call, with no future in between: each level moves those below it.
-            (None, Route::One(link)) => link.run(call, arguments).await.0,
+            (false, Route::One(link)) => link.run(call, arguments).await.0,
             _ => Box::pin(self.send(call, arguments)).await.0,
         }
     }
@@ -136,10 +136,11 @@ impl Scripts {
         call: &Call<'_>,
         arguments: &impl Fn(&mut Cmd, Option<i64>),
     ) -> (Result<Reply, StoreError>, bool) {
-        let Some(channel) = &call.script.channel else {
+        let live = self.0.live.as_ref();
+        let Some(live) = live.filter(|_| call.script.takes_channel) else {
             return self.0.route.run(call, arguments).await;
         };
-        let channel = live::of_key(channel, call.key);
+        let channel = live.of_key(&self.0.keys, call.key);
         let and_channel = |cmd: &mut Cmd, latest: Option<i64>| {
             arguments(cmd, latest);
             cmd.arg(&channel);

@@ -7,7 +7,7 @@ use deadpool_redis::redis::Cmd;
 use super::{
     super::{
         link::{Call, Link},
-        live::{self, Server},
+        live::Server,
         reply::Reply,
     },
     Inner, Scripts,
@@ -72,12 +72,7 @@ impl Scripts {
             return Ok(());
         };
         for key in self.0.route.keys(&self.0.keys).await? {
-            let channel = if live.sharded {
-                live::of_key(&live.channel, &key)
-            } else {
-                live.channel.to_string()
-            };
-            self.publish_at(&key, &channel, message).await?;
+            self.publish_at(&key, &live.of_all(&key), message).await?;
         }
         Ok(())
     }

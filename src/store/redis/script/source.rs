@@ -8,8 +8,8 @@ pub(in super::super) struct Script {
     /// As it is, and without its first line: servers other than Redis 7 and Valkey do not know that.
     whole: Named,
     bare: Named,
-    /// What its last argument begins with: the channel for its message, in the slot of its key.
-    pub(in super::super) channel: Option<Box<str>>,
+    /// Whether its last argument is the channel for its message.
+    pub(in super::super) takes_channel: bool,
 }
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Script {
         Self {
             whole: Named::new(whole),
             bare: Named::new(bare),
-            channel: None,
+            takes_channel: false,
         }
     }
 
