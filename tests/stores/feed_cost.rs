@@ -31,15 +31,27 @@ async fn micros(server: &Server) -> f64 {
     rest.split(',').next().unwrap().parse().unwrap()
 }
 
+/// So many shards, and so many of them on each node.
+const SHARDS: u16 = 1_024;
+const HELD: usize = 20;
+
 /// Connections that listen as nodes do.
-async fn listeners(server: &Server, count: usize) -> Vec<redis::aio::MultiplexedConnection> {
+async fn listeners(
+    server: &Server,
+    (count, shards): (usize, bool),
+) -> Vec<redis::aio::MultiplexedConnection> {
     let mut all = Vec::new();
-    for _ in 0..count {
+    for node in 0..count {
         let info = redis::IntoConnectionInfo::into_connection_info(server.url()).unwrap();
         let resp3 = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
         let client = redis::Client::open(info.set_redis_settings(resp3)).unwrap();
         let mut one = client.get_multiplexed_async_connection().await.unwrap();
         one.subscribe("sessions:live").await.unwrap();
+        for held in 0..if shards { HELD } else { 0 } {
+            let shard = (node * HELD + held) % usize::from(SHARDS);
+            let channel = format!("sessions:live:{shard}");
+            one.subscribe(channel).await.unwrap();
+        }
         all.push(one);
     }
     all
@@ -81,11 +93,17 @@ async fn what_the_feed_costs_a_sign_in_and_an_end() {
     let on = RedisStore::builder(source())
         .live(RedisLive::ends())
         .build();
+    let shards = RedisStore::builder(source())
+        .live(RedisLive::ends().shards(SHARDS))
+        .build();
     let cases = [
-        ("off", &off, 0),
-        ("on", &on, 0),
-        ("on", &on, 1),
-        ("on", &on, 10),
+        ("off", &off, (0, false)),
+        ("on", &on, (0, false)),
+        ("on", &on, (1, false)),
+        ("on", &on, (10, false)),
+        ("on", &on, (50, false)),
+        ("shards", &shards, (0, true)),
+        ("shards", &shards, (50, true)),
     ];
     let mut all = vec![Vec::new(); cases.len()];
     for turn in 0..=ROUNDS {
@@ -98,7 +116,7 @@ async fn what_the_feed_costs_a_sign_in_and_an_end() {
             }
         }
     }
-    for ((name, _, count), costs) in cases.iter().zip(&all) {
+    for ((name, _, (count, _)), costs) in cases.iter().zip(&all) {
         let median = |of: usize| {
             let mut one: Vec<f64> = costs.iter().map(|costs| costs[of]).collect();
             one.sort_by(f64::total_cmp);

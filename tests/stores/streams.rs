@@ -78,7 +78,7 @@ impl World {
         let prefix = format!("history-{seed}");
         let store = |url: String, reports: bool| {
             let builder = RedisStore::builder(RedisSource::url(&url).unwrap()).prefix(&prefix);
-            let live = if seed % 2 == 0 {
+            let live = if seed.is_multiple_of(2) {
                 RedisLive::ends()
             } else {
                 RedisLive::ends().shards(3)
