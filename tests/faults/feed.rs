@@ -38,6 +38,7 @@ pub(crate) async fn ends(store: &RedisStore, token: &Token) -> FeedNews {
     FeedNews::Ended(vec![(token.session_id(), EndReason::LoggedOut)])
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_message_that_is_lost_is_not_noticed_and_the_next_one_arrives() {
     let server = Server::start();
@@ -59,6 +60,7 @@ async fn a_message_that_is_lost_is_not_noticed_and_the_next_one_arrives() {
     assert_eq!(reader.epoch(tag), epoch);
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_connection_that_is_cut_is_not_trusted_and_begins_an_epoch() {
     let server = Server::start();
@@ -84,6 +86,7 @@ async fn a_connection_that_is_cut_is_not_trusted_and_begins_an_epoch() {
     assert_eq!(reader.news(tag).await, [news], "the first one is lost");
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_connection_that_falls_silent_is_not_trusted_after_2_s_and_is_replaced() {
     let server = Server::start();
@@ -107,6 +110,7 @@ async fn a_connection_that_falls_silent_is_not_trusted_after_2_s_and_is_replaced
     assert_eq!(reader.news(tag).await, [news]);
 }
 
+// T72 T73
 #[tokio::test]
 async fn without_redis_nothing_is_trusted_and_with_it_again_in_a_new_epoch() {
     let mut server = Server::start();
@@ -128,6 +132,7 @@ async fn without_redis_nothing_is_trusted_and_with_it_again_in_a_new_epoch() {
     assert_eq!(reader.news(tag).await, [news]);
 }
 
+// T72 T73
 #[tokio::test]
 async fn without_permission_for_the_channel_nothing_is_trusted_and_all_else_works() {
     let server = Server::start();
@@ -156,6 +161,7 @@ async fn without_permission_for_the_channel_nothing_is_trusted_and_all_else_work
     assert!(a.check().await[0].findings().is_empty());
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_user_who_may_listen_but_not_publish_is_not_trusted() {
     let server = Server::start();
@@ -178,6 +184,7 @@ async fn a_user_who_may_listen_but_not_publish_is_not_trusted() {
     assert_eq!(command, "PUBLISH");
 }
 
+// T72
 #[tokio::test]
 async fn while_a_deployment_goes_on_a_node_without_the_feed_reports_nothing_and_breaks_nothing() {
     let server = Server::start();
@@ -197,6 +204,7 @@ async fn while_a_deployment_goes_on_a_node_without_the_feed_reports_nothing_and_
     assert!(reader.is_trusted(tag) && reader.epoch(tag) == epoch);
 }
 
+// T72
 #[tokio::test]
 async fn ten_thousand_messages_are_all_delivered_and_the_feed_stays_trusted() {
     let server = Server::start();

@@ -35,11 +35,13 @@ async fn user_of(cluster: &Cluster, store: &RedisStore, primary: usize, not: u16
     unreachable!()
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_slot_that_moves_is_not_trusted_and_begins_an_epoch_on_its_new_primary() {
     a_slot_moves(RedisLive::ends()).await;
 }
 
+// T72 T73
 #[tokio::test]
 async fn the_same_where_a_node_listens_to_the_slots_that_it_holds() {
     a_slot_moves(RedisLive::ends().shards(1)).await;
@@ -83,6 +85,7 @@ async fn a_slot_moves(which: RedisLive) {
     assert_eq!(reader.epoch(beside), epoch_beside, "it lost nothing");
 }
 
+// T72
 #[tokio::test]
 async fn a_primary_that_is_lost_concerns_its_own_users_only() {
     let mut cluster = Cluster::start(&[]).await;

@@ -30,6 +30,7 @@ use crate::common::{
     redis::Server,
 };
 
+// T72 T73
 #[tokio::test]
 async fn a_node_that_reads_late_is_not_trusted_until_it_has_read_what_came_meanwhile() {
     let server = Server::start();
@@ -141,6 +142,7 @@ impl FeedReader for Slow {
     fn epoch_changed(&self) {}
 }
 
+// T72 T73
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_behind_messages_is_believed_after_all_of_them() {
     // The question before is too old when the messages come, however busy the machine is.
@@ -165,6 +167,7 @@ async fn an_answer_behind_messages_is_believed_after_all_of_them() {
     reader.trusts(tag).await;
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_feed_is_trusted_for_2_s_from_a_question_and_not_from_its_answer() {
     let late = Duration::from_millis(1_750);

@@ -45,11 +45,13 @@ async fn follows(reports: bool) {
     assert_eq!(reader.news(tag).await, [news]);
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_failover_that_a_sentinel_reports_begins_an_epoch() {
     follows(true).await;
 }
 
+// T72 T73
 #[tokio::test]
 async fn a_listener_on_the_previous_master_is_not_trusted_though_nobody_reported_the_failover() {
     follows(false).await;

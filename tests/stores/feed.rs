@@ -150,6 +150,7 @@ async fn each_end_arrives(a: &RedisStore, b: &RedisStore, clock: &ManualClock) {
     assert!(reader.messages().is_empty(), "{:?}", reader.messages());
 }
 
+// T72
 #[tokio::test]
 async fn each_end_on_one_node_arrives_on_the_other_and_nothing_else_does() {
     let server = Server::start();
@@ -159,6 +160,7 @@ async fn each_end_on_one_node_arrives_on_the_other_and_nothing_else_does() {
     each_end_arrives(&a, &b, &clock).await;
 }
 
+// T72
 #[tokio::test]
 async fn in_shards_each_end_arrives_too() {
     let server = Server::start();
@@ -169,6 +171,7 @@ async fn in_shards_each_end_arrives_too() {
     each_end_arrives(&a, &b, &clock).await;
 }
 
+// T72
 #[tokio::test]
 async fn on_a_cluster_each_end_arrives_from_its_primary_and_the_end_of_everybody_from_each() {
     let cluster = Cluster::of(3, &[]).await;

@@ -71,6 +71,7 @@ async fn ends(store: &RedisStore, name: &str) {
     assert_eq!(all.end_all().await.unwrap(), 1);
 }
 
+// T72
 #[tokio::test]
 async fn a_node_hears_the_shards_that_it_holds_and_what_concerns_all_users() {
     let server = Server::start();
@@ -112,6 +113,7 @@ async fn a_node_hears_the_shards_that_it_holds_and_what_concerns_all_users() {
     }
 }
 
+// T72 T73
 #[tokio::test]
 async fn what_is_held_no_more_is_not_trusted_and_is_a_new_epoch_when_it_is_held_again() {
     let server = Server::start();
@@ -144,6 +146,7 @@ async fn what_is_held_no_more_is_not_trusted_and_is_a_new_epoch_when_it_is_held_
     assert_eq!(reader.epoch(kept), of_kept, "none of these was");
 }
 
+// T72 T73
 #[tokio::test]
 async fn after_a_lost_connection_what_is_held_is_listened_to_again() {
     let server = Server::start();
@@ -163,6 +166,7 @@ async fn after_a_lost_connection_what_is_held_is_listened_to_again() {
     }
 }
 
+// T72 T73
 #[tokio::test]
 async fn streams_and_the_near_cache_hold_their_users() {
     let server = Server::start();
@@ -199,6 +203,7 @@ async fn streams_and_the_near_cache_hold_their_users() {
     assert_eq!(end.unwrap().reason(), "revoked");
 }
 
+// T72
 #[tokio::test]
 async fn on_a_cluster_a_node_listens_to_the_slots_that_it_holds_and_one_of_each_primary() {
     let cluster = Cluster::of(3, &[]).await;
