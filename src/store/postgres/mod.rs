@@ -29,7 +29,7 @@ use super::{
 };
 use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 
-/// Keeps sessions in PostgreSQL (12 or newer), shared by all nodes.
+/// Keeps sessions in PostgreSQL (12 or newer, tested with 15), shared by all nodes.
 ///
 /// Use it if your app has PostgreSQL anyway and no Redis. Sessions survive restarts and are in your backups.
 /// A request costs one `SELECT` by primary key, and at most once a second for each session an `UPDATE` that does

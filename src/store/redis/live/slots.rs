@@ -23,8 +23,8 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Subscribes to the slots that the server serves, or to those of them that readers hold. Those that move are not trusted. On a single node it has
-    /// nothing to do.
+    /// Subscribes to the slots that the server serves, or to those of them that readers hold. Those that move are not
+    /// trusted. On a single node it has nothing to do.
     pub(super) async fn follow(&mut self, line: &Line<'_>) -> Outage {
         if !line.hearing.publish.has_slots() {
             return std::future::pending().await;
