@@ -13,19 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_user_sessions::store::Tag;
 
-use super::redis::{Server, ask_with, free_port};
-
-/// One line of `CLUSTER NODES`.
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) id: String,
-    pub(crate) port: u16,
-    pub(crate) is_known: bool,
-    pub(crate) is_primary: bool,
-    pub(crate) has_failed: bool,
-    pub(crate) primary: String,
-    pub(crate) slots: Vec<(u16, u16)>,
-}
+use super::{
+    node_line::Line,
+    redis::{Server, ask_with, free_port},
+};
 
 /// Its servers stop when this is dropped.
 pub(crate) struct Cluster {
@@ -124,17 +115,13 @@ impl Cluster {
     /// What this node knows.
     pub(crate) async fn lines(&self, at: usize) -> Vec<Line> {
         let text: String = self.nodes[at].ask("CLUSTER NODES").await;
-        text.lines().map(line).collect()
+        text.lines().map(Line::read).collect()
     }
 
     /// The place of the node that serves the slot, as this node knows it.
     pub(crate) async fn serves(&self, slot: u16, asked: usize) -> usize {
         let lines = self.lines(asked).await;
-        let holds = |line: &&Line| {
-            let mut slots = line.slots.iter();
-            slots.any(|(from, to)| (*from..=*to).contains(&slot))
-        };
-        let port = lines.iter().find(holds).unwrap().port;
+        let port = lines.iter().find(|line| line.serves(slot)).unwrap().port;
         self.nodes
             .iter()
             .position(|node| node.port == port)
@@ -247,15 +234,16 @@ impl Cluster {
     }
 
     /// Moves a slot, and makes it known to all nodes, as `redis-cli --cluster reshard` does. All are primaries, and answer.
-    ///
-    /// A node that has not heard of the move may know a higher epoch of the node that had the slot. It then gives the slot
-    /// back, and its keys are lost. That happens where slots move faster than nodes hear of each other.
     pub(crate) async fn moves_for_all(&self, slot: u16, from: usize, to: usize) {
         self.moves(slot, from, to).await;
         let order = format!("CLUSTER SETSLOT {slot} NODE {}", self.id(to).await);
         for at in 0..self.nodes.len() {
             self.orders(at, &order).await;
         }
+        let port = self.nodes[to].port;
+        let serves = |line: &Line| line.port == port && line.serves(slot);
+        self.wait(async || self.all(|lines| lines.iter().any(serves)).await)
+            .await;
     }
 
     /// Moves a slot with all its keys.
@@ -266,8 +254,19 @@ impl Cluster {
     }
 
     /// New keys of the slot go to the other node from here on.
+    ///
+    /// That node knows the epoch of the one that has the slot, so it takes a higher one when it has the slot. With a lower
+    /// one it would give the slot back to a message that was sent before. Each would then say that the other one serves it.
     pub(crate) async fn begins_to_move(&self, slot: u16, from: usize, to: usize) {
         let (from_id, to_id) = (self.id(from).await, self.id(to).await);
+        let epoch = |lines: &[Line]| {
+            lines
+                .iter()
+                .find(|line| line.id == from_id)
+                .map(|line| line.epoch)
+        };
+        self.wait(async || epoch(&self.lines(from).await) == epoch(&self.lines(to).await))
+            .await;
         self.orders(to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"))
             .await;
         self.orders(from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"))
@@ -364,25 +363,4 @@ fn slot_of(tag: &str) -> u16 {
         })
     });
     crc % 16_384
-}
-
-fn line(text: &str) -> Line {
-    let words: Vec<&str> = text.split(' ').collect();
-    let port = words[1].split('@').next().unwrap().rsplit(':').next();
-    let flags: Vec<&str> = words[2].split(',').collect();
-    let slots = words[8..].iter().filter(|word| !word.starts_with('['));
-    Line {
-        id: words[0].to_owned(),
-        port: port.unwrap().parse().unwrap(),
-        is_known: !flags.contains(&"handshake"),
-        is_primary: flags.contains(&"master"),
-        has_failed: flags.contains(&"fail") || flags.contains(&"fail?"),
-        primary: words[3].to_owned(),
-        slots: slots
-            .map(|word| {
-                let (from, to) = word.split_once('-').unwrap_or((word, word));
-                (from.parse().unwrap(), to.parse().unwrap())
-            })
-            .collect(),
-    }
 }

@@ -25,6 +25,7 @@ pub mod ledger;
 pub mod load;
 pub mod log;
 pub mod mmdb;
+pub mod node_line;
 pub mod overload;
 pub mod page;
 pub mod people;
