@@ -18,10 +18,13 @@ use std::{
 };
 
 use deadpool_redis::{Config, Pool, Runtime, redis};
-use tower_user_sessions::{RedisStore, store::ManualClock};
+use tower_user_sessions::{
+    RedisStore,
+    store::{IntoRedisSource, ManualClock, RedisStoreBuilder},
+};
 
 /// How long a server may take to accept a connection of a test, and to answer a command.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server; it stops when this is dropped.
 pub(crate) struct Server {
@@ -77,14 +80,12 @@ impl Server {
 
     /// A store with this clock.
     pub(crate) fn store(&self, clock: ManualClock) -> RedisStore {
-        let store = RedisStore::builder(self.pool()).deadline(PATIENCE);
-        store.clock(clock).build()
+        patient(self.pool()).clock(clock).build()
     }
 
     /// A store whose calls wait for long, where the deadline is not what the test is about.
     pub(crate) fn patient(&self) -> RedisStore {
-        let store = RedisStore::builder(self.pool());
-        store.deadline(PATIENCE).build()
+        patient(self.pool()).build()
     }
 
     /// Sends the server a command on a new connection.
@@ -143,6 +144,11 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A store whose calls wait for long, where the deadline is not what the test is about.
+pub(crate) fn patient(source: impl IntoRedisSource) -> RedisStoreBuilder {
+    RedisStore::builder(source).deadline(PATIENCE)
 }
 
 /// Sends a server a command on a new connection.

@@ -29,7 +29,7 @@ use crate::common::{
     fake::Fake,
     load::millis,
     people::{asks, guest, set, token, until},
-    redis::Server,
+    redis::{Server, patient},
 };
 
 async fn resolves(store: &RedisStore) -> Result<(), StoreError> {
@@ -246,7 +246,7 @@ async fn a_panic_of_the_function_that_says_where_to_connect_is_an_error_of_one_a
             url.into_connection_info()
         }
     });
-    let store = RedisStore::builder(source).deadline(millis(10_000)).build();
+    let store = patient(source).build();
 
     until("it is answered", async || match resolves(&store).await {
         Ok(()) => true,

@@ -18,7 +18,7 @@ use crate::common::{
     cluster::Cluster,
     load::{answered, kinds, millis, offer},
     people::{guest, is_live, signs_in, token, until},
-    redis::Server,
+    redis::{Server, patient},
 };
 
 async fn resolves(store: RedisStore) -> Result<(), StoreError> {
@@ -160,8 +160,7 @@ fn a_sign_in_that_was_given_up_ends_though_the_runtime_that_ends_it_is_idle() {
 /// of all users have ended. It is dropped without an answer, or only left alone, in a runtime that nothing drives from then on.
 fn asks_in_vain(dropped: bool) -> (Server, RedisStore, UserSessions, impl Sized) {
     let (server, idle, busy) = (Server::start(), idle(), busy());
-    let store = RedisStore::builder(RedisSource::url(&server.url()).unwrap());
-    let store = store.deadline(millis(20_000)).build();
+    let store = patient(RedisSource::url(&server.url()).unwrap()).build();
     let sessions = UserSessions::new(store.clone(), UserId::new("alice").unwrap());
     busy.block_on(signs_in(&store, "alice"));
     server.suspend();

@@ -31,10 +31,9 @@ pub fn runtime() -> tokio::runtime::Runtime {
 
 /// A store with what the model assumes, whose calls wait for long: the deadline is not what the histories are about.
 pub fn redis_store(pool: deadpool_redis::Pool, clock: &ManualClock) -> RedisStore {
-    RedisStore::builder(pool)
+    redis::patient(pool)
         .clock(clock.clone())
         .notice_kept(NOTICE_KEPT)
-        .deadline(Duration::from_secs(20))
         .build()
 }
 

@@ -29,10 +29,13 @@ use crate::{
     common::{
         faulty::{Fault, FaultyStore, Method},
         http,
-        redis::Server as Redis,
+        redis::{self, Server as Redis},
     },
     pb, service,
 };
+
+/// How long a call waits for Redis, as two of the story do that meet a server that was suspended.
+const DEADLINE: Duration = Duration::from_secs(3);
 
 /// The store under the story, and how it fails.
 enum Ground {
@@ -69,7 +72,8 @@ fn on_memory() -> (Ground, SessionLayer, ManualClock) {
 fn on_redis() -> (Ground, SessionLayer, ManualClock) {
     let (_, clock) = http::store();
     let server = Redis::start();
-    let layer = SessionLayer::new(server.store(clock.clone()));
+    let store = redis::patient(server.pool()).clock(clock.clone());
+    let layer = SessionLayer::new(store.deadline(DEADLINE).build());
     (Ground::Redis(server), settings(layer), clock)
 }
 
