@@ -38,6 +38,7 @@ pub mod relay;
 pub mod replicas;
 pub mod resp;
 pub mod sentinel;
+pub mod sentinels;
 pub mod shelf;
 pub mod site;
 pub mod streams;

@@ -102,7 +102,8 @@ impl Server {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends the process a signal, such as `-KILL`.
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([signal, &self.process.id().to_string()])
             .status()
@@ -207,7 +208,14 @@ fn spawn(
     dir: &std::path::Path,
     port: u16,
 ) -> std::io::Result<Child> {
-    Command::new(program)
+    let mut command = Command::new(program);
+    if arguments.iter().any(|argument| argument == "--sentinel") {
+        // What it knows is in a file, whose name comes first.
+        let file = dir.join("sentinel.conf");
+        std::fs::write(&file, "")?;
+        command.arg(file);
+    }
+    command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no"])
         .args(["--repl-diskless-sync-delay", "0"])

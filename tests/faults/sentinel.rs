@@ -6,10 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::HashMap, process::Command, time::Duration};
+use std::time::Duration;
 
 use deadpool_redis::redis::sentinel::{SentinelClient, SentinelServerType};
-use redis_test::{sentinel::RedisSentinelCluster, server::RedisServer};
 use tokio::time::Instant;
 use tower_user_sessions::{
     RedisStore,
@@ -18,27 +17,15 @@ use tower_user_sessions::{
 
 use crate::common::{
     people::{signs_in, until},
-    redis::{ask, ask_with, installed, try_ask},
+    redis::{ask, ask_with, try_ask},
+    sentinels::Sentinels,
 };
 
 /// A master, a replica and three sentinels that notice within half a second.
-pub(super) async fn start() -> (RedisSentinelCluster, Vec<String>) {
-    installed("redis-server", "redis-server");
-    installed("openssl", "openssl");
-    let servers = RedisSentinelCluster::new(1, 1, 3);
-    let sentinels: Vec<String> = servers.iter_sentinel_servers().map(url).collect();
+pub(super) async fn start() -> (Sentinels, Vec<String>) {
+    let servers = Sentinels::start().await;
+    let sentinels = servers.urls();
     for sentinel in &sentinels {
-        until(
-            "the sentinels know each other and the replica",
-            async || {
-                let words = ["SENTINEL", "MASTER", "master0"];
-                let known = try_ask::<HashMap<String, String>>(sentinel, &words).await;
-                known.is_ok_and(|known| {
-                    known["num-other-sentinels"] == "2" && known["num-slaves"] == "1"
-                })
-            },
-        )
-        .await;
         for (name, value) in [
             ("down-after-milliseconds", "500"),
             ("failover-timeout", "3000"),
@@ -49,10 +36,6 @@ pub(super) async fn start() -> (RedisSentinelCluster, Vec<String>) {
     (servers, sentinels)
 }
 
-pub(super) fn url(server: &RedisServer) -> String {
-    format!("redis://{}", server.client_addr())
-}
-
 async fn info(server: &str, section: &str) -> String {
     try_ask(server, &["INFO", section])
         .await
@@ -60,15 +43,15 @@ async fn info(server: &str, section: &str) -> String {
 }
 
 /// A store with one session, which is on the replica, too.
-async fn store(servers: &RedisSentinelCluster, sentinels: &[String]) -> (RedisStore, Token) {
+async fn store(servers: &Sentinels, sentinels: &[String]) -> (RedisStore, Token) {
     let sentinels = sentinels.iter().map(String::as_str);
     let store = RedisStore::connect_sentinel(sentinels, "master0").unwrap();
     with_session(store, servers).await
 }
 
-async fn with_session(store: RedisStore, servers: &RedisSentinelCluster) -> (RedisStore, Token) {
+async fn with_session(store: RedisStore, servers: &Sentinels) -> (RedisStore, Token) {
     let token = signs_in(&store, "alice").await;
-    let replica = url(&servers.servers[1]);
+    let replica = servers.replica().url();
     until("the replica has it", async || {
         ask::<usize>(&replica, "DBSIZE").await == 1
     })
@@ -96,11 +79,9 @@ async fn names(sentinels: &[String], port: &str) -> bool {
 async fn lost_by(signal: &str) -> Duration {
     let (servers, sentinels) = start().await;
     let (store, token) = store(&servers, &sentinels).await;
-    let replica = url(&servers.servers[1]);
+    let replica = servers.replica().url();
 
-    let process = servers.servers[0].process.id().to_string();
-    let sent = Command::new("kill").args([signal, &process]).status();
-    assert!(sent.unwrap().success());
+    servers.master.signal(signal);
     let visitors = {
         let (store, token) = (store.clone(), token.clone());
         tokio::spawn(async move {
@@ -121,7 +102,6 @@ async fn lost_by(signal: &str) -> Duration {
     }
     let after = promoted.elapsed();
     visitors.abort();
-    let _ = Command::new("kill").args(["-CONT", &process]).status();
     after
 }
 
@@ -146,7 +126,7 @@ async fn a_master_that_was_stopped_is_left_a_second_after_the_promotion() {
 async fn a_master_that_was_replaced_is_left_although_it_answers() {
     let (servers, sentinels) = start().await;
     let (store, token) = store(&servers, &sentinels).await;
-    let (master, replica) = (url(&servers.servers[0]), url(&servers.servers[1]));
+    let (master, replica) = (servers.master.url(), servers.replica().url());
 
     promote(&replica, &sentinels).await;
 
@@ -173,13 +153,9 @@ async fn promote(replica: &str, sentinels: &[String]) {
 }
 
 /// How long the session is refused by a master that lost its replicas, once the sentinels name another one.
-async fn fenced(
-    source: impl IntoRedisSource,
-    servers: &RedisSentinelCluster,
-    sentinels: &[String],
-) {
+async fn fenced(source: impl IntoRedisSource, servers: &Sentinels, sentinels: &[String]) {
     let (store, token) = with_session(RedisStore::new(source), servers).await;
-    let (master, replica) = (url(&servers.servers[0]), url(&servers.servers[1]));
+    let (master, replica) = (servers.master.url(), servers.replica().url());
     let _: () = ask(&master, "CONFIG SET min-replicas-to-write 1").await;
 
     promote(&replica, sentinels).await;

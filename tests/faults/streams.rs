@@ -9,7 +9,6 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -17,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use redis_test::sentinel::RedisSentinelCluster;
 use tokio::{
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
@@ -36,6 +34,7 @@ use crate::common::{
     redis::{Server, ask, try_ask},
     relay::Relay,
     sentinel::{Said, Sentinel},
+    sentinels::Sentinels,
 };
 
 /// A lease of 60 s, 20 % more, and what the paces of looks add.
@@ -206,10 +205,7 @@ async fn while_slots_move() {
     world.holds("while slots move").await;
 }
 
-async fn through_a_failover(
-    (servers, sentinels): (RedisSentinelCluster, Vec<String>),
-    signal: &str,
-) {
+async fn through_a_failover((servers, sentinels): (Sentinels, Vec<String>), signal: &str) {
     let store = || {
         let sentinels = sentinels.iter().map(String::as_str);
         live(RedisSource::sentinel(sentinels, "master0", Default::default()).unwrap())
@@ -217,7 +213,7 @@ async fn through_a_failover(
     let (a, b) = (store(), store());
     let mut world = World::open(&a, &b, users(&b, 40)).await;
     let _reader = Reader::trusting(&a, tag(&b, "stays-0")).await;
-    let [master, replica] = [0, 1].map(|at| sentinel::url(&servers.servers[at]));
+    let (master, replica) = (servers.master.url(), servers.replica().url());
     let all: usize = ask(&master, "DBSIZE").await;
     until("the replica has all", async || {
         ask::<usize>(&replica, "DBSIZE").await == all
@@ -229,9 +225,7 @@ async fn through_a_failover(
     for name in &names[..10] {
         ends(&b, name).await;
     }
-    let process = servers.servers[0].process.id().to_string();
-    let sent = Command::new("kill").args([signal, &process]).status();
-    assert!(sent.unwrap().success());
+    servers.master.signal(signal);
     let mut ending = JoinSet::new();
     for (number, name) in names.iter().enumerate().skip(10) {
         let (b, name) = (b.clone(), name.clone());
@@ -254,7 +248,6 @@ async fn through_a_failover(
 
     let what = format!("through a failover by {signal}");
     world.holds(&what).await;
-    let _ = Command::new("kill").args(["-CONT", &process]).status();
 }
 
 // T41 T72

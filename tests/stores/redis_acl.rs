@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use deadpool_redis::{Runtime, cluster, redis::RedisConnectionInfo, sentinel};
-use redis_test::sentinel::RedisSentinelCluster;
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore,
     store::{
@@ -20,8 +19,9 @@ use crate::common::{
     cluster::Cluster,
     feed::Reader,
     people::{signs_in, token, until},
-    redis::{Server, ask, installed, try_ask},
+    redis::{Server, ask, patient},
     replicas::{Group, Program},
+    sentinels::Sentinels,
 };
 
 const GUIDE: &str = include_str!("../../src/guide/operations.md");
@@ -38,11 +38,7 @@ fn line(more: &str) -> String {
 
 async fn keeps_the_contract(source: RedisSource) {
     conformance::all(async |clock: ManualClock| {
-        RedisStore::builder(source.clone())
-            .prefix("shop")
-            .clock(clock)
-            .deadline(Duration::from_secs(10))
-            .build()
+        patient(source.clone()).prefix("shop").clock(clock).build()
     })
     .await;
 }
@@ -136,9 +132,7 @@ async fn the_rules_of_the_guide_are_enough_for_the_feed() {
 /// An end arrives, and nothing is refused.
 async fn feeds(servers: &[&Server], shards: Option<u16>, source: RedisSource) {
     let live = shards.map_or(RedisLive::all(), |count| RedisLive::all().shards(count));
-    let store = RedisStore::builder(source).prefix("shop");
-    // A first connection of a busy machine may take longer than the usual deadline.
-    let store = store.live(live).deadline(Duration::from_secs(20)).build();
+    let store = patient(source).prefix("shop").live(live).build();
     let alice = signs_in(&store, "alice").await;
     let reader = Reader::trusting(&store, alice.tag()).await;
     let which = Which::One(alice.session_id());
@@ -218,12 +212,9 @@ async fn the_rules_of_the_guide_are_enough_on_a_cluster() {
 // T70
 #[tokio::test]
 async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
-    installed("redis-server", "redis-server");
-    installed("openssl", "openssl");
-    let servers = RedisSentinelCluster::new(1, 0, 1);
-    let address = |server: &redis_test::server::RedisServer| server.client_addr().to_string();
-    let host = servers.iter_sentinel_servers().map(address).next().unwrap();
-    let master = format!("redis://{}", address(&servers.servers[0]));
+    let servers = Sentinels::alone().await;
+    let plain = servers.urls().remove(0);
+    let master = servers.master.url();
     let (rule, reports) = (
         "+sentinel|get-master-addr-by-name +sentinel|master",
         "+subscribe &+switch-master",
@@ -231,18 +222,13 @@ async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
     for rule in [rule, reports] {
         assert!(GUIDE.contains(&rule.replace('|', "\\|")));
     }
-    let plain = format!("redis://{host}");
-    until("the sentinel answers", async || {
-        try_ask::<String>(&plain, &["PING"]).await.is_ok()
-    })
-    .await;
     let watch = |rule: &str| format!("ACL SETUSER watch on >secret -@all {rule}");
     let _: () = ask(&plain, &watch(&format!("{rule} {reports}"))).await;
     let _: () = ask(&master, &line("")).await;
     let login = RedisConnectionInfo::default()
         .set_username("shop")
         .set_password("password");
-    let url = format!("redis://watch:secret@{host}");
+    let url = plain.replace("//", "//watch:secret@");
 
     let source = RedisSource::sentinel([&*url], "master0", login).unwrap();
     let store = RedisStore::builder(source).prefix("shop").build();
@@ -280,17 +266,9 @@ async fn the_rules_of_the_guide_are_enough_behind_sentinel() {
 // T70
 #[tokio::test]
 async fn a_command_that_the_user_may_not_use_on_the_sentinels_is_named() {
-    installed("redis-server", "redis-server");
-    installed("openssl", "openssl");
-    let servers = RedisSentinelCluster::new(1, 0, 1);
-    let mut hosts = servers.iter_sentinel_servers();
-    let host = hosts.next().unwrap().client_addr().to_string();
-    let plain = format!("redis://{host}");
-    until("the sentinel answers", async || {
-        try_ask::<String>(&plain, &["PING"]).await.is_ok()
-    })
-    .await;
-    let url = format!("redis://watch:secret@{host}");
+    let servers = Sentinels::alone().await;
+    let plain = servers.urls().remove(0);
+    let url = plain.replace("//", "//watch:secret@");
     for command in ["SENTINEL|GET-MASTER-ADDR-BY-NAME", "SENTINEL|MASTER"] {
         let rule = command.to_lowercase();
         let _: () = ask(
