@@ -1,5 +1,7 @@
 //! Stores what is staged.
 
+use std::sync::MutexGuard;
+
 use super::{
     Session,
     error::{CommitError, LimitReached},
@@ -8,6 +10,7 @@ use super::{
     ops::with_carried,
     replaced::Unused,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
+    state::State,
 };
 use crate::{
     model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
@@ -93,8 +96,7 @@ impl Session {
         }
         let batch = state.staged.batch();
         if state.drops_renewal() {
-            state.unstage(&batch);
-            return Err(CommitError::Ended);
+            return Err(self.lost(state, &batch));
         }
         Ok(match (&state.staged.target, stored) {
             (Target::LogIn(pending), stored) => Plan::LogIn(pending.clone(), stored, batch),
@@ -113,12 +115,20 @@ impl Session {
                 tracing::debug!("speculative request: no guest session begins");
                 return Err(CommitError::Speculative);
             }
-            (Target::Stay, None) if !state.may_begin() => {
-                state.unstage(&batch);
-                return Err(CommitError::Ended);
-            }
+            (Target::Stay, None) if !state.may_begin() => return Err(self.lost(state, &batch)),
             (Target::Stay, None) => Plan::Guest(state.guest_token()?, batch),
         })
+    }
+
+    /// The session ended before these changes were stored, and an earlier call has found that out.
+    fn lost(&self, mut state: MutexGuard<'_, State>, batch: &Batch) -> CommitError {
+        state.unstage(batch);
+        let of = state.gone().filter(|_| !batch.ops.is_empty()).cloned();
+        drop(state);
+        if let Some(record) = of {
+            self.report_write_lost(&record);
+        }
+        CommitError::Ended
     }
 
     /// Stores these changes. Returns whether others had changed the data that they depend on.

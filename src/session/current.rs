@@ -17,8 +17,8 @@ pub(crate) enum Current {
     Nothing,
     /// A session of a user, or a guest session with data.
     Live(Live),
-    /// The session ended while the request was running.
-    Gone,
+    /// The session ended while the request was running, so what is staged for it is lost. Its record, if that was known.
+    Gone(Option<Box<Record>>),
     /// The store could not be asked.
     Unavailable,
 }

@@ -1,5 +1,7 @@
 //! Which cookie carries the change of a session.
 
+use std::mem;
+
 use super::{
     current::{Current, Live},
     head::CookieChange,
@@ -7,7 +9,7 @@ use super::{
     state::State,
 };
 use crate::{
-    model::{SessionId, Token},
+    model::{Record, SessionId, Token},
     request::Way,
     store::{Ended, Found, NewSession},
 };
@@ -78,10 +80,28 @@ impl State {
 
     /// The session ended while the request was running: no cookie is set for it.
     pub(super) fn ended_in_flight(&mut self) {
-        self.current = Current::Gone;
+        self.is_gone();
         self.staged.renew = Renew::No;
         self.staged.shorten = None;
         self.sets_no_cookie();
+    }
+
+    /// The stored session has ended. What is staged for it cannot be stored any more.
+    pub(super) fn is_gone(&mut self) {
+        let record = match mem::replace(&mut self.current, Current::Nothing) {
+            Current::Live(live) => Some(Box::new(live.record)),
+            Current::Gone(record) => record,
+            Current::Nothing | Current::Unavailable => None,
+        };
+        self.current = Current::Gone(record);
+    }
+
+    /// The session that ended while the request was running.
+    pub(super) fn gone(&self) -> Option<&Record> {
+        match &self.current {
+            Current::Gone(record) => record.as_deref(),
+            Current::Nothing | Current::Live(_) | Current::Unavailable => None,
+        }
     }
 
     /// No token is sent that this request had made before.
@@ -129,12 +149,12 @@ impl State {
     /// place. A browser has a cookie of its own for guest sessions.
     pub(super) fn may_begin(&self) -> bool {
         let may_overwrite = self.is_by_bearer() && self.sent.may_be_late();
-        !may_overwrite && !matches!(self.current, Current::Gone)
+        !may_overwrite && !matches!(self.current, Current::Gone(_))
     }
 
     /// The request has signed out: what it inserts from now on is not meant for a session that ended meanwhile.
     pub(super) fn begins_again(&mut self) {
-        if matches!(self.current, Current::Gone) && !self.is_by_bearer() {
+        if matches!(self.current, Current::Gone(_)) && !self.is_by_bearer() {
             self.current = Current::Nothing;
         }
     }

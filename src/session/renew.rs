@@ -243,7 +243,7 @@ impl State {
     /// Whether a new token or a shorter life is staged for a session that ended while the request was running. They
     /// are no longer staged then.
     pub(super) fn drops_renewal(&mut self) -> bool {
-        let ended = matches!(self.current, Current::Gone);
+        let ended = matches!(self.current, Current::Gone(_));
         if !ended || !matches!(self.staged.target, Target::Stay) {
             return false;
         }

@@ -122,7 +122,7 @@ impl State {
     pub(super) fn live(&self) -> Option<&Live> {
         match &self.current {
             Current::Live(live) => Some(live),
-            Current::Nothing | Current::Gone | Current::Unavailable => None,
+            Current::Nothing | Current::Gone(_) | Current::Unavailable => None,
         }
     }
 
@@ -186,7 +186,7 @@ impl State {
         }
         match self.current {
             Current::Unavailable => Err(SessionErrorKind::Unavailable.into()),
-            Current::Nothing | Current::Live(_) | Current::Gone => Ok(()),
+            Current::Nothing | Current::Live(_) | Current::Gone(_) => Ok(()),
         }
     }
 

@@ -46,7 +46,9 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionErrorKind::Ended`] if the session has ended meanwhile, which is 401 as a response. A handler that goes on has
-    /// a request of a guest, and [`ended`](Self::ended) says why the session ended. What is staged stays staged.
+    /// a request of a guest, and [`ended`](Self::ended) says why the session ended. What is staged stays staged: a sign-in of
+    /// the same user keeps it. Without one it is lost when the response is sent, and the layer raises
+    /// [`EventKind::WriteLost`](crate::events::EventKind::WriteLost).
     ///
     /// [`SessionErrorKind::Unavailable`] if the store cannot be asked. Then the session does not change.
     ///
@@ -143,7 +145,7 @@ impl State {
             edition: self.staged.edition,
             next,
         }));
-        self.current = Current::Gone;
+        self.is_gone();
         self.sent.is_dead(dead);
     }
 
@@ -161,7 +163,7 @@ impl State {
 
     /// What is known without the near cache: clones and later calls get the same answer.
     fn verified(&self) -> Result<(), SessionError> {
-        if self.found_ended.is_some() && matches!(self.current, Current::Gone) {
+        if self.found_ended.is_some() && matches!(self.current, Current::Gone(_)) {
             return Err(SessionErrorKind::Ended.into());
         }
         Ok(())

@@ -307,50 +307,6 @@ async fn a_request_in_flight_does_not_bring_its_ended_session_back() {
     assert_eq!(store.sets(), 1);
 }
 
-// T20 T44
-#[tokio::test]
-async fn a_write_lost_because_the_session_ended_is_an_event_unless_commit_reports_it() {
-    for (own_commit, inserts, events) in [(false, true, 1), (true, true, 0), (false, false, 0)] {
-        let (store, _clock) = store();
-        let (sender, mut receiver) = tower_user_sessions::events::channel(100);
-        let layer = SessionLayer::new(store.clone()).events(sender);
-        let mut client = Client::new(&layer);
-        client.user_agent = "Firefox";
-        let id = client.log_in("alice").await;
-        let ended = store.clone();
-
-        let late = client.request(move |session| {
-            let admin = UserSessions::new(ended.clone(), user("alice"));
-            async move {
-                if inserts {
-                    session.insert("cart", "apple").unwrap();
-                } else {
-                    session.rotate().unwrap();
-                }
-                admin.end_all().await.unwrap();
-                if own_commit {
-                    assert!(matches!(session.commit().await, Err(CommitError::Ended)));
-                }
-            }
-        });
-        assert_eq!(late.await.status, StatusCode::OK);
-
-        let raised = std::iter::from_fn(|| receiver.try_recv());
-        let lost: Vec<_> = raised
-            .filter(|event| event.kind.as_str() == "write_lost")
-            .collect();
-        assert_eq!(lost.len(), events);
-        for event in lost {
-            let agent = event.client().unwrap().user_agent().map(ToOwned::to_owned);
-            assert_eq!(
-                (event.session, event.user()),
-                (Some(id), Some(&user("alice")))
-            );
-            assert_eq!(agent.as_deref(), Some("Firefox"));
-        }
-    }
-}
-
 // T20
 #[tokio::test]
 async fn commit_reports_that_the_session_ended_and_begins_no_new_one() {

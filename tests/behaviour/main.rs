@@ -103,4 +103,5 @@ mod undelivered;
 mod unused;
 mod user_id;
 mod verdict;
+mod write_lost;
 mod wrong_answer;

@@ -55,7 +55,7 @@ impl State {
         match &self.current {
             Current::Live(current) => current.record.id == id,
             // A clone of the session may have found out what this request itself did.
-            Current::Gone => !self.own_cutoffs.has(tag),
+            Current::Gone(_) => !self.own_cutoffs.has(tag),
             Current::Nothing | Current::Unavailable => false,
         }
     }

@@ -114,7 +114,7 @@ impl Session {
         let of = began_with?;
         let is_gone = {
             let state = self.state();
-            matches!(state.current, Current::Gone) && state.has(of)
+            matches!(state.current, Current::Gone(_)) && state.has(of)
         };
         let live = &self.0.rules.live;
         is_gone.then(|| live.open(of, Times::UNKNOWN, None, First::Now))?
@@ -130,7 +130,9 @@ impl Session {
                     let expires = record.expires_at();
                     (live.tag, (record.id, began, expires), live.now, live.mark)
                 }
-                Current::Nothing | Current::Gone => return Err(SessionErrorKind::NoSession.into()),
+                Current::Nothing | Current::Gone(_) => {
+                    return Err(SessionErrorKind::NoSession.into());
+                }
                 Current::Unavailable => return Err(SessionErrorKind::Unavailable.into()),
             }
         };
