@@ -194,12 +194,12 @@ impl Inquiry {
         let (Some(due), Some(token)) = (self.changed.take(), self.open.token()) else {
             return Ok(());
         };
-        match self.open.session().settle_change(*due).await {
+        match self.open.session().settle_change(&token, *due).await {
             Ok(None) => {}
-            Ok(Some(notice)) => {
+            Ok(Some(dead)) => {
                 // As on the next request with this token: the guest may begin a session, and the guest cookie counts.
-                self.open.found(token.clone(), Current::Nothing);
-                self.dead(Asked::Main, Dead::Ended(token, notice));
+                self.open.found(token, Current::Nothing);
+                self.dead(Asked::Main, *dead);
                 self.open.sent(|sent| self.guest = sent.take_unread_guest());
             }
             Err(error) => {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::{
     Session,
     current::{Current, Live},
+    sent::Dead,
 };
 use crate::{
     model::{
         Client, EndNotice, EndReason, Event, EventKind, Hidden, Initiator, LastSeen, Record,
-        SessionId, Tag, Timestamp, UserId,
+        SessionId, Tag, Timestamp, Token, UserId,
     },
     request::{mark, same_client},
     store::{End, NOTICE_KEPT, NoteClient, StoreError, Which},
@@ -119,9 +120,13 @@ impl Session {
         })
     }
 
-    /// Notes the client, or ends the session if the app decided so, and raises the event. Returns the notice
-    /// of a session that ended.
-    pub(crate) async fn settle_change(&self, due: Due) -> Result<Option<EndNotice>, StoreError> {
+    /// Notes the client, or ends the session if the app decided so, and raises the event. Returns why the token opens no
+    /// session any more, if it ended.
+    pub(crate) async fn settle_change(
+        &self,
+        token: &Token,
+        due: Due,
+    ) -> Result<Option<Box<Dead>>, StoreError> {
         let Due {
             note,
             event,
@@ -135,9 +140,10 @@ impl Session {
         if verdict == ClientVerdict::End {
             // The client is not noted: if the session cannot end now, its next request has to be a change again.
             let end = End::new(tag, Which::One(record.id), EndReason::ClientChanged);
-            let ended = store.end(end).await?;
-            // A parallel request may have ended it before.
-            let ended = ended.has(record.id);
+            let ended = self.end_surely(end).await?.has(record.id);
+            if !ended && let Some(dead) = self.ended_otherwise(token).await? {
+                return Ok(Some(dead));
+            }
             if ended && event {
                 report();
             }
@@ -147,7 +153,7 @@ impl Session {
             let kept = now.plus(NOTICE_KEPT);
             let reason = EndReason::ClientChanged;
             let notice = EndNotice::new(record.digest, reason, now, None, kept);
-            return Ok(Some(notice));
+            return Ok(Some(Box::new(Dead::ended(token, notice))));
         }
         let noted = store.note_client(note).await;
         if noted.as_ref().is_ok_and(|noted| *noted) && event {
@@ -167,6 +173,15 @@ impl Session {
             live.record = live.record.clone().with_last_seen(seen);
         }
         Ok(None)
+    }
+
+    /// Why a session had ended before this request could end it. If a sign-in replaced it, the browser may have a newer cookie
+    /// by now.
+    async fn ended_otherwise(&self, token: &Token) -> Result<Option<Box<Dead>>, StoreError> {
+        let rules = &self.0.rules;
+        let resolve = rules.resolve(token.clone(), false);
+        let answer = rules.store.resolve(resolve).await?;
+        Ok(self.opened_by(token, answer).err())
     }
 
     /// The user has just authenticated again, so no change of the client before that counts any more.

@@ -3,7 +3,19 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Session;
-use crate::store::End;
+use crate::store::{End, Ended, StoreError};
+
+impl Session {
+    /// Ends sessions. If there is no answer it is sent again: the first call may have ended them, and then the second one
+    /// says so.
+    pub(super) async fn end_surely(&self, end: End) -> Result<Ended, StoreError> {
+        let store = &self.0.rules.store;
+        match store.end(end.clone()).await {
+            Err(_) => store.end(end).await,
+            ended => ended,
+        }
+    }
+}
 
 /// Remembers a call that got no answer, also if its future is dropped.
 pub(super) struct Unanswered<'a> {

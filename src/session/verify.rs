@@ -115,14 +115,13 @@ impl Session {
             return Ok(());
         };
         // Boxed: this is rare.
-        let notice = Box::pin(self.settle_change(*due)).await;
-        let notice =
-            notice.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
-        if let Some(notice) = notice {
+        let dead = Box::pin(self.settle_change(&token, *due)).await;
+        let dead = dead.map_err(|error| SessionError::new(SessionErrorKind::Unavailable, error))?;
+        if let Some(dead) = dead {
             let mut state = self.state();
             let is_over = |record: &Record| record.id == token.session_id();
             if state.record().is_some_and(is_over) {
-                state.found_ended(Dead::Ended(token, notice));
+                state.found_ended(*dead);
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ mod challenge;
 mod class;
 mod clear;
 mod client_changed;
+mod client_changed_late;
 mod client_changed_shown;
 mod client_ip;
 mod commit;
