@@ -5,12 +5,12 @@ use super::{
     commit::Stored,
     error::{CommitError, SessionError},
     head::CookieChange,
-    sent::{Place, Unread},
+    sent::{Ending, Place, Unread},
 };
 use crate::{
     model::{EndReason, Record, Token},
     request::Way,
-    store::{End, Ended, Found, Resolved, Which},
+    store::{End, Ended, Found, Which},
 };
 
 impl Session {
@@ -74,15 +74,15 @@ impl Session {
 
     /// Ends a session whose token the request sent and the layer did not use.
     async fn log_out_unread(&self, unread: &Unread) -> Result<(), CommitError> {
-        let Unread { token, place } = unread;
-        let record = self.open(token).await?.map(|found| found.record);
-        let mut is_over = false;
-        if let Some(record) = &record {
-            let end = End::new(token.tag(), Which::One(record.id), EndReason::LoggedOut);
-            let ended = self.0.rules.store.end(end).await?;
-            self.report_logged_out(Some(record), &ended);
-            is_over = ended.has(record.id);
-        }
+        let Unread { token, place, .. } = unread;
+        let is_over = match self.ending(unread).await? {
+            Some(Ending { end, record }) => {
+                let ended = self.0.rules.store.end(end).await?;
+                self.report_logged_out(Some(&record), &ended);
+                ended.has(record.id)
+            }
+            None => false,
+        };
         let mut state = self.state();
         state.sent.read(token);
         if !is_over {
@@ -100,16 +100,28 @@ impl Session {
         Ok(())
     }
 
+    /// The end of the session that this token opens, if it is live. If the reply is lost and this runs again, it is the same
+    /// end.
+    async fn ending(&self, unread: &Unread) -> Result<Option<Ending>, CommitError> {
+        if let Some(ending) = &unread.ending {
+            return Ok(Some((**ending).clone()));
+        }
+        let token = &unread.token;
+        let Some(Found { record, .. }) = self.open(token).await? else {
+            return Ok(None);
+        };
+        let end = End::new(token.tag(), Which::One(record.id), EndReason::LoggedOut);
+        let ending = Ending { end, record };
+        self.state().sent.will_end(token, ending.clone());
+        Ok(Some(ending))
+    }
+
     /// The live session of a token that the layer did not use. This is no activity.
     pub(super) async fn open(&self, token: &Token) -> Result<Option<Found>, CommitError> {
         let rules = &self.0.rules;
         let resolve = rules.resolve(token.clone(), false);
-        Ok(match rules.store.resolve(resolve).await? {
-            Resolved::Live(found) => Some(found),
-            Resolved::Ended(_) | Resolved::Expired(_) | Resolved::Reused(_) | Resolved::Unknown => {
-                None
-            }
-        })
+        let answer = rules.store.resolve(resolve).await?;
+        Ok(self.opened_by(token, answer).ok())
     }
 
     fn report_logged_out(&self, record: Option<&Record>, ended: &Ended) {

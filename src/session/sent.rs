@@ -1,8 +1,9 @@
 //! What a request sent beside the token of the session that it found.
 
 use crate::{
-    model::{EndNotice, EndReason, SessionId, Token},
+    model::{EndNotice, EndReason, Record, SessionId, Token},
     request::Way,
+    store::End,
 };
 
 /// What a request sent, as far as it is not the token of its session.
@@ -59,9 +60,18 @@ impl Dead {
 
 /// A token that the request sent and that the layer did not use.
 #[derive(Clone, Debug)]
-pub(crate) struct Unread {
-    pub(crate) token: Token,
-    pub(crate) place: Place,
+pub(super) struct Unread {
+    pub(super) token: Token,
+    pub(super) place: Place,
+    /// How a sign-out ends its session. Kept until the store has answered.
+    pub(super) ending: Option<Box<Ending>>,
+}
+
+/// A sign-out of a session whose token the layer did not use.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) end: End,
+    pub(super) record: Record,
 }
 
 /// Where a request sent a token.
@@ -127,7 +137,11 @@ impl Sent {
     }
 
     pub(crate) fn has_unread(&mut self, token: Token, place: Place) {
-        self.more().unread.push(Unread { token, place });
+        self.more().unread.push(Unread {
+            token,
+            place,
+            ending: None,
+        });
     }
 
     pub(crate) fn dead(&self) -> Option<&Dead> {
@@ -215,6 +229,15 @@ impl Sent {
         let token = self.unread_guest()?.clone();
         self.read(&token);
         Some(token)
+    }
+
+    /// A sign-out ends the session of this token.
+    pub(super) fn will_end(&mut self, token: &Token, ending: Ending) {
+        let id = token.session_id();
+        let mut unread = self.more().unread.iter_mut();
+        if let Some(unread) = unread.find(|unread| unread.token.session_id() == id) {
+            unread.ending = Some(Box::new(ending));
+        }
     }
 
     /// The session of this token has ended, or a sign-in takes care of it.

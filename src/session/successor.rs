@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::{EventKind, LastSeen, Record, Salt, Token},
     request::mark,
-    store::{List, NoteClient, Resolved},
+    store::{List, NoteClient},
 };
 
 /// How long a new token may stay unused. After that the grace period of the previous one begins with the
@@ -56,9 +56,9 @@ impl Session {
         }
         // To the store this is the first request with the new token.
         let first = rules.resolve(next.clone(), false);
-        match rules.store.resolve(first).await? {
-            Resolved::Live(_) => {}
-            _ => return Err(self.ended_meanwhile()),
+        let answer = rules.store.resolve(first).await?;
+        if self.opened_by(&next, answer).is_err() {
+            return Err(self.ended_meanwhile());
         }
         self.state().handed_over(next);
         self.report_shared(&salt).await;

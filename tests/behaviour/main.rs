@@ -39,6 +39,7 @@ mod ending;
 mod event_channel;
 mod events;
 mod events_add_up;
+mod events_found;
 mod events_where;
 mod everyone;
 mod expired;
