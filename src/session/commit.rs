@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How often an update runs again on data that parallel requests keep changing.
-const UPDATE_TRIES: usize = 16;
+pub(super) const UPDATE_TRIES: usize = 16;
 
 /// No data has this revision, so the store returns the newest data.
 pub(super) const NO_REVISION: u64 = u64::MAX;
@@ -123,10 +123,9 @@ impl Session {
     /// The session ended before these changes were stored, and an earlier call has found that out.
     fn lost(&self, mut state: MutexGuard<'_, State>, batch: &Batch) -> CommitError {
         state.unstage(batch);
-        let of = state.gone().filter(|_| !batch.ops.is_empty()).cloned();
         drop(state);
-        if let Some(record) = of {
-            self.report_write_lost(&record);
+        if !batch.ops.is_empty() {
+            self.report_lost_with_session();
         }
         CommitError::Ended
     }

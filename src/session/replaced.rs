@@ -4,15 +4,15 @@ use std::error::Error;
 
 use super::{
     Session,
-    commit::{NO_REVISION, Stored},
+    commit::{NO_REVISION, Stored, UPDATE_TRIES},
     error::CommitError,
     login::Login,
     staged::{Batch, Op, PendingLogin, Target},
     state::{Replaced, State},
 };
 use crate::{
-    model::{Data, EndReason, Record, SessionId, Token, UserId},
-    store::{End, Ended, Found, NewSession, Which, together::apart},
+    model::{Changes, Data, EndReason, Record, SessionId, Token, UserId},
+    store::{End, Ended, Found, NewSession, Save, Saved, StoreError, Which, together::apart},
 };
 
 /// The guest session of a guest cookie that the layer did not use, because the request has a session.
@@ -136,14 +136,7 @@ impl Session {
     }
 
     async fn end_one_replaced(&self, replaced: &Replaced) {
-        let store = &self.0.rules.store;
-        let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
-        end.by = Some(replaced.by);
-        end.read_at = replaced.carry.as_ref().map(|(revision, _)| *revision);
-        let mut ended = store.end(end.clone()).await;
-        if ended.is_err() {
-            ended = store.end(end).await;
-        }
+        let ended = self.end_as_read(replaced).await;
         if let Some(user) = &replaced.user
             && let Ok(Ended::Ended { ids, now, .. }) = &ended
             && ids.contains(&replaced.id)
@@ -152,18 +145,71 @@ impl Session {
             self.report_ended(user, replaced.id, reason, Some(replaced.by), *now);
         }
         self.state().not_pending(replaced.id);
-        match ended {
-            Ok(Ended::Ended {
+        if let Err(error) = ended {
+            let rules = &self.0.rules;
+            // The store goes on trying, as after a response that was dropped.
+            rules.store.end_undelivered(replaced.tag, replaced.id);
+            rules
+                .outage
+                .beside(&error, "replaced session not ended yet");
+        }
+    }
+
+    /// Ends a replaced session. That of a guest ends only once its newest data was carried over: if an answer is lost, no data
+    /// is.
+    async fn end_as_read(&self, replaced: &Replaced) -> Result<Ended, StoreError> {
+        let mut read_at = replaced.carry.as_ref().map(|(revision, _)| *revision);
+        for _ in 0..UPDATE_TRIES {
+            let ended = self.end_replaced_at(read_at, replaced).await?;
+            let Ended::Ended {
                 data: Some(data), ..
-            }) => self.carry_late(replaced, &data).await,
-            Ok(_) => {}
-            Err(error) => {
-                // The store goes on trying, as after a response that was dropped.
-                store.end_undelivered(replaced.tag, replaced.id);
-                let outage = &self.0.rules.outage;
-                outage.beside(&error, "replaced session not ended yet");
+            } = &ended
+            else {
+                return Ok(ended);
+            };
+            // A store of the app may return the data of a session that it has ended.
+            if ended.has(replaced.id) {
+                self.carry_late(replaced, data).await;
+                return Ok(ended);
+            }
+            match self.newest_of(replaced).await {
+                Ok(Some((revision, newest))) => {
+                    self.carry_late(replaced, &newest).await;
+                    read_at = Some(revision);
+                }
+                ended_or_failed => {
+                    self.carry_late(replaced, data).await;
+                    return ended_or_failed.map(|_ended| ended);
+                }
             }
         }
+        // Parallel requests must not keep it alive.
+        self.end_replaced_at(None, replaced).await
+    }
+
+    async fn end_replaced_at(
+        &self,
+        read_at: Option<u64>,
+        replaced: &Replaced,
+    ) -> Result<Ended, StoreError> {
+        let mut end = End::new(replaced.tag, Which::One(replaced.id), EndReason::Replaced);
+        (end.by, end.read_at) = (Some(replaced.by), read_at);
+        self.end_surely(end).await
+    }
+
+    /// The data of a session and its revision, if it is still live.
+    async fn newest_of(&self, replaced: &Replaced) -> Result<Option<(u64, Data)>, StoreError> {
+        let store = &self.0.rules.store;
+        let mut read = Save::new(replaced.tag, replaced.id, Changes::default());
+        read.expect = Some(NO_REVISION);
+        let saved = match store.save(read.clone()).await {
+            Err(_) => store.save(read).await?,
+            Ok(saved) => saved,
+        };
+        Ok(match saved {
+            Saved::Conflict { revision, data } => Some((revision, data)),
+            _ => None,
+        })
     }
 
     /// A parallel request stored something in the guest session after this one had read it.
@@ -175,12 +221,23 @@ impl Session {
             .named(|key| keys.iter().any(|named| **named == *key))
             .map(|(key, value)| Op::carried(key, value))
             .collect();
-        let Some(stored) = self.stored().filter(|_| !late.is_empty()) else {
+        if late.is_empty() {
             return;
-        };
-        // The guest session has ended, so no other request can save what was in it.
-        if let Err(error) = apart(self.save(stored, &late, None)).await {
-            tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
+        }
+        // No other request saves what was in the guest session, so it is tried twice.
+        for last in [false, true] {
+            let Some(stored) = self.stored() else {
+                return;
+            };
+            match apart(self.save(stored, &late, None)).await {
+                Err(error) if last || error.store_kind().is_none() => {
+                    tracing::warn!(error = &error as &dyn Error, "guest data not carried over");
+                    self.report_lost_with_session();
+                    return;
+                }
+                Err(_) => {}
+                Ok(_) => return,
+            }
         }
     }
 }

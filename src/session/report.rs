@@ -105,6 +105,14 @@ impl Session {
         });
     }
 
+    /// The same, for the session that the request had, if that has ended.
+    pub(super) fn report_lost_with_session(&self) {
+        let gone = self.state().gone().cloned();
+        if let Some(record) = gone {
+            self.report_write_lost(&record);
+        }
+    }
+
     /// The session that a token opens, or why it opens none. Raises the events of that.
     #[inline]
     pub(crate) fn opened_by(&self, token: &Token, answer: Resolved) -> Result<Found, Box<Dead>> {

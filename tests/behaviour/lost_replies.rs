@@ -10,8 +10,8 @@
 use std::pin::pin;
 
 use tower_user_sessions::{
-    CommitError, DeviceCookie, EndReason, Limit, MemoryStore, Session, SessionLayer, UserSessions,
-    events::EventKind,
+    CommitError, DeviceCookie, EndReason, Limit, Login, MemoryStore, Session, SessionLayer,
+    UserSessions, events::EventKind,
 };
 
 use crate::common::{
@@ -202,4 +202,50 @@ async fn an_update_after_a_sign_in_whose_reply_was_lost_runs_on_the_newest_value
 
     let n = client.send(|session: Session| async move { session.get::<u32>("n").unwrap() });
     assert_eq!(n.await.value(), Some(12));
+}
+
+// T33
+#[tokio::test]
+async fn what_a_parallel_request_kept_for_a_guest_is_carried_over_whichever_call_fails() {
+    for beside in [false, true] {
+        for (method, nth, fault) in [
+            (Method::End, 1, Fault::Lose),
+            (Method::End, 2, Fault::Lose),
+            (Method::End, 1, Fault::Fail),
+            (Method::End, 2, Fault::Fail),
+            (Method::Save, 1, Fault::Lose),
+            (Method::Save, 2, Fault::Lose),
+            (Method::Save, 1, Fault::Fail),
+            (Method::Save, 2, Fault::Fail),
+        ] {
+            let (layer, faulty, _store, _book) = world();
+            let mut client = Client::new(&layer);
+            client.insert("cart", "apple").await;
+            let mut guest = client.clone();
+            if beside {
+                client.guest = None;
+                client.log_in("alice").await;
+                client.guest.clone_from(&guest.guest);
+            }
+            let calls = faulty.calls(Method::Create) + 1;
+            faulty.next(Method::Create, Fault::Hang);
+            let mut signs_in = Box::pin(client.request(|session| async move {
+                let login = Login::new("alice").carry(["cart"]);
+                session.log_in_with(login).unwrap();
+            }));
+            until_asked(&faulty, Method::Create, calls, signs_in.as_mut()).await;
+
+            guest.insert("cart", "apple, pear").await;
+            faulty.nth(method, nth, fault);
+            faulty.release();
+            let answer = signs_in.await;
+            client.keep(&answer);
+
+            let which = format!("beside: {beside}, {method:?} {nth} {fault:?}");
+            let cart = client.get("cart").await;
+            assert_eq!(cart.as_deref(), Some("apple, pear"), "{which}");
+            assert_eq!(client.guest, None, "{which}");
+            assert_eq!(guest.get("cart").await, None, "{which}");
+        }
+    }
 }

@@ -74,6 +74,15 @@ fn an_end_that_returns_no_data_loses_a_late_cart_item() {
 }
 
 #[test]
+fn an_end_that_takes_the_data_along_loses_a_late_cart_item_with_its_reply() {
+    let rules = Rules {
+        ends_as_read: false,
+        ..Rules::ALL
+    };
+    breaks(scene(rules), CART_KEPT);
+}
+
+#[test]
 fn removing_the_cookie_of_a_dead_token_signs_the_browser_out() {
     let rules = Rules {
         keeps_cookie: false,

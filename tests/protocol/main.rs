@@ -49,6 +49,7 @@
 //! | the moment after which `create` refuses to run (4) | `latest` | `GIVEN_UP` |
 //! | the session under the other key ends only after the reply *created* (4) | `ends_after_created` | `COSTS_NOTHING` |
 //! | the end of a guest session returns its data if that changed (4) | `brings_along` | `CART_KEPT` |
+//! | … and ends only at the revision that was read | `ends_as_read` | `CART_KEPT` |
 //! | a call is sent again only with a new age (4) | `new_age` | `REJECTED_IS_NOTHING` |
 //! | a `create` that finds its id live gives the same answer (4) | `knows_its_own` | `ONCE` |
 //! | … or *ended*, if it finds a notice (4) | `stays_ended` | `STAYS_ENDED` |
@@ -98,8 +99,8 @@
 //!   the skew between servers.
 //! - `Login::since` with a clock that steps back: the same happens.
 //! - A sign-in that only the layer rejects: its script ran late and has already evicted for it.
-//! - A lost reply to the end of a guest session (`unsure`): late items of its cart are lost with it. The
-//!   repeated call finds the end notice only.
+//! - A guest session that the store did not end in time (`unsure`): late items of its cart are lost with it. The store
+//!   ends it later.
 //! - A first call that runs after a later request changed the same key: it overwrites that change.
 //! - An update whose commit was dropped while it was stored, and is committed again: it may count twice.
 //! - The two responses to a double submit: the browser keeps the cookie that arrives last, even if its

@@ -182,8 +182,19 @@ impl<'a> Node<'a> {
         match (wish, answer) {
             (Wish::Create, Answer::Created(created)) => self.created(&created),
             (Wish::Rejected, _) => self.answer(Cookie::Keep, Outcome::Rejected),
-            (Wish::Other, Answer::Ended { data }) if data > 0 => self.ask(Wish::Carry(data)),
+            (
+                Wish::Other,
+                Answer::Ended {
+                    newer: Some((data, revision)),
+                },
+            ) => {
+                if let Current::Live(_, live) = &mut self.world.requests[self.at].current {
+                    live.revision = revision;
+                }
+                self.ask(Wish::Carry(data));
+            }
             (Wish::Carry(_), Answer::Saved(false)) => self.answer(Cookie::Keep, Outcome::Ended),
+            (Wish::Carry(_), _) if self.scene.rules.ends_as_read => self.ask(Wish::Other),
             (Wish::Other | Wish::Carry(_), _) => self.signed_in(),
             (Wish::Cutoff, Answer::Cutoff(now, at)) if self.token().is_some() => {
                 let request = &mut self.world.requests[self.at];
@@ -252,7 +263,6 @@ impl<'a> Node<'a> {
     pub(crate) fn send_again(&mut self) {
         if let Stage::Asked(wish) = self.world.requests[self.at].stage {
             self.forget_answers();
-            self.world.requests[self.at].unsure |= wish == Wish::Other;
             self.send(wish);
         }
     }

@@ -34,6 +34,8 @@ pub(crate) struct Rules {
     pub(crate) ends_after_created: bool,
     /// The end of a guest session returns what was put into it since it was read.
     pub(crate) brings_along: bool,
+    /// It ends only at the revision at which its data was read.
+    pub(crate) ends_as_read: bool,
     /// The cookie of a dead token stays.
     pub(crate) keeps_cookie: bool,
     /// A sign-in that names a replaced session takes the place of its successor.
@@ -111,6 +113,7 @@ impl Rules {
         tombstone: true,
         ends_after_created: true,
         brings_along: true,
+        ends_as_read: true,
         keeps_cookie: true,
         follows: true,
         marker: true,

@@ -229,7 +229,7 @@ impl SessionSet {
         }
     }
 
-    /// The data, if it changed since it was read.
+    /// The data and its revision, if it changed since it was read.
     pub(crate) fn end(
         &mut self,
         id: Id,
@@ -237,20 +237,22 @@ impl SessionSet {
         by: Option<Id>,
         read_at: Option<u8>,
         rules: Rules,
-    ) -> u8 {
+    ) -> Option<(u8, u8)> {
         match self.records.get(&id) {
             Some(Record::Live(live)) => {
                 let moved = rules.brings_along && read_at.is_some_and(|at| at != live.revision);
-                let data = if moved { live.data } else { 0 };
-                self.finish(id, reason, by);
-                data
+                let newer = moved.then_some((live.data, live.revision));
+                if !moved || !rules.ends_as_read {
+                    self.finish(id, reason, by);
+                }
+                newer
             }
-            Some(Record::Ended { .. }) => 0,
+            Some(Record::Ended { .. }) => None,
             None => {
                 if reason == Reason::Undelivered && rules.tombstone {
                     self.finish(id, reason, by);
                 }
-                0
+                None
             }
         }
     }

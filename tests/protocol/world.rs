@@ -69,7 +69,8 @@ pub(crate) enum Answer {
     /// By the store's clock, and by true time.
     Cutoff(Moment, Moment),
     Ended {
-        data: u8,
+        /// Data that is newer than what was read, and its revision.
+        newer: Option<(u8, u8)>,
     },
     Saved(bool),
 }
@@ -90,7 +91,7 @@ pub(crate) struct Request {
     pub(crate) first_age: Moment,
     /// Its session was live once.
     pub(crate) made: bool,
-    /// The reply to the end of the earlier session was lost.
+    /// It gave up to end the earlier session, or to carry its data over.
     pub(crate) unsure: bool,
 }
 
@@ -237,8 +238,8 @@ impl World {
                 by,
                 read_at,
             } => {
-                let data = self.sets[set].end(id, reason, by, read_at, rules);
-                Answer::Ended { data }
+                let newer = self.sets[set].end(id, reason, by, read_at, rules);
+                Answer::Ended { newer }
             }
             Call::Save { set, id, keys } => Answer::Saved(self.sets[set].put(id, keys)),
         };

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{EndReason, Limit},
-    store::{Data, Ended, ManualClock, Resolved, SessionStore, Which},
+    store::{Data, Ended, ManualClock, SessionStore, Which},
 };
 
 /// Number 11: `end` ends the sessions that it names and leaves an end notice for each.
@@ -184,14 +184,16 @@ async fn data_that_changed_is_returned(trial: &Trial) {
         let revision = session_set.saves(&save, "a parallel request").await;
         let data = Data::default().apply(&save.changes);
 
-        for (token, read_at, wanted) in [
-            (&still, Some(read), None),
-            (&moved, Some(read), Some(data)),
-            (&moved, Some(read), None),
+        // As long as the data is not read, the session stays: an answer may be lost.
+        for (token, read_at, count, wanted) in [
+            (&still, read, 1, None),
+            (&moved, read, 0, Some(data.clone())),
+            (&moved, read, 0, Some(data)),
+            (&moved, revision, 1, None),
+            (&moved, read, 0, None),
         ] {
             let mut end = session_set.end_one(token);
-            end.read_at = read_at;
-            let count = usize::from(matches!(trial.peek(token).await, Resolved::Live(_)));
+            end.read_at = Some(read_at);
             trial
                 .ends(
                     &end,

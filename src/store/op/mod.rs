@@ -307,7 +307,8 @@ pub struct End {
     pub by: Option<SessionId>,
     /// The session of the request that asks for this. If it is set and not live, nothing changes.
     pub caller: Option<SessionId>,
-    /// The revision at which the data was read. If it changed since, the answer contains the new data.
+    /// The revision at which the data was read, with [`Which::One`]. If the data changed since, the session does not end, and the
+    /// answer contains the new data: keep it, and call again.
     pub read_at: Option<u64>,
     /// Whether sessions that do not count for the limit stay live when several end.
     pub spare_uncounted: bool,
@@ -360,14 +361,14 @@ pub enum Ended {
     /// The sessions have ended.
     Ended {
         /// The sessions that this call ended, in no particular order. Empty if the session had ended
-        /// before and its notice is still kept.
+        /// before and its notice is still kept, or if there is `data`.
         ids: Vec<SessionId>,
         /// The store's time. If a cutoff was set, it is the cutoff.
         now: Timestamp,
         /// If a cutoff was set: the one before it, unless that is a day old. If the call was sent twice, it may be
         /// the one that the call set first.
         before: Option<Timestamp>,
-        /// The data, if it changed since `read_at`.
+        /// The data, if it changed since `read_at`. Then the session is still live.
         data: Option<Data>,
     },
     /// The caller's own session is not live. Nothing changed.

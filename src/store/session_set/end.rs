@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Cause, Live, NOBODY, SessionSet};
 use crate::{
-    model::{EndReason, Record, SessionId, Timestamp},
+    model::{Data, EndReason, Record, SessionId, Timestamp},
     store::{End, Ended, Forget, MARKS_MAX, Which},
 };
 
@@ -58,16 +58,22 @@ impl SessionSet {
         if !self.is_within(id, end.within) {
             return Ended::Unknown;
         }
+        if let Some(data) = self.newer(id, end) {
+            return Ended::Ended {
+                ids: Vec::new(),
+                now,
+                before: None,
+                data: Some(data),
+            };
+        }
         if let Some(at) = self.live.iter().position(|live| live.record.id == id) {
-            let live = self.live.swap_remove(at);
-            let (data, record) = (live.data(), live.record);
+            let record = self.live.swap_remove(at).record;
             self.note(&record, cause, now);
-            let moved = end.read_at.is_some_and(|read| read != record.revision);
             return Ended::Ended {
                 ids: vec![id],
                 now,
                 before: None,
-                data: moved.then_some(data),
+                data: None,
             };
         }
         if let Some(notice) = self.notice(id, now) {
@@ -84,6 +90,14 @@ impl SessionSet {
             self.mark(id, EndReason::Undelivered, None, now);
         }
         Ended::Unknown
+    }
+
+    /// The data of a live session, if it is newer than what the caller read. Such a session does not end: if the answer were
+    /// lost, the data would be too.
+    fn newer(&self, id: SessionId, end: &End) -> Option<Data> {
+        let read_at = end.read_at?;
+        let live = self.live.iter().find(|live| live.record.id == id)?;
+        (live.record.revision != read_at).then(|| live.data())
     }
 
     fn has_room_to_mark(&mut self, now: Timestamp) -> bool {

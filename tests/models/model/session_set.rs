@@ -181,11 +181,12 @@ impl SessionSet {
             if ask.within.is_some_and(|realm| !record.is_in(realm)) {
                 return Answer::Unknown;
             }
-            let moved = ask.read_at.is_some_and(|read| read != record.revision);
-            let data = moved.then(|| data.clone());
+            if ask.read_at.is_some_and(|read| read != record.revision) {
+                return Answer::Ended(Vec::new(), now, None, Some(data.clone()));
+            }
             let by = self.causing(ask.by, Some(ask.call), now);
             self.ends(id, ask.reason, &by, now);
-            return Answer::Ended(vec![id], now, None, data);
+            return Answer::Ended(vec![id], now, None, None);
         }
         if let Some(notice) = self.notice(id, now) {
             let again = notice.call == Some(ask.call);

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    model::{Lifetime, Salt, Token, UserId},
-    store::{Authenticated, Changes, Create, List, Renewal, Resolve, Resolved, Rotate, Save},
+    model::{EndReason, Lifetime, Salt, Token, UserId},
+    store::{
+        Authenticated, Changes, Create, List, Renewal, Resolve, Resolved, Rotate, Save, Which,
+    },
 };
 
 const KEPT: Duration = Duration::from_secs(60);
@@ -159,4 +161,44 @@ fn a_token_from_before_a_reauthentication_is_reported_once() {
     assert!(matches!(again, Resolved::Unknown), "{again:?}");
     let current = sends(&mut entry, &token, SECOND * 5);
     assert!(matches!(current, Resolved::Live(_)), "{current:?}");
+}
+
+#[test]
+fn a_session_does_not_end_without_the_data_that_is_on_its_way_to_the_disk() {
+    for lands_before in [true, false] {
+        let mut entry = Entry::default();
+        let token = begins(&mut entry, None);
+        let id = token.session_id();
+        let live = |set: &SessionSet| {
+            let sessions = set.clone().list(&List::new(tag()), after(SECOND));
+            sessions.first().map(|record| record.revision)
+        };
+        let ends = |entry: &mut Entry, read_at| {
+            let mut end = End::new(tag(), Which::One(id), EndReason::Replaced);
+            end.read_at = read_at;
+            entry
+                .end(&end, |set, end| set.end(end, after(SECOND), KEPT))
+                .0
+        };
+        let read_at = live(&entry.set);
+        saves(&mut entry, &token, SECOND);
+        let newest = entry.pending.as_deref().and_then(Pending::newest);
+        let newest = newest.and_then(live);
+        if lands_before {
+            entry.land(true, false, after(SECOND));
+        }
+
+        let Step::Same(Ended::Ended { ids, data, .. }) = ends(&mut entry, read_at) else {
+            panic!("it ended");
+        };
+        assert_eq!(ids, []);
+        assert_eq!(data.unwrap().get("cart").as_deref(), Some(&b"apple"[..]));
+        assert!(live(&entry.set).is_some());
+
+        let step = ends(&mut entry, newest);
+        assert!(matches!(step, Step::Changed(Ended::Ended { ids, .. }, ..) if ids == [id]));
+        assert_eq!(live(&entry.set), None);
+        entry.land(true, false, after(SECOND));
+        assert_eq!(live(&entry.set), None);
+    }
 }

@@ -130,8 +130,12 @@ impl Entry {
         end: &End,
         run: impl Fn(&mut SessionSet, &End) -> Ended,
     ) -> (Step<Ended>, Vec<SessionId>) {
+        let mut end = end.clone();
+        if let Some(newer) = self.newer(&mut end, &run) {
+            return (Step::Same(newer), Vec::new());
+        }
         let before = self.set.clone();
-        let mut answer = run(&mut self.set, end);
+        let mut answer = run(&mut self.set, &end);
         let changed = self.set.changed_since(&before) != Changed::Nothing;
         let mut all = Vec::new();
         if answer == Ended::CallerEnded || !changed && self.pending.is_none() {
@@ -143,7 +147,6 @@ impl Entry {
         };
         add(&answer);
         // The caller was live when it called.
-        let mut end = end.clone();
         end.caller = None;
         for copy in self.pending.iter_mut().flat_map(|it| it.copies()) {
             let after = run(copy, &end);
@@ -156,6 +159,17 @@ impl Entry {
         all.dedup();
         let (done, queue) = self.pending.get_or_insert_default().wait(false);
         (Step::Changed(answer, done, queue), all)
+    }
+
+    /// The answer to an end of a session whose newest data, perhaps not on the disk yet, the caller has not read. If it has,
+    /// the session ends in each copy, whatever that has.
+    fn newer(&self, end: &mut End, run: impl Fn(&mut SessionSet, &End) -> Ended) -> Option<Ended> {
+        end.read_at?;
+        let newest = self.pending.as_deref().and_then(Pending::newest);
+        let mut newest = newest.unwrap_or(&self.set).clone();
+        let answer = run(&mut newest, end);
+        end.read_at = None;
+        matches!(&answer, Ended::Ended { data: Some(_), .. }).then_some(answer)
     }
 
     /// What requests see changed by more than activity. Returns whether the set has to be queued.
@@ -254,6 +268,12 @@ impl Entry {
 }
 
 impl Pending {
+    /// The set that requests see last.
+    fn newest(&self) -> Option<&SessionSet> {
+        let copy = || self.flight.as_ref()?.copy.as_ref();
+        self.next.as_ref().or_else(copy)
+    }
+
     /// The sets that requests see later.
     fn copies(&mut self) -> impl Iterator<Item = &mut SessionSet> {
         let copy = self.flight.as_mut().and_then(|flight| flight.copy.as_mut());

@@ -11,7 +11,7 @@
   ARGV[4]  by         the session that causes it; "" for none
   ARGV[5]  caller     a session that must be live or was ended by this same call, or nothing changes;
                       "" for none
-  ARGV[6]  read_at    the revision at which the data was read; "" if it was not
+  ARGV[6]  read_at    one session ends only at this revision, at which its data was read; "" for any
   ARGV[7]  kept       how long a notice is kept, ms
   ARGV[8]  tombstone  how long to remember an id that is not there, ms; "0" for not at all
   ARGV[9]  spare      "1" if sessions that do not count for the limit stay when several end
@@ -24,7 +24,8 @@
   ARGV[15] latest     the moment after which no client waits for this, ms
 
   Returns  {1, now, of, data or false, before or false, id, …}  these were live and have ended. If a cutoff
-                                               was set, it is `now`; `before` is the one before it
+                                               was set, it is `now`; `before` is the one before it.
+                                               With data nothing changed: it is newer than `read_at`
            {2, now, of}                    the caller is not live; nothing changed
            {5, now, of}                    too late: a newer one may have run; nothing changed
            {0, now, of}                    there is no such session; nothing changed
@@ -67,11 +68,13 @@ if which == "one" then
   if created and not is_within(record, within) then
     return { 0, now, of }
   elseif created then
-    local moved = read_at ~= "" and tonumber(read_at) ~= revision
-    local data = moved and data_of(user, session)
+    if read_at ~= "" and tonumber(read_at) ~= revision then
+      -- If this answer is lost, the data is still there.
+      return { 1, now, of, data_of(user, session), false }
+    end
     finish(user, session, record, cause, now)
     keep(user, kept)
-    return { 1, now, of, data, false, session }
+    return { 1, now, of, false, false, session }
   end
   if noticed(record, now) then
     return { 1, now, of, false, false, ended_by(record, of) and session or nil }
