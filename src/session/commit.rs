@@ -4,17 +4,15 @@ use std::sync::MutexGuard;
 
 use super::{
     Session,
-    error::{CommitError, LimitReached},
-    info::SessionInfo,
+    error::CommitError,
     login::Committed,
     ops::with_carried,
-    replaced::Unused,
     staged::{Batch, Op, PendingLogin, Target, changes, replay},
     state::State,
 };
 use crate::{
-    model::{Data, EndReason, Lifetime, Record, SessionId, Tag, Token},
-    store::{Authenticated, Create, Created, End, Save, Saved, Which, together::together},
+    model::{Data, Lifetime, SessionId, Tag, Token},
+    store::{Authenticated, Create, Created, Save, Saved, together::together},
 };
 
 /// How often an update runs again on data that parallel requests keep changing.
@@ -208,7 +206,7 @@ impl Session {
     }
 
     /// Stores changes that are missing in a session that was just created.
-    async fn save_missing(&self) -> Result<(), CommitError> {
+    pub(super) async fn save_missing(&self) -> Result<(), CommitError> {
         match self.plan()? {
             Plan::Save(stored, batch) => self.save_staged(stored, &batch).await,
             _ => Ok(()),
@@ -259,7 +257,11 @@ impl Session {
     }
 
     /// Creates a session, and remembers that it may exist until the answer says otherwise.
-    async fn create(&self, create: Create, token: &Token) -> Result<Created, CommitError> {
+    pub(super) async fn create(
+        &self,
+        create: Create,
+        token: &Token,
+    ) -> Result<Created, CommitError> {
         // Before the session may exist: in an outage there is nothing to end then.
         self.0.rules.store.catch_up().await?;
         let is_first = {
@@ -292,107 +294,4 @@ impl Session {
         }
         Ok(created)
     }
-
-    async fn sign_in(
-        &self,
-        mut pending: PendingLogin,
-        mut stored: Option<Stored>,
-        mut batch: Batch,
-    ) -> Result<Committed, CommitError> {
-        if pending.after_logout {
-            self.log_out_now(stored.take()).await?;
-        }
-        let id = pending.token.session_id();
-        if !self.reads_terms(&mut pending).await? {
-            let mut state = self.state();
-            state.unstage(&batch);
-            state.settle_login(id);
-            return Err(CommitError::NoTicket);
-        }
-        let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
-        let replaces = self.replaced_by(&pending, same.as_ref().or(stored.as_ref()));
-        let guest = self.unread_guest(&pending, same.as_ref()).await?;
-        if let Some(same) = same
-            && batch.ops.iter().any(|op| op.again.is_some())
-        {
-            // `create` does not compare the revision that an update depends on.
-            match self.save(same, &batch.ops, None).await {
-                Ok(_) => {
-                    self.state().unstage(&batch);
-                    batch.ops.clear();
-                }
-                // The sign-in goes on, and the changes go into the new session.
-                Err(CommitError::Ended) => {}
-                Err(error) => {
-                    let mut state = self.state();
-                    if !error.may_run_again() {
-                        state.unstage(&batch);
-                    }
-                    if error.store_kind().is_none() {
-                        state.settle_login(id);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        let ops: Vec<Op> = guest
-            .iter()
-            .flat_map(Unused::ops)
-            .chain(batch.ops.clone())
-            .collect();
-        let create = self.creation(&mut pending, replaces, &ops).await?;
-        let refused = match self.create(create, &pending.token).await? {
-            Created::Created(new) if self.is_late(&pending, &new).await => {
-                self.report_ended_for(&new, pending.chosen());
-                let end = End::new(pending.token.tag(), Which::One(id), EndReason::Rejected);
-                // Else it ends when the request does, as one that was not delivered.
-                if self.0.rules.store.end(end).await.is_ok() {
-                    self.state().not_pending(id);
-                }
-                CommitError::Rejected
-            }
-            Created::Created(mut new) => {
-                self.report_signed_in(&pending, &new);
-                let evicted = std::mem::take(&mut new.evicted);
-                let first_sight = new.first_sight;
-                let missing = self.signed_in(&pending, *new, stored, &batch, guest);
-                self.end_replaced().await;
-                if missing {
-                    self.save_missing().await?;
-                }
-                return Ok(Committed {
-                    evicted: infos(evicted, None),
-                    first_sight,
-                });
-            }
-            Created::LimitReached(mut records) => {
-                records.sort_by_key(|record| std::cmp::Reverse(record.activity_order()));
-                let current = self.state().record().map(|record| record.id);
-                CommitError::LimitReached(LimitReached {
-                    sessions: infos(records, current),
-                    ticket: pending.ticket(),
-                })
-            }
-            // Ended: it was given up before it was created.
-            Created::Rejected | Created::Ended => CommitError::Rejected,
-            Created::Disabled => CommitError::Disabled,
-            Created::NoTicket => CommitError::NoTicket,
-            Created::TooOld => CommitError::TooOld,
-            Created::TooLarge => CommitError::TooLarge,
-        };
-        if let Some(refusal) = refused.refusal() {
-            self.report_refused(&pending, refusal);
-        }
-        let mut state = self.state();
-        state.unstage(&batch);
-        state.settle_login(id);
-        Err(refused)
-    }
-}
-
-fn infos(records: Vec<Record>, current: Option<SessionId>) -> Vec<SessionInfo> {
-    records
-        .into_iter()
-        .map(|record| SessionInfo::new(record, current))
-        .collect()
 }

@@ -39,6 +39,7 @@ mod report;
 mod rules;
 mod sender;
 mod sent;
+mod sign_in;
 mod staged;
 mod state;
 mod successor;
