@@ -55,46 +55,8 @@ impl Inquiry {
             beside,
             guest,
         } = sent;
-        let main = match tokens {
-            Tokens::None => None,
-            Tokens::One(token) => Some(token),
-            Tokens::Malformed => {
-                tracing::debug!(?way, "not a token");
-                open.sent(|sent| sent.is_dead(Dead::Unknown));
-                None
-            }
-            Tokens::Several(all) => {
-                if all.iter().any(|(_, way)| *way == Way::Bearer) {
-                    tracing::debug!("two different tokens in one request");
-                } else {
-                    mistake::two_cookies(config.cookie.name());
-                }
-                for (token, way) in all {
-                    let place = match way {
-                        Way::Bearer => Place::Bearer,
-                        Way::Cookie => Place::SignedInCookie,
-                    };
-                    open.sent(|sent| sent.has_unread(token, place));
-                }
-                None
-            }
-        };
-        let guest = match guest {
-            Tokens::None => None,
-            Tokens::One(token) => Some(token),
-            Tokens::Malformed => {
-                tracing::debug!("the guest cookie is not a token");
-                open.sent(|sent| sent.is_dead_guest(Dead::Unknown));
-                None
-            }
-            Tokens::Several(all) => {
-                mistake::two_cookies(&format!("{}{GUEST}", config.cookie.name()));
-                for (token, _) in all {
-                    open.sent(|sent| sent.has_unread(token, Place::GuestCookies));
-                }
-                None
-            }
-        };
+        let main = main_token(config, &mut open, tokens, way);
+        let guest = guest_token(config, &mut open, guest);
         Self {
             open,
             activity,
@@ -256,5 +218,60 @@ impl Inquiry {
             Asked::Main => self.open.sent(|sent| sent.is_dead(dead)),
             Asked::Guest => self.open.sent(|sent| sent.is_dead_guest(dead)),
         }
+    }
+}
+
+/// The signed-in cookie or the bearer token, if the request sent one and no other.
+#[inline]
+fn main_token(
+    config: &Config,
+    open: &mut OpenSession,
+    tokens: Tokens,
+    way: Option<Way>,
+) -> Option<Token> {
+    match tokens {
+        Tokens::None => {}
+        Tokens::One(token) => return Some(token),
+        Tokens::Malformed => {
+            tracing::debug!(?way, "not a token");
+            open.sent(|sent| sent.is_dead(Dead::Unknown));
+        }
+        Tokens::Several(all) => {
+            if all.iter().any(|(_, way)| *way == Way::Bearer) {
+                tracing::debug!("two different tokens in one request");
+            } else {
+                mistake::two_cookies(config.cookie.name());
+            }
+            are_unread(open, all, |way| match way {
+                Way::Bearer => Place::Bearer,
+                Way::Cookie => Place::SignedInCookie,
+            });
+        }
+    }
+    None
+}
+
+/// The guest cookie, if the request sent one and no other.
+#[inline]
+fn guest_token(config: &Config, open: &mut OpenSession, tokens: Tokens) -> Option<Token> {
+    match tokens {
+        Tokens::None => {}
+        Tokens::One(token) => return Some(token),
+        Tokens::Malformed => {
+            tracing::debug!("the guest cookie is not a token");
+            open.sent(|sent| sent.is_dead_guest(Dead::Unknown));
+        }
+        Tokens::Several(all) => {
+            mistake::two_cookies(&format!("{}{GUEST}", config.cookie.name()));
+            are_unread(open, all, |_way| Place::GuestCookies);
+        }
+    }
+    None
+}
+
+/// None of several tokens opens the session of the request. A sign-out ends those of all.
+fn are_unread(open: &mut OpenSession, all: Vec<(Token, Way)>, place: impl Fn(Way) -> Place) {
+    for (token, way) in all {
+        open.sent(|sent| sent.has_unread(token, place(way)));
     }
 }
