@@ -51,11 +51,12 @@ impl Session {
 
     /// The guest session of the guest cookie, if the request has another session: a sign-in ends both.
     ///
-    /// Where the session of the user goes on, its own values win.
+    /// Where the session of the user goes on, its own values win. What the handler itself has set always does.
     pub(super) async fn unread_guest(
         &self,
         pending: &PendingLogin,
         same: Option<&Stored>,
+        batch: &Batch,
     ) -> Result<Option<Unused>, CommitError> {
         let Some(token) = self.state().sent.unread_guest().cloned() else {
             return Ok(None);
@@ -66,7 +67,10 @@ impl Session {
             self.state().sent.read(&token);
             return Ok(None);
         };
-        let kept = |key: &str| same.is_some_and(|same| same.data.get(key).is_some());
+        let kept = |key: &str| {
+            let stored = same.is_some_and(|same| same.data.get(key).is_some());
+            stored || batch.sets(key)
+        };
         let named = pending.login.carry.iter();
         Ok(Some(Unused {
             token,
@@ -86,16 +90,12 @@ impl Session {
         batch: &Batch,
         guest: Option<Unused>,
     ) -> bool {
-        let own = |key: &str| batch.ops.iter().any(|op| op.own && *op.key == *key);
-        let left_alone = |named: &[Box<str>]| {
-            let named = named.iter().filter(|key| !own(key));
-            named.cloned().collect::<Vec<_>>()
-        };
         let mut state = self.state();
         let user = state.record().and_then(Record::user_id).cloned();
         let by = new.record.id;
         if let Some(other) = other {
-            let named = left_alone(&pending.login.carry);
+            let named = pending.login.carry.iter();
+            let named = named.filter(|key| !batch.sets(key)).cloned().collect();
             state.replaced.push(Replaced {
                 user,
                 tag: other.tag,
@@ -114,7 +114,7 @@ impl Session {
                 tag,
                 id,
                 by,
-                carry: Some((guest.revision, left_alone(&guest.named))),
+                carry: Some((guest.revision, guest.named)),
             });
         }
         let missing = state.unstage_made(batch, &new.data);

@@ -33,15 +33,14 @@ impl Session {
         // It gives its place and its data to the new one. Any other session ends once the new one exists.
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
         let replaces = self.replaced_by(&pending, same.as_ref().or(stored.as_ref()));
-        let guest = self.unread_guest(&pending, same.as_ref()).await?;
-        if let Some(same) = same {
-            self.save_updates(same, &pending, &mut batch).await?;
-        }
-        let ops: Vec<Op> = guest
-            .iter()
-            .flat_map(Unused::ops)
-            .chain(batch.ops.clone())
-            .collect();
+        let guest = self.unread_guest(&pending, same.as_ref(), &batch).await?;
+        let is_saved = match same {
+            Some(same) => self.save_updates(same, &pending, &batch).await?,
+            None => false,
+        };
+        let staged = batch.ops.iter().filter(|_| !is_saved);
+        let guests = guest.iter().flat_map(Unused::ops);
+        let ops: Vec<Op> = guests.chain(staged.cloned()).collect();
         let create = self.creation(&mut pending, replaces, &ops).await?;
         let refused = match self.create(create, &pending.token).await? {
             Created::Created(new) if self.is_late(&pending, &new).await => {
@@ -49,6 +48,10 @@ impl Session {
                 CommitError::Rejected
             }
             Created::Created(new) => {
+                if is_saved && new.replaced.is_some() {
+                    // The new session has them from that one, or from one that replaced it meanwhile.
+                    batch.ops.clear();
+                }
                 return self.began(&pending, *new, stored, &batch, guest).await;
             }
             Created::LimitReached(records) => self.limit_reached(&pending, records),
@@ -66,24 +69,23 @@ impl Session {
     }
 
     /// Stores updates in the session that the new one takes the data of: `create` does not compare the revision that they
-    /// depend on.
+    /// depend on. Returns whether all changes are stored there. It may end before the new one takes its place.
     async fn save_updates(
         &self,
         same: Stored,
         pending: &PendingLogin,
-        batch: &mut Batch,
-    ) -> Result<(), CommitError> {
+        batch: &Batch,
+    ) -> Result<bool, CommitError> {
         if batch.ops.iter().all(|op| op.again.is_none()) {
-            return Ok(());
+            return Ok(false);
         }
         match self.save(same, &batch.ops, None).await {
             Ok(_) => {
                 self.state().unstage(batch);
-                batch.ops.clear();
-                Ok(())
+                Ok(true)
             }
             // The sign-in goes on, and the changes go into the new session.
-            Err(CommitError::Ended) => Ok(()),
+            Err(CommitError::Ended) => Ok(false),
             Err(error) => {
                 let mut state = self.state();
                 if !error.may_run_again() {

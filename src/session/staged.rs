@@ -195,6 +195,11 @@ impl Staged {
 }
 
 impl Batch {
+    /// Whether the handler itself changes this key.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        self.ops.iter().any(|op| op.own && *op.key == *key)
+    }
+
     /// The changes that are not in this data.
     pub(super) fn missing(&self, data: &Data) -> Vec<Op> {
         if self.ops.is_empty() {

@@ -200,6 +200,29 @@ async fn a_value_that_a_parallel_request_plants_does_not_replace_what_was_insert
     assert_eq!(client.get("theme").await.as_deref(), Some("dark"));
 }
 
+// T63
+#[tokio::test]
+async fn an_update_before_a_sign_in_wins_over_the_value_of_a_guest_session_beside_it() {
+    let layer = world();
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    guest.insert("theme", "dark").await;
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.guest = guest.guest;
+
+    client
+        .send(|session| async move {
+            let plum = |_: Option<String>| "plum".to_owned();
+            session.update("cart", plum).unwrap();
+            let login = Login::new("alice").carry(["cart", "theme"]);
+            session.log_in_with(login).unwrap();
+        })
+        .await;
+
+    assert_eq!(client.get("cart").await.as_deref(), Some("plum"));
+    assert_eq!(client.get("theme").await.as_deref(), Some("dark"));
+}
+
 #[tokio::test]
 async fn what_was_inserted_while_another_user_was_signed_in_stays_behind() {
     let mut client = Client::signed_in(&world(), "alice").await;

@@ -249,3 +249,30 @@ async fn what_a_parallel_request_kept_for_a_guest_is_carried_over_whichever_call
         }
     }
 }
+
+#[tokio::test]
+async fn an_update_before_a_sign_in_is_kept_although_the_session_before_ended_in_between() {
+    let (layer, faulty, store, _book) = world();
+    let mut client = Client::new(&layer);
+    let id = client.log_in("alice").await;
+    let calls = faulty.calls(Method::Create) + 1;
+    faulty.next(Method::Create, Fault::Hang);
+    let mut signs_in = Box::pin(client.request(|session: Session| async move {
+        let count = |n: Option<u32>| n.unwrap_or_default() + 1;
+        session.update("n", count).unwrap();
+        session.insert("m", &1_u32).unwrap();
+        session.log_in("alice").unwrap();
+    }));
+    until_asked(&faulty, Method::Create, calls, signs_in.as_mut()).await;
+
+    let admin = UserSessions::new(store, user("alice"));
+    admin.end(id).await.unwrap();
+    faulty.release();
+    let answer = signs_in.await;
+    client.keep(&answer);
+
+    for key in ["n", "m"] {
+        let kept = client.send(move |session| async move { session.get::<u32>(key).unwrap() });
+        assert_eq!(kept.await.value(), Some(1), "{key}");
+    }
+}
