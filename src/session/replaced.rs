@@ -147,6 +147,10 @@ impl Session {
         self.state().not_pending(replaced.id);
         if let Err(error) = ended {
             let rules = &self.0.rules;
+            if let Some(user) = &replaced.user {
+                let (reason, now) = (EndReason::Replaced, self.now());
+                self.report_ended(user, replaced.id, reason, Some(replaced.by), now);
+            }
             // The store goes on trying, as after a response that was dropped.
             rules.store.end_undelivered(replaced.tag, replaced.id);
             rules

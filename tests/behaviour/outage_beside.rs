@@ -9,9 +9,13 @@
 )]
 
 use http::StatusCode;
-use tower_user_sessions::{OnOutage, Session, SessionErrorKind, SessionLayer, TokenSource, UserId};
+use tower_user_sessions::{
+    EndReason, OnOutage, Session, SessionErrorKind, SessionLayer, TokenSource, UserId,
+    events::EventKind,
+};
 
 use crate::common::{
+    book::Book,
     faulty::{Fault, FaultyStore, Method},
     http::{Client, store, user},
 };
@@ -84,15 +88,25 @@ async fn a_bearer_token_does_not_count_while_the_cookie_beside_it_cannot_be_read
 async fn the_session_of_another_user_ends_also_if_the_store_failed_twice() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
-    let layer = SessionLayer::new(faulty.clone());
+    let book = Book::default();
+    let layer = SessionLayer::new(faulty.clone()).events(book.sink());
     let mut client = Client::new(&layer);
     let replaced = client.log_in("bob").await;
     let mut before = client.clone();
     faulty.always([Method::End], Fault::Fail);
+    book.news();
 
-    client.log_in("alice").await;
+    let by = client.log_in("alice").await;
     faulty.mend();
 
+    let ended = book.news().into_iter();
+    let mut ended = ended.filter(|event| event.0 == EventKind::Ended);
+    let event = ended.next().map(|event| (event.3, event.4, event.6));
+    assert_eq!(
+        event,
+        Some((Some(replaced), Some(EndReason::Replaced), Some(by)))
+    );
+    assert_eq!(ended.count(), 0);
     assert_eq!(faulty.given_up(), [replaced]);
     assert_eq!(before.user().await, None);
     let found = client.request(|session| async move { session.user_id() });
