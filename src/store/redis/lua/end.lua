@@ -67,11 +67,10 @@ if which == "one" then
   local created, _, _, _, _, revision = live(record, now, -math.huge)
   if created and not is_within(record, within) then
     return { 0, now, of }
+  elseif created and read_at ~= "" and tonumber(read_at) ~= revision then
+    -- If this answer is lost, the data is still there.
+    return { 1, now, of, data_of(user, session), false }
   elseif created then
-    if read_at ~= "" and tonumber(read_at) ~= revision then
-      -- If this answer is lost, the data is still there.
-      return { 1, now, of, data_of(user, session), false }
-    end
     finish(user, session, record, cause, now)
     keep(user, kept)
     return { 1, now, of, false, false, session }
