@@ -250,6 +250,33 @@ async fn what_a_parallel_request_kept_for_a_guest_is_carried_over_whichever_call
     }
 }
 
+// T33
+#[tokio::test]
+async fn a_guest_session_ends_although_parallel_requests_never_stop_writing_to_it() {
+    let (layer, faulty, _store, _book) = world();
+    let mut client = Client::new(&layer);
+    client.insert("cart", "apple").await;
+    let mut guest = client.clone();
+    faulty.always([Method::End], Fault::Hang);
+    let mut signs_in = Box::pin(client.request(|session| async move {
+        let login = Login::new("alice").carry(["cart"]);
+        session.log_in_with(login).unwrap();
+    }));
+
+    for call in 1..=17 {
+        until_asked(&faulty, Method::End, call, signs_in.as_mut()).await;
+        let cart = if call < 17 { "apple, pear" } else { "lost" };
+        guest.insert("cart", cart).await;
+        faulty.release();
+    }
+    let answer = signs_in.await;
+    client.keep(&answer);
+
+    assert_eq!(faulty.calls(Method::End), 17);
+    assert_eq!(guest.get("cart").await, None);
+    assert_eq!(client.get("cart").await.as_deref(), Some("apple, pear"));
+}
+
 #[tokio::test]
 async fn an_update_before_a_sign_in_is_kept_although_the_session_before_ended_in_between() {
     let (layer, faulty, store, _book) = world();

@@ -9,11 +9,12 @@
 
 use http::StatusCode;
 use tower_user_sessions::{
-    CommitError, Session, SessionLayer, UserSessions, events::EventKind, store::Near,
+    CommitError, Login, Session, SessionLayer, UserSessions, events::EventKind, store::Near,
 };
 
 use crate::common::{
     book::Book,
+    faulty::{Fault, FaultyStore, Method, until_asked},
     http::{Client, store, user},
 };
 
@@ -143,4 +144,34 @@ async fn changes_of_a_session_that_verify_found_ended_are_an_event_unless_commit
         let wanted = vec![(Some("alice"), answer.value()); lost];
         assert_eq!(whose.collect::<Vec<_>>(), wanted);
     }
+}
+
+// T20 T33 T44
+#[tokio::test]
+async fn guest_data_that_comes_late_and_is_lost_with_the_new_session_is_an_event() {
+    let ((memory, _clock), book) = (store(), Book::default());
+    let faulty = FaultyStore::new(&memory);
+    let layer = SessionLayer::new(faulty.clone()).events(book.sink());
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    faulty.next(Method::End, Fault::Hang);
+    let mut signs_in = Box::pin(guest.request(|session| async move {
+        let login = Login::new("alice").carry(["cart"]);
+        session.log_in_with(login).unwrap();
+    }));
+    until_asked(&faulty, Method::End, 1, signs_in.as_mut()).await;
+
+    guest.insert("cart", "apple, pear").await;
+    let admin = UserSessions::new(memory, user("alice"));
+    assert_eq!(admin.end_all().await.unwrap(), 1);
+    faulty.release();
+    let answer = signs_in.await;
+
+    // Only the guest cookie goes.
+    assert!(answer.removes_cookie(), "{:?}", answer.set_cookies());
+    let news = book.news().into_iter();
+    let lost = news.filter(|it| it.0 == EventKind::WriteLost);
+    let lost: Vec<_> = lost.map(|it| it.2).collect();
+    assert_eq!(lost, [Some("alice".to_owned())]);
+    assert_eq!(guest.get("cart").await, None);
 }
