@@ -9,7 +9,7 @@ use redb::backends::FileBackend;
 
 use super::super::medium::Medium;
 
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// Numbers that look random, the same in each run.
 #[derive(Clone, Debug)]
@@ -122,8 +122,11 @@ impl State {
     }
 }
 
+/// The error of an operation that failed.
+pub(super) const EIO: i32 = 5;
+
 fn failed() -> io::Error {
-    io::Error::from_raw_os_error(5)
+    io::Error::from_raw_os_error(EIO)
 }
 
 impl Medium for Drive {

@@ -1,8 +1,12 @@
 //! What a loss of power leaves of the file, in a model of a disk.
 
+mod below;
+mod damage;
 mod drive;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use self::drive::{Drive, Random, number};
 use super::{
@@ -11,13 +15,15 @@ use super::{
     log::Group,
 };
 use crate::{
-    model::{Arrival, Tag, Timestamp, Token, UserId},
+    model::{Tag, Timestamp, Token, UserId},
     store::{Authenticated, Create, SessionSet},
 };
 
 type Sets = BTreeMap<[u8; 12], SessionSet>;
 
 const USERS: u8 = 24;
+
+const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
 fn open(drive: &Drive) -> (Disk, Sets) {
     let mut sets = Sets::new();
@@ -33,21 +39,25 @@ fn open(drive: &Drive) -> (Disk, Sets) {
     (opened.unwrap().0, sets)
 }
 
+/// A token of this user, the same in each run.
+fn token(user: u8, random: &mut Random) -> Token {
+    let mut bytes = [user; 48];
+    for byte in &mut bytes[12..] {
+        *byte = u8::try_from(random.below(256)).unwrap();
+    }
+    Token::parse(URL_SAFE_NO_PAD.encode(bytes).as_bytes()).unwrap()
+}
+
 /// A set with one more session, and with data.
 fn more(user: u8, set: Option<&SessionSet>, note: u64, random: &mut Random) -> SessionSet {
     let mut set = set.cloned().unwrap_or_default();
-    let token = Token::random(Tag::from_bytes([user; 12])).unwrap();
-    let mut create = Create::new(
-        &token,
-        UserId::new("alice").ok(),
-        Authenticated::On(Arrival::now()),
-    );
+    let token = token(user, random);
+    let mut create = Create::new(&token, UserId::new("alice").ok(), Authenticated::At(NOW));
     if note > 0 {
         let length = number(random.below(note));
         create.changes.set("note", "x".repeat(length));
     }
-    let now = Timestamp::from_millis(1_764_000_000_000);
-    set.create(&create, now, Duration::from_secs(3_600));
+    set.create(&create, NOW, Duration::from_secs(3_600));
     set
 }
 
@@ -161,7 +171,6 @@ fn lives(life: Life) -> Seen {
         let left = drive.state().lose_power();
         seen.check(left, &states, &mut random, false);
     }
-    // The ids of sessions are random, so that each run writes other pages and meets other errors.
     assert!(disk.log().oldest() > Some(1), "the log is not cleaned");
     seen
 }
