@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use tokio::sync::watch;
 
-/// A place that is held already is written again after so many ms, and not in each call.
+/// A place is held so many ms longer than a reader asked for, so that not each call writes.
 const AGAIN: i64 = 1_000;
 
 /// Until when each place is held, in ms.
@@ -27,12 +27,11 @@ impl Held {
         let Some(held) = self.until.get(at) else {
             return;
         };
-        let before = held.load(SeqCst);
-        if until.saturating_sub(before) < AGAIN {
+        if held.load(SeqCst) >= until {
             return;
         }
         // The latest moment counts.
-        held.fetch_max(until, SeqCst);
+        let before = held.fetch_max(until.saturating_add(AGAIN), SeqCst);
         // Written first: who is woken by this finds it.
         if before < now {
             self.more.send_replace(());
@@ -67,10 +66,25 @@ mod tests {
         held.hold(1, 100_000, 9_000);
         held.hold(1, 50_000, 9_000);
         assert!(!more.has_changed().unwrap(), "it was held");
-        assert!(held.is_held(1, 100_000) && !held.is_held(1, 100_001));
+        assert!(held.is_held(1, 100_000) && !held.is_held(1, 101_001));
 
-        held.hold(1, 110_000, 100_001);
+        held.hold(1, 110_000, 101_001);
         assert!(more.has_changed().unwrap(), "it was not held any more");
-        held.hold(7, 110_000, 100_001);
+        held.hold(7, 110_000, 101_001);
+    }
+
+    #[test]
+    fn no_place_is_held_for_less_time_than_a_reader_asked_for() {
+        let held = Held::new(1);
+        let mut more = held.more();
+        held.hold(0, 2_000, 0);
+
+        held.hold(0, 2_900, 900);
+        assert!(held.is_held(0, 2_900), "asked for again, and soon");
+        more.mark_unchanged();
+
+        held.hold(0, 4_600, 4_200);
+        assert!(held.is_held(0, 4_600), "for a moment, and soon after");
+        assert!(more.has_changed().unwrap());
     }
 }
