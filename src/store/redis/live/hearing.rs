@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    mem,
+    mem, ptr,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -94,8 +94,8 @@ impl Hearing {
 
     /// A connection listens no more.
     pub(super) fn give_up(&self, ear: &Ear) {
-        self.places.close_all(ear.number);
         let mut ears = self.ears.write().unwrap_or_else(PoisonError::into_inner);
+        self.places.close_all(ear.number);
         ears.remove(&ear.number);
     }
 
@@ -107,9 +107,18 @@ impl Hearing {
         }
     }
 
-    /// The ear hears these places from now on.
+    /// The ear hears these places from now on. An ear that was given up does not: its task may run on for a moment beside
+    /// the next one.
     pub(super) fn open(&self, ear: &Ear, places: impl IntoIterator<Item = usize>) {
-        self.places.open(places, ear.number);
+        {
+            // What gives an ear up waits for this, and then closes what it opened.
+            let ears = self.ears.read().unwrap_or_else(PoisonError::into_inner);
+            let known = ears.get(&ear.number);
+            if !known.is_some_and(|known| ptr::eq(Arc::as_ptr(known), ear)) {
+                return;
+            }
+            self.places.open(places, ear.number);
+        }
         self.changed();
     }
 
@@ -231,7 +240,10 @@ fn free_number(next: &AtomicU64, is_taken: impl Fn(u64) -> bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::super::{RedisStore, link::RedisSource, live::RedisLive},
+        *,
+    };
 
     #[test]
     fn two_connections_that_listen_never_share_a_number() {
@@ -239,5 +251,28 @@ mod tests {
 
         assert_eq!(free_number(&next, |number| matches!(number, 7 | 8)), 9);
         assert_eq!(free_number(&next, |_| false), 10);
+    }
+
+    #[test]
+    fn an_ear_that_was_given_up_takes_no_place_from_the_next_one() {
+        let source = RedisSource::url("redis://127.0.0.1:1").unwrap();
+        let store = RedisStore::builder(source).build();
+        let publish = RedisLive::ends()
+            .shards(2)
+            .publish("live".to_owned(), false);
+        let hearing = Hearing::new(&store.scripts, publish, "node".to_owned());
+        let old = hearing.ear(None);
+        hearing.open(&old, [0]);
+        hearing.stop();
+        let new = hearing.ear(None);
+        hearing.open(&new, [0]);
+
+        // Its subscription was confirmed only now.
+        hearing.open(&old, [0, 1]);
+        hearing.give_up(&old);
+
+        let place = hearing.places.read(0);
+        assert!(place.is_open() && place.ear() == new.number);
+        assert!(!hearing.places.read(1).is_open());
     }
 }
