@@ -178,6 +178,12 @@ impl Hearing {
         ear.hears() && ear.link.as_ref().is_none_or(|link| self.serves(link, at))
     }
 
+    /// Whether a connection hears now.
+    pub(super) fn is_at_work(&self) -> bool {
+        let ears = self.ears.read().unwrap_or_else(PoisonError::into_inner);
+        ears.values().any(|ear| ear.hears())
+    }
+
     /// Whether calls about this slot go to the server of this link.
     pub(super) fn serves(&self, link: &Weak<Link>, at: usize) -> bool {
         let slot = u16::try_from(at);

@@ -107,7 +107,8 @@ impl Listening {
                     .compare_exchange(before, now, Relaxed, Relaxed)
                     .is_ok()
         };
-        if own(is_due) {
+        // What no reader holds is not trusted either, and a runtime that is busy for a moment has not stopped.
+        if own(is_due) && !self.hearing.is_at_work() {
             self.start();
         }
     }
@@ -165,4 +166,53 @@ async fn conduct(hearing: Arc<Hearing>) {
 struct Running {
     _keeps_the_address: Option<Weak<Link>>,
     task: AbortHandle,
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use super::{
+        super::{super::RedisStore, RedisLive},
+        *,
+    };
+    use crate::store::worker::DOUBT;
+
+    #[test]
+    fn a_listener_that_hears_goes_on_although_its_runtime_is_busy() {
+        let [busy, other] =
+            [(); 2].map(|()| Builder::new_current_thread().enable_all().build().unwrap());
+        let live = RedisLive::ends().shards(2);
+        let source = RedisSource::url("redis://127.0.0.1:1").unwrap();
+        let store = RedisStore::builder(source).live(live).build();
+        let publish = live.publish("sessions:live".to_owned(), false);
+        let hearing = Arc::new(Hearing::new(&store.scripts, publish, "node".to_owned()));
+        let listening = Listening {
+            hearing: Arc::clone(&hearing),
+            worker: Mutex::default(),
+            minded: AtomicI64::new(i64::MIN),
+        };
+        busy.block_on(async { listening.wanted(1) });
+        let ear = hearing.ear(None);
+        hearing.open(&ear, [0]);
+        let late = Monotonic::now().as_millis() + 3_600_000;
+        ear.hear(late);
+        ear.hear_itself(late);
+        let (held, not_held) = (Tag::from_bytes([0; 12]), Tag::from_bytes([1; 12]));
+        let asks = || {
+            for _ in 0..3 {
+                assert!(!other.block_on(async { listening.state(not_held) }).trusted);
+                std::thread::sleep(DOUBT + Duration::from_millis(120));
+            }
+        };
+
+        asks();
+        assert!(listening.state(held).trusted);
+
+        hearing.give_up(&ear);
+        let ear = hearing.ear(None);
+        asks();
+        hearing.open(&ear, [0]);
+        assert!(!hearing.places.read(0).is_open(), "the next one has begun");
+    }
 }
