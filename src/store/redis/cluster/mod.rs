@@ -25,7 +25,7 @@ use std::{
 use deadpool_redis::redis::ConnectionAddr;
 use tokio::sync::Notify;
 
-pub(super) use self::parse::served;
+pub(super) use self::parse::{Served, served};
 pub(super) use self::slot::{SLOTS, of as slot_of};
 use self::{
     address::Address,

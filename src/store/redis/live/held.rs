@@ -1,8 +1,13 @@
 //! Which places the readers of this process hold.
 
-use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicI64, Ordering::SeqCst},
+};
 
 use tokio::sync::watch;
+
+use crate::model::clock::Monotonic;
 
 /// A place is held so many ms longer than a reader asked for, so that not each call writes.
 const AGAIN: i64 = 1_000;
@@ -41,6 +46,17 @@ impl Held {
     pub(super) fn is_held(&self, at: u16, now: i64) -> bool {
         let held = self.until.get(usize::from(at));
         held.is_some_and(|until| until.load(SeqCst) >= now)
+    }
+
+    /// Whether one of these places is held and not among those that are subscribed to.
+    pub(super) fn has_more(
+        &self,
+        places: impl IntoIterator<Item = u16>,
+        subscribed: &BTreeSet<u16>,
+    ) -> bool {
+        let now = Monotonic::now().as_millis();
+        let mut places = places.into_iter();
+        places.any(|place| self.is_held(place, now) && !subscribed.contains(&place))
     }
 
     /// Changes whenever a place is held that was not.

@@ -34,7 +34,8 @@ impl Shards {
             if let Err(outage) = self.step(line, |shard| held.is_held(shard, now)).await {
                 return outage;
             }
-            waits(Some(&mut more)).await;
+            let needs = || held.has_more(0..line.hearing.publish.places(), &self.0);
+            waits(&mut more, TOGETHER, needs).await;
         }
     }
 
@@ -75,15 +76,84 @@ pub(super) async fn let_go(
     Ok(())
 }
 
-/// Waits for the next look: until more is held, or a second.
-pub(super) async fn waits(more: Option<&mut watch::Receiver<()>>) {
-    match more {
+/// Waits for the next look: until more is held that it needs, or a second.
+pub(super) async fn waits(
+    more: &mut watch::Receiver<()>,
+    together: Duration,
+    needs: impl Fn() -> bool,
+) {
+    let needed = async {
         // The sender lives as long as the listener.
-        Some(more) => {
-            if timeout(LOOPED, more.changed()).await.is_ok() {
-                sleep(TOGETHER).await;
+        while more.changed().await.is_ok() {
+            sleep(together).await;
+            // What is held after this wakes it again.
+            more.mark_unchanged();
+            if needs() {
+                return;
             }
         }
-        None => sleep(LOOPED).await,
+    };
+    let _ = timeout(LOOPED, needed).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const MILLIS: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_soon_for_what_it_needs_and_after_a_second_for_the_rest() {
+        let (news, mut more) = watch::channel(());
+        let start = Instant::now();
+        news.send_replace(());
+        waits(&mut more, MILLIS * 200, || true).await;
+        assert_eq!(
+            start.elapsed(),
+            MILLIS * 200,
+            "what comes meanwhile comes along"
+        );
+
+        let asked = Cell::new(0);
+        let needs = || {
+            asked.set(asked.get() + 1);
+            false
+        };
+        let others = async {
+            loop {
+                news.send_replace(());
+                sleep(MILLIS * 10).await;
+            }
+        };
+        tokio::select! {
+            () = others => {}
+            () = waits(&mut more, MILLIS * 200, needs) => {}
+        }
+        assert_eq!(start.elapsed(), MILLIS * 200 + LOOPED, "others need it");
+        assert!(asked.get() <= 5, "{}", asked.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_while_it_looks_is_not_overlooked_and_what_came_along_is_no_reason_to_look()
+     {
+        let (news, mut more) = watch::channel(());
+        let start = Instant::now();
+        news.send_replace(());
+        let another = async {
+            sleep(MILLIS * 10).await;
+            news.send_replace(());
+        };
+        tokio::join!(another, waits(&mut more, MILLIS * 20, || true));
+        waits(&mut more, MILLIS * 20, || true).await;
+        assert_eq!(start.elapsed(), MILLIS * 20 + LOOPED, "it came along");
+
+        // It looks now.
+        news.send_replace(());
+        waits(&mut more, MILLIS * 20, || true).await;
+        assert_eq!(start.elapsed(), MILLIS * 40 + LOOPED);
     }
 }

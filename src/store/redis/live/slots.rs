@@ -1,18 +1,25 @@
 //! The slots of one server of a Cluster: which are subscribed to, and which move.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use deadpool_redis::redis::{cmd, from_redis_value};
+use tokio::time::sleep;
 
 use super::{
-    held::Held,
-    line::{Line, out_of_order},
+    line::{LOOPED, Line, out_of_order},
     shards::{AT_ONCE, let_go, waits},
 };
 use crate::{
     model::clock::Monotonic,
-    store::redis::{cluster::served, link::Outage},
+    store::redis::{
+        cluster::{Served, served},
+        link::Outage,
+    },
 };
+
+/// What is held within this time is asked for together. Longer than for shards: each look costs a `CLUSTER NODES`, and many
+/// nodes look at the same server.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// The slots that are subscribed to, open or not.
 #[derive(Default)]
@@ -20,6 +27,8 @@ pub(super) struct Slots {
     subscribed: BTreeSet<u16>,
     /// The one on which the node hears itself.
     own: Option<u16>,
+    /// What the server said last.
+    served: Served,
 }
 
 impl Slots {
@@ -29,13 +38,17 @@ impl Slots {
         if !line.hearing.publish.has_slots() {
             return std::future::pending().await;
         }
-        let mut more = line.hearing.held.as_ref().map(Held::more);
+        let mut held = line.hearing.held.as_ref().map(|held| (held, held.more()));
         loop {
-            match self.step(line).await {
+            match (self.step(line).await, &mut held) {
                 // What was subscribed to just now is opened after another look.
-                Ok(true) => {}
-                Ok(false) => waits(more.as_mut()).await,
-                Err(outage) => return outage,
+                (Ok(true), _) => {}
+                (Ok(false), None) => sleep(LOOPED).await,
+                (Ok(false), Some((held, more))) => {
+                    let needs = || held.has_more(self.served.slots(), &self.subscribed);
+                    waits(more, TOGETHER, needs).await;
+                }
+                (Err(outage), _) => return outage,
             }
         }
     }
@@ -92,8 +105,10 @@ impl Slots {
             }
         }
         self.own(line).await?;
-        self.subscribe(line, served.slots().filter(|slot| is_kept(*slot)))
-            .await
+        let kept = served.slots().filter(|slot| is_kept(*slot));
+        let subscribed = self.subscribe(line, kept).await?;
+        self.served = served;
+        Ok(subscribed)
     }
 
     /// Subscribes to the channel on which the node hears itself, in the first slot that is heard.
