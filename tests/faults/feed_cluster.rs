@@ -15,7 +15,7 @@ use super::feed::ends;
 use crate::common::{
     cluster::{Cluster, slot},
     feed::Reader,
-    people::signs_in,
+    people::{signs_in, until},
 };
 
 fn live(cluster: &Cluster, live: RedisLive) -> RedisStore {
@@ -86,6 +86,40 @@ async fn a_slot_moves(which: RedisLive) {
 }
 
 // T72
+#[tokio::test]
+async fn while_the_slot_in_which_a_node_hears_itself_moves_the_others_are_trusted() {
+    let cluster = Cluster::of(3, &[]).await;
+    for which in [RedisLive::ends(), RedisLive::ends().shards(1)] {
+        let a = live(&cluster, which);
+        let (_, tag) = user_of(&cluster, &a, 0, u16::MAX).await;
+        let reader = Reader::trusting(&a, tag).await;
+        let epoch = reader.epoch(tag);
+        let own = async || {
+            let all: Vec<String> = cluster.nodes[0]
+                .ask("PUBSUB SHARDCHANNELS sessions:live:{*}:*")
+                .await;
+            all
+        };
+        let before = own().await;
+        let moving: u16 = cluster.nodes[0]
+            .ask(&format!("CLUSTER KEYSLOT {}", before[0]))
+            .await;
+        assert_ne!(moving, slot(tag), "by the names of the users");
+
+        let to = cluster.id(1).await;
+        let migrating = format!("CLUSTER SETSLOT {moving} MIGRATING {to}");
+        cluster.orders(0, &migrating).await;
+        until("it hears itself elsewhere", async || own().await != before).await;
+        assert!(reader.is_trusted(tag));
+        assert_eq!(reader.epoch(tag), epoch, "it lost nothing");
+
+        let stable = format!("CLUSTER SETSLOT {moving} STABLE");
+        cluster.orders(0, &stable).await;
+        drop(reader);
+        until("nobody listens", async || own().await.is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_primary_that_is_lost_concerns_its_own_users_only() {
     let mut cluster = Cluster::start(&[]).await;

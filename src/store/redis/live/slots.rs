@@ -77,12 +77,12 @@ impl Slots {
         for slot in &served.moving {
             hearing.places.close(usize::from(*slot), number);
         }
-        // The one for all users is always kept, and the one on which it hears itself.
-        let always = [served.amid(), self.own];
+        // The one for all users is always kept.
+        let of_all = served.amid();
         let now = Monotonic::now().as_millis();
         let is_kept = |slot: u16| {
             let held = hearing.held.as_ref();
-            held.is_none_or(|held| held.is_held(slot, now)) || always.contains(&Some(slot))
+            held.is_none_or(|held| held.is_held(slot, now)) || of_all == Some(slot)
         };
         let_go(line, &mut self.subscribed, is_kept).await?;
         let is_open = |slot: u16| {
@@ -104,25 +104,25 @@ impl Slots {
                 store.doubt_map();
             }
         }
-        self.own(line).await?;
+        self.own(line, &served).await?;
         let kept = served.slots().filter(|slot| is_kept(*slot));
         let subscribed = self.subscribe(line, kept).await?;
         self.served = served;
         Ok(subscribed)
     }
 
-    /// Subscribes to the channel on which the node hears itself, in the first slot that is heard.
-    async fn own(&mut self, line: &Line<'_>) -> Result<(), Outage> {
-        let is_held = |slot: u16| self.subscribed.contains(&slot);
-        if self.own.is_some_and(is_held) {
+    /// Subscribes to the channel on which the node hears itself. In a slot that moves, what it publishes is lost.
+    async fn own(&mut self, line: &Line<'_>, served: &Served) -> Result<(), Outage> {
+        let own = own(&self.subscribed, served, self.own);
+        if own == self.own {
             return Ok(());
         }
-        self.own = self.subscribed.first().copied();
-        if let Some(slot) = self.own {
+        self.own = own;
+        if let Some(slot) = own {
             let own = line.hearing.own(slot);
             line.subscribe("SSUBSCRIBE", &own).await?;
         }
-        line.ear.hears_itself_in(self.own);
+        line.ear.hears_itself_in(own);
         Ok(())
     }
 
@@ -143,5 +143,40 @@ impl Slots {
             }
         }
         Ok(subscribed)
+    }
+}
+
+/// The slot in which a node hears itself: the same as before while it stays, else the one that moves last.
+fn own(subscribed: &BTreeSet<u16>, served: &Served, before: Option<u16>) -> Option<u16> {
+    let stays = |slot: &u16| subscribed.contains(slot) && !served.moving.contains(slot);
+    let first = || subscribed.iter().copied().find(stays);
+    let settled = before.filter(stays).or(served.amid().filter(stays));
+    settled
+        .or_else(first)
+        .or(before.filter(|slot| subscribed.contains(slot)))
+        .or(subscribed.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_hears_itself_in_a_slot_that_does_not_move() {
+        let served = |moves: &str| {
+            let line = "1 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-9";
+            served(&format!("{line} {moves}")).unwrap()
+        };
+        let subscribed = BTreeSet::from([1, 5, 7]);
+
+        assert_eq!(own(&subscribed, &served(""), None), Some(5), "amid");
+        assert_eq!(own(&subscribed, &served(""), Some(7)), Some(7), "it stays");
+        assert_eq!(own(&subscribed, &served("[7->-2]"), Some(7)), Some(5));
+        assert_eq!(own(&subscribed, &served("[5->-2]"), Some(5)), Some(1));
+        assert_eq!(own(&subscribed, &served(""), Some(2)), Some(5), "lost");
+        let all = served("[1->-2] [5->-2] [7->-2]");
+        assert_eq!(own(&subscribed, &all, Some(7)), Some(7));
+        assert_eq!(own(&subscribed, &all, None), Some(1));
+        assert_eq!(own(&BTreeSet::new(), &served(""), Some(7)), None);
     }
 }
