@@ -123,7 +123,14 @@ pub(in super::super) fn served(text: &str) -> Option<Served> {
     let mut served = Served::default();
     for word in own.skip(8) {
         match word.strip_prefix('[') {
-            None => served.ranges.push(range(word)?),
+            None => {
+                let (from, to) = range(word)?;
+                match served.ranges.last_mut() {
+                    // One row, as in the map of who publishes.
+                    Some((_, end)) if *end + 1 == from => *end = to,
+                    _ => served.ranges.push((from, to)),
+                }
+            }
             // What it imports is not its own yet.
             Some(moves) => {
                 let to = moves.split_once("->-");
@@ -176,10 +183,23 @@ mod tests {
         assert_eq!(served.slots().collect::<Vec<_>>(), [6, 8, 9]);
         assert_eq!(served.moving, BTreeSet::from([8]));
         assert!(served.holds(9) && !served.holds(7));
+        assert_eq!(served.amid(), Some(9), "amid the longest row");
         assert_eq!(
             super::served("1 10.0.0.1:6379@1 master - 0 0 1 connected"),
             None
         );
+    }
+
+    #[test]
+    fn rows_that_touch_are_one() {
+        let text = "1 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-9 20-24 25 26-31 40-51";
+
+        let served = served(text).unwrap();
+
+        assert_eq!(served.slots().count(), 34);
+        assert_eq!(served.amid(), Some(26));
+        let same = "1 10.0.0.1:6379@1 myself,master - 0 0 1 connected 5-8 15-18";
+        assert_eq!(super::served(same).unwrap().amid(), Some(7), "the first");
     }
 
     const NODES: &str = include_str!("samples/nodes.txt");
