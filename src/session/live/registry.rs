@@ -143,7 +143,6 @@ impl Registry {
         let (live, soon) = {
             let mut state = self.state();
             self.listen(&mut state);
-            self.hold([tag]);
             let now = self.now();
             let known = state.book.find(tag, id).cloned();
             // Read first: if it changes from here on, the session is asked for.
@@ -157,6 +156,10 @@ impl Registry {
             } else {
                 wanted
             };
+            // Most of the others end before the store is asked for them, so that each request would hold its user.
+            if first != First::Later {
+                self.hold([tag]);
+            }
             // The task sleeps for a second at most.
             let lease = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
             let soon = first == First::Now || times.left.min(lease / 5 * 4) < PAUSE;
@@ -268,6 +271,8 @@ impl Registry {
             _ => Vec::new(),
         };
         let asked = state.book.turn(now, most);
+        // Before the question: no end falls between.
+        self.hold(asked.iter().map(|asked| asked.tag));
         let sleep = if state.book.is_idle() {
             state.book.next().map_or(1_000, |at| at.saturating_sub(now))
         } else {

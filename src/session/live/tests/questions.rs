@@ -377,3 +377,23 @@ async fn the_users_of_open_streams_are_held_without_a_gap_whatever_the_lease_is(
     sleep(time).await;
     assert_eq!(taken(), [], "{tag:?} has no stream any more");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_within_a_second_holds_no_user_and_the_next_question_does() {
+    let sight = Sight::new(true);
+    let registry = sight.registry();
+    sight.live(id(1), MINUTE * 60);
+    let held = || sight.0.held.lock().unwrap().len();
+    let later = |mark: Option<&Mark>| sight.open_first(&registry, id(1), mark, First::Later);
+    drop(later(None));
+    let _live = later(None);
+    sleep(MS * 900).await;
+    assert_eq!((held(), sight.looks()), (0, 0));
+
+    sleep(MS * 600).await;
+    assert_eq!((held(), sight.looks()), (1, 1));
+
+    // It is not asked for, so only a message can end it soon.
+    let _known = later(registry.mark(tag(0)).as_ref());
+    assert_eq!((held(), sight.looks()), (2, 1));
+}
