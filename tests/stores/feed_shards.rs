@@ -19,6 +19,7 @@ use crate::common::{
     http::{Client, user},
     people::{signs_in, token, until},
     redis::Server,
+    wire::Wire,
 };
 
 const SHARDS: u16 = 16;
@@ -147,6 +148,35 @@ async fn what_is_held_no_more_is_not_trusted_and_is_a_new_epoch_when_it_is_held_
 }
 
 // T72 T73
+#[tokio::test]
+async fn a_shard_is_trusted_only_between_the_answers_of_the_server() {
+    let server = Server::start();
+    let wire = Wire::before(server.port).await;
+    let source = RedisSource::url(&format!("redis://127.0.0.1:{}", wire.port)).unwrap();
+    let live = RedisLive::ends().shards(SHARDS);
+    let store = RedisStore::builder(source).live(live).build();
+    let users = users_apart(&store, 2);
+    let (reader, brief) = (Reader::trusting(&store, users[0].1).await, users[1].1);
+    let holds = || reader.feed.hold(brief, Duration::from_millis(1_500));
+
+    wire.hold("SUBSCRIBE");
+    holds();
+    until("the server is asked", async || wire.held() > 0).await;
+    assert!(!reader.is_trusted(brief));
+
+    wire.release();
+    until("the feed is trusted", async || {
+        holds();
+        reader.is_trusted(brief)
+    })
+    .await;
+    let before = wire.held();
+    wire.hold("UNSUBSCRIBE");
+    until("the server is told", async || wire.held() > before).await;
+    assert_eq!(listeners(&server, shard(brief)).await, 1);
+    assert!(!reader.is_trusted(brief));
+}
+
 #[tokio::test]
 async fn after_a_lost_connection_what_is_held_is_listened_to_again() {
     let server = Server::start();

@@ -67,8 +67,8 @@ impl RedisLive {
     /// after its lease. So do not change it while users must be signed out at once. On a Cluster each slot has a channel
     /// of its own without this. There any number makes a node listen only to the slots that it needs.
     ///
-    /// The first stream of a shard asks the store another time, when the node listens to it. Three minutes after the
-    /// last one the node stops listening.
+    /// The first stream of a shard asks the store another time, when the node listens to it. Within about three minutes
+    /// after the last one is gone, the node stops listening.
     ///
     /// A number below 1 or above 4,096 becomes the nearest of these. Defaults to one channel, to which all nodes listen.
     #[must_use]
