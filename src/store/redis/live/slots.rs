@@ -39,14 +39,23 @@ impl Slots {
             return std::future::pending().await;
         }
         let mut held = line.hearing.held.as_ref().map(|held| (held, held.more()));
+        let mut looked_twice = false;
         loop {
             match (self.step(line).await, &mut held) {
                 // What was subscribed to just now is opened after another look.
-                (Ok(true), _) => {}
+                (Ok(true), None) => {}
+                (Ok(true), Some(_)) => {
+                    // More may be held during each look.
+                    if looked_twice {
+                        sleep(TOGETHER).await;
+                    }
+                    looked_twice = !looked_twice;
+                }
                 (Ok(false), None) => sleep(LOOPED).await,
                 (Ok(false), Some((held, more))) => {
                     let needs = || held.has_more(self.served.slots(), &self.subscribed);
                     waits(more, TOGETHER, needs).await;
+                    looked_twice = false;
                 }
                 (Err(outage), _) => return outage,
             }
