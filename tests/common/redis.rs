@@ -20,7 +20,7 @@ use std::{
 use deadpool_redis::{Config, Pool, Runtime, redis};
 use tower_user_sessions::{
     RedisStore,
-    store::{IntoRedisSource, ManualClock, RedisStoreBuilder},
+    store::{IntoRedisSource, ManualClock, RedisLive, RedisSource, RedisStoreBuilder, conformance},
 };
 
 /// How long a server may take to accept a connection of a test, and to answer a command.
@@ -200,6 +200,28 @@ pub(crate) fn pool(url: &str) -> Pool {
     Config::from_url(url)
         .create_pool(Some(Runtime::Tokio1))
         .unwrap()
+}
+
+/// Runs the suite on a store that reports what changes: its scripts are longer than those of another one.
+pub(crate) async fn reports_and_keeps_the_contract(source: &RedisSource, live: RedisLive) {
+    conformance::all(async |clock: ManualClock| {
+        let store = RedisStore::builder(source.clone()).live(live).clock(clock);
+        store.deadline(PATIENCE).build()
+    })
+    .await;
+}
+
+/// How many messages these servers were given to publish, by the name of the command.
+pub(crate) async fn published(servers: impl IntoIterator<Item = String>, command: &str) -> usize {
+    let mut all = 0;
+    for server in servers {
+        let info: String = ask(&server, "INFO commandstats").await;
+        let mut lines = info.lines();
+        let calls = lines.find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        let calls = calls.and_then(|line| line.split(',').next());
+        all += calls.map_or(0, |calls| calls.parse::<usize>().unwrap());
+    }
+    all
 }
 
 fn spawn(

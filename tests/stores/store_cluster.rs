@@ -11,14 +11,14 @@ use deadpool_redis::{Runtime, cluster as pool};
 use tower_user_sessions::{
     RedisStore, UserId,
     store::{
-        Authenticated, Create, Created, ManualClock, Resolve, Resolved, Save, Saved, SessionStore,
-        Tag, Timestamp, Token, conformance,
+        Authenticated, Create, Created, ManualClock, RedisLive, RedisSource, Resolve, Resolved,
+        Save, Saved, SessionStore, Tag, Timestamp, Token, conformance,
     },
 };
 
 use crate::common::{
     cluster::{self, Cluster},
-    redis::patient,
+    redis::{Server, patient, published, reports_and_keeps_the_contract},
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
@@ -38,6 +38,21 @@ async fn keeps_the_whole_contract_and_does_so_while_slots_move() {
     a_moving_slot_causes_no_error(&cluster, &make(ManualClock::at(NOW)).await).await;
     // Last: the Cluster takes a while to serve all slots again.
     a_store_starts_while_a_primary_is_stopped(&cluster, || RedisStore::new(pool.clone())).await;
+}
+
+// T49
+#[tokio::test]
+async fn keeps_the_whole_contract_while_it_reports_what_changes() {
+    let cluster = Cluster::of(3, &[]).await;
+    // What `connect_cluster` connects to.
+    let source = RedisSource::cluster(cluster.urls()).unwrap();
+
+    // With shards its scripts are the same: each slot has its channel anyway.
+    reports_and_keeps_the_contract(&source, RedisLive::all()).await;
+
+    let urls = cluster.nodes.iter().map(Server::url);
+    let published = published(urls, "spublish").await;
+    assert!(published > 100, "{published}");
 }
 
 async fn users_live_on_all_primaries(cluster: &Cluster, store: &RedisStore) {

@@ -1,14 +1,21 @@
 //! `PostgresStore` keeps the contract of `SessionStore`, and uses the server's clock.
 
+use std::time::Duration;
+
+use deadpool_postgres::tokio_postgres::NoTls;
 use tower_user_sessions::{
     Lifetime,
-    store::{Created, ManualClock, Resolve, Resolved, SessionStore, Timestamp, conformance},
+    store::{
+        Created, ManualClock, PostgresStoreBuilder, Resolve, Resolved, SessionStore, Timestamp,
+        conformance,
+    },
 };
 
 use crate::common::{
+    feed::Reader,
     http::DAY,
-    people::{asks, is_live, listed, token},
-    postgres::{Server, client},
+    people::{asks, is_live, listed, token, until},
+    postgres::{Server, client, patient},
 };
 
 // T49 T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T53 T57 T58 T76
@@ -17,6 +24,31 @@ async fn keeps_the_whole_contract() {
     let server = Server::start();
 
     conformance::all(async |clock: ManualClock| server.store_at(clock).await).await;
+}
+
+// T49
+#[tokio::test]
+async fn keeps_the_whole_contract_while_it_reports_what_changes() {
+    let server = Server::start();
+    drop(server.store().await);
+    let listens = live(&server).build();
+    let reader = Reader::of(&listens);
+    until("it listens", async || reader.epochs() > 0).await;
+
+    conformance::all(async |clock: ManualClock| {
+        let store = live(&server).clock(clock);
+        store.activity_step(Duration::ZERO).build()
+    })
+    .await;
+
+    let heard = reader.messages().len();
+    assert!(heard > 100, "{heard}");
+}
+
+/// A store that reports changes of data, too.
+fn live(server: &Server) -> PostgresStoreBuilder {
+    let store = patient(server.pool()).live(server.url().parse().unwrap(), NoTls);
+    store.report_writes(true)
 }
 
 // T49 T25

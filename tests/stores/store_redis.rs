@@ -12,13 +12,13 @@ use std::time::Duration;
 use tower_user_sessions::{
     RedisStore, UserId,
     store::{
-        Arrival, Authenticated, Create, Created, ManualClock, Resolve, Resolved, SessionStore,
-        Timestamp, Token, conformance,
+        Arrival, Authenticated, Create, Created, ManualClock, RedisLive, RedisSource, Resolve,
+        Resolved, SessionStore, Timestamp, Token, conformance,
     },
 };
 
 use crate::common::{
-    redis::{Server, patient},
+    redis::{Server, patient, published, reports_and_keeps_the_contract},
     replicas::{Group, Program},
 };
 
@@ -40,6 +40,20 @@ async fn keeps_the_whole_contract_while_a_replica_confirms() {
         store.confirm(1, Duration::from_secs(5)).build()
     })
     .await;
+}
+
+// T49
+#[tokio::test]
+async fn keeps_the_whole_contract_while_it_reports_what_changes() {
+    for live in [RedisLive::all(), RedisLive::all().shards(16)] {
+        let server = Server::start();
+        let source = RedisSource::url(&server.url()).unwrap();
+
+        reports_and_keeps_the_contract(&source, live).await;
+
+        let published = published([server.url()], "publish").await;
+        assert!(published > 100, "{published} with {live:?}");
+    }
 }
 
 // T49 T25

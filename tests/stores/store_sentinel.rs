@@ -9,16 +9,17 @@
 
 use deadpool_redis::{
     Runtime,
+    redis::RedisConnectionInfo,
     sentinel::{Config, SentinelServerType},
 };
 use tower_user_sessions::{
     RedisStore,
-    store::{ManualClock, Resolve, Resolved, SessionStore, conformance},
+    store::{ManualClock, RedisLive, RedisSource, Resolve, Resolved, SessionStore, conformance},
 };
 
 use crate::common::{
     people::{signs_in, until},
-    redis::{ask, patient, try_ask},
+    redis::{ask, patient, reports_and_keeps_the_contract, try_ask},
     sentinels::{NAME, Sentinels},
 };
 
@@ -37,6 +38,10 @@ async fn keeps_the_whole_contract_and_follows_the_master() {
     .unwrap();
 
     conformance::all(async |clock: ManualClock| patient(pool.clone()).clock(clock).build()).await;
+    // What `connect_sentinel` connects to.
+    let named = sentinels.iter().map(String::as_str);
+    let source = RedisSource::sentinel(named, NAME, RedisConnectionInfo::default()).unwrap();
+    reports_and_keeps_the_contract(&source, RedisLive::all()).await;
     follows_the_master(&servers, &sentinels[0], &RedisStore::new(pool)).await;
 }
 
