@@ -276,6 +276,22 @@ pub(crate) fn pool(url: &str, size: usize) -> Pool {
     config.create_pool(Some(Runtime::Tokio1), NoTls).unwrap()
 }
 
+/// How long the first message of a server is, if it is there as a whole. It has no TLS.
+pub(crate) fn reply(bytes: &[u8]) -> Option<usize> {
+    let length: [u8; 4] = bytes.get(1..5)?.try_into().unwrap();
+    let whole = 1 + usize::try_from(u32::from_be_bytes(length)).unwrap();
+    (bytes.len() >= whole).then_some(whole)
+}
+
+/// Whether it is a notification that reports a change, and none that a node sends to itself.
+pub(crate) fn is_message(reply: &[u8]) -> bool {
+    // After the kind: the length, the process, the channel, and the text.
+    let text = reply
+        .get(9..)
+        .and_then(|rest| rest.split(|byte| *byte == 0).nth(1));
+    reply.first() == Some(&b'A') && text.is_some_and(|text| !text.starts_with(b"ping:"))
+}
+
 fn spawn(dir: &Path, settings: &[String], port: u16) -> Child {
     let log = fs::File::options()
         .create(true)

@@ -41,6 +41,7 @@ mod postgres;
 mod postgres_confirm;
 mod postgres_failover;
 mod postgres_http;
+mod postgres_near;
 mod postgres_places;
 mod postgres_pooler;
 mod postgres_runtimes;

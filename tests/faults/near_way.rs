@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::common::resp::{is_message, reply};
+use crate::common::{postgres, resp};
 
 /// A relay on a port of the loopback.
 pub(super) struct Way {
@@ -34,6 +34,7 @@ pub(super) struct Way {
 }
 
 struct State {
+    speaks: Language,
     /// The port of the server.
     to: AtomicU16,
     feed: Part,
@@ -59,6 +60,40 @@ pub(super) enum Of {
     Data,
 }
 
+/// How a server frames what it sends.
+#[derive(Clone, Copy, Debug)]
+enum Language {
+    Redis,
+    Postgres,
+}
+
+impl Language {
+    /// Whether a client with this question begins to listen.
+    fn listens(self, said: &[u8]) -> bool {
+        let word = match self {
+            Self::Redis => &b"SUBSCRIBE\r\n"[..],
+            Self::Postgres => b"LISTEN \"",
+        };
+        said.windows(word.len()).any(|part| part == word)
+    }
+
+    /// How long the first reply is, if it is there as a whole.
+    fn reply(self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Redis => resp::reply(bytes),
+            Self::Postgres => postgres::reply(bytes),
+        }
+    }
+
+    /// Whether it is a message that reports a change.
+    fn is_message(self, reply: &[u8]) -> bool {
+        match self {
+            Self::Redis => resp::is_message(reply),
+            Self::Postgres => postgres::is_message(reply),
+        }
+    }
+}
+
 impl State {
     fn part(&self, of: Of) -> &Part {
         match of {
@@ -77,10 +112,20 @@ impl State {
 }
 
 impl Way {
+    /// Before a server of Redis.
     pub(super) async fn start(to: u16) -> Self {
+        Self::before(Language::Redis, to).await
+    }
+
+    pub(super) async fn postgres(to: u16) -> Self {
+        Self::before(Language::Postgres, to).await
+    }
+
+    async fn before(speaks: Language, to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
+            speaks,
             to: AtomicU16::new(to),
             feed: Part::default(),
             data: Part::default(),
@@ -173,17 +218,22 @@ async fn carry(client: TcpStream, state: Arc<State>) {
         }
     };
     tokio::select! {
-        () = questions(from_client, to_server, &listens) => {}
+        () = questions(from_client, to_server, &listens, state.speaks) => {}
         () = answers(from_server, to_client, &listens, &state) => {}
         () = cut => {}
     }
 }
 
-async fn questions(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, listens: &AtomicBool) {
+async fn questions(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    listens: &AtomicBool,
+    speaks: Language,
+) {
     let mut bytes = vec![0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
         let said = bytes.get(..read).unwrap_or_default();
-        if said.windows(11).any(|word| word == b"SUBSCRIBE\r\n") {
+        if speaks.listens(said) {
             listens.store(true, SeqCst);
         }
         if to.write_all(said).await.is_err() {
@@ -209,9 +259,9 @@ async fn answers(
     let comes = async {
         let mut bytes = Vec::new();
         loop {
-            while let Some(length) = reply(&bytes) {
+            while let Some(length) = state.speaks.reply(&bytes) {
                 let reply: Vec<u8> = bytes.drain(..length).collect();
-                if is_message(&reply) && state.loses_one() {
+                if state.speaks.is_message(&reply) && state.loses_one() {
                     continue;
                 }
                 let late = Duration::from_millis(part().late.load(SeqCst));
