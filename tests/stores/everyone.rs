@@ -23,7 +23,7 @@ use crate::common::{
     people::until,
     redis::Server,
     relay::Relay,
-    replicas::{Group, Program, valkey},
+    replicas::{Group, Program},
 };
 
 /// A server of the app.
@@ -51,7 +51,7 @@ async fn stays(client: &Client) -> Duration {
 // T74
 #[tokio::test]
 async fn every_server_notices_the_end_of_all_within_five_seconds_and_a_new_one_at_once() {
-    for server in [Server::start(), valkey(&[])] {
+    for server in [Program::Redis, Program::Valkey].map(|program| program.start(&[])) {
         let url = server.url();
         let (here, there) = (node(&url), node(&url));
         let mut alice = Client::signed_in(&here, "alice").await;

@@ -55,7 +55,12 @@ async fn refused(server: &str) -> Vec<String> {
 // T70
 #[tokio::test]
 async fn the_rules_of_the_guide_are_enough_on_one_node() {
-    let server = Server::start();
+    for program in [Program::Redis, Program::Redis8, Program::Valkey] {
+        the_rules_are_enough(&program.start(&[])).await;
+    }
+}
+
+async fn the_rules_are_enough(server: &Server) {
     let _: () = server.ask(&line("+scan +dbsize +info")).await;
     let url = format!("redis://shop:password@127.0.0.1:{}", server.port);
 
