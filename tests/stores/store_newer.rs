@@ -39,6 +39,12 @@ async fn keeps_the_whole_contract_on_redis_8() {
 
 // T49 T70
 #[tokio::test]
+async fn keeps_the_whole_contract_on_valkey_8() {
+    keeps_the_whole_contract(Program::Valkey8, "Valkey 8.1.").await;
+}
+
+// T49 T70
+#[tokio::test]
 async fn keeps_the_whole_contract_on_valkey_9() {
     keeps_the_whole_contract(Program::Valkey, "Valkey 9.1.").await;
 }
