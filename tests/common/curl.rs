@@ -1,6 +1,10 @@
 //! The real `curl`, with a cookie jar and a user agent. For cookies it acts as a browser.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Lines},
+    process::{Child, ChildStdout, Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -10,6 +14,12 @@ use super::app::App;
 pub struct Curl {
     jar: NamedTempFile,
     agent: String,
+}
+
+/// A response that goes on, and the curl that receives it. It stops when this is dropped.
+pub struct Stream {
+    curl: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 /// What curl received.
@@ -65,14 +75,9 @@ impl Curl {
 
     /// Runs curl with these extra arguments.
     pub fn run(&self, arguments: &[&str], url: &str) -> Answer {
-        let jar = self.jar.path();
-        let output = Command::new("curl")
-            .args(["-q", "-sS", "-i", "--noproxy", "*", "--max-time", "60"])
-            .args(["-A", &self.agent])
-            .arg("-b")
-            .arg(jar)
-            .arg("-c")
-            .arg(jar)
+        let output = self
+            .command()
+            .args(["-i", "--max-time", "60"])
             .args(arguments)
             .arg(url)
             .output()
@@ -80,6 +85,33 @@ impl Curl {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "curl {url}: {errors}");
         Answer::parse(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// Opens a response that goes on, and returns when its head has arrived. It ends after 40 s at the latest.
+    pub fn opens(&self, app: &App, path: &str) -> Stream {
+        let mut curl = self
+            .command()
+            // With `-i` curl would keep the head until the body begins.
+            .args(["--dump-header", "-", "--no-buffer", "--max-time", "40"])
+            .arg(app.url(path))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("curl: {error} (apt-get install curl)"));
+        let lines = BufReader::new(curl.stdout.take().unwrap()).lines();
+        let mut stream = Stream { curl, lines };
+        assert_eq!(stream.line("HTTP/1.1 "), "200 OK");
+        stream
+    }
+
+    fn command(&self) -> Command {
+        let (jar, mut curl) = (self.jar.path(), Command::new("curl"));
+        curl.args(["-q", "-sS", "--noproxy", "*"])
+            .args(["-A", &self.agent])
+            .arg("-b")
+            .arg(jar)
+            .arg("-c")
+            .arg(jar);
+        curl
     }
 
     /// The token in the signed-in cookie.
@@ -113,6 +145,27 @@ impl Curl {
             401 => false,
             other => panic!("/me answered {other}"),
         }
+    }
+}
+
+impl Stream {
+    /// Waits for the next line that begins so, and returns the rest of it.
+    pub fn line(&mut self, beginning: &str) -> String {
+        let mut seen = Vec::new();
+        for line in self.lines.by_ref().map(Result::unwrap) {
+            match line.strip_prefix(beginning) {
+                Some(rest) => return rest.to_owned(),
+                None => seen.push(line),
+            }
+        }
+        panic!("no {beginning:?} in {seen:#?}");
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.curl.kill();
+        let _ = self.curl.wait();
     }
 }
 

@@ -83,6 +83,22 @@ pub fn deleting_another_device_signs_it_out(one: &App, two: &App) {
     assert_eq!([desktop.is_in(one), tablet.is_in(two)], [true, true]);
 }
 
+/// Without reports the store is asked about all pages of a user: a second after one was opened, and about a minute later. So
+/// the second of these would have to wait, and its connection ends before that.
+pub fn open_pages_say_at_once_why_their_session_ended(one: &App, two: &App) {
+    let [desktop, phone, tablet] = three_devices(one, two);
+    let pages = [&phone, &tablet].map(|device| {
+        let path = format!("/sessions/{}", device.session(one));
+        (path, device.opens(one, "/events"))
+    });
+    for (path, mut page) in pages {
+        assert_eq!(desktop.delete(two, &path).status, 200);
+
+        assert_eq!(page.line("event: "), "session-ended");
+        assert_eq!(page.line("data: "), "You were signed out from Desktop 1.");
+    }
+}
+
 pub fn a_foreign_id_answers_403_and_its_user_stays_signed_in(one: &App, two: &App) {
     let alice = Curl::signed_in(one, "alice", "Desktop/1.0");
     let bob = Curl::signed_in(two, "bob", "Phone/2.0");

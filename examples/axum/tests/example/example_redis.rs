@@ -44,6 +44,12 @@ fn a_foreign_id_answers_403_and_its_user_stays_signed_in() {
     run_on_two_nodes(story::a_foreign_id_answers_403_and_its_user_stays_signed_in);
 }
 
+// T41 T42
+#[test]
+fn open_pages_say_at_once_why_their_session_ended() {
+    run_on_two_nodes(story::open_pages_say_at_once_why_their_session_ended);
+}
+
 // T19 T53
 #[test]
 fn logout_all_leaves_one_session() {
