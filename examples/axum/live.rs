@@ -13,7 +13,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use tower_user_sessions::{EndWords, LiveSession, Rejection, Session, User};
+use tower_user_sessions::{EndWords, LiveEnd, LiveSession, Rejection, Session, User};
 
 /// Where the page listens.
 pub(crate) const EVENTS: &str = "/events";
@@ -57,10 +57,13 @@ async fn tick(mut socket: WebSocket, live: LiveSession) {
             }
         }
     };
-    let close = CloseFrame {
-        code: close_code::POLICY,
-        reason: end.message(&EndWords::default()).into(),
+    let reason = end.message(&EndWords::default()).into();
+    let code = match end {
+        // The session may be live: the store could not be asked for too long.
+        LiveEnd::OutOfSight => close_code::AGAIN,
+        _ => close_code::POLICY,
     };
+    let close = CloseFrame { code, reason };
     // The client may be gone already.
     let _ = socket.send(Message::Close(Some(close))).await;
 }

@@ -74,16 +74,20 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tower_user_sessions::{
-    DeviceApi, DevicePage, EndStreams, LiveEnd, PeerAddr, Problem, SessionLayer,
+    DeviceApi, DevicePage, EndStreams, LiveEnd, PeerAddr, Problem, SessionLayer, store::SharedStore,
 };
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
-use self::{problem::problem, settings::Settings, users::Users};
+use self::{
+    problem::problem,
+    settings::{Sessions, Settings},
+    users::Users,
+};
 
 /// The longest request body: a name and a password need no more.
 const BODY_MAX: usize = 16 * 1024;
 
-/// How long requests may go on after ctrl-c.
+/// How long requests may go on after ctrl-c, and how long sign-ins that were given up may take then.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The state of the app.
@@ -111,8 +115,8 @@ impl FromRef<Shop> for Most {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match Settings::from_env().await {
-        Ok(settings) => settings,
+    let (settings, sessions) = match Settings::from_env().await {
+        Ok(read) => read,
         Err(error) => return give_up(2, format_args!("{error}")),
     };
     let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
@@ -121,16 +125,18 @@ async fn main() -> ExitCode {
         .with(settings.log.clone())
         .init();
     let address = settings.listen;
-    match serve(settings).await {
+    match serve(settings, sessions).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => give_up(1, format_args!("cannot serve on {address}: {error}")),
     }
 }
 
-async fn serve(settings: Settings) -> io::Result<()> {
+async fn serve(settings: Settings, sessions: Sessions) -> io::Result<()> {
     let listener = TcpListener::bind(settings.listen).await?;
     let users = Users::demo(settings.password_kib)?;
-    let app = app(settings, users);
+    let app = app(settings, sessions.store, users);
+    // Requests do not wait for it: the app starts while Redis is down, too.
+    tokio::spawn(sessions.check);
     announce(listener.local_addr()?)?;
     let server = axum::serve(
         listener,
@@ -138,15 +144,23 @@ async fn serve(settings: Settings) -> io::Result<()> {
     )
     .with_graceful_shutdown(stop());
     tokio::select! {
-        served = server => served,
+        served = server => served?,
         // A second ctrl-c does not wait for requests that are still running. Open pages never end by themselves.
-        () = async { stop().await; tokio::select! { () = stop() => {}, () = sleep(LINGER) => {} } } => Ok(()),
+        () = async { stop().await; tokio::select! { () = stop() => {}, () = sleep(LINGER) => {} } } => {}
     }
+    let left = sessions.drain.await;
+    if left > 0 {
+        tracing::warn!(
+            left,
+            "sign-ins that answered 503 were not ended; they expire unused"
+        );
+    }
+    Ok(())
 }
 
-fn app(settings: Settings, users: Users) -> Router {
+fn app(settings: Settings, store: SharedStore, users: Users) -> Router {
     let most = Most(settings.limit.sessions());
-    let sessions = SessionLayer::new(settings.store)
+    let sessions = SessionLayer::new(store)
         .limit(settings.limit)
         .class_of(settings::class_of)
         .lifetime(settings.lifetime)

@@ -3,10 +3,12 @@
 use std::error::Error;
 
 use deadpool_postgres::{Config, Runtime, tokio_postgres::NoTls};
-use tower_user_sessions::{PostgresStore, store::SharedStore};
+use tower_user_sessions::PostgresStore;
+
+use super::{LINGER, settings::Sessions};
 
 /// A store in this database, with its tables.
-pub(crate) async fn store(url: &str) -> Result<SharedStore, String> {
+pub(crate) async fn store(url: &str) -> Result<Sessions, String> {
     // The URL may hold a password, and the cause may quote it: neither is shown.
     let Ok(store) = new_store(url) else {
         return Err(
@@ -21,7 +23,11 @@ pub(crate) async fn store(url: &str) -> Result<SharedStore, String> {
             "the tables in DATABASE_URL cannot be created: {error}: {cause}"
         ));
     }
-    Ok(store.into())
+    let drained = store.clone();
+    Ok(Sessions {
+        drain: Box::pin(async move { drained.drain(LINGER).await }),
+        ..Sessions::of(store)
+    })
 }
 
 fn new_store(url: &str) -> Result<PostgresStore, Box<dyn Error>> {

@@ -2,11 +2,13 @@
 
 use tower_user_sessions::{
     RedisStore,
-    store::{RedisLive, RedisSource, RedisUrlError, SharedStore},
+    store::{RedisLive, RedisSource, RedisUrlError},
 };
 
+use super::{LINGER, settings::Sessions};
+
 /// A store on these servers, or what is wrong with the URLs.
-pub(crate) fn store(urls: &str) -> Result<SharedStore, String> {
+pub(crate) fn store(urls: &str) -> Result<Sessions, String> {
     // The URL may hold a password, and the cause may quote it: neither is shown.
     let Ok(source) = source(urls) else {
         return Err(
@@ -18,7 +20,21 @@ pub(crate) fn store(urls: &str) -> Result<SharedStore, String> {
     };
     // Open pages learn of an end on any server within milliseconds.
     let store = RedisStore::builder(source).live(RedisLive::ends()).build();
-    Ok(store.into())
+    let (checked, drained) = (store.clone(), store.clone());
+    Ok(Sessions {
+        store: store.into(),
+        check: Box::pin(check(checked)),
+        drain: Box::pin(async move { drained.drain(LINGER).await }),
+    })
+}
+
+/// Logs what is wrong with the servers.
+async fn check(store: RedisStore) {
+    for check in store.check().await {
+        if !check.findings().is_empty() {
+            tracing::warn!("{check}");
+        }
+    }
 }
 
 fn source(urls: &str) -> Result<RedisSource, RedisUrlError> {

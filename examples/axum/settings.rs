@@ -1,6 +1,8 @@
 //! Settings from the environment.
 
-use std::{env, fmt, net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    env, fmt, future::ready, net::SocketAddr, ops::RangeInclusive, pin::Pin, time::Duration,
+};
 
 use argon2::Params;
 use tower_user_sessions::{
@@ -17,7 +19,6 @@ const TOOL: ClientClass = ClientClass::new(3);
 
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
-    pub(crate) store: SharedStore,
     pub(crate) limit: Limit,
     pub(crate) lifetime: Lifetime,
     pub(crate) cookie: SessionCookie,
@@ -25,6 +26,28 @@ pub(crate) struct Settings {
     pub(crate) password_kib: u32,
     pub(crate) geo: Option<GeoIp>,
     pub(crate) log: Targets,
+}
+
+/// Where sessions live.
+pub(crate) struct Sessions {
+    pub(crate) store: SharedStore,
+    /// Logs what is wrong with its server, when the app starts.
+    pub(crate) check: Work<()>,
+    /// Ends sign-ins that were given up, after the last request. Says how many are left.
+    pub(crate) drain: Work<usize>,
+}
+
+pub(crate) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl Sessions {
+    /// In a store that has nothing to check and nothing to drain.
+    pub(crate) fn of(store: impl Into<SharedStore>) -> Self {
+        Self {
+            store: store.into(),
+            check: Box::pin(ready(())),
+            drain: Box::pin(ready(0)),
+        }
+    }
 }
 
 /// A setting that cannot be used. The text says which, and what it should be.
@@ -38,17 +61,17 @@ impl fmt::Display for BadSetting {
 }
 
 impl Settings {
-    pub(crate) async fn from_env() -> Result<Self, BadSetting> {
-        Ok(Self {
+    pub(crate) async fn from_env() -> Result<(Self, Sessions), BadSetting> {
+        let settings = Self {
             listen: listen()?,
-            store: store().await?,
             limit: limit()?,
             lifetime: lifetime()?,
             cookie: cookie()?,
             password_kib: password_kib()?,
             geo: geo()?,
             log: log()?,
-        })
+        };
+        Ok((settings, sessions().await?))
     }
 }
 
@@ -61,14 +84,14 @@ fn listen() -> Result<SocketAddr, BadSetting> {
     Ok(address)
 }
 
-async fn store() -> Result<SharedStore, BadSetting> {
+async fn sessions() -> Result<Sessions, BadSetting> {
     let bad = BadSetting;
     let (postgres, redis) = (var("DATABASE_URL")?, var("REDIS_URL")?);
     match (postgres, redis, var("SESSIONS_FILE")?) {
-        (None, None, None) => Ok(MemoryStore::new().into()),
+        (None, None, None) => Ok(Sessions::of(MemoryStore::new())),
         (Some(url), None, None) => postgres::store(&url).await.map_err(bad),
         (None, Some(urls), None) => redis::store(&urls).map_err(bad),
-        (None, None, Some(path)) => file::store(&path).map_err(bad),
+        (None, None, Some(path)) => file::store(&path).map(Sessions::of).map_err(bad),
         _ => Err(bad(
             "several of DATABASE_URL, REDIS_URL and SESSIONS_FILE are set: sessions live in one of \
              them, so unset the others"

@@ -113,6 +113,23 @@ async fn sign_ins_answered_with_503_leave_no_session_and_evict_none() {
     }
 }
 
+// T33
+#[tokio::test]
+async fn at_shutdown_the_log_says_how_many_sign_ins_that_were_given_up_did_not_end() {
+    let redis = Server::start();
+    let app = with_redis(&redis);
+    sign_in(&app, "Desktop/1.0").await;
+    redis.suspend();
+    let refused = browser::log_in(&patient(), app.url("/login"), "Late/2.0").await;
+    assert_unavailable(&refused);
+
+    let stopped = app.stopped_by("TERM");
+
+    let left = "sign-ins that answered 503 were not ended; they expire unused left=1";
+    assert!(stopped.stderr.contains(left), "{}", stopped.stderr);
+    assert_eq!(stopped.status.code(), Some(0));
+}
+
 // T2 T33
 #[tokio::test]
 async fn after_redis_restarts_empty_users_are_guests_and_can_sign_in_again() {

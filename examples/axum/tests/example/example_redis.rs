@@ -8,7 +8,13 @@
     reason = "a test fails by panicking"
 )]
 
-use crate::common::{app::App, redis::Server, story};
+use std::{thread, time::Duration};
+
+use crate::common::{
+    app::{App, TRIES},
+    redis::Server,
+    story,
+};
 
 /// Runs a story with two processes and one Redis.
 fn run_on_two_nodes(story: impl Fn(&App, &App)) {
@@ -48,6 +54,23 @@ fn a_foreign_id_answers_403_and_its_user_stays_signed_in() {
 #[test]
 fn open_pages_say_at_once_why_their_session_ended() {
     run_on_two_nodes(story::open_pages_say_at_once_why_their_session_ended);
+}
+
+// T70
+#[test]
+fn what_is_wrong_with_redis_is_logged_at_the_start() {
+    let redis = Server::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+    let app = App::start(&[("REDIS_URL", redis.url().as_str())]);
+    let is_logged = || app.log().contains("maxmemory-policy is allkeys-lru");
+
+    for _ in 0..TRIES {
+        if is_logged() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    assert!(is_logged(), "{}", app.log());
 }
 
 // T19 T53
