@@ -145,7 +145,8 @@ async fn a_cluster_of_which_no_node_may_be_asked_for_the_map_names_the_command()
 #[tokio::test]
 async fn an_unreachable_primary_of_a_cluster_is_found_and_the_others_are_checked() {
     for kind in [StoreErrorKind::Timeout, StoreErrorKind::Unavailable] {
-        let mut cluster = Cluster::of(3, &[]).await;
+        // Else the others refuse all calls as soon as they notice.
+        let mut cluster = Cluster::of(3, &["--cluster-require-full-coverage", "no"]).await;
         let lost = address(&cluster.nodes[1]);
         let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
         if kind == StoreErrorKind::Timeout {
@@ -164,7 +165,9 @@ async fn an_unreachable_primary_of_a_cluster_is_found_and_the_others_are_checked
             "{}",
             one[0]
         );
-        assert!(others.iter().all(|check| check.findings().is_empty()));
+        for check in others {
+            assert!(check.findings().is_empty(), "{kind:?}: {check}");
+        }
     }
 }
 
