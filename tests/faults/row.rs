@@ -25,7 +25,8 @@ use tower_user_sessions::{
 
 use crate::common::{
     load::{Told, kinds, median, millis, offer},
-    people::{self, asks, is_live, set, signs_in},
+    people::{self, asks, is_live, set, signs_in, until},
+    redis::{Server, ask_with},
 };
 
 const GUIDE: &str = include_str!("../../src/guide/operations.md");
@@ -60,6 +61,21 @@ pub(super) fn faults() -> Vec<&'static str> {
         .unwrap();
     let rows = lines.skip(1).map_while(|line| line.strip_prefix("| "));
     rows.map(|row| row.split(" | ").next().unwrap()).collect()
+}
+
+/// Lets the server load its data for a second and a half when it starts again. It serves its connections between keys.
+///
+/// The data are a snapshot: of a log of commands it loads 1,024 before it serves a connection.
+pub(super) async fn fills(server: &Server, key: &str) {
+    let fill = "for i = 1, 9000 do redis.call('SET', KEYS[1] .. i, i) end";
+    let _: () = ask_with(&server.url(), &["EVAL", fill, "1", key]).await;
+    let _: String = server.ask("BGREWRITEAOF").await;
+    until("the snapshot is written", async || {
+        let info: String = server.ask("INFO persistence").await;
+        let is_written = ["rewrite_in_progress:0", "rewrite_scheduled:0"];
+        is_written.iter().all(|line| info.contains(line))
+    })
+    .await;
 }
 
 impl Promise {

@@ -12,7 +12,7 @@ use std::{net::Ipv4Addr, path::Path, process::Command, time::Duration};
 use tokio::time::Instant;
 use tower_user_sessions::{RedisStore, store::StoreErrorKind::*};
 
-use super::row::{Does, Row, Shop, faults};
+use super::row::{Does, Row, Shop, faults, fills};
 use crate::common::{
     load::millis,
     people::until,
@@ -114,11 +114,7 @@ async fn while_the_server_loads_its_data_calls_share_the_error_and_nothing_is_lo
     let kept = "--appendonly yes --appendfsync always";
     let arguments = [kept, slow].join(" ");
     let mut server = Server::start_with(&arguments.split(' ').collect::<Vec<_>>());
-    // Loading takes about two seconds.
-    let fill = "for i = 1, 1000 do redis.call('HSET', KEYS[1], i, i) end";
-    for _ in 0..12 {
-        let _: () = ask_with(&server.url(), &["EVAL", fill, "1", "filler"]).await;
-    }
+    fills(&server, "filler").await;
     let relay = Relay::start(server.port).await;
     let shop = Shop::open(RedisStore::connect(&relay.url()).unwrap()).await;
     let mut took = Duration::ZERO;
