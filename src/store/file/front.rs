@@ -12,7 +12,7 @@ use super::{
     clock::FileClock,
     entry::{Landed, Step},
     log::Group,
-    queue::{Failure, Landing, Queue, landed},
+    queue::{FAILED_MAX, Failure, Landing, Queue, landed},
     shard::Shard,
 };
 use crate::{
@@ -165,8 +165,12 @@ impl Front {
             self.sweep(&mut shard, now, usize::MAX);
             self.count_guests(guests, shard.guests());
         }
+        is_full() && !self.has(tag)
+    }
+
+    fn has(&self, tag: Tag) -> bool {
         let has = |mut shard: MutexGuard<'_, Shard>| shard.get(tag).is_some();
-        is_full() && !self.shards.of(tag).is_some_and(has)
+        self.shards.of(tag).is_some_and(has)
     }
 
     /// Runs an operation on a copy of a set, which takes effect when it is on the disk.
@@ -176,6 +180,10 @@ impl Front {
         make: Option<bool>,
         work: impl Fn(&mut SessionSet, &mut Agents, Timestamp) -> T,
     ) -> Result<Option<T>, StoreError> {
+        if make.is_some() && self.queue.failed() >= FAILED_MAX && !self.has(tag) {
+            // If its commit failed too, the thread that writes would have to remember it, and guests are new each time.
+            landed(self.queue.wait()).await?;
+        }
         loop {
             let step = self.within(tag, |shard, now| {
                 shard.change(tag, make, |set, agents| work(set, agents, now))

@@ -17,6 +17,7 @@ use super::{
     disk::{Disk, Times},
     journal::{self, Journal},
     medium::Medium,
+    queue::FAILED_MAX,
 };
 use crate::{
     model::{Arrival, Changes, EndReason, Limit, Tag, Token, UserId},
@@ -366,4 +367,24 @@ async fn after_a_failed_commit_that_is_in_the_file_all_the_same_no_older_version
         }
     }
     assert!(there > USERS / 2, "no failed commit was in the file");
+}
+
+#[tokio::test]
+async fn new_users_on_a_full_disk_take_no_more_memory_than_some_of_them() {
+    let small = Small::with(Vec::new());
+    let store = small.open();
+    small.state().free = 150;
+    let mut users = 0..;
+    while signs_in(&store, users.next().unwrap()).await.is_ok() {}
+
+    for user in users.take(3 * FAILED_MAX) {
+        assert_eq!(
+            signs_in(&store, user).await.err(),
+            Some(StoreErrorKind::Full)
+        );
+    }
+
+    assert_eq!(store.0.front.queue.failed(), FAILED_MAX);
+    small.state().free = usize::MAX;
+    assert!(signs_in(&store, BUSY).await.is_ok());
 }

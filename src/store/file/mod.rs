@@ -77,6 +77,9 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// no session is evicted by them. Sessions that were ended stay ended; the answer is an error, and the store writes the
 /// end as soon as the disk works. Then everything works again; the app needs no restart.
 ///
+/// To remove expired sessions from the file takes a write too. If the sessions themselves fill the disk to its last block, the
+/// store cannot write even that: free some megabytes.
+///
 /// # Where to put the file
 ///
 /// - On a local disk. The file system of `/tmp` and `/run` is often in memory (tmpfs) and empty after a reboot.

@@ -4,7 +4,7 @@ use std::{
     error, fmt, io, mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,6 +16,9 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
+/// At so many sets whose commit failed, a new one first waits until these are written.
+pub(super) const FAILED_MAX: usize = if cfg!(test) { 16 } else { 64 * 1024 };
+
 /// The session sets whose commit a caller waits for.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -23,6 +26,8 @@ pub(super) struct Queue {
     work: Condvar,
     /// Whether there is activity that is not on the disk.
     seen: AtomicBool,
+    /// How many sets wait since their commit failed.
+    failed: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -89,6 +94,14 @@ impl Queue {
         state.settles |= settles;
         self.work.notify_one();
         done
+    }
+
+    pub(super) fn note_failed(&self, sets: usize) {
+        self.failed.store(sets, Ordering::Release);
+    }
+
+    pub(super) fn failed(&self) -> usize {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Some activity has to be written within the second.

@@ -153,6 +153,10 @@ impl Writer {
             Ok(()) => {}
             Err(failure) => self.fail(failure, took),
         }
+        if outcome.is_err() {
+            self.failed.extend(&tags);
+        }
+        self.front.queue.note_failed(self.failed.len());
         self.front.land(&tags, &outcome);
         self.last = Gather {
             last: tags.len(),
@@ -161,9 +165,6 @@ impl Writer {
         };
         for waiting in waiting {
             let _ = waiting.send(Landing::Done(outcome.clone()));
-        }
-        if outcome.is_err() {
-            self.failed.extend(tags);
         }
     }
 
