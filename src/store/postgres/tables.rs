@@ -248,11 +248,7 @@ impl Inner {
         let time = self.time();
         let tag = &tag.as_bytes()[..];
         let expect = write.expect.map(number);
-        // The reply must come while the caller still waits.
-        let waits = self.link.deadline.min(left(self.deadline));
-        let wait = i64::try_from(waits.as_millis() * 9 / 10)
-            .unwrap_or(i64::MAX)
-            .clamp(1, i64::from(i32::MAX));
+        let wait = lock_wait(self.link.deadline, self.deadline);
         let Some(head) = write.head.as_deref() else {
             let values = [&tag as Value<'_>, &expect, &time, &wait];
             let delete = &self.statements.delete;
@@ -302,6 +298,14 @@ impl Inner {
             .run(statement, sql::WRITE, values, Again::Never, write.urgency);
         written(rows.await)
     }
+}
+
+/// For how many milliseconds a statement may wait for a lock: its reply must come while the caller still waits.
+fn lock_wait(statement: Duration, operation: Duration) -> i64 {
+    let waits = statement.min(left(operation));
+    i64::try_from(waits.as_millis() * 9 / 10)
+        .unwrap_or(i64::MAX)
+        .clamp(1, i64::from(i32::MAX))
 }
 
 fn only(mut rows: Vec<Row>) -> Result<Row, Missed> {
@@ -356,4 +360,24 @@ fn number(version: Version) -> i64 {
 
 fn moment(of: Timestamp) -> SystemTime {
     Timestamp::from_millis(of.as_millis().clamp(FIRST, LAST)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::together::after;
+
+    #[test]
+    fn late_in_a_commit_a_statement_waits_for_a_lock_no_longer_than_its_caller_waits() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let wait_after = |minutes| {
+            let wait = async { lock_wait(5 * MINUTE, 10 * MINUTE) };
+            tokio_test::block_on(after(minutes * MINUTE, wait))
+        };
+
+        let [early, soon, late, over] = [0, 3, 8, 10].map(wait_after);
+
+        assert_eq!((early, soon, over), (270_000, 270_000, 1));
+        assert!(100_000 < late && late <= 108_000, "{late}");
+    }
 }
