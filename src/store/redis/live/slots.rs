@@ -157,13 +157,11 @@ impl Slots {
 
 /// The slot in which a node hears itself: the same as before while it stays, else the one that moves last.
 fn own(subscribed: &BTreeSet<u16>, served: &Served, before: Option<u16>) -> Option<u16> {
-    let stays = |slot: &u16| subscribed.contains(slot) && !served.moving.contains(slot);
-    let first = || subscribed.iter().copied().find(stays);
-    let settled = before.filter(stays).or(served.amid().filter(stays));
-    settled
-        .or_else(first)
-        .or(before.filter(|slot| subscribed.contains(slot)))
-        .or(subscribed.first().copied())
+    let best = [before, served.amid()].into_iter().flatten();
+    let best = best.filter(|slot| subscribed.contains(slot));
+    let mut all = best.chain(subscribed.iter().copied());
+    let any = all.clone().next();
+    all.find(|slot| !served.moving.contains(slot)).or(any)
 }
 
 #[cfg(test)]
@@ -185,7 +183,7 @@ mod tests {
         assert_eq!(own(&subscribed, &served(""), Some(2)), Some(5), "lost");
         let all = served("[1->-2] [5->-2] [7->-2]");
         assert_eq!(own(&subscribed, &all, Some(7)), Some(7));
-        assert_eq!(own(&subscribed, &all, None), Some(1));
+        assert_eq!(own(&subscribed, &all, None), Some(5));
         assert_eq!(own(&BTreeSet::new(), &served(""), Some(7)), None);
     }
 }
