@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore, SessionLayer, UserId,
-    store::{RedisSource, Resolve, Resolved, SessionStore},
+    store::{RedisFinding, RedisSource, Resolve, Resolved, SessionStore},
 };
 
 use crate::common::{
@@ -54,16 +54,51 @@ async fn seconds(server: &Server) -> i64 {
     seconds
 }
 
-// T74
-#[tokio::test]
-async fn the_end_of_all_ends_the_sessions_of_a_primary_whose_clock_is_ahead_and_rejects_no_new_sign_in()
- {
+/// Three primaries. The clock of the second one is ahead.
+async fn one_is_ahead() -> Cluster {
     let folder = tempfile::tempdir().unwrap();
     let nodes = vec![node(&[]), node_of(&ahead(folder.path())), node(&[])];
     let cluster = Cluster::joined(nodes).await;
     let apart = seconds(&cluster.nodes[1]).await - seconds(&cluster.nodes[0]).await;
-    // Else the test would prove nothing.
+    // Else the tests would prove nothing.
     assert!(apart > 10, "{apart}");
+    cluster
+}
+
+// T74
+#[tokio::test]
+async fn the_check_finds_a_primary_whose_clock_is_ahead() {
+    let cluster = one_is_ahead().await;
+    let store = RedisStore::new(RedisSource::cluster(cluster.urls()).unwrap());
+
+    let checks = store.check().await;
+
+    let address = |at: usize| format!("127.0.0.1:{}", cluster.nodes[at].port);
+    for check in &checks {
+        match check.findings() {
+            [RedisFinding::ClockAhead { of, by }] => {
+                assert_eq!(check.server(), address(1));
+                assert!([address(0), address(2)].contains(of), "{check}");
+                assert!((10..=20).contains(&by.as_secs()), "{check}");
+                assert!(
+                    check.to_string().contains(" s ahead of the one of "),
+                    "{check}"
+                );
+            }
+            findings => {
+                assert_ne!(check.server(), address(1), "{check}");
+                assert!(findings.is_empty(), "{check}");
+            }
+        }
+    }
+    assert_eq!(checks.len(), 3);
+}
+
+// T74
+#[tokio::test]
+async fn the_end_of_all_ends_the_sessions_of_a_primary_whose_clock_is_ahead_and_rejects_no_new_sign_in()
+ {
+    let cluster = one_is_ahead().await;
     let store = RedisStore::new(RedisSource::cluster(cluster.urls()).unwrap());
     let mut tokens = Vec::new();
     let mut ahead = 0;

@@ -185,6 +185,7 @@ impl Route {
                         let key = of_none(keys, *slot);
                         checks.push(check::ask(link, &key, scripts, wants).await);
                     }
+                    check::compare(&mut checks);
                     checks
                 }
                 Err(error) => vec![RedisCheck::unreachable("of a Cluster", error)],

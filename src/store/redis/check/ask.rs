@@ -72,6 +72,7 @@ pub(in super::super) async fn ask(
     ask.scripts(&mut check, scripts).await;
     if link.is_member() {
         ask.way(&mut check).await;
+        check.ahead = ask.ahead().await;
     }
     if confirm.is_some() {
         ask.wait(&mut check).await;

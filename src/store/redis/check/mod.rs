@@ -1,14 +1,18 @@
 //! What a store finds out about its server, before users do.
 
 mod ask;
+mod clocks;
 mod proxy;
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use super::RedisStore;
 use crate::store::StoreError;
 
-pub(super) use self::ask::{NO_POOL, Wants, ask};
+pub(super) use self::{
+    ask::{NO_POOL, Wants, ask},
+    clocks::{SKEW, compare},
+};
 
 /// What [`RedisStore::check`](crate::RedisStore::check) found out about one server.
 ///
@@ -17,6 +21,8 @@ pub(super) use self::ask::{NO_POOL, Wants, ask};
 pub struct RedisCheck {
     server: String,
     version: Option<String>,
+    /// Of a primary of a Cluster.
+    ahead: Option<clocks::Ahead>,
     findings: Vec<RedisFinding>,
     not_known: Vec<&'static str>,
 }
@@ -36,6 +42,14 @@ pub enum RedisFinding {
     CannotConfirm {
         /// Why not.
         cause: Cow<'static, str>,
+    },
+    /// The clock of this primary of a Cluster is ahead of the clock of another one by more than a second, which is what
+    /// [`Everyone::end_all`](crate::Everyone::end_all) allows for.
+    ClockAhead {
+        /// The primary whose clock is the slowest.
+        of: String,
+        /// By how much it is ahead, at least.
+        by: Duration,
     },
     /// The server may remove sessions, cutoffs and blocks to make room.
     Evicts {
@@ -77,8 +91,9 @@ impl RedisStore {
     /// Finds out what is wrong with the server, once per primary.
     ///
     /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
-    /// scripts, and whether there is a proxy. With [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and
-    /// counts the replicas. If it finds a proxy, ends and sign-ins are refused from then on, until a later call finds none.
+    /// scripts, and whether there is a proxy. On a Cluster it compares the clocks of the primaries. With
+    /// [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and counts the replicas. If it finds a proxy,
+    /// ends and sign-ins are refused from then on, until a later call finds none.
     ///
     /// It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
     /// 1 s to 5 s, depending on the deadline.
@@ -106,6 +121,7 @@ impl RedisCheck {
         Self {
             server,
             version: None,
+            ahead: None,
             findings: Vec::new(),
             not_known: Vec::new(),
         }
@@ -206,6 +222,12 @@ impl fmt::Display for RedisFinding {
             Self::CannotListen { cause } => {
                 write!(f, "the store cannot listen to other nodes: {cause}")
             }
+            Self::ClockAhead { of, by } => write!(
+                f,
+                "the clock is {:.1} s ahead of the one of {of}: a sign-in may end if it comes within 5 s after the end of all \
+                 sessions. Synchronize the clocks of all primaries, with NTP for example",
+                by.as_secs_f64()
+            ),
             Self::Evicts { policy } => write!(
                 f,
                 "maxmemory-policy is {policy}: a full server signs users out and forgets cutoffs and blocks. Set it to noeviction"

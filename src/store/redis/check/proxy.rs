@@ -85,7 +85,7 @@ impl Ask<'_> {
         Some(true)
     }
 
-    async fn time(&self) -> Option<i64> {
+    pub(super) async fn time(&self) -> Option<i64> {
         let time = tokio::time::timeout(self.patience, self.connection.time());
         time.await.ok()?.ok()?
     }

@@ -7,6 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::{
     super::{
+        check::SKEW,
         keys::EVERYONE,
         link::{Call, Confirm},
     },
@@ -19,9 +20,6 @@ use crate::{
 
 /// How long the last copies have once most have answered.
 const LAST: Duration = Duration::from_millis(50);
-
-/// How far the clocks of two primaries may differ.
-const SKEW: Duration = Duration::from_secs(1);
 
 /// What one copy says.
 struct Copy {
