@@ -181,12 +181,12 @@ impl Life {
             }
         }
         let done = self.storage.close();
-        self.done(done);
+        self.done(&done);
         self.seen
     }
 
     /// Looks at what losses of power left meanwhile. After an error it opens the file again.
-    fn done(&mut self, done: io::Result<()>) -> bool {
+    fn done(&mut self, done: &io::Result<()>) -> bool {
         self.look();
         if done.is_ok() {
             return true;
@@ -235,7 +235,7 @@ impl Life {
         let byte = u8::try_from(self.random.below(256)).unwrap();
         self.known.write(from, len, byte);
         let done = self.storage.write(from as u64, &vec![byte; len]);
-        self.done(done);
+        self.done(&done);
     }
 
     /// Makes the file longer, or shorter after a sync.
@@ -249,7 +249,7 @@ impl Life {
         let takes = mem::replace(&mut self.drive.state().takes, 1);
         let done = self.storage.set_len(len as u64);
         self.drive.state().takes = takes;
-        if self.done(done) {
+        if self.done(&done) {
             self.seen.grew += u32::from(before < len);
             self.seen.shrank += u32::from(len < before);
         }
@@ -257,7 +257,7 @@ impl Life {
 
     fn sync(&mut self) -> bool {
         let done = self.storage.sync_data();
-        let done = self.done(done);
+        let done = self.done(&done);
         if done {
             self.known.synced();
         }
@@ -271,7 +271,7 @@ impl Life {
             let changes = vec![u8::try_from(self.random.below(256)).unwrap(); len];
             self.known.new = Some(changes.clone());
             let done = self.storage.add(&changes);
-            if self.done(done) {
+            if self.done(&done) {
                 self.known.waiting.extend(self.known.new.take());
             }
         } else if self.sync() {
