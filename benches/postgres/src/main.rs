@@ -17,7 +17,8 @@ use axum::{
 use deadpool_postgres::{Config, Pool, PoolConfig, Runtime, tokio_postgres::NoTls};
 use tower_sessions_sqlx_store::{PostgresStore as SqlxStore, sqlx::postgres::PgPoolOptions};
 use tower_user_sessions::{
-    FileStore, Limit, MemoryStore, PostgresStore, Session, SessionLayer, SessionStore,
+    FileStore, Limit, MemoryStore, PostgresStore, RedisStore, Session, SessionLayer, SessionStore,
+    store::RedisSource,
 };
 
 use load::{Work, cookies, rate};
@@ -28,6 +29,9 @@ const POOL: u32 = 16;
 const USERS: u64 = 2_000;
 
 const TIME: Duration = Duration::from_secs(3);
+
+/// The step of activity that writes that of each request.
+const EACH: Duration = Duration::ZERO;
 
 pub fn pool(url: &str) -> Pool {
     let mut config = Config::new();
@@ -55,7 +59,9 @@ fn file() -> FileStore {
 }
 
 /// This crate, with a limit of three sessions.
-fn ours(store: impl SessionStore + Clone) -> Router {
+///
+/// An activity that is older than this step is written. `FileStore` and `PostgresStore` have a step of their own, of a second.
+fn ours(store: impl SessionStore + Clone, step: Duration) -> Router {
     async fn login(session: Session, Query(login): Query<Login>) {
         session.log_in(login.user).unwrap();
     }
@@ -66,7 +72,11 @@ fn ours(store: impl SessionStore + Clone) -> Router {
     Router::new()
         .route("/login", post(login))
         .route("/me", get(me))
-        .layer(SessionLayer::new(store).limit(Limit::at_most(3)))
+        .layer(
+            SessionLayer::new(store)
+                .limit(Limit::at_most(3))
+                .activity_every(step),
+        )
 }
 
 /// tower-sessions on sqlx.
@@ -114,44 +124,56 @@ fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-/// Names of the columns, in the order of the apps.
-const APPS: [&str; 5] = [
-    "MemoryStore",
-    "FileStore",
-    "PostgresStore",
+/// Names of the apps, each with how often it writes the activity of a session. The last two need a Redis.
+const APPS: [&str; 7] = [
+    "MemoryStore, each activity",
+    "FileStore, once a second",
+    "PostgresStore, once a second",
     "sqlx, always-save",
     "sqlx, no activity",
+    "RedisStore, each activity",
+    "RedisStore, once a second",
 ];
 
 /// Which of them is divided by which.
-const RATIOS: [(usize, usize); 3] = [(1, 0), (2, 3), (2, 4)];
+const RATIOS: [(usize, usize); 6] = [(1, 0), (2, 3), (2, 4), (2, 5), (2, 6), (6, 5)];
 
-async fn compare(url: &str, rounds: usize, prepared: bool) {
-    let apps = [
-        serve(ours(MemoryStore::new())).await,
-        serve(ours(file())).await,
-        serve(ours(postgres(url, prepared).await)).await,
+async fn compare(url: &str, redis: Option<&str>, rounds: usize, prepared: bool) {
+    let mut apps = vec![
+        serve(ours(MemoryStore::new(), EACH)).await,
+        serve(ours(file(), EACH)).await,
+        serve(ours(postgres(url, prepared).await, EACH)).await,
         serve(theirs(url, true).await).await,
         serve(theirs(url, false).await).await,
     ];
+    if let Some(redis) = redis {
+        for (prefix, step) in [("each", EACH), ("second", Duration::from_secs(1))] {
+            let source = RedisSource::url(redis).unwrap();
+            let store = RedisStore::builder(source).prefix(prefix).build();
+            apps.push(serve(ours(store, step)).await);
+        }
+    }
     let mut works = Vec::new();
-    for app in apps {
+    for &app in &apps {
         works.push([Work::Me(cookies(app, USERS).await), Work::LogIn(USERS)]);
     }
     for (at, what) in ["GET /me", "POST /login"].into_iter().enumerate() {
         let mut rates = vec![Vec::new(); apps.len()];
         for _ in 0..rounds {
-            for (number, app) in apps.into_iter().enumerate() {
+            for (number, app) in apps.iter().copied().enumerate() {
                 rates[number].push(rate(app, &works[number][at], TIME).await);
             }
         }
         for (name, rates) in APPS.iter().zip(&rates) {
             println!(
-                "{what:12} {name:18} {:8.0} requests/s",
+                "{what:12} {name:28} {:8.0} requests/s",
                 median(rates.clone())
             );
         }
         for (this, other) in RATIOS {
+            if other >= apps.len() {
+                continue;
+            }
             let pairs = rates[this].iter().zip(&rates[other]);
             let mut ratios: Vec<f64> = pairs.map(|(this, other)| this / other).collect();
             ratios.sort_by(f64::total_cmp);
@@ -168,7 +190,10 @@ async fn compare(url: &str, rounds: usize, prepared: bool) {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_redis = |text: &String| text.starts_with("redis");
+    let (redis, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(is_redis);
+    let redis = redis.first().map(String::as_str);
     let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -177,9 +202,9 @@ fn main() {
     runtime.block_on(async {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["compare", url, rounds, "unprepared"] => {
-                compare(url, rounds.parse().unwrap(), false).await;
+                compare(url, redis, rounds.parse().unwrap(), false).await;
             }
-            ["compare", url, ..] => compare(url, number(2).unwrap_or(3), true).await,
+            ["compare", url, ..] => compare(url, redis, number(2).unwrap_or(3), true).await,
             ["pgbouncer", url, ..] => {
                 bouncer::bouncer(url, number(2).unwrap_or(10)).await;
                 bouncer::feed(url, 20).await;
