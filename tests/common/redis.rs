@@ -93,6 +93,12 @@ impl Server {
         ask(&self.url(), command).await
     }
 
+    /// How many connections listen to this channel.
+    pub(crate) async fn listeners(&self, channel: &str) -> u32 {
+        let (_, count): (String, u32) = self.ask(&format!("PUBSUB NUMSUB {channel}")).await;
+        count
+    }
+
     /// Suspends the process.
     pub(crate) fn suspend(&self) {
         self.signal("-STOP");

@@ -107,8 +107,7 @@ async fn servers_that_hear_the_feed_notice_the_end_of_all_within_a_second_and_ot
         streams.push(stream.await.value());
     }
     until("two servers listen", async || {
-        let (_, count): (String, u32) = server.ask("PUBSUB NUMSUB sessions:live").await;
-        count == 2
+        server.listeners("sessions:live").await == 2
     })
     .await;
     for client in &clients {

@@ -25,8 +25,7 @@ fn live(source: impl IntoRedisSource) -> RedisStore {
 }
 
 async fn listeners(server: &Server) -> u32 {
-    let (_, count): (String, u32) = server.ask("PUBSUB NUMSUB sessions:live").await;
-    count
+    server.listeners("sessions:live").await
 }
 
 #[tokio::test]

@@ -53,10 +53,7 @@ fn users_apart(store: &RedisStore, count: usize) -> Vec<(String, Tag)> {
 }
 
 async fn listeners(server: &Server, shard: u16) -> u32 {
-    let (_, count): (String, u32) = server
-        .ask(&format!("PUBSUB NUMSUB sessions:live:{shard}"))
-        .await;
-    count
+    server.listeners(&format!("sessions:live:{shard}")).await
 }
 
 async fn all_listeners(server: &Server) -> Vec<u32> {
@@ -297,7 +294,6 @@ async fn a_number_of_shards_out_of_range_becomes_the_nearest() {
             });
         let _reader = Reader::trusting(&store, tag.unwrap()).await;
 
-        let (_, listening): (String, u32) = server.ask(&format!("PUBSUB NUMSUB {channel}")).await;
-        assert_eq!(listening, 1, "{channel}");
+        assert_eq!(server.listeners(channel).await, 1, "{channel}");
     }
 }

@@ -75,11 +75,8 @@ impl Publish {
     }
 
     /// Whether a node listens only to what its readers hold.
-    pub(super) const fn is_held(&self) -> bool {
-        matches!(
-            self.spread,
-            Spread::Shards(_) | Spread::Slots { held: true }
-        )
+    pub(super) fn is_held(&self) -> bool {
+        self.unsubscribe().is_some()
     }
 
     /// How many channels share the users.

@@ -1,7 +1,7 @@
 //! One connection that listens, from its first SUBSCRIBE until it is lost.
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -129,19 +129,14 @@ impl<'a> Line<'a> {
     pub(super) async fn stays(&self, said: &mut Said) -> Outage {
         let mut pings = pin!(self.pings(said));
         let mut loops = pin!(self.loops());
-        let (mut all_slots, mut all_shards) = (Slots::default(), Shards::default());
-        let mut slots = pin!(all_slots.follow(self));
-        let mut shards = pin!(all_shards.follow(self));
+        let mut places = pin!(self.places());
         let mut switched = pin!(switched(self.source.sentinels()));
         poll_fn(|cx| {
             // First: what else goes wrong with a lost connection is a consequence.
             if let Poll::Ready(outage) = pings.as_mut().poll(cx) {
                 return Poll::Ready(outage);
             }
-            if let Poll::Ready(outage) = slots.as_mut().poll(cx) {
-                return Poll::Ready(outage);
-            }
-            if let Poll::Ready(outage) = shards.as_mut().poll(cx) {
+            if let Poll::Ready(outage) = places.as_mut().poll(cx) {
                 return Poll::Ready(outage);
             }
             if let Poll::Ready(outage) = loops.as_mut().poll(cx) {
@@ -150,6 +145,16 @@ impl<'a> Line<'a> {
             switched.as_mut().poll(cx)
         })
         .await
+    }
+
+    /// Subscribes to what the server serves or readers hold, as far as that changes.
+    async fn places(&self) -> Outage {
+        match &self.hearing.held {
+            _ if self.hearing.publish.has_slots() => Slots::default().follow(self).await,
+            Some(held) => Shards::default().follow(self, held).await,
+            // The one channel is subscribed to from the beginning.
+            None => pending().await,
+        }
     }
 
     /// Finds out again and again whether all messages until a moment have arrived.
@@ -232,7 +237,7 @@ async fn switched(sentinels: Option<&Arc<Sentinels>>) -> Outage {
             "the sentinels name another master",
         );
     }
-    std::future::pending().await
+    pending().await
 }
 
 /// Whether this is what the server says after that command about that channel.

@@ -1,13 +1,16 @@
 //! The shards that a node listens to: those that its readers hold.
 
-use std::{collections::BTreeSet, future::pending, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 
-use super::line::{LOOPED, Line};
+use super::{
+    held::Held,
+    line::{LOOPED, Line},
+};
 use crate::{model::clock::Monotonic, store::redis::link::Outage};
 
 /// So many channels are asked for at once.
@@ -21,13 +24,8 @@ const TOGETHER: Duration = Duration::from_millis(20);
 pub(super) struct Shards(BTreeSet<u16>);
 
 impl Shards {
-    /// Listens to what readers hold, and to nothing else. On a Cluster, and where a node listens to everything, it has
-    /// nothing to do.
-    pub(super) async fn follow(&mut self, line: &Line<'_>) -> Outage {
-        let held = line.hearing.held.as_ref();
-        let Some(held) = held.filter(|_| !line.hearing.publish.has_slots()) else {
-            return pending().await;
-        };
+    /// Listens to what readers hold, and to nothing else.
+    pub(super) async fn follow(&mut self, line: &Line<'_>, held: &Held) -> Outage {
         let mut more = held.more();
         loop {
             let now = Monotonic::now().as_millis();

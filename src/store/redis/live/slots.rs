@@ -33,11 +33,8 @@ pub(super) struct Slots {
 
 impl Slots {
     /// Subscribes to the slots that the server serves, or to those of them that readers hold. Those that move are not
-    /// trusted. On a single node it has nothing to do.
+    /// trusted.
     pub(super) async fn follow(&mut self, line: &Line<'_>) -> Outage {
-        if !line.hearing.publish.has_slots() {
-            return std::future::pending().await;
-        }
         let mut held = line.hearing.held.as_ref().map(|held| (held, held.more()));
         let mut looked_twice = false;
         loop {
