@@ -15,6 +15,7 @@ mod checklist;
 mod clock;
 mod files;
 mod layers;
+mod metrics;
 mod scripts;
 mod words;
 
@@ -74,6 +75,17 @@ fn every_script_is_short_and_touches_only_the_key_it_declares() {
     let complaints: Vec<String> = files
         .iter()
         .flat_map(|file| scripts::complaints(&file.path, &file.text, &helpers))
+        .collect();
+
+    assert_eq!(complaints, [""; 0]);
+}
+
+#[test]
+fn the_page_of_metrics_names_all_of_them_and_all_operations() {
+    let page = include_str!("../../src/metrics.md");
+    let complaints: Vec<String> = some(under("src", "rs"))
+        .iter()
+        .flat_map(|file| metrics::complaints(page, &file.path, &file.text))
         .collect();
 
     assert_eq!(complaints, [""; 0]);
