@@ -14,10 +14,11 @@ use super::{
 
 /// Why a session ended.
 ///
-/// You see it in `Session::ended` (to explain to the user why they were signed out), in the
-/// [`Event`](crate::events::Event) of kind `Ended`, and in the layer's own responses as their `reason`.
-/// [`Undelivered`](Self::Undelivered) is only in events and metrics, and [`Rejected`](Self::Rejected) only
-/// in the store: no client ever had the token of such a session.
+/// You see it in `Session::ended`, to explain to the user why they were signed out, and in `LiveEnd` for an open stream. It is
+/// also in the [`Event`](crate::events::Event) of kind `Ended`, in metrics, and in the layer's own responses as their `reason`.
+///
+/// `Session::ended` never returns [`Undelivered`](Self::Undelivered): a request with the token of such a session is that of a
+/// guest. [`Rejected`](Self::Rejected) is only in the store: no client ever had the token of such a session.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EndReason {

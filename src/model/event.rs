@@ -48,8 +48,9 @@ pub enum EventKind {
     Created,
     /// A session ended; the event's `reason` says why.
     ///
-    /// Another user's session that a sign-in replaced raises none if the store failed to end it twice, or in time. The store
-    /// then ends it later, as [`Undelivered`](EndReason::Undelivered), and the log has a line.
+    /// For another user's session that a sign-in replaced, it is raised also if the store could not end that session yet. The
+    /// reason is [`Replaced`](EndReason::Replaced). The store then ends the session later, as
+    /// [`Undelivered`](EndReason::Undelivered), and the log has a line.
     Ended,
     /// The sessions of all users ended that began before the event's time. The event names no user.
     EveryoneEnded,

@@ -60,8 +60,8 @@ pub struct EndWords {
     pub token_reuse: Cow<'static, str>,
     /// For [`EndReason::Undelivered`] and [`EndReason::Rejected`]: the sign-in was not completed.
     ///
-    /// `Session::ended` never returns these. Use it for a notice that you got from a store yourself
-    /// ([`Resolved::Ended`](crate::store::Resolved::Ended)).
+    /// `Session::ended` never returns these. You see it for an open stream (`LiveEnd`), and for a notice that you got from a
+    /// store yourself ([`Resolved::Ended`](crate::store::Resolved::Ended)).
     pub undelivered: Cow<'static, str>,
 }
 

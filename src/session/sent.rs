@@ -51,7 +51,7 @@ impl Dead {
     /// The token of a session that ended.
     pub(super) fn ended(token: &Token, notice: EndNotice) -> Self {
         match notice.reason {
-            // No client ever used these: there is nothing to explain.
+            // The sign-in was not completed, or its client signed in again: there is nothing to explain.
             EndReason::Undelivered | EndReason::Rejected => Self::Unknown,
             _ => Self::Ended(token.clone(), notice),
         }

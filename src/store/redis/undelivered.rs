@@ -54,7 +54,7 @@ impl Undelivered {
             meter::link::undelivered_lost();
             tracing::error!(
                 most = MOST,
-                "a sign-in that was given up is not ended: too many wait for Redis. It expires unused"
+                "a session that was given up is not ended: too many wait for Redis. It stays until it expires"
             );
             return;
         }

@@ -55,7 +55,7 @@ impl Undelivered {
         if queue.waiting.len() >= MOST {
             tracing::error!(
                 most = MOST,
-                "a sign-in that was given up is not ended: too many wait for the storage. It expires unused"
+                "a session that was given up is not ended: too many wait for the storage. It stays until it expires"
             );
             return;
         }

@@ -167,7 +167,7 @@ impl Scripts {
             EndReason::Undelivered => millis(TOMBSTONE_KEPT),
             _ => 0,
         };
-        // No client has the token of an undelivered session, so nothing depends on its end.
+        // Nobody waits for the end of an undelivered session.
         let confirm = self
             .0
             .confirm
