@@ -38,7 +38,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If one is not such a URL, or there is none.
+    /// If one is not such a URL or has another login than the first one, or if there is none. One without a login is fine: all
+    /// nodes get that of the first.
     pub fn connect_cluster<S: AsRef<str>>(
         nodes: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {

@@ -81,7 +81,8 @@ impl RedisSource {
     ///
     /// # Errors
     ///
-    /// If one of them is not a [URL of Redis](Self::url) or has another login than the first one, or if there is none.
+    /// If one of them is not a [URL of Redis](Self::url) or has another login than the first one, or if there is none. One
+    /// without a login is fine.
     pub fn cluster<S: AsRef<str>>(
         seeds: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
