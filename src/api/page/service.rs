@@ -62,8 +62,9 @@ use crate::{
 /// | `GET /devices/end-others` | asks whether to sign out all other devices |
 /// | `POST /devices/end-others` | signs them out and goes back with 303 |
 /// | `GET /devices/page.css`, `GET /devices/page.js` | style and script; they need no session |
-/// | of a guest | 303 to [`login`](Self::login), or a page with 401 |
-/// | a form of a guest, or of one who has to prove who they are | a page with 200 and `Refresh`, so that the redirect may go on to an identity provider |
+/// | `GET /devices` of a guest | 303 to [`login`](Self::login), or a page with 401 if it is not set |
+/// | a form or `GET /devices/end-others` of a guest | a page with 200 and `Refresh` to `login`, which may redirect to an identity provider; or that page with 401 |
+/// | the same, of a user who has to [prove again who they are](Self::require_fresh) | as of a guest, to the page of `require_fresh` |
 /// | a form of another origin | 403 (ASVS 3.5.1), recognized by [`tower_http::csrf`] |
 /// | in an outage | 503 |
 /// | without a session: no layer, or `resolve_if` let it pass | 500; the log says what to change, in debug builds the page too |
