@@ -7,7 +7,7 @@ use crate::model::{Clock, Timestamp};
 /// If the clock is further ahead of the last commit than this, it may be wrong.
 const PLAUSIBLE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long nothing is deleted then.
+/// How long sessions are deleted then only of users who sign in or end sessions.
 const HOLD: Duration = Duration::from_secs(10 * 60);
 
 /// If the clock is further behind the last commit than this, it is wrong or was.
@@ -25,7 +25,7 @@ pub(super) struct FileClock {
     opened: Timestamp,
     /// How far it was behind the last commit then.
     behind: Duration,
-    /// Nothing is deleted before this moment.
+    /// The clock is doubted before this moment.
     hold: Timestamp,
 }
 
@@ -38,7 +38,7 @@ impl FileClock {
         let hold = if ahead > PLAUSIBLE {
             tracing::warn!(
                 days = ahead.as_secs() / PLAUSIBLE.as_secs(),
-                "the clock is days ahead of the last write to the file of sessions: if it is wrong, set it and start again within 10 minutes. Until then no session is deleted"
+                "the clock is days ahead of the last write to the file of sessions: if it is wrong, set it and start again within 10 minutes. Until then sessions are deleted only of users who sign in or end sessions"
             );
             now.plus(HOLD)
         } else {
@@ -65,7 +65,7 @@ impl FileClock {
         now.plus(self.behind.saturating_sub(caught_up))
     }
 
-    /// Whether the clock may be wrong, so that nothing is deleted yet.
+    /// Whether the clock may be wrong, so that nothing is deleted yet just because its time is over.
     pub(super) fn is_doubted(&self, now: Timestamp) -> bool {
         now < self.hold
     }
