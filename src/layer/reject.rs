@@ -86,7 +86,8 @@ pub enum RejectionKind {
     LimitReached,
     /// The request has no `Session`: a mistake in the app's setup. The log says what to change.
     NoSession,
-    /// The stored value has another type than the handler asked for.
+    /// The stored value has another type than the handler asked for, or the handler watches a session outside of a tokio
+    /// runtime.
     NotRead,
     /// The ticket of a refused sign-in was used, its five minutes are over, or it is made up.
     NoTicket,
@@ -104,7 +105,8 @@ pub enum RejectionKind {
     StaleSignIn,
     /// The session's data is over its limit.
     TooLarge,
-    /// The store did not answer, or parallel requests kept changing the data of an update.
+    /// The store did not answer, or parallel requests kept changing the data of an update. Or the request is speculative, and
+    /// its data would begin a guest session.
     Unavailable,
 }
 
