@@ -16,9 +16,10 @@ impl<R> SessionLayer<R> {
     /// Which requests a near cache may answer, if the store is a [`Near`](crate::store::Near). Without a `Near` the setting
     /// does nothing, and the first request logs a warning.
     ///
-    /// Choose requests that may see a session as it was up to 5 s ago on another node, such as those of an API that
-    /// only read. Leave out what checks an OAuth state, shows a flash message, or follows a redirect after a POST. Or
-    /// let their handlers call [`Session::verify`](crate::Session::verify).
+    /// Choose requests that may see a session as it was on another node some seconds ago, such as those of an API that only
+    /// read. The [lease](crate::store::NearBuilder::lease) says how long ago at most, 5 s by default. Leave out what checks an
+    /// OAuth state, shows a flash message, or follows a redirect after a POST. Or let their handlers call
+    /// [`Session::verify`](crate::Session::verify).
     ///
     /// Whatever you return, these ask the store: guest sessions, requests with `Upgrade` or `CONNECT`, such as
     /// a WebSocket, and pages that a browser opens from another site, by a link or a form. `DeviceApi`, `DevicePage` and

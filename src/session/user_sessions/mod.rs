@@ -23,7 +23,7 @@ use crate::{
 /// In a request take it from [`Session::user_sessions`]. An administrator or a job makes one from a store
 /// and a user id. Every method is one round trip, except for [`end_external`](Self::end_external). What it
 /// ends is refused from the next request on, on any node (ASVS 7.4.1). With a near cache (`store::Near`) another
-/// node may answer for up to 5 s.
+/// node may answer for a few seconds more: 5 s by default.
 ///
 /// Nothing is staged: it happens at once, and stays done whatever the response is.
 ///

@@ -33,10 +33,10 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 /// It answers only the requests that you choose with [`SessionLayer::near`](crate::SessionLayer::near). All others
 /// ask the store, and so does [`Session::verify`](crate::Session::verify).
 ///
-/// An answer is at most 5 s old, whatever happens: that is the [lease](NearBuilder::lease). So a session that was
-/// ended elsewhere is refused at the latest 5 s after that. Normally a message of the feed removes it within
+/// An answer is at most as old as the [lease](NearBuilder::lease), whatever happens: 5 s by default. So a session that was
+/// ended elsewhere is refused at the latest that long after its end. Normally a message of the feed removes it within
 /// milliseconds. On this node it is refused at once, and a browser always sees what it wrote here. What another
-/// node wrote may come later, by up to 5 s.
+/// node wrote may come later, by up to the lease.
 ///
 /// The guide's page [`near_cache`](crate::guide::near_cache) says what to leave out, and why.
 ///
