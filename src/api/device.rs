@@ -43,7 +43,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// | `GET /sessions/current` | 200 with the times of the current session; this is not activity |
 /// | `POST /sessions/current` | the same, after the session was prolonged: "stay signed in" |
 /// | of a guest | 401 `not_signed_in`; if its session was ended, the `reason` says why, as [`Session::ended`] does |
-/// | from another origin, with another method than GET or HEAD | 403 `foreign_origin` (ASVS 3.5.1), see below |
+/// | from another origin, with another method than GET, HEAD or OPTIONS | 403 `foreign_origin` (ASVS 3.5.1), see below |
 /// | in an outage | 503 `unavailable` |
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
 /// | another method, another path | 405 with `Allow`, 404 |
@@ -93,7 +93,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 ///     "idleExpiresAt": "2025-11-24T16:35:00.000Z",
 ///     "expiresAt": "2025-11-25T04:00:00.000Z",
 ///     "idleExpiresIn": 870,
-///     "expiresIn": 42270
+///     "expiresIn": 41970
 /// }
 /// ```
 ///

@@ -75,7 +75,8 @@ pub struct Words {
     pub go_on: Cow<'static, str>,
     /// Displayed to guests, if there is no sign-in page to go to.
     pub not_signed_in: Cow<'static, str>,
-    /// Displayed after that, if the session of the browser was ended or expired: why.
+    /// Displayed after that, if the session of the browser was ended or expired: why. Not if the user signed out, or signed in
+    /// again.
     pub ended: EndWords,
     /// Displayed if the form names no session of this user.
     pub not_yours: Cow<'static, str>,
@@ -87,7 +88,7 @@ pub struct Words {
     pub stale: Cow<'static, str>,
     /// Displayed in an outage.
     pub unavailable: Cow<'static, str>,
-    /// Displayed if the session layer is missing.
+    /// Displayed if the request has no session: the session layer is missing, or `resolve_if` let the request pass.
     pub failed: Cow<'static, str>,
 }
 
