@@ -36,8 +36,8 @@ pub enum Caching {
 impl<R> SessionLayer<R> {
     /// What responses say to caches if their handler read the session.
     ///
-    /// Such a response gets `Vary`, with the name of every header in which requests may send a token. If it
-    /// says nothing about caching itself, it also gets `Cache-Control: private`. A response that says
+    /// Unless you choose [`Unchanged`](Caching::Unchanged), such a response gets `Vary`, with the name of every header in which requests may send a token. If it
+    /// says nothing about caching itself, it also gets the `Cache-Control` that you choose. A response that says
     /// something, also in a field such as `CDN-Cache-Control`, keeps it. Caches that ignore `Vary` then do what
     /// your app says, so say `public` only where the session does not matter.
     ///

@@ -89,8 +89,8 @@ impl<R> SessionLayer<R> {
     /// Sets name and attributes of the cookie that carries the token.
     ///
     /// The guest cookie has the same attributes, and `-guest` after the name.
-    /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/. `Max-Age` is the absolute
-    /// lifetime of the session, or absent without [`persistent`](Self::persistent).
+    /// Defaults to `__Host-session`, Secure, `HttpOnly`, SameSite=Lax, Path=/. `Max-Age` is what is left of the
+    /// absolute lifetime of the session, or absent without [`persistent`](Self::persistent).
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
         self.config().cookie = cookie;
         self.settle_cookies();

@@ -89,11 +89,11 @@ pub enum RejectionKind {
     /// The stored value has another type than the handler asked for, or the handler watches a session outside of a tokio
     /// runtime.
     NotRead,
-    /// The ticket of a refused sign-in was used, its five minutes are over, or it is made up.
+    /// The ticket of a refused sign-in was used, its five minutes are over, four newer ones replaced it, or it is made up.
     NoTicket,
-    /// Nobody is signed in, and the route is for users.
+    /// Nobody is signed in, and the route is for users. Or the session has ended meanwhile, or guests may keep no data.
     NotSignedIn,
-    /// The handler's changes cannot be stored, even if the store works.
+    /// The handler's changes cannot be stored, even if the store works. Or the response was already sent.
     NotStored,
     /// The user has no session with this id.
     NotYours,
@@ -101,7 +101,8 @@ pub enum RejectionKind {
     SignInRejected,
     /// The first step of this sign-in was a day ago or earlier.
     SignInTooOld,
-    /// The user signed in too long ago and has to prove again who they are.
+    /// The user signed in too long ago and has to prove again who they are. Or the client changed since then, and the app's
+    /// [`on_client_changed`](super::SessionLayer::on_client_changed) asks for that.
     StaleSignIn,
     /// The session's data is over its limit.
     TooLarge,

@@ -85,7 +85,7 @@ pub enum Refusal {
     Disabled,
     /// The user has as many sessions as the limit allows.
     LimitReached,
-    /// The ticket of an earlier refusal was used before, or is too old.
+    /// The ticket of an earlier refusal was used before, is too old, or was replaced by four newer ones.
     NoTicket,
     /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
