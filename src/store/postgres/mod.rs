@@ -205,10 +205,11 @@ impl PostgresStore {
         self.sets.storage().migrate().await
     }
 
-    /// Waits until all sign-ins that were given up have ended, at most for this time. Returns how many are left.
+    /// Waits until all sessions that were given up have ended, at most for this time. Returns how many are left.
     ///
-    /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
-    /// shutdown, after the last request. The sessions that are left expire unused, because no client has their token.
+    /// A sign-in is given up if its response was not delivered, for example because it answered 503. So is a session that a
+    /// sign-in replaced, if the store could not end it at once. Call this at shutdown, after the last request. The sessions
+    /// that are left stay until they expire.
     ///
     /// # Cancel safety
     ///

@@ -35,8 +35,9 @@ impl RedisStoreBuilder {
     /// |---|---|
     /// | sign-in, with the sessions that it evicts or replaces | yes |
     /// | sign-out, end one, others or all, disable a user | yes |
+    /// | end the sessions of all users ([`Everyone`](crate::Everyone)) | yes |
     /// | data, new tokens, re-authentication, a shorter lifetime | no |
-    /// | the end by reuse of a previous token | no |
+    /// | the end by reuse of a previous token, or of a session that was given up | no |
     ///
     /// The guide's page [`operations`](crate::guide::operations#confirmed-ends) says what Redis needs for it, and
     /// what it costs. It takes at least one replica, so 0 turns it off, and a time of 1 ms to 1 minute. This time comes on

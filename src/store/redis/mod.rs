@@ -145,10 +145,11 @@ impl RedisStore {
         RedisStoreBuilder::new(source.into_redis_source())
     }
 
-    /// Waits until Redis has ended all sign-ins that were given up, at most for this time. Returns how many are left.
+    /// Waits until Redis has ended all sessions that were given up, at most for this time. Returns how many are left.
     ///
-    /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
-    /// shutdown, after the last request. The sessions that are left expire unused, because no client has their token.
+    /// A sign-in is given up if its response was not delivered, for example because it answered 503. So is a session that a
+    /// sign-in replaced, if the store could not end it at once. Call this at shutdown, after the last request. The sessions
+    /// that are left stay until they expire.
     ///
     /// # Cancel safety
     ///

@@ -141,15 +141,15 @@ impl<S: SetStorage> SetStore<S> {
         }
     }
 
-    /// Ends all sign-ins that were given up, unless this time is over before or the storage fails. Returns how many are left.
+    /// Ends all sessions that were given up, unless this time is over before or the storage fails. Returns how many are left.
     ///
-    /// A sign-in is given up if its response was not delivered, for example because it answered 503. Call this at
-    /// shutdown, after the last request. First stop the task of [`run`](Self::run): one that it is ending at this moment is
-    /// counted as left.
+    /// A sign-in is given up if its response was not delivered, for example because it answered 503. So is a session that a
+    /// sign-in replaced, if the store could not end it at once. Call this at shutdown, after the last request. First stop the
+    /// task of [`run`](Self::run): one that it is ending at this moment is counted as left.
     ///
     /// No end begins after this time. The last one may take longer, by the [patience](SetStoreBuilder::patience) and two
     /// calls of the storage at most: this type has no timer. It does not try again after an error. The sessions that are left
-    /// expire unused, because no client has their token.
+    /// stay until they expire.
     ///
     /// # Cancel safety
     ///

@@ -92,7 +92,7 @@ impl RedisStore {
     ///
     /// It looks at version and role, at a policy that evicts sessions, at commands that the user may not use, at the
     /// scripts, and whether there is a proxy. On a Cluster it compares the clocks of the primaries. With
-    /// [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and counts the replicas. If it finds a proxy,
+    /// [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and counts the replicas. If it then finds a proxy,
     /// ends and sign-ins are refused from then on, until a later call finds none.
     ///
     /// It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
