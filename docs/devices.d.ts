@@ -117,7 +117,7 @@ export interface components {
         SessionList: {
             sessions: components["schemas"]["Session"][];
         };
-        /** @description A client that differs from the one of the sign-in in network, browser or system. */
+        /** @description The client of the last request, once one differed from that of the sign-in in network, browser or system. */
         LastSeen: {
             device: components["schemas"]["Device"];
             /** @description Null if the app does not look up places, or the place is not known. */

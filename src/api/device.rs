@@ -69,8 +69,8 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// }]}
 /// ```
 ///
-/// `lastSeen` has `device`, `location` and `ipAddress` of the last request, if it came from another network,
-/// browser or system than the sign-in.
+/// `lastSeen` is null while all requests come from the network, browser and system of the sign-in. Then it has `device`,
+/// `location` and `ipAddress` of the last request, and is written at most once a minute.
 ///
 /// `kind` is `desktop`, `mobile`, `tablet`, `bot`, `tool` or `other`. Without the feature `device` the
 /// label is the user agent, and `browser`, `os` and `kind` are null. `location` is null without the

@@ -83,17 +83,18 @@ impl SessionInfo {
         self.client().user_agent()
     }
 
-    /// The address of the last request, if it was in another network than the sign-in.
+    /// The address of the last request that came from another client than the one before it: another network, browser or system.
     ///
-    /// Otherwise that of the sign-in. It is written at most once a minute.
+    /// If there was none, that of the sign-in. It is written at most once a minute.
     #[must_use]
     pub fn last_address(&self) -> Option<IpAddr> {
         self.last_client().address()
     }
 
-    /// The user agent of the last request, if it was another browser or system than at the sign-in.
+    /// The user agent of the last request that came from another client than the one before it: another network, browser or
+    /// system.
     ///
-    /// Otherwise that of the sign-in. It is written at most once a minute.
+    /// If there was none, that of the sign-in. It is written at most once a minute.
     #[must_use]
     pub fn last_user_agent(&self) -> Option<&str> {
         self.last_client().user_agent()
@@ -117,7 +118,7 @@ impl SessionInfo {
         self.record.proof()
     }
 
-    /// Whether the last request came from another client than the sign-in.
+    /// Whether a request came from another client than the sign-in.
     #[cfg(feature = "api")]
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.record.last_seen().is_some()

@@ -43,7 +43,8 @@ pub struct Words {
     pub uncounted: Cow<'static, str>,
     /// "Last active", before "2 minutes ago".
     pub last_active: Cow<'static, str>,
-    /// "Last used by", before the device of the last request if it is another one than at the sign-in.
+    /// "Last used by", before the device of the last request. Displayed once a request came from another network, browser or
+    /// system than the sign-in.
     pub last_used_by: Cow<'static, str>,
     /// Writes an age: "2 minutes ago".
     pub ago: fn(Duration) -> String,

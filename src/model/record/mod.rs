@@ -206,7 +206,7 @@ impl Record {
         &self.body.client
     }
 
-    /// The client of the last request, if that was another one than at the sign-in.
+    /// The client of the last request, once a request came from another one than the sign-in.
     #[must_use]
     pub fn last_seen(&self) -> Option<&LastSeen> {
         self.body.last_seen.as_deref()
