@@ -292,7 +292,8 @@ pub mod threats {}
 /// | `client_changed` | a session is used from another address or agent than before |
 /// | `new_device` | a user signed in on a device that the store does not remember ([`SessionLayer::device_cookie`]) |
 ///
-/// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress.
+/// `void` is the reason of a rejected sign-in: the user was signed out everywhere while it was in progress. `no_ticket` is
+/// raised only if another request used the ticket meanwhile: a ticket that does not work from the beginning may be made up.
 ///
 /// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
 /// event is delivered at most once. If a store's reply to a sign-in or an end is lost, the retry raises the

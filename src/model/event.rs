@@ -85,7 +85,8 @@ pub enum Refusal {
     Disabled,
     /// The user has as many sessions as the limit allows.
     LimitReached,
-    /// The ticket of an earlier refusal was used before, is too old, or was replaced by four newer ones.
+    /// The ticket of an earlier refusal stopped working while this sign-in was in progress: another request used it. One that
+    /// the store did not have before raises no event, because anyone can make it up.
     NoTicket,
     /// The user was signed out everywhere while this sign-in was in progress.
     Rejected,
@@ -99,7 +100,7 @@ pub enum Refusal {
 pub enum Initiator {
     /// An administrator or one of their jobs.
     Admin,
-    /// A rule: the limit, a deadline, or the reuse of a token.
+    /// A rule: the limit, a deadline, the reuse of a token, or a change of the client.
     Policy,
     /// The app or the layer on its own.
     System,
