@@ -46,8 +46,8 @@ impl<R> SessionLayer<R> {
     /// too. [`Session::peek`](crate::Session::peek) does not count, nor does what a streaming body reads later.
     /// Responses of gRPC are left alone.
     ///
-    /// A response with a token is `no-store` whatever you choose, and fields for caches in between are
-    /// removed from it.
+    /// A response that sends a token or removes a cookie of one is `no-store` whatever you choose, and fields for caches in
+    /// between are removed from it.
     ///
     /// Defaults to [`Caching::Private`].
     ///
@@ -65,7 +65,8 @@ impl<R> SessionLayer<R> {
     /// Whether a sign-out also makes the browser delete the site's cookies and what its scripts stored.
     ///
     /// A sign-out is `log_out` of a user, or an end of the own session through `UserSessions`, `DeviceApi` or
-    /// `DevicePage`. It does not count if the same request signs in again.
+    /// `DevicePage`. It does not count if the same request signs in again, or begins a guest session: the browser would delete
+    /// that cookie too.
     ///
     /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
     /// browser's cache is not cleared, because that takes browsers a long time.

@@ -7,9 +7,10 @@ use super::{clean::clean, hints::Hints};
 /// The most bytes of a user agent.
 const USER_AGENT_MAX: usize = 512;
 
-/// The client of a session, as it was at the sign-in: address, user agent and client hints.
+/// A client: address, user agent and client hints.
 ///
-/// The layer fills it from the request. Lists of devices, events and end notices contain it.
+/// The layer fills it from a request: of a session from its sign-in, of an event from the request that caused it. Lists of
+/// devices, events and end notices contain it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Client {
     address: Option<IpAddr>,
@@ -98,19 +99,19 @@ impl Client {
         }
     }
 
-    /// The client's address at the sign-in.
+    /// The address of the client, if it is known.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// The user agent at the sign-in, cleaned.
+    /// The user agent, cleaned; `None` if there was none.
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
 
-    /// The client hints at the sign-in, cleaned; `None` if there were none.
+    /// The client hints, cleaned; `None` if there were none.
     #[must_use]
     pub fn hints(&self) -> Option<&Hints> {
         self.hints.as_deref()

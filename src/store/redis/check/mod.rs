@@ -98,8 +98,8 @@ impl RedisStore {
     /// It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
     /// 1 s to 5 s, depending on the deadline.
     ///
-    /// Call it when the app starts, and log its findings. What the user of the store may not ask is
-    /// [not known](RedisCheck::not_known), which is no error. The guide says
+    /// Call it when the app starts, and log its findings. What cannot be found out, mostly because the user of the
+    /// store may not ask it, is [not known](RedisCheck::not_known), which is no error. The guide says
     /// [what to do](crate::guide::operations#check-at-the-start) for each finding.
     ///
     /// ```no_run
@@ -152,7 +152,8 @@ impl RedisCheck {
         &self.findings
     }
 
-    /// What could not be found out, because the user of the store may not ask it. That is no error.
+    /// What could not be found out: the user of the store may not ask it, the server did not answer or was replaced meanwhile,
+    /// or a Cluster pool leads to it. That is no error.
     #[must_use]
     pub fn not_known(&self) -> &[&'static str] {
         &self.not_known

@@ -69,7 +69,7 @@ impl RedisSource {
     ///
     /// # Errors
     ///
-    /// If it is not such a URL. In a password write `#` as `%23` and `@` as `%40`.
+    /// If it is not such a URL, or TLS is not built in. In a password write `#` as `%23` and `@` as `%40`.
     pub fn url(url: &str) -> Result<Self, RedisUrlError> {
         Ok(Self::client(parse(url)?, names::config()))
     }
