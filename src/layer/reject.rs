@@ -309,7 +309,7 @@ impl Rejection {
     }
 
     /// Makes a problem document (`application/problem+json`, RFC 9457) in a body that `body` makes; for
-    /// gRPC a trailers-only response.
+    /// gRPC a trailers-only response, and for a redirect an empty body.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
         if self.grpc || self.location.is_some() {

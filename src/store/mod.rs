@@ -236,8 +236,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Notes the client of a request that came from another address or agent than the one before. Returns
     /// whether it did.
     ///
-    /// The layer calls it at most once a minute for each session, and raises the event
-    /// [`ClientChanged`](crate::events::EventKind::ClientChanged) if it returns `true`.
+    /// The layer calls it mostly once a minute at most for each session, also if a second client gets a new token. If it
+    /// returns `true`, the layer raises the event [`ClientChanged`](crate::events::EventKind::ClientChanged) or
+    /// [`TokenShared`](crate::events::EventKind::TokenShared), unless it did that for this client within the last hour.
     ///
     /// # Errors
     ///
@@ -382,7 +383,7 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
-    /// Ends a session whose token never reached its client, without waiting.
+    /// Ends a session that was given up, without waiting.
     ///
     /// The layer calls it from `Drop`, when a response was dropped, and for a session that a sign-in replaced if its
     /// [`end`](Self::end) failed twice. A failure is not reported. Defaults to doing nothing; then the session stays until it

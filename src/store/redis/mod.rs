@@ -36,7 +36,8 @@ pub use self::{
 /// round trip, atomic, on Cluster too. The server's clock decides; no clock of an app node does.
 ///
 /// All requests share one connection to each server. A second one is kept open: it takes over when the first breaks,
-/// and shows whether a silent connection or a silent server is to blame.
+/// and shows whether a silent connection or a silent server is to blame. With [`confirm`](RedisStoreBuilder::confirm) ends and
+/// sign-ins have up to four of their own.
 ///
 /// What is promised holds while Redis loses no write that it acknowledged. In a failover it can lose some, because
 /// replication is asynchronous: an ended session may be live again then, and a new one be gone. With
