@@ -63,7 +63,7 @@ use crate::{
 /// | `POST /devices/end-others` | signs them out and goes back with 303 |
 /// | `GET /devices/page.css`, `GET /devices/page.js` | style and script; they need no session |
 /// | `GET /devices` of a guest | 303 to [`login`](Self::login), or a page with 401 if it is not set |
-/// | a form or `GET /devices/end-others` of a guest | a page with 200 and `Refresh` to `login`, which may redirect to an identity provider; or that page with 401 |
+/// | a form or `GET /devices/end-others` of a guest | a page with 200 and `Refresh` to `login`, which may redirect to an identity provider. If it is not set, a page with 401 |
 /// | the same, of a user who has to [prove again who they are](Self::require_fresh) | as of a guest, to the page of `require_fresh` |
 /// | a form of another origin | 403 (ASVS 3.5.1), recognized by [`tower_http::csrf`] |
 /// | in an outage | 503 |
