@@ -69,9 +69,9 @@ impl Inquiry {
         }
     }
 
-    /// What to ask the store next.
+    /// The token to ask the store about next.
     #[inline]
-    pub(super) fn next(&mut self, config: &Config) -> Option<Resolve> {
+    pub(super) fn next(&mut self, config: &Config) -> Option<Token> {
         loop {
             let (token, asked) = if let Some(token) = self.beside.take() {
                 (*token, Asked::Beside)
@@ -84,18 +84,25 @@ impl Inquiry {
                 self.dead(asked, dead);
                 continue;
             }
-            // If the cookie is live, neither token is used.
-            let activity = self.activity && !matches!(asked, Asked::Beside);
-            let mut resolve = config.rules.resolve(token, activity);
-            if self.near && matches!(asked, Asked::Main) {
-                // An older answer could take a previous token for the current one after its time.
-                resolve.near = Some(config.rules.rotation.grace);
-            }
             // Before the question is sent: a message that overtakes the answer is later than this.
-            let mark = config.rules.live.mark(resolve.token.tag());
-            self.asked = Some((asked, mark));
-            return Some(resolve);
+            self.asked = Some((asked, config.rules.live.mark(token.tag())));
+            return Some(token);
         }
+    }
+
+    /// The question about the token that [`next`](Self::next) returned. It is long, so it is made where it stays: each
+    /// move of it costs each request.
+    #[inline]
+    pub(super) fn question(&self, config: &Config, token: Token) -> Resolve {
+        let asked = self.asked.as_ref().map(|(asked, _)| *asked);
+        // If the cookie is live, neither token is used.
+        let activity = self.activity && !matches!(asked, Some(Asked::Beside));
+        let mut resolve = config.rules.resolve(token, activity);
+        if self.near && matches!(asked, Some(Asked::Main)) {
+            // An older answer could take a previous token for the current one after its time.
+            resolve.near = Some(config.rules.rotation.grace);
+        }
+        resolve
     }
 
     /// Takes what the store answered about this token.
@@ -113,31 +120,44 @@ impl Inquiry {
         let Some((asked, mark)) = self.asked.take() else {
             return Ok(());
         };
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                let rejection = unresolved(&config.rules.outage, &error, "session not resolved");
-                (self.main, self.guest) = (None, None);
-                return match config.on_outage {
-                    OnOutage::Refuse => Err(rejection),
-                    OnOutage::Guest => {
-                        self.open.found(token, Current::Unavailable);
-                        Ok(())
-                    }
-                };
-            }
-        };
-        let is_final = matches!(answer, Resolved::Expired(_) | Resolved::Unknown);
-        match self.open.session().opened_by(&token, answer) {
-            Ok(found) => self.live(token, asked, mark, found),
-            Err(dead) => {
-                if is_final {
-                    config.dead.note(&token, &dead);
-                }
-                self.dead(asked, *dead);
-            }
+        match answer {
+            // Taken out at once: each move of it costs each request.
+            Ok(Resolved::Live(found)) => self.live(token, asked, mark, found),
+            Ok(answer) => self.opens_none(config, &token, asked, answer),
+            Err(error) => return self.unanswered(config, token, &error),
         }
         Ok(())
+    }
+
+    /// The token opens no session.
+    #[cold]
+    fn opens_none(&mut self, config: &Config, token: &Token, asked: Asked, answer: Resolved) {
+        let is_final = matches!(answer, Resolved::Expired(_) | Resolved::Unknown);
+        if let Err(dead) = self.open.session().opened_by(token, answer) {
+            if is_final {
+                config.dead.note(token, &dead);
+            }
+            self.dead(asked, *dead);
+        }
+    }
+
+    /// The store did not answer.
+    #[cold]
+    fn unanswered(
+        &mut self,
+        config: &Config,
+        token: Token,
+        error: &StoreError,
+    ) -> Result<(), Rejection> {
+        let rejection = unresolved(&config.rules.outage, error, "session not resolved");
+        (self.main, self.guest) = (None, None);
+        match config.on_outage {
+            OnOutage::Refuse => Err(rejection),
+            OnOutage::Guest => {
+                self.open.found(token, Current::Unavailable);
+                Ok(())
+            }
+        }
     }
 
     /// Whether nothing is left to ask the store or to settle.

@@ -95,7 +95,8 @@ impl Incoming {
         }
         let Self { open, sent, .. } = self;
         let mut inquiry = Inquiry::new(config, open, sent, (activity, near));
-        while let Some(mut resolve) = inquiry.next(config) {
+        while let Some(token) = inquiry.next(config) {
+            let mut resolve = inquiry.question(config, token);
             // No time has passed that matters.
             resolve.read_at = Some(inquiry.open.noted());
             let Some(answer) = config.rules.store.resolve_now(&mut resolve) else {
@@ -127,10 +128,10 @@ impl Incoming {
 async fn finish(mut inquiry: Inquiry, config: &Config) -> Opened {
     loop {
         inquiry.settle(config).await?;
-        let Some(resolve) = inquiry.next(config) else {
+        let Some(token) = inquiry.next(config) else {
             return Ok(inquiry.open);
         };
-        let token = resolve.token.clone();
+        let resolve = inquiry.question(config, token.clone());
         inquiry.take(config, token, config.rules.store.resolve(resolve).await)?;
     }
 }

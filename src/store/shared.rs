@@ -216,16 +216,12 @@ impl<St: SessionStore> ErasedStore for St {
     }
 
     fn resolve_at_once(&self, resolve: &mut Resolve) -> Option<Result<Resolved, StoreError>> {
-        if let Some(horizon) = self.horizon() {
-            let age = resolve
-                .read_at
-                .map_or_else(|| horizon.age(), |now| horizon.age_at(now));
-            if age != Age::Young {
-                return None;
-            }
-            resolve.not_before = later(resolve.not_before, horizon.moment());
-        }
-        let mut answer = self.resolve_now(resolve);
+        // Assigned in one place, so that it is written where the caller wants it.
+        let mut answer = if knows_moment(self, resolve) {
+            self.resolve_now(resolve)
+        } else {
+            None
+        };
         if let Some(answer) = &mut answer {
             genuine::resolved(resolve, answer);
         }
@@ -235,6 +231,22 @@ impl<St: SessionStore> ErasedStore for St {
     fn give_up(&self, tag: Tag, id: SessionId) {
         self.end_undelivered(tag, id);
     }
+}
+
+/// Whether it is known without a question of which sessions all users' ends speak, and notes it.
+#[inline]
+fn knows_moment(store: &impl SessionStore, resolve: &mut Resolve) -> bool {
+    let Some(horizon) = store.horizon() else {
+        return true;
+    };
+    let age = resolve
+        .read_at
+        .map_or_else(|| horizon.age(), |now| horizon.age_at(now));
+    if age != Age::Young {
+        return false;
+    }
+    resolve.not_before = later(resolve.not_before, horizon.moment());
+    true
 }
 
 impl SharedStore {

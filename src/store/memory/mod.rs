@@ -71,6 +71,14 @@ struct Inner {
     feed: Feed,
 }
 
+/// The lock on a shard, and what was read under it.
+struct Turn<'a> {
+    shard: MutexGuard<'a, Shard>,
+    now: Timestamp,
+    /// How many guest sessions there were.
+    guests: usize,
+}
+
 /// Messages arrive before the call that caused them returns.
 struct InProcess;
 
@@ -125,7 +133,7 @@ impl MemoryStore {
 
     /// Runs `work` on a session set that is not over earlier by that.
     fn seen<T>(&self, tag: Tag, work: impl FnOnce(&mut SessionSet, Timestamp) -> T) -> Option<T> {
-        self.locked(tag, |shard, now| shard.seen(tag, |set| work(set, now)))
+        self.locked(tag, |shard, now| Some(work(shard.set(tag)?, now)))
     }
 
     fn locked<T>(
@@ -133,14 +141,24 @@ impl MemoryStore {
         tag: Tag,
         work: impl FnOnce(&mut Shard, Timestamp) -> Option<T>,
     ) -> Option<T> {
-        let mut shard = self.shard(tag)?;
+        let mut turn = self.turn(tag)?;
+        let done = work(&mut turn.shard, turn.now);
+        self.end(turn);
+        done
+    }
+
+    /// The lock on the shard of this tag. [`end`](Self::end) has to follow.
+    fn turn(&self, tag: Tag) -> Option<Turn<'_>> {
+        let shard = self.shard(tag)?;
         // Read under the lock, so that time never steps back between two steps on one session set.
         let now = self.0.clock.now();
         let guests = shard.guests();
-        let done = work(&mut shard, now);
-        shard.sweep(now, SWEPT);
-        self.count_guests(guests, shard.guests());
-        done
+        Some(Turn { shard, now, guests })
+    }
+
+    fn end(&self, mut turn: Turn<'_>) {
+        turn.shard.sweep(turn.now, SWEPT);
+        self.count_guests(turn.guests, turn.shard.guests());
     }
 
     /// Only operations that may add a session set do it, because all of them share this counter.
@@ -186,15 +204,20 @@ impl MemoryStore {
     }
 
     fn resolved(&self, resolve: &Resolve) -> Resolved {
-        let kept = self.0.notice_kept;
+        let (tag, kept) = (resolve.token.tag(), self.0.notice_kept);
         let mut first_use = false;
-        // Written from inside, because what `seen` returns is copied on its way, on each request.
-        let mut answer = Resolved::Unknown;
-        let tag = resolve.token.tag();
-        self.seen(tag, |set, now| {
-            first_use = self.0.feed.is_wanted() && set.is_new_token(resolve);
-            answer = set.resolve(resolve, now, kept);
-        });
+        let Some(mut turn) = self.turn(tag) else {
+            return Resolved::Unknown;
+        };
+        // Without `seen`: what a closure returns is moved on its way, which costs each request.
+        let answer = match turn.shard.set(tag) {
+            Some(set) => {
+                first_use = self.0.feed.is_wanted() && set.is_new_token(resolve);
+                set.resolve(resolve, turn.now, kept)
+            }
+            None => Resolved::Unknown,
+        };
+        self.end(turn);
         if matches!(answer, Resolved::Reused(_)) {
             // The only answer that may have ended a session: then the set is over earlier.
             self.within(tag, Absent::Nothing, |_, _, _| ());

@@ -50,13 +50,9 @@ impl Shard {
         self.sets.contains_key(&tag)
     }
 
-    /// Runs `work` on a session set, if there is one. It must not make the set be over earlier.
-    pub(super) fn seen<T>(
-        &mut self,
-        tag: Tag,
-        work: impl FnOnce(&mut SessionSet) -> T,
-    ) -> Option<T> {
-        self.sets.get_mut(&tag).map(|kept| work(&mut kept.set))
+    /// A session set, for what does not make it be over earlier.
+    pub(super) fn set(&mut self, tag: Tag) -> Option<&mut SessionSet> {
+        self.sets.get_mut(&tag).map(|kept| &mut kept.set)
     }
 
     /// Runs `work` on one session set.
