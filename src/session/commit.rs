@@ -216,8 +216,7 @@ impl Session {
     async fn begin_guest(&self, token: &Token, batch: &Batch) -> Result<(), CommitError> {
         self.bound_not_before(token).await?;
         let rules = &self.0.rules;
-        let mut create =
-            Create::new(token, None, Authenticated::On(self.0.arrival)).within(token, rules.realm);
+        let mut create = Create::made(token, rules.realm, None, Authenticated::On(self.0.arrival));
         create.changes = changes(&batch.ops);
         create.data_limit = rules.guest_data_limit();
         let lifetime = Lifetime::new(rules.guests.idle, rules.lifetime.absolute());

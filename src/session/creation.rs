@@ -49,8 +49,7 @@ impl Session {
             offer,
             ..
         } = pending;
-        let mut create =
-            Create::new(token, Some(user.clone()), authenticated).within(token, rules.realm);
+        let mut create = Create::made(token, rules.realm, Some(user.clone()), authenticated);
         create.since = login.since;
         create.limit = match login.limit {
             Some(limit) => limit,

@@ -69,11 +69,29 @@ impl Create {
     /// A session with this token in no realm, and defaults for the rest: at most 100 sessions, 64 KiB of data.
     #[must_use]
     pub fn new(token: &Token, user: Option<UserId>, authenticated: Authenticated) -> Self {
+        Self::made(token, Realm::NONE, user, authenticated)
+    }
+
+    /// The same in a realm.
+    #[must_use]
+    pub fn within(mut self, token: &Token, realm: Realm) -> Self {
+        self.digest = token.digest_in(realm);
+        self.realm = realm;
+        self
+    }
+
+    /// As [`new`](Self::new) and then [`within`](Self::within), which compute a digest each.
+    pub(crate) fn made(
+        token: &Token,
+        realm: Realm,
+        user: Option<UserId>,
+        authenticated: Authenticated,
+    ) -> Self {
         Self {
             tag: token.tag(),
-            realm: Realm::NONE,
+            realm,
             id: token.session_id(),
-            digest: token.digest(),
+            digest: token.digest_in(realm),
             user,
             client: Client::default(),
             lifetime: Lifetime::default(),
@@ -94,14 +112,6 @@ impl Create {
             arrived_after: None,
             arrival: None,
         }
-    }
-
-    /// The same in a realm.
-    #[must_use]
-    pub fn within(mut self, token: &Token, realm: Realm) -> Self {
-        self.digest = token.digest_in(realm);
-        self.realm = realm;
-        self
     }
 
     /// When the session begins.
