@@ -1,6 +1,6 @@
 //! Stores what is staged.
 
-use std::sync::MutexGuard;
+use std::{pin::pin, sync::MutexGuard};
 
 use super::{
     Session,
@@ -44,7 +44,8 @@ enum Plan {
 impl Session {
     /// A client waits for all of it, so all its calls have one deadline.
     pub(super) async fn commit_staged(&self) -> Result<Committed, CommitError> {
-        together(self.commit_in_turn()).await
+        // Pinned where it is: it is large, and each move copies all of it.
+        together(pin!(self.commit_in_turn())).await
     }
 
     async fn commit_in_turn(&self) -> Result<Committed, CommitError> {
@@ -66,7 +67,7 @@ impl Session {
                 }
             }
             Plan::LogIn(pending, stored, batch) => {
-                return self.sign_in(*pending, stored, batch).await;
+                return self.sign_in(pending, stored, batch).await;
             }
         }
         Ok(Committed::default())
@@ -233,7 +234,8 @@ impl Session {
                     missing
                 };
                 if missing {
-                    self.save_missing().await?;
+                    // Boxed: this is rare.
+                    Box::pin(self.save_missing()).await?;
                 }
                 Ok(())
             }

@@ -130,7 +130,8 @@ impl Session {
             let Some(replaced) = self.state().replaced.last().cloned() else {
                 return;
             };
-            self.end_one_replaced(&replaced).await;
+            // Boxed: this is rare.
+            Box::pin(self.end_one_replaced(&replaced)).await;
             self.state().replaced.pop();
         }
     }

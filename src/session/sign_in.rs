@@ -20,7 +20,7 @@ impl Session {
     /// `stored` is the session of the request.
     pub(super) async fn sign_in(
         &self,
-        mut pending: PendingLogin,
+        mut pending: Box<PendingLogin>,
         mut stored: Option<Stored>,
         mut batch: Batch,
     ) -> Result<Committed, CommitError> {
@@ -116,7 +116,8 @@ impl Session {
         let missing = self.signed_in(pending, new, other, batch, guest);
         self.end_replaced().await;
         if missing {
-            self.save_missing().await?;
+            // Boxed: this is rare.
+            Box::pin(self.save_missing()).await?;
         }
         Ok(committed)
     }
