@@ -17,6 +17,7 @@ mod files;
 mod layers;
 mod metrics;
 mod scripts;
+mod tables;
 mod words;
 
 use self::files::{File, under};
