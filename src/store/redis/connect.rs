@@ -76,8 +76,13 @@ impl RedisStore {
 
     /// A store on the master that these sentinels name.
     ///
-    /// It follows a failover, and leaves a master that was replaced: at once if a sentinel reports that, and otherwise
-    /// within 2 s. If the master has a password, pass [`RedisSource::sentinel`] to [`new`](Self::new).
+    /// If the master has a password, pass [`RedisSource::sentinel`] to [`new`](Self::new).
+    ///
+    /// It follows a failover. How soon depends on the previous master:
+    ///
+    /// - It does not answer: the store uses the new one within 1 s after a sentinel names it.
+    /// - It still answers, as after `SENTINEL FAILOVER`: the store leaves it at once if a sentinel reports the new one. A
+    ///   sentinel that does not report it (see the [ACL rules](crate::guide::operations#acl-rules)) is asked every 2 s.
     ///
     /// ```no_run
     /// use tower_user_sessions::RedisStore;

@@ -86,7 +86,7 @@ pub use self::{
 /// | Redis is slower than the load | its answer, or [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline |
 /// | one connection falls silent | its answer, from another connection |
 /// | the server falls silent | the error of the outage at once, after about the first second |
-/// | the master is lost, with Sentinel | its answer, within 1 s after a sentinel names the new master |
+/// | the master is lost, with Sentinel | its answer, within 1 s after a sentinel names the new master. A master that was replaced and still answers is left [within 2 s](RedisStore::connect_sentinel) |
 /// | replicas do not confirm in time, with [`confirm`](RedisStoreBuilder::confirm) | [`Unconfirmed`](crate::store::StoreErrorKind::Unconfirmed) |
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
 /// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: errors name none |

@@ -63,8 +63,9 @@ impl RedisLive {
     /// many shards as nodes; 1,024 is a good number for streams. It helps where a node serves a share of the users at a time:
     /// with open streams, and with a near cache behind a load balancer that sends a user to the same node.
     ///
-    /// All nodes need the same number. A node with another one does not hear what this node reports, and notices it
-    /// after its lease. So do not change it while users must be signed out at once. On a Cluster each slot has a channel
+    /// All nodes need the same number. A node with another one does not hear what this node reports. Its streams then notice
+    /// an end when they ask the store next, within 75 s by default. Its near cache notices it after the lease, 5 s by default.
+    /// So do not change the number while users must be signed out at once. On a Cluster each slot has a channel
     /// of its own without this. There any number makes a node listen only to the slots that it needs.
     ///
     /// The first stream of a shard asks the store another time, when the node listens to it. Within about three minutes
