@@ -94,7 +94,8 @@
 //! | the service returns `Err` | dropped | stored |
 //! | the handler panics, or the request is dropped | dropped | dropped |
 //!
-//! In gRPC, the `grpc-status` of the head counts in the same way. [`Session::commit`] stores at once, for a
+//! In gRPC, six codes of the `grpc-status` in the head count as a 500, such as `INTERNAL` and `UNAVAILABLE`
+//! ([all six](composing#under-tonic)). With any other code, changes are stored. [`Session::commit`] stores at once, for a
 //! handler that must know the outcome. What is committed stays, whatever the response is. Only a new session
 //! whose token cannot be sent is ended. What [`UserSessions`] ends is not staged either: it ends at once.
 //!
