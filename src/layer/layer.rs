@@ -285,8 +285,14 @@ impl<R> SessionLayer<R> {
     /// not change that, so a session created before the moment has ended even if its user authenticated again later. A list
     /// outside of a request ([`UserSessions::new`](crate::UserSessions::new)) still has these sessions.
     ///
-    /// Give a moment of the past. One in the future is logged as an error, and counts as the moment at which this process
-    /// makes its first session, by the store's clock. So every session of an earlier process has ended.
+    /// Give a moment of the past. What happens with one in the future, by the store's clock:
+    ///
+    /// - Until this process makes its first session, the moment counts as you gave it: all sessions have ended for this
+    ///   process.
+    /// - Just before it makes that first one, it logs an error, and the store's time takes the place of the moment for good.
+    ///   Sessions that begin from then on are live.
+    /// - Each process does that for itself. So a restart ends all earlier sessions, and a node ends the sessions that other
+    ///   nodes made before its own first one.
     ///
     /// Defaults to no such moment.
     pub fn not_before(mut self, moment: impl Into<Timestamp>) -> Self {
@@ -300,7 +306,8 @@ impl<R> SessionLayer<R> {
     /// Beyond that, [`Session::insert`](crate::Session::insert) returns an error of the kind
     /// [`TooLarge`](crate::SessionErrorKind::TooLarge), which is 413 as a response. If parallel requests exceed it
     /// together, the commit of the later one does. Under a lowered limit, stored data may stay as large as it is. What a
-    /// sign-in [carries over](crate::Login::carry) from a guest session may come on top.
+    /// sign-in [carries over](crate::Login::carry) from a guest session comes on top: the layer gives the store a limit that is
+    /// higher by that, so it never refuses the sign-in.
     ///
     /// Defaults to 64 KiB.
     pub fn data_limit(mut self, bytes: usize) -> Self {
