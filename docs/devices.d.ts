@@ -117,7 +117,7 @@ export interface components {
         SessionList: {
             sessions: components["schemas"]["Session"][];
         };
-        /** @description The client of the last request, once one differed from that of the sign-in in network, browser or system. */
+        /** @description The client that was noted last, once a request came from another network, browser or system than the sign-in. */
         LastSeen: {
             device: components["schemas"]["Device"];
             /** @description Null if the app does not look up places, or the place is not known. */
@@ -148,7 +148,7 @@ export interface components {
              * @description When the session ends at the latest.
              */
             expiresAt: string;
-            /** @description The client of the last request. Null while all requests come from the client of the sign-in. */
+            /** @description The client that was noted last. Null while all requests come from the client of the sign-in. */
             lastSeen: components["schemas"]["LastSeen"] | null;
             /** @description Whether it is the session of this request. */
             current: boolean;

@@ -48,7 +48,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`; the log says what to change |
 /// | another method, another path | 405 with `Allow`, 404 |
 ///
-/// Errors are problem documents (RFC 9457). [`tower_http::csrf`] recognizes requests from other origins.
+/// Errors are problem documents (RFC 9457). `tower_http::csrf` recognizes requests from other origins.
 /// A request with a bearer token may come from anywhere, because no browser adds one by itself.
 ///
 /// # The list
@@ -70,7 +70,7 @@ type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 /// ```
 ///
 /// `lastSeen` is null while all requests come from the network, browser and system of the sign-in. Then it has `device`,
-/// `location` and `ipAddress` of the last request, and is written at most once a minute.
+/// `location` and `ipAddress` of the client that was noted last, see [`last_address`](crate::SessionInfo::last_address).
 ///
 /// `kind` is `desktop`, `mobile`, `tablet`, `bot`, `tool` or `other`. Without the feature `device` the
 /// label is the user agent, and `browser`, `os` and `kind` are null. `location` is null without the
@@ -154,8 +154,8 @@ impl DeviceApi {
         self
     }
 
-    /// Whether "log out others" spares sessions that do not count against the limit, such as those of
-    /// your support staff.
+    /// Whether `logout-others` and `logout-all` spare sessions that do not count against the limit, such as those of
+    /// your support staff. They are in the list all the same, and `DELETE` with the id ends one.
     ///
     /// Defaults to no.
     pub fn spare_uncounted(mut self, spare: bool) -> Self {

@@ -83,18 +83,19 @@ impl SessionInfo {
         self.client().user_agent()
     }
 
-    /// The address of the last request that came from another client than the one before it: another network, browser or system.
+    /// The address of the client that was noted last.
     ///
-    /// If there was none, that of the sign-in. It is written at most once a minute.
+    /// At first it is the client of the sign-in. A request from another network, browser or system than the noted one
+    /// changes it, at most once a minute. Another address of the same network does not.
     #[must_use]
     pub fn last_address(&self) -> Option<IpAddr> {
         self.last_client().address()
     }
 
-    /// The user agent of the last request that came from another client than the one before it: another network, browser or
-    /// system.
+    /// The user agent of the client that was noted last.
     ///
-    /// If there was none, that of the sign-in. It is written at most once a minute.
+    /// At first it is the client of the sign-in. A request from another network, browser or system than the noted one
+    /// changes it, at most once a minute. Another version of the same browser does not.
     #[must_use]
     pub fn last_user_agent(&self) -> Option<&str> {
         self.last_client().user_agent()

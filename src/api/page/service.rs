@@ -63,12 +63,16 @@ use crate::{
 /// | `POST /devices/end-others` | signs them out and goes back with 303 |
 /// | `GET /devices/page.css`, `GET /devices/page.js` | style and script; they need no session |
 /// | `GET /devices` of a guest | 303 to [`login`](Self::login), or a page with 401 if it is not set |
-/// | a form or `GET /devices/end-others` of a guest | a page with 200 and `Refresh` to `login`, which may redirect to an identity provider. If it is not set, a page with 401 |
+/// | a form or `GET /devices/end-others` of a guest | a page with 200 and `Refresh` to `login`, see below. If it is not set, a page with 401 |
 /// | the same, of a user who has to [prove again who they are](Self::require_fresh) | as of a guest, to the page of `require_fresh` |
-/// | a form of another origin | 403 (ASVS 3.5.1), recognized by [`tower_http::csrf`] |
+/// | a form of another origin | 403 (ASVS 3.5.1), recognized by `tower_http::csrf` |
 /// | in an outage | 503 |
 /// | without a session: no layer, or `resolve_if` let it pass | 500; the log says what to change, in debug builds the page too |
 /// | another method, another path | 405 with `Allow`, 404 |
+///
+/// Why a form of a guest is not answered with 303: `form-action` in the Content-Security-Policy allows only this origin,
+/// and browsers apply it to redirects after a form too. If your sign-in page redirects to an identity provider, the browser
+/// would stay where it is. A page with `Refresh` is no such redirect.
 ///
 /// Change the colours with a few lines of CSS:
 ///
@@ -194,7 +198,7 @@ impl DevicePage {
     }
 
     /// Whether "sign out all other devices" spares sessions that do not count against the limit, such as
-    /// those of your support staff.
+    /// those of your support staff. They are in the list all the same, with a button that ends one.
     ///
     /// Defaults to no.
     pub fn spare_uncounted(mut self, spare: bool) -> Self {
