@@ -100,6 +100,9 @@ pub use self::{
 use super::{ManualClock, SessionStore};
 
 /// Tests the whole contract, number by number.
+///
+/// Build a `SetStore` or a `PostgresStore` with `activity_step(Duration::ZERO)`. The suite looks at each activity, and by
+/// default these write one a second.
 pub async fn all<St: SessionStore>(make: impl AsyncFn(ManualClock) -> St) {
     Box::pin(resolves_live_sessions_only(&make)).await;
     Box::pin(records_activity_forwards_only(&make)).await;

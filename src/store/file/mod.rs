@@ -74,8 +74,9 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 ///
 /// If the disk fails or is full, requests go on. Sign-ins and other changes get [`Full`](StoreErrorKind::Full) if the disk
 /// is full, and else mostly [`Unavailable`](StoreErrorKind::Unavailable). The layer answers with 503. They change nothing:
-/// no session is evicted by them. Sessions that were ended stay ended; the answer is an error, and the store writes the
-/// end as soon as the disk works. Then everything works again; the app needs no restart.
+/// no session is evicted by them. Sessions that were ended stay ended while the process runs; the answer is an error, and
+/// the store writes the end as soon as the disk works. If the process stops before that, they are
+/// [live again](#restarts). Once the disk works, everything works again; the app needs no restart.
 ///
 /// To remove expired sessions from the file takes a write too. If the sessions themselves fill the disk to its last block, the
 /// store cannot write even that: free some megabytes.
@@ -101,8 +102,9 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// [`InUse`](FileStoreErrorKind::InUse) in the new one: let it wait and try again.
 ///
 /// Clones share the file. It is closed when the last clone is dropped, also those in layers. That waits for the last
-/// write, for as long as the disk takes. After an error it is not tried again. Then the last second of activity is missing, and
-/// ends that were answered with an error: those sessions are live again.
+/// write, for as long as the disk takes. After an error it is not tried again. Then the last second of
+/// activity is missing. Ends that were answered with an error, because [the disk failed](#what-is-on-the-disk-when), are
+/// missing too: those sessions are live again.
 ///
 /// # Time
 ///
