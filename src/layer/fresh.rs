@@ -73,7 +73,7 @@ impl<R> RequireFresh<R> {
     /// Takes a path of this origin, as [`local_path`](crate::local_path) accepts it. For anything else
     /// an error is logged and there is no redirect. Guests are not redirected: put a
     /// [`RequireUser`](super::RequireUser) outside of this guard. The page itself must not be behind this guard, or it
-    /// redirects to itself.
+    /// redirects to itself. The redirect does not say which page was asked for: `remember_target` is only on `RequireUser`.
     ///
     /// Defaults to no redirect.
     pub fn redirect_to(mut self, page: &str) -> Self {

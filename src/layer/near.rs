@@ -22,7 +22,9 @@ impl<R> SessionLayer<R> {
     /// [`Session::verify`](crate::Session::verify).
     ///
     /// Whatever you return, these ask the store: guest sessions, requests with `Upgrade` or `CONNECT`, such as
-    /// a WebSocket, and pages that a browser opens from another site, by a link or a form. `DeviceApi`, `DevicePage` and
+    /// a WebSocket, and pages that a browser opens from another site, by a link or a form. A page that the user opens from the
+    /// same origin, or by typing its address, may come from the near cache. Browsers that do not send `Sec-Fetch-Site` do not
+    /// say where a page was opened from: there all pages ask the store. `DeviceApi`, `DevicePage` and
     /// [`RequireFresh`](crate::RequireFresh) verify the session at the store.
     ///
     /// Defaults to none. See [`guide::near_cache`](crate::guide::near_cache).

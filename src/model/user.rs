@@ -8,7 +8,8 @@ use std::{error, fmt, str::FromStr, sync::Arc};
 /// character and as two. Give the key of the user in your database, not the name that was typed at the sign-in.
 /// Otherwise one person has several lists of sessions, and "sign out everywhere" ends only one of them.
 ///
-/// With several tenants put the tenant into the id: `acme:42`. Lists, limits and ends go by this id alone. A realm is not
+/// With several tenants put the tenant into the id, such as `acme/7`, see
+/// [`guide::sign_in`](crate::guide::sign_in#several-tenants). Lists, limits and ends go by this id alone. A realm is not
 /// enough: `end_all` ends the sessions of all realms.
 ///
 /// Make it from an integer or a `Uuid` (feature `uuid`) with `From`, and from text with

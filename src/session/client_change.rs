@@ -47,6 +47,9 @@ pub enum ClientVerdict {
     /// [`Session::is_fresh`] is false until [`Session::reauthenticated`].
     RequireFresh,
     /// The session ends, with [`EndReason::ClientChanged`]. The request is a guest.
+    ///
+    /// If the session was ended a moment before, for example by an administrator, it keeps that reason. Then this raises no
+    /// event.
     End,
 }
 

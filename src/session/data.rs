@@ -31,7 +31,8 @@ impl Session {
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
-    /// The keys that have a value, staged changes included. None after the response head was sent.
+    /// The keys that have a value, staged changes included. The list is empty after the response head was
+    /// sent.
     ///
     /// ```
     /// # #[cfg(feature = "test")] {

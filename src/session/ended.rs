@@ -63,7 +63,9 @@ impl Session {
     /// # tokio_test::block_on(close_message(Session::for_test_guest())).unwrap();
     /// ```
     ///
-    /// It is one call to the store if the store keeps a reason, and none otherwise: an expired session has none there.
+    /// It is one call to the store for a session that was ended: the store forgets the reason. For an expired session, an
+    /// unknown token and a malformed one it is none. Removing the cookie is enough there, also if the expired session has a
+    /// [reason](Self::ended).
     ///
     /// # Errors
     ///

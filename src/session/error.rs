@@ -49,7 +49,7 @@ pub enum SessionErrorKind {
     TooLarge,
     /// The store could not be asked for this session.
     Unavailable,
-    /// The text is no user id: it is empty or longer than 255 bytes.
+    /// The text is no user id: it is empty or longer than 255 bytes. As a response it is 500 `not_stored`.
     UserId,
 }
 

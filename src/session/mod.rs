@@ -220,6 +220,9 @@ impl Session {
     ///
     /// [`SessionErrorKind::UserId`] if the text is empty or longer than 255 bytes. Also if the response
     /// head was sent, the session is unavailable, or the system has no randomness.
+    ///
+    /// If the handler returns the error, the response is 500 `not_stored`, and 503 `unavailable` in an outage. So check a
+    /// name that comes from a form first.
     pub fn log_in(&self, user: impl IntoUserId) -> Result<(), SessionError> {
         self.log_in_with(Login::new(user))
     }

@@ -232,11 +232,13 @@ impl UserSessions {
     /// # Errors
     ///
     /// [`UserSessionsError::CallerEnded`] if the current session has itself ended by now. Also if the
-    /// store cannot answer.
+    /// store cannot answer: then they may have ended or not. Call it again on the same `UserSessions`. If the first call
+    /// ended them, the second one returns how many that were, and raises their events. Another `UserSessions` counts
+    /// only what is live by then.
     ///
     /// # Cancel safety
     ///
-    /// A dropped call has ended all of them or none. Calling it again is harmless.
+    /// A dropped call has ended all of them or none. Calling it again is harmless, and as after an error.
     pub async fn end_others(&self) -> Result<usize, UserSessionsError> {
         let which = self.current.map_or(Which::All, Which::Others);
         self.end_which(which).await
