@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -13,28 +10,20 @@ pub(super) mod agents;
 mod builder;
 mod scan;
 mod shard;
+mod turn;
 
 pub use self::builder::MemoryStoreBuilder;
-use self::{
-    agents::Agents,
-    shard::{Absent, Shard},
-};
+use self::shard::{Absent, Shard};
 use super::{
     Create, Created, End, EndEveryone, Ended, Feed, FeedMessage, FeedSource, FeedState, Forget,
     Horizon, List, Look, Looked, NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save,
     Saved, Scan, Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
-    feed::report, session_set::SessionSet,
+    feed::report,
 };
 use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 /// How many locks there are; each protects a share of the users.
 const SHARDS: usize = 64;
-
-/// How many due session sets each operation looks at under its own lock, and every so many operations
-/// under another lock. An operation adds at most one, so the removal catches up with any burst.
-const SWEPT: usize = 64;
-const SWEPT_ELSEWHERE: usize = 1_024;
-const ELSEWHERE_EVERY: usize = 16;
 
 /// Keeps sessions in the memory of this process.
 ///
@@ -69,14 +58,6 @@ struct Inner {
     /// Counts operations, so that locks which are not asked for are swept too.
     turn: AtomicUsize,
     feed: Feed,
-}
-
-/// The lock on a shard, and what was read under it.
-struct Turn<'a> {
-    shard: MutexGuard<'a, Shard>,
-    now: Timestamp,
-    /// How many guest sessions there were.
-    guests: usize,
 }
 
 /// Messages arrive before the call that caused them returns.
@@ -115,89 +96,6 @@ impl MemoryStore {
         self.0.shards.get(at).map(lock)
     }
 
-    /// Runs `work` on a session set. If there is none, `absent` says what to do; an empty one is not kept.
-    fn within<T>(
-        &self,
-        tag: Tag,
-        absent: Absent,
-        work: impl FnOnce(&mut SessionSet, &mut Agents, Timestamp) -> T,
-    ) -> Option<T> {
-        let done = self.locked(tag, |shard, now| {
-            shard.within(tag, absent, now, |set, agents| work(set, agents, now))
-        });
-        if absent != Absent::Nothing {
-            self.sweep_elsewhere(self.0.clock.now());
-        }
-        done
-    }
-
-    /// Runs `work` on a session set that is not over earlier by that.
-    fn seen<T>(&self, tag: Tag, work: impl FnOnce(&mut SessionSet, Timestamp) -> T) -> Option<T> {
-        self.locked(tag, |shard, now| Some(work(shard.set(tag)?, now)))
-    }
-
-    fn locked<T>(
-        &self,
-        tag: Tag,
-        work: impl FnOnce(&mut Shard, Timestamp) -> Option<T>,
-    ) -> Option<T> {
-        let mut turn = self.turn(tag)?;
-        let done = work(&mut turn.shard, turn.now);
-        self.end(turn);
-        done
-    }
-
-    /// The lock on the shard of this tag. [`end`](Self::end) has to follow.
-    fn turn(&self, tag: Tag) -> Option<Turn<'_>> {
-        let shard = self.shard(tag)?;
-        // Read under the lock, so that time never steps back between two steps on one session set.
-        let now = self.0.clock.now();
-        let guests = shard.guests();
-        Some(Turn { shard, now, guests })
-    }
-
-    fn end(&self, mut turn: Turn<'_>) {
-        turn.shard.sweep(turn.now, SWEPT);
-        self.count_guests(turn.guests, turn.shard.guests());
-    }
-
-    /// Only operations that may add a session set do it, because all of them share this counter.
-    fn sweep_elsewhere(&self, now: Timestamp) {
-        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
-        if turn.is_multiple_of(ELSEWHERE_EVERY)
-            && let Some(other) = self.0.shards.get(turn / ELSEWHERE_EVERY % SHARDS)
-            && let Ok(mut other) = other.try_lock()
-        {
-            let guests = other.guests();
-            other.sweep(now, SWEPT_ELSEWHERE);
-            self.count_guests(guests, other.guests());
-        }
-    }
-
-    /// The guest sessions under one lock were and are so many.
-    fn count_guests(&self, were: usize, are: usize) {
-        if were < are {
-            self.0.guests.fetch_add(are - were, Ordering::Relaxed);
-        } else if are < were {
-            self.0.guests.fetch_sub(were - are, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether one more guest session is too many, after all expired ones were removed.
-    fn is_full(&self, tag: Tag) -> bool {
-        let is_full = || self.0.guests.load(Ordering::Relaxed) >= self.0.max_guests;
-        if !is_full() {
-            return false;
-        }
-        let now = self.0.clock.now();
-        for mut shard in self.0.shards.iter().map(lock) {
-            let guests = shard.guests();
-            shard.sweep(now, usize::MAX);
-            self.count_guests(guests, shard.guests());
-        }
-        is_full() && !self.shard(tag).is_some_and(|shard| shard.has(tag))
-    }
-
     fn listed(&self, list: &List) -> Vec<Record> {
         self.within(list.tag, Absent::Nothing, |set, _, now| set.list(list, now))
             .unwrap_or_default()
@@ -217,7 +115,7 @@ impl MemoryStore {
             }
             None => Resolved::Unknown,
         };
-        self.end(turn);
+        self.finish(turn);
         if matches!(answer, Resolved::Reused(_)) {
             // The only answer that may have ended a session: then the set is over earlier.
             self.within(tag, Absent::Nothing, |_, _, _| ());
