@@ -160,8 +160,26 @@ async fn where_all_slots_must_be_served_all_users_go_on_once_a_replica_is_promot
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
+async fn where_all_slots_must_be_served_all_users_go_on_although_a_primary_fell_silent() {
+    lost(Lost::Stopped, "yes", 300).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
 async fn at_a_high_load_users_of_other_primaries_do_not_notice_that_one_was_killed() {
     lost(Lost::Killed, "no", 1_000).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_high_load_users_of_other_primaries_do_not_notice_that_one_fell_silent() {
+    lost(Lost::Stopped, "no", 1_000).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_high_load_all_users_go_on_once_the_replica_of_a_killed_primary_is_promoted() {
+    lost(Lost::Killed, "yes", 1_000).await;
 }
 
 // T70
