@@ -10,6 +10,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use deadpool_redis::redis::RedisConnectionInfo;
 use http::StatusCode;
 use tokio::{sync::Notify, time::Instant};
 use tower_user_sessions::{
@@ -18,12 +19,13 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    cluster::slot,
     http::{Client, user},
     log::Log,
     people::until,
     postgres,
-    redis::Server,
-    relay::Relay,
+    sentinel::{Said, Sentinel},
+    site::Site,
     wire::Wire,
 };
 
@@ -40,44 +42,76 @@ async fn live(store: &(impl SessionStore + Clone), id: &str) -> usize {
     sessions.count().await.unwrap()
 }
 
-/// The server and the store know each script and statement from here on.
-async fn warms_up(layer: &SessionLayer) {
-    let mut client = Client::signed_in(layer, "zoe").await;
-    let answer = client.send(|session| async move {
+/// The server of this user and the store know each script and statement from here on.
+async fn warms_up(layer: &SessionLayer, user: &'static str) {
+    let mut client = Client::signed_in(layer, user).await;
+    let answer = client.send(move |session| async move {
         session.log_out().unwrap();
-        session.log_in("zoe").unwrap();
+        session.log_in(user).unwrap();
     });
     assert_eq!(answer.await.status, StatusCode::OK);
 }
 
 struct Slow {
-    _server: Server,
-    relay: Relay,
+    site: Site,
     store: RedisStore,
     layer: SessionLayer,
 }
 
 impl Slow {
+    /// A node.
     async fn start() -> Self {
-        let server = Server::start();
-        let relay = Relay::start(server.port).await;
-        let source = RedisSource::url(&relay.url()).unwrap();
+        Self::of(false, |urls| RedisSource::url(&urls[0]).unwrap()).await
+    }
+
+    async fn of(is_cluster: bool, source: impl FnOnce(&[String]) -> RedisSource) -> Self {
+        let site = Site::start(is_cluster, &[]).await;
+        let source = source(&site.way().urls);
         let store = RedisStore::builder(source).deadline(DEADLINE).build();
         Self {
-            _server: server,
-            relay,
+            site,
             layer: SessionLayer::new(store.clone()),
             store,
         }
     }
 
+    fn delay(&self, time: Duration) {
+        self.site.relays.iter().for_each(|relay| relay.delay(time));
+    }
+
     /// The server is fast again, and has ended what was given up.
     async fn recovers(&self) {
-        self.relay.delay(Duration::ZERO);
+        self.delay(Duration::ZERO);
         until("the server answers", async || {
             self.store.drain(DEADLINE).await == 0
         })
         .await;
+    }
+
+    /// The sign-out of the first of these users is answered in time, and the sign-in of the second one is not.
+    async fn shares_the_deadline(&self, first: &'static str, second: &'static str) {
+        warms_up(&self.layer, first).await;
+        warms_up(&self.layer, second).await;
+        let mut client = Client::signed_in(&self.layer, first).await;
+        let before = (
+            live(&self.store, first).await,
+            live(&self.store, second).await,
+        );
+        assert_eq!(client.user().await.as_deref(), Some(first));
+        self.delay(SLOW);
+
+        let answer = client.send(move |session| async move {
+            session.log_out().unwrap();
+            session.log_in(second).unwrap();
+        });
+
+        assert_eq!(answer.await.status, StatusCode::SERVICE_UNAVAILABLE);
+        self.recovers().await;
+        let after = (
+            live(&self.store, first).await,
+            live(&self.store, second).await,
+        );
+        assert_eq!(after, (before.0 - 1, before.1));
     }
 }
 
@@ -85,23 +119,34 @@ impl Slow {
 #[tokio::test]
 async fn a_sign_in_after_a_sign_out_has_what_that_left_of_the_deadline() {
     let slow = Slow::start().await;
-    warms_up(&slow.layer).await;
-    let mut client = Client::signed_in(&slow.layer, "alice").await;
-    assert_eq!(client.user().await.as_deref(), Some("alice"));
-    slow.relay.delay(SLOW);
+    slow.shares_the_deadline("alice", "bert").await;
+}
 
-    let answer = client.send(|session| async move {
-        session.log_out().unwrap();
-        session.log_in("bert").unwrap();
-    });
-
-    assert_eq!(answer.await.status, StatusCode::SERVICE_UNAVAILABLE);
-    slow.recovers().await;
-    let (alice, bert) = (
-        live(&slow.store, "alice").await,
-        live(&slow.store, "bert").await,
+// T33
+#[tokio::test]
+async fn a_sign_in_on_another_primary_of_a_cluster_has_what_the_sign_out_left_of_the_deadline() {
+    let slow = Slow::of(true, |urls| RedisSource::cluster(urls).unwrap()).await;
+    // The first three primaries serve a third of the slots each, one after the other.
+    let (alice, dora) = (
+        slot(slow.store.tag(&user("alice"))),
+        slot(slow.store.tag(&user("dora"))),
     );
-    assert_eq!((alice, bert), (0, 0));
+    assert_ne!(alice / 5_461, dora / 5_461, "{alice}, {dora}");
+    slow.shares_the_deadline("alice", "dora").await;
+}
+
+// T33
+#[tokio::test]
+async fn a_sign_in_behind_sentinels_has_what_the_sign_out_left_of_the_deadline() {
+    let sentinel = Sentinel::start(Said::new(0, 1)).await;
+    let slow = Slow::of(false, |urls| {
+        let port = urls[0].rsplit(':').next().unwrap().parse().unwrap();
+        sentinel.says(Said::new(port, 1));
+        let login = RedisConnectionInfo::default();
+        RedisSource::sentinel([sentinel.url().as_str()], "mymaster", login).unwrap()
+    })
+    .await;
+    slow.shares_the_deadline("alice", "bert").await;
 }
 
 // T33
@@ -109,12 +154,12 @@ async fn a_sign_in_after_a_sign_out_has_what_that_left_of_the_deadline() {
 async fn a_guest_who_signs_in_does_not_wait_for_the_end_of_the_guest_session() {
     let log = Log::start();
     let slow = Slow::start().await;
-    warms_up(&slow.layer).await;
+    warms_up(&slow.layer, "zoe").await;
     let mut client = Client::new(&slow.layer);
     client.insert("cart", "apple").await;
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
     let guest = client.clone();
-    slow.relay.delay(SLOW);
+    slow.delay(SLOW);
 
     let answer = client.send(|session| async move {
         session
@@ -144,7 +189,7 @@ async fn a_re_authentication_after_new_data_has_a_deadline_of_its_own() {
         session.reauthenticated().unwrap();
     };
     assert_eq!(client.send(again).await.status, StatusCode::OK);
-    slow.relay.delay(SLOW);
+    slow.delay(SLOW);
 
     let answer = client.send(again).await;
 

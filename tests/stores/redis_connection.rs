@@ -13,14 +13,14 @@ use std::{
 
 use tower_user_sessions::{
     RedisStore,
-    store::{Resolve, Save, SessionStore, StoreErrorKind},
+    store::{Resolve, Save, Saved, SessionStore, StoreErrorKind},
 };
 
 use crate::common::{
     load::millis,
     people::{guest, is_live, set, signs_in, until},
     proxy::Proxy,
-    redis::{Server, pool},
+    redis::{Server, pool, try_ask},
 };
 
 /// Callers, one every 10 ms.
@@ -90,26 +90,43 @@ async fn late_timeouts_of_a_previous_connection_do_not_drop_the_next_one() {
 #[tokio::test]
 async fn a_conditional_write_refused_by_a_busy_server_has_a_known_outcome() {
     let server = Server::start_with(&["--busy-reply-threshold", "1"]);
+    let (patient, url) = (server.patient(), server.url());
     let store = RedisStore::builder(server.pool())
         .deadline(millis(300))
         .build();
-    let token = signs_in(&store, "alice").await;
+    let token = signs_in(&patient, "alice").await;
     let mut save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
-    save.expect = Some(0);
-    store.save(&save).await.unwrap();
-    save.expect = Some(1);
 
-    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
-    socket
-        .write_all(b"EVAL \"while true do end\" 0\r\n")
-        .unwrap();
-    tokio::time::sleep(millis(50)).await;
-    let error = store.save(&save).await.unwrap_err();
-    let mut killer = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
-    killer.write_all(b"SCRIPT KILL\r\n").unwrap();
+    // It is sent again and again. Where other programs use the processor, the last sending may be without an answer at the
+    // deadline: then nobody knows.
+    let (mut kinds, mut revision) = (Vec::new(), 0);
+    while kinds.iter().all(|kind| *kind == StoreErrorKind::Uncertain) && kinds.len() < 20 {
+        until("the store is connected", async || {
+            store.resolve(&Resolve::new(token.clone())).await.is_ok()
+        })
+        .await;
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
+        let endless = b"EVAL \"while true do end\" 0\r\n";
+        socket.write_all(endless).unwrap();
+        until("the server is busy", async || {
+            let answer = try_ask::<u32>(&url, &["DBSIZE"]).await;
+            answer.is_err_and(|error| error.code() == Some("BUSY"))
+        })
+        .await;
+        save.expect = Some(revision);
+        kinds.push(store.save(&save).await.unwrap_err().kind());
+        let _: () = server.ask("SCRIPT KILL").await;
 
-    assert_eq!(error.kind(), StoreErrorKind::Timeout, "{error:?}");
-    store.save(&save).await.unwrap();
+        let saved = patient.save(&save).await.unwrap();
+        assert!(matches!(saved, Saved::Saved { .. }), "{saved:?}");
+        revision += 1;
+    }
+
+    let known = [StoreErrorKind::Timeout, StoreErrorKind::Unavailable];
+    assert!(
+        kinds.last().is_some_and(|kind| known.contains(kind)),
+        "{kinds:?}"
+    );
 }
 
 // T59
