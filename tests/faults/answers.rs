@@ -16,7 +16,7 @@ use std::{
 };
 
 use deadpool_redis::redis::IntoConnectionInfo;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 use tower_user_sessions::{
     EndReason, RedisStore,
     store::{
@@ -30,6 +30,7 @@ use crate::common::{
     load::millis,
     people::{asks, guest, set, token, until},
     redis::{Server, patient},
+    relay::Relay,
 };
 
 async fn resolves(store: &RedisStore) -> Result<(), StoreError> {
@@ -178,6 +179,64 @@ async fn a_refused_password_is_not_tried_more_often_for_spares_confirmations_and
 
     assert!(beside <= 2, "{beside}: a spare, and one that is confirmed");
     assert!(maps <= 4, "{maps}");
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_about_to_be_sent_again_leave_their_places_to_others() {
+    let busy = Arc::<AtomicBool>::default();
+    let is_busy = Arc::clone(&busy);
+    let fake = Fake::start(move |asked| match asked.name() {
+        b"EVALSHA" | b"EVAL" if is_busy.load(SeqCst) => (Duration::ZERO, b"-BUSY no\r\n".to_vec()),
+        _ => (Duration::ZERO, asked.usual()),
+    })
+    .await;
+    let relay = Relay::start(fake.port).await;
+    // Where other programs use the processor, 0.47 s may be too short.
+    let mut told = Vec::new();
+    while told.len() < 5 && !told.contains(&0) {
+        relay.delay(Duration::ZERO);
+        busy.store(false, SeqCst);
+        // Some wait 0.47 s for a place, and those who have one are told after 0.5 s.
+        let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap());
+        let store = store.deadline(millis(1_900)).build();
+        let calls = async |count: usize| {
+            let call = |_| {
+                let store = store.clone();
+                async move { resolves(&store).await.map_err(|error| error.kind()) }
+            };
+            let calls: JoinSet<_> = (0..count).map(call).collect();
+            calls.join_all().await
+        };
+        resolves(&store).await.unwrap();
+        // From here on few places come, because replies take their time.
+        relay.delay(millis(300));
+        assert_eq!(calls(9).await, [Ok(()); 9]);
+
+        relay.delay(millis(40));
+        resolves(&store).await.unwrap();
+        busy.store(true, SeqCst);
+        let answers = calls(30).await;
+
+        let are = |kind| {
+            answers
+                .iter()
+                .filter(|answer| **answer == Err(kind))
+                .count()
+        };
+        told.push(are(StoreErrorKind::Busy));
+        assert_eq!(
+            are(StoreErrorKind::Busy) + are(StoreErrorKind::Unavailable),
+            30,
+            "{answers:?}"
+        );
+    }
+
+    assert_eq!(
+        told.last(),
+        Some(&0),
+        "so many are told that too many call: {told:?}"
+    );
 }
 
 // T70

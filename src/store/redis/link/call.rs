@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
+use deadpool_redis::redis::{Cmd, RedisError};
 
 use super::{
     Inner, Link,
@@ -234,7 +234,7 @@ impl Inner {
                 Landed::Error(error) => self.failed(call, &connection, progress, error, pause),
             };
             // Boxed: this is rare.
-            let again = Box::pin(self.again(next, patience.as_mut(), &mut pause));
+            let again = Box::pin(self.again(next, progress, patience.as_mut(), &mut pause));
             if let Some(came) = again.await? {
                 return Some(came);
             }
@@ -261,6 +261,7 @@ impl Inner {
     pub(super) async fn again(
         &self,
         next: Next,
+        progress: &mut Progress,
         patience: Pin<&mut Patience>,
         pause: &mut Duration,
     ) -> Option<Option<Came>> {
@@ -272,6 +273,8 @@ impl Inner {
         tracing::debug!("call sent again");
         meter::link::resent();
         if time > Duration::ZERO {
+            // The server has answered, and works for others meanwhile.
+            progress.leave();
             patience.bear(tokio::time::sleep(time)).await?;
             *pause = (*pause * 2).min(Duration::from_millis(160));
         }
@@ -374,26 +377,5 @@ impl Inner {
         }
         let kind = failure.kind(call.resend == Resend::Never);
         Next::Fail(StoreError::new(kind).with_source(error))
-    }
-}
-
-impl Inner {
-    /// The server is not ready, or does not serve the key.
-    fn not_now(&self, error: RedisError, pause: Duration) -> Next {
-        if self.member.is_none() {
-            self.not_ready(error);
-            return Next::Again(pause);
-        }
-        match error.redirect_node() {
-            Some((node, _)) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
-                Next::Elsewhere(Elsewhere::Asked(node.into()))
-            }
-            Some((node, _)) => Next::Elsewhere(Elsewhere::Moved(node.into())),
-            // The node answers at once, so it is asked by each call: nobody waits for long.
-            None if self.stays_unready() => {
-                Next::Fail(StoreError::new(StoreErrorKind::Unavailable).with_source(error))
-            }
-            None => Next::Again(pause),
-        }
     }
 }

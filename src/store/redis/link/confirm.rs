@@ -121,7 +121,8 @@ impl Inner {
                 }
             };
             name = "EVALSHA";
-            if let Some(came) = self.again(next, patience.as_mut(), &mut pause).await? {
+            let again = self.again(next, progress, patience.as_mut(), &mut pause);
+            if let Some(came) = again.await? {
                 return Some(came);
             }
             if asking || self.losses() != progress.losses {

@@ -8,11 +8,18 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, Value};
+use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::Notify;
 
-use super::{Inner, Link, RedisSource, outage::Outage};
-use crate::model::clock::Monotonic;
+use super::{
+    Inner, Link, RedisSource,
+    outage::Outage,
+    progress::{Elsewhere, Next},
+};
+use crate::{
+    model::clock::Monotonic,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// One of the links of a Cluster.
 pub(super) struct Member {
@@ -116,8 +123,27 @@ impl Link {
 }
 
 impl Inner {
+    /// The server is not ready, or does not serve the key.
+    pub(super) fn not_now(&self, error: RedisError, pause: Duration) -> Next {
+        if self.member.is_none() {
+            self.not_ready(error);
+            return Next::Again(pause);
+        }
+        match error.redirect_node() {
+            Some((node, _)) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+                Next::Elsewhere(Elsewhere::Asked(node.into()))
+            }
+            Some((node, _)) => Next::Elsewhere(Elsewhere::Moved(node.into())),
+            // The node answers at once, so it is asked by each call: nobody waits for long.
+            None if self.stays_unready() => {
+                Next::Fail(StoreError::new(StoreErrorKind::Unavailable).with_source(error))
+            }
+            None => Next::Again(pause),
+        }
+    }
+
     /// Notes that the server answered that it is not ready. Says whether that is so for too long.
-    pub(super) fn stays_unready(&self) -> bool {
+    fn stays_unready(&self) -> bool {
         let now = Monotonic::now().as_millis();
         let (is_news, since) = {
             let mut state = self.state();
