@@ -193,11 +193,11 @@ async fn calls_that_are_about_to_be_sent_again_leave_their_places_to_others() {
     .await;
     let relay = Relay::start(fake.port).await;
     // Where other programs use the processor, 0.47 s may be too short.
-    let mut told = Vec::new();
-    while told.len() < 5 && !told.contains(&0) {
+    let mut without = Vec::new();
+    while without.len() < 5 && !without.contains(&0) {
         relay.delay(Duration::ZERO);
         busy.store(false, SeqCst);
-        // Some wait 0.47 s for a place, and those who have one are told after 0.5 s.
+        // Some wait 0.47 s for a place, and those who have one get their error after 0.5 s.
         let store = RedisStore::builder(RedisSource::url(&relay.url()).unwrap());
         let store = store.deadline(millis(1_900)).build();
         let calls = async |count: usize| {
@@ -224,7 +224,7 @@ async fn calls_that_are_about_to_be_sent_again_leave_their_places_to_others() {
                 .filter(|answer| **answer == Err(kind))
                 .count()
         };
-        told.push(are(StoreErrorKind::Busy));
+        without.push(are(StoreErrorKind::Busy));
         assert_eq!(
             are(StoreErrorKind::Busy) + are(StoreErrorKind::Unavailable),
             30,
@@ -233,9 +233,9 @@ async fn calls_that_are_about_to_be_sent_again_leave_their_places_to_others() {
     }
 
     assert_eq!(
-        told.last(),
+        without.last(),
         Some(&0),
-        "so many are told that too many call: {told:?}"
+        "so many calls found no place: {without:?}"
     );
 }
 
