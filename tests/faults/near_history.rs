@@ -8,12 +8,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 use tower_user_sessions::{
-    EndReason, Lifetime,
+    Lifetime,
     store::{
-        Changes, Created, End, List, Renewal, Resolve, Rotate, Rotated, Salt, Save, Saved,
-        SessionStore, Tag, Which,
+        Changes, Created, Renewal, Resolve, Rotate, Rotated, Salt, Save, Saved, SessionStore, Tag,
     },
 };
 
@@ -24,17 +26,23 @@ use crate::common::{
     random::Random,
 };
 
-pub(super) struct History {
-    seed: u64,
+/// How often a session is watched after something happened.
+pub(super) const EACH: Duration = Duration::from_millis(40);
+
+/// A request beside an operation: the node, the session and the place of its token, when it was asked, and the answer.
+pub(super) type Beside = (usize, usize, usize, Instant, Answer);
+
+pub(super) struct History<St> {
+    pub(super) seed: u64,
     user: String,
-    tag: Tag,
-    place: Arc<Place>,
-    random: Random,
-    truths: Vec<Truth>,
+    pub(super) tag: Tag,
+    pub(super) place: Arc<Place<St>>,
+    pub(super) random: Random,
+    pub(super) truths: Vec<Truth>,
 }
 
-impl History {
-    pub(super) fn new(seed: u64, place: &Arc<Place>) -> Self {
+impl<St: SessionStore> History<St> {
+    pub(super) fn new(seed: u64, place: &Arc<Place<St>>) -> Self {
         let user = format!("user {seed}");
         Self {
             seed,
@@ -51,9 +59,9 @@ impl History {
         self.tag
     }
 
-    pub(super) async fn run(mut self, steps: usize) -> Self {
+    pub(super) async fn run(mut self) -> Self {
         sleep(millis(self.random.below(300))).await;
-        for _ in 0..steps {
+        for _ in 0..self.place.steps {
             self.step().await;
         }
         self
@@ -74,6 +82,7 @@ impl History {
             14 => self.beside(Self::rotates).await,
             15 => self.rotates().await,
             16 | 17 if self.truths.len() < 6 => self.begins().await,
+            _ if self.random.is_one_in(3) => self.is_overtaken().await,
             _ if self.random.is_one_in(2) => self.beside(Self::ends).await,
             _ => self.requests().await,
         }
@@ -120,7 +129,7 @@ impl History {
     }
 
     /// A session, and the place of one of its tokens: mostly the newest one.
-    fn pick(&mut self) -> (usize, usize) {
+    pub(super) fn pick(&mut self) -> (usize, usize) {
         let last = self.truths.len() - 1;
         let at = if self.random.is_one_in(2) {
             last
@@ -136,7 +145,7 @@ impl History {
         (at, tokens - 1 - back)
     }
 
-    fn resolve(&mut self, at: usize, token: usize) -> Resolve {
+    pub(super) fn resolve(&mut self, at: usize, token: usize) -> Resolve {
         let mut resolve = Resolve::new(self.truths[at].tokens[token].token.clone());
         resolve.near = Some(Duration::from_secs(120));
         resolve.activity = !self.random.is_one_in(3);
@@ -155,25 +164,30 @@ impl History {
         if self.random.is_one_in(8) {
             resolve.near = None;
         }
+        self.sends(node, at, token, &resolve).await;
+    }
+
+    async fn sends(&mut self, node: usize, at: usize, token: usize, resolve: &Resolve) {
         let asked = Instant::now();
         let place = Arc::clone(&self.place);
-        let answer = place.nodes[node].near.resolve(&resolve).await;
+        let answer = place.nodes[node].near.resolve(resolve).await;
         self.answered(node, at, token, asked, &answer);
     }
 
     /// Each node is asked with this token, so that most of them keep the answer.
-    async fn warms(&mut self, at: usize, token: usize) {
+    pub(super) async fn warms(&mut self, at: usize, token: usize) {
         for node in 0..self.place.nodes.len() {
             self.request(node, at, token).await;
         }
     }
 
-    /// So many requests with this token, one in 40 ms, on any node.
-    async fn watches(&mut self, at: usize, token: usize, times: usize) {
+    /// So many requests with this token, on any node.
+    pub(super) async fn watches(&mut self, at: usize, token: usize, times: usize) {
         for _ in 0..times {
-            sleep(millis(40)).await;
+            sleep(EACH).await;
             let node = self.random.place(self.place.nodes.len());
-            self.request(node, at, token).await;
+            let resolve = self.resolve(at, token);
+            self.sends(node, at, token, &resolve).await;
         }
     }
 
@@ -184,19 +198,22 @@ impl History {
             let (node, (at, token)) = (self.random.place(self.place.nodes.len()), self.pick());
             let (place, resolve) = (Arc::clone(&self.place), self.resolve(at, token));
             let wait = millis(self.random.of([0, 0, 1, 5]));
-            beside.push(async move {
+            beside.push(tokio::spawn(async move {
                 sleep(wait).await;
                 let asked = Instant::now();
                 let answer = place.nodes[node].near.resolve(&resolve).await;
                 (node, at, token, asked, answer)
-            });
+            }));
         }
-        let beside: Vec<_> = beside.into_iter().map(tokio::spawn).collect();
         operation(self).await;
         for answer in beside {
-            let (node, at, token, asked, answer) = answer.await.unwrap();
-            self.answered(node, at, token, asked, &answer);
+            self.comes(answer).await;
         }
+    }
+
+    pub(super) async fn comes(&mut self, answer: JoinHandle<Beside>) {
+        let (node, at, token, asked, answer) = answer.await.unwrap();
+        self.answered(node, at, token, asked, &answer);
     }
 
     fn answered(&mut self, node: usize, at: usize, token: usize, asked: Instant, answer: &Answer) {
@@ -221,9 +238,8 @@ impl History {
                 truth.own[node].0 = revision;
                 // The browser sees it at once, on this node.
                 let newest = truth.tokens.len() - 1;
-                let (resolve, asked) = (self.resolve(at, newest), Instant::now());
-                let answer = place.nodes[node].near.resolve(&resolve).await;
-                self.answered(node, at, newest, asked, &answer);
+                let resolve = self.resolve(at, newest);
+                self.sends(node, at, newest, &resolve).await;
             }
             Ok(_) => {}
             Err(_) => count(&place.tally.errors),
@@ -272,78 +288,6 @@ impl History {
                 count(&place.tally.errors);
                 self.truths[at].maybe = true;
             }
-        }
-    }
-
-    async fn ends(&mut self) {
-        let (node, (at, _)) = (self.random.place(self.place.nodes.len()), self.pick());
-        let (id, newest) = (self.truths[at].id(), self.truths[at].tokens.len() - 1);
-        self.warms(at, newest).await;
-        let which = match self.random.below(4) {
-            0 => Which::All,
-            1 => Which::Others(id),
-            _ => Which::One(id),
-        };
-        let end = End::new(self.tag, which, EndReason::Revoked);
-        let place = Arc::clone(&self.place);
-        let elsewhere = self.random.is_one_in(3);
-        let ended = if elsewhere {
-            place.plain.end(&end).await
-        } else {
-            place.nodes[node].near.end(&end).await
-        };
-        for truth in &mut self.truths {
-            let goes = match which {
-                Which::All => true,
-                Which::Others(_) => truth.id() != id,
-                Which::One(_) => truth.id() == id,
-            };
-            if goes && ended.is_err() {
-                truth.maybe = true;
-            } else if goes {
-                truth.ends();
-                if !elsewhere {
-                    truth.own[node].1.get_or_insert_with(Instant::now);
-                }
-            }
-        }
-        if ended.is_err() {
-            return count(&place.tally.errors);
-        }
-        count(&place.tally.ends);
-        // No node answers with it for longer than its bound.
-        let times = if self.random.is_one_in(10) { 60 } else { 15 };
-        self.watches(at, newest, times).await;
-    }
-
-    /// What is live in the end: nothing that a node did later has ended a session.
-    pub(super) async fn settles(&self) {
-        let list = List::new(self.tag);
-        let mut live = self.place.plain.list(&list).await;
-        // A slot may have moved a moment ago.
-        for _ in 0..40 {
-            if live.is_ok() {
-                break;
-            }
-            sleep(millis(250)).await;
-            live = self.place.plain.list(&list).await;
-        }
-        let live = live.unwrap();
-        let gone = *self.place.gone.lock().unwrap();
-        for truth in &self.truths {
-            let is_live = live.iter().any(|record| record.id == truth.id());
-            let ended = truth.ended.is_some() || gone.is_some_and(|gone| truth.began < gone);
-            assert!(
-                !(ended && is_live),
-                "history {}: it is live again",
-                self.seed
-            );
-            let may = truth.maybe || self.place.forgets || gone.is_some();
-            assert!(
-                ended || is_live || may,
-                "history {}: nobody ended it",
-                self.seed
-            );
         }
     }
 }

@@ -16,21 +16,23 @@ use std::{
 
 use tokio::time::Instant;
 use tower_user_sessions::{
-    RedisStore, SessionId,
-    store::{Near, Resolved, StoreError, Token},
+    SessionId,
+    store::{Near, Resolved, SessionStore, StoreError, Token},
 };
 
 /// A node, and how old its answers may be.
-pub(super) struct Node {
-    pub(super) near: Near<RedisStore>,
+pub(super) struct Node<St> {
+    pub(super) near: Near<St>,
     pub(super) bound: Duration,
 }
 
 /// Where the histories take place.
-pub(super) struct Place {
-    pub(super) nodes: Vec<Node>,
+pub(super) struct Place<St> {
+    pub(super) nodes: Vec<Node<St>>,
     /// Of an administrator, without a near cache and without faults on its way.
-    pub(super) plain: RedisStore,
+    pub(super) plain: St,
+    /// How many steps each history has.
+    pub(super) steps: usize,
     /// When the server lost all sessions.
     pub(super) gone: Mutex<Option<Instant>>,
     /// A failover may undo what replicas have not confirmed: saves, new tokens, and ends by reuse.
@@ -88,9 +90,9 @@ impl Truth {
     }
 
     /// Whether the answer to a request with this token, on this node, may be.
-    pub(super) fn judges(
+    pub(super) fn judges<St: SessionStore>(
         &mut self,
-        place: &Place,
+        place: &Place<St>,
         (node, token): (usize, usize),
         asked: Instant,
         answer: &Answer,

@@ -1,9 +1,12 @@
 //! The near cache on PostgreSQL: what the feed makes fast, and what is true without it.
 
-use std::time::Duration;
+use std::{cell::Cell, future::ready, ops::Range, sync::Arc, time::Duration};
 
-use deadpool_postgres::tokio_postgres::NoTls;
-use tokio::time::{Instant, sleep, timeout};
+use deadpool_postgres::{Pool, tokio_postgres::NoTls};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 use tower_user_sessions::{
     EndReason, PostgresStore,
     store::{
@@ -11,11 +14,15 @@ use tower_user_sessions::{
     },
 };
 
-use super::near_way::{Of, Way};
+use super::{
+    near_runs::{Climate, Kind, Sum, all, histories, place, runs, weather},
+    near_way::{Of, Way},
+};
 use crate::common::{
     load::millis,
     people::{set, signs_in, until},
-    postgres::{Server, patient, url},
+    postgres::{Server, patient, pool, url},
+    random::Random,
 };
 
 const LEASE: Duration = Duration::from_millis(400);
@@ -25,8 +32,8 @@ const LONG: Duration = Duration::from_secs(60);
 const MS: Duration = Duration::from_millis(1);
 
 /// A store that reports all changes, and listens on this port.
-fn live(server: &Server, port: u16) -> PostgresStore {
-    let store = patient(server.pool()).live(url(port).parse().unwrap(), NoTls);
+fn live(pool: Pool, port: u16) -> PostgresStore {
+    let store = patient(pool).live(url(port).parse().unwrap(), NoTls);
     store.report_writes(true).build()
 }
 
@@ -35,8 +42,10 @@ async fn nodes(lease: Duration) -> (Server, Way, Near<PostgresStore>, PostgresSt
     let server = Server::start();
     drop(server.store().await);
     let way = Way::postgres(server.port).await;
-    let near = Near::builder(live(&server, way.port)).lease(lease).build();
-    let other = live(&server, server.port);
+    let near = Near::builder(live(server.pool(), way.port))
+        .lease(lease)
+        .build();
+    let other = live(server.pool(), server.port);
     (server, way, near, other)
 }
 
@@ -200,4 +209,39 @@ async fn answers_after(near: &Near<PostgresStore>, token: &Token) -> Option<Dura
         }
         sleep(millis(5)).await;
     }
+}
+
+/// Histories with a way for each node, to its feed and of its calls.
+async fn in_histories(seeds: Range<u64>, sum: &Sum) {
+    let server = Server::start();
+    let plain = live(server.pool(), server.port);
+    plain.migrate().await.unwrap();
+    let (mut random, mut ways) = (Random(seeds.start + 1), Vec::new());
+    for _ in 0..3 {
+        ways.push(Way::postgres(server.port).await);
+    }
+    let ways = Arc::new(ways);
+    let through = |way: &Way| live(pool(&url(way.port), 8), way.port);
+    let stores = ways.iter().map(through).collect();
+    let place = place(stores, plain, Kind::Postgres);
+    let mut faults = JoinSet::new();
+    for at in 0..3 {
+        let random = Random(random.below(u64::MAX));
+        let climate = Climate {
+            loses: at < 2,
+            calm: 200,
+        };
+        faults.spawn(weather(Arc::clone(&ways), at, climate, random));
+    }
+    // Calls of PostgreSQL are large futures.
+    let over = Cell::new(false);
+    Box::pin(runs(&place, seeds, &over, ready(()))).await;
+    faults.shutdown().await;
+    sum.add(&place.tally, ways.iter().map(Way::lost).sum(), 0);
+}
+
+// T73
+#[tokio::test(flavor = "multi_thread")]
+async fn in_random_histories_with_lost_and_late_messages_no_answer_is_later_than_the_lease() {
+    all(Kind::Postgres, histories(60, 10), in_histories).await;
 }
