@@ -18,6 +18,7 @@
 //! | `EXCESS` | what happens at the limit: `evict` the least recently active session, or `refuse` the sign-in | `evict` |
 //! | `IDLE_SECS` | how long a session lives without activity | 1 day |
 //! | `ABSOLUTE_SECS` | how long a session lives at all | 30 days |
+//! | `LOOK_EVERY_SECS` | how often open pages ask the store whether their session is live, 1 to 3600. In an outage they end after five times that | 60 |
 //! | `COOKIE` | `insecure`: also sent over plain http. Safari and clients such as Python's need it even on localhost; Chrome, Firefox and curl do not | `secure` |
 //! | `PASSWORD_KIB` | memory that a password check takes, in KiB, 8 to 1048576. Less is for tests | 19456 |
 //! | `GEOIP_DB` | a MaxMind DB file with the places of addresses, such as `GeoLite2` City | no places |
@@ -164,6 +165,7 @@ fn app(settings: Settings, store: SharedStore, users: Users) -> Router {
         .limit(settings.limit)
         .class_of(settings::class_of)
         .lifetime(settings.lifetime)
+        .look_every(settings.look_every)
         .cookie(settings.cookie)
         // The browser opens it again by itself.
         .counts_as_activity(|parts| parts.uri.path() != live::EVENTS)

@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) limit: Limit,
     pub(crate) lifetime: Lifetime,
+    pub(crate) look_every: Duration,
     pub(crate) cookie: SessionCookie,
     /// The memory that a password check takes.
     pub(crate) password_kib: u32,
@@ -66,6 +67,7 @@ impl Settings {
             listen: listen()?,
             limit: limit()?,
             lifetime: lifetime()?,
+            look_every: look_every()?,
             cookie: cookie()?,
             password_kib: password_kib()?,
             geo: geo()?,
@@ -144,6 +146,11 @@ fn lifetime() -> Result<Lifetime, BadSetting> {
         None => Lifetime::default().idle().min(absolute),
     };
     Ok(Lifetime::new(idle, absolute))
+}
+
+fn look_every() -> Result<Duration, BadSetting> {
+    let seconds = number("LOOK_EVERY_SECS", 1..=3_600)?;
+    Ok(Duration::from_secs(seconds.unwrap_or(60)))
 }
 
 fn cookie() -> Result<SessionCookie, BadSetting> {

@@ -149,6 +149,7 @@ fn set<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Comma
         "EXCESS",
         "IDLE_SECS",
         "ABSOLUTE_SECS",
+        "LOOK_EVERY_SECS",
         "COOKIE",
         "GEOIP_DB",
         "RUST_LOG",

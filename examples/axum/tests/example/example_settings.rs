@@ -43,6 +43,11 @@ fn bad_settings_stop_the_example_with_one_clear_line_and_code_2() {
             "error: ABSOLUTE_SECS must be a whole number from 1 to 34560000, not \"34560001\"\n",
         ),
         (
+            "LOOK_EVERY_SECS",
+            "0",
+            "error: LOOK_EVERY_SECS must be a whole number from 1 to 3600, not \"0\"\n",
+        ),
+        (
             "COOKIE",
             "plain",
             "error: COOKIE must be secure or insecure, not \"plain\"\n",

@@ -18,4 +18,5 @@ mod example_race;
 mod example_redis;
 mod example_settings;
 mod example_visits;
+mod example_websocket;
 mod rotation_load;

@@ -1,0 +1,112 @@
+//! A WebSocket of the example says by the code of its close what the client can do next.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::Duration;
+
+use tokio::{net::TcpStream, time::timeout};
+use tokio_stream::StreamExt;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Message,
+        client::IntoClientRequest,
+        http::header::COOKIE,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+
+use crate::common::{
+    app::{App, TRIES},
+    browser,
+    redis::Server,
+};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn sign_in(app: &App) -> String {
+    let client = browser::patient(Duration::from_secs(60));
+    let answer = browser::log_in(&client, app.url("/login"), "Desktop/1.0").await;
+    assert_eq!(answer.status, 200);
+    answer.token()
+}
+
+/// The status of a request with this token, where the store may be slow.
+async fn me(app: &App, token: &str) -> u16 {
+    let client = browser::patient(Duration::from_secs(60));
+    browser::get(&client, app.url("/me"), Some(token))
+        .await
+        .status
+}
+
+/// Opens the ticker, and returns when it has counted a second.
+async fn opens(app: &App, token: &str) -> Socket {
+    let address = format!("ws://127.0.0.1:{}/ticker", app.port());
+    let mut request = address.into_client_request().unwrap();
+    let cookie = format!("__Host-session={token}").parse().unwrap();
+    request.headers_mut().insert(COOKIE, cookie);
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::text("1"));
+    socket
+}
+
+async fn next(socket: &mut Socket) -> Message {
+    let frame = timeout(Duration::from_secs(60), socket.next()).await;
+    frame.unwrap().unwrap().unwrap()
+}
+
+/// How the app closes it.
+async fn closed(mut socket: Socket) -> CloseFrame {
+    loop {
+        match next(&mut socket).await {
+            Message::Text(_) => {}
+            Message::Close(Some(close)) => return close,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+// T41 T42
+#[tokio::test]
+async fn a_websocket_is_closed_as_a_matter_of_policy_when_its_session_ended() {
+    let app = App::start(&[]);
+    let token = sign_in(&app).await;
+    let socket = opens(&app, &token).await;
+    let client = browser::patient(Duration::from_secs(60));
+
+    let out = browser::post(&client, app.url("/logout"), Some(&token)).await;
+
+    assert_eq!(out.status, 200);
+    let close = closed(socket).await;
+    assert_eq!(close.code, CloseCode::Policy);
+    assert_eq!(close.reason, "You signed out.");
+}
+
+// T41
+#[tokio::test]
+async fn a_websocket_whose_store_cannot_be_asked_is_closed_with_try_again_and_can_open_again() {
+    let redis = Server::start();
+    let url = redis.url();
+    let app = App::start(&[("REDIS_URL", &url), ("LOOK_EVERY_SECS", "1")]);
+    let token = sign_in(&app).await;
+    let socket = opens(&app, &token).await;
+
+    redis.suspend();
+    let close = closed(socket).await;
+    redis.resume();
+
+    assert_eq!(
+        (close.code, u16::from(close.code)),
+        (CloseCode::Again, 1013)
+    );
+    for _ in 0..TRIES {
+        if me(&app, &token).await == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    opens(&app, &token).await;
+}
