@@ -36,6 +36,16 @@ const SLOW: Duration = Duration::from_millis(1_200);
 /// The time of one statement of PostgreSQL: a fifth of its deadline.
 const STATEMENT: Duration = Duration::from_millis(600);
 
+/// Notes for how long each statement that writes a set may wait for a lock.
+const NOTES: &str = "
+    CREATE TABLE waits (at serial, ms int);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO waits (ms) SELECT setting::int FROM pg_settings WHERE name = 'lock_timeout';
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER note BEFORE INSERT OR UPDATE ON tower_user_sessions
+        FOR EACH ROW EXECUTE FUNCTION note()";
+
 /// How many sessions a user has.
 async fn live(store: &(impl SessionStore + Clone), id: &str) -> usize {
     let sessions = UserSessions::new(store.clone(), user(id));
@@ -222,6 +232,7 @@ async fn the_time_in_which_the_app_looks_up_a_limit_is_not_taken_from_the_store(
     assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
 
+// A statement that waits for a lock longer than its caller waits keeps a connection, and may write late.
 // T33
 #[tokio::test]
 async fn operations_of_a_commit_on_postgres_share_a_deadline_too() {
@@ -240,6 +251,8 @@ async fn operations_of_a_commit_on_postgres_share_a_deadline_too() {
     let mut guest = Client::new(&layer);
     guest.insert("cart", "apple").await;
     client.guest = guest.guest;
+    let admin = postgres::client(&server.url()).await;
+    admin.batch_execute(NOTES).await.unwrap();
     wire.delay(STATEMENT);
 
     // Two ends and the look at the guest session leave nothing for the sign-in.
@@ -254,4 +267,12 @@ async fn operations_of_a_commit_on_postgres_share_a_deadline_too() {
     until("the server answers", ended).await;
     let (alice, bert) = (live(&store, "alice").await, live(&store, "bert").await);
     assert_eq!((alice, bert), (0, 0));
+    let rows = admin.query("SELECT ms FROM waits ORDER BY at", &[]).await;
+    let waits: Vec<i32> = rows.unwrap().iter().map(|row| row.get(0)).collect();
+    let [first, second, ..] = waits[..] else {
+        panic!("{waits:?}");
+    };
+    // The first end reads and writes, and the second one reads.
+    let left = i32::try_from((STATEMENT * 2).as_millis()).unwrap();
+    assert!(first > second && second <= left * 9 / 10, "{waits:?}");
 }
