@@ -297,9 +297,13 @@ pub mod threats {}
 /// raised only if another request used the ticket meanwhile: a ticket that does not work from the beginning may be made up.
 ///
 /// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
-/// event is delivered at most once. If a store's reply to a sign-in or an end is lost, the retry raises the
-/// same events. `expired` and `token_reuse` may be lost with a reply, and so may the end of [`ClientVerdict::End`]. What ends
-/// outside of a request is reported only to [`UserSessions::events`] and [`Everyone::events`].
+/// event is delivered at most once. What ends outside of a request is reported only to [`UserSessions::events`] and
+/// [`Everyone::events`].
+///
+/// If a store's reply to a sign-in or an end is lost, the same [`Session`] or [`UserSessions`] can make the call again, and
+/// raises the same events. A later request cannot: the sessions have ended already. So the event is lost where a user
+/// presses a button of the device page again, or a client of `DeviceApi` repeats its request. `expired`, `token_reuse`,
+/// the end of [`ClientVerdict::End`] and those of [`UserSessions::end_external`] may be lost with a reply, too.
 ///
 /// A session that expires without being used again raises no event. Nor does one that the store removed
 /// before its token is sent again. Any sign-in or list of the same user removes it. If the user has nothing

@@ -314,7 +314,8 @@ impl UserSessions {
     ///
     /// # Cancel safety
     ///
-    /// A dropped call may have ended some of them. Calling it again is harmless.
+    /// A dropped call may have ended some of them. Calling it again is harmless. The same is true after an error. What had
+    /// ended before is not in the second count, and raises no event then.
     pub async fn end_external(&self, sid: &str) -> Result<usize, UserSessionsError> {
         let mut count = 0;
         // The current one is the first of the list. Once it has ended, it may end no other.
