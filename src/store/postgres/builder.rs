@@ -225,7 +225,6 @@ impl PostgresStoreBuilder {
         let mut sets = SetStore::builder(tables)
             .notice_kept(notice_kept)
             .activity_step(activity_step)
-            .patience(deadline / 2)
             .shares(deadline);
         if confirm {
             sets = sets.confirms(|tables, urgency| Box::pin(tables.confirm(urgency)));

@@ -172,7 +172,7 @@ impl Link {
             if sent > 1 && failure.of == Of::Connection && !failure.silent {
                 // The second one that broke under this call: the others in the pool are likely to be broken as well, and would
                 // use up what is left of its tries.
-                self.pool.retain(|_, _| false);
+                self.drop_idle();
             }
             let next = self.follows(&failure, again, sent, began);
             let missed = self.note(failure, began, &mut pass);
@@ -220,12 +220,17 @@ impl Link {
         Monotonic::now().as_millis().saturating_sub(left) < LEFT
     }
 
+    /// Drops all connections that wait in the pool. Those in use are not among them.
+    fn drop_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     /// Opens or closes the gate.
     fn note(&self, failure: Failure, began: Monotonic, pass: &mut Pass<'_>) -> Missed {
         let (nothing_ran, lost) = (failure.nothing_ran, failure.lost);
         if failure.demoted && failure.of != Of::Statement {
             // The other connections lead to the same server.
-            self.pool.retain(|_, _| false);
+            self.drop_idle();
             self.left.store(Monotonic::now().as_millis(), Relaxed);
         }
         if failure.forgot && self.prepares.swap(false, Relaxed) {
@@ -250,7 +255,7 @@ impl Link {
                 if failure.silent && !self.gate.answered_since(began, self.deadline / 2) {
                     if !failure.is_new {
                         // Whatever forgot this connection forgot the others too.
-                        self.pool.retain(|_, _| false);
+                        self.drop_idle();
                         self.settling.give_up();
                     }
                     self.gate.failed(failure, pass)

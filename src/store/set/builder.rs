@@ -75,7 +75,8 @@ impl<S: SetStorage> SetStoreBuilder<S> {
         self
     }
 
-    /// The operations of a commit share this deadline, of which the patience is half. The owner gives an operation up then.
+    /// The operations of a commit share this deadline. The owner gives an operation up then. The patience is half of what
+    /// is left of it.
     #[cfg(feature = "postgres")]
     pub(crate) fn shares(mut self, deadline: Duration) -> Self {
         self.shares = Some(deadline);

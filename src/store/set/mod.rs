@@ -71,7 +71,7 @@ struct Inner<S> {
     activity_step: Duration,
     patience: Duration,
     confirms: Option<Confirms<S>>,
-    /// The deadline that the operations of a commit share, if the owner has one.
+    /// The deadline that the operations of a commit share, if the owner has one. Then it replaces the patience.
     shares: Option<Duration>,
     horizon: Horizon,
     turns: Turns,
@@ -173,8 +173,10 @@ impl<S: SetStorage> SetStore<S> {
 
     /// How long an operation is tried again. A sign-in must not be written after its caller has given it up.
     fn patience(&self) -> Duration {
-        let patience = self.0.patience;
-        (self.0.shares).map_or(patience, |deadline| patience.min(left(deadline) / 2))
+        match self.0.shares {
+            Some(deadline) => left(deadline) / 2,
+            None => self.0.patience,
+        }
     }
 
     /// Waits until no failover can undo what was found done, if the storage can do that.
@@ -246,8 +248,7 @@ mod tests {
     #[test]
     fn late_in_a_commit_a_sign_in_is_written_in_half_of_what_is_left_or_not_at_all() {
         const HOUR: Duration = Duration::from_secs(3_600);
-        let store = SetStore::builder(Silent).patience(HOUR).shares(2 * HOUR);
-        let store = store.build();
+        let store = SetStore::builder(Silent).shares(2 * HOUR).build();
         let left_after = |spent| tokio_test::block_on(after(spent, async { store.patience() }));
 
         let (half, nothing) = (left_after(HOUR), left_after(2 * HOUR));
