@@ -13,7 +13,7 @@ use crate::{
         SessionId, Tag, Timestamp, Token, UserId,
     },
     request::{mark, same_client},
-    store::{End, NOTICE_KEPT, NoteClient, StoreError, Which},
+    store::{End, NOTICE_KEPT, NoteClient, StoreError, Which, together::together},
 };
 
 /// How often the client of a session is written at most.
@@ -143,9 +143,18 @@ impl Session {
         if verdict == ClientVerdict::End {
             // The client is not noted: if the session cannot end now, its next request has to be a change again.
             let end = End::new(tag, Which::One(record.id), EndReason::ClientChanged);
-            let ended = self.end_surely(end).await?.has(record.id);
-            if !ended && let Some(dead) = self.ended_otherwise(token).await? {
-                return Ok(Some(dead));
+            // The client waits for all of these calls.
+            let ends = together(async {
+                let ended = self.end_surely(end).await?.has(record.id);
+                let otherwise = match ended {
+                    true => None,
+                    false => self.ended_otherwise(token).await?,
+                };
+                Ok::<_, StoreError>((ended, otherwise))
+            });
+            let (ended, otherwise) = ends.await?;
+            if otherwise.is_some() {
+                return Ok(otherwise);
             }
             if ended && event {
                 report();

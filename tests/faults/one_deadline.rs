@@ -14,7 +14,7 @@ use deadpool_redis::redis::RedisConnectionInfo;
 use http::StatusCode;
 use tokio::{sync::Notify, time::Instant};
 use tower_user_sessions::{
-    Limit, Login, PostgresStore, RedisStore, Session, SessionLayer, UserSessions,
+    ClientVerdict, Limit, Login, PostgresStore, RedisStore, Session, SessionLayer, UserSessions,
     store::{RedisSource, SessionStore},
 };
 
@@ -188,6 +188,30 @@ async fn a_guest_who_signs_in_does_not_wait_for_the_end_of_the_guest_session() {
     assert_eq!(client.user().await.as_deref(), Some("alice"));
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
     assert_eq!(guest.clone().get("cart").await, None);
+}
+
+// The server answers which session it is, and then nothing more.
+#[tokio::test]
+async fn a_session_that_ends_because_its_client_changed_is_ended_within_one_deadline() {
+    let server = Server::start();
+    let relay = Arc::new(Relay::start(server.port).await);
+    let source = RedisSource::url(&relay.url()).unwrap();
+    let store = RedisStore::builder(source).deadline(DEADLINE).build();
+    let falls_silent = Arc::clone(&relay);
+    let layer = SessionLayer::new(store).on_client_changed(move |_change| {
+        falls_silent.become_a_black_hole();
+        ClientVerdict::End
+    });
+    let mut client = Client::signed_in(&layer, "alice").await;
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
+    client.user_agent = "Thief/1.0";
+    let asked = Instant::now();
+
+    let answer = client.send(|_session| async {}).await;
+
+    let took = asked.elapsed();
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(took < DEADLINE * 2, "{took:?}");
 }
 
 #[tokio::test]
