@@ -52,7 +52,7 @@ fn response(request: &Request<()>) -> Response<()> {
 }
 
 /// The response of a service that never waits, without a runtime, because that would allocate too.
-fn answer<S>(service: &mut S, request: Request<()>) -> Response<()>
+pub(super) fn answer<S>(service: &mut S, request: Request<()>) -> Response<()>
 where
     S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
 {

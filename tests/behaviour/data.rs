@@ -78,33 +78,18 @@ async fn removing_a_missing_key_costs_no_store_call() {
     assert_eq!(faulty.all_calls(), 0);
 }
 
-/// Runs `first` in one request, and `second` in another one while the first is in flight.
-async fn at_once(client: &mut Client, first: fn(&Session), second: fn(&Session)) -> StatusCode {
-    let parallel = client.clone();
-    let answer = client.send(move |session| {
-        let parallel = parallel.clone();
-        async move {
-            first(&session);
-            parallel
-                .request(move |session| async move { second(&session) })
-                .await;
-        }
-    });
-    answer.await.status
-}
-
 #[tokio::test]
 async fn two_requests_that_change_different_keys_are_both_stored_without_a_retry() {
     let (store, _clock) = store();
     let faulty = FaultyStore::new(&store);
     let mut client = Client::signed_in(&SessionLayer::new(faulty.clone()), "alice").await;
 
-    at_once(
-        &mut client,
-        |session| session.insert("a", "1").unwrap(),
-        |session| session.insert("b", "2").unwrap(),
-    )
-    .await;
+    client
+        .at_once(
+            |session| session.insert("a", "1").unwrap(),
+            |session| session.insert("b", "2").unwrap(),
+        )
+        .await;
 
     assert_eq!(faulty.calls(Method::Save), 2);
     assert_eq!(client.get("a").await.as_deref(), Some("1"));
@@ -116,12 +101,12 @@ async fn when_two_requests_change_the_same_key_the_later_commit_wins() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 
-    at_once(
-        &mut client,
-        |session| session.insert("a", "later").unwrap(),
-        |session| session.insert("a", "earlier").unwrap(),
-    )
-    .await;
+    client
+        .at_once(
+            |session| session.insert("a", "later").unwrap(),
+            |session| session.insert("a", "earlier").unwrap(),
+        )
+        .await;
 
     assert_eq!(client.get("a").await.as_deref(), Some("later"));
 }
@@ -132,20 +117,20 @@ async fn an_update_runs_again_on_the_newest_value() {
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("log", "0").await;
 
-    at_once(
-        &mut client,
-        |session| {
-            session
-                .update("log", |log: Option<String>| log.unwrap() + "a")
-                .unwrap();
-        },
-        |session| {
-            session
-                .update("log", |log: Option<String>| log.unwrap() + "b")
-                .unwrap();
-        },
-    )
-    .await;
+    client
+        .at_once(
+            |session| {
+                session
+                    .update("log", |log: Option<String>| log.unwrap() + "a")
+                    .unwrap();
+            },
+            |session| {
+                session
+                    .update("log", |log: Option<String>| log.unwrap() + "b")
+                    .unwrap();
+            },
+        )
+        .await;
 
     assert_eq!(client.get("log").await.as_deref(), Some("0ba"));
 }
@@ -277,8 +262,7 @@ async fn an_update_that_fails_on_the_newest_value_is_not_stored() {
     let (layer, _store) = world();
     let mut client = Client::signed_in(&layer, "alice").await;
 
-    let status = at_once(
-        &mut client,
+    let status = client.at_once(
         |session| {
             session
                 .update("n", |n: Option<u32>| n.unwrap_or(0) + 1)
@@ -297,21 +281,21 @@ async fn an_update_computed_before_signing_in_again_is_not_lost() {
     let mut client = Client::signed_in(&layer, "alice").await;
     client.insert("log", "0").await;
 
-    at_once(
-        &mut client,
-        |session| {
-            session
-                .update("log", |log: Option<String>| log.unwrap() + "a")
-                .unwrap();
-            session.log_in(user("alice")).unwrap();
-        },
-        |session| {
-            session
-                .update("log", |log: Option<String>| log.unwrap() + "b")
-                .unwrap();
-        },
-    )
-    .await;
+    client
+        .at_once(
+            |session| {
+                session
+                    .update("log", |log: Option<String>| log.unwrap() + "a")
+                    .unwrap();
+                session.log_in(user("alice")).unwrap();
+            },
+            |session| {
+                session
+                    .update("log", |log: Option<String>| log.unwrap() + "b")
+                    .unwrap();
+            },
+        )
+        .await;
 
     assert_eq!(client.get("log").await.as_deref(), Some("0ba"));
 }

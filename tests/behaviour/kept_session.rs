@@ -9,7 +9,7 @@
 
 use std::{
     convert::Infallible,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, service_fn};
 use tower_user_sessions::{
     MemoryStore, Session, SessionErrorKind, SessionLayer, SessionStore,
     store::{
@@ -28,6 +28,7 @@ use tower_user_sessions::{
     },
 };
 
+use super::allocations::answer;
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
     http::{Client, ids, store, user},
@@ -163,19 +164,6 @@ impl SessionStore for Copying {
 
     fn feed(&self) -> Option<Feed> {
         self.store.feed()
-    }
-}
-
-fn answer<S>(service: &mut S, request: Request<()>) -> Response<()>
-where
-    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
-{
-    let mut task = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut task).is_ready());
-    match pin!(service.call(request)).poll(&mut task) {
-        Poll::Ready(Ok(response)) => response,
-        Poll::Ready(Err(never)) => match never {},
-        Poll::Pending => panic!("nothing here waits"),
     }
 }
 

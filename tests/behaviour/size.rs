@@ -22,21 +22,6 @@ fn world() -> (SessionLayer, MemoryStore) {
     (SessionLayer::new(store.clone()), store)
 }
 
-/// Runs `first` in one request, and `second` in another one while the first is in flight.
-async fn at_once(client: &mut Client, first: fn(&Session), second: fn(&Session)) -> StatusCode {
-    let parallel = client.clone();
-    let answer = client.send(move |session| {
-        let parallel = parallel.clone();
-        async move {
-            first(&session);
-            parallel
-                .request(move |session| async move { second(&session) })
-                .await;
-        }
-    });
-    answer.await.status
-}
-
 #[tokio::test]
 async fn an_insert_over_the_limit_is_an_error_and_stages_nothing() {
     let (layer, _store) = world();
@@ -111,8 +96,7 @@ async fn data_that_parallel_requests_together_put_over_the_limit_is_not_stored()
     let layer = layer.data_limit(100);
     let mut client = Client::signed_in(&layer, "alice").await;
 
-    let status = at_once(
-        &mut client,
+    let status = client.at_once(
         |session| session.insert("a", &"x".repeat(60)).unwrap(),
         |session| session.insert("b", &"x".repeat(60)).unwrap(),
     );

@@ -230,6 +230,22 @@ impl Client {
         answer
     }
 
+    /// Runs `first` in one request, and `second` in another one while the first is in flight. Returns the status of the
+    /// first.
+    pub async fn at_once(&mut self, first: fn(&Session), second: fn(&Session)) -> StatusCode {
+        let parallel = self.clone();
+        let answer = self.send(move |session| {
+            let parallel = parallel.clone();
+            async move {
+                first(&session);
+                parallel
+                    .request(move |session| async move { second(&session) })
+                    .await;
+            }
+        });
+        answer.await.status
+    }
+
     /// Sends a request. The cookie of its response is lost unless it is [kept](Self::keep).
     pub fn request<T, F, Fut>(
         &self,

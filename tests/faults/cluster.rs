@@ -15,6 +15,7 @@ use tower_user_sessions::{
     store::{EndEveryone, RedisSource, Resolve, SessionStore, StoreErrorKind},
 };
 
+use super::runtimes::busy;
 use crate::common::{
     cluster::Cluster,
     crowd::{all_answered, load, p99, people, report, since},
@@ -250,30 +251,21 @@ async fn a_store_that_is_dropped_leaves_no_task_and_no_socket() {
 // T70
 #[test]
 fn a_store_serves_one_runtime_after_the_other() {
-    let run = |work: &mut dyn FnMut(&tokio::runtime::Runtime)| {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        work(&runtime);
-    };
-    let (mut cluster, mut store, mut tokens) = (None, None, Vec::new());
-    run(&mut |runtime| cluster = Some(runtime.block_on(Cluster::start(&[]))));
-    let cluster = cluster.unwrap();
+    let cluster = busy().block_on(Cluster::start(&[]));
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
 
-    run(&mut |runtime| {
-        let made = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    let sign_in = async {
+        let mut tokens = Vec::new();
         for number in 0..9 {
-            tokens.push(runtime.block_on(signs_in(&made, &format!("user-{number}"))));
+            tokens.push(signs_in(&store, &format!("user-{number}")).await);
         }
-        store = Some(made);
-    });
+        tokens
+    };
+    let tokens = busy().block_on(sign_in);
     for _ in 0..3 {
-        run(&mut |runtime| {
-            let live = |token| is_live(store.as_ref().unwrap(), token);
-            assert!(tokens.iter().all(|token| runtime.block_on(live(token))));
-        });
+        let runtime = busy();
+        let live = |token| runtime.block_on(is_live(&store, token));
+        assert!(tokens.iter().all(live));
     }
 }
 

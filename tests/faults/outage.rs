@@ -22,6 +22,7 @@ use tower_user_sessions::{
     store::{RedisSource, Resolve, SessionStore, StoreError, StoreErrorKind},
 };
 
+use super::runtimes::busy;
 use crate::common::{
     load::{answered, kinds, millis, offer},
     people::{self, asks, guest, is_live, signs_in, token, until},
@@ -167,24 +168,12 @@ async fn an_error_is_never_older_than_the_outage() {
 // T70
 #[test]
 fn a_store_serves_one_runtime_after_the_other() {
-    let run = |work: &mut dyn FnMut(&tokio::runtime::Runtime)| {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        work(&runtime);
-    };
     let server = Server::start();
     let store = RedisStore::connect(&server.url()).unwrap();
-    let mut token = None;
 
-    run(&mut |runtime| token = Some(runtime.block_on(signs_in(&store, "alice"))));
+    let token = busy().block_on(signs_in(&store, "alice"));
     for _ in 0..3 {
-        run(&mut |runtime| {
-            let token = token.as_ref().unwrap();
-            assert!(runtime.block_on(is_live(&store, token)));
-        });
+        assert!(busy().block_on(is_live(&store, &token)));
     }
 }
 

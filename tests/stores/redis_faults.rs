@@ -23,6 +23,14 @@ fn impatient(url: &str) -> RedisStore {
         .build()
 }
 
+/// A server, the proxy before it, and a store whose calls go through that.
+async fn behind_a_proxy() -> (Server, Proxy, RedisStore) {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port).await;
+    let store = RedisStore::new(pool(&proxy.url()));
+    (server, proxy, store)
+}
+
 // T57
 #[tokio::test]
 async fn sign_ins_that_timed_out_leave_no_session_and_evict_none() {
@@ -71,9 +79,7 @@ fn unanswered(error: &StoreError) -> bool {
 // T57
 #[tokio::test]
 async fn a_sign_in_whose_reply_was_lost_is_one_session() {
-    let server = Server::start();
-    let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(pool(&proxy.url()));
+    let (_server, proxy, store) = behind_a_proxy().await;
     let first = signs_in(&store, "alice").await;
     let second = token(&store, "alice");
     let mut create = asks("alice", &second);
@@ -97,9 +103,7 @@ async fn a_sign_in_whose_reply_was_lost_is_one_session() {
 // T44 T57
 #[tokio::test]
 async fn a_sign_in_or_an_end_whose_reply_was_lost_reports_what_it_ended() {
-    let server = Server::start();
-    let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(pool(&proxy.url()));
+    let (_server, proxy, store) = behind_a_proxy().await;
     let first = signs_in(&store, "alice").await;
     let second = token(&store, "alice");
     let mut create = asks("alice", &second);
@@ -138,9 +142,7 @@ async fn a_sign_in_or_an_end_whose_reply_was_lost_reports_what_it_ended() {
 // T57: a call may still run after its reply was lost.
 #[tokio::test]
 async fn a_sign_in_that_was_sent_twice_and_refused_is_not_made_later() {
-    let server = Server::start();
-    let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(pool(&proxy.url()));
+    let (_server, proxy, store) = behind_a_proxy().await;
     let first = signs_in(&store, "alice").await;
     let mut create = asks("alice", &token(&store, "alice"));
     create.limit = Limit::at_most(1).refuse();
@@ -159,9 +161,7 @@ async fn a_sign_in_that_was_sent_twice_and_refused_is_not_made_later() {
 // T57
 #[tokio::test]
 async fn a_sign_in_that_is_given_up_leaves_one_session_or_none() {
-    let server = Server::start();
-    let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(pool(&proxy.url()));
+    let (_server, proxy, store) = behind_a_proxy().await;
     let first = signs_in(&store, "alice").await;
     let second = token(&store, "alice");
 
@@ -213,9 +213,7 @@ async fn a_sign_in_dropped_while_it_is_sent_ends_as_undelivered() {
 // T57
 #[tokio::test]
 async fn a_write_whose_reply_was_lost_happens_once() {
-    let server = Server::start();
-    let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(pool(&proxy.url()));
+    let (_server, proxy, store) = behind_a_proxy().await;
     let token = signs_in(&store, "alice").await;
     let mut save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
 
@@ -237,9 +235,7 @@ async fn a_write_whose_reply_was_lost_happens_once() {
 // T24
 #[tokio::test]
 async fn an_end_whose_reply_was_lost_is_known() {
-    let server = Server::start();
-    let proxy = Proxy::start(server.port).await;
-    let store = RedisStore::new(pool(&proxy.url()));
+    let (_server, proxy, store) = behind_a_proxy().await;
     let token = signs_in(&store, "alice").await;
 
     proxy.lose_answers(1);
