@@ -24,6 +24,8 @@ use crate::common::{
     log::Log,
     people::until,
     postgres,
+    redis::Server,
+    relay::Relay,
     sentinel::{Said, Sentinel},
     site::Site,
     wire::Wire,
