@@ -1,5 +1,7 @@
 //! The app's data of a session.
 
+use std::any::type_name;
+
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -28,7 +30,8 @@ impl Session {
             }
             seen(&state, key)
         };
-        bytes.map(|bytes| decode(&bytes)).transpose()
+        let value = bytes.map(|bytes| decode(&bytes)).transpose();
+        value.map_err(|error| error.at(key))
     }
 
     /// The keys that have a value, staged changes included. The list is empty after the response head was
@@ -148,7 +151,7 @@ impl Session {
                 state.stageable()?;
                 seen(&state, key)
             };
-            let value = update.run(before.clone())?;
+            let value = update.run(before.clone()).map_err(|error| error.at(key))?;
             let mut state = self.state();
             if seen(&state, key) == before {
                 return self.stage(&mut state, key, Change::Set(value), Some(update));
@@ -232,6 +235,5 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SessionError> {
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SessionError> {
-    rmp_serde::from_slice(bytes)
-        .map_err(|source| SessionError::new(SessionErrorKind::Decode, source))
+    rmp_serde::from_slice(bytes).map_err(|error| SessionError::unread(type_name::<T>(), &error))
 }

@@ -2,6 +2,9 @@
 
 use std::{error, fmt};
 
+use rmp_serde::decode;
+
+use super::unread::{self, Unread};
 use crate::{
     model::{RandomError, Refusal},
     session::{SessionInfo, Ticket},
@@ -13,6 +16,8 @@ use crate::{
 pub struct SessionError {
     kind: SessionErrorKind,
     source: Option<Box<dyn error::Error + Send + Sync>>,
+    /// Boxed, so that the errors of a handler stay small.
+    unread: Option<Box<Unread>>,
 }
 
 /// Why a change could not be staged, or a value could not be read.
@@ -61,7 +66,25 @@ impl SessionError {
         Self {
             kind,
             source: Some(source.into()),
+            unread: None,
         }
+    }
+
+    /// A value is not of the type `wanted`.
+    pub(super) fn unread(wanted: &'static str, error: &decode::Error) -> Self {
+        let key = String::new();
+        Self {
+            unread: Some(Box::new(Unread { key, wanted })),
+            ..Self::new(SessionErrorKind::Decode, unread::without_value(error))
+        }
+    }
+
+    /// Names the key of the value that could not be read.
+    pub(super) fn at(mut self, key: &str) -> Self {
+        if let Some(unread) = &mut self.unread {
+            key.clone_into(&mut unread.key);
+        }
+        self
     }
 
     pub(super) fn random(source: RandomError) -> Self {
@@ -77,12 +100,19 @@ impl SessionError {
 
 impl From<SessionErrorKind> for SessionError {
     fn from(kind: SessionErrorKind) -> Self {
-        Self { kind, source: None }
+        Self {
+            kind,
+            source: None,
+            unread: None,
+        }
     }
 }
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(unread) = &self.unread {
+            return unread.fmt(f);
+        }
         f.write_str(match self.kind {
             SessionErrorKind::Closed => {
                 "too late: the response was already sent; read and change the session's data before that"
@@ -122,7 +152,7 @@ impl fmt::Display for SessionError {
                 "nothing staged: the store could not be reached when the request arrived"
             }
             SessionErrorKind::UserId => {
-                "not signed in: the user id is empty or longer than 255 bytes"
+                "nothing staged: the user id is empty or longer than 255 bytes; sign in with the id of a user of your app"
             }
         })
     }

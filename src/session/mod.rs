@@ -46,6 +46,7 @@ mod successor;
 mod ticket;
 mod turn;
 mod unanswered;
+mod unread;
 mod user_sessions;
 mod verify;
 
@@ -274,6 +275,9 @@ impl Session {
     /// because the service returns `Err`, panics or is dropped, the new session is ended as undelivered.
     ///
     /// # Errors
+    ///
+    /// A handler in axum that uses `?` on [`SessionError`] and on [`CommitError`] returns
+    /// [`Rejection`](crate::Rejection): both turn into it.
     ///
     /// See [`CommitError`]. After a refused sign-in nothing is staged. After a failure of the store the
     /// changes stay staged, and committing again is the same sign-in. An update whose outcome is unknown

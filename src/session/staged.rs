@@ -242,7 +242,8 @@ pub(super) fn replay(ops: &[Op], data: &Data) -> Result<Changes, SessionError> {
             Some(Change::Remove) => None,
             None => stored.get(op.key.as_bytes()).cloned(),
         };
-        changes.add(&op.key, Change::Set(again.run(before)?));
+        let value = again.run(before).map_err(|error| error.at(&op.key))?;
+        changes.add(&op.key, Change::Set(value));
     }
     Ok(changes)
 }

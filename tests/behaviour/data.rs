@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    error::Error,
     pin::pin,
     sync::{
         Arc,
@@ -255,6 +256,48 @@ async fn reading_a_value_as_another_type_is_an_error_and_does_not_change_it() {
     let decode = SessionErrorKind::Decode;
     assert_eq!(answer.await.value(), (decode, decode));
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+#[tokio::test]
+async fn an_error_of_reading_names_the_key_and_the_wanted_type_and_no_value() {
+    let (layer, _store) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.insert("cart", "secret, expected secret").await;
+
+    let texts = client.send(|session: Session| async move {
+        let number = session.get::<u32>("cart").unwrap_err();
+        let time = session.get::<std::time::Duration>("cart").unwrap_err();
+        let address = session.get::<std::net::IpAddr>("cart").unwrap_err();
+        let updated = session.update("cart", |n: Option<bool>| n.unwrap_or_default());
+        session.insert("pin", &77).unwrap();
+        let pin = session
+            .get::<String>("pin")
+            .unwrap_err()
+            .source()
+            .unwrap()
+            .to_string();
+        assert!(!pin.is_empty() && !pin.contains("77"), "{pin}");
+        [number, time, address, updated.unwrap_err()]
+            .map(|error| (error.to_string(), error.source().unwrap().to_string()))
+    });
+
+    let wanted = [
+        "u32",
+        "core::time::Duration",
+        "core::net::ip_addr::IpAddr",
+        "bool",
+    ];
+    for ((text, cause), wanted) in texts.await.value().into_iter().zip(wanted) {
+        assert!(
+            text.contains("\"cart\"") && text.contains(&format!("`{wanted}`")),
+            "{text}"
+        );
+        assert!(
+            !text.contains("secret") && !cause.contains("secret"),
+            "{cause}"
+        );
+        assert!(!cause.is_empty());
+    }
 }
 
 #[tokio::test]
