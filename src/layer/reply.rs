@@ -1,7 +1,9 @@
 //! [`Reply`]: makes responses of rejections.
 
+use std::any::Any;
+
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 
 use super::reject::Rejection;
 
@@ -11,7 +13,8 @@ use super::reject::Rejection;
 /// to the `reply` of the guards. Every `Fn(Rejection) -> Response<B>` is a `Reply<B>`.
 ///
 /// Status, headers and body are yours. The layer adds cookies, what caches need, and `WWW-Authenticate` to a 401. Each layer
-/// and guard has a `reply` of its own: that of the `SessionLayer` does not see what `RequireUser` rejects. `DeviceApi`,
+/// and guard has a `reply` of its own: that of the `SessionLayer` does not see what `RequireUser`, `RequireFresh` and
+/// `EndStreams` reject. `DeviceApi`,
 /// `DevicePage` and the extractors take none.
 ///
 /// ```
@@ -60,6 +63,9 @@ pub trait Reply<B> {
 
 /// Answers with status and headers and an empty body. This is the default.
 ///
+/// In debug builds a 500 is a problem document instead, whose `detail` says what to change in the app: no layer, or the layer
+/// in the wrong place. It needs a body that is axum's (feature `axum`), a `String` or a `Bytes`.
+///
 /// Works with every body type that is [`Default`].
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(
@@ -69,10 +75,38 @@ pub trait Reply<B> {
 pub struct Bare;
 
 #[diagnostic::do_not_recommend]
-impl<B: Default> Reply<B> for Bare {
+impl<B: Default + 'static> Reply<B> for Bare {
     fn reply(&self, rejection: Rejection) -> Response<B> {
-        rejection.into_response()
+        explained(&rejection).unwrap_or_else(|| rejection.into_response())
     }
+}
+
+/// A mistake in the app, in words, where the body can hold them. `None` in release builds: they have no `detail`.
+fn explained<B: Default + 'static>(rejection: &Rejection) -> Option<Response<B>> {
+    if rejection.status() != StatusCode::INTERNAL_SERVER_ERROR || rejection.is_grpc() {
+        return None;
+    }
+    rejection.detail()?;
+    let (head, text) = rejection.clone().into_problem(|text| text).into_parts();
+    Some(Response::from_parts(head, body_of(text)?))
+}
+
+/// Body types have nothing in common that takes a text, so this knows a few.
+fn body_of<B: Default + 'static>(text: Bytes) -> Option<B> {
+    let mut body = B::default();
+    let any: &mut dyn Any = &mut body;
+    #[cfg(feature = "axum")]
+    if let Some(axum) = any.downcast_mut::<axum_core::body::Body>() {
+        *axum = text.into();
+        return Some(body);
+    }
+    if let Some(bytes) = any.downcast_mut::<Bytes>() {
+        *bytes = text;
+        return Some(body);
+    }
+    let string = any.downcast_mut::<String>()?;
+    *string = String::from_utf8_lossy(&text).into_owned();
+    Some(body)
 }
 
 /// Answers with a problem document (`application/problem+json`, RFC 9457).
