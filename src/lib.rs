@@ -311,7 +311,8 @@ pub mod threats {}
 /// absolute deadline. The other stores remove it an hour later, in their next sweep.
 ///
 /// The same events go to `tracing`, at debug level, under the target `tower_user_sessions::audit`. They name
-/// users and sessions, so they are not in the log by default.
+/// users and sessions. A log at `info` does not have them. The filter `tower_user_sessions=debug` includes them: add
+/// `tower_user_sessions::audit=off` to leave them out.
 ///
 /// For a `session-revoked` event of `OpenID` CAEP, use an `ended` event: `event_timestamp` is
 /// [`at`](events::Event::at), `initiating_entity` is [`initiator`](events::Event::initiator),

@@ -32,7 +32,7 @@ use crate::session::Session;
 /// | request | response |
 /// |---|---|
 /// | of a user who signed in recently enough | your service's |
-/// | of a user who signed in longer ago | 401 `insufficient_user_authentication`, with `WWW-Authenticate` and `max_age` |
+/// | of a user who signed in longer ago | 401 `insufficient_user_authentication`, with `WWW-Authenticate: Bearer …` and `max_age`, also for cookies |
 /// | of a user whose client changed since then, if [`on_client_changed`](super::SessionLayer::on_client_changed) says [`RequireFresh`](crate::ClientVerdict::RequireFresh) | the same |
 /// | the same, by gRPC | `UNAUTHENTICATED` |
 /// | the same, a browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the page that asks again |

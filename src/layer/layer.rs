@@ -321,6 +321,9 @@ impl<R> SessionLayer<R> {
     /// The layer answers by itself in an outage (503), to refused sign-ins (409, 403, 401) and if changes
     /// cannot be stored (413, 500, 503), see [`Rejection`].
     ///
+    /// It does not reach [`RequireUser`](super::RequireUser), [`RequireFresh`](super::RequireFresh) and `EndStreams`: each has a
+    /// `reply` of its own.
+    ///
     /// Defaults to [`Bare`]: status and headers, an empty body.
     pub fn reply<R2>(self, reply: R2) -> SessionLayer<R2> {
         SessionLayer {

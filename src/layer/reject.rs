@@ -44,7 +44,8 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 ///
 /// Each 401 that passes a [`SessionLayer`](super::SessionLayer) says in `WWW-Authenticate` what the layer reads:
 /// `Bearer realm="session"`, or `Cookie cookie-name="__Host-session"` if it reads cookies only. Your own 401s get
-/// it too, unless they have the header. gRPC responses do not.
+/// it too, unless they have the header. gRPC responses do not. A step-up (`StaleSignIn`) has the challenge of RFC 9470 instead,
+/// `Bearer error="insufficient_user_authentication"`, also if the layer reads cookies only: the RFC knows no other scheme.
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
