@@ -33,7 +33,7 @@ use crate::{model::UserId, session::Session};
 /// | of a guest whose browser opens a page, with [`redirect_to`](Self::redirect_to) | 303 to the sign-in page |
 /// | in an outage, with [`OnOutage::Guest`](super::OnOutage::Guest) | 503 `unavailable`, or `UNAVAILABLE` |
 /// | whose sign-in is staged and not [committed](crate::Session::commit) | as of a guest: the store may still refuse the sign-in |
-/// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`, or `INTERNAL`; the log says what to change |
+/// | without a session: no layer, or `resolve_if` let it pass | 500 `no_session`, or `INTERNAL`; the log says what to change, in debug builds the body too |
 ///
 /// ```
 /// # #[cfg(feature = "axum")] {
