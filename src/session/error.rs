@@ -26,7 +26,7 @@ pub struct SessionError {
 pub enum SessionErrorKind {
     /// The response head was already sent: the data can be neither read nor changed any more.
     Closed,
-    /// The stored value has another type.
+    /// The stored value has another type. The text of the error names its key and the wanted type, and never the value.
     Decode,
     /// The value cannot be serialized.
     Encode,

@@ -95,7 +95,7 @@ impl RedisStore {
     /// [`confirm`](crate::store::RedisStoreBuilder::confirm) it also tries `WAIT`, and counts the replicas. If it then finds a proxy,
     /// ends and sign-ins are refused from then on, until a later call finds none.
     ///
-    /// It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
+    /// It does not look at persistence. It changes no session. If a server is silent, it takes several seconds: each connect and each command may wait for
     /// 1 s to 5 s, depending on the deadline.
     ///
     /// Call it when the app starts, and log its findings. What cannot be found out, mostly because the user of the
