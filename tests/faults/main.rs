@@ -41,6 +41,7 @@ mod outage;
 mod overload;
 mod postgres;
 mod postgres_confirm;
+mod postgres_connects;
 mod postgres_failover;
 mod postgres_http;
 mod postgres_near;

@@ -69,3 +69,12 @@ async fn a_missing_index_is_not_waited_for_so_long_that_sign_ins_fail_for_long()
     other.batch_execute("ROLLBACK").await.unwrap();
     store.migrate().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_server_to_which_connecting_takes_longer_than_a_call_waits_gets_its_tables() {
+    let server = Server::start_with(&["fsync=off", "post_auth_delay=1"]);
+
+    let migrated = PostgresStore::new(server.pool()).migrate().await;
+
+    migrated.unwrap();
+}

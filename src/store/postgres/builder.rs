@@ -73,8 +73,14 @@ impl PostgresStoreBuilder {
     /// How long one operation may take, with the time to get a connection. All operations that store the changes of one
     /// request share it, with the exceptions that [the guide](crate::guide::deploying_on_redis#timeouts) names.
     ///
-    /// One statement may take half of it, and an operation may need two. With zero no statement is answered in time.
-    /// Defaults to 1 s.
+    /// One statement may take half of it, with the time to connect, and an operation may need two. With zero no statement is
+    /// answered in time.
+    ///
+    /// Opening a connection may take longer, for example to a server that wakes up. Then its call is a
+    /// [`Timeout`](super::StoreErrorKind::Timeout), and the connection opens in the background, for up to 5 s. The next call
+    /// uses it. Set a longer deadline to spare your users these errors.
+    ///
+    /// It does not apply to [`migrate`](PostgresStore::migrate). Defaults to 1 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -204,7 +204,11 @@ impl Failure {
     pub(super) fn not_connected() -> Self {
         Self {
             kind: StoreErrorKind::Timeout,
-            ..Self::unsent(Of::Server, "PostgreSQL does not answer on a new connection")
+            ..Self::unsent(
+                Of::Server,
+                "PostgreSQL does not answer on a new connection: if connecting takes longer than half of the store's \
+                 `deadline`, set a longer one",
+            )
         }
     }
 

@@ -139,6 +139,8 @@ impl Gate {
     pub(super) fn failed(&self, failure: Failure, pass: &mut Pass<'_>) -> StoreError {
         let mut guard = self.outage();
         let (since, failed) = match &*guard {
+            // A refusal came meanwhile, and says more.
+            Some(outage) if pass.tries && !outage.trying => return outage.error(),
             Some(outage) if pass.tries => (outage.since, outage.failed.saturating_add(1)),
             Some(_) => return failure.error(),
             None => (Monotonic::now(), 0),
@@ -164,6 +166,20 @@ impl Gate {
         drop(guard);
         self.changed.notify_waiters();
         error
+    }
+
+    /// A connection that no call waited for was refused. If none has answered since, that says more than that it took long.
+    pub(super) fn failed_beside(&self, failure: Failure) {
+        if let Some(outage) = &mut *self.outage() {
+            outage.trying = true;
+        } else {
+            return;
+        }
+        let mut pass = Pass {
+            gate: self,
+            tries: true,
+        };
+        self.failed(failure, &mut pass);
     }
 
     fn outage(&self) -> MutexGuard<'_, Option<Outage>> {

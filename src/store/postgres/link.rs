@@ -16,6 +16,7 @@ use deadpool_postgres::{
 use tokio::time;
 
 use super::{
+    connects::Connects,
     failure::{Failure, Of},
     gate::{Gate, Pass},
     held::{Call, Held, Value},
@@ -24,16 +25,11 @@ use super::{
 };
 use crate::{
     model::clock::Monotonic,
-    store::{StoreError, Urgency, meter::postgres as meter},
+    store::{StoreError, StoreErrorKind, Urgency, meter::postgres as meter},
 };
 
 /// Waits for nothing by itself: a pool without a runtime has no timers.
 const UNLIMITED: Timeouts = Timeouts::new();
-const AT_ONCE: Timeouts = Timeouts {
-    wait: Some(Duration::ZERO),
-    create: None,
-    recycle: None,
-};
 
 /// How often a statement is sent in all, if connections break under it.
 const SENDS: u32 = 4;
@@ -52,7 +48,8 @@ pub(super) struct Link {
     pub(super) deadline: Duration,
     /// Whether each connection keeps its statements prepared.
     prepares: AtomicBool,
-    gate: Gate,
+    gate: Arc<Gate>,
+    connects: Arc<Connects>,
     places: Arc<Places>,
     settling: Settling,
     /// Until when no more connections are opened, in ms. 0: they are.
@@ -97,15 +94,32 @@ impl From<Missed> for StoreError {
 
 impl Link {
     pub(super) fn new(pool: Pool, deadline: Duration, prepares: bool) -> Self {
+        let gate = Arc::<Gate>::default();
         Self {
+            connects: Arc::new(Connects::new(pool.clone(), Arc::clone(&gate))),
             pool,
             deadline,
             prepares: AtomicBool::new(prepares),
-            gate: Gate::default(),
+            gate,
             places: Arc::default(),
             settling: Settling::new(deadline, LONGEST),
             full: AtomicI64::new(0),
             left: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// The same way, for statements that may take so long. It prepares none of them.
+    pub(super) fn within(&self, deadline: Duration) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            deadline,
+            prepares: AtomicBool::new(false),
+            gate: Arc::clone(&self.gate),
+            connects: Arc::clone(&self.connects),
+            places: Arc::clone(&self.places),
+            settling: self.settling.clone(),
+            full: AtomicI64::new(self.full.load(Relaxed)),
+            left: AtomicI64::new(self.left.load(Relaxed)),
         }
     }
 
@@ -185,11 +199,11 @@ impl Link {
     }
 
     /// Runs several statements in one transaction, once.
-    pub(super) async fn batch(&self, sql: &str, within: Duration) -> Result<(), Missed> {
+    pub(super) async fn batch(&self, sql: &str) -> Result<(), Missed> {
         let began = Monotonic::now();
         let mut pass = self.gate.enter(self.deadline, began).await?;
         let failure = match self.checkout(Again::Never, Urgency::Other, began).await {
-            Ok(mut held) => match held.batch(sql, within).await {
+            Ok(mut held) => match held.batch(sql, self.left(began)).await {
                 Ok(()) => {
                     self.gate.answered();
                     pass.done();
@@ -243,6 +257,13 @@ impl Link {
         let error = match failure.of {
             Of::Server if failure.refused && self.pool.status().size > 0 => {
                 self.counts_as_full(failure)
+            }
+            // Others are answered, so only connecting takes long.
+            Of::Server
+                if failure.kind == StoreErrorKind::Timeout
+                    && self.gate.answered_since(began, Duration::ZERO) =>
+            {
+                failure.error()
             }
             Of::Statement => {
                 self.gate.answered();
@@ -330,18 +351,22 @@ impl Link {
         if again == Again::Never && self.settling.is_full(most) {
             return Err(busy(()));
         }
-        let got = time::timeout(self.left(began), self.pool.timeout_get(&AT_ONCE)).await;
+        let Some((got, place)) = self.connects.get(place, self.left(began)).await else {
+            meter::connected(false);
+            return Err(Failure::not_connected());
+        };
         let got = match got {
-            // The app uses some of the connections itself.
-            Ok(Err(PoolError::Timeout(_))) => {
+            // The app uses some of the connections itself, or the last one is being opened for the next call.
+            Err(PoolError::Timeout(_)) => {
                 let waits = time::timeout(turn(), self.pool.timeout_get(&UNLIMITED));
-                waits.await.map_err(|_elapsed| busy(()))?
+                waits
+                    .await
+                    .map_err(|_elapsed| match self.pool.status().size {
+                        0 => Failure::not_connected(),
+                        _ => busy(()),
+                    })?
             }
-            Ok(got) => got,
-            Err(_elapsed) => {
-                meter::connected(false);
-                return Err(Failure::not_connected());
-            }
+            got => got,
         };
         match got.map_err(Failure::of_pool) {
             Ok(client) => {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use tokio::time;
+
 use super::{
-    link::Again,
-    tables::{Tables, column},
+    failure::Failure,
+    link::{Again, Link},
+    tables::{Tables, column, only},
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, Urgency};
 
 /// The advisory lock of the node that creates the tables.
 const MIGRATES: i64 = 0x746f_7765_7275_7365;
@@ -21,10 +24,18 @@ const TURN: &str = "25s";
 const LOCK: &str = "3s";
 
 impl Tables {
-    /// Creates the tables, one node at a time: two that create one at the same moment would collide.
+    /// Creates the tables.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        // Connecting may take as long as the statements: a server that just woke up takes seconds for that.
+        let link = self.0.link.within(LONGEST);
+        let migrated = time::timeout(LONGEST, self.migrate_on(&link)).await;
+        migrated.unwrap_or_else(|_elapsed| Err(Failure::silent().error()))
+    }
+
+    /// One node at a time: two that create a table at the same moment would collide.
+    async fn migrate_on(&self, link: &Link) -> Result<(), StoreError> {
         // `IF NOT EXISTS` would lock the table before it looks, and only its owner may.
-        if self.are_there().await? {
+        if self.are_there(link).await? {
             return Ok(());
         }
         // One message of several statements is one transaction.
@@ -33,16 +44,17 @@ impl Tables {
              SET LOCAL lock_timeout = '{LOCK}'; {}",
             self.0.statements.migrate
         );
-        match self.0.link.batch(&sql, LONGEST).await {
+        match link.batch(&sql).await {
             Ok(()) => Ok(()),
             // Another node was faster.
-            Err(_) if self.are_there().await.unwrap_or(false) => Ok(()),
+            Err(_) if self.are_there(link).await.unwrap_or(false) => Ok(()),
             Err(missed) => Err(missed.error),
         }
     }
 
-    async fn are_there(&self) -> Result<bool, StoreError> {
+    async fn are_there(&self, link: &Link) -> Result<bool, StoreError> {
         let there = &self.0.statements.there;
-        column(&self.0.one(there, &[], &[], Again::Harmless).await?, 0)
+        let rows = link.run(there, &[], &[], Again::Harmless, Urgency::Other);
+        column(&only(rows.await?)?, 0)
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions in tables of PostgreSQL.
 
 mod builder;
+mod connects;
 mod failure;
 mod gate;
 mod given_up;
@@ -94,6 +95,9 @@ use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
 ///
 /// An operation needs one connection of the pool for each statement, and none between two of them. It waits for one for an
 /// eighth of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then.
+///
+/// A new connection has half of the deadline. If it takes longer, the call is a [`Timeout`](StoreErrorKind::Timeout). One such
+/// connection at a time goes on in the background, for up to 5 s, and the next call uses it.
 ///
 /// | connections of one process | how many |
 /// |---|---|

@@ -308,7 +308,7 @@ fn lock_wait(statement: Duration, operation: Duration) -> i64 {
         .clamp(1, i64::from(i32::MAX))
 }
 
-fn only(mut rows: Vec<Row>) -> Result<Row, Missed> {
+pub(super) fn only(mut rows: Vec<Row>) -> Result<Row, Missed> {
     rows.pop()
         .ok_or_else(|| Missed::nothing_ran(StoreError::new(StoreErrorKind::Corrupt)))
 }
