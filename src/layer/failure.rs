@@ -11,7 +11,7 @@ use crate::{
         CommitError, Failures, MissingSession, Outage, SessionError, SessionErrorKind,
         UserSessionsError,
     },
-    store::{StoreError, StoreErrorKind},
+    store::{StoreError, StoreErrorKind, in_full},
 };
 
 /// Failures of the store that handlers pass on. An error does not know its layer, so the process counts them.
@@ -67,7 +67,7 @@ impl From<CommitError> for Rejection {
             CommitError::TooOld => return Self::new(RejectionKind::SignInTooOld),
             CommitError::Rejected => return Self::new(RejectionKind::SignInRejected),
             CommitError::Speculative => return Self::unavailable().detailed(in_full(&error)),
-            CommitError::Store(ref store) => return not_committed(&error, store.kind()),
+            CommitError::Store(ref store) => return not_committed(&error, store),
             CommitError::Conflict => Self::unavailable().detailed(in_full(&error)),
             CommitError::TooLarge => Self::new(RejectionKind::TooLarge).detailed(in_full(&error)),
             CommitError::Closed | CommitError::Update(_) => {
@@ -108,7 +108,7 @@ pub(super) fn unresolved(outage: &Outage, error: &StoreError, what: &'static str
 
 /// The same, with a warning that says what to look at if a line about it is due.
 fn unanswered(due: Option<u64>, error: &StoreError, what: &'static str) -> Rejection {
-    let (kind, advice) = (error.kind(), mistake::advice(error.kind()));
+    let (kind, advice) = (error.kind(), mistake::advice(error));
     if let Some(failed) = due {
         tracing::warn!(
             error = error as &dyn Error,
@@ -119,29 +119,18 @@ fn unanswered(due: Option<u64>, error: &StoreError, what: &'static str) -> Rejec
     } else {
         tracing::debug!(error = error as &dyn Error, ?kind, "{what}");
     }
-    mistake::outage(kind)
+    mistake::outage(error)
 }
 
 /// The same for changes, which are lost.
-fn not_committed(error: &CommitError, kind: StoreErrorKind) -> Rejection {
-    let what = "session not committed";
+fn not_committed(error: &CommitError, store: &StoreError) -> Rejection {
+    let (what, kind) = ("session not committed", store.kind());
     if let Some(failed) = PASSED_ON.due((what, kind)) {
         tracing::error!(error = error as &dyn Error, ?kind, failed, "{what}");
     } else {
         tracing::debug!(error = error as &dyn Error, ?kind, "{what}");
     }
-    mistake::outage(kind)
-}
-
-/// The error and its causes.
-fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    mistake::outage(store)
 }
 
 #[cfg(test)]

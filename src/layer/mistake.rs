@@ -11,7 +11,7 @@ use crate::store::near_was_made;
 use crate::{
     request::Logged,
     session::{Failures, MissingSession},
-    store::StoreErrorKind,
+    store::{StoreError, StoreErrorKind},
 };
 
 /// Whether this process has made a `SessionLayer`.
@@ -60,13 +60,16 @@ pub(crate) fn missing_session(asker: &'static str, missing: MissingSession) -> R
 }
 
 /// The answer where the store did not answer.
-pub(crate) fn outage(kind: StoreErrorKind) -> Rejection {
-    Rejection::unavailable().detailed(advice(kind).to_owned())
+pub(crate) fn outage(error: &StoreError) -> Rejection {
+    Rejection::unavailable().detailed(advice(error).to_owned())
 }
 
 /// What to look at when a store fails so.
-pub(crate) const fn advice(kind: StoreErrorKind) -> &'static str {
-    match kind {
+pub(crate) fn advice(error: &StoreError) -> &'static str {
+    if let Some(lacks) = error.lacks() {
+        return lacks.advice();
+    }
+    match error.kind() {
         StoreErrorKind::Busy => {
             "the store has more to do than it can handle: give it more capacity, or lower the load"
         }

@@ -11,12 +11,38 @@ type BoxError = Box<dyn error::Error + Send + Sync>;
 /// The layer answers the request with 503, so that an outage does not look like a logout.
 /// [`kind`](Self::kind) says what to do. The cause is the [`source`](error::Error::source). Neither text
 /// contains an id, a token or a password.
-#[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<BoxError>,
+    /// What is missing, if that is known.
+    lacks: Option<Lacks>,
     /// Whether it is certain that nothing ran, and that nothing will.
     not_run: bool,
+}
+
+/// What a store that answers lacks. For an app it is unavailable like any other, but something else helps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Lacks {
+    #[cfg(feature = "postgres")]
+    Database,
+    #[cfg(feature = "postgres")]
+    Tables,
+}
+
+impl Lacks {
+    /// What to do about it.
+    pub(crate) const fn advice(self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Database => {
+                "the server has no such database: create it, or change its name in the settings of the pool"
+            }
+            #[cfg(feature = "postgres")]
+            Self::Tables => {
+                "the store has no tables: create them with `PostgresStore::migrate`, for example when the app starts"
+            }
+        }
+    }
 }
 
 /// What kind of failure it was, and so what helps.
@@ -52,6 +78,7 @@ impl StoreError {
         Self {
             kind,
             source: None,
+            lacks: None,
             not_run: false,
         }
     }
@@ -61,6 +88,18 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Adds what is missing.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn with_lack(mut self, lacks: Option<Lacks>) -> Self {
+        self.lacks = lacks;
+        self
+    }
+
+    /// What is missing, if that is known.
+    pub(crate) const fn lacks(&self) -> Option<Lacks> {
+        self.lacks
     }
 
     /// Nothing of the call ran, and nothing will: there is nothing to end.
@@ -83,6 +122,9 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(lacks) = self.lacks {
+            return f.write_str(lacks.advice());
+        }
         f.write_str(match self.kind {
             StoreErrorKind::Busy => "the store has more to do than it can handle, so nothing was sent: try again a little later",
             StoreErrorKind::Corrupt => "stored bytes are not a session: another program may write to the same keys",
@@ -96,6 +138,27 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Unsupported => "this store does not have that operation: see the documentation of the store",
         })
     }
+}
+
+impl fmt::Debug for StoreError {
+    /// With the texts of the causes, because `expect` and a `main` that returns an error print this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("source", &error::Error::source(self).map(in_full))
+            .finish()
+    }
+}
+
+/// The error and its causes.
+pub(crate) fn in_full(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl error::Error for StoreError {
@@ -119,5 +182,27 @@ impl From<ParseDataError> for StoreError {
 impl From<RandomError> for StoreError {
     fn from(source: RandomError) -> Self {
         Self::new(StoreErrorKind::Unavailable).with_source(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_has_the_sentences_of_the_causes() {
+        let cause = StoreError::new(StoreErrorKind::Busy).with_source("the queue is full");
+        let error = StoreError::new(StoreErrorKind::Timeout).with_source(cause);
+
+        assert_eq!(
+            format!("{error:?}"),
+            "StoreError { kind: Timeout, source: Some(\"the store has more to do than it can handle, so nothing was sent: try \
+             again a little later: the queue is full\") }"
+        );
+        let bare = StoreError::new(StoreErrorKind::Full);
+        assert_eq!(
+            format!("{bare:?}"),
+            "StoreError { kind: Full, source: None }"
+        );
     }
 }

@@ -64,6 +64,9 @@ pub(crate) mod together;
 #[cfg(any(feature = "live", feature = "postgres", feature = "redis"))]
 pub(crate) mod worker;
 
+#[cfg(feature = "postgres")]
+pub(crate) use self::error::Lacks;
+pub(crate) use self::error::in_full;
 #[cfg(any(feature = "file", feature = "postgres", feature = "redis"))]
 pub(crate) use self::op::nonce;
 

@@ -3,8 +3,8 @@
 use deadpool_postgres::tokio_postgres::NoTls;
 use metrics_util::debugging::DebuggingRecorder;
 use tower_user_sessions::{
-    EndReason, PostgresStore, UserId,
-    store::{End, Resolve, SessionStore, Which},
+    EndReason, PostgresStore, Rejection, UserId, UserSessionsError,
+    store::{End, Resolve, SessionStore, StoreErrorKind, Which},
 };
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
         feed::Reader,
         load::millis,
         log::Log,
-        people::{signs_in, until},
-        postgres::{Server, pool, url},
+        people::{guest, signs_in, until},
+        postgres::{Server, patient, pool, url},
         wire::Wire,
     },
     seen::{measured, recorded},
@@ -83,4 +83,38 @@ fn an_outage_and_the_state_of_the_feed_are_counted() {
     );
     assert!(has(&said, "PostgreSQL answers again"), "{said:?}");
     assert!(has(&said, "the feed of PostgreSQL is trusted"), "{said:?}");
+}
+
+#[tokio::test]
+async fn missing_tables_and_a_missing_database_are_what_the_log_and_the_answer_say() {
+    let log = Log::start();
+    let server = Server::start();
+    let resolve = Resolve::new(guest());
+    for (database, advice) in [
+        ("postgres", "create them with `PostgresStore::migrate`"),
+        ("another", "the server has no such database"),
+    ] {
+        let at = format!("postgres://postgres@127.0.0.1:{}/{database}", server.port);
+        let store = patient(pool(&at, 2)).build();
+
+        let error = store.resolve(&resolve).await.unwrap_err();
+
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+        assert!(error.to_string().contains(advice), "{error}");
+        let answer = Rejection::from(UserSessionsError::from(error));
+        let detail = answer.detail();
+        assert_eq!(detail.is_some(), cfg!(debug_assertions));
+        assert!(
+            detail.is_none_or(|detail| detail.contains(advice)),
+            "{detail:?}"
+        );
+    }
+    let warned = log.at(" WARN ");
+    for text in [
+        "create them with `PostgresStore::migrate`",
+        "PostgreSQL refuses the connection",
+    ] {
+        assert!(warned.iter().any(|line| line.contains(text)), "{warned:?}");
+    }
+    assert!(!log.text().contains("cannot be reached"), "{warned:?}");
 }

@@ -11,7 +11,7 @@ use deadpool_postgres::{
     },
 };
 
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{Lacks, StoreError, StoreErrorKind};
 
 /// Why a call failed.
 #[derive(Debug)]
@@ -128,7 +128,20 @@ impl Failure {
     }
 
     pub(super) fn error(self) -> StoreError {
-        StoreError::new(self.kind).with_source(self.cause)
+        let error = StoreError::new(self.kind).with_lack(self.lacks());
+        error.with_source(self.cause)
+    }
+
+    /// What is missing on a server that answered.
+    pub(super) fn lacks(&self) -> Option<Lacks> {
+        let Cause::Server { code, .. } = &self.cause else {
+            return None;
+        };
+        match code.as_str() {
+            "3D000" => Some(Lacks::Database),
+            "42P01" => Some(Lacks::Tables),
+            _ => None,
+        }
     }
 
     /// What is known of most.

@@ -15,7 +15,7 @@ use super::{failure::Failure, link::Missed};
 use crate::{
     model::clock::{Monotonic, millis},
     store::{
-        StoreError, StoreErrorKind,
+        Lacks, StoreError, StoreErrorKind,
         meter::postgres as meter,
         outage::{DENIED, SharedCause, jitter},
     },
@@ -44,6 +44,7 @@ pub(super) struct Gate {
 struct Outage {
     kind: StoreErrorKind,
     cause: SharedCause,
+    lacks: Option<Lacks>,
     since: Monotonic,
     failed: u32,
     /// How long after `last` the next attempt may begin.
@@ -147,15 +148,27 @@ impl Gate {
         };
         // Another call may try from here on.
         pass.tries = false;
-        let Failure { kind, cause, .. } = failure;
+        let lacks = failure.lacks();
+        let Failure {
+            kind,
+            cause,
+            refused,
+            ..
+        } = failure;
         let cause = SharedCause::new(cause);
         if guard.is_none() {
             meter::went(false);
-            tracing::warn!(error = &cause as &dyn Error, "PostgreSQL cannot be reached");
+            let error = &cause as &dyn Error;
+            if refused {
+                tracing::warn!(error, "PostgreSQL refuses the connection");
+            } else {
+                tracing::warn!(error, "PostgreSQL cannot be reached");
+            }
         }
         let outage = guard.insert(Outage {
             kind,
             cause,
+            lacks,
             since,
             failed,
             pause: pause(kind, failed, since.elapsed()),
@@ -189,7 +202,8 @@ impl Gate {
 
 impl Outage {
     fn error(&self) -> StoreError {
-        StoreError::new(self.kind).with_source(self.cause.clone())
+        let error = StoreError::new(self.kind).with_lack(self.lacks);
+        error.with_source(self.cause.clone())
     }
 }
 
