@@ -43,6 +43,8 @@ async fn a_role_that_may_create_nothing_starts_with_tables_that_exist() {
 
     let denied = store.migrate().await.unwrap_err();
     assert_eq!(denied.kind(), StoreErrorKind::Denied);
+    let text = format!("{denied:?}");
+    assert!(text.contains("GRANT CREATE ON SCHEMA"), "{text}");
     drop(server.store().await);
     let grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON tower_user_sessions, tower_user_sessions_parts TO app";
     server.ask(grant).await;

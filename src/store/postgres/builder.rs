@@ -170,8 +170,7 @@ impl PostgresStoreBuilder {
     /// arrives, and the store warns.
     ///
     /// ```no_run
-    /// use deadpool_postgres::{Pool, tokio_postgres::NoTls};
-    /// use tower_user_sessions::PostgresStore;
+    /// use tower_user_sessions::{PostgresStore, deadpool_postgres::{Pool, tokio_postgres::NoTls}};
     ///
     /// # fn store(pool: Pool) -> Result<PostgresStore, Box<dyn std::error::Error>> {
     /// let server = "postgres://app:password@localhost/shop".parse()?;

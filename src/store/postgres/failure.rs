@@ -248,6 +248,12 @@ const STANDBY: &str = "this PostgreSQL is a standby, which takes no writes: name
 const NO_TLS: &str = "the settings of the pool require TLS (`sslmode`), and it was made with `NoTls`: make it with a TLS \
                       connector of tokio-postgres";
 
+const CREATE: &str = ". To create the tables there the user needs `GRANT CREATE ON SCHEMA public TO app` or `ALTER DATABASE \
+                      shop OWNER TO app`, with the names of your schema, user and database. To use them it needs `USAGE`";
+
+const SCHEMA: &str = ". With `schema`, `migrate` needs `GRANT CREATE ON DATABASE shop TO app`, with the names of your database \
+                      and user";
+
 /// Whether a connection that answered with this code is of no use any more.
 fn leaves(code: &str) -> bool {
     // 26000, 42P05 and 0A000: what the connection prepared is gone, another one's, or of an older table.
@@ -292,6 +298,9 @@ impl fmt::Display for Cause {
                 write!(f, "PostgreSQL answered with SQLSTATE {code}: {message}")?;
                 match code.as_str() {
                     "42P01" => f.write_str(": create the tables with `PostgresStore::migrate`"),
+                    // A missing privilege to use tables that exist names the table.
+                    "42501" if message.contains("for schema") => f.write_str(CREATE),
+                    "42501" if message.contains("for database") => f.write_str(SCHEMA),
                     "25006" => write!(f, ". {STANDBY}"),
                     _ => Ok(()),
                 }

@@ -193,14 +193,24 @@ impl PostgresStore {
     /// Creates the tables, if they do not exist. Call it when your app starts.
     ///
     /// Several nodes may call it at the same time. If the tables exist it locks none, and needs no privilege to create any.
-    /// It waits up to 25 s for another node that creates them, 3 s for a lock of a table, and 30 s in all. The
-    /// [`deadline`](PostgresStoreBuilder::deadline) does not apply to that.
+    /// It waits up to 25 s for another node that creates them, 3 s for a lock of a table, and 30 s in all, with the time to
+    /// connect. The [`deadline`](PostgresStoreBuilder::deadline) does not apply to that.
+    ///
+    /// An error says what is wrong with the server, the password or the database. There is no `check` as `RedisStore` has it.
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached, or the user may not create tables. Creating them needs `CREATE` on their schema, which
-    /// users do not have on `public` from PostgreSQL 15 on. With [`schema`](PostgresStoreBuilder::schema) it needs `CREATE` on the
-    /// database too, also if the schema exists. Or run the SQL of the [documentation](Self#tables) as a user who may.
+    /// If the server cannot be reached, or the user may not create tables. Creating them needs `CREATE` on their schema. From
+    /// PostgreSQL 15 on, users do not have it on `public`: the error is [`Denied`](StoreErrorKind::Denied), with "permission denied
+    /// for schema public". Then an administrator, connected to the database of the app, runs one of these:
+    ///
+    /// ```sql
+    /// GRANT CREATE ON SCHEMA public TO app;
+    /// ALTER DATABASE shop OWNER TO app;
+    /// ```
+    ///
+    /// With [`schema`](PostgresStoreBuilder::schema) it needs `CREATE` on the database too, also if the schema exists. Or run the SQL
+    /// of the [documentation](Self#tables) as a user who may.
     ///
     /// # Cancel safety
     ///
