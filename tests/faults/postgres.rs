@@ -101,6 +101,8 @@ async fn a_silent_server_costs_one_deadline_and_then_no_time() {
     let store = PostgresStore::new(pool(&url(wire.port), 16));
     store.migrate().await.unwrap();
     let phone = signs_in(&store, "anna").await;
+    // A server that answered less than a quarter of the deadline before a call may only wait for a lock.
+    tokio::time::sleep(millis(300)).await;
     server.suspend();
     let before = wire.made();
 
