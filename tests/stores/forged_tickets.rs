@@ -49,8 +49,14 @@ async fn calls(server: &Server, name: &str) -> u64 {
     line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
 }
 
-/// How many commands one sign-in of alice takes on the server, those in its script too.
+/// How many commands one sign-in of alice takes on the server, those in its script too. Beside one of two the store may read
+/// whether the sessions of all users ended, as every two seconds.
 async fn cost_of_a_sign_in(server: &Server, layer: &SessionLayer) -> u64 {
+    let first = cost_with_what_is_beside_it(server, layer).await;
+    first.min(cost_with_what_is_beside_it(server, layer).await)
+}
+
+async fn cost_with_what_is_beside_it(server: &Server, layer: &SessionLayer) -> u64 {
     let _: () = server.ask("CONFIG RESETSTAT").await;
     Client::signed_in(layer, "alice").await;
     let mut all = 0;
@@ -97,7 +103,5 @@ async fn ten_thousand_made_up_tickets_are_one_hget_each_and_leave_no_field_and_n
     assert_eq!(keys, std::slice::from_ref(&key));
     let left: u64 = server.ask(&format!("HLEN {key}")).await;
     assert_eq!(left, fields);
-    // Beside the first one the store may read, as every two seconds, whether the sessions of all users ended.
-    let first = cost_of_a_sign_in(&server, &layer).await;
-    assert_eq!(first.min(cost_of_a_sign_in(&server, &layer).await), before);
+    assert_eq!(cost_of_a_sign_in(&server, &layer).await, before);
 }
