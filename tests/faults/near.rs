@@ -12,10 +12,7 @@
 
 use std::{cell::Cell, ops::Range, sync::Arc};
 
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tower_user_sessions::{
     RedisStore,
     store::{RedisLive, RedisSource},
@@ -23,7 +20,7 @@ use tower_user_sessions::{
 
 use super::{
     near_history::History,
-    near_runs::{Climate, Kind, Sum, all, histories, place, runs, weather},
+    near_runs::{Climate, Kind, Sum, all, faults, histories, of_one_server, place, runs},
     near_way::Way,
 };
 use crate::common::{
@@ -72,15 +69,7 @@ async fn on_a_node(kind: Kind, seeds: Range<u64>, sum: &Sum) {
         through(&ways[3]),
         kind,
     );
-    let mut faults = JoinSet::new();
-    for at in 0..3 {
-        let random = Random(random.below(u64::MAX));
-        let climate = Climate {
-            loses: at < 2,
-            calm: 200,
-        };
-        faults.spawn(weather(Arc::clone(&ways), at, climate, random));
-    }
+    let mut faults = faults(&ways, of_one_server, &mut random);
     let meanwhile = async {
         sleep(millis(1_000 + random.below(2_000))).await;
         match kind {
@@ -141,11 +130,7 @@ async fn on_a_cluster(seeds: Range<u64>, sum: &Sum) {
         .map(|seed| slot(History::new(seed, &place).tag()))
         .collect();
     let (moved, over) = (Cell::new(0), Cell::new(false));
-    let mut faults = JoinSet::new();
-    for at in 0..3 {
-        let random = Random(random.below(u64::MAX));
-        faults.spawn(weather(Arc::clone(&ways), at, OF_A_CLUSTER, random));
-    }
+    let mut faults = faults(&ways, |_| OF_A_CLUSTER, &mut random);
     let meanwhile = async {
         while !over.get() {
             let moving = users[random.place(users.len())];

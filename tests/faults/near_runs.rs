@@ -108,8 +108,30 @@ pub(super) struct Climate {
     pub(super) calm: u64,
 }
 
+/// The climate of nodes that have a way to one server each. The last one loses no message.
+pub(super) fn of_one_server(at: usize) -> Climate {
+    Climate {
+        loses: at < 2,
+        calm: 200,
+    }
+}
+
+/// Faults on the ways of all three nodes, until the tasks are shut down.
+pub(super) fn faults(
+    ways: &Arc<Vec<Way>>,
+    climate: impl Fn(usize) -> Climate,
+    random: &mut Random,
+) -> JoinSet<()> {
+    let mut faults = JoinSet::new();
+    for at in 0..3 {
+        let random = Random(random.below(u64::MAX));
+        faults.spawn(weather(Arc::clone(ways), at, climate(at), random));
+    }
+    faults
+}
+
 /// Faults on a way, one after the other.
-pub(super) async fn weather(ways: Arc<Vec<Way>>, at: usize, climate: Climate, mut random: Random) {
+async fn weather(ways: Arc<Vec<Way>>, at: usize, climate: Climate, mut random: Random) {
     let way = &ways[at];
     loop {
         way.be_well();

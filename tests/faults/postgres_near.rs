@@ -3,10 +3,7 @@
 use std::{cell::Cell, future::ready, ops::Range, sync::Arc, time::Duration};
 
 use deadpool_postgres::{Pool, tokio_postgres::NoTls};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 use tower_user_sessions::{
     EndReason, PostgresStore,
     store::{
@@ -15,7 +12,7 @@ use tower_user_sessions::{
 };
 
 use super::{
-    near_runs::{Climate, Kind, Sum, all, histories, place, runs, weather},
+    near_runs::{Kind, Sum, all, faults, histories, of_one_server, place, runs},
     near_way::{Of, Way},
 };
 use crate::common::{
@@ -224,15 +221,7 @@ async fn in_histories(seeds: Range<u64>, sum: &Sum) {
     let through = |way: &Way| live(pool(&url(way.port), 8), way.port);
     let stores = ways.iter().map(through).collect();
     let place = place(stores, plain, Kind::Postgres);
-    let mut faults = JoinSet::new();
-    for at in 0..3 {
-        let random = Random(random.below(u64::MAX));
-        let climate = Climate {
-            loses: at < 2,
-            calm: 200,
-        };
-        faults.spawn(weather(Arc::clone(&ways), at, climate, random));
-    }
+    let mut faults = faults(&ways, of_one_server, &mut random);
     // Calls of PostgreSQL are large futures.
     let over = Cell::new(false);
     Box::pin(runs(&place, seeds, &over, ready(()))).await;
