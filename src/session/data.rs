@@ -30,8 +30,7 @@ impl Session {
             }
             seen(&state, key)
         };
-        let value = bytes.map(|bytes| decode(&bytes)).transpose();
-        value.map_err(|error| error.at(key))
+        bytes.map(|bytes| decode(key, &bytes)).transpose()
     }
 
     /// The keys that have a value, staged changes included. The list is empty after the response head was
@@ -140,8 +139,8 @@ impl Session {
         T: Serialize + DeserializeOwned,
         F: FnMut(Option<T>) -> T + Send + 'static,
     {
-        let update = Update::new(move |before: Option<Bytes>| {
-            let before = before.map(|bytes| decode(&bytes)).transpose()?;
+        let update = Update::new(move |key: &str, before: Option<Bytes>| {
+            let before = before.map(|bytes| decode(key, &bytes)).transpose()?;
             encode(&f(before))
         });
         loop {
@@ -151,7 +150,7 @@ impl Session {
                 state.stageable()?;
                 seen(&state, key)
             };
-            let value = update.run(before.clone()).map_err(|error| error.at(key))?;
+            let value = update.run(key, before.clone())?;
             let mut state = self.state();
             if seen(&state, key) == before {
                 return self.stage(&mut state, key, Change::Set(value), Some(update));
@@ -234,6 +233,7 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SessionError> {
         .map_err(|source| SessionError::new(SessionErrorKind::Encode, source))
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SessionError> {
-    rmp_serde::from_slice(bytes).map_err(|error| SessionError::unread(type_name::<T>(), &error))
+fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, SessionError> {
+    rmp_serde::from_slice(bytes)
+        .map_err(|error| SessionError::unread(key, type_name::<T>(), &error))
 }

@@ -70,21 +70,13 @@ impl SessionError {
         }
     }
 
-    /// A value is not of the type `wanted`.
-    pub(super) fn unread(wanted: &'static str, error: &decode::Error) -> Self {
-        let key = String::new();
+    /// The value of this key is not of the type `wanted`.
+    pub(super) fn unread(key: &str, wanted: &'static str, error: &decode::Error) -> Self {
+        let key = key.to_owned();
         Self {
             unread: Some(Box::new(Unread { key, wanted })),
             ..Self::new(SessionErrorKind::Decode, unread::without_value(error))
         }
-    }
-
-    /// Names the key of the value that could not be read.
-    pub(super) fn at(mut self, key: &str) -> Self {
-        if let Some(unread) = &mut self.unread {
-            key.clone_into(&mut unread.key);
-        }
-        self
     }
 
     pub(super) fn random(source: RandomError) -> Self {

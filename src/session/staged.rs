@@ -133,18 +133,19 @@ pub(super) struct Op {
 #[derive(Clone)]
 pub(super) struct Update(Arc<Mutex<Again>>);
 
-type Again = dyn FnMut(Option<Bytes>) -> Result<Bytes, SessionError> + Send;
+type Again = dyn FnMut(&str, Option<Bytes>) -> Result<Bytes, SessionError> + Send;
 
 impl Update {
     pub(super) fn new(
-        again: impl FnMut(Option<Bytes>) -> Result<Bytes, SessionError> + Send + 'static,
+        again: impl FnMut(&str, Option<Bytes>) -> Result<Bytes, SessionError> + Send + 'static,
     ) -> Self {
         Self(Arc::new(Mutex::new(again)))
     }
 
-    pub(super) fn run(&self, value: Option<Bytes>) -> Result<Bytes, SessionError> {
+    /// Computes the new value of this key from the present one.
+    pub(super) fn run(&self, key: &str, value: Option<Bytes>) -> Result<Bytes, SessionError> {
         let mut again = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        again(value)
+        again(key, value)
     }
 }
 
@@ -242,8 +243,7 @@ pub(super) fn replay(ops: &[Op], data: &Data) -> Result<Changes, SessionError> {
             Some(Change::Remove) => None,
             None => stored.get(op.key.as_bytes()).cloned(),
         };
-        let value = again.run(before).map_err(|error| error.at(&op.key))?;
-        changes.add(&op.key, Change::Set(value));
+        changes.add(&op.key, Change::Set(again.run(&op.key, before)?));
     }
     Ok(changes)
 }
