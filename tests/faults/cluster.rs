@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tower_user_sessions::{
-    RedisStore,
-    store::{EndEveryone, RedisSource, Resolve, SessionStore, StoreErrorKind},
+    RedisStore, UserId,
+    store::{EndEveryone, RedisSource, Resolve, SessionStore, StoreErrorKind, Tag},
 };
 
 use super::runtimes::busy;
 use crate::common::{
-    cluster::Cluster,
+    cluster::{Cluster, slot},
     crowd::{all_answered, load, p99, people, report, since},
     load::{Told, answered, kinds, median, millis, offer, percent_that_waited},
-    people::{guest, is_live, signs_in, until},
+    people::{asks, guest, is_live, signs_in, token, until},
     redis::{Server, free_port},
 };
 
@@ -217,6 +217,32 @@ async fn users_of_a_primary_that_forgot_its_cluster_go_on_once_its_replica_is_pr
     report(&format!("promoted at {after:?}"), &both);
     all_answered(&both.others);
     all_answered(&since(&both.first, after + millis(1_000)));
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_primary_that_left_go_on_after_their_cluster_was_made_again_without_it() {
+    let mut cluster = Cluster::of(4, &["--cluster-require-full-coverage", "no"]).await;
+    let slot = slot(Tag::of(&UserId::new("alice").unwrap()));
+    let from = cluster.serves(slot, 0).await;
+    // That gives the fourth node the highest epoch.
+    cluster.moves_for_all(slot, from, 3).await;
+    let store = RedisStore::connect_cluster(cluster.urls()).unwrap();
+    signs_in(&store, "alice").await;
+
+    for node in &cluster.nodes {
+        let _: String = node.ask("FLUSHALL").await;
+        let _: String = node.ask("CLUSTER RESET HARD").await;
+    }
+    drop(cluster.nodes.pop());
+    let nodes = std::mem::take(&mut cluster.nodes);
+    let _cluster = Cluster::joined(nodes).await;
+
+    until("alice signs in", async || {
+        let create = asks("alice", &token(&store, "alice"));
+        store.create(&create).await.is_ok()
+    })
+    .await;
 }
 
 // T70

@@ -14,6 +14,10 @@ const NOBODY: u16 = u16::MAX;
 /// How long a node without slots keeps its link after a redirection led there, in ms.
 const KEPT: i64 = 60_000;
 
+/// For how long, in ms, every node must say less than is known before it is believed: the Cluster was made again, with epochs
+/// of its own. Otherwise its nodes learn of a failover or a move within 2 s.
+const MADE_AGAIN: i64 = 10_000;
+
 /// Which node serves which slot, with a link of each that may be asked.
 #[derive(Debug)]
 pub(super) struct Map<L> {
@@ -23,6 +27,8 @@ pub(super) struct Map<L> {
     /// Slots that a redirection gave to their owner, until a view says so too. Only one with a higher epoch than this takes
     /// them back: others have not heard of the move yet.
     redirected: BTreeMap<u16, u64>,
+    /// Since when each view claims slots with epochs that are lower than what is known.
+    older: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -75,6 +81,7 @@ impl<L: Clone> Map<L> {
             owners: vec![NOBODY; SLOTS.into()].into(),
             nodes: Vec::new(),
             redirected: BTreeMap::new(),
+            older: None,
         }
     }
 
@@ -127,7 +134,26 @@ impl<L: Clone> Map<L> {
         mut make: impl FnMut(&Address) -> L,
     ) -> Changed<L> {
         let mut changed = Changed::default();
-        let mut released = self.released(view);
+        let claims = view.primaries.iter().any(|of| !of.slots.is_empty());
+        if !self.take(view, &mut changed, &mut make) {
+            // A node that has lost its Cluster says nothing about it.
+            self.older.take_if(|_| claims);
+        } else if now.saturating_sub(*self.older.get_or_insert(now)) >= MADE_AGAIN {
+            self.doubt();
+            self.take(view, &mut changed, &mut make);
+        }
+        self.retire(now, &mut changed);
+        changed
+    }
+
+    /// Says whether claims of the view are older than what is known.
+    fn take(
+        &mut self,
+        view: &View,
+        changed: &mut Changed<L>,
+        make: &mut impl FnMut(&Address) -> L,
+    ) -> bool {
+        let (mut released, mut is_older) = (self.released(view), false);
         for primary in &view.primaries {
             let Primary { address, alias, .. } = primary;
             let of = self.known(address, alias.as_ref());
@@ -140,21 +166,21 @@ impl<L: Clone> Map<L> {
                             && self.may_take(*slot, of, primary.epoch)
                 })
                 .collect();
+            is_older |= won.len() < primary.claimed().count();
             if won.is_empty() {
                 continue;
             }
-            let at = self.place(address, alias.as_ref(), &mut changed, &mut make);
+            let at = self.place(address, alias.as_ref(), changed, &mut *make);
             for slot in won {
                 self.redirected.remove(&slot);
-                self.give(slot, at, &mut changed);
+                self.give(slot, at, changed);
             }
             if let Some(node) = self.nodes.get_mut(usize::from(at)).and_then(Option::as_mut) {
                 node.epoch = node.epoch.max(primary.epoch);
                 node.alias.clone_from(alias);
             }
         }
-        self.retire(now, &mut changed);
-        changed
+        is_older
     }
 
     /// By slot, whether the node that serves it claims it no more, by a view that is not older than what is known.
@@ -209,6 +235,7 @@ impl<L: Clone> Map<L> {
     /// Forgets the epochs: the Cluster may have been made again.
     pub(super) fn doubt(&mut self) {
         self.redirected.clear();
+        self.older = None;
         for node in self.nodes.iter_mut().flatten() {
             node.epoch = 0;
         }

@@ -122,6 +122,33 @@ fn a_cluster_that_was_made_again_is_believed_after_doubt() {
 }
 
 #[test]
+fn a_cluster_that_was_made_again_is_believed_once_all_views_say_so_for_a_while() {
+    let before: &[(u16, u64, &[(u16, u16)])] = &[(1, 7, &[(0, 9)]), (2, 9, &[(10, 19)])];
+    // Without the node of some slots, and with the same nodes.
+    let smaller: &[(u16, u64, &[(u16, u16)])] = &[(1, 1, &[(0, 19)])];
+    let same: &[(u16, u64, &[(u16, u16)])] = &[(1, 1, &[(0, 9)]), (2, 2, &[(10, 19)])];
+    for again in [smaller, same] {
+        let mut map = Map::new();
+        merged(&mut map, before, 0);
+
+        merged(&mut map, again, 1);
+        merged(&mut map, before, MADE_AGAIN);
+        merged(&mut map, again, MADE_AGAIN + 1);
+        assert_eq!(map.find(15), Some(&2), "one view says otherwise");
+
+        merged(&mut map, &[(2, 0, &[])], MADE_AGAIN + 2);
+        merged(&mut map, again, MADE_AGAIN * 2);
+        assert_eq!((map.epoch(5), map.epoch(15)), (7, 9));
+        merged(&mut map, again, MADE_AGAIN * 2 + 1);
+        assert_eq!(map.find(15), Some(if again.len() == 1 { &1 } else { &2 }));
+        assert_eq!(map.epoch(5), 1);
+
+        let failover = merged(&mut map, &[(3, 3, &[(0, 9)])], MADE_AGAIN * 2 + 2);
+        assert_eq!((failover.added, map.find(5)), (vec![3], Some(&3)));
+    }
+}
+
+#[test]
 fn a_node_that_has_not_heard_of_a_move_does_not_take_the_slot_back() {
     // The node that gave the slot away has the lower epoch, or the higher one.
     for first in [5, 7] {
