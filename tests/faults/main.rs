@@ -22,6 +22,7 @@ mod confirm;
 mod confirm_calls;
 mod confirm_failover;
 mod demoted;
+mod far;
 mod feed;
 mod feed_cluster;
 mod feed_late;

@@ -28,9 +28,10 @@ const DENIED: i64 = 5_000;
 /// How often it looks whether a link may be closed, in ms.
 const CLOSING: i64 = 50;
 
-/// How long a node may take to answer, over an open connection and with a new one.
-const ANSWERED: Duration = Duration::from_millis(250);
-const OPENED: Duration = Duration::from_millis(500);
+/// How long a node may take to answer: a quarter of the deadline over an open connection, and half of it with a new one.
+/// Not less, because a busy node is slow, and not more, because a silent one holds up the others.
+const ANSWERED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+const OPENED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Reads the map whenever it is due, until the Cluster is dropped, which stops this task.
 pub(super) async fn keep(cluster: Arc<Inner>) {
@@ -96,7 +97,9 @@ impl Inner {
         // A node that is not ready may be cut off from the others, or have lost what it knew.
         up.sort_by_cached_key(|(_, link)| link.is_unready());
         for (address, link) in &up {
-            let answer = link.ask(&question, ANSWERED).await;
+            let answer = link
+                .ask(&question, within(self.deadline / 4, ANSWERED))
+                .await;
             if answer.is_some_and(|answer| self.learn(&answer, &address.host, false)) {
                 return;
             }
@@ -111,7 +114,7 @@ impl Inner {
         for (source, host, is_seed) in others {
             // Where nobody who was known answers, the Cluster may be another one.
             let again = is_seed && up.is_empty();
-            match asked(&source, &question).await {
+            match asked(&source, &question, within(self.deadline / 2, OPENED)).await {
                 Ok(answer) if self.learn(&answer, &host, again) => return,
                 Ok(_) => {
                     let cause = "the server is no node of a Cluster that knows the others";
@@ -189,13 +192,17 @@ impl Inner {
     }
 }
 
+fn within(time: Duration, [least, most]: [Duration; 2]) -> Duration {
+    time.clamp(least, most)
+}
+
 /// Asks a node on a connection that is closed afterwards.
-async fn asked(source: &RedisSource, question: &Cmd) -> Result<Value, Outage> {
+async fn asked(source: &RedisSource, question: &Cmd, patience: Duration) -> Result<Value, Outage> {
     let asked = async {
-        let mut wire = source.open(OPENED).await?.wire;
+        let mut wire = source.open(patience).await?.wire;
         wire.send(question).await.map_err(Outage::of)
     };
-    match tokio::time::timeout(OPENED, asked).await {
+    match tokio::time::timeout(patience, asked).await {
         Ok(answer) => answer,
         Err(elapsed) => Err(Outage::new(StoreErrorKind::Timeout, elapsed)),
     }

@@ -149,7 +149,7 @@ impl Inner {
             loop {
                 tokio::time::sleep(RENAMED).await;
                 before = before.or_else(|| sentinels.newest());
-                match (sentinels.ask().await, &before) {
+                match (sentinels.ask(self.patience).await, &before) {
                     (Ok(now), Some(before)) if now.master.replaces(before) => return,
                     (Ok(now), _) => before = Some(now.master),
                     (Err(_), _) => {}
@@ -270,7 +270,7 @@ impl Inner {
         let mut most = true;
         if let Some(sentinels) = self.source.sentinels() {
             let before = active.and_then(|active| active.named.clone());
-            let answer = sentinels.ask().await;
+            let answer = sentinels.ask(self.patience).await;
             most = answer.as_ref().is_ok_and(|now| now.most);
             let replaces = match (answer, before) {
                 (Ok(now), Some(before)) => now.master.replaces(&before),

@@ -21,8 +21,8 @@ use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
 pub(super) use self::belief::Named;
 
-/// How long one sentinel may take.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long one sentinel may take at most: one that is silent holds up who asks.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the others may take once most have answered.
 const THE_OTHERS: Duration = Duration::from_millis(50);
@@ -82,15 +82,16 @@ impl Sentinels {
         self.belief().newest().cloned()
     }
 
-    /// Asks all at once, and takes the newest answer once most have answered.
-    pub(super) async fn ask(self: &Arc<Self>) -> Result<Answer, Outage> {
+    /// Asks all at once, and takes the newest answer once most have answered. Each may take half of the time that an attempt
+    /// to connect to the master may take.
+    pub(super) async fn ask(self: &Arc<Self>, attempt: Duration) -> Result<Answer, Outage> {
+        let mut patience = PATIENCE.min(attempt / 2);
         let mut asked = JoinSet::new();
         for place in 0..self.all.len() {
             let sentinels = Arc::clone(self);
-            asked.spawn(async move { sentinels.ask_one(place).await });
+            asked.spawn(async move { sentinels.ask_one(place, patience).await });
         }
         let (mut answers, mut outage) = (Vec::new(), None);
-        let mut patience = PATIENCE;
         while let Ok(Some(joined)) = tokio::time::timeout(patience, asked.join_next()).await {
             match joined {
                 Ok(Ok(named)) => answers.push(named),
@@ -119,12 +120,12 @@ impl Sentinels {
         sentinels * 2 > self.all.len()
     }
 
-    async fn ask_one(&self, place: usize) -> Result<Named, Outage> {
+    async fn ask_one(&self, place: usize, patience: Duration) -> Result<Named, Outage> {
         let none = || Outage::new(StoreErrorKind::Unavailable, "there is no such sentinel");
         let info = self.all.get(place).cloned().ok_or_else(none)?;
         let open = self.open().get(&place).cloned();
-        let answer = ask(info, open, &self.master, &self.switched);
-        let failed = match tokio::time::timeout(PATIENCE, answer).await {
+        let answer = ask(info, open, &self.master, &self.switched, patience);
+        let failed = match tokio::time::timeout(patience, answer).await {
             Ok(Ok((connection, named))) => {
                 self.open().insert(place, connection);
                 return Ok(named);
@@ -171,14 +172,15 @@ async fn ask(
     open: Option<MultiplexedConnection>,
     master: &str,
     switched: &Arc<watch::Sender<()>>,
+    patience: Duration,
 ) -> RedisResult<(MultiplexedConnection, Named)> {
     if let Some(mut connection) = open
-        && let answer = tokio::time::timeout(PATIENCE / 2, master_of(&mut connection, master))
+        && let answer = tokio::time::timeout(patience / 2, master_of(&mut connection, master))
         && let Ok(Ok(named)) = answer.await
     {
         return Ok((connection, named));
     }
-    let mut connection = listen::open(info, master, switched, PATIENCE).await?;
+    let mut connection = listen::open(info, master, switched, patience).await?;
     let named = master_of(&mut connection, master).await?;
     Ok((connection, named))
 }

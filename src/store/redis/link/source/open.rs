@@ -37,7 +37,7 @@ impl RedisSource {
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, Outage> {
         unless_it_panics(pin!(async {
-            let (info, config, _named) = self.target().await?;
+            let (info, config, _named) = self.target(patience).await?;
             let settings = info.redis_settings().clone();
             let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
             let config = config.set_push_sender(move |info| {
@@ -52,6 +52,7 @@ impl RedisSource {
     /// Where to connect now, with which settings, and what the sentinels said.
     async fn target(
         &self,
+        patience: Duration,
     ) -> Result<(ConnectionInfo, AsyncConnectionConfig, Option<Named>), Outage> {
         let mut named = None;
         let info = match &self.0 {
@@ -63,7 +64,7 @@ impl RedisSource {
                 .map_err(|error| Outage::new(StoreErrorKind::Unavailable, error))?,
             Kind::Seeds(seeds) => seeds.first.clone(),
             Kind::Sentinels(sentinels) => {
-                let master = named.insert(sentinels.ask().await?.master);
+                let master = named.insert(sentinels.ask(patience).await?.master);
                 sentinels.server(master).ok_or_else(|| {
                     Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
                 })?
@@ -98,7 +99,7 @@ impl RedisSource {
                 };
             }
             _ => {
-                let (info, config, named) = self.target().await?;
+                let (info, config, named) = self.target(patience).await?;
                 (connect(info, config, patience).await, named)
             }
         };
