@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{
     Current, Live, Mark, Session, client_change::last_client, error::CommitError, sent::Sent,
+    state::State,
 };
 use crate::{
-    model::{DeviceId, EndReason, Record, Token, clock::Monotonic},
+    model::{DeviceId, EndReason, SessionId, Tag, Token, UserId, clock::Monotonic},
     request::Way,
     store::Found,
 };
@@ -205,7 +206,7 @@ impl Drop for OpenSession {
         if self.settled {
             return;
         }
-        let (pending, record) = {
+        let (pending, of_users) = {
             let mut state = self.session.state();
             state.closed = true;
             state.abandoned = true;
@@ -215,20 +216,30 @@ impl Drop for OpenSession {
                 return;
             }
             let pending = std::mem::take(&mut state.pending);
-            let is_given_up = |record: &&Record| pending.iter().any(|(_, id)| *id == record.id);
-            let record = state.record().filter(is_given_up).cloned();
-            state.given_up = record.as_ref().map(|record| Box::new(record.id));
-            (pending, record)
+            let of_users = state.of_users(&pending);
+            state.given_up = of_users.iter().map(|(_, id)| *id).collect();
+            (pending, of_users)
         };
-        if let Some(record) = &record
-            && let Some(user) = record.user_id()
-        {
+        for (user, id) in of_users {
             let (at, reason) = (self.session.now(), EndReason::Undelivered);
-            (self.session).raise_ended(user, record.id, reason, None, at);
+            (self.session).raise_ended(&user, id, reason, None, at);
         }
         for (tag, id) in pending {
             tracing::debug!(reason = EndReason::Undelivered.as_str(), "session given up");
             self.session.0.rules.store.end_undelivered(tag, id);
         }
+    }
+}
+
+impl State {
+    /// Those of them that users have: that of the request, and one of another user that it was about to replace.
+    fn of_users(&self, pending: &[(Tag, SessionId)]) -> Vec<(UserId, SessionId)> {
+        let current = self.record().map(|record| (record.user_id(), record.id));
+        let replaced = self.replaced.iter().map(|it| (it.user.as_ref(), it.id));
+        let all = current.into_iter().chain(replaced);
+        let pending = all.filter(|(_, id)| pending.iter().any(|(_, it)| it == id));
+        pending
+            .filter_map(|(user, id)| Some((user?.clone(), id)))
+            .collect()
     }
 }

@@ -39,8 +39,8 @@ pub(super) struct State {
     pub(super) replaced: Vec<Replaced>,
     /// Sessions that may have been created and whose token was not sent yet.
     pub(super) pending: Vec<(Tag, SessionId)>,
-    /// The session whose end the request reported when it was dropped. A task of the app may have ended it just then.
-    pub(super) given_up: Option<Box<SessionId>>,
+    /// The sessions whose end the request reported when it was dropped. A task of the app may have ended one just then.
+    pub(super) given_up: Box<[SessionId]>,
     /// The cutoffs that this request itself set.
     pub(super) own_cutoffs: OwnCutoffs,
     /// Names the end of a sign-out whose outcome is not known yet, see [`End::call`](crate::store::End::call).
@@ -100,7 +100,7 @@ impl State {
             guest_token: None,
             replaced: Vec::new(),
             pending: Vec::new(),
-            given_up: None,
+            given_up: Box::default(),
             own_cutoffs: OwnCutoffs::default(),
             ending: None,
             found_ended: None,
@@ -292,7 +292,7 @@ impl State {
     /// was not sent yet.
     pub(super) fn reports_end(&mut self, id: SessionId) -> bool {
         self.not_pending(id);
-        self.given_up.as_deref() != Some(&id)
+        !self.given_up.contains(&id)
     }
 
     /// Of what is staged only a sign-out stays.

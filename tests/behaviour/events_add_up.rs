@@ -329,3 +329,24 @@ async fn a_session_that_ends_while_its_request_is_dropped_is_reported_once() {
         assert_eq!(ended, [Some(EndReason::Undelivered)], "{of_all}");
     }
 }
+
+// T44 T45
+#[tokio::test]
+async fn a_sign_in_that_a_second_one_replaced_is_reported_too_if_its_request_is_dropped() {
+    let world = world(Limit::at_most(3));
+    world.faulty.next(Method::End, Fault::Hang);
+    let request = Client::new(&world.layer).request(|session| async move {
+        session.log_in(user("bob")).unwrap();
+        session.commit().await.unwrap();
+        // The layer stores it, and then ends that of bob.
+        session.log_in(user("alice")).unwrap();
+    });
+    let mut request = Box::pin(request);
+    until_asked(&world.faulty, Method::End, 1, request.as_mut()).await;
+
+    drop(request);
+
+    assert_eq!(ids(&world.store, "bob").await, []);
+    assert_eq!(stored(&world.store).await, []);
+    assert_eq!(live(&world.book.news()), []);
+}
