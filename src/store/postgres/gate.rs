@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time};
+use tokio::{sync::Notify, time::timeout};
 
-use super::{failure::Failure, link::Missed};
+use super::{
+    failure::Failure,
+    link::{Missed, Time},
+};
 use crate::{
     model::clock::{Monotonic, millis},
     store::{
@@ -68,22 +71,20 @@ enum Next {
 
 impl Gate {
     /// Waits while a short outage may be over in time, and fails in a long one.
-    pub(super) async fn enter(
-        &self,
-        deadline: Duration,
-        began: Monotonic,
-    ) -> Result<Pass<'_>, Missed> {
+    pub(super) async fn enter(&self, time: Time) -> Result<Pass<'_>, Missed> {
         loop {
             let changed = self.changed.notified();
             match self.next() {
                 Next::Go { tries } => return Ok(Pass { gate: self, tries }),
                 Next::Fail(error) => return Err(Missed::nothing_ran(error)),
                 Next::Wait(pause) => {
-                    let left = deadline.saturating_sub(began.elapsed());
+                    let left = time.left();
                     // Either way the loop looks again.
-                    let _ = time::timeout(pause.min(left), changed).await;
+                    let _ = timeout(pause.min(left), changed).await;
                     if left.is_zero() {
-                        let error = self.error().unwrap_or_else(timeout);
+                        let error = self
+                            .error()
+                            .unwrap_or(StoreError::new(StoreErrorKind::Timeout));
                         return Err(Missed::nothing_ran(error));
                     }
                 }
@@ -205,10 +206,6 @@ impl Outage {
         let error = StoreError::new(self.kind).with_lack(self.lacks);
         error.with_source(self.cause.clone())
     }
-}
-
-fn timeout() -> StoreError {
-    StoreError::new(StoreErrorKind::Timeout)
 }
 
 /// The pause after so many attempts that failed, so long after the first one.

@@ -15,6 +15,7 @@ use super::{
     failure::{Failure, Of},
     places::Place,
     settling::Settling,
+    sql::Statement,
 };
 use crate::{model::clock::Monotonic, store::meter::postgres as meter};
 
@@ -23,22 +24,22 @@ pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 
 /// A statement and its values.
 pub(super) struct Call<'a> {
-    pub(super) sql: &'a str,
-    pub(super) types: &'a [Type],
+    pub(super) statement: &'a Statement,
     pub(super) values: &'a [Value<'a>],
     pub(super) prepares: bool,
 }
 
 impl Call<'_> {
     async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let Statement { sql, types } = self.statement;
         if self.prepares {
             // Once for each connection: planning costs the server more than running.
-            let statement = client.prepare_typed_cached(self.sql, self.types).await?;
+            let statement = client.prepare_typed_cached(sql, types).await?;
             return client.query(&statement, self.values).await;
         }
-        let types = self.types.iter().cloned();
+        let types = types.iter().cloned();
         let values: Vec<(Value<'_>, Type)> = self.values.iter().copied().zip(types).collect();
-        client.query_typed(self.sql, &values).await
+        client.query_typed(sql, &values).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{
     error::Error,
+    future::Future,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
@@ -9,11 +11,8 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::{
-    Pool, PoolError, Timeouts,
-    tokio_postgres::{Row, types::Type},
-};
-use tokio::time;
+use deadpool_postgres::{Pool, PoolError, Timeouts, tokio_postgres::Row};
+use tokio::time::timeout;
 
 use super::{
     connects::Connects,
@@ -22,6 +21,7 @@ use super::{
     held::{Call, Held, Value},
     places::Places,
     settling::{LONGEST, Settling},
+    sql::Statement,
 };
 use crate::{
     model::clock::Monotonic,
@@ -56,6 +56,25 @@ pub(super) struct Link {
     full: AtomicI64,
     /// When a server that takes no writes was left, in ms. `i64::MIN`: none was.
     left: AtomicI64,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy)]
+pub(super) struct Time {
+    began: Monotonic,
+    deadline: Duration,
+}
+
+impl Time {
+    /// From now on.
+    pub(super) fn of(deadline: Duration) -> Self {
+        let began = Monotonic::now();
+        Self { began, deadline }
+    }
+
+    pub(super) fn left(self) -> Duration {
+        self.deadline.saturating_sub(self.began.elapsed())
+    }
 }
 
 /// Whether a statement of unknown outcome may be sent again.
@@ -108,21 +127,6 @@ impl Link {
         }
     }
 
-    /// The same way, for statements that may take so long. It prepares none of them.
-    pub(super) fn within(&self, deadline: Duration) -> Self {
-        Self {
-            pool: self.pool.clone(),
-            deadline,
-            prepares: AtomicBool::new(false),
-            gate: Arc::clone(&self.gate),
-            connects: Arc::clone(&self.connects),
-            places: Arc::clone(&self.places),
-            settling: self.settling.clone(),
-            full: AtomicI64::new(self.full.load(Relaxed)),
-            left: AtomicI64::new(self.left.load(Relaxed)),
-        }
-    }
-
     /// Runs a statement, in one round trip unless something goes wrong.
     ///
     /// # Cancel safety
@@ -130,42 +134,41 @@ impl Link {
     /// The statement runs as a whole or not at all. Its connection goes back into the pool after the answer.
     pub(super) async fn run(
         &self,
-        sql: &str,
-        types: &[Type],
+        statement: &Statement,
         values: &[Value<'_>],
         again: Again,
         urgency: Urgency,
     ) -> Result<Vec<Row>, Missed> {
-        self.run_unless(sql, types, values, again, urgency, |_| None)
+        let time = Time::of(self.deadline);
+        self.run_unless(time, statement, values, again, urgency, |_| None)
             .await
     }
 
-    /// As [`run`](Self::run). An answer of which a failure is made counts as that failure of its connection.
+    /// As [`run`](Self::run), in this time. An answer of which a failure is made counts as that failure of its connection.
     pub(super) async fn run_unless(
         &self,
-        sql: &str,
-        types: &[Type],
+        time: Time,
+        statement: &Statement,
         values: &[Value<'_>],
         again: Again,
         urgency: Urgency,
         fails: impl Fn(&[Row]) -> Option<Failure>,
     ) -> Result<Vec<Row>, Missed> {
-        let mut call = Call {
-            sql,
-            types: types.get(..values.len()).unwrap_or(types),
-            values,
-            prepares: false,
-        };
-        let began = Monotonic::now();
+        // Those that only others take come last.
+        let values = values.get(..statement.types.len()).unwrap_or(values);
         let mut sent = 0;
         loop {
-            let mut pass = self.gate.enter(self.deadline, began).await?;
-            let failure = match self.checkout(again, urgency, began).await {
+            let mut pass = self.gate.enter(time).await?;
+            let failure = match self.checkout(again, urgency, time).await {
                 Ok(mut held) => {
                     sent += 1;
                     let stays = self.has_left();
-                    call.prepares = self.prepares.load(Relaxed);
-                    match held.send(&call, self.left(began), stays, &fails).await {
+                    let call = Call {
+                        statement,
+                        values,
+                        prepares: statement.is_prepared() && self.prepares.load(Relaxed),
+                    };
+                    match held.send(&call, time.left(), stays, &fails).await {
                         Ok(rows) => {
                             self.gate.answered();
                             if again == Again::Never {
@@ -188,8 +191,8 @@ impl Link {
                 // use up what is left of its tries.
                 self.drop_idle();
             }
-            let next = self.follows(&failure, again, sent, began);
-            let missed = self.note(failure, began, &mut pass);
+            let next = may_follow(&failure, again) && sent < SENDS && !time.left().is_zero();
+            let missed = self.note(failure, time, &mut pass);
             // If the gate did not learn what became of the try, the next call tries.
             drop(pass);
             if !next {
@@ -199,11 +202,10 @@ impl Link {
     }
 
     /// Runs several statements in one transaction, once.
-    pub(super) async fn batch(&self, sql: &str) -> Result<(), Missed> {
-        let began = Monotonic::now();
-        let mut pass = self.gate.enter(self.deadline, began).await?;
-        let failure = match self.checkout(Again::Never, Urgency::Other, began).await {
-            Ok(mut held) => match held.batch(sql, self.left(began)).await {
+    pub(super) async fn batch(&self, time: Time, sql: &str) -> Result<(), Missed> {
+        let mut pass = self.gate.enter(time).await?;
+        let failure = match self.checkout(Again::Never, Urgency::Other, time).await {
+            Ok(mut held) => match held.batch(sql, time.left()).await {
                 Ok(()) => {
                     self.gate.answered();
                     pass.done();
@@ -213,19 +215,7 @@ impl Link {
             },
             Err(failure) => failure,
         };
-        Err(self.note(failure, began, &mut pass))
-    }
-
-    /// Whether the statement is tried again.
-    fn follows(&self, failure: &Failure, again: Again, sent: u32, began: Monotonic) -> bool {
-        let may = failure.nothing_ran || again == Again::Harmless;
-        let helps = match failure.of {
-            Of::Statement => failure.lost && again == Again::Harmless,
-            // The gate says when, and whether.
-            Of::Connection | Of::Server => true,
-            Of::Pool => false,
-        };
-        may && helps && sent < SENDS && !self.left(began).is_zero()
+        Err(self.note(failure, time, &mut pass))
     }
 
     /// Whether a server that takes no writes was left a moment ago.
@@ -240,7 +230,7 @@ impl Link {
     }
 
     /// Opens or closes the gate.
-    fn note(&self, failure: Failure, began: Monotonic, pass: &mut Pass<'_>) -> Missed {
+    fn note(&self, failure: Failure, time: Time, pass: &mut Pass<'_>) -> Missed {
         let (nothing_ran, lost) = (failure.nothing_ran, failure.lost);
         if failure.demoted && failure.of != Of::Statement {
             // The other connections lead to the same server.
@@ -261,7 +251,7 @@ impl Link {
             // Others are answered, so only connecting takes long.
             Of::Server
                 if failure.kind == StoreErrorKind::Timeout
-                    && self.gate.answered_since(began, Duration::ZERO) =>
+                    && self.gate.answered_since(time.began, Duration::ZERO) =>
             {
                 failure.error()
             }
@@ -273,7 +263,7 @@ impl Link {
             Of::Pool => failure.error(),
             Of::Connection => {
                 // A write comes after its read. If that was answered, the write waits for a lock.
-                if failure.silent && !self.gate.answered_since(began, self.deadline / 2) {
+                if failure.silent && !self.gate.answered_since(time.began, time.deadline / 2) {
                     if !failure.is_new {
                         // Whatever forgot this connection forgot the others too.
                         self.drop_idle();
@@ -321,50 +311,53 @@ impl Link {
         pool.max_size.min(pool.size + usize::from(tries))
     }
 
-    /// A connection of the pool. Waits at most a quarter of the deadline for one to be free.
-    async fn checkout(
+    /// Waits for a connection that others have. While there is none at all, one is being opened for the next call, and that is
+    /// waited for beyond the turn.
+    async fn waits<T>(
         &self,
-        again: Again,
-        urgency: Urgency,
-        began: Monotonic,
-    ) -> Result<Held, Failure> {
+        turn: Time,
+        time: Time,
+        mut free: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Failure> {
+        let is_empty = || self.pool.status().size == 0;
+        let mut came = timeout(turn.left().min(time.left()), free.as_mut()).await;
+        if came.is_err() && is_empty() {
+            came = timeout(time.left(), free).await;
+        }
+        came.map_err(|_elapsed| {
+            if is_empty() {
+                Failure::not_connected()
+            } else {
+                busy()
+            }
+        })
+    }
+
+    /// A connection of the pool. Waits at most a quarter of the deadline for one to be free.
+    async fn checkout(&self, again: Again, urgency: Urgency, time: Time) -> Result<Held, Failure> {
         // From now on: calls that an outage held up come here all at once.
-        let came = Monotonic::now();
-        let turn = || {
-            let turn = (self.deadline / 4).saturating_sub(came.elapsed());
-            turn.min(self.left(began))
-        };
-        let busy = |()| {
-            meter::busy();
-            Failure::busy()
-        };
+        let turn = Time::of(time.deadline / 4);
         let most = self.most();
         // Most of what is late waits for a lock, and a write would wait for it too.
         if again == Again::Never && self.settling.refuses(most) {
-            return Err(busy(()));
+            return Err(busy());
         }
         let mut place = self.places.take(urgency, most);
-        time::timeout(turn(), place.turn())
-            .await
-            .map_err(|_elapsed| busy(()))?;
+        self.waits(turn, time, pin!(place.turn())).await?;
         // Others may have become late meanwhile.
         if again == Again::Never && self.settling.is_full(most) {
-            return Err(busy(()));
+            return Err(busy());
         }
-        let Some((got, place)) = self.connects.get(place, self.left(began)).await else {
+        let Some((got, place)) = self.connects.get(place, time.left()).await else {
             meter::connected(false);
             return Err(Failure::not_connected());
         };
         let got = match got {
             // The app uses some of the connections itself, or the last one is being opened for the next call.
             Err(PoolError::Timeout(_)) => {
-                let waits = time::timeout(turn(), self.pool.timeout_get(&UNLIMITED));
-                waits
-                    .await
-                    .map_err(|_elapsed| match self.pool.status().size {
-                        0 => Failure::not_connected(),
-                        _ => busy(()),
-                    })?
+                // It is large, and seldom needed.
+                let mut waits = Box::pin(self.pool.timeout_get(&UNLIMITED));
+                self.waits(turn, time, waits.as_mut()).await?
             }
             got => got,
         };
@@ -385,8 +378,20 @@ impl Link {
             }
         }
     }
+}
 
-    fn left(&self, began: Monotonic) -> Duration {
-        self.deadline.saturating_sub(began.elapsed())
+fn busy() -> Failure {
+    meter::busy();
+    Failure::busy()
+}
+
+/// Whether trying again is right, and may help.
+fn may_follow(failure: &Failure, again: Again) -> bool {
+    let may = failure.nothing_ran || again == Again::Harmless;
+    may && match failure.of {
+        Of::Statement => failure.lost && again == Again::Harmless,
+        // The gate says when, and whether.
+        Of::Connection | Of::Server => true,
+        Of::Pool => false,
     }
 }

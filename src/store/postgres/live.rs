@@ -19,7 +19,6 @@ use super::{
     held::Value,
     link::{Again, Missed},
     listen::{Listen, listen},
-    sql,
     tables::Inner,
 };
 use crate::{
@@ -229,7 +228,6 @@ pub(super) async fn notify(inner: &Inner, payloads: &[String]) -> Result<(), Mis
     let values = [&payloads as Value<'_>];
     let sent = inner.link.run(
         &inner.statements.notify,
-        sql::NOTIFY,
         &values,
         Again::Harmless,
         // One at a time, and mostly of ends.

@@ -6,7 +6,7 @@ use tokio::time;
 
 use super::{
     failure::Failure,
-    link::{Again, Link},
+    link::{Again, Time},
     tables::{Tables, column, only},
 };
 use crate::store::{StoreError, Urgency};
@@ -27,15 +27,14 @@ impl Tables {
     /// Creates the tables.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         // Connecting may take as long as the statements: a server that just woke up takes seconds for that.
-        let link = self.0.link.within(LONGEST);
-        let migrated = time::timeout(LONGEST, self.migrate_on(&link)).await;
+        let migrated = time::timeout(LONGEST, self.migrate_in_turn()).await;
         migrated.unwrap_or_else(|_elapsed| Err(Failure::silent().error()))
     }
 
     /// One node at a time: two that create a table at the same moment would collide.
-    async fn migrate_on(&self, link: &Link) -> Result<(), StoreError> {
+    async fn migrate_in_turn(&self) -> Result<(), StoreError> {
         // `IF NOT EXISTS` would lock the table before it looks, and only its owner may.
-        if self.are_there(link).await? {
+        if self.are_there().await? {
             return Ok(());
         }
         // One message of several statements is one transaction.
@@ -44,17 +43,18 @@ impl Tables {
              SET LOCAL lock_timeout = '{LOCK}'; {}",
             self.0.statements.migrate
         );
-        match link.batch(&sql).await {
+        match self.0.link.batch(Time::of(LONGEST), &sql).await {
             Ok(()) => Ok(()),
             // Another node was faster.
-            Err(_) if self.are_there(link).await.unwrap_or(false) => Ok(()),
+            Err(_) if self.are_there().await.unwrap_or(false) => Ok(()),
             Err(missed) => Err(missed.error),
         }
     }
 
-    async fn are_there(&self, link: &Link) -> Result<bool, StoreError> {
-        let there = &self.0.statements.there;
-        let rows = link.run(there, &[], &[], Again::Harmless, Urgency::Other);
+    async fn are_there(&self) -> Result<bool, StoreError> {
+        let (time, there) = (Time::of(LONGEST), &self.0.statements.there);
+        let link = &self.0.link;
+        let rows = link.run_unless(time, there, &[], Again::Harmless, Urgency::Other, |_| None);
         column(&only(rows.await?)?, 0)
     }
 }

@@ -24,11 +24,11 @@ const CONFIRM: &str = " || set_config('synchronous_commit', 'remote_apply', true
 const NOW: &str = "coalesce($6, clock_timestamp())";
 
 /// The parameters of `read.sql`. That of `read_head.sql` is the first.
-pub(super) const READ: &[Type] = &[Type::BYTEA, Type::BYTEA];
+const READ: &[Type] = &[Type::BYTEA, Type::BYTEA];
 
 /// The parameters of `change_parts.sql` and `insert.sql`. Those of `change.sql` are the first eleven, of `activity.sql` the
 /// first nine.
-pub(super) const WRITE: &[Type] = &[
+const WRITE: &[Type] = &[
     Type::BYTEA,
     Type::INT8,
     Type::INT8,
@@ -44,39 +44,43 @@ pub(super) const WRITE: &[Type] = &[
     Type::BYTEA_ARRAY,
 ];
 
-/// The parameters of `delete.sql`.
-pub(super) const DELETE: &[Type] = &[Type::BYTEA, Type::INT8, Type::TIMESTAMPTZ, Type::INT8];
+const DELETE: &[Type] = &[Type::BYTEA, Type::INT8, Type::TIMESTAMPTZ, Type::INT8];
 
-/// The parameters of `purge.sql`.
-pub(super) const PURGE: &[Type] = &[Type::TIMESTAMPTZ];
+/// A statement, with the types of its parameters.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) types: &'static [Type],
+}
 
-/// The parameters of `scan.sql`.
-pub(super) const SCAN: &[Type] = &[Type::BYTEA, Type::INT8];
-
-/// The parameters of `notify.sql`.
-pub(super) const NOTIFY: &[Type] = &[Type::TEXT_ARRAY];
+impl Statement {
+    /// Whether a connection keeps it. Those without parameters run seldom.
+    pub(super) fn is_prepared(&self) -> bool {
+        !self.types.is_empty()
+    }
+}
 
 /// Every statement, with the names of the tables.
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) migrate: String,
-    pub(super) there: String,
-    pub(super) read: String,
-    pub(super) read_head: String,
-    pub(super) activity: String,
-    pub(super) change: String,
-    pub(super) change_parts: String,
-    pub(super) insert: String,
-    pub(super) insert_parts: String,
-    pub(super) delete: String,
-    pub(super) purge: String,
-    pub(super) scan: String,
-    pub(super) estimate: String,
-    pub(super) notify: String,
+    pub(super) there: Statement,
+    pub(super) read: Statement,
+    pub(super) read_head: Statement,
+    pub(super) activity: Statement,
+    pub(super) change: Statement,
+    pub(super) change_parts: Statement,
+    pub(super) insert: Statement,
+    pub(super) insert_parts: Statement,
+    pub(super) delete: Statement,
+    pub(super) purge: Statement,
+    pub(super) scan: Statement,
+    pub(super) estimate: Statement,
+    pub(super) notify: Statement,
     /// Waits for synchronous standbys.
-    pub(super) confirm: String,
+    pub(super) confirm: Statement,
     /// Returns the channel of the feed.
-    pub(super) channel: String,
+    pub(super) channel: Statement,
 }
 
 impl Statements {
@@ -91,26 +95,39 @@ impl Statements {
         let insert = include_str!("sql/insert.sql");
         let parts = statement(include_str!("sql/parts.sql"));
         let with = |sql: &str, parts: &str| named(&sql.replace("{parts}\n)\n", parts));
+        let of = |sql, types| Statement { sql, types };
         let create = schema
             .as_ref()
             .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
         Self {
             migrate: create.unwrap_or_default() + &named(include_str!("sql/migrate.sql")),
-            there: statement(include_str!("sql/there.sql")).replace("{literal}", &literal),
-            read: named(include_str!("sql/read.sql")),
-            read_head: named(include_str!("sql/read_head.sql")),
-            activity: named(include_str!("sql/activity.sql")),
-            change: named(include_str!("sql/change.sql")),
-            change_parts: with(include_str!("sql/change_parts.sql"), &parts),
-            insert: with(insert, ")\n"),
-            insert_parts: with(insert, &parts),
-            delete: named(include_str!("sql/delete.sql")),
-            purge: named(include_str!("sql/purge.sql")),
-            scan: named(include_str!("sql/scan.sql")),
-            estimate: named(include_str!("sql/estimate.sql")).replace("{literal}", &literal),
-            notify: named(include_str!("sql/notify.sql")).replace("{channel}", &channel),
-            confirm: statement(include_str!("sql/confirm.sql")),
-            channel: format!("SELECT {channel}"),
+            there: of(
+                statement(include_str!("sql/there.sql")).replace("{literal}", &literal),
+                &[],
+            ),
+            read: of(named(include_str!("sql/read.sql")), READ),
+            read_head: of(named(include_str!("sql/read_head.sql")), READ.split_at(1).0),
+            activity: of(named(include_str!("sql/activity.sql")), WRITE.split_at(9).0),
+            change: of(named(include_str!("sql/change.sql")), WRITE.split_at(11).0),
+            change_parts: of(with(include_str!("sql/change_parts.sql"), &parts), WRITE),
+            insert: of(with(insert, ")\n"), WRITE),
+            insert_parts: of(with(insert, &parts), WRITE),
+            delete: of(named(include_str!("sql/delete.sql")), DELETE),
+            purge: of(named(include_str!("sql/purge.sql")), &[Type::TIMESTAMPTZ]),
+            scan: of(
+                named(include_str!("sql/scan.sql")),
+                &[Type::BYTEA, Type::INT8],
+            ),
+            estimate: of(
+                named(include_str!("sql/estimate.sql")).replace("{literal}", &literal),
+                &[],
+            ),
+            notify: of(
+                named(include_str!("sql/notify.sql")).replace("{channel}", &channel),
+                &[Type::TEXT_ARRAY],
+            ),
+            confirm: of(statement(include_str!("sql/confirm.sql")), &[]),
+            channel: of(format!("SELECT {channel}"), &[]),
         }
     }
 }

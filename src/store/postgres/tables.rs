@@ -9,18 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use deadpool_postgres::tokio_postgres::{
-    Row,
-    types::{FromSqlOwned, Type},
-};
+use deadpool_postgres::tokio_postgres::{Row, types::FromSqlOwned};
 use tokio::{runtime::Handle, time};
 
 use super::{
     failure::Failure,
     held::Value,
-    link::{Again, Link, Missed},
+    link::{Again, Link, Missed, Time},
     live::Live,
-    sql::{self, Statements},
+    sql::{Statement, Statements},
 };
 use crate::{
     model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
@@ -74,14 +71,13 @@ impl SetStorage for Tables {
             part.as_ref().map(|id| &id.as_bytes()[..]),
         );
         let values = [&tag as Value<'_>, &part];
-        let (read, values) = match part {
-            Some(_) => (&self.0.statements.read, &values[..]),
-            None => (&self.0.statements.read_head, &values[..1]),
+        let read = match part {
+            Some(_) => &self.0.statements.read,
+            None => &self.0.statements.read_head,
         };
-        let rows =
-            self.0
-                .link
-                .run_unless(read, sql::READ, values, Again::Harmless, urgency, standby);
+        let (link, again) = (&self.0.link, Again::Harmless);
+        let time = Time::of(link.deadline);
+        let rows = link.run_unless(time, read, &values, again, urgency, standby);
         self.0.stored(&only(rows.await?)?)
     }
 
@@ -140,7 +136,7 @@ impl SetStorage for Tables {
         let rows = self
             .0
             .link
-            .run(scan, sql::SCAN, &values, Again::Harmless, Urgency::Other);
+            .run(scan, &values, Again::Harmless, Urgency::Other);
         rows.await?
             .iter()
             .map(|row| {
@@ -168,8 +164,7 @@ impl Drop for Reports<'_> {
 
 impl Tables {
     async fn count(&self) -> Result<u64, StoreError> {
-        let (estimate, sql) = (&self.0.statements.estimate, &[]);
-        let row = self.0.one(estimate, sql, &[], Again::Harmless).await?;
+        let row = self.0.one(&self.0.statements.estimate).await?;
         Ok(u64::try_from(column::<i64>(&row, 0)?).unwrap_or(0))
     }
 
@@ -177,7 +172,7 @@ impl Tables {
     pub(super) async fn confirm(&self, urgency: Urgency) -> Result<(), StoreError> {
         let confirm = &self.0.statements.confirm;
         // As a change: it is not cancelled, and waits together with few others.
-        let confirms = self.0.link.run(confirm, &[], &[], Again::Never, urgency);
+        let confirms = self.0.link.run(confirm, &[], Again::Never, urgency);
         confirms.await?;
         Ok(())
     }
@@ -199,7 +194,7 @@ impl Tables {
             };
             let time = inner.time();
             let (purge, values) = (&inner.statements.purge, [&time as Value<'_>]);
-            let purged = inner.link.run(purge, sql::PURGE, &values, Again::Never, Urgency::Other);
+            let purged = inner.link.run(purge, &values, Again::Never, Urgency::Other);
             if let Err(missed) = purged.await {
                 tracing::debug!(kind = ?missed.error.kind(), "expired session sets are not deleted yet");
             }
@@ -215,18 +210,13 @@ impl Inner {
 
     /// The channel of the feed. The pool's connections know in which schema the table is.
     pub(super) async fn channel(&self) -> Result<String, StoreError> {
-        let channel = &self.statements.channel;
-        column(&self.one(channel, &[], &[], Again::Harmless).await?, 0)
+        column(&self.one(&self.statements.channel).await?, 0)
     }
 
-    pub(super) async fn one(
-        &self,
-        sql: &str,
-        types: &[Type],
-        values: &[Value<'_>],
-        again: Again,
-    ) -> Result<Row, Missed> {
-        let rows = self.link.run(sql, types, values, again, Urgency::Other);
+    /// The row of a statement that changes nothing and has no parameters.
+    async fn one(&self, statement: &Statement) -> Result<Row, Missed> {
+        let link = &self.link;
+        let rows = link.run(statement, &[], Again::Harmless, Urgency::Other);
         only(rows.await?)
     }
 
@@ -252,9 +242,7 @@ impl Inner {
         let Some(head) = write.head.as_deref() else {
             let values = [&tag as Value<'_>, &expect, &time, &wait];
             let delete = &self.statements.delete;
-            let rows = self
-                .link
-                .run(delete, sql::DELETE, &values, Again::Never, write.urgency);
+            let rows = self.link.run(delete, &values, Again::Never, write.urgency);
             return written(rows.await);
         };
         let user = write.row.user.as_ref().filter(|_| self.tag_key.is_none());
@@ -285,17 +273,16 @@ impl Inner {
         ];
         let all = &self.statements;
         let activity = write.kind == WriteKind::Activity && parts.is_empty() && latest.is_none();
-        let (statement, count) = match (expect.is_some(), parts.is_empty()) {
-            (true, true) if activity => (&all.activity, 9),
-            (true, true) => (&all.change, 11),
-            (true, false) => (&all.change_parts, values.len()),
-            (false, true) => (&all.insert, values.len()),
-            (false, false) => (&all.insert_parts, values.len()),
+        let statement = match (expect.is_some(), parts.is_empty()) {
+            (true, true) if activity => &all.activity,
+            (true, true) => &all.change,
+            (true, false) => &all.change_parts,
+            (false, true) => &all.insert,
+            (false, false) => &all.insert_parts,
         };
-        let values = values.get(..count).unwrap_or(values);
         let rows = self
             .link
-            .run(statement, sql::WRITE, values, Again::Never, write.urgency);
+            .run(statement, values, Again::Never, write.urgency);
         written(rows.await)
     }
 }
