@@ -160,44 +160,6 @@ async fn recorded_activity_writes_no_index() {
     assert!(indexed <= 25, "{indexed} of 500 updates wrote an index");
 }
 
-#[tokio::test]
-async fn the_deletion_of_expired_sets_reads_nothing_of_the_others() {
-    let server = Server::start();
-    let pool = server.pool();
-    let store = patient(pool.clone()).build();
-    store.migrate().await.unwrap();
-    server
-        .ask(
-            "INSERT INTO tower_user_sessions SELECT decode(md5(i::text), 'hex'), 1, '\\x00', \
-             now() + CASE WHEN i > 30 THEN interval '1 day' ELSE interval '-1 day' END, NULL, 1, now() \
-             FROM generate_series(1, 5000) AS i",
-        )
-        .await;
-
-    // One write in sixteen deletes, at most 20, unless a deletion still runs: the first one needs a connection.
-    let left = "SELECT count(*) FROM tower_user_sessions WHERE kept_until < now()";
-    until("they are deleted", async || {
-        for _ in 0..16 {
-            signs_in(&store, "anna").await;
-        }
-        server.number(left).await == 0
-    })
-    .await;
-
-    // A connection that closes reports what it did.
-    pool.close();
-    let read = async || {
-        let sql = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'user_sessions_kept_until'";
-        server.number(sql).await
-    };
-    until("the server has counted", async || read().await >= 30).await;
-    assert!(
-        read().await <= 500,
-        "{} index entries were read",
-        read().await
-    );
-}
-
 // T25
 #[tokio::test]
 async fn a_sign_in_that_failed_does_not_run_when_its_write_arrives() {

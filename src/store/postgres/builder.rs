@@ -1,7 +1,10 @@
 //! The settings of a `PostgresStore`.
 
 use std::{
-    sync::{Arc, Mutex, Weak, atomic::AtomicU32},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicI64, AtomicU32},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use super::{
     listen::Listen,
     live::Live,
     sql::Statements,
-    tables::{Inner, Tables},
+    tables::{self, Inner, Tables},
 };
 use crate::{
     model::{Clock, Lifetime, TagKey},
@@ -225,6 +228,7 @@ impl PostgresStoreBuilder {
             identity: identity::next(),
             writes: AtomicU32::new(0),
             purging: Mutex::default(),
+            purged: AtomicI64::new(tables::FIRST),
             live: listen.map(|listen| Live::new(listen, report_writes, Weak::clone(inner))),
         }));
         let mut sets = SetStore::builder(tables)

@@ -113,7 +113,10 @@ impl Statements {
             insert: of(with(insert, ")\n"), WRITE),
             insert_parts: of(with(insert, &parts), WRITE),
             delete: of(named(include_str!("sql/delete.sql")), DELETE),
-            purge: of(named(include_str!("sql/purge.sql")), &[Type::TIMESTAMPTZ]),
+            purge: of(
+                named(include_str!("sql/purge.sql")),
+                &[Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
+            ),
             scan: of(
                 named(include_str!("sql/scan.sql")),
                 &[Type::BYTEA, Type::INT8],

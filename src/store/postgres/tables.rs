@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
 };
@@ -30,8 +30,11 @@ use crate::{
 /// Expired sets are deleted with one write in so many. A write adds at most one, and 20 are deleted at a time.
 const PURGE_EVERY: u32 = 16;
 
+/// One deletion in so many begins at the first set: others may have locked some, or the clock of the server went back.
+const FROM_THE_FIRST: u32 = 256;
+
 /// The moments that columns take here: of the years 1 to 9999.
-const FIRST: i64 = -62_135_596_800_000;
+pub(super) const FIRST: i64 = -62_135_596_800_000;
 const LAST: i64 = 253_402_300_799_999;
 
 /// The tables of one schema.
@@ -49,6 +52,8 @@ pub(super) struct Inner {
     pub(super) identity: u64,
     pub(super) writes: AtomicU32,
     pub(super) purging: Mutex<Worker>,
+    /// Where the last deletion ended: sets that are not needed from an earlier moment on are gone. In ms.
+    pub(super) purged: AtomicI64,
     pub(super) live: Option<Live>,
 }
 
@@ -90,6 +95,9 @@ impl SetStorage for Tables {
         drop(reports);
         if let Ok(Written::Written { .. }) = written {
             let writes = self.0.writes.fetch_add(1, Relaxed);
+            if writes.is_multiple_of(PURGE_EVERY * FROM_THE_FIRST) {
+                self.0.purged.store(FIRST, Relaxed);
+            }
             if writes.is_multiple_of(PURGE_EVERY) {
                 self.purge();
             }
@@ -192,11 +200,8 @@ impl Tables {
             let Some(inner) = inner.upgrade() else {
                 return;
             };
-            let time = inner.time();
-            let (purge, values) = (&inner.statements.purge, [&time as Value<'_>]);
-            let purged = inner.link.run(purge, &values, Again::Never, Urgency::Other);
-            if let Err(missed) = purged.await {
-                tracing::debug!(kind = ?missed.error.kind(), "expired session sets are not deleted yet");
+            if let Err(error) = inner.purge().await {
+                tracing::debug!(kind = ?error.kind(), "expired session sets are not deleted yet");
             }
         });
     }
@@ -211,6 +216,16 @@ impl Inner {
     /// The channel of the feed. The pool's connections know in which schema the table is.
     pub(super) async fn channel(&self) -> Result<String, StoreError> {
         column(&self.one(&self.statements.channel).await?, 0)
+    }
+
+    async fn purge(&self) -> Result<(), StoreError> {
+        let from = moment(Timestamp::from_millis(self.purged.load(Relaxed)));
+        let (time, purge) = (self.time(), &self.statements.purge);
+        let values = [&time as Value<'_>, &from];
+        let purged = self.link.run(purge, &values, Again::Never, Urgency::Other);
+        let next = Timestamp::from(column::<SystemTime>(&only(purged.await?)?, 0)?);
+        self.purged.store(next.as_millis(), Relaxed);
+        Ok(())
     }
 
     /// The row of a statement that changes nothing and has no parameters.
