@@ -208,8 +208,8 @@ pub async fn growth(url: &str, few: usize, many: usize) {
     described(url, few).await;
     let small = rounds(url, measured, ROUNDS).await;
     let fill = format!(
-        "INSERT INTO tower_user_sessions SELECT decode(substr(md5(i::text), 1, 24), 'hex'), 1, head, kept_until, user_id, live, \
-         last_activity FROM (SELECT * FROM tower_user_sessions LIMIT 1) AS one, generate_series(1, {}) AS i",
+        "INSERT INTO tower_user_sessions (tag, version, head, kept_until, user_id, live, last_activity) \
+         SELECT decode(substr(md5(i::text), 1, 24), 'hex'), 1, head, kept_until, user_id, live, last_activity FROM (SELECT * FROM tower_user_sessions LIMIT 1) AS one, generate_series(1, {}) AS i",
         many - few
     );
     let client = pool(url).get().await.unwrap();
