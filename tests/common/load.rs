@@ -34,12 +34,36 @@ pub(crate) struct Told {
     pub(crate) failed: Option<StoreErrorKind>,
 }
 
-/// How late a call may be. A busy machine holds this process up for longer. What was due meanwhile is not made all at once then:
-/// of a hundred calls in one moment some find no place, which has nothing to do with what a test is about.
+/// How late a call of [`offer_steadily`] may be.
 const LATE: Duration = millis(100);
 
-/// Makes `rate` calls a second for so long, each in a task of its own, and waits for all.
-pub(crate) async fn offer<F>(rate: u32, time: Duration, mut call: impl FnMut(u32) -> F) -> Vec<Told>
+/// Makes `rate` calls a second for so long, each in a task of its own, and waits for all. What is late is made at once.
+pub(crate) async fn offer<F>(rate: u32, time: Duration, call: impl FnMut(u32) -> F) -> Vec<Told>
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    make(rate, time, Duration::MAX, call).await
+}
+
+/// As [`offer`]. But a busy machine may hold this process up: then the rest of the load moves, so that a hundred calls that were
+/// due are not made in one moment. Some would find no place, which has nothing to do with what a test is about.
+pub(crate) async fn offer_steadily<F>(
+    rate: u32,
+    time: Duration,
+    call: impl FnMut(u32) -> F,
+) -> Vec<Told>
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    make(rate, time, LATE, call).await
+}
+
+async fn make<F>(
+    rate: u32,
+    time: Duration,
+    late: Duration,
+    mut call: impl FnMut(u32) -> F,
+) -> Vec<Told>
 where
     F: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
@@ -51,9 +75,8 @@ where
         if due > Instant::now() {
             tokio::time::sleep_until(due).await;
         }
-        let late = due.elapsed();
-        if late > LATE {
-            held_up += late;
+        if due.elapsed() > late {
+            held_up += due.elapsed();
         }
         let call = call(number);
         calls.spawn(async move {

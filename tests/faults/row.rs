@@ -24,7 +24,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    load::{Told, kinds, median, millis, offer},
+    load::{Told, kinds, median, millis, offer_steadily},
     people::{self, asks, is_live, set, signs_in, until},
     redis::{Server, ask_with},
 };
@@ -236,7 +236,7 @@ impl Row {
             let shop = Arc::clone(shop);
             let calls = move |number| Arc::clone(&shop).calls(number);
             // In a task of its own: a fault may block this one.
-            tokio::spawn(offer(RATE, BEFORE + lasts + AFTER, calls))
+            tokio::spawn(offer_steadily(RATE, BEFORE + lasts + AFTER, calls))
         };
         tokio::time::sleep(BEFORE).await;
         fault().await;
