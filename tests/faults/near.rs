@@ -48,6 +48,7 @@ fn store(source: RedisSource, kind: Kind) -> RedisStore {
 const OF_A_CLUSTER: Climate = Climate {
     loses: true,
     calm: 2_500,
+    cuts_late: false,
 };
 
 /// Histories on a server behind a relay for each node.

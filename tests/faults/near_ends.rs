@@ -18,7 +18,7 @@ use tower_user_sessions::{
 };
 
 use super::{
-    near_history::{Beside, EACH, History},
+    near_history::{Beside, History},
     near_runs::LATE,
     near_truth::{Truth, count},
 };
@@ -38,14 +38,12 @@ impl<St: SessionStore> History<St> {
         let by = (!self.random.is_one_in(3)).then_some(node);
         if self.are_ended(which, id, by).await {
             // No node answers with it for longer than its bound.
-            let times = if self.random.is_one_in(10) {
+            if self.random.is_one_in(8) {
+                // Also if nobody asked it meanwhile.
                 let longest = self.place.nodes.iter().map(|node| node.bound).max();
-                let time = longest.unwrap() + millis(400);
-                usize::try_from(time.as_millis() / EACH.as_millis()).unwrap()
-            } else {
-                15
-            };
-            self.watches(at, newest, times).await;
+                sleep(longest.unwrap()).await;
+            }
+            self.watches(at, newest, 20).await;
         }
     }
 

@@ -27,7 +27,7 @@ use crate::common::{
 };
 
 /// How often a session is watched after something happened.
-pub(super) const EACH: Duration = Duration::from_millis(40);
+const EACH: Duration = Duration::from_millis(40);
 
 /// A request beside an operation: the node, the session and the place of its token, when it was asked, and the answer.
 pub(super) type Beside = (usize, usize, usize, Instant, Answer);

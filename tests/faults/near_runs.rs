@@ -106,6 +106,8 @@ pub(super) struct Climate {
     pub(super) loses: bool,
     /// The longest time without a fault, in ms.
     pub(super) calm: u64,
+    /// Messages are on their way when the feed is cut, and lost with a sign of it.
+    pub(super) cuts_late: bool,
 }
 
 /// The climate of nodes that have a way to one server each. The last one loses no message.
@@ -113,6 +115,7 @@ pub(super) fn of_one_server(at: usize) -> Climate {
     Climate {
         loses: at < 2,
         calm: 200,
+        cuts_late: false,
     }
 }
 
@@ -141,7 +144,13 @@ async fn weather(ways: Arc<Vec<Way>>, at: usize, climate: Climate, mut random: R
             0 => way.be_late(Of::Data, time / 3),
             1 | 2 => way.be_late(Of::Feed, time * 2),
             3..=5 if climate.loses => way.lose(random.of([20, 60, 100])),
-            6 => way.cut(Of::Feed),
+            6 => {
+                if climate.cuts_late {
+                    way.be_late(Of::Feed, 2 * time);
+                    sleep(time).await;
+                }
+                way.cut(Of::Feed);
+            }
             7 => way.cut(Of::Data),
             8 => {
                 way.be_silent(Of::Feed, true);

@@ -12,7 +12,7 @@ use tower_user_sessions::{
 };
 
 use super::{
-    near_runs::{Kind, Sum, all, faults, histories, of_one_server, place, runs},
+    near_runs::{Climate, Kind, Sum, all, faults, histories, of_one_server, place, runs},
     near_way::{Of, Way},
 };
 use crate::common::{
@@ -191,6 +191,29 @@ async fn without_the_message_no_answer_is_later_than_the_lease_after_an_end() {
     assert!(way.lost() > 0);
 }
 
+// T73
+#[tokio::test]
+async fn what_was_kept_before_the_feed_broke_is_no_answer_after_it() {
+    let (_server, way, near, other) = nodes(LONG).await;
+    let token = signs_in(&other, "anna").await;
+    let feed = || near.feed().unwrap().state(token.tag());
+    keeps(&near, &token).await;
+    let before = feed().epoch;
+    way.lose(100);
+    ends(&other, &token).await;
+    until("the message is lost", async || way.lost() > 0).await;
+
+    way.be_well();
+    way.cut(Of::Feed);
+
+    until("the feed is trusted again", async || {
+        feed().epoch > before && feed().trusted
+    })
+    .await;
+    let answer = asks(&near, &token).await;
+    assert!(matches!(answer, Resolved::Ended(_)), "{answer:?}");
+}
+
 /// How long after an end it answers from its cache, at last.
 async fn answers_after(near: &Near<PostgresStore>, token: &Token) -> Option<Duration> {
     let (ended, mut last) = (Instant::now(), None);
@@ -221,7 +244,11 @@ async fn in_histories(seeds: Range<u64>, sum: &Sum) {
     let through = |way: &Way| live(pool(&url(way.port), 8), way.port);
     let stores = ways.iter().map(through).collect();
     let place = place(stores, plain, Kind::Postgres);
-    let mut faults = faults(&ways, of_one_server, &mut random);
+    let climate = |at| Climate {
+        cuts_late: true,
+        ..of_one_server(at)
+    };
+    let mut faults = faults(&ways, climate, &mut random);
     // Calls of PostgreSQL are large futures.
     let over = Cell::new(false);
     Box::pin(runs(&place, seeds, &over, ready(()))).await;
