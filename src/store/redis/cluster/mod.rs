@@ -278,7 +278,7 @@ impl fmt::Debug for Cluster {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{keys::Keys, route::Route},
+        super::{keys::Keys, link::Call, route::Route, script::source::Script},
         *,
     };
 
@@ -339,6 +339,32 @@ mod tests {
         for (_, slot) in primaries {
             assert!((400..600).contains(&(slot % 1_000)), "{slot}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_takes_over_slot_after_slot_is_connected_to_once() {
+        // It accepts connections, and takes its time to answer.
+        let server = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let node = Address::new("127.0.0.1", server.local_addr().unwrap().port());
+        let source = RedisSource::cluster(["redis://127.0.0.1:1"]).unwrap();
+        let cluster = Cluster::new(Arc::clone(source.seeds().unwrap()), Duration::MAX);
+        let (script, mut sockets) = (Script::of(&["return 1"]), Vec::new());
+        let call = Call::new(&script, "a", *b"8 bytes.");
+
+        cluster.0.redirect(slot_of(call.key), true, &node);
+        for slot in 0..20 {
+            cluster.0.redirect(slot, true, &node);
+            let run = cluster.run(&call, &|_, _| {});
+            let _waits = tokio::time::timeout(Duration::from_millis(20), run).await;
+        }
+        while let Ok(more) = tokio::time::timeout(Duration::from_millis(200), server.accept()).await
+        {
+            sockets.push(more.unwrap());
+        }
+
+        assert_eq!(sockets.len(), 1);
     }
 
     #[tokio::test]

@@ -206,10 +206,12 @@ impl State {
             .map(|down| now.saturating_sub(down.since))
     }
 
-    /// Callers wait again for an outage to pass. Says whether there is one.
+    /// Callers wait again for an outage to pass. Says whether there is one, and no attempt that may end it.
     pub(super) fn forgive(&mut self, now: i64) -> bool {
         match &mut self.down {
-            Some(down) if self.active.is_none() => {
+            // Without an error, or once forgiven, it is being connected to: a server to which one slot after the other comes
+            // would never be reached.
+            Some(down) if self.active.is_none() && down.outage.is_some() && !down.forgiven => {
                 (down.waited, down.forgiven) = (now, true);
                 true
             }

@@ -21,6 +21,7 @@ fn an_outage_that_is_forgiven_is_the_same_outage() {
     assert!(matches!(state.find(400), Found::Down(_)));
 
     assert!(state.forgive(400));
+    assert!(!state.forgive(401), "it is being tried");
 
     assert!(matches!(state.find(400), Found::Soon(Duration::MAX)));
     assert!(state.outage().is_some(), "not logged again");
