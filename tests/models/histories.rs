@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest::{
+    strategy::BoxedStrategy,
+    test_runner::{Config, TestCaseError, TestError, TestRunner},
+};
 use tower_user_sessions::{
     Excess, MemoryStore, SessionId, Timestamp,
     store::{
@@ -28,7 +31,7 @@ use crate::{
         redis::Server,
         shelf::{Fault, Shelf},
     },
-    history::{Op, SESSION_SETS, With, histories},
+    history::{Op, SESSION_SETS, With, histories, long_histories},
     model::{Answer, NOTICE_KEPT},
     names::resolves,
     question::{Request, ask},
@@ -39,13 +42,17 @@ use crate::{
 const CASES: u32 = 512;
 
 /// Runs histories. A failing one is shortened and printed with the answer to each step.
-fn check(cases: u32, replay: impl Fn(&[(usize, Op)], &mut World) -> Result<(), String>) {
+fn check(
+    histories: &BoxedStrategy<Vec<(usize, Op)>>,
+    cases: u32,
+    replay: impl Fn(&[(usize, Op)], &mut World) -> Result<(), String>,
+) {
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
         max_shrink_iters: 4_000,
         ..Config::with_cases(cases)
     });
-    let outcome = runner.run(&histories(), |history| {
+    let outcome = runner.run(histories, |history| {
         let mut world = World::new();
         replay(&history, &mut world)
             .map_err(|problem| TestCaseError::fail(format!("{problem}\n\n{}", world.story())))
@@ -66,7 +73,7 @@ fn memory(world: &World) -> MemoryStore {
 // T14 T15 T19 T20 T21 T24 T25 T26 T27 T28 T29 T31 T32 T35 T42 T57 T58
 #[test]
 fn random_histories_on_memory_match_the_model() {
-    check(2 * CASES, |history, world| {
+    check(&histories(), 2 * CASES, |history, world| {
         tokio_test::block_on(replay_on_memory(history, world))
     });
 }
@@ -134,7 +141,7 @@ fn an_invalid_token_keeps_its_time_when_the_clock_steps_back() {
         replaces: None,
         limit: 1,
         refuse: false,
-        short: false,
+        lifetime: 5,
         authenticated_ago: 0,
         changes: Vec::new(),
         data_limit: 1_000,
@@ -211,7 +218,21 @@ fn random_histories_on_redis_match_the_model() {
     let clock = ManualClock::at(Timestamp::from_millis(0));
     let redis = common::redis_store(server.pool(), &clock);
 
-    check(CASES, |history, world| {
+    check(&histories(), CASES, |history, world| {
+        world.share(&clock);
+        runtime.block_on(replay_on_both("RedisStore", &redis, history, world))
+    });
+}
+
+// T49 and what the history of `MemoryStore` names
+#[test]
+fn long_random_histories_of_one_user_on_redis_match_the_model() {
+    let runtime = common::runtime();
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(0));
+    let redis = common::redis_store(server.pool(), &clock);
+
+    check(&long_histories(), CASES / 32, |history, world| {
         world.share(&clock);
         runtime.block_on(replay_on_both("RedisStore", &redis, history, world))
     });
@@ -228,7 +249,7 @@ fn random_histories_on_postgres_match_the_model() {
     runtime.block_on(store.migrate()).unwrap();
 
     // The rules are those of `SetStore`. Here it is the statements that may be wrong.
-    check(CASES / 4, |history, world| {
+    check(&histories(), CASES / 4, |history, world| {
         world.share(&clock);
         runtime.block_on(async {
             common::settled(&pool).await;
@@ -240,7 +261,7 @@ fn random_histories_on_postgres_match_the_model() {
 // T49 and what the history of `MemoryStore` names
 #[test]
 fn random_histories_on_session_sets_in_a_storage_match_the_model() {
-    check(2 * CASES, |history, world| {
+    check(&histories(), 2 * CASES, |history, world| {
         let store = on_a_shelf(&Shelf::on(&world.clock));
         tokio_test::block_on(replay_on_both("SetStore", &store, history, world))
     });
@@ -262,7 +283,7 @@ fn random_histories_on_a_storage_that_fails_match_the_model() {
         Runs,
         unavailable,
     ];
-    check(2 * CASES, |history, world| {
+    check(&histories(), 2 * CASES, |history, world| {
         let shelf = Shelf::on(&world.clock);
         shelf.fail(faults.into_iter().cycle().take(50 * faults.len()));
         let store = on_a_shelf(&shelf);
@@ -275,7 +296,7 @@ fn random_histories_on_a_storage_that_fails_match_the_model() {
 fn random_histories_on_a_file_that_is_opened_again_match_the_model() {
     let directory = common::temporary();
     let files = AtomicU32::new(0);
-    check(CASES / 8, |history, world| {
+    check(&histories(), CASES / 8, |history, world| {
         let file = files.fetch_add(1, Ordering::Relaxed).to_string();
         let path = directory.path().join(file);
         let outcome = tokio_test::block_on(replay_on_file(&path, history, world));

@@ -6,6 +6,23 @@ use tower_user_sessions::{EndReason, store::Changes};
 /// Two users, then two guests.
 pub(crate) const SESSION_SETS: usize = 4;
 
+/// Idle and absolute, in ms: around those of the operations, around the 15 minutes of unused guests, and the longest. None
+/// is so short that Redis deletes the session meanwhile, for its own clock goes on.
+pub(crate) const LIFETIMES: [(u64, u64); 12] = [
+    (5_000, 20_000),
+    (4_999, 5_000),
+    (5_001, 5_001),
+    (5_017, 90_001),
+    (39_999, 86_400_000),
+    (40_000, 90_000),
+    (40_000, 90_000),
+    (40_007, 90_013),
+    (899_999, 900_000),
+    (901_000, 2_000_000),
+    (86_400_000, 86_400_000),
+    (34_560_000_000, 34_560_000_000),
+];
+
 /// A token of one session set, live or not, counted from the newest.
 pub(crate) type Pick = usize;
 
@@ -17,7 +34,8 @@ pub(crate) enum Op {
         replaces: Option<Pick>,
         limit: u16,
         refuse: bool,
-        short: bool,
+        /// Which of [`LIFETIMES`].
+        lifetime: usize,
         /// A negative value is a moment in the future.
         authenticated_ago: i64,
         changes: Vec<(usize, Option<u8>)>,
@@ -116,13 +134,20 @@ pub(crate) enum Whom {
 }
 
 /// The operations of a history, each with its session set.
-pub(crate) fn histories() -> impl Strategy<Value = Vec<(usize, Op)>> {
-    vec((0..SESSION_SETS, ops()), 1..60)
+pub(crate) fn histories() -> BoxedStrategy<Vec<(usize, Op)>> {
+    vec((0..SESSION_SETS, ops()), 1..60).boxed()
+}
+
+/// Long ones, mostly about one user: so many that what a store keeps at most is reached.
+pub(crate) fn long_histories() -> BoxedStrategy<Vec<(usize, Op)>> {
+    let set = prop_oneof![9 => Just(0_usize), 1 => Just(1)];
+    vec((set, ops()), 300..700).boxed()
 }
 
 fn ops() -> impl Strategy<Value = Op> {
     let name = || prop::sample::select(vec!['-', '0', 'A', '_', 'z']);
-    let pick = || 0..6_usize;
+    let pick = || prop_oneof![5 => 0..6_usize, 1 => 0..100_usize];
+    let limit = prop_oneof![3 => 1..=3_u16, 1 => 4..=90_u16];
     let changes = || vec((0..3_usize, option::of(0..4_u8)), 0..3);
     let data_limit = || prop_oneof![3 => Just(1_000_usize), 1 => Just(20)];
     let off = || option::weighted(0.4, prop_oneof![2 => Just(0), 1 => -1..=1_i64]);
@@ -150,7 +175,7 @@ fn ops() -> impl Strategy<Value = Op> {
         name(),
         option::weighted(0.2, (pick(), prop::bool::weighted(0.2))),
         option::weighted(0.3, pick()),
-        (1..=3_u16, prop::bool::weighted(0.2), any::<bool>()),
+        (limit, prop::bool::weighted(0.2), 0..LIFETIMES.len()),
         prop_oneof![
             12 => Just(0_i64),
             4 => -1..=1_i64,
@@ -166,7 +191,7 @@ fn ops() -> impl Strategy<Value = Op> {
                 name,
                 again,
                 replaces,
-                (limit, refuse, short),
+                (limit, refuse, lifetime),
                 authenticated_ago,
                 changes,
                 data_limit,
@@ -178,7 +203,7 @@ fn ops() -> impl Strategy<Value = Op> {
                     replaces,
                     limit,
                     refuse,
-                    short,
+                    lifetime,
                     authenticated_ago,
                     changes,
                     data_limit,
@@ -277,7 +302,7 @@ fn with() -> impl Strategy<Value = With> {
         (0..3_u8, 0..4_u8),
         option::weighted(0.4, 1..=2_u16),
         prop::bool::weighted(0.8),
-        option::weighted(0.3, 0..4_u8),
+        option::weighted(0.3, prop_oneof![3 => 0..4_u8, 1 => 0..60_u8]),
         prop::bool::weighted(0.1),
         (prop::bool::weighted(0.3), prop::bool::weighted(0.7)),
         option::weighted(0.2, redeem),

@@ -32,10 +32,12 @@ pub(crate) fn forge(token: &Token) -> Token {
     format!("{}{:_<32}", &text[..32], "").parse().unwrap()
 }
 
-/// One of four clients: two agents at two addresses.
+/// One of four clients: without an address, or with one of IPv6, and with an agent of one byte, or of 300.
 pub(crate) fn client(number: u8) -> Client {
-    let address = IpAddr::from([192, 0, 2, number / 2]);
+    let address = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1_u16]);
+    let long = "\u{e4}".repeat(150);
+    let agents = ["a", &long];
     Client::new()
-        .with_address(Some(address))
-        .with_user_agent(Some(&[b'a' + number % 2]))
+        .with_address((number > 1).then_some(address))
+        .with_user_agent(Some(agents[usize::from(number % 2)].as_bytes()))
 }

@@ -17,7 +17,7 @@ use tower_user_sessions::{
 };
 
 use crate::{
-    history::{Op, SESSION_SETS, Whom, With, change},
+    history::{LIFETIMES, Op, SESSION_SETS, Whom, With, change},
     model::{Answer, Model},
     names::{client, forge, is_admin, named},
     question::Request,
@@ -239,7 +239,7 @@ impl World {
             replaces,
             limit,
             refuse,
-            short,
+            lifetime,
             authenticated_ago,
             changes,
             data_limit,
@@ -275,11 +275,9 @@ impl World {
         let user = self.sets[set].user.clone();
         let mut create = Create::new(&token, user, Authenticated::At(at))
             .within(&token, named(is_admin(&token)));
-        create.lifetime = if *short {
-            Lifetime::new(Duration::from_secs(5), Duration::from_secs(20))
-        } else {
-            Lifetime::new(Duration::from_secs(40), Duration::from_secs(90))
-        };
+        let (idle, absolute) = LIFETIMES[*lifetime];
+        create.lifetime =
+            Lifetime::new(Duration::from_millis(idle), Duration::from_millis(absolute));
         create.limit = Limit::at_most(*limit);
         if *refuse {
             create.limit = create.limit.refuse();
