@@ -254,7 +254,7 @@ fn replicas_that_stop_confirming_are_one_log_line_and_each_call_is_counted() {
 
     super::seen::recorded(&recorder, async {
         let group = Group::start(Program::Redis, &[100]).await;
-        let store = confirming(&group.master, 1, millis(500));
+        let store = confirming(&group.master, 1, millis(1_500));
         let token = signs_in(&store, "alice").await;
         group.replicas[0].suspend();
         for _ in 0..3 {

@@ -24,12 +24,22 @@ pub(super) struct Primary {
     pub(super) epoch: u64,
     /// From and to, both included.
     pub(super) slots: Vec<(u16, u16)>,
+    /// Whether the node that was asked hears nothing from it.
+    pub(super) fails: bool,
 }
 
 impl Primary {
     /// Each slot that it serves.
     pub(super) fn claimed(&self) -> impl Iterator<Item = u16> {
         self.slots.iter().flat_map(|(from, to)| *from..=*to)
+    }
+}
+
+impl View {
+    /// Whether the node that was asked hears most of those that serve slots. One that is cut off from them may say what was.
+    pub(super) fn hears_most(&self) -> bool {
+        let serve = || self.primaries.iter().filter(|of| !of.slots.is_empty());
+        serve().filter(|of| !of.fails).count() * 2 > serve().count()
     }
 }
 
@@ -75,6 +85,7 @@ pub(super) fn view(text: &str, answered: &str, names: bool) -> Option<View> {
                 alias,
                 epoch,
                 slots: slots.map(|word| range(word)).collect::<Option<_>>()?,
+                fails: has("fail") || has("fail?"),
             });
         }
     }
@@ -210,7 +221,26 @@ mod tests {
             alias: None,
             epoch,
             slots: slots.to_vec(),
+            fails: false,
         }
+    }
+
+    #[test]
+    fn a_node_that_is_cut_off_hears_few_of_the_others() {
+        let hears_most = |second: &str, third: &str| {
+            let text = format!(
+                "1 10.0.0.1:6379@1 myself,master - 0 0 1 connected 0-5\n\
+                 2 10.0.0.2:6379@1 {second} - 0 0 2 connected 6-7\n\
+                 3 10.0.0.3:6379@1 {third} - 0 0 3 disconnected 8\n\
+                 4 10.0.0.4:6379@1 master - 0 0 4 connected"
+            );
+            view(&text, "x", false).unwrap().hears_most()
+        };
+
+        assert!(hears_most("master", "master"));
+        assert!(hears_most("master", "master,fail"));
+        assert!(!hears_most("master,fail?", "master,fail"));
+        assert!(!View::default().hears_most());
     }
 
     #[test]
@@ -219,11 +249,13 @@ mod tests {
 
         let mut second = primary("127.0.0.1", 30002, 2, &[(5461, 10922)]);
         second.alias = Some(Address::new("host-2", 30002));
+        let mut third = primary("127.0.0.1", 30003, 3, &[(10923, 16382), (16383, 16383)]);
+        third.fails = true;
         assert_eq!(
             view.primaries,
             [
                 second,
-                primary("127.0.0.1", 30003, 3, &[(10923, 16382), (16383, 16383)]),
+                third,
                 primary("seed.example", 30001, 7, &[(0, 5460)]),
             ]
         );

@@ -134,10 +134,11 @@ impl<L: Clone> Map<L> {
         mut make: impl FnMut(&Address) -> L,
     ) -> Changed<L> {
         let mut changed = Changed::default();
-        let claims = view.primaries.iter().any(|of| !of.slots.is_empty());
-        if !self.take(view, &mut changed, &mut make) {
-            // A node that has lost its Cluster says nothing about it.
-            self.older.take_if(|_| claims);
+        let is_older = self.take(view, &mut changed, &mut make);
+        if !view.hears_most() {
+            // It says nothing of whether the Cluster was made again.
+        } else if !is_older {
+            self.older = None;
         } else if now.saturating_sub(*self.older.get_or_insert(now)) >= MADE_AGAIN {
             self.doubt();
             self.take(view, &mut changed, &mut make);

@@ -8,6 +8,7 @@ fn view(primaries: &[(u16, u64, &[(u16, u16)])]) -> View {
         alias: Some(Address::new("10.0.0.1", *port)),
         epoch: *epoch,
         slots: slots.to_vec(),
+        fails: false,
     });
     View {
         primaries: primaries.collect(),
@@ -79,6 +80,7 @@ fn a_node_that_restarts_at_another_address_under_its_name_gets_a_new_link() {
             alias: Some(Address::new("node-1.example", 1)),
             epoch: 1,
             slots: vec![(0, 9)],
+            fails: false,
         }],
         ..View::default()
     };
@@ -137,6 +139,9 @@ fn a_cluster_that_was_made_again_is_believed_once_all_views_say_so_for_a_while()
         assert_eq!(map.find(15), Some(&2), "one view says otherwise");
 
         merged(&mut map, &[(2, 0, &[])], MADE_AGAIN + 2);
+        let mut cut_off = view(again);
+        cut_off.primaries.iter_mut().for_each(|of| of.fails = true);
+        map.merge(&cut_off, MADE_AGAIN * 9, |address| address.port);
         merged(&mut map, again, MADE_AGAIN * 2);
         assert_eq!((map.epoch(5), map.epoch(15)), (7, 9));
         merged(&mut map, again, MADE_AGAIN * 2 + 1);
