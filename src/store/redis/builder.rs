@@ -59,6 +59,9 @@ impl RedisStoreBuilder {
     /// A call waits for its turn at most a quarter of it, and is [`Busy`](crate::store::StoreErrorKind::Busy) then.
     /// With zero no call is answered in time, although some may run.
     ///
+    /// A server that is far away needs a longer one, because a new connection takes up to six times as long as a reply. A
+    /// node of a Cluster and a sentinel have half of the deadline for that.
+    ///
     /// Defaults to 1 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
