@@ -79,7 +79,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId}
 /// [live again](#restarts). Once the disk works, everything works again; the app needs no restart.
 ///
 /// To remove expired sessions from the file takes a write too. If the sessions themselves fill the disk to its last block, the
-/// store cannot write even that: free some megabytes.
+/// store cannot write even that, and signing out frees nothing: free some megabytes. On a disk that may fill up, keep a file
+/// of 64 MB that you can delete then. A file of sessions that is nearly new may need space to be opened after a crash.
 ///
 /// # Where to put the file
 ///
