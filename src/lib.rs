@@ -298,7 +298,8 @@ pub mod threats {}
 ///
 /// Guest sessions raise no events. A session that ended with those of all users raises none of its own. Each
 /// event is delivered at most once. What ends outside of a request is reported only to [`UserSessions::events`] and
-/// [`Everyone::events`].
+/// [`Everyone::events`]. If another request ends a session whose token was not sent yet, and then the sign-in's own request is
+/// dropped, there are two `ended` events: the second one has the reason `undelivered`.
 ///
 /// If a store's reply to a sign-in or an end is lost, the same [`Session`] or [`UserSessions`] can make the call again, and
 /// raises the same events. A later request cannot: the sessions have ended already. So the event is lost where a user

@@ -75,6 +75,7 @@ mod page;
 mod page_guard;
 mod page_setup;
 mod persistent;
+mod random_browsers;
 mod random_requests;
 mod readiness;
 mod realm;
