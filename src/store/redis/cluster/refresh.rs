@@ -28,10 +28,10 @@ const DENIED: i64 = 5_000;
 /// How often it looks whether a link may be closed, in ms.
 const CLOSING: i64 = 50;
 
-/// How long a node may take to answer: a quarter of the deadline over an open connection, and half of it with a new one.
-/// Not less, because a busy node is slow, and not more, because a silent one holds up the others.
-const ANSWERED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
-const OPENED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
+/// How long a node may take to answer over an open connection: a quarter of the deadline, in these bounds. A busy node is
+/// slow, and a silent one holds up the others. With a new connection it may take twice as long.
+const LEAST: Duration = Duration::from_millis(250);
+const MOST: Duration = Duration::from_secs(1);
 
 /// Reads the map whenever it is due, until the Cluster is dropped, which stops this task.
 pub(super) async fn keep(cluster: Arc<Inner>) {
@@ -91,15 +91,14 @@ impl Inner {
         let mut question = cmd("CLUSTER");
         question.arg("NODES");
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let patience = (self.deadline / 4).clamp(LEAST, MOST);
         let (mut up, down) = self.links();
         let shift = turn.checked_rem(up.len()).unwrap_or(0);
         up.rotate_left(shift);
         // A node that is not ready may be cut off from the others, or have lost what it knew.
         up.sort_by_cached_key(|(_, link)| link.is_unready());
         for (address, link) in &up {
-            let answer = link
-                .ask(&question, within(self.deadline / 4, ANSWERED))
-                .await;
+            let answer = link.ask(&question, patience).await;
             if answer.is_some_and(|answer| self.learn(&answer, &address.host, false)) {
                 return;
             }
@@ -114,7 +113,7 @@ impl Inner {
         for (source, host, is_seed) in others {
             // Where nobody who was known answers, the Cluster may be another one.
             let again = is_seed && up.is_empty();
-            match asked(&source, &question, within(self.deadline / 2, OPENED)).await {
+            match asked(&source, &question, 2 * patience).await {
                 Ok(answer) if self.learn(&answer, &host, again) => return,
                 Ok(_) => {
                     let cause = "the server is no node of a Cluster that knows the others";
@@ -190,10 +189,6 @@ impl Inner {
         }
         knows
     }
-}
-
-fn within(time: Duration, [least, most]: [Duration; 2]) -> Duration {
-    time.clamp(least, most)
 }
 
 /// Asks a node on a connection that is closed afterwards.
