@@ -18,6 +18,7 @@ use crate::common::{
     redis::Server,
     relay::Relay,
     sentinel::{Said, Sentinel},
+    site::announce,
 };
 
 const FAR: Duration = millis(300);
@@ -67,11 +68,10 @@ async fn a_cluster_that_is_far_away_is_used() {
     let cluster = Cluster::of(3, &[]).await;
     let mut relays = Vec::new();
     for node in &cluster.nodes {
-        let relay = far(node.port).await;
-        let named = format!("CONFIG SET cluster-announce-port {}", relay.port);
-        let _: () = node.ask(&named).await;
-        relays.push(relay);
+        relays.push(far(node.port).await);
     }
+    let ports: Vec<u16> = relays.iter().map(|relay| relay.port).collect();
+    announce(&cluster.nodes, &ports).await;
 
     is_used(RedisSource::cluster(relays.iter().map(Relay::url)).unwrap()).await;
 }
