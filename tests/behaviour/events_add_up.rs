@@ -26,7 +26,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
-    book::{Book, Reported},
+    book::{Book, Reported, live},
     faulty::{Fault, FaultyStore, Method, until_asked},
     http::{Client, HOUR, ids, store, user},
     people::until,
@@ -92,23 +92,6 @@ fn tallied(news: &[Reported]) -> BTreeMap<String, u64> {
         }
     }
     tallied
-}
-
-/// The sessions that are live according to the events. Each one ends once, and only after it began.
-fn live(news: &[Reported]) -> Vec<SessionId> {
-    let mut live: Vec<SessionId> = Vec::new();
-    for (kind, _, _, session, ..) in news {
-        match kind {
-            EventKind::Created => live.push(session.unwrap()),
-            EventKind::Ended => {
-                let at = live.iter().position(|id| Some(*id) == *session);
-                live.swap_remove(at.unwrap());
-            }
-            _ => {}
-        }
-    }
-    live.sort();
-    live
 }
 
 async fn stored(store: &MemoryStore) -> Vec<SessionId> {

@@ -12,7 +12,6 @@ use std::{
     collections::BTreeSet,
     future::{Future, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex},
     task::Poll,
     time::Duration,
 };
@@ -21,11 +20,11 @@ use http::Response;
 use proptest::{collection::vec, option, prelude::*};
 use tower_user_sessions::{
     Login, MemoryStore, Session, SessionId, SessionLayer,
-    events::{Event, EventKind},
     store::{ManualClock, Token},
 };
 
 use crate::common::{
+    book::{Book, Reported, live},
     faulty::FaultyStore,
     http::{Client, ids, store, user},
 };
@@ -75,40 +74,25 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
     vec(request, 1..8)
 }
 
-/// The sessions that are live according to the events.
-#[derive(Clone, Default)]
-struct Reported(Arc<Mutex<BTreeSet<SessionId>>>);
-
-impl Reported {
-    fn note(&self, event: &Event) {
-        let mut live = self.0.lock().unwrap();
-        let is_news = match (event.kind, event.session) {
-            (EventKind::Created, Some(id)) => live.insert(id),
-            (EventKind::Ended, Some(id)) => live.remove(&id),
-            _ => true,
-        };
-        assert!(is_news, "{event:?}");
-    }
-}
-
 struct World {
     browsers: Vec<Client>,
     store: MemoryStore,
     clock: ManualClock,
-    reported: Reported,
+    book: Book,
+    /// All events.
+    news: Vec<Reported>,
 }
 
 fn world() -> World {
-    let ((store, clock), reported) = (store(), Reported::default());
-    let noted = reported.clone();
+    let ((store, clock), book) = (store(), Book::default());
     // It never answers at once.
-    let layer =
-        SessionLayer::new(FaultyStore::new(&store)).events(move |event: Event| noted.note(&event));
+    let layer = SessionLayer::new(FaultyStore::new(&store)).events(book.sink());
     World {
         browsers: vec![Client::new(&layer), Client::new(&layer)],
         store,
         clock,
-        reported,
+        book,
+        news: Vec::new(),
     }
 }
 
@@ -172,9 +156,9 @@ async fn send(world: &mut World, request: Request) {
         status,
         dropped_after,
     } = request;
-    let live = stored(&world.store).await;
+    let before = stored(&world.store).await;
     let client = &mut world.browsers[browser];
-    let is_signed_in = held(client).is_some_and(|id| live.contains(&id));
+    let is_signed_in = held(client).is_some_and(|id| before.contains(&id));
     let mark = format!("of browser {browser}");
     let sent = client.answered(move |session| {
         let (steps, mark) = (steps.clone(), mark.clone());
@@ -193,10 +177,11 @@ async fn send(world: &mut World, request: Request) {
         client.keep(&answer);
     }
 
-    let live = stored(&world.store).await;
+    let after = stored(&world.store).await;
     let held: BTreeSet<SessionId> = world.browsers.iter().filter_map(held).collect();
-    assert!(live.is_subset(&held), "a session that no browser has");
-    assert_eq!(*world.reported.0.lock().unwrap(), live);
+    assert!(after.is_subset(&held), "a session that no browser has");
+    world.news.extend(world.book.news());
+    assert_eq!(live(&world.news), Vec::from_iter(after));
     world.clock.advance(Duration::from_secs(1));
 }
 

@@ -37,6 +37,27 @@ pub fn comparable(event: &Event) -> Reported {
     )
 }
 
+/// The sessions that are live according to the events. Each one begins once, and ends once after that.
+pub fn live(news: &[Reported]) -> Vec<SessionId> {
+    let mut live: Vec<SessionId> = Vec::new();
+    for (kind, _, _, session, ..) in news {
+        match kind {
+            EventKind::Created => {
+                let id = session.unwrap();
+                assert!(!live.contains(&id), "{id:?} began twice");
+                live.push(id);
+            }
+            EventKind::Ended => {
+                let at = live.iter().position(|id| Some(*id) == *session);
+                live.swap_remove(at.unwrap());
+            }
+            _ => {}
+        }
+    }
+    live.sort();
+    live
+}
+
 impl Book {
     pub fn sink(&self) -> impl Fn(Event) + Send + Sync + 'static {
         let book = Arc::clone(&self.0);
