@@ -1,4 +1,4 @@
-//! What `MemoryStore` needs for a session, and that it gives memory back.
+//! What `MemoryStore` needs for a session, that it gives memory back, and that sessions share user agents.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,14 +8,15 @@
     reason = "a test fails by panicking, and its figures are shown with --nocapture"
 )]
 
-use std::{fs, net::IpAddr, time::Duration};
+use std::{collections::HashSet, fs, net::IpAddr, time::Duration};
 
+use tempfile::TempDir;
 use tokio_test::block_on;
 use tower_user_sessions::{
     Client, MemoryStore, UserId,
     store::{
-        Arrival, Authenticated, Create, Created, ManualClock, Resolve, Resolved, SessionStore,
-        StoreErrorKind, Timestamp, Token,
+        Arrival, Authenticated, Create, Created, FileStore, LastSeen, List, ManualClock,
+        NoteClient, Record, Resolve, Resolved, SessionStore, StoreErrorKind, Tag, Timestamp, Token,
     },
 };
 
@@ -32,7 +33,7 @@ fn make(clock: &ManualClock) -> MemoryStore {
     MemoryStore::builder().clock(clock.clone()).build()
 }
 
-fn create(store: &MemoryStore, create: &Create) {
+fn create(store: &impl SessionStore, create: &Create) {
     let created = block_on(store.create(create)).unwrap();
     assert!(matches!(created, Created::Created(_)), "{created:?}");
 }
@@ -41,16 +42,18 @@ fn create_guest(token: &Token) -> Create {
     Create::new(token, None, Authenticated::On(Arrival::now()))
 }
 
+fn browser(agent: &str) -> Client {
+    Client::new().with_user_agent(Some(agent.as_bytes()))
+}
+
 /// Sessions of as many users, each on a browser of the same kind.
-fn sign_in(store: &MemoryStore, users: u32) {
+fn sign_in(store: &impl SessionStore, users: u32) {
     for at in 0..users {
         let user = UserId::from(at);
         let token = Token::random(store.tag(&user)).unwrap();
         let mut asked = Create::new(&token, Some(user), Authenticated::On(Arrival::now()));
         let address = IpAddr::from(at.to_be_bytes());
-        asked.client = Client::new()
-            .with_address(Some(address))
-            .with_user_agent(Some(AGENT.as_bytes()));
+        asked.client = browser(AGENT).with_address(Some(address));
         create(store, &asked);
     }
 }
@@ -83,6 +86,66 @@ fn a_session_takes_at_most_400_bytes() {
     );
     assert_eq!(store.unwrap().sets(), 100_000);
     assert!(each <= 400, "{each}");
+}
+
+/// The sessions of as many users, of one each.
+fn records(store: &impl SessionStore, users: u32) -> impl Iterator<Item = (Tag, Record)> {
+    (0..users).map(|at| {
+        let tag = store.tag(&UserId::from(at));
+        let mut listed = block_on(store.list(&List::new(tag))).unwrap();
+        assert_eq!(listed.len(), 1);
+        (tag, listed.remove(0))
+    })
+}
+
+/// How many copies of their user agents as many sessions have: of the sign-in, and of the last request.
+fn copies(store: &impl SessionStore, users: u32) -> (usize, usize) {
+    let (mut first, mut last) = (HashSet::new(), HashSet::new());
+    for (_, record) in records(store, users) {
+        first.insert(record.client().user_agent().unwrap().as_ptr());
+        let seen = record.last_seen();
+        last.extend(seen.map(|seen| seen.client.user_agent().unwrap().as_ptr()));
+    }
+    (first.len(), last.len())
+}
+
+/// All browsers are updated.
+fn update(store: &impl SessionStore, users: u32) {
+    for (tag, record) in records(store, users) {
+        let seen = LastSeen::new(browser("Chrome/141"), record.last_activity);
+        let note = NoteClient::new(tag, record, seen);
+        assert!(block_on(store.note_client(&note)).unwrap());
+    }
+}
+
+/// A store has as many locks, and keeps a user agent under each.
+const LOCKS: usize = 64;
+
+#[test]
+fn sessions_share_their_user_agent_also_after_browsers_were_updated() {
+    let (store, users) = (MemoryStore::new(), 150);
+    sign_in(&store, users);
+    update(&store, users);
+
+    let (first, last) = copies(&store, users);
+    assert!((1..=LOCKS).contains(&first), "{first}");
+    assert!((1..=LOCKS).contains(&last), "{last}");
+}
+
+#[test]
+fn sessions_in_a_file_share_their_user_agent_also_after_a_restart() {
+    let (directory, users) = (TempDir::new().unwrap(), 150);
+    let path = directory.path().join("sessions.db");
+    let store = FileStore::open(&path).unwrap();
+    sign_in(&store, users);
+    update(&store, users);
+    let before = copies(&store, users);
+    drop(store);
+
+    let after = copies(&FileStore::open(&path).unwrap(), users);
+    for copies in [before.0, before.1, after.0, after.1] {
+        assert!((1..=LOCKS).contains(&copies), "{before:?} {after:?}");
+    }
 }
 
 // T60. `benches/RESULTS.md` has the figures of a million.

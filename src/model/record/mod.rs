@@ -1,5 +1,6 @@
 //! A live session as a store keeps it, and its stored form.
 
+mod clients;
 mod error;
 mod expiry;
 mod lifetime;
@@ -11,12 +12,11 @@ use bytes::{Buf, BufMut};
 
 pub use self::error::RecordError;
 use super::{
-    body::{Body, NOTED_MAX},
+    body::Body,
     class::ClientClass,
     client::Client,
     clock::{Timestamp, millis},
     id::SessionId,
-    last_seen::LastSeen,
     lifetime::Lifetime,
     proof::Proof,
     realm::Realm,
@@ -182,13 +182,6 @@ impl Record {
             .map_or(self.created_at, |rotation| rotation.issued_at)
     }
 
-    /// The client for end notices that this session causes; `None` if it would be too long.
-    #[must_use]
-    pub fn noted_client(&self) -> Option<Client> {
-        let noted = self.body.noted().ok()?;
-        (noted <= NOTED_MAX).then(|| self.client().clone())
-    }
-
     /// The part that requests rarely change.
     pub(crate) fn shared(&self) -> Arc<Body> {
         Arc::clone(&self.body)
@@ -198,28 +191,6 @@ impl Record {
     #[must_use]
     pub fn user_id(&self) -> Option<&UserId> {
         self.body.user.as_ref()
-    }
-
-    /// The client of the sign-in: address, user agent and hints.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.body.client
-    }
-
-    /// The client of the last request, once a request came from another one than the sign-in.
-    #[must_use]
-    pub fn last_seen(&self) -> Option<&LastSeen> {
-        self.body.last_seen.as_deref()
-    }
-
-    /// Sets the client of the last request.
-    #[must_use]
-    pub fn with_last_seen(mut self, last_seen: LastSeen) -> Self {
-        self.body = Arc::new(Body {
-            last_seen: Some(Box::new(last_seen)),
-            ..(*self.body).clone()
-        });
-        self
     }
 
     /// Whether a request at `now` that counts as activity is written, see

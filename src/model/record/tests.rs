@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Serialize, de::IgnoredAny};
 
 use super::*;
-use crate::model::{Hints, Previous, Salt, Tag, Token, open::Open};
+use crate::model::{Hints, LastSeen, Previous, Salt, Tag, Token, open::Open};
 
 /// A body before there were hints.
 #[derive(Serialize)]

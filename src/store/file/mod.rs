@@ -240,9 +240,7 @@ impl SessionStore for FileStore {
             return Err(StoreError::new(StoreErrorKind::Full));
         }
         let created = front.change(create.tag, Some(guest), |set, agents, now| {
-            set.create_sharing(create, now, kept, |client| {
-                client.share_user_agent(|agent| agents.shared(agent));
-            })
+            set.create_sharing(create, now, kept, |client| agents.share(client))
         });
         // The copy with the session is gone, so there is nothing to end: not even a mark, of which a full disk would gather many.
         let created = created.await.map_err(StoreError::known_not_run)?;
@@ -299,7 +297,9 @@ impl SessionStore for FileStore {
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
         let front = &self.0.front;
-        let noted = front.change(note.tag, None, |set, _, now| set.note_client(note, now));
+        let noted = front.change(note.tag, None, |set, agents, now| {
+            set.note_client_sharing(note, now, |client| agents.share(client))
+        });
         Ok(noted.await? == Some(true))
     }
 

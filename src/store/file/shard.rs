@@ -51,7 +51,8 @@ impl Shard {
     }
 
     /// Puts a set here that was on the disk. If it has expired, it is swept soon.
-    pub(super) fn load(&mut self, tag: Tag, set: SessionSet) {
+    pub(super) fn load(&mut self, tag: Tag, mut set: SessionSet) {
+        set.share_clients(|client| self.agents.share(client));
         let until = set.kept_until().unwrap_or_default();
         let guest = set.is_guest();
         self.guests += usize::from(guest);

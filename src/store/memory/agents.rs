@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::model::Client;
+
 /// How many user agents are remembered for each lock.
 const MOST: usize = 16;
 
@@ -10,6 +12,11 @@ const MOST: usize = 16;
 pub(in crate::store) struct Agents(Vec<Arc<str>>);
 
 impl Agents {
+    /// Gives a client the user agent of earlier ones.
+    pub(in crate::store) fn share(&mut self, client: &mut Client) {
+        client.share_user_agent(|agent| self.shared(agent));
+    }
+
     /// The same text, shared with earlier sign-ins if one of them had it.
     pub(in crate::store) fn shared(&mut self, agent: &Arc<str>) -> Arc<str> {
         if let Some(at) = self.0.iter().position(|known| known == agent) {

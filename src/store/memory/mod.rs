@@ -179,9 +179,7 @@ impl SessionStore for MemoryStore {
         };
         let created = self
             .within(create.tag, absent, |set, agents, now| {
-                set.create_sharing(create, now, kept, |client| {
-                    client.share_user_agent(|agent| agents.shared(agent));
-                })
+                set.create_sharing(create, now, kept, |client| agents.share(client))
             })
             .unwrap_or(Created::Ended);
         self.report(|| report::created(create, &created));
@@ -237,8 +235,8 @@ impl SessionStore for MemoryStore {
     }
 
     async fn note_client(&self, note: &NoteClient) -> Result<bool, StoreError> {
-        let noted = self.within(note.tag, Absent::Nothing, |set, _, now| {
-            set.note_client(note, now)
+        let noted = self.within(note.tag, Absent::Nothing, |set, agents, now| {
+            set.note_client_sharing(note, now, |client| agents.share(client))
         });
         let noted = noted == Some(true);
         self.report(|| report::noted(note, noted));
