@@ -7,8 +7,8 @@
 //! example-admin end-all               ends all sessions of all users
 //! ```
 //!
-//! `REDIS_URL` names the Redis of the app: `redis://localhost` by default. The app's prefix must be the same, and its
-//! key of tags if it has one.
+//! `REDIS_URL` names the Redis of the app: `redis://localhost` by default. `SESSIONS_PREFIX` is its prefix if it is another
+//! one than `sessions`, and `TAG_KEY` its `tag_key` if it has one. With the wrong ones nobody is found and nothing ends.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ use std::{
 
 use tower_user_sessions::{
     Everyone, RedisStore, SessionInfo, UserId, UserOnPage, UserSessions,
-    store::{RedisLive, RedisSource},
+    store::{RedisLive, RedisSource, TagKey},
 };
 
 const USAGE: &str = "usage: example-admin list | end USER | end-all [--dry-run]";
@@ -60,11 +60,22 @@ impl Command {
     }
 }
 
-async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+/// The store of the app.
+fn store() -> Result<RedisStore, Box<dyn Error>> {
     let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://localhost".to_owned());
     // It reports what it ends, so that open streams of the app end at once.
-    let source = RedisSource::url(&url)?;
-    let store = RedisStore::builder(source).live(RedisLive::ends()).build();
+    let mut builder = RedisStore::builder(RedisSource::url(&url)?).live(RedisLive::ends());
+    if let Ok(prefix) = env::var("SESSIONS_PREFIX") {
+        builder = builder.prefix(&prefix);
+    }
+    if let Ok(key) = env::var("TAG_KEY") {
+        builder = builder.tag_key(TagKey::new(key)?);
+    }
+    Ok(builder.build())
+}
+
+async fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    let store = store()?;
     let mut out = io::stdout().lock();
     match command {
         Command::List => {

@@ -9,7 +9,7 @@
 
 use std::process::Command;
 
-use tower_user_sessions::{Everyone, RedisStore};
+use tower_user_sessions::{Everyone, RedisStore, store::TagKey};
 
 use crate::common::{
     people::{listed, signs_in},
@@ -70,6 +70,28 @@ async fn it_lists_users_ends_one_and_then_all_and_a_dry_run_ends_none() {
         (true, "0 sessions of 0 users would end\n".to_owned())
     );
     assert_eq!(admin(&url, &["list"]), (true, String::new()));
+}
+
+#[tokio::test]
+async fn it_finds_the_users_of_an_app_with_a_prefix_and_a_key() {
+    let server = Server::start();
+    let (prefix, key) = ("shop", "a secret of the app's");
+    let store = RedisStore::builder(server.pool())
+        .prefix(prefix)
+        .tag_key(TagKey::new(key).unwrap())
+        .build();
+    let alice = signs_in(&store, "alice").await;
+
+    let ended = Command::new(env!("CARGO_BIN_EXE_example-admin"))
+        .args(["end", "alice"])
+        .env("REDIS_URL", server.url())
+        .env("SESSIONS_PREFIX", prefix)
+        .env("TAG_KEY", key)
+        .output()
+        .unwrap();
+
+    assert_eq!(ended.stdout, b"1 sessions ended\n", "{ended:?}");
+    assert!(listed(&store, alice.tag()).await.is_empty());
 }
 
 #[test]
