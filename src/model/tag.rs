@@ -44,13 +44,15 @@ impl Tag {
     /// With a key, user ids cannot be guessed from cookies and from keys of the store.
     #[must_use]
     pub fn keyed(key: &TagKey, user: &UserId) -> Self {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key.0) else {
-            // HMAC takes keys of any length.
-            return Self::of(user);
-        };
+        let mut mac = key.0.clone();
         mac.update(DOMAIN);
         mac.update(user.as_str().as_bytes());
         Self::first_12(mac.finalize().into_bytes().into())
+    }
+
+    /// The tag of a user under this key, if there is one.
+    pub(crate) fn with(key: Option<&TagKey>, user: &UserId) -> Self {
+        key.map_or_else(|| Self::of(user), |key| Self::keyed(key, user))
     }
 
     /// The tag of a new guest session.
@@ -82,7 +84,10 @@ impl Tag {
 /// The secret key that a store derives tags with, so that user ids cannot be guessed from cookies and keys.
 ///
 /// At least 16 random bytes, the same on every server. Keep it with your other secrets. Another key makes
-/// other tags, which signs all users out.
+/// other tags, which signs all users out: with a key, a session is unknown if its tag was made without it. What was kept
+/// about users is not found any more, so those who were
+/// [disabled](crate::UserSessions::disable_for) can sign in again. When you go back to no key, call
+/// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then old sessions go on, and lists do not show them.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, store::TagKey};
@@ -93,7 +98,7 @@ impl Tag {
 /// # Ok::<_, tower_user_sessions::store::TagKeyError>(())
 /// ```
 #[derive(Clone)]
-pub struct TagKey(Box<[u8]>);
+pub struct TagKey(Hmac<Sha256>);
 
 impl TagKey {
     /// The key with these bytes.
@@ -106,7 +111,9 @@ impl TagKey {
         if key.len() < 16 {
             return Err(TagKeyError);
         }
-        Ok(Self(key.into_boxed_slice()))
+        // HMAC takes keys of any length.
+        let mac = Hmac::new_from_slice(&key).map_err(|_| TagKeyError)?;
+        Ok(Self(mac))
     }
 }
 

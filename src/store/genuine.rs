@@ -6,11 +6,15 @@
 use super::{
     Create, Created, Look, Looked, Resolve, Resolved, Rotate, Rotated, StoreError, StoreErrorKind,
 };
-use crate::model::{Digest, Record, SessionId};
+use crate::model::{Digest, Record, SessionId, Tag, TagKey};
 
 /// Puts an error in place of what is no answer to this question. In place, because a copy costs each request.
 #[inline]
-pub(super) fn resolved(asked: &Resolve, answer: &mut Result<Resolved, StoreError>) {
+pub(super) fn resolved(
+    asked: &Resolve,
+    key: Option<&TagKey>,
+    answer: &mut Result<Resolved, StoreError>,
+) {
     let (id, digest) = (asked.token.session_id(), &asked.digest);
     let is_answer = match answer {
         Ok(Resolved::Live(found)) => is_of(&found.record, id, digest),
@@ -21,6 +25,12 @@ pub(super) fn resolved(asked: &Resolve, answer: &mut Result<Resolved, StoreError
     };
     if !is_answer {
         *answer = wrong();
+    } else if let (Some(key), Ok(Resolved::Live(found))) = (key, &*answer)
+        && let Some(user) = found.record.user_id()
+        && Tag::keyed(key, user) != asked.token.tag()
+    {
+        // From before the key: whatever is done to the user's sessions does not reach it.
+        *answer = Ok(Resolved::Unknown);
     }
 }
 

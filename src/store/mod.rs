@@ -1,29 +1,4 @@
-//! Where sessions are stored.
-//!
-//! | you have | take | feature |
-//! |---|---|---|
-//! | one node, and a restart may sign users out | [`MemoryStore`] | none |
-//! | one node, no database | `FileStore` | `file` |
-//! | several nodes and PostgreSQL | `PostgresStore` | `postgres` |
-//! | several nodes and Redis or Valkey | `RedisStore` | `redis` |
-//! | another database | [`SetStore`] on your [`SetStorage`] | none |
-//!
-//! A node is one process of your app. A server is Redis or PostgreSQL.
-//!
-//! The feature `live` adds `Near`, a cache around one of them. The feature `conformance` has the test suites for stores of
-//! your own.
-//!
-//! # Which runtime
-//!
-//! | what | needs |
-//! |---|---|
-//! | [`MemoryStore`], `FileStore`, `SessionLayer`, `UserSessions`, [`Everyone`](crate::Everyone) | no runtime of its own: any executor will do |
-//! | [`SetStore`] | what your storage needs |
-//! | `RedisStore`, `PostgresStore` | tokio, with `enable_all`. A call outside of it panics |
-//! | `EndStreams`, `Session::live` | tokio. Elsewhere `EndStreams` ends nothing, and `live` is an error |
-//! | `Near` | tokio. Elsewhere activity is written only by `flush` |
-//!
-//! In a program without `async`, call `block_on` of a tokio runtime, and keep that runtime while you use the store.
+#![doc = include_str!("overview.md")]
 
 use std::future::{self, Future};
 
@@ -362,11 +337,19 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
+    /// The secret key of tags. Defaults to none.
+    ///
+    /// With a key, a session of a user is unknown if its tag was not made with this key: lists, limits and ends would not
+    /// find it.
+    fn tag_key(&self) -> Option<&TagKey> {
+        None
+    }
+
     /// The tag of a user's session set.
     ///
-    /// Defaults to [`Tag::of`]. A store with a secret key returns [`Tag::keyed`].
+    /// Defaults to [`Tag::keyed`] with the [key](Self::tag_key), and to [`Tag::of`] without one.
     fn tag(&self, user: &UserId) -> Tag {
-        Tag::of(user)
+        Tag::with(self.tag_key(), user)
     }
 
     /// A number that only stores with the same sessions share, such as clones.

@@ -10,7 +10,7 @@ use super::{
     MemoryStore, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
     SessionStore, StoreError, StoreErrorKind, Ticketed, Touch,
 };
-use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
+use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 /// A store in memory that stops answering when a test says so: what does my app do in an outage?
 ///
@@ -143,6 +143,10 @@ impl SessionStore for OutageStore {
 
     fn feed(&self) -> Option<Feed> {
         self.store.feed()
+    }
+
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.store.tag_key()
     }
 
     fn tag(&self, user: &UserId) -> Tag {

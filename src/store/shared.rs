@@ -88,7 +88,7 @@ impl<St: SessionStore> ErasedStore for St {
         Box::pin(async move {
             resolve.not_before = later(resolve.not_before, known(&self).await?);
             let mut answer = timed("resolve", self.resolve(&resolve)).await;
-            genuine::resolved(&resolve, &mut answer);
+            genuine::resolved(&resolve, self.tag_key(), &mut answer);
             answer
         })
     }
@@ -223,7 +223,7 @@ impl<St: SessionStore> ErasedStore for St {
             None
         };
         if let Some(answer) = &mut answer {
-            genuine::resolved(resolve, answer);
+            genuine::resolved(resolve, self.tag_key(), answer);
         }
         answer
     }

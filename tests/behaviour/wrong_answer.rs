@@ -14,10 +14,10 @@ use std::{
 
 use http::StatusCode;
 use tower_user_sessions::{
-    MemoryStore, SessionId, SessionLayer, SessionStore, UserId,
+    MemoryStore, SessionId, SessionLayer, SessionStore,
     store::{
         Create, Created, End, Ended, Forget, List, Look, Looked, NoteClient, Record, Resolve,
-        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, Ticketed, Token, Touch,
+        Resolved, Rotate, Rotated, Save, Saved, StoreError, Tag, TagKey, Ticketed, Token, Touch,
     },
 };
 
@@ -43,6 +43,7 @@ struct Shifted {
     /// What of a new session is another one's.
     wrong: Arc<Mutex<Wrong>>,
     at_once: bool,
+    key: Option<TagKey>,
 }
 
 impl Shifted {
@@ -52,6 +53,7 @@ impl Shifted {
             other: Arc::default(),
             wrong: Arc::new(Mutex::new(Wrong::User)),
             at_once,
+            key: None,
         }
     }
 
@@ -132,8 +134,8 @@ impl SessionStore for Shifted {
         self.store.touch(touch).await
     }
 
-    fn tag(&self, user: &UserId) -> Tag {
-        self.store.tag(user)
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.key.as_ref()
     }
 
     fn resolve_now(&self, resolve: &Resolve) -> Option<Result<Resolved, StoreError>> {
@@ -283,4 +285,36 @@ async fn the_end_of_another_session_closes_no_stream() {
     let closed = tokio::time::timeout(Duration::from_secs(5), live.ended());
 
     assert!(closed.await.is_err());
+}
+
+// Lists, limits and ends of the user would not find it.
+#[tokio::test]
+async fn a_session_of_another_tag_key_is_unknown_and_guests_go_on() {
+    for at_once in [true, false] {
+        let (none, store) = world(at_once);
+        let under = |key: &str| {
+            let key = Some(TagKey::new(key).unwrap());
+            SessionLayer::new(Shifted {
+                key,
+                ..store.clone()
+            })
+        };
+        let mut guest = Client::new(&none);
+        guest.insert("cart", "tea").await;
+
+        let (first, second) = (
+            under("a secret of the app's"),
+            under("another secret of it"),
+        );
+        for (before, after) in [(&none, &first), (&first, &second)] {
+            let mut alice = Client::signed_in(before, "alice").await;
+            assert_eq!(alice.user().await.as_deref(), Some("alice"));
+
+            assert_eq!(alice.before(after).user().await, None);
+            let cart = guest.before(after).get("cart").await;
+            assert_eq!(cart.as_deref(), Some("tea"));
+            let mut again = Client::signed_in(after, "alice").await;
+            assert_eq!(again.user().await.as_deref(), Some("alice"));
+        }
+    }
 }

@@ -65,7 +65,7 @@ impl FileStoreBuilder {
 
     /// Derives tags with this secret key, so that user ids cannot be guessed from cookies.
     ///
-    /// Keep the key: another key signs all users out. Defaults to no key.
+    /// Keep the key: [another one](TagKey) signs all users out. Defaults to no key.
     #[must_use]
     pub fn tag_key(mut self, key: TagKey) -> Self {
         self.tag_key = Some(key);

@@ -44,13 +44,13 @@ use super::{
     NoteClient, Presence, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
     SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which, meter::file as meter,
 };
-use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
+use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 
 /// Keeps sessions in a file, for one process. They are still there after it restarts.
 ///
 /// Use it for one server without a database. A request costs what it costs in
-/// [`MemoryStore`](crate::MemoryStore), because all sessions are in memory too. Several processes need `RedisStore` or
-/// `PostgresStore`: a second process that opens the file gets an error.
+/// [`MemoryStore`](crate::MemoryStore), because all sessions are in memory too, with the app's data. Several processes need
+/// `RedisStore` or `PostgresStore`: a second process that opens the file gets an error.
 ///
 /// ```
 /// use tower_user_sessions::{FileStore, SessionLayer};
@@ -344,11 +344,8 @@ impl SessionStore for FileStore {
         Some(self.0.front.feed.clone())
     }
 
-    fn tag(&self, user: &UserId) -> Tag {
-        match &self.0.tag_key {
-            Some(key) => Tag::keyed(key, user),
-            None => Tag::of(user),
-        }
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.0.tag_key.as_ref()
     }
 
     fn identity(&self) -> Option<u64> {

@@ -55,7 +55,7 @@ impl MemoryStoreBuilder {
 
     /// Derives tags with this secret key, so that user ids cannot be guessed from cookies.
     ///
-    /// Changing the key signs all users out. Defaults to no key.
+    /// [Another key](TagKey) signs all users out. Defaults to no key.
     #[must_use]
     pub fn tag_key(mut self, key: TagKey) -> Self {
         self.tag_key = Some(key);

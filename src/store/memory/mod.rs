@@ -20,7 +20,7 @@ use super::{
     Saved, Scan, Scanned, SessionStore, StoreError, StoreErrorKind, Ticketed, Touch, Which,
     feed::report,
 };
-use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId};
+use crate::model::{Clock, EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 
 /// How many locks there are; each protects a share of the users.
 const SHARDS: usize = 64;
@@ -288,11 +288,8 @@ impl SessionStore for MemoryStore {
         Some(self.0.feed.clone())
     }
 
-    fn tag(&self, user: &UserId) -> Tag {
-        match &self.0.tag_key {
-            Some(key) => Tag::keyed(key, user),
-            None => Tag::of(user),
-        }
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.0.tag_key.as_ref()
     }
 
     fn identity(&self) -> Option<u64> {

@@ -25,7 +25,7 @@ use super::{
     NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
     StoreError, Ticketed, Touch, feed::Interest,
 };
-use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
+use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
 
 /// Answers requests from this process, so that most of them need no trip to the store: a cache around a store with
 /// a [feed](SessionStore::feed).
@@ -211,6 +211,10 @@ impl<St: SessionStore> SessionStore for Near<St> {
 
     async fn estimate(&self) -> Result<u64, StoreError> {
         self.0.store.estimate().await
+    }
+
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.0.store.tag_key()
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -113,7 +113,7 @@ impl PostgresStoreBuilder {
     /// Derives tags under this key, so that user ids cannot be guessed from cookies and rows. The column `user_id` is
     /// null then.
     ///
-    /// Defaults to no key. Another key makes other tags: all users are signed out.
+    /// Defaults to no key. [Another key](TagKey) makes other tags: all users are signed out.
     pub fn tag_key(mut self, key: TagKey) -> Self {
         self.tag_key = Some(key);
         self

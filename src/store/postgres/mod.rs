@@ -28,7 +28,7 @@ use super::{
     SetStore, StoreError, StoreErrorKind, Ticketed, Touch,
     together::{is_over, left},
 };
-use crate::model::{Record, SessionId, Tag, Timestamp, UserId};
+use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 
 /// Keeps sessions in PostgreSQL (12 or newer, tested with 15), shared by all nodes.
 ///
@@ -327,8 +327,8 @@ impl SessionStore for PostgresStore {
         self.sets.feed()
     }
 
-    fn tag(&self, user: &UserId) -> Tag {
-        self.sets.tag(user)
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.sets.tag_key()
     }
 
     fn identity(&self) -> Option<u64> {

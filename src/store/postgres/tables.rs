@@ -20,7 +20,7 @@ use super::{
     sql::{Statement, Statements},
 };
 use crate::{
-    model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
+    model::{Clock, SessionId, Tag, TagKey, Timestamp},
     store::{
         Feed, FeedMessage, SetStorage, StoreError, StoreErrorKind, Stored, Urgency, Version, Write,
         WriteKind, Written, outage::jitter, together::left, worker::Worker,
@@ -122,11 +122,8 @@ impl SetStorage for Tables {
         clock.map_or_else(|| Clock::system().now(), Clock::now)
     }
 
-    fn tag(&self, user: &UserId) -> Tag {
-        match &self.0.tag_key {
-            Some(key) => Tag::keyed(key, user),
-            None => Tag::of(user),
-        }
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.0.tag_key.as_ref()
     }
 
     fn identity(&self) -> Option<u64> {

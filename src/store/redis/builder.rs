@@ -80,7 +80,7 @@ impl RedisStoreBuilder {
 
     /// Derives tags under this key, so that user ids cannot be guessed from cookies and keys.
     ///
-    /// Defaults to no key. Another key makes other tags: all users are signed out.
+    /// Defaults to no key. [Another key](TagKey) makes other tags: all users are signed out.
     pub fn tag_key(mut self, key: TagKey) -> Self {
         self.tag_key = Some(key);
         self

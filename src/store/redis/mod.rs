@@ -21,7 +21,7 @@ use super::{
     NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionStore,
     StoreError, Ticketed, Touch,
 };
-use crate::model::{Record, SessionId, Tag, TagKey, Timestamp, UserId};
+use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 
 pub use self::{
     builder::RedisStoreBuilder,
@@ -235,11 +235,8 @@ impl SessionStore for RedisStore {
         self.scripts.estimate().await
     }
 
-    fn tag(&self, user: &UserId) -> Tag {
-        match &self.tag_key {
-            Some(key) => Tag::keyed(key, user),
-            None => Tag::of(user),
-        }
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.tag_key.as_ref()
     }
 
     fn identity(&self) -> Option<u64> {

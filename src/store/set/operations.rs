@@ -6,7 +6,7 @@ use super::{
     undelivered::Taken,
 };
 use crate::{
-    model::{EndReason, Record, SessionId, Tag, Timestamp, UserId},
+    model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{
         Create, Created, End, EndEveryone, Ended, Feed, Forget, Horizon, List, Look, Looked,
         NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned, SessionSet,
@@ -294,6 +294,10 @@ impl<S: SetStorage> SessionStore for SetStore<S> {
 
     fn feed(&self) -> Option<Feed> {
         self.0.storage.feed()
+    }
+
+    fn tag_key(&self) -> Option<&TagKey> {
+        self.0.storage.tag_key()
     }
 
     fn tag(&self, user: &UserId) -> Tag {

@@ -14,7 +14,7 @@ use super::{
     write::{Write, Written},
 };
 use crate::{
-    model::{Clock, SessionId, Tag, Timestamp, UserId},
+    model::{Clock, SessionId, Tag, TagKey, Timestamp, UserId},
     store::{Feed, FeedMessage, StoreError, StoreErrorKind},
 };
 
@@ -112,11 +112,16 @@ pub trait SetStorage: Send + Sync + 'static {
         CLOCK.now()
     }
 
+    /// The secret key of tags, see [`SessionStore::tag_key`](crate::store::SessionStore::tag_key). Defaults to none.
+    fn tag_key(&self) -> Option<&TagKey> {
+        None
+    }
+
     /// The tag of a user's session set.
     ///
-    /// Defaults to [`Tag::of`]. A storage with a secret key returns [`Tag::keyed`].
+    /// Defaults to [`Tag::keyed`] with the [key](Self::tag_key), and to [`Tag::of`] without one.
     fn tag(&self, user: &UserId) -> Tag {
-        Tag::of(user)
+        Tag::with(self.tag_key(), user)
     }
 
     /// What changed in the session sets, if the storage sends the [messages](Write::messages) of all processes to it.
