@@ -15,7 +15,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{answer, body::DeviceBody, mount::Mount, places::Places, route::Route};
-use crate::{layer::require::verified_session_of, session::Session};
+use crate::{
+    layer::{mistake, require::verified_session_of},
+    session::Session,
+};
 
 type Refuse = fn(ProtectionError) -> Response<DeviceBody>;
 
@@ -300,7 +303,13 @@ impl Routed {
             (Route::EndOthers, Some(within)) => return answer::stale(within),
             (Route::EndOthers, None) => sessions.end_others().await.map(answer::others_ended),
             // The layer has recorded the activity of a POST already.
-            (Route::Current | Route::Prolong, _) => Ok(answer::current(&session)),
+            (Route::Current, _) => {
+                if session.is_activity() {
+                    mistake::countdown_is_activity();
+                }
+                Ok(answer::current(&session))
+            }
+            (Route::Prolong, _) => Ok(answer::current(&session)),
             _ => sessions
                 .list()
                 .await

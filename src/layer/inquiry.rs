@@ -134,6 +134,7 @@ impl Inquiry {
     fn opens_none(&mut self, config: &Config, token: &Token, asked: Asked, answer: Resolved) {
         let is_final = matches!(answer, Resolved::Expired(_) | Resolved::Unknown);
         if let Err(dead) = self.open.session().opened_by(token, answer) {
+            tracing::debug!(why = why(&dead), "a token opens no session");
             if is_final {
                 config.dead.note(token, &dead);
             }
@@ -238,6 +239,16 @@ impl Inquiry {
             Asked::Main => self.open.sent(|sent| sent.is_dead(dead)),
             Asked::Guest => self.open.sent(|sent| sent.is_dead_guest(dead)),
         }
+    }
+}
+
+/// Why a token opens no session, for the log.
+fn why(dead: &Dead) -> &'static str {
+    match dead {
+        Dead::Ended(..) => "its session has ended",
+        Dead::Expired(_) => "its session has expired",
+        Dead::Reused(_) => "it is a previous token",
+        Dead::Unknown => "unknown to the store: its session is long over, or in another store",
     }
 }
 

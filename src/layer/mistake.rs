@@ -26,6 +26,9 @@ static PLAIN_HTTP: Once = Once::new();
 
 static DEVICE_COOKIE: Once = Once::new();
 
+#[cfg(feature = "api")]
+static COUNTDOWN: Once = Once::new();
+
 #[cfg(feature = "live")]
 static NO_NEAR: Once = Once::new();
 
@@ -45,8 +48,8 @@ pub(super) fn note_layer() {
 pub(crate) fn missing_session(asker: &'static str, missing: MissingSession) -> Rejection {
     let advice = match missing {
         MissingSession::NoLayer if HAS_LAYER.load(Ordering::Relaxed) => {
-            "no `SessionLayer` on this route, although the app has one: `.layer` covers only what is \
-             inside of it, in axum the routes added before it; add this route first"
+            "no `SessionLayer` around this, although the app has one: it covers only what is inside of it; in axum add \
+             this route or this layer first, and the `SessionLayer` after it"
                 .to_owned()
         }
         MissingSession::NoLayer | MissingSession::NotResolved => missing.to_string(),
@@ -146,6 +149,17 @@ pub(super) fn device_cookie_is_session_cookie() {
         tracing::error!(
             "the device cookie has the name of the session cookie or of a retired one, so it is off: give \
              `DeviceCookie::named` another name"
+        );
+    });
+}
+
+/// A page that shows how long the session still lives keeps it alive.
+#[cfg(feature = "api")]
+pub(crate) fn countdown_is_activity() {
+    COUNTDOWN.call_once(|| {
+        tracing::warn!(
+            "each `GET /current` of the `DeviceApi` prolongs its session here, so a countdown never ends: name its path with \
+             `SessionLayer::countdown_path`"
         );
     });
 }

@@ -22,8 +22,7 @@ pub(super) struct Incoming {
     sent: Sent,
     /// It sends nothing that could be a token.
     sends_nothing: bool,
-    /// Nobody has opened the page yet.
-    speculative: bool,
+    activity: bool,
 }
 
 /// What the store answered, or the wait for it.
@@ -33,7 +32,8 @@ pub(super) enum Asked {
 }
 
 impl Incoming {
-    pub(super) fn read<B>(config: &Config, request: &mut Request<B>) -> Self {
+    /// `activity`: the request counts as activity, unless nobody has opened the page yet.
+    pub(super) fn read<B>(config: &Config, request: &mut Request<B>, activity: bool) -> Self {
         let arrival = Arrival::now();
         let by_button = !request.method().is_safe();
         let mut reading = Reading::new(config.source, config.cookie.name());
@@ -69,12 +69,17 @@ impl Incoming {
         // A browser loads ahead with safe methods only.
         let speculative = speculative && !by_button;
         beside.speculative = speculative;
+        let activity = activity && !speculative;
+        #[cfg(feature = "api")]
+        {
+            beside.activity = activity;
+        }
         let session = Session::new(Arc::clone(&config.rules), arrival, sender, beside);
         Self {
             open: OpenSession::new(session),
             sent,
             sends_nothing,
-            speculative,
+            activity,
         }
     }
 
@@ -88,12 +93,16 @@ impl Incoming {
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.
-    pub(super) fn ask(self, config: &Arc<Config>, activity: bool, near: bool) -> Asked {
-        let activity = activity && !self.speculative;
+    pub(super) fn ask(self, config: &Arc<Config>, near: bool) -> Asked {
         if self.sends_nothing {
             return Asked::Answered(Ok(self.open));
         }
-        let Self { open, sent, .. } = self;
+        let Self {
+            open,
+            sent,
+            activity,
+            ..
+        } = self;
         let mut inquiry = Inquiry::new(config, open, sent, (activity, near));
         while let Some(token) = inquiry.next(config) {
             let mut resolve = inquiry.question(config, token);

@@ -74,9 +74,9 @@ where
             return ResponseFuture::passing(call, self.finish(false));
         }
         let mut finish = self.finish(is_grpc(request.method(), request.headers()));
-        let incoming = Incoming::read(&self.config, &mut request);
+        let incoming = Incoming::read(&self.config, &mut request, asks == Asks::Activity);
         finish.plain_http = incoming.is_from_plain_http(&self.config, request.headers());
-        match incoming.ask(&self.config, asks == Asks::Activity, near) {
+        match incoming.ask(&self.config, near) {
             Asked::Answered(Ok(open)) => {
                 request.extensions_mut().insert(open.session().clone());
                 let call = self.inner.call(request);

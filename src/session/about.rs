@@ -201,6 +201,12 @@ impl Session {
         self.state().sent.speculative
     }
 
+    /// Whether this request prolongs its session.
+    #[cfg(feature = "api")]
+    pub(crate) fn is_activity(&self) -> bool {
+        self.state().sent.activity
+    }
+
     /// How the user of the stored session proved who they are, if the sign-in noted it
     /// ([`Login::proof`](crate::Login::proof)).
     #[must_use]

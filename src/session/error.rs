@@ -266,6 +266,9 @@ impl fmt::Display for CommitError {
             Self::Store(error) if error.kind() == StoreErrorKind::Unconfirmed => {
                 "done, but replicas of the store did not confirm it in time; commit again"
             }
+            Self::Store(error) if error.kind() == StoreErrorKind::Denied => {
+                "not stored: the store refused access"
+            }
             Self::Store(_) => "not stored: the store could not answer; committing again may help",
             Self::TooLarge => "not stored: the data would be over its limit",
             Self::TooOld => {
@@ -339,6 +342,9 @@ impl fmt::Display for UserSessionsError {
             Self::CallerEnded => "nothing ended: the session of this request has ended itself",
             Self::Store(error) if error.kind() == StoreErrorKind::Unconfirmed => {
                 "ended, but replicas of the store did not confirm it in time; call again"
+            }
+            Self::Store(error) if error.kind() == StoreErrorKind::Denied => {
+                "the store refused access"
             }
             Self::Store(_) => "the store could not answer; calling again may help",
             Self::Unknown => "nothing ended: the user has no session with this id",

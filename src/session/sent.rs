@@ -15,6 +15,9 @@ pub(crate) struct Sent {
     pub(crate) by_button: bool,
     /// A browser loads the page ahead: nobody has opened it yet.
     pub(crate) speculative: bool,
+    /// It counts as activity of its session.
+    #[cfg(feature = "api")]
+    pub(crate) activity: bool,
     /// It sent a guest cookie, and only one.
     pub(crate) guest_cookie: bool,
     /// Its session is the one of the guest cookie.

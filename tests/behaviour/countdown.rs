@@ -19,6 +19,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    alone::is_alone,
     devices::{Got, call, signed_in, through},
     http::{Client, ids, store, user},
     log::Log,
@@ -160,6 +161,36 @@ async fn another_mount_is_named_to_the_layer() {
     }
     // Without it, the request counts as any other.
     assert_eq!(ask(&layer).await, 15 * 60);
+}
+
+#[tokio::test]
+async fn a_countdown_that_prolongs_its_session_is_a_warning_once() {
+    if !is_alone(
+        module_path!(),
+        "a_countdown_that_prolongs_its_session_is_a_warning_once",
+    ) {
+        return;
+    }
+    let log = Log::start();
+    let (layer, _store, _clock) = world();
+    let (client, _) = signed_in(&layer, "alice").await;
+    let ask = async |asked: &str| {
+        let api = DeviceApi::at("/devices");
+        json(&through(&layer, api, &client, asked, &[]).await);
+    };
+
+    call(&layer, &client, GET, &[]).await;
+    call(&layer, &client, POST, &[]).await;
+    ask("POST /devices/current").await;
+    assert!(log.at("WARN").is_empty(), "{}", log.text());
+
+    for _ in 0..2 {
+        ask("GET /devices/current").await;
+    }
+    let [warning] = &log.at("WARN")[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(warning.contains("`SessionLayer::countdown_path`"));
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ use tower_user_sessions::{
     UserSessionsError, store::ManualClock,
 };
 
-use crate::common::http::{Client, HOUR, ids, store, user};
+use crate::common::{
+    http::{Client, HOUR, ids, store, user},
+    log::Log,
+};
 
 fn world() -> (SessionLayer, MemoryStore, ManualClock) {
     let (store, clock) = store();
@@ -347,4 +350,32 @@ async fn no_cookie_is_set_for_a_sign_in_that_ended_before_its_response() {
     });
 
     assert!(answer.await.sets_no_cookie());
+}
+
+#[tokio::test]
+async fn a_token_that_opens_no_session_is_a_debug_event_that_says_why() {
+    let (here, _clock) = store();
+    let (elsewhere, _) = store();
+    let layer = SessionLayer::new(here.clone());
+    let alice = Client::signed_in(&layer, "alice").await;
+    let log = Log::start();
+
+    alice
+        .before(&SessionLayer::new(elsewhere))
+        .request(|_session| async {})
+        .await;
+    UserSessions::new(here, user("alice"))
+        .end_all()
+        .await
+        .unwrap();
+    alice.request(|_session| async {}).await;
+
+    let mut why = log.at("DEBUG");
+    why.retain(|line| line.contains("a token opens no session"));
+    let [unknown, ended] = &why[..] else {
+        panic!("{}", log.text());
+    };
+    assert!(unknown.contains("in another store"), "{unknown}");
+    assert!(ended.contains("its session has ended"), "{ended}");
+    assert!(!log.text().contains(&alice.token()));
 }
