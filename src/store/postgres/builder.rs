@@ -65,6 +65,8 @@ impl PostgresStoreBuilder {
 
     /// The schema of the tables, for two apps on one database.
     ///
+    /// Two apps with one schema share all sessions: a token of one opens the other, for the user with the same id.
+    ///
     /// [`migrate`](PostgresStore::migrate) creates the schema too. The name is quoted, so upper and lower case count. A name that
     /// PostgreSQL does not take is an error of the first call. Defaults to the first one of the connection's
     /// `search_path`, mostly `public`.

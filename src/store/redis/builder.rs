@@ -47,6 +47,9 @@ impl RedisStoreBuilder {
 
     /// What keys begin with: `prefix:{…}`. In it `{`, `}` and `%` are written as `%7B`, `%7D` and `%25`.
     ///
+    /// Two apps on one Redis need two prefixes. Otherwise a token of one opens the other, for the user with the same id:
+    /// staging beside production, for example.
+    ///
     /// Any text will do. It is part of each key, so keep it short. Defaults to `sessions`.
     pub fn prefix(mut self, prefix: &str) -> Self {
         prefix.clone_into(&mut self.prefix);
