@@ -75,6 +75,8 @@ impl<R> RequireFresh<R> {
     /// [`RequireUser`](super::RequireUser) outside of this guard. The page itself must not be behind this guard, or it
     /// redirects to itself. The redirect does not say which page was asked for: `remember_target` is only on `RequireUser`.
     ///
+    /// A form that is posted too late is not redirected. It gets the 401, and its fields are lost.
+    ///
     /// Defaults to no redirect.
     pub fn redirect_to(mut self, page: &str) -> Self {
         self.prove = Page::at("RequireFresh::redirect_to", page);
