@@ -8,8 +8,10 @@ use http::Extensions;
 /// stores it.
 ///
 /// A tonic server without TLS provides it by itself, with the feature `tonic`. Behind a proxy the peer is
-/// the proxy: use [`SessionLayer::client_ip`](crate::SessionLayer) instead. In axum it comes from
-/// `ConnectInfo`:
+/// the proxy: use [`SessionLayer::client_ip`](crate::SessionLayer) instead.
+///
+/// Insert it outside of the `SessionLayer`, which reads it first. Inside of the layer it has no effect, and no line of the
+/// log says so. In axum it comes from `ConnectInfo`, and its middleware is added after the `SessionLayer`:
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use http::Extensions;
 ///     request.extensions_mut().insert(PeerAddr::from(peer.0));
 ///     next.run(request).await
 /// }
+/// // app.layer(sessions).layer(axum::middleware::from_fn(note_peer))
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddr(IpAddr);
