@@ -109,6 +109,9 @@ pub struct CookieError(pub(super) CookieClash);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CookieClash {
     /// The domain is empty, or is no domain such as `example.com`: a URL, or with a port.
+    ///
+    /// A name with other characters than ASCII needs its form in punycode, `xn--…`. `.example.com`, `localhost` and
+    /// `127.0.0.1` are accepted: it is the browser that takes or rejects them.
     Domain,
     /// The name ends in `-guest`: it could be the guest cookie of another layer.
     GuestName,

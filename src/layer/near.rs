@@ -27,6 +27,8 @@ impl<R> SessionLayer<R> {
     /// say where a page was opened from: there all pages ask the store. `DeviceApi`, `DevicePage` and
     /// [`RequireFresh`](crate::RequireFresh) verify the session at the store.
     ///
+    /// Inside of axum's `nest` the path has no prefix, see [`resolve_if`](Self::resolve_if).
+    ///
     /// Defaults to none. See [`guide::near_cache`](crate::guide::near_cache).
     ///
     /// ```

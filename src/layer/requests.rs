@@ -15,6 +15,9 @@ impl<R> SessionLayer<R> {
     /// Return false for static files and health checks. A handler on such a path that asks for a
     /// `Session` answers 500, and the log says why.
     ///
+    /// Inside of axum's `nest` the path has no prefix: a layer of the router that is nested at `/api` sees `/poll`, not
+    /// `/api/poll`.
+    ///
     /// Defaults to all.
     ///
     /// ```
@@ -45,6 +48,8 @@ impl<R> SessionLayer<R> {
     /// Nor does a [speculative](crate::Session::is_speculative) request count: its user has not opened the page
     /// yet. The guide has the few lines of JavaScript by which a prerendered page counts once it is opened,
     /// see [`guide::devices`](crate::guide::devices).
+    ///
+    /// Inside of axum's `nest` the path has no prefix, see [`resolve_if`](Self::resolve_if).
     ///
     /// Defaults to all but the countdown and speculative requests.
     ///

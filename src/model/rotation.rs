@@ -73,7 +73,7 @@ pub struct Previous {
 }
 
 impl Previous {
-    /// No request has sent the successor yet.
+    /// No request has sent the successor yet: the latest moment that there is.
     pub const UNUSED: Timestamp = Timestamp::from_millis(i64::MAX);
 }
 

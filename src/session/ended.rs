@@ -69,8 +69,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionErrorKind::SafeMethod`] in a request with GET, HEAD, OPTIONS or TRACE. Also if the response
-    /// head was sent or the session is unavailable.
+    /// [`SessionErrorKind::SafeMethod`] in a request with GET, HEAD, OPTIONS or TRACE: as a response it is 500, with the
+    /// reason `not_stored`. Also if the response head was sent or the session is unavailable.
     pub fn forget(&self) -> Result<(), SessionError> {
         let mut state = self.state();
         state.stageable()?;

@@ -297,7 +297,7 @@ impl Session {
 
     /// All sessions of the signed-in user: list them, end them.
     ///
-    /// Returns `None` for a guest session. A staged sign-in counts once it is committed.
+    /// Returns `None` for a guest session. A staged sign-in or sign-out counts once it is committed.
     #[must_use]
     pub fn user_sessions(&self) -> Option<UserSessions> {
         let (user, id) = {

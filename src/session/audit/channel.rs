@@ -166,7 +166,7 @@ impl EventSender {
         self.0.0.take(raised);
     }
 
-    /// How many events were dropped: they did not fit, or the receiver was dropped.
+    /// How many events were dropped since the channel was made: they did not fit, or the receiver was dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.0.dropped.load(Ordering::Relaxed)
@@ -229,7 +229,7 @@ impl EventReceiver {
         self.taken.pop_front()
     }
 
-    /// How many events were dropped: they did not fit.
+    /// How many events were dropped since the channel was made: they did not fit.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.queue.dropped.load(Ordering::Relaxed)

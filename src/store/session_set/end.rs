@@ -35,7 +35,7 @@ impl SessionSet {
         }
     }
 
-    /// Runs [`forget`](crate::store::SessionStore::forget).
+    /// Runs [`forget`](crate::store::SessionStore::forget). If there is no such notice, nothing happens.
     pub fn forget(&mut self, forget: &Forget, now: Timestamp) {
         // The notice stays, because it keeps the id from being created again.
         let Some(rare) = &mut self.rare else {
