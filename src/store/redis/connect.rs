@@ -8,7 +8,7 @@ use super::{RedisSource, RedisStore, RedisUrlError};
 
 impl RedisStore {
     /// A store on the server that this URL names: `redis://user:password@host:port/db`, or `rediss://…` for TLS.
-    /// For TLS add the crate `redis` to your app, with its feature `tokio-rustls-comp`.
+    /// For TLS your app needs two crates more, see [the guide](crate::guide::deploying_on_redis#tls).
     ///
     /// It connects when it is first used. For other settings, pass [`RedisSource::url`] to
     /// [`builder`](Self::builder).

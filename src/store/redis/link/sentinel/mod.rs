@@ -5,6 +5,7 @@ mod listen;
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use deadpool_redis::redis::{
 use tokio::{sync::watch, task::JoinSet};
 
 use self::belief::Belief;
-use super::outage::Outage;
+use super::{outage::Outage, source::unless_it_panics};
 use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
 pub(super) use self::belief::Named;
@@ -89,7 +90,9 @@ impl Sentinels {
         let mut asked = JoinSet::new();
         for place in 0..self.all.len() {
             let sentinels = Arc::clone(self);
-            asked.spawn(async move { sentinels.ask_one(place, patience).await });
+            asked.spawn(
+                async move { unless_it_panics(pin!(sentinels.ask_one(place, patience))).await },
+            );
         }
         let (mut answers, mut outage) = (Vec::new(), None);
         while let Ok(Some(joined)) = tokio::time::timeout(patience, asked.join_next()).await {

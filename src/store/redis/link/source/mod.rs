@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use self::{open::ours, url::parse};
 use super::{names, outage::Outage, sentinel::Sentinels};
 
+pub(super) use self::open::unless_it_panics;
 pub use self::url::RedisUrlError;
 pub(in super::super) use self::wire::{Opened, Wire};
 

@@ -1,6 +1,7 @@
 //! Opens connections.
 
 use std::{
+    any::Any,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
@@ -23,6 +24,9 @@ use crate::store::StoreErrorKind;
 
 /// As many calls as may be in flight: they must not wait a second time, out of sight.
 const QUEUE: usize = 2_048;
+
+const NO_PROVIDER: &str = "TLS has no crypto provider: add the crate `rustls` to your app with its feature `ring`, and call \
+     `rustls::crypto::ring::default_provider().install_default()` first in `main`";
 
 impl RedisSource {
     /// Opens a connection. A panic of what the app brings for that is an error, too.
@@ -113,18 +117,28 @@ impl RedisSource {
     }
 }
 
-async fn unless_it_panics<T>(
-    mut opened: Pin<&mut impl Future<Output = Result<T, Outage>>>,
+/// What an attempt to connect came to. What the app brings for it may panic, and so may TLS.
+pub(in super::super) async fn unless_it_panics<T>(
+    mut attempt: Pin<&mut impl Future<Output = Result<T, Outage>>>,
 ) -> Result<T, Outage> {
     poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| opened.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_already_reported| Poll::Ready(Err(panicked())))
+        let polled = catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx)));
+        polled.unwrap_or_else(|payload| Poll::Ready(Err(panicked(&*payload))))
     })
     .await
 }
 
-fn panicked() -> Outage {
-    let cause = "what the app passed to the store for connecting panicked";
+/// The text of a panic was reported already. It may have a password, so no error repeats it.
+fn panicked(payload: &(dyn Any + Send)) -> Outage {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    // So rustls says that no feature and no call chose one.
+    let is_of_tls = text.is_some_and(|text| text.contains("CryptoProvider"));
+    let cause = if is_of_tls {
+        NO_PROVIDER
+    } else {
+        "what the app passed to the store for connecting panicked"
+    };
     Outage::new(StoreErrorKind::Unavailable, cause)
 }
 
@@ -167,4 +181,31 @@ fn lost_after(tcp: TcpSettings, patience: Duration) -> TcpSettings {
 #[cfg(not(target_os = "linux"))]
 fn lost_after(tcp: TcpSettings, _patience: Duration) -> TcpSettings {
     tcp
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn cause(text: &str) -> String {
+        let attempt = async {
+            if text.is_empty() {
+                return Ok(());
+            }
+            panic!("{text}")
+        };
+        let outage = unless_it_panics(pin!(attempt)).await.unwrap_err();
+        assert_eq!(outage.kind, StoreErrorKind::Unavailable);
+        outage.cause().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_tls_says_what_to_add_and_no_panic_is_repeated() {
+        let rustls = "Could not automatically determine the process-level CryptoProvider";
+        assert_eq!(cause(rustls).await, NO_PROVIDER);
+
+        let other = cause("redis://:password@host is no URL").await;
+        assert!(other.contains("what the app passed"), "{other}");
+        assert!(!other.contains("password"), "{other}");
+    }
 }

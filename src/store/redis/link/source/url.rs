@@ -11,7 +11,7 @@ pub struct RedisUrlError(&'static str);
 
 const NOT_A_URL: &str = "not a Redis URL: write redis://user:password@host:port/db, and in the password `#` as %23 and `@` as %40";
 
-const NO_TLS: &str = "not a Redis URL, or TLS is not built in: for rediss:// add the crate `redis` to your app, with its feature `tokio-rustls-comp`";
+const NO_TLS: &str = "not a Redis URL, or TLS is not built in: for rediss:// add the crate `redis` to your app, with its feature `tokio-rustls-comp`, and a crypto provider of rustls: see \"TLS\" in `guide::deploying_on_redis`";
 
 impl RedisUrlError {
     pub(super) const NO_URL: Self = Self(NOT_A_URL);
