@@ -101,6 +101,24 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
     assert_eq!(measured["in_flight"], 0, "{measured:?}");
 }
 
+#[tokio::test]
+async fn a_server_that_repeats_the_password_in_an_error_does_not_bring_it_into_the_log() {
+    let log = Log::start();
+    let renamed = ["--rename-command", "HELLO", "", "--requirepass", "hunter2"];
+    let server = Server::start_with(&renamed);
+    let url = format!("redis://:hunter2@127.0.0.1:{}", server.port);
+    let store = super::feed::live(&url);
+
+    let _reader = Reader::of(&store);
+
+    let said = async || log.at(" WARN ").iter().any(|line| line.contains("HELLO"));
+    until("it is said", said).await;
+    let check = &store.check().await[0];
+    assert!(check.to_string().contains("HELLO"), "{check}");
+    assert!(!check.to_string().contains("hunter2"), "{check}");
+    assert!(!log.text().contains("hunter2"), "{}", log.text());
+}
+
 #[test]
 fn a_feed_that_is_lost_and_trusted_again_is_one_log_line_each() {
     let log = Log::start();

@@ -30,9 +30,14 @@ impl Outage {
 
     pub(in super::super) fn of(error: RedisError) -> Self {
         let failure = Failure::of(&error);
+        let kind = failure.kind(false);
+        let outage = match without_arguments(&error) {
+            Some(text) => Self::new(kind, text),
+            None => Self::new(kind, error),
+        };
         Self {
             refuses: failure == Failure::Demoted,
-            ..Self::new(failure.kind(false), error)
+            ..outage
         }
     }
 
@@ -61,4 +66,12 @@ impl Outage {
     pub(in super::super) fn cause(&self) -> &(dyn Error + 'static) {
         &self.cause
     }
+}
+
+/// What a server says of a command that it does not know, without the arguments that it repeats: those of `HELLO` have the
+/// password.
+fn without_arguments(error: &RedisError) -> Option<String> {
+    let text = error.to_string();
+    let (said, _arguments) = text.split_once(", with args")?;
+    Some(said.to_owned())
 }
