@@ -103,6 +103,26 @@ async fn a_server_that_hangs_up_is_not_stormed() {
 
 // T70
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_breaks_each_connection_at_its_first_call_is_not_stormed() {
+    // Its error repeats the bytes of the call, which the client cannot read.
+    let server = Server::start_with(&["--rename-command", "EVALSHA", ""]);
+    let relay = Relay::start(server.port).await;
+    let store = RedisStore::connect(&relay.url()).unwrap();
+
+    let (all, _) = storm(&store, 500, millis(3_000)).await;
+
+    println!("{:?}, {} connects", kinds(&all), relay.made());
+    assert!(relay.made() <= 40, "{} connects", relay.made());
+    let at_once = |told: &&Told| told.failed == Some(StoreErrorKind::Unavailable);
+    let at_once = all.iter().filter(at_once).count();
+    assert!(
+        at_once > 1_000,
+        "the others wait for their deadline: {at_once}"
+    );
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_denied_to_every_caller() {
     let server = Server::start_with(&["--requirepass", "open-sesame"]);
     let relay = Relay::start(server.port).await;

@@ -23,17 +23,24 @@ pub(in super::super) fn pause(failed: u32, outage: &Outage) -> Duration {
         // The attempt was pause enough. The next one waits where a server that wakes up answers it at once.
         return Duration::ZERO;
     }
-    // The name leads to a replica until it changes: each attempt is a connection that works for nothing.
-    let soon = if outage.refuses { 1 } else { SOON };
+    if outage.refuses {
+        // The name leads to a replica until it changes: each attempt is a connection that works for nothing.
+        return after(failed, 1, LONGEST.saturating_mul(2));
+    }
+    after(failed, SOON, LONGEST)
+}
+
+/// The pause before a connection is opened to a server that broke so many of them, one after the other, as soon as calls
+/// were sent.
+pub(super) fn broken(times: u32) -> Duration {
+    after(times, SOON, LONGEST)
+}
+
+fn after(failed: u32, soon: u32, longest: Duration) -> Duration {
     if failed < soon {
         return STEP;
     }
     let doublings = (failed - soon).min(8);
-    let longest = if outage.refuses {
-        LONGEST.saturating_mul(2)
-    } else {
-        LONGEST
-    };
     // Not from 100 ms on: each process of the app would then try a closed port more than ten times in two seconds.
     let pause = Duration::from_millis(250 << doublings).min(longest);
     jitter(pause)

@@ -19,8 +19,9 @@ use crate::{
 /// A connection that breaks so soon after it was opened, in ms, is not opened again at once.
 const FLAPPED: i64 = 100;
 
-/// A server that refuses all calls so soon after the link went up, in ms, is not tried again at once.
-const REFUSED: i64 = 2_000;
+/// A server that refuses all calls or breaks connections so soon after the link went up, in ms, is tried again later each
+/// time.
+const SETTLED: i64 = 2_000;
 
 /// How long calls wait at most on connections without an answer, once another one answers.
 const LATE_REPLIES: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ const RENAMED: Duration = Duration::from_millis(200);
 
 /// Looks after a link until it is dropped, which stops this task.
 pub(super) async fn keep(link: Arc<Inner>) {
-    let (mut failed, mut refused, mut up_since) = (0, 0, i64::MIN);
+    let (mut failed, mut refused, mut broken, mut up_since) = (0, 0, 0, i64::MIN);
     let mut switched = link.source.sentinels().map(|all| all.switched());
     loop {
         let nudged = link.nudge.notified();
@@ -42,13 +43,16 @@ pub(super) async fn keep(link: Arc<Inner>) {
                 if let Some(outage) = link.refusal() {
                     // At once the first time. A server whose probe does not find out that it refuses comes up again.
                     if failed == 0 {
-                        refused = if lasted < REFUSED { refused + 1 } else { 0 };
+                        refused = if lasted < SETTLED { refused + 1 } else { 0 };
                         if refused > 1 {
                             tokio::time::sleep(backoff::pause(refused - 1, &outage)).await;
                         }
                     }
-                } else if lasted < FLAPPED {
-                    tokio::time::sleep(backoff::STEP).await;
+                } else if lasted >= SETTLED {
+                    broken = 0;
+                } else if lasted < FLAPPED && failed == 0 {
+                    broken += 1;
+                    tokio::time::sleep(backoff::broken(broken)).await;
                 }
                 let began = Monotonic::now();
                 match link.attempt(link.patience).await {
