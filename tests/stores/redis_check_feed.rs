@@ -70,6 +70,19 @@ async fn each_command_of_the_feed_that_the_user_may_not_use_is_named() {
 
 // T70
 #[tokio::test]
+async fn a_server_that_does_not_let_a_store_listen_is_found() {
+    let server = Server::start_with(&["--rename-command", "HELLO", ""]);
+    let source = RedisSource::url(&server.url()).unwrap();
+    let store = RedisStore::builder(source).live(RedisLive::ends()).build();
+
+    let check = &store.check().await[0];
+
+    let says = |finding: &RedisFinding| matches!(finding, RedisFinding::CannotListen { cause } if cause.contains("HELLO"));
+    assert!(check.findings().iter().any(says), "{check}");
+}
+
+// T70
+#[tokio::test]
 async fn a_pool_whose_ends_are_not_heard_in_its_database_is_found() {
     let server = Server::start();
     for (database, found) in [(0, false), (1, true)] {

@@ -288,8 +288,15 @@ impl Ask<'_> {
         self.tries(check, live.name(), &publish).await;
         let subscribe = live.subscribe();
         let opened = link.source().listen(self.patience, |_| {});
-        let Ok(Ok(mut wire)) = tokio::time::timeout(self.patience, opened).await else {
-            return;
+        let mut wire = match tokio::time::timeout(self.patience, opened).await {
+            Ok(Ok(wire)) => wire,
+            // That a pool cannot is a finding already.
+            Ok(Err(outage)) if link.source().can_listen() => {
+                // It speaks RESP3, which a proxy or a renamed `HELLO` may not allow.
+                let cause = outage.cause().to_string().into();
+                return check.find(RedisFinding::CannotListen { cause });
+            }
+            Ok(Err(_)) | Err(_) => return,
         };
         let unsubscribe = live.unsubscribe();
         let names = [Some(subscribe), Some("PING"), unsubscribe];
