@@ -102,6 +102,27 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
 }
 
 #[tokio::test]
+async fn the_log_says_that_the_password_is_refused_and_not_that_the_user_may_not_publish() {
+    let log = Log::start();
+    let server = Server::start();
+    let allowed = "ACL SETUSER app on >secret ~* &* +@all";
+    let _: () = server.ask(allowed).await;
+    let url = server.url().replace("redis://", "redis://app:secret@");
+    let store = super::feed::live(&url);
+    let _reader = Reader::trusting(&store, guest().tag()).await;
+
+    let _: () = server.ask("ACL SETUSER app resetpass >other").await;
+    // The connection that listens is of another type.
+    let _: u32 = server.ask("CLIENT KILL TYPE normal").await;
+
+    let line = || log.at(" WARN ").into_iter().find(|line| is_of_feed(line));
+    until("it is said", async || line().is_some()).await;
+    let line = line().unwrap();
+    assert!(line.contains("authentication failed"), "{line}");
+    assert!(!line.contains("publish"), "{line}");
+}
+
+#[tokio::test]
 async fn a_server_that_repeats_the_password_in_an_error_does_not_bring_it_into_the_log() {
     let log = Log::start();
     let renamed = ["--rename-command", "HELLO", "", "--requirepass", "hunter2"];

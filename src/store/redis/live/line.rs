@@ -196,18 +196,19 @@ impl<'a> Line<'a> {
             let sent = Monotonic::now().as_millis();
             let answer = store.publish(&name, &channel, &sent.to_be_bytes()).await;
             drop(store);
-            match &answer {
+            let answered = answer.is_ok();
+            match answer {
                 Ok(now) if self.ear.note_time(now.as_millis(), sent) => {
                     self.hearing.renew(self.ear);
                 }
                 Err(error) if error.kind() == StoreErrorKind::Denied => {
-                    return Outage::new(StoreErrorKind::Denied, "the user may not publish");
+                    return Outage::new(StoreErrorKind::Denied, error);
                 }
                 // The way of calls is interrupted. What comes on this connection may be right.
                 Ok(_) | Err(_) => {}
             }
             tokio::time::sleep(LOOPED).await;
-            if answer.is_ok() && !self.ear.has_heard_itself(sent) {
+            if answered && !self.ear.has_heard_itself(sent) {
                 missing += 1;
             } else {
                 missing = 0;

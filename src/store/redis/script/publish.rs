@@ -94,7 +94,11 @@ impl Scripts {
         match reply.head() {
             (1, now) => Ok(now),
             (0, _) => {
-                let error = String::from_utf8_lossy(&reply.bytes()?).into_owned();
+                let bytes = reply.bytes()?;
+                let error = format!(
+                    "the user may not publish: {}",
+                    String::from_utf8_lossy(&bytes)
+                );
                 Err(StoreError::new(StoreErrorKind::Denied).with_source(error))
             }
             _ => Err(Reply::unexpected()),
