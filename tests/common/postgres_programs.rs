@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::Command,
 };
 
 /// A folder as `initdb` makes it, which takes longer than a copy: made once, and kept in the target folder.
@@ -27,12 +27,12 @@ pub(super) fn template() -> PathBuf {
         let dir = folder();
         let data = dir.path().join("data");
         run(command("initdb").args(made_with).arg("--pgdata").arg(&data));
-        let copied = kept.join(format!("postgres-new-{}", process::id()));
+        // Of its own: other tests of this process may do the same.
+        let new = tempfile::tempdir_in(kept).unwrap();
+        let copied = new.path().join("data");
         copy(&data, &copied);
         // Another test may have made it meanwhile: one of the two stays.
-        if fs::rename(&copied, &template).is_err() {
-            fs::remove_dir_all(&copied).unwrap();
-        }
+        let _ = fs::rename(&copied, &template);
     }
     template
 }
