@@ -28,7 +28,6 @@ use crate::{
     api::{body::DeviceBody, device::DeviceFuture},
     layer::{redirect::Page, require::verified_session_of},
     model::Hidden,
-    request::local_path,
     session::{Session, UserSessions, UserSessionsError},
 };
 
@@ -153,9 +152,8 @@ impl DevicePage {
     ///
     /// Defaults to no link.
     pub fn back_link(mut self, path: &str, text: impl Into<String>) -> Self {
-        let is_page = Page::at("DevicePage::back_link", path).is_some();
-        let back = local_path(path).filter(|_| is_page);
-        self.setup().back = back.map(|path| (path.to_owned(), text.into()));
+        let page = Page::at("DevicePage::back_link", path);
+        self.setup().back = page.map(|_page| (path.to_owned(), text.into()));
         self
     }
 
