@@ -145,11 +145,9 @@ impl OpenSession {
     pub(crate) fn close(&mut self, verdict: Verdict) -> bool {
         let mut state = self.session.state();
         state.closed = true;
-        if verdict == Verdict::Store {
-            state.stage_due(&self.session.0.rules);
-        }
-        if verdict == Verdict::OnlyEnds {
-            state.keep_ends();
+        match verdict {
+            Verdict::Store => state.stage_due(&self.session.0.rules),
+            Verdict::OnlyEnds => state.keep_ends(),
         }
         // A commit in progress is waited for, and may leave something to do.
         let under_way = state.committing && self.session.0.turn.try_lock().is_err();
