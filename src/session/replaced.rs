@@ -35,18 +35,13 @@ impl Unused {
 
 impl Session {
     /// The session that a sign-in replaces. `stored` is the one of the request.
-    pub(super) fn replaced_by(
-        &self,
-        pending: &PendingLogin,
-        stored: Option<&Stored>,
-    ) -> Option<SessionId> {
+    pub(super) fn replaced_by(&self, stored: Option<&Stored>) -> Option<SessionId> {
         let state = self.state();
         // Sent again with a token that an earlier sign-in replaced: the session of that sign-in.
-        let again = |_: &SessionId| !pending.after_logout;
-        let newer = state.sent.successor().filter(again);
+        let newer = state.sent.successor();
         newer
             .or_else(|| stored.map(|stored| stored.id))
-            .or_else(|| state.sent.guest_successor().filter(again))
+            .or_else(|| state.sent.guest_successor())
     }
 
     /// The guest session of the guest cookie, if the request has another session: a sign-in ends both.

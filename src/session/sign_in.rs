@@ -32,7 +32,7 @@ impl Session {
         }
         // It gives its place and its data to the new one. Any other session ends once the new one exists.
         let same = stored.take_if(|stored| stored.tag == pending.token.tag() && !stored.guest);
-        let replaces = self.replaced_by(&pending, same.as_ref().or(stored.as_ref()));
+        let replaces = self.replaced_by(same.as_ref().or(stored.as_ref()));
         let guest = self.unread_guest(&pending, same.as_ref(), &batch).await?;
         let is_saved = match same {
             Some(same) => self.save_updates(same, &pending, &batch).await?,
