@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Session, staged::PendingLogin, staged::Target, state::State};
+use super::{Session, staged::PendingLogin};
 use crate::{
     model::{Tag, Timestamp, Token},
     store::{CUTOFF_KEPT, Look},
@@ -60,21 +60,9 @@ impl OwnCutoffs {
     }
 }
 
-impl State {
-    /// This request itself ended the sessions of this session set. A sign-in that it stages from now on
-    /// counts as later than that; one that it staged before does not.
-    fn made_cutoff(&mut self, own: OwnCutoff) {
-        if let Target::LogIn(pending) = &mut self.staged.target
-            && pending.token.tag() == own.tag
-        {
-            pending.own_cutoff.take_if(|staged| own.cutoff >= *staged);
-        }
-        self.own_cutoffs.0.push(own);
-    }
-}
-
 impl Session {
-    /// This request itself set this cutoff. `by_live`: its session was live until then, so no other request had ended
+    /// This request itself set this cutoff. A sign-in that it stages from now on counts as later than that. The store
+    /// rejects one that it staged before. `by_live`: its session was live until then, so no other request had ended
     /// them since it arrived.
     pub(super) fn made_cutoff(
         &self,
@@ -90,7 +78,7 @@ impl Session {
         } else {
             is_now.then(|| cutoff.minus(self.0.arrival.age()))
         };
-        self.state().made_cutoff(OwnCutoff {
+        self.state().own_cutoffs.0.push(OwnCutoff {
             tag,
             cutoff,
             before,
