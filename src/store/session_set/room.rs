@@ -33,9 +33,6 @@ impl Devices {
 
     /// Remembers this device, and returns whether it is new.
     pub(super) fn note(&mut self, device: SeenDevice, now: Timestamp) -> bool {
-        if self.until.is_some_and(|until| now >= until) {
-            self.digests.clear();
-        }
         let before = self.digests.len();
         self.digests.retain(|known| *known != device.digest);
         let new = self.digests.len() == before;
