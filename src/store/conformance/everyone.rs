@@ -6,8 +6,8 @@ use super::trial::{IDLE, MS, Trial, ids, ids_of, quiet, set};
 use crate::{
     model::{Arrival, Client, EndReason, LastSeen, Lifetime, Limit},
     store::{
-        Authenticated, End, Ended, List, ManualClock, NoteClient, Renewal, Resolved, Rotate,
-        Rotated, Salt, Save, Saved, SessionStore, Timestamp, Token, Which,
+        Authenticated, Created, End, Ended, List, ManualClock, NoteClient, Renewal, Resolved,
+        Rotate, Rotated, Salt, Save, Saved, SessionStore, Timestamp, Token, Which,
     },
 };
 
@@ -17,6 +17,7 @@ pub async fn ends_what_began_before<St: SessionStore>(make: impl AsyncFn(ManualC
     its_tokens_get_the_reason(&trial).await;
     what_was_proven_before_is_over(&trial).await;
     a_sign_in_leaves_notices(&trial).await;
+    a_refused_sign_in_changes_nothing(&trial).await;
     nothing_changes_it(&trial).await;
     a_clock_that_is_behind_makes_live_sessions(&trial).await;
     a_clock_that_is_behind_does_not_end_what_is_proven_again(&trial).await;
@@ -161,6 +162,26 @@ async fn a_sign_in_leaves_notices(trial: &Trial) {
         );
     }
     session_set.lists_exactly(&[&token], "the list").await;
+}
+
+async fn a_refused_sign_in_changes_nothing(trial: &Trial) {
+    let session_set = trial.user();
+    let over = session_set.signs_in().await;
+    trial.clock.advance(MS);
+    let (moment, other) = (trial.now(), session_set.signs_in().await);
+    trial.live(&other, "a session that began later").await;
+    let mut create = session_set.create_for(&session_set.token());
+    create.limit = Limit::at_most(1).refuse();
+    create.not_before = Some(moment);
+
+    let refused = trial.create(&create).await;
+
+    trial.holds(
+        matches!(refused, Created::LimitReached(_)),
+        &format!("a sign-in at a refusing limit is refused, found {refused:?}"),
+    );
+    is_over(trial, &over, moment, "a session that ended with all").await;
+    is_live(trial, &other, moment, "a session that began later stays").await;
 }
 
 async fn nothing_changes_it(trial: &Trial) {

@@ -245,7 +245,7 @@ async fn a_ticket_ends_no_session_of_another_realm(trial: &Trial) {
     let office = signs_in(trial, &session_set, admin()).await;
     let ticket = refused(trial, &session_set, Realm::NONE).await;
 
-    let redeems = async |ends: &Token| {
+    let redeems = async |ticket, ends: &Token| {
         let (_, mut create) = asks(trial, &session_set, Realm::NONE);
         create.limit = Limit::at_most(1).refuse();
         create.redeem = Some(Redeem {
@@ -254,8 +254,8 @@ async fn a_ticket_ends_no_session_of_another_realm(trial: &Trial) {
         });
         trial.create(&create).await
     };
-    let other = redeems(&office).await;
-    let own = redeems(&site).await;
+    let other = redeems(ticket, &office).await;
+    let own = redeems(ticket, &site).await;
 
     trial.holds(
         matches!(other, Created::LimitReached(_)),
@@ -264,6 +264,15 @@ async fn a_ticket_ends_no_session_of_another_realm(trial: &Trial) {
     trial.holds(
         matches!(own, Created::Created(_)),
         &format!("a ticket makes room in its realm, found {own:?}"),
+    );
+    let ticket = refused(trial, &session_set, Realm::NONE).await;
+    for id in listed(trial, &session_set, Some(Realm::NONE)).await {
+        trial.end(&session_set.end(Which::One(id))).await;
+    }
+    let roomy = redeems(ticket, &office).await;
+    trial.holds(
+        matches!(roomy, Created::Created(_)),
+        &format!("a ticket works where there is room, found {roomy:?}"),
     );
     let left = listed(trial, &session_set, Some(admin())).await;
     trial.same(left, sorted(&[&office]), "the list of the other realm");

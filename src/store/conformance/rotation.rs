@@ -25,6 +25,8 @@ pub async fn rotates_and_signs_nobody_out<St: SessionStore>(make: impl AsyncFn(M
     reuse_ends_the_session_if_asked_to(&trial).await;
     no_rotation_while_a_previous_token_works(&trial).await;
     a_re_authentication_ends_previous_tokens_at_once(&trial).await;
+    a_previous_token_that_re_authenticated_has_its_time_too(&trial).await;
+    a_previous_token_learns_nothing_of_the_end(&trial).await;
     an_ended_session_is_not_rotated(&trial).await;
     end_no_session(&trial).await;
 }
@@ -245,6 +247,50 @@ async fn a_re_authentication_ends_previous_tokens_at_once(trial: &Trial) {
         times,
         wanted,
         "time of authentication and deadlines after the re-authentication",
+    );
+}
+
+async fn a_previous_token_that_re_authenticated_has_its_time_too(trial: &Trial) {
+    let session_set = trial.user();
+    let (first, lost) = rotated(trial, &session_set, true).await;
+    let next = trial.random(first.renewed());
+    let proven = Renewal::Proven {
+        authenticated: Authenticated::At(trial.now()),
+        lifetime: Lifetime::new(IDLE, IDLE),
+    };
+    trial.rotate(&Rotate::new(&first, &next, proven)).await;
+    trial.clock.advance(GRACE);
+
+    for token in [&first, &lost] {
+        let found = trial.peek(token).await;
+        trial.holds(
+            matches!(&found, Resolved::Reused(reused) if !reused.ended),
+            &format!(
+                "a token that a re-authentication replaced is reuse after its time, found {found:?}"
+            ),
+        );
+    }
+    trial.live(&next, "the session after that").await;
+}
+
+/// It may be a stolen one.
+async fn a_previous_token_learns_nothing_of_the_end(trial: &Trial) {
+    let session_set = trial.user();
+    let (previous, next) = rotated(trial, &session_set, true).await;
+    trial.live(&next, "the successor").await;
+    trial.clock.advance(GRACE);
+    let mut resolve = quiet(&previous);
+    resolve.not_before = Some(trial.now());
+    let found = trial.resolve(&resolve).await;
+    trial.holds(
+        matches!(found, Resolved::Unknown),
+        &format!("a token after its time is unknown once all sessions ended, found {found:?}"),
+    );
+    trial.clock.advance(IDLE);
+    let found = trial.peek(&previous).await;
+    trial.holds(
+        matches!(found, Resolved::Unknown),
+        &format!("a previous token of an expired session is unknown, found {found:?}"),
     );
 }
 

@@ -150,7 +150,16 @@ async fn a_ticket_works_for_five_minutes_and_four_are_kept(trial: &Trial) {
 
 async fn a_ticket_keeps_the_time_of_authentication(trial: &Trial) {
     let session_set = trial.user();
-    session_set.signs_in().await;
+    let previous = session_set.signs_in().await;
+    let (proven, ticket) = (trial.now(), refused(trial, &session_set).await);
+    trial.clock.advance(Duration::from_secs(60));
+    let (token, _) = redeems(trial, &session_set, &ticket, Some(&previous)).await;
+    let made = trial.live(&token, "the session of a ticket").await.record;
+    trial.same(
+        made.authenticated_at,
+        proven,
+        "when the user of a ticket authenticated",
+    );
     let ticket = refused(trial, &session_set).await;
     trial.clock.advance(MS);
     trial.end(&session_set.end(Which::All)).await;
