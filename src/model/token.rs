@@ -221,3 +221,20 @@ impl fmt::Display for ParseTokenError {
 }
 
 impl error::Error for ParseTokenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T4
+    #[test]
+    fn digests_that_differ_in_one_bit_are_not_equal() {
+        let digest = Digest::from_bytes([7; 32]);
+        assert_eq!(digest, Digest::from_bytes([7; 32]));
+        for at in 0..32 {
+            let mut bytes = [7; 32];
+            bytes[at] ^= 1;
+            assert_ne!(digest, Digest::from_bytes(bytes), "{at}");
+        }
+    }
+}

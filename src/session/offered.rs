@@ -34,5 +34,7 @@ mod tests {
         let just_under = PAUSE.checked_sub(Duration::from_millis(1)).unwrap();
         assert_eq!([at(Duration::ZERO), at(just_under)], [true, false]);
         assert_eq!([at(PAUSE), at(PAUSE)], [true, false]);
+        // The clock of the store stepped back.
+        assert_eq!([at(Duration::ZERO), at(Duration::ZERO)], [true, false]);
     }
 }

@@ -93,6 +93,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_whose_session_nobody_can_see_may_be_tried_again_and_an_ended_one_may_not() {
+        let code = |end: &LiveEnd| trailers(end)[&grpc::STATUS].to_str().unwrap().to_owned();
+
+        assert_eq!(code(&LiveEnd::OutOfSight), "14");
+        assert_eq!(
+            [code(&LiveEnd::Expired), code(&LiveEnd::Ended(None))],
+            ["16", "16"]
+        );
+    }
+
+    #[test]
     fn an_event_stream_is_known_by_its_type_unless_it_is_compressed() {
         let of = |pairs: &[(HeaderName, &'static str)]| {
             let pairs = pairs.iter().cloned();

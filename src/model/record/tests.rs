@@ -312,3 +312,18 @@ fn a_lifetime_that_is_longer_than_scripts_can_read_is_the_longest_of_these() {
         Some(Duration::from_millis(i64::MAX.unsigned_abs()))
     );
 }
+
+#[test]
+fn a_session_that_was_shortened_does_not_live_longer_after_a_longer_lifetime_was_asked_for() {
+    let hours = |hours: u64| {
+        let all = Duration::from_secs(hours * 3_600);
+        Lifetime::new(all, all)
+    };
+    let later = Timestamp::from_millis(36_000_001);
+
+    let record = record(client()).shortened(hours(1), later);
+    let again = record.clone().shortened(hours(2), later);
+
+    assert_eq!(again.lifetime(), record.lifetime());
+    assert_eq!(again.lifetime().absolute(), hours(1).absolute());
+}

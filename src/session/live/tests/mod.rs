@@ -19,10 +19,11 @@ use self::sight::{Sight, ended, id, opened, opened_in_an_idle_runtime, tag};
 use super::{
     LiveEnd, LiveSession,
     book::{First, Times},
+    registry::Registry,
 };
 use crate::{
     model::{EndReason, Timestamp},
-    store::{FeedNews, FeedState},
+    store::{FeedNews, FeedState, MemoryStore, SharedStore},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -357,4 +358,13 @@ fn outside_of_a_runtime_no_stream_opens() {
     let opened = registry.open((tag(0), id(0)), times, None, First::Now);
 
     assert!(opened.is_none());
+}
+
+#[test]
+fn a_lease_is_at_least_100_ms_and_at_most_an_hour() {
+    let store = SharedStore::from(MemoryStore::new());
+    let lease = |lease| Registry::with_lease(&store, lease).lease();
+
+    assert_eq!(lease(Duration::ZERO), Duration::from_millis(100));
+    assert_eq!(lease(Duration::MAX), MINUTE * 60);
 }
