@@ -186,3 +186,40 @@ async fn a_request_from_before_forget_brings_the_client_no_token() {
 
     assert_eq!(digest(bearer.token().as_ref()), None);
 }
+
+// T62
+#[tokio::test]
+async fn a_sign_in_whose_response_comes_after_the_token_was_forgotten_is_forgotten_too() {
+    let bearer = BearerLayer::new();
+    let gate = Arc::new(Semaphore::new(0));
+    let mut service = bearer.layer(server(&gate));
+    let sign_in = service.call(get("/slow", &token("a", "b", "c")));
+
+    bearer.forget();
+    gate.add_permits(1);
+    sign_in.await.unwrap();
+
+    assert!(bearer.token().is_none());
+}
+
+// T3
+#[tokio::test]
+async fn debug_output_of_a_request_and_of_its_response_has_no_token() {
+    let bearer = BearerLayer::new();
+    bearer.set_token(token("a", "b", "c"));
+    let echo = service_fn(async |request: Request<()>| {
+        let seen = format!("{request:?}");
+        let response = Response::builder().header("x-session-token", token("a", "b", "d").encode());
+        Ok::<_, Infallible>(response.body(seen).unwrap())
+    });
+
+    let request = Request::get("/").body(()).unwrap();
+    let response = bearer.layer(echo).oneshot(request).await.unwrap();
+
+    let (sent, received) = (response.body(), format!("{:?}", response.headers()));
+    assert!(
+        sent.contains("authorization") && !sent.contains("cAAAA"),
+        "{sent}"
+    );
+    assert!(!received.contains("dAAAA"), "{received}");
+}

@@ -365,5 +365,30 @@ async fn a_sign_in_stores_the_address_of_the_configured_source_or_of_the_peer() 
         ip("198.51.100.4")
     );
     assert_eq!(noted(&proxied, Some("evil")).await, None);
+    let direct = plain.client_ip(ClientIp::Peer);
+    assert_eq!(noted(&direct, Some("198.51.100.4")).await, ip(PROXY));
     assert_eq!(noted(&proxied, None).await, None);
+}
+
+// T38
+#[test]
+fn an_address_between_bytes_that_are_not_ascii_is_no_address() {
+    for (source, name, line) in [
+        (
+            ClientIp::RightmostXForwardedFor,
+            "x-forwarded-for",
+            "\u{a0}198.51.100.4",
+        ),
+        (
+            ClientIp::Forwarded { proxies: 1 },
+            "forwarded",
+            "for=198.51.100.4\u{2003}",
+        ),
+    ] {
+        assert_eq!(
+            address_of(&source, &[(name, line.as_bytes())]),
+            None,
+            "{name}"
+        );
+    }
 }

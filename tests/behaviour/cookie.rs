@@ -116,6 +116,7 @@ fn settings_with_characters_no_cookie_may_have_fail_when_built() {
         (named("sïd"), CookieClash::Name),
         (named("s").path("app"), CookieClash::Path),
         (named("s").path("/; Domain=evil.test"), CookieClash::Path),
+        (named("s").path("/;Domain=evil.test"), CookieClash::Path),
         (named("s").domain(""), CookieClash::Domain),
         (named("s").domain("."), CookieClash::Domain),
         (named("s").domain("https://a.test"), CookieClash::Domain),
@@ -325,4 +326,20 @@ async fn the_one_insecure_switch_drops_prefix_and_secure() {
     let answer = sign_in(&layer).await;
 
     insta::assert_snapshot!(attributes(&answer), @"session=<64>; HttpOnly; SameSite=Lax; Path=/; Max-Age=2592000");
+}
+
+// T9 T15
+#[tokio::test]
+async fn the_cookie_of_a_new_token_lasts_as_long_as_the_session_still_does() {
+    let (store, clock) = store();
+    let mut client = Client::signed_in(&SessionLayer::new(store), "alice").await;
+    clock.advance(DAY / 2);
+
+    let answer = client
+        .send(|session| async move { session.rotate().unwrap() })
+        .await;
+
+    let left = 30 * DAY - DAY / 2;
+    let max_age = format!("Max-Age={}", left.as_secs());
+    assert!(attributes(&answer).ends_with(&max_age), "{answer:?}");
 }

@@ -280,3 +280,17 @@ async fn a_refused_sign_in_leaves_no_device_behind() {
 
     assert!(refused.await.sets_no_cookie());
 }
+
+// T43
+#[tokio::test]
+async fn of_two_device_cookies_that_differ_neither_is_used() {
+    let (layer, _store, _clock) = world();
+    let mut client = Client::new(&layer);
+    signs_in(&mut client, "alice").await;
+    let known = client.headers["cookie"].to_str().unwrap().to_owned();
+    let planted = format!("{known}; __Host-device={}", "A".repeat(known.len() - 14));
+
+    client.headers.insert("cookie", planted.parse().unwrap());
+
+    assert!(signs_in(&mut client, "alice").await.0);
+}

@@ -28,7 +28,7 @@ const ACCEPTED: [&str; 20] = [
     "/;//evil.example",
 ];
 
-const REFUSED: [&str; 56] = [
+const REFUSED: [&str; 57] = [
     // Not a path.
     "",
     "orders",
@@ -73,6 +73,7 @@ const REFUSED: [&str; 56] = [
     // The same, percent-encoded, once and twice.
     "/%2f/evil.example",
     "/%2F/evil.example",
+    "/orders%250d%250aSet-Cookie:a=b",
     "/%2fevil.example",
     "/%5cevil.example",
     "/%5Cevil.example",

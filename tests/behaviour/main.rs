@@ -103,6 +103,7 @@ mod successor;
 mod ticket;
 mod ticket_terms;
 mod token;
+mod two_tokens;
 mod undelivered;
 mod unused;
 mod user_id;

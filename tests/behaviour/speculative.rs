@@ -17,12 +17,13 @@ use crate::common::{
     http::{Client, store},
 };
 
-const HEADERS: [(&str, &str); 7] = [
+const HEADERS: [(&str, &str); 8] = [
     ("sec-purpose", "prefetch"),
     ("sec-purpose", "prefetch;prerender"),
     ("sec-purpose", "prefetch;anonymous-client-ip"),
     ("sec-purpose", "prerender"),
     ("purpose", "prefetch"),
+    ("purpose", "Prefetch"),
     ("x-moz", "prefetch"),
     ("x-purpose", "preview"),
 ];
