@@ -55,6 +55,7 @@ mod hostile;
 mod insert_before_log_in;
 mod kept_session;
 mod late_response;
+mod left_behind;
 mod left_over_cookies;
 mod lifetime;
 mod limit;

@@ -10,11 +10,11 @@
 use std::{pin::pin, time::Duration};
 
 use http::StatusCode;
-use tower_user_sessions::{SessionLayer, UserSessions};
+use tower_user_sessions::{CommitError, Login, SessionLayer, UserSessions};
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method, poll_once, until_asked},
-    http::{Client, ids, store, user},
+    http::{Client, HOUR, ids, store, user},
 };
 
 // T21
@@ -62,4 +62,29 @@ async fn a_sign_in_that_arrived_after_end_all_is_kept_however_late_its_answer_is
         assert_eq!(answer.await.status, status, "{after}");
         assert_eq!(ids(&store, "alice").await.len(), usize::from(after));
     }
+}
+
+// T21
+#[tokio::test]
+async fn a_proof_from_the_future_is_as_old_as_its_request_and_makes_no_session() {
+    let (store, clock) = store();
+    let faulty = FaultyStore::new(&store);
+    let layer = SessionLayer::new(faulty.clone());
+    let admin = UserSessions::new(store, user("alice"));
+    let ahead = clock.now().plus(HOUR);
+
+    let answer = Client::new(&layer).request(move |session| {
+        let admin = admin.clone();
+        async move {
+            admin.end_all().await.unwrap();
+            session
+                .log_in_with(Login::new(user("alice")).since(ahead))
+                .unwrap();
+            session.commit().await.map(drop)
+        }
+    });
+
+    assert!(matches!(answer.await.value(), Err(CommitError::Rejected)));
+    // The store refused it, so that there was nothing to end.
+    assert_eq!(faulty.calls(Method::End), 0);
 }

@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tower_user_sessions::{
-    CommitError, Limit, Login, MemoryStore, SessionErrorKind, SessionId, SessionLayer, Ticket,
-    UserSessions, store::ManualClock,
+    CommitError, EndReason, Limit, Login, MemoryStore, SessionErrorKind, SessionId, SessionLayer,
+    Ticket, UserSessions, events::EventKind, store::ManualClock,
 };
 
-use crate::common::http::{Answer, Client, ids, store, user};
+use crate::common::{
+    book::Book,
+    http::{Answer, Client, ids, store, user},
+};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
 const MS: Duration = Duration::from_millis(1);
@@ -256,4 +259,43 @@ async fn a_ticket_refused_again_stays_the_same_and_gets_no_more_time() {
 
     assert_eq!(again.encode(), ticket.encode());
     assert_eq!(late.status, StatusCode::UNAUTHORIZED);
+}
+
+// T44
+#[tokio::test]
+async fn the_session_that_a_ticket_ends_was_ended_by_the_user() {
+    let (store, _clock) = store();
+    let book = Book::default();
+    let layer = SessionLayer::new(store).limit(Limit::at_most(2).refuse());
+    let layer = layer.events(book.sink());
+    let (ticket, sessions) = refused(&layer).await;
+    book.news();
+
+    redeems(&mut Client::new(&layer), &ticket, Some(sessions[0])).await;
+
+    let news = book.news().into_iter();
+    let ended: Vec<_> = news.filter(|it| it.0 == EventKind::Ended).collect();
+    let [ended] = &ended[..] else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(
+        (ended.3, ended.4),
+        (Some(sessions[0]), Some(EndReason::Revoked))
+    );
+}
+
+// T39 T69
+#[tokio::test]
+async fn a_ticket_makes_the_proof_of_the_refused_sign_in_no_younger() {
+    let (layer, _store, clock) = world();
+    let (ticket, sessions) = refused(&layer).await;
+    let proven = clock.now();
+    clock.advance(FIVE_MINUTES / 2);
+    let mut client = Client::new(&layer);
+
+    redeems(&mut client, &ticket, Some(sessions[0])).await;
+
+    let seen = client.send(|session| async move { session.authenticated_at() });
+    // The age of the request is real time.
+    assert!(seen.await.value().unwrap() <= proven);
 }

@@ -285,3 +285,21 @@ async fn a_ticket_that_another_request_uses_up_meanwhile_is_an_event() {
     let kinds: Vec<_> = book.news().into_iter().map(|event| event.0).collect();
     assert_eq!(kinds, [EventKind::Refused(Refusal::NoTicket)]);
 }
+
+// T27 T33
+#[tokio::test]
+async fn data_inserted_before_a_refused_sign_in_begins_no_guest_session() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store).limit(Limit::at_most(1).refuse());
+    Client::signed_in(&layer, "alice").await.user().await;
+
+    let answer = Client::new(&layer).request(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        session.insert("note", "of alice").unwrap();
+        session.commit().await.map(drop)
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie(), "{:?}", answer.set_cookies());
+    assert!(matches!(answer.value(), Err(CommitError::LimitReached(_))));
+}

@@ -13,7 +13,10 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_user_sessions::{Limit, MemoryStore, Session, SessionLayer, UserSessions};
 
-use crate::common::http::{Answer, Client, ids, store, user};
+use crate::common::{
+    faulty::{self, Fault, FaultyStore},
+    http::{Answer, Client, ids, store, user},
+};
 
 /// A sign-in with a handler that responds like this.
 async fn sign_in(layer: &SessionLayer, status: u16, grpc: Option<&'static str>) -> Answer<()> {
@@ -274,4 +277,24 @@ async fn a_refusal_is_a_grpc_status_for_a_grpc_call() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header("grpc-status"), Some("8"));
     assert!(answer.sets_no_cookie());
+}
+
+// T57
+#[tokio::test]
+async fn a_committed_sign_in_goes_out_with_the_503_of_a_later_change() {
+    let (memory, _clock) = store();
+    let failing = FaultyStore::new(&memory);
+    let mut client = Client::new(&SessionLayer::new(failing.clone()));
+    failing.always([faulty::Method::Save], Fault::Fail);
+
+    let answer = client.send(|session| async move {
+        session.log_in(user("alice")).unwrap();
+        session.commit().await.unwrap();
+        session.insert("cart", "apple").unwrap();
+    });
+    let answer = answer.await;
+
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(client.user().await.as_deref(), Some("alice"));
 }
