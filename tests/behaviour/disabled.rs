@@ -220,3 +220,32 @@ async fn a_session_knows_how_its_user_signed_in() {
     assert_eq!(sessions.list().await.unwrap()[0].proof(), Some(&proof));
     assert_eq!(sessions.count().await.unwrap(), 1);
 }
+
+// T22
+#[tokio::test]
+async fn disabling_a_user_spares_no_session() {
+    let (layer, sessions, store, _clock) = world();
+    let support = Login::new(user("alice")).counts(false);
+    let mut client = Client::new(&layer);
+    let answer = client.send(move |session| {
+        let support = support.clone();
+        async move { session.log_in_with(support).unwrap() }
+    });
+    assert_eq!(answer.await.status, StatusCode::OK);
+
+    let ended = sessions.spare_uncounted(true).disable_for(HOUR).await;
+
+    assert_eq!(ended.unwrap(), 1);
+    assert!(ids(&store, "alice").await.is_empty());
+}
+
+// T22
+#[tokio::test]
+async fn disabling_a_user_for_no_time_enables_nobody() {
+    let (layer, sessions, _store, _clock) = world();
+    sessions.disable_for(HOUR).await.unwrap();
+
+    sessions.disable_for(Duration::ZERO).await.unwrap();
+
+    assert_eq!(tries(&layer, "alice").await.status, StatusCode::FORBIDDEN);
+}

@@ -10,13 +10,15 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    EndReason, Lifetime, SessionId, SessionLayer, events::EventKind, store::ManualClock,
+    EndReason, Lifetime, SessionId, SessionLayer, UserSessions,
+    events::{EventKind, Initiator},
+    store::ManualClock,
 };
 
 use crate::common::{
     book::Book,
     faulty::{Fault, FaultyStore, Method},
-    http::{Client, DAY, HOUR, store},
+    http::{Client, DAY, HOUR, store, user},
 };
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
@@ -127,4 +129,61 @@ async fn the_end_of_a_session_whose_lost_token_was_replaced_twice_meanwhile_is_a
         (EventKind::Ended, Some(id), reason),
     ];
     assert_eq!(ended, wanted);
+}
+
+// T44
+#[tokio::test]
+async fn an_expired_session_is_one_event_although_two_nodes_find_it() {
+    let (layer, faulty, clock, book) = world();
+    let other = SessionLayer::new(faulty).events(book.sink());
+    let client = Client::signed_in(&layer, "alice").await;
+    clock.advance(DAY);
+    book.news();
+
+    for node in [&layer, &other] {
+        assert_eq!(client.before(node).user().await, None);
+    }
+
+    let kinds: Vec<_> = news(&book).into_iter().map(|it| it.0).collect();
+    assert_eq!(kinds, [EventKind::Expired]);
+}
+
+// T44 T47
+#[tokio::test]
+async fn an_old_token_of_a_guest_is_no_event() {
+    let (layer, _faulty, clock, book) = world();
+    let mut guest = Client::new(&layer);
+    guest.insert("cart", "apple").await;
+    guest.user().await;
+    let mut old = guest.clone();
+    clock.advance(QUARTER);
+    guest.user().await;
+    assert_ne!(guest.token(), old.token());
+    guest.user().await;
+    clock.advance(QUARTER);
+
+    assert_eq!(old.get("cart").await, None);
+
+    assert_eq!(news(&book), []);
+}
+
+// T44
+#[tokio::test]
+async fn an_end_because_of_new_credentials_was_asked_for_by_the_user_or_by_an_administrator() {
+    let (layer, faulty, _clock, book) = world();
+    let mut client = Client::signed_in(&layer, "alice").await;
+    Client::signed_in(&layer, "alice").await;
+    book.news();
+
+    let changes = client.send(|session| async move {
+        let own = session.user_sessions().unwrap();
+        let own = own.because(EndReason::CredentialsChanged);
+        own.end_others().await.unwrap()
+    });
+    assert_eq!(changes.await.value(), 1);
+    let admin = UserSessions::new(faulty, user("alice")).because(EndReason::CredentialsChanged);
+    admin.events(book.sink()).end_all().await.unwrap();
+
+    let by: Vec<_> = book.news().into_iter().map(|it| it.5).collect();
+    assert_eq!(by, [Initiator::User, Initiator::Admin]);
 }

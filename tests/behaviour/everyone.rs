@@ -15,8 +15,8 @@ use std::{
 
 use http::StatusCode;
 use tower_user_sessions::{
-    CommitError, EndReason, EndWords, Everyone, Limit, Login, MemoryStore, Session, SessionLayer,
-    UserSessions,
+    CommitError, EndReason, EndWords, Everyone, Limit, Login, MemoryStore, Session, SessionInfo,
+    SessionLayer, UserSessions,
     events::{Event, EventKind, Initiator},
     store::{ManualClock, StoreErrorKind},
 };
@@ -289,4 +289,51 @@ async fn a_wrong_cursor_and_a_store_without_it_are_unsupported() {
         other.count().await.unwrap_err().kind(),
     ];
     assert_eq!(kinds, [StoreErrorKind::Unsupported; 4]);
+}
+
+// T20 T74
+#[tokio::test]
+async fn a_request_whose_session_ends_with_all_changes_nothing_more() {
+    let stagings: [fn(&Session); 2] = [
+        |session| session.insert("cart", "apple").unwrap(),
+        |session| session.rotate().unwrap(),
+    ];
+    for stage in stagings {
+        let (layer, everyone, _store, _clock) = world();
+        let client = Client::signed_in(&layer, "alice").await;
+
+        let answer = client.request(move |session: Session| {
+            let everyone = everyone.clone();
+            async move {
+                everyone.end_all().await.unwrap();
+                let others = session.user_sessions().unwrap().end_others().await;
+                stage(&session);
+                (others.is_err(), session.commit().await.map(drop))
+            }
+        });
+        let answer = answer.await;
+
+        assert!(answer.sets_no_cookie());
+        let done = answer.value();
+        assert!(matches!(done, (true, Err(CommitError::Ended))), "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_the_last_active_session_of_a_user_first_and_none_that_ended_with_all() {
+    let (layer, everyone, _store, clock) = world();
+    let first = Client::new(&layer).log_in("alice").await;
+    clock.advance(HOUR);
+    let second = Client::new(&layer).log_in("alice").await;
+
+    let page = everyone.page(None).await.unwrap();
+    everyone.end_all().await.unwrap();
+    let after = everyone.page(None).await.unwrap();
+
+    let [alice] = &page.users[..] else {
+        panic!("{page:?}");
+    };
+    let ids: Vec<_> = alice.sessions.iter().map(SessionInfo::id).collect();
+    assert_eq!(ids, [second, first]);
+    assert!(after.users.is_empty(), "{after:?}");
 }

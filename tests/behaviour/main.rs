@@ -72,6 +72,7 @@ mod near_verify;
 mod outage;
 mod outage_beside;
 mod own_cutoffs;
+mod own_end;
 mod page;
 mod page_guard;
 mod page_setup;

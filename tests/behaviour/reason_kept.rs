@@ -8,7 +8,10 @@
 )]
 
 use http::Method;
-use tower_user_sessions::{EndReason, MemoryStore, SessionLayer, UserSessions, store::ManualClock};
+use tower_user_sessions::{
+    EndReason, MemoryStore, SessionLayer, SessionStore, UserSessions,
+    store::{End, ManualClock, Which},
+};
 
 use crate::common::{
     faulty::{self, FaultyStore},
@@ -131,4 +134,63 @@ async fn a_guest_session_that_begins_meanwhile_does_not_hide_the_reason() {
         .await;
     assert_eq!((reason(&mut client).await, &client.cookie), (None, &None));
     assert_eq!(client.get("cart").await.as_deref(), Some("apple"));
+}
+
+// T62
+#[tokio::test]
+async fn forgetting_a_dead_guest_leaves_the_cookie_that_another_response_may_have_replaced() {
+    let (memory, _clock) = store();
+    let layer = SessionLayer::new(memory);
+    let mut client = Client::signed_in(&layer, "alice").await;
+    let mut late = client.clone();
+    client.log_in("alice").await;
+    late.guest = Some("__Host-session-guest=none".to_owned());
+    late.method = Method::POST;
+
+    let answer = late
+        .send(|session| async move { session.forget().unwrap() })
+        .await;
+
+    let [line] = answer.set_cookies()[..] else {
+        panic!("{:?}", answer.set_cookies());
+    };
+    assert!(line.starts_with("__Host-session-guest=;"), "{line}");
+}
+
+// T62
+#[tokio::test]
+async fn a_request_with_a_token_after_its_time_removes_no_cookie() {
+    let (memory, clock) = store();
+    let layer = SessionLayer::new(memory).rotate_after(HOUR / 4);
+    let mut client = Client::signed_in(&layer, "alice").await;
+    client.user().await;
+    let mut late = client.clone();
+    clock.advance(HOUR / 4);
+    client.user().await;
+    client.user().await;
+    clock.advance(HOUR / 4);
+    late.method = Method::POST;
+
+    let answer = late.send(|session| async move {
+        session.forget().unwrap();
+        session.ended().map(|it| it.reason)
+    });
+    let answer = answer.await;
+
+    assert!(answer.sets_no_cookie());
+    assert_eq!(answer.value(), Some(EndReason::TokenReuse));
+}
+
+// T42
+#[tokio::test]
+async fn a_sign_in_that_counts_as_undelivered_leaves_its_browser_no_reason() {
+    let (memory, _clock) = store();
+    let mut client = Client::signed_in(&SessionLayer::new(memory.clone()), "alice").await;
+    let (tag, id) = (memory.tag(&user("alice")), ids(&memory, "alice").await[0]);
+    let end = End::new(tag, Which::One(id), EndReason::Undelivered);
+
+    memory.end(&end).await.unwrap();
+
+    assert_eq!(client.user().await, None);
+    assert_eq!(reason(&mut client).await, None);
 }
