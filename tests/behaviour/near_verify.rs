@@ -12,15 +12,16 @@ use std::{convert::Infallible, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
-    ClientVerdict, CommitError, Lifetime, RequireFresh, Session, SessionErrorKind, SessionLayer,
-    UserSessions, store::Near,
+    ClientVerdict, CommitError, DeviceApi, DevicePage, Lifetime, RequireFresh, Session,
+    SessionErrorKind, SessionLayer, UserSessions, store::Near,
 };
 
 use crate::common::{
     faulty::{Fault, FaultyStore, Method},
     http::{Client, HOUR, store, user},
+    page::visit,
 };
 
 /// A layer behind a near cache, the store that it asks, and an administrator of alice.
@@ -194,4 +195,20 @@ async fn what_was_inserted_before_verify_found_the_end_goes_to_no_other_user() {
             assert_eq!(client.get(key).await.is_some(), kept, "{user} {key}");
         }
     }
+}
+
+// T73
+#[tokio::test]
+async fn the_device_api_and_the_page_answer_503_while_the_store_cannot_verify_the_session() {
+    let (layer, faulty, _admin) = world();
+    let client = known(&layer).await;
+    faulty.always([Method::Resolve], Fault::Fail);
+
+    let api = layer.layer(DeviceApi::at("/sessions"));
+    let listed = api.oneshot(client.head("/sessions")).await.unwrap();
+    let page = DevicePage::at("/devices");
+    let view = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+
+    assert_eq!(listed.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(view.status, StatusCode::SERVICE_UNAVAILABLE);
 }

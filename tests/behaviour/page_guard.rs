@@ -325,3 +325,25 @@ async fn without_the_session_layer_it_is_500_and_the_log_says_what_to_change() {
     assert_eq!(view.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(log.at("ERROR")[0].contains("SessionLayer"));
 }
+
+#[tokio::test]
+async fn a_form_of_more_than_a_kibibyte_is_not_read() {
+    let page = DevicePage::at("/devices");
+    for (length, wanted) in [
+        (1_024, StatusCode::SEE_OTHER),
+        (1_025, StatusCode::FORBIDDEN),
+    ] {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store.clone());
+        let other = Client::new(&layer).log_in("alice").await;
+        let client = Client::signed_in(&layer, "alice").await;
+        let fields = format!("id={other}&more={}", "x".repeat(length - 25));
+        assert_eq!(fields.len(), length);
+
+        let view = visit(&layer, &page, &client, LINES[0], &[], &fields).await;
+
+        assert_eq!(view.status, wanted, "{length}");
+        let is_live = ids(&store, "alice").await.contains(&other);
+        assert_eq!(is_live, wanted == StatusCode::FORBIDDEN, "{length}");
+    }
+}

@@ -7,11 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
-use tower_user_sessions::{DevicePage, SessionLayer};
+use tower_user_sessions::{DevicePage, Login, SessionLayer, UserSessions};
 
 use crate::common::{
     hostile::STRINGS,
-    http::{Client, store},
+    http::{Client, ids, store, user},
     page::{View, text, unescape, visit},
 };
 
@@ -163,4 +163,51 @@ async fn no_page_has_a_token_or_a_tag() {
             assert!(!shown.body.contains(secret), "{line}");
         }
     }
+}
+
+// T53
+#[tokio::test]
+async fn the_page_spares_sessions_that_do_not_count_if_the_app_says_so() {
+    for (spares, left) in [(true, 2), (false, 1)] {
+        let (store, _clock) = store();
+        let layer = SessionLayer::new(store.clone());
+        Client::new(&layer)
+            .request(|session| async move {
+                let support = Login::new(user("alice")).counts(false);
+                session.log_in_with(support).unwrap();
+            })
+            .await;
+        let client = Client::signed_in(&layer, "alice").await;
+        let page = DevicePage::at("/devices").spare_uncounted(spares);
+
+        visit(&layer, &page, &client, "POST /devices/end-others", &[], "").await;
+
+        assert_eq!(ids(&store, "alice").await.len(), left);
+    }
+}
+
+// T42
+#[tokio::test]
+async fn users_who_signed_out_themselves_do_not_read_that_they_were() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store.clone());
+    let client = Client::signed_in(&layer, "alice").await;
+    let other = Client::signed_in(&layer, "alice").await;
+    let signs_out = client.request(|session| async move { session.log_out().unwrap() });
+    signs_out.await;
+    UserSessions::new(store, user("alice"))
+        .end_all()
+        .await
+        .unwrap();
+    let page = DevicePage::at("/devices");
+
+    let own = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+    let others = visit(&layer, &page, &other, "GET /devices", &[], "").await;
+
+    assert!(!own.body.contains("You signed out."), "{}", own.body);
+    assert!(
+        others.body.contains("by an administrator"),
+        "{}",
+        others.body
+    );
 }
