@@ -7,9 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
-use std::pin::pin;
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use tower_user_sessions::{ClientVerdict, EndReason, events::EventKind};
+use tower_user_sessions::{ClientChange, ClientVerdict, EndReason, events::EventKind};
 
 use super::client_changed::{CHROME, World};
 use crate::common::faulty::{Fault, Method, until_asked};
@@ -51,4 +57,37 @@ async fn the_end_of_a_session_that_the_app_ended_is_reported_although_the_reply_
     assert_eq!(found, [None, None]);
     assert_eq!(world.log.of(EventKind::ClientChanged), ["198.51.100.7"]);
     assert_eq!(world.log.of(EventKind::Ended), ["198.51.100.7"]);
+}
+
+// T76
+#[tokio::test]
+async fn the_app_ends_a_session_whose_client_changes_again_within_a_minute() {
+    let ends = Arc::new(AtomicBool::new(false));
+    let decision = Arc::clone(&ends);
+    let decide = move |_: &ClientChange| match decision.load(Ordering::SeqCst) {
+        true => ClientVerdict::End,
+        false => ClientVerdict::Keep,
+    };
+    let mut world = World::new(|layer| layer.on_client_changed(decide)).await;
+    let noted = world.thief("198.51.100.7", CHROME).user().await;
+    assert_eq!(noted.as_deref(), Some("alice"));
+
+    ends.store(true, Ordering::SeqCst);
+    let found = world.thief("203.0.113.9", CHROME).user().await;
+
+    assert_eq!(found, None);
+    assert_eq!(world.owner.user().await, None);
+}
+
+// T76
+#[tokio::test]
+async fn a_session_that_is_in_doubt_is_not_written_at_each_change_of_its_client() {
+    let world = World::new(|layer| layer.on_client_changed(|_| ClientVerdict::RequireFresh)).await;
+
+    for _ in 0..3 {
+        world.thief("198.51.100.7", CHROME).user().await;
+        world.owner.clone().user().await;
+    }
+
+    assert_eq!(world.store.calls(Method::NoteClient), 1);
 }

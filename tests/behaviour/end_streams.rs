@@ -210,3 +210,33 @@ async fn a_part_of_a_body_looks_whole_over_http_1_0_and_not_over_1_1() {
     assert!(new.contains("transfer-encoding: chunked"), "{new}");
     assert!(new.ends_with("\r\nhalf a file\r\n"), "{new}");
 }
+
+// T72
+#[tokio::test(start_paused = true)]
+async fn a_stream_does_not_end_with_a_session_that_its_own_request_left() {
+    for signs_in in [true, false] {
+        let world = World::new().await;
+        let (upload, _feed, _read) = open();
+        let (body, sender, _dropped) = open();
+        let body = Arc::new(Mutex::new(Some(body)));
+        let request = world.request(Method::POST, upload);
+        let response = world.send(request, move |session: Session, _| {
+            let body = body.lock().unwrap().take().unwrap();
+            async move {
+                if signs_in {
+                    session.log_in("bob").unwrap();
+                    session.commit().await.unwrap();
+                } else {
+                    session.log_out().unwrap();
+                }
+                Response::new(body)
+            }
+        });
+        let mut body = response.await.into_body();
+        sleep(SECOND * 5).await;
+
+        sender.send("on".into()).unwrap();
+
+        assert_eq!(text(next(&mut body).await), "on", "{signs_in}");
+    }
+}

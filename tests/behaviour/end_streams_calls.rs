@@ -337,6 +337,7 @@ async fn an_upgrade_whose_handler_does_not_watch_the_session_is_logged_once() {
     upgrade(false, Method::GET, StatusCode::OK).await;
     assert_eq!(warned(), 0);
     upgrade(false, Method::CONNECT, StatusCode::OK).await;
+    assert_eq!(warned(), 1);
     upgrade(false, Method::GET, StatusCode::SWITCHING_PROTOCOLS).await;
     assert_eq!(warned(), 1);
 }
