@@ -112,7 +112,7 @@ impl TagKey {
             return Err(TagKeyError);
         }
         // HMAC takes keys of any length.
-        let mac = Hmac::new_from_slice(&key).map_err(|_| TagKeyError)?;
+        let mac = Hmac::new_from_slice(&key).map_err(|_never| TagKeyError)?;
         Ok(Self(mac))
     }
 }
