@@ -46,7 +46,11 @@ fn on_a_full_disk_with_a_log_that_must_be_cleaned_the_same_holds() {
 }
 
 /// Runs this test again in a process that has a small disk.
-fn on_a_disk_of<F: Future<Output = ()>>(size: &str, test: &str, fills: impl FnOnce(PathBuf) -> F) {
+pub(crate) fn on_a_disk_of<F: Future<Output = ()>>(
+    size: &str,
+    test: &str,
+    fills: impl FnOnce(PathBuf) -> F,
+) {
     if let Some(disk) = env::var_os(DISK) {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.enable_all().build().unwrap();
@@ -55,7 +59,7 @@ fn on_a_disk_of<F: Future<Output = ()>>(size: &str, test: &str, fills: impl FnOn
     let disk = tempfile::tempdir().unwrap();
     let own = env::current_exe().unwrap();
     let script = format!(
-        "mount -t tmpfs -o size={size} none \"$1\" && exec \"$2\" --exact \"$3\" --nocapture"
+        "mount -t tmpfs -o size={size} none \"$1\" && exec \"$2\" --exact \"$3\" --include-ignored --nocapture"
     );
     // Without the rights of root, a namespace of users gives them.
     let mut unshare = Command::new("unshare");
@@ -76,7 +80,7 @@ fn on_a_disk_of<F: Future<Output = ()>>(size: &str, test: &str, fills: impl FnOn
 }
 
 /// A sign-in with data, which need room.
-async fn sign_in(client: &mut Client, id: &str) -> Answer<()> {
+pub(crate) async fn sign_in(client: &mut Client, id: &str) -> Answer<()> {
     let user = user(id);
     client
         .send(move |session| {

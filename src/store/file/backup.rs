@@ -13,8 +13,9 @@ use tokio::sync::oneshot::Receiver;
 use super::{
     FileStoreError, FileStoreErrorKind,
     changes::{PARTS, TIMES},
-    disk::{Disk, Times, sync_directory},
+    disk::{Disk, Times},
     log::LOG,
+    medium::sync_directory,
     queue::Landing,
 };
 use crate::store::{StoreError, nonce};

@@ -7,7 +7,7 @@ use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::{
     disk::Times,
-    log::{Group, LOG, PartsOf},
+    log::{Group, LOG, PartsOf, room},
 };
 use crate::{
     model::{SessionId, Tag},
@@ -35,6 +35,9 @@ pub(super) struct Tables<'txn> {
     pub(super) log: Table<'txn, u64, &'static [u8]>,
     pub(super) parts: Table<'txn, &'static Key, &'static [u8]>,
     times: Table<'txn, &'static str, i64>,
+    /// How many bytes of the data of sessions came and went.
+    came: u64,
+    went: u64,
 }
 
 /// Changes, in their order.
@@ -152,7 +155,14 @@ impl<'txn> Tables<'txn> {
             log: write.open_table(LOG)?,
             parts: write.open_table(PARTS)?,
             times: write.open_table(TIMES)?,
+            came: 0,
+            went: 0,
         })
+    }
+
+    /// How much of the file the data of sessions takes, if it was so much before.
+    pub(super) fn parts_after(&self, before: u64) -> u64 {
+        (before + self.came).saturating_sub(self.went)
     }
 
     /// Makes these changes, also if they were made before.
@@ -177,13 +187,18 @@ impl<'txn> Tables<'txn> {
             }
             Ok(PART) => {
                 if let (Some(key), Some(value)) = (array(rest), value(rest)) {
-                    self.parts.insert(&key, value)?;
+                    self.came += part_room(value);
+                    if let Some(before) = self.parts.insert(&key, value)? {
+                        self.went += part_room(before.value());
+                    }
                     return Ok(Some(()));
                 }
             }
             Ok(NO_PART) => {
                 if let Some(key) = array(rest) {
-                    self.parts.remove(&key)?;
+                    if let Some(before) = self.parts.remove(&key)? {
+                        self.went += part_room(before.value());
+                    }
                     return Ok(Some(()));
                 }
             }
@@ -205,6 +220,11 @@ impl<'txn> Tables<'txn> {
         }
         Ok(())
     }
+}
+
+/// How much of the file the data of a session takes.
+pub(super) fn part_room(part: &[u8]) -> u64 {
+    u64::from(room(size_of::<Key>() + part.len()))
 }
 
 fn array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

@@ -1,12 +1,9 @@
 //! The database in the file.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
     io, mem,
     path::Path,
     sync::{Arc, Weak},
-    thread,
-    time::Duration,
 };
 
 use redb::{
@@ -21,11 +18,12 @@ use super::{
     journal,
     load::{LoadError, load},
     log::{Group, Log},
-    medium::{Medium, OsFile},
+    medium::{Medium, OsFile, sync_directory},
+    space::Space,
     storage::{START, Storage},
 };
 use crate::{
-    model::{Tag, Timestamp, clock::Monotonic},
+    model::{Tag, Timestamp},
     store::session_set::SessionSet,
 };
 
@@ -38,9 +36,6 @@ const CACHE: usize = 32 * 1024 * 1024;
 
 /// How many of the parts that belong to no session a commit removes.
 const STRAY: usize = 256;
-
-/// How long a new store waits for the lock of the file.
-const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// The open file. After an error of the disk its database is closed until the next commit.
 #[derive(Debug)]
@@ -57,6 +52,9 @@ pub(super) struct Disk {
     everyone: Option<Timestamp>,
     /// The data of sessions in the changes that wait in the journal.
     overlay: Overlay,
+    /// How much of the file the data of sessions takes.
+    parts: u64,
+    space: Space,
 }
 
 /// The database, and the file below it.
@@ -96,11 +94,7 @@ impl Disk {
         new: Times,
         take: impl FnMut(Tag, SessionSet),
     ) -> Result<(Self, Times), FileStoreError> {
-        let io = |source| FileStoreError::io(path, source);
-        let file = options().open(path).map_err(io)?;
-        lock(&file, path)?;
-        let medium = OsFile::new(file, path).map_err(io)?;
-        Self::on(Box::new(medium), path, new, take)
+        Self::on(Box::new(OsFile::open(path)?), path, new, take)
     }
 
     /// Opens this file.
@@ -128,6 +122,7 @@ impl Disk {
         let loaded = load(&database, take).map_err(|error| error.at(path))?;
         let times = loaded.times;
         storage.release().map_err(io)?;
+        medium.fill(START);
         let database = Arc::new(database);
         let mut disk = Self {
             medium,
@@ -137,6 +132,8 @@ impl Disk {
             stray: loaded.stray,
             everyone: times.everyone,
             overlay: Overlay::default(),
+            parts: loaded.parts,
+            space: Space::new(),
         };
         if header == Header::Unmade {
             // The tables and the directory are there before the header says so.
@@ -184,7 +181,8 @@ impl Disk {
             ..times
         };
         let overlay = mem::take(&mut self.overlay);
-        let (mut cleaned, mut numbers) = (None, Vec::new());
+        let is_low = self.space.is_low();
+        let (mut cleaned, mut numbers, mut parts) = (None, Vec::new(), self.parts);
         let changes_of = |group: &mut Group, log: &mut Log| {
             // No value that is removed has a later time.
             let time = log.time().max(times.last);
@@ -193,7 +191,7 @@ impl Disk {
             Ok::<_, io::Error>((Changes::of(group, &numbers, times, &stray)?, numbers))
         };
         self.overlay = self.run(|Opened { database, storage }, log| {
-            if may_wait {
+            if may_wait && !is_low {
                 let (mut changes, of) = changes_of(&mut group, log)?;
                 numbers = of;
                 if !group.parts.is_empty() {
@@ -208,17 +206,19 @@ impl Disk {
             let write = database.begin_write()?;
             let mut tables = take(&write, storage)?;
             if clean {
-                cleaned = Some(log.clean(&mut tables.log, &mut group)?);
+                cleaned = Some(log.clean(&mut tables.log, &mut group, is_low)?);
             }
             let (mut changes, of) = changes_of(&mut group, log)?;
             numbers = of;
             changes.parts(&group.parts, &tables.parts, &Overlay::default())?;
             tables.make(changes.bytes())?;
+            parts = tables.parts_after(parts);
             drop(tables);
             write.commit()?;
             storage.taken();
             Ok(Overlay::default())
         })?;
+        self.parts = parts;
         self.stray.truncate(left);
         self.everyone = self.everyone.max(times.everyone);
         self.log.note(times.last);
@@ -227,6 +227,57 @@ impl Disk {
             self.log.cleaned(cleaned);
         }
         Ok(())
+    }
+
+    /// How much of the file the session sets take.
+    fn used(&self) -> u64 {
+        self.log.bytes() + self.parts
+    }
+
+    /// Whether there is no space for more sessions.
+    pub(super) fn is_full(&mut self) -> bool {
+        self.space.note(self.medium.room(), self.used())
+    }
+
+    /// Whether to make the file shorter.
+    pub(super) fn is_hollow(&mut self) -> bool {
+        self.space.take_hollow(self.used())
+    }
+
+    /// Gives what is unused of the file back to the disk. The database would rather take more of the disk than use all of it.
+    pub(super) fn compact(&mut self) -> Result<(), redb::Error> {
+        let Some(Opened { database, storage }) = self.opened.take() else {
+            return Ok(());
+        };
+        let (database, done) = match Arc::try_unwrap(database) {
+            Ok(mut database) => {
+                let done = database.compact();
+                (Arc::new(database), done)
+            }
+            // A backup reads from it.
+            Err(shared) => (shared, Ok(false)),
+        };
+        self.opened = Some(Opened { database, storage });
+        if done.is_err() {
+            self.close();
+        }
+        done?;
+        Ok(())
+    }
+
+    /// Whether the disk has only what is left for ends.
+    pub(super) fn is_low(&self) -> bool {
+        self.space.is_low()
+    }
+
+    /// Whether the disk is nearly full, and older versions in the log take some of it.
+    pub(super) fn has_older(&self) -> bool {
+        self.space.is_low() && self.log.has_older()
+    }
+
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> u64 {
+        self.parts
     }
 
     #[cfg(test)]
@@ -275,37 +326,6 @@ fn builder() -> Builder {
     builder
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    private(&mut options);
-    options
-}
-
-/// Only the user of this process may read a new file: addresses and user ids are in it.
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-fn private(_: &mut OpenOptions) {}
-
-#[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90")]
-fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
-    let began = Monotonic::now();
-    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-        // A process that the previous one was starting as it ended has the lock until its program runs.
-        if began.elapsed() >= LOCK_WAIT {
-            return Err(FileStoreError::new(FileStoreErrorKind::InUse, path));
-        }
-        thread::sleep(LOCK_WAIT / 50);
-    }
-    // Locked, or on a file system without locks: the database warns about it.
-    Ok(())
-}
-
 fn reopen(medium: &dyn Medium) -> Result<Opened, redb::Error> {
     let storage = Storage::holding(medium.again()?)?;
     let database = builder().create_with_backend(storage.clone())?;
@@ -351,18 +371,6 @@ fn take<'txn>(
         write.open_table(TAKEN)?.insert(LATEST, last)?;
     }
     Ok(tables)
-}
-
-/// A new name is in the directory only after the directory is written.
-#[cfg(unix)]
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn wrong(path: &Path, source: DatabaseError) -> FileStoreError {

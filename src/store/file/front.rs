@@ -19,7 +19,7 @@ use crate::{
     model::{Tag, Timestamp},
     store::{
         End, EndEveryone, Ended, Feed, FeedMessage, FeedSource, FeedState, Horizon, SessionSet,
-        StoreError, feed::report, memory::agents::Agents,
+        StoreError, StoreErrorKind, feed::report, memory::agents::Agents,
     },
 };
 
@@ -159,13 +159,31 @@ impl Front {
         if !is_full() {
             return false;
         }
+        self.sweep_all();
+        is_full() && !self.has(tag)
+    }
+
+    fn sweep_all(&self) {
         let now = self.clock.now();
         for mut shard in self.shards.iter() {
             let guests = shard.guests();
             self.sweep(&mut shard, now, usize::MAX);
             self.count_guests(guests, shard.guests());
         }
-        is_full() && !self.has(tag)
+    }
+
+    /// An error while the disk has no space for more sessions. Looks again before.
+    pub(super) async fn has_space(&self) -> Result<(), StoreError> {
+        if self.queue.is_full() {
+            self.sweep_all();
+            landed(self.queue.wait())
+                .await
+                .map_err(StoreError::known_not_run)?;
+        }
+        match self.queue.is_full() {
+            true => Err(StoreError::new(StoreErrorKind::Full).known_not_run()),
+            false => Ok(()),
+        }
     }
 
     fn has(&self, tag: Tag) -> bool {

@@ -7,7 +7,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 
 use super::{
     FileStoreError, FileStoreErrorKind,
-    changes::{EVERYONE, LAST, PARTS, TIMES},
+    changes::{EVERYONE, LAST, PARTS, TIMES, part_room},
     disk::{Times, of_io},
     log::{LOG, Log, Torn},
 };
@@ -63,6 +63,8 @@ pub(super) struct Loaded {
     pub(super) log: Log,
     /// The data of sessions that no set has any more.
     pub(super) stray: Vec<[u8; 24]>,
+    /// How much of the file the data of sessions takes.
+    pub(super) parts: u64,
 }
 
 /// Hands every session set to `take`.
@@ -89,7 +91,7 @@ pub(super) fn load(
             sets.read(Tag::from_bytes(tag), head)
         })?;
     }
-    let stray = sets.complete(&read.open_table(PARTS)?)?;
+    let (stray, parts) = sets.complete(&read.open_table(PARTS)?)?;
     let times = read.open_table(TIMES)?;
     let time = |name| {
         let at = times.get(name)?;
@@ -100,7 +102,12 @@ pub(super) fn load(
         last: log.time(),
         everyone: time(EVERYONE)?,
     };
-    Ok(Loaded { times, log, stray })
+    Ok(Loaded {
+        times,
+        log,
+        stray,
+        parts,
+    })
 }
 
 struct Sets<F> {
@@ -120,14 +127,15 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
         Ok(())
     }
 
-    /// Adds the data of sessions. They are in the order of tags too. Returns the keys of those that belong to none.
+    /// Adds the data of sessions. They are in the order of tags too. Returns the keys of those that belong to none, and how
+    /// much of the file all take.
     fn complete(
         mut self,
         parts: &impl ReadableTable<&'static [u8; 24], &'static [u8]>,
-    ) -> Result<Vec<[u8; 24]>, LoadError> {
+    ) -> Result<(Vec<[u8; 24]>, u64), LoadError> {
         self.waiting
             .sort_unstable_by_key(|(tag, _)| *tag.as_bytes());
-        let mut stray = Vec::new();
+        let (mut stray, mut room) = (Vec::new(), 0);
         let mut parts = parts.iter()?.peekable();
         for (tag, mut set) in self.waiting {
             while let Some(part) = parts.next_if(|part| match part {
@@ -135,6 +143,7 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
                 Err(_) => true,
             }) {
                 let (key, part) = part?;
+                room += part_room(part.value());
                 if let Some((of, id)) = key.value().split_first_chunk::<12>()
                     && let Some(id) = id.first_chunk()
                     && let id = SessionId::from_bytes(*id)
@@ -153,9 +162,11 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
             (self.take)(tag, set);
         }
         for part in parts {
-            stray.push(*part?.0.value());
+            let (key, part) = part?;
+            room += part_room(part.value());
+            stray.push(*key.value());
         }
-        Ok(stray)
+        Ok((stray, room))
     }
 }
 

@@ -1,8 +1,21 @@
 //! The file as the disk has it: writes that may wait, and writes that are waited for.
 
-use std::{fmt, fs::File, io, path::Path};
+use std::{
+    fmt,
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use redb::{StorageBackend, backends::FileBackend};
+
+use super::{FileStoreError, FileStoreErrorKind, space::Room};
+use crate::model::clock::Monotonic;
+
+/// How long a new store waits for the lock of the file.
+const LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// A file, or what a test puts in its place.
 pub(super) trait Medium: fmt::Debug + Send + Sync {
@@ -19,6 +32,12 @@ pub(super) trait Medium: fmt::Debug + Send + Sync {
     fn again(&self) -> io::Result<Box<dyn Medium>>;
     /// Where its locks are, if it has any.
     fn locks(&self) -> Option<&FileBackend>;
+    /// Takes the space of the first bytes, if that is possible, so that a write to them needs none later.
+    fn fill(&self, _bytes: u64) {}
+    /// How much space there is, if that is known.
+    fn room(&self) -> Option<Room> {
+        None
+    }
 }
 
 /// A file of the operating system.
@@ -31,7 +50,15 @@ pub(super) struct OsFile {
 }
 
 impl OsFile {
-    pub(super) fn new(file: File, path: &Path) -> io::Result<Self> {
+    /// Opens a file, or makes it, for this process only.
+    pub(super) fn open(path: &Path) -> Result<Self, FileStoreError> {
+        let io = |source| FileStoreError::io(path, source);
+        let file = options().open(path).map_err(io)?;
+        lock(&file, path)?;
+        Self::new(file, path).map_err(io)
+    }
+
+    fn new(file: File, path: &Path) -> io::Result<Self> {
         let through = through(path).filter(|through| is_same(through, &file));
         Self::with(file, through)
     }
@@ -84,6 +111,66 @@ impl Medium for OsFile {
     fn locks(&self) -> Option<&FileBackend> {
         Some(&self.backend)
     }
+
+    #[cfg(target_os = "linux")]
+    fn fill(&self, bytes: u64) {
+        use rustix::fs::{FallocateFlags, fallocate};
+        // Not every file system can do it. Then the space is taken as it is written.
+        let _ = fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn room(&self) -> Option<Room> {
+        use std::os::unix::fs::MetadataExt;
+        let disk = rustix::fs::fstatvfs(&self.file).ok()?;
+        Some(Room {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            size: self.file.metadata().ok()?.blocks().saturating_mul(512),
+        })
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    private(&mut options);
+    options
+}
+
+/// Only the user of this process may read a new file: addresses and user ids are in it.
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(not(unix))]
+fn private(_: &mut OpenOptions) {}
+
+#[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90")]
+fn lock(file: &File, path: &Path) -> Result<(), FileStoreError> {
+    let began = Monotonic::now();
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        // A process that the previous one was starting as it ended has the lock until its program runs.
+        if began.elapsed() >= LOCK_WAIT {
+            return Err(FileStoreError::new(FileStoreErrorKind::InUse, path));
+        }
+        thread::sleep(LOCK_WAIT / 50);
+    }
+    // Locked, or on a file system without locks: the database warns about it.
+    Ok(())
+}
+
+/// A new name is in the directory only after the directory is written.
+#[cfg(unix)]
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

@@ -31,6 +31,7 @@ mod queue;
 mod request;
 mod scan;
 mod shard;
+mod space;
 mod storage;
 mod writer;
 
@@ -78,9 +79,17 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 /// the store writes the end as soon as the disk works. If the process stops before that, they are
 /// [live again](#restarts). Once the disk works, everything works again; the app needs no restart.
 ///
-/// To remove expired sessions from the file takes a write too. If the sessions themselves fill the disk to its last block, the
-/// store cannot write even that, and signing out frees nothing: free some megabytes. On a disk that may fill up, keep a file
-/// of 64 MB that you can delete then. A file of sessions that is nearly new may need space to be opened after a crash.
+/// # A disk that fills up
+///
+/// To end a session takes space too, before it frees some. So on Linux 32 MB of the disk are left for ends and activity, and
+/// less beside a small file. While no more is free, sign-ins and data that grow get [`Full`](StoreErrorKind::Full) as soon as
+/// they make the file larger. What ends or expires becomes free in the file, and then users can sign in again, also if nobody
+/// frees space of the disk. A part of what a session took is free only when its
+/// [notice](FileStoreBuilder::notice_kept) is over.
+///
+/// If others fill the disk to its last block, or a quota ends before the disk does, nothing can be written, and signing out
+/// frees nothing: free some megabytes. The same holds on other systems than Linux. There, keep a file of 64 MB that you can
+/// delete then. A file of sessions that is nearly new may need space to be opened after a crash.
 ///
 /// # Where to put the file
 ///
@@ -239,6 +248,7 @@ impl SessionStore for FileStore {
         if guest && front.is_full(create.tag) {
             return Err(StoreError::new(StoreErrorKind::Full));
         }
+        front.has_space().await?;
         let created = front.change(create.tag, Some(guest), |set, agents, now| {
             set.create_sharing(create, now, kept, |client| agents.share(client))
         });
@@ -253,10 +263,11 @@ impl SessionStore for FileStore {
     }
 
     async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
-        let saved = self
-            .0
-            .front
-            .change(save.tag, None, |set, _, now| set.save(save, now));
+        let front = &self.0.front;
+        if front.queue.is_full() && front.grows(save) {
+            front.has_space().await?;
+        }
+        let saved = front.change(save.tag, None, |set, _, now| set.save(save, now));
         Ok(saved.await?.unwrap_or(Saved::Ended))
     }
 

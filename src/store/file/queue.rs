@@ -28,6 +28,8 @@ pub(super) struct Queue {
     seen: AtomicBool,
     /// How many sets wait since their commit failed.
     failed: AtomicUsize,
+    /// Whether the disk has no space for more sessions.
+    is_full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -102,6 +104,14 @@ impl Queue {
 
     pub(super) fn failed(&self) -> usize {
         self.failed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Release);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Acquire)
     }
 
     /// Some activity has to be written within the second.

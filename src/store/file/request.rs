@@ -3,7 +3,7 @@
 use super::front::Front;
 use crate::{
     model::{Record, Tag, Timestamp},
-    store::{List, Resolve, Resolved, SessionSet, Touch, feed::report},
+    store::{List, Resolve, Resolved, Save, SessionSet, Touch, feed::report},
 };
 
 impl Front {
@@ -47,6 +47,17 @@ impl Front {
             self.report(|| report::resolved(resolve, &resolved, first_use));
         }
         resolved
+    }
+
+    /// Whether the data of a session takes more space after this.
+    pub(super) fn grows(&self, save: &Save) -> bool {
+        let bytes = |set: &SessionSet| set.encode_part(save.id).map_or(0, |part| part.len());
+        let grows = self.read(save.tag, |set, now| {
+            let mut after = set.clone();
+            after.save(save, now);
+            bytes(&after) > bytes(set)
+        });
+        grows == Some(true)
     }
 
     pub(super) fn touch(&self, touch: &Touch) {

@@ -47,6 +47,8 @@ pub(super) struct Writer {
     unhurried: Vec<Tag>,
     /// The end of the last try that failed, and how long to leave the disk alone after it.
     rest: Option<(Monotonic, Duration)>,
+    /// Whether sign-ins were refused since the disk last had enough space.
+    is_short: bool,
     /// When activity was last collected.
     collected: Monotonic,
     /// The last commit: its end is when session sets were last written.
@@ -67,6 +69,7 @@ impl Writer {
             failed: HashSet::new(),
             unhurried: Vec::new(),
             rest: None,
+            is_short: false,
             collected: Monotonic::now(),
             last: Gather {
                 last: 0,
@@ -75,6 +78,7 @@ impl Writer {
             },
         };
         writer.show();
+        writer.look();
         thread::Builder::new()
             .name("session file".to_owned())
             .spawn(move || writer.run())
@@ -89,7 +93,7 @@ impl Writer {
             }
             let left = self.unhurried.len().saturating_sub(UNHURRIED);
             let is_asked = !tags.is_empty() || !work.waiting.is_empty() || work.stops;
-            let is_again = self.rest.is_some_and(is_over);
+            let is_again = self.rest.is_some_and(is_over) || self.is_cleaning();
             if is_asked || is_again || self.rest.is_none() {
                 // A few at a time: the disk may have room for some of them, and others wait for this commit.
                 tags.extend(self.failed.iter().take(UNHURRIED));
@@ -115,11 +119,16 @@ impl Writer {
             // Nobody waits, so there is no hurry.
             return Some(pause.max(ACTIVITY_EVERY).saturating_sub(at.elapsed()));
         }
-        if !self.unhurried.is_empty() || !self.failed.is_empty() {
+        if !self.unhurried.is_empty() || !self.failed.is_empty() || self.is_cleaning() {
             return Some(Duration::ZERO);
         }
         let has_seen = self.front.queue.has_seen();
         has_seen.then(|| ACTIVITY_EVERY.saturating_sub(self.collected.elapsed()))
+    }
+
+    /// Whether to make space although nobody waits.
+    fn is_cleaning(&self) -> bool {
+        self.rest.is_none() && self.disk.has_older()
     }
 
     fn collect(&mut self) {
@@ -157,6 +166,7 @@ impl Writer {
             self.failed.extend(&tags);
         }
         self.front.queue.note_failed(self.failed.len());
+        self.look();
         self.front.land(&tags, &outcome);
         self.last = Gather {
             last: tags.len(),
@@ -165,6 +175,28 @@ impl Writer {
         };
         for waiting in waiting {
             let _ = waiting.send(Landing::Done(outcome.clone()));
+        }
+        if outcome.is_ok() && self.disk.is_hollow() {
+            let disk = &mut self.disk;
+            let done = catch_unwind(AssertUnwindSafe(|| disk.compact()));
+            // After an error the next commit opens the file again.
+            let _ = self.seen(done);
+            self.look();
+        }
+    }
+
+    /// Looks whether the disk has space for more sessions.
+    fn look(&mut self) {
+        let is_full = self.disk.is_full();
+        self.front.queue.note_full(is_full);
+        if is_full && !self.is_short {
+            self.is_short = true;
+            tracing::error!(
+                "the disk of the file of sessions is nearly full: sign-ins get 503 until sessions end, and requests go on"
+            );
+        } else if self.is_short && !self.disk.is_low() {
+            self.is_short = false;
+            tracing::info!("the disk of the file of sessions has space again");
         }
     }
 

@@ -17,6 +17,9 @@ const LEAST: u64 = if cfg!(test) { 4 } else { 32 * 1024 } * 1024;
 /// versions, so this is more than what [`Log::most`] needs at the average.
 const TIMES: u64 = 4;
 
+/// While the disk is nearly full, a cleaning removes so many bytes at least.
+const AT_ONCE: u64 = if cfg!(test) { 8 } else { 1024 } * 1024;
+
 /// What the cleaning of a commit changes.
 #[derive(Debug, Default)]
 pub(in super::super) struct Cleaned {
@@ -28,8 +31,26 @@ pub(in super::super) struct Cleaned {
 
 impl Log {
     /// How much of the file the log may take.
-    pub(super) fn most(&self) -> u64 {
-        LEAST + self.live + self.live / 2
+    pub(super) fn most(&self, is_low: bool) -> u64 {
+        match is_low {
+            false => LEAST + self.live + self.live / 2,
+            true => LEAST / 16 + self.live + self.live / 8,
+        }
+    }
+
+    /// Whether there is something to clean while the disk is nearly full.
+    pub(in super::super) fn has_older(&self) -> bool {
+        let first = self.values.front().map(|(number, _)| *number);
+        first.is_some_and(|first| first <= self.pass) && self.bytes > self.most(true)
+    }
+
+    /// After much has gone, one more pass over the whole log finds all of it.
+    fn begin_pass(&mut self, is_low: bool) {
+        if !is_low {
+            (self.pass, self.pass_live) = (0, 0);
+        } else if self.pass_live == 0 || self.live < self.pass_live - self.pass_live / 64 {
+            (self.pass, self.pass_live) = (self.last, self.live);
+        }
     }
 
     /// Removes some of the oldest values from the table, if the log is long, and adds what is the latest version to this
@@ -40,14 +61,22 @@ impl Log {
         &mut self,
         table: &mut Table<'_, u64, &'static [u8]>,
         group: &mut Group,
+        is_low: bool,
     ) -> Result<Cleaned, StorageError> {
         let mut cleaned = Cleaned::default();
         let new = group.values().iter().map(|value| room(value.len()));
-        let enough = TIMES * (self.added + new.map(u64::from).sum::<u64>());
+        let mut enough = TIMES * (self.added + new.map(u64::from).sum::<u64>());
+        if is_low {
+            enough = enough.max(AT_ONCE);
+        }
+        self.begin_pass(is_low);
+        let most = self.most(is_low);
         let mut removed = 0;
         let mut newer: HashSet<_> = group.heads().iter().map(|head| head.tag).collect();
-        while removed < enough && self.bytes > self.most() + removed {
+        while removed < enough && self.bytes > most + removed {
             let Some((number, bytes)) = table.pop_first()? else {
+                // A commit that failed has removed those that are known.
+                cleaned.up_to = self.last;
                 break;
             };
             let (number, bytes) = (number.value(), bytes.value());

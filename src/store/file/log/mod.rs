@@ -42,6 +42,10 @@ pub(super) struct Log {
     bytes: u64,
     /// How much of it those take that were added since the last cleaning.
     added: u64,
+    /// While the disk is full, the log is cleaned up to this value whatever is added.
+    pass: u64,
+    /// How many bytes the latest versions had when that began. 0: it has not.
+    pass_live: u64,
 }
 
 /// Where the latest version of a set is. Small, because each set has one.
@@ -112,6 +116,11 @@ impl Log {
         }
     }
 
+    /// How much of the file all values take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The number of the oldest value that is known to be in the file.
     #[cfg(test)]
     pub(super) fn oldest(&self) -> Option<u64> {
@@ -130,7 +139,7 @@ impl Log {
 }
 
 /// How much of the file a value of so many bytes takes. Small ones share a page, and a larger one has a power of two of them.
-fn room(bytes: usize) -> u32 {
+pub(super) fn room(bytes: usize) -> u32 {
     let bytes = bytes.saturating_add(ADDED);
     let room = match bytes > PAGE {
         true => bytes.checked_next_power_of_two(),

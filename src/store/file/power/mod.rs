@@ -121,7 +121,7 @@ fn lives(life: Life) -> Seen {
     let mut unknown: Vec<u8> = Vec::new();
     // What is on the disk is one of these.
     let mut states = vec![before];
-    for _ in 0..life.commits {
+    for number in 0..life.commits {
         // Requests see what was there before.
         let mut after = states[0].clone();
         let mut users = std::mem::take(&mut unknown);
@@ -170,6 +170,12 @@ fn lives(life: Life) -> Seen {
         }
         let left = drive.state().lose_power();
         seen.check(left, &states, &mut random, false);
+        if life.fails == 0 && number % 16 == 15 {
+            disk.compact().unwrap();
+            for left in drive.left() {
+                seen.check(left, &states, &mut random, true);
+            }
+        }
     }
     assert!(disk.log().oldest() > Some(1), "the log is not cleaned");
     seen

@@ -1,22 +1,20 @@
 //! A disk that is full while the log is long, and what a commit does after one that failed.
 
 use std::{
-    collections::HashSet,
-    io,
-    path::Path,
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
     task::{Context, Waker},
 };
 
 use bytes::Bytes;
-use redb::backends::FileBackend;
 
+mod ends;
+mod log;
+mod small;
+
+use self::small::Small;
 use super::{
     FileStore,
-    disk::{Disk, Times},
     journal::{self, Journal},
-    medium::Medium,
     queue::FAILED_MAX,
 };
 use crate::{
@@ -26,171 +24,11 @@ use crate::{
     },
 };
 
-const BLOCK: usize = 4_096;
-
 /// So many users that the log is mostly the latest versions of their sets.
 const USERS: usize = 60;
 
 /// One who signs in again and again.
 const BUSY: usize = 20_000;
-
-#[derive(Debug, Default)]
-struct State {
-    bytes: Vec<u8>,
-    /// The blocks that take space on the disk.
-    taken: HashSet<usize>,
-    /// How many more there is space for.
-    free: usize,
-    /// How many writes were waited for.
-    through: u64,
-    /// The one that is done and answered with an error.
-    fails: Option<u64>,
-    /// Nothing goes on while it is set.
-    is_held: bool,
-    /// How many wait for that.
-    waiting: usize,
-    /// Files as the end of the process would have left them, since they are wanted.
-    left: Option<Vec<Vec<u8>>>,
-}
-
-/// A disk with one file. The process may end at any moment, and the power stays.
-#[derive(Clone, Debug, Default)]
-struct Small(Arc<(Mutex<State>, Condvar)>);
-
-impl Small {
-    fn with(bytes: Vec<u8>) -> Self {
-        let small = Self::default();
-        {
-            let mut state = small.state();
-            state.taken = (0..bytes.len().div_ceil(BLOCK)).collect();
-            state.bytes = bytes;
-            state.free = usize::MAX;
-        }
-        small
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().unwrap()
-    }
-
-    /// The store on it.
-    fn open(&self) -> FileStore {
-        let opened = FileStore::builder().on(Path::new("sessions.db"), |new, take| {
-            Disk::on(Box::new(self.clone()), Path::new("sessions.db"), new, take)
-        });
-        opened.unwrap()
-    }
-
-    /// Whether values of its log were cleaned away.
-    fn is_cleaned(&self) -> bool {
-        let copy = Self::with(self.state().bytes.clone());
-        let opened = Disk::on(
-            Box::new(copy),
-            Path::new("sessions.db"),
-            Times::default(),
-            |_, _| {},
-        );
-        opened.unwrap().0.log().oldest() > Some(USERS as u64)
-    }
-
-    fn hold(&self, is_held: bool) {
-        self.state().is_held = is_held;
-        self.0.1.notify_all();
-    }
-}
-
-impl State {
-    /// Takes space for these bytes. Returns how many of them have it.
-    fn take(&mut self, at: usize, len: usize) -> usize {
-        for block in at / BLOCK..(at + len).div_ceil(BLOCK) {
-            if self.taken.contains(&block) {
-                continue;
-            }
-            let Some(free) = self.free.checked_sub(1) else {
-                return (block * BLOCK).saturating_sub(at);
-            };
-            self.free = free;
-            self.taken.insert(block);
-        }
-        len
-    }
-
-    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let at = number(at);
-        let room = self.take(at, bytes.len());
-        let end = at + room;
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
-        }
-        self.bytes[at..end].copy_from_slice(&bytes[..room]);
-        match room == bytes.len() {
-            true => Ok(()),
-            false => Err(io::Error::from_raw_os_error(28)),
-        }
-    }
-}
-
-fn number(at: u64) -> usize {
-    usize::try_from(at).unwrap()
-}
-
-impl Medium for Small {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.state().bytes.len() as u64)
-    }
-
-    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
-        let from = state.bytes.get(number(at)..number(at) + out.len());
-        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.state().write(at, bytes)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let (mut state, len) = (self.state(), number(len));
-        state.bytes.resize(len, 0);
-        let before = state.taken.len();
-        state.taken.retain(|block| block * BLOCK < len);
-        // What is longer takes no space until it is written.
-        let gone = before - state.taken.len();
-        state.free = state.free.saturating_add(gone);
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write_through(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        state.waiting += 1;
-        let held = self.0.1.wait_while(state, |state| state.is_held);
-        state = held.unwrap();
-        state.waiting -= 1;
-        state.write(at, bytes)?;
-        state.through += 1;
-        let picture = state.left.is_some().then(|| state.bytes.clone());
-        if let Some(left) = &mut state.left {
-            left.extend(picture);
-        }
-        match state.fails == Some(state.through) {
-            true => Err(io::Error::from_raw_os_error(5)),
-            false => Ok(()),
-        }
-    }
-
-    fn again(&self) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(self.clone()))
-    }
-
-    fn locks(&self) -> Option<&FileBackend> {
-        None
-    }
-}
 
 fn tag(user: usize) -> Tag {
     Tag::of(&UserId::new(format!("user {user}")).unwrap())
