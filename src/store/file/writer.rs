@@ -177,10 +177,16 @@ impl Writer {
             let _ = waiting.send(Landing::Done(outcome.clone()));
         }
         if outcome.is_ok() && self.disk.is_hollow() {
-            let disk = &mut self.disk;
+            let (disk, began) = (&mut self.disk, Monotonic::now());
             let done = catch_unwind(AssertUnwindSafe(|| disk.compact()));
             // After an error the next commit opens the file again.
-            let _ = self.seen(done);
+            let ok = self.seen(done).is_ok();
+            let took = began.elapsed();
+            tracing::info!(
+                ok,
+                ?took,
+                "the file of sessions was compacted, and writes waited for that"
+            );
             self.look();
         }
     }
