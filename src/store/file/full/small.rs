@@ -38,6 +38,9 @@ pub(super) struct State {
     pub(super) is_held: bool,
     /// How many wait for that.
     pub(super) waiting: usize,
+    /// How long the file was at most, and whether it became less than half of that.
+    longest: usize,
+    pub(super) is_halved: bool,
     /// Files as the end of the process would have left them, since they are wanted.
     pub(super) left: Option<Vec<Vec<u8>>>,
 }
@@ -103,6 +106,11 @@ impl Small {
 }
 
 impl State {
+    /// The whole file takes space, as after the database has used other parts of it in turn.
+    pub(super) fn take_all(&mut self) {
+        self.take(0, self.bytes.len());
+    }
+
     /// Takes space for these bytes. Returns how many of them have it.
     fn take(&mut self, at: usize, len: usize) -> usize {
         for block in at / BLOCK..(at + len).div_ceil(BLOCK) {
@@ -156,6 +164,8 @@ impl Medium for Small {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let (mut state, len) = (self.state(), number(len));
         state.bytes.resize(len, 0);
+        state.longest = state.longest.max(len);
+        state.is_halved |= len < state.longest / 2;
         let before = state.taken.len();
         state.taken.retain(|block| block * BLOCK < len);
         // What is longer takes no space until it is written.
