@@ -18,7 +18,7 @@ use super::{
 /// there is no address. The peer's is not used instead, because that is the proxy's own. A port after the
 /// address is removed: `198.51.100.4:8000`, `[2001:db8::1]:443`.
 ///
-/// The first header that cannot be read is a warning in the log. It does not have the value, which may be an
+/// A header that is missing is a line at `debug`. The first one that cannot be read is a warning in the log. It does not have the value, which may be an
 /// address.
 ///
 /// ```
