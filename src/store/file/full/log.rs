@@ -1,7 +1,5 @@
 //! What a disk that is nearly full does to the log, and how much data the file is known to have.
 
-use std::path::Path;
-
 use super::{
     super::{
         disk::{Disk, Parts, Times},
@@ -13,12 +11,6 @@ use crate::{
     model::{Arrival, Timestamp, Token, UserId},
     store::{Authenticated, Create, NOTICE_KEPT, SessionSet},
 };
-
-fn open(small: &Small) -> Disk {
-    let path = Path::new("sessions.db");
-    let opened = Disk::on(Box::new(small.clone()), path, Times::default(), |_, _| {});
-    opened.unwrap().0
-}
 
 /// A set of so many sessions, with data of so many bytes.
 fn set(user: usize, sessions: usize, data: usize) -> SessionSet {
@@ -47,7 +39,7 @@ fn write<'a>(disk: &mut Disk, sets: impl Iterator<Item = (usize, Option<&'a Sess
 #[test]
 fn a_log_whose_values_take_more_than_what_is_in_them_is_not_cleaned_for_ever() {
     let small = Small::with(Vec::new());
-    let mut disk = open(&small);
+    let mut disk = small.disk();
     let sets: Vec<_> = (0..USERS).map(|user| set(user, 50, 0)).collect();
     write(
         &mut disk,
@@ -77,7 +69,7 @@ fn a_log_whose_values_take_more_than_what_is_in_them_is_not_cleaned_for_ever() {
 #[test]
 fn how_much_data_the_file_has_is_known_as_after_a_restart() {
     let small = Small::with(Vec::new());
-    let mut disk = open(&small);
+    let mut disk = small.disk();
     for round in 0..3 {
         for user in 0..USERS {
             let set = set(user, 2, 100 * round + 70 * user);
@@ -95,5 +87,5 @@ fn how_much_data_the_file_has_is_known_as_after_a_restart() {
     drop(disk);
 
     assert!(parts > 100_000, "{parts}");
-    assert_eq!(open(&small).parts(), parts);
+    assert_eq!(small.disk().parts(), parts);
 }

@@ -87,16 +87,17 @@ impl Small {
         copy
     }
 
+    /// The database on it, without a store.
+    pub(super) fn disk(&self) -> Disk {
+        let (file, path) = (Box::new(self.clone()), Path::new("sessions.db"));
+        let opened = Disk::on(file, path, Times::default(), |_, _| {});
+        opened.unwrap().0
+    }
+
     /// Whether values of its log were cleaned away.
     pub(super) fn is_cleaned(&self) -> bool {
         let copy = Self::with(self.state().bytes.clone());
-        let opened = Disk::on(
-            Box::new(copy),
-            Path::new("sessions.db"),
-            Times::default(),
-            |_, _| {},
-        );
-        opened.unwrap().0.log().oldest() > Some(USERS as u64)
+        copy.disk().log().oldest() > Some(USERS as u64)
     }
 
     pub(super) fn hold(&self, is_held: bool) {
