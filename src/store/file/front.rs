@@ -174,12 +174,12 @@ impl Front {
 
     /// An error while the disk has no space for more sessions. Looks again before.
     pub(super) async fn has_space(&self) -> Result<(), StoreError> {
-        if self.queue.is_full() {
-            self.sweep_all();
-            landed(self.queue.wait())
-                .await
-                .map_err(StoreError::known_not_run)?;
+        if !self.queue.is_full() {
+            return Ok(());
         }
+        self.sweep_all();
+        let looked = landed(self.queue.wait()).await;
+        looked.map_err(StoreError::known_not_run)?;
         match self.queue.is_full() {
             true => Err(StoreError::new(StoreErrorKind::Full).known_not_run()),
             false => Ok(()),
