@@ -210,12 +210,7 @@ impl World {
             1 => {
                 let mut client = kept.client.before(&layer);
                 let out = |session: Session| async move { session.log_out().unwrap() };
-                let mut tries = 0..200;
-                // On a busy machine it may take as long as an outage, and is answered 503.
-                while !client.send(out).await.status.is_success() {
-                    assert!(tries.next().is_some(), "{name} cannot sign out");
-                    sleep(Duration::from_millis(20)).await;
-                }
+                succeeds(&mut client, out).await;
                 "logged_out"
             }
             2 => {
@@ -289,23 +284,31 @@ impl World {
     }
 }
 
-/// Signs in, at once or a little later: where the answer takes long, the sign-in seems to come from before the end of all
-/// sessions, and is rejected.
-async fn signs_in(layer: &SessionLayer, name: &str) -> Client {
-    let mut client = Client::new(layer);
+/// Sends it, at once or a little later: on a busy machine the answer may take as long as an outage.
+async fn succeeds<F, Fut>(client: &mut Client, handler: F)
+where
+    F: Fn(Session) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     for _ in 0..200 {
-        let user = user(name);
-        let log_in = move |session: Session| {
-            let user = user.clone();
-            async move { session.log_in(user).unwrap() }
-        };
-        if client.send(log_in).await.status.is_success() {
-            assert_eq!(client.user().await.as_deref(), Some(name));
-            return client;
+        if client.send(handler.clone()).await.status.is_success() {
+            return;
         }
         sleep(Duration::from_millis(20)).await;
     }
-    panic!("{name} cannot sign in");
+    panic!("a request does not succeed");
+}
+
+/// Signs in. Where the answer takes long, the sign-in seems to come from before the end of all sessions, and is rejected.
+async fn signs_in(layer: &SessionLayer, name: &str) -> Client {
+    let (mut client, user) = (Client::new(layer), user(name));
+    let log_in = move |session: Session| {
+        let user = user.clone();
+        async move { session.log_in(user).unwrap() }
+    };
+    succeeds(&mut client, log_in).await;
+    assert_eq!(client.user().await.as_deref(), Some(name));
+    client
 }
 
 /// Returns how long each stream stayed open after the end of its session.
