@@ -18,6 +18,7 @@ use super::{
 use crate::{
     request::passed,
     session::{CommitError, OpenSession, Verdict},
+    store::boxed::boxed,
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -194,7 +195,7 @@ where
                         );
                     }
                     State::Commit {
-                        commit: Box::pin(OpenSession::commit(open.session().clone())),
+                        commit: boxed(|| OpenSession::commit(open.session().clone())),
                         answer: Some(answer),
                         open,
                     }

@@ -11,6 +11,7 @@ use crate::{
         PeerAddr, RawHints, Reading, Sent, Tokens, Way, is_from_plain_http, says_speculative,
     },
     session::{self, OpenSession, Sender, Session},
+    store::boxed::boxed,
 };
 
 /// A session for the service, or why there is none.
@@ -112,7 +113,7 @@ impl Incoming {
                 let config = Arc::clone(config);
                 let token = resolve.token.clone();
                 let answer = config.rules.store.resolve(resolve);
-                return Asked::Waiting(Box::pin(async move {
+                return Asked::Waiting(boxed(|| async move {
                     inquiry.take(&config, token, answer.await)?;
                     if inquiry.is_done() {
                         return Ok(inquiry.open);

@@ -2,6 +2,7 @@
 
 use std::future::{self, Future};
 
+pub(crate) mod boxed;
 #[cfg(all(debug_assertions, not(test)))]
 mod compiled;
 mod due;

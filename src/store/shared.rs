@@ -12,7 +12,9 @@ use super::Feed;
 use super::{
     Create, Created, End, EndEveryone, Ended, FeedMessage, FeedNews, FeedReader, Forget, Horizon,
     List, Look, Looked, NoteClient, Resolve, Resolved, Rotate, Rotated, Save, Saved, Scan, Scanned,
-    SessionStore, StoreError, StoreErrorKind, Ticketed, genuine,
+    SessionStore, StoreError, StoreErrorKind, Ticketed,
+    boxed::boxed,
+    genuine,
     horizon::Age,
     known::{ask_in_background, known, later, moment},
     meter::timed,
@@ -85,7 +87,7 @@ impl<St: SessionStore> ErasedStore for St {
     fn resolve_boxed(self: Arc<Self>, mut resolve: Resolve) -> Answer<Resolved> {
         // By the time it is polled, time has passed.
         resolve.read_at = None;
-        Box::pin(async move {
+        boxed(|| async move {
             resolve.not_before = later(resolve.not_before, known(&self).await?);
             let mut answer = timed("resolve", self.resolve(&resolve)).await;
             genuine::resolved(&resolve, self.tag_key(), &mut answer);
@@ -95,7 +97,7 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn create_boxed(self: Arc<Self>, mut create: Create) -> Answer<Created> {
         create.not_before = later(create.not_before, moment(&*self));
-        Box::pin(async move {
+        boxed(|| async move {
             let answer = timed("create", self.create(&create)).await;
             genuine::created(&create, answer)
         })
@@ -107,26 +109,26 @@ impl<St: SessionStore> ErasedStore for St {
 
     fn save_boxed(self: Arc<Self>, mut save: Save) -> Answer<Saved> {
         save.not_before = later(save.not_before, moment(&*self));
-        Box::pin(async move { timed("save", self.save(&save)).await })
+        boxed(|| async move { timed("save", self.save(&save)).await })
     }
 
     fn rotate_boxed(self: Arc<Self>, mut rotate: Rotate) -> Answer<Rotated> {
         rotate.not_before = later(rotate.not_before, moment(&*self));
-        Box::pin(async move {
+        boxed(|| async move {
             let answer = timed("rotate", self.rotate(&rotate)).await;
             genuine::rotated(&rotate, answer)
         })
     }
 
     fn list_boxed(self: Arc<Self>, mut list: List) -> Answer<Vec<Record>> {
-        Box::pin(async move {
+        boxed(|| async move {
             list.not_before = later(list.not_before, known(&self).await?);
             timed("list", self.list(&list)).await
         })
     }
 
     fn end_boxed(self: Arc<Self>, mut end: End) -> Answer<Ended> {
-        Box::pin(async move {
+        boxed(|| async move {
             if end.caller.is_some() {
                 end.not_before = later(end.not_before, known(&self).await?);
             }
@@ -144,7 +146,7 @@ impl<St: SessionStore> ErasedStore for St {
     }
 
     fn look_boxed(self: Arc<Self>, mut look: Look) -> Answer<Looked> {
-        Box::pin(async move {
+        boxed(|| async move {
             look.not_before = later(look.not_before, known(&self).await?);
             let answer = timed("look", self.look(&look)).await;
             genuine::looked(&look, answer)

@@ -15,7 +15,10 @@ use super::{
     connection::{Connection, Shared},
     limit::Place,
 };
-use crate::{model::clock::Monotonic, store::meter};
+use crate::{
+    model::clock::Monotonic,
+    store::{boxed::boxed, meter},
+};
 
 /// What came of a call.
 pub(super) enum Landed {
@@ -49,9 +52,9 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(connection: &Shared, place: Place, order: Order, expected: Expected) -> Self {
-        let call = land(Arc::clone(connection), order, expected);
+        let shared = Arc::clone(connection);
         Self {
-            call: Some(Box::pin(call)),
+            call: Some(boxed(|| land(shared, order, expected))),
             place: Some(place),
             connection: Arc::clone(connection),
         }
