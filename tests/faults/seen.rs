@@ -17,6 +17,7 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    cluster::node,
     feed::Reader,
     load::millis,
     load::offer,
@@ -99,6 +100,48 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
     assert!(measured["connects_total failed"] >= 1, "{measured:?}");
     assert!(measured["resent_total"] >= 1, "{measured:?}");
     assert_eq!(measured["in_flight"], 0, "{measured:?}");
+}
+
+// T70
+#[test]
+fn a_cluster_that_is_away_is_a_log_line_of_its_map_or_of_its_links() {
+    let log = Log::start();
+
+    // On one thread, whose lines are read.
+    recorded(&DebuggingRecorder::new(), async {
+        let mut seed = node(&[]);
+        let _: () = seed.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
+        seed.kill();
+        let store = RedisStore::connect_cluster([seed.url()]).unwrap();
+        for _ in 0..20 {
+            store.resolve(&Resolve::new(guest())).await.unwrap_err();
+        }
+        assert_eq!(log.at(" INFO "), [""; 0]);
+
+        seed.restart();
+        until("it answers", async || {
+            store.resolve(&Resolve::new(guest())).await.is_ok()
+        })
+        .await;
+        until("it is said", async || !log.at(" INFO ").is_empty()).await;
+
+        // Away once its map is known: the link says so, and the map is whole.
+        seed.kill();
+        until("its link is down", async || {
+            let _ = store.resolve(&Resolve::new(guest())).await;
+            log.at(" WARN ").len() > 1
+        })
+        .await;
+        tokio::time::sleep(millis(600)).await;
+    });
+
+    let (down, up) = (log.at(" WARN "), log.at(" INFO "));
+    assert_eq!((down.len(), up.len()), (2, 1), "{down:?} {up:?}");
+    assert!(down[1].contains("the link to Redis is down"), "{down:?}");
+    assert!(down[0].contains("no node of the Redis Cluster"), "{down:?}");
+    assert!(down[0].contains("127.0.0.1:"), "{down:?}");
+    assert!(down[0].contains("Connection refused"), "{down:?}");
+    assert!(up[0].contains("after_ms"), "{up:?}");
 }
 
 #[tokio::test]

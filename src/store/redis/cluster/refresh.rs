@@ -36,6 +36,7 @@ const MOST: Duration = Duration::from_secs(1);
 /// Reads the map whenever it is due, until the Cluster is dropped, which stops this task.
 pub(super) async fn keep(cluster: Arc<Inner>) {
     let (mut read, mut nudge) = (i64::MIN, true);
+    let mut incomplete = None;
     loop {
         let nudged = cluster.nudge.notified();
         let now = Monotonic::now().as_millis();
@@ -46,6 +47,7 @@ pub(super) async fn keep(cluster: Arc<Inner>) {
         if now >= due {
             (read, nudge) = (now, false);
             cluster.refresh().await;
+            cluster.report(&mut incomplete, now);
             continue;
         }
         let left = due.saturating_sub(now);
@@ -124,6 +126,31 @@ impl Inner {
         }
     }
 
+    /// Logs once that slots have no node, and once that all have one again. `since` is kept between the readings of the map.
+    fn report(&self, since: &mut Option<i64>, now: i64) {
+        // Where the map is whole, the links say which nodes are away.
+        let outage = lock(&self.lacking).outage.clone();
+        match (outage.filter(|_| !self.covers()), *since) {
+            (Some(outage), None) => {
+                *since = Some(now);
+                tracing::warn!(
+                    seed = %self.seeds.first.addr(),
+                    kind = ?outage.kind,
+                    error = outage.cause(),
+                    "no node of the Redis Cluster is known for some slots, or for all"
+                );
+            }
+            (None, Some(then)) => {
+                *since = None;
+                tracing::info!(
+                    after_ms = Monotonic::now().as_millis().saturating_sub(then),
+                    "each slot of the Redis Cluster has a node again"
+                );
+            }
+            _ => {}
+        }
+    }
+
     /// Nodes without a link, replicas too; and the seeds, whose names are looked up again.
     pub(super) fn others(&self, down: &[Address]) -> Vec<(RedisSource, Box<str>, bool)> {
         let known = lock(&self.known).clone();
@@ -155,6 +182,12 @@ impl Inner {
         (up, down)
     }
 
+    /// Whether a node is known for each slot.
+    fn covers(&self) -> bool {
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        (0..SLOTS).all(|slot| map.find(slot).is_some())
+    }
+
     /// Takes what a node said, also against what was known if the Cluster was made `again`. Whether it knows who serves what.
     fn learn(&self, answer: &Value, host: &str, again: bool) -> bool {
         let is_tls = matches!(self.seeds.first.addr(), ConnectionAddr::TcpTls { .. });
@@ -163,15 +196,14 @@ impl Inner {
             return false;
         };
         let now = Monotonic::now().as_millis();
-        let covers = {
+        {
             let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
             if again {
                 map.doubt();
             }
             let changed = map.merge(&view, now, |address| self.link(address));
             self.follow(changed, now);
-            (0..SLOTS).all(|slot| map.find(slot).is_some())
-        };
+        }
         // A node that has lost its Cluster knows itself alone.
         let serves = |primary: &Primary| !primary.slots.is_empty();
         let knows = !view.incomplete && view.primaries.iter().any(serves);
@@ -181,7 +213,7 @@ impl Inner {
                 known.clone_from(&view.nodes);
             }
         }
-        if covers {
+        if self.covers() {
             *lock(&self.lacking) = Default::default();
         } else {
             let cause = "no node of the Cluster serves this slot";
