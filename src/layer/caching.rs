@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, EXPIRES, VARY},
+    header::{CACHE_CONTROL, EXPIRES, Entry, VARY},
 };
 
 use super::layer::SessionLayer;
@@ -37,9 +37,11 @@ impl<R> SessionLayer<R> {
     /// What responses say to caches if their handler read the session.
     ///
     /// Unless you choose [`Unchanged`](Caching::Unchanged), such a response gets `Vary`, with the name of every header in which requests may send a token. If it
-    /// says nothing about caching itself, it also gets the `Cache-Control` that you choose. A response that says
-    /// something, also in a field such as `CDN-Cache-Control`, keeps it. Caches that ignore `Vary` then do what
-    /// your app says, so say `public` only where the session does not matter.
+    /// says nothing about caching itself, it also gets the `Cache-Control` that you choose.
+    ///
+    /// A response that says something keeps it. If it does not say which caches it means, as in `max-age=60`, or has only an
+    /// `Expires`, then `private` is added: the browser may keep it, and no cache in between. With `public`, `s-maxage` or a
+    /// field such as `CDN-Cache-Control` nothing is added. Some caches do not obey `Vary`, so say `public` only where the session does not matter.
     ///
     /// A handler reads the session if it calls a method that returns something of it, such as
     /// [`user_id`](crate::Session::user_id) or [`get`](crate::Session::get). The guards and `User` read it
@@ -92,18 +94,52 @@ impl Caching {
             Self::Unchanged => return,
         };
         // One walk costs less than a lookup of each.
-        let (mut is_said, mut has_vary) = (false, false);
-        for name in headers.keys() {
+        let (mut says_something, mut says_who, mut has_vary) = (false, false, false);
+        for (name, value) in headers.iter() {
             if *name == VARY {
                 has_vary = true;
-            } else if *name == CACHE_CONTROL || *name == EXPIRES || is_for_caches_between(name) {
-                is_said = true;
+            } else if *name == CACHE_CONTROL {
+                says_something = true;
+                says_who |= says_who_keeps_it(value);
+            } else if *name == EXPIRES {
+                says_something = true;
+            } else if is_for_caches_between(name) {
+                says_who = true;
             }
         }
-        if !is_said {
-            headers.insert(CACHE_CONTROL, says);
+        match (says_who, says_something) {
+            (true, _) => {}
+            // `Vary` alone is not enough: a layer outside may add a second line, of which nginx before 1.23 reads only the last.
+            (false, true) => add(CACHE_CONTROL, HeaderValue::from_static("private"), headers),
+            (false, false) => _ = headers.insert(CACHE_CONTROL, says),
         }
         vary(source, headers, has_vary);
+    }
+}
+
+/// Whether a `Cache-Control` says which caches may keep the response.
+fn says_who_keeps_it(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|byte| *byte == b',').any(|part| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let is = |known: &&[u8]| name.trim_ascii().eq_ignore_ascii_case(known);
+        [&b"public"[..], b"private", b"no-store", b"s-maxage"]
+            .iter()
+            .any(is)
+    })
+}
+
+/// Adds to a list, and makes one line of it: some caches read only one.
+fn add(name: HeaderName, more: HeaderValue, headers: &mut HeaderMap) {
+    match headers.entry(name) {
+        Entry::Vacant(none) => _ = none.insert(more),
+        Entry::Occupied(mut there) => {
+            let lines = there.iter().filter(|line| !line.is_empty());
+            let parts: Vec<_> = lines.chain([&more]).map(HeaderValue::as_bytes).collect();
+            // Bytes of header values, so it is one.
+            if let Ok(line) = HeaderValue::try_from(parts.join(&b", "[..])) {
+                there.insert(line);
+            }
+        }
     }
 }
 
@@ -134,7 +170,7 @@ fn vary(source: TokenSource, headers: &mut HeaderMap, has_vary: bool) {
         (false, true) => const { HeaderValue::from_static("Authorization") },
         (false, false) => return,
     };
-    headers.append(VARY, names);
+    add(VARY, names, headers);
 }
 
 fn varies(headers: &HeaderMap, by: &[u8]) -> bool {

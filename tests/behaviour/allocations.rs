@@ -16,7 +16,10 @@ use std::{
 
 use http::{
     HeaderValue, Request, Response,
-    header::{AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, SET_COOKIE},
+    header::{
+        AUTHORIZATION, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+        SET_COOKIE, VARY,
+    },
 };
 use tower::{Layer, Service, service_fn};
 use tower_user_sessions::{
@@ -33,17 +36,22 @@ async fn handle(request: Request<()>) -> Result<Response<()>, Infallible> {
     let session: Option<&Session> = request.extensions().get();
     match request.uri().path() {
         "/in" => session.unwrap().log_in(7).unwrap(),
-        "/me" | "/page" => assert_eq!(session.unwrap().user_id().unwrap().as_str(), "7"),
+        "/me" | "/page" | "/kept" => assert_eq!(session.unwrap().user_id().unwrap().as_str(), "7"),
         _ => {}
     }
     Ok(response(&request))
 }
 
-/// `/page` has headers, as the responses of most apps.
+/// `/page` has headers, as the responses of most apps. `/kept` has those to which the layer adds.
 fn response(request: &Request<()>) -> Response<()> {
     let mut response = Response::new(());
-    if request.uri().path() == "/page" {
-        let headers = response.headers_mut();
+    let path = request.uri().path();
+    let headers = response.headers_mut();
+    if path == "/kept" {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=60"));
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+    }
+    if path == "/page" {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("7"));
         headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
@@ -121,7 +129,8 @@ fn unchanged() -> SessionLayer {
 
 // T65
 #[test]
-fn what_a_response_says_to_caches_takes_no_allocation_beside_other_headers_and_2_without_any() {
+fn what_a_response_says_to_caches_takes_2_allocations_without_headers_and_2_to_add_to_one_and_else_none()
+ {
     let layer = SessionLayer::new(MemoryStore::new());
     let cookie = sign_in(&layer);
     let silent = unchanged();
@@ -133,6 +142,7 @@ fn what_a_response_says_to_caches_takes_no_allocation_beside_other_headers_and_2
 
     assert_eq!(added_on("/me"), 2);
     assert_eq!(added_on("/page"), 0);
+    assert_eq!(added_on("/kept"), 4);
 }
 
 #[test]
