@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use http::{HeaderMap, Request, header::USER_AGENT};
+use http::{Request, header::USER_AGENT};
 
 use super::{config::Config, inquiry::Inquiry, mistake, reject::Rejection};
 use crate::{
@@ -86,11 +86,11 @@ impl Incoming {
 
     /// Whether a page on plain http sent this request, which would not keep a `Secure` cookie. Such a
     /// page never sends a token, so that only requests without one are looked at.
-    pub(super) fn is_from_plain_http(&self, config: &Config, headers: &HeaderMap) -> bool {
+    pub(super) fn is_from_plain_http<B>(&self, config: &Config, request: &Request<B>) -> bool {
         self.sends_nothing
             && config.cookie.is_secure()
             && mistake::may_warn_of_plain_http()
-            && is_from_plain_http(headers)
+            && is_from_plain_http(request.headers(), request.uri())
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.

@@ -3,22 +3,36 @@
 use std::net::Ipv4Addr;
 
 use http::{
-    HeaderMap,
-    header::{ORIGIN, REFERER},
+    HeaderMap, HeaderName, Uri,
+    header::{HOST, ORIGIN, REFERER},
 };
+
+static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether the browser says that a page on plain http sent this request, and not one on this machine.
 ///
 /// Browsers keep no `Secure` cookie on such a page. On `http://localhost` all but Safari do.
-pub(crate) fn is_from_plain_http(headers: &HeaderMap) -> bool {
-    let from = headers.get(ORIGIN).or_else(|| headers.get(REFERER));
+pub(crate) fn is_from_plain_http(headers: &HeaderMap, uri: &Uri) -> bool {
+    // Browsers send it over https and to this machine, and not over plain http.
+    if headers.contains_key(&FETCH_SITE) {
+        return false;
+    }
+    let origin = headers.get(ORIGIN);
+    let from = origin.or_else(|| headers.get(REFERER));
     let Some(page) = from.and_then(|from| from.as_bytes().strip_prefix(b"http://")) else {
         return false;
     };
-    !is_loopback(host_of(page))
+    let host = host_of(page);
+    // A link on another site says nothing of this one. HTTP/2 has the host in the address, and no `Host`.
+    let is_own = || {
+        let own = uri.authority().map(|own| own.as_str().as_bytes());
+        let own = own.or_else(|| headers.get(HOST).map(|own| own.as_bytes()));
+        own.is_some_and(|own| host_of(own).eq_ignore_ascii_case(host))
+    };
+    !is_loopback(host) && (origin.is_some() || is_own())
 }
 
-/// The host in what follows `http://`.
+/// The host at the beginning of what follows `http://`.
 fn host_of(page: &[u8]) -> &[u8] {
     let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#');
     let authority = page.split(ends).next().unwrap_or_default();
@@ -44,9 +58,10 @@ fn is_loopback(host: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn is(name: http::HeaderName, value: &'static str) -> bool {
-        let value = http::HeaderValue::from_static(value);
-        is_from_plain_http(&HeaderMap::from_iter([(name, value)]))
+    fn is(lines: &[(HeaderName, &'static str)], uri: &'static str) -> bool {
+        let lines = lines.iter().cloned();
+        let headers = lines.map(|(name, value)| (name, http::HeaderValue::from_static(value)));
+        is_from_plain_http(&headers.collect(), &Uri::from_static(uri))
     }
 
     #[test]
@@ -57,9 +72,8 @@ mod tests {
             "http://127.example",
             "http://notlocalhost",
         ] {
-            assert!(is(ORIGIN, page), "{page}");
+            assert!(is(&[(ORIGIN, page)], "/"), "{page}");
         }
-        assert!(is(REFERER, "http://app.test/login?a=http://localhost"));
         for page in [
             "https://app.test",
             "http://localhost:3000",
@@ -69,7 +83,35 @@ mod tests {
             "http://[::1]:3000",
             "null",
         ] {
-            assert!(!is(ORIGIN, page), "{page}");
+            assert!(!is(&[(ORIGIN, page)], "/"), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_referer_counts_if_it_is_a_page_of_the_host_that_was_asked() {
+        let link = (REFERER, "http://App.test/login?a=http://localhost");
+        for (host, uri) in [
+            (Some("app.test"), "/"),
+            (Some("app.test:80"), "/"),
+            (None, "http://app.test/"),
+        ] {
+            let host = host.map(|host| (HOST, host));
+            let lines: Vec<_> = [link.clone()].into_iter().chain(host).collect();
+            assert!(is(&lines, uri), "{lines:?} {uri}");
+        }
+
+        assert!(!is(&[link.clone(), (HOST, "shop.test")], "/"));
+        assert!(!is(&[link], "/"));
+    }
+
+    #[test]
+    fn a_request_with_fetch_metadata_came_over_https_or_from_this_machine() {
+        for from in [
+            (ORIGIN, "http://app.test"),
+            (REFERER, "http://app.test/login"),
+        ] {
+            let lines = [from, (HOST, "app.test"), (FETCH_SITE.clone(), "cross-site")];
+            assert!(!is(&lines, "/"));
         }
     }
 }

@@ -287,6 +287,7 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
         ("origin", "https://app.test"),
         ("origin", "http://localhost:3000"),
         ("referer", "http://127.0.0.1:3000/login"),
+        ("referer", "http://blog.test/a-link"),
     ] {
         sign_in_from(&layer, page).await;
     }
@@ -295,7 +296,7 @@ async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
     assert_eq!(log.at("WARN"), [""; 0]);
 
     sign_in_from(&layer, ("origin", "http://192.168.1.5:3000")).await;
-    sign_in_from(&layer, ("referer", "http://app.test/login")).await;
+    sign_in_from(&layer, ("origin", "http://app.test")).await;
     let [warning] = &log.at("WARN")[..] else {
         panic!("{}", log.text());
     };
