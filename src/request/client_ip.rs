@@ -12,7 +12,9 @@ use super::{
 /// Where the client's address is read from: the peer, or a header that a trusted proxy sets.
 ///
 /// Name the header of your proxy if all requests pass it, and if it overwrites or extends what the client
-/// sent. Otherwise a client can send any address it likes.
+/// sent. Otherwise a client can send any address it likes. The page
+/// [`behind_a_proxy`](crate::guide::behind_a_proxy#the-address-of-the-client) says which header that is for nginx, haproxy, Caddy,
+/// Apache and Varnish.
 ///
 /// Then only that header counts. If it is missing, unreadable, or sent twice where it holds one address,
 /// there is no address. The peer's is not used instead, because that is the proxy's own. A port after the
@@ -89,7 +91,8 @@ pub enum ClientIp {
         /// How many proxies before your app you trust; 0 counts as 1.
         proxies: u8,
     },
-    /// `X-Real-Ip`, set by nginx.
+    /// `X-Real-Ip`, set by nginx if it has the line `proxy_set_header X-Real-IP $remote_addr;`. Behind other proxies it
+    /// comes from the client.
     XRealIp,
 }
 
