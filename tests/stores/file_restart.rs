@@ -36,7 +36,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
-    clock: ManualClock,
+    pub(crate) clock: ManualClock,
 }
 
 impl Place {
@@ -276,7 +276,7 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
     }
     for (version, kind) in [
         (3, FileStoreErrorKind::Damaged),
-        (5, FileStoreErrorKind::Newer),
+        (6, FileStoreErrorKind::Newer),
     ] {
         let mut other = closed.clone();
         other[20..24].copy_from_slice(&u32::to_be_bytes(version));

@@ -21,6 +21,7 @@ mod feed_cost;
 mod feed_setting;
 mod feed_shards;
 mod few_commands;
+mod file_activity;
 mod file_backup;
 mod file_restart;
 mod forged_tickets;

@@ -17,7 +17,7 @@ use super::{
     header::{self, Header},
     journal,
     load::{LoadError, load},
-    log::{Group, Log},
+    log::{Current, Group, Log},
     medium::{Medium, OsFile, sync_directory},
     space::Space,
     storage::{START, Storage},
@@ -115,7 +115,7 @@ impl Disk {
         }
         let storage = medium.again().and_then(Storage::holding).map_err(io)?;
         let database = builder()
-            .set_check_integrity_on_open(header == Header::Made)
+            .set_check_integrity_on_open(header != Header::Unmade)
             .create_with_backend(storage.clone())
             .map_err(|source| wrong(path, source))?;
         recover(&database, &storage).map_err(|source| LoadError::from(source).at(path))?;
@@ -135,6 +135,9 @@ impl Disk {
             parts: loaded.parts,
             space: Space::new(),
         };
+        if header == Header::Older {
+            header::complete(&*disk.medium).map_err(io)?;
+        }
         if header == Header::Unmade {
             // The tables and the directory are there before the header says so.
             disk.make(new).map_err(|source| {
@@ -166,12 +169,12 @@ impl Disk {
     /// database takes all that waits, and cleans the log if it is long.
     ///
     /// The sets of a commit that failed may be in the file or not. Until all of them were written again with [`Parts::All`],
-    /// say no to `clean`: it would add the versions that are known here behind later ones.
+    /// say no to `clean`: it would add the versions that are known here behind later ones. Else say what sets are now.
     pub(super) fn commit(
         &mut self,
         mut group: Group,
         times: Times,
-        clean: bool,
+        clean: Option<Current<'_>>,
         may_wait: bool,
     ) -> Result<(), redb::Error> {
         let left = self.stray.len().saturating_sub(STRAY);
@@ -205,8 +208,8 @@ impl Disk {
             }
             let write = database.begin_write()?;
             let mut tables = take(&write, storage)?;
-            if clean {
-                cleaned = Some(log.clean(&mut tables.log, &mut group, is_low)?);
+            if let Some(current) = clean {
+                cleaned = Some(log.clean(&mut tables.log, &mut group, current, is_low)?);
             }
             let (mut changes, of) = changes_of(&mut group, log)?;
             numbers = of;

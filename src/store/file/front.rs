@@ -13,7 +13,7 @@ use super::{
     entry::{Landed, Step},
     log::Group,
     queue::{FAILED_MAX, Failure, Landing, Queue, landed},
-    shard::Shard,
+    shard::{Seen, Shard},
 };
 use crate::{
     model::{Tag, Timestamp},
@@ -265,10 +265,19 @@ impl Front {
         Some(lock(self.shards.0.get(at)?).tags(after, most))
     }
 
-    /// The sets with activity that is not on the disk, and those that are gone.
-    pub(super) fn take_seen(&self) -> Vec<Tag> {
-        let seen = self.shards.iter().map(|mut shard| shard.take_seen());
-        seen.flatten().collect()
+    /// What requests did since this was taken last.
+    pub(super) fn take_seen(&self) -> impl Iterator<Item = Seen> {
+        let shards = self.shards.iter();
+        shards.flat_map(|mut shard| shard.take_seen())
+    }
+
+    /// Adds a set to a group as requests see it. Returns whether there is one.
+    pub(super) fn put(&self, tag: Tag, group: &mut Group) -> bool {
+        let put = |mut shard: MutexGuard<'_, Shard>| {
+            let entry = shard.get(tag);
+            entry.map(|entry| entry.put(tag, group))
+        };
+        self.shards.of(tag).and_then(put).is_some()
     }
 
     /// What a commit that begins now has to write.

@@ -12,7 +12,10 @@ use super::{
 const MAGIC: &[u8; 20] = b"tower-user-sessions\0";
 
 /// The version of the file: which tables the database has, and what is in them.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+
+/// The version before. Its log has no activity apart from sets.
+const OLDER: u32 = 4;
 
 /// How many bytes of the header have a meaning: magic, version as `u32`, and whether the database was made.
 const USED: usize = 25;
@@ -22,6 +25,8 @@ const USED: usize = 25;
 pub(super) enum Header {
     /// The file is empty, or its making was interrupted.
     Unmade,
+    /// It is of the version before, which may be read as this one.
+    Older,
     Made,
 }
 
@@ -51,7 +56,8 @@ fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
         return Err(FileStoreErrorKind::Damaged);
     };
     match (u32::from_be_bytes(*version), rest.first()) {
-        (VERSION, Some(0)) => Ok(Header::Unmade),
+        (OLDER | VERSION, Some(0)) => Ok(Header::Unmade),
+        (OLDER, Some(1)) => Ok(Header::Older),
         (VERSION, Some(1)) => Ok(Header::Made),
         (version, Some(_)) if version > VERSION => Err(FileStoreErrorKind::Newer),
         _ => Err(FileStoreErrorKind::Damaged),
@@ -71,7 +77,7 @@ pub(super) fn begin(medium: &dyn Medium) -> io::Result<()> {
     medium.sync()
 }
 
-/// The database in the file was made.
+/// The database in the file was made, and the file is of this version.
 pub(super) fn complete(medium: &dyn Medium) -> io::Result<()> {
     write(medium, 1)?;
     medium.sync()
@@ -103,7 +109,9 @@ mod tests {
         assert_eq!(of(&whole(VERSION, 0)), Ok(Header::Unmade));
         assert_eq!(of(&[]), Ok(Header::Unmade));
         assert_eq!(of(&whole(VERSION + 1, 1)), Err(FileStoreErrorKind::Newer));
-        assert_eq!(of(&whole(VERSION - 1, 1)), Err(FileStoreErrorKind::Damaged));
+        assert_eq!(of(&whole(OLDER, 1)), Ok(Header::Older));
+        assert_eq!(of(&whole(OLDER, 0)), Ok(Header::Unmade));
+        assert_eq!(of(&whole(OLDER - 1, 1)), Err(FileStoreErrorKind::Damaged));
         assert_eq!(of(&whole(VERSION, 7)), Err(FileStoreErrorKind::Damaged));
         for short in 1..made.len() {
             assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Damaged));

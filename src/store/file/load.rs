@@ -1,6 +1,6 @@
 //! Reads all session sets when the file is opened.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
@@ -9,7 +9,7 @@ use super::{
     FileStoreError, FileStoreErrorKind,
     changes::{EVERYONE, LAST, PARTS, TIMES, part_room},
     disk::{Times, of_io},
-    log::{LOG, Log, Torn},
+    log::{Entry, LOG, Log, Torn, What},
 };
 use crate::{
     model::{SessionId, Tag, Timestamp},
@@ -83,13 +83,12 @@ pub(super) fn load(
     let mut sets = Sets {
         take,
         waiting: Vec::new(),
+        seen: HashMap::new(),
     };
     // The latest version of a set is the first that is seen.
     for value in table.iter()?.rev() {
         let (number, value) = value?;
-        log.found(number.value(), value.value(), |tag, head| {
-            sets.read(Tag::from_bytes(tag), head)
-        })?;
+        log.found(number.value(), value.value(), |entry| sets.read(&entry))?;
     }
     let (stray, parts) = sets.complete(&read.open_table(PARTS)?)?;
     let times = read.open_table(TIMES)?;
@@ -114,11 +113,25 @@ struct Sets<F> {
     take: F,
     /// Those whose sessions have data.
     waiting: Vec<(Tag, SessionSet)>,
+    /// Activity after the latest version of a set, which is found later.
+    seen: HashMap<(Tag, SessionId), Timestamp>,
 }
 
 impl<F: FnMut(Tag, SessionSet)> Sets<F> {
-    fn read(&mut self, tag: Tag, head: &[u8]) -> Result<(), LoadError> {
-        let set = SessionSet::decode(head).map_err(LoadError::Set)?;
+    fn read(&mut self, entry: &Entry<'_>) -> Result<(), LoadError> {
+        let tag = Tag::from_bytes(entry.tag);
+        let head = match entry.what {
+            What::Head(head) => head,
+            What::Gone => return Ok(()),
+            What::Seen(id, at) => {
+                let seen = self.seen.entry((tag, id)).or_insert(at);
+                *seen = at.max(*seen);
+                return Ok(());
+            }
+        };
+        let mut set = SessionSet::decode(head).map_err(LoadError::Set)?;
+        // A session that ended since is not in the set.
+        set.saw(|id| self.seen.get(&(tag, id)).copied());
         if set.parts().next().is_some() {
             self.waiting.push((tag, set));
         } else {

@@ -101,8 +101,8 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 ///   hashes of tokens.
 /// - Copy it with [`backup`](Self::backup). A copy made by other means while the process runs may be damaged.
 ///
-/// A session takes about 400 bytes of the file, and the app's data. Older versions of what changed take up to half as much,
-/// and 32 MB. The file grows in large steps: while the process runs, half of it may be unused. Each file has a journal of
+/// A session takes about 400 bytes of the file, and the app's data. Older versions of what changed, and activity, take up to half as
+/// much, and 32 MB. The file grows in large steps: while the process runs, half of it may be unused. Each file has a journal of
 /// 8 MB, and so has each backup. When sessions end, the file may keep its size: their space is used for new ones.
 ///
 /// # Restarts

@@ -9,7 +9,7 @@ use std::{
 use super::{
     disk::Parts,
     entry::{Entry, Landed, Step},
-    log::Group,
+    log::{Activity, Group},
 };
 use crate::{
     model::{SessionId, Tag, Timestamp},
@@ -19,6 +19,32 @@ use crate::{
 /// When to look again at a set that is over, but not on the disk yet.
 const UNSETTLED: Duration = Duration::from_secs(1);
 
+/// What requests did that has to be written within the second.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Seen {
+    /// It changed nothing else.
+    Activity(Activity),
+    /// The whole set has to be written, or it is gone.
+    Set(Tag),
+}
+
+impl Seen {
+    fn tag(self) -> Tag {
+        match self {
+            Self::Activity(activity) => activity.tag,
+            Self::Set(tag) => tag,
+        }
+    }
+
+    /// The same set was seen later.
+    fn and(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Activity(before), Self::Activity(after)) if before.id == after.id => later,
+            _ => Self::Set(later.tag()),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Shard {
     sets: HashMap<Tag, Entry>,
@@ -26,8 +52,8 @@ pub(super) struct Shard {
     agents: Agents,
     /// How many of the sets began with a guest session.
     guests: usize,
-    /// Sets with activity that is not on the disk, and sets that are gone.
-    seen: Vec<Tag>,
+    /// Each set once.
+    seen: Vec<Seen>,
     /// Sets that are gone in memory, with data of their sessions on the disk.
     left: HashSet<Tag>,
 }
@@ -105,16 +131,22 @@ impl Shard {
         }
     }
 
-    /// Activity of this set has to be written. Returns whether that is new.
-    pub(super) fn note_seen(&mut self, tag: Tag) {
-        if let Some(entry) = self.sets.get_mut(&tag)
-            && !mem::replace(&mut entry.listed, true)
-        {
-            self.seen.push(tag);
+    pub(super) fn note_seen(&mut self, seen: Seen) {
+        let Some(entry) = self.sets.get_mut(&seen.tag()) else {
+            return;
+        };
+        // The place may be of a set that was taken before.
+        let place = usize::try_from(entry.seen).unwrap_or(usize::MAX);
+        match self.seen.get_mut(place) {
+            Some(before) if before.tag() == seen.tag() => *before = before.and(seen),
+            _ => {
+                entry.seen = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
+                self.seen.push(seen);
+            }
         }
     }
 
-    pub(super) fn take_seen(&mut self) -> Vec<Tag> {
+    pub(super) fn take_seen(&mut self) -> Vec<Seen> {
         mem::take(&mut self.seen)
     }
 
@@ -175,7 +207,7 @@ impl Shard {
                     self.left.insert(tag);
                 }
                 self.remove(tag);
-                self.seen.push(tag);
+                self.seen.push(Seen::Set(tag));
             } else {
                 let until = entry.set.kept_until().filter(|until| *until > now);
                 let until = until.unwrap_or_else(|| now.plus(UNSETTLED));

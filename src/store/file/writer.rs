@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
+    vec::Drain,
 };
 
 use redb::Database;
@@ -13,8 +14,9 @@ use redb::Database;
 use super::{
     disk::{Disk, Times},
     front::Front,
-    log::Group,
+    log::{Activity, Group},
     queue::{Failure, Gather, Landing, Outcome, Waiting},
+    shard::Seen,
 };
 use crate::{
     model::{Tag, clock::Monotonic},
@@ -26,6 +28,9 @@ const ACTIVITY_EVERY: Duration = Duration::from_secs(1);
 
 /// The most sets of one commit that nobody waits for, so that nobody waits long behind them.
 const UNHURRIED: usize = if cfg!(test) { 8 } else { 512 };
+
+/// The most sessions of one commit of which only the activity is written. That takes a tenth of what a set takes.
+const ACTIVE: usize = 8 * UNHURRIED;
 
 /// The longest that a commit waits for more session sets.
 const GATHER_MAX: Duration = Duration::from_millis(1);
@@ -43,8 +48,10 @@ pub(super) struct Writer {
     shown: Shown,
     /// Sets whose commit failed.
     failed: HashSet<Tag>,
-    /// Sets with activity, or that are gone.
+    /// Sets that nobody waits for.
     unhurried: Vec<Tag>,
+    /// Activity of other sets.
+    active: Vec<Activity>,
     /// The end of the last try that failed, and how long to leave the disk alone after it.
     rest: Option<(Monotonic, Duration)>,
     /// Whether sign-ins were refused since the disk last had enough space.
@@ -68,6 +75,7 @@ impl Writer {
             shown,
             failed: HashSet::new(),
             unhurried: Vec::new(),
+            active: Vec::new(),
             rest: None,
             is_short: false,
             collected: Monotonic::now(),
@@ -88,10 +96,12 @@ impl Writer {
         loop {
             let work = self.front.queue.take(self.patience(), &self.last);
             let mut tags = work.tags;
-            if work.stops || self.collected.elapsed() >= ACTIVITY_EVERY {
+            // What was collected is written first. Else there would be more and more of it while the disk fails.
+            let is_due = !self.has_left() && self.collected.elapsed() >= ACTIVITY_EVERY;
+            if work.stops || is_due {
                 self.collect();
             }
-            let left = self.unhurried.len().saturating_sub(UNHURRIED);
+            let mut active = Vec::new();
             let is_asked = !tags.is_empty() || !work.waiting.is_empty() || work.stops;
             let is_again = self.rest.is_some_and(is_over) || self.is_cleaning();
             if is_asked || is_again || self.rest.is_none() {
@@ -100,12 +110,13 @@ impl Writer {
                 for tag in &tags {
                     self.failed.remove(tag);
                 }
-                tags.extend(self.unhurried.drain(left..));
+                tags.extend(last(&mut self.unhurried, UNHURRIED));
+                active = last(&mut self.active, ACTIVE).collect();
             }
-            if is_asked || is_again || !tags.is_empty() {
-                self.write(tags, work.waiting, work.settles);
+            if is_asked || is_again || !tags.is_empty() || !active.is_empty() {
+                self.write(tags, active, work.waiting, work.settles);
             }
-            let is_done = self.unhurried.is_empty() && self.failed.is_empty();
+            let is_done = !self.has_left() && self.failed.is_empty();
             let is_done = is_done || self.rest.is_some();
             if work.stops && is_done {
                 return;
@@ -119,7 +130,7 @@ impl Writer {
             // Nobody waits, so there is no hurry.
             return Some(pause.max(ACTIVITY_EVERY).saturating_sub(at.elapsed()));
         }
-        if !self.unhurried.is_empty() || !self.failed.is_empty() || self.is_cleaning() {
+        if self.has_left() || !self.failed.is_empty() || self.is_cleaning() {
             return Some(Duration::ZERO);
         }
         let has_seen = self.front.queue.has_seen();
@@ -131,14 +142,30 @@ impl Writer {
         self.rest.is_none() && self.disk.has_older()
     }
 
+    /// Whether something is left of what was collected.
+    fn has_left(&self) -> bool {
+        !self.unhurried.is_empty() || !self.active.is_empty()
+    }
+
     fn collect(&mut self) {
         if self.front.queue.take_seen() {
-            self.unhurried.append(&mut self.front.take_seen());
+            for seen in self.front.take_seen() {
+                match seen {
+                    Seen::Activity(activity) => self.active.push(activity),
+                    Seen::Set(tag) => self.unhurried.push(tag),
+                }
+            }
         }
         self.collected = Monotonic::now();
     }
 
-    fn write(&mut self, mut tags: Vec<Tag>, waiting: Vec<Waiting>, settles: bool) {
+    fn write(
+        &mut self,
+        mut tags: Vec<Tag>,
+        active: Vec<Activity>,
+        waiting: Vec<Waiting>,
+        settles: bool,
+    ) {
         // In the order of the data of sessions, and each once.
         tags.sort_unstable_by_key(|tag| *tag.as_bytes());
         tags.dedup();
@@ -146,14 +173,15 @@ impl Writer {
             // A try may take long, because the database repairs its file. It takes half of the time at most.
             thread::sleep(pause.saturating_sub(at.elapsed()));
         }
-        let group = self.front.take_off(&tags);
+        let mut group = self.front.take_off(&tags);
+        active.iter().for_each(|activity| group.saw(activity));
         // After an error only once all sets were written again: a copy of the version before, with the data of one that failed and
         // is in the file, would be damage. And only once the disk works: it may be full, and a copy needs space.
         let clean = self.failed.is_empty() && self.rest.is_none();
         let began = Monotonic::now();
-        let (sets, outcome) = (group.len(), self.commit(group, clean, !settles));
+        let outcome = self.commit(group, clean, !settles);
         let took = began.elapsed();
-        meter::committed(took, sets, outcome.is_ok());
+        meter::committed(took, tags.len() + active.len(), outcome.is_ok());
         match &outcome {
             Ok(()) if self.rest.take().is_some() => {
                 meter::went(true);
@@ -164,6 +192,8 @@ impl Writer {
         }
         if outcome.is_err() {
             self.failed.extend(&tags);
+            // Whether it is in the file or not, it may be written again.
+            self.active.extend(active);
         }
         self.front.queue.note_failed(self.failed.len());
         self.look();
@@ -226,10 +256,11 @@ impl Writer {
             last: (!self.front.clock.is_doubted(now)).then_some(now),
             everyone: self.front.horizon.moment(),
         };
-        let disk = &mut self.disk;
+        let (disk, front) = (&mut self.disk, &self.front);
+        let sets = |tag, group: &mut Group| front.put(tag, group);
         // A panic of the database must not leave operations waiting for ever.
         let done = catch_unwind(AssertUnwindSafe(|| {
-            disk.commit(group, times, clean, may_wait)
+            disk.commit(group, times, clean.then_some(&sets), may_wait)
         }));
         self.seen(done).map_err(Failure::from)
     }
@@ -248,6 +279,11 @@ impl Writer {
         let database = self.disk.database();
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = database;
     }
+}
+
+/// Takes so many of them.
+fn last<T>(all: &mut Vec<T>, most: usize) -> Drain<'_, T> {
+    all.drain(all.len().saturating_sub(most)..)
 }
 
 fn is_over((at, pause): (Monotonic, Duration)) -> bool {

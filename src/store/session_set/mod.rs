@@ -13,6 +13,8 @@ mod look;
 mod part;
 mod places;
 mod room;
+#[cfg(feature = "file")]
+mod seen;
 mod since;
 #[cfg(test)]
 mod tests;

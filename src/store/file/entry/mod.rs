@@ -25,8 +25,8 @@ pub(super) struct Entry {
     /// What requests see.
     pub(super) set: SessionSet,
     pub(super) guest: bool,
-    /// Whether the set is among those whose activity has to be written.
-    pub(super) listed: bool,
+    /// Where the set is among those that have to be written within the second, if it is.
+    pub(super) seen: u32,
     /// When to look whether the set has expired, as soon as that is known.
     pub(super) due: Option<Timestamp>,
     /// Whether the data of its sessions may be on the disk.
@@ -181,10 +181,8 @@ impl Entry {
 
     /// Adds what the commit that begins now has to write.
     pub(super) fn take_off(&mut self, tag: Tag, group: &mut Group) {
-        self.listed = false;
         let Some(pending) = &mut self.pending else {
-            self.has_parts = put(group, tag, &self.set, Parts::Same, self.has_parts);
-            return;
+            return self.put(tag, group);
         };
         pending.queued = false;
         let parts = mem::take(&mut pending.parts);
@@ -193,8 +191,20 @@ impl Entry {
             waiting: mem::take(&mut pending.waiting),
             watching: Vec::new(),
         });
-        let set = flight.copy.as_ref().unwrap_or(&self.set);
+        let set = match &mut flight.copy {
+            Some(copy) => {
+                // Requests since it was made. Their activity may be in the log already.
+                copy.saw_with(&self.set);
+                copy
+            }
+            None => &self.set,
+        };
         self.has_parts = put(group, tag, set, parts, self.has_parts);
+    }
+
+    /// Adds what requests see.
+    pub(super) fn put(&mut self, tag: Tag, group: &mut Group) {
+        self.has_parts = put(group, tag, &self.set, Parts::Same, self.has_parts);
     }
 
     /// The commit is on the disk, or failed. Then it may be on the disk or not, and has to be undone there.

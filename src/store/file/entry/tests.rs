@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::{
     model::{Arrival, EndReason, Limit, Token, UserId},
-    store::{Authenticated, Create, Created, List, Which, file::log::Value},
+    store::{
+        Authenticated, Create, Created, List, Which,
+        file::log::{Value, What},
+    },
 };
 
 const KEPT: Duration = Duration::from_secs(60);
@@ -44,8 +47,10 @@ fn take_off(entry: &mut Entry) -> Group {
 fn written(entry: &mut Entry) -> usize {
     let group = take_off(entry);
     let mut value = Value::read(&group.values()[0]).unwrap();
-    let head = value.next().unwrap().unwrap().head;
-    let mut set = SessionSet::decode(head.unwrap()).unwrap();
+    let What::Head(head) = value.next().unwrap().unwrap().what else {
+        panic!("the set is gone");
+    };
+    let mut set = SessionSet::decode(head).unwrap();
     set.list(&List::new(tag()), now()).len()
 }
 
@@ -134,4 +139,24 @@ fn an_end_during_a_commit_is_in_effect_before_it_and_after_it() {
         entry.land(written, false, now());
         assert_eq!(live(&entry), []);
     }
+}
+
+#[test]
+fn a_copy_that_is_written_has_the_activity_of_requests_since_it_was_made() {
+    let mut entry = Entry::default();
+    let (first, ..) = sign_in(&mut entry);
+    take_off(&mut entry);
+    entry.land(true, false, now());
+    let _second = sign_in(&mut entry);
+    let later = now().plus(KEPT);
+    entry.set.saw(|id| (id == first).then_some(later));
+
+    let group = take_off(&mut entry);
+
+    let mut value = Value::read(&group.values()[0]).unwrap();
+    let What::Head(head) = value.next().unwrap().unwrap().what else {
+        panic!("the set is gone");
+    };
+    let set = SessionSet::decode(head).unwrap();
+    assert_eq!(set.last_activity(first), Some(later));
 }

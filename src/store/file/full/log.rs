@@ -33,7 +33,8 @@ fn write<'a>(disk: &mut Disk, sets: impl Iterator<Item = (usize, Option<&'a Sess
     for (user, set) in sets {
         group.put(tag(user), set, Parts::Changed, true);
     }
-    disk.commit(group, Times::default(), true, false).unwrap();
+    disk.commit(group, Times::default(), Some(&|_, _| false), false)
+        .unwrap();
 }
 
 #[test]
@@ -79,7 +80,8 @@ fn how_much_data_the_file_has_is_known_as_after_a_restart() {
                 // As after a commit that failed.
                 let mut again = Group::new(1);
                 again.put(tag(user), Some(&set), Parts::All, true);
-                disk.commit(again, Times::default(), true, false).unwrap();
+                disk.commit(again, Times::default(), Some(&|_, _| false), false)
+                    .unwrap();
             }
         }
     }

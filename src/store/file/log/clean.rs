@@ -6,9 +6,10 @@ use redb::{StorageError, Table};
 
 use super::{
     Log,
-    group::{Group, Value},
+    group::{Group, Value, What},
     room,
 };
+use crate::model::Tag;
 
 /// How much of the file the log takes at least before it is cleaned.
 const LEAST: u64 = if cfg!(test) { 4 } else { 32 * 1024 } * 1024;
@@ -19,6 +20,9 @@ const TIMES: u64 = 4;
 
 /// While the disk is nearly full, a cleaning removes so many bytes at least.
 const AT_ONCE: u64 = if cfg!(test) { 8 } else { 1024 } * 1024;
+
+/// Adds a set to a group as it is now, with all activity. Returns whether there is one.
+pub(in super::super) type Current<'a> = &'a dyn Fn(Tag, &mut Group) -> bool;
 
 /// What the cleaning of a commit changes.
 #[derive(Debug, Default)]
@@ -53,14 +57,15 @@ impl Log {
         }
     }
 
-    /// Removes some of the oldest values from the table, if the log is long, and adds what is the latest version to this
-    /// group of new sets. Say [`cleaned`](Self::cleaned) after the commit.
+    /// Removes some of the oldest values from the table, if the log is long, and adds those sets of which they have the latest
+    /// version to this group of new sets. Say [`cleaned`](Self::cleaned) after the commit.
     ///
     /// It reads what is in the table: a commit that failed may have added values that are not known here, and removed others.
     pub(in super::super) fn clean(
         &mut self,
         table: &mut Table<'_, u64, &'static [u8]>,
         group: &mut Group,
+        current: Current<'_>,
         is_low: bool,
     ) -> Result<Cleaned, StorageError> {
         let mut cleaned = Cleaned::default();
@@ -88,13 +93,18 @@ impl Log {
             self.note(value.time);
             for entry in value {
                 let entry = entry.map_err(torn)?;
-                if !self.is_latest(entry.tag, number) || !newer.insert(entry.tag) {
+                // The latest version of a set is in no value before this one. So it has this activity, or gets it now.
+                if matches!(entry.what, What::Seen(..))
+                    || !self.is_latest(entry.tag, number)
+                    || !newer.insert(entry.tag)
+                {
                     continue;
                 }
-                match entry.head {
-                    Some(head) => group.copy(entry.tag, head),
+                match entry.what {
+                    What::Head(_) if current(Tag::from_bytes(entry.tag), group) => {}
+                    What::Head(head) => group.copy(entry.tag, head),
                     // There is no older version that it hides.
-                    None => cleaned.gone.push(entry.tag),
+                    What::Gone | What::Seen(..) => cleaned.gone.push(entry.tag),
                 }
             }
         }

@@ -1,10 +1,10 @@
-//! The session sets of one commit, as values of the log.
+//! The session sets and the activity of one commit, as values of the log.
 
 use bytes::{Buf, BufMut};
 
 use super::super::disk::Parts;
 use crate::{
-    model::{Tag, Timestamp},
+    model::{SessionId, Tag, Timestamp},
     store::{StoreError, StoreErrorKind, session_set::SessionSet},
 };
 
@@ -14,15 +14,26 @@ pub(super) const VALUE: usize = if cfg!(test) { 2 * 1024 } else { 32 * 1024 } - 
 /// The length that says that the set is gone.
 const GONE: u32 = u32::MAX;
 
+/// The length that says that the last activity of a session follows: its id, and the moment.
+const SEEN: u32 = u32::MAX - 1;
+
 /// The bytes of a value that are the time of its commit.
 const TIME: usize = 8;
 
 /// The bytes before a set: its tag, and its length.
 const BEFORE: usize = 12 + 4;
 
-/// The session sets of one commit. They become one value of the log or several.
+/// The last activity of a session. Nothing else of its set changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in super::super) struct Activity {
+    pub(in super::super) tag: Tag,
+    pub(in super::super) id: SessionId,
+    pub(in super::super) at: Timestamp,
+}
+
+/// The session sets of one commit, and activity. They become one value of the log or several.
 pub(in super::super) struct Group {
-    /// Each is the time of the commit, then each set with its tag. There is always one.
+    /// Each is the time of the commit, then each set or activity with its tag. There is always one.
     values: Vec<Vec<u8>>,
     heads: Vec<Head>,
     pub(in super::super) parts: Vec<PartsOf>,
@@ -60,11 +71,6 @@ impl Group {
         }
     }
 
-    /// How many sets it has.
-    pub(in super::super) fn len(&self) -> usize {
-        self.heads.len()
-    }
-
     /// Adds a set. `None`: nothing is kept about it. Returns whether it has parts on the disk after the commit.
     pub(in super::super) fn put(
         &mut self,
@@ -94,6 +100,18 @@ impl Group {
         });
     }
 
+    /// Adds activity. A set in this group or a later one has it too.
+    pub(in super::super) fn saw(&mut self, Activity { tag, id, at }: &Activity) {
+        if let Some(value) = self.values.last_mut() {
+            let from = value.len();
+            value.put_slice(tag.as_bytes());
+            value.put_u32(SEEN);
+            value.put_slice(id.as_bytes());
+            value.put_i64(at.as_millis());
+            self.fit(from);
+        }
+    }
+
     fn put_head<T: ?Sized>(
         &mut self,
         tag: [u8; 12],
@@ -108,17 +126,25 @@ impl Group {
             self.error.get_or_insert(error);
         }
         let bytes = value.len() - from;
-        if value.len() > VALUE && from > TIME {
-            let mut next = begun(VALUE);
-            next.extend_from_slice(value.get(from..).unwrap_or_default());
-            value.truncate(from);
-            self.values.push(next);
-        }
+        self.fit(from);
         self.heads.push(Head {
             tag,
             value: self.values.len() - 1,
             bytes: if head.is_some() { bytes } else { 0 },
         });
+    }
+
+    /// What the last value has from here goes into the next one, if it is too much.
+    fn fit(&mut self, from: usize) {
+        if let Some(value) = self.values.last_mut()
+            && value.len() > VALUE
+            && from > TIME
+        {
+            let mut next = begun(VALUE);
+            next.extend_from_slice(value.get(from..).unwrap_or_default());
+            value.truncate(from);
+            self.values.push(next);
+        }
     }
 
     /// Says when the commit is. `None`: the clock may be wrong.
@@ -136,11 +162,11 @@ impl Group {
         self.error.take().map_or(Ok(()), Err)
     }
 
-    /// What goes into the log. Without sets this is nothing.
+    /// What goes into the log. Without sets and activity this is nothing.
     pub(in super::super) fn values(&self) -> &[Vec<u8>] {
-        match self.heads.is_empty() {
-            true => &[],
-            false => &self.values,
+        match self.values.as_slice() {
+            [only] if only.len() == TIME => &[],
+            values => values,
         }
     }
 
@@ -170,7 +196,7 @@ fn put<T: ?Sized>(
     let from = value.len();
     encode(head, value)?;
     let len = u32::try_from(value.len() - from).ok();
-    let len = len.filter(|len| *len < GONE);
+    let len = len.filter(|len| *len < SEEN);
     let len = len.ok_or(StoreError::new(StoreErrorKind::Full))?;
     if let Some(place) = value.get_mut(at..from) {
         place.copy_from_slice(&len.to_be_bytes());
@@ -184,12 +210,22 @@ pub(in super::super) struct Value<'a> {
     rest: &'a [u8],
 }
 
-/// A set in a value.
+/// A set in a value, or activity.
 #[derive(Debug, PartialEq)]
 pub(in super::super) struct Entry<'a> {
     pub(in super::super) tag: [u8; 12],
-    /// Its stored form. `None`: it is gone.
-    pub(in super::super) head: Option<&'a [u8]>,
+    pub(in super::super) what: What<'a>,
+}
+
+/// What a value says about a set.
+#[derive(Debug, PartialEq)]
+pub(in super::super) enum What<'a> {
+    /// Its stored form.
+    Head(&'a [u8]),
+    /// It is gone.
+    Gone,
+    /// The last activity of a session.
+    Seen(SessionId, Timestamp),
 }
 
 /// A value ends in the middle of a set.
@@ -222,21 +258,28 @@ impl<'a> Iterator for Value<'a> {
 fn entry<'a>(rest: &mut &'a [u8]) -> Option<Entry<'a>> {
     let tag = *rest.first_chunk()?;
     rest.advance(tag.len());
-    let len = rest.try_get_u32().ok()?;
-    if len == GONE {
-        return Some(Entry { tag, head: None });
-    }
-    let (head, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;
-    *rest = after;
-    Some(Entry {
-        tag,
-        head: Some(head),
-    })
+    let what = match rest.try_get_u32().ok()? {
+        GONE => What::Gone,
+        SEEN => {
+            let id = SessionId::from_bytes(*rest.first_chunk()?);
+            rest.advance(id.as_bytes().len());
+            What::Seen(id, Timestamp::from_millis(rest.try_get_i64().ok()?))
+        }
+        len => {
+            let (head, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+            *rest = after;
+            What::Head(head)
+        }
+    };
+    Some(Entry { tag, what })
 }
 
 impl Entry<'_> {
-    /// How many bytes it has in its value. 0: it says that the set is gone.
+    /// How many bytes the set has in this value. 0: none.
     pub(super) fn bytes(&self) -> usize {
-        self.head.map_or(0, |head| BEFORE + head.len())
+        match self.what {
+            What::Head(head) => BEFORE + head.len(),
+            What::Gone | What::Seen(..) => 0,
+        }
     }
 }

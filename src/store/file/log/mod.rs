@@ -2,6 +2,9 @@
 //!
 //! A commit adds its sets at the end, in one place of the file whatever users they are of. An older version of a set stays in
 //! the log until the log is [cleaned](Log::clean) from its start. An index in memory says which version is the latest one.
+//!
+//! If only the last activity of a session changed, the log gets just that. It counts until a later value has the whole set: each
+//! version has all activity that was written before it. Cleaning adds sets as requests see them, so it needs to copy no activity.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,9 +13,14 @@ use redb::TableDefinition;
 mod clean;
 mod group;
 #[cfg(test)]
+mod seen;
+#[cfg(test)]
 mod tests;
 
-pub(super) use self::group::{Group, PartsOf, Torn, Value};
+pub(super) use self::{
+    clean::Current,
+    group::{Activity, Entry, Group, PartsOf, Torn, Value, What},
+};
 use crate::model::Timestamp;
 
 /// Session sets without the data of their sessions, many in a value. Values with a higher number were written later.
@@ -58,12 +66,13 @@ struct Place {
 }
 
 impl Log {
-    /// This value is in the file, before all that were found. Hands those sets to `take` of which it has the latest version.
+    /// This value is in the file, before all that were found. Hands those sets to `take` of which it has the latest version,
+    /// and activity after that version.
     pub(super) fn found<E: From<Torn>>(
         &mut self,
         number: u64,
         bytes: &[u8],
-        mut take: impl FnMut([u8; 12], &[u8]) -> Result<(), E>,
+        mut take: impl FnMut(Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.last = self.last.max(number);
         let room = room(bytes.len());
@@ -76,10 +85,10 @@ impl Log {
             if self.index.contains_key(&entry.tag) {
                 continue;
             }
-            self.place(entry.tag, number, entry.bytes());
-            if let Some(head) = entry.head {
-                take(entry.tag, head)?;
+            if !matches!(entry.what, What::Seen(..)) {
+                self.place(entry.tag, number, entry.bytes());
             }
+            take(entry)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use redb::{ReadableDatabase, ReadableTable};
 
 use super::{group::VALUE, *};
 use crate::{
-    model::{Arrival, Tag, Timestamp, Token, UserId},
+    model::{Arrival, SessionId, Tag, Timestamp, Token, UserId},
     store::{
         Authenticated, Create, FileStoreErrorKind, SessionSet,
         file::{
@@ -18,11 +18,11 @@ use crate::{
     },
 };
 
-type Sets = BTreeMap<[u8; 12], SessionSet>;
+pub(super) type Sets = BTreeMap<[u8; 12], SessionSet>;
 
-const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
-fn tag(user: u8) -> Tag {
+pub(super) fn tag(user: u8) -> Tag {
     Tag::from_bytes([user; 12])
 }
 
@@ -35,7 +35,7 @@ fn group<'a>(rows: impl IntoIterator<Item = (u8, Option<&'a SessionSet>)>) -> Gr
 }
 
 /// A set with one session more that has data.
-fn more(user: u8, set: Option<&SessionSet>) -> SessionSet {
+pub(super) fn more(user: u8, set: Option<&SessionSet>) -> SessionSet {
     let mut set = set.cloned().unwrap_or_default();
     let token = Token::random(tag(user)).unwrap();
     let proof = Authenticated::On(Arrival::now());
@@ -45,7 +45,7 @@ fn more(user: u8, set: Option<&SessionSet>) -> SessionSet {
     set
 }
 
-fn open(path: &Path) -> (Disk, Sets, Times) {
+pub(super) fn open(path: &Path) -> (Disk, Sets, Times) {
     let mut sets = Sets::new();
     let opened = Disk::open(path, Times::default(), |tag, set| {
         let twice = sets.insert(*tag.as_bytes(), set);
@@ -56,16 +56,18 @@ fn open(path: &Path) -> (Disk, Sets, Times) {
 }
 
 fn commit(disk: &mut Disk, group: Group) {
-    disk.commit(group, Times::default(), true, true).unwrap();
+    disk.commit(group, Times::default(), Some(&|_, _| false), true)
+        .unwrap();
 }
 
 /// Writes a group, and the database has all that was written before.
 fn settle(disk: &mut Disk, group: Group) {
-    disk.commit(group, Times::default(), true, false).unwrap();
+    disk.commit(group, Times::default(), Some(&|_, _| false), false)
+        .unwrap();
 }
 
 /// How many values were removed, if no commit failed.
-fn removed(log: &Log) -> usize {
+pub(super) fn removed(log: &Log) -> usize {
     usize::try_from(log.last).unwrap() - log.values.len()
 }
 
@@ -78,7 +80,7 @@ fn known(log: &Log) -> impl PartialEq + std::fmt::Debug {
 }
 
 /// Numbers that look random, the same in each run.
-fn random(seed: u64) -> impl FnMut(u64) -> u64 {
+pub(super) fn random(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed;
     move |end| {
         state = state.wrapping_mul(6_364_136_223_846_793_005) + 1;
@@ -234,8 +236,8 @@ fn the_time_of_a_value_that_was_removed_is_kept() {
         last: Some(NOW),
         everyone: None,
     };
-    disk.commit(group([(1, Some(&set))]), times, true, true)
-        .unwrap();
+    let one = group([(1, Some(&set))]);
+    disk.commit(one, times, Some(&|_, _| false), true).unwrap();
     // The clock may be wrong from now on, or it was set back.
     while removed(disk.log()) == 0 {
         commit(&mut disk, group([(1, Some(&set))]));
@@ -370,13 +372,21 @@ fn a_value_has_as_many_sets_as_fill_its_pages() {
 fn a_value_that_ends_in_the_middle_of_a_set_is_torn() {
     let mut group = group([(7, None)]);
     group.copy([8; 12], b"set");
+    let id = SessionId::from_bytes([6; 12]);
+    group.saw(&Activity {
+        tag: tag(9),
+        id,
+        at: NOW,
+    });
     let whole = &group.values()[0];
 
     let read = |bytes| Value::read(bytes)?.collect::<Result<Vec<_>, Torn>>();
     let found: Vec<_> = read(whole).unwrap();
-    let found: Vec<_> = found.iter().map(|it| (it.tag[0], it.head)).collect();
-    assert_eq!(found, [(7, None), (8, Some(&b"set"[..]))]);
-    for end in (0..8).chain(9..24).chain(25..whole.len()) {
+    let found: Vec<_> = found.into_iter().map(|it| (it.tag[0], it.what)).collect();
+    let set = What::Head(b"set");
+    assert_eq!(found, [(7, What::Gone), (8, set), (9, What::Seen(id, NOW))]);
+    assert_eq!(whole.len(), 43 + 36);
+    for end in (0..8).chain(9..24).chain(25..43).chain(44..whole.len()) {
         assert_eq!(read(&whole[..end]), Err(Torn), "{end}");
     }
 }

@@ -12,11 +12,11 @@ use self::drive::{Drive, Random, number};
 use super::{
     disk::{Disk, Parts, Times},
     journal::{self, Journal},
-    log::Group,
+    log::{Activity, Group},
 };
 use crate::{
     model::{Tag, Timestamp, Token, UserId},
-    store::{Authenticated, Create, SessionSet},
+    store::{Authenticated, Create, List, SessionSet},
 };
 
 type Sets = BTreeMap<[u8; 12], SessionSet>;
@@ -59,6 +59,13 @@ fn more(user: u8, set: Option<&SessionSet>, note: u64, random: &mut Random) -> S
     }
     set.create(&create, NOW, Duration::from_secs(3_600));
     set
+}
+
+/// One session of the set is active at this moment.
+fn act(set: &mut SessionSet, tag: Tag, at: Timestamp) -> Option<Activity> {
+    let id = set.clone().list(&List::new(tag), NOW).first()?.id;
+    set.saw(|session| (session == id).then_some(at));
+    Some(Activity { tag, id, at })
 }
 
 /// How a life goes.
@@ -125,7 +132,7 @@ fn lives(life: Life) -> Seen {
     for number in 0..life.commits {
         // Requests see what was there before.
         let mut after = states[0].clone();
-        let mut users = std::mem::take(&mut unknown);
+        let (mut users, mut active) = (std::mem::take(&mut unknown), Vec::new());
         let parts = if users.is_empty() {
             Parts::Changed
         } else {
@@ -157,8 +164,27 @@ fn lives(life: Life) -> Seen {
                 true,
             );
         }
+        // Activity of other sets.
+        let at = NOW.plus(Duration::from_millis(number.into()));
+        for _ in 0..random.below(4) {
+            let user = u8::try_from(random.below(USERS.into())).unwrap();
+            if users.contains(&user) {
+                continue;
+            }
+            let tag = Tag::from_bytes([user; 12]);
+            let set = after.get_mut(tag.as_bytes());
+            if let Some(activity) = set.and_then(|set| act(set, tag, at)) {
+                group.saw(&activity);
+                active.push(user);
+            }
+        }
         let may_wait = life.small || random.below(12) > 0;
-        let done = disk.commit(group, Times::default(), true, may_wait);
+        let now = |tag: Tag, group: &mut Group| {
+            let set = after.get(tag.as_bytes());
+            group.put(tag, set, Parts::Same, true);
+            set.is_some()
+        };
+        let done = disk.commit(group, Times::default(), Some(&now), may_wait);
         states.push(after);
         for left in drive.left() {
             seen.check(left, &states, &mut random, true);
@@ -167,6 +193,8 @@ fn lives(life: Life) -> Seen {
             states.drain(..states.len() - 1);
         } else {
             seen.failed += 1;
+            // Requests saw the activity. Here it is as if they did not, so the sets are written again.
+            users.append(&mut active);
             unknown = users;
         }
         let left = drive.state().lose_power();
