@@ -237,25 +237,27 @@ impl Disk {
         self.log.bytes() + self.parts
     }
 
-    /// Whether there is no space for more sessions.
-    pub(super) fn is_full(&mut self) -> bool {
+    /// Looks how much space the disk has. Returns whether there is none for more sessions.
+    pub(super) fn look(&mut self) -> bool {
         self.space.note(self.medium.room(), self.used())
     }
 
     /// Whether to make the file shorter.
-    pub(super) fn is_hollow(&mut self) -> bool {
-        self.space.take_hollow(self.used())
+    pub(super) fn is_hollow(&self) -> bool {
+        self.space.is_hollow()
     }
 
     /// Gives what is unused of the file back to the disk. The database would rather take more of the disk than use all of it.
-    pub(super) fn compact(&mut self) -> Result<(), redb::Error> {
+    /// Returns whether it did: it does not while a backup reads from the file.
+    pub(super) fn compact(&mut self) -> Result<bool, redb::Error> {
         let Some(Opened { database, storage }) = self.opened.take() else {
-            return Ok(());
+            return Ok(false);
         };
         let (database, done) = match Arc::try_unwrap(database) {
             Ok(mut database) => {
+                self.space.shorten(self.used());
                 let done = database.compact();
-                (Arc::new(database), done)
+                (Arc::new(database), done.map(|_| true))
             }
             // A backup reads from it.
             Err(shared) => (shared, Ok(false)),
@@ -264,8 +266,7 @@ impl Disk {
         if done.is_err() {
             self.close();
         }
-        done?;
-        Ok(())
+        Ok(done?)
     }
 
     /// Whether the disk has only what is left for ends.

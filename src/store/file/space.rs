@@ -60,13 +60,14 @@ impl Space {
         self.is_low
     }
 
-    /// Whether to make the file shorter, because most of it is unused. It is tried once.
-    pub(super) fn take_hollow(&mut self, used: u64) -> bool {
-        let is_hollow = std::mem::take(&mut self.is_hollow);
-        if is_hollow {
-            self.shortened = used;
-        }
-        is_hollow
+    /// Whether to make the file shorter, because most of it is unused.
+    pub(super) fn is_hollow(&self) -> bool {
+        self.is_hollow
+    }
+
+    /// The file is made shorter, with so much in it. That is tried once.
+    pub(super) fn shorten(&mut self, used: u64) {
+        (self.is_hollow, self.shortened) = (false, used);
     }
 
     /// There is so much space, and so much is in the file. Returns whether there is no space for more sessions.
@@ -87,6 +88,8 @@ impl Space {
         if !self.is_low || self.is_full && used <= self.mark - self.mark / 32 {
             (self.is_low, self.is_full, self.base) = (true, false, room.size);
         }
+        let is_unused = used < room.size.saturating_sub(START) / 2 && used < self.shortened / 2;
+        self.is_hollow &= is_unused;
         let rest = room.free.saturating_sub(room.reserve() / 2);
         if !self.is_full {
             self.base = self.base.min(room.size);
@@ -94,8 +97,7 @@ impl Space {
             if grows {
                 self.mark = used;
             }
-            self.is_hollow |=
-                grows && used < room.size.saturating_sub(START) / 2 && used < self.shortened / 2;
+            self.is_hollow |= grows && is_unused;
             self.is_full = grows || rest == 0 && used >= self.mark;
         }
         self.is_full
@@ -177,20 +179,27 @@ mod tests {
             let mut space = Space::new();
             note(&mut space, LOW, SIZE, used);
             note(&mut space, LOW, SIZE + grows, used);
-            (space.take_hollow(used), space)
+            space
         };
         let half = MOST;
 
-        assert!(!unused(half, 1).0);
-        assert!(!unused(half - 1, 0).0);
-        let (is_hollow, mut space) = unused(half - 1, 1);
-        assert!(is_hollow && !space.take_hollow(half - 1));
+        assert!(!unused(half, 1).is_hollow());
+        assert!(!unused(half - 1, 0).is_hollow());
+        let mut space = unused(half - 1, 1);
+        assert!(space.is_hollow());
+        space.shorten(half - 1);
+        assert!(!space.is_hollow());
         // That did not help.
         for (used, again) in [(half / 2, false), (half / 4, true)] {
             note(&mut space, LOW, SIZE + 1, used);
             note(&mut space, LOW, SIZE + 2, used);
-            assert_eq!(space.take_hollow(used), again);
+            assert_eq!(space.is_hollow(), again);
         }
+        // A backup reads from it, and meanwhile it was used.
+        note(&mut space, LOW, SIZE + 2, half / 4);
+        assert!(space.is_hollow());
+        note(&mut space, LOW, SIZE + 2, half);
+        assert!(!space.is_hollow());
     }
 
     #[test]

@@ -207,23 +207,31 @@ impl Writer {
             let _ = waiting.send(Landing::Done(outcome.clone()));
         }
         if outcome.is_ok() && self.disk.is_hollow() {
-            let (disk, began) = (&mut self.disk, Monotonic::now());
-            let done = catch_unwind(AssertUnwindSafe(|| disk.compact()));
-            // After an error the next commit opens the file again.
-            let ok = self.seen(done).is_ok();
-            let took = began.elapsed();
-            tracing::info!(
-                ok,
-                ?took,
-                "the file of sessions was compacted, and writes waited for that"
-            );
-            self.look();
+            self.compact();
         }
+    }
+
+    fn compact(&mut self) {
+        let (disk, began) = (&mut self.disk, Monotonic::now());
+        let done = catch_unwind(AssertUnwindSafe(|| disk.compact()));
+        let done = self.seen(done);
+        if matches!(done, Ok(false)) {
+            // After the commit that finds the backup over.
+            return;
+        }
+        // After an error the next commit opens the file again.
+        let (ok, took) = (done.is_ok(), began.elapsed());
+        tracing::info!(
+            ok,
+            ?took,
+            "the file of sessions was compacted, and writes waited for that"
+        );
+        self.look();
     }
 
     /// Looks whether the disk has space for more sessions.
     fn look(&mut self) {
-        let is_full = self.disk.is_full();
+        let is_full = self.disk.look();
         self.front.queue.note_full(is_full);
         if is_full && !self.is_short {
             self.is_short = true;
@@ -265,8 +273,8 @@ impl Writer {
         self.seen(done).map_err(Failure::from)
     }
 
-    /// What came of a commit that may have panicked.
-    fn seen(&mut self, done: thread::Result<Result<(), redb::Error>>) -> Result<(), redb::Error> {
+    /// What came of what may have panicked.
+    fn seen<T>(&mut self, done: thread::Result<Result<T, redb::Error>>) -> Result<T, redb::Error> {
         let done = done.unwrap_or_else(|_| {
             self.disk.close();
             Err(redb::Error::PreviousIo)

@@ -50,7 +50,7 @@ fn a_log_whose_values_take_more_than_what_is_in_them_is_not_cleaned_for_ever() {
         let mut state = small.state();
         (state.says, state.free) = (true, 40);
     }
-    disk.is_full();
+    disk.look();
     assert!(disk.is_low());
     let mut commits = 0;
 
@@ -90,4 +90,34 @@ fn how_much_data_the_file_has_is_known_as_after_a_restart() {
 
     assert!(parts > 100_000, "{parts}");
     assert_eq!(small.disk().parts(), parts);
+}
+
+#[test]
+fn a_file_that_a_backup_reads_is_made_shorter_when_the_backup_is_over() {
+    let small = Small::with(Vec::new());
+    let mut disk = small.disk();
+    let sets: Vec<_> = (0..USERS).map(|user| set(user, 2, 9_000)).collect();
+    write(
+        &mut disk,
+        (0..).zip(&sets).map(|(user, set)| (user, Some(set))),
+    );
+    write(&mut disk, (0..USERS).map(|user| (user, None)));
+    small.state().says = true;
+    small.state().free = 40;
+    disk.look();
+    // As if the database had taken more of the disk.
+    small.state().taken.extend(100_000..100_100);
+    disk.look();
+    assert!(disk.is_hollow());
+    let backup = disk.database().upgrade();
+
+    assert!(!disk.compact().unwrap());
+    assert!(disk.is_hollow());
+    drop(backup);
+    let before = small.state().bytes.len();
+    assert!(disk.compact().unwrap());
+
+    assert!(!disk.is_hollow());
+    let after = small.state().bytes.len();
+    assert!(after < before, "{after} and {before}");
 }
