@@ -68,7 +68,7 @@ struct Opened {
 /// Which parts a commit writes.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Parts {
-    /// None. Only activity is written.
+    /// None: they did not change.
     #[default]
     Same,
     /// Those with another revision than on the disk.

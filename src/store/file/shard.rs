@@ -52,7 +52,7 @@ pub(super) struct Shard {
     agents: Agents,
     /// How many of the sets began with a guest session.
     guests: usize,
-    /// Each set once.
+    /// Each set once, and again if it is gone.
     seen: Vec<Seen>,
     /// Sets that are gone in memory, with data of their sessions on the disk.
     left: HashSet<Tag>,
