@@ -40,6 +40,20 @@ async fn activity_that_lost_to_another_write_is_written_where_the_session_would_
 
 // T14
 #[tokio::test]
+async fn activity_that_loses_each_time_is_tried_twice_again() {
+    let (clock, shelf, store) = setup();
+    let token = short_session(&store, &clock).await;
+    let before = of(&shelf.counts().activity);
+
+    shelf.lose_activity(9);
+    clock.advance(Duration::from_secs(10));
+    assert!(is_live(&store, &token).await);
+
+    assert_eq!(of(&shelf.counts().activity), before + 3);
+}
+
+// T14
+#[tokio::test]
 async fn a_request_whose_activity_lost_has_its_answer_although_the_storage_cannot_be_read_again() {
     let (clock, shelf, store) = setup();
     let token = short_session(&store, &clock).await;

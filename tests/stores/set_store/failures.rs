@@ -149,6 +149,7 @@ async fn a_set_of_a_newer_version_is_an_error_and_is_left_alone() {
     shelf.put_head(tag(), newer.clone());
     let (_, create) = sign_in(&clock);
     let save = Save::new(tag(), token.session_id(), Changes::default());
+    let before = of(&shelf.counts().reads);
 
     let kinds = [
         store.resolve(&Resolve::new(token)).await.map(drop),
@@ -160,6 +161,7 @@ async fn a_set_of_a_newer_version_is_an_error_and_is_left_alone() {
     .map(|answer| answer.unwrap_err().kind());
 
     assert_eq!(kinds, [StoreErrorKind::TooNew; 5]);
+    assert_eq!(of(&shelf.counts().reads) - before, 5, "none is tried again");
     // A sign-in that was given up there is not tried again by each operation of other users.
     store.end_undelivered(tag(), SessionId::from_bytes([7; 12]));
     let before = of(&shelf.counts().reads);

@@ -35,6 +35,9 @@ struct Inner {
     is_stuck: AtomicBool,
     /// Whether the database answers when the wait is over.
     answers: AtomicBool,
+    /// Whether it answers reads alone.
+    is_read_only: AtomicBool,
+    writes: AtomicUsize,
     waiting: AtomicUsize,
     is_over: Semaphore,
 }
@@ -45,6 +48,8 @@ impl Stuck {
             shelf: shelf.clone(),
             is_stuck: AtomicBool::new(false),
             answers: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
+            writes: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             is_over: Semaphore::new(0),
         }))
@@ -71,6 +76,10 @@ impl SetStorage for Stuck {
     async fn write(&self, tag: Tag, write: &Write) -> Result<Written, StoreError> {
         if !self.0.is_stuck.swap(true, Relaxed) {
             return Ok(Written::Lost);
+        }
+        self.0.writes.fetch_add(1, Relaxed);
+        if self.0.is_read_only.load(Relaxed) {
+            return Err(StoreError::new(StoreErrorKind::Timeout));
         }
         self.0.shelf.write(tag, write).await
     }
@@ -240,4 +249,43 @@ async fn ends_that_wait_longer_than_the_patience_are_not_tried_one_by_one_while_
         1,
         "calls of the storage"
     );
+}
+
+// T19
+#[tokio::test]
+async fn ends_that_wait_longer_than_the_patience_are_tried_while_the_storage_answers() {
+    let mut scene = Scene::new().await;
+    scene.store = SetStore::builder(scene.stuck.clone())
+        .patience(Duration::from_millis(500))
+        .build();
+    let mut waiting = vec![scene.saves(), scene.ends(), scene.ends(), scene.saves()];
+    assert_eq!(busy(&mut waiting).await, 0);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+
+    scene.stuck.goes_on(true);
+    let answers = answers(waiting).await;
+
+    assert_eq!(answers[..3], [Ok(()); 3]);
+    assert_eq!(answers[3], Err(StoreErrorKind::Busy));
+}
+
+#[tokio::test]
+async fn ends_that_wait_longer_than_the_patience_are_not_tried_while_writes_fail() {
+    let mut scene = Scene::new().await;
+    scene.store = SetStore::builder(scene.stuck.clone())
+        .patience(Duration::from_millis(500))
+        .build();
+    let mut waiting = vec![scene.saves()];
+    waiting.extend((0..100).map(|_| scene.ends()));
+    assert_eq!(busy(&mut waiting).await, 0);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+
+    scene.stuck.0.is_read_only.store(true, Relaxed);
+    scene.stuck.goes_on(true);
+    let answers = answers(waiting).await;
+
+    let (first, others) = answers.split_first().unwrap();
+    assert_eq!(*first, Err(StoreErrorKind::Timeout));
+    assert_eq!(others, vec![Err(StoreErrorKind::Busy); 100]);
+    assert_eq!(scene.stuck.0.writes.load(Relaxed), 1);
 }

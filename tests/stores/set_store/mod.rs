@@ -1,9 +1,12 @@
 //! What `SetStore` does when others write, when the storage fails, and when it is full.
 
 mod activity;
+mod doubt;
 mod failures;
 mod flood;
+mod given_up;
 mod others;
+mod seen;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
