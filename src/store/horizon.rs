@@ -322,3 +322,6 @@ impl fmt::Debug for Horizon {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

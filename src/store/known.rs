@@ -89,3 +89,6 @@ pub(super) fn ask_in_background<St: SessionStore>(store: &Arc<St>, horizon: &Hor
 pub(super) fn later(own: Option<Timestamp>, of_everyone: Option<Timestamp>) -> Option<Timestamp> {
     own.max(of_everyone)
 }
+
+#[cfg(test)]
+mod tests;

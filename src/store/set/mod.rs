@@ -224,36 +224,4 @@ impl<S: fmt::Debug> fmt::Debug for SetStore<S> {
 }
 
 #[cfg(all(test, feature = "postgres"))]
-mod tests {
-    use std::future::pending;
-
-    use super::*;
-    use crate::{
-        model::{SessionId, Tag},
-        store::together::after,
-    };
-
-    struct Silent;
-
-    impl SetStorage for Silent {
-        async fn read(&self, _: Tag, _: Option<SessionId>) -> Result<Stored, StoreError> {
-            pending().await
-        }
-
-        async fn write(&self, _: Tag, _: &Write) -> Result<Written, StoreError> {
-            pending().await
-        }
-    }
-
-    #[test]
-    fn late_in_a_commit_a_sign_in_is_written_in_half_of_what_is_left_or_not_at_all() {
-        const HOUR: Duration = Duration::from_secs(3_600);
-        let store = SetStore::builder(Silent).shares(2 * HOUR).build();
-        let left_after = |spent| tokio_test::block_on(after(spent, async { store.patience() }));
-
-        let (half, nothing) = (left_after(HOUR), left_after(2 * HOUR));
-
-        assert!(HOUR / 3 < half && half <= HOUR / 2, "{half:?}");
-        assert_eq!((nothing, store.patience()), (Duration::ZERO, HOUR));
-    }
-}
+mod tests;

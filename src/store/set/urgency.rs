@@ -145,6 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_that_came_before_its_operation_was_dropped_goes_on() {
+        let mut rows = Rows::default();
+        let [mut first, mut second] =
+            [(); 2].map(|()| Waiting::at(Some(rows.join(Urgency::Other))));
+        assert!(rows.pass_on(Urgency::End));
+
+        assert!(first.leave(), "it has the turn");
+        assert!(!second.leave());
+        assert!(!rows.pass_on(Urgency::End), "nobody waits");
+    }
+
+    #[test]
     fn a_place_is_made_for_an_urgent_one_by_the_last_of_the_least_urgent() {
         let mut rows = Rows::default();
         let mut waiting: Vec<_> = [Urgency::Other, Urgency::SignIn, Urgency::Other]
