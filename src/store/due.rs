@@ -54,6 +54,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_memory_of_session_sets_that_went_is_given_back() {
+        let (mut due, mut sets) = (Due::default(), HashMap::new());
+        let at = Timestamp::from_millis(1_000_000);
+        for number in 0..100_000_u32 {
+            let mut tag = [0; 12];
+            tag[..4].copy_from_slice(&number.to_be_bytes());
+            due.push(Tag::from_bytes(tag), at);
+            sets.insert(Tag::from_bytes(tag), at);
+        }
+
+        while let Some((tag, _)) = due.take(at) {
+            sets.remove(&tag);
+            due.shrink(&mut sets, |until, at| *until == at);
+        }
+
+        assert!(sets.is_empty());
+        assert!(sets.capacity() <= 64, "{}", sets.capacity());
+        assert!(due.0.capacity() <= 64, "{}", due.0.capacity());
+    }
+
+    #[test]
     fn moments_that_count_no_more_take_little_memory() {
         let (mut due, mut sets) = (Due::default(), HashMap::new());
         for at in 0..100_u8 {

@@ -86,3 +86,42 @@ pub(super) fn is_of(record: &Record, id: SessionId, digest: &Digest) -> bool {
 fn wrong<T>() -> Result<T, StoreError> {
     Err(StoreError::new(StoreErrorKind::Corrupt))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Timestamp, Token, UserId},
+        store::{Authenticated, Renewal, Salt},
+    };
+
+    #[test]
+    fn a_session_is_what_was_asked_for_if_its_id_and_its_token_are() {
+        let user = UserId::new("alice").unwrap();
+        let now = Timestamp::from_millis(1_764_000_000_000);
+        let token = Token::random(Tag::of(&user)).unwrap();
+        let other = Token::random(Tag::of(&user)).unwrap();
+        let create = |token| Create::new(token, Some(user.clone()), Authenticated::At(now));
+        let (create, other) = (create(&token), create(&other));
+        let record = Record::of(&create, now);
+        let salt = Salt::from_bytes([7; 16]);
+        let mut rotate = Rotate::new(&token, &token.successor(&salt), Renewal::Derived(salt));
+        rotate.digest = record.digest;
+        let rotates = |rotate: &Rotate| {
+            let answer = rotated(rotate, Ok(Rotated::Rotated(Box::new(record.clone()))));
+            answer.map(drop).map_err(|error| error.kind())
+        };
+        let corrupt = Err(StoreErrorKind::Corrupt);
+
+        assert!(is_of(&record, create.id, &create.digest));
+        assert!(!is_of(&record, other.id, &create.digest));
+        assert!(!is_of(&record, create.id, &other.digest));
+
+        assert_eq!(rotates(&rotate), Ok(()));
+        let mut of_other = rotate.clone();
+        of_other.id = other.id;
+        assert_eq!(rotates(&of_other), corrupt);
+        rotate.digest = other.digest;
+        assert_eq!(rotates(&rotate), corrupt);
+    }
+}

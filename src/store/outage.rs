@@ -37,3 +37,30 @@ pub(super) fn jitter(pause: Duration) -> Duration {
     });
     pause.mul_f64(0.5 + share)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::store::{StoreError, StoreErrorKind};
+
+    #[test]
+    fn pauses_differ_by_a_half_at_most() {
+        let pauses: HashSet<_> = (0..100).map(|_| jitter(Duration::from_secs(2))).collect();
+
+        let (least, most) = (Duration::from_secs(1), Duration::from_secs(3));
+        assert!(pauses.iter().all(|it| (least..=most).contains(it)));
+        assert!(pauses.len() > 10, "{}", pauses.len());
+    }
+
+    #[test]
+    fn a_shared_cause_has_the_cause_of_its_own() {
+        let cause = StoreError::new(StoreErrorKind::Timeout).with_source("the first");
+
+        let shared = SharedCause::new(cause).clone();
+
+        let source = shared.source().map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("the first"));
+    }
+}

@@ -161,3 +161,27 @@ impl SessionStore for OutageStore {
         self.store.end_undelivered(tag, id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance;
+
+    #[tokio::test]
+    async fn keeps_the_whole_contract() {
+        conformance::all(async |clock| OutageStore {
+            store: MemoryStore::builder().clock(clock).build(),
+            away: Arc::default(),
+        })
+        .await;
+    }
+
+    #[test]
+    fn it_is_the_same_store_for_the_layer_and_for_streams() {
+        let store = OutageStore::new();
+
+        assert!(store.identity().is_some() && store.identity() == store.clone().identity());
+        assert_ne!(store.identity(), OutageStore::new().identity());
+        assert!(store.feed().is_some() && store.horizon().is_some());
+    }
+}

@@ -174,12 +174,14 @@ mod tests {
                 while began.age() < Duration::from_millis(2) {
                     tokio::task::yield_now().await;
                 }
-                began.age()
+                (began.age(), spent())
             });
             (took.await, spent())
         };
 
-        let (took, spent) = tokio_test::block_on(after(HOUR, calls));
+        let ((took, of_its_own), spent) = tokio_test::block_on(after(HOUR, calls));
+
+        assert_eq!(of_its_own, Duration::ZERO, "its calls are none of them");
 
         let beside = began.age() - took;
         assert!(HOUR <= spent && spent <= HOUR + beside, "{spent:?}");
