@@ -58,7 +58,7 @@ mod tests {
     fn a_shared_cause_has_the_cause_of_its_own() {
         let cause = StoreError::new(StoreErrorKind::Timeout).with_source("the first");
 
-        let shared = SharedCause::new(cause).clone();
+        let shared = SharedCause::new(cause);
 
         let source = shared.source().map(ToString::to_string);
         assert_eq!(source.as_deref(), Some("the first"));

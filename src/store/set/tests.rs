@@ -1,4 +1,5 @@
 //! What only the store of PostgreSQL sets.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::HashMap,
