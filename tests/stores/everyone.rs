@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis;
 use http::StatusCode;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower_user_sessions::{
     EndReason, Everyone, RedisStore, SessionLayer,
     store::{FeedMessage, ManualClock, RedisLive, RedisSource, StoreErrorKind, Timestamp},
@@ -133,6 +133,24 @@ async fn servers_that_hear_the_feed_notice_the_end_of_all_within_a_second_and_ot
     let slowest = first.max(second).max(streams);
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert!(without < Duration::from_secs(5), "{without:?}");
+}
+
+// T74
+#[tokio::test]
+async fn a_server_with_a_stream_and_no_requests_notices_the_end_of_all_without_a_message() {
+    let server = Server::start();
+    let mut alice = Client::signed_in(&node(&server.url()), "alice").await;
+    let stream = alice.send(|session| async move { session.live().unwrap() });
+    let stream = stream.await.value();
+
+    let store = RedisStore::connect(&server.url()).unwrap();
+    Everyone::new(store).end_all().await.unwrap();
+
+    // Else it would be the next look at the session itself, a minute later.
+    let end = timeout(Duration::from_secs(15), stream.ended())
+        .await
+        .unwrap();
+    assert_eq!(end.notice().unwrap().reason, EndReason::Everyone);
 }
 
 // T74
