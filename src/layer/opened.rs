@@ -5,8 +5,9 @@ use http::{
     header::{ACCEPT, UPGRADE},
 };
 
+use crate::request::SEC_FETCH_SITE;
+
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What the headers of a request say about that.
 #[derive(Debug, Default)]

@@ -46,7 +46,7 @@ pub(crate) use self::{
     hints::RawHints,
     label::label,
     logged::Logged,
-    plain_http::is_from_plain_http,
+    plain_http::{SEC_FETCH_SITE, is_from_plain_http},
     source::{Reading, Sent, Tokens, Way},
     speculative::says_speculative,
 };

@@ -7,14 +7,14 @@ use http::{
     header::{HOST, ORIGIN, REFERER},
 };
 
-static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether the browser says that a page on plain http sent this request, and not one on this machine.
 ///
 /// Browsers keep no `Secure` cookie on such a page. On `http://localhost` all but Safari do.
 pub(crate) fn is_from_plain_http(headers: &HeaderMap, uri: &Uri) -> bool {
     // Browsers send it over https and to this machine, and not over plain http.
-    if headers.contains_key(&FETCH_SITE) {
+    if headers.contains_key(&SEC_FETCH_SITE) {
         return false;
     }
     let origin = headers.get(ORIGIN);
@@ -110,7 +110,11 @@ mod tests {
             (ORIGIN, "http://app.test"),
             (REFERER, "http://app.test/login"),
         ] {
-            let lines = [from, (HOST, "app.test"), (FETCH_SITE.clone(), "cross-site")];
+            let lines = [
+                from,
+                (HOST, "app.test"),
+                (SEC_FETCH_SITE.clone(), "cross-site"),
+            ];
             assert!(!is(&lines, "/"));
         }
     }

@@ -18,8 +18,8 @@ impl Front {
             let Some(entry) = shard.get(tag) else {
                 return Resolved::Unknown;
             };
-            first_use = entry.set.is_new_token(resolve);
             let is_unsent = entry.set.is_unsent(id);
+            first_use = is_unsent && entry.set.is_new_token(resolve);
             let resolved = if self.clock.is_doubted(now) {
                 let mut copy = entry.set.clone();
                 let resolved = copy.resolve(resolve, now, self.notice_kept);

@@ -169,7 +169,7 @@ impl SessionSet {
         if self.rare().notices.iter().any(|(id, _)| *id == create.id) {
             return Some(Created::Ended);
         }
-        let live = self.live.iter().find(|live| live.record.id == create.id)?;
+        let live = self.find(create.id)?;
         if live.record.digest != create.digest || !live.record.is_live(now, create.not_before) {
             return Some(Created::Ended);
         }
@@ -212,7 +212,7 @@ impl SessionSet {
     pub(super) fn replaced(&self, sent: Option<SessionId>, now: Timestamp) -> Option<SessionId> {
         let mut id = sent?;
         for _ in 0..HOPS {
-            if self.live.iter().any(|live| live.record.id == id) {
+            if self.find(id).is_some() {
                 return Some(id);
             }
             match self.notice(id, now) {

@@ -96,7 +96,7 @@ impl SessionSet {
     /// lost, the data would be too.
     fn newer(&self, id: SessionId, end: &End) -> Option<Data> {
         let read_at = end.read_at?;
-        let live = self.live.iter().find(|live| live.record.id == id)?;
+        let live = self.find(id)?;
         (live.record.revision != read_at).then(|| live.data())
     }
 

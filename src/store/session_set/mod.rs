@@ -223,9 +223,14 @@ impl SessionSet {
 
     /// Whether this is no live session of another realm.
     fn is_within(&self, id: SessionId, realm: Option<Realm>) -> bool {
-        let live = self.live.iter().find(|live| live.record.id == id);
-        live.zip(realm)
+        self.find(id)
+            .zip(realm)
             .is_none_or(|(live, realm)| live.record.is_in(realm))
+    }
+
+    /// The session with this id, also if its time is over.
+    fn find(&self, id: SessionId) -> Option<&Live> {
+        self.live.iter().find(|live| live.record.id == id)
     }
 
     fn live_mut(

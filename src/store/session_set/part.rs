@@ -29,8 +29,7 @@ impl SessionSet {
     /// `resolve` and `save` need those of their session, and `end` those of the one session that it names.
     #[must_use]
     pub fn lacks_for(&self, create: &Create, now: Timestamp) -> Option<SessionId> {
-        let is_live = |live: &Live| live.record.id == create.id;
-        let needed = if self.live.iter().any(is_live) {
+        let needed = if self.find(create.id).is_some() {
             Some(create.id)
         } else {
             self.replaced(create.replaces, now)
@@ -43,7 +42,7 @@ impl SessionSet {
     /// It is `u8 version, u64 revision`, then [`Data::as_bytes`].
     #[must_use]
     pub fn encode_part(&self, id: SessionId) -> Option<Bytes> {
-        let live = self.live.iter().find(|live| live.record.id == id)?;
+        let live = self.find(id)?;
         let data = live.data();
         if data.is_empty() {
             return None;
@@ -79,7 +78,7 @@ impl SessionSet {
     }
 
     fn part(&self, id: SessionId) -> Option<&Part> {
-        let live = self.live.iter().find(|live| live.record.id == id)?;
+        let live = self.find(id)?;
         live.more.as_ref().map(|more| &more.data)
     }
 }

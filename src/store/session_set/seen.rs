@@ -6,16 +6,14 @@ use crate::model::{Rotation, SessionId, Timestamp};
 impl SessionSet {
     /// Whether no request has sent the current token of this session yet.
     pub(crate) fn is_unsent(&self, id: SessionId) -> bool {
-        let mut live = self.live.iter().map(|live| &live.record);
-        live.find(|record| record.id == id).is_some_and(|record| {
+        self.find(id).is_some_and(|Live { record, .. }| {
             let rotation = record.rotation.as_deref();
             record.unused || rotation.is_some_and(Rotation::is_unused)
         })
     }
 
     pub(crate) fn last_activity(&self, id: SessionId) -> Option<Timestamp> {
-        let mut live = self.live.iter().map(|live| &live.record);
-        live.find_map(|record| (record.id == id).then_some(record.last_activity))
+        self.find(id).map(|live| live.record.last_activity)
     }
 
     /// The last activity of each session is not before what this says.

@@ -30,11 +30,10 @@ fn standing(record: &Record, digest: &Digest) -> Standing {
 impl SessionSet {
     /// Whether this is the new token of a session, and no request has sent it yet.
     pub(crate) fn is_new_token(&self, resolve: &Resolve) -> bool {
-        let id = resolve.token.session_id();
-        let mut live = self.live.iter().map(|live| &live.record);
-        live.find(|record| record.id == id).is_some_and(|record| {
-            let rotation = record.rotation.as_deref();
-            rotation.is_some_and(Rotation::is_unused) && record.digest == resolve.digest
+        let live = self.find(resolve.token.session_id());
+        live.is_some_and(|live| {
+            let rotation = live.record.rotation.as_deref();
+            rotation.is_some_and(Rotation::is_unused) && live.record.digest == resolve.digest
         })
     }
 
