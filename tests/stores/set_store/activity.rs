@@ -1,13 +1,13 @@
 //! Activity that loses to other writers of the same session set.
 
-use std::{task::Poll, time::Duration};
+use std::time::Duration;
 
 use tower_user_sessions::{
     Lifetime, SessionStore,
     store::{ManualClock, Save, SetStore, Token},
 };
 
-use super::{START, is_live, of, setup, sign_in, tag};
+use super::{START, is_live, of, pauses, setup, sign_in, tag};
 use crate::common::{people::set, shelf::Shelf};
 
 /// A user who comes after 10 s, and again 16 s later, to a session that expires after 17 s without a request.
@@ -91,8 +91,7 @@ async fn activity_is_written_while_others_take_turns_where_the_session_would_exp
     // Once it has lost, it keeps its turn.
     while of(&shelf.counts().lost) == 0 {
         other.save(&save).await.unwrap();
-        let polled = std::future::poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx)));
-        assert!(polled.await.is_pending());
+        pauses(&mut waits).await;
     }
 
     assert!(comes_twice(&store, &clock, &token).await);

@@ -1,13 +1,11 @@
 //! Attempts of which nobody knows at first whether they ran.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -20,16 +18,10 @@ use tower_user_sessions::{
     },
 };
 
-use super::{end_all, is_live, of, setup, sign_in, signed_in, tag};
+use super::{end_all, is_live, of, pauses, setup, sign_in, signed_in, tag};
 use crate::common::{people::set, shelf::Fault};
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Polls it until it pauses between two attempts.
-async fn pauses<T>(call: &mut Pin<&mut impl Future<Output = T>>) {
-    let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
-    assert!(polled.is_pending());
-}
 
 /// A storage whose server is away.
 #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! A storage that fails, is late, is full, or has sets of a newer version.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use tower_user_sessions::{
     EndReason, Limit, SessionId, SessionStore,
@@ -10,7 +10,7 @@ use tower_user_sessions::{
     },
 };
 
-use super::{START, end_all, is_live, live, of, setup, sign_in, signed_in, tag};
+use super::{START, end_all, is_live, live, of, pauses, setup, sign_in, signed_in, tag};
 use crate::common::shelf::{Fault, Shelf};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -237,8 +237,7 @@ async fn a_drain_that_is_dropped_loses_none_that_it_was_ending() {
 
     {
         let mut drain = pin!(store.drain(MINUTE));
-        let polled = poll_fn(|context| Poll::Ready(drain.as_mut().poll(context)));
-        assert!(polled.await.is_pending());
+        pauses(&mut drain).await;
     }
 
     assert_eq!(store.drain(Duration::ZERO).await, 1);

@@ -113,6 +113,15 @@ impl Scene {
         }
     }
 
+    /// Operations wait for 500 ms.
+    async fn impatient() -> Self {
+        let mut scene = Self::new().await;
+        scene.store = SetStore::builder(scene.stuck.clone())
+            .patience(Duration::from_millis(500))
+            .build();
+        scene
+    }
+
     fn saves(&self) -> Call<'_> {
         Box::pin(async {
             let save = Save::new(tag(), self.phone.session_id(), set("theme", "dark"));
@@ -229,10 +238,7 @@ async fn an_end_finds_a_place_where_a_thousand_others_wait_and_goes_first() {
 #[tokio::test]
 async fn ends_that_wait_longer_than_the_patience_are_not_tried_one_by_one_while_the_storage_fails()
 {
-    let mut scene = Scene::new().await;
-    scene.store = SetStore::builder(scene.stuck.clone())
-        .patience(Duration::from_millis(500))
-        .build();
+    let scene = Scene::impatient().await;
     let mut waiting = vec![scene.saves()];
     waiting.extend((0..100).map(|_| scene.ends()));
     assert_eq!(busy(&mut waiting).await, 0);
@@ -254,10 +260,7 @@ async fn ends_that_wait_longer_than_the_patience_are_not_tried_one_by_one_while_
 // T19
 #[tokio::test]
 async fn ends_that_wait_longer_than_the_patience_are_tried_while_the_storage_answers() {
-    let mut scene = Scene::new().await;
-    scene.store = SetStore::builder(scene.stuck.clone())
-        .patience(Duration::from_millis(500))
-        .build();
+    let scene = Scene::impatient().await;
     let mut waiting = vec![scene.saves(), scene.ends(), scene.ends(), scene.saves()];
     assert_eq!(busy(&mut waiting).await, 0);
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -271,10 +274,7 @@ async fn ends_that_wait_longer_than_the_patience_are_tried_while_the_storage_ans
 
 #[tokio::test]
 async fn ends_that_wait_longer_than_the_patience_are_not_tried_while_writes_fail() {
-    let mut scene = Scene::new().await;
-    scene.store = SetStore::builder(scene.stuck.clone())
-        .patience(Duration::from_millis(500))
-        .build();
+    let scene = Scene::impatient().await;
     let mut waiting = vec![scene.saves()];
     waiting.extend((0..100).map(|_| scene.ends()));
     assert_eq!(busy(&mut waiting).await, 0);

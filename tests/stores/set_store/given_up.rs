@@ -1,13 +1,13 @@
 //! Sign-ins that were given up: who ends them, and when.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use tower_user_sessions::{
     SessionStore,
     store::{Forget, Resolve, Save, SetStore, Token},
 };
 
-use super::{end_all, is_live, live, setup, sign_in, signed_in, tag};
+use super::{end_all, is_live, live, pauses, setup, sign_in, signed_in, tag};
 use crate::common::{people::set, shelf::Shelf};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,8 +24,7 @@ async fn with_a_task_no_operation_ends_one_and_without_it_each_does() {
     let given_up = signed_in(&store, &clock).await;
     {
         let mut task = pin!(store.run());
-        let polled = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx)));
-        assert!(polled.await.is_pending());
+        pauses(&mut task).await;
         store.end_undelivered(tag(), given_up.session_id());
         assert!(is_live(&store, &phone).await);
         assert_eq!(waiting(&store).await, 1);
@@ -72,16 +71,14 @@ async fn the_task_goes_on_after_an_outage_once_an_operation_was_answered() {
         store.end_undelivered(tag(), token.session_id());
     }
     for _ in 0..10 {
-        let polled = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx)));
-        assert!(polled.await.is_pending());
+        pauses(&mut task).await;
     }
     assert_eq!(waiting(&store).await, 2);
     shelf.set_down(false);
 
     assert!(is_live(&store, &phone).await);
     for _ in 0..10 {
-        let polled = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx)));
-        assert!(polled.await.is_pending());
+        pauses(&mut task).await;
     }
 
     assert_eq!((waiting(&store).await, live(&store).await), (0, 1));

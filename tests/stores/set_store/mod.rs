@@ -8,7 +8,12 @@ mod given_up;
 mod others;
 mod seen;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+    task::Poll,
+};
 
 use tower_user_sessions::{
     EndReason, SessionStore, Timestamp, UserId,
@@ -68,4 +73,10 @@ fn setup() -> (ManualClock, Shelf, SetStore<Shelf>) {
 
 fn of(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+/// Polls it once: it waits.
+async fn pauses<T>(call: &mut Pin<&mut impl Future<Output = T>>) {
+    let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+    assert!(polled.is_pending());
 }

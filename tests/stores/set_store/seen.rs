@@ -1,13 +1,11 @@
 //! What `SetStore` says to its storage, and when it asks it.
 
 use std::{
-    future::poll_fn,
     pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -20,7 +18,7 @@ use tower_user_sessions::{
     },
 };
 
-use super::{START, end_all, is_live, live, of, sign_in, signed_in, tag};
+use super::{START, end_all, is_live, live, of, pauses, sign_in, signed_in, tag};
 use crate::common::{
     people::set,
     shelf::{Fault, Shelf},
@@ -231,8 +229,7 @@ async fn a_request_that_lost_once_does_not_wait_while_others_take_turns() {
     // Once it has lost, it keeps its turn.
     while of(&shelf.counts().lost) == 0 {
         other.save(&save).await.unwrap();
-        let polled = poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx)));
-        assert!(polled.await.is_pending());
+        pauses(&mut waits).await;
     }
 
     let both = async { tokio::join!(is_live(&store, &token), is_live(&store, &token)) };

@@ -37,15 +37,17 @@ fn write<'a>(disk: &mut Disk, sets: impl Iterator<Item = (usize, Option<&'a Sess
         .unwrap();
 }
 
+/// The database has these sets, of as many users.
+fn write_all(disk: &mut Disk, sets: &[SessionSet]) {
+    write(disk, (0..).zip(sets).map(|(user, set)| (user, Some(set))));
+}
+
 #[test]
 fn a_log_whose_values_take_more_than_what_is_in_them_is_not_cleaned_for_ever() {
     let small = Small::with(Vec::new());
     let mut disk = small.disk();
     let sets: Vec<_> = (0..USERS).map(|user| set(user, 50, 0)).collect();
-    write(
-        &mut disk,
-        (0..).zip(&sets).map(|(user, set)| (user, Some(set))),
-    );
+    write_all(&mut disk, &sets);
     {
         let mut state = small.state();
         (state.says, state.free) = (true, 40);
@@ -97,10 +99,7 @@ fn a_file_that_a_backup_reads_is_made_shorter_when_the_backup_is_over() {
     let small = Small::with(Vec::new());
     let mut disk = small.disk();
     let sets: Vec<_> = (0..USERS).map(|user| set(user, 2, 9_000)).collect();
-    write(
-        &mut disk,
-        (0..).zip(&sets).map(|(user, set)| (user, Some(set))),
-    );
+    write_all(&mut disk, &sets);
     write(&mut disk, (0..USERS).map(|user| (user, None)));
     small.state().says = true;
     small.state().free = 40;
