@@ -124,16 +124,11 @@ impl SessionSet {
         let (cutoff, barred, until) = (time(CUTOFF)?, time(BARRED)?, time(DEVICES)?);
         let mut digests = VecDeque::new();
         if until.is_some() {
-            digests = (0..get_count(bytes)?)
-                .map(|_| get(bytes))
-                .collect::<Result<_, _>>()?;
+            digests = get_all(bytes, get)?.into();
         }
-        let notices = (0..get_count(bytes)?).map(|_| get_notice(bytes));
-        let notices = notices.collect::<Result<_, _>>()?;
-        let tickets = (0..get_count(bytes)?).map(|_| get_ticket(bytes));
-        let tickets = tickets.collect::<Result<_, _>>()?;
-        let live = (0..get_count(bytes)?).map(|_| get_live(bytes));
-        let live = live.collect::<Result<_, _>>()?;
+        let notices = get_all(bytes, get_notice)?;
+        let tickets = get_all(bytes, get_ticket)?;
+        let live = get_all(bytes, get_live)?;
         if bytes.has_remaining() {
             return Err(StoreError::new(StoreErrorKind::Corrupt));
         }
@@ -210,8 +205,18 @@ fn get_time(bytes: &mut &[u8]) -> Result<Timestamp, StoreError> {
     Ok(Timestamp::from_millis(millis))
 }
 
-fn get_count(bytes: &mut &[u8]) -> Result<u16, StoreError> {
-    bytes.try_get_u16().map_err(corrupt)
+/// Reads `n × …`, into exactly as much memory as it needs: a store in memory keeps a million of these sets.
+fn get_all<T>(
+    bytes: &mut &[u8],
+    mut get: impl FnMut(&mut &[u8]) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let count = usize::from(bytes.try_get_u16().map_err(corrupt)?);
+    // Each of them has an id or a digest of 12 bytes at least. The number itself may be damaged.
+    let mut all = Vec::with_capacity(count.min(bytes.len() / 12));
+    for _ in 0..count {
+        all.push(get(bytes)?);
+    }
+    Ok(all)
 }
 
 fn get_long<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], StoreError> {
@@ -272,12 +277,12 @@ fn get_live(bytes: &mut &[u8]) -> Result<Live, StoreError> {
 fn get_made(bytes: &mut &[u8]) -> Result<Made, StoreError> {
     let flags = bytes.try_get_u8().map_err(corrupt)?;
     let replaced = (flags & REPLACED != 0).then(|| get(bytes)).transpose()?;
-    let evicted = (0..get_count(bytes)?).map(|_| {
+    let evicted = |bytes: &mut &[u8]| {
         let id = SessionId::from_bytes(get(bytes)?);
         get_record(bytes, id)
-    });
+    };
     Ok(Made {
-        evicted: evicted.collect::<Result<_, _>>()?,
+        evicted: get_all(bytes, evicted)?,
         replaced: replaced.map(SessionId::from_bytes),
         first_sight: flags & FIRST_SIGHT != 0,
     })

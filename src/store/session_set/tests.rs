@@ -289,6 +289,26 @@ proptest! {
     }
 }
 
+// A store that reads all sets when it opens keeps each of them as it was read.
+#[test]
+fn a_set_that_was_read_takes_no_more_memory_than_it_needs() {
+    let (tag, mut set) = (Tag::from_bytes([1; 12]), SessionSet::default());
+    for sessions in 1..4 {
+        let step = Step {
+            what: 3,
+            pick: 1,
+            size: 0,
+            after: 0,
+        };
+        sign_in(&mut set, tag, sessions, &step, at(1_000_000));
+
+        let read = SessionSet::decode(&set.encode().unwrap()).unwrap();
+
+        let live = (read.live.len(), read.live.capacity());
+        assert_eq!(live, (sessions, sessions));
+    }
+}
+
 #[test]
 fn a_part_of_another_revision_is_an_error() {
     let tag = Tag::from_bytes([3; 12]);
