@@ -76,7 +76,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 fn fill(database: &Database, path: &Path) -> Result<(), FileStoreError> {
-    let (disk, _) = Disk::open(path, Times::default(), |_, _| {})?;
+    let (disk, _) = Disk::open(path, Times::default(), &mut ())?;
     let tables = || {
         let read = database.begin_read()?;
         let target = disk

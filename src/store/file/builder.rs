@@ -15,15 +15,12 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    model::{Clock, Lifetime, Tag, TagKey},
-    store::{NOTICE_KEPT, SessionSet, identity},
+    model::{Clock, Lifetime, TagKey},
+    store::{NOTICE_KEPT, identity},
 };
 
 /// The most guest sessions by default.
 const GUESTS_MAX: usize = 1_000_000;
-
-/// Gets each session set of the file.
-type Take<'a> = &'a mut dyn FnMut(Tag, SessionSet);
 
 /// The settings of a [`FileStore`].
 #[derive(Clone)]
@@ -94,14 +91,14 @@ impl FileStoreBuilder {
     /// See [`FileStoreErrorKind`](super::FileStoreErrorKind). A file that is damaged, foreign or newer does not change.
     pub fn open(self, path: impl AsRef<Path>) -> Result<FileStore, FileStoreError> {
         let path = path.as_ref();
-        self.on(path, |new, take| Disk::open(path, new, take))
+        self.on(path, |new, sets| Disk::open(path, new, sets))
     }
 
     /// `open` opens the file with this path.
     pub(super) fn on(
         self,
         path: &Path,
-        open: impl FnOnce(Times, Take<'_>) -> Result<(Disk, Times), FileStoreError>,
+        open: impl FnOnce(Times, &mut &Shards) -> Result<(Disk, Times), FileStoreError>,
     ) -> Result<FileStore, FileStoreError> {
         let now = self.clock.now();
         let shards = Shards::new();
@@ -109,11 +106,7 @@ impl FileStoreBuilder {
             last: Some(now),
             everyone: None,
         };
-        let (disk, times) = open(new, &mut |tag, set| {
-            if let Some(mut shard) = shards.of(tag) {
-                shard.load(tag, set);
-            }
-        })?;
+        let (disk, times) = open(new, &mut &shards)?;
         let Self {
             clock,
             notice_kept,

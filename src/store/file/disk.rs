@@ -16,16 +16,13 @@ use super::{
     changes::{Changes, Overlay, PARTS, Tables},
     header::{self, Header},
     journal,
-    load::{LoadError, load},
+    load::{LoadError, Sets, load},
     log::{Current, Group, Log},
     medium::{Medium, OsFile, sync_directory},
     space::Space,
     storage::{START, Storage},
 };
-use crate::{
-    model::{Tag, Timestamp},
-    store::session_set::SessionSet,
-};
+use crate::model::Timestamp;
 
 /// The number of the last changes from the journal that are in the tables. A backup has a journal of its own.
 const TAKEN: TableDefinition<'_, &str, u64> = TableDefinition::new("taken");
@@ -87,14 +84,14 @@ pub(super) struct Times {
 }
 
 impl Disk {
-    /// Opens the file and hands every session set to `take`, or makes a file with these times. If it fails, the file did not
+    /// Opens the file and hands every session set to `sets`, or makes a file with these times. If it fails, the file did not
     /// change.
     pub(super) fn open(
         path: &Path,
         new: Times,
-        take: impl FnMut(Tag, SessionSet),
+        sets: &mut impl Sets,
     ) -> Result<(Self, Times), FileStoreError> {
-        Self::on(Box::new(OsFile::open(path)?), path, new, take)
+        Self::on(Box::new(OsFile::open(path)?), path, new, sets)
     }
 
     /// Opens this file.
@@ -102,7 +99,7 @@ impl Disk {
         medium: Box<dyn Medium>,
         path: &Path,
         new: Times,
-        take: impl FnMut(Tag, SessionSet),
+        sets: &mut impl Sets,
     ) -> Result<(Self, Times), FileStoreError> {
         let io = |source| FileStoreError::new(of_io(&source), path).with_source(source);
         let header = header::read(&*medium).map_err(io)?;
@@ -119,7 +116,7 @@ impl Disk {
             .create_with_backend(storage.clone())
             .map_err(|source| wrong(path, source))?;
         recover(&database, &storage).map_err(|source| LoadError::from(source).at(path))?;
-        let loaded = load(&database, take).map_err(|error| error.at(path))?;
+        let loaded = load(&database, sets).map_err(|error| error.at(path))?;
         let times = loaded.times;
         storage.release().map_err(io)?;
         medium.fill(START);

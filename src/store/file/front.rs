@@ -11,7 +11,8 @@ use std::{
 use super::{
     clock::FileClock,
     entry::{Landed, Step},
-    log::Group,
+    load::Sets,
+    log::{Activity, Group, latest},
     queue::{FAILED_MAX, Failure, Landing, Queue, landed},
     shard::{Seen, Shard},
 };
@@ -72,6 +73,20 @@ impl Shards {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
         self.0.iter().map(lock)
+    }
+}
+
+impl Sets for &Shards {
+    fn add(&mut self, tag: Tag, set: SessionSet) {
+        if let Some(mut shard) = self.of(tag) {
+            shard.load(tag, set);
+        }
+    }
+
+    fn saw(&mut self, tag: Tag, activity: &[Activity]) {
+        if let Some(entry) = self.of(tag).as_mut().and_then(|shard| shard.get(tag)) {
+            entry.set.saw(|id| latest(activity, id));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads all session sets when the file is opened.
 
-use std::{collections::HashMap, path::Path};
+use std::{mem, path::Path};
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
@@ -9,7 +9,7 @@ use super::{
     FileStoreError, FileStoreErrorKind,
     changes::{EVERYONE, LAST, PARTS, TIMES, part_room},
     disk::{Times, of_io},
-    log::{Entry, LOG, Log, Torn, What},
+    log::{Activity, Entry, LOG, Log, Torn, What},
 };
 use crate::{
     model::{SessionId, Tag, Timestamp},
@@ -56,6 +56,21 @@ impl<E: Into<redb::Error>> From<E> for LoadError {
     }
 }
 
+/// Gets the session sets of a file.
+pub(super) trait Sets {
+    fn add(&mut self, tag: Tag, set: SessionSet);
+
+    /// Sessions of this set, which was added before, were active. Without such a set it was of sessions that are gone.
+    fn saw(&mut self, tag: Tag, activity: &[Activity]);
+}
+
+/// Nobody wants them.
+impl Sets for () {
+    fn add(&mut self, _: Tag, _: SessionSet) {}
+
+    fn saw(&mut self, _: Tag, _: &[Activity]) {}
+}
+
 /// What is in a file beside session sets.
 #[derive(Default)]
 pub(super) struct Loaded {
@@ -67,11 +82,8 @@ pub(super) struct Loaded {
     pub(super) parts: u64,
 }
 
-/// Hands every session set to `take`.
-pub(super) fn load(
-    database: &Database,
-    take: impl FnMut(Tag, SessionSet),
-) -> Result<Loaded, LoadError> {
+/// Hands every session set to `to`.
+pub(super) fn load(database: &Database, to: &mut impl Sets) -> Result<Loaded, LoadError> {
     let read = database.begin_read()?;
     let table = match read.open_table(LOG) {
         Ok(table) => table,
@@ -80,17 +92,18 @@ pub(super) fn load(
         Err(error) => return Err(error.into()),
     };
     let mut log = Log::default();
-    let mut sets = Sets {
-        take,
+    let mut found = Found {
+        to,
         waiting: Vec::new(),
-        seen: HashMap::new(),
+        activity: Vec::new(),
     };
     // The latest version of a set is the first that is seen.
     for value in table.iter()?.rev() {
         let (number, value) = value?;
-        log.found(number.value(), value.value(), |entry| sets.read(&entry))?;
+        log.found(number.value(), value.value(), |entry| found.read(&entry))?;
     }
-    let (stray, parts) = sets.complete(&read.open_table(PARTS)?)?;
+    let (stray, parts) = found.complete(&read.open_table(PARTS)?)?;
+    found.see();
     let times = read.open_table(TIMES)?;
     let time = |name| {
         let at = times.get(name)?;
@@ -109,33 +122,30 @@ pub(super) fn load(
     })
 }
 
-struct Sets<F> {
-    take: F,
-    /// Those whose sessions have data.
+struct Found<'a, S> {
+    to: &'a mut S,
+    /// Sets whose sessions have data.
     waiting: Vec<(Tag, SessionSet)>,
-    /// Activity after the latest version of a set, which is found later.
-    seen: HashMap<(Tag, SessionId), Timestamp>,
+    /// All that is in the log. The latest version of a set has what is older, so that changes nothing.
+    activity: Vec<Activity>,
 }
 
-impl<F: FnMut(Tag, SessionSet)> Sets<F> {
+impl<S: Sets> Found<'_, S> {
     fn read(&mut self, entry: &Entry<'_>) -> Result<(), LoadError> {
         let tag = Tag::from_bytes(entry.tag);
         let head = match entry.what {
             What::Head(head) => head,
             What::Gone => return Ok(()),
             What::Seen(id, at) => {
-                let seen = self.seen.entry((tag, id)).or_insert(at);
-                *seen = at.max(*seen);
+                self.activity.push(Activity { tag, id, at });
                 return Ok(());
             }
         };
-        let mut set = SessionSet::decode(head).map_err(LoadError::Set)?;
-        // A session that ended since is not in the set.
-        set.saw(|id| self.seen.get(&(tag, id)).copied());
+        let set = SessionSet::decode(head).map_err(LoadError::Set)?;
         if set.parts().next().is_some() {
             self.waiting.push((tag, set));
         } else {
-            (self.take)(tag, set);
+            self.to.add(tag, set);
         }
         Ok(())
     }
@@ -143,14 +153,14 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
     /// Adds the data of sessions. They are in the order of tags too. Returns the keys of those that belong to none, and how
     /// much of the file all take.
     fn complete(
-        mut self,
+        &mut self,
         parts: &impl ReadableTable<&'static [u8; 24], &'static [u8]>,
     ) -> Result<(Vec<[u8; 24]>, u64), LoadError> {
         self.waiting
             .sort_unstable_by_key(|(tag, _)| *tag.as_bytes());
         let (mut stray, mut room) = (Vec::new(), 0);
         let mut parts = parts.iter()?.peekable();
-        for (tag, mut set) in self.waiting {
+        for (tag, mut set) in mem::take(&mut self.waiting) {
             while let Some(part) = parts.next_if(|part| match part {
                 Ok((key, _)) => key.value()[..12] <= tag.as_bytes()[..],
                 Err(_) => true,
@@ -172,7 +182,7 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
             if set.parts().any(|(id, _)| set.lacks_part(id)) {
                 return Err(LoadError::Set(StoreError::new(StoreErrorKind::Corrupt)));
             }
-            (self.take)(tag, set);
+            self.to.add(tag, set);
         }
         for part in parts {
             let (key, part) = part?;
@@ -181,15 +191,39 @@ impl<F: FnMut(Tag, SessionSet)> Sets<F> {
         }
         Ok((stray, room))
     }
+
+    /// Adds the activity. A long log has millions of it: in order, each set is looked for once, and that waits for memory.
+    fn see(mut self) {
+        self.activity.sort_unstable_by_key(|it| *it.tag.as_bytes());
+        for activity in self.activity.chunk_by(|one, next| one.tag == next.tag) {
+            if let Some(first) = activity.first() {
+                self.to.saw(first.tag, activity);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{collections::BTreeMap, io};
 
     use redb::StorageError;
 
     use super::*;
+    use crate::store::file::log::latest;
+
+    impl Sets for BTreeMap<[u8; 12], SessionSet> {
+        fn add(&mut self, tag: Tag, set: SessionSet) {
+            let twice = self.insert(*tag.as_bytes(), set);
+            assert!(twice.is_none());
+        }
+
+        fn saw(&mut self, tag: Tag, activity: &[Activity]) {
+            if let Some(set) = self.get_mut(tag.as_bytes()) {
+                set.saw(|id| latest(activity, id));
+            }
+        }
+    }
 
     #[test]
     fn an_error_of_the_disk_while_the_file_is_read_is_not_called_damage() {

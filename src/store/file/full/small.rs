@@ -71,8 +71,8 @@ impl Small {
     }
 
     pub(super) fn open_with(&self, builder: FileStoreBuilder) -> FileStore {
-        let opened = builder.on(Path::new("sessions.db"), |new, take| {
-            Disk::on(Box::new(self.clone()), Path::new("sessions.db"), new, take)
+        let opened = builder.on(Path::new("sessions.db"), |new, sets| {
+            Disk::on(Box::new(self.clone()), Path::new("sessions.db"), new, sets)
         });
         opened.unwrap()
     }
@@ -90,7 +90,7 @@ impl Small {
     /// The database on it, without a store.
     pub(super) fn disk(&self) -> Disk {
         let (file, path) = (Box::new(self.clone()), Path::new("sessions.db"));
-        let opened = Disk::on(file, path, Times::default(), |_, _| {});
+        let opened = Disk::on(file, path, Times::default(), &mut ());
         opened.unwrap().0
     }
 

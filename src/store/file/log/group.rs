@@ -31,6 +31,12 @@ pub(in super::super) struct Activity {
     pub(in super::super) at: Timestamp,
 }
 
+/// The last activity of this session among these.
+pub(in super::super) fn latest(activity: &[Activity], id: SessionId) -> Option<Timestamp> {
+    let its = activity.iter().filter(|it| it.id == id);
+    its.map(|it| it.at).max()
+}
+
 /// The session sets of one commit, and activity. They become one value of the log or several.
 pub(in super::super) struct Group {
     /// Each is the time of the commit, then each set or activity with its tag. There is always one.

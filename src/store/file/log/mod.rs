@@ -19,7 +19,7 @@ mod tests;
 
 pub(super) use self::{
     clean::Current,
-    group::{Activity, Entry, Group, PartsOf, Torn, Value, What},
+    group::{Activity, Entry, Group, PartsOf, Torn, Value, What, latest},
 };
 use crate::model::Timestamp;
 
@@ -67,7 +67,7 @@ struct Place {
 
 impl Log {
     /// This value is in the file, before all that were found. Hands those sets to `take` of which it has the latest version,
-    /// and activity after that version.
+    /// and all activity.
     pub(super) fn found<E: From<Torn>>(
         &mut self,
         number: u64,
@@ -82,10 +82,10 @@ impl Log {
         self.note(value.time);
         for entry in value {
             let entry = entry?;
-            if self.index.contains_key(&entry.tag) {
-                continue;
-            }
             if !matches!(entry.what, What::Seen(..)) {
+                if self.index.contains_key(&entry.tag) {
+                    continue;
+                }
                 self.place(entry.tag, number, entry.bytes());
             }
             take(entry)?;

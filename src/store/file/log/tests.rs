@@ -47,11 +47,7 @@ pub(super) fn more(user: u8, set: Option<&SessionSet>) -> SessionSet {
 
 pub(super) fn open(path: &Path) -> (Disk, Sets, Times) {
     let mut sets = Sets::new();
-    let opened = Disk::open(path, Times::default(), |tag, set| {
-        let twice = sets.insert(*tag.as_bytes(), set);
-        assert!(twice.is_none());
-    });
-    let (disk, times) = opened.unwrap();
+    let (disk, times) = Disk::open(path, Times::default(), &mut sets).unwrap();
     (disk, sets, times)
 }
 
@@ -265,7 +261,7 @@ fn a_set_without_the_data_of_its_session_is_damaged() {
     write.commit().unwrap();
     drop(disk);
 
-    let error = Disk::open(&path, Times::default(), |_, _| {}).unwrap_err();
+    let error = Disk::open(&path, Times::default(), &mut ()).unwrap_err();
 
     assert_eq!(error.kind(), FileStoreErrorKind::Damaged);
 }

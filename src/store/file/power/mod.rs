@@ -28,14 +28,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 fn open(drive: &Drive) -> (Disk, Sets) {
     let mut sets = Sets::new();
     let path = Path::new("sessions.db");
-    let opened = Disk::on(
-        Box::new(drive.clone()),
-        path,
-        Times::default(),
-        |tag, set| {
-            sets.insert(*tag.as_bytes(), set);
-        },
-    );
+    let opened = Disk::on(Box::new(drive.clone()), path, Times::default(), &mut sets);
     (opened.unwrap().0, sets)
 }
 
@@ -127,11 +120,12 @@ fn lives(life: Life) -> Seen {
     let mut seen = Seen::default();
     // Sets whose commit failed, so that it is not known what is on the disk.
     let mut unknown: Vec<u8> = Vec::new();
+    // What requests see.
+    let mut shown = before.clone();
     // What is on the disk is one of these.
     let mut states = vec![before];
     for number in 0..life.commits {
-        // Requests see what was there before.
-        let mut after = states[0].clone();
+        let mut after = shown.clone();
         let (mut users, mut active) = (std::mem::take(&mut unknown), Vec::new());
         let parts = if users.is_empty() {
             Parts::Changed
@@ -175,7 +169,7 @@ fn lives(life: Life) -> Seen {
             let set = after.get_mut(tag.as_bytes());
             if let Some(activity) = set.and_then(|set| act(set, tag, at)) {
                 group.saw(&activity);
-                active.push(user);
+                active.push(activity);
             }
         }
         let may_wait = life.small || random.below(12) > 0;
@@ -185,16 +179,21 @@ fn lives(life: Life) -> Seen {
             set.is_some()
         };
         let done = disk.commit(group, Times::default(), Some(&now), may_wait);
-        states.push(after);
+        states.push(after.clone());
         for left in drive.left() {
             seen.check(left, &states, &mut random, true);
         }
         if done.is_ok() {
             states.drain(..states.len() - 1);
+            shown = after;
         } else {
             seen.failed += 1;
-            // Requests saw the activity. Here it is as if they did not, so the sets are written again.
-            users.append(&mut active);
+            // Requests did not see the changes, but they saw the activity: what is written later has it.
+            for Activity { tag, id, at } in active {
+                let set = shown.get_mut(tag.as_bytes()).unwrap();
+                set.saw(|session| (session == id).then_some(at));
+                users.push(tag.as_bytes()[0]);
+            }
             unknown = users;
         }
         let left = drive.state().lose_power();
