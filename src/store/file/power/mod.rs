@@ -121,11 +121,11 @@ fn lives(life: Life) -> Seen {
     // Sets whose commit failed, so that it is not known what is on the disk.
     let mut unknown: Vec<u8> = Vec::new();
     // What requests see.
-    let mut shown = before.clone();
+    let mut visible = before.clone();
     // What is on the disk is one of these.
     let mut states = vec![before];
     for number in 0..life.commits {
-        let mut after = shown.clone();
+        let mut after = visible.clone();
         let (mut users, mut active) = (std::mem::take(&mut unknown), Vec::new());
         let parts = if users.is_empty() {
             Parts::Changed
@@ -185,12 +185,12 @@ fn lives(life: Life) -> Seen {
         }
         if done.is_ok() {
             states.drain(..states.len() - 1);
-            shown = after;
+            visible = after;
         } else {
             seen.failed += 1;
             // Requests did not see the changes, but they saw the activity: what is written later has it.
             for Activity { tag, id, at } in active {
-                let set = shown.get_mut(tag.as_bytes()).unwrap();
+                let set = visible.get_mut(tag.as_bytes()).unwrap();
                 set.saw(|session| (session == id).then_some(at));
                 users.push(tag.as_bytes()[0]);
             }
