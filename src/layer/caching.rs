@@ -170,7 +170,10 @@ fn vary(source: TokenSource, headers: &mut HeaderMap, has_vary: bool) {
         (false, true) => const { HeaderValue::from_static("Authorization") },
         (false, false) => return,
     };
-    add(VARY, names, headers);
+    match has_vary {
+        true => add(VARY, names, headers),
+        false => _ = headers.insert(VARY, names),
+    }
 }
 
 fn varies(headers: &HeaderMap, by: &[u8]) -> bool {
