@@ -1,7 +1,8 @@
 //! Compares `FileStore` with `MemoryStore`, in process and in turn: a request, and sign-ins that wait for the disk.
 //!
 //! Run it with `cargo bench -p benches --bench file`. The file is in `TMPDIR`: put it on the disk that
-//! you want to know about. With the argument `million` it opens the file of a million users, as a crash leaves it.
+//! you want to know about. With the argument `million` it opens the file of a million users, as a crash leaves it. With
+//! `million data` their sessions have data.
 //! With `flood` it ends all sessions of a user while 128 tasks send requests of that user. With `growth` it compares a
 //! request and a sign-in with a thousand users and with up to a million.
 #![allow(
@@ -45,6 +46,8 @@ const USERS: u32 = 1_000;
 const CONNECTIONS: u32 = 32;
 const ROUNDS: usize = 9;
 const REQUESTS: u32 = 100_000;
+/// Bytes of data of a session, if it has data.
+const DATA: usize = 200;
 const ROUND: Duration = Duration::from_millis(1_500);
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                        Chrome/140.0.0.0 Safari/537.36 benches/00000000";
@@ -54,12 +57,12 @@ fn main() {
     let has = |argument: &str| arguments.iter().any(|it| it == argument);
     if has("fill") {
         let runtime = Runtime::new().unwrap();
-        return runtime.block_on(fill(arguments[2].as_ref()));
+        return runtime.block_on(fill(arguments[2].as_ref(), has("data")));
     }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sessions.db");
     if has("million") {
-        return million(&path);
+        return million(&path, has("data"));
     }
     if has("flood") {
         let runtime = Runtime::new().unwrap();
@@ -186,11 +189,12 @@ async fn sign_ins(layer: &SessionLayer) -> f64 {
 }
 
 /// Opens the file of a million users as kill -9 leaves it, and again after it was closed.
-fn million(path: &Path) {
+fn million(path: &Path, with_data: bool) {
     let own = std::env::current_exe().unwrap();
     let mut filling = Command::new(own)
         .arg("fill")
         .arg(path)
+        .args(with_data.then_some("data"))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -218,13 +222,14 @@ fn million(path: &Path) {
 }
 
 /// Signs a million users in, says so, and waits to be killed.
-async fn fill(path: &Path) {
+async fn fill(path: &Path, with_data: bool) {
+    let data = with_data.then(|| vec![b'x'; DATA]);
     let store = FileStore::open(path).unwrap();
     for from in (0..1_000_000).step_by(10_000) {
         let mut tasks = tokio::task::JoinSet::new();
         for user in from..from + 10_000 {
-            let store = store.clone();
-            tasks.spawn(async move { drop(sign_in(&store, user).await) });
+            let (store, data) = (store.clone(), data.clone());
+            tasks.spawn(async move { drop(sign_in_with(&store, user, data).await) });
         }
         while tasks.join_next().await.is_some() {}
     }
@@ -298,12 +303,19 @@ fn cpu() -> Duration {
 }
 
 async fn sign_in(store: &FileStore, user: u32) -> Token {
+    sign_in_with(store, user, None).await
+}
+
+async fn sign_in_with(store: &FileStore, user: u32, data: Option<Vec<u8>>) -> Token {
     let id = UserId::from(user);
     let token = Token::random(store.tag(&id)).unwrap();
     let mut create = Create::new(&token, Some(id), Authenticated::On(Arrival::now()));
     create.client = Client::new()
         .with_address(Some(IpAddr::from(user.to_be_bytes())))
         .with_user_agent(Some(BROWSER.as_bytes()));
+    if let Some(data) = data {
+        create.changes.set("cart", data);
+    }
     let created = store.create(&create).await.unwrap();
     assert!(matches!(created, Created::Created(_)));
     token
