@@ -57,7 +57,7 @@ async fn tick(mut socket: WebSocket, live: LiveSession) {
             }
         }
     };
-    let reason = end.message(&EndWords::default()).into();
+    let reason = end.close_reason(&EndWords::default()).into();
     let code = match end {
         // The session may be live: the store could not be asked for too long.
         LiveEnd::OutOfSight => close_code::AGAIN,

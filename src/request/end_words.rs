@@ -112,11 +112,62 @@ impl Default for EndWords {
             out_of_sight: "The connection was closed. Please try again in a few minutes.".into(),
             replaced: "You signed in again in this browser.".into(),
             revoked: "You were signed out from {device}.".into(),
+            // As all of these, short enough for the close frame of a WebSocket.
             token_reuse: "You were signed out because an old copy of your session was used. \
-                          That can happen after your browser crashed. \
-                          If it did not, change your password."
+                          If your browser did not crash, change your password."
                 .into(),
             undelivered: "Your sign-in was not completed.".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a close frame of a WebSocket takes beside its code (RFC 6455 §5.5).
+    const CLOSE_MAX: usize = 123;
+
+    #[test]
+    fn the_default_words_fit_into_the_close_frame_of_a_websocket() {
+        let EndWords {
+            another_device,
+            administrator,
+            client_changed,
+            credentials_changed,
+            disabled,
+            ended,
+            evicted,
+            everyone,
+            expired,
+            identity_provider,
+            logged_out,
+            out_of_sight,
+            replaced,
+            revoked,
+            token_reuse,
+            undelivered,
+        } = EndWords::default();
+
+        for sentence in [
+            administrator,
+            client_changed,
+            credentials_changed,
+            disabled,
+            ended,
+            evicted,
+            everyone,
+            expired,
+            identity_provider,
+            logged_out,
+            out_of_sight,
+            replaced,
+            revoked,
+            token_reuse,
+            undelivered,
+        ] {
+            let sentence = sentence.replace("{device}", &another_device);
+            assert!(sentence.len() <= CLOSE_MAX, "{sentence}");
         }
     }
 }

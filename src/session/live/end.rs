@@ -61,6 +61,37 @@ impl LiveEnd {
     }
 }
 
+/// The most that a close frame takes beside its code (RFC 6455 §5.5). Browsers fail the connection if it has more.
+const CLOSE_MAX: usize = 123;
+
+impl LiveEnd {
+    /// [`message`](Self::message) for the close frame of a WebSocket: at most 123 bytes.
+    ///
+    /// A longer one is cut, and ends with `…`. Browsers refuse a close frame with more, and the page gets neither its code nor
+    /// its reason. The message can be that long by words of yours, or by the name of a device.
+    ///
+    /// ```
+    /// use tower_user_sessions::{EndWords, LiveEnd};
+    ///
+    /// let mut words = EndWords::default();
+    /// words.expired = "é".repeat(100).into();
+    ///
+    /// let reason = LiveEnd::Expired.close_reason(&words);
+    /// assert_eq!(reason, "é".repeat(60) + "…");
+    /// ```
+    #[must_use]
+    pub fn close_reason(&self, words: &EndWords) -> String {
+        let mut reason = self.message(words);
+        if reason.len() > CLOSE_MAX {
+            let most = CLOSE_MAX - '…'.len_utf8();
+            let end = (0..=most).rev().find(|end| reason.is_char_boundary(*end));
+            reason.truncate(end.unwrap_or_default());
+            reason.push('…');
+        }
+        reason
+    }
+}
+
 impl fmt::Display for LiveEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_stream::StreamExt;
 use tokio_tungstenite::{
@@ -83,6 +84,30 @@ async fn a_websocket_is_closed_as_a_matter_of_policy_when_its_session_ended() {
     let close = closed(socket).await;
     assert_eq!(close.code, CloseCode::Policy);
     assert_eq!(close.reason, "You signed out.");
+}
+
+// T41 T42
+#[tokio::test]
+async fn a_long_name_of_another_device_does_not_break_the_close_of_a_websocket() {
+    let app = App::start(&[("MAX_SESSIONS", "1")]);
+    let socket = opens(&app, &sign_in(&app).await).await;
+    let name = "x".to_owned() + &"\u{1f511}".repeat(39);
+    let brand = HeaderValue::from_bytes(format!("\"{name}\";v=\"1\"").as_bytes()).unwrap();
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("sec-ch-ua"), brand)]);
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .default_headers(headers);
+
+    let sign_in = client.build().unwrap().post(app.url("/login"));
+    let sign_in = sign_in.form(&[("username", "alice"), ("password", "demo")]);
+    let other = sign_in.send().await.unwrap();
+
+    assert_eq!(other.status(), 200);
+    let close = closed(socket).await;
+    assert_eq!(close.code, CloseCode::Policy);
+    let start = "You were signed out because you signed in on x\u{1f511}";
+    assert!(close.reason.starts_with(start), "{}", close.reason);
+    assert!(close.reason.ends_with('…'), "{}", close.reason);
 }
 
 // T41
