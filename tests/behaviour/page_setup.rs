@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use tower_user_sessions::{DevicePage, Login, SessionLayer, UserSessions};
+use tower_user_sessions::{DevicePage, Login, SessionLayer, UserSessions, Words};
 
 use crate::common::{
     hostile::STRINGS,
@@ -210,4 +210,40 @@ async fn users_who_signed_out_themselves_do_not_read_that_they_were() {
         "{}",
         others.body
     );
+}
+
+#[tokio::test]
+async fn a_page_in_a_language_that_is_written_from_the_right_begins_at_the_right() {
+    for (language, start) in [
+        ("he_IL.UTF-8", r#"<html lang="he-IL" dir="rtl">"#),
+        ("az-Arab", r#"<html lang="az-Arab" dir="rtl">"#),
+        ("ar-Latn", r#"<html lang="ar-Latn">"#),
+    ] {
+        let mut words = Words::default();
+        words.language = language.into();
+        let page = DevicePage::at("/devices").words(words);
+
+        for line in EVERY_PAGE {
+            let body = shown(&page, line).await.body;
+            assert!(
+                body.starts_with(&format!("<!DOCTYPE html>{start}")),
+                "{body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_parts_of_an_address_keep_their_order_on_a_page_from_the_right() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let mut client = Client::new(&layer);
+    client.peer = Some("2001:db8::1".parse().unwrap());
+    client.log_in("alice").await;
+
+    let page = DevicePage::at("/devices");
+    let list = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+
+    let address = between(&list.body, r#"class="address">"#, "</p>");
+    assert_eq!(address, "2001:db8::1</bdi>");
 }

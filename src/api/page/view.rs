@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::{
     icon,
     setup::Setup,
-    words::{code, naming},
+    words::{code, is_right_to_left, naming},
 };
 use crate::{api::location::Location, model::Timestamp, session::SessionInfo};
 
@@ -126,7 +126,7 @@ fn whereabouts(setup: &Setup, address: Option<IpAddr>, last: Option<&str>) -> Ma
                 }
                 @if let Some(place) = &place { bdi.place { (place) } }
                 @if place.is_some() && address.is_some() { span.between { " · " } }
-                @if let Some(address) = address { span.address { (address) } }
+                @if let Some(address) = address { bdi.address { (address) } }
             }
         }
     }
@@ -219,9 +219,11 @@ pub(super) fn dead_end(setup: &Setup, what: &str, detail: Option<&str>) -> Marku
 }
 
 fn page(setup: &Setup, main: &Markup) -> Markup {
+    let language = code(&setup.words.language);
+    let direction = is_right_to_left(&language).then_some("rtl");
     html! {
         (DOCTYPE)
-        html lang=(code(&setup.words.language)) {
+        html lang=(language) dir=[direction] {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";

@@ -28,6 +28,9 @@ use crate::request::EndWords;
 pub struct Words {
     /// The language's code of BCP 47, such as `en` or `de-AT`. The page's script uses it for "2 minutes ago" too.
     ///
+    /// Where the language is written from right to left, as `ar` and `he` are, so is the page. The script decides if the code
+    /// names one: `az-Arab`, `ar-Latn`.
+    ///
     /// Names of locales are understood: `de_AT.UTF-8` is `de-AT`. With a text that is no code, the script leaves
     /// "2 minutes ago" as it was when the page was made.
     pub language: Cow<'static, str>,
@@ -137,7 +140,66 @@ pub(super) fn code(language: &str) -> String {
     code.trim().replace('_', "-")
 }
 
+/// Languages that are written from right to left unless their code names another script.
+const RIGHT_TO_LEFT: [&str; 26] = [
+    "ar", "arc", "ary", "arz", "azb", "bal", "ckb", "dv", "fa", "glk", "he", "iw", "ji", "ks",
+    "lrc", "mzn", "nqo", "pnb", "prs", "ps", "sd", "skr", "syr", "ug", "ur", "yi",
+];
+
+/// Scripts that are written from right to left (ISO 15924).
+const SCRIPTS: [&str; 8] = [
+    "Adlm", "Arab", "Aran", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa",
+];
+
+/// Whether text in this language begins at the right. `code` is a code of BCP 47: browsers take no direction from `lang`.
+pub(super) fn is_right_to_left(code: &str) -> bool {
+    let is_in = |list: &[&str], part: &str| list.iter().any(|it| it.eq_ignore_ascii_case(part));
+    let mut parts = code.split('-');
+    let language = parts.next().unwrap_or_default();
+    let is_script = |part: &&str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_alphabetic());
+    // What follows a single letter belongs to an extension.
+    let script = parts.take_while(|part| part.len() > 1).find(is_script);
+    script.map_or_else(
+        || is_in(&RIGHT_TO_LEFT, language),
+        |script| is_in(&SCRIPTS, script),
+    )
+}
+
 /// Replaces `{device}`.
 pub(super) fn naming(words: &str, device: &str) -> String {
     words.replace("{device}", device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_begins_at_the_right_by_itself_or_by_its_script() {
+        for code in [
+            "ar",
+            "he-IL",
+            "fa-AF",
+            "UR",
+            "az-Arab",
+            "pa-PK-arab",
+            "yi-Hebr",
+        ] {
+            assert!(is_right_to_left(code), "{code}");
+        }
+        for code in [
+            "",
+            "en",
+            "de-AT",
+            "ar-Latn",
+            "he-Latn-US",
+            "arn",
+            "az",
+            "en-u-arab",
+            "<b>",
+            "Arab",
+        ] {
+            assert!(!is_right_to_left(code), "{code}");
+        }
+    }
 }
