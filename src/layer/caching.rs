@@ -24,7 +24,10 @@ const OTHERS: [&str; 4] = [
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Caching {
-    /// `Cache-Control: no-store`: the browser does not keep the page either (ASVS 14.3.2).
+    /// `Cache-Control: no-store`: the browser does not write the page to its cache either (ASVS 14.3.2).
+    ///
+    /// The *Back* button may still lead to the page as it was, because browsers keep it in memory: see
+    /// [`guide::sign_in`](crate::guide::sign_in#what-the-browser-still-has).
     NoStore,
     /// `Cache-Control: private`: only the browser keeps the page, no cache in between.
     #[default]
@@ -70,8 +73,9 @@ impl<R> SessionLayer<R> {
     /// `DevicePage`. It does not count if the same request signs in again, or begins a guest session: the browser would delete
     /// that cookie too.
     ///
-    /// The response has `Clear-Site-Data: "cookies", "storage"`. This deletes the device cookie too. The
-    /// browser's cache is not cleared, because that takes browsers a long time.
+    /// The response has `Clear-Site-Data: "cookies", "storage", "prefetchCache", "prerenderCache"`. This deletes the device
+    /// cookie too, and pages that were loaded ahead for the user. The rest of the browser's cache is not cleared, because that
+    /// takes browsers a long time.
     ///
     /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
     /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for

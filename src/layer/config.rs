@@ -27,8 +27,8 @@ pub(super) const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-session-t
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-/// Not the cache: browsers stall while they clear it.
-const CLEARED: &str = "\"cookies\", \"storage\"";
+/// Not the whole cache: browsers stall while they clear it. But the pages in it that were loaded ahead for the user.
+const CLEARED: &str = "\"cookies\", \"storage\", \"prefetchCache\", \"prerenderCache\"";
 
 /// What happens to a request with a token while the store does not answer.
 ///

@@ -250,7 +250,7 @@ async fn only_a_sign_out_sends_clear_site_data_and_only_if_the_layer_is_set_so()
 
     assert_eq!(
         signed_out.header("clear-site-data"),
-        Some("\"cookies\", \"storage\"")
+        Some("\"cookies\", \"storage\", \"prefetchCache\", \"prerenderCache\"")
     );
     assert!(removed.removes_cookie());
     for answer in [looked, removed, no_user, without, new_token.await] {
@@ -271,7 +271,7 @@ async fn ending_the_current_session_through_the_list_is_a_sign_out_too() {
 
     assert_eq!(
         ended.await.header("clear-site-data"),
-        Some("\"cookies\", \"storage\"")
+        Some("\"cookies\", \"storage\", \"prefetchCache\", \"prerenderCache\"")
     );
 }
 

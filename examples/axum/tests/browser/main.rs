@@ -17,5 +17,6 @@ mod page_browser;
 mod page_looks;
 mod posted_browser;
 mod reading_browser;
+mod signed_out_browser;
 mod site;
 mod withheld_browser;
