@@ -52,5 +52,12 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   });
 }
 
+// The way back leads to the page as it was left, also after a sign-out.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    location.reload();
+  }
+});
+
 refresh();
 setInterval(refresh, 15000);

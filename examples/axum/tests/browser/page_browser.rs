@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::common::{
     app::App,
-    chromium::{browse, without_javascript},
+    chromium::{browse, browse_whole, without_javascript},
     curl::Curl,
     tee::Tee,
     visit::{at, click, find, sign_in, sign_in_at},
@@ -84,6 +84,26 @@ async fn a_dialog_asks_before_one_and_before_all_others_are_signed_out() {
 
         assert_eq!(devices(&browser).await.len(), 1);
         assert_eq!([curl.is_in(&app), other.is_in(&app)], [false; 2]);
+    })
+    .await;
+}
+
+// T19
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_to_the_list_does_not_show_it_after_the_session_ended() {
+    let app = Arc::new(App::start(&[("MAX_SESSIONS", "1")]));
+    browse_whole(move |browser| async move {
+        sign_in(&browser, &app).await;
+        browser.goto(at(&app, "/devices")).await.unwrap();
+        find(&browser, ".here").await;
+        // Such a page is kept as it is while another one is open.
+        browser.goto(at(&app, "/app.css")).await.unwrap();
+        let _other = Curl::signed_in(&app, "alice", FIREFOX);
+
+        browser.back().await.unwrap();
+
+        find(&browser, r#"form[action="/login"]"#).await;
+        assert!(devices(&browser).await.is_empty());
     })
     .await;
 }
