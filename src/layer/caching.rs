@@ -75,7 +75,7 @@ impl<R> SessionLayer<R> {
     ///
     /// The response has `Clear-Site-Data: "cookies", "storage", "prefetchCache", "prerenderCache"`. This deletes the device
     /// cookie too, and pages that were loaded ahead for the user. The rest of the browser's cache is not cleared, because that
-    /// takes browsers a long time.
+    /// takes browsers a long time. If your handler sets the header too, browsers clear both.
     ///
     /// Browsers delete the cookies of the whole registrable domain. So a sign-out on `shop.example.com` also
     /// signs the user out on `example.com` and `mail.example.com`. The stored data of scripts is deleted for

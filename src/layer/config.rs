@@ -170,7 +170,8 @@ impl Config {
     /// Adds the change of the token to a response, in the same way as the request sent its token.
     pub(super) fn write(&self, delivery: &Delivery<'_>, headers: &mut HeaderMap) {
         if self.clear_site_data && delivery.signed_out {
-            headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
+            // Beside what the handler clears itself: it is a list.
+            headers.append(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
         }
         let way = delivery.sent.unwrap_or_else(|| self.source.first());
         let keep = CookieChange::Keep;

@@ -259,6 +259,26 @@ async fn only_a_sign_out_sends_clear_site_data_and_only_if_the_layer_is_set_so()
 }
 
 #[tokio::test]
+async fn what_a_handler_clears_itself_is_cleared_too() {
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store).clear_site_data(true);
+    let client = Client::signed_in(&layer, "alice").await;
+
+    let answer = client.answered(|session| async move {
+        session.log_out().unwrap();
+        let mut response = http::Response::new(String::new());
+        let cache = http::HeaderValue::from_static("\"cache\"");
+        response.headers_mut().insert("clear-site-data", cache);
+        (response, ())
+    });
+
+    let headers = answer.await.headers;
+    let lines: Vec<_> = headers.get_all("clear-site-data").iter().collect();
+    let ours = "\"cookies\", \"storage\", \"prefetchCache\", \"prerenderCache\"";
+    assert_eq!(lines, ["\"cache\"", ours]);
+}
+
+#[tokio::test]
 async fn ending_the_current_session_through_the_list_is_a_sign_out_too() {
     let (store, _clock) = store();
     let layer = SessionLayer::new(store).clear_site_data(true);
