@@ -33,10 +33,12 @@ try {
   // No code of a language: what the server wrote does not change.
 }
 
-// By how long ago it was when the page was made: the clock of this device may be wrong.
+// By how long ago it was when the page was made: the clock of this device may be wrong. The first of these stands still
+// while the device sleeps.
 function refresh() {
+  const since = Math.max(performance.now(), Date.now() - performance.timeOrigin);
   for (const time of document.querySelectorAll("time[data-age]")) {
-    const age = Number(time.dataset.age) + performance.now() / 1000;
+    const age = Number(time.dataset.age) + since / 1000;
     const unit = UNITS.find(([, seconds]) => age >= seconds);
     if (words && unit) {
       time.textContent = words.format(-Math.floor(age / unit[1]), unit[0]);

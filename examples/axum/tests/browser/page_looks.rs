@@ -243,6 +243,25 @@ async fn times_update_by_themselves_and_are_exact_on_hover() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn times_count_while_the_computer_sleeps() {
+    browse(|browser| async move {
+        let _site = at_a_desk(&browser).await;
+        // This clock stands still then, and the other one does not.
+        let after_an_hour = r"
+            performance.now = () => 1000;
+            Date.now = () => performance.timeOrigin + 61 * 60 * 1000;
+            refresh();
+            return document.querySelector('time').textContent;
+        ";
+
+        let found = browser.execute(after_an_hour, vec![]).await.unwrap();
+
+        assert_eq!(found.json(), &json!("1 hour ago"));
+    })
+    .await;
+}
+
 /// Each address `192.0.2.n` is in the n-th hostile place.
 struct Hostile;
 
