@@ -54,9 +54,10 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   });
 }
 
-// The way back leads to the page as it was left, also after a sign-out.
+// The way back leads to the list as it was left, also after a sign-out. The answer to a form is no list: to load it again
+// would send the form again.
 addEventListener("pageshow", (event) => {
-  if (event.persisted) {
+  if (event.persisted && document.querySelector(".devices")) {
     location.reload();
   }
 });
