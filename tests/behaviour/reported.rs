@@ -266,7 +266,7 @@ async fn what_a_handler_clears_itself_is_cleared_too() {
 
     let answer = client.answered(|session| async move {
         session.log_out().unwrap();
-        let mut response = http::Response::new(String::new());
+        let mut response = Response::new(String::new());
         let cache = http::HeaderValue::from_static("\"cache\"");
         response.headers_mut().insert("clear-site-data", cache);
         (response, ())
