@@ -10,6 +10,7 @@ if (main) {
     const link = document.createElement("a");
     link.href = "/";
     link.textContent = "Sign in again";
-    main.querySelector("h1").after(message, link);
+    // The page has nothing of the user any more.
+    main.replaceChildren(main.querySelector("h1"), message, link);
   });
 }

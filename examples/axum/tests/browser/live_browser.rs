@@ -42,6 +42,9 @@ async fn an_open_page_says_without_a_reload_that_another_device_signed_in() {
         assert_eq!(said, WHY);
         let same = browser.execute("return window.sameDocument", Vec::new());
         assert_eq!(same.await.unwrap().json(), &true);
+        // What the page had of the user is gone (ASVS 14.3.1).
+        let page = find(&browser, "main").await.text().await.unwrap();
+        assert_eq!(page, format!("Sessions\n{WHY}\nSign in again"));
         // The reason is still there for the next page.
         browser.goto(at(&app, "/")).await.unwrap();
         let again = find(&browser, ALERT).await.text().await.unwrap();

@@ -35,7 +35,7 @@ async fn the_evicted_browser_learns_why_when_and_by_which_device_until_its_user_
             Curl::signed_in(&app, "alice", agent);
         }
 
-        click(&browser, r#"a[href="/devices"]"#).await;
+        browser.goto(at(&app, "/devices")).await.unwrap();
 
         let alert = find(&browser, ALERT).await;
         let said = alert.text().await.unwrap();
