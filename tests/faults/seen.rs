@@ -13,6 +13,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
     RedisStore, SessionLayer,
+    deadpool_redis::redis,
     store::{RedisSource, Resolve, SessionStore},
 };
 
@@ -100,6 +101,56 @@ fn an_outage_is_two_log_lines_and_its_calls_are_counted() {
     assert!(measured["connects_total failed"] >= 1, "{measured:?}");
     assert!(measured["resent_total"] >= 1, "{measured:?}");
     assert_eq!(measured["in_flight"], 0, "{measured:?}");
+}
+
+/// The spare is missing, and the first connection still works. When that one breaks, nobody is served: an expired
+/// certificate is found out in time by this line.
+// T70
+#[test]
+fn a_server_that_takes_no_new_connection_is_a_log_line_before_the_last_one_breaks() {
+    let log = Log::start();
+
+    recorded(&DebuggingRecorder::new(), async {
+        let server = Server::start();
+        let store = RedisStore::connect(&server.url()).unwrap();
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut other = client.get_multiplexed_async_connection().await.unwrap();
+        store.resolve(&Resolve::new(guest())).await.unwrap();
+        until("the second connection is there", async || {
+            let list: String = server.ask("CLIENT LIST").await;
+            list.matches("name=tower-user-sessions").count() == 2
+        })
+        .await;
+
+        let list: String = redis::cmd("CLIENT")
+            .arg("LIST")
+            .query_async(&mut other)
+            .await
+            .unwrap();
+        let mut lines = list
+            .lines()
+            .filter(|line| line.contains("name=tower-user-sessions"));
+        let id = lines
+            .next()
+            .and_then(|line| line.strip_prefix("id=")?.split(' ').next());
+        let mut both = redis::pipe();
+        both.cmd("CONFIG").arg("SET").arg("maxclients").arg(2);
+        both.cmd("CLIENT").arg("KILL").arg("ID").arg(id);
+        let _: () = both.query_async(&mut other).await.unwrap();
+
+        until("it is said", async || {
+            store.resolve(&Resolve::new(guest())).await.unwrap();
+            !log.at(" WARN ").is_empty()
+        })
+        .await;
+    });
+
+    let lines = log.at(" WARN ");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("no second connection to Redis"),
+        "{lines:?}"
+    );
 }
 
 // T70

@@ -170,11 +170,19 @@ impl Inner {
             self.state().keep_spare(opened.and_then(Result::ok), now);
             return;
         };
-        if self.state().no_spare(&outage, now) {
+        let is_news = self.state().no_spare(&outage, now);
+        if is_news && outage.is_denied() {
             tracing::warn!(
                 server = %self.server,
                 error = outage.cause(),
                 "Redis refuses the password, and only connections that are open still work"
+            );
+        } else if is_news {
+            tracing::warn!(
+                server = %self.server,
+                kind = ?outage.kind,
+                error = outage.cause(),
+                "no second connection to Redis can be opened, and only the one that is open still works"
             );
         }
     }

@@ -53,6 +53,8 @@ pub(super) struct State {
     spare_tried: i64,
     /// Whether the server refused the password of the last one that was tried as a spare.
     spare_denied: bool,
+    /// How many came to nothing since there was a spare, for other reasons.
+    spares_failed: u32,
     /// Another master may have been named.
     ask: bool,
     /// When the sentinels are asked again.
@@ -126,6 +128,7 @@ impl State {
             probed: now,
             spare_tried: i64::MIN,
             spare_denied: false,
+            spares_failed: 0,
             ask: false,
             ask_due: now.saturating_add(ASKED),
         }
@@ -297,16 +300,22 @@ impl State {
         (self.ask, self.ask_due) = (false, at.saturating_add(pause));
     }
 
-    /// There is no spare. Says whether it is news that the server refuses the password.
+    /// There is no spare. Says whether that is news: a refused password at once, all else if it is so for the second time.
+    /// Where the server has just stopped, it is found out between the two that no connection works.
     pub(super) fn no_spare(&mut self, outage: &Outage, now: i64) -> bool {
         let was_denied = self.spare_denied;
         (self.spare_tried, self.spare_denied) = (now, outage.is_denied());
-        self.spare_denied && !was_denied
+        if self.spare_denied {
+            return !was_denied;
+        }
+        self.spares_failed = self.spares_failed.saturating_add(1);
+        self.spares_failed == 2
     }
 
     pub(super) fn keep_spare(&mut self, spare: Option<Shared>, now: i64) {
         (self.spare_tried, self.spare_denied) = (now, false);
         if self.active.is_some() && spare.is_some() {
+            self.spares_failed = 0;
             self.spare = spare;
         }
     }

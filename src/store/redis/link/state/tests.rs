@@ -54,3 +54,23 @@ fn after_one_replacement_the_next_one_waits_two_seconds() {
     assert!(state.ask(3_000), "the master of now");
     assert!(!state.may_replace(4_999));
 }
+
+#[test]
+fn that_there_is_no_spare_is_news_once_it_is_so_twice_on_end() {
+    let mut state = State::new(0);
+    let refused = Outage::new(StoreErrorKind::Unavailable, "the certificate expired");
+    let news = |state: &mut State, at| state.no_spare(&refused, at);
+
+    assert!(!news(&mut state, 1_000), "the server may have just stopped");
+    assert!(news(&mut state, 3_000));
+    assert!(!news(&mut state, 5_000), "said once");
+}
+
+#[test]
+fn a_refused_password_of_a_spare_is_news_at_once() {
+    let mut state = State::new(0);
+    let denied = Outage::new(StoreErrorKind::Denied, "WRONGPASS");
+
+    assert!(state.no_spare(&denied, 1_000));
+    assert!(!state.no_spare(&denied, 6_000), "said once");
+}
