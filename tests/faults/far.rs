@@ -1,4 +1,5 @@
-//! Servers that are far away: each reply takes a third of a second. A deadline that allows for it is all that they need.
+//! Servers that are far away: each reply takes a third of a second. A deadline that allows for it is all that they need. That
+//! connections take long to open is no reason for a longer one.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,13 +9,15 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    RedisStore, deadpool_redis::redis::RedisConnectionInfo, store::RedisSource,
+    RedisStore,
+    deadpool_redis::redis::RedisConnectionInfo,
+    store::{RedisSource, Resolve, SessionStore},
 };
 
 use crate::common::{
     cluster::Cluster,
     load::millis,
-    people::{is_live, signs_in},
+    people::{guest, is_live, signs_in, until},
     redis::Server,
     relay::Relay,
     sentinel::{Said, Sentinel},
@@ -37,6 +40,14 @@ async fn is_used(source: RedisSource) {
         let token = signs_in(&store, user).await;
         assert!(is_live(&store, &token).await);
     }
+}
+
+/// Calls may fail at first.
+async fn is_reached(store: &RedisStore) {
+    until("it is reached", async || {
+        store.resolve(&Resolve::new(guest())).await.is_ok()
+    })
+    .await;
 }
 
 // T70
@@ -74,4 +85,33 @@ async fn a_cluster_that_is_far_away_is_used() {
     announce(&cluster.nodes, &ports).await;
 
     is_used(RedisSource::cluster(relays.iter().map(Relay::url)).unwrap()).await;
+}
+
+/// Three round trips open and ask a sentinel, four through TLS: together they take longer than an attempt waits for it.
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_whose_connections_take_long_to_open_are_asked_in_the_end() {
+    let server = Server::start();
+    let sentinel = Sentinel::start(Said::new(server.port, 1)).await;
+    let way = Relay::start(sentinel.port).await;
+    way.delay(millis(200));
+    let urls = [way.url()];
+    let urls = urls.iter().map(String::as_str);
+    let store = RedisStore::connect_sentinel(urls, "mymaster").unwrap();
+
+    is_reached(&store).await;
+}
+
+// T70
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_whose_connections_take_long_to_open_is_reached_with_the_usual_deadline() {
+    let cluster = Cluster::of(3, &[]).await;
+    let mut relays = Vec::new();
+    for node in &cluster.nodes {
+        relays.push(far(node.port).await);
+    }
+    let seeds: Vec<String> = relays.iter().map(Relay::url).collect();
+    let store = RedisStore::connect_cluster(&seeds).unwrap();
+
+    is_reached(&store).await;
 }

@@ -112,10 +112,20 @@ impl Inner {
             others.rotate_left(shift);
             others.truncate(1);
         }
+        let has_none = {
+            let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+            map.is_empty()
+        };
         for (source, host, is_seed) in others {
+            // The next one is asked soon. But if all are far away, connections through TLS take longer than that to open.
+            let time = if turn > 0 && has_none {
+                source.patience(self.deadline)
+            } else {
+                2 * patience
+            };
             // Where nobody who was known answers, the Cluster may be another one.
             let again = is_seed && up.is_empty();
-            match asked(&source, &question, 2 * patience).await {
+            match asked(&source, &question, time).await {
                 Ok(answer) if self.learn(&answer, &host, again) => return,
                 Ok(_) => {
                     let cause = "the server is no node of a Cluster that knows the others";

@@ -83,10 +83,11 @@ impl Sentinels {
         self.belief().newest().cloned()
     }
 
-    /// Asks all at once, and takes the newest answer once most have answered. Each may take half of the time that an attempt
+    /// Asks all at once, and takes the newest answer once most have answered. They may take half of the time that an attempt
     /// to connect to the master may take.
     pub(super) async fn ask(self: &Arc<Self>, attempt: Duration) -> Result<Answer, Outage> {
-        let mut patience = PATIENCE.min(attempt / 2);
+        let patience = PATIENCE.min(attempt / 2);
+        let (began, mut time) = (Monotonic::now(), patience);
         let mut asked = JoinSet::new();
         for place in 0..self.all.len() {
             let sentinels = Arc::clone(self);
@@ -95,7 +96,11 @@ impl Sentinels {
             );
         }
         let (mut answers, mut outage) = (Vec::new(), None);
-        while let Ok(Some(joined)) = tokio::time::timeout(patience, asked.join_next()).await {
+        loop {
+            let left = time.saturating_sub(began.elapsed());
+            let Ok(Some(joined)) = tokio::time::timeout(left, asked.join_next()).await else {
+                break;
+            };
             match joined {
                 Ok(Ok(named)) => answers.push(named),
                 Ok(Err(error)) => outage = Some(error),
@@ -105,30 +110,39 @@ impl Sentinels {
             }
             if self.are_most(answers.len()) {
                 // The one that led a failover knows of it first.
-                patience = THE_OTHERS;
+                time = time.min(began.elapsed() + THE_OTHERS);
             }
         }
         // The others go on for a moment: their connections are open then for the next time.
         asked.detach_all();
         let (most, now) = (self.are_most(answers.len()), Monotonic::now().as_millis());
         let master = self.belief().form(answers, self.all.len(), now);
-        master.map(|master| Answer { master, most }).ok_or_else(|| {
-            outage.unwrap_or_else(|| {
-                Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
-            })
-        })
+        master
+            .map(|master| Answer { master, most })
+            .ok_or_else(|| outage.unwrap_or_else(|| self.silence()))
+    }
+
+    /// None of them answered, nor failed.
+    fn silence(&self) -> Outage {
+        if self.all.is_empty() {
+            Outage::new(StoreErrorKind::Unavailable, "there are no sentinels")
+        } else {
+            Outage::new(StoreErrorKind::Timeout, "no sentinel answered in time")
+        }
     }
 
     fn are_most(&self, sentinels: usize) -> bool {
         sentinels * 2 > self.all.len()
     }
 
+    /// A connection may take twice as long to open as who asks waits: through TLS from far away each one would be given up
+    /// shortly before it is open, and none would ever be used.
     async fn ask_one(&self, place: usize, patience: Duration) -> Result<Named, Outage> {
         let none = || Outage::new(StoreErrorKind::Unavailable, "there is no such sentinel");
         let info = self.all.get(place).cloned().ok_or_else(none)?;
         let open = self.open().get(&place).cloned();
         let answer = ask(info, open, &self.master, &self.switched, patience);
-        let failed = match tokio::time::timeout(patience, answer).await {
+        let failed = match tokio::time::timeout(2 * patience, answer).await {
             Ok(Ok((connection, named))) => {
                 self.open().insert(place, connection);
                 return Ok(named);
@@ -183,7 +197,7 @@ async fn ask(
     {
         return Ok((connection, named));
     }
-    let mut connection = listen::open(info, master, switched, patience).await?;
+    let mut connection = listen::open(info, master, switched, 2 * patience).await?;
     let named = master_of(&mut connection, master).await?;
     Ok((connection, named))
 }
