@@ -141,6 +141,7 @@ impl Sentinels {
         let none = || Outage::new(StoreErrorKind::Unavailable, "there is no such sentinel");
         let info = self.all.get(place).cloned().ok_or_else(none)?;
         let open = self.open().get(&place).cloned();
+        let was_open = open.is_some();
         let answer = ask(info, open, &self.master, &self.switched, patience);
         let failed = match tokio::time::timeout(2 * patience, answer).await {
             Ok(Ok((connection, named))) => {
@@ -150,7 +151,10 @@ impl Sentinels {
             Ok(Err(error)) => Outage::of(error),
             Err(elapsed) => Outage::new(StoreErrorKind::Timeout, elapsed),
         };
-        self.open().remove(&place);
+        // Else it is the one of another question, which began meanwhile.
+        if was_open {
+            self.open().remove(&place);
+        }
         Err(failed)
     }
 
