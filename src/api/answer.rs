@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
 };
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ pub(super) fn failed(error: UserSessionsError) -> Answer {
 }
 
 pub(super) fn rejected(rejection: Rejection) -> Answer {
-    nosniff(rejection.into_problem(DeviceBody::new))
+    rejection.into_problem(DeviceBody::new)
 }
 
 fn refuse(status: StatusCode, title: &str, reason: &str) -> Answer {
@@ -112,12 +112,5 @@ fn answer(status: StatusCode, content_type: &'static str, body: DeviceBody) -> A
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    nosniff(answer)
-}
-
-/// Browsers take no answer for something else than its content type says (ASVS 3.4.4).
-fn nosniff(mut answer: Answer) -> Answer {
-    let value = HeaderValue::from_static("nosniff");
-    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, value);
     answer
 }
