@@ -1,4 +1,4 @@
-//! Cleans text from request headers, so that it can be stored and displayed.
+//! Cleans text from request headers, so that it can be stored and displayed, and cuts text.
 
 /// At most `max` bytes of the text, without control characters; `None` if nothing is left.
 pub(super) fn clean<T: for<'a> From<&'a str>>(raw: &[u8], max: usize) -> Option<T> {
@@ -23,6 +23,15 @@ pub(super) fn clean<T: for<'a> From<&'a str>>(raw: &[u8], max: usize) -> Option<
     // Trimmed last, so that cleaning the result again changes nothing.
     kept.truncate(kept.trim_end().len());
     (!kept.is_empty()).then(|| T::from(&kept))
+}
+
+/// The start of the text, without a part of a character: at most `max` bytes.
+pub(crate) fn at_most(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.split_at(end).0
 }
 
 /// Characters that hide others or change their direction: they could disguise a device's label.

@@ -3,7 +3,7 @@
 mod body;
 mod brief;
 pub(crate) mod class;
-mod clean;
+pub(crate) mod clean;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod data;

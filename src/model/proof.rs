@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clean::at_most;
+
 /// How a user authenticated: methods, level of assurance, and the identity provider's session id.
 ///
 /// Give it to a sign-in if you want to know it later: to ask for a second factor before a payment, or
@@ -98,11 +100,7 @@ impl Proof {
 
 /// What is kept of a text.
 fn kept(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.split_at(end).0
+    at_most(text, TEXT_MAX)
 }
 
 impl<'a> From<&'a Proof> for WrittenProof<'a> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    model::{EndNotice, EndReason},
+    model::{EndNotice, EndReason, clean::at_most},
     request::EndWords,
 };
 
@@ -81,14 +81,12 @@ impl LiveEnd {
     /// ```
     #[must_use]
     pub fn close_reason(&self, words: &EndWords) -> String {
-        let mut reason = self.message(words);
-        if reason.len() > CLOSE_MAX {
-            let most = CLOSE_MAX - '…'.len_utf8();
-            let end = (0..=most).rev().find(|end| reason.is_char_boundary(*end));
-            reason.truncate(end.unwrap_or_default());
-            reason.push('…');
+        let message = self.message(words);
+        if message.len() <= CLOSE_MAX {
+            return message;
         }
-        reason
+        let start = at_most(&message, CLOSE_MAX - '…'.len_utf8());
+        format!("{start}…")
     }
 }
 
