@@ -105,6 +105,7 @@ impl Inner {
                 return;
             }
         }
+        let knows_none = up.is_empty() && down.is_empty();
         let mut others = self.others(&down);
         // All of them at first. Later one at a time, for a Cluster that is away must not be stormed.
         if turn > 0 && !others.is_empty() {
@@ -112,13 +113,9 @@ impl Inner {
             others.rotate_left(shift);
             others.truncate(1);
         }
-        let has_none = {
-            let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
-            map.is_empty()
-        };
         for (source, host, is_seed) in others {
             // The next one is asked soon. But if all are far away, connections through TLS take longer than that to open.
-            let time = if turn > 0 && has_none {
+            let time = if turn > 0 && knows_none {
                 source.patience(self.deadline)
             } else {
                 2 * patience
