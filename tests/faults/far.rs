@@ -33,6 +33,15 @@ async fn far(port: u16) -> Relay {
     relay
 }
 
+/// A relay to each node.
+async fn all_far(cluster: &Cluster) -> Vec<Relay> {
+    let mut relays = Vec::new();
+    for node in &cluster.nodes {
+        relays.push(far(node.port).await);
+    }
+    relays
+}
+
 async fn is_used(source: RedisSource) {
     let store = RedisStore::builder(source).deadline(DEADLINE).build();
 
@@ -77,10 +86,7 @@ async fn a_master_and_sentinels_that_are_far_away_are_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_far_away_is_used() {
     let cluster = Cluster::of(3, &[]).await;
-    let mut relays = Vec::new();
-    for node in &cluster.nodes {
-        relays.push(far(node.port).await);
-    }
+    let relays = all_far(&cluster).await;
     let ports: Vec<u16> = relays.iter().map(|relay| relay.port).collect();
     announce(&cluster.nodes, &ports).await;
 
@@ -106,10 +112,7 @@ async fn sentinels_whose_connections_take_long_to_open_are_asked_in_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_whose_connections_take_long_to_open_is_reached_with_the_usual_deadline() {
     let cluster = Cluster::of(3, &[]).await;
-    let mut relays = Vec::new();
-    for node in &cluster.nodes {
-        relays.push(far(node.port).await);
-    }
+    let relays = all_far(&cluster).await;
     let seeds: Vec<String> = relays.iter().map(Relay::url).collect();
     let store = RedisStore::connect_cluster(&seeds).unwrap();
 
