@@ -8,25 +8,18 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    middleware::{self, Next},
-    response::{Html, Response},
-    routing::get,
-};
+use axum::{Router, response::Html, routing::get};
 use thirtyfour::WebDriver;
-use tokio::net::TcpListener;
 use tower_user_sessions::{
     DeviceApi, MemoryStore, Session, SessionLayer, Timestamp, UserId, UserSessions,
 };
 
-use crate::common::{chromium::browse, http, visit::find};
+use crate::{
+    ahead::{self, Seen, until},
+    common::{chromium::browse, http, visit::find},
+};
 
 /// From the guide, word for word.
 const PING: &str = r#"
@@ -38,18 +31,6 @@ if (document.prerendering) {
   seen();
 }
 "#;
-
-/// The requests so far, as `GET /page prefetch;prerender`.
-type Seen = Arc<Mutex<Vec<String>>>;
-
-async fn note(State(seen): State<Seen>, request: Request, next: Next) -> Response {
-    let purpose = request.headers().get("sec-purpose");
-    let purpose = purpose.map_or("", |purpose| purpose.to_str().unwrap());
-    let line = format!("{} {} {purpose}", request.method(), request.uri().path());
-    let response = next.run(request).await;
-    seen.lock().unwrap().push(line.trim_end().to_owned());
-    response
-}
 
 async fn log_in(session: Session) -> Html<&'static str> {
     session.log_in("alice").unwrap();
@@ -63,8 +44,8 @@ async fn page(session: Session) -> Html<String> {
     ))
 }
 
-async fn serve(layer: SessionLayer, seen: Seen) -> String {
-    let app = Router::new()
+fn app(layer: SessionLayer) -> Router {
+    Router::new()
         .route("/in", get(log_in))
         .route(
             "/",
@@ -73,21 +54,6 @@ async fn serve(layer: SessionLayer, seen: Seen) -> String {
         .route("/page", get(page))
         .nest_service("/sessions", DeviceApi::new())
         .layer(layer)
-        .layer(middleware::from_fn_with_state(seen, note));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    format!("http://localhost:{port}")
-}
-
-async fn until(seen: &Seen, line: &str) {
-    for _ in 0..600 {
-        if seen.lock().unwrap().iter().any(|it| it == line) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no {line} in {:?}", seen.lock().unwrap());
 }
 
 async fn last_activity(store: &MemoryStore) -> Timestamp {
@@ -105,18 +71,14 @@ async fn open(browser: &WebDriver, url: String, css: &str) {
 async fn a_prerendered_page_counts_as_activity_once_its_user_opens_it() {
     let (store, clock) = http::store();
     let seen = Seen::default();
-    let home = serve(SessionLayer::new(store.clone()), Arc::clone(&seen)).await;
+    let home = ahead::serve(app(SessionLayer::new(store.clone())), Arc::clone(&seen)).await;
     browse(move |browser| async move {
         open(&browser, format!("{home}/in"), "#in").await;
         open(&browser, format!("{home}/"), "#home").await;
         let before = last_activity(&store).await;
 
         clock.advance(Duration::from_secs(60));
-        let rules = r#"const rules = document.createElement("script");
-            rules.type = "speculationrules";
-            rules.text = JSON.stringify({ prerender: [{ urls: ["/page"], eagerness: "immediate" }] });
-            document.head.append(rules);"#;
-        browser.execute(rules, Vec::new()).await.unwrap();
+        ahead::load(&browser, "prerender", "/page").await;
         until(&seen, "GET /page prefetch;prerender").await;
         assert_eq!(last_activity(&store).await, before);
 
@@ -125,7 +87,10 @@ async fn a_prerendered_page_counts_as_activity_once_its_user_opens_it() {
         browser.execute(opens, Vec::new()).await.unwrap();
         until(&seen, "POST /sessions/current").await;
         find(&browser, "#page").await;
-        assert_eq!(last_activity(&store).await, before.plus(Duration::from_secs(120)));
+        assert_eq!(
+            last_activity(&store).await,
+            before.plus(Duration::from_secs(120))
+        );
         let lines = seen.lock().unwrap();
         assert!(!lines.iter().any(|line| line == "GET /page"), "{lines:?}");
     })

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod ahead;
 mod ahead_browser;
 mod common;
 mod crash_browser;

@@ -7,23 +7,18 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
-    middleware::{self, Next},
-    response::{Html, Redirect, Response},
+    response::{Html, Redirect},
     routing::{get, post},
 };
 use thirtyfour::WebDriver;
-use tokio::net::TcpListener;
 use tower_user_sessions::{Caching, MemoryStore, Session, SessionLayer};
 
 use crate::{
+    ahead::{self, Seen},
     common::{
         chromium::browse_whole,
         visit::{click, find},
@@ -37,19 +32,6 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 "#;
-
-/// What was loaded ahead so far.
-type Ahead = Arc<Mutex<Vec<String>>>;
-
-async fn note(State(ahead): State<Ahead>, request: Request, next: Next) -> Response {
-    let is_ahead = request.headers().contains_key("sec-purpose");
-    let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
-    if is_ahead {
-        ahead.lock().unwrap().push(path);
-    }
-    response
-}
 
 async fn log_in(session: Session) -> Redirect {
     session.log_in("alice").unwrap();
@@ -71,8 +53,8 @@ async fn page(session: Session) -> Html<String> {
     ))
 }
 
-async fn serve(layer: SessionLayer, ahead: Ahead) -> String {
-    let app = Router::new()
+fn app(layer: SessionLayer) -> Router {
+    Router::new()
         .route(
             "/",
             get(async || {
@@ -89,11 +71,6 @@ async fn serve(layer: SessionLayer, ahead: Ahead) -> String {
             get(async || Html("<!doctype html><p id=bye>bye</p>")),
         )
         .layer(layer)
-        .layer(middleware::from_fn_with_state(ahead, note));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    format!("http://localhost:{port}")
 }
 
 async fn sign_in(browser: &WebDriver, url: &str) {
@@ -113,40 +90,28 @@ async fn until(browser: &WebDriver, user: &str) {
     panic!("not the page of {user}");
 }
 
-async fn until_ahead(ahead: &Ahead, path: &str) {
-    for _ in 0..1_500 {
-        if ahead.lock().unwrap().iter().any(|it| it == path) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{path} was not loaded ahead");
-}
-
 // T19
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_were_loaded_ahead_are_not_shown_after_a_sign_out_that_clears_the_site() {
-    let ahead = Ahead::default();
+    let seen = Seen::default();
     let layer = SessionLayer::new(MemoryStore::new()).clear_site_data(true);
-    let url = serve(layer, Arc::clone(&ahead)).await;
+    let url = ahead::serve(app(layer), Arc::clone(&seen)).await;
     browse_whole(move |browser| async move {
-        for kind in ["prefetch", "prerender"] {
+        for (kind, purpose) in [
+            ("prefetch", "prefetch"),
+            ("prerender", "prefetch;prerender"),
+        ] {
             sign_in(&browser, &url).await;
             let path = format!("/{kind}ed");
-            let rules = format!(
-                r#"const rules = document.createElement("script");
-                rules.type = "speculationrules";
-                rules.text = JSON.stringify({{ {kind}: [{{ urls: ["{path}"], eagerness: "immediate" }}] }});
-                document.head.append(rules);"#
-            );
-            browser.execute(rules, Vec::new()).await.unwrap();
-            until_ahead(&ahead, &path).await;
+            ahead::load(&browser, kind, &path).await;
+            ahead::until(&seen, &format!("GET {path} {purpose}")).await;
 
             // A sign-out without a navigation, so that the page keeps what it loaded ahead.
             let signs_out = r#"const done = arguments[0];
                 fetch("/logout", { method: "POST" }).then((response) => done(response.url));"#;
             browser.execute_async(signs_out, Vec::new()).await.unwrap();
-            let opens = format!(r"document.getElementById('user').remove(); location.href = '{path}';");
+            let opens =
+                format!(r"document.getElementById('user').remove(); location.href = '{path}';");
             browser.execute(opens, Vec::new()).await.unwrap();
 
             assert_eq!(text(&browser, "#user").await, "guest", "{kind}");
@@ -160,7 +125,7 @@ async fn pages_that_were_loaded_ahead_are_not_shown_after_a_sign_out_that_clears
 async fn a_page_with_the_script_of_the_guide_does_not_come_back_after_a_sign_out() {
     for caching in [Caching::Private, Caching::NoStore] {
         let layer = SessionLayer::new(MemoryStore::new()).caching(caching);
-        let url = serve(layer, Ahead::default()).await;
+        let url = ahead::serve(app(layer), Seen::default()).await;
         browse_whole(move |browser| async move {
             sign_in(&browser, &url).await;
             click(&browser, "button").await;
