@@ -350,6 +350,7 @@ export interface components {
         NotSignedIn: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "WWW-Authenticate": components["headers"]["Challenge"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
@@ -362,6 +363,7 @@ export interface components {
         NotSignedInOrStale: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "WWW-Authenticate": components["headers"]["Challenge"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
@@ -374,6 +376,7 @@ export interface components {
         ForeignOrigin: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
@@ -385,6 +388,7 @@ export interface components {
         NotYoursOrForeignOrigin: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
@@ -396,6 +400,7 @@ export interface components {
         NotFound: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
@@ -407,6 +412,7 @@ export interface components {
         MethodNotAllowed: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 Allow: components["headers"]["Allow"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
@@ -419,6 +425,7 @@ export interface components {
         NoSession: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
             };
@@ -430,6 +437,7 @@ export interface components {
         Unavailable: {
             headers: {
                 "Cache-Control": components["headers"]["NoStore"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Retry-After": components["headers"]["RetryAfter"];
                 Vary: components["headers"]["Vary"];
                 [name: string]: unknown;
@@ -446,6 +454,8 @@ export interface components {
         Allow: string;
         /** @description Answers are never cached. */
         NoStore: "no-store";
+        /** @description Browsers take an answer for nothing but its content type. */
+        NoSniff: "nosniff";
         /** @description Removes the session cookie; sent if the current session ended. */
         RemovedCookie: string;
         /** @description Seconds after which to try again. */
@@ -472,6 +482,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
@@ -500,6 +511,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     "Set-Cookie": components["headers"]["RemovedCookie"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
@@ -527,6 +539,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
@@ -553,6 +566,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
@@ -579,6 +593,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };
@@ -604,6 +619,7 @@ export interface operations {
             200: {
                 headers: {
                     "Cache-Control": components["headers"]["NoStore"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     Vary: components["headers"]["Vary"];
                     [name: string]: unknown;
                 };

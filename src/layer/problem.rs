@@ -1,13 +1,16 @@
 //! Problem documents (RFC 9457), for the layer's own responses.
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::{model::EndNotice, request::label, session::SessionInfo};
 
 /// The media type of a problem.
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Browsers take a problem for nothing but its media type.
+pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What a problem says besides its status.
 #[derive(Default, Serialize)]

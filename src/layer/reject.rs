@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{
+        CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+        X_CONTENT_TYPE_OPTIONS,
+    },
 };
 
 use super::{
@@ -309,8 +312,8 @@ impl Rejection {
         self.head(B::default())
     }
 
-    /// Makes a problem document (`application/problem+json`, RFC 9457) in a body that `body` makes; for
-    /// gRPC a trailers-only response, and for a redirect an empty body.
+    /// Makes a problem document (`application/problem+json`, RFC 9457) in a body that `body` makes, with
+    /// `X-Content-Type-Options: nosniff` (ASVS 3.4.4); for gRPC a trailers-only response, and for a redirect an empty body.
     #[must_use]
     pub fn into_problem<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
         if self.grpc || self.location.is_some() {
@@ -325,8 +328,10 @@ impl Rejection {
         };
         let bytes = problem::body(self.status(), self.title(), self.reason(), details);
         let mut response = self.head(body(bytes));
+        let headers = response.headers_mut();
         let json = HeaderValue::from_static(problem::CONTENT_TYPE);
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        headers.insert(CONTENT_TYPE, json);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, problem::NOSNIFF);
         response
     }
 

@@ -176,7 +176,7 @@ async fn a_client_whose_session_ended_reads_why() {
 }
 
 #[tokio::test]
-async fn errors_are_problems_and_nothing_is_cached() {
+async fn errors_are_problems_and_nothing_is_cached_or_sniffed() {
     let (layer, _store, _clock) = world();
     let (client, id) = signed_in(&layer, "alice").await;
     let guest = Client::new(&layer);
@@ -215,6 +215,8 @@ async fn errors_are_problems_and_nothing_is_cached() {
         assert_eq!(got.header("content-type"), Some(kind), "{line}");
         let cached: Vec<_> = got.headers.get_all("cache-control").iter().collect();
         assert_eq!(cached, ["no-store"], "{line}");
+        let sniffed = got.header("x-content-type-options");
+        assert_eq!(sniffed, Some("nosniff"), "{line}");
     }
 }
 
