@@ -1,4 +1,4 @@
-// The page works without this: it asks before it signs anything out, and keeps "2 minutes ago" true.
+// The page works without this: it asks before it signs anything out, keeps "2 minutes ago" true, and says once what was done.
 "use strict";
 
 const dialog = document.querySelector("dialog");
@@ -52,6 +52,11 @@ for (const time of document.querySelectorAll("time[datetime]")) {
     dateStyle: "full",
     timeStyle: "long",
   });
+}
+
+// What was done is said once: neither a reload nor a bookmark of this page says it again.
+if (location.search.startsWith("?done=")) {
+  history.replaceState(null, "", location.pathname);
 }
 
 // The way back leads to the list as it was left, also after a sign-out. The answer to a form is no list: to load it again

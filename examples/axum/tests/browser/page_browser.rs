@@ -78,6 +78,11 @@ async fn a_dialog_asks_before_one_and_before_all_others_are_signed_out() {
         assert!(after_cancel && !firefox.is_in(&app));
         assert_eq!(devices(&browser).await.len(), 3);
 
+        browser.refresh().await.unwrap();
+        find(&browser, ".here").await;
+        let again = browser.find_all(By::Css(".said")).await.unwrap();
+        assert!(again.is_empty());
+
         click(&browser, ".others button").await;
         click(&browser, r#"dialog button[value="yes"]"#).await;
         find(&browser, "p.others").await;
