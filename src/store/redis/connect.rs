@@ -38,8 +38,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If one is not such a URL or has another login than the first one, or if there is none. One without a login is fine: all
-    /// nodes get that of the first.
+    /// If one is not such a URL, has another login than the first one, or asks for TLS and another one does not; or if there is
+    /// none. One without a login is fine: all nodes get that of the first.
     pub fn connect_cluster<S: AsRef<str>>(
         nodes: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
@@ -95,7 +95,7 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If one of them is not such a URL.
+    /// If one of them is not such a URL, or asks for TLS and another one does not; or if there is none.
     pub fn connect_sentinel<'a>(
         sentinels: impl IntoIterator<Item = &'a str>,
         master: &str,

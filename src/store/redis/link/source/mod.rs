@@ -16,7 +16,10 @@ use deadpool_redis::{
 };
 use tokio::sync::Mutex;
 
-use self::{open::ours, url::parse};
+use self::{
+    open::ours,
+    url::{parse, parse_all},
+};
 use super::{names, outage::Outage, sentinel::Sentinels};
 
 pub(super) use self::open::unless_it_panics;
@@ -82,14 +85,14 @@ impl RedisSource {
     ///
     /// # Errors
     ///
-    /// If one of them is not a [URL of Redis](Self::url) or has another login than the first one, or if there is none. One
-    /// without a login is fine.
+    /// If one of them is not a [URL of Redis](Self::url), has another login than the first one, or asks for TLS and another one
+    /// does not; or if there is none. One without a login is fine.
     pub fn cluster<S: AsRef<str>>(
         seeds: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
-        let mut infos = seeds.into_iter().map(|seed| parse(seed.as_ref()));
-        let first = infos.next().ok_or(RedisUrlError::NO_URL)??;
-        let others = infos.collect::<Result<Vec<_>, _>>()?;
+        let mut infos = parse_all(seeds)?.into_iter();
+        let first = infos.next().ok_or(RedisUrlError::NO_URL)?;
+        let others: Vec<_> = infos.collect();
         let is_another = |other: &ConnectionInfo| {
             let (other, first) = (other.redis_settings(), first.redis_settings());
             let has_one = other.username().is_some() || other.password().is_some();
@@ -141,15 +144,13 @@ impl RedisSource {
     ///
     /// # Errors
     ///
-    /// If one of them is not a [URL of Redis](Self::url).
+    /// If one of them is not a [URL of Redis](Self::url), or asks for TLS and another one does not; or if there is none.
     pub fn sentinel<'a>(
         sentinels: impl IntoIterator<Item = &'a str>,
         master: &str,
         login: RedisConnectionInfo,
     ) -> Result<Self, RedisUrlError> {
-        let all: Result<Vec<ConnectionInfo>, RedisUrlError> =
-            sentinels.into_iter().map(parse).collect();
-        let sentinels = Sentinels::new(all?, master.to_owned(), login);
+        let sentinels = Sentinels::new(parse_all(sentinels)?, master.to_owned(), login);
         Ok(Self(Kind::Sentinels(Arc::new(sentinels))))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo};
+use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 /// Returned for a text that is not the URL of a Redis server, or for URLs that do not belong together. It does not
 /// repeat the text, which may have a password.
@@ -18,6 +18,9 @@ impl RedisUrlError {
     pub(super) const LOGINS: Self = Self(
         "the URLs of one Cluster have different logins: all nodes get the login of the first URL, so write it in that one",
     );
+    const TLS: Self = Self(
+        "some of the URLs ask for TLS and others do not, or not for the same: write rediss:// in all of them or in none, and /#insecure likewise",
+    );
 }
 
 pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
@@ -26,6 +29,31 @@ pub(super) fn parse(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
             let wants_tls = url.starts_with("rediss://") || url.starts_with("valkeys://");
             RedisUrlError(if wants_tls { NO_TLS } else { NOT_A_URL })
         })
+}
+
+/// The servers that these URLs name. All ask for TLS or none does: one of them stands for servers that are found later, and
+/// what goes there must not be readable because another URL was the first.
+pub(super) fn parse_all<S: AsRef<str>>(
+    urls: impl IntoIterator<Item = S>,
+) -> Result<Vec<ConnectionInfo>, RedisUrlError> {
+    let infos = urls.into_iter().map(|url| parse(url.as_ref()));
+    alike(infos.collect::<Result<_, _>>()?)
+}
+
+fn alike(infos: Vec<ConnectionInfo>) -> Result<Vec<ConnectionInfo>, RedisUrlError> {
+    let first = infos.first().ok_or(RedisUrlError::NO_URL)?;
+    if infos.iter().any(|info| tls(info) != tls(first)) {
+        return Err(RedisUrlError::TLS);
+    }
+    Ok(infos)
+}
+
+/// Whether TLS checks no certificate, if the server is asked for TLS.
+fn tls(info: &ConnectionInfo) -> Option<bool> {
+    match info.addr() {
+        ConnectionAddr::TcpTls { insecure, .. } => Some(*insecure),
+        _ => None,
+    }
 }
 
 impl fmt::Display for RedisUrlError {
@@ -39,6 +67,41 @@ impl Error for RedisUrlError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn infos(tls: &[Option<bool>]) -> Vec<ConnectionInfo> {
+        let info = |(at, &tls): (u16, &Option<bool>)| {
+            let (host, port) = ("redis".to_owned(), 6379 + at);
+            let addr = match tls {
+                None => ConnectionAddr::Tcp(host, port),
+                Some(insecure) => ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure,
+                    tls_params: None,
+                },
+            };
+            parse("redis://redis").unwrap().set_addr(addr)
+        };
+        (0..).zip(tls).map(info).collect()
+    }
+
+    #[test]
+    fn urls_ask_for_the_same_tls_or_are_refused() {
+        let found = |tls: &[_]| {
+            alike(infos(tls))
+                .map(|infos| infos.len())
+                .map_err(|error| error.0)
+        };
+        let (plain, checked, unchecked) = (None, Some(false), Some(true));
+
+        for same in [plain, checked, unchecked] {
+            assert_eq!(found(&[same; 3]), Ok(3));
+        }
+        for mixed in [[plain, checked], [checked, plain], [checked, unchecked]] {
+            assert_eq!(found(&mixed), Err(RedisUrlError::TLS.0), "{mixed:?}");
+        }
+        assert_eq!(found(&[]), Err(RedisUrlError::NO_URL.0));
+    }
 
     #[test]
     fn an_error_of_a_url_for_tls_names_the_feature_that_it_needs() {
