@@ -1,9 +1,8 @@
 //! `RedisStore` over TLS: what is wrong with the server, then the whole contract, without the feed and with it.
 
-use std::{env, time::Duration};
+use std::{env, fs, time::Duration};
 
-// Only its features are needed.
-use redis as _;
+use redis::{Client, ClientTlsConfig, TlsCertificates};
 use tower_user_sessions::{
     RedisStore,
     deadpool_redis::redis::RedisConnectionInfo,
@@ -12,16 +11,38 @@ use tower_user_sessions::{
 
 /// `one URL`, `cluster URL…`, or `sentinel PASSWORD URL…` for a master that is named `mymaster`.
 fn source(words: &[&str]) -> RedisSource {
-    let source = match words {
-        ["one", url] => RedisSource::url(url),
-        ["cluster", urls @ ..] => RedisSource::cluster(urls),
-        ["sentinel", password, urls @ ..] => {
-            let login = RedisConnectionInfo::default().set_password(*password);
-            RedisSource::sentinel(urls.iter().copied(), "mymaster", login)
+    let login = |password: &str| RedisConnectionInfo::default().set_password(password);
+    let source = match (words, env::var("CLIENT").is_ok()) {
+        (["one", url], false) => RedisSource::url(url),
+        (["one", url], true) => Ok(client(url).into()),
+        (["cluster", urls @ ..], false) => RedisSource::cluster(urls),
+        (["cluster", urls @ ..], true) => {
+            RedisSource::cluster_from_clients(urls.iter().map(|url| client(url)))
+        }
+        (["sentinel", password, urls @ ..], false) => {
+            RedisSource::sentinel(urls.iter().copied(), "mymaster", login(password))
+        }
+        (["sentinel", password, urls @ ..], true) => {
+            let clients = urls.iter().map(|url| client(url));
+            RedisSource::sentinel_from_clients(clients, "mymaster", login(password))
         }
         _ => panic!("say `one`, `cluster` or `sentinel`, see README.md"),
     };
     source.unwrap()
+}
+
+/// With the certificate `$CLIENT.crt`, its key `$CLIENT.key`, and the authority `$SSL_CERT_FILE`.
+fn client(url: &str) -> Client {
+    let name = env::var("CLIENT").unwrap();
+    let client_tls = ClientTlsConfig {
+        client_cert: fs::read(format!("{name}.crt")).unwrap(),
+        client_key: fs::read(format!("{name}.key")).unwrap(),
+    };
+    let certificates = TlsCertificates {
+        client_tls: Some(client_tls),
+        root_cert: Some(fs::read(env::var("SSL_CERT_FILE").unwrap()).unwrap()),
+    };
+    Client::build_with_tls(url, certificates).unwrap()
 }
 
 #[tokio::main]

@@ -34,7 +34,7 @@ impl RedisStore {
     /// ```
     ///
     /// It connects when it is first used. For other settings, pass [`RedisSource::cluster`] to
-    /// [`builder`](Self::builder).
+    /// [`builder`](Self::builder). For certificates of clients there is [`RedisSource::cluster_from_clients`].
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 
 use self::{
     open::ours,
-    url::{parse, parse_all},
+    url::{infos, parse, parse_all},
 };
 use super::{names, outage::Outage, sentinel::Sentinels};
 
@@ -90,7 +90,32 @@ impl RedisSource {
     pub fn cluster<S: AsRef<str>>(
         seeds: impl IntoIterator<Item = S>,
     ) -> Result<Self, RedisUrlError> {
-        let mut infos = parse_all(seeds)?.into_iter();
+        Self::of_seeds(parse_all(seeds)?)
+    }
+
+    /// As [`cluster`](Self::cluster), from clients that have more settings than a URL: certificates, from
+    /// `redis::Client::build_with_tls`.
+    ///
+    /// ```
+    /// use tower_user_sessions::{RedisStore, deadpool_redis::redis::Client, store::RedisSource};
+    ///
+    /// let nodes = [Client::open("redis://n1:6379")?, Client::open("redis://n2:6379")?];
+    /// let store = RedisStore::new(RedisSource::cluster_from_clients(nodes)?);
+    /// # let _ = store;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If one of them has another login than the first one, or asks for TLS and another one does not; or if there is none.
+    pub fn cluster_from_clients(
+        nodes: impl IntoIterator<Item = Client>,
+    ) -> Result<Self, RedisUrlError> {
+        Self::of_seeds(infos(nodes)?)
+    }
+
+    fn of_seeds(infos: Vec<ConnectionInfo>) -> Result<Self, RedisUrlError> {
+        let mut infos = infos.into_iter();
         let first = infos.next().ok_or(RedisUrlError::NO_URL)?;
         let others: Vec<_> = infos.collect();
         let is_another = |other: &ConnectionInfo| {
@@ -150,8 +175,26 @@ impl RedisSource {
         master: &str,
         login: RedisConnectionInfo,
     ) -> Result<Self, RedisUrlError> {
-        let sentinels = Sentinels::new(parse_all(sentinels)?, master.to_owned(), login);
-        Ok(Self(Kind::Sentinels(Arc::new(sentinels))))
+        Ok(Self::of_sentinels(parse_all(sentinels)?, master, login))
+    }
+
+    /// As [`sentinel`](Self::sentinel), from clients that have more settings than a URL: certificates, from
+    /// `redis::Client::build_with_tls`. Those of the first client are used for the master, too.
+    ///
+    /// # Errors
+    ///
+    /// If one of them asks for TLS and another one does not; or if there is none.
+    pub fn sentinel_from_clients(
+        sentinels: impl IntoIterator<Item = Client>,
+        master: &str,
+        login: RedisConnectionInfo,
+    ) -> Result<Self, RedisUrlError> {
+        Ok(Self::of_sentinels(infos(sentinels)?, master, login))
+    }
+
+    fn of_sentinels(all: Vec<ConnectionInfo>, master: &str, login: RedisConnectionInfo) -> Self {
+        let sentinels = Sentinels::new(all, master.to_owned(), login);
+        Self(Kind::Sentinels(Arc::new(sentinels)))
     }
 
     /// One node of a Cluster.

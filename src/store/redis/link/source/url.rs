@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use deadpool_redis::redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 /// Returned for a text that is not the URL of a Redis server, or for URLs that do not belong together. It does not
 /// repeat the text, which may have a password.
@@ -40,6 +40,14 @@ pub(super) fn parse_all<S: AsRef<str>>(
     alike(infos.collect::<Result<_, _>>()?)
 }
 
+/// The servers of these clients, likewise.
+pub(super) fn infos(
+    clients: impl IntoIterator<Item = Client>,
+) -> Result<Vec<ConnectionInfo>, RedisUrlError> {
+    let info = |client: Client| client.get_connection_info().clone();
+    alike(clients.into_iter().map(info).collect())
+}
+
 fn alike(infos: Vec<ConnectionInfo>) -> Result<Vec<ConnectionInfo>, RedisUrlError> {
     let first = infos.first().ok_or(RedisUrlError::NO_URL)?;
     if infos.iter().any(|info| tls(info) != tls(first)) {
@@ -66,9 +74,11 @@ impl Error for RedisUrlError {}
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn infos(tls: &[Option<bool>]) -> Vec<ConnectionInfo> {
+    use super::{super::RedisSource, *};
+
+    fn of(tls: &[Option<bool>]) -> Vec<ConnectionInfo> {
         let info = |(at, &tls): (u16, &Option<bool>)| {
             let (host, port) = ("redis".to_owned(), 6379 + at);
             let addr = match tls {
@@ -88,7 +98,7 @@ mod tests {
     #[test]
     fn urls_ask_for_the_same_tls_or_are_refused() {
         let found = |tls: &[_]| {
-            alike(infos(tls))
+            alike(of(tls))
                 .map(|infos| infos.len())
                 .map_err(|error| error.0)
         };
@@ -101,6 +111,48 @@ mod tests {
             assert_eq!(found(&mixed), Err(RedisUrlError::TLS.0), "{mixed:?}");
         }
         assert_eq!(found(&[]), Err(RedisUrlError::NO_URL.0));
+    }
+
+    fn clients(urls: &[&str]) -> Vec<Client> {
+        urls.iter().map(|&url| Client::open(url).unwrap()).collect()
+    }
+
+    #[test]
+    fn clients_lead_where_their_urls_lead() {
+        let urls = ["redis://a:b@n1:7001", "redis://n2:7002"];
+        let led = |source: RedisSource| {
+            let seeds = Arc::clone(source.seeds().unwrap());
+            let led = |info: &ConnectionInfo| {
+                (
+                    info.addr().to_string(),
+                    info.redis_settings().password().map(str::to_owned),
+                )
+            };
+            seeds.iter().map(led).collect::<Vec<_>>()
+        };
+
+        let by_clients = led(RedisSource::cluster_from_clients(clients(&urls)).unwrap());
+
+        assert_eq!(by_clients, led(RedisSource::cluster(urls).unwrap()));
+        let password = Some("b".to_owned());
+        assert_eq!(
+            by_clients,
+            [
+                ("n1:7001".to_owned(), password),
+                ("n2:7002".to_owned(), None)
+            ]
+        );
+    }
+
+    #[test]
+    fn nodes_with_two_logins_are_refused() {
+        let urls = ["redis://a:b@n1:7001", "redis://a:c@n2:7002"];
+        let refused = RedisSource::cluster(urls).map(drop).unwrap_err();
+        let by_clients = RedisSource::cluster_from_clients(clients(&urls))
+            .map(drop)
+            .unwrap_err();
+
+        assert_eq!([refused.0, by_clients.0], [RedisUrlError::LOGINS.0; 2]);
     }
 
     #[test]
