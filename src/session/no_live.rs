@@ -24,8 +24,9 @@ impl Registry {
     }
 }
 
-/// No tasks wait for an end.
-pub(super) struct LookAgain;
+/// There are none to note anything of.
+#[derive(Default)]
+pub(super) struct Streams;
 
 impl Session {
     #[expect(clippy::unused_self, reason = "as with the feature")]

@@ -6,7 +6,7 @@ use super::{
     current::{Current, Live},
     error::{CommitError, SessionError, SessionErrorKind},
     head::CookieChange,
-    live::LookAgain,
+    live::Streams,
     login::Login,
     own_cutoffs::OwnCutoffs,
     rules::Rules,
@@ -49,9 +49,8 @@ pub(super) struct State {
     pub(super) committing: bool,
     /// Ends that the handler waits for: its own session may be one of them.
     pub(super) ends: u32,
-    /// Tasks that wait until a commit or an end is over. Boxed: the state is moved on every request.
     #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
-    pub(super) look_again: Option<Box<LookAgain>>,
+    pub(super) streams: Streams,
     /// The store answered that the session had ended, where a near cache had answered before. Boxed: the state is moved
     /// on every request.
     pub(super) found_ended: Option<Box<FoundEnded>>,
@@ -59,9 +58,6 @@ pub(super) struct State {
     pub(super) signed_out: bool,
     /// The handler read something of the session.
     pub(super) was_read: bool,
-    /// The handler watches the session for a stream.
-    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no streams"))]
-    pub(super) live_taken: bool,
     /// The handler read why the session ended.
     pub(super) reason_read: bool,
     /// The response head was sent.
@@ -106,11 +102,10 @@ impl State {
             found_ended: None,
             signed_out: false,
             was_read: false,
-            live_taken: false,
             reason_read: false,
             committing: false,
             ends: 0,
-            look_again: None,
+            streams: Streams::default(),
             closed: false,
             released: false,
             abandoned: false,

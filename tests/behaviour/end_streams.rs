@@ -23,6 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_stream::StreamExt;
+use tonic::{Code, Status};
 use tower_user_sessions::{EndStreams, Session, SessionLayer, UserSessions};
 
 use crate::common::{
@@ -161,6 +162,59 @@ async fn a_request_body_that_went_with_its_session_fails_although_the_call_signs
     let (response, ()) = tokio::join!(response, evicting);
 
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+// T72
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_request_body_was_cut_off_is_answered_with_the_reason_whatever_its_handler_answers()
+ {
+    for (grpc, fails) in [(false, true), (false, false), (true, true), (true, false)] {
+        let world = World::new().await;
+        let (upload, sender, _dropped) = open();
+        let mut request = world.request(Method::POST, upload);
+        if grpc {
+            let kind = HeaderValue::from_static("application/grpc");
+            request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
+        let response = world.send(request, move |_, mut body| async move {
+            let mut read = 0;
+            let cause = loop {
+                match body.frame().await.unwrap() {
+                    Ok(frame) => read += frame.into_data().unwrap().len(),
+                    Err(cause) => break cause,
+                }
+            };
+            assert_eq!(read, 6);
+            match (grpc, fails) {
+                // What tonic makes of such an error: unknown.
+                (true, true) => Status::from_error(cause.into()).into_http(),
+                (true, false) => Status::ok("").into_http(),
+                (false, _) => {
+                    let mut response = Response::new(sized(0));
+                    if fails {
+                        *response.status_mut() = StatusCode::BAD_REQUEST;
+                    }
+                    response
+                }
+            }
+        });
+        let feeding = async {
+            sender.send("before".into()).unwrap();
+            sleep(SECOND * 2).await;
+            world.evict().await;
+        };
+        let (mut response, ()) = tokio::join!(response, feeding);
+
+        if grpc {
+            let status = Status::from_header_map(response.headers()).unwrap();
+            let why = (status.code(), status.message());
+            assert_eq!(why, (Code::Unauthenticated, "evicted"), "fails: {fails}");
+        } else {
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+            let problem = text(next(response.body_mut()).await);
+            assert!(problem.contains("\"reason\":\"evicted\""), "{problem}");
+        }
+    }
 }
 
 /// Reads `GET /` of a response that ends with its session, up to the end of the connection.

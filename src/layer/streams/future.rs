@@ -22,7 +22,7 @@ use crate::{
 pin_project! {
     /// Response future of [`EndStreamsService`](crate::EndStreamsService).
     ///
-    /// If the session ends before the response head, the call is dropped.
+    /// If the session ends before the response head, the call is dropped. So is the answer to a body that was cut off.
     #[must_use = "futures do nothing unless polled"]
     pub struct EndStreamsFuture<F, R> {
         #[pin]
@@ -81,6 +81,11 @@ impl Open {
         self.waiting.as_mut()
     }
 
+    /// Whether the body of the request failed, because the session had ended.
+    fn is_cut_off(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_cut_off)
+    }
+
     /// How the session of this call ended, unless the call did it.
     fn poll_ended(&mut self, task: &mut Context<'_>) -> Option<LiveEnd> {
         let waiting = self.watch()?;
@@ -128,11 +133,14 @@ where
         let Some(call) = this.call.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        if let Poll::Ready(answer) = call.poll(task) {
-            return Poll::Ready(answer.map(|head| wrap(head, this.open, this.layer)));
-        }
-        let Some(end) = this.open.poll_ended(task) else {
-            return Poll::Pending;
+        let answer = call.poll(task);
+        // What a handler answers to a body that was cut off is an error without the reason, or about a part of the body.
+        let end = match &answer {
+            Poll::Ready(_) if !this.open.is_cut_off() => None,
+            _ => this.open.poll_ended(task),
+        };
+        let Some(end) = end else {
+            return answer.map_ok(|head| wrap(head, this.open, this.layer));
         };
         this.call.set(None);
         let session = this.open.session.as_ref();

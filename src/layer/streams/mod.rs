@@ -21,7 +21,7 @@ use crate::session::LiveEnd;
 /// | a response of gRPC | ends with `UNAUTHENTICATED`; the message is the [reason](LiveEnd::reason). After a long outage of the store it is `UNAVAILABLE` |
 /// | `text/event-stream`, not compressed | one more event, `session-ended`, then a clean end. See [`last_event`](Self::last_event) |
 /// | any other response body | fails: the connection is closed, or the stream is reset. So a part of a file does not look whole |
-/// | the body of the request | fails: the service reads no more of what a signed-out client sends |
+/// | the body of the request | fails: the service reads no more of what a signed-out client sends. What it answers then is replaced as in the next row |
 /// | the call itself, before its response head | is dropped. The response is 401 with the reason, or `UNAUTHENTICATED`. After a long outage of the store it is 503 or `UNAVAILABLE` |
 /// | a WebSocket | nothing: it is no body. Wait for [`LiveSession::ended`](crate::LiveSession::ended) in its loop |
 ///

@@ -9,9 +9,20 @@ use super::{
 };
 use crate::model::{SessionId, Tag};
 
+/// What a request notes of its streams.
+#[derive(Default)]
+pub(in crate::session) struct Streams {
+    /// Boxed: the state is moved on every request.
+    look_again: Option<Box<LookAgain>>,
+    /// The handler watches the session for a stream.
+    pub(super) taken: bool,
+    /// The body of the request failed, because the session had ended.
+    cut_off: bool,
+}
+
 /// Tasks that look again after a commit or an end.
 #[derive(Default)]
-pub(in crate::session) struct LookAgain(Vec<Waker>);
+struct LookAgain(Vec<Waker>);
 
 impl Session {
     /// Whether a session that ended is still that of the request.
@@ -28,11 +39,21 @@ impl Session {
         if !commits && state.ends == 0 && matches!(state.staged.target, Target::Stay) {
             return Poll::Ready(true);
         }
-        let tasks = &mut state.look_again.get_or_insert_default().0;
+        let tasks = &mut state.streams.look_again.get_or_insert_default().0;
         if !tasks.iter().any(|known| known.will_wake(task)) {
             tasks.push(task.clone());
         }
         Poll::Pending
+    }
+
+    /// The body of the request fails, because the session has ended.
+    pub(super) fn cut_off(&self) {
+        self.state().streams.cut_off = true;
+    }
+
+    /// Whether the body of the request failed for that reason.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.state().streams.cut_off
     }
 
     /// Whether the session is that of the request, or was until it ended.
@@ -42,7 +63,7 @@ impl Session {
 
     /// A commit or an end is over.
     pub(in crate::session) fn look_again(&self) {
-        let tasks = self.state().look_again.take();
+        let tasks = self.state().streams.look_again.take();
         for task in tasks.into_iter().flat_map(|tasks| tasks.0) {
             wake(|| task.wake());
         }

@@ -265,6 +265,9 @@ where
             (state.body.take(), state.is_between_events())
         };
         drop(body);
+        if let Some(call) = &self.shared.call {
+            call.cut_off();
+        }
         match &self.shared.last {
             LastWords::Trailers(trailers) => Ok(Frame::trailers(trailers(end))),
             // Half an event cannot be taken back.

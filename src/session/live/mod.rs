@@ -19,7 +19,7 @@ use std::{
 
 use http_body::Body;
 
-pub(super) use self::again::LookAgain;
+pub(super) use self::again::Streams;
 pub(crate) use self::{
     body::LastWords,
     registry::{Mark, Registry},
@@ -87,7 +87,7 @@ impl Session {
     /// that is not [committed](Self::commit). Also after a staged sign-out. [`SessionErrorKind::Unavailable`] in an outage, and
     /// [`SessionErrorKind::NoRuntime`] outside of a tokio runtime.
     pub fn live(&self) -> Result<LiveSession, SessionError> {
-        self.read().live_taken = true;
+        self.read().streams.taken = true;
         if self.is_leaving() {
             return Err(SessionErrorKind::NoSession.into());
         }
@@ -166,7 +166,7 @@ impl Session {
     /// Whether something is stored of the session, and the handler does not watch it.
     pub(crate) fn is_unwatched(&self) -> bool {
         let state = self.state();
-        state.record().is_some() && !state.live_taken
+        state.record().is_some() && !state.streams.taken
     }
 
     /// The handler was stopped: of what it staged, only a sign-out is stored.

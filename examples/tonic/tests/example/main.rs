@@ -15,6 +15,7 @@ mod generated;
 mod story;
 mod streams;
 mod tonic;
+mod upload;
 
 #[path = "../../pb.rs"]
 mod pb;
