@@ -360,6 +360,11 @@ async fn a_stream_outside_of_the_session_layer_is_logged_once() {
     let opens = service_fn(|_: Request<UntilEnded<Open>>| async {
         Ok::<_, Infallible>(Response::new(open().0))
     });
+    // The app says that this route has none, such as a health check.
+    let routes = world.layer.clone().resolve_if(|_| false);
+    let passes = routes.layer(EndStreams::new().layer(opens));
+    let response = passes.oneshot(world.request(Method::GET, empty())).await;
+    assert_eq!((response.unwrap().status(), warned()), (StatusCode::OK, 0));
     for _ in 0..2 {
         let outside = EndStreams::new().layer(world.layer.layer(opens));
         let response = outside.oneshot(world.request(Method::GET, empty())).await;
