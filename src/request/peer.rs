@@ -7,7 +7,7 @@ use http::Extensions;
 /// The address of the peer, for the list of devices. Insert it as a request extension, and a sign-in
 /// stores it.
 ///
-/// A tonic server without TLS provides it by itself, with the feature `tonic`. Behind a proxy the peer is
+/// A tonic server provides it by itself, with the feature `tonic`, unless an axum `Router` serves it. Behind a proxy the peer is
 /// the proxy: use [`SessionLayer::client_ip`](crate::SessionLayer) instead.
 ///
 /// Insert it outside of the `SessionLayer`, which reads it first. Inside of the layer it has no effect, and no line of the
