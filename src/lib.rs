@@ -121,6 +121,7 @@
 //! | end WebSockets, event streams and gRPC streams with their session | [`guide::streams`] |
 //! | sign out all users | [`Everyone`] |
 //! | answer requests without a trip to the store | [`guide::near_cache`] |
+//! | run a gRPC service: deadlines, retries, gRPC-Web, pages on the same port | [`guide::grpc`] |
 //! | test your handlers and your app | [`guide::testing`] |
 //! | choose a store | [`store`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
@@ -228,6 +229,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/streams.md")]
     pub mod streams {}
+
+    #[doc = include_str!("guide/grpc.md")]
+    pub mod grpc {}
 
     #[doc = include_str!("guide/testing.md")]
     pub mod testing {}

@@ -9,13 +9,14 @@ use axum::{
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_user_sessions::{
     DeviceApi, Limit, Login, Problem, Rejection, RequireUser, Session, SessionLayer, User,
 };
@@ -108,11 +109,23 @@ async fn route<B: Send + 'static>(request: Request<B>) -> Result<Response<Body>,
     Ok(Response::new(Full::from(body).boxed()))
 }
 
-/// Speaks HTTP/1 and HTTP/2, as the client does.
 pub(crate) async fn hyper(layer: SessionLayer) -> Server {
     let service = ServiceBuilder::new()
         .layer(layer.reply_with(problem))
         .service(service_fn(route));
+    both_versions(service).await
+}
+
+/// Speaks HTTP/1 and HTTP/2, as the client does.
+pub(crate) async fn both_versions<S, B>(service: S) -> Server
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let task = tokio::spawn(async move {

@@ -11,7 +11,7 @@
 mod door;
 mod grpc;
 mod http_client;
-mod http_server;
+pub(crate) mod http_server;
 mod origin;
 mod table;
 
