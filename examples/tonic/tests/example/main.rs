@@ -12,6 +12,7 @@ mod clients;
 mod common;
 mod examples;
 mod generated;
+mod grpc_web;
 mod one_port;
 mod story;
 mod streams;
