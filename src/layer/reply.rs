@@ -15,7 +15,8 @@ use super::reject::Rejection;
 /// Status, headers and body are yours. The layer adds cookies, what caches need, and `WWW-Authenticate` to a 401. Each layer
 /// and guard has a `reply` of its own: that of the `SessionLayer` does not see what `RequireUser`, `RequireFresh` and
 /// `EndStreams` reject. `DeviceApi`,
-/// `DevicePage` and the extractors take none.
+/// `DevicePage` and the extractors take none. The response to a gRPC call has no body: with one, some clients report `UNKNOWN`
+/// instead of its status.
 ///
 /// ```
 /// use http::Response;
@@ -23,7 +24,9 @@ use super::reject::Rejection;
 ///
 /// fn as_text(rejection: Rejection) -> Response<String> {
 ///     let mut response: Response<String> = rejection.clone().into_response();
-///     *response.body_mut() = rejection.reason().to_owned();
+///     if !rejection.is_grpc() {
+///         *response.body_mut() = rejection.reason().to_owned();
+///     }
 ///     response
 /// }
 ///
