@@ -34,12 +34,18 @@ pub(crate) struct Body {
     /// The client of the last request, if it was another one.
     pub(super) last_seen: Option<Box<LastSeen>>,
     /// How long the session lives after a re-authentication, if the app shortened its life.
-    pub(super) shortened_to: Option<Duration>,
+    pub(super) shortened_to: Option<Box<Duration>>,
+    pub(super) newer: Option<Box<Newer>>,
 }
+
+/// The stored form of a body with fields that only a newer node knows. It is written as it was read, so that they stay: a
+/// node that lacks them changes nothing in such a body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Newer(Box<[u8]>);
 
 /// The stored form of [`Body`]: user id, address, user agent, client hints, proof, whether the cookie ends
 /// with the browser session, last seen, how long it lives after a re-authentication (ms). A new field goes to the end,
-/// where older nodes ignore it.
+/// where older nodes keep it as it is.
 #[derive(Deserialize, Serialize)]
 struct Written<'a>(
     Option<&'a str>,
@@ -110,7 +116,7 @@ impl<'a> From<&'a LastSeen> for WrittenLastSeen<'a> {
         Self(
             seen.client.address(),
             seen.client.user_agent(),
-            seen.client.hints().map(WrittenHints::from).map(Open),
+            seen.client.hints().map(WrittenHints::from).map(Open::of),
             seen.at.as_millis(),
             seen.doubted.map(Timestamp::as_millis),
             reported.map(|(mark, at)| (*mark, at.as_millis())).collect(),
@@ -119,12 +125,23 @@ impl<'a> From<&'a LastSeen> for WrittenLastSeen<'a> {
     }
 }
 
+impl Open<WrittenLastSeen<'_>> {
+    fn is_newer(&self) -> bool {
+        let Self(WrittenLastSeen(_, _, hints, ..), more) = self;
+        *more || hints.as_ref().is_some_and(|Open(_, more)| *more)
+    }
+}
+
 impl From<WrittenLastSeen<'_>> for LastSeen {
     fn from(written: WrittenLastSeen<'_>) -> Self {
         let WrittenLastSeen(address, user_agent, hints, at, doubted, reported, nonce) = written;
         let reported = reported.into_iter();
         Self {
-            client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
+            client: Client::stored(
+                address,
+                user_agent,
+                hints.map(|Open(hints, _)| hints.into()),
+            ),
             at: Timestamp::from_millis(at),
             doubted: doubted.map(Timestamp::from_millis),
             reported: reported
@@ -160,6 +177,10 @@ impl Body {
 
     /// Adds the stored form to these bytes.
     pub(super) fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
+        if let Some(newer) = &self.newer {
+            bytes.extend_from_slice(&newer.0);
+            return Ok(());
+        }
         if self.last_seen.is_none() && self.shortened_to.is_none() {
             return self.encode_short(bytes);
         }
@@ -180,7 +201,7 @@ impl Body {
             let whole = WrittenWhole(user, address, user_agent, hints, proof, browser_only);
             rmp_serde::encode::write(bytes, &whole)
         } else {
-            let hints = hints.map(Open);
+            let hints = hints.map(Open::of);
             let written = Written(user, address, user_agent, hints, None, None, None, None);
             rmp_serde::encode::write(bytes, &written)
         };
@@ -201,6 +222,7 @@ impl Body {
             persistent,
             last_seen,
             shortened_to,
+            newer: _,
         } = self;
         let user = user.as_ref().map(UserId::as_str);
         let (address, user_agent) = (client.address(), client.user_agent());
@@ -227,7 +249,7 @@ impl Body {
                     *fields = ARRAY_OF_8;
                 }
                 last.push(I64);
-                last.extend(millis(*longest).to_be_bytes());
+                last.extend(millis(**longest).to_be_bytes());
             }
             let len = u16::try_from(last.len() + 2).map_err(RecordError::because)?;
             last.extend(len.to_be_bytes());
@@ -259,23 +281,34 @@ impl Body {
             persistent: true,
             last_seen: None,
             shortened_to: None,
+            newer: None,
         })
     }
 
     /// As [`decode`](Self::decode), for all forms.
     fn decode_any(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Open(written) = rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
+        let Open(written, more) = rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
         let Written(user, address, user_agent, hints, proof, browser_only, last_seen, longest) =
             written;
+        let is_newer = more
+            || hints.as_ref().is_some_and(|Open(_, more)| *more)
+            || proof.as_ref().is_some_and(|Open(_, more)| *more)
+            || last_seen.as_ref().is_some_and(|seen| seen.is_newer());
         let user = user.map(UserId::new).transpose();
         Ok(Self {
             user: user.map_err(RecordError::because)?,
-            client: Client::stored(address, user_agent, hints.map(|Open(hints)| hints.into())),
-            proof: proof.map(|Open(proof)| Box::new(Proof::from(proof))),
+            client: Client::stored(
+                address,
+                user_agent,
+                hints.map(|Open(hints, _)| hints.into()),
+            ),
+            proof: proof.map(|Open(proof, _)| Box::new(Proof::from(proof))),
             persistent: browser_only != Some(true),
             last_seen: last_seen.map(|seen| Box::new(seen.0.into())),
             // Scripts read it as signed.
-            shortened_to: longest.map(|ms| Duration::from_millis(ms.min(i64::MAX.unsigned_abs()))),
+            shortened_to: longest
+                .map(|ms| Box::new(Duration::from_millis(ms.min(i64::MAX.unsigned_abs())))),
+            newer: is_newer.then(|| Box::new(Newer(bytes.into()))),
         })
     }
 }
@@ -292,6 +325,7 @@ mod tests {
             persistent: true,
             last_seen: None,
             shortened_to: None,
+            newer: None,
         }
     }
 

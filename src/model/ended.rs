@@ -267,6 +267,7 @@ impl EndNotice {
                 persistent: true,
                 last_seen: None,
                 shortened_to: None,
+                newer: None,
             };
             // A client can always be written.
             let _ = body.encode_to(&mut bytes);

@@ -38,7 +38,7 @@ struct Written<'a>(
     i64,
     i64,
     bool,
-    #[serde(borrow)] WrittenProof<'a>,
+    #[serde(borrow)] Open<WrittenProof<'a>>,
 );
 
 impl Terms {
@@ -61,23 +61,26 @@ impl Terms {
             millis(lifetime.idle()),
             millis(lifetime.absolute()),
             *persistent,
-            WrittenProof::from(proof),
+            Open::of(WrittenProof::from(proof)),
         );
         rmp_serde::to_vec(&written).map_err(RecordError::because)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let Open(Written(
-            sessions,
-            refuses,
-            classes,
-            class,
-            counts,
-            idle,
-            absolute,
-            persistent,
-            proof,
-        )) = rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
+        let Open(
+            Written(
+                sessions,
+                refuses,
+                classes,
+                class,
+                counts,
+                idle,
+                absolute,
+                persistent,
+                Open(proof, _),
+            ),
+            _,
+        ) = rmp_serde::from_slice(bytes).map_err(RecordError::because)?;
         let limit = Limit::at_most(sessions);
         let limit = if refuses { limit.refuse() } else { limit };
         let limit = classes.into_iter().fold(limit, |limit, (class, most)| {
@@ -133,6 +136,28 @@ mod tests {
 
             assert_eq!(read, terms);
         }
+    }
+
+    #[test]
+    fn what_a_newer_node_adds_to_terms_and_to_their_proof_is_passed_over() {
+        let proof = (["pwd", "otp"], "aal2", "sid-1", "more");
+        let (idle, absolute) = (900_000_i64, 43_200_000_i64);
+        let newer = (
+            7,
+            true,
+            [(3, 2)],
+            3,
+            false,
+            idle,
+            absolute,
+            false,
+            proof,
+            "more",
+        );
+
+        let read = Terms::decode(&rmp_serde::to_vec(&newer).unwrap()).unwrap();
+
+        assert_eq!(read, terms());
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod mutants_looks;
 mod mutants_sets;
 mod mutants_storage;
 mod mutants_tokens;
+mod newer_nodes;
 mod newest_data;
 mod no_runtime;
 mod notice_kept;

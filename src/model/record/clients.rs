@@ -32,6 +32,12 @@ impl Record {
         }
     }
 
+    /// Whether a newer node stored fields with this session that this one does not know. Then its clients are not noted here,
+    /// because that would lose those fields.
+    pub(crate) fn is_newer(&self) -> bool {
+        self.body.newer.is_some()
+    }
+
     /// Sets the client of the last request.
     #[must_use]
     pub fn with_last_seen(mut self, last_seen: LastSeen) -> Self {

@@ -10,10 +10,11 @@ impl Record {
     #[must_use]
     pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
         let longest = to.absolute();
-        if longest < self.deadline.since(self.lifetime_begins()) {
-            let before = self.body.shortened_to.unwrap_or(longest);
+        let is_shorter = longest < self.deadline.since(self.lifetime_begins());
+        if is_shorter && self.body.newer.is_none() {
+            let before = self.shortened_to().unwrap_or(longest);
             self.body = Arc::new(Body {
-                shortened_to: Some(longest.min(before)),
+                shortened_to: Some(Box::new(longest.min(before))),
                 ..(*self.body).clone()
             });
         }
@@ -28,14 +29,14 @@ impl Record {
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {
         let made = self.deadline.since(self.lifetime_begins());
-        let longest = self.body.shortened_to.unwrap_or(made);
+        let longest = self.shortened_to().unwrap_or(made);
         Lifetime::new(self.idle, made.min(longest))
     }
 
     /// The absolute time that the lifetime was [shortened](Self::shortened) to, if it was.
     #[must_use]
     pub fn shortened_to(&self) -> Option<Duration> {
-        self.body.shortened_to
+        self.body.shortened_to.as_deref().copied()
     }
 
     /// A sign-in authenticates before the session is created, a re-authentication after that.

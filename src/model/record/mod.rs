@@ -122,6 +122,7 @@ impl Record {
                 persistent: true,
                 last_seen: None,
                 shortened_to: None,
+                newer: None,
             }),
         }
     }

@@ -1,0 +1,144 @@
+//! What a newer node of the same stored form added is kept by the nodes of this version that share its store.
+//!
+//! During a rolling deployment, and after one that went back, both serve the same users.
+
+use std::time::Duration;
+
+use tower_user_sessions::{
+    Client, EndReason, Lifetime,
+    store::{
+        End, LastSeen, List, NoteClient, Record, Renewal, Resolve, Resolved, Rotate, Salt, Save,
+        Saved, SessionStore, StoreErrorKind, Token, Which,
+    },
+};
+
+use crate::common::{
+    people::{is_live, set, signs_in},
+    redis::{Server, ask_with},
+    shelf::Shelf,
+};
+
+/// The length of the part of a record that scripts read.
+const HEADER: usize = 82;
+
+/// The body of a session as a newer node writes it, with one field more. The last one that this version knows is how long
+/// the session lives after a re-authentication. The number of bytes from the seventh field on follows.
+fn newer_body(body: &[u8]) -> Vec<u8> {
+    assert_eq!(body[0], 0x93, "three fields");
+    let hour = 3_600_000_i64.to_be_bytes();
+    let more = [&[0xc0, 0xd3][..], &hour, b"\xa3new"].concat();
+    let len = u16::try_from(more.len() + 2).unwrap().to_be_bytes();
+    [&[0x99], &body[1..], &[0xc0; 3], &more, &len].concat()
+}
+
+fn find(all: &[u8], part: &[u8]) -> usize {
+    let found = all.windows(part.len()).position(|window| window == part);
+    found.expect("the record of the session")
+}
+
+/// The stored set, in which a newer node wrote the body of this session.
+fn with_newer_body(head: &[u8], record: &Record) -> (Vec<u8>, Vec<u8>) {
+    let stored = record.encode().unwrap();
+    let at = find(head, &stored);
+    let body = newer_body(&stored[HEADER..]);
+    let len = u32::try_from(HEADER + body.len()).unwrap().to_be_bytes();
+    let after = &head[at + stored.len()..];
+    let header = &stored[..HEADER];
+    let newer = [&head[..at - 4], &len, header, &body, after].concat();
+    (newer, body)
+}
+
+async fn record<St: SessionStore>(store: &St, token: &Token) -> Record {
+    let live = store.list(&List::new(token.tag())).await.unwrap();
+    let one = live.into_iter().find(|it| it.id == token.session_id());
+    one.expect("a live session")
+}
+
+/// What an older node does with a session while its user goes on. Returns its last token.
+async fn goes_on<St: SessionStore>(store: &St, token: &Token) -> Token {
+    assert!(is_live(store, token).await);
+    let mut save = Save::new(token.tag(), token.session_id(), set("cart", "apple"));
+    assert!(matches!(store.save(&save).await, Ok(Saved::Saved { .. })));
+    let salt = Salt::from_bytes([7; 16]);
+    let next = token.successor(&salt);
+    let rotate = Rotate::new(token, &next, Renewal::Derived(salt));
+    store.rotate(&rotate).await.unwrap();
+    assert!(is_live(store, &next).await);
+    // Another session of the user comes and goes.
+    let other = signs_in(store, "alice").await;
+    let one = Which::One(other.session_id());
+    let end = End::new(other.tag(), one, EndReason::Revoked);
+    store.end(&end).await.unwrap();
+    // The session gets shorter.
+    let minute = Duration::from_secs(60);
+    save = Save::new(token.tag(), token.session_id(), Default::default());
+    save.shorten = Some(Lifetime::new(minute, minute));
+    store.save(&save).await.unwrap();
+    let Resolved::Live(found) = store.resolve(&Resolve::new(next.clone())).await.unwrap() else {
+        panic!("the session ended");
+    };
+    assert_eq!(found.record.idle, minute);
+    assert!(found.record.deadline <= found.now.plus(minute));
+    // It is used by another client, which nobody notes.
+    let client = Client::new().with_user_agent(Some("other".as_bytes()));
+    let seen = LastSeen::new(client, found.now);
+    let note = NoteClient::new(token.tag(), found.record, seen);
+    assert!(!store.note_client(&note).await.unwrap());
+    next
+}
+
+// T50
+#[tokio::test]
+async fn fields_that_a_newer_node_appended_stay_in_a_session_set_through_every_operation() {
+    let shelf = Shelf::default();
+    let store = shelf.store();
+    let token = signs_in(&store, "alice").await;
+    let head = shelf.head(token.tag()).unwrap();
+    let (newer, body) = with_newer_body(&head, &record(&store, &token).await);
+    shelf.put_head(token.tag(), newer);
+
+    let last = goes_on(&store, &token).await;
+
+    let after = shelf.head(token.tag()).unwrap();
+    find(&after, &body);
+    assert!(is_live(&store, &last).await);
+}
+
+// T50
+#[tokio::test]
+async fn fields_that_a_newer_node_appended_stay_in_redis_through_every_operation() {
+    let server = Server::start();
+    let store = server.patient();
+    let token = signs_in(&store, "alice").await;
+    let body = newer_body(&record(&store, &token).await.encode().unwrap()[HEADER..]);
+    write_body(&server, &token, &body).await;
+
+    let last = goes_on(&store, &token).await;
+
+    assert!(stored(&server, &token).await.ends_with(&body));
+    assert!(is_live(&store, &last).await);
+}
+
+fn key(token: &Token) -> String {
+    format!("sessions:{{{}}}", token.tag())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts this body in place of the one that is stored.
+async fn write_body(server: &Server, token: &Token, body: &[u8]) {
+    let script = "local r = redis.call('HGET', KEYS[1], ARGV[1]) \
+         local body = ARGV[2]:gsub('..', function(x) return string.char(tonumber(x, 16)) end) \
+         redis.call('HSET', KEYS[1], ARGV[1], r:sub(1, 82) .. body)";
+    let (id, body) = (token.session_id().to_string(), hex(body));
+    let call = ["EVAL", script, "1", &key(token), &id, &body];
+    let _: () = ask_with(&server.url(), &call).await;
+}
+
+/// The bytes that are stored of this session.
+async fn stored(server: &Server, token: &Token) -> Vec<u8> {
+    let id = token.session_id().to_string();
+    ask_with(&server.url(), &["HGET", &key(token), &id]).await
+}
