@@ -275,6 +275,15 @@ impl EndNotice {
         bytes
     }
 
+    /// Whether these bytes are a notice of this version with a reason, or another part, that only a newer node knows.
+    pub(crate) fn is_newer(bytes: &[u8]) -> bool {
+        let (kind, reason) = (bytes.get(1), bytes.get(42));
+        let more = |kind: &u8| kind & !(WITH_PREVIOUS | WITH_CALL) != record::NOTICE;
+        bytes.first() == Some(&record::VERSION)
+            && (kind.is_some_and(more)
+                || reason.is_some_and(|code| EndReason::from_code(*code).is_none()))
+    }
+
     /// Reads the stored form; `None` if the bytes are not a notice of this version.
     #[must_use]
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {

@@ -142,3 +142,43 @@ async fn stored(server: &Server, token: &Token) -> Vec<u8> {
     let id = token.session_id().to_string();
     ask_with(&server.url(), &["HGET", &key(token), &id]).await
 }
+
+// T50
+#[tokio::test]
+async fn what_only_a_newer_node_writes_is_called_newer_and_not_damaged() {
+    let shelf = Shelf::default();
+    let store = shelf.store();
+    let (alice, ended) = (
+        signs_in(&store, "alice").await,
+        signs_in(&store, "alice").await,
+    );
+    let one = Which::One(ended.session_id());
+    let end = End::new(ended.tag(), one, EndReason::Revoked);
+    store.end(&end).await.unwrap();
+    let head = shelf.head(alice.tag()).unwrap().to_vec();
+    let notice = find(&head, ended.session_id().as_bytes()) + 12 + 4;
+    let flags = find(&head, alice.session_id().as_bytes()) + 12;
+    assert_eq!(head[notice + 42], 3, "the code of `revoked`");
+
+    for (place, value) in [
+        (1, 128),
+        (notice + 42, 99),
+        (notice + 1, 3 + 16),
+        (flags, 4),
+    ] {
+        let mut newer = head.clone();
+        newer[place] = value;
+        shelf.put_head(alice.tag(), newer.clone());
+
+        let answer = store.resolve(&Resolve::new(alice.clone())).await;
+
+        let kind = answer.map(drop).unwrap_err().kind();
+        assert_eq!(kind, StoreErrorKind::TooNew, "{place}");
+        assert_eq!(shelf.head(alice.tag()).unwrap(), newer);
+        // Other users do not notice.
+        let bob = signs_in(&store, "bob").await;
+        assert!(is_live(&store, &bob).await);
+    }
+    shelf.put_head(alice.tag(), head);
+    assert!(is_live(&store, &alice).await);
+}

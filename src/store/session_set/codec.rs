@@ -110,16 +110,14 @@ impl SessionSet {
     ///
     /// # Errors
     ///
-    /// The kind is [`TooNew`](StoreErrorKind::TooNew) if a newer version of this crate wrote the bytes. Leave them
-    /// alone then. It is [`Corrupt`](StoreErrorKind::Corrupt) if they are no session set.
+    /// The kind is [`TooNew`](StoreErrorKind::TooNew) if a newer version of this crate wrote the bytes, also if only a flag or
+    /// a reason is unknown. Leave them alone then. It is [`Corrupt`](StoreErrorKind::Corrupt) if they are no session set.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, StoreError> {
         let bytes = &mut bytes;
         version(bytes.first(), VERSION)?;
         bytes.advance(1);
         let flags = bytes.try_get_u8().map_err(corrupt)?;
-        if flags & !(CUTOFF | BARRED | DEVICES) != 0 {
-            return Err(StoreError::new(StoreErrorKind::Corrupt));
-        }
+        known(flags, CUTOFF | BARRED | DEVICES)?;
         let mut time = |flag| (flags & flag != 0).then(|| get_time(bytes)).transpose();
         let (cutoff, barred, until) = (time(CUTOFF)?, time(BARRED)?, time(DEVICES)?);
         let mut digests = VecDeque::new();
@@ -150,6 +148,14 @@ pub(super) fn version(first: Option<&u8>, known: u8) -> Result<(), StoreError> {
         Some(version) if *version == known => Ok(()),
         Some(version) if *version > known => Err(StoreError::new(StoreErrorKind::TooNew)),
         _ => Err(StoreError::new(StoreErrorKind::Corrupt)),
+    }
+}
+
+/// Only a newer version writes other flags than these.
+fn known(flags: u8, known: u8) -> Result<(), StoreError> {
+    match flags & !known {
+        0 => Ok(()),
+        _ => Err(StoreError::new(StoreErrorKind::TooNew)),
     }
 }
 
@@ -231,8 +237,11 @@ fn get_notice(bytes: &mut &[u8]) -> Result<(SessionId, EndNotice), StoreError> {
     let id = SessionId::from_bytes(get(bytes)?);
     let notice = get_long(bytes)?;
     version(notice.first(), record::VERSION)?;
-    let notice = EndNotice::decode(notice);
-    let notice = notice.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt))?;
+    let unread = || match EndNotice::is_newer(notice) {
+        true => StoreError::new(StoreErrorKind::TooNew),
+        false => StoreError::new(StoreErrorKind::Corrupt),
+    };
+    let notice = EndNotice::decode(notice).ok_or_else(unread)?;
     Ok((id, notice))
 }
 
@@ -257,9 +266,7 @@ fn get_record(bytes: &mut &[u8], id: SessionId) -> Result<Record, StoreError> {
 fn get_live(bytes: &mut &[u8]) -> Result<Live, StoreError> {
     let id = SessionId::from_bytes(get(bytes)?);
     let flags = bytes.try_get_u8().map_err(corrupt)?;
-    if flags & !(WITH_PART | WITH_MADE) != 0 {
-        return Err(StoreError::new(StoreErrorKind::Corrupt));
-    }
+    known(flags, WITH_PART | WITH_MADE)?;
     let record = get_record(bytes, id)?;
     let made = (flags & WITH_MADE != 0)
         .then(|| get_made(bytes))
@@ -276,6 +283,7 @@ fn get_live(bytes: &mut &[u8]) -> Result<Live, StoreError> {
 
 fn get_made(bytes: &mut &[u8]) -> Result<Made, StoreError> {
     let flags = bytes.try_get_u8().map_err(corrupt)?;
+    known(flags, FIRST_SIGHT | REPLACED)?;
     let replaced = (flags & REPLACED != 0).then(|| get(bytes)).transpose()?;
     let evicted = |bytes: &mut &[u8]| {
         let id = SessionId::from_bytes(get(bytes)?);
