@@ -17,7 +17,9 @@ use tower_user_sessions::{
 };
 
 use crate::common::{
+    alone::is_alone,
     http::Client,
+    log::Log,
     people::{asks, is_live, listed, set, signs_in, token},
     redis::{Server, ask_with},
 };
@@ -133,6 +135,31 @@ async fn a_token_of_another_version_is_unknown_and_its_request_a_guest() {
         client.log_in("alice").await;
         assert_eq!(client.user().await.as_deref(), Some("alice"), "{form}");
     }
+}
+
+// T2
+#[tokio::test]
+async fn the_log_says_once_that_there_are_sessions_of_another_version() {
+    let name = "the_log_says_once_that_there_are_sessions_of_another_version";
+    if !is_alone(module_path!(), name) {
+        return;
+    }
+    let log = Log::start();
+    let server = Server::start();
+    let store = server.patient();
+    let unknown = token(&store, "alice");
+    assert!(is_unknown(&store, &unknown).await);
+    assert_eq!(log.at("WARN"), Vec::<String>::new());
+
+    for form in OTHER_VERSIONS {
+        let other = signs_in(&store, "alice").await;
+        rewrite(&server, &other, form).await;
+        assert!(is_unknown(&store, &other).await, "{form}");
+    }
+
+    let lines = log.at("WARN");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("of another version of this crate"));
 }
 
 // T28 T31

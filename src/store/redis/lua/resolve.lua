@@ -32,6 +32,7 @@
                                             unknown afterwards
            {5, now, of, record}             a token from before the user authenticated again
            {6, now, of, record}             the session began before `not_before`
+           {7, now, of}                     a node of another version wrote the record
            {0, now, of}                     anything else
   `of` is the first 8 bytes of `digest`: it shows which request this reply belongs to.
 ]]

@@ -10,7 +10,7 @@ end
 local rotated, unused = kind % 64 > 31, kind > 127
 if version ~= VERSION or kind % 16 > 2 or kind > 191 or kind % 128 > 63 and not rotated
   or rotated and (unused or #record < 205) then
-  return { 0, now, of }
+  return { record ~= "" and string.byte(record) ~= VERSION and 7 or 0, now, of }
 end
 local present = sub(record, 51, 82) == digest
 local previous, before = not present and previous_token(record, digest), record

@@ -1,5 +1,7 @@
 //! Calls `resolve.lua` and `rotate.lua`.
 
+use std::sync::Once;
+
 use bytes::{BufMut, Bytes};
 use deadpool_redis::redis::Cmd;
 
@@ -43,6 +45,10 @@ impl Scripts {
         let (outcome, now) = reply.head();
         match outcome {
             0 => return Ok(Resolved::Unknown),
+            7 => {
+                warn_of_another_version();
+                return Ok(Resolved::Unknown);
+            }
             2 => {
                 let notice = EndNotice::decode(&reply.bytes()?);
                 return Ok(notice.map_or(Resolved::Unknown, Resolved::Ended));
@@ -139,6 +145,17 @@ impl Scripts {
         terms.put_slice(salt.as_bytes());
         terms
     }
+}
+
+/// Says it once: during a deployment there may be many of them.
+#[cold]
+fn warn_of_another_version() {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            "Redis has sessions of another version of this crate, and they are unknown to this node: update it, too"
+        );
+    });
 }
 
 /// The entries of stored data, which follow 8 bytes for the operation that wrote them last.
