@@ -75,23 +75,29 @@ impl<S: SetStorage> SetStore<S> {
             next,
             ..Scanned::default()
         };
+        let mut left_out = (0_usize, None);
         for (tag, head) in heads.into_iter().filter(|(tag, _)| *tag != TAG) {
             let mut list = List::new(tag);
             list.not_before = scan.not_before;
             let listed = match SessionSet::decode(&head) {
                 Ok(mut set) => set.list(&list, now),
+                // The others are readable.
                 Err(error) => {
-                    // The others are readable.
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a session set is left out of the list of all sessions"
-                    );
+                    left_out = (left_out.0 + 1, Some(error));
                     continue;
                 }
             };
             if !listed.is_empty() {
                 scanned.sets.push(listed);
             }
+        }
+        // One line for all of them: while a deployment goes on, a newer node may have written every set.
+        if let (sets, Some(error)) = left_out {
+            tracing::warn!(
+                sets,
+                error = &error as &dyn std::error::Error,
+                "session sets are left out of the list of all sessions"
+            );
         }
         Ok(scanned)
     }
