@@ -275,7 +275,8 @@ async fn a_file_that_is_cut_off_foreign_or_newer_is_refused_and_does_not_change(
         }
     }
     for (version, kind) in [
-        (3, FileStoreErrorKind::Damaged),
+        (0, FileStoreErrorKind::Damaged),
+        (3, FileStoreErrorKind::Older),
         (6, FileStoreErrorKind::Newer),
     ] {
         let mut other = closed.clone();

@@ -88,7 +88,7 @@ impl FileStoreBuilder {
     ///
     /// # Errors
     ///
-    /// See [`FileStoreErrorKind`](super::FileStoreErrorKind). A file that is damaged, foreign or newer does not change.
+    /// See [`FileStoreErrorKind`](super::FileStoreErrorKind). A file that is refused does not change.
     pub fn open(self, path: impl AsRef<Path>) -> Result<FileStore, FileStoreError> {
         let path = path.as_ref();
         self.on(path, |new, sets| Disk::open(path, new, sets))

@@ -28,6 +28,8 @@ pub enum FileStoreErrorKind {
     InUse,
     /// A newer version of this crate wrote the file.
     Newer,
+    /// An older version of this crate wrote the file, in a form that this one does not read.
+    Older,
     /// The operating system refused, or the target of a backup exists: look at the directory, the permissions, the space.
     Unavailable,
 }
@@ -77,6 +79,9 @@ impl fmt::Display for FileStoreError {
             }
             FileStoreErrorKind::Newer => {
                 "a newer version of this crate wrote the file of sessions, so it was left alone: start that version, or restore a backup from before the update"
+            }
+            FileStoreErrorKind::Older => {
+                "an older version of this crate wrote the file of sessions, and this one cannot read it: start a version in between first, or move the file away and all users sign in again"
             }
             FileStoreErrorKind::Unavailable => {
                 "the file cannot be opened or written: check that its directory exists, that this process may write there, and that the disk has space. A backup needs a name that no file has"

@@ -60,6 +60,7 @@ fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
         (OLDER, Some(1)) => Ok(Header::Older),
         (VERSION, Some(1)) => Ok(Header::Made),
         (version, Some(_)) if version > VERSION => Err(FileStoreErrorKind::Newer),
+        (1..OLDER, Some(0 | 1)) => Err(FileStoreErrorKind::Older),
         _ => Err(FileStoreErrorKind::Damaged),
     }
 }
@@ -111,7 +112,10 @@ mod tests {
         assert_eq!(of(&whole(VERSION + 1, 1)), Err(FileStoreErrorKind::Newer));
         assert_eq!(of(&whole(OLDER, 1)), Ok(Header::Older));
         assert_eq!(of(&whole(OLDER, 0)), Ok(Header::Unmade));
-        assert_eq!(of(&whole(OLDER - 1, 1)), Err(FileStoreErrorKind::Damaged));
+        for old in 1..OLDER {
+            assert_eq!(of(&whole(old, 1)), Err(FileStoreErrorKind::Older));
+        }
+        assert_eq!(of(&whole(0, 1)), Err(FileStoreErrorKind::Damaged));
         assert_eq!(of(&whole(VERSION, 7)), Err(FileStoreErrorKind::Damaged));
         for short in 1..made.len() {
             assert_eq!(of(&made[..short]), Err(FileStoreErrorKind::Damaged));

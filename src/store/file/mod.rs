@@ -146,7 +146,7 @@ impl FileStore {
     ///
     /// # Errors
     ///
-    /// See [`FileStoreErrorKind`]. A file that is damaged, foreign or newer does not change.
+    /// See [`FileStoreErrorKind`]. A file that is refused does not change.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileStoreError> {
         Self::builder().open(path)
     }
