@@ -87,7 +87,8 @@ impl Tag {
 /// other tags, which signs all users out: with a key, a session is unknown if its tag was made without it. What was kept
 /// about users is not found any more, so those who were
 /// [disabled](crate::UserSessions::disable_for) can sign in again. When you go back to no key, call
-/// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then old sessions go on, and lists do not show them.
+/// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then old sessions go on, and lists do not show them. The same
+/// holds for nodes without the key beside nodes with it, so [stop all](crate::guide::operations#a-setting-that-changes) before you set one.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, store::TagKey};

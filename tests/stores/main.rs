@@ -37,6 +37,7 @@ mod mutants_tokens;
 mod newer_nodes;
 mod newest_data;
 mod no_runtime;
+mod nodes_that_differ;
 mod notice_kept;
 mod pinned;
 mod postgres_flood;

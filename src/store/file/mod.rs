@@ -116,6 +116,12 @@ use crate::model::{EndReason, Record, SessionId, Tag, TagKey, Timestamp};
 /// activity is missing. Ends that were answered with an error, because [the disk failed](#what-is-on-the-disk-when), are
 /// missing too: those sessions are live again.
 ///
+/// # Upgrades
+///
+/// A newer version of this crate reads the file of the version before, and may write it in a newer form. An older version
+/// refuses such a file with the kind [`Newer`](FileStoreErrorKind::Newer), so make a [`backup`](Self::backup) before the update.
+/// A file that is too old for this version is [`Older`](FileStoreErrorKind::Older). Nothing of a refused file changes.
+///
 /// # Time
 ///
 /// The store's time is never behind its last write to the file. So a clock that was set back makes no session live longer

@@ -89,7 +89,9 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 ///
 /// What a row stores begins with the version of its form. The version is 1; the changelog says when it changes. Nodes with two
 /// versions of this crate may share the tables. If a node finds a form that is newer than it knows, it does not change the row. Requests
-/// of that user get 503 from this node, with the kind [`TooNew`](StoreErrorKind::TooNew), until you update it.
+/// of that user get 503 from this node, with the kind [`TooNew`](StoreErrorKind::TooNew), until you update it. It does not sign
+/// that user out either: use a newer node, or [`Everyone`](crate::Everyone). The guide has more about
+/// [a new version](crate::guide::operations#a-new-version).
 ///
 /// # Connections
 ///

@@ -118,8 +118,11 @@ pub use self::{
 /// - It does not list them, and it enforces the limit among sessions of its own version only.
 /// - It does not end them by id. "End all" and "end others" delete them too, without a notice.
 ///
-/// Appending a field to the stored client description does not change the version; older nodes ignore
-/// it. A record of the same version that cannot be read is unknown, and a warning is logged.
+/// The first such token is a line in the log. Appending a field to what is stored of a client does not change the version:
+/// older nodes keep it. A record of the same version that cannot be read is unknown, and a warning is logged.
+///
+/// The guide has more about [a new version](crate::guide::operations#a-new-version) and about
+/// [settings that change](crate::guide::operations#a-setting-that-changes).
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     identity: u64,
