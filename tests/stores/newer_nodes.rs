@@ -143,7 +143,6 @@ async fn stored(server: &Server, token: &Token) -> Vec<u8> {
     ask_with(&server.url(), &["HGET", &key(token), &id]).await
 }
 
-// T50
 #[tokio::test]
 async fn what_only_a_newer_node_writes_is_called_newer_and_not_damaged() {
     let shelf = Shelf::default();
