@@ -50,6 +50,9 @@ use crate::{
 /// differ by a second, so the moment is a second in the future. A user who signs in within that second may have to sign
 /// in again.
 ///
+/// If the clock of the server was ahead and was set back, sessions made meanwhile begin after the moment, so they stay. Until the
+/// clock has passed that time, [`page`](Self::page) lists them, and [`UserSessions::end_all`](crate::UserSessions::end_all) ends them.
+///
 /// A request costs the same as before: the moment travels with the call that it makes anyway.
 ///
 /// | store | |

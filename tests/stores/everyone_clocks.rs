@@ -1,10 +1,10 @@
-//! The end of all sessions, where the clocks of the primaries of a Cluster differ.
+//! The end of all sessions, where the clocks of the primaries of a Cluster differ, or a clock was ahead.
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
 
 use tower_user_sessions::{
-    EndReason, Everyone, RedisStore, SessionLayer, UserId,
-    store::{RedisFinding, RedisSource, Resolve, Resolved, SessionStore},
+    EndReason, Everyone, RedisStore, SessionLayer, UserId, UserSessions,
+    store::{ManualClock, RedisFinding, RedisSource, Resolve, Resolved, SessionStore, Timestamp},
 };
 
 use crate::common::{
@@ -13,6 +13,8 @@ use crate::common::{
     people::signs_in,
     redis::Server,
 };
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A clock for the server that is ahead of the system's, by more than the second that `end_all` allows for.
 ///
@@ -128,4 +130,34 @@ async fn the_end_of_all_ends_the_sessions_of_a_primary_whose_clock_is_ahead_and_
         let mut client = Client::signed_in(&layer, &format!("user {number}")).await;
         assert!(client.user().await.is_some(), "user {number}");
     }
+}
+
+// T74
+#[tokio::test]
+async fn what_began_while_the_clock_was_ahead_is_listed_and_ends_one_by_one_or_a_clock_later() {
+    let server = Server::start();
+    let clock = ManualClock::at(Timestamp::from_millis(1_764_000_000_000));
+    let store = server.store(clock.clone());
+    let layer = SessionLayer::new(store.clone());
+    let everyone = Everyone::new(store.clone());
+    clock.advance(HOUR);
+    let mut ahead = Client::signed_in(&layer, "alice").await;
+    let mut other = Client::signed_in(&layer, "bob").await;
+    clock.set(clock.now().minus(HOUR));
+    let mut usual = Client::signed_in(&layer, "carol").await;
+
+    everyone.end_all().await.unwrap();
+
+    assert_eq!(usual.user().await, None);
+    assert!(ahead.user().await.is_some() && other.user().await.is_some());
+    let page = everyone.page(None).await.unwrap();
+    let mut users: Vec<&str> = page.users.iter().map(|it| it.user.as_str()).collect();
+    users.sort_unstable();
+    assert_eq!(users, ["alice", "bob"]);
+    let alice = UserSessions::new(store, UserId::new("alice").unwrap());
+    assert_eq!(alice.end_all().await.unwrap(), 1);
+    assert_eq!(ahead.user().await, None);
+    clock.advance(HOUR);
+    everyone.end_all().await.unwrap();
+    assert_eq!(other.user().await, None);
 }
