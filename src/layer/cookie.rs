@@ -143,6 +143,20 @@ impl SessionCookie {
         self.0.secure
     }
 
+    /// Whether browsers keep and send it where another site shows or calls this one.
+    pub(super) fn is_for_other_sites(&self) -> bool {
+        self.0.same_site == SameSite::None
+    }
+
+    /// The same, kept and sent wherever the session cookie is.
+    pub(super) fn beside(mut self, session: &Self) -> Self {
+        if session.is_for_other_sites() {
+            self.0.same_site = SameSite::None;
+            self.0.partitioned = session.0.partitioned;
+        }
+        self
+    }
+
     /// Sets or removes the signed-in cookie and the guest cookie on a response, and removes what other settings left
     /// over.
     pub(super) fn write(

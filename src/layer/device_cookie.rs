@@ -22,7 +22,8 @@ use crate::{
 /// ["Trust this device"](crate::guide::sign_in#trust-this-device-for-30-days).
 ///
 /// Defaults to `__Host-device`, Secure, `HttpOnly`, SameSite=Lax, Path=/, for 400 days. 32 devices of a
-/// user are remembered, for 90 days after the user's last sign-in.
+/// user are remembered, for 90 days after the user's last sign-in. If the session cookie is SameSite=None, this one is
+/// too, and Partitioned if that is. If you change that, choose another name.
 ///
 /// ```
 /// use tower_user_sessions::{DeviceCookie, MemoryStore, SessionLayer};
@@ -69,8 +70,15 @@ impl DeviceCookie {
     }
 
     /// Whether it is the session cookie, or one that a sign-in removes.
-    pub(super) fn clashes_with(&self, session: &SessionCookie) -> bool {
+    fn clashes_with(&self, session: &SessionCookie) -> bool {
         self.cookie.name() == session.name() || session.retires(&self.cookie)
+    }
+
+    /// The same, or none if the session cookie has its name.
+    pub(super) fn settled(self, session: &SessionCookie) -> Option<Self> {
+        let clashes = self.clashes_with(session);
+        let cookie = self.cookie.beside(session);
+        (!clashes).then_some(Self { cookie, ..self })
     }
 
     pub(super) fn kept(&self) -> Duration {

@@ -271,7 +271,7 @@ impl<R> SessionLayer<R> {
     fn settle_cookies(&mut self) {
         let config = self.config();
         let asked = config.asked_device_cookie.clone();
-        config.device_cookie = asked.filter(|device| !device.clashes_with(&config.cookie));
+        config.device_cookie = asked.and_then(|device| device.settled(&config.cookie));
         let kept = config.device_cookie.as_ref().map(DeviceCookie::kept);
         self.rules().devices = kept;
     }

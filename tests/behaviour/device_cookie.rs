@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use tower_user_sessions::{
-    DeviceCookie, MemoryStore, SessionCookie, SessionLayer, TokenSource, events::EventKind,
-    store::ManualClock,
+    DeviceCookie, MemoryStore, SameSite, SessionCookie, SessionLayer, TokenSource,
+    events::EventKind, store::ManualClock,
 };
 
 use crate::common::{
@@ -137,6 +137,38 @@ async fn the_device_cookie_is_secure_host_only_and_http_only() {
         attributes,
         " HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000"
     );
+}
+
+// T43
+#[tokio::test]
+async fn the_device_cookie_goes_where_the_session_cookie_goes() {
+    let session = SessionCookie::named("__Host-sid");
+    let framed = session.clone().same_site(SameSite::None);
+    for (cookie, expected) in [
+        (framed.clone(), "; HttpOnly; SameSite=None; Secure;"),
+        (
+            framed.partitioned(true),
+            "; HttpOnly; SameSite=None; Partitioned; Secure;",
+        ),
+        (
+            session.same_site(SameSite::Strict),
+            "; HttpOnly; SameSite=Lax; Secure;",
+        ),
+    ] {
+        let cookie = cookie.build().unwrap();
+        // Either may be set first.
+        let before = SessionLayer::new(store().0).device_cookie(DeviceCookie::new());
+        let after = SessionLayer::new(store().0).cookie(cookie.clone());
+        for layer in [
+            before.cookie(cookie),
+            after.device_cookie(DeviceCookie::new()),
+        ] {
+            let (_, lines) = signs_in(&mut Client::new(&layer), "alice").await;
+
+            let device = lines.iter().find(|line| line.starts_with("__Host-device="));
+            assert!(device.unwrap().contains(expected), "{lines:?}");
+        }
+    }
 }
 
 // T43
