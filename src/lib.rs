@@ -130,7 +130,8 @@
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
 //! | port an app from tower-sessions or axum-login | [`guide::coming_from`] |
-//! | put the layer among other layers; a service with tonic; a page on another origin | [`composing`] |
+//! | put the layer among other layers; a service with tonic | [`composing`] |
+//! | call your app from a page on another origin, a frame or a service worker | [`guide::another_origin`] |
 //! | run behind nginx, haproxy, Caddy, Apache or Varnish | [`guide::behind_a_proxy`] |
 //! | know what attackers may try | `threats` (features `api` and `page`) |
 //! | get audit events and metrics | [`events`] |
@@ -247,6 +248,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/behind_a_proxy.md")]
     pub mod behind_a_proxy {}
+
+    #[doc = include_str!("guide/another_origin.md")]
+    pub mod another_origin {}
 
     #[doc = include_str!("guide/writing_a_store.md")]
     pub mod writing_a_store {}

@@ -17,7 +17,8 @@ use crate::{model::Lifetime, request::GUEST, session::CookieChange};
 pub enum SameSite {
     /// When the user follows a link to your site, not with forms and scripts of other sites.
     Lax,
-    /// With all of them, for pages that other sites show in a frame. Needs Secure.
+    /// With all of them: for pages that other sites show in a frame, and for an API that a page of
+    /// [another site](crate::guide::another_origin) calls. Needs Secure.
     None,
     /// With none: a user who follows a link to your site arrives as a guest.
     Strict,

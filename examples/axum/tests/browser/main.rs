@@ -14,6 +14,7 @@ mod crash_browser;
 mod late_browser;
 mod live_browser;
 mod notice_browser;
+mod other_origin_browser;
 mod page_browser;
 mod page_looks;
 mod posted_browser;
