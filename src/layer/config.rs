@@ -167,8 +167,9 @@ impl Config {
         }
     }
 
-    /// Adds the change of the token to a response, in the same way as the request sent its token.
-    pub(super) fn write(&self, delivery: &Delivery<'_>, headers: &mut HeaderMap) {
+    /// Adds the change of the token to a response, in the same way as the request sent its token. Returns whether a cookie
+    /// has a token now.
+    pub(super) fn write(&self, delivery: &Delivery<'_>, headers: &mut HeaderMap) -> bool {
         if self.clear_site_data && delivery.signed_out {
             // Beside what the handler clears itself: it is a list.
             headers.append(CLEAR_SITE_DATA, HeaderValue::from_static(CLEARED));
@@ -200,6 +201,7 @@ impl Config {
         if change.is_some() || guest_change.is_some() {
             caching::no_store(self.source, headers);
         }
+        [change, guest_change].iter().any(|it| it.token().is_some())
     }
 
     fn hand_over(&self, token: &Token, headers: &mut HeaderMap) {

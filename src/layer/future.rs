@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    config::Config, grpc::verdict, mistake, reject::Rejection, reply::Reply, resolve::Opened,
+    config::Config, grpc::verdict, reject::Rejection, reply::Reply, resolve::Opened, unkept::Unkept,
 };
 use crate::{
     request::passed,
@@ -28,8 +28,8 @@ pub(super) struct Finish<R> {
     pub(super) config: Arc<Config>,
     pub(super) reply: R,
     pub(super) grpc: bool,
-    /// A page on plain http sent the request, and the cookie is `Secure`.
-    pub(super) plain_http: bool,
+    /// The browser will not keep a cookie of the response.
+    pub(super) unkept: Option<Unkept>,
 }
 
 impl<R> Finish<R> {
@@ -45,11 +45,10 @@ impl<R> Finish<R> {
     fn deliver<B>(&self, open: &mut OpenSession, mut response: Response<B>) -> Response<B> {
         let headers = response.headers_mut();
         open.deliver(|delivery| {
-            let changes = [delivery.change, delivery.guest_change];
-            if self.plain_http && changes.iter().any(|change| change.token().is_some()) {
-                mistake::secure_cookie_on_plain_http();
+            let is_set = self.config.write(delivery, headers);
+            if let Some(unkept) = self.unkept.filter(|_| is_set) {
+                unkept.warn();
             }
-            self.config.write(delivery, headers);
         });
         if open.was_read() && !self.grpc {
             let headers = response.headers_mut();

@@ -24,6 +24,8 @@ static TWO_COOKIES: Failures<String> = Failures::new();
 
 static PLAIN_HTTP: Once = Once::new();
 
+static OTHER_SITE: Once = Once::new();
+
 static DEVICE_COOKIE: Once = Once::new();
 
 #[cfg(feature = "api")]
@@ -120,6 +122,21 @@ pub(super) fn secure_cookie_on_plain_http() {
 /// Whether that was not logged yet.
 pub(super) fn may_warn_of_plain_http() -> bool {
     !PLAIN_HTTP.is_completed()
+}
+
+/// A script of another site gets a cookie that its browser does not keep.
+pub(super) fn same_site_cookie_for_other_site() {
+    OTHER_SITE.call_once(|| {
+        tracing::warn!(
+            "a script of another site gets a cookie with SameSite=Lax or Strict: browsers drop it and its user stays a guest; \
+             serve both from one site, or see the guide's page `another_origin`"
+        );
+    });
+}
+
+/// Whether that was not logged yet.
+pub(super) fn may_warn_of_other_site() -> bool {
+    !OTHER_SITE.is_completed()
 }
 
 /// Any client can send these as fast as it likes, so they are a line in 10 s for each cookie.

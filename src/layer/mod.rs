@@ -42,6 +42,7 @@ mod signed_in;
 mod status;
 #[cfg(feature = "live")]
 mod streams;
+mod unkept;
 
 #[cfg(feature = "test")]
 pub use self::signed_in::{SignedIn, SignedInFuture, SignedInService, signed_in_as};

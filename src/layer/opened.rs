@@ -1,13 +1,11 @@
 //! How a browser came to send a request.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
+    HeaderMap, HeaderValue, Method,
     header::{ACCEPT, UPGRADE},
 };
 
-use crate::request::SEC_FETCH_SITE;
-
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+use crate::request::{SEC_FETCH_MODE, SEC_FETCH_SITE};
 
 /// What the headers of a request say about that.
 #[derive(Debug, Default)]

@@ -4,12 +4,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use http::{Request, header::USER_AGENT};
 
-use super::{config::Config, inquiry::Inquiry, mistake, reject::Rejection};
+use super::{config::Config, inquiry::Inquiry, reject::Rejection, unkept::Unkept};
 use crate::{
     model::Arrival,
-    request::{
-        PeerAddr, RawHints, Reading, Sent, Tokens, Way, is_from_plain_http, says_speculative,
-    },
+    request::{PeerAddr, RawHints, Reading, Sent, Tokens, Way, says_speculative},
     session::{self, OpenSession, Sender, Session},
     store::boxed::boxed,
 };
@@ -84,13 +82,10 @@ impl Incoming {
         }
     }
 
-    /// Whether a page on plain http sent this request, which would not keep a `Secure` cookie. Such a
-    /// page never sends a token, so that only requests without one are looked at.
-    pub(super) fn is_from_plain_http<B>(&self, config: &Config, request: &Request<B>) -> bool {
-        self.sends_nothing
-            && config.cookie.is_secure()
-            && mistake::may_warn_of_plain_http()
-            && is_from_plain_http(request.headers(), request.uri())
+    /// Why the browser will not keep a cookie of the response.
+    pub(super) fn unkept<B>(&self, config: &Config, request: &Request<B>) -> Option<Unkept> {
+        let unkept = || Unkept::of(config, request);
+        self.sends_nothing.then(unkept).flatten()
     }
 
     /// Asks the store whose token it is; anything that is not a token costs no call.

@@ -37,7 +37,7 @@ impl<S, R: Clone> SessionService<S, R> {
             config: Arc::clone(&self.config),
             reply: self.reply.clone(),
             grpc,
-            plain_http: false,
+            unkept: None,
         }
     }
 }
@@ -75,7 +75,7 @@ where
         }
         let mut finish = self.finish(is_grpc(request.method(), request.headers()));
         let incoming = Incoming::read(&self.config, &mut request, asks == Asks::Activity);
-        finish.plain_http = incoming.is_from_plain_http(&self.config, &request);
+        finish.unkept = incoming.unkept(&self.config, &request);
         match incoming.ask(&self.config, near) {
             Asked::Answered(Ok(open)) => {
                 request.extensions_mut().insert(open.session().clone());

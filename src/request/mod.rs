@@ -23,6 +23,7 @@ mod label;
 mod label;
 mod local_path;
 mod logged;
+mod other_site;
 pub(crate) mod passed;
 mod peer;
 mod plain_http;
@@ -46,6 +47,7 @@ pub(crate) use self::{
     hints::RawHints,
     label::label,
     logged::Logged,
+    other_site::{SEC_FETCH_MODE, is_script_of_other_site},
     plain_http::{SEC_FETCH_SITE, is_from_plain_http},
     source::{Reading, Sent, Tokens, Way},
     speculative::says_speculative,

@@ -107,6 +107,7 @@ mod ticket_terms;
 mod token;
 mod two_tokens;
 mod undelivered;
+mod unkept;
 mod unused;
 mod user_id;
 mod verdict;

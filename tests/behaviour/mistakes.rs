@@ -8,7 +8,7 @@
 )]
 
 use axum::{Router, body::Body, routing::get};
-use http::{HeaderMap, Request, StatusCode};
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_user_sessions::{
@@ -252,62 +252,6 @@ async fn an_outage_says_what_to_look_at() {
     assert_eq!(body.contains(advice), cfg!(debug_assertions), "{body}");
     assert_eq!(log.at("WARN").len(), 1);
     assert!(log.at("WARN")[0].contains(advice));
-}
-
-/// Signs in from this page, three times.
-async fn sign_in_from(layer: &SessionLayer, header: (&'static str, &str)) {
-    let mut headers = HeaderMap::new();
-    headers.insert(header.0, header.1.parse().unwrap());
-    for _ in 0..3 {
-        let mut client = Client::new(layer);
-        client.headers = headers.clone();
-        client.log_in("alice").await;
-    }
-}
-
-#[tokio::test]
-async fn a_secure_cookie_for_a_page_on_plain_http_is_one_warning() {
-    if !is_alone(
-        module_path!(),
-        "a_secure_cookie_for_a_page_on_plain_http_is_one_warning",
-    ) {
-        return;
-    }
-    let (memory, _clock) = store();
-    let layer = SessionLayer::new(memory.clone());
-    let insecure = SessionLayer::new(memory).realm("insecure").cookie(
-        SessionCookie::named("session")
-            .secure(false)
-            .build()
-            .unwrap(),
-    );
-    let log = Log::start();
-
-    for page in [
-        ("origin", "https://app.test"),
-        ("origin", "http://localhost:3000"),
-        ("referer", "http://127.0.0.1:3000/login"),
-        ("referer", "http://blog.test/a-link"),
-    ] {
-        sign_in_from(&layer, page).await;
-    }
-    sign_in_from(&insecure, ("origin", "http://192.168.1.5")).await;
-    Client::new(&layer).request(|_session| async {}).await;
-    assert_eq!(log.at("WARN"), [""; 0]);
-
-    sign_in_from(&layer, ("origin", "http://192.168.1.5:3000")).await;
-    sign_in_from(&layer, ("origin", "http://app.test")).await;
-    let [warning] = &log.at("WARN")[..] else {
-        panic!("{}", log.text());
-    };
-    for part in [
-        "browsers drop it",
-        "use https",
-        "http://localhost",
-        "danger_insecure",
-    ] {
-        assert!(warning.contains(part), "{part}: {warning}");
-    }
 }
 
 // T10
