@@ -29,7 +29,8 @@ use crate::{
 /// Add the layer outside of all routes that need one: in axum, after the last `route`.
 ///
 /// A request may pass two layers, such as one for the site and one for a nested router. The inner one looks the session
-/// up again, and the handler gets the `Session` of the inner one.
+/// up again, and the handler gets the `Session` of the inner one. Layers with other stores or [realms](Self::realm) need cookies with other
+/// names: with one name, each sign-in to one is a sign-out from the other.
 ///
 /// No option can fail. Cookie settings that clash fail in
 /// [`SessionCookieBuilder::build`](super::SessionCookieBuilder::build).
