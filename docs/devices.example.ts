@@ -12,7 +12,8 @@ type EndProblem =
 
 /** The sessions of the user, the current one first. */
 export async function list(base = "/sessions"): Promise<Session[]> {
-  const response = await fetch(`${base}/`);
+  // Cookies also where `base` is on another origin.
+  const response = await fetch(`${base}/`, { credentials: "include" });
   if (!response.ok) {
     throw new Error(`the list was refused: ${response.status}`);
   }
@@ -29,7 +30,7 @@ export function line(session: Session): string {
 
 /** Signs a device out. Returns what the page should say, or null if the device is signed out. */
 export async function end(session: Session, base = "/sessions"): Promise<string | null> {
-  const response = await fetch(`${base}/${session.id}`, { method: "DELETE" });
+  const response = await fetch(`${base}/${session.id}`, { method: "DELETE", credentials: "include" });
   if (response.ok) {
     return null;
   }
