@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{body::DeviceBody, current::CurrentSession, entry::Entry, places::Places};
 use crate::{
-    layer::{Rejection, problem},
+    layer::{Rejection, mistake, problem},
     session::{Session, SessionInfo, UserSessionsError},
 };
 
@@ -78,6 +78,7 @@ pub(super) fn stale(within: Duration) -> Answer {
 }
 
 pub(super) fn foreign_origin() -> Answer {
+    mistake::foreign_origin("DeviceApi");
     let title = "Request from another origin";
     refuse(StatusCode::FORBIDDEN, title, "foreign_origin")
 }

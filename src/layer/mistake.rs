@@ -139,6 +139,16 @@ pub(super) fn may_warn_of_other_site() -> bool {
     !OTHER_SITE.is_completed()
 }
 
+/// Not always a mistake, and any site can send these: for those who look why their own page is refused.
+#[cfg(feature = "api")]
+pub(crate) fn foreign_origin(asker: &'static str) {
+    tracing::debug!(
+        asker,
+        "refused a request from another origin: if the page is yours, name its origin with `add_trusted_origin`, or let your proxy \
+         pass on `Host`"
+    );
+}
+
 /// Any client can send these as fast as it likes, so they are a line in 10 s for each cookie.
 pub(super) fn two_cookies(cookie: &str) {
     const TEXT: &str = "two differing session cookies, so neither is used: is one left over with another path or \

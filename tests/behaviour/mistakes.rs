@@ -254,6 +254,31 @@ async fn an_outage_says_what_to_look_at() {
     assert!(log.at("WARN")[0].contains(advice));
 }
 
+#[tokio::test]
+async fn a_request_from_another_origin_that_is_refused_says_in_the_log_how_to_trust_it() {
+    if !is_alone(
+        module_path!(),
+        "a_request_from_another_origin_that_is_refused_says_in_the_log_how_to_trust_it",
+    ) {
+        return;
+    }
+    let log = Log::start();
+    let app = app().layer(SessionLayer::new(store().0));
+    for (asker, path) in [
+        ("DeviceApi", "/api/logout-others"),
+        ("DevicePage", "/page/others"),
+    ] {
+        let request = Request::post(path).header("sec-fetch-site", "same-site");
+
+        let answer = app.clone().oneshot(request.body(Body::empty()).unwrap());
+
+        assert_eq!(answer.await.unwrap().status(), StatusCode::FORBIDDEN);
+        let lines = log.at("DEBUG");
+        let line = lines.iter().find(|line| line.contains(asker)).unwrap();
+        assert!(line.contains("`add_trusted_origin`"), "{line}");
+    }
+}
+
 // T10
 #[tokio::test]
 async fn a_flood_of_differing_cookies_is_one_warning_for_each_cookie() {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::body::DeviceBody,
-    layer::{Rejection, RejectionKind, redirect::Page},
+    layer::{Rejection, RejectionKind, mistake, redirect::Page},
     model::{EndNotice, EndReason},
     session::UserSessionsError,
 };
@@ -59,6 +59,7 @@ impl Setup {
     }
 
     pub(super) fn foreign_origin(&self) -> Answer {
+        mistake::foreign_origin("DevicePage");
         self.say(StatusCode::FORBIDDEN, &self.words.foreign_origin)
     }
 
