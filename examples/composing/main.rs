@@ -105,8 +105,11 @@ fn cors() -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        // Without this, no script of another origin can read its token.
-        .expose_headers([HeaderName::from_static("x-session-token")])
+        // Without this, no script of another origin can read its token, or in an outage when to try again.
+        .expose_headers([
+            HeaderName::from_static("x-session-token"),
+            header::RETRY_AFTER,
+        ])
 }
 
 async fn account(user: User) -> String {
