@@ -25,6 +25,9 @@ impl Session {
     /// newer one. So the reason why it [`ended`](Self::ended) is still there after a sign-out. Its end is sent to
     /// the store again: where replicas confirm ends, they may not have it yet.
     ///
+    /// If a sign-in or a re-authentication in another tab has replaced the token of this request, what that tab has stays live, even
+    /// if the response to it has not arrived yet.
+    ///
     /// It is stored also if the response is an error. If the handler panics or the request is dropped, it
     /// is not.
     ///
