@@ -126,7 +126,8 @@
 //! | choose a store | [`store`] |
 //! | run on Redis or Valkey | [`guide::deploying_on_redis`] |
 //! | run on PostgreSQL | `PostgresStore`: connections, outages, upgrades. [`guide::operations`](guide::operations#postgresql): PgBouncer, TLS |
-//! | stop the app: what to call, in which order | [`guide::operations`](guide::operations#shutdown) |
+//! | stop the app: what to call, in which order | [`guide::new_versions`](guide::new_versions#shutdown) |
+//! | deploy a new version, change a setting | [`guide::new_versions`] |
 //! | know what an outage or a failover does, and what to alert on | [`guide::operations`] |
 //! | use another database | [`guide::writing_a_store`] |
 //! | port an app from tower-sessions or axum-login | [`guide::coming_from`] |
@@ -245,6 +246,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/operations.md")]
     pub mod operations {}
+
+    #[doc = include_str!("guide/new_versions.md")]
+    pub mod new_versions {}
 
     #[doc = include_str!("guide/behind_a_proxy.md")]
     pub mod behind_a_proxy {}

@@ -45,6 +45,9 @@ static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// | [`TooLarge`](RejectionKind::TooLarge) | 413 | `not_stored` | `INTERNAL` |
 /// | [`Unavailable`](RejectionKind::Unavailable) | 503 with `Retry-After` | `unavailable` | `UNAVAILABLE` |
 ///
+/// Why a session ended is one of `administrator`, `client_changed`, `credentials_changed`, `disabled`, `everyone`, `evicted`,
+/// `expired`, `identity_provider`, `logged_out`, `replaced`, `revoked`, `token_reuse`: see [`EndReason`](crate::EndReason).
+///
 /// Each 401 that passes a [`SessionLayer`](super::SessionLayer) says in `WWW-Authenticate` what the layer reads:
 /// `Bearer realm="session"`, or `Cookie cookie-name="__Host-session"` if it reads cookies only. Your own 401s get
 /// it too, unless they have the header. gRPC responses do not. A step-up (`StaleSignIn`) has the challenge of RFC 9470 instead,

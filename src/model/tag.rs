@@ -88,7 +88,7 @@ impl Tag {
 /// about users is not found any more, so those who were
 /// [disabled](crate::UserSessions::disable_for) can sign in again. When you go back to no key, call
 /// [`Everyone::end_all`](crate::Everyone::end_all) at once: until then old sessions go on, and lists do not show them. The same
-/// holds for nodes without the key beside nodes with it, so [stop all](crate::guide::operations#a-setting-that-changes) before you set one.
+/// holds for nodes without the key beside nodes with it, so [stop all](crate::guide::new_versions#a-setting-that-changes) before you set one.
 ///
 /// ```
 /// use tower_user_sessions::{MemoryStore, store::TagKey};

@@ -1,4 +1,4 @@
-//! Nodes of one app with other settings, as during a deployment that changes them. The guide's page `operations` says what
+//! Nodes of one app with other settings, as during a deployment that changes them. The guide's page `new_versions` says what
 //! happens then.
 
 use std::time::Duration;

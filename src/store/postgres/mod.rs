@@ -91,7 +91,7 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// versions of this crate may share the tables. If a node finds a form that is newer than it knows, it does not change the row. Requests
 /// of that user get 503 from this node, with the kind [`TooNew`](StoreErrorKind::TooNew), until you update it. It does not sign
 /// that user out either: use a newer node, or [`Everyone`](crate::Everyone). The guide has more about
-/// [a new version](crate::guide::operations#a-new-version).
+/// [a new version](crate::guide::new_versions#a-new-version).
 ///
 /// # Connections
 ///
@@ -132,7 +132,7 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// | the server or PgBouncer refuses more connections than the pool has | the store goes on with those for 5 s, and then asks for one more |
 /// | another transaction locks the user's row | its answer, or [`Timeout`](StoreErrorKind::Timeout) |
 /// | another transaction locks the table | writes: `Timeout`, then [`Busy`](StoreErrorKind::Busy). Requests: their answer, if the lock lets them read |
-/// | a failover | its answer, once the pool connects to the new primary |
+/// | a failover | the error of the outage, and its answer once the pool connects to the new primary |
 /// | `default_transaction_read_only`, or the server is a standby | [`Unavailable`](StoreErrorKind::Unavailable). A new connection is tried once a second at most |
 /// | all synchronous standbys are away | requests: their answer. Sign-ins and ends: [`Timeout`](StoreErrorKind::Timeout) |
 ///
@@ -166,8 +166,8 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// statement that only reads is cancelled, and its connection closed. A change is not: one that waits for a standby would take effect without it.
 /// From then on only one new change at a time waits, and the others are [`Busy`](super::StoreErrorKind::Busy) at once.
 ///
-/// While a lock of the table lasts, four of the changes that wait for longer than this minute give their place to other
-/// calls. So each process of yours has at most four connections more than its pool. After that, changes keep their places
+/// While a lock of the table lasts, changes that wait for longer than this minute leave the pool, at most four of them. Other
+/// calls get their places. So each process of yours has at most four connections more than its pool. After that, changes keep their places
 /// until the lock is free. A server that disappears without a word looks the same: with `tcp_user_timeout=30` in the URL
 /// Linux notices it after 30 s, and otherwise after a quarter of an hour.
 ///

@@ -86,7 +86,7 @@ pub use self::{
 /// | Redis is slower than the load | its answer, or [`Busy`](crate::store::StoreErrorKind::Busy) after a quarter of the deadline |
 /// | one connection falls silent | its answer, from another connection |
 /// | the server falls silent | the error of the outage at once, after about the first second |
-/// | the master is lost, with Sentinel | its answer, within 1 s after a sentinel names the new master. A master that was replaced and still answers is left [within 2 s](RedisStore::connect_sentinel) |
+/// | the master is lost, with Sentinel | the error of the outage until a sentinel names the new master, and its answer within 1 s after that. A master that was replaced and still answers is left [within 2 s](RedisStore::connect_sentinel) |
 /// | replicas do not confirm in time, with [`confirm`](RedisStoreBuilder::confirm) | [`Unconfirmed`](crate::store::StoreErrorKind::Unconfirmed) |
 /// | a proxy mixes replies up | its answer, from another connection: each reply names its request |
 /// | a proxy mixes replies up, and one is an error of the server | its answer, or the error of another request: errors name none |
@@ -121,8 +121,8 @@ pub use self::{
 /// The first such token is a line in the log. Appending a field to what is stored of a client does not change the version:
 /// older nodes keep it. A record of the same version that cannot be read is unknown, and a warning is logged.
 ///
-/// The guide has more about [a new version](crate::guide::operations#a-new-version) and about
-/// [settings that change](crate::guide::operations#a-setting-that-changes).
+/// The guide has more about [a new version](crate::guide::new_versions#a-new-version) and about
+/// [settings that change](crate::guide::new_versions#a-setting-that-changes).
 #[derive(Clone, Debug)]
 pub struct RedisStore {
     identity: u64,
