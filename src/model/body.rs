@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     brief::Brief,
     client::Client,
-    clock::{Timestamp, millis},
-    hints::Hints,
-    last_seen::LastSeen,
+    clock::millis,
+    hints::WrittenHints,
+    last_seen::{LastSeen, WrittenLastSeen},
+    newer::Newer,
     open::Open,
     proof::{Proof, WrittenProof},
     record::RecordError,
@@ -35,13 +36,9 @@ pub(crate) struct Body {
     pub(super) last_seen: Option<Box<LastSeen>>,
     /// How long the session lives after a re-authentication, if the app shortened its life.
     pub(super) shortened_to: Option<Box<Duration>>,
+    /// The stored form, if a newer node wrote parts of it that this one does not know.
     pub(super) newer: Option<Box<Newer>>,
 }
-
-/// The stored form of a body with fields that only a newer node knows. It is written as it was read, so that they stay: a
-/// node that lacks them changes nothing in such a body.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Newer(Box<[u8]>);
 
 /// The stored form of [`Body`]: user id, address, user agent, client hints, proof, whether the cookie ends
 /// with the browser session, last seen, how long it lives after a re-authentication (ms). A new field goes to the end,
@@ -94,79 +91,6 @@ struct WrittenWhole<'a>(
     #[serde(skip_serializing_if = "Option::is_none")] Option<bool>,
 );
 
-/// The hints in this order: brands, mobile, platform.
-#[derive(Deserialize, Serialize)]
-struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
-
-/// Address, user agent, hints, when, up to when an authentication is doubted, the reported marks, nonce.
-#[derive(Deserialize, Serialize)]
-struct WrittenLastSeen<'a>(
-    Option<IpAddr>,
-    Option<&'a str>,
-    #[serde(borrow)] Option<Open<WrittenHints<'a>>>,
-    i64,
-    Option<i64>,
-    Vec<(u64, i64)>,
-    u32,
-);
-
-impl<'a> From<&'a LastSeen> for WrittenLastSeen<'a> {
-    fn from(seen: &'a LastSeen) -> Self {
-        let reported = seen.reported.iter();
-        Self(
-            seen.client.address(),
-            seen.client.user_agent(),
-            seen.client.hints().map(WrittenHints::from).map(Open::of),
-            seen.at.as_millis(),
-            seen.doubted.map(Timestamp::as_millis),
-            reported.map(|(mark, at)| (*mark, at.as_millis())).collect(),
-            seen.nonce,
-        )
-    }
-}
-
-impl Open<WrittenLastSeen<'_>> {
-    fn is_newer(&self) -> bool {
-        let Self(WrittenLastSeen(_, _, hints, ..), more) = self;
-        *more || hints.as_ref().is_some_and(|Open(_, more)| *more)
-    }
-}
-
-impl From<WrittenLastSeen<'_>> for LastSeen {
-    fn from(written: WrittenLastSeen<'_>) -> Self {
-        let WrittenLastSeen(address, user_agent, hints, at, doubted, reported, nonce) = written;
-        let reported = reported.into_iter();
-        Self {
-            client: Client::stored(
-                address,
-                user_agent,
-                hints.map(|Open(hints, _)| hints.into()),
-            ),
-            at: Timestamp::from_millis(at),
-            doubted: doubted.map(Timestamp::from_millis),
-            reported: reported
-                .map(|(mark, at)| (mark, Timestamp::from_millis(at)))
-                .collect(),
-            nonce,
-        }
-    }
-}
-
-impl<'a> From<&'a Hints> for WrittenHints<'a> {
-    fn from(hints: &'a Hints) -> Self {
-        Self(hints.brands(), hints.mobile(), hints.platform())
-    }
-}
-
-impl From<WrittenHints<'_>> for Hints {
-    fn from(WrittenHints(brands, mobile, platform): WrittenHints<'_>) -> Self {
-        Self::new()
-            .with_brands(brands.map(str::as_bytes))
-            .with_mobile(mobile.map(str::as_bytes))
-            .with_platform(platform.map(str::as_bytes))
-    }
-}
-
 impl Body {
     #[cfg(any(test, feature = "redis"))]
     pub(super) fn encode(&self) -> Result<Vec<u8>, RecordError> {
@@ -175,10 +99,47 @@ impl Body {
         Ok(bytes)
     }
 
+    /// After a field was set: writes it into the stored form of a newer node.
+    pub(super) fn settle(&mut self) {
+        if let Some(newer) = &self.newer
+            && let Some(settled) = self.settled(newer)
+        {
+            self.newer = Some(Box::new(settled));
+        }
+    }
+
+    #[cold]
+    /// `None` if those bytes are no body, but they were read as one.
+    fn settled(&self, newer: &Newer) -> Option<Newer> {
+        let read = Self::decode_any(newer.as_bytes()).ok()?;
+        let mut settled = newer.clone();
+        if read.proof != self.proof {
+            let proof = self.proof.as_deref().map(WrittenProof::from);
+            settled = settled.with(4, &rmp_serde::to_vec(&proof).ok()?)?;
+        }
+        if read.persistent != self.persistent {
+            let browser_only = (!self.persistent).then_some(true);
+            settled = settled.with(5, &rmp_serde::to_vec(&browser_only).ok()?)?;
+        }
+        if read.last_seen != self.last_seen {
+            let seen = self.last_seen.as_deref().map(WrittenLastSeen::from);
+            settled = settled.with(6, &rmp_serde::to_vec(&seen).ok()?)?;
+        }
+        if let Some(longest) = self
+            .shortened_to
+            .as_deref()
+            .filter(|_| read.shortened_to != self.shortened_to)
+        {
+            let ms = millis(*longest).to_be_bytes();
+            settled = settled.with(7, &[&[I64][..], &ms].concat())?;
+        }
+        Some(settled)
+    }
+
     /// Adds the stored form to these bytes.
     pub(super) fn encode_to(&self, bytes: &mut Vec<u8>) -> Result<(), RecordError> {
         if let Some(newer) = &self.newer {
-            bytes.extend_from_slice(&newer.0);
+            bytes.extend_from_slice(newer.as_bytes());
             return Ok(());
         }
         if self.last_seen.is_none() && self.shortened_to.is_none() {
@@ -308,7 +269,7 @@ impl Body {
             // Scripts read it as signed.
             shortened_to: longest
                 .map(|ms| Box::new(Duration::from_millis(ms.min(i64::MAX.unsigned_abs())))),
-            newer: is_newer.then(|| Box::new(Newer(bytes.into()))),
+            newer: is_newer.then(|| Box::new(Newer::of(bytes))),
         })
     }
 }

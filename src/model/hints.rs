@@ -1,5 +1,7 @@
 //! The client hints of a browser.
 
+use serde::{Deserialize, Serialize};
+
 use super::clean::clean;
 
 /// The most bytes of each hint: 256 in all.
@@ -78,6 +80,25 @@ impl Hints {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// The hints in this order: brands, mobile, platform.
+#[derive(Deserialize, Serialize)]
+pub(super) struct WrittenHints<'a>(Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+impl<'a> From<&'a Hints> for WrittenHints<'a> {
+    fn from(hints: &'a Hints) -> Self {
+        Self(hints.brands(), hints.mobile(), hints.platform())
+    }
+}
+
+impl From<WrittenHints<'_>> for Hints {
+    fn from(WrittenHints(brands, mobile, platform): WrittenHints<'_>) -> Self {
+        Self::new()
+            .with_brands(brands.map(str::as_bytes))
+            .with_mobile(mobile.map(str::as_bytes))
+            .with_platform(platform.map(str::as_bytes))
     }
 }
 

@@ -1,8 +1,10 @@
 //! The client of the last request, as far as it is another one than before.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use super::{client::Client, clock::Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{client::Client, clock::Timestamp, hints::WrittenHints, open::Open};
 
 /// How long the same pair of address and agent raises no second event.
 const REPORTED_KEPT: Duration = Duration::from_secs(60 * 60);
@@ -63,6 +65,61 @@ impl LastSeen {
         }
         self.reported.push((mark, now));
         true
+    }
+}
+
+/// Address, user agent, hints, when, up to when an authentication is doubted, the reported marks, nonce.
+#[derive(Deserialize, Serialize)]
+pub(super) struct WrittenLastSeen<'a>(
+    Option<IpAddr>,
+    Option<&'a str>,
+    #[serde(borrow)] Option<Open<WrittenHints<'a>>>,
+    i64,
+    Option<i64>,
+    Vec<(u64, i64)>,
+    u32,
+);
+
+impl<'a> From<&'a LastSeen> for WrittenLastSeen<'a> {
+    fn from(seen: &'a LastSeen) -> Self {
+        let reported = seen.reported.iter();
+        Self(
+            seen.client.address(),
+            seen.client.user_agent(),
+            seen.client.hints().map(WrittenHints::from).map(Open::of),
+            seen.at.as_millis(),
+            seen.doubted.map(Timestamp::as_millis),
+            reported.map(|(mark, at)| (*mark, at.as_millis())).collect(),
+            seen.nonce,
+        )
+    }
+}
+
+impl Open<WrittenLastSeen<'_>> {
+    /// Whether a newer node appended elements to it.
+    pub(super) fn is_newer(&self) -> bool {
+        let Self(WrittenLastSeen(_, _, hints, ..), more) = self;
+        *more || hints.as_ref().is_some_and(|Open(_, more)| *more)
+    }
+}
+
+impl From<WrittenLastSeen<'_>> for LastSeen {
+    fn from(written: WrittenLastSeen<'_>) -> Self {
+        let WrittenLastSeen(address, user_agent, hints, at, doubted, reported, nonce) = written;
+        let reported = reported.into_iter();
+        Self {
+            client: Client::stored(
+                address,
+                user_agent,
+                hints.map(|Open(hints, _)| hints.into()),
+            ),
+            at: Timestamp::from_millis(at),
+            doubted: doubted.map(Timestamp::from_millis),
+            reported: reported
+                .map(|(mark, at)| (mark, Timestamp::from_millis(at)))
+                .collect(),
+            nonce,
+        }
     }
 }
 

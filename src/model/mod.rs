@@ -16,6 +16,7 @@ pub(crate) mod id;
 pub(crate) mod last_seen;
 pub(crate) mod lifetime;
 pub(crate) mod limit;
+mod newer;
 mod open;
 pub(crate) mod proof;
 mod raised;

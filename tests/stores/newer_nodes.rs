@@ -21,14 +21,30 @@ use crate::common::{
 /// The length of the part of a record that scripts read.
 const HEADER: usize = 82;
 
-/// The body of a session as a newer node writes it, with one field more. The last one that this version knows is how long
+/// What a newer node wrote after the fields that this version knows.
+const MORE: &[&[u8]] = &[b"\xa3new", b"\xa3new\xc0\xc0\xc0\xc0\xc0\xc0\xa4last"];
+
+/// The body of a session as a newer node writes it, with these fields more. The last one that this version knows is how long
 /// the session lives after a re-authentication. The number of bytes from the seventh field on follows.
-fn newer_body(body: &[u8]) -> Vec<u8> {
+fn newer_body(body: &[u8], more: &[u8]) -> Vec<u8> {
     assert_eq!(body[0], 0x93, "three fields");
+    let fields: &[u8] = match more.len() {
+        4 => &[0x99],
+        _ => &[0xdc, 0, 16],
+    };
     let hour = 3_600_000_i64.to_be_bytes();
-    let more = [&[0xc0, 0xd3][..], &hour, b"\xa3new"].concat();
+    let more = [&[0xc0, 0xd3][..], &hour, more].concat();
     let len = u16::try_from(more.len() + 2).unwrap().to_be_bytes();
-    [&[0x99], &body[1..], &[0xc0; 3], &more, &len].concat()
+    [fields, &body[1..], &[0xc0; 3], &more, &len].concat()
+}
+
+/// Whether these are the bytes of a body that ends with those fields, and says how long its last ones are.
+fn ends_with(body: &[u8], more: &[u8]) -> bool {
+    let (known, len) = body.split_at(body.len() - 2);
+    let len = usize::from(u16::from_be_bytes([len[0], len[1]]));
+    let last = &known[known.len() + 2 - len..];
+    // Before them is how long the session lives.
+    known.ends_with(more) && last[last.len() - more.len() - 9] == 0xd3
 }
 
 fn find(all: &[u8], part: &[u8]) -> usize {
@@ -37,15 +53,14 @@ fn find(all: &[u8], part: &[u8]) -> usize {
 }
 
 /// The stored set, in which a newer node wrote the body of this session.
-fn with_newer_body(head: &[u8], record: &Record) -> (Vec<u8>, Vec<u8>) {
+fn with_newer_body(head: &[u8], record: &Record, more: &[u8]) -> Vec<u8> {
     let stored = record.encode().unwrap();
     let at = find(head, &stored);
-    let body = newer_body(&stored[HEADER..]);
+    let body = newer_body(&stored[HEADER..], more);
     let len = u32::try_from(HEADER + body.len()).unwrap().to_be_bytes();
     let after = &head[at + stored.len()..];
     let header = &stored[..HEADER];
-    let newer = [&head[..at - 4], &len, header, &body, after].concat();
-    (newer, body)
+    [&head[..at - 4], &len, header, &body, after].concat()
 }
 
 async fn record<St: SessionStore>(store: &St, token: &Token) -> Record {
@@ -79,44 +94,59 @@ async fn goes_on<St: SessionStore>(store: &St, token: &Token) -> Token {
     };
     assert_eq!(found.record.idle, minute);
     assert!(found.record.deadline <= found.now.plus(minute));
-    // It is used by another client, which nobody notes.
+    // It is used by another client.
     let client = Client::new().with_user_agent(Some("other".as_bytes()));
     let seen = LastSeen::new(client, found.now);
-    let note = NoteClient::new(token.tag(), found.record, seen);
-    assert!(!store.note_client(&note).await.unwrap());
+    let note = NoteClient::new(token.tag(), found.record, seen.clone());
+    assert!(store.note_client(&note).await.unwrap());
+    assert!(store.note_client(&note).await.unwrap(), "sent again");
+    assert_eq!(record(store, token).await.last_seen(), Some(&seen));
+    // It ends another session, with its client in the notice.
+    let ended = signs_in(store, "alice").await;
+    let mut end = End::new(
+        ended.tag(),
+        Which::One(ended.session_id()),
+        EndReason::Revoked,
+    );
+    end.by = Some(token.session_id());
+    store.end(&end).await.unwrap();
+    assert!(!is_live(store, &ended).await);
     next
 }
 
-// T50
 #[tokio::test]
-async fn fields_that_a_newer_node_appended_stay_in_a_session_set_through_every_operation() {
-    let shelf = Shelf::default();
-    let store = shelf.store();
-    let token = signs_in(&store, "alice").await;
-    let head = shelf.head(token.tag()).unwrap();
-    let (newer, body) = with_newer_body(&head, &record(&store, &token).await);
-    shelf.put_head(token.tag(), newer);
+async fn fields_that_a_newer_node_appended_stay_in_a_session_set_while_its_user_goes_on() {
+    for more in MORE {
+        let shelf = Shelf::default();
+        let store = shelf.store();
+        let token = signs_in(&store, "alice").await;
+        let head = shelf.head(token.tag()).unwrap();
+        let newer = with_newer_body(&head, &record(&store, &token).await, more);
+        shelf.put_head(token.tag(), newer);
 
-    let last = goes_on(&store, &token).await;
+        let last = goes_on(&store, &token).await;
 
-    let after = shelf.head(token.tag()).unwrap();
-    find(&after, &body);
-    assert!(is_live(&store, &last).await);
+        let after = record(&store, &token).await;
+        assert!(ends_with(&after.encode().unwrap(), more));
+        assert_eq!(after.shortened_to(), Some(Duration::from_secs(60)));
+        assert!(is_live(&store, &last).await);
+    }
 }
 
-// T50
 #[tokio::test]
-async fn fields_that_a_newer_node_appended_stay_in_redis_through_every_operation() {
+async fn fields_that_a_newer_node_appended_stay_in_redis_while_its_user_goes_on() {
     let server = Server::start();
     let store = server.patient();
-    let token = signs_in(&store, "alice").await;
-    let body = newer_body(&record(&store, &token).await.encode().unwrap()[HEADER..]);
-    write_body(&server, &token, &body).await;
+    for more in MORE {
+        let token = signs_in(&store, "alice").await;
+        let body = record(&store, &token).await.encode().unwrap();
+        write_body(&server, &token, &newer_body(&body[HEADER..], more)).await;
 
-    let last = goes_on(&store, &token).await;
+        let last = goes_on(&store, &token).await;
 
-    assert!(stored(&server, &token).await.ends_with(&body));
-    assert!(is_live(&store, &last).await);
+        assert!(ends_with(&stored(&server, &token).await, more));
+        assert!(is_live(&store, &last).await);
+    }
 }
 
 fn key(token: &Token) -> String {

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use super::Record;
-use crate::model::{
-    body::{Body, NOTED_MAX},
-    client::Client,
-    last_seen::LastSeen,
-};
+use crate::model::{body::NOTED_MAX, client::Client, last_seen::LastSeen};
 
 impl Record {
     /// The client of the sign-in: address, user agent and hints.
@@ -32,19 +28,10 @@ impl Record {
         }
     }
 
-    /// Whether a newer node stored fields with this session that this one does not know. Then its clients are not noted here,
-    /// because that would lose those fields.
-    pub(crate) fn is_newer(&self) -> bool {
-        self.body.newer.is_some()
-    }
-
     /// Sets the client of the last request.
     #[must_use]
     pub fn with_last_seen(mut self, last_seen: LastSeen) -> Self {
-        self.body = Arc::new(Body {
-            last_seen: Some(Box::new(last_seen)),
-            ..(*self.body).clone()
-        });
+        self.change(|body| body.last_seen = Some(Box::new(last_seen)));
         self
     }
 

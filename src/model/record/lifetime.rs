@@ -1,22 +1,18 @@
 //! How long a session lives: as it was made, or as it was shortened.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::Record;
-use crate::model::{body::Body, clock::Timestamp, lifetime::Lifetime};
+use crate::model::{clock::Timestamp, lifetime::Lifetime};
 
 impl Record {
     /// Shortens the lifetime from `now` on. Never makes it longer.
     #[must_use]
     pub fn shortened(mut self, to: Lifetime, now: Timestamp) -> Self {
         let longest = to.absolute();
-        let is_shorter = longest < self.deadline.since(self.lifetime_begins());
-        if is_shorter && self.body.newer.is_none() {
+        if longest < self.deadline.since(self.lifetime_begins()) {
             let before = self.shortened_to().unwrap_or(longest);
-            self.body = Arc::new(Body {
-                shortened_to: Some(Box::new(longest.min(before))),
-                ..(*self.body).clone()
-            });
+            self.change(|body| body.shortened_to = Some(Box::new(longest.min(before))));
         }
         self.idle = self.idle.min(to.idle());
         self.deadline = self.deadline.min(now.plus(to.absolute()));

@@ -143,10 +143,7 @@ impl Record {
     /// Sets how the user authenticated.
     #[must_use]
     pub fn with_proof(mut self, proof: Proof) -> Self {
-        self.body = Arc::new(Body {
-            proof: (!proof.is_empty()).then(|| Box::new(proof)),
-            ..(*self.body).clone()
-        });
+        self.change(|body| body.proof = (!proof.is_empty()).then(|| Box::new(proof)));
         self
     }
 
@@ -156,10 +153,7 @@ impl Record {
         if persistent == self.body.persistent {
             return self;
         }
-        self.body = Arc::new(Body {
-            persistent,
-            ..(*self.body).clone()
-        });
+        self.change(|body| body.persistent = persistent);
         self
     }
 
@@ -181,6 +175,12 @@ impl Record {
         self.rotation
             .as_ref()
             .map_or(self.created_at, |rotation| rotation.issued_at)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Body)) {
+        let body = Arc::make_mut(&mut self.body);
+        change(body);
+        body.settle();
     }
 
     /// The part that requests rarely change.

@@ -22,9 +22,6 @@ impl SessionSet {
         let Some(live) = self.live_mut(note.record.id, now, note.not_before) else {
             return false;
         };
-        if live.record.is_newer() {
-            return false;
-        }
         let after = note.record.clone().with_last_seen(note.last_seen.clone());
         if live.record.shared() == after.shared() {
             // The same call, sent again.

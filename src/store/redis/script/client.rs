@@ -11,9 +11,6 @@ impl Scripts {
         &self,
         note: &NoteClient,
     ) -> Result<bool, StoreError> {
-        if note.record.is_newer() {
-            return Ok(false);
-        }
         let of = nonce();
         let before = note.record.encode_body()?;
         let after = note.record.clone().with_last_seen(note.last_seen.clone());
