@@ -19,7 +19,7 @@ impl RedisUrlError {
         "the URLs of one Cluster have different logins: all nodes get the login of the first URL, so write it in that one",
     );
     const TLS: Self = Self(
-        "some of the URLs ask for TLS and others do not, or not for the same: write rediss:// in all of them or in none, and /#insecure likewise",
+        "some of the URLs ask for TLS and others do not, or not for the same: write rediss:// in all of them or in none, and likewise /#insecure; pass certificates to all clients or to none",
     );
 }
 
@@ -56,10 +56,14 @@ fn alike(infos: Vec<ConnectionInfo>) -> Result<Vec<ConnectionInfo>, RedisUrlErro
     Ok(infos)
 }
 
-/// Whether TLS checks no certificate, if the server is asked for TLS.
-fn tls(info: &ConnectionInfo) -> Option<bool> {
+/// If the server is asked for TLS: whether that checks no certificate, and whether there are certificates of the app.
+fn tls(info: &ConnectionInfo) -> Option<(bool, bool)> {
     match info.addr() {
-        ConnectionAddr::TcpTls { insecure, .. } => Some(*insecure),
+        ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => Some((*insecure, tls_params.is_some())),
         _ => None,
     }
 }
@@ -75,6 +79,8 @@ impl Error for RedisUrlError {}
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use deadpool_redis::redis::RedisConnectionInfo;
 
     use super::{super::RedisSource, *};
 
@@ -96,21 +102,38 @@ mod tests {
     }
 
     #[test]
-    fn urls_ask_for_the_same_tls_or_are_refused() {
-        let found = |tls: &[_]| {
-            alike(of(tls))
-                .map(|infos| infos.len())
-                .map_err(|error| error.0)
+    fn servers_that_are_asked_for_tls_beside_others_that_are_not_are_refused() {
+        let refused = |tls: &[Option<bool>]| {
+            let clients = || of(tls).into_iter().map(|info| Client::open(info).unwrap());
+            let login = RedisConnectionInfo::default();
+            let both = [
+                RedisSource::cluster_from_clients(clients()),
+                RedisSource::sentinel_from_clients(clients(), "mymaster", login),
+            ];
+            both.map(|made| made.map(drop).map_err(|error| error.0))
         };
         let (plain, checked, unchecked) = (None, Some(false), Some(true));
 
         for same in [plain, checked, unchecked] {
-            assert_eq!(found(&[same; 3]), Ok(3));
+            assert_eq!(refused(&[same; 3]), [Ok(()); 2]);
         }
         for mixed in [[plain, checked], [checked, plain], [checked, unchecked]] {
-            assert_eq!(found(&mixed), Err(RedisUrlError::TLS.0), "{mixed:?}");
+            assert_eq!(refused(&mixed), [Err(RedisUrlError::TLS.0); 2], "{mixed:?}");
         }
-        assert_eq!(found(&[]), Err(RedisUrlError::NO_URL.0));
+        assert_eq!(refused(&[]), [Err(RedisUrlError::NO_URL.0); 2]);
+    }
+
+    #[test]
+    fn no_server_at_all_is_refused() {
+        let login = RedisConnectionInfo::default();
+        let made = [
+            RedisSource::cluster::<&str>([]),
+            RedisSource::sentinel([], "mymaster", login),
+        ];
+
+        let refused = made.map(|made| made.map(drop).map_err(|error| error.0));
+
+        assert_eq!(refused, [Err(RedisUrlError::NO_URL.0); 2]);
     }
 
     fn clients(urls: &[&str]) -> Vec<Client> {
