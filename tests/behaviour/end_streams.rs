@@ -14,7 +14,7 @@ use std::{
     task::Poll,
 };
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::{
@@ -24,7 +24,8 @@ use tokio::{
 };
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
-use tower_user_sessions::{EndStreams, Session, SessionLayer, UserSessions};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_user_sessions::{EndStreams, Problem, Session, SessionLayer, UntilEnded, UserSessions};
 
 use crate::common::{
     http::{Client, store, user},
@@ -215,6 +216,39 @@ async fn a_call_whose_request_body_was_cut_off_is_answered_with_the_reason_whate
             assert!(problem.contains("\"reason\":\"evicted\""), "{problem}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_two_layers_end_streams_the_inner_one_answers_for_a_body_that_was_cut_off() {
+    let world = World::new().await;
+    let (upload, sender, _dropped) = open();
+    let request = world.request(Method::POST, upload);
+    let service = service_fn(
+        async |request: Request<UntilEnded<UntilEnded<Open>>>| -> Result<_, Infallible> {
+            let mut body = request.into_body();
+            while let Some(Ok(_)) = body.frame().await {}
+            Ok(Response::new(sized(0)))
+        },
+    );
+    let layers = ServiceBuilder::new()
+        .layer(world.layer.clone())
+        .layer(EndStreams::new())
+        .layer(EndStreams::new().reply(Problem));
+    let ending = async {
+        sender.send("before".into()).unwrap();
+        sleep(SECOND * 2).await;
+        world.evict().await;
+    };
+
+    let (response, ()) = tokio::join!(layers.service(service).oneshot(request), ending);
+
+    let response = response.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    // That of the outer one has no body.
+    assert_eq!(
+        response.headers()[header::CONTENT_TYPE],
+        "application/problem+json"
+    );
 }
 
 /// Reads `GET /` of a response that ends with its session, up to the end of the connection.

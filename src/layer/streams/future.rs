@@ -49,6 +49,8 @@ pub(super) struct Open {
     /// What was stored of it when the call began.
     began_with: Option<(Tag, SessionId)>,
     waiting: Option<Waiting>,
+    /// The body of the request ends with the session.
+    uploads: bool,
     /// The session was asked for already.
     tried: bool,
     grpc: bool,
@@ -65,6 +67,7 @@ impl Open {
         Self {
             began_with: session.as_ref().and_then(Session::stored_session),
             session,
+            uploads: live.is_some(),
             tried: live.is_some(),
             waiting: live.map(Waiting::new),
             grpc,
@@ -84,7 +87,7 @@ impl Open {
 
     /// Whether the body of the request failed, because the session had ended.
     fn is_cut_off(&self) -> bool {
-        self.session.as_ref().is_some_and(Session::is_cut_off)
+        self.uploads && self.session.as_ref().is_some_and(Session::is_cut_off)
     }
 
     /// How the session of this call ended, unless the call did it.
@@ -145,6 +148,9 @@ where
         };
         this.call.set(None);
         let session = this.open.session.as_ref();
+        if let Some(session) = session {
+            session.cut_off_is_answered();
+        }
         let expired = session.and_then(Session::expired_now);
         let rejection = Rejection::of_end(end, expired).for_grpc(this.open.grpc);
         Poll::Ready(Ok(this.layer.reply.reply(rejection)))

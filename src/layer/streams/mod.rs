@@ -33,7 +33,7 @@ use crate::session::LiveEnd;
 ///
 /// | what is open | what happens |
 /// |---|---|
-/// | a body that is complete, or of a known size below 64 KiB; a response to `HEAD` | is sent as it is |
+/// | a body that is complete, or of a known size below 64 KiB; a response to `HEAD` | is sent as it is, unless the body of the request was cut off |
 /// | the response to a request that stages a sign-in or a sign-out | is sent as it is |
 /// | the response to a sign-in that the handler stored with `commit` | ends with the new session |
 /// | a call that ends or replaces its own session, and the body of its request | goes on |

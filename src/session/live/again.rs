@@ -56,6 +56,11 @@ impl Session {
         self.state().streams.cut_off
     }
 
+    /// The client gets the reason for that. Another layer around this one leaves the answer alone.
+    pub(crate) fn cut_off_is_answered(&self) {
+        self.state().streams.cut_off = false;
+    }
+
     /// Whether the session is that of the request, or was until it ended.
     pub(crate) fn has(&self, live: &LiveSession) -> bool {
         self.state().has(live.watched().of())

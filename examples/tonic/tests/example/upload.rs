@@ -5,10 +5,11 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http::{Request, Response, uri::PathAndQuery};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
     Code, Status, Streaming,
@@ -125,7 +126,8 @@ async fn a_client_that_streams_to_the_service_learns_why_its_session_ended() {
 
         grpc.ready().await.unwrap();
         let call = grpc.client_streaming(upload, path(method), Codec::default());
-        let (answer, ()) = tokio::join!(call, ending);
+        let both = async { tokio::join!(call, ending) };
+        let (answer, ()) = timeout(Duration::from_secs(60), both).await.unwrap();
 
         let answer: Result<tonic::Response<String>, Status> = answer;
         let status = answer.unwrap_err();
