@@ -132,7 +132,7 @@ impl Disk {
             parts: loaded.parts,
             space: Space::new(),
         };
-        if header == Header::Older {
+        if header == Header::Previous {
             header::complete(&*disk.medium).map_err(io)?;
         }
         if header == Header::Unmade {

@@ -15,7 +15,7 @@ const MAGIC: &[u8; 20] = b"tower-user-sessions\0";
 const VERSION: u32 = 5;
 
 /// The version before. Its log has no activity apart from sets.
-const OLDER: u32 = 4;
+const PREVIOUS: u32 = 4;
 
 /// How many bytes of the header have a meaning: magic, version as `u32`, and whether the database was made.
 const USED: usize = 25;
@@ -26,7 +26,7 @@ pub(super) enum Header {
     /// The file is empty, or its making was interrupted.
     Unmade,
     /// It is of the version before, which may be read as this one.
-    Older,
+    Previous,
     Made,
 }
 
@@ -56,11 +56,11 @@ fn of(bytes: &[u8]) -> Result<Header, FileStoreErrorKind> {
         return Err(FileStoreErrorKind::Damaged);
     };
     match (u32::from_be_bytes(*version), rest.first()) {
-        (OLDER | VERSION, Some(0)) => Ok(Header::Unmade),
-        (OLDER, Some(1)) => Ok(Header::Older),
+        (PREVIOUS | VERSION, Some(0)) => Ok(Header::Unmade),
+        (PREVIOUS, Some(1)) => Ok(Header::Previous),
         (VERSION, Some(1)) => Ok(Header::Made),
         (version, Some(_)) if version > VERSION => Err(FileStoreErrorKind::Newer),
-        (1..OLDER, Some(0 | 1)) => Err(FileStoreErrorKind::Older),
+        (1..PREVIOUS, Some(0 | 1)) => Err(FileStoreErrorKind::Older),
         _ => Err(FileStoreErrorKind::Damaged),
     }
 }
@@ -110,9 +110,9 @@ mod tests {
         assert_eq!(of(&whole(VERSION, 0)), Ok(Header::Unmade));
         assert_eq!(of(&[]), Ok(Header::Unmade));
         assert_eq!(of(&whole(VERSION + 1, 1)), Err(FileStoreErrorKind::Newer));
-        assert_eq!(of(&whole(OLDER, 1)), Ok(Header::Older));
-        assert_eq!(of(&whole(OLDER, 0)), Ok(Header::Unmade));
-        for old in 1..OLDER {
+        assert_eq!(of(&whole(PREVIOUS, 1)), Ok(Header::Previous));
+        assert_eq!(of(&whole(PREVIOUS, 0)), Ok(Header::Unmade));
+        for old in 1..PREVIOUS {
             assert_eq!(of(&whole(old, 1)), Err(FileStoreErrorKind::Older));
         }
         assert_eq!(of(&whole(0, 1)), Err(FileStoreErrorKind::Damaged));

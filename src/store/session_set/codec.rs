@@ -110,8 +110,8 @@ impl SessionSet {
     ///
     /// # Errors
     ///
-    /// The kind is [`TooNew`](StoreErrorKind::TooNew) if a newer version of this crate wrote the bytes, also if only a flag or
-    /// a reason is unknown. Leave them alone then. It is [`Corrupt`](StoreErrorKind::Corrupt) if they are no session set.
+    /// The kind is [`TooNew`](StoreErrorKind::TooNew) if a newer version of this crate wrote the bytes, also if only a flag of
+    /// the set or the reason of a notice is unknown. Leave them alone then. It is [`Corrupt`](StoreErrorKind::Corrupt) if they are no session set.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, StoreError> {
         let bytes = &mut bytes;
         version(bytes.first(), VERSION)?;

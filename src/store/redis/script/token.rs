@@ -153,7 +153,7 @@ fn warn_of_another_version() {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {
         tracing::warn!(
-            "Redis has sessions of another version of this crate, and they are unknown to this node: update it, too"
+            "Redis has sessions of another version of this crate, and they are unknown to this node: let all nodes run one version"
         );
     });
 }
