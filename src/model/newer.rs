@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn each_other_field_stays_as_it_is() {
+    fn no_other_field_changes() {
         for count in [1, 5, 7, 9, 15, 16, 40] {
             let whole = body(count);
             for field in 0..count {

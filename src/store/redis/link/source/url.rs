@@ -19,7 +19,7 @@ impl RedisUrlError {
         "the URLs of one Cluster have different logins: all nodes get the login of the first URL, so write it in that one",
     );
     const TLS: Self = Self(
-        "some of the URLs ask for TLS and others do not, or not for the same: write rediss:// in all of them or in none, and likewise /#insecure; pass certificates to all clients or to none",
+        "the URLs or clients do not ask for the same TLS: use rediss://, /#insecure and certificates for all of them or for none",
     );
 }
 
