@@ -99,8 +99,8 @@ use crate::model::{Record, SessionId, Tag, TagKey, Timestamp};
 /// eighth of the [`deadline`](PostgresStoreBuilder::deadline), and is [`Busy`](StoreErrorKind::Busy) then.
 ///
 /// A new connection has half of the deadline. If it takes longer, the call is a [`Timeout`](StoreErrorKind::Timeout). One such
-/// connection at a time goes on in the background, for up to 5 s, and the next call uses it. While the pool has no other one, a
-/// call that finds no place waits for it as long as for one of its own.
+/// connection at a time goes on in the background, for up to 5 s, and the next call uses it. If the pool has no other connection,
+/// a call without a place waits for this one, as long as for one of its own.
 ///
 /// | connections of one process | how many |
 /// |---|---|
