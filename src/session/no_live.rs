@@ -26,7 +26,7 @@ impl Registry {
 
 /// There are none to note anything of.
 #[derive(Default)]
-pub(super) struct Streams;
+pub(super) struct Streams(());
 
 impl Session {
     #[expect(clippy::unused_self, reason = "as with the feature")]

@@ -1,7 +1,5 @@
 //! The clients of a session: that of the sign-in, and that of the last request.
 
-use std::sync::Arc;
-
 use super::Record;
 use crate::model::{body::NOTED_MAX, client::Client, last_seen::LastSeen};
 
@@ -21,7 +19,7 @@ impl Record {
     /// Each client goes through `share`, which may replace it by an equal one.
     #[cfg(feature = "file")]
     pub(crate) fn share_clients(&mut self, mut share: impl FnMut(&mut Client)) {
-        let body = Arc::make_mut(&mut self.body);
+        let body = std::sync::Arc::make_mut(&mut self.body);
         share(&mut body.client);
         if let Some(seen) = &mut body.last_seen {
             share(&mut seen.client);
