@@ -92,6 +92,19 @@ struct WrittenWhole<'a>(
 );
 
 impl Body {
+    /// Of a session that has nothing else.
+    pub(super) const fn new(user: Option<UserId>, client: Client) -> Self {
+        Self {
+            user,
+            client,
+            proof: None,
+            persistent: true,
+            last_seen: None,
+            shortened_to: None,
+            newer: None,
+        }
+    }
+
     #[cfg(any(test, feature = "redis"))]
     pub(super) fn encode(&self) -> Result<Vec<u8>, RecordError> {
         let mut bytes = Vec::with_capacity(LEN);
@@ -108,8 +121,8 @@ impl Body {
         }
     }
 
-    #[cold]
     /// `None` if those bytes are no body, but they were read as one.
+    #[cold]
     fn settled(&self, newer: &Newer) -> Option<Newer> {
         let read = Self::decode_any(newer.as_bytes()).ok()?;
         let mut settled = newer.clone();
@@ -235,15 +248,8 @@ impl Body {
             return Self::decode_any(bytes);
         };
         let user = brief.user.map(UserId::new).transpose();
-        Ok(Self {
-            user: user.map_err(RecordError::because)?,
-            client: Client::stored(brief.address, brief.user_agent, None),
-            proof: None,
-            persistent: true,
-            last_seen: None,
-            shortened_to: None,
-            newer: None,
-        })
+        let client = Client::stored(brief.address, brief.user_agent, None);
+        Ok(Self::new(user.map_err(RecordError::because)?, client))
     }
 
     /// As [`decode`](Self::decode), for all forms.
@@ -279,15 +285,8 @@ mod tests {
     use super::*;
 
     fn body(user: Option<&str>, address: Option<IpAddr>, agent: Option<&str>) -> Body {
-        Body {
-            user: user.map(|user| UserId::new(user).unwrap()),
-            client: Client::stored(address, agent, None),
-            proof: None,
-            persistent: true,
-            last_seen: None,
-            shortened_to: None,
-            newer: None,
-        }
+        let user = user.map(|user| UserId::new(user).unwrap());
+        Body::new(user, Client::stored(address, agent, None))
     }
 
     #[test]

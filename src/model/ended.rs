@@ -260,15 +260,7 @@ impl EndNotice {
             bytes.put_slice(&call);
         }
         if let Some(client) = &self.by_client {
-            let body = Body {
-                user: None,
-                client: (**client).clone(),
-                proof: None,
-                persistent: true,
-                last_seen: None,
-                shortened_to: None,
-                newer: None,
-            };
+            let body = Body::new(None, (**client).clone());
             // A client can always be written.
             let _ = body.encode_to(&mut bytes);
         }

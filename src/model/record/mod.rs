@@ -115,15 +115,7 @@ impl Record {
             unused: true,
             rotation: None,
             mark: Realm::NONE.mark(),
-            body: Arc::new(Body {
-                user,
-                client,
-                proof: None,
-                persistent: true,
-                last_seen: None,
-                shortened_to: None,
-                newer: None,
-            }),
+            body: Arc::new(Body::new(user, client)),
         }
     }
 
