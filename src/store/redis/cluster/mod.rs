@@ -22,7 +22,6 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::ConnectionAddr;
 use tokio::sync::Notify;
 
 pub(super) use self::parse::{Served, served};
@@ -32,7 +31,7 @@ use self::{
     map::{Changed, Map},
     parse::amid,
 };
-use super::link::{Link, Outage, RedisSource, Seeds};
+use super::link::{Link, Outage, RedisSource, Seeds, elsewhere};
 use crate::{
     model::clock::{Monotonic, millis},
     store::{StoreError, StoreErrorKind, worker::Worker},
@@ -206,21 +205,7 @@ impl Inner {
     /// The node at this address, with the settings of the first seed.
     fn source(&self, address: &Address) -> RedisSource {
         let (host, port) = (address.host.to_string(), address.port);
-        let addr = match self.seeds.first.addr() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        let info = self.seeds.first.clone().set_addr(addr);
-        RedisSource::node(info)
+        RedisSource::node(elsewhere(&self.seeds.first, host, port))
     }
 
     /// The map is old. It is read again soon.

@@ -66,7 +66,7 @@ pub(super) use self::{
     patience::Patience,
     progress::{Came, Elsewhere, NotHere, Progress, over},
     sentinel::Sentinels,
-    source::Seeds,
+    source::{Seeds, elsewhere},
     unless::unless,
 };
 

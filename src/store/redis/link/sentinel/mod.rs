@@ -11,13 +11,15 @@ use std::{
 };
 
 use deadpool_redis::redis::{
-    ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisResult, aio::MultiplexedConnection,
-    pipe,
+    ConnectionInfo, RedisConnectionInfo, RedisResult, aio::MultiplexedConnection, pipe,
 };
 use tokio::{sync::watch, task::JoinSet};
 
 use self::belief::Belief;
-use super::{outage::Outage, source::unless_it_panics};
+use super::{
+    outage::Outage,
+    source::{elsewhere, unless_it_panics},
+};
 use crate::{model::clock::Monotonic, store::StoreErrorKind};
 
 pub(super) use self::belief::Named;
@@ -161,20 +163,7 @@ impl Sentinels {
     /// How to connect to a server: as to the sentinels (TLS), under the login of the servers.
     pub(super) fn server(&self, named: &Named) -> Option<ConnectionInfo> {
         let sentinel = self.all.first()?;
-        let addr = match sentinel.addr() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host: named.host.clone(),
-                port: named.port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(named.host.clone(), named.port),
-        };
-        let info = sentinel.clone().set_addr(addr);
+        let info = elsewhere(sentinel, named.host.clone(), named.port);
         Some(info.set_redis_settings(self.login.clone()))
     }
 

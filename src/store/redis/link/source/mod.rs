@@ -24,6 +24,7 @@ use super::{names, outage::Outage, sentinel::Sentinels};
 
 pub(super) use self::open::unless_it_panics;
 pub use self::url::RedisUrlError;
+pub(in super::super) use self::url::elsewhere;
 pub(in super::super) use self::wire::{Opened, Wire};
 
 type BoxError = Box<dyn Error + Send + Sync>;

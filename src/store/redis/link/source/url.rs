@@ -68,6 +68,28 @@ fn tls(info: &ConnectionInfo) -> Option<(bool, bool)> {
     }
 }
 
+/// Another server, with the settings of this one: its login, and TLS with its certificates.
+pub(in super::super::super) fn elsewhere(
+    info: &ConnectionInfo,
+    host: String,
+    port: u16,
+) -> ConnectionInfo {
+    let addr = match info.addr() {
+        ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    info.clone().set_addr(addr)
+}
+
 impl fmt::Display for RedisUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
