@@ -12,7 +12,8 @@ use axum::{
     response::Response,
 };
 use thirtyfour::WebDriver;
-use tokio::net::TcpListener;
+
+use crate::serve;
 
 /// The requests so far, as `GET /page prefetch;prerender`.
 pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
@@ -29,9 +30,7 @@ async fn note(State(seen): State<Seen>, request: Request, next: Next) -> Respons
 /// Serves the app. Returns its URL without a path.
 pub(crate) async fn serve(app: Router, seen: Seen) -> String {
     let app = app.layer(middleware::from_fn_with_state(seen, note));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let port = serve::serve(app).await;
     format!("http://localhost:{port}")
 }
 

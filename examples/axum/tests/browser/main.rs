@@ -19,6 +19,7 @@ mod page_browser;
 mod page_looks;
 mod posted_browser;
 mod reading_browser;
+mod serve;
 mod signed_out_browser;
 mod site;
 mod withheld_browser;

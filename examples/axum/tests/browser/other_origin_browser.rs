@@ -15,14 +15,13 @@ use axum::{
     routing::{get, post},
 };
 use thirtyfour::WebDriver;
-use tokio::net::TcpListener;
 use tower_http::{cors::CorsLayer, csrf::CsrfLayer};
 use tower_user_sessions::{
     Caching, DeviceApi, MemoryStore, Problem, RequireUser, SameSite, Session, SessionCookie,
     SessionLayer,
 };
 
-use crate::common::chromium::browse;
+use crate::{common::chromium::browse, serve::serve};
 
 async fn who(session: Session) -> Html<String> {
     let user = session.user_id().map(|user| user.to_string());
@@ -35,13 +34,6 @@ async fn log_in(session: Session) {
 
 async fn log_out(session: Session) {
     session.log_out().unwrap();
-}
-
-async fn serve(app: Router) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    port
 }
 
 /// A port where each host has an empty page.

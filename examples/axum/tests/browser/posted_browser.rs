@@ -16,7 +16,6 @@ use axum::{
     response::{Html, IntoResponse, Redirect},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
 use tower_http::csrf::CsrfLayer;
 use tower_user_sessions::{
     Limit, MemoryStore, SameSite, Session, SessionCookie, SessionLayer, UserId, UserSessions,
@@ -29,6 +28,7 @@ use crate::{
         http::{self, Client},
         visit::click,
     },
+    serve::serve,
     site::text,
 };
 
@@ -82,13 +82,6 @@ async fn log_in(session: Session, Form(fields): Form<Fields>) -> Redirect {
 async fn home(session: Session) -> Html<String> {
     let user = session.user_id().map(|user| user.to_string());
     Html(format!("<p id=user>{}</p>", user.unwrap_or_default()))
-}
-
-async fn serve(app: Router) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    port
 }
 
 /// The site, and the page of an identity provider on another one that posts to this path.

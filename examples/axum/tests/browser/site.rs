@@ -15,16 +15,18 @@ use axum::{
     routing::{get, post},
 };
 use thirtyfour::WebDriver;
-use tokio::net::TcpListener;
 use tower_user_sessions::{
     Limit, MemoryStore, RequireUser, SameSite, Session, SessionCookie, SessionLayer, UserId,
     UserSessions, store::ManualClock,
 };
 
-use crate::common::{
-    hold::Hold,
-    http::{self, Client, DAY},
-    visit::{click, find},
+use crate::{
+    common::{
+        hold::Hold,
+        http::{self, Client, DAY},
+        visit::{click, find},
+    },
+    serve::serve,
 };
 
 /// How often each line was requested: `GET /slow/look`, with `prefetch` or `prerender` after it where the
@@ -65,9 +67,7 @@ impl Site {
             .route("/favicon.ico", get(look))
             .layer(layer.clone())
             .layer(middleware::from_fn_with_state(Arc::clone(&seen), note));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let port = serve(app).await;
         Self {
             layer,
             store,
@@ -223,9 +223,7 @@ pub(crate) async fn foreign(target: String) -> String {
          <form method=post action='{target}'><button>post</button></form>"
     );
     let app = Router::new().route("/", get(move || async move { Html(page) }));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let port = serve(app).await;
     // Another site than `localhost`.
     format!("http://127.0.0.1:{port}/")
 }
