@@ -4,7 +4,11 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::{model::EndNotice, request::label, session::SessionInfo};
+use crate::{
+    model::EndNotice,
+    request::{NAMED, label},
+    session::SessionInfo,
+};
 
 /// The media type of a problem.
 pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
@@ -58,7 +62,7 @@ impl From<&EndNotice> for EndDetails {
         Self {
             ended_at: notice.ended_at.to_string(),
             by: notice.by.map(|by| by.to_string()),
-            by_device: notice.by_client().and_then(label),
+            by_device: notice.by_client().and_then(|by| label(by, NAMED)),
         }
     }
 }
@@ -69,7 +73,7 @@ impl From<&SessionInfo> for Chosen {
             id: info.id().to_string(),
             created_at: info.created_at().to_string(),
             last_activity: info.last_activity().to_string(),
-            device: label(info.client()),
+            device: label(info.client(), NAMED),
         }
     }
 }

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use super::label::label;
 use crate::model::{EndNotice, EndReason};
 
+/// How a device is named in English.
+pub(crate) const NAMED: &str = "{browser} on {system}";
+
 /// Explains to users why their session ended: one sentence for each [`EndReason`], in English or in your
 /// words.
 ///
@@ -36,6 +39,8 @@ pub struct EndWords {
     pub client_changed: Cow<'static, str>,
     /// For [`EndReason::CredentialsChanged`]: the user's password or another factor changed.
     pub credentials_changed: Cow<'static, str>,
+    /// `{browser} on {system}`, which makes "Firefox 145 on Windows" of the device.
+    pub device: Cow<'static, str>,
     /// For [`EndReason::Disabled`]: the user may not sign in for now.
     pub disabled: Cow<'static, str>,
     /// For the session of an open stream that is gone, and nobody knows why (`LiveEnd`).
@@ -84,7 +89,8 @@ impl EndWords {
             EndReason::TokenReuse => &self.token_reuse,
             EndReason::Undelivered | EndReason::Rejected => &self.undelivered,
         };
-        let device = notice.by_client().and_then(label);
+        let device = notice.by_client();
+        let device = device.and_then(|client| label(client, &self.device));
         sentence.replace(
             "{device}",
             device.as_deref().unwrap_or(&self.another_device),
@@ -102,6 +108,7 @@ impl Default for EndWords {
                              If that was not you, change your password."
                     .into(),
             credentials_changed: "You were signed out because your password was changed.".into(),
+            device: NAMED.into(),
             disabled: "You were signed out because your account was disabled.".into(),
             ended: "You were signed out.".into(),
             evicted: "You were signed out because you signed in on {device}.".into(),
@@ -135,6 +142,7 @@ mod tests {
             administrator,
             client_changed,
             credentials_changed,
+            device: _,
             disabled,
             ended,
             evicted,

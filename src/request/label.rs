@@ -3,11 +3,9 @@
 use super::Device;
 use crate::model::Client;
 
-/// "Firefox 145 on Windows", if anything is known of it.
-pub(crate) fn label(client: &Client) -> Option<String> {
-    let device = Device::of(client);
-    let known = device.browser().is_some() || device.os().is_some();
-    known.then(|| device.label())
+/// "Firefox 145 on Windows" in the words of this text, if anything is known of it.
+pub(crate) fn label(client: &Client, text: &str) -> Option<String> {
+    Device::of(client).label_as(text)
 }
 
 /// Browser and system, without their versions.

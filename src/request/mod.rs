@@ -35,6 +35,7 @@ mod user_agent;
 
 #[cfg(feature = "client-ip")]
 pub use self::client_ip::ClientIp;
+pub(crate) use self::end_words::NAMED;
 #[cfg(feature = "geoip")]
 pub use self::geo::{Geo, GeoIp, GeoIpError, GeoIpErrorKind, Place};
 #[cfg(feature = "device")]

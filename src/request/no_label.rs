@@ -2,7 +2,7 @@
 
 use crate::model::Client;
 
-pub(crate) fn label(_client: &Client) -> Option<String> {
+pub(crate) fn label(_client: &Client, _text: &str) -> Option<String> {
     None
 }
 

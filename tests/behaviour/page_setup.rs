@@ -247,3 +247,31 @@ async fn the_parts_of_an_address_keep_their_order_on_a_page_from_the_right() {
     let address = between(&list.body, r#"class="address">"#, "</p>");
     assert_eq!(address, "2001:db8::1</bdi>");
 }
+
+#[tokio::test]
+async fn the_page_names_devices_in_the_language_of_the_app() {
+    let mut words = Words::default();
+    words.device = "{browser} sous {system}".into();
+    words.unknown_device = "Appareil inconnu".into();
+    let page = DevicePage::at("/devices").words(words);
+    let (store, _clock) = store();
+    let layer = SessionLayer::new(store);
+    let mut client = Client::new(&layer);
+
+    for (agent, name) in [
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            "Firefox 145 sous Windows",
+        ),
+        ("curl/8.5.0", "curl 8.5"),
+        ("", "Appareil inconnu"),
+    ] {
+        client.user_agent = agent;
+        client.log_in("alice").await;
+
+        let list = visit(&layer, &page, &client, "GET /devices", &[], "").await;
+
+        assert_eq!(text(between(&list.body, "<h2>", "</h2>")), name);
+        assert_eq!(list.forms()[0].name, format!("Sign out {name}"));
+    }
+}

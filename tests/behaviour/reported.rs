@@ -117,12 +117,20 @@ async fn a_session_ended_from_another_device_names_that_device() {
     });
     ends.await;
 
-    let message = ended
-        .request(|session| async move { EndWords::default().message(&session.ended().unwrap()) });
+    let messages = ended.request(|session| async move {
+        let notice = session.ended().unwrap();
+        let mut french = EndWords::default();
+        french.revoked = "Déconnecté depuis {device}.".into();
+        french.device = "{browser} sous {system}".into();
+        [EndWords::default(), french].map(|words| words.message(&notice))
+    });
 
     assert_eq!(
-        message.await.value(),
-        "You were signed out from Firefox 145 on Windows."
+        messages.await.value(),
+        [
+            "You were signed out from Firefox 145 on Windows.",
+            "Déconnecté depuis Firefox 145 sous Windows."
+        ]
     );
 }
 

@@ -84,7 +84,7 @@ pub(super) fn list(
 fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
     let words = &setup.words;
     let device = session.device();
-    let label = device.label();
+    let label = words.name(&device);
     let (id, seen) = (session.id().to_string(), session.last_activity());
     html! {
         li.device.here[session.is_current()] {
@@ -96,7 +96,7 @@ fn device(setup: &Setup, session: &SessionInfo, now: Timestamp) -> Markup {
                 div id={ "about-" (id) } {
                     (whereabouts(setup, session.address(), None))
                     @if session.is_elsewhere() {
-                        @let last = session.last_device().label();
+                        @let last = words.name(&session.last_device());
                         (whereabouts(setup, session.last_address(), Some(&last)))
                     }
                     p { (words.last_active) " " (moment(setup, seen, now)) }

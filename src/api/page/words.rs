@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::ago;
-use crate::request::EndWords;
+use crate::request::{Device, EndWords, NAMED};
 
 /// All texts of a [`DevicePage`](super::DevicePage), for another language or another tone.
 ///
@@ -18,6 +18,7 @@ use crate::request::EndWords;
 /// words.title = "Hier sind Sie angemeldet".into();
 /// words.sign_out = "Abmelden".into();
 /// words.sign_out_device = "Abmelden: {device}".into();
+/// words.device = "{browser} auf {system}".into();
 /// words.ago = |age| format!("vor {} Minuten", age.as_secs() / 60);
 ///
 /// let page = DevicePage::at("/devices").words(words);
@@ -40,6 +41,10 @@ pub struct Words {
     pub signed_in_as: Cow<'static, str>,
     /// Says what the page is for.
     pub about: Cow<'static, str>,
+    /// `{browser} on {system}`, which makes "Chrome 142 on Windows" of a device. [`EndWords::device`] is the same for sentences.
+    pub device: Cow<'static, str>,
+    /// "Unknown device", where nothing is known of it.
+    pub unknown_device: Cow<'static, str>,
     /// "This device", on the current one.
     pub this_device: Cow<'static, str>,
     /// "Support", on a session that does not count against the limit.
@@ -104,6 +109,8 @@ impl Default for Words {
             title: "Where you’re signed in".into(),
             signed_in_as: "Signed in as".into(),
             about: "Don’t know one of these devices? Sign it out and change your password.".into(),
+            device: NAMED.into(),
+            unknown_device: "Unknown device".into(),
             this_device: "This device".into(),
             uncounted: "Support".into(),
             last_active: "Last active".into(),
@@ -131,6 +138,13 @@ impl Default for Words {
             unavailable: "Your devices can’t be shown right now. Please try again.".into(),
             failed: "Something went wrong.".into(),
         }
+    }
+}
+
+impl Words {
+    pub(super) fn name(&self, device: &Device) -> String {
+        let name = device.label_as(&self.device);
+        name.unwrap_or_else(|| self.unknown_device.clone().into_owned())
     }
 }
 

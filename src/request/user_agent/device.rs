@@ -12,7 +12,10 @@ use super::{
     platform::Platform,
     program, tool,
 };
-use crate::model::{Client, Hints};
+use crate::{
+    model::{Client, Hints},
+    request::NAMED,
+};
 
 /// Browser, operating system and kind of a client, by which users recognize their device.
 ///
@@ -65,16 +68,37 @@ impl Device {
     /// characters such as `<`: escape it in HTML.
     #[must_use]
     pub fn label(&self) -> String {
+        self.label_as(NAMED)
+            .unwrap_or_else(|| "Unknown device".to_owned())
+    }
+
+    /// Returns the [`label`](Self::label) in another language, or `None` if nothing is known.
+    ///
+    /// In the text `{browser}` is replaced by "Chrome 142", and `{system}` by "Windows". Where only one of them is known, or
+    /// counts, it is the whole label.
+    ///
+    /// ```
+    /// # use tower_user_sessions::{Client, Device};
+    /// # let client = Client::new().with_user_agent(Some(
+    /// #     b"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    /// # ));
+    /// let label = Device::of(&client).label_as("{browser} sous {system}");
+    /// assert_eq!(label.as_deref(), Some("Firefox 145 sous Windows"));
+    /// ```
+    #[must_use]
+    pub fn label_as(&self, text: &str) -> Option<String> {
         let name = self.named.as_ref().map(|named| match self.shown_version() {
             Some(version) => format!("{} {version}", named.name),
             None => named.name.clone().into_owned(),
         });
         let on = self.platform.map(|platform| platform.on);
         match (name, on) {
-            (Some(name), Some(on)) if self.is_on_something() => format!("{name} on {on}"),
-            (Some(name), _) => name,
-            (None, Some(on)) => on.to_owned(),
-            (None, None) => "Unknown device".to_owned(),
+            // The name last: the client chose it, and may have put a placeholder into it.
+            (Some(name), Some(on)) if self.is_on_something() => {
+                Some(text.replace("{system}", on).replace("{browser}", &name))
+            }
+            (Some(name), _) => Some(name),
+            (None, on) => on.map(str::to_owned),
         }
     }
 
